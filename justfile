@@ -1,0 +1,29 @@
+# What one does here every day. `just` lists it.
+
+default:
+    @just --list
+
+# lint, format, types and tests: what has to pass before anything lands
+check:
+    uv run ruff check
+    uv run ruff format --check
+    uv run basedpyright
+    uv run pytest
+
+test *ARGS:
+    uv run pytest {{ARGS}}
+
+# twelve pictures for four people, on the embedded simulator
+demo *ARGS:
+    uv run python -m app demo {{ARGS}}
+
+run *ARGS:
+    uv run python -m app run {{ARGS}}
+
+# figures as JSON
+bench *ARGS:
+    uv run python -m bench {{ARGS}}
+
+# compile the constraints anew, after a change of the direct dependencies
+pin:
+    uv pip compile pyproject.toml --group dev --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
