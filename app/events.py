@@ -204,7 +204,7 @@ class Progressed(Update, frozen=True):
 
     `fraction` is 0 to 1 over the whole graph; `node` the title of the node at work; `step` of `steps` its
     own progress, 0 of 0 where it has none; `elapsed` seconds since the start; `remaining` seconds, None
-    until steps flow.
+    until steps flow; `note` says so where the server works on but says nothing.
     """
 
     fraction: float
@@ -213,6 +213,7 @@ class Progressed(Update, frozen=True):
     steps: int = 0
     elapsed: float = 0.0
     remaining: float | None = None
+    note: str = ""
 
 
 class Previewed(Update, frozen=True):
@@ -259,3 +260,5 @@ AnyUpdate: TypeAlias = Queued | Started | Progressed | Previewed | Finished | Fa
 
 Settled: TypeAlias = Finished | Failed | Cancelled | Lost
 """The last word on a job: always delivered, and nothing follows it."""
+
+LAST_WORDS = (Finished, Failed, Cancelled, Lost)

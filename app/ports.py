@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from app.events import FileRef, NodeOutput, PromptId, Spoken
+from app.events import AnyUpdate, FileRef, NodeOutput, PromptId, Spoken
+
+if TYPE_CHECKING:
+    from app.jobs import Job
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """Any JSON value."""
@@ -135,3 +138,28 @@ class WebSocket(Protocol):
 
 OpenWebSocket: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
 """Open one websocket for the length of a block; raises `ConnectionLost` where that fails."""
+
+
+class Journal(Protocol):
+    """The memory of the house: every job that was accepted, until it ended."""
+
+    async def record(self, jobs: Sequence[Job]) -> None:
+        """Keep these jobs as they are now; returns when they would survive a crash."""
+        ...
+
+    async def unfinished(self) -> Sequence[Job]:
+        """All jobs whose last word nobody heard yet, oldest first."""
+        ...
+
+
+class Reply(Protocol):
+    """The one place where a person watches their job: a message, a line of a table."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds to leave between two words, unless the second is the last; 0 shows everything."""
+        ...
+
+    async def show(self, update: AnyUpdate) -> None:
+        """Make the place say this now."""
+        ...

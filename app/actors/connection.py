@@ -1,0 +1,128 @@
+"""ConnectionActor: one websocket to one ComfyUI, for as long as the process lives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Hashable
+from contextlib import suppress
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+from anyio.streams.memory import MemoryObjectSendStream
+from msgspec import Struct
+
+from app.backoff import Pauses, backoff
+from app.events import (
+    Connected,
+    Disconnected,
+    Heard,
+    ImageStreamed,
+    NodesProgressed,
+    NodeStepped,
+    QueueChanged,
+    ServerName,
+    Spoken,
+)
+from app.mailbox import Mailbox
+from app.ports import ConnectionLost, Dial
+
+logger = structlog.stdlib.get_logger(__name__)
+
+News = Heard | Connected | Disconnected
+
+STEADY = 5.0
+"""Seconds after which a connection has proved itself, so that its loss begins a new row of pauses."""
+
+
+def _slot(what: Spoken) -> Hashable | None:
+    """What a newer word of the same kind makes worthless. A PNG is no preview but a result, and stays."""
+    match what:
+        case NodesProgressed() | NodeStepped():
+            return type(what), what.prompt
+        case ImageStreamed(media_type="image/jpeg"):
+            return ImageStreamed, what.prompt
+        case QueueChanged():
+            return QueueChanged
+        case _:
+            return None
+
+
+class Connection(Struct, frozen=True):
+    """The handle: all that others may ask of a connection."""
+
+    requests: MemoryObjectSendStream[None]
+
+    def redial(self) -> None:
+        """Have the socket closed and opened anew; asking twice is asking once."""
+        with suppress(anyio.WouldBlock):
+            self.requests.send_nowait(None)
+
+
+class ConnectionActor:
+    """Keeps one socket open, and posts what comes out of it.
+
+    The socket is read as fast as it speaks, whatever the reader of `news` does: ComfyUI stalls all its
+    clients for one that does not read (measured, T15). Only `ConnectionLost` is worth another try, and it
+    is worth endlessly many; anything else is a bug, and ends the bot.
+    """
+
+    def __init__(self, server: ServerName, dial: Dial, *, pauses: Pauses = backoff) -> None:
+        self._server = server
+        self._dial = dial
+        self._pauses = pauses
+        outbox, self._requests = anyio.create_memory_object_stream[None](1)
+        self.handle = Connection(outbox)
+
+    async def run(
+        self, news: MemoryObjectSendStream[News], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Live; `news` is ours to close."""
+        async with news, self._requests, self.handle.requests:
+            task_status.started()
+            pauses = self._pauses()
+            while True:
+                began = anyio.current_time()
+                try:
+                    async with self._dial() as spoken:
+                        self._requests_so_far()
+                        await news.send(Connected(server=self._server))
+                        await self._listen(spoken, news)
+                        reason = "its socket seemed deaf"
+                except ConnectionLost as loss:
+                    reason = str(loss)
+                logger.warning("connection lost", server=self._server, reason=reason)
+                await news.send(Disconnected(server=self._server, reason=reason))
+                if anyio.current_time() - began >= STEADY:
+                    pauses = self._pauses()
+                await anyio.sleep(next(pauses))
+
+    async def _listen(self, spoken: AsyncIterator[Spoken], news: MemoryObjectSendStream[News]) -> None:
+        """Read until the socket is lost, which raises, or somebody asks for another, which returns."""
+        loss: ConnectionLost | None = None
+        box = Mailbox(_slot)
+        async with box, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._forward, box, news, name=f"forward {self._server}")
+            async with anyio.create_task_group() as reading:
+                reading.start_soon(self._await_redial, reading.cancel_scope, name=f"redial {self._server}")
+                try:
+                    async for what in spoken:
+                        box.put(what)
+                except ConnectionLost as lost:
+                    loss = lost
+                reading.cancel_scope.cancel()
+            box.end()
+        if loss is not None:
+            raise loss
+
+    async def _forward(self, box: Mailbox[Spoken], news: MemoryObjectSendStream[News]) -> None:
+        async for what in box:
+            await news.send(Heard(server=self._server, what=what))
+
+    async def _await_redial(self, reading: anyio.CancelScope) -> None:
+        await self._requests.receive()
+        reading.cancel()
+
+    def _requests_so_far(self) -> None:
+        """A request was about the last socket, not about this one."""
+        with suppress(anyio.WouldBlock):
+            self._requests.receive_nowait()

@@ -1,0 +1,184 @@
+"""The registry's helpers: each does one errand over HTTP, and its answer comes back as a word."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import assert_never
+
+import anyio
+from anyio import to_thread
+
+from app.actors.connection import Connection
+from app.backoff import Pauses, backoff
+from app.errands import (
+    Answer,
+    Errand,
+    Fetch,
+    Fetched,
+    Keep,
+    Kept,
+    Look,
+    Looked,
+    Post,
+    Posted,
+    PostRefused,
+    PostUnsure,
+    Read,
+    ReadDone,
+    Redial,
+    Unreachable,
+    Withdraw,
+    Withdrawn,
+)
+from app.events import PromptId, ServerName
+from app.jobs import Wish
+from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused
+
+HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
+"""Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
+
+LOOKS_AT_ONCE = 8
+"""Histories read at once after an outage: a thousand jobs within a second, and no burden for the server."""
+
+
+class Errands:
+    """Does errands. Owns nothing but the ways to the servers; raises nothing that is expected."""
+
+    def __init__(
+        self,
+        comfies: Mapping[ServerName, Comfy],
+        connections: Mapping[ServerName, Connection],
+        *,
+        pauses: Pauses = backoff,
+    ) -> None:
+        self._comfies = comfies
+        self._connections = connections
+        self._pauses = pauses
+
+    async def do(self, errand: Errand) -> Answer | None:
+        """Do one errand, and say what came of it; None where nothing is to be said."""
+        match errand:
+            case Post():
+                return await self._post(errand)
+            case Look():
+                return await self._look(errand)
+            case Read():
+                return await self._read(errand)
+            case Withdraw(prompt=prompt, server=server):
+                try:
+                    await self._comfies[server].cancel(prompt)
+                except (ConnectionLost, Refused):
+                    return Withdrawn(errand, heard=False)
+                return Withdrawn(errand, heard=True)
+            case Fetch():
+                return await self._fetch(errand)
+            case Keep(image=image, path=path):
+                return Kept(errand, await to_thread.run_sync(_write, image, Path(path)))
+            case Redial(server=server):
+                self._connections[server].redial()
+                return None
+            case _:
+                assert_never(errand)
+
+    async def _post(self, errand: Post) -> Answer:
+        comfy = self._comfies[errand.server]
+        try:
+            graph = await _complete(errand.wish, comfy)
+            return Posted(errand, await comfy.submit(errand.prompt, graph))
+        except OSError as error:
+            return PostRefused(errand, f"A file of this job cannot be read: {error.strerror}.", certain=True)
+        except Refused as refusal:
+            return PostRefused(errand, refusal.reason, refusal.certain)
+        except ConnectionLost as loss:
+            return PostUnsure(errand, str(loss))
+
+    async def _look(self, errand: Look) -> Answer:
+        comfy = self._comfies[errand.server]
+        histories: dict[PromptId, History] = {}
+        losses: list[ConnectionLost | Refused] = []
+
+        async def read_histories(prompts: Iterator[PromptId]) -> None:
+            try:
+                for prompt in prompts:
+                    if (history := await comfy.history(prompt)) is not None:
+                        histories[prompt] = history
+            except (ConnectionLost, Refused) as loss:
+                losses.append(loss)
+
+        try:
+            queue = await comfy.queue()
+        except (ConnectionLost, Refused) as loss:
+            return Unreachable(errand, str(loss))
+        queued = {*queue.running, *queue.pending}
+        missing = iter([prompt for prompt in errand.asked if prompt not in queued])
+        async with anyio.create_task_group() as tasks:
+            for _ in range(LOOKS_AT_ONCE):
+                tasks.start_soon(read_histories, missing)
+        return Unreachable(errand, str(losses[0])) if losses else Looked(errand, queue, histories)
+
+    async def _read(self, errand: Read) -> Answer:
+        for pause in HISTORY_PAUSES:
+            await anyio.sleep(pause)
+            try:
+                history = await self._comfies[errand.server].history(errand.prompt)
+            except (ConnectionLost, Refused):
+                break
+            if history is not None:
+                return ReadDone(errand, history)
+        return ReadDone(errand, None)
+
+    async def _fetch(self, errand: Fetch) -> Answer:
+        """Try until the server answers: it keeps its output files over a restart (measured, T18)."""
+        for pause in self._pauses():
+            try:
+                await self._comfies[errand.server].fetch(errand.file, Path(errand.path))
+            except ConnectionLost:
+                await anyio.sleep(pause)
+            except Refused as refusal:
+                return Fetched(errand, refusal.reason)
+            except OSError as error:
+                return Fetched(errand, _unwritable(error))
+            else:
+                break
+        return Fetched(errand)
+
+
+async def _complete(wish: Wish, comfy: Comfy) -> Graph:
+    """Fill in what only the chosen server knows: names of uploaded files, the first of its models."""
+    graph = copy.deepcopy(wish.graph)
+    for upload in wish.uploads:
+        _inputs(graph, upload.node)[upload.input] = await comfy.upload(Path(upload.path))
+    for choice in wish.choices:
+        kind = str(graph[choice.node].get("class_type"))
+        if not (offered := await comfy.choices(kind, choice.input)):
+            raise Refused(
+                f"The server offers nothing for “{choice.input}” of {kind}: put a model there first."
+            )
+        _inputs(graph, choice.node)[choice.input] = offered[0]
+    return graph
+
+
+def _inputs(graph: Graph, node: str) -> dict[str, Json]:
+    inputs = graph[node].setdefault("inputs", {})
+    if not isinstance(inputs, dict):
+        raise Refused(f"Node {node} of the workflow has inputs that are no table.")
+    return inputs
+
+
+def _unwritable(error: OSError) -> str:
+    return f"A result could not be written to the bot's disk: {error.strerror}."
+
+
+def _write(image: bytes, path: Path) -> str:
+    """Write a picture whole or not at all; the problem, if there is one."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(image)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        return _unwritable(error)
+    return ""

@@ -1,0 +1,204 @@
+"""PromptRegistry: every job, where it stands, and who watches it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+from anyio.streams.memory import MemoryObjectSendStream
+from msgspec import Struct
+
+from app.actors.connection import Connection
+from app.actors.errands import Errands
+from app.dispatch import Dispatcher
+from app.errands import Errand, Tick
+from app.events import (
+    LAST_WORDS,
+    AnyUpdate,
+    JobId,
+    Previewed,
+    Progressed,
+    PromptId,
+    Queued,
+    ServerName,
+)
+from app.jobs import Wish
+from app.ledger import Ledger
+from app.mailbox import Mailbox
+from app.ports import Comfy, Journal
+from app.truth import Message, Truth
+
+INBOX = 256
+"""Messages that may wait before their writers do: a few milliseconds of the busiest server's talk."""
+
+PULSE = 0.25
+"""Seconds between two looks at the clock: an eighth of the shortest silence that means something."""
+
+
+def _slot(update: AnyUpdate) -> Hashable | None:
+    return type(update) if isinstance(update, (Queued, Progressed, Previewed)) else None
+
+
+Updates: TypeAlias = Mailbox[AnyUpdate]
+
+
+class Submit(Struct, frozen=True):
+    """Make this, and tell me what becomes of it."""
+
+    wish: Wish
+    updates: Updates
+
+
+class Watch(Struct, frozen=True):
+    """Tell me, too, what becomes of this job."""
+
+    job: JobId
+    updates: Updates
+
+
+class Cancel(Struct, frozen=True):
+    """Drop this job."""
+
+    job: JobId
+
+
+class Delivered(Struct, frozen=True):
+    """The person has had the last word on this job."""
+
+    job: JobId
+
+
+Command: TypeAlias = Submit | Watch | Cancel | Delivered
+
+
+class Registry(Struct, frozen=True):
+    """The handle: all that other tasks may ask of the registry."""
+
+    inbox: MemoryObjectSendStream[Command | Message]
+
+    @asynccontextmanager
+    async def submit(self, wish: Wish) -> AsyncGenerator[Updates]:
+        """Hand in a wish and follow it; leaving the block stops following, not the job.
+
+        The first word is `Queued`, and it is not said before the job is in the journal.
+        """
+        async with Mailbox(_slot) as updates:
+            await self.inbox.send(Submit(wish, updates))
+            yield updates
+
+    @asynccontextmanager
+    async def watch(self, job: JobId) -> AsyncGenerator[Updates]:
+        """Follow a job that was handed in earlier; ends at once if nobody knows it."""
+        async with Mailbox(_slot) as updates:
+            await self.inbox.send(Watch(job, updates))
+            yield updates
+
+    async def cancel(self, job: JobId) -> None:
+        """Take a wish back; what comes of it is told to whoever follows."""
+        await self.inbox.send(Cancel(job))
+
+    async def delivered(self, job: JobId) -> None:
+        """Say that the last word on a job was heard, so that the house may forget it."""
+        await self.inbox.send(Delivered(job))
+
+
+class PromptRegistry:
+    """Knows, decides and tells; whatever takes time is done by helpers, who answer into the inbox.
+
+    One turn of the loop takes all that waits in the inbox, lets `Truth` and the ledger decide, writes what
+    changed to the journal in one go, tells the watchers, and sends the helpers out. So nothing is told or
+    done before it is remembered, and a flood of frames costs one turn.
+    """
+
+    def __init__(
+        self,
+        comfies: Mapping[ServerName, Comfy],
+        connections: Mapping[ServerName, Connection],
+        journal: Journal,
+        *,
+        depth: int,
+        mint: Callable[[], PromptId],
+    ) -> None:
+        self._journal = journal
+        self._ledger = Ledger()
+        self._truth = Truth(self._ledger, comfies)
+        self._dispatcher = Dispatcher(self._ledger, self._truth.machines, depth, mint)
+        self._errands = Errands(comfies, connections)
+        self._watchers: dict[JobId, list[Updates]] = {}
+        self._last_words: dict[JobId, AnyUpdate] = {}
+        self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
+
+    async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Live. Adopts what the journal remembers before it takes anything new."""
+        async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
+            for job in await self._journal.unfinished():
+                self._ledger.adopt(job)
+            helpers.start_soon(self._pulse, name="pulse")
+            task_status.started(Registry(self._outbox))
+            async for message in self._inbox:
+                self._take(message)
+                for _ in range(self._inbox.statistics().current_buffer_used):
+                    self._take(self._inbox.receive_nowait())
+                await self._act(helpers)
+
+    def _take(self, message: Command | Message) -> None:
+        now = anyio.current_time()
+        match message:
+            case Submit(wish=wish, updates=updates):
+                self._watchers.setdefault(wish.job, []).append(updates)
+                self._ledger.accept(wish)
+            case Watch(job=job, updates=updates):
+                self._watch(job, updates)
+            case Cancel(job=job):
+                if (record := self._ledger.jobs.get(job)) is not None:
+                    self._ledger.cancel(record)
+            case Delivered(job=job):
+                if (record := self._ledger.jobs.get(job)) is not None:
+                    self._ledger.delivered(record)
+                    self._last_words.pop(job, None)
+            case _:
+                self._truth.hear(message, now)
+
+    async def _act(self, helpers: TaskGroup) -> None:
+        """Remember, tell, do: in this order."""
+        ledger = self._ledger
+        self._dispatcher.plan(anyio.current_time())
+        if ledger.changed:
+            changed, ledger.changed = list(ledger.changed.values()), {}
+            await self._journal.record(changed)
+        for update in ledger.news:
+            self._tell(update)
+        ledger.news.clear()
+        for errand in ledger.errands:
+            helpers.start_soon(self._do, errand, name=type(errand).__name__)
+        ledger.errands.clear()
+
+    def _tell(self, update: AnyUpdate) -> None:
+        watchers = self._watchers.get(update.job, [])
+        for mailbox in tuple(watchers):
+            if not mailbox.put(update):
+                watchers.remove(mailbox)
+        if isinstance(update, LAST_WORDS):
+            for mailbox in self._watchers.pop(update.job, []):
+                mailbox.end()
+            self._last_words[update.job] = update
+
+    def _watch(self, job: JobId, updates: Updates) -> None:
+        if (last_word := self._last_words.get(job)) is not None:
+            updates.put(last_word)
+        elif job in self._ledger.jobs:
+            self._watchers.setdefault(job, []).append(updates)
+            return
+        updates.end()
+
+    async def _do(self, errand: Errand) -> None:
+        if (answer := await self._errands.do(errand)) is not None:
+            await self._outbox.send(answer)
+
+    async def _pulse(self) -> None:
+        while True:
+            await anyio.sleep(PULSE)
+            await self._outbox.send(Tick())

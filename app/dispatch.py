@@ -1,0 +1,74 @@
+"""Handing out free places, and saying who is when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from app.events import JobId, PromptId, Queued, ServerName
+from app.jobs import Attempt, Job, State
+from app.ledger import Ledger
+from app.scheduling import choose, positions
+from app.servers import Machine
+
+
+class Dispatcher:
+    """At most `depth` of our jobs lie on a server; the rest wait with us, where order and cancel are instant.
+
+    `mint` makes prompt ids.
+    """
+
+    def __init__(
+        self, ledger: Ledger, machines: Mapping[ServerName, Machine], depth: int, mint: Callable[[], PromptId]
+    ) -> None:
+        self._ledger = ledger
+        self._machines = machines
+        self._depth = depth
+        self._mint = mint
+        self._told: dict[JobId, Queued] = {}
+
+    def plan(self, now: float) -> None:
+        """Once after each batch of messages."""
+        if not self._ledger.moved:
+            return
+        load: dict[ServerName, int] = {}
+        for name, machine in self._machines.items():
+            attempts = [attempt for _, attempt in self._ledger.in_flight(name)]
+            load[name] = len(attempts)
+            if not any(attempt.posting for attempt in attempts):
+                machine.count_foreign(len(attempts))
+        free = {name: self._depth - load[name] for name in load if self._machines[name].reachable}
+        for job_id, server in choose([job.id for job in self._ledger.waiting()], free):
+            load[server] += 1
+            self._machines[server].posted = now
+            attempt = Attempt(self._mint(), server, foreign=self._machines[server].foreign)
+            self._ledger.post(self._ledger.jobs[job_id], attempt)
+        self._ledger.moved = False
+        self._tell_positions(load)
+
+    def _tell_positions(self, load: Mapping[ServerName, int]) -> None:
+        ledger, told = self._ledger, self._told
+        placed: list[tuple[Job, Attempt]] = []
+        for name, machine in self._machines.items():
+            ours = sorted(ledger.in_flight(name), key=lambda pair: pair[0].state < State.RUNNING)
+            for job, attempt in ours:
+                attempt.foreign = min(attempt.foreign, machine.foreign)
+                placed.append((job, attempt))
+        waiting = ledger.waiting()
+        ahead = positions(
+            [(job.id, attempt.server, attempt.foreign) for job, attempt in placed],
+            [job.id for job in waiting],
+            {name: machine.foreign + load[name] for name, machine in self._machines.items()},
+        )
+        self._told = {}
+        for job, server in [*((job, a.server) for job, a in placed), *((job, None) for job in waiting)]:
+            if job.state < State.RUNNING:
+                update = Queued(job=job.id, position=ahead[job.id], server=server, note=self._why(job))
+                self._told[job.id] = update
+                if told.get(job.id) != update:
+                    ledger.news.append(update)
+
+    def _why(self, job: Job) -> str:
+        away = [machine.name for machine in self._machines.values() if not machine.reachable]
+        if len(away) == len(self._machines):
+            return f"waiting for {' and '.join(away)} to answer"
+        return "the server had forgotten it, so it is sent again" if job.tries > 1 or job.crashes else ""

@@ -1,0 +1,122 @@
+"""The plan of the house: opens everything in order, lets guests in, closes in reverse.
+
+It alone knows everybody.
+
+run
+└─ servers            HTTP clients and ways to dial: the ground
+   └─ open_house      PromptRegistry, and one ConnectionActor for each server: the services
+      └─ guest        the door people came through, and their InteractionActors
+"""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TypeAlias
+
+import anyio
+from msgspec import Struct
+
+from app.actors.connection import ConnectionActor
+from app.actors.registry import PromptRegistry, Registry
+from app.comfy.dial import dial
+from app.comfy.http import open_comfy
+from app.comfy.socket import open_websocket
+from app.config import Config
+from app.events import PromptId, ServerName
+from app.journal import MemoryJournal
+from app.ports import Comfy, Dial, Journal
+
+GRACE = 1.5
+"""Seconds that guests get to say goodbye after a signal: a stop must be over within two."""
+
+
+class Link(Struct, frozen=True):
+    """The two roads to one server."""
+
+    comfy: Comfy
+    dial: Dial
+
+
+class House(Struct, frozen=True):
+    """What a guest finds: the registry to ask, the servers to look at, and when it is time to go."""
+
+    registry: Registry
+    links: Mapping[ServerName, Link]
+    closing: anyio.Event
+
+
+Guest: TypeAlias = Callable[[House], Awaitable[int]]
+"""Lives in the house; its answer is the exit code. It leaves soon after `closing` is set."""
+
+
+def mint() -> PromptId:
+    """A new prompt id, in the only form that every ComfyUI takes."""
+    return PromptId(str(uuid.uuid4()))
+
+
+@asynccontextmanager
+async def servers(config: Config) -> AsyncGenerator[Mapping[ServerName, Link]]:
+    """Open the HTTP clients, once, for as long as the house stands; one client id for the whole process."""
+    client_id = str(uuid.uuid4())
+    async with AsyncExitStack() as stack:
+        links: dict[ServerName, Link] = {}
+        for server in config.servers:
+            comfy = await stack.enter_async_context(open_comfy(server, client_id))
+            way = partial(dial, partial(open_websocket, server, client_id))
+            links[server.label] = Link(comfy, way)
+        yield links
+
+
+@asynccontextmanager
+async def open_house(
+    links: Mapping[ServerName, Link], journal: Journal, *, depth: int
+) -> AsyncGenerator[House]:
+    """Start the services; on leaving, they end after the guests, and before the ground."""
+    async with anyio.create_task_group() as services:
+        connections = {name: ConnectionActor(name, link.dial) for name, link in links.items()}
+        registry = await services.start(
+            PromptRegistry(
+                {name: link.comfy for name, link in links.items()},
+                {name: connection.handle for name, connection in connections.items()},
+                journal,
+                depth=depth,
+                mint=mint,
+            ).run,
+            name="registry",
+        )
+        for name, connection in connections.items():
+            await services.start(connection.run, registry.inbox.clone(), name=f"connection {name}")
+        try:
+            yield House(registry, links, anyio.Event())
+        finally:
+            services.cancel_scope.cancel()
+
+
+async def run(config: Config, guest: Guest) -> int:
+    """Live until the guest leaves, or a signal asks it to.
+
+    Returns the exit code: the guest's own, or 130 after SIGINT and 0 after SIGTERM.
+    """
+    stopped: int | None = None
+    code = 0
+    async with servers(config) as links, open_house(links, MemoryJournal(), depth=config.depth) as house:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with anyio.create_task_group() as guests:
+
+                async def say_goodbye() -> None:
+                    nonlocal stopped
+                    async for signum in signals:
+                        if stopped is not None:
+                            guests.cancel_scope.cancel()
+                        stopped = 130 if signum == signal.SIGINT else 0
+                        house.closing.set()
+                        guests.cancel_scope.deadline = anyio.current_time() + GRACE
+
+                guests.start_soon(say_goodbye, name="signals")
+                code = await guest(house)
+                guests.cancel_scope.cancel()
+    return code if stopped is None else stopped

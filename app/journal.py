@@ -1,0 +1,31 @@
+"""The memory of the house. For now it lasts as long as the process; the durable one has its own issue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.lowlevel
+
+from app.events import JobId
+from app.jobs import Job
+
+
+class MemoryJournal:
+    """Keeps every job until its person has had the last word."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[JobId, Job] = {}
+
+    async def record(self, jobs: Sequence[Job]) -> None:
+        """See `app.ports.Journal`."""
+        await anyio.lowlevel.checkpoint()
+        for job in jobs:
+            if job.told:
+                self._jobs.pop(job.id, None)
+            else:
+                self._jobs[job.id] = job
+
+    async def unfinished(self) -> Sequence[Job]:
+        """See `app.ports.Journal`."""
+        await anyio.lowlevel.checkpoint()
+        return list(self._jobs.values())

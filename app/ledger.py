@@ -1,0 +1,211 @@
+"""Every job we know, and what may happen to it. No I/O, no clock, no task in here.
+
+The ledger's verbs decide; what follows from them gathers in `changed` (to be journalled), `news` (to be
+told) and `errands` (to be done), and the registry carries that out in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from app.errands import Errand, Fetch, Keep, Post, Withdraw
+from app.events import (
+    AnyUpdate,
+    Cancelled,
+    Failed,
+    FileRef,
+    Finished,
+    JobId,
+    Lost,
+    PromptId,
+    ServerName,
+    Settled,
+    Started,
+)
+from app.jobs import Attempt, Job, State, Wish
+from app.outcome import failure, file_name, remarks, results, streams, texts
+from app.ports import History
+from app.progress import Meter
+
+MOST_CRASHES = 2
+"""A job whose server died twice while working on it may be what kills the server (DESIGN.md, truth 4)."""
+
+MOST_REFUSALS = 3
+"""A 5xx may be a passing weakness; three in a row are an answer."""
+
+
+class Ledger:
+    """Owns the table of jobs, in the order in which they were accepted."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[JobId, Job] = {}
+        self.by_prompt: dict[PromptId, Job] = {}
+        self.meters: dict[JobId, Meter] = {}
+        self.changed: dict[JobId, Job] = {}
+        self.news: list[AnyUpdate] = []
+        self.errands: list[Errand] = []
+        self.moved = False
+        """Whether places or positions may have changed since somebody last looked."""
+
+    def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
+        """Our jobs that take a place on a server, oldest attempt first."""
+        for job in self.by_prompt.values():
+            if job.in_flight and job.attempt is not None and job.attempt.server == server:
+                yield job, job.attempt
+
+    def waiting(self) -> list[Job]:
+        """The jobs that lie with us, oldest first."""
+        return [job for job in self.jobs.values() if job.state is State.ACCEPTED]
+
+    def accept(self, wish: Wish) -> None:
+        """Take a wish in."""
+        self._note(self.jobs.setdefault(wish.job, Job(wish=wish)))
+
+    def adopt(self, job: Job) -> None:
+        """Take in a job from an earlier life; the next look at its server says what became of it."""
+        self.jobs[job.id] = job
+        self.moved = True
+        if (attempt := job.attempt) is None or job.told:
+            return
+        attempt.unsure = attempt.unsure or attempt.posting
+        attempt.posting = attempt.withdrawn = False
+        self.by_prompt[attempt.prompt] = job
+        if job.history is not None:
+            job.files.clear()
+            self._gather(job, job.history)
+
+    def cancel(self, job: Job) -> None:
+        """Take a wish back; does nothing after its end."""
+        if job.cancelling or job.history is not None or job.state.settled:
+            return
+        job.cancelling = True
+        self._note(job)
+        if job.attempt is None:
+            self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+        elif not job.attempt.posting:
+            self.withdraw(job, job.attempt)
+
+    def delivered(self, job: Job) -> None:
+        """Its person has had the last word: it may be forgotten."""
+        if job.state.settled:
+            job.told = True
+            job.move(State.DELIVERED)
+            self._note(job)
+            del self.jobs[job.id]
+
+    def post(self, job: Job, attempt: Attempt) -> None:
+        """Begin an attempt."""
+        job.attempt = attempt
+        job.tries += 1
+        job.move(State.SUBMITTING)
+        self._note(job)
+        self.by_prompt[attempt.prompt] = job
+        self.errands.append(Post(job.id, attempt.prompt, attempt.server, job.wish))
+
+    def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
+        """An old server chose an id of its own for it."""
+        self.by_prompt[prompt] = self.by_prompt.pop(attempt.prompt)
+        attempt.prompt = prompt
+        self._note(job)
+
+    def withdraw(self, job: Job, attempt: Attempt) -> None:
+        """Have the server asked to drop it; what happens next says whether it did."""
+        self.errands.append(Withdraw(job.id, attempt.prompt, attempt.server))
+
+    def queued(self, job: Job) -> None:
+        """The server has it in its queue."""
+        if job.move(State.QUEUED):
+            self._note(job)
+
+    def running(self, job: Job, server: ServerName, now: float) -> None:
+        """The server works on it."""
+        if job.move(State.RUNNING):
+            self._note(job)
+            self.meters[job.id] = Meter(job.id, job.wish.graph, now)
+            self.news.append(Started(job=job.id, server=server))
+
+    def want(self, job: Job, attempt: Attempt, file: FileRef) -> None:
+        """A result was named: bring it here, once."""
+        if file not in job.files:
+            job.files[file] = None
+            path = str(PurePath(job.wish.folder) / file_name(job, file.filename))
+            self.errands.append(Fetch(job.id, attempt.prompt, attempt.server, file, path))
+
+    def keep(self, job: Job, attempt: Attempt, image: bytes, media_type: str) -> None:
+        """A result came through the websocket: write it down."""
+        job.saving += 1
+        path = str(PurePath(job.wish.folder) / file_name(job, media_type.replace("/", ".")))
+        self.errands.append(Keep(job.id, attempt.prompt, image, path))
+
+    def ended(self, job: Job, history: History) -> None:
+        """The server says how the attempt ended."""
+        if not job.ended(history):
+            return
+        if history.outcome == "success":
+            if streams(job.wish.graph) and not job.streamed and not job.saving and not job.crashes:
+                job.crashes += 1
+                self.again(job)
+                return
+            job.move(State.FINISHED)
+        self._note(job)
+        self._gather(job, history)
+
+    def gone(self, job: Job, attempt: Attempt) -> None:
+        """The server knows nothing of it: try again, unless that was tried, or is not wanted."""
+        job.crashes += job.state is State.RUNNING
+        if job.cancelling:
+            self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+        elif job.crashes >= MOST_CRASHES:
+            reason = f"{attempt.server} forgot it {job.crashes} times while working on it."
+            self.settle(job, State.LOST, Lost(job=job.id, reason=reason))
+        elif job.refusals >= MOST_REFUSALS:
+            self.settle(job, State.FAILED, Failed(job=job.id, reason=" ".join(job.notes)))
+        else:
+            self.again(job)
+
+    def again(self, job: Job) -> None:
+        """Back to waiting, for another attempt."""
+        if job.attempt is not None:
+            self.by_prompt.pop(job.attempt.prompt, None)
+        self.meters.pop(job.id, None)
+        job.again()
+        self._note(job)
+
+    def settle(self, job: Job, state: State, last_word: Settled) -> None:
+        """Say the last word. The job stays until it is known to be heard."""
+        if state is not State.FINISHED and not job.move(state):
+            return
+        self._note(job)
+        self.meters.pop(job.id, None)
+        if job.attempt is not None:
+            self.by_prompt.pop(job.attempt.prompt, None)
+        self.news.append(last_word)
+
+    def complete(self, job: Job) -> None:
+        """Once the history is known and every file has arrived, the job is over."""
+        history, attempt = job.history, job.attempt
+        if history is None or attempt is None or job.saving or None in job.files.values():
+            return
+        paths = [path for file in results(history) if (path := job.files[file])] + job.streamed
+        if history.outcome == "success":
+            said = remarks(job, history, paths)
+            found = (tuple(paths), texts(history), said)
+            last_word = Finished(attempt.server, *found, job.wish.seed, job=job.id)
+            self.settle(job, State.FINISHED, last_word)
+        elif history.outcome == "interrupted":
+            reason = "" if job.cancelling else "Somebody interrupted it at the server."
+            self.settle(job, State.CANCELLED, Cancelled(job=job.id, reason=reason))
+        else:
+            reason = failure(job.wish.graph, history.node, history.error, history.error_kind)
+            self.settle(job, State.FAILED, Failed(job=job.id, reason=reason, files=tuple(paths)))
+
+    def _gather(self, job: Job, history: History) -> None:
+        if job.attempt is not None:
+            for file in results(history):
+                self.want(job, job.attempt, file)
+        self.complete(job)
+
+    def _note(self, job: Job) -> None:
+        self.changed[job.id] = job
+        self.moved = True

@@ -1,0 +1,44 @@
+"""Whose job is next, and on which server: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.events import JobId, ServerName
+
+
+def choose(waiting: Sequence[JobId], free: Mapping[ServerName, int]) -> list[tuple[JobId, ServerName]]:
+    """Pair waiting jobs with servers that have places left: first come first served, emptiest server first.
+
+    `waiting` is in order of arrival; `free` is the number of places on each server that can be reached.
+    """
+    places = dict(free)
+    pairs: list[tuple[JobId, ServerName]] = []
+    for job in waiting:
+        server = max(places, key=lambda name: places[name], default=None)
+        if server is None or places[server] <= 0:
+            break
+        places[server] -= 1
+        pairs.append((job, server))
+    return pairs
+
+
+def positions(
+    at_server: Iterable[tuple[JobId, ServerName, int]],
+    waiting: Iterable[JobId],
+    load: Mapping[ServerName, int],
+) -> dict[JobId, int]:
+    """How many are ahead of each job that does not run yet, ours and other people's; 0 is next.
+
+    `at_server` are our prompts on servers, oldest first, each with the number of foreign prompts before it;
+    running ones before the others. `load` is all that each server has or is being sent, anybody's.
+    """
+    ahead: dict[JobId, int] = {}
+    ours: dict[ServerName, int] = {}
+    for job, server, foreign in at_server:
+        ahead[job] = ours.get(server, 0) + foreign
+        ours[server] = ours.get(server, 0) + 1
+    base = sum(load.values())
+    for place, job in enumerate(waiting):
+        ahead[job] = base + place
+    return ahead

@@ -1,0 +1,191 @@
+"""ConnectionActor, over a socket made of memory and on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import anyio
+import pytest
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from app.actors.connection import Connection, ConnectionActor, News
+from app.events import (
+    Connected,
+    Disconnected,
+    ExecutionEnded,
+    Heard,
+    ImageStreamed,
+    NodeId,
+    NodeStepped,
+    PromptId,
+    ServerName,
+    Spoken,
+)
+from app.ports import ConnectionLost, Dial
+from tests.conftest import virtual
+
+HERE = ServerName("here")
+PROMPT = PromptId("p")
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+@asynccontextmanager
+async def acting(
+    dial: Dial, *, room: int = 100, pause: float = 1.0
+) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[News], Connection]]:
+    """The actor at work, with what it posts."""
+
+    def pauses() -> list[float]:
+        return [pause] * 1000
+
+    send, news = anyio.create_memory_object_stream[News](room)
+    actor = ConnectionActor(HERE, dial, pauses=lambda: iter(pauses()))
+    with anyio.fail_after(1000):
+        async with news, anyio.create_task_group() as tasks:
+            await tasks.start(actor.run, send)
+            yield news, actor.handle
+            tasks.cancel_scope.cancel()
+
+
+def dialling(talk: Callable[[int], AsyncIterator[Spoken]]) -> tuple[Dial, list[float]]:
+    """A dial whose n-th socket says what `talk(n)` yields, and the times at which it was dialled."""
+    times: list[float] = []
+
+    @asynccontextmanager
+    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
+        times.append(anyio.current_time())
+        yield talk(len(times))
+
+    def opened() -> AbstractAsyncContextManager[AsyncIterator[Spoken]]:
+        return dial()
+
+    return opened, times
+
+
+def step(value: float) -> NodeStepped:
+    return NodeStepped(prompt=PROMPT, node=NodeId("3"), value=value, maximum=9)
+
+
+async def test_what_is_said_is_posted_in_order_and_a_loss_is_dialled_again() -> None:
+    async def talk(call: int) -> AsyncIterator[Spoken]:
+        yield step(call)
+        raise ConnectionLost("hung up")
+
+    dial, times = dialling(talk)
+    async with acting(dial) as (news, _):
+        for call in (1, 2, 3):
+            assert await news.receive() == Connected(HERE)
+            assert await news.receive() == Heard(HERE, step(call))
+            assert await news.receive() == Disconnected(HERE, "hung up")
+    assert [later - times[0] for later in times] == [0.0, 1.0, 2.0]
+
+
+async def test_a_refused_connection_is_dialled_again_for_ever() -> None:
+    tries = 0
+
+    @asynccontextmanager
+    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
+        nonlocal tries
+        tries += 1
+        raise ConnectionLost("refused")
+        yield  # pyright: ignore[reportUnreachable]
+
+    async with acting(dial, room=1000) as (news, _):
+        for _ in range(200):
+            assert await news.receive() == Disconnected(HERE, "refused")
+    assert tries >= 200
+
+
+async def test_anything_but_a_loss_is_a_bug_and_ends_the_actor_loudly() -> None:
+    async def talk(call: int) -> AsyncIterator[Spoken]:
+        raise ZeroDivisionError
+        yield  # pyright: ignore[reportUnreachable]
+
+    dial, _ = dialling(talk)
+
+    async def act() -> None:
+        async with acting(dial):
+            await anyio.sleep_forever()
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await act()
+    assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_the_socket_is_read_while_nobody_reads_the_news() -> None:
+    said = anyio.Event()
+
+    async def talk(call: int) -> AsyncIterator[Spoken]:
+        for value in range(1000):
+            yield step(value)
+            yield ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=b"x", media_type="image/jpeg")
+        yield ExecutionEnded(prompt=PROMPT)
+        said.set()
+        await anyio.sleep_forever()
+
+    dial, _ = dialling(talk)
+    async with acting(dial, room=0) as (news, _):
+        assert await news.receive() == Connected(HERE)
+        await said.wait()
+        heard = [await news.receive() for _ in range(3)]
+    picture = ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=b"x", media_type="image/jpeg")
+    assert heard == [Heard(HERE, what) for what in (step(999), picture, ExecutionEnded(prompt=PROMPT))]
+
+
+async def test_pngs_are_results_and_each_of_them_arrives() -> None:
+    pictures = [
+        ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=bytes([n]), media_type="image/png")
+        for n in range(5)
+    ]
+
+    async def talk(call: int) -> AsyncIterator[Spoken]:
+        for picture in pictures:
+            yield picture
+        await anyio.sleep_forever()
+
+    dial, _ = dialling(talk)
+    async with acting(dial, room=0) as (news, _):
+        await news.receive()
+        await anyio.wait_all_tasks_blocked()
+        assert [await news.receive() for _ in pictures] == [Heard(HERE, picture) for picture in pictures]
+
+
+async def test_a_redial_closes_the_socket_and_opens_another() -> None:
+    async def talk(call: int) -> AsyncIterator[Spoken]:
+        await anyio.sleep_forever()
+        yield step(0)
+
+    dial, times = dialling(talk)
+    async with acting(dial) as (news, handle):
+        await news.receive()
+        handle.redial()
+        handle.redial()
+        assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
+        assert await news.receive() == Connected(HERE)
+        await anyio.sleep(100)
+    assert len(times) == 2, "asking twice is asking once"
+
+
+async def test_a_connection_that_has_proved_itself_is_dialled_again_at_once() -> None:
+    async def talk(call: int) -> AsyncIterator[Spoken]:
+        await anyio.sleep(60)
+        raise ConnectionLost("hung up")
+        yield  # pyright: ignore[reportUnreachable]
+
+    dial, times = dialling(talk)
+    send, news = anyio.create_memory_object_stream[News](100)
+
+    def pauses() -> Iterator[float]:
+        return iter([0.5, 99.0])
+
+    actor = ConnectionActor(HERE, dial, pauses=pauses)
+    async with news, anyio.create_task_group() as tasks:
+        await tasks.start(actor.run, send)
+        await anyio.sleep(200)
+        tasks.cancel_scope.cancel()
+    assert [later - times[0] for later in times] == [0.0, 60.5, 121.0, 181.5]

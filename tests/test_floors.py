@@ -1,0 +1,91 @@
+"""The house has floors, and stairs go only down; some things are let in at one door only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parent.parent / "app"
+
+FLOORS = [
+    {"events", "config"},
+    {
+        "backoff",
+        "dispatch",
+        "errands",
+        "jobs",
+        "ledger",
+        "mailbox",
+        "outcome",
+        "ports",
+        "progress",
+        "scheduling",
+        "servers",
+        "truth",
+        "workflows",
+    },
+    {"actors"},
+    {"comfy", "journal", "simulator", "terminal"},
+    {"house"},
+    {"__main__", "cli", "demo", "logs"},
+]
+DOORS = FLOORS[3]
+HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
+
+ONE_DOOR = {
+    "httpx": ["comfy/http"],
+    "trio": ["comfy/"],
+    "trio_websocket": ["comfy/"],
+    "aiohttp": ["comfy/"],
+    "asyncio": [],
+    "sqlite3": ["journal"],
+    "starlette": ["simulator/"],
+    "anycorn": ["simulator/"],
+    "PIL": ["simulator/"],
+    "argparse": ["cli"],
+    "rich": ["terminal", "demo"],
+}
+"""Libraries that only some rooms may know, by the beginning of their paths."""
+
+MODULES = sorted(path for path in APP.rglob("*.py") if path != APP / "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(APP).with_suffix("").as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module, "relative imports hide the stairs"
+            assert not node.level, "relative imports hide the stairs"
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_downstairs(path: Path) -> None:
+    room = name_of(path).split("/")[0]
+    for name in imports(path):
+        if not name.startswith("app."):
+            continue
+        other = name.split(".")[1]
+        assert HEIGHT[other] <= HEIGHT[room], f"{room} must not know {other}"
+        assert other == room or not {other, room} <= DOORS, f"{room} and {other} are doors"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_some_libraries_are_let_in_at_one_door_only(path: Path) -> None:
+    for name in imports(path):
+        allowed = ONE_DOOR.get(name.split(".")[0])
+        assert allowed is None or any(name_of(path).startswith(door) for door in allowed), name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_is_small(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 250 or name_of(path) == "events", f"{lines} lines are two rooms"

@@ -1,0 +1,101 @@
+"""The small rules: pauses, places, positions, progress."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.backoff import backoff
+from app.events import (
+    JobId,
+    NodeId,
+    NodeProgress,
+    NodesCached,
+    NodesProgressed,
+    NodeStarted,
+    NodeStepped,
+    PromptId,
+    ServerName,
+)
+from app.ports import Graph
+from app.progress import Meter
+from app.scheduling import choose, positions
+
+A, B = ServerName("a"), ServerName("b")
+JOB, PROMPT, SAMPLER = JobId("job"), PromptId("p"), NodeId("3")
+GRAPH: Graph = {
+    "3": {"class_type": "KSampler", "inputs": {"steps": 8}, "_meta": {"title": "Sampler"}},
+    "8": {"class_type": "VAEDecode", "inputs": {}},
+    "9": {"class_type": "SaveImage", "inputs": {}},
+}
+
+
+def stepped(value: float, maximum: float = 8) -> NodeStepped:
+    return NodeStepped(prompt=PROMPT, node=SAMPLER, value=value, maximum=maximum)
+
+
+def state(*nodes: tuple[str, float, float, bool]) -> NodesProgressed:
+    told = tuple(NodeProgress(NodeId(n), NodeId(n), value, top, done) for n, value, top, done in nodes)
+    return NodesProgressed(prompt=PROMPT, nodes=told)
+
+
+def test_pauses_double_up_to_a_ceiling_and_are_jittered() -> None:
+    pauses = list(islice(backoff(first=1, ceiling=8), 8))
+    for pause, whole in zip(pauses, [1, 2, 4, 8, 8, 8, 8, 8], strict=True):
+        assert whole / 2 <= pause <= whole
+
+
+def test_first_come_is_first_served_on_the_emptiest_server() -> None:
+    jobs = [JobId(name) for name in "vwxyz"]
+    assert choose(jobs, {A: 1, B: 2}) == [("v", B), ("w", A), ("x", B)]
+    assert choose(jobs, {A: 0, B: -1}) == []
+    assert choose(jobs, {}) == []
+
+
+def test_positions_count_everything_that_is_ahead() -> None:
+    mine, next_one, last = JobId("mine"), JobId("next"), JobId("last")
+    assert positions([(mine, A, 3)], [next_one, last], {A: 4}) == {mine: 3, next_one: 4, last: 5}
+
+
+def test_progress_counts_nodes_by_their_steps_and_cached_ones_as_done() -> None:
+    meter = Meter(JOB, GRAPH, 0.0)
+    meter.hear(NodesCached(prompt=PROMPT, nodes=(NodeId("8"),)), 0.0)
+    assert meter.read(0.0).fraction == pytest.approx(1 / 10)
+    meter.hear(state(("3", 4, 8, False)), 2.0)
+    assert meter.read(2.0).fraction == pytest.approx(5 / 10)
+
+
+def test_progress_names_the_node_its_steps_and_the_time() -> None:
+    meter = Meter(JOB, GRAPH, 10.0)
+    meter.hear(NodeStarted(prompt=PROMPT, node=SAMPLER, display=SAMPLER), 10.0)
+    assert meter.read(10.0).remaining is None, "no step has flowed"
+    meter.hear(stepped(2), 12.0)
+    meter.hear(stepped(4), 14.0)
+    told = meter.read(14.0)
+    assert (told.node, told.step, told.steps, told.elapsed) == ("Sampler", 4, 8, 4.0)
+    assert told.remaining == pytest.approx(6.0)
+
+
+def test_a_node_within_an_expansion_shows_under_the_node_it_belongs_to() -> None:
+    meter = Meter(JOB, GRAPH, 0.0)
+    inner = NodeProgress(NodeId("3.0.0.1"), SAMPLER, 1, 4, finished=False)
+    meter.hear(NodesProgressed(prompt=PROMPT, nodes=(inner,)), 1.0)
+    told = meter.read(1.0)
+    assert (told.node, told.step, told.steps) == ("Sampler", 1, 4)
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from([1.0, 8.0, 20.0, 0.0])), max_size=40))
+def test_progress_never_goes_backwards_and_never_beyond_the_end(told: list[tuple[float, float]]) -> None:
+    meter = Meter(JOB, GRAPH, 0.0)
+    before = meter.read(0.0)
+    for now, (value, maximum) in enumerate(told, start=1):
+        meter.hear(stepped(value, maximum), float(now))
+        after = meter.read(float(now))
+        assert before.fraction <= after.fraction <= 1.0
+        if before.steps == after.steps:
+            assert before.step <= after.step
+        assert after.remaining is None or after.remaining >= 0
+        before = after
