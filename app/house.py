@@ -18,6 +18,7 @@ from functools import partial
 from typing import TypeAlias
 
 import anyio
+from anyio import to_thread
 from msgspec import Struct
 
 from app.actors.connection import ConnectionActor
@@ -28,7 +29,7 @@ from app.comfy.socket import open_websocket
 from app.config import Config
 from app.events import PromptId, ServerName
 from app.journal import MemoryJournal
-from app.ports import Comfy, Dial, Journal
+from app.ports import Comfy, Dial, Journal, RunSync
 
 GRACE = 1.5
 """Seconds that guests get to say goodbye after a signal: a stop must be over within two."""
@@ -65,7 +66,9 @@ async def servers(config: Config) -> AsyncGenerator[Mapping[ServerName, Link]]:
     async with AsyncExitStack() as stack:
         links: dict[ServerName, Link] = {}
         for server in config.servers:
-            comfy = await stack.enter_async_context(open_comfy(server, client_id))
+            comfy = await stack.enter_async_context(
+                open_comfy(server, client_id, run_sync=to_thread.run_sync)
+            )
             way = partial(dial, partial(open_websocket, server, client_id))
             links[server.label] = Link(comfy, way)
         yield links
@@ -73,7 +76,11 @@ async def servers(config: Config) -> AsyncGenerator[Mapping[ServerName, Link]]:
 
 @asynccontextmanager
 async def open_house(
-    links: Mapping[ServerName, Link], journal: Journal, *, depth: int
+    links: Mapping[ServerName, Link],
+    journal: Journal,
+    *,
+    depth: int,
+    run_sync: RunSync = to_thread.run_sync,
 ) -> AsyncGenerator[House]:
     """Start the services; on leaving, they end after the guests, and before the ground."""
     async with anyio.create_task_group() as services:
@@ -85,6 +92,7 @@ async def open_house(
                 journal,
                 depth=depth,
                 mint=mint,
+                run_sync=run_sync,
             ).run,
             name="registry",
         )

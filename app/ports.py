@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from msgspec import Struct
 
@@ -13,6 +13,9 @@ from app.events import AnyUpdate, FileRef, NodeOutput, PromptId, Spoken
 
 if TYPE_CHECKING:
     from app.jobs import Job
+
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """Any JSON value."""
@@ -26,6 +29,14 @@ Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[Spoken]
 The iteration never ends by itself. Entering and iterating raise `ConnectionLost`, whatever the cause: a
 refused connection, a 502, a bad certificate, a peer that hung up or no longer answers pings.
 """
+
+
+class RunSync(Protocol):
+    """Run a blocking function without blocking the loop: a thread, or on the spot where time is virtual."""
+
+    def __call__(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> Awaitable[T]:
+        """Return what the function returns, or raise what it raises."""
+        ...
 
 
 class ConnectionLost(Exception):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import assert_never
 
 import anyio
-from anyio import to_thread
 
 from app.actors.connection import Connection
 from app.backoff import Pauses, backoff
@@ -34,7 +33,7 @@ from app.errands import (
 )
 from app.events import PromptId, ServerName
 from app.jobs import Wish
-from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused
+from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
 
 HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
@@ -51,10 +50,12 @@ class Errands:
         comfies: Mapping[ServerName, Comfy],
         connections: Mapping[ServerName, Connection],
         *,
+        run_sync: RunSync,
         pauses: Pauses = backoff,
     ) -> None:
         self._comfies = comfies
         self._connections = connections
+        self._run_sync = run_sync
         self._pauses = pauses
 
     async def do(self, errand: Errand) -> Answer | None:
@@ -75,7 +76,7 @@ class Errands:
             case Fetch():
                 return await self._fetch(errand)
             case Keep(image=image, path=path):
-                return Kept(errand, await to_thread.run_sync(_write, image, Path(path)))
+                return Kept(errand, await self._run_sync(_write, image, Path(path)))
             case Redial(server=server):
                 self._connections[server].redial()
                 return None

@@ -28,7 +28,7 @@ from app.events import (
 from app.jobs import Wish
 from app.ledger import Ledger
 from app.mailbox import Mailbox
-from app.ports import Comfy, Journal
+from app.ports import Comfy, Journal, RunSync
 from app.truth import Message, Truth
 
 INBOX = 256
@@ -121,12 +121,13 @@ class PromptRegistry:
         *,
         depth: int,
         mint: Callable[[], PromptId],
+        run_sync: RunSync,
     ) -> None:
         self._journal = journal
         self._ledger = Ledger()
         self._truth = Truth(self._ledger, comfies)
         self._dispatcher = Dispatcher(self._ledger, self._truth.machines, depth, mint)
-        self._errands = Errands(comfies, connections)
+        self._errands = Errands(comfies, connections, run_sync=run_sync)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._last_words: dict[JobId, AnyUpdate] = {}
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)

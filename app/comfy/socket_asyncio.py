@@ -1,0 +1,63 @@
+"""The websocket on asyncio, spoken by aiohttp."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import anyio
+
+from app.comfy.socket import LARGEST_FRAME, Address, Timing
+from app.ports import ConnectionLost, WebSocket
+
+
+class _Socket:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def send(self, message: str) -> None:
+        try:
+            await self._socket.send_str(message)
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise ConnectionLost(f"it hung up: {error}") from error
+
+    async def receive(self) -> str | bytes:
+        message = await self._socket.receive()
+        data: object = message.data
+        if isinstance(data, (str, bytes)):
+            return data
+        if isinstance(data, (aiohttp.ServerTimeoutError, TimeoutError)):
+            raise ConnectionLost("it does not answer pings any more")
+        raise ConnectionLost(f"it hung up with code {self._socket.close_code}")
+
+
+@asynccontextmanager
+async def open_on_asyncio(where: Address, timing: Timing) -> AsyncGenerator[WebSocket]:
+    """See `app.comfy.socket.open_websocket`; aiohttp waits half of `ping` for the pong."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            with anyio.fail_after(timing.connect):
+                socket = await session.ws_connect(
+                    where.url,
+                    headers=where.headers,
+                    ssl=where.tls or True,
+                    max_msg_size=LARGEST_FRAME,
+                    heartbeat=timing.ping,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=timing.close),  # pyright: ignore[reportCallIssue]  attrs
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise ConnectionLost(f"it answered {error.status} to the websocket's handshake") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise ConnectionLost(
+                f"its certificate is not to be trusted: {error.certificate_error}"
+            ) from error
+        except TimeoutError as error:
+            raise ConnectionLost(f"it did not answer within {timing.connect:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectionLost(f"it cannot be reached: {error}") from error
+        try:
+            yield _Socket(socket)
+        finally:
+            with anyio.move_on_after(timing.close, shield=True):
+                await socket.close()
