@@ -68,7 +68,7 @@ class Dispatcher:
                     ledger.news.append(update)
 
     def _why(self, job: Job) -> str:
-        away = [machine.name for machine in self._machines.values() if not machine.reachable]
+        away = [machine.name for machine in self._machines.values() if machine.away]
         if len(away) == len(self._machines):
             return f"waiting for {' and '.join(away)} to answer"
         return "the server had forgotten it, so it is sent again" if job.tries > 1 or job.crashes else ""

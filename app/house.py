@@ -66,9 +66,7 @@ async def servers(config: Config) -> AsyncGenerator[Mapping[ServerName, Link]]:
     async with AsyncExitStack() as stack:
         links: dict[ServerName, Link] = {}
         for server in config.servers:
-            comfy = await stack.enter_async_context(
-                open_comfy(server, client_id, run_sync=to_thread.run_sync)
-            )
+            comfy = await stack.enter_async_context(open_comfy(server, client_id, run_sync=to_thread.run_sync))
             way = partial(dial, partial(open_websocket, server, client_id))
             links[server.label] = Link(comfy, way)
         yield links

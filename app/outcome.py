@@ -22,9 +22,7 @@ _HIDDEN = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[\w.\- ]+[\\/])+[\w.\-]+")
 
 def results(history: History) -> list[FileRef]:
     """All files of a history that are results, in order; `temp` ones are the editor's previews."""
-    found = dict.fromkeys(
-        file for output in history.outputs for file in output.files if file.type == "output"
-    )
+    found = dict.fromkeys(file for output in history.outputs for file in output.files if file.type == "output")
     return list(found)
 
 
@@ -60,9 +58,7 @@ def remarks(job: Job, history: History, paths: list[str]) -> tuple[str, ...]:
     """Sentences about what is unusual in a run that ended well."""
     said = [*job.notes]
     graph = job.wish.graph
-    blocked = [
-        f"“{title(graph, node)}” was blocked, so what depends on it did not run." for node in job.blocked
-    ]
+    blocked = [f"“{title(graph, node)}” was blocked, so what depends on it did not run." for node in job.blocked]
     said += blocked
     if streams(graph) and not job.streamed:
         said.append("Its picture was sent through a connection that broke; run it again to get it.")

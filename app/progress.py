@@ -41,12 +41,18 @@ class Meter:
         self._done: dict[str, float] = {}
         self._steps: dict[str, tuple[int, int]] = {}
         self._node = ""
+        self._whole = sum(self._weights.values())
         self._since = now
         self._first_step: tuple[float, float] | None = None
         self._fraction = 0.0
 
     def hear(self, signal: Signal, now: float) -> bool:
-        """Take in a signal; whether it may have moved anything."""
+        """Take in a signal; whether that moved anything a person can see."""
+        before = self._fraction, self._node, self._steps.get(self._node)
+        self._take_in(signal, now)
+        return before != (self._fraction, self._node, self._steps.get(self._node))
+
+    def _take_in(self, signal: Signal, now: float) -> None:
         match signal:
             case NodesCached(nodes=nodes):
                 for node in nodes:
@@ -64,8 +70,7 @@ class Meter:
             case NodeFinished(output=output):
                 self._reach(output.node, 1.0)
             case _:
-                return False
-        return True
+                pass
 
     def read(self, now: float, note: str = "") -> Progressed:
         """How far it is at `now`, in the clock that `hear` was given."""
@@ -97,8 +102,7 @@ class Meter:
         if node not in self._weights or share <= self._done.get(node, 0.0):
             return
         self._done[node] = min(share, 1.0)
-        whole = sum(self._weights.values())
-        self._fraction = sum(self._weights[n] * s for n, s in self._done.items()) / whole
+        self._fraction = sum(self._weights[n] * s for n, s in self._done.items()) / self._whole
 
     def _remaining(self, now: float) -> float | None:
         if self._first_step is None:

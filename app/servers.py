@@ -38,6 +38,11 @@ class Machine(Struct):
     status_due: float = float("inf")
     suspected: float = float("inf")
 
+    @property
+    def away(self) -> bool:
+        """Whether it was asked, and did not answer."""
+        return not self.reachable and bool(self.reason)
+
     def frame(self, now: float) -> None:
         """Any frame proves that the socket hears."""
         self.spoke = now

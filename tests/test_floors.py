@@ -44,9 +44,9 @@ ONE_DOOR = {
     "sqlite3": ["journal"],
     "starlette": ["simulator/"],
     "anycorn": ["simulator/"],
-    "PIL": ["simulator/"],
+    "PIL": ["simulator/", "demo"],
     "argparse": ["cli"],
-    "rich": ["terminal", "demo"],
+    "rich": ["terminal", "demo", "__main__"],
 }
 """Libraries that only some rooms may know, by the beginning of their paths."""
 

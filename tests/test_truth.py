@@ -163,7 +163,7 @@ def test_nothing_is_posted_before_the_server_was_reached() -> None:
     desk = Desk()
     desk.wish("job")
     assert desk.none(Post)
-    assert desk.last(Queued) == Queued(job=JobId("job"), position=0, note="waiting for here to answer")
+    assert desk.last(Queued) == Queued(job=JobId("job"), position=0)
     desk.up()
     assert desk.take(Post).job == "job"
 
@@ -378,9 +378,7 @@ def test_a_failure_names_the_node_and_keeps_what_was_made_before() -> None:
     _, prompt = desk.running()
     desk.hear(ExecutionEnded(prompt=prompt))
     output = (NodeOutput(NodeId("9"), (PNG,)),)
-    history = History(
-        "failed", output, node="3", error="bad size in /srv/comfy/nodes.py\nmore", error_kind="X"
-    )
+    history = History("failed", output, node="3", error="bad size in /srv/comfy/nodes.py\nmore", error_kind="X")
     desk.hear(ReadDone(desk.take(Read), history))
     desk.hear(Fetched(fetch := desk.take(Fetch)))
     told = Failed(job=JobId("job"), reason="“Sampler” failed: bad size in …", files=(fetch.path,))
@@ -504,6 +502,7 @@ def test_a_server_that_does_not_answer_is_probed_while_somebody_waits() -> None:
     desk.hear(Tick())
     assert desk.none(Look)
     desk.wish("job")
+    assert desk.last(Queued) == Queued(job=JobId("job"), position=0, note="waiting for here to answer")
     desk.hear(Tick())
     desk.look()
     assert desk.take(Post).job == "job"
@@ -563,9 +562,7 @@ def test_a_file_that_is_gone_from_the_server_is_a_note_and_no_reason_to_hang() -
     desk.hear(ReadDone(desk.take(Read), success(PNG, FileRef("b.png"))))
     desk.hear(Fetched(desk.take(Fetch), "a.png is gone"))
     desk.hear(Fetched(second := desk.take(Fetch)))
-    assert desk.told[-1] == Finished(
-        job=JobId("job"), server=HERE, files=(second.path,), notes=("a.png is gone",)
-    )
+    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(second.path,), notes=("a.png is gone",))
 
 
 def test_a_picture_that_comes_through_the_websocket_is_a_result_and_others_are_previews() -> None:

@@ -154,9 +154,7 @@ async def _complete(wish: Wish, comfy: Comfy) -> Graph:
     for choice in wish.choices:
         kind = str(graph[choice.node].get("class_type"))
         if not (offered := await comfy.choices(kind, choice.input)):
-            raise Refused(
-                f"The server offers nothing for “{choice.input}” of {kind}: put a model there first."
-            )
+            raise Refused(f"The server offers nothing for “{choice.input}” of {kind}: put a model there first.")
         _inputs(graph, choice.node)[choice.input] = offered[0]
     return graph
 

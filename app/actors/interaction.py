@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import structlog
@@ -29,13 +30,12 @@ class InteractionActor:
         self._reply = reply
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Live until the last word was shown.
+        """Live until the last word was shown; started means that the wish is handed in.
 
         This is the house's one boundary: what breaks in here is logged and shown to its person, and never
         reaches the others.
         """
-        task_status.started()
-        if not await self._survives(self._live):
+        if not await self._survives(partial(self._live, task_status)):
             await self._survives(self._apologise)
 
     async def _survives(self, part: Callable[[], Awaitable[None]]) -> bool:
@@ -46,8 +46,9 @@ class InteractionActor:
             return False
         return True
 
-    async def _live(self) -> None:
+    async def _live(self, task_status: TaskStatus[None]) -> None:
         async with self._registry.submit(self._wish) as updates:
+            task_status.started()
             await self._follow(updates)
         await self._registry.delivered(self._wish.job)
 

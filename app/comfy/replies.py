@@ -150,9 +150,7 @@ class _NodeInfo(Struct):
 def choices(body: bytes, class_type: str, input_name: str) -> list[str]:
     """What /object_info/{class} lists for an input: `[[...], {}]`, or `["COMBO", {"options": [...]}]`."""
     info = msgspec.json.decode(body, type=dict[str, _NodeInfo]).get(class_type, _NodeInfo())
-    return [
-        value for kind in info.input.values() if input_name in kind for value in _listed(kind[input_name])
-    ]
+    return [value for kind in info.input.values() if input_name in kind for value in _listed(kind[input_name])]
 
 
 def _listed(raw: msgspec.Raw) -> Iterator[str]:

@@ -49,9 +49,7 @@ async def open_on_asyncio(where: Address, timing: Timing) -> AsyncGenerator[WebS
         except aiohttp.WSServerHandshakeError as error:
             raise ConnectionLost(f"it answered {error.status} to the websocket's handshake") from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise ConnectionLost(
-                f"its certificate is not to be trusted: {error.certificate_error}"
-            ) from error
+            raise ConnectionLost(f"its certificate is not to be trusted: {error.certificate_error}") from error
         except TimeoutError as error:
             raise ConnectionLost(f"it did not answer within {timing.connect:g} s") from error
         except (aiohttp.ClientError, OSError) as error:

@@ -132,9 +132,7 @@ class Simulator:
         extra_data: dict[str, Json] = dict(extra) if isinstance(extra, dict) else {}
         if "client_id" in body:
             extra_data["client_id"] = body["client_id"]
-        prompt = Prompt(
-            number=number, prompt_id=prompt_id, graph=nodes, extra_data=extra_data, outputs=verdict.outputs
-        )
+        prompt = Prompt(number=number, prompt_id=prompt_id, graph=nodes, extra_data=extra_data, outputs=verdict.outputs)
         self.pending.append(prompt)
         self._work.set()
         self.say_status()

@@ -115,11 +115,11 @@ class Execution:
                 self._say_blocked(node, kind, block)
         else:
             sizes = await self._sizes(kind, inputs)
-            value = evaluate(kind, inputs, sizes)
+            steps = steps_of(kind, inputs, self._world.steps)
+            value = evaluate(kind, {**inputs, "steps": steps} if steps else inputs, sizes)
             self._values[node] = f"{value}{self._world.salt}" if kind == "CheckpointLoaderSimple" else value
             if kind == "BotTestBlock":
                 self._blocked[node] = text(inputs, "message")
-            steps = steps_of(kind, inputs, self._world.steps)
             await self._steps(node, kind, inputs, steps)
             shown = await show(kind, inputs, self._prompt, self._world, node)
         if shown is not None:
@@ -228,6 +228,4 @@ class Execution:
     def _say(self, kind: str, data: dict[str, Json], *, everybody: bool = False) -> None:
         """`everybody`: without a client of its own, this kind goes to all (measured, T22)."""
         if self._prompt.client_id is not None or everybody:
-            self._world.sockets.say(
-                kind, {**data, "prompt_id": self._prompt.prompt_id}, self._prompt.client_id
-            )
+            self._world.sockets.say(kind, {**data, "prompt_id": self._prompt.prompt_id}, self._prompt.client_id)

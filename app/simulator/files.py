@@ -71,9 +71,7 @@ class Files:
         (place / filename).write_bytes(content)
         return {"filename": filename, "subfolder": subfolder, "type": kind}
 
-    def upload(
-        self, filename: str, content: bytes, subfolder: str, kind: str, *, overwrite: bool
-    ) -> dict[str, str]:
+    def upload(self, filename: str, content: bytes, subfolder: str, kind: str, *, overwrite: bool) -> dict[str, str]:
         """Take an upload; the same name with another content is renamed. Raises `ValueError` (400)."""
         if kind not in KINDS or ".." in f"{subfolder}/{filename}" or not filename:
             raise ValueError(filename)

@@ -22,9 +22,7 @@ FRAMES = 8
 """Pictures in an animation whose canvas has only one: enough to see that it moves."""
 
 
-async def show(
-    kind: str, inputs: dict[str, Value], prompt: Prompt, world: World, node: str
-) -> dict[str, Json] | None:
+async def show(kind: str, inputs: dict[str, Value], prompt: Prompt, world: World, node: str) -> dict[str, Json] | None:
     """Do what an output node does; None for any other node, and for those that show nothing."""
     canvas = canvas_of(inputs)
     prefix = text(inputs, "filename_prefix", "ComfyUI")
@@ -84,9 +82,7 @@ def _png(canvas: Canvas, index: int, world: World, chunks: dict[str, str]) -> by
 
 def _animation(canvas: Canvas, world: World, form: str) -> bytes:
     count = canvas.count if canvas.count > 1 else FRAMES
-    frames: list[Image.Image] = [
-        painter.paint(canvas, index, world.files.open_input) for index in range(count)
-    ]
+    frames: list[Image.Image] = [painter.paint(canvas, index, world.files.open_input) for index in range(count)]
     return painter.animation(frames, form)
 
 

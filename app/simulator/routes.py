@@ -155,9 +155,7 @@ class Routes:
             kind, subfolder = str(form.get("type", "input")), str(form.get("subfolder", ""))
             content = await image.read()
         try:
-            entry = self._simulator.files.upload(
-                image.filename, content, subfolder, kind, overwrite=overwrite
-            )
+            entry = self._simulator.files.upload(image.filename, content, subfolder, kind, overwrite=overwrite)
         except ValueError:
             return Response(status_code=400)
         return answer(dict[str, Json](entry))

@@ -95,9 +95,7 @@ async def _pump(websocket: WebSocket, socket: Socket) -> None:
             try:
                 while True:
                     frame = await socket.receive()
-                    await (
-                        websocket.send_text(frame) if isinstance(frame, str) else websocket.send_bytes(frame)
-                    )
+                    await (websocket.send_text(frame) if isinstance(frame, str) else websocket.send_bytes(frame))
             except (ConnectionLost, WebSocketDisconnect):
                 tasks.cancel_scope.cancel()
 

@@ -139,8 +139,7 @@ async def test_the_socket_is_read_while_nobody_reads_the_news() -> None:
 
 async def test_pngs_are_results_and_each_of_them_arrives() -> None:
     pictures = [
-        ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=bytes([n]), media_type="image/png")
-        for n in range(5)
+        ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=bytes([n]), media_type="image/png") for n in range(5)
     ]
 
     async def talk(call: int) -> AsyncIterator[Spoken]:

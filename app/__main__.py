@@ -1,0 +1,150 @@
+"""argv -> Config -> which door -> run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+from rich.console import Console
+
+from app import logs
+from app.cli import Arguments, parse
+from app.config import Config, ConfigError, load_config
+from app.events import JobId
+from app.house import House, run, servers
+from app.jobs import Wish
+from app.terminal.check import check
+from app.terminal.generate import draw, rows_of
+from app.terminal.shows import choose
+from app.workflows.bind import bind
+from app.workflows.load import load
+from app.workflows.slots import WorkflowError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what was asked for; the exit code. What is wrong is said in one sentence on stderr."""
+    arguments = parse(argv)
+    logs.configure(debug=arguments.debug)
+    try:
+        config = load_config(os.environ, Path.cwd(), servers=arguments.server)
+        return anyio.run(partial(_command, arguments, config), backend=arguments.backend)
+    except (ConfigError, WorkflowError, OSError) as error:
+        if arguments.debug:
+            raise
+        print(f"atelier: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _command(arguments: Arguments, config: Config) -> int:
+    console = Console()
+    match arguments.command:
+        case "demo":
+            from app.demo import demo
+
+            _writable(arguments.out)
+            return await demo(config, arguments.out, console)
+        case "generate":
+            return await _generate(arguments, config, console)
+        case "simulate":
+            return await _simulate(arguments)
+        case "check":
+            async with servers(config) as links:
+                ways = {name: (link.comfy, link.dial) for name, link in links.items()}
+                return await check(console, config.source, config.workflows, ways)
+        case _:
+            return _run(config)
+
+
+def _run(config: Config) -> int:
+    missing = "the Discord door is not built yet" if config.discord_token else "no DISCORD_TOKEN is set"
+    print(f"atelier: {missing}; try “python -m app demo”, or “generate”.", file=sys.stderr)
+    return 2
+
+
+async def _generate(arguments: Arguments, config: Config, console: Console) -> int:
+    workflow = load(config.workflows, arguments.workflow)
+    values = dict(_pair(told, "slot=value") for told in arguments.slots)
+    sets = [_pair(told, "NODE.INPUT=VALUE") for told in arguments.sets]
+    _writable(arguments.out)
+    rng = random.SystemRandom()
+    wishes: list[Wish] = []
+    for number in range(arguments.count):
+        job = JobId(str(uuid.uuid4()))
+        owner = f"#{number + 1}"
+        wishes.append(bind(workflow, job, values, sets, rng=rng, folder=str(arguments.out), owner=owner))
+    rows = rows_of(wishes)
+
+    async def guest(house: House) -> int:
+        show = choose(console, rows, json=arguments.json)
+        return await draw(wishes, rows, show, house.registry, house.closing, limit=arguments.timeout)
+
+    return await run(config, guest)
+
+
+async def _simulate(arguments: Arguments) -> int:
+    from app.simulator.engine import Simulator
+    from app.simulator.web import serve
+
+    code = 0
+    with TemporaryDirectory(prefix="atelier-") as folder:
+        simulator = Simulator(
+            Path(folder),
+            steps=arguments.steps,
+            step_time=arguments.step_time,
+            previews=arguments.previews,
+            any_node=arguments.any_node,
+            seed=arguments.seed,
+            clock=lambda: time.time_ns() // 1_000_000,
+        )
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with anyio.create_task_group() as tasks:
+                try:
+                    port = await tasks.start(serve, simulator, arguments.host, arguments.port)
+                except OSError as error:
+                    where = f"{arguments.host}:{arguments.port}"
+                    print(f"atelier: cannot listen on {where}: {error.strerror}.", file=sys.stderr)
+                    return 1
+                host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+                print(f"listening on http://{host}:{port}", flush=True)
+                async for signum in signals:
+                    code = 130 if signum == signal.SIGINT else 0
+                    tasks.cancel_scope.cancel()
+    return code
+
+
+def _pair(told: str, form: str) -> tuple[str, str]:
+    name, equals, value = told.partition("=")
+    if not equals or not name:
+        raise WorkflowError(f"“{told}” is not of the form {form}.")
+    return name, value
+
+
+def _writable(folder: Path) -> None:
+    """Make the folder, before anything is drawn for it. Raises `ConfigError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
+    except OSError as error:
+        raise ConfigError(f"--out {folder} cannot be made: {error.strerror}.") from error
+    if not usable:
+        raise ConfigError(f"--out {folder} cannot be written to.")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BrokenPipeError:
+        # Whoever read our output has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,140 @@
+"""What one can type: commands, options, and their explanations."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+EXAMPLES = {
+    "run": "python -m app run",
+    "demo": "python -m app demo\npython -m app demo --out pictures --backend asyncio",
+    "generate": (
+        'python -m app generate txt2img prompt="a lighthouse at dusk" --count 4\n'
+        'python -m app generate img2img prompt="as an oil painting" image=photo.jpg denoise=0.5\n'
+        "python -m app generate my-workflow-api.json --set Sampler.steps=30 --set 10:2.cfg=4 --json"
+    ),
+    "simulate": "python -m app simulate --port 8188 --previews\npython -m app simulate --step-time 0.01 --any-node",
+    "check": "python -m app check\npython -m app check --server https://studio.example/comfy",
+}
+
+
+class Arguments(argparse.Namespace):
+    """Everything that can be told on the command line."""
+
+    command: str
+    backend: str
+    debug: bool
+    out: Path
+    workflow: str
+    slots: list[str]
+    sets: list[str]
+    server: list[str]
+    count: int
+    json: bool
+    timeout: float | None
+    host: str
+    port: int
+    steps: int | None
+    step_time: float
+    previews: bool
+    any_node: bool
+    seed: int
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"atelier: {message}; see {self.prog} --help.\n")
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Read a command line. Raises `SystemExit`: 2 where it is wrong, 0 after --help."""
+    shared = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    shared.add_argument("--backend", choices=("trio", "asyncio"), help="event loop (default: trio)")
+    shared.add_argument("--debug", action="store_true", help="show logs and tracebacks")
+    parser = _Parser("python -m app", description="Pictures and videos from ComfyUI.", parents=[shared])
+    parser.set_defaults(backend="trio", debug=False, command="run", server=[])
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, explanation: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=explanation,
+            description=explanation,
+            epilog=f"examples:\n{EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[shared],
+        )
+
+    command("run", "the Discord bot (this is what happens without a COMMAND)")
+    demo = command("demo", "twelve pictures for four people, on an embedded simulator")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where to put them (default: out/demo)")
+    _generate(command("generate", "make pictures with a workflow, without Discord"))
+    _simulate(command("simulate", "an embedded ComfyUI, as a server that any client can use"))
+    check = command("check", "look at the configuration, the workflows and each server")
+    _servers(check)
+    return parser.parse_args(argv, Arguments())
+
+
+def _generate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", metavar="WORKFLOW", help="a name in workflows/, or an API-format JSON")
+    parser.add_argument("slots", nargs="*", metavar="slot=value", help="what to put into the workflow's slots")
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="NODE.INPUT=VALUE",
+        help="put a value into any input; NODE is an id or a title",
+    )
+    _servers(parser)
+    parser.add_argument("--count", type=_count, default=1, metavar="N", help="jobs at once, each with its own seed")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="where to put the files (default: out)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--timeout", type=_seconds, metavar="S", help="cancel what is unfinished after S seconds")
+
+
+def _simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=8188, help="0 for a free one (default: 8188)")
+    parser.add_argument("--steps", type=_count, metavar="N", help="override every sampler's own steps")
+    parser.add_argument("--step-time", type=_seconds, default=0.05, metavar="S", help="seconds a step (default: 0.05)")
+    parser.add_argument("--previews", action="store_true", help="send a preview with each step")
+    parser.add_argument("--any-node", action="store_true", help="run nodes that it does not know, too")
+    parser.add_argument("--seed", type=int, default=0, metavar="K", help="paint otherwise")
+
+
+def _servers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a ComfyUI, by address or name; repeatable",
+    )
+
+
+def _count(told: str) -> int:
+    if not told.isdigit() or not 1 <= int(told) <= 1000:
+        raise argparse.ArgumentTypeError(f"“{told}” is no whole number from 1 to 1000")
+    return int(told)
+
+
+def _port(told: str) -> int:
+    if not told.isdigit() or int(told) > 65535:
+        raise argparse.ArgumentTypeError(f"“{told}” is no port")
+    return int(told)
+
+
+def _seconds(told: str) -> float:
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"“{told}” is no number of seconds")
+    return seconds

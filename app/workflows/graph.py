@@ -1,0 +1,88 @@
+"""A graph in API format: read from a file, checked, and its nodes found by id or title."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from app.events import NodeId
+from app.ports import Graph, Json
+from app.progress import title
+from app.workflows.slots import Target, WorkflowError, suggest
+
+SEEDS = frozenset({"seed", "noise_seed"})
+"""What ComfyUI's samplers call the input that its editor randomises."""
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a graph. Raises `WorkflowError`."""
+    try:
+        content: Json = msgspec.json.decode(path.read_bytes(), type=Json)
+    except OSError as error:
+        raise WorkflowError(f"{path} cannot be read: {error.strerror}.") from error
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise WorkflowError(f"{path.name} is not valid JSON: {error}.") from error
+    export = "in ComfyUI choose Workflow > Export (API)"
+    if isinstance(content, dict) and isinstance(content.get("nodes"), list):
+        raise WorkflowError(f"{path.name} is in the editor's own format: {export}.")
+    if not isinstance(content, dict) or not content:
+        raise WorkflowError(f"{path.name} is no workflow: {export}.")
+    graph: Graph = {}
+    for node, entry in content.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("class_type"), str):
+            raise WorkflowError(f"{path.name} is no workflow in API format (node {node}): {export}.")
+        if not isinstance(entry.setdefault("inputs", {}), dict):
+            raise WorkflowError(f"{path.name}: the inputs of “{title({node: entry}, node)}” are no table.")
+        graph[node] = entry
+    for node in graph:
+        for name, value in inputs(graph, node).items():
+            match value:
+                case [str() as source, int()] if source not in graph:
+                    raise WorkflowError(
+                        f"{path.name}: {name} of “{title(graph, node)}” comes from a node that is not there: "
+                        f"export it again."
+                    )
+                case _:
+                    continue
+    return graph
+
+
+def inputs(graph: Graph, node: str) -> dict[str, Json]:
+    """A node's inputs; changing them changes the graph."""
+    found = graph[node]["inputs"]
+    return found if isinstance(found, dict) else {}
+
+
+def find_node(graph: Graph, told: str) -> NodeId:
+    """A node by its id, else by title or class, which must then be unique. Raises `WorkflowError`."""
+    if told in graph:
+        return NodeId(told)
+    titles = {node: title(graph, node) for node in graph}
+    classes = {node: str(entry["class_type"]) for node, entry in graph.items()}
+    for names in (titles, classes):
+        found = [node for node, name in names.items() if name.lower() == told.lower()]
+        if len(found) == 1:
+            return NodeId(found[0])
+        if found:
+            ids = ", ".join(found)
+            raise WorkflowError(f"There are {len(found)} nodes called “{told}”: use one of the ids {ids}.")
+    raise WorkflowError(f"There is no node called “{told}”{suggest(told, titles.values())}")
+
+
+def find_target(graph: Graph, node: str, name: str) -> Target:
+    """An input of a node. Raises `WorkflowError`."""
+    found = find_node(graph, node)
+    if name not in inputs(graph, found):
+        known = inputs(graph, found)
+        raise WorkflowError(f"“{title(graph, found)}” has no input “{name}”{suggest(name, known)}")
+    return Target(found, name)
+
+
+def seeds(graph: Graph) -> Iterator[Target]:
+    """Every seed that is a number in the graph, not a connection."""
+    for node in graph:
+        for name, value in inputs(graph, node).items():
+            if name in SEEDS and isinstance(value, int):
+                yield Target(NodeId(node), name)
