@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+import anyio.lowlevel
 import pytest
 from trio.testing import MockClock
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class _Selector(selectors.SelectSelector):
@@ -46,3 +51,9 @@ def virtual(backend: str) -> tuple[str, dict[str, Any]]:
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Real time by default; a module on virtual time overrides this with `virtual(request.param)`."""
     return request.param
+
+
+async def inline(function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+    """Run a blocking function on the spot: under virtual time a thread would let the clock run away."""
+    await anyio.lowlevel.checkpoint()
+    return function(*args)

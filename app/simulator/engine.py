@@ -64,7 +64,7 @@ class Simulator:
         self._number = 0
         self._interrupt = False
         self._work = anyio.Event()
-        self._life = anyio.CancelScope()
+        self._life: anyio.CancelScope | None = None
         self._execution: Execution | None = None
         self._validator = Validator(
             self.catalog,
@@ -91,7 +91,8 @@ class Simulator:
             tasks.start_soon(self.sockets.publish, name="simulator publishes")
             task_status.started()
             while True:
-                with anyio.CancelScope() as self._life:
+                with anyio.CancelScope() as life:
+                    self._life = life
                     await self._worker()
 
     def connect(self, client_id: str) -> AbstractAsyncContextManager[Socket]:
@@ -164,7 +165,8 @@ class Simulator:
         self._world.cache = Cache()
         self.files.forget_temp()
         self.sockets.drop()
-        self._life.cancel()
+        if self._life is not None:
+            self._life.cancel()
 
     def say_status(self) -> None:
         """Tell everybody how long the queue is."""

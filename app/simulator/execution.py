@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 from msgspec import Struct
 
 from app.ports import Json, RunSync
 from app.simulator import painter
-from app.simulator.canvas import Canvas, Value, text
+from app.simulator.canvas import Canvas, Value, canvas_of, text
 from app.simulator.files import Files
 from app.simulator.nodes import NodeError, evaluate, steps_of
 from app.simulator.order import run_order, signature
@@ -121,7 +122,9 @@ class Execution:
             if kind == "BotTestBlock":
                 self._blocked[node] = text(inputs, "message")
             await self._steps(node, kind, inputs, steps)
-            shown = await show(kind, inputs, self._prompt, self._world, node)
+            shown = await show(kind, inputs, self._prompt, self._world, node, partial(self._sent, node))
+            if kind == "SaveImageWebsocket":
+                steps = canvas_of(inputs).count
         if shown is not None:
             self._outcome.outputs[node] = shown
             self._say("executed", {"node": node, "display_node": node, "output": shown})
@@ -140,12 +143,20 @@ class Execution:
             await anyio.sleep(pause)
             await self._world.gate()
             self._state(node, step, steps, "running")
-            preview = None
+            image = None
             if picture is not None:
                 image = await self._world.run_sync(painter.preview, picture, step / steps)
-                preview = Preview(self._metadata(node), image)
-                self._world.sockets.show(preview, self._prompt.client_id)
-            self._say("progress", {"value": step, "max": steps, "node": node}, everybody=True)
+            told: dict[str, Json] = {"value": step, "max": steps, "node": node}
+            # With metadata the picture comes before its step, without it after (measured, T02).
+            if image is not None:
+                self._world.sockets.show(Preview(self._metadata(node), image), self._prompt.client_id, legacy=False)
+            self._say("progress", told, everybody=True)
+            if image is not None:
+                self._world.sockets.show(Preview(self._metadata(node), image), self._prompt.client_id, legacy=True)
+
+    def _sent(self, node: str, index: int, count: int) -> None:
+        self._state(node, index, count, "running")
+        self._say("progress", {"value": index, "max": count, "node": node}, everybody=True)
 
     async def _sizes(self, kind: str, inputs: dict[str, Value]) -> dict[str, tuple[int, int]]:
         if not kind.startswith("LoadImage"):

@@ -36,18 +36,21 @@ def run_order(graph: Graph, outputs: list[str], cached: Callable[[str], bool]) -
     pending: dict[str, set[str]] = {}
     waiters: dict[str, list[str]] = {}
 
-    def add(node: str) -> None:
-        if node in pending:
-            return
-        pending[node] = set()
-        if cached(node):
-            return
-        for source in sources(graph, node):
-            if cached(source):
+    def add(output: str) -> None:
+        # The last input first, as a stack has it: this is visible in the order of the loaders (T02a).
+        stack = [output]
+        while stack:
+            node = stack.pop()
+            if node in pending:
                 continue
-            add(source)
-            pending[node].add(source)
-            waiters.setdefault(source, []).append(node)
+            pending[node] = set()
+            if cached(node):
+                continue
+            for source in sources(graph, node):
+                if not cached(source):
+                    pending[node].add(source)
+                    waiters.setdefault(source, []).append(node)
+                    stack.append(source)
 
     for output in outputs:
         add(output)

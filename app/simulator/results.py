@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,8 +23,18 @@ FRAMES = 8
 """Pictures in an animation whose canvas has only one: enough to see that it moves."""
 
 
-async def show(kind: str, inputs: dict[str, Value], prompt: Prompt, world: World, node: str) -> dict[str, Json] | None:
-    """Do what an output node does; None for any other node, and for those that show nothing."""
+async def show(
+    kind: str,
+    inputs: dict[str, Value],
+    prompt: Prompt,
+    world: World,
+    node: str,
+    say_step: Callable[[int, int], None],
+) -> dict[str, Json] | None:
+    """Do what an output node does; None for any other node, and for those that show nothing.
+
+    `say_step` is told of pictures that are sent one by one, which ComfyUI counts as steps (measured, T04).
+    """
     canvas = canvas_of(inputs)
     prefix = text(inputs, "filename_prefix", "ComfyUI")
     match kind:
@@ -33,6 +44,7 @@ async def show(kind: str, inputs: dict[str, Value], prompt: Prompt, world: World
             return await _images(canvas, prompt, world, "ComfyUI_temp_mdemo", "temp")
         case "SaveImageWebsocket":
             for index in range(canvas.count):
+                say_step(index, canvas.count)
                 content = await world.run_sync(_png, canvas, index, world, dict[str, str]())
                 about: dict[str, Json] = {
                     "node_id": node,

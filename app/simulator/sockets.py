@@ -11,6 +11,7 @@ import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.ports import ConnectionLost, Json
 
@@ -31,6 +32,8 @@ class Preview(Struct):
     metadata: dict[str, Json]
     image: bytes
     format: int = 1
+    legacy: bool | None = None
+    """Whether it is only for those who did not negotiate metadata, or only for the others; None for all."""
 
     def frame(self, *, with_metadata: bool) -> bytes:
         """Layout of COMFYUI.md 2.6, big-endian."""
@@ -113,9 +116,9 @@ class Sockets:
         """Queue a text frame for one client, or for all."""
         self._put(text(kind, data), client_id)
 
-    def show(self, preview: Preview, client_id: str | None) -> None:
+    def show(self, preview: Preview, client_id: str | None, *, legacy: bool | None = None) -> None:
         """Queue a picture; to all it goes without metadata (measured, T22)."""
-        self._put(preview, client_id)
+        self._put(replace(preview, legacy=legacy), client_id)
 
     def junk(self) -> None:
         """Say what custom nodes and broken clients say."""
@@ -150,7 +153,8 @@ class Sockets:
                         await _send(socket, frame)
                     else:
                         with_metadata = socket.negotiated and client_id is not None
-                        await _send(socket, frame.frame(with_metadata=with_metadata))
+                        if frame.legacy is None or frame.legacy is not with_metadata:
+                            await _send(socket, frame.frame(with_metadata=with_metadata))
             self._news = anyio.Event()
             await self._news.wait()
 
