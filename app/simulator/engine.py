@@ -55,6 +55,7 @@ class Simulator:
         self.sockets = Sockets()
         self.faults = Faults(self)
         self.modern = modern
+        self.run_sync = run_sync
         self.history: dict[str, Json] = {}
         self.running: Prompt | None = None
         self.pending: list[Prompt] = []

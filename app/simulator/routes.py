@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mimetypes
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -10,7 +11,7 @@ import msgspec
 from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from app.ports import Json
 from app.simulator.catalog import MODELS
@@ -144,7 +145,14 @@ class Routes:
             with Image.open(path) as picture:
                 picture.convert("RGB").save(out, form, quality=int(quality or 90))
             return Response(out.getvalue(), media_type=f"image/{form}")
-        return FileResponse(path, filename=path.name, content_disposition_type="inline")
+        content = await self._simulator.run_sync(path.read_bytes)
+        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        name = path.name.replace('"', "")
+        return Response(
+            content,
+            media_type=media_type,
+            headers={"Content-Disposition": f'filename="{name}"', "ETag": f'"{hash(content):x}"'},
+        )
 
     async def _upload(self, request: Request) -> Response:
         async with request.form() as form:

@@ -1,0 +1,413 @@
+"""The promise, from the wish to the file, over a simulator in memory and on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import anyio
+import pytest
+
+from app.events import (
+    AnyUpdate,
+    Cancelled,
+    Failed,
+    Finished,
+    Lost,
+    Previewed,
+    Progressed,
+    Queued,
+    Started,
+)
+from app.jobs import FirstChoice, NodeId, Upload
+from app.journal import MemoryJournal
+from app.ports import Graph
+from app.simulator.engine import Simulator
+from tests.conftest import inline, virtual
+from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+async def until(world: World, true: Callable[[], bool]) -> None:
+    """Wait, on virtual time, until something is so."""
+    while not true():  # noqa: ASYNC110  the simulator is the subject, and has nothing to wait on
+        await anyio.sleep(0.01)
+
+
+async def while_making(world: World, count: int, then: Callable[[], Awaitable[None]]) -> list[Watcher]:
+    """Have some made, and do something as soon as the server works on the first."""
+    watchers: list[Watcher] = []
+
+    async def make() -> None:
+        watchers.extend(await world.make_many(count))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(make)
+        await until(world, lambda: world.simulator.running is not None)
+        await anyio.sleep(0.2)
+        await then()
+    return watchers
+
+
+async def test_one_after_the_other(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        for _ in range(3):
+            watcher = await found.make()
+            assert delivered(watcher)
+            kinds = list(dict.fromkeys(type(update) for update in watcher.shown))
+            assert kinds == [Queued, Started, Progressed, Finished]
+
+
+async def test_the_second_of_two_at_once_outlives_the_first_and_appears(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        assert all(delivered(watcher) for watcher in await found.make_many(2))
+
+
+async def test_five_in_rapid_fire_have_true_positions_and_finish_in_order(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        watchers = await found.make_many(5)
+        assert [watcher.positions()[0] for watcher in watchers] == [0, 1, 2, 3, 4]
+        for watcher in watchers:
+            assert watcher.positions() == sorted(watcher.positions(), reverse=True)
+        ended = list(found.simulator.ended_at.values())
+        assert ended == sorted(ended)
+        assert all(delivered(watcher) for watcher in watchers)
+
+
+async def test_a_hundred_people_at_once_all_get_their_picture(tmp_path: Path) -> None:
+    async with world(tmp_path, step_time=0.01) as found:
+        watchers = await found.make_many(100)
+        assert all(delivered(watcher) for watcher in watchers)
+        files = {file for watcher in watchers if isinstance(watcher.last, Finished) for file in watcher.last.files}
+        assert len(files) == 100
+
+
+async def test_at_most_two_of_ours_lie_on_the_server(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        seen: list[int] = []
+
+        async def watch() -> None:
+            while True:
+                simulator = found.simulator
+                seen.append(len(simulator.pending) + (simulator.running is not None))
+                await anyio.sleep(0.005)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await found.make_many(6)
+            tasks.cancel_scope.cancel()
+        assert max(seen) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"drop_sockets": True},
+        {"refuse_sockets": 5.0},
+        {"refuse_all": 5.0},
+        {"restart": 5.0},
+        {"deaf": True},
+        {"garbage": True},
+        {"drop_sockets": True, "fail_prompt": {"count": 2, "status": 500, "effect": True}},
+    ],
+    ids=lambda fault: "+".join(fault),
+)
+async def test_whatever_breaks_in_the_middle_all_six_are_delivered(fault: dict[str, object], tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+
+        async def break_it() -> None:
+            found.fault(**fault)
+
+        watchers = await while_making(found, 6, break_it)
+        assert [type(watcher.last) for watcher in watchers] == [Finished] * 6
+        assert all(delivered(watcher) for watcher in watchers)
+
+
+async def test_a_cut_socket_costs_no_more_than_two_seconds(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+
+        async def cut() -> None:
+            found.fault(refuse_sockets=30.0)
+
+        began = anyio.current_time()
+        await while_making(found, 2, cut)
+        assert anyio.current_time() - began < 2 * 0.6 + 2 * 2.5
+
+
+async def test_a_restart_under_six_jobs_runs_nothing_twice_in_one_life(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+
+        async def restart() -> None:
+            found.fault(restart=1.0)
+
+        watchers = await while_making(found, 6, restart)
+        assert all(delivered(watcher) for watcher in watchers)
+        assert len(found.simulator.history) == 6
+
+
+async def test_a_job_that_kills_its_server_twice_is_lost_and_told(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+
+        async def keep_dying() -> None:
+            for _ in range(2):
+                await until(found, lambda: found.simulator.running is not None)
+                await anyio.sleep(0.1)
+                found.fault(restart=0.5)
+                await anyio.sleep(1)
+
+        watchers = await while_making(found, 1, keep_dying)
+        assert isinstance(watchers[0].last, Lost)
+
+
+async def test_a_job_handed_in_while_the_server_is_away_waits_says_so_and_is_made(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        await anyio.sleep(1)
+        found.fault(refuse_all=20.0)
+        await anyio.sleep(5)
+        watcher = await found.make()
+        notes = [update.note for update in watcher.shown if isinstance(update, Queued)]
+        assert "waiting for simulator to answer" in notes
+        assert delivered(watcher)
+
+
+async def test_somebody_elses_clear_is_made_good(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+
+        async def clear() -> None:
+            found.fault(forget="pending")
+
+        assert all(delivered(watcher) for watcher in await while_making(found, 3, clear))
+
+
+async def test_a_500_with_effect_is_looked_for_and_not_sent_twice(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        await anyio.sleep(1)
+        found.fault(fail_prompt={"count": 1, "status": 500, "effect": True})
+        assert delivered(await found.make())
+        assert len(found.simulator.history) == 1
+
+
+async def test_three_500s_end_the_job_with_a_sentence(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        await anyio.sleep(1)
+        found.fault(fail_prompt={"count": 3, "status": 500, "effect": False})
+        last = (await found.make()).last
+        assert isinstance(last, Failed)
+        assert last.reason == "simulator broke on this request (500): its own log says why."
+
+
+async def cancelling(found: World, count: int, which: int) -> list[Watcher]:
+    wishes = [found.wish() for _ in range(count)]
+    watchers = [Watcher() for _ in wishes]
+
+    async def cancel() -> None:
+        await until(found, lambda: found.simulator.running is not None)
+        await anyio.sleep(0.2)
+        await found.registry.cancel(wishes[which].job)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cancel)
+        for wish, watcher in zip(wishes, watchers, strict=True):
+            tasks.start_soon(found.make, wish, watcher)
+    return watchers
+
+
+async def test_a_running_job_is_cancelled_and_nothing_else_is(tmp_path: Path) -> None:
+    for modern in (False, True):
+        async with world(tmp_path / str(modern), modern=modern) as found:
+            first, second = await cancelling(found, 2, 0)
+            ends = {type(first.last), type(second.last)}
+            assert ends == {Cancelled, Finished}
+            assert not found.simulator.pending
+
+
+async def test_a_job_that_waits_with_us_is_cancelled_without_the_server_noticing(tmp_path: Path) -> None:
+    async with world(tmp_path, depth=1) as found:
+        watchers = await cancelling(found, 3, 2)
+        assert sum(isinstance(watcher.last, Cancelled) for watcher in watchers) == 1
+        assert len(found.simulator.history) == 2
+
+
+async def test_other_peoples_prompts_count_and_are_left_alone(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        await anyio.sleep(1)
+        for _ in range(3):
+            body = {"prompt": found.wish().graph, "client_id": "somebody"}
+            assert found.simulator.submit(body)[0] == 200  # pyright: ignore[reportArgumentType]
+        await anyio.sleep(0.01)
+        watcher = await found.make()
+        assert watcher.positions()[0] == 3
+        assert watcher.positions()[-1] == 0
+        assert len(found.simulator.history) == 4
+
+
+async def test_progress_and_previews_reach_the_person_and_never_go_backwards(tmp_path: Path) -> None:
+    async with world(tmp_path, previews=True) as found:
+        watcher = await found.make()
+        progress = [update for update in watcher.shown if isinstance(update, Progressed)]
+        fractions = [update.fraction for update in progress]
+        assert fractions == sorted(fractions)
+        assert {update.step for update in progress if update.node == "Sampler"} >= set(range(1, 11))
+        assert any(update.remaining for update in progress)
+        assert any(isinstance(update, Previewed) for update in watcher.shown)
+
+
+async def test_a_slow_reader_misses_progress_but_not_the_last_word_and_not_by_its_pause(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        began = anyio.current_time()
+        watcher = await found.make(watcher=Watcher(pause=600.0))
+        assert delivered(watcher)
+        assert anyio.current_time() - began < 5
+        assert len(watcher.shown) <= 6
+
+
+async def test_an_interaction_that_breaks_is_told_and_does_not_reach_the_others(tmp_path: Path) -> None:
+    class Broken(Watcher):
+        async def show(self, update: AnyUpdate) -> None:
+            if isinstance(update, Started):
+                raise ZeroDivisionError
+            await super().show(update)
+
+    async with world(tmp_path) as found, anyio.create_task_group() as tasks:
+        broken, whole = Broken(), Watcher()
+        tasks.start_soon(found.make, None, broken)
+        tasks.start_soon(found.make, None, whole)
+        await until(found, lambda: bool(whole.shown) and isinstance(whole.last, Finished))
+        assert isinstance(broken.last, Failed)
+        assert broken.last.reason == "Something broke on the bot's side."
+
+
+async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: Path) -> None:
+    journal = MemoryJournal()
+    simulator = Simulator(tmp_path / "server", run_sync=inline)
+    seen: list[bool] = []
+    with anyio.fail_after(600):
+        async with anyio.create_task_group() as ground:
+            await ground.start(simulator.run)
+            async with house_for(simulator, tmp_path / "results", journal) as first:
+                wishes = [first.wish() for _ in range(4)]
+                async with anyio.create_task_group() as tasks:
+                    for wish in wishes:
+                        await tasks.start(_Life(first, wish).run)
+                    await until(first, lambda: simulator.running is not None)
+                    await anyio.sleep(0.2)
+                    tasks.cancel_scope.cancel()
+            async with house_for(simulator, tmp_path / "results", journal) as second:
+                for wish in wishes:
+                    async with second.registry.watch(wish.job) as updates:
+                        last = [update async for update in updates][-1]
+                    assert isinstance(last, Finished)
+                    seen.append(on_disk(last))
+            ground.cancel_scope.cancel()
+    assert len(simulator.history) == 4
+    assert all(seen)
+
+
+class _Life:
+    """Hands a wish in, and is killed before it is told anything."""
+
+    def __init__(self, found: World, wish: object) -> None:
+        self._found = found
+        self._wish = wish
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        async with self._found.registry.submit(self._wish):  # pyright: ignore[reportArgumentType]
+            task_status.started()
+            await anyio.sleep_forever()
+
+
+def graph(**nodes: Mapping[str, object]) -> Graph:
+    """PICTURE with other nodes behind its decoder."""
+    kept = {node: entry for node, entry in PICTURE.items() if node != "7"}
+    return {**kept, **nodes}  # pyright: ignore[reportReturnType]
+
+
+async def test_every_kind_of_output_is_found(tmp_path: Path) -> None:
+    animation = {"filename_prefix": "a", "fps": 6.0, "lossless": False, "quality": 80, "method": "default"}
+    outputs = {
+        "20": {"class_type": "SaveAnimatedWEBP", "inputs": {"images": ["6", 0], **animation}},
+        "21": {"class_type": "PreviewImage", "inputs": {"images": ["6", 0]}},
+        "22": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}},
+        "23": {"class_type": "SaveAudio", "inputs": {"filename_prefix": "audio/x"}},
+    }
+    async with world(tmp_path, any_node=True) as found:
+        for nodes in found.simulator.catalog.nodes.values():
+            nodes.input.pop("hidden", None)
+        found.simulator.catalog.nodes["SaveAudio"].input["required"].pop("audio")
+        last = (await found.make(found.wish(graph(**outputs)))).last
+        assert isinstance(last, Finished)
+        assert sorted(Path(file).suffix for file in last.files) == [".wav", ".webp"]
+        assert last.texts == ("a test",)
+
+
+async def test_what_is_sent_through_the_websocket_is_a_result(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        streaming = graph(**{"9": {"class_type": "SaveImageWebsocket", "inputs": {"images": ["6", 0]}}})
+        watcher = await found.make(found.wish(streaming))
+        assert delivered(watcher)
+
+
+async def test_a_failure_names_the_node_and_a_block_is_none(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        for kind, expected in (("BotTestRaise", Failed), ("BotTestOOM", Failed), ("BotTestBlock", Finished)):
+            nodes = {
+                "8": {"class_type": kind, "inputs": {"image": ["6", 0], "message": "boom"}, "_meta": {"title": "Bad"}},
+                "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "x"}},
+            }
+            last = (await found.make(found.wish(graph(**nodes)))).last
+            assert isinstance(last, expected)
+            if isinstance(last, Failed):
+                assert last.reason in {
+                    "“Bad” failed: boom",
+                    "“Bad” ran out of memory: try a smaller size or fewer pictures at once.",
+                }
+            else:
+                assert any("was blocked" in note for note in last.notes)
+
+
+async def test_the_same_wish_again_is_cached_and_says_so(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        first = found.wish()
+        await found.make(first)
+        again = found.wish()
+        again.graph.clear()
+        again.graph.update(first.graph)
+        last = (await found.make(again)).last
+        assert isinstance(last, Finished)
+        assert last.notes == ("Nothing had changed since an earlier run, so the server gave the same result again.",)
+
+
+async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        wish = found.wish()
+        wish.graph["5"]["inputs"]["steps"] = 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+        last = (await found.make(wish)).last
+        assert last == Failed(job=wish.job, reason="“Sampler”: steps is 0, but must be at least 1.")
+
+
+async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tmp_path: Path) -> None:
+    from PIL import Image
+
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (80, 40), "red").save(photo)
+    nodes = {
+        "4": {"class_type": "LoadImage", "inputs": {"image": "?"}},
+        "5": {"class_type": "VAEEncode", "inputs": {"pixels": ["4", 0], "vae": ["1", 2]}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
+    }
+    async with world(tmp_path) as found:
+        wish = found.wish({**graph(**nodes)})
+        wish.graph["1"]["inputs"] = {"ckpt_name": "?"}
+        from msgspec.structs import replace
+
+        uploads = (Upload(NodeId("4"), "image", str(photo)),)
+        choices = (FirstChoice(NodeId("1"), "ckpt_name"),)
+        watcher = await found.make(replace(wish, uploads=uploads, choices=choices))
+        assert delivered(watcher)
+        assert isinstance(watcher.last, Finished)
+        with Image.open(watcher.last.files[0]) as picture:
+            assert picture.size == (80, 40)
