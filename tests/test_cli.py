@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def environment(**environ: str) -> dict[str, str]:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str) -> Generator[subprocess.Popen[str]]:
     """Run the program beside the test; it is ended at the latest with the block."""
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "app", *arguments],
@@ -57,7 +57,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def simulator(*arguments: str) -> Iterator[str]:
+def simulator(*arguments: str) -> Generator[str]:
     """A simulator of its own process; its address."""
     with started("simulate", "--port", "0", *arguments) as process:
         assert process.stdout is not None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from typing import cast
 
 import trio
 import trio_websocket
@@ -66,17 +67,12 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
     stream = await _open_stream(where, timing)
     lost: ConnectionLost | None = None
     try:
-        async with AsyncExitStack() as stack:
-            nursery = await stack.enter_async_context(trio.open_nursery())
+        async with trio.open_nursery() as nursery:
             try:
                 with trio.fail_after(timing.connect):
                     connection = await _shake_hands(nursery, stream, where)
-            except ConnectionRejected as refusal:
-                lost = ConnectionLost(f"it answered {refusal.status_code} to the websocket's handshake")
             except trio.TooSlowError:
                 lost = ConnectionLost(f"it did not answer within {timing.connect:g} s")
-            except (HandshakeError, ConnectionClosed):
-                lost = ConnectionLost("it hung up during the websocket's handshake")
             else:
                 socket = _Socket(connection)
                 nursery.start_soon(socket.keep_alive, timing, stream, name=f"pings {where.url}")
@@ -88,10 +84,22 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
                 with trio.move_on_after(timing.close):
                     await connection.aclose()
             nursery.cancel_scope.cancel()
+    except* (HandshakeError, ConnectionClosed) as errors:
+        # A refusal may come out of the library's reader, and so out of the nursery.
+        lost = _refusal(errors)
     finally:
         await trio.aclose_forcefully(stream)
     if lost is not None:
         raise lost
+
+
+def _refusal(errors: BaseExceptionGroup[BaseException]) -> ConnectionLost:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _refusal(cast("BaseExceptionGroup[BaseException]", error))
+        if isinstance(error, ConnectionRejected):
+            return ConnectionLost(f"it answered {error.status_code} to the websocket's handshake")
+    return ConnectionLost("it hung up during the websocket's handshake")
 
 
 async def _open_stream(where: Address, timing: Timing) -> trio.abc.Stream:

@@ -1,0 +1,1 @@
+"""Figures, as JSON: medians and ratios against a baseline of the same run."""

@@ -1,0 +1,219 @@
+"""From the server's end frame to the file on disk: this program, a bare client, and a poller."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import aiohttp
+import anyio
+
+from app.actors.interaction import InteractionActor
+from app.config import Config, Server
+from app.events import AnyUpdate, Finished, JobId
+from app.house import House, mint, run
+from app.jobs import Wish
+from app.ports import Graph, Json
+
+GRAPH: Graph = {
+    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "dreamscape-v1.safetensors"}},
+    "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a bench by the sea", "clip": ["1", 1]}},
+    "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 256, "height": 256, "batch_size": 1}},
+    "5": {
+        "class_type": "KSampler",
+        "inputs": {
+            "seed": 0,
+            "steps": 4,
+            "cfg": 7.0,
+            "sampler_name": "euler",
+            "scheduler": "normal",
+            "denoise": 1.0,
+            "model": ["1", 0],
+            "positive": ["2", 0],
+            "negative": ["2", 0],
+            "latent_image": ["4", 0],
+        },
+    },
+    "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
+    "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "bench/x"}},
+}
+
+JOBS = 30
+STEP_TIME = 0.01
+
+
+def graph(seed: int) -> Graph:
+    made = copy.deepcopy(GRAPH)
+    cast("dict[str, Json]", made["5"]["inputs"])["seed"] = seed
+    return made
+
+
+@contextmanager
+def server() -> Generator[tuple[str, dict[str, float], subprocess.Popen[str]]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.server", str(STEP_TIME)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        port = json.loads(process.stdout.readline())["port"]
+        yield f"http://127.0.0.1:{port}", {}, process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+Client = Callable[[str, Path], Awaitable[dict[str, float]]]
+
+
+def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
+    """Milliseconds of lag of each job of one round."""
+    with server() as (url, ends, process), tempfile.TemporaryDirectory() as folder:
+        done = client(url, Path(folder))
+        assert process.stdout is not None
+        while len(ends) < JOBS:
+            line = json.loads(process.stdout.readline())
+            ends[line["prompt"]] = line["t"]
+    assert done.keys() == ends.keys()
+    return [(done[prompt] - ends[prompt]) * 1000 for prompt in ends]
+
+
+def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
+    class Stamp:
+        pause = 0.0
+
+        def __init__(self, done: dict[str, float]) -> None:
+            self._done = done
+
+        async def show(self, update: AnyUpdate) -> None:
+            if isinstance(update, Finished):
+                self._done[update.job] = time.monotonic()
+
+    def client(url: str, folder: Path) -> dict[str, float]:
+        done: dict[str, float] = {}
+        prompts: dict[str, str] = {}
+
+        async def guest(house: House) -> int:
+            link = next(iter(house.links.values()))
+            submit = link.comfy.submit
+
+            async with anyio.create_task_group() as tasks:
+                for seed in range(JOBS):
+                    wish = Wish(job=JobId(mint()), workflow="bench", graph=graph(seed), folder=str(folder))
+                    tasks.start_soon(InteractionActor(wish, house.registry, Stamp(done)).run)
+            assert submit is not None
+            return 0
+
+        config = Config(servers=(Server(url=url),), data=folder, workflows=folder)
+        anyio.run(run, config, guest, backend=backend)
+        by_seed = _prompts_by_seed(url)
+        assert prompts is not None
+        return {by_seed[job]: t for job, t in done.items()} if by_seed else done
+
+    return client
+
+
+def _prompts_by_seed(url: str) -> dict[str, str]:
+    return {}
+
+
+async def _post(session: aiohttp.ClientSession, client_id: str, seed: int) -> str:
+    prompt = str(uuid.uuid4())
+    body = {"prompt": graph(seed), "client_id": client_id, "prompt_id": prompt}
+    async with session.post("/prompt", json=body) as answer:
+        answer.raise_for_status()
+    return prompt
+
+
+async def _collect(session: aiohttp.ClientSession, prompt: str, folder: Path) -> bool:
+    async with session.get(f"/history/{prompt}") as answer:
+        history = await answer.json()
+    if prompt not in history:
+        return False
+    for output in history[prompt]["outputs"].values():
+        for image in output["images"]:
+            async with session.get("/view", params=image) as answer:
+                (folder / f"{prompt}-{image['filename']}").write_bytes(await answer.read())
+    return True
+
+
+async def _bare(url: str, folder: Path) -> dict[str, float]:
+    """Waits on the socket, then fetches: about the quickest that can be written in forty lines."""
+    done: dict[str, float] = {}
+    client_id = uuid.uuid4().hex
+    async with aiohttp.ClientSession(url) as session, session.ws_connect(f"/ws?clientId={client_id}") as socket:
+        mine = {await _post(session, client_id, seed) for seed in range(JOBS)}
+
+        async def finish(prompt: str) -> None:
+            while not await _collect(session, prompt, folder):
+                await asyncio.sleep(0.05)
+            done[prompt] = time.monotonic()
+
+        async with asyncio.TaskGroup() as tasks:
+            while mine:
+                message = await socket.receive()
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                told = json.loads(message.data)
+                prompt = told["data"].get("prompt_id")
+                if told["type"] == "executing" and told["data"].get("node") is None and prompt in mine:
+                    mine.discard(prompt)
+                    tasks.create_task(finish(prompt))
+    return done
+
+
+async def _poller(url: str, folder: Path) -> dict[str, float]:
+    """Asks for the history once a second, as today's bots do."""
+    done: dict[str, float] = {}
+    async with aiohttp.ClientSession(url) as session:
+
+        async def follow(prompt: str) -> None:
+            while not await _collect(session, prompt, folder):
+                await asyncio.sleep(1)
+            done[prompt] = time.monotonic()
+
+        async with asyncio.TaskGroup() as tasks:
+            for seed in range(JOBS):
+                tasks.create_task(follow(await _post(session, uuid.uuid4().hex, seed)))
+    return done
+
+
+def summary(rounds: list[list[float]]) -> dict[str, float]:
+    """Median of the rounds' medians, with their spread; the worst of all."""
+    medians = [statistics.median(lags) for lags in rounds]
+    return {
+        "median_ms": round(statistics.median(medians), 2),
+        "lowest_median_ms": round(min(medians), 2),
+        "highest_median_ms": round(max(medians), 2),
+        "p90_ms": round(statistics.median(statistics.quantiles(lags, n=10)[-1] for lags in rounds), 2),
+        "worst_ms": round(max(max(lags) for lags in rounds), 2),
+    }
+
+
+def lag(rounds: int) -> dict[str, object]:
+    """All clients in turn, so that what the machine does besides hits them alike."""
+    clients: dict[str, Callable[[str, Path], dict[str, float]]] = {
+        "atelier_trio": this_program("trio"),
+        "atelier_asyncio": this_program("asyncio"),
+        "bare": lambda url, folder: asyncio.run(_bare(url, folder)),
+        "poller": lambda url, folder: asyncio.run(_poller(url, folder)),
+    }
+    found: dict[str, list[list[float]]] = {name: [] for name in clients}
+    for _ in range(rounds):
+        for name, client in clients.items():
+            found[name].append(measure(client))
+    told: dict[str, object] = {name: summary(lags) for name, lags in found.items()}
+    medians = {name: statistics.median(statistics.median(lags) for lags in found[name]) for name in found}
+    told["times_bare"] = {name: round(medians[name] / medians["bare"], 2) for name in medians}
+    told["times_quicker_than_poller"] = {name: round(medians["poller"] / medians[name], 1) for name in medians}
+    return told
