@@ -23,7 +23,7 @@ from app.events import JobId
 from app.house import House, run, servers
 from app.jobs import Wish
 from app.terminal.check import check
-from app.terminal.generate import draw, rows_of
+from app.terminal.generate import draw, refusals, rows_of
 from app.terminal.shows import choose
 from app.workflows.bind import bind
 from app.workflows.load import load
@@ -86,6 +86,11 @@ async def _generate(arguments: Arguments, config: Config, console: Console) -> i
     rows = rows_of(wishes)
 
     async def guest(house: House) -> int:
+        refused = await refusals({name: link.comfy for name, link in house.links.items()})
+        for reason in refused.values():
+            print(f"atelier: {reason}", file=sys.stderr)
+        if len(refused) == len(house.links):
+            return 2
         show = choose(console, rows, json=arguments.json)
         return await draw(wishes, rows, show, house.registry, house.closing, limit=arguments.timeout)
 
@@ -143,7 +148,9 @@ def _writable(folder: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(code)
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

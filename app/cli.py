@@ -77,12 +77,24 @@ def parse(argv: Sequence[str]) -> Arguments:
     _simulate(command("simulate", "an embedded ComfyUI, as a server that any client can use"))
     check = command("check", "look at the configuration, the workflows and each server")
     _servers(check)
-    return parser.parse_args(argv, Arguments())
+    before = [word for index, word in enumerate(argv) if index == 0 or argv[index - 1] != "--backend"]
+    name = next((word for word in before if not word.startswith("-")), "run")
+    if name not in EXAMPLES:
+        parser.error(f"there is no command “{name}”: choose {', '.join(EXAMPLES)}")
+    told, rest = parser.parse_known_args(argv, Arguments())
+    # argparse takes positional words in one piece; slots may stand after options, too.
+    if rest and (told.command != "generate" or not all("=" in word and word[0] != "-" for word in rest)):
+        parser.error(f"unknown: {' '.join(rest)}")
+    if told.command == "generate":
+        told.slots += rest
+    return told
 
 
 def _generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workflow", metavar="WORKFLOW", help="a name in workflows/, or an API-format JSON")
-    parser.add_argument("slots", nargs="*", metavar="slot=value", help="what to put into the workflow's slots")
+    parser.add_argument(
+        "slots", nargs="*", default=[], metavar="slot=value", help="what to put into the workflow's slots"
+    )
     parser.add_argument(
         "--set",
         dest="sets",

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -20,11 +20,13 @@ import aiohttp
 import anyio
 
 from app.actors.interaction import InteractionActor
+from app.comfy.http import HttpComfy
 from app.config import Config, Server
-from app.events import AnyUpdate, Finished, JobId
-from app.house import House, mint, run
+from app.events import AnyUpdate, Finished, JobId, PromptId
+from app.house import mint, open_house, servers
 from app.jobs import Wish
-from app.ports import Graph, Json
+from app.journal import MemoryJournal
+from app.ports import Graph, Json, Ticket
 
 GRAPH: Graph = {
     "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "dreamscape-v1.safetensors"}},
@@ -73,9 +75,6 @@ def server() -> Generator[tuple[str, dict[str, float], subprocess.Popen[str]]]:
         process.wait()
 
 
-Client = Callable[[str, Path], Awaitable[dict[str, float]]]
-
-
 def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
     """Milliseconds of lag of each job of one round."""
     with server() as (url, ends, process), tempfile.TemporaryDirectory() as folder:
@@ -88,43 +87,48 @@ def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
     return [(done[prompt] - ends[prompt]) * 1000 for prompt in ends]
 
 
+class _Stamp:
+    """A Reply that notes when the last word came: every file is on disk by then."""
+
+    pause = 0.0
+
+    def __init__(self, done: dict[str, float]) -> None:
+        self._done = done
+
+    async def show(self, update: AnyUpdate) -> None:
+        if isinstance(update, Finished):
+            self._done[update.job] = time.monotonic()
+
+
+class _Noting(HttpComfy):
+    """The real client, which notes whose prompt is which."""
+
+    prompts: dict[int, str]
+
+    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
+        self.prompts[cast("int", cast("dict[str, Json]", graph["5"]["inputs"])["seed"])] = prompt
+        return await super().submit(prompt, graph)
+
+
 def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
-    class Stamp:
-        pause = 0.0
+    """Everything of this program but the command line."""
 
-        def __init__(self, done: dict[str, float]) -> None:
-            self._done = done
-
-        async def show(self, update: AnyUpdate) -> None:
-            if isinstance(update, Finished):
-                self._done[update.job] = time.monotonic()
-
-    def client(url: str, folder: Path) -> dict[str, float]:
+    async def client(url: str, folder: Path) -> dict[str, float]:
         done: dict[str, float] = {}
-        prompts: dict[str, str] = {}
-
-        async def guest(house: House) -> int:
-            link = next(iter(house.links.values()))
-            submit = link.comfy.submit
-
-            async with anyio.create_task_group() as tasks:
-                for seed in range(JOBS):
-                    wish = Wish(job=JobId(mint()), workflow="bench", graph=graph(seed), folder=str(folder))
-                    tasks.start_soon(InteractionActor(wish, house.registry, Stamp(done)).run)
-            assert submit is not None
-            return 0
-
+        jobs = {JobId(mint()): seed for seed in range(JOBS)}
         config = Config(servers=(Server(url=url),), data=folder, workflows=folder)
-        anyio.run(run, config, guest, backend=backend)
-        by_seed = _prompts_by_seed(url)
-        assert prompts is not None
-        return {by_seed[job]: t for job, t in done.items()} if by_seed else done
+        prompts: dict[int, str] = {}
+        async with servers(config) as links:
+            for link in links.values():
+                cast("_Noting", link.comfy).__class__ = _Noting
+                cast("_Noting", link.comfy).prompts = prompts
+            async with open_house(links, MemoryJournal(), depth=2) as house, anyio.create_task_group() as tasks:
+                for job, seed in jobs.items():
+                    wish = Wish(job=job, workflow="bench", graph=graph(seed), folder=str(folder))
+                    await tasks.start(InteractionActor(wish, house.registry, _Stamp(done)).run)
+        return {prompts[seed]: done[job] for job, seed in jobs.items()}
 
-    return client
-
-
-def _prompts_by_seed(url: str) -> dict[str, str]:
-    return {}
+    return lambda url, folder: anyio.run(client, url, folder, backend=backend)
 
 
 async def _post(session: aiohttp.ClientSession, client_id: str, seed: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from app.actors.interaction import InteractionActor
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -157,7 +158,6 @@ async def test_a_job_that_kills_its_server_twice_is_lost_and_told(tmp_path: Path
                 await until(found, lambda: found.simulator.running is not None)
                 await anyio.sleep(0.1)
                 found.fault(restart=0.5)
-                await anyio.sleep(1)
 
         watchers = await while_making(found, 1, keep_dying)
         assert isinstance(watchers[0].last, Lost)
@@ -212,7 +212,7 @@ async def cancelling(found: World, count: int, which: int) -> list[Watcher]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(cancel)
         for wish, watcher in zip(wishes, watchers, strict=True):
-            tasks.start_soon(found.make, wish, watcher)
+            await tasks.start(InteractionActor(wish, found.registry, watcher).run)
     return watchers
 
 

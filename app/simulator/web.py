@@ -128,7 +128,9 @@ async def serve(
         ears = Sockets([], [listener], [])
         async with anyio.create_task_group() as tasks:
             await tasks.start(simulator.run, name="simulator")
-            await tasks.start(partial(worker_serve, app, config, sockets=ears), name="anycorn")
+            # Without a trigger of ours anycorn would take the signals for itself.
+            run = partial(worker_serve, app, config, sockets=ears, shutdown_trigger=anyio.sleep_forever)
+            await tasks.start(run, name="anycorn")
             task_status.started(port)
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 
 from app.actors.interaction import InteractionActor
 from app.actors.registry import Registry
-from app.events import AnyUpdate, Cancelled, JobId
+from app.events import AnyUpdate, Cancelled, JobId, ServerName
 from app.jobs import Wish
+from app.ports import Comfy, ConnectionLost, Refused
 from app.terminal.rows import Row, tally
 from app.terminal.shows import Show
+
+LAST_CALL = 2.0
+"""Seconds for a server to confirm what --timeout cancelled; one that is away is not waited for."""
+
+FIRST_LOOK = 3.0
+"""Seconds for the servers to say what they are; one that takes longer is waited for like one that is away."""
+
+TORN = 141
+"""The exit code where nobody reads our output any more, as a shell shows a process that SIGPIPE ended."""
 
 
 class _Place:
@@ -34,6 +44,25 @@ class _Place:
 def rows_of(wishes: Sequence[Wish]) -> list[Row]:
     """A row for each wish."""
     return [Row(wish.job, wish.owner, wish.workflow) for wish in wishes]
+
+
+async def refusals(servers: Mapping[ServerName, Comfy]) -> dict[ServerName, str]:
+    """The servers that answer but cannot be used, with the sentence why; one that is away may come back."""
+    refused: dict[ServerName, str] = {}
+
+    async def look(name: ServerName, comfy: Comfy) -> None:
+        try:
+            await comfy.stats()
+        except Refused as refusal:
+            refused[name] = refusal.reason
+        except ConnectionLost:
+            return
+
+    with anyio.move_on_after(FIRST_LOOK):
+        async with anyio.create_task_group() as looks:
+            for name, comfy in servers.items():
+                looks.start_soon(look, name, comfy, name=f"look {name}")
+    return refused
 
 
 async def draw(
@@ -62,21 +91,27 @@ async def draw(
         await closing.wait()
         await take_back("")
 
-    async def when_over(seconds: float) -> None:
+    async def when_torn() -> None:
+        await show.torn.wait()
+        await take_back("")
+
+    async def when_over(seconds: float, interactions: anyio.CancelScope) -> None:
         await anyio.sleep(seconds)
         await take_back(f"--timeout of {seconds:g} s was over.")
+        interactions.deadline = anyio.current_time() + LAST_CALL
 
     try:
         with show.open():
             async with anyio.create_task_group() as watch:
                 watch.start_soon(when_closing, name="closing")
-                if limit is not None:
-                    watch.start_soon(when_over, limit, name="timeout")
+                watch.start_soon(when_torn, name="torn")
                 async with anyio.create_task_group() as interactions:
+                    if limit is not None:
+                        watch.start_soon(when_over, limit, interactions.cancel_scope, name="timeout")
                     for wish, row in zip(wishes, rows, strict=True):
                         actor = InteractionActor(wish, registry, _Place(row, show, reasons))
                         await interactions.start(actor.run, name=f"interaction {wish.job}")
                 watch.cancel_scope.cancel()
     finally:
         show.summary(tally(rows))
-    return tally(rows).code
+    return TORN if show.torn.is_set() else tally(rows).code

@@ -22,6 +22,8 @@ class Show(Protocol):
     """Where updates are shown. `pause` is that of `app.ports.Reply`."""
 
     pause: float
+    torn: anyio.Event
+    """Set once nobody reads stdout any more (`| head`); what is shown after that is dropped in silence."""
 
     def open(self) -> AbstractContextManager[object]:
         """Show for the length of the block."""
@@ -43,6 +45,7 @@ class JsonLines:
 
     def __init__(self) -> None:
         self._began = anyio.current_time()
+        self.torn = anyio.Event()
 
     def open(self) -> AbstractContextManager[object]:
         """Nothing to open."""
@@ -64,8 +67,12 @@ class JsonLines:
         self._say({"event": "summary", **msgspec.to_builtins(count)})
 
     def _say(self, told: dict[str, Json]) -> None:
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
-        sys.stdout.flush()
+        if not self.torn.is_set():
+            try:
+                sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                self.torn.set()
 
 
 class Lines:
@@ -73,8 +80,8 @@ class Lines:
 
     pause = 0.2
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
+        self.torn = anyio.Event()
 
     def open(self) -> AbstractContextManager[object]:
         """Nothing to open."""
@@ -90,7 +97,11 @@ class Lines:
         self._print(str(count))
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if not self.torn.is_set():
+            try:
+                print(line, flush=True)
+            except BrokenPipeError:
+                self.torn.set()
 
 
 class LiveTable:
@@ -101,6 +112,7 @@ class LiveTable:
     def __init__(self, console: Console, rows: Sequence[Row]) -> None:
         self._console = console
         self._rows = rows
+        self.torn = anyio.Event()
 
     @contextmanager
     def open(self) -> Generator[None]:
@@ -123,4 +135,4 @@ def choose(console: Console, rows: Sequence[Row], *, json: bool) -> Show:
     """The way that fits where stdout goes."""
     if json:
         return JsonLines()
-    return LiveTable(console, rows) if console.is_terminal else Lines(console)
+    return LiveTable(console, rows) if console.is_terminal else Lines()
