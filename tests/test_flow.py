@@ -113,6 +113,7 @@ async def test_at_most_two_of_ours_lie_on_the_server(tmp_path: Path) -> None:
         {"restart": 5.0},
         {"deaf": True},
         {"garbage": True},
+        {"stall": 8.0},
         {"drop_sockets": True, "fail_prompt": {"count": 2, "status": 500, "effect": True}},
     ],
     ids=lambda fault: "+".join(fault),

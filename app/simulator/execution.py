@@ -134,7 +134,7 @@ class Execution:
 
     async def _steps(self, node: str, kind: str, inputs: dict[str, Value], steps: int) -> None:
         seconds = inputs.get("seconds") if kind == "BotTestSleep" else None
-        pause = seconds / steps if isinstance(seconds, (int, float)) and steps else self._world.step_time
+        pause = float(seconds) if isinstance(seconds, (int, float)) else self._world.step_time
         picture = None
         canvas = self._values[node]
         if steps and self._world.previews and isinstance(canvas, Canvas):

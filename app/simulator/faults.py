@@ -32,6 +32,7 @@ class Request(Struct, forbid_unknown_fields=True):
     delay_http: float | None = None
     forget: str | None = None
     garbage: bool = False
+    stall: float | None = None
     hold: bool | None = None
 
 
@@ -70,6 +71,8 @@ class Faults:
             simulator.forget()
         if request.deaf:
             simulator.sockets.deafen()
+        if request.stall is not None:
+            simulator.sockets.stalled_until = now + request.stall
         if request.garbage:
             simulator.sockets.junk()
         if request.fail_prompt is not None:

@@ -85,7 +85,8 @@ class Sockets:
 
     def __init__(self) -> None:
         self.features: dict[str, Json] = {"supports_preview_metadata": True, "max_upload_size": 104857600}
-        self.refusing = False
+        self.stalled_until = float("-inf")
+        """Until when nobody hears anything, as if one client did not read (measured, T15)."""
         self._by_id: dict[str, Socket] = {}
         self._open: list[Socket] = []
         self._queue: deque[tuple[str | Preview, str | None]] = deque()
@@ -93,13 +94,11 @@ class Sockets:
 
     @asynccontextmanager
     async def connect(self, client_id: str, *greetings: str) -> AsyncGenerator[Socket]:
-        """A client's connection, for as long as the block. Raises `ConnectionLost` while refusing.
+        """A client's connection, for as long as the block.
 
         The newer of two with one id gets everything. When the older one closes, it takes the newer one out
         of the table, which stays open and is deaf for ever (measured, T24; ComfyUI#16010).
         """
-        if self.refusing:
-            raise ConnectionLost("the simulator refused the connection")
         socket = Socket(self, client_id)
         self._by_id[client_id] = socket
         self._open.append(socket)
@@ -143,6 +142,8 @@ class Sockets:
         """Pass the frames on, one after the other: who does not read, stalls everybody (measured, T15)."""
         while True:
             while self._queue:
+                if (pause := self.stalled_until - anyio.current_time()) > 0:
+                    await anyio.sleep(pause)
                 frame, client_id = self._queue.popleft()
                 if client_id is None:
                     targets = list(self._by_id.values())
