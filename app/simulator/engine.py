@@ -194,7 +194,7 @@ class Simulator:
                 "prompt": prompt.item(),
                 "outputs": outcome.outputs,
                 "status": status,
-                "meta": {},
+                "meta": {node: _meta(node) for node in outcome.outputs},
             }
             self.running = self._execution = None
             self.say_status()
@@ -206,6 +206,10 @@ class Simulator:
         await self.faults.held()
         if self._interrupt:
             raise Interrupted
+
+
+def _meta(node: str) -> Json:
+    return {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
 
 
 def _is_uuid(value: str) -> bool:
