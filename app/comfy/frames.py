@@ -84,7 +84,7 @@ class ExecutedData(Struct):
 
     prompt_id: str
     node: str
-    output: dict[str, Json] | None = None
+    output: Json = None
     display_node: str | None = None
 
 
@@ -92,9 +92,9 @@ class ErrorData(Struct):
     """Why a node failed; traceback and inputs are not read."""
 
     prompt_id: str
-    node_id: str = ""
-    exception_message: str = ""
-    exception_type: str = ""
+    node_id: str | None = None
+    exception_message: str | None = None
+    exception_type: str | None = None
 
 
 class Status(Struct, tag="status"):

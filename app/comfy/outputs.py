@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from app.events import FileRef, NodeId, NodeOutput
 from app.ports import Json
 
+NAMED_ALONE = frozenset({"3d", "result"})
+"""Keys under which 3D nodes give a file's bare name, without a table around it (COMFYUI.md 3)."""
 
-def scan(node: str, output: Mapping[str, Json] | None) -> NodeOutput:
+
+def scan(node: str, output: Json) -> NodeOutput:
     """Collect the files of all keys (images, gifs, audio, video, 3d, ...) and the texts of `text`.
 
     The output may be null (measured, T08: cached nodes), and a list may hold anything (T04_odd_output).
+    Temporary files are collected too, with their type: what counts as a result is decided later. A file
+    that is listed under two keys is listed once.
     """
     files: list[FileRef] = []
     texts: list[str] = []
-    for key, shown in (output or {}).items():
+    for key, shown in output.items() if isinstance(output, dict) else ():
         for item in shown if isinstance(shown, list) else [shown]:
             if isinstance(item, dict):
                 files += _file(item)
-            elif key == "text" and isinstance(item, str):
-                texts.append(item)
+            elif key == "text":
+                texts += _text(item)
+            elif key in NAMED_ALONE and isinstance(item, str):
+                files += _bare(item)
     return NodeOutput(NodeId(node), tuple(dict.fromkeys(files)), tuple(texts))
 
 
@@ -30,5 +37,19 @@ def _file(item: dict[str, Json]) -> Iterator[FileRef]:
         yield FileRef(
             name,
             subfolder if isinstance(subfolder, str) else "",
-            kind if isinstance(kind, str) else "output",
+            kind if isinstance(kind, str) and kind else "output",
         )
+
+
+def _text(item: Json) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    elif isinstance(item, (int, float)) and not isinstance(item, bool):
+        yield str(item)
+
+
+def _bare(item: str) -> Iterator[FileRef]:
+    """`folder/name.glb`, relative to the server's output folder; anything else is no file's name."""
+    subfolder, _, name = item.replace("\\", "/").rpartition("/")
+    if "." in name.strip(".") and not item.startswith("/") and ":" not in item and "\n" not in item:
+        yield FileRef(name, subfolder)

@@ -7,19 +7,25 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from app.comfy.replies import NodeProblems, Problem, Rejected
+from app.comfy.lenient import decode
+from app.comfy.prose import first_line
+from app.comfy.replies import NodeProblems, Problem, Rejected, listed
 from app.ports import Graph, Json
-from app.progress import title
 
 MOST_REASONS = 3
 """More than three reasons at once help nobody; the rest is counted."""
+
+SHORT_LIST = 6
+"""So many choices can be read at a glance; a folder of models is named by none."""
+
+_REJECTED = msgspec.json.Decoder(Rejected)
 
 
 def sentence(body: bytes, graph: Graph) -> str:
     """Read a 400 of POST /prompt. Its shapes are those of transcript 05."""
     try:
-        rejected = msgspec.json.decode(body, type=Rejected)
-    except (msgspec.MsgspecError, UnicodeError):
+        rejected = decode(body, _REJECTED)
+    except msgspec.DecodeError:
         return "The server refused the workflow without saying why."
     nodes = rejected.node_errors if isinstance(rejected.node_errors, dict) else {}
     if nodes:
@@ -31,8 +37,8 @@ def sentence(body: bytes, graph: Graph) -> str:
         case "missing_node_type" | "invalid_prompt":
             return _missing_class(error, graph)
         case _:
-            said = f"{error.message} {error.details}".strip() or "without saying why"
-            return f"The server refused the workflow: {said}."
+            said = dict.fromkeys(filter(None, (first_line(error.message), first_line(error.details))))
+            return f"The server refused the workflow: {_closed(', '.join(said) or 'it did not say why')}"
 
 
 def dropped(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[str, ...]:
@@ -58,7 +64,7 @@ def _reasons(node: str, problems: NodeProblems, graph: Graph) -> Iterator[str]:
         received = extra.get("received_value")
         match problem.type:
             case "value_not_in_list":
-                yield f"{who} has no {field} called “{received}”{_offered(extra)}."
+                yield f"{who} has no {field} called “{received}”{_offered(extra)}"
             case "value_smaller_than_min":
                 yield f"{who}: {field} is {received}, but must be at least {_limit(extra, 'min')}."
             case "value_bigger_than_max":
@@ -67,14 +73,19 @@ def _reasons(node: str, problems: NodeProblems, graph: Graph) -> Iterator[str]:
                 yield f"{who} needs its input “{field}”."
             case "invalid_input_type":
                 yield f"{who}: “{received}” is no value for {field}."
-            case "bad_linked_input" | "exception_during_validation" | "exception_during_inner_validation":
+            case "bad_linked_input":
+                yield f"{who} is connected to something that is not there: export the workflow again."
+            case "exception_during_validation" | "exception_during_inner_validation" if _dangling(extra):
                 yield f"{who} is connected to something that is not there: export the workflow again."
             case "return_type_mismatch":
                 yield f"{who}: what is connected to {field} is of the wrong type."
             case "custom_validation_failed":
-                yield f"{who}: {problem.details or problem.message}."
+                yield f"{who}: {_closed(first_line(problem.details or problem.message))}"
+            case "dependency_cycle":
+                yield f"{who} waits for its own result: its connections run in a circle."
             case _:
-                yield f"{who}: {problem.message or problem.type}."
+                said = dict.fromkeys(filter(None, (first_line(problem.message), first_line(problem.details))))
+                yield f"{who}: {_closed(', '.join(said) or problem.type)}"
 
 
 def _config(extra: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -90,11 +101,22 @@ def _limit(extra: Mapping[str, Json], key: str) -> Json:
 
 
 def _offered(extra: Mapping[str, Json]) -> str:
-    match extra.get("input_config"):
-        case [list() as values, *_] if 0 < len(values) <= 6:
-            return f": choose {', '.join(map(str, values))}"
-        case _:
-            return ""
+    """ComfyUI leaves the list out where it is longer than 20 (COMFYUI.md 3)."""
+    if "input_config" not in extra or not isinstance(extra["input_config"], list):
+        return "."
+    values = listed(extra["input_config"])
+    if not values:
+        return ", and none at all."
+    return f": choose {', '.join(map(str, values))}." if len(values) <= SHORT_LIST else "."
+
+
+def _dangling(extra: Mapping[str, Json]) -> bool:
+    """A link to a node or an output that is not there surfaces as Python's own error (measured, T05)."""
+    return extra.get("exception_type") in {"KeyError", "IndexError"}
+
+
+def _closed(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
 def _missing_class(error: Problem, graph: Graph) -> str:
@@ -106,3 +128,11 @@ def _missing_class(error: Problem, graph: Graph) -> str:
         return "This is no workflow in API format: in ComfyUI choose Workflow > Export (API)."
     node = next((node for node, entry in graph.items() if entry.get("class_type") == wanted), wanted)
     return f"The server does not know “{title(graph, node)}” ({wanted}): install the custom node it is from."
+
+
+def title(graph: Graph, node: str) -> str:
+    """What people call a node: its title, else its class, else its id."""
+    entry = graph.get(node, {})
+    meta = entry.get("_meta")
+    named = meta.get("title") if isinstance(meta, dict) else None
+    return str(named or entry.get("class_type") or node)

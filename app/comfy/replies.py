@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 from msgspec import Struct
 
+from app.comfy.lenient import decode
 from app.comfy.outputs import scan
+from app.comfy.prose import first_line
 from app.events import PromptId
 from app.ports import History, Json, Queue, Stats
 
@@ -34,39 +34,50 @@ class QueueReply(Struct):
         )
 
 
+class _Message(Struct):
+    """What we read of any message; the tensors and tracebacks of an error are skipped."""
+
+    nodes: tuple[str, ...] = ()
+    node_id: str | None = None
+    exception_message: str | None = None
+    exception_type: str | None = None
+
+
 class _Status(Struct):
-    status_str: str = ""
-    messages: tuple[tuple[str, dict[str, Json]], ...] = ()
+    status_str: str | None = None
+    messages: tuple[tuple[str, _Message], ...] | None = None
 
 
 class HistoryReply(Struct):
-    """One entry of GET /history/{id}. `status` may be null."""
+    """One entry of GET /history/{id}; its prompt, the largest part, is skipped."""
 
-    outputs: dict[str, dict[str, Json] | None] = {}
+    outputs: dict[str, Json] = {}
     status: _Status | None = None
 
     def read(self) -> History:
-        """How it ended: `status_str` and the last message decide, never the presence of outputs."""
+        """How it ended: `status_str` and the last message decide, never the presence of outputs.
+
+        Without a status (servers before `status` existed, and custom executors), an entry still proves that
+        the prompt ended, and nothing says that it failed: that is success, be it one without outputs, which
+        is normal (measured, T06_blocked) and told to its person as such. Outputs are in the server's order.
+        """
         outputs = tuple(scan(node, shown) for node, shown in self.outputs.items())
-        if self.status is None or not self.status.messages:
-            failed = self.status is not None and self.status.status_str == "error"
-            return History("failed" if failed else "success", outputs)
-        cached: set[str] = set()
-        for kind, data in self.status.messages:
-            if kind == "execution_cached" and isinstance(nodes := data.get("nodes"), list):
-                cached = {str(node) for node in nodes}
-        kind, data = self.status.messages[-1]
+        status = self.status or _Status()
+        messages = status.messages or ()
+        cached = frozenset(node for kind, message in messages if kind == "execution_cached" for node in message.nodes)
+        kind, last = messages[-1] if messages else ("", _Message())
         if kind == "execution_interrupted":
-            return History("interrupted", outputs)
-        if kind == "execution_error" or self.status.status_str == "error":
+            return History("interrupted", outputs, cached=cached)
+        if kind == "execution_error" or status.status_str == "error":
             return History(
                 "failed",
                 outputs,
-                node=str(data.get("node_id") or ""),
-                error=str(data.get("exception_message") or ""),
-                error_kind=str(data.get("exception_type") or ""),
+                node=last.node_id or "",
+                error=first_line(last.exception_message),
+                error_kind=last.exception_type or "",
+                cached=cached,
             )
-        return History("success", outputs, cached=frozenset(cached))
+        return History("success", outputs, cached=cached)
 
 
 class Problem(Struct):
@@ -112,9 +123,9 @@ class Uploaded(Struct):
 
 
 class Cancelled(Struct):
-    """POST /api/jobs/{id}/cancel (ComfyUI >= 0.26)."""
+    """POST /api/jobs/{id}/cancel (ComfyUI >= 0.26); false where there was nothing left to cancel."""
 
-    cancelled: bool = False
+    cancelled: bool
 
 
 class _Device(Struct):
@@ -144,20 +155,25 @@ class StatsReply(Struct):
 
 
 class _NodeInfo(Struct):
-    input: dict[str, dict[str, msgspec.Raw]] = {}
+    input: dict[str, Json] = {}
+
+
+_INFO = msgspec.json.Decoder(dict[str, _NodeInfo])
 
 
 def choices(body: bytes, class_type: str, input_name: str) -> list[str]:
-    """What /object_info/{class} lists for an input: `[[...], {}]`, or `["COMBO", {"options": [...]}]`."""
-    info = msgspec.json.decode(body, type=dict[str, _NodeInfo]).get(class_type, _NodeInfo())
-    return [value for kind in info.input.values() if input_name in kind for value in _listed(kind[input_name])]
+    """What /object_info/{class} lists for an input. Raises `msgspec.DecodeError`."""
+    info = decode(body, _INFO).get(class_type, _NodeInfo())
+    kinds = [kind for kind in info.input.values() if isinstance(kind, dict)]
+    return [str(value) for kind in kinds for value in listed(kind.get(input_name)) if isinstance(value, (str, int))]
 
 
-def _listed(raw: msgspec.Raw) -> Iterator[str]:
-    match msgspec.json.decode(raw, type=list[Json]):
+def listed(config: Json) -> list[Json]:
+    """The values of a combo: `[[...], {}]` (V1), or `["COMBO", {"options": [...]}]` (V3)."""
+    match config:
         case [list() as values, *_]:
-            yield from (value for value in values if isinstance(value, str))
+            return values
         case ["COMBO", {"options": list() as values}, *_]:
-            yield from (value for value in values if isinstance(value, str))
+            return values
         case _:
-            return
+            return []

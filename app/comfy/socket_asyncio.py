@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import anyio
 
+from app.comfy.reach import why
 from app.comfy.socket import LARGEST_FRAME, Address, Timing
 from app.ports import ConnectionLost, WebSocket
 
@@ -20,7 +21,7 @@ class _Socket:
         try:
             await self._socket.send_str(message)
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise ConnectionLost(f"it hung up: {error}") from error
+            raise ConnectionLost("it hung up") from error
 
     async def receive(self) -> str | bytes:
         message = await self._socket.receive()
@@ -29,13 +30,20 @@ class _Socket:
             return data
         if isinstance(data, (aiohttp.ServerTimeoutError, TimeoutError)):
             raise ConnectionLost("it does not answer pings any more")
-        raise ConnectionLost(f"it hung up with code {self._socket.close_code}")
+        code = self._socket.close_code or 1006
+        if code == 1009:
+            raise ConnectionLost(f"it sent a frame of more than {LARGEST_FRAME // 2**20} MiB")
+        raise ConnectionLost(f"it hung up with code {code}")
 
 
 @asynccontextmanager
 async def open_on_asyncio(where: Address, timing: Timing) -> AsyncGenerator[WebSocket]:
-    """See `app.comfy.socket.open_websocket`; aiohttp waits half of `ping` for the pong."""
-    async with aiohttp.ClientSession() as session:
+    """See `app.comfy.socket.open_websocket`.
+
+    aiohttp's heartbeat is our ping loop: any byte that comes in postpones it, so that a large frame on a
+    slow line is no silence, and it waits half of `ping` for the pong.
+    """
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         try:
             with anyio.fail_after(timing.connect):
                 socket = await session.ws_connect(
@@ -48,12 +56,12 @@ async def open_on_asyncio(where: Address, timing: Timing) -> AsyncGenerator[WebS
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise ConnectionLost(f"it answered {error.status} to the websocket's handshake") from error
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise ConnectionLost(f"its certificate is not to be trusted: {error.certificate_error}") from error
         except TimeoutError as error:
             raise ConnectionLost(f"it did not answer within {timing.connect:g} s") from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError) as error:
+            raise ConnectionLost("it hung up during the websocket's handshake") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionLost(f"it cannot be reached: {error}") from error
+            raise ConnectionLost(f"it cannot be reached: {why(error)}") from error
         try:
             yield _Socket(socket)
         finally:

@@ -7,7 +7,9 @@ import struct
 import msgspec
 
 from app.comfy import frames
+from app.comfy.lenient import decode
 from app.comfy.outputs import scan
+from app.comfy.prose import first_line
 from app.events import (
     ExecutionBlocked,
     ExecutionEnded,
@@ -41,6 +43,7 @@ class Decoder:
 
     Unknown types, junk and truncated frames are None, never an error: custom nodes send what they like.
     It remembers what a preview without metadata could belong to, for servers that know no metadata.
+    `ignored` counts the frames that said nothing to us.
     """
 
     def __init__(self) -> None:
@@ -48,19 +51,24 @@ class Decoder:
         self._metadata = msgspec.json.Decoder(frames.Metadata)
         self._negotiated = False
         self._executing: tuple[str, str] | None = None
+        self.ignored = 0
 
     def feed(self, frame: str | bytes) -> Spoken | None:
         """Take one frame, text or binary."""
-        if isinstance(frame, bytes):
-            return self._binary(frame)
         try:
-            return self._text(self._json.decode(frame))
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            return None
+            said = self._binary(frame) if isinstance(frame, bytes) else self._text(decode(frame, self._json))
+        except msgspec.DecodeError:
+            said = None
+        if said is None:
+            self.ignored += 1
+        return said
 
     def _text(self, frame: frames.Frame) -> Spoken | None:
         match frame:
             case frames.Progress(data=data):
+                if self._executing is None or self._executing[0] != data.prompt_id:
+                    # After a reconnect this is the first to name the prompt, and its preview follows it.
+                    self._executing = (data.prompt_id, data.node)
                 return NodeStepped(
                     prompt=PromptId(data.prompt_id),
                     node=NodeId(data.node),
@@ -77,6 +85,7 @@ class Decoder:
                 output = scan(data.display_node or data.node, data.output)
                 return NodeFinished(prompt=PromptId(data.prompt_id), output=output)
             case frames.ExecutionStart(data=data):
+                self._executing = None
                 return ExecutionStarted(prompt=PromptId(data.prompt_id))
             case frames.ExecutionCached(data=data):
                 nodes = tuple(map(NodeId, data.nodes))
@@ -106,10 +115,7 @@ class Decoder:
             return None
         kind, second = struct.unpack_from(">II", frame)
         if kind == PREVIEW_WITH_METADATA:
-            try:
-                data = self._metadata.decode(memoryview(frame)[8 : 8 + second])
-            except (msgspec.MsgspecError, UnicodeError):
-                return None
+            data = decode(memoryview(frame)[8 : 8 + second], self._metadata)
             display = data.display_node_id or data.node_id
             return _image(data.prompt_id, display, frame[8 + second :], data.image_type)
         if kind == PREVIEW and not self._negotiated and self._executing is not None:
@@ -138,7 +144,7 @@ def _states(data: frames.StatesData) -> list[NodeProgress]:
 
 
 def _error(data: frames.ErrorData) -> Spoken:
-    prompt, node, message = PromptId(data.prompt_id), NodeId(data.node_id), data.exception_message.strip()
+    prompt, node, message = PromptId(data.prompt_id), NodeId(data.node_id or ""), first_line(data.exception_message)
     if data.exception_type == "ExecutionBlocked":
         return ExecutionBlocked(prompt=prompt, node=node, message=message)
-    return ExecutionFailed(prompt=prompt, node=node, message=message, kind=data.exception_type)
+    return ExecutionFailed(prompt=prompt, node=node, message=message, kind=data.exception_type or "")

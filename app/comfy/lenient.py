@@ -1,0 +1,44 @@
+"""JSON as Python servers write it, which is not always JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+ODDITIES = (b"NaN", b"Infinity", b"\\ud", b"\\uD")
+"""What Python's json module writes and the standard forbids: numbers that are none, and halves of surrogate
+pairs (a file name that is not UTF-8). Only content that has one is read a second time."""
+
+
+def decode(content: str | bytes | memoryview, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode; NaN and infinities become null, broken letters become “?”. Raises `msgspec.DecodeError`.
+
+    One custom node that shows a NaN must not make a whole history unreadable.
+    """
+    try:
+        return decoder.decode(content)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        repaired = _repaired(content)
+        if repaired is None:
+            raise msgspec.DecodeError(str(error)) from error
+    try:
+        return decoder.decode(repaired)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _repaired(content: str | bytes | memoryview) -> bytes | None:
+    raw = content.encode(errors="replace") if isinstance(content, str) else bytes(content)
+    if not any(oddity in raw for oddity in ODDITIES):
+        return None
+    try:
+        read: object = json.loads(raw, parse_constant=lambda _name: None)
+        return json.dumps(read, ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError):
+        return None
