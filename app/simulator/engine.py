@@ -13,10 +13,11 @@ from anyio.abc import TaskStatus
 
 from app.ports import ConnectionLost, Graph, Json, RunSync
 from app.simulator.catalog import Catalog
-from app.simulator.execution import Cache, Execution, Interrupted, World
+from app.simulator.execution import Execution, Interrupted
 from app.simulator.faults import Faults
 from app.simulator.files import Files
 from app.simulator.prompts import Prompt
+from app.simulator.server import Cache, World
 from app.simulator.sockets import Socket, Sockets, text
 from app.simulator.validation import Validator, reason
 

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
-from msgspec import Struct
 
-from app.ports import Json, RunSync
+from app.ports import Json
 from app.simulator import painter
 from app.simulator.canvas import Canvas, Value, canvas_of, text
-from app.simulator.files import Files
 from app.simulator.nodes import NodeError, evaluate, steps_of
 from app.simulator.order import run_order, signature
 from app.simulator.prompts import Outcome, Prompt
 from app.simulator.results import show
-from app.simulator.sockets import Preview, Sockets
-from app.simulator.validation import Validator
+from app.simulator.server import World
+from app.simulator.sockets import Preview
 
 
 class Interrupted(Exception):
     """Somebody interrupted the run."""
-
-
-class Cache:
-    """Owns the results of earlier runs, by what they depend on."""
-
-    def __init__(self) -> None:
-        self.values: dict[bytes, Value] = {}
-        self.shown: dict[bytes, dict[str, Json]] = {}
-
-
-class World(Struct):
-    """What a run needs of its server."""
-
-    files: Files
-    sockets: Sockets
-    validator: Validator
-    cache: Cache
-    steps: int | None
-    step_time: float
-    previews: bool
-    salt: str
-    """Added to every model's name, so that another simulator paints otherwise."""
-    run_sync: RunSync
-    clock: Callable[[], int]
-    gate: Callable[[], Awaitable[None]]
-    """Awaited before each node and step: raises `Interrupted`, and waits while the server is held."""
 
 
 class Execution:

@@ -16,8 +16,8 @@ from app.simulator.canvas import Canvas, Value, canvas_of, text
 from app.simulator.sockets import Preview
 
 if TYPE_CHECKING:
-    from app.simulator.execution import World
     from app.simulator.prompts import Prompt
+    from app.simulator.server import World
 
 FRAMES = 8
 """Pictures in an animation whose canvas has only one: enough to see that it moves."""
