@@ -11,6 +11,7 @@ from app.comfy.lenient import decode
 from app.comfy.prose import first_line
 from app.comfy.replies import NodeProblems, Problem, Rejected, listed
 from app.ports import Graph, Json
+from app.progress import title
 
 MOST_REASONS = 3
 """More than three reasons at once help nobody; the rest is counted."""
@@ -128,11 +129,3 @@ def _missing_class(error: Problem, graph: Graph) -> str:
         return "This is no workflow in API format: in ComfyUI choose Workflow > Export (API)."
     node = next((node for node, entry in graph.items() if entry.get("class_type") == wanted), wanted)
     return f"The server does not know “{title(graph, node)}” ({wanted}): install the custom node it is from."
-
-
-def title(graph: Graph, node: str) -> str:
-    """What people call a node: its title, else its class, else its id."""
-    entry = graph.get(node, {})
-    meta = entry.get("_meta")
-    named = meta.get("title") if isinstance(meta, dict) else None
-    return str(named or entry.get("class_type") or node)
