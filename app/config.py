@@ -38,8 +38,8 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def label(self) -> ServerName:
-        """What people call it: its name, else host and port."""
-        return ServerName(self.name or urlsplit(self.url).netloc)
+        """What people call it: its name, else host and port; never the password that an address may carry."""
+        return ServerName(self.name or urlsplit(self.url).netloc.rpartition("@")[2])
 
 
 class _File(Struct, forbid_unknown_fields=True):

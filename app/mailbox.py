@@ -22,27 +22,29 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
     def __init__(self, slot: Callable[[T], Hashable | None]) -> None:
         self._slot = slot
         self._pending: dict[Hashable, T] = {}
-        self._news = anyio.Event()
-        self._ended = anyio.Event()
+        self._change = anyio.Event()
+        self._ended = False
         self._closed = False
 
     def put(self, item: T) -> bool:
         """Leave an item; False if nobody will read it any more. After `end` nothing is taken."""
-        if self._closed or self._ended.is_set():
+        if self._closed or self._ended:
             return False
         slot = self._slot(item)
         self._pending[object() if slot is None else slot] = item
-        self._news.set()
+        self._change.set()
         return True
 
     def end(self) -> None:
         """Say that the last word is in: the reader gets what is pending, and then the stream ends."""
-        self._ended.set()
-        self._news.set()
+        self._ended = True
+        self._change.set()
 
     async def ended(self) -> None:
-        """Wait for the last word to be in (not: to be read)."""
-        await self._ended.wait()
+        """Wait for the last word to be in (not: to be read); for the one reader, between two items."""
+        while not self._ended:
+            self._change = anyio.Event()
+            await self._change.wait()
 
     async def receive(self) -> T:
         """Take the oldest item. Raises `EndOfStream` after the last, `ClosedResourceError` when closed."""
@@ -50,10 +52,10 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         while not self._pending:
             if self._closed:
                 raise anyio.ClosedResourceError
-            if self._ended.is_set():
+            if self._ended:
                 raise anyio.EndOfStream
-            self._news = anyio.Event()
-            await self._news.wait()
+            self._change = anyio.Event()
+            await self._change.wait()
         return self._pending.pop(next(iter(self._pending)))
 
     def drain(self) -> list[T]:
@@ -66,4 +68,4 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         """Stop reading: what is pending is forgotten, and the writer is told at its next `put`."""
         self._closed = True
         self._pending.clear()
-        self._news.set()
+        self._change.set()

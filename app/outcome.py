@@ -9,15 +9,13 @@ from app.events import FileRef
 from app.jobs import Job
 from app.ports import Graph, History
 from app.progress import title
+from app.prose import first_line
 
 STREAMING_NODE = "SaveImageWebsocket"
 """The one core node whose pictures come through the websocket and leave no trace in the history."""
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}")
 """All that we take over from a server's file name: it is untrusted, and joined to a path of ours."""
-
-_HIDDEN = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[\w.\- ]+[\\/])+[\w.\-]+")
-"""Anything that looks like a path on the server: people should not see it (COMFYUI.md 2.5)."""
 
 
 def results(history: History) -> list[FileRef]:
@@ -44,8 +42,7 @@ def failure(graph: Graph, node: str, error: str, kind: str) -> str:
     """One sentence about why a run failed, with the node's title, without tracebacks and paths."""
     if "OutOfMemory" in kind or "out of memory" in error.lower():
         return f"“{title(graph, node)}” ran out of memory: try a smaller size or fewer pictures at once."
-    line = next((line.strip() for line in error.splitlines() if line.strip()), "")
-    words = _HIDDEN.sub("…", line)[:300] or kind.rpartition(".")[2] or "no reason was given"
+    words = first_line(error) or kind.rpartition(".")[2] or "no reason was given"
     return f"“{title(graph, node)}” failed: {words}" if node else f"The server failed: {words}"
 
 

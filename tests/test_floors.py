@@ -22,6 +22,7 @@ FLOORS = [
         "outcome",
         "ports",
         "progress",
+        "prose",
         "scheduling",
         "servers",
         "truth",

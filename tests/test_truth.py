@@ -381,7 +381,7 @@ def test_a_failure_names_the_node_and_keeps_what_was_made_before() -> None:
     history = History("failed", output, node="3", error="bad size in /srv/comfy/nodes.py\nmore", error_kind="X")
     desk.hear(ReadDone(desk.take(Read), history))
     desk.hear(Fetched(fetch := desk.take(Fetch)))
-    told = Failed(job=JobId("job"), reason="“Sampler” failed: bad size in …", files=(fetch.path,))
+    told = Failed(job=JobId("job"), reason="“Sampler” failed: bad size in nodes.py", files=(fetch.path,))
     assert desk.told[-1] == told
 
 

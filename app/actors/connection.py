@@ -80,17 +80,24 @@ class ConnectionActor:
         async with news, self._requests, self.handle.requests:
             task_status.started()
             pauses = self._pauses()
+            told = ""
             while True:
                 began = anyio.current_time()
                 try:
                     async with self._dial() as spoken:
+                        if told:
+                            logger.warning("connection is back", server=self._server)
+                        told = ""
                         self._requests_so_far()
                         await news.send(Connected(server=self._server))
                         await self._listen(spoken, news)
                         reason = "its socket seemed deaf"
                 except ConnectionLost as loss:
                     reason = str(loss)
-                logger.warning("connection lost", server=self._server, reason=reason)
+                # Once for each outage and cause, not once for each try.
+                log = logger.debug if reason == told else logger.warning
+                log("connection lost", server=self._server, reason=reason)
+                told = reason
                 await news.send(Disconnected(server=self._server, reason=reason))
                 if anyio.current_time() - began >= STEADY:
                     pauses = self._pauses()
@@ -115,8 +122,14 @@ class ConnectionActor:
             raise loss
 
     async def _forward(self, box: Mailbox[Spoken], news: MemoryObjectSendStream[News]) -> None:
-        async for what in box:
-            await news.send(Heard(server=self._server, what=what))
+        async for first in box:
+            for what in (first, *box.drain()):
+                heard = Heard(server=self._server, what=what)
+                try:
+                    # Four times as quick as `send`, which takes a turn of the loop for each word.
+                    news.send_nowait(heard)
+                except anyio.WouldBlock:
+                    await news.send(heard)
 
     async def _await_redial(self, reading: anyio.CancelScope) -> None:
         await self._requests.receive()

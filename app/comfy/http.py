@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -73,8 +73,7 @@ class HttpComfy:
 
     def __init__(self, client: httpx.AsyncClient, server: Server, client_id: str, run_sync: RunSync) -> None:
         self._client = client
-        # An address may carry a password, which must not get into a sentence.
-        self._name = server.name or urlsplit(server.url).netloc.rpartition("@")[2]
+        self._name = server.label
         self._client_id = client_id
         self._run_sync = run_sync
         self._cancels_jobs = True

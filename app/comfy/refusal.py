@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from app.comfy.lenient import decode
-from app.comfy.prose import first_line
 from app.comfy.replies import NodeProblems, Problem, Rejected, listed
 from app.ports import Graph, Json
 from app.progress import title
+from app.prose import first_line
 
 MOST_REASONS = 3
 """More than three reasons at once help nobody; the rest is counted."""

@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from app.comfy.lenient import decode
 from app.comfy.outputs import scan
-from app.comfy.prose import first_line
 from app.events import PromptId
 from app.ports import History, Json, Queue, Stats
+from app.prose import first_line
 
 
 class Item(Struct, array_like=True):

@@ -9,7 +9,6 @@ import msgspec
 from app.comfy import frames
 from app.comfy.lenient import decode
 from app.comfy.outputs import scan
-from app.comfy.prose import first_line
 from app.events import (
     ExecutionBlocked,
     ExecutionEnded,
@@ -28,6 +27,7 @@ from app.events import (
     QueueChanged,
     Spoken,
 )
+from app.prose import first_line
 
 GREETING = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
 """The only words ComfyUI listens to, and only as the first frame of each connection (COMFYUI.md 2.1)."""

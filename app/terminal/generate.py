@@ -38,7 +38,7 @@ class _Place:
         if isinstance(update, Cancelled) and not update.reason:
             update = Cancelled(job=update.job, reason=self._reasons.get(update.job, ""))
         milestone = self._row.hear(update)
-        self._show.update(self._row, update, milestone=milestone)
+        await self._show.update(self._row, update, milestone=milestone)
 
 
 def rows_of(wishes: Sequence[Wish]) -> list[Row]:
@@ -100,6 +100,14 @@ async def draw(
         await take_back(f"--timeout of {seconds:g} s was over.")
         interactions.deadline = anyio.current_time() + LAST_CALL
 
+    async def own_up() -> None:
+        """What no server confirmed within the last call has ended for us, but perhaps not there."""
+        for row in rows:
+            if row.last_word is None:
+                doubt = "The server did not confirm it, and may still run it."
+                update = Cancelled(job=row.job, reason=" ".join(filter(None, (reasons.get(row.job), doubt))))
+                await show.update(row, update, milestone=row.hear(update))
+
     try:
         with show.open():
             async with anyio.create_task_group() as watch:
@@ -112,6 +120,7 @@ async def draw(
                         actor = InteractionActor(wish, registry, _Place(row, show, reasons))
                         await interactions.start(actor.run, name=f"interaction {wish.job}")
                 watch.cancel_scope.cancel()
+            await own_up()
     finally:
         show.summary(tally(rows))
     return TORN if show.torn.is_set() else tally(rows).code

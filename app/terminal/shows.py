@@ -9,6 +9,7 @@ from typing import Protocol
 
 import anyio
 import msgspec
+from anyio import to_thread
 from rich.console import Console
 from rich.live import Live
 
@@ -29,13 +30,42 @@ class Show(Protocol):
         """Show for the length of the block."""
         ...
 
-    def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """Show what has just happened to a row, which knows it already."""
         ...
 
     def summary(self, count: Tally) -> None:
         """Say how it all ended."""
         ...
+
+
+class _Stdout:
+    """Lines onto stdout, in order, without ever holding up the loop for a reader who is slow."""
+
+    def __init__(self) -> None:
+        self.torn = anyio.Event()
+        self._lane = anyio.CapacityLimiter(1)
+
+    async def say(self, line: str) -> None:
+        """Write in a thread, which is left behind where whoever waits for it has to go."""
+        if not self.torn.is_set():
+            try:
+                await to_thread.run_sync(_write, line, limiter=self._lane, abandon_on_cancel=True)
+            except BrokenPipeError:
+                self.torn.set()
+
+    def say_last(self, line: str) -> None:
+        """Write on the spot, when nothing else is left to do."""
+        if not self.torn.is_set():
+            try:
+                _write(line)
+            except BrokenPipeError:
+                self.torn.set()
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 class JsonLines:
@@ -45,13 +75,14 @@ class JsonLines:
 
     def __init__(self) -> None:
         self._began = anyio.current_time()
-        self.torn = anyio.Event()
+        self._stdout = _Stdout()
+        self.torn = self._stdout.torn
 
     def open(self) -> AbstractContextManager[object]:
         """Nothing to open."""
         return nullcontext()
 
-    def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """Say everything; a preview by its size."""
         told: dict[str, Json] = msgspec.to_builtins(update, builtin_types=(bytes,))
         told.pop("type")
@@ -60,19 +91,11 @@ class JsonLines:
             del told["image"]
         event = type(update).__name__.lower()
         head: dict[str, Json] = {"t": round(anyio.current_time() - self._began, 4), "job": row.job}
-        self._say({**head, "event": event, **told})
+        await self._stdout.say(msgspec.json.encode({**head, "event": event, **told}).decode())
 
     def summary(self, count: Tally) -> None:
         """The last line."""
-        self._say({"event": "summary", **msgspec.to_builtins(count)})
-
-    def _say(self, told: dict[str, Json]) -> None:
-        if not self.torn.is_set():
-            try:
-                sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
-                sys.stdout.flush()
-            except BrokenPipeError:
-                self.torn.set()
+        self._stdout.say_last(msgspec.json.encode({"event": "summary", **msgspec.to_builtins(count)}).decode())
 
 
 class Lines:
@@ -81,27 +104,21 @@ class Lines:
     pause = 0.2
 
     def __init__(self) -> None:
-        self.torn = anyio.Event()
+        self._stdout = _Stdout()
+        self.torn = self._stdout.torn
 
     def open(self) -> AbstractContextManager[object]:
         """Nothing to open."""
         return nullcontext()
 
-    def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """Say what is worth a line."""
         if milestone:
-            self._print(f"{row.owner}  {row.workflow}  {sentence(row)}")
+            await self._stdout.say(f"{row.owner}  {row.workflow}  {sentence(row)}")
 
     def summary(self, count: Tally) -> None:
         """The last line."""
-        self._print(str(count))
-
-    def _print(self, line: str) -> None:
-        if not self.torn.is_set():
-            try:
-                print(line, flush=True)
-            except BrokenPipeError:
-                self.torn.set()
+        self._stdout.say_last(str(count))
 
 
 class LiveTable:
@@ -120,7 +137,7 @@ class LiveTable:
         with Live(Board(self._console, self._rows), console=self._console, refresh_per_second=10):
             yield
 
-    def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """The table looks at the rows by itself."""
 
     def summary(self, count: Tally) -> None:
