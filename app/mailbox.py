@@ -48,7 +48,9 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
 
     async def receive(self) -> T:
         """Take the oldest item. Raises `EndOfStream` after the last, `ClosedResourceError` when closed."""
-        await anyio.lowlevel.checkpoint()
+        if self._pending or self._closed or self._ended:
+            # Waiting is a checkpoint of its own, and a second one would cost as much as all the rest.
+            await anyio.lowlevel.checkpoint()
         while not self._pending:
             if self._closed:
                 raise anyio.ClosedResourceError
