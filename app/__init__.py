@@ -9,7 +9,7 @@ The map, from the top; stairs only go down, and a test holds it:
     comfy/                          the back door: HTTP, the websocket, what its frames mean
     simulator/                      an embedded ComfyUI, in memory and on a real port
     terminal/                       the side door: the same house without Discord
-    journal                         the memory
+    journal/                        the memory: SQLite, or as long as one command takes
     actors/                         ConnectionActor, PromptRegistry with its errands, InteractionActor
     truth, ledger, dispatch         what to believe, what may happen to a job, who is next: pure
     servers, jobs, progress,        the rules they are made of: pure

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import anyio
 from rich.console import Console
@@ -22,8 +23,12 @@ from app.config import Config, ConfigError, load_config
 from app.events import JobId
 from app.house import House, run, servers
 from app.jobs import Wish
+from app.journal.sqlite import JOURNAL
+from app.journal.store import open_store
+from app.ports import JournalError
 from app.terminal.check import check
 from app.terminal.generate import draw, refusals, rows_of
+from app.terminal.jobs import list_jobs, show_job
 from app.terminal.shows import choose
 from app.workflows.bind import bind
 from app.workflows.load import load
@@ -42,8 +47,21 @@ def main(argv: Sequence[str]) -> int:
             raise
         print(f"atelier: {error}", file=sys.stderr)
         return 2
+    except (JournalError, ExceptionGroup) as error:
+        # Out of the registry's task group it comes as a group.
+        if arguments.debug or (reason := _journal_error(error)) is None:
+            raise
+        print(f"atelier: {reason}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _journal_error(error: BaseException) -> JournalError | None:
+    if isinstance(error, BaseExceptionGroup):
+        found = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return next(filter(None, map(_journal_error, found)), None)
+    return error if isinstance(error, JournalError) else None
 
 
 async def _command(arguments: Arguments, config: Config) -> int:
@@ -58,6 +76,8 @@ async def _command(arguments: Arguments, config: Config) -> int:
             return await _generate(arguments, config, console)
         case "simulate":
             return await _simulate(arguments)
+        case "jobs":
+            return _jobs(arguments, config, console)
         case "check":
             async with servers(config) as links:
                 ways = {name: (link.comfy, link.dial) for name, link in links.items()}
@@ -70,6 +90,32 @@ def _run(config: Config) -> int:
     missing = "the Discord door is not built yet" if config.discord_token else "no DISCORD_TOKEN is set"
     print(f"atelier: {missing}; try “python -m app demo”, or “generate”.", file=sys.stderr)
     return 2
+
+
+def _jobs(arguments: Arguments, config: Config, console: Console) -> int:
+    """Read the journal, also while a bot writes it, or leave the bot a request in it."""
+    path = config.data / JOURNAL
+    if not path.exists():
+        print(f"atelier: there is no journal at {path}: the bot has not run here yet.", file=sys.stderr)
+        return 1
+    with open_store(path, clock=time.time) as store:
+        if arguments.verb == "list":
+            list_jobs(console, store.newest(arguments.state, arguments.limit), json=arguments.json)
+            return 0
+        if (entry := store.find(arguments.job)) is None:
+            print(f"atelier: no job, or more than one, begins with “{arguments.job}”: see jobs.", file=sys.stderr)
+            return 1
+        job = entry.job
+        if arguments.verb == "show":
+            show_job(console, entry, store.story(job.id), json=arguments.json)
+            return 0
+        if (arguments.verb == "cancel") == (job.last_word is not None):
+            done = f"has ended: {job.state.name.lower()}" if job.last_word else "has not ended yet; cancel it first"
+            print(f"atelier: job {job.id[:8]} {done}.", file=sys.stderr)
+            return 1
+        store.ask(arguments.verb, job.id)
+    console.print(f"The bot will {arguments.verb} {job.id[:8]}, as soon as it runs.", highlight=False)
+    return 0
 
 
 async def _generate(arguments: Arguments, config: Config, console: Console) -> int:

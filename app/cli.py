@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from app.terminal.jobs import STATES
+
 EXAMPLES = {
     "run": "python -m app run",
     "demo": "python -m app demo\npython -m app demo --out pictures --backend asyncio",
@@ -17,6 +19,11 @@ EXAMPLES = {
         "python -m app generate my-workflow-api.json --set Sampler.steps=30 --set 10:2.cfg=4 --json"
     ),
     "simulate": "python -m app simulate --port 8188 --previews\npython -m app simulate --step-time 0.01 --any-node",
+    "jobs": (
+        "python -m app jobs --state running\n"
+        "python -m app jobs show 3f2a\n"
+        "python -m app jobs retry 3f2a      (also while the bot runs)"
+    ),
     "check": "python -m app check\npython -m app check --server https://studio.example/comfy",
 }
 
@@ -42,6 +49,10 @@ class Arguments(argparse.Namespace):
     previews: bool
     any_node: bool
     seed: int
+    verb: str
+    job: str
+    state: str
+    limit: int
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,6 +86,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where to put them (default: out/demo)")
     _generate(command("generate", "make pictures with a workflow, without Discord"))
     _simulate(command("simulate", "an embedded ComfyUI, as a server that any client can use"))
+    _jobs(command("jobs", "what the bot's journal says: every job, and what happened to it"))
     check = command("check", "look at the configuration, the workflows and each server")
     _servers(check)
     before = [word for index, word in enumerate(argv) if index == 0 or argv[index - 1] != "--backend"]
@@ -87,6 +99,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.error(f"unknown: {' '.join(rest)}")
     if told.command == "generate":
         told.slots += rest
+    if told.command == "jobs" and (told.verb == "list") == bool(told.job):
+        parser.error(f"jobs {told.verb} takes {'no job' if told.job else 'the id of a job'}")
     return told
 
 
@@ -118,6 +132,15 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--previews", action="store_true", help="send a preview with each step")
     parser.add_argument("--any-node", action="store_true", help="run nodes that it does not know, too")
     parser.add_argument("--seed", type=int, default=0, metavar="K", help="paint otherwise")
+
+
+def _jobs(parser: argparse.ArgumentParser) -> None:
+    verbs = ("list", "show", "retry", "cancel")
+    parser.add_argument("verb", nargs="?", default="list", choices=verbs, help="what to do (default: list)")
+    parser.add_argument("job", nargs="?", default="", metavar="ID", help="a job's id, or the beginning of it")
+    parser.add_argument("--state", default="", choices=STATES, help="list only those")
+    parser.add_argument("--limit", type=_count, default=50, metavar="N", help="list so many (default: 50)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def _servers(parser: argparse.ArgumentParser) -> None:

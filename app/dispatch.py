@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from app.events import JobId, PromptId, Queued, ServerName
+from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.jobs import Attempt, Job, State
 from app.ledger import Ledger
 from app.scheduling import choose, positions
@@ -44,6 +44,14 @@ class Dispatcher:
             self._ledger.post(self._ledger.jobs[job_id], attempt)
         self._ledger.moved = False
         self._tell_positions(load)
+
+    def standing(self, job: Job, now: float) -> list[AnyUpdate]:
+        """What there is to say of an unsettled job to one who has heard nothing of it yet."""
+        if (queued := self._told.get(job.id)) is not None:
+            return [queued]
+        if (meter := self._ledger.meters.get(job.id)) is not None and job.attempt is not None:
+            return [Started(job=job.id, server=job.attempt.server), meter.read(now)]
+        return []
 
     def _tell_positions(self, load: Mapping[ServerName, int]) -> None:
         ledger, told = self._ledger, self._told

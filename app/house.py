@@ -28,7 +28,7 @@ from app.comfy.http import open_comfy
 from app.comfy.socket import open_websocket
 from app.config import Config
 from app.events import PromptId, ServerName
-from app.journal import MemoryJournal
+from app.journal.memory import MemoryJournal
 from app.ports import Comfy, Dial, Journal, RunSync
 
 GRACE = 1.5
@@ -102,14 +102,16 @@ async def open_house(
             services.cancel_scope.cancel()
 
 
-async def run(config: Config, guest: Guest) -> int:
+async def run(config: Config, guest: Guest, *, journal: Journal | None = None) -> int:
     """Live until the guest leaves, or a signal asks it to.
 
-    Returns the exit code: the guest's own, or 130 after SIGINT and 0 after SIGTERM.
+    Without a journal, jobs are remembered for as long as this takes. Returns the exit code: the guest's own,
+    or 130 after SIGINT and 0 after SIGTERM.
     """
     stopped: int | None = None
     code = 0
-    async with servers(config) as links, open_house(links, MemoryJournal(), depth=config.depth) as house:
+    journal = journal or MemoryJournal()
+    async with servers(config) as links, open_house(links, journal, depth=config.depth) as house:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with anyio.create_task_group() as guests:
 

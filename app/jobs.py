@@ -6,8 +6,8 @@ from enum import IntEnum
 
 from msgspec import Struct, field
 
-from app.events import FileRef, JobId, NodeId, PromptId, ServerName
-from app.ports import Graph, History
+from app.events import FileRef, JobId, NodeId, PromptId, ServerName, Settled
+from app.ports import Graph, History, Json
 
 
 class Upload(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     """What a person wants, ready to be sent but for what only the chosen server knows.
 
     `owner` is whoever asked, in the door's own words; `folder` is where result files shall lie; `seed` is
-    the seed that stands in the graph, for telling.
+    the seed that stands in the graph, and `values` what the person gave for which slot, both for telling.
     """
 
     job: JobId
@@ -38,6 +38,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     folder: str
     owner: str = ""
     seed: int | None = None
+    values: dict[str, Json] = {}
     uploads: tuple[Upload, ...] = ()
     choices: tuple[FirstChoice, ...] = ()
 
@@ -65,6 +66,17 @@ class State(IntEnum):
     def settled(self) -> bool:
         """Whether the server's part is over, for better or worse; it never changes sides after that."""
         return self >= State.FINISHED
+
+
+class Transition(Struct, frozen=True):
+    """One line of a job's story: where it stood after this, on which server, as which prompt, and why."""
+
+    job: JobId
+    version: int
+    state: str
+    cause: str
+    server: str = ""
+    prompt: str = ""
 
 
 class Attempt(Struct):
@@ -110,8 +122,14 @@ class Job(Struct, kw_only=True):
     kept: int = 0
     """How many file names were given out."""
     history: History | None = None
+    last_word: Settled | None = None
+    """What its person is to be told at the end, kept until they were, and for whoever asks later."""
     told: bool = False
     """Whether its person has had the last word."""
+    place: str = ""
+    """Where it is shown, in the door's own words."""
+    receipt: str = ""
+    """What proves that the last word was shown there, in the door's own words."""
 
     @property
     def id(self) -> JobId:
@@ -149,3 +167,26 @@ class Job(Struct, kw_only=True):
         self.blocked.clear()
         self.notes.clear()
         self.history = None
+
+
+class Entry(Struct, frozen=True):
+    """A job as the journal lists it. Times are seconds since 1970."""
+
+    job: Job
+    accepted: float
+    changed: float
+
+
+class Line(Struct, frozen=True):
+    """One line of a job's story, and when it was written, in seconds since 1970."""
+
+    at: float
+    transition: Transition
+
+
+class Request(Struct, frozen=True):
+    """What an operator wants of the bot, told through the journal: "cancel" or "retry" a job."""
+
+    number: int
+    verb: str
+    job: JobId

@@ -1,7 +1,7 @@
 """Every job we know, and what may happen to it. No I/O, no clock, no task in here.
 
-The ledger's verbs decide; what follows from them gathers in `changed` (to be journalled), `news` (to be
-told) and `errands` (to be done), and the registry carries that out in this order.
+The ledger's verbs decide; what follows from them gathers in `changed` and `story` (to be journalled), `news`
+(to be told) and `errands` (to be done), and the registry carries that out in this order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.events import (
     Settled,
     Started,
 )
-from app.jobs import Attempt, Job, State, Wish
+from app.jobs import Attempt, Job, State, Transition, Wish
 from app.outcome import failure, file_name, remarks, results, streams, texts
 from app.ports import History
 from app.progress import Meter
@@ -43,6 +43,7 @@ class Ledger:
         self.by_prompt: dict[PromptId, Job] = {}
         self.meters: dict[JobId, Meter] = {}
         self.changed: dict[JobId, Job] = {}
+        self.story: list[Transition] = []
         self.news: list[AnyUpdate] = []
         self.errands: list[Errand] = []
         self.moved = False
@@ -58,21 +59,22 @@ class Ledger:
         """The jobs that lie with us, oldest first."""
         return [job for job in self.jobs.values() if job.state is State.ACCEPTED]
 
-    def accept(self, wish: Wish) -> None:
+    def accept(self, wish: Wish, place: str = "") -> None:
         """Take a wish in."""
-        self._note(self.jobs.setdefault(wish.job, Job(wish=wish)))
+        self._note(self.jobs.setdefault(wish.job, Job(wish=wish, place=place)), "accepted")
 
     def adopt(self, job: Job) -> None:
         """Take in a job from an earlier life; the next look at its server says what became of it."""
         self.jobs[job.id] = job
         self.moved = True
-        if (attempt := job.attempt) is None or job.told:
+        if (attempt := job.attempt) is None or job.last_word is not None:
             return
         attempt.unsure = attempt.unsure or attempt.posting
         attempt.posting = attempt.withdrawn = False
         self.by_prompt[attempt.prompt] = job
+        job.saving = 0
+        job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:
-            job.files.clear()
             self._gather(job, job.history)
 
     def cancel(self, job: Job) -> None:
@@ -80,18 +82,23 @@ class Ledger:
         if job.cancelling or job.history is not None or job.state.settled:
             return
         job.cancelling = True
-        self._note(job)
+        self._note(job, "to be cancelled")
         if job.attempt is None:
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
         elif not job.attempt.posting:
             self.withdraw(job, job.attempt)
 
-    def delivered(self, job: Job) -> None:
+    def place(self, job: Job, place: str) -> None:
+        """It is shown there from now on."""
+        job.place = place
+        self.changed[job.id] = job
+
+    def delivered(self, job: Job, receipt: str = "") -> None:
         """Its person has had the last word: it may be forgotten."""
-        if job.state.settled:
-            job.told = True
+        if job.last_word is not None and not job.told:
+            job.told, job.receipt = True, receipt
             job.move(State.DELIVERED)
-            self._note(job)
+            self._note(job, "its person has had the last word")
             del self.jobs[job.id]
 
     def post(self, job: Job, attempt: Attempt) -> None:
@@ -99,7 +106,7 @@ class Ledger:
         job.attempt = attempt
         job.tries += 1
         job.move(State.SUBMITTING)
-        self._note(job)
+        self._note(job, f"try {job.tries}")
         self.by_prompt[attempt.prompt] = job
         self.errands.append(Post(job.id, attempt.prompt, attempt.server, job.wish))
 
@@ -107,21 +114,21 @@ class Ledger:
         """An old server chose an id of its own for it."""
         self.by_prompt[prompt] = self.by_prompt.pop(attempt.prompt)
         attempt.prompt = prompt
-        self._note(job)
+        self._note(job, "the server chose an id of its own")
 
     def withdraw(self, job: Job, attempt: Attempt) -> None:
         """Have the server asked to drop it; what happens next says whether it did."""
         self.errands.append(Withdraw(job.id, attempt.prompt, attempt.server))
 
-    def queued(self, job: Job) -> None:
+    def queued(self, job: Job, cause: str) -> None:
         """The server has it in its queue."""
         if job.move(State.QUEUED):
-            self._note(job)
+            self._note(job, cause)
 
-    def running(self, job: Job, server: ServerName, now: float) -> None:
+    def running(self, job: Job, server: ServerName, now: float, cause: str) -> None:
         """The server works on it."""
         if job.move(State.RUNNING):
-            self._note(job)
+            self._note(job, cause)
             self.meters[job.id] = Meter(job.id, job.wish.graph, now)
             self.news.append(Started(job=job.id, server=server))
 
@@ -145,10 +152,10 @@ class Ledger:
         if history.outcome == "success":
             if streams(job.wish.graph) and not job.streamed and not job.saving and not job.crashes:
                 job.crashes += 1
-                self.again(job)
+                self.again(job, "its picture went by while nobody listened")
                 return
             job.move(State.FINISHED)
-        self._note(job)
+        self._note(job, f"its history says {history.outcome}")
         self._gather(job, history)
 
     def gone(self, job: Job, attempt: Attempt) -> None:
@@ -162,21 +169,22 @@ class Ledger:
         elif job.refusals >= MOST_REFUSALS:
             self.settle(job, State.FAILED, Failed(job=job.id, reason=" ".join(job.notes)))
         else:
-            self.again(job)
+            self.again(job, "the server knows nothing of it")
 
-    def again(self, job: Job) -> None:
+    def again(self, job: Job, cause: str) -> None:
         """Back to waiting, for another attempt."""
         if job.attempt is not None:
             self.by_prompt.pop(job.attempt.prompt, None)
         self.meters.pop(job.id, None)
         job.again()
-        self._note(job)
+        self._note(job, cause)
 
     def settle(self, job: Job, state: State, last_word: Settled) -> None:
         """Say the last word. The job stays until it is known to be heard."""
         if state is not State.FINISHED and not job.move(state):
             return
-        self._note(job)
+        job.last_word = last_word
+        self._note(job, getattr(last_word, "reason", "") or "all is here")
         self.meters.pop(job.id, None)
         if job.attempt is not None:
             self.by_prompt.pop(job.attempt.prompt, None)
@@ -206,6 +214,9 @@ class Ledger:
                 self.want(job, job.attempt, file)
         self.complete(job)
 
-    def _note(self, job: Job) -> None:
+    def _note(self, job: Job, cause: str) -> None:
+        attempt = job.attempt
+        at = (attempt.server, attempt.prompt) if attempt else ()
+        self.story.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
         self.moved = True

@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.events import AnyUpdate, FileRef, NodeOutput, PromptId, Spoken
 
 if TYPE_CHECKING:
-    from app.jobs import Job
+    from app.jobs import Job, Transition
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
@@ -155,15 +155,37 @@ OpenWebSocket: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
 """Open one websocket for the length of a block; raises `ConnectionLost` where that fails."""
 
 
-class Journal(Protocol):
-    """The memory of the house: every job that was accepted, until it ended."""
+class JournalError(Exception):
+    """The journal cannot be read or written; the text is a sentence that says what to do.
 
-    async def record(self, jobs: Sequence[Job]) -> None:
-        """Keep these jobs as they are now; returns when they would survive a crash."""
+    Nothing can be promised without it, so it ends the bot.
+    """
+
+
+class Journal(Protocol):
+    """The memory of the house: every job that was accepted, until its person has had the last word."""
+
+    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+        """Keep these jobs as they are now, and what happened to them; all or nothing.
+
+        Returns when it would survive a crash. Raises `JournalError`.
+        """
         ...
 
     async def unfinished(self) -> Sequence[Job]:
         """All jobs whose last word nobody heard yet, oldest first."""
+        ...
+
+
+class Archive(Journal, Protocol):
+    """A journal that outlives the process, and forgets nothing."""
+
+    async def find(self, told: str) -> Job | None:
+        """A job of any age by its id, or by a beginning of it that fits no other."""
+        ...
+
+    async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
+        """Somebody's jobs, newest first."""
         ...
 
 
@@ -173,6 +195,11 @@ class Reply(Protocol):
     @property
     def pause(self) -> float:
         """Seconds to leave between two words, unless the second is the last; 0 shows everything."""
+        ...
+
+    @property
+    def receipt(self) -> str:
+        """What proves, after the last word, that it was shown; "" where nothing can."""
         ...
 
     async def show(self, update: AnyUpdate) -> None:

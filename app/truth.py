@@ -93,7 +93,7 @@ class Truth:
         if isinstance(what, ExecutionEnded):
             self._ledger.errands.append(Read(job.id, attempt.prompt, attempt.server))
             return
-        self._ledger.running(job, attempt.server, now)
+        self._ledger.running(job, attempt.server, now, "its websocket says so")
         match what:
             case ExecutionBlocked(node=node):
                 job.blocked.append(node)
@@ -127,7 +127,7 @@ class Truth:
                 job.notes += ticket.dropped
                 if ticket.prompt != attempt.prompt:
                     ledger.rename(job, attempt, ticket.prompt)
-                ledger.queued(job)
+                ledger.queued(job, "its POST was answered")
                 if job.cancelling:
                     ledger.withdraw(job, attempt)
             case PostRefused(reason=reason, certain=True):
@@ -187,10 +187,10 @@ class Truth:
             if prompt in seen.queue.running:
                 if job.state < State.RUNNING:
                     machine.learned(now)
-                self._ledger.running(job, machine.name, now)
+                self._ledger.running(job, machine.name, now, "a look at the queue")
                 self._quiet(job, machine, now)
             elif prompt in pending:
-                self._ledger.queued(job)
+                self._ledger.queued(job, "a look at the queue")
                 before = pending[: pending.index(prompt)]
                 ahead = (*seen.queue.running, *before)
                 job.attempt.foreign = sum(other not in self._ledger.by_prompt for other in ahead)

@@ -34,7 +34,7 @@ from app.events import (
 )
 from app.house import Link, mint, open_house
 from app.jobs import Wish
-from app.journal import MemoryJournal
+from app.journal.memory import MemoryJournal
 from app.ports import Graph, History, Queue, Stats, Ticket
 from bench.lag import GRAPH
 

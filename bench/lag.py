@@ -25,7 +25,7 @@ from app.config import Config, Server
 from app.events import AnyUpdate, Finished, JobId, PromptId
 from app.house import mint, open_house, servers
 from app.jobs import Wish
-from app.journal import MemoryJournal
+from app.journal.memory import MemoryJournal
 from app.ports import Graph, Json, Ticket
 
 GRAPH: Graph = {
@@ -91,6 +91,7 @@ class _Stamp:
     """A Reply that notes when the last word came: every file is on disk by then."""
 
     pause = 0.0
+    receipt = ""
 
     def __init__(self, done: dict[str, float]) -> None:
         self._done = done

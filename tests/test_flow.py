@@ -21,7 +21,7 @@ from app.events import (
     Started,
 )
 from app.jobs import FirstChoice, NodeId, Upload
-from app.journal import MemoryJournal
+from app.journal.memory import MemoryJournal
 from app.ports import Graph
 from app.simulator.engine import Simulator
 from tests.conftest import inline, virtual

@@ -22,7 +22,7 @@ from app.config import Server
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
 from app.house import Link, mint, open_house
 from app.jobs import Wish
-from app.journal import MemoryJournal
+from app.journal.memory import MemoryJournal
 from app.ports import Graph, Journal
 from app.simulator.engine import Simulator
 from app.simulator.faults import Request
@@ -61,6 +61,7 @@ class Watcher:
 
     def __init__(self, pause: float = 0.0) -> None:
         self.pause = pause
+        self.receipt = ""
         self.shown: list[AnyUpdate] = []
 
     async def show(self, update: AnyUpdate) -> None:

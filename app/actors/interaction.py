@@ -10,7 +10,7 @@ import structlog
 from anyio.abc import TaskStatus
 
 from app.actors.registry import Registry, Updates
-from app.events import LAST_WORDS, Failed
+from app.events import LAST_WORDS, Failed, JobId
 from app.jobs import Wish
 from app.ports import Reply
 
@@ -18,14 +18,18 @@ logger = structlog.stdlib.get_logger(__name__)
 
 
 class InteractionActor:
-    """Hands in one wish, and keeps its person's place of watching up to date until the last word.
+    """Hands in one wish, or takes up one that was handed in earlier, and shows what becomes of it.
 
-    The reader is paced, not the writer: between two words it leaves the reply's pause, and what it missed
+    It keeps its person's place of watching up to date until the last word, and has the house note that this
+    was shown. The reader is paced, not the writer: between two words it leaves the reply's pause, and what it missed
     is already conflated. The last word does not wait.
     """
 
-    def __init__(self, wish: Wish, registry: Registry, reply: Reply) -> None:
-        self._wish = wish
+    def __init__(self, wish: Wish | JobId, registry: Registry, reply: Reply, *, place: str = "") -> None:
+        self._job = wish.job if isinstance(wish, Wish) else wish
+        self._updates = (
+            partial(registry.submit, wish, place) if isinstance(wish, Wish) else partial(registry.watch, wish)
+        )
         self._registry = registry
         self._reply = reply
 
@@ -42,22 +46,25 @@ class InteractionActor:
         try:
             await part()
         except Exception:
-            logger.exception("an interaction broke", job=self._wish.job)
+            logger.exception("an interaction broke", job=self._job)
             return False
         return True
 
     async def _live(self, task_status: TaskStatus[None]) -> None:
-        async with self._registry.submit(self._wish) as updates:
+        async with self._updates() as updates:
             task_status.started()
-            await self._follow(updates)
-        await self._registry.delivered(self._wish.job)
+            if await self._follow(updates):
+                await self._registry.delivered(self._job, self._reply.receipt)
 
     async def _apologise(self) -> None:
-        await self._reply.show(Failed(job=self._wish.job, reason="Something broke on the bot's side."))
+        await self._reply.show(Failed(job=self._job, reason="Something broke on the bot's side."))
 
-    async def _follow(self, updates: Updates) -> None:
+    async def _follow(self, updates: Updates) -> bool:
+        """Show everything; whether the last word was among it."""
         async for update in updates:
             await self._reply.show(update)
-            if not isinstance(update, LAST_WORDS):
-                with anyio.move_on_after(self._reply.pause):
-                    await updates.ended()
+            if isinstance(update, LAST_WORDS):
+                return True
+            with anyio.move_on_after(self._reply.pause):
+                await updates.ended()
+        return False

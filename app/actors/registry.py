@@ -49,6 +49,7 @@ class Submit(Struct, frozen=True):
     """Make this, and tell me what becomes of it."""
 
     wish: Wish
+    place: str
     updates: Updates
 
 
@@ -69,9 +70,17 @@ class Delivered(Struct, frozen=True):
     """The person has had the last word on this job."""
 
     job: JobId
+    receipt: str
 
 
-Command: TypeAlias = Submit | Watch | Cancel | Delivered
+class Place(Struct, frozen=True):
+    """This job is shown there from now on."""
+
+    job: JobId
+    place: str
+
+
+Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place
 
 
 class Registry(Struct, frozen=True):
@@ -80,13 +89,14 @@ class Registry(Struct, frozen=True):
     inbox: MemoryObjectSendStream[Command | Message]
 
     @asynccontextmanager
-    async def submit(self, wish: Wish) -> AsyncGenerator[Updates]:
+    async def submit(self, wish: Wish, place: str = "") -> AsyncGenerator[Updates]:
         """Hand in a wish and follow it; leaving the block stops following, not the job.
 
-        The first word is `Queued`, and it is not said before the job is in the journal.
+        The first word is `Queued`, and it is not said before the job is in the journal. `place` is where it
+        is shown, in the door's own words.
         """
         async with Mailbox(_slot) as updates:
-            await self.inbox.send(Submit(wish, updates))
+            await self.inbox.send(Submit(wish, place, updates))
             yield updates
 
     @asynccontextmanager
@@ -100,9 +110,13 @@ class Registry(Struct, frozen=True):
         """Take a wish back; what comes of it is told to whoever follows."""
         await self.inbox.send(Cancel(job))
 
-    async def delivered(self, job: JobId) -> None:
+    async def place(self, job: JobId, place: str) -> None:
+        """Say where a job is shown from now on."""
+        await self.inbox.send(Place(job, place))
+
+    async def delivered(self, job: JobId, receipt: str = "") -> None:
         """Say that the last word on a job was heard, so that the house may forget it."""
-        await self.inbox.send(Delivered(job))
+        await self.inbox.send(Delivered(job, receipt))
 
 
 class PromptRegistry:
@@ -129,7 +143,7 @@ class PromptRegistry:
         self._dispatcher = Dispatcher(self._ledger, self._truth.machines, depth, mint)
         self._errands = Errands(comfies, connections, run_sync=run_sync)
         self._watchers: dict[JobId, list[Updates]] = {}
-        self._last_words: dict[JobId, AnyUpdate] = {}
+        self._arrivals: list[Watch] = []
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
 
     async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -148,18 +162,20 @@ class PromptRegistry:
     def _take(self, message: Command | Message) -> None:
         now = anyio.current_time()
         match message:
-            case Submit(wish=wish, updates=updates):
+            case Submit(wish=wish, place=place, updates=updates):
                 self._watchers.setdefault(wish.job, []).append(updates)
-                self._ledger.accept(wish)
-            case Watch(job=job, updates=updates):
-                self._watch(job, updates)
+                self._ledger.accept(wish, place)
+            case Watch():
+                self._arrivals.append(message)
             case Cancel(job=job):
                 if (record := self._ledger.jobs.get(job)) is not None:
                     self._ledger.cancel(record)
-            case Delivered(job=job):
+            case Place(job=job, place=place):
                 if (record := self._ledger.jobs.get(job)) is not None:
-                    self._ledger.delivered(record)
-                    self._last_words.pop(job, None)
+                    self._ledger.place(record, place)
+            case Delivered(job=job, receipt=receipt):
+                if (record := self._ledger.jobs.get(job)) is not None:
+                    self._ledger.delivered(record, receipt)
             case _:
                 self._truth.hear(message, now)
 
@@ -169,7 +185,11 @@ class PromptRegistry:
         self._dispatcher.plan(anyio.current_time())
         if ledger.changed:
             changed, ledger.changed = list(ledger.changed.values()), {}
-            await self._journal.record(changed)
+            story, ledger.story = ledger.story, []
+            await self._journal.record(changed, story)
+        for watch in self._arrivals:
+            self._welcome(watch)
+        self._arrivals.clear()
         for update in ledger.news:
             self._tell(update)
         ledger.news.clear()
@@ -185,15 +205,19 @@ class PromptRegistry:
         if isinstance(update, LAST_WORDS):
             for mailbox in self._watchers.pop(update.job, []):
                 mailbox.end()
-            self._last_words[update.job] = update
 
-    def _watch(self, job: JobId, updates: Updates) -> None:
-        if (last_word := self._last_words.get(job)) is not None:
-            updates.put(last_word)
-        elif job in self._ledger.jobs:
-            self._watchers.setdefault(job, []).append(updates)
-            return
-        updates.end()
+    def _welcome(self, watch: Watch) -> None:
+        """Say where the job stands, to one who comes later; what is news in this turn is told with the rest."""
+        job, updates = self._ledger.jobs.get(watch.job), watch.updates
+        if job is None:
+            updates.end()
+        elif job.last_word is not None and job.last_word not in self._ledger.news:
+            updates.put(job.last_word)
+            updates.end()
+        else:
+            self._watchers.setdefault(watch.job, []).append(updates)
+            for update in self._dispatcher.standing(job, anyio.current_time()):
+                updates.put(update)
 
     async def _do(self, errand: Errand) -> None:
         if (answer := await self._errands.do(errand)) is not None:

@@ -32,6 +32,7 @@ class _Place:
         self._show = show
         self._reasons = reasons
         self.pause = show.pause
+        self.receipt = ""
 
     async def show(self, update: AnyUpdate) -> None:
         """See `app.ports.Reply`."""

@@ -1,4 +1,4 @@
-"""The memory of the house. For now it lasts as long as the process; the durable one has its own issue."""
+"""A memory that lasts as long as the process: for commands that take back what they leave unfinished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio.lowlevel
 
 from app.events import JobId
-from app.jobs import Job
+from app.jobs import Job, Transition
 
 
 class MemoryJournal:
@@ -16,7 +16,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Job] = {}
 
-    async def record(self, jobs: Sequence[Job]) -> None:
+    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
         """See `app.ports.Journal`."""
         await anyio.lowlevel.checkpoint()
         for job in jobs:

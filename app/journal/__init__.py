@@ -1,0 +1,1 @@
+"""The memory of the house: in memory for one command, in SQLite for the bot."""

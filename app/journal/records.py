@@ -1,0 +1,58 @@
+"""A job as the journal keeps it: the wish, written once, and the rest, written with every move."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from app.events import FileRef, Settled
+from app.jobs import Attempt, Job, State, Wish
+from app.ports import History
+
+
+class Record(Struct, kw_only=True, omit_defaults=True):
+    """All of a `Job` but its wish, and but what a new life begins anew: files and pictures on their way."""
+
+    state: State = State.ACCEPTED
+    version: int = 0
+    attempt: Attempt | None = None
+    tries: int = 0
+    crashes: int = 0
+    refusals: int = 0
+    cancelling: bool = False
+    blocked: list[str] = []
+    notes: list[str] = []
+    files: list[tuple[FileRef, str]] = []
+    streamed: list[str] = []
+    kept: int = 0
+    history: History | None = None
+    last_word: Settled | None = None
+    told: bool = False
+    place: str = ""
+    receipt: str = ""
+
+
+_SAME = tuple(name for name in Record.__struct_fields__ if name != "files")
+_ENCODER = msgspec.json.Encoder()
+_RECORDS = msgspec.json.Decoder(Record)
+_WISHES = msgspec.json.Decoder(Wish)
+
+
+def encode_wish(wish: Wish) -> bytes:
+    """The part that never changes."""
+    return _ENCODER.encode(wish)
+
+
+def encode(job: Job) -> bytes:
+    """The part that changes."""
+    record = Record(**{name: getattr(job, name) for name in _SAME})
+    record.files = [(file, path) for file, path in job.files.items() if path is not None]
+    return _ENCODER.encode(record)
+
+
+def decode(wish: bytes, told: bytes) -> Job:
+    """The job again. Raises `msgspec.DecodeError` where the journal holds something else."""
+    record = _RECORDS.decode(told)
+    job = Job(wish=_WISHES.decode(wish), **{name: getattr(record, name) for name in _SAME})
+    job.files = dict(record.files)
+    return job

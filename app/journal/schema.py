@@ -1,0 +1,62 @@
+"""The tables of the journal, as numbered steps: each brings a file from one version to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+
+MIGRATIONS = (
+    """
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        workflow TEXT NOT NULL,
+        accepted REAL NOT NULL,
+        changed REAL NOT NULL,
+        state TEXT NOT NULL,
+        told INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        server TEXT NOT NULL,
+        prompt TEXT NOT NULL,
+        wish BLOB NOT NULL,
+        record BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX jobs_unfinished ON jobs (number) WHERE told = 0;
+    CREATE INDEX jobs_by_owner ON jobs (owner, number);
+    CREATE TABLE transitions (
+        number INTEGER PRIMARY KEY,
+        job TEXT NOT NULL,
+        at REAL NOT NULL,
+        version INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        server TEXT NOT NULL,
+        prompt TEXT NOT NULL,
+        cause TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX transitions_by_job ON transitions (job, number);
+    CREATE TABLE requests (
+        number INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        verb TEXT NOT NULL,
+        job TEXT NOT NULL
+    ) STRICT;
+    """,
+)
+"""Never changed once released; a new version is a new step. Times are seconds since 1970."""
+
+NEWEST = len(MIGRATIONS)
+
+
+def migrate(database: sqlite3.Connection) -> None:
+    """Bring a file to the newest version, in one transaction. `user_version` says where it stands."""
+    version = version_of(database)
+    if version >= NEWEST:
+        return
+    script = "".join(MIGRATIONS[version:])
+    database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {NEWEST}; COMMIT;")
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """The version of a file; 0 for an empty one."""
+    found: tuple[int] = database.execute("PRAGMA user_version").fetchone()
+    return found[0]
