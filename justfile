@@ -20,6 +20,10 @@ demo *ARGS:
 run *ARGS:
     uv run python -m app run {{ARGS}}
 
+# play so many worlds in which everything goes wrong, until one of them breaks a promise
+simulate-faults SEEDS="1000" *ARGS:
+    uv run python -m tests.simulation --seeds {{SEEDS}} {{ARGS}}
+
 # figures as JSON
 bench *ARGS:
     uv run python -m bench {{ARGS}}

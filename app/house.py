@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from app.actors.connection import ConnectionActor
 from app.actors.registry import PromptRegistry, Registry
+from app.backoff import Pauses, backoff
 from app.comfy.dial import dial
 from app.comfy.http import open_comfy
 from app.comfy.socket import open_websocket
@@ -79,10 +80,15 @@ async def open_house(
     *,
     depth: int,
     run_sync: RunSync = to_thread.run_sync,
+    mint: Callable[[], PromptId] = mint,
+    pauses: Pauses = backoff,
 ) -> AsyncGenerator[House]:
-    """Start the services; on leaving, they end after the guests, and before the ground."""
+    """Start the services; on leaving, they end after the guests, and before the ground.
+
+    What would be left to chance or to the clock can be given: `run_sync`, `mint`, `pauses`.
+    """
     async with anyio.create_task_group() as services:
-        connections = {name: ConnectionActor(name, link.dial) for name, link in links.items()}
+        connections = {name: ConnectionActor(name, link.dial, pauses=pauses) for name, link in links.items()}
         registry = await services.start(
             PromptRegistry(
                 {name: link.comfy for name, link in links.items()},
@@ -91,6 +97,7 @@ async def open_house(
                 depth=depth,
                 mint=mint,
                 run_sync=run_sync,
+                pauses=pauses,
             ).run,
             name="registry",
         )

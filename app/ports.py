@@ -203,5 +203,5 @@ class Reply(Protocol):
         ...
 
     async def show(self, update: AnyUpdate) -> None:
-        """Make the place say this now."""
+        """Make the place say this now. Raises `ConnectionLost` where it is out of reach for the moment."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable
-from contextlib import suppress
 
 import anyio
 import structlog
@@ -50,12 +49,11 @@ def _slot(what: Spoken) -> Hashable | None:
 class Connection(Struct, frozen=True):
     """The handle: all that others may ask of a connection."""
 
-    requests: MemoryObjectSendStream[None]
+    requests: Mailbox[None]
 
     def redial(self) -> None:
         """Have the socket closed and opened anew; asking twice is asking once."""
-        with suppress(anyio.WouldBlock):
-            self.requests.send_nowait(None)
+        self.requests.put(None)
 
 
 class ConnectionActor:
@@ -70,14 +68,14 @@ class ConnectionActor:
         self._server = server
         self._dial = dial
         self._pauses = pauses
-        outbox, self._requests = anyio.create_memory_object_stream[None](1)
-        self.handle = Connection(outbox)
+        self._requests = Mailbox[None](lambda _: "redial")
+        self.handle = Connection(self._requests)
 
     async def run(
         self, news: MemoryObjectSendStream[News], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Live; `news` is ours to close."""
-        async with news, self._requests, self.handle.requests:
+        async with news, self._requests:
             task_status.started()
             pauses = self._pauses()
             told = ""
@@ -88,7 +86,8 @@ class ConnectionActor:
                         if told:
                             logger.warning("connection is back", server=self._server)
                         told = ""
-                        self._requests_so_far()
+                        # A request was about the last socket, not about this one.
+                        self._requests.drain()
                         await news.send(Connected(server=self._server))
                         await self._listen(spoken, news)
                         reason = "its socket seemed deaf"
@@ -134,8 +133,3 @@ class ConnectionActor:
     async def _await_redial(self, reading: anyio.CancelScope) -> None:
         await self._requests.receive()
         reading.cancel()
-
-    def _requests_so_far(self) -> None:
-        """A request was about the last socket, not about this one."""
-        with suppress(anyio.WouldBlock):
-            self._requests.receive_nowait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -10,9 +11,13 @@ import structlog
 from anyio.abc import TaskStatus
 
 from app.actors.registry import Registry, Updates
-from app.events import LAST_WORDS, Failed, JobId
+from app.backoff import Pauses, backoff
+from app.events import LAST_WORDS, AnyUpdate, Failed, JobId
 from app.jobs import Wish
-from app.ports import Reply
+from app.ports import ConnectionLost, Reply
+
+patient = partial(backoff, 1.0, 60.0)
+"""Pauses between two tries to show a last word: a place of people is away for minutes, not for moments."""
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -25,13 +30,16 @@ class InteractionActor:
     is already conflated. The last word does not wait.
     """
 
-    def __init__(self, wish: Wish | JobId, registry: Registry, reply: Reply, *, place: str = "") -> None:
+    def __init__(
+        self, wish: Wish | JobId, registry: Registry, reply: Reply, *, place: str = "", pauses: Pauses = patient
+    ) -> None:
         self._job = wish.job if isinstance(wish, Wish) else wish
         self._updates = (
             partial(registry.submit, wish, place) if isinstance(wish, Wish) else partial(registry.watch, wish)
         )
         self._registry = registry
         self._reply = reply
+        self._pauses = pauses
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Live until the last word was shown; started means that the wish is handed in.
@@ -41,6 +49,17 @@ class InteractionActor:
         """
         if not await self._survives(partial(self._live, task_status)):
             await self._survives(self._apologise)
+
+    async def _insist(self, last_word: AnyUpdate) -> None:
+        """Show it, however long the place is out of reach: nothing but this is left to do."""
+        for pause in self._pauses():
+            try:
+                await self._reply.show(last_word)
+            except ConnectionLost as loss:
+                logger.warning("a last word must wait", job=self._job, reason=str(loss))
+                await anyio.sleep(pause)
+            else:
+                return
 
     async def _survives(self, part: Callable[[], Awaitable[None]]) -> bool:
         try:
@@ -62,9 +81,11 @@ class InteractionActor:
     async def _follow(self, updates: Updates) -> bool:
         """Show everything; whether the last word was among it."""
         async for update in updates:
-            await self._reply.show(update)
             if isinstance(update, LAST_WORDS):
+                await self._insist(update)
                 return True
+            with suppress(ConnectionLost):
+                await self._reply.show(update)
             with anyio.move_on_after(self._reply.pause):
                 await updates.ended()
         return False

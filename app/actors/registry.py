@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from app.actors.connection import Connection
 from app.actors.errands import Errands
+from app.backoff import Pauses, backoff
 from app.dispatch import Dispatcher
 from app.errands import Errand, Tick
 from app.events import (
@@ -136,12 +137,13 @@ class PromptRegistry:
         depth: int,
         mint: Callable[[], PromptId],
         run_sync: RunSync,
+        pauses: Pauses = backoff,
     ) -> None:
         self._journal = journal
         self._ledger = Ledger()
         self._truth = Truth(self._ledger, comfies)
         self._dispatcher = Dispatcher(self._ledger, self._truth.machines, depth, mint)
-        self._errands = Errands(comfies, connections, run_sync=run_sync)
+        self._errands = Errands(comfies, connections, run_sync=run_sync, pauses=pauses)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)

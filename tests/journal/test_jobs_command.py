@@ -26,7 +26,10 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     done.attempt = Attempt(PromptId("p-1"), ServerName("studio"))
     done.state, done.told = State.DELIVERED, True
     done.last_word = Finished(ServerName("studio"), ("out/a.png",), seed=7, job=DONE)
-    story = [Transition(DONE, 0, "accepted", "accepted"), Transition(DONE, 1, "finished", "all is here", "studio", "p-1")]
+    story = [
+        Transition(DONE, 0, "accepted", "accepted"),
+        Transition(DONE, 1, "finished", "all is here", "studio", "p-1"),
+    ]
     with open_store(path, clock=lambda: 1_000.0) as store:
         store.write([([done, unfinished], story)])
     return path

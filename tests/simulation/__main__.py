@@ -1,0 +1,39 @@
+"""`python -m tests.simulation [--seeds N] [--first K] [--backend B]`: until the first world that breaks a promise."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+
+from app import logs
+from tests.simulation.plan import drawn
+from tests.simulation.scene import simulate
+
+
+def main() -> int:
+    """Play the worlds; 1 where one broke a promise, with its whole story."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--backend", choices=("trio", "asyncio"), default="trio")
+    told = parser.parse_args()
+    logging.disable()
+    logs.configure(debug=False)
+    began, virtual = time.perf_counter(), 0.0
+    for seed in range(told.first, told.first + told.seeds):
+        report = simulate(drawn(seed), told.backend)
+        virtual += report.seconds
+        if report.broken:
+            print(*report.trace, sep="\n")
+            print(f"seed {seed} on {told.backend} broke a promise:", *report.broken, sep="\n  ")
+            return 1
+    seconds = time.perf_counter() - began
+    speed = f"{virtual:.0f} s of {told.seeds} worlds in {seconds:.1f} s: {virtual / seconds:.0f} times as quick"
+    print(f"{speed}, and no promise broken", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
