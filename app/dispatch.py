@@ -25,6 +25,8 @@ class Dispatcher:
         self._depth = depth
         self._mint = mint
         self._told: dict[JobId, Queued] = {}
+        self.open = True
+        """Whether places are handed out; what is closed only waits for what runs."""
 
     def plan(self, now: float) -> None:
         """Once after each batch of messages."""
@@ -36,7 +38,7 @@ class Dispatcher:
             load[name] = len(attempts)
             if not any(attempt.posting for attempt in attempts):
                 machine.count_foreign(len(attempts))
-        free = {name: self._depth - load[name] for name in load if self._machines[name].reachable}
+        free = {name: self._depth - load[name] for name in load if self.open and self._machines[name].reachable}
         for job_id, server in choose([job.id for job in self._ledger.waiting()], free):
             load[server] += 1
             self._machines[server].posted = now

@@ -44,10 +44,14 @@ class Link(Struct, frozen=True):
 
 
 class House(Struct, frozen=True):
-    """What a guest finds: the registry to ask, the servers to look at, and when it is time to go."""
+    """What a guest finds: the registry to ask, and the servers to look at.
+
+    `last_round` is set when nothing new may be handed in, `closing` when it is time to go.
+    """
 
     registry: Registry
     links: Mapping[ServerName, Link]
+    last_round: anyio.Event
     closing: anyio.Event
 
 
@@ -104,15 +108,16 @@ async def open_house(
         for name, connection in connections.items():
             await services.start(connection.run, registry.inbox.clone(), name=f"connection {name}")
         try:
-            yield House(registry, links, anyio.Event())
+            yield House(registry, links, anyio.Event(), anyio.Event())
         finally:
             services.cancel_scope.cancel()
 
 
-async def run(config: Config, guest: Guest, *, journal: Journal | None = None) -> int:
+async def run(config: Config, guest: Guest, *, journal: Journal | None = None, drain: bool = False) -> int:
     """Live until the guest leaves, or a signal asks it to.
 
-    Without a journal, jobs are remembered for as long as this takes. Returns the exit code: the guest's own,
+    Without a journal, jobs are remembered for as long as this takes. With `drain`, a first signal lets what
+    the servers have come to its end, and a second one does not. Returns the exit code: the guest's own,
     or 130 after SIGINT and 0 after SIGTERM.
     """
     stopped: int | None = None
@@ -122,14 +127,23 @@ async def run(config: Config, guest: Guest, *, journal: Journal | None = None) -
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with anyio.create_task_group() as guests:
 
+                async def close(*, drained: bool) -> None:
+                    house.last_round.set()
+                    if drained:
+                        await house.registry.drain()
+                    house.closing.set()
+                    guests.cancel_scope.deadline = anyio.current_time() + GRACE
+
                 async def say_goodbye() -> None:
                     nonlocal stopped
                     async for signum in signals:
-                        if stopped is not None:
+                        if stopped is None:
+                            guests.start_soon(partial(close, drained=drain), name="close")
+                        elif house.closing.is_set():
                             guests.cancel_scope.cancel()
+                        else:
+                            await close(drained=False)
                         stopped = 130 if signum == signal.SIGINT else 0
-                        house.closing.set()
-                        guests.cancel_scope.deadline = anyio.current_time() + GRACE
 
                 guests.start_soon(say_goodbye, name="signals")
                 code = await guest(house)

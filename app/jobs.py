@@ -29,7 +29,8 @@ class Wish(Struct, frozen=True, kw_only=True):
     """What a person wants, ready to be sent but for what only the chosen server knows.
 
     `owner` is whoever asked, in the door's own words; `folder` is where result files shall lie; `seed` is
-    the seed that stands in the graph, and `values` what the person gave for which slot, both for telling.
+    the seed that stands in the graph, and `values` what the person gave for which slot, both for telling;
+    after `silence` seconds without a word about it while it runs, its person is told that it still does.
     """
 
     job: JobId
@@ -39,6 +40,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     owner: str = ""
     seed: int | None = None
     values: dict[str, Json] = {}
+    silence: float = 60.0
     uploads: tuple[Upload, ...] = ()
     choices: tuple[FirstChoice, ...] = ()
 

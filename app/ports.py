@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.events import AnyUpdate, FileRef, NodeOutput, PromptId, Spoken
 
 if TYPE_CHECKING:
-    from app.jobs import Job, Transition
+    from app.jobs import Job, Request, Transition
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
@@ -186,6 +186,14 @@ class Archive(Journal, Protocol):
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
         """Somebody's jobs, newest first."""
+        ...
+
+    async def requests(self) -> Sequence[Request]:
+        """What an operator asked for through the journal and was not done yet, oldest first."""
+        ...
+
+    async def done(self, request: Request) -> None:
+        """Forget a request."""
         ...
 
 

@@ -46,8 +46,8 @@ from app.servers import Machine
 
 Message: TypeAlias = Heard | Connected | Disconnected | Answer
 
-QUIET = 60.0
-"""Seconds without a word about a running job after which its person is told that the server still has it."""
+DEAD = 10
+"""After so many times its usual silence, a job's server may have lost its worker, and we say that, too."""
 
 
 class Truth:
@@ -206,8 +206,11 @@ class Truth:
 
     def _quiet(self, job: Job, machine: Machine, now: float) -> None:
         """Rule 7: silence is looked into, and told; it ends nothing that the server still works on."""
-        if now - machine.spoke >= QUIET:
-            note = f"{machine.name} still works on it, without a word for {now - machine.spoke:.0f} s"
+        quiet = now - machine.spoke
+        if quiet >= job.wish.silence:
+            note = f"{machine.name} still works on it, without a word for {quiet:.0f} s"
+            if quiet >= job.wish.silence * DEAD:
+                note += "; it may hang: whoever runs it should look, or you can cancel"
             self._ledger.news.append(self._ledger.meters[job.id].read(now, note))
 
     def _away(self, machine: Machine, reason: str) -> None:

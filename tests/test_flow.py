@@ -22,7 +22,7 @@ from app.events import (
 )
 from app.jobs import FirstChoice, NodeId, Upload
 from app.journal.memory import MemoryJournal
-from app.ports import Graph
+from app.ports import ConnectionLost, Graph
 from app.simulator.engine import Simulator
 from tests.conftest import inline, virtual
 from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
@@ -412,3 +412,51 @@ async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tm
         assert isinstance(watcher.last, Finished)
         with Image.open(watcher.last.files[0]) as picture:
             assert picture.size == (80, 40)
+
+
+async def test_who_comes_later_hears_where_the_job_stands(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        wishes = [found.wish() for _ in range(2)]
+        heard: list[AnyUpdate] = []
+
+        async def come_later() -> None:
+            await until(found, lambda: found.simulator.running is not None)
+            await anyio.sleep(0.2)
+            for wish in wishes:
+                async with found.registry.watch(wish.job) as updates:
+                    heard.append(await updates.receive())
+
+        async with anyio.create_task_group() as tasks:
+            for wish in wishes:
+                await tasks.start(InteractionActor(wish, found.registry, Watcher()).run)
+            tasks.start_soon(come_later)
+        assert [type(update) for update in heard] == [Started, Queued]
+
+
+async def test_a_last_word_waits_for_a_place_that_is_out_of_reach(tmp_path: Path) -> None:
+    class Away(Watcher):
+        until = 0.0
+
+        async def show(self, update: AnyUpdate) -> None:
+            if anyio.current_time() < self.until:
+                raise ConnectionLost("away")
+            await super().show(update)
+
+    async with world(tmp_path) as found:
+        watcher = Away()
+        watcher.until = anyio.current_time() + 300
+        await found.make(watcher=watcher)
+        assert [type(update) for update in watcher.shown] == [Finished]
+
+
+async def test_a_drained_house_finishes_what_the_server_has_and_keeps_the_rest(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        watchers = [Watcher() for _ in range(5)]
+        async with anyio.create_task_group() as tasks:
+            for watcher in watchers:
+                await tasks.start(InteractionActor(found.wish(), found.registry, watcher).run)
+            await until(found, lambda: found.simulator.running is not None)
+            await found.registry.drain()
+            tasks.cancel_scope.cancel()
+        assert sum(isinstance(watcher.last, Finished) for watcher in watchers) == 2
+        assert len(await found.journal.unfinished()) == 3

@@ -451,6 +451,12 @@ def test_a_running_job_that_says_nothing_for_long_is_told_about_and_goes_on() ->
     told = desk.last(Progressed)
     assert isinstance(told, Progressed)
     assert told.note == "here still works on it, without a word for 61 s"
+    desk.now += 600
+    desk.hear(Tick())
+    desk.look(running=(prompt,))
+    told = desk.last(Progressed)
+    assert isinstance(told, Progressed)
+    assert told.note.endswith("it may hang: whoever runs it should look, or you can cancel")
     assert job.state is State.RUNNING
 
 

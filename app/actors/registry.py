@@ -26,7 +26,7 @@ from app.events import (
     Queued,
     ServerName,
 )
-from app.jobs import Wish
+from app.jobs import State, Wish
 from app.ledger import Ledger
 from app.mailbox import Mailbox
 from app.ports import Comfy, Journal, RunSync
@@ -81,7 +81,13 @@ class Place(Struct, frozen=True):
     place: str
 
 
-Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place
+class Drain(Struct, frozen=True):
+    """Send nothing more to the servers, and say when nothing is left there and everybody was told."""
+
+    over: anyio.Event
+
+
+Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place | Drain
 
 
 class Registry(Struct, frozen=True):
@@ -115,6 +121,12 @@ class Registry(Struct, frozen=True):
         """Say where a job is shown from now on."""
         await self.inbox.send(Place(job, place))
 
+    async def drain(self) -> None:
+        """Have nothing more sent to the servers, and wait until what they had has ended and was told."""
+        over = anyio.Event()
+        await self.inbox.send(Drain(over))
+        await over.wait()
+
     async def delivered(self, job: JobId, receipt: str = "") -> None:
         """Say that the last word on a job was heard, so that the house may forget it."""
         await self.inbox.send(Delivered(job, receipt))
@@ -146,6 +158,7 @@ class PromptRegistry:
         self._errands = Errands(comfies, connections, run_sync=run_sync, pauses=pauses)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
+        self._drains: list[anyio.Event] = []
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
 
     async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -172,6 +185,9 @@ class PromptRegistry:
             case Cancel(job=job):
                 if (record := self._ledger.jobs.get(job)) is not None:
                     self._ledger.cancel(record)
+            case Drain(over=over):
+                self._dispatcher.open = False
+                self._drains.append(over)
             case Place(job=job, place=place):
                 if (record := self._ledger.jobs.get(job)) is not None:
                     self._ledger.place(record, place)
@@ -198,6 +214,9 @@ class PromptRegistry:
         for errand in ledger.errands:
             helpers.start_soon(self._do, errand, name=type(errand).__name__)
         ledger.errands.clear()
+        if self._drains and all(job.state is State.ACCEPTED for job in ledger.jobs.values()):
+            for over in self._drains:
+                over.set()
 
     def _tell(self, update: AnyUpdate) -> None:
         watchers = self._watchers.get(update.job, [])

@@ -37,7 +37,7 @@ class _Batch:
 
 
 class SqliteJournal:
-    """See `app.ports.Archive`. Also the way by which an operator's words reach the bot."""
+    """See `app.ports.Archive`."""
 
     def __init__(self, store: Store, run_sync: RunSync) -> None:
         self._store = store
@@ -91,11 +91,11 @@ class SqliteJournal:
         return await self._call(self._store.story, job)
 
     async def requests(self) -> Sequence[Request]:
-        """What an operator asked for and was not done yet."""
+        """See `app.ports.Archive`."""
         return await self._call(self._store.requests)
 
     async def done(self, request: Request) -> None:
-        """Forget a request."""
+        """See `app.ports.Archive`."""
         await self._call(self._store.done, request)
 
     async def _call(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:

@@ -1,0 +1,54 @@
+"""What an operator asks for through the journal is done by the bot that lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from app.actors.interaction import InteractionActor
+from app.actors.steering import SteeringActor
+from app.events import Cancelled
+from app.jobs import Job
+from app.journal.sqlite import open_journal
+from app.journal.store import open_store
+from app.simulator.engine import Simulator
+from tests.conftest import inline, virtual
+from tests.world import Watcher, house_for
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+async def test_an_operator_cancels_one_job_and_has_another_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    retried: list[Job] = []
+
+    async def retry(job: Job) -> None:
+        await anyio.lowlevel.checkpoint()
+        retried.append(job)
+
+    simulator = Simulator(tmp_path / "server", run_sync=inline)
+    with anyio.fail_after(600):
+        async with anyio.create_task_group() as ground, open_journal(path, run_sync=inline) as journal:
+            await ground.start(simulator.run)
+            async with house_for(simulator, tmp_path / "results", journal, depth=1) as found:
+                ground.start_soon(SteeringActor(journal, found.registry, retry).run)
+                done, dropped = Watcher(), Watcher()
+                finished = found.wish()
+                await InteractionActor(finished, found.registry, done).run()
+                async with anyio.create_task_group() as tasks:
+                    await tasks.start(InteractionActor(found.wish(), found.registry, Watcher()).run)
+                    waiting = found.wish()
+                    await tasks.start(InteractionActor(waiting, found.registry, dropped).run)
+                    with open_store(path, clock=lambda: 0.0) as operator:
+                        operator.ask("cancel", waiting.job)
+                        operator.ask("retry", finished.job)
+                assert isinstance(dropped.last, Cancelled)
+                await anyio.sleep(2)
+                assert [job.id for job in retried] == [finished.job]
+                assert not await journal.requests()
+            ground.cancel_scope.cancel()
