@@ -9,6 +9,7 @@ import sys
 
 from bench.flow import flow
 from bench.lag import JOBS, lag
+from bench.memory import memory
 
 
 def main(argv: list[str]) -> None:
@@ -18,6 +19,8 @@ def main(argv: list[str]) -> None:
         "lag_end_frame_to_file": lag(rounds),
         "trio": flow("trio", rounds),
         "asyncio": flow("asyncio", rounds),
+        "journal_trio": memory("trio", rounds),
+        "journal_asyncio": memory("asyncio", rounds),
     }
     print(json.dumps(told, indent=2))
 

@@ -80,6 +80,18 @@ class Taking:
         return Stats("0")
 
 
+@asynccontextmanager
+async def silent() -> AsyncGenerator[AsyncIterator[Spoken]]:
+    """A websocket that greets, and says nothing more."""
+
+    async def talk() -> AsyncGenerator[Spoken]:
+        yield QueueChanged(remaining=0)
+        await anyio.sleep_forever()
+
+    async with aclosing(talk()) as spoken:
+        yield spoken
+
+
 def _step(prompt: str, value: int) -> bytes:
     told = {"value": value, "max": MESSAGES, "prompt_id": prompt, "node": "5"}
     return msgspec.json.encode({"type": "progress", "data": told})
