@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTuple, Unpack
@@ -110,6 +110,10 @@ class Comfy(Protocol):
 
     async def history(self, prompt: PromptId) -> History | None:
         """GET /history/{id}; None while it waits, runs, or is unknown."""
+        ...
+
+    async def newest(self, count: int) -> Mapping[PromptId, History]:
+        """GET /history?max_items: the `count` prompts, anybody's, that ended last; fewer if there are no more."""
         ...
 
     async def cancel(self, prompt: PromptId) -> None:

@@ -61,6 +61,10 @@ class Taking:
         await anyio.lowlevel.checkpoint()
         return None
 
+    async def newest(self, count: int) -> dict[PromptId, History]:
+        await anyio.lowlevel.checkpoint()
+        return {}
+
     async def cancel(self, prompt: PromptId) -> None:
         await anyio.lowlevel.checkpoint()
 

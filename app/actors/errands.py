@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -38,8 +38,11 @@ from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunS
 HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
 
-LOOKS_AT_ONCE = 8
-"""Histories read at once after an outage: a thousand jobs within a second, and no burden for the server."""
+FEW = 4
+"""So many histories are asked for one by one; more come in one answer, which may hold other people's, too."""
+
+OTHERS = 32
+"""How many prompts of others we expect to have ended since: one entry is a few kB."""
 
 
 class Errands:
@@ -96,28 +99,16 @@ class Errands:
             return PostUnsure(errand, str(loss))
 
     async def _look(self, errand: Look) -> Answer:
+        """The queue first: what leaves it in between is in the history by then."""
         comfy = self._comfies[errand.server]
-        histories: dict[PromptId, History] = {}
-        losses: list[ConnectionLost | Refused] = []
-
-        async def read_histories(prompts: Iterator[PromptId]) -> None:
-            try:
-                for prompt in prompts:
-                    if (history := await comfy.history(prompt)) is not None:
-                        histories[prompt] = history
-            except (ConnectionLost, Refused) as loss:
-                losses.append(loss)
-
         try:
             queue = await comfy.queue()
+            queued = {*queue.running, *queue.pending}
+            missing = [prompt for prompt in errand.asked if prompt not in queued]
+            histories = await (_each(comfy, missing) if len(missing) <= FEW else _newest(comfy, missing))
         except (ConnectionLost, Refused) as loss:
             return Unreachable(errand, str(loss))
-        queued = {*queue.running, *queue.pending}
-        missing = iter([prompt for prompt in errand.asked if prompt not in queued])
-        async with anyio.create_task_group() as tasks:
-            for _ in range(LOOKS_AT_ONCE):
-                tasks.start_soon(read_histories, missing)
-        return Unreachable(errand, str(losses[0])) if losses else Looked(errand, queue, histories)
+        return Looked(errand, queue, histories)
 
     async def _read(self, errand: Read) -> Answer:
         for pause in HISTORY_PAUSES:
@@ -144,6 +135,22 @@ class Errands:
             else:
                 break
         return Fetched(errand)
+
+
+async def _each(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, History]:
+    found = {prompt: await comfy.history(prompt) for prompt in prompts}
+    return {prompt: history for prompt, history in found.items() if history is not None}
+
+
+async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, History]:
+    """Many at once: ours are among those that ended last, unless other people's ended after them."""
+    count = len(prompts) + OTHERS
+    while True:
+        newest = await comfy.newest(count)
+        found = {prompt: newest[prompt] for prompt in prompts if prompt in newest}
+        if len(found) == len(prompts) or len(newest) < count:
+            return found
+        count *= 4
 
 
 async def _complete(wish: Wish, comfy: Comfy) -> Graph:

@@ -97,6 +97,12 @@ class HttpComfy:
         entry = self._read(answer, dict[str, replies.HistoryReply]).get(prompt)
         return entry.read() if entry is not None else None
 
+    async def newest(self, count: int) -> dict[PromptId, History]:
+        """See `app.ports.Comfy.newest`."""
+        answer = await self._ask("GET", f"history?max_items={count}")
+        entries = self._read(answer, dict[PromptId, replies.HistoryReply])
+        return {prompt: entry.read() for prompt, entry in entries.items()}
+
     async def cancel(self, prompt: PromptId) -> None:
         """See `app.ports.Comfy.cancel`; never a global interrupt or clear."""
         if self._cancels_jobs:

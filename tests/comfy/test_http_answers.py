@@ -519,3 +519,11 @@ async def test_stats_are_read() -> None:
     assert stats.version == "0.3.64"
     assert stats.memory_total >= stats.memory_free > 0
     assert len(stats.devices) == 1
+
+
+async def test_the_newest_of_the_history_come_in_one_answer() -> None:
+    body = '{"a":{"outputs":{},"status":{"status_str":"success","messages":[]}},"b":{"outputs":{}}}'
+    async with comfy_of(text(body)) as (comfy, answers):
+        newest = await comfy.newest(40)
+    assert {prompt: history.outcome for prompt, history in newest.items()} == {"a": "success", "b": "success"}
+    assert answers.paths == ["GET /history?max_items=40"]
