@@ -135,6 +135,10 @@ class Comfy(Protocol):
         """What the server's /object_info lists for one input of one node class; empty if it lists nothing."""
         ...
 
+    async def nodes(self) -> dict[str, Json]:
+        """GET /object_info, whole: every node class of the server, as it describes them; a few MB."""
+        ...
+
     async def stats(self) -> Stats:
         """GET /system_stats. Raises `Refused` where something answers that is no ComfyUI."""
         ...

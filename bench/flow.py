@@ -35,7 +35,7 @@ from app.events import (
 from app.house import Link, mint, open_house
 from app.jobs import Wish
 from app.journal.memory import MemoryJournal
-from app.ports import Graph, History, Queue, Stats, Ticket
+from app.ports import Graph, History, Json, Queue, Stats, Ticket
 from bench.lag import GRAPH
 
 MESSAGES = 20_000
@@ -78,6 +78,10 @@ class Taking:
     async def choices(self, class_type: str, input_name: str) -> list[str]:
         await anyio.lowlevel.checkpoint()
         return []
+
+    async def nodes(self) -> dict[str, Json]:
+        await anyio.lowlevel.checkpoint()
+        return {}
 
     async def stats(self) -> Stats:
         await anyio.lowlevel.checkpoint()

@@ -22,7 +22,7 @@ from app.comfy.refusal import dropped, sentence
 from app.comfy.tls import tls_context
 from app.config import Server
 from app.events import FileRef, PromptId
-from app.ports import ConnectionLost, Graph, History, Queue, Refused, RunSync, Stats, Ticket
+from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
 
 T = TypeVar("T")
 
@@ -152,6 +152,10 @@ class HttpComfy:
             return replies.choices(answer.content, class_type, input_name)
         except msgspec.DecodeError as error:
             raise self._stranger(answer) from error
+
+    async def nodes(self) -> dict[str, Json]:
+        """See `app.ports.Comfy.nodes`."""
+        return self._read(await self._ask("GET", "object_info"), dict[str, Json])
 
     async def stats(self) -> Stats:
         """See `app.ports.Comfy.stats`."""

@@ -527,3 +527,8 @@ async def test_the_newest_of_the_history_come_in_one_answer() -> None:
         newest = await comfy.newest(40)
     assert {prompt: history.outcome for prompt, history in newest.items()} == {"a": "success", "b": "success"}
     assert answers.paths == ["GET /history?max_items=40"]
+
+
+async def test_all_node_classes_come_as_the_server_describes_them() -> None:
+    async with comfy_of(text('{"KSampler":{"input":{"required":{"cfg":["FLOAT",{"max":NaN}]}}}}')) as (comfy, _):
+        assert (await comfy.nodes())["KSampler"] == {"input": {"required": {"cfg": ["FLOAT", {"max": None}]}}}

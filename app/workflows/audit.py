@@ -1,0 +1,190 @@
+"""Whether a server can run a workflow: said before anybody waits for it, with the node's name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from app.ports import Graph, Json
+from app.progress import title
+from app.workflows.definitions import GROWING, Definition, Definitions, Input, compatible
+from app.workflows.fields import against
+from app.workflows.graph import inputs
+from app.workflows.slots import Slot, suggest
+
+SOCKETS = frozenset({"MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "MASK"})
+"""ComfyUI's own types that no JSON value can be, so that only a connection will do."""
+
+Severity = Literal["error", "warning"]
+"""An error means that the server refuses, or that nothing comes out; a warning, that something is not as meant."""
+
+
+class Finding(Struct, frozen=True):
+    """One thing that is wrong. `node` is the title of the node, "" for the whole workflow."""
+
+    severity: Severity
+    node: str
+    sentence: str
+
+
+def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list[Finding]:
+    """Check a workflow against a server; an empty list means that it is sound."""
+    found: list[Finding] = []
+    slotted = {(str(target.node), target.input): slot for slot in slots for target in slot.targets}
+    needed = _needed(graph, definitions)
+    for node, entry in graph.items():
+        name, kind = title(graph, node), str(entry.get("class_type"))
+        definition = definitions.get(kind)
+        if definition is None:
+            close = difflib.get_close_matches(kind, definitions, 1)
+            hint = f"; did you mean “{close[0]}”?" if close else ": install its nodes there, or choose another server."
+            found.append(Finding("error", name, f"“{name}” is a {kind}, which the server does not have{hint}"))
+            continue
+        for severity, sentence in _node(graph, node, definition, definitions, slotted):
+            # The server looks only at what its outputs need.
+            found.append(Finding(severity if node in needed else "warning", name, sentence))
+    for slot in slots:
+        found += _slot(graph, slot, definitions)
+    found += _titles(graph, slots)
+    known = [definitions.get(str(entry.get("class_type"))) for entry in graph.values()]
+    if not any(one is None or one.is_output for one in known):
+        found.append(Finding("error", "", "The workflow has no output: add a node such as Save Image."))
+    if circle := _circle(graph):
+        names = " → ".join(f"“{title(graph, node)}”" for node in circle)
+        found.append(Finding("error", title(graph, circle[0]), f"The nodes {names} need each other in a circle."))
+    return found
+
+
+def _needed(graph: Graph, definitions: Definitions) -> set[str]:
+    """The outputs and all they depend on; every node, if it is not known which ones are outputs."""
+    kinds = {node: definitions.get(str(entry.get("class_type"))) for node, entry in graph.items()}
+    waiting = [node for node, kind in kinds.items() if kind is None or kind.is_output] or list(graph)
+    needed: set[str] = set()
+    while waiting:
+        if (node := waiting.pop()) not in needed and node in graph:
+            needed.add(node)
+            waiting += _sources(graph, node)
+    return needed
+
+
+def _node(
+    graph: Graph, node: str, definition: Definition, definitions: Definitions, slotted: dict[tuple[str, str], Slot]
+) -> Iterator[tuple[Severity, str]]:
+    name, given = title(graph, node), inputs(graph, node)
+    for field, value in given.items():
+        known = definition.known(field)
+        if known is None:
+            if field not in definition.hidden:
+                hint = suggest(field, [one for one in definition.inputs if one not in given] or definition.inputs)
+                yield "warning", f"“{name}” has no input “{field}”, so the server ignores it{hint}"
+        elif isinstance(value, list):
+            if problem := _link(graph, name, field, value, known, definitions):
+                yield "error", problem
+        elif field in definition.inputs:
+            slot = slotted.get((node, field))
+            for problem in _value(name, definition.name, known, value, slot):
+                yield "error", problem
+    for field, known in definition.inputs.items():
+        if known.required and field not in given and known.type != GROWING:
+            kind = f" (a {known.type})" if not known.is_widget else ""
+            yield "error", f"“{name}” misses its required input “{field}”{kind}."
+
+
+def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None) -> Iterator[str]:
+    if slot is not None:
+        if slot.required or (slot.kind == "image" and slot.default is None):
+            return
+        if slot.kind == "model" and slot.default in (None, ""):
+            # The server's first is taken, whatever stands in the graph.
+            if known.choices is not None and not known.choices:
+                yield from against(name, kind, known, value)
+            return
+        value = slot.default if slot.default is not None else value
+    if known.type in SOCKETS:
+        yield f"“{known.name}” of “{name}” must be connected to a {known.type}, but is a value."
+    yield from against(name, kind, known, value)
+
+
+def _link(graph: Graph, name: str, field: str, link: list[Json], known: Input, definitions: Definitions) -> str | None:
+    match link:
+        case [str() as source, int() as slot] if not isinstance(slot, bool):
+            pass
+        case _:
+            return f"“{field}” of “{name}” is a list, but no connection [node, output]."
+    if source not in graph:
+        return f"“{field}” of “{name}” comes from node {source}, which is not there: export the workflow again."
+    origin = title(graph, source)
+    definition = definitions.get(str(graph[source].get("class_type")))
+    if definition is None:
+        return None
+    if not 0 <= slot < len(definition.outputs):
+        count = len(definition.outputs)
+        return f"“{field}” of “{name}” takes output {slot} of “{origin}”, which has only {count}, counted from 0."
+    given = definition.outputs[slot]
+    loose = "COMBO" in {given, known.type} or known.type.startswith("COMFY_") or given.startswith("COMFY_")
+    if not loose and not compatible(given, known.type):
+        return f"“{field}” of “{name}” needs a {known.type}, but output {slot} of “{origin}” is a {given}."
+    return None
+
+
+def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Finding]:
+    """A slot must not promise more than its node takes."""
+    for target in slot.targets:
+        definition = definitions.get(str(graph.get(target.node, {}).get("class_type")))
+        known = definition.inputs.get(target.input) if definition is not None else None
+        if known is None:
+            continue
+        name = title(graph, target.node)
+        where = f"“{target.input}” of “{name}”"
+        low, high = known.limit("min"), known.limit("max")
+        if slot.minimum is not None and low is not None and slot.minimum < float(low):
+            told = f"{slot.name} may go down to {slot.minimum:g}, but {where} only to {low:g}."
+            yield Finding("warning", name, told)
+        if slot.maximum is not None and high is not None and slot.maximum > float(high):
+            told = f"{slot.name} may go up to {slot.maximum:g}, but {where} only to {high:g}."
+            yield Finding("warning", name, told)
+        missing = [one for one in slot.choices if known.choices is not None and one not in known.choices]
+        if missing and not known.is_upload:
+            told = f"{slot.name} offers {', '.join(missing[:5])}, which {where} does not have on this server."
+            yield Finding("warning", name, told)
+
+
+def _titles(graph: Graph, slots: Sequence[Slot]) -> Iterator[Finding]:
+    """A slot finds its node by the title when the workflow is exported again with other ids."""
+    bearers: dict[str, list[str]] = {}
+    for node in graph:
+        bearers.setdefault(title(graph, node), []).append(node)
+    for slot in slots:
+        for name in dict.fromkeys(title(graph, target.node) for target in slot.targets):
+            if len(nodes := bearers.get(name, [])) > 1:
+                ids = ", ".join(nodes)
+                told = f"{slot.name} goes to “{name}”, but {len(nodes)} nodes are called so ({ids})"
+                yield Finding("warning", name, f"{told}: give each its own title, so that a new export fits.")
+
+
+def _circle(graph: Graph) -> list[str]:
+    """The nodes of one circle, if there is any. A loop, because a chain may be thousands long."""
+    done: set[str] = set()
+    for start in graph:
+        path: dict[str, Iterator[str]] = {} if start in done else {start: _sources(graph, start)}
+        while path:
+            node = next(reversed(path))
+            source = next(path[node], None)
+            if source is None:
+                done.add(node)
+                del path[node]
+            elif source in path:
+                nodes = list(path)
+                return nodes[nodes.index(source) :][::-1]
+            elif source not in done and source in graph:
+                path[source] = _sources(graph, source)
+    return []
+
+
+def _sources(graph: Graph, node: str) -> Iterator[str]:
+    for value in inputs(graph, node).values():
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            yield value[0]

@@ -1,0 +1,168 @@
+"""What a server says of its node classes: /object_info, read class by class when one is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from app.ports import Json
+
+WIDGETS = frozenset(
+    {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3", "COLOR", "MARKDOWN", "TEXTAREA"}
+)
+"""Types that the editor shows as a field on the node. All others are sockets, unless a node's own file says no."""
+
+DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
+"""A list whose choice decides which further fields the node has; these are named `field.further`."""
+
+GROWING = "COMFY_AUTOGROW_V3"
+"""A group of sockets that grows; its members are named `group.member`."""
+
+UPLOADS = ("image_upload", "animated_image_upload", "video_upload", "audio_upload", "file_upload")
+"""Options of lists that hold the files of the server's input folder, which an upload extends."""
+
+
+ENDLESS = 1e300
+"""A limit beyond this is none, and its digits would not fit a message."""
+
+
+class Input(Struct, frozen=True, kw_only=True):
+    """One input of a class. `type` is "COMBO" for lists in the older form, too."""
+
+    name: str
+    type: str
+    required: bool
+    options: dict[str, Json] = {}
+    choices: tuple[Json, ...] | None = None
+    """The values of a list; None if the server names none (they may come from elsewhere)."""
+
+    @property
+    def is_widget(self) -> bool:
+        """Whether the editor shows a field for it, and so writes a value."""
+        return not self.options.get("forceInput") and self.widget_type in WIDGETS
+
+    @property
+    def widget_type(self) -> str:
+        """The type of its field, which for a socket of any type may be told apart."""
+        told = self.options.get("widgetType")
+        return told if isinstance(told, str) else self.type
+
+    @property
+    def is_upload(self) -> bool:
+        """Whether it names a file of the server's input folder."""
+        return any(self.options.get(key) is True for key in UPLOADS)
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether the editor adds a field that says what becomes of the value after a run."""
+        by_name = self.type == "INT" and self.name in {"seed", "noise_seed"}
+        return bool(self.options.get("control_after_generate", by_name))
+
+    @property
+    def fallback(self) -> Json:
+        """What stands in its field when a file has no value for it."""
+        if "default" in self.options:
+            return self.options["default"]
+        if self.choices is not None:
+            return self.choices[0] if self.choices else ""
+        zeros: dict[str, Json] = {"INT": 0, "FLOAT": 0.0, "BOOLEAN": False}
+        return zeros.get(self.widget_type, "")
+
+    def limit(self, key: str) -> float | None:
+        """`min`, `max` or `step`, where it is a number."""
+        told = self.options.get(key)
+        if isinstance(told, bool) or not isinstance(told, (int, float)):
+            return None
+        return told if abs(told) < ENDLESS else None
+
+    def branch(self, chosen: Json) -> tuple[Input, ...]:
+        """The further fields of a list of which `chosen` was chosen."""
+        branches = self.options.get("options")
+        for branch in branches if self.type == DYNAMIC_COMBO and isinstance(branches, list) else ():
+            if isinstance(branch, dict) and branch.get("key") == chosen:
+                return tuple(_inputs(branch.get("inputs")))
+        return ()
+
+
+class Definition(Struct, frozen=True, kw_only=True):
+    """One class of nodes."""
+
+    name: str
+    title: str
+    """What the editor calls a node of it that nobody named."""
+    inputs: dict[str, Input]
+    """Required ones first; hidden ones, which the server fills in, are left out."""
+    hidden: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
+    is_output: bool = False
+
+    def known(self, name: str) -> Input | None:
+        """An input by its name, also by the dotted name of one that depends on another."""
+        if name in self.inputs:
+            return self.inputs[name]
+        group = self.inputs.get(name.split(".")[0])
+        return group if group is not None and group.type in {DYNAMIC_COMBO, GROWING} else None
+
+
+class Definitions:
+    """Owns a server's /object_info and what was read of it.
+
+    Anything may stand in there; a class whose entry makes no sense is one that is not there.
+    """
+
+    def __init__(self, object_info: Mapping[str, Json]) -> None:
+        self._raw = object_info
+        self._read: dict[str, Definition | None] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def get(self, name: str) -> Definition | None:
+        """A class by its name, None if the server does not have it."""
+        if name not in self._read:
+            self._read[name] = _definition(name, self._raw.get(name))
+        return self._read[name]
+
+
+def _definition(name: str, entry: Json) -> Definition | None:
+    if not isinstance(entry, dict) or not isinstance(groups := entry.get("input", {}), dict):
+        return None
+    hidden, outputs = groups.get("hidden"), entry.get("output")
+    return Definition(
+        name=name,
+        title=str(entry.get("display_name") or name),
+        inputs={one.name: one for one in _inputs(groups)},
+        hidden=frozenset(hidden) if isinstance(hidden, dict) else frozenset(),
+        outputs=tuple(one if isinstance(one, str) else "COMBO" for one in outputs) if isinstance(outputs, list) else (),
+        is_output=entry.get("output_node") is True,
+    )
+
+
+def _inputs(groups: Json) -> Iterator[Input]:
+    for group in ("required", "optional"):
+        specs = groups.get(group) if isinstance(groups, dict) else None
+        for name, spec in specs.items() if isinstance(specs, dict) else ():
+            if isinstance(spec, list) and spec:
+                yield _input(name, spec, required=group == "required")
+
+
+def _input(name: str, spec: list[Json], *, required: bool) -> Input:
+    options = told if len(spec) > 1 and isinstance(told := spec[1], dict) else {}
+    listed = spec[0] if isinstance(spec[0], list) else options.get("options") if spec[0] == "COMBO" else None
+    if spec[0] == DYNAMIC_COMBO and isinstance(branches := options.get("options"), list):
+        listed = [branch.get("key") for branch in branches if isinstance(branch, dict)]
+    return Input(
+        name=name,
+        type=spec[0] if isinstance(spec[0], str) else "COMBO",
+        required=required,
+        options=options,
+        choices=tuple(listed) if isinstance(listed, list) else None,
+    )
+
+
+def compatible(given: str, wanted: str) -> bool:
+    """Whether an output may go into an input: types may be lists with commas, `*` is any."""
+    if not given or not wanted or "*" in {given, wanted}:
+        return True
+    return bool({one.strip().lower() for one in given.split(",")} & {one.strip().lower() for one in wanted.split(",")})

@@ -1,0 +1,160 @@
+"""LoRAs in a row: the chain of loaders between a model and all that use it is made as long as is wanted."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+from msgspec import Struct
+
+from app.events import NodeId
+from app.ports import Graph, Json
+from app.progress import title
+from app.workflows.definitions import Definitions
+from app.workflows.graph import inputs
+from app.workflows.slots import WorkflowError
+
+LOADER, MODEL_ONLY = "LoraLoader", "LoraLoaderModelOnly"
+"""ComfyUI's own loaders: for a model with its text encoder, and for a model alone."""
+
+STRONGEST = 100.0
+"""What the loaders take at most, in either direction."""
+
+Output = tuple[str, int]
+"""An output: the node and its number."""
+
+
+class Lora(Struct, frozen=True):
+    """A LoRA and its weight; the text encoder's is the same unless told."""
+
+    name: str
+    weight: float = 1.0
+    clip_weight: float | None = None
+
+
+class Chain(Struct, frozen=True, kw_only=True):
+    """The place for LoRAs in a graph: where model and text encoder come from, and the loaders there now."""
+
+    model: Output
+    clip: Output | None = None
+    loaders: tuple[NodeId, ...] = ()
+
+
+def read_loras(told: str) -> tuple[Lora, ...]:
+    """Read `name:0.8, other.safetensors`; without a weight it is 1. Raises `WorkflowError`."""
+    found: list[Lora] = []
+    for part in (one.strip() for one in told.split(",")):
+        name, colon, weight = part.rpartition(":")
+        if not colon:
+            found += [Lora(part)] if part else []
+            continue
+        try:
+            found.append(Lora(name.strip(), float(weight)))
+        except ValueError:
+            raise WorkflowError(f"{part}: write NAME:WEIGHT, such as {name or 'style'}:0.8.") from None
+    return tuple(found)
+
+
+def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
+    """The chain that a node belongs to: any LoRA loader of it, or the loader of the model where none is yet.
+
+    Raises `WorkflowError` if the node has no model to offer.
+    """
+    if not _is_loader(graph, node):
+        definition = definitions.get(str(graph.get(node, {}).get("class_type")))
+        kinds = definition.outputs if definition is not None else ()
+        if "MODEL" not in kinds:
+            raise WorkflowError(f"“{title(graph, node)}” gives no model, so no LoRA can follow it.")
+        model = (node, kinds.index("MODEL"))
+        after = [user for user, name in _users(graph, model) if name == "model" and _is_loader(graph, user)]
+        if len(after) > 1:
+            names = " and ".join(f"“{title(graph, one)}”" for one in after)
+            raise WorkflowError(f"Several rows of LoRAs begin at “{title(graph, node)}”: name {names} instead.")
+        if not after:
+            return Chain(model=model, clip=(node, kinds.index("CLIP")) if "CLIP" in kinds else None)
+        node = after[0]
+    row = [NodeId(node)]
+    while (before := _link(graph, row[0], "model")) and _is_loader(graph, before[0]) and before[0] not in row:
+        row.insert(0, NodeId(before[0]))
+    while True:
+        after = [user for user, name in _users(graph, (row[-1], 0)) if name == "model" and _is_loader(graph, user)]
+        if len(after) != 1 or after[0] in row:
+            break
+        row.append(NodeId(after[0]))
+    model = _link(graph, row[0], "model")
+    if model is None:
+        raise WorkflowError(f"“{title(graph, row[0])}” has no model before it.")
+    clips = (_link(graph, one, "clip") for one in row)
+    return Chain(model=model, clip=next((one for one in clips if one is not None), None), loaders=tuple(row))
+
+
+def fill_loras(graph: Graph, chain: Chain, loras: tuple[Lora, ...]) -> Graph:
+    """A copy of the graph with exactly these LoRAs in the chain, in this order; none takes all loaders out.
+
+    Whatever took model or text encoder from the chain's loaders takes them from its new end; with a chain that
+    had none, whatever took them from the source. Raises `WorkflowError` on a weight that is none.
+    """
+    filled = copy.deepcopy(graph)
+    model_users, clip_users = _all_users(filled, chain)
+    spare = [one for one in chain.loaders if one in filled]
+    model, clip = chain.model, chain.clip
+    for number, lora in enumerate(loras, 1):
+        weight = _weight(lora.name, lora.weight)
+        node = spare.pop(0) if spare else _new_loader(filled, number, is_double=clip is not None)
+        given = inputs(filled, node)
+        given.update({"model": list[Json](model), "lora_name": lora.name, "strength_model": weight})
+        model = (node, 0)
+        if clip is not None and ("clip" in given or filled[node]["class_type"] == LOADER):
+            clip_weight = weight if lora.clip_weight is None else _weight(lora.name, lora.clip_weight)
+            given.update({"clip": list[Json](clip), "strength_clip": clip_weight})
+            clip = (node, 1)
+    for node in spare:
+        del filled[node]
+    for users, end in ((model_users, model), (clip_users, clip)):
+        for user, name in users:
+            if user in filled and end is not None:
+                inputs(filled, user)[name] = list[Json](end)
+    return filled
+
+
+def _all_users(graph: Graph, chain: Chain) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The inputs outside the chain that take its model, and those that take its text encoder."""
+    models = [(one, 0) for one in chain.loaders] or [chain.model]
+    clips = [(one, 1) for one in chain.loaders] or ([chain.clip] if chain.clip is not None else [])
+    return (
+        [use for output in models for use in _users(graph, output) if use[0] not in chain.loaders],
+        [use for output in clips for use in _users(graph, output) if use[0] not in chain.loaders],
+    )
+
+
+def _new_loader(graph: Graph, number: int, *, is_double: bool) -> str:
+    """Put another loader into the graph, under an id that is free."""
+    parts = (part for one in graph for part in one.split(":"))
+    # Longer rows of digits are no numbers of the editor, and Python reads only so many.
+    whole = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 16]
+    node = str(max(whole, default=0) + 1)
+    kind = LOADER if is_double else MODEL_ONLY
+    graph[node] = {"class_type": kind, "inputs": {}, "_meta": {"title": f"LoRA {number}"}}
+    return node
+
+
+def _weight(name: str, weight: float) -> float:
+    if not math.isfinite(weight) or abs(weight) > STRONGEST:
+        raise WorkflowError(f"The weight of {name} is {weight:g}, but must be from {-STRONGEST:g} to {STRONGEST:g}.")
+    return weight
+
+
+def _is_loader(graph: Graph, node: str) -> bool:
+    return node in graph and {"model", "lora_name", "strength_model"} <= inputs(graph, node).keys()
+
+
+def _link(graph: Graph, node: str, name: str) -> Output | None:
+    match inputs(graph, node).get(name):
+        case [str() as source, int() as slot]:
+            return source, slot
+        case _:
+            return None
+
+
+def _users(graph: Graph, output: Output) -> list[tuple[str, str]]:
+    return [(node, name) for node in graph for name in inputs(graph, node) if _link(graph, node, name) == output]

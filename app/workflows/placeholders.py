@@ -1,0 +1,70 @@
+"""Placeholders in file prefixes, which only the editor resolves: `%date:yyyy-MM-dd%`, `%Sampler.seed%`."""
+
+from __future__ import annotations
+
+import copy
+import re
+from datetime import datetime
+
+from app.ports import Graph, Json
+from app.progress import title
+from app.workflows.graph import inputs
+
+PREFIXES = frozenset({"filename_prefix"})
+"""Inputs in which the editor resolves placeholders. %year%, %width% and the like are the server's own affair."""
+
+DAY = "yyyy-MM-dd"
+"""What `%date%` alone means."""
+
+LONGEST = 80
+"""Characters of a value in a file's name; most file systems allow 255 bytes for the whole name."""
+
+_PLACEHOLDER = re.compile(r"%([^%]+)%")
+_PARTS = re.compile(r"yyyy|yy|MM?|dd?|hh?|mm?|ss?")
+_FORBIDDEN = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
+
+
+def resolve(graph: Graph, now: datetime) -> Graph:
+    """A copy of the graph whose file prefixes hold no placeholder that can be resolved; the others stay."""
+    resolved = copy.deepcopy(graph)
+    for node in resolved:
+        given = inputs(resolved, node)
+        for name, value in given.items():
+            if name in PREFIXES and isinstance(value, str):
+                given[name] = resolve_text(value, graph, now)
+    return resolved
+
+
+def resolve_text(text: str, graph: Graph, now: datetime) -> str:
+    """A text with its placeholders resolved. What comes from a node is made fit for a file's name."""
+    return _PLACEHOLDER.sub(lambda found: _resolved(found[1], graph, now) or found[0], text)
+
+
+def _resolved(told: str, graph: Graph, now: datetime) -> str | None:
+    if told == "date" or told.startswith("date:"):
+        return _date(told.partition(":")[2] or DAY, now)
+    node, dot, name = told.rpartition(".")
+    return _value(node, name, graph) if dot else None
+
+
+def _date(pattern: str, now: datetime) -> str:
+    parts = {"y": now.year, "M": now.month, "d": now.day, "h": now.hour, "m": now.minute, "s": now.second}
+
+    def part(found: re.Match[str]) -> str:
+        one = found[0]
+        return f"{parts[one[0]]:04d}"[-len(one) :] if one[0] == "y" else str(parts[one[0]]).zfill(len(one))
+
+    return _FORBIDDEN.sub("_", _PARTS.sub(part, pattern.replace("/", "\x00"))).replace("\x00", "/")
+
+
+def _value(told: str, name: str, graph: Graph) -> str | None:
+    """The first node of that class, else of that title, as in the editor."""
+    classes = (node for node, entry in graph.items() if entry.get("class_type") == told)
+    titles = (node for node in graph if title(graph, node) == told)
+    for node in (*classes, *titles):
+        value: Json = inputs(graph, node).get(name)
+        if isinstance(value, (str, int, float)):
+            text = _FORBIDDEN.sub("_", str(value))[:LONGEST].strip()
+            # A name of dots alone would be a folder of the file system.
+            return text if text.strip(".") else "_"
+    return None

@@ -1,0 +1,47 @@
+"""Sizes as a node takes them: in its steps, and within its limits."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+
+from app.ports import Graph
+from app.workflows.definitions import Definitions
+from app.workflows.graph import inputs
+from app.workflows.slots import Target
+
+
+def to_step(value: int, step: int, minimum: int | None = None, maximum: int | None = None) -> int:
+    """The nearest value of the row that begins at the minimum, the larger of two that are as near.
+
+    A length from 1 in steps of 4 is 1, 5, 9, ...; a width from 16 in steps of 8 is 16, 24, 32, ... The result is
+    within the limits, which counts more than the step.
+    """
+    start = (minimum or 0) % step
+    rounded = (2 * (value - start) + step) // (2 * step) * step + start
+    if maximum is not None and rounded > maximum:
+        rounded = (maximum - start) // step * step + start
+    if minimum is not None and rounded < minimum:
+        rounded = minimum
+    return rounded
+
+
+def round_sizes(graph: Graph, definitions: Definitions, targets: Iterable[Target]) -> Graph:
+    """A copy of the graph in which whole numbers at the targets fit their nodes' steps."""
+    rounded = copy.deepcopy(graph)
+    for target in targets:
+        definition = definitions.get(str(rounded.get(target.node, {}).get("class_type")))
+        known = definition.inputs.get(target.input) if definition is not None else None
+        value = inputs(rounded, target.node).get(target.input) if target.node in rounded else None
+        step = known.limit("step") if known is not None and known.type == "INT" else None
+        if known is None or step is None or step < 2 or not isinstance(value, int) or isinstance(value, bool):
+            continue
+        low, high = known.limit("min"), known.limit("max")
+        inputs(rounded, target.node)[target.input] = to_step(
+            value,
+            math.floor(step),
+            math.ceil(low) if low is not None else None,
+            math.floor(high) if high is not None else None,
+        )
+    return rounded

@@ -1,0 +1,167 @@
+"""Guessing from the sampler: what flows into it says what each node is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.events import NodeId
+from app.ports import Graph
+from app.workflows.candidates import Candidate, literal
+from app.workflows.definitions import Definitions
+from app.workflows.fields import folder_of
+from app.workflows.graph import inputs
+from app.workflows.slots import Target
+
+TEXTS = (("text",), ("prompt",), ("text_g", "text_l"), ("clip_l", "t5xxl"), ("tags", "lyrics"))
+"""What encoders call the words; those in one pair are filled together."""
+
+PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "seed": ("noise", ("seed", "noise_seed")),
+    "steps": ("sigmas", ("steps",)),
+    "cfg": ("guider", ("cfg",)),
+    "sampler": ("sampler", ("sampler_name",)),
+    "scheduler": ("sigmas", ("scheduler",)),
+}
+"""What a sampler has itself, or one node before it: the way there and the input's names."""
+
+MODELS = frozenset({"checkpoints", "diffusion_models"})
+"""The folders of what a sampler runs."""
+
+
+def walked(graph: Graph, definitions: Definitions) -> Iterator[Candidate]:
+    """Candidates from class and links. Several samplers may give several of one name."""
+    how = "following the links from the sampler"
+    for sampler in samplers(graph):
+        for name, targets in _around(graph, definitions, sampler):
+            yield Candidate(name=name, targets=targets, how=how)
+    for node, entry in graph.items():
+        kind = str(entry.get("class_type"))
+        definition = definitions.get(kind)
+        known = definition.inputs.get("image") if definition is not None else None
+        is_picture = kind == "LoadImage" or (known is not None and known.options.get("image_upload") is True)
+        if is_picture and (target := literal(graph, node, "image")) is not None:
+            name = "mask" if kind == "LoadImageMask" else "image"
+            yield Candidate(name=name, targets=(target,), how="the class of the node", kind="image")
+
+
+def samplers(graph: Graph) -> Iterator[str]:
+    """The nodes that turn a latent into another, as directed by conditionings."""
+    for node in graph:
+        given = inputs(graph, node)
+        if isinstance(given.get("latent_image"), list) and ("positive" in given or "guider" in given):
+            yield node
+
+
+def _around(graph: Graph, definitions: Definitions, sampler: str) -> Iterator[tuple[str, tuple[Target, ...]]]:
+    given = inputs(graph, sampler)
+    guider = _source(graph, sampler, "guider") or (sampler, 0)
+    prompts = list(_texts(graph, definitions, sampler, "positive"))
+    for way in ("positive", "conditioning"):
+        prompts += _texts(graph, definitions, guider[0], way) if guider[0] != sampler else ()
+    negatives = [
+        one
+        for start in dict.fromkeys((sampler, guider[0]))
+        for one in _texts(graph, definitions, start, "negative")
+        if one not in prompts
+    ]
+    yield from (("prompt", one) for one in dict.fromkeys(prompts))
+    yield from (("negative", one) for one in dict.fromkeys(negatives))
+    for name, (way, names) in PARTS.items():
+        if name == "seed" and given.get("add_noise") == "disable":
+            # Without noise of its own, a later sampler's seed has no effect.
+            continue
+        if (target := _near(graph, sampler, way, names)) is not None:
+            yield name, (target,)
+    sized = False
+    for name, target in _size(graph, sampler):
+        sized = True
+        yield name, (target,)
+    if not sized and (target := _near(graph, sampler, "sigmas", ("denoise",))) is not None:
+        yield "denoise", (target,)
+    for start in (sampler, guider[0]):
+        if (target := _model(graph, start)) is not None:
+            yield "checkpoint", (target,)
+            break
+
+
+def _source(graph: Graph, node: str, name: str) -> tuple[str, int] | None:
+    match inputs(graph, node).get(name):
+        case [str() as source, int() as slot] if source in graph:
+            return source, slot
+        case _:
+            return None
+
+
+def _near(graph: Graph, node: str, way: str, names: tuple[str, ...]) -> Target | None:
+    before = _source(graph, node, way)
+    for at in (node, *([before[0]] if before is not None else [])):
+        for name in names:
+            if (target := literal(graph, at, name)) is not None:
+                return target
+    return None
+
+
+def _texts(graph: Graph, definitions: Definitions, node: str, way: str) -> Iterator[tuple[Target, ...]]:
+    """The words that reach a conditioning, past whatever changes it on the way."""
+    start = _source(graph, node, way)
+    waiting, seen = [start] if start is not None else [], set[tuple[str, int]]()
+    while waiting:
+        if (place := waiting.pop(0)) in seen:
+            continue
+        seen.add(place)
+        at, slot = place
+        given = inputs(graph, at)
+        words = next((pair for pair in TEXTS if any(name in given for name in pair)), ())
+        targets = tuple(target for name in words if (target := _words(graph, at, name)) is not None)
+        if targets:
+            yield targets
+        if words:
+            continue
+        ways = _ways(definitions, graph, at, slot)
+        waiting += [source for one in ways if (source := _source(graph, at, one)) is not None]
+
+
+def _words(graph: Graph, node: str, name: str) -> Target | None:
+    target = literal(graph, node, name)
+    is_text = target is not None and isinstance(inputs(graph, target.node).get(target.input), str)
+    return target if is_text else None
+
+
+def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[str]:
+    """The inputs through which a node's conditioning comes. With both signs, the outputs have the same order."""
+    given = inputs(graph, node)
+    if {"positive", "negative"} <= given.keys():
+        return ["positive", "negative"][slot : slot + 1]
+    definition = definitions.get(str(graph[node].get("class_type")))
+    types = {one.name: one.type for one in definition.inputs.values()} if definition is not None else {}
+    return [one for one in given if types.get(one) == "CONDITIONING" or one.startswith(("conditioning", "positive"))]
+
+
+def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
+    """Width, height and count, where the latent is made."""
+    node, seen = sampler, set[str]()
+    while node not in seen:
+        seen.add(node)
+        width, height = literal(graph, node, "width"), literal(graph, node, "height")
+        if width is not None and height is not None:
+            yield "width", width
+            yield "height", height
+            for name, shown in (("batch_size", "count"), ("length", "frames")):
+                if (target := literal(graph, node, name)) is not None:
+                    yield shown, target
+            return
+        ways = (_source(graph, node, way) for way in ("latent_image", "samples", "latent"))
+        node = next((way[0] for way in ways if way is not None), node)
+
+
+def _model(graph: Graph, start: str) -> Target | None:
+    """The loader of the model, past the LoRAs and patches on the way."""
+    node, seen = start, set[str]()
+    while node not in seen:
+        seen.add(node)
+        for name in inputs(graph, node):
+            if folder_of(str(graph[node].get("class_type")), name) in MODELS and literal(graph, node, name) is not None:
+                return Target(NodeId(node), name)
+        way = _source(graph, node, "model")
+        node = way[0] if way is not None else node
+    return None

@@ -1,0 +1,228 @@
+"""What a server says against a workflow, before it is asked."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.ports import Graph, Json
+from app.workflows.audit import Finding, audit
+from app.workflows.definitions import Definitions
+from app.workflows.graph import find_target, inputs
+from app.workflows.load import load
+from app.workflows.slots import Slot
+from tests.workflows.drawings import ANY_JSON, UNHURRIED, object_info, server, server_with
+from tests.workflows.test_workflows import FOLDER
+
+MODEL: Json = {
+    "input": {"required": {"ckpt_name": [["model.safetensors"], {}]}},
+    "output": ["MODEL", "CLIP", "VAE"],
+}
+
+
+def equipped() -> Definitions:
+    """The recorded server with the checkpoint that the shipped workflows name."""
+    return server_with(CheckpointLoaderSimple=MODEL)
+
+
+def graph(**changes: Json) -> Graph:
+    """The shipped text to image; changes are `Title__input`, None removes."""
+    found = copy.deepcopy(load(FOLDER, "txt2img").graph)
+    for where, value in changes.items():
+        node, name = where.split("__")
+        target = next(id_ for id_, entry in found.items() if entry["_meta"] == {"title": node})
+        if value is None:
+            del inputs(found, target)[name]
+        else:
+            inputs(found, target)[name] = value
+    return found
+
+
+def said(found: Graph, *slots: Slot, definitions: Definitions | None = None) -> list[tuple[str, str]]:
+    return [(one.severity, one.sentence) for one in audit(found, slots, definitions or equipped())]
+
+
+@pytest.mark.parametrize("name", ["txt2img", "img2img"])
+def test_the_shipped_workflows_are_sound(name: str) -> None:
+    workflow = load(FOLDER, name)
+    assert audit(workflow.graph, workflow.slots, server()) == []
+
+
+def test_a_sound_graph_without_slots_has_no_findings() -> None:
+    assert said(graph()) == []
+
+
+def test_a_class_that_the_server_lacks_is_an_error() -> None:
+    broken = graph()
+    broken["5"]["class_type"] = "KSampeler"
+    assert said(broken) == [
+        ("error", "“Sampler” is a KSampeler, which the server does not have; did you mean “KSampler”?")
+    ]
+
+
+def test_an_input_that_the_class_does_not_know_is_ignored_by_the_server_and_told_here() -> None:
+    assert said(graph(Sampler__stepps=9)) == [
+        ("warning", "“Sampler” has no input “stepps”, so the server ignores it; did you mean “steps”?")
+    ]
+
+
+def test_a_required_input_that_is_missing_is_an_error() -> None:
+    assert said(graph(Sampler__positive=None, Sampler__steps=None)) == [
+        ("error", "“Sampler” misses its required input “steps”."),
+        ("error", "“Sampler” misses its required input “positive” (a CONDITIONING)."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"Sampler__steps": 0}, "“steps” of “Sampler” is 0, but must be from 1 to 10000."),
+        ({"Sampler__steps": "x"}, "“steps” of “Sampler” must be a whole number, not 'x'."),
+        ({"Sampler__cfg": 101.5}, "“cfg” of “Sampler” is 101.5, but must be from 0 to 100."),
+        ({"Sampler__seed": -1}, "“seed” of “Sampler” is -1, but must be from 0 to 18446744073709551615."),
+    ],
+)
+def test_a_value_out_of_range_is_an_error(changes: dict[str, Json], sentence: str) -> None:
+    assert said(graph(**changes)) == [("error", sentence)]
+
+
+def test_what_no_output_needs_is_only_a_warning_as_the_server_never_looks_at_it() -> None:
+    found = graph()
+    found["8"] = {
+        "class_type": "ConditioningCombine",
+        "inputs": {"conditioning_1": ["2", 0]},
+        "_meta": {"title": "Rest"},
+    }
+    assert said(found) == [("warning", "“Rest” misses its required input “conditioning_2” (a CONDITIONING).")]
+
+
+def test_a_text_that_is_a_number_passes_as_on_the_server() -> None:
+    assert said(graph(Sampler__steps="12", Sampler__cfg="3.5")) == []
+
+
+def test_a_value_that_is_not_in_the_list_is_told_with_the_list() -> None:
+    [(severity, sentence)] = said(graph(Sampler__scheduler="carrot"))
+    assert severity == "error"
+    assert sentence.startswith(
+        "“scheduler” of “Sampler” cannot be 'carrot'; the server has simple, sgm_uniform, karras"
+    )
+
+
+def test_a_model_that_is_missing_is_named_with_its_folder() -> None:
+    [(severity, sentence)] = said(graph(Checkpoint__ckpt_name="other.safetensors"))
+    assert severity == "error"
+    assert sentence == (
+        "“ckpt_name” of “Checkpoint” is other.safetensors, a model that the server does not have; "
+        "its file belongs in models/checkpoints."
+    )
+
+
+def test_the_newer_form_of_lists_is_read_too() -> None:
+    newer: Json = {
+        "input": {"required": {"ckpt_name": ["COMBO", {"options": ["a.safetensors"]}]}},
+        "output": ["MODEL", "CLIP", "VAE"],
+    }
+    definitions = server_with(CheckpointLoaderSimple=newer)
+    assert said(graph(Checkpoint__ckpt_name="a.safetensors"), definitions=definitions) == []
+    assert len(said(graph(Checkpoint__ckpt_name="b.safetensors"), definitions=definitions)) == 1
+
+
+def test_links_must_lead_to_an_output_of_the_right_type() -> None:
+    assert said(graph(Sampler__positive=["77", 0], Sampler__negative=["3", 1], Sampler__model=["1", 1])) == [
+        ("error", "“model” of “Sampler” needs a MODEL, but output 1 of “Checkpoint” is a CLIP."),
+        (
+            "error",
+            "“positive” of “Sampler” comes from node 77, which is not there: export the workflow again.",
+        ),
+        ("error", "“negative” of “Sampler” takes output 1 of “Negative prompt”, which has only 1, counted from 0."),
+    ]
+    assert said(graph(Sampler__model=["1"])) == [
+        ("error", "“model” of “Sampler” is a list, but no connection [node, output].")
+    ]
+    assert said(graph(Sampler__model="sdxl")) == [
+        ("error", "“model” of “Sampler” must be connected to a MODEL, but is a value.")
+    ]
+
+
+def test_a_graph_without_an_output_is_an_error() -> None:
+    found = graph()
+    del found["7"]
+    assert said(found) == [("error", "The workflow has no output: add a node such as Save Image.")]
+
+
+def test_a_circle_is_an_error_that_names_its_nodes() -> None:
+    found = graph(Size__width=["8", 0])
+    found["8"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["9", 0]}, "_meta": {"title": "A"}}
+    found["9"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["8", 0]}, "_meta": {"title": "B"}}
+    [(severity, sentence)] = said(found)
+    assert severity == "error"
+    assert sentence in {f"The nodes {one} need each other in a circle." for one in ("“A” → “B”", "“B” → “A”")}
+
+
+def test_a_long_chain_is_no_circle() -> None:
+    chain: Graph = {
+        str(one): {"class_type": "PrimitiveInt", "inputs": {"value": [str(one + 1), 0]}} for one in range(5000)
+    }
+    chain["5000"] = {"class_type": "PrimitiveInt", "inputs": {"value": 1}}
+    assert said(chain) == [("error", "The workflow has no output: add a node such as Save Image.")]
+
+
+def slot(found: Graph, node: str, name: str, **more: Json) -> Slot:
+    kind = more.pop("kind", "integer")
+    assert kind in {"integer", "model", "choice"}
+    return Slot(name=name, title=name, kind=kind, targets=(find_target(found, node, name),), **more)  # pyright: ignore[reportArgumentType]
+
+
+def test_two_nodes_with_the_title_that_a_slot_means_are_told() -> None:
+    found = graph()
+    steps = slot(found, "Sampler", "steps")
+    found["3"]["_meta"] = {"title": "Sampler"}
+    [(severity, sentence)] = said(found, steps)
+    assert severity == "warning"
+    assert sentence.startswith("steps goes to “Sampler”, but 2 nodes are called so (3, 5)")
+
+
+def test_a_slot_may_not_promise_more_than_its_node_takes() -> None:
+    found = graph()
+    assert said(found, slot(found, "Sampler", "steps", minimum=0, maximum=20000)) == [
+        ("warning", "steps may go down to 0, but “steps” of “Sampler” only to 1."),
+        ("warning", "steps may go up to 20000, but “steps” of “Sampler” only to 10000."),
+    ]
+    assert said(found, slot(found, "Sampler", "scheduler", kind="choice", choices=["karras", "carrot"])) == [
+        ("warning", "scheduler offers carrot, which “scheduler” of “Sampler” does not have on this server.")
+    ]
+
+
+def test_a_slots_default_counts_instead_of_the_graphs_value() -> None:
+    found = graph(Sampler__steps=0)
+    assert said(found, slot(found, "Sampler", "steps", default=20)) == []
+    assert said(found, slot(found, "Sampler", "steps", default=-2)) == [
+        ("error", "“steps” of “Sampler” is -2, but must be from 1 to 10000.")
+    ]
+
+
+def test_a_model_slot_without_a_default_needs_any_model_at_all() -> None:
+    found = graph(Checkpoint__ckpt_name="whatever")
+    model = slot(found, "Checkpoint", "ckpt_name", kind="model")
+    assert said(found, model) == []
+    empty: Json = {"input": {"required": {"ckpt_name": [[], {}]}}, "output": ["MODEL", "CLIP", "VAE"]}
+    assert len(said(found, model, definitions=server_with(CheckpointLoaderSimple=empty))) == 1
+
+
+LINKS: st.SearchStrategy[Json] = st.sampled_from([[node, output] for node in "129" for output in (-1, 0, 1, 3)])
+GIVEN = st.dictionaries(st.sampled_from(["seed", "images", "image", "model", "scheduler", "cfg"]), LINKS | ANY_JSON)
+KINDS = st.sampled_from(["KSampler", "SaveImage", "LoadImage", "?"])
+
+
+def _entry(kind: str, given: dict[str, Json], meta: Json) -> dict[str, Json]:
+    return {"class_type": kind, "inputs": given, "_meta": meta}
+
+
+@UNHURRIED
+@given(st.dictionaries(st.sampled_from("123"), st.builds(_entry, KINDS, GIVEN, ANY_JSON), min_size=1), ANY_JSON)
+def test_any_graph_and_any_server_lead_to_findings_only(found: Graph, told: Json) -> None:
+    for definitions in (server(), Definitions({**object_info(), "KSampler": told, "SaveImage": {"input": told}})):
+        assert all(isinstance(one, Finding) for one in audit(found, (), definitions))
