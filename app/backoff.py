@@ -10,13 +10,17 @@ Pauses: TypeAlias = Callable[[], Iterator[float]]
 """Begin a new, endless row of pauses, in seconds."""
 
 
-def backoff(first: float = 0.1, ceiling: float = 2.0) -> Iterator[float]:
-    """Yield doubling pauses in seconds, jittered to between half and whole, for ever.
+def backoff(first: float = 0.1, ceiling: float = 2.0, patience: float = 10.0) -> Iterator[float]:
+    """Yield pauses in seconds, jittered to between half and whole, for ever.
 
-    The ceiling is low because the other side is usually on our own network, and the promise to
-    people is that a job whose server returned is known to be so within a second or two.
+    For about `patience` seconds they stay as short as the first, because most outages are a restart, and
+    people wait for its end; then they double up to the ceiling. That is low because the other side is
+    usually on our own network.
     """
-    pause = first
+    pause, waited = first, 0.0
     while True:
-        yield pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret: it only spreads the crowd
-        pause = min(pause * 2, ceiling)
+        jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret: it only spreads the crowd
+        yield jittered
+        waited += jittered
+        if waited >= patience:
+            pause = min(pause * 2, ceiling)

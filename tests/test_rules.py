@@ -43,9 +43,18 @@ def state(*nodes: tuple[str, float, float, bool]) -> NodesProgressed:
 
 
 def test_pauses_double_up_to_a_ceiling_and_are_jittered() -> None:
-    pauses = list(islice(backoff(first=1, ceiling=8), 8))
+    pauses = list(islice(backoff(first=1, ceiling=8, patience=0), 8))
     for pause, whole in zip(pauses, [1, 2, 4, 8, 8, 8, 8, 8], strict=True):
         assert whole / 2 <= pause <= whole
+
+
+def test_pauses_stay_short_as_long_as_an_outage_may_be_a_restart() -> None:
+    waited = 0.0
+    for pause in backoff(first=0.1, ceiling=2, patience=10):
+        if waited >= 10:
+            break
+        assert pause <= 0.1
+        waited += pause
 
 
 def test_first_come_is_first_served_on_the_emptiest_server() -> None:
