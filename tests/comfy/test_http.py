@@ -1,4 +1,4 @@
-"""The Comfy port over httpx: a recorded server's answers, a simulated server, and real sockets."""
+"""The HTTP port: against what a real ComfyUI answered, and against servers that fail."""
 
 from __future__ import annotations
 
@@ -10,232 +10,525 @@ import anyio
 import httpx
 import msgspec
 import pytest
+from anyio.abc import ByteStream
 
+from app.comfy import http
 from app.comfy.http import HttpComfy, open_comfy
-from app.comfy.replies import HistoryReply, QueueReply
 from app.config import Server
 from app.events import FileRef, PromptId
-from app.ports import ConnectionLost, Graph, Refused
-from app.simulator.engine import Simulator
-from app.simulator.web import application
-from tests import transcripts
-from tests.conftest import inline
+from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused
+from tests.comfy import recorded
+from tests.comfy.peers import closed_port, peer, silent
 
-PROMPT = PromptId("3c1b6b32-0b4f-4c4e-8d57-2f9f7f3d2c11")
-GRAPH: Graph = {"3": {"class_type": "KSampler", "inputs": {}, "_meta": {"title": "Sampler"}}}
+P = PromptId("68a341af-b6f0-4711-a615-0957f5b95e53")
+GRAPH: Graph = {
+    "4": {"class_type": "CheckpointLoaderSimple", "inputs": {}, "_meta": {"title": "Load Checkpoint"}},
+    "6": {"class_type": "CLIPTextEncode", "inputs": {}, "_meta": {"title": "Positive"}},
+    "3": {"class_type": "KSampler", "inputs": {}},
+}
+
+
+class Answers:
+    """A server in memory that gives the answers it was told to, and remembers what it was asked."""
+
+    def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        self._answer = answer
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.asked.append(request)
+        return self._answer(request)
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"{request.method} {request.url.raw_path.decode()}" for request in self.asked]
+
+    def body(self, index: int) -> object:
+        return msgspec.json.decode(self.asked[index].content)
 
 
 @asynccontextmanager
-async def answering(answer: Callable[[httpx.Request], httpx.Response]) -> AsyncGenerator[HttpComfy]:
-    server = Server(url="http://studio/comfy", headers={"Authorization": "Bearer x"})
-    transport = httpx.MockTransport(answer)
-    async with open_comfy(server, "me", run_sync=inline, transport=transport) as comfy:
-        yield comfy
+async def comfy_of(
+    answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, server: Server | None = None
+) -> AsyncGenerator[tuple[HttpComfy, Answers]]:
+    answers = Answers(answer if callable(answer) else lambda _request: answer)
+    server = server or Server(url="http://comfy:8188")
+    async with open_comfy(server, "me", transport=httpx.MockTransport(answers)) as comfy:
+        yield comfy, answers
 
 
-@asynccontextmanager
-async def simulated(tmp_path: Path) -> AsyncGenerator[tuple[HttpComfy, Simulator]]:
-    simulator = Simulator(tmp_path / "server", run_sync=inline)
-    transport = httpx.ASGITransport(application(simulator))
-    async with open_comfy(Server(url="http://simulator"), "me", run_sync=inline, transport=transport) as comfy:
-        yield comfy, simulator
+def text(body: str | bytes, status: int = 200, kind: str = "application/json") -> httpx.Response:
+    return httpx.Response(status, content=body, headers={"Content-Type": kind})
 
 
-def status(code: int, text: str = "") -> Callable[[httpx.Request], httpx.Response]:
-    return lambda _: httpx.Response(code, text=text)
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
-async def test_headers_and_a_base_path_go_with_every_request() -> None:
-    seen: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        return httpx.Response(200, json={"queue_running": [], "queue_pending": []})
-
-    async with answering(answer) as comfy:
-        await comfy.queue()
-    assert seen[0].url == "http://studio/comfy/queue"
-    assert seen[0].headers["Authorization"] == "Bearer x"
+async def refusal_of(answer: httpx.Response, graph: Graph = GRAPH) -> Refused:
+    async with comfy_of(answer) as (comfy, _):
+        with pytest.raises(Refused) as refused:
+            await comfy.submit(P, graph)
+    return refused.value
 
 
-async def test_a_prompt_goes_out_under_our_id_and_the_answers_id_is_believed() -> None:
-    sent: list[dict[str, object]] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        sent.append(msgspec.json.decode(request.content))
-        return httpx.Response(200, json={"prompt_id": "theirs", "number": 1, "node_errors": {}})
-
-    async with answering(answer) as comfy:
-        ticket = await comfy.submit(PROMPT, GRAPH)
-    assert (sent[0]["prompt_id"], sent[0]["client_id"]) == (PROMPT, "me")
-    assert ticket.prompt == "theirs"
+# POST /prompt
 
 
-@pytest.mark.parametrize("code", [502, 503, 504])
-async def test_a_proxy_without_its_comfyui_is_a_lost_connection(code: int) -> None:
-    async with answering(status(code)) as comfy:
-        with pytest.raises(ConnectionLost):
-            await comfy.submit(PROMPT, GRAPH)
-
-
-async def test_a_500_is_a_no_that_is_not_certain() -> None:
-    async with answering(status(500, "500 Internal Server Error\n\nServer got itself in trouble")) as comfy:
-        with pytest.raises(Refused) as caught:
-            await comfy.submit(PROMPT, GRAPH)
-    assert not caught.value.certain
+async def test_a_prompt_is_sent_under_our_ids_and_the_answers_id_is_believed() -> None:
+    async with comfy_of(text('{"prompt_id":"theirs","number":1,"node_errors":{}}')) as (comfy, answers):
+        ticket = await comfy.submit(P, GRAPH)
+    assert (ticket.prompt, ticket.dropped) == ("theirs", ())
+    assert answers.paths == ["POST /prompt"]
+    assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": {}}
 
 
 @pytest.mark.parametrize(
-    ("code", "text", "sentence"),
+    ("index", "sentence"),
     [
-        (413, "Maximum request body size 104857600 exceeded.", "larger than studio takes"),
-        (401, "", "wants other credentials"),
-        (200, "<html>", "is no ComfyUI"),
-        (404, "", "is this address that of a ComfyUI?"),
-        (400, "not json", "without saying why"),
+        (
+            0,
+            (
+                "“Load Checkpoint” has no ckpt_name called “no_such_model.safetensors”: choose "
+                "sd15_random_full.safetensors, sd15_random_tiny.safetensors. “Positive” needs its input “text”. "
+                "“KSampler”: steps is 0, but must be at least 1."
+            ),
+        ),
+        (1, "The server does not know “NoSuchNode” (NoSuchNode): install the custom node it is from."),
+        (2, "The workflow has no output: add a node that saves or shows something, such as Save Image."),
+        (3, "“SaveImage” is connected to something that is not there: export the workflow again."),
+        (5, "The server refused the workflow: No prompt provided."),
+        (6, "This is no workflow in API format: in ComfyUI choose Workflow > Export (API)."),
     ],
 )
-async def test_other_answers_are_certain_and_say_what_to_do(code: int, text: str, sentence: str) -> None:
-    async with answering(status(code, text)) as comfy:
-        with pytest.raises(Refused, match=sentence.replace("?", r"\?")) as caught:
-            await comfy.submit(PROMPT, GRAPH)
-    assert caught.value.certain
+async def test_a_recorded_refusal_becomes_a_sentence_with_titles(index: int, sentence: str) -> None:
+    exchange = PROMPTS[index]
+    asked = msgspec.convert(exchange.asked, dict[str, msgspec.Raw | object])
+    graph = msgspec.convert(asked.get("prompt", {}), Graph)
+    refused = await refusal_of(text(exchange.body, exchange.status), graph)
+    assert refused.reason == sentence
+    assert refused.certain
 
 
-async def test_recorded_refusals_become_sentences_without_ids() -> None:
-    lines = transcripts.read("05_validation_errors")
-    told: list[str] = []
-    for line in lines:
-        if line.kind == "http<" and line.status == 400 and isinstance(line.body, str):
-            body = line.body
-            async with answering(lambda _, body=body: httpx.Response(400, text=body)) as comfy:
-                with pytest.raises(Refused) as caught:
-                    await comfy.submit(PROMPT, GRAPH)
-                told.append(caught.value.reason)
-    assert any("has no ckpt_name called “no_such_model.safetensors”: choose sd15_random_full" in said for said in told)
-    assert any("(NoSuchNode): install the custom node it is from." in said for said in told)
-    assert any("has no output: add a node" in said for said in told)
-    assert any("of the wrong type" in said for said in told)
-    assert all("Traceback" not in said and said.endswith(".") for said in told)
+PROMPTS = [each for each in recorded.exchanges("05_validation_errors") if each.path == "/prompt"]
 
 
-async def test_a_partly_valid_prompt_is_taken_and_what_was_left_out_is_told() -> None:
-    body = next(
-        line.body
-        for line in transcripts.read("05_validation_errors")
-        if line.status == 200 and isinstance(line.body, str) and '"errors"' in line.body
+@pytest.mark.parametrize("exchange", [each for each in PROMPTS if each.status == 200])
+async def test_every_recorded_yes_to_a_prompt_is_a_ticket(exchange: recorded.Exchange) -> None:
+    async with comfy_of(text(exchange.body)) as (comfy, _):
+        assert (await comfy.submit(P, GRAPH)).prompt
+
+
+@pytest.mark.parametrize("exchange", [each for each in PROMPTS if each.status != 200])
+async def test_every_recorded_no_to_a_prompt_is_a_sentence(exchange: recorded.Exchange) -> None:
+    refused = await refusal_of(text(exchange.body, exchange.status))
+    assert refused.certain == (exchange.status == 400)
+    assert refused.reason.endswith(".")
+    assert "Traceback" not in refused.reason
+
+
+async def test_a_prompt_that_was_taken_in_part_says_what_was_left_out() -> None:
+    exchange = next(
+        each for each in recorded.exchanges("05_validation_errors") if each.status == 200 and "missing.png" in each.body
     )
-    async with answering(lambda _: httpx.Response(200, text=str(body))) as comfy:
-        ticket = await comfy.submit(PROMPT, GRAPH)
-    assert ticket.dropped[0].startswith("A part of the workflow was left out.")
-
-
-@pytest.mark.parametrize("name", [name for name in transcripts.names() if transcripts.histories(name)])
-def test_every_recorded_history_is_read(name: str) -> None:
-    for body in transcripts.histories(name):
-        for entry in msgspec.json.decode(body, type=dict[str, HistoryReply]).values():
-            assert entry.read().outcome in {"success", "failed", "interrupted"}
-
-
-@pytest.mark.parametrize(
-    ("name", "outcome"),
-    [("06_raise", "failed"), ("06_oom", "failed"), ("06_blocked", "success"), ("07_interrupt", "interrupted")],
-)
-def test_the_last_message_decides_how_it_ended(name: str, outcome: str) -> None:
-    found = [
-        entry.read()
-        for body in transcripts.histories(name)
-        for entry in msgspec.json.decode(body, type=dict[str, HistoryReply]).values()
-    ]
-    assert outcome in {history.outcome for history in found}
-
-
-@pytest.mark.parametrize(
-    ("name", "files"),
-    [("04_vhs_gifs", 1), ("04_video_mp4", 1), ("04_audio", 1), ("04_animated_webp", 1), ("04_batch8_images", 8)],
-)
-def test_every_kind_of_file_is_found(name: str, files: int) -> None:
-    body = transcripts.histories(name)[0]
-    (entry,) = msgspec.json.decode(body, type=dict[str, HistoryReply]).values()
-    found = [file for output in entry.read().outputs for file in output.files if file.type == "output"]
-    assert len(found) >= files
-
-
-def test_pending_prompts_come_in_the_order_in_which_they_run() -> None:
-    told = (
-        b'{"queue_running":[[0,"r",{},{},[]]],"queue_pending":[[5,"b",{},{},[]],[-1.5,"a",{},{},[]],[9,"c",{},{},[]]]}'
+    async with comfy_of(text(exchange.body)) as (comfy, _):
+        ticket = await comfy.submit(P, {"3": {"class_type": "LoadImage", "inputs": {}}})
+    assert ticket.dropped == (
+        "A part of the workflow was left out. “LoadImage”: image - Invalid image file: missing.png.",
     )
-    queue = msgspec.json.decode(told, type=QueueReply).read()
-    assert (queue.running, queue.pending) == (("r",), ("a", "b", "c"))
 
 
-async def test_cancel_deletes_first_and_interrupts_only_this_prompt() -> None:
-    asked: list[tuple[str, bytes]] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append((request.url.path, request.content))
-        return httpx.Response(404 if "/api/jobs/" in request.url.path else 200)
-
-    async with answering(answer) as comfy:
-        await comfy.cancel(PROMPT)
-        await comfy.cancel(PROMPT)
-    assert [path for path, _ in asked] == [
-        f"/comfy/api/jobs/{PROMPT}/cancel",
-        "/comfy/queue",
-        "/comfy/interrupt",
-        "/comfy/queue",
-        "/comfy/interrupt",
-    ]
-    assert msgspec.json.decode(asked[2][1]) == {"prompt_id": PROMPT}
+def problems(**errors: list[dict[str, object]]) -> httpx.Response:
+    nodes = {node: {"errors": errors, "class_type": "X", "dependent_outputs": []} for node, errors in errors.items()}
+    return text(msgspec.json.encode({"error": {"type": "prompt_outputs_failed_validation"}, "node_errors": nodes}), 400)
 
 
-async def test_a_file_comes_whole_or_not_at_all(tmp_path: Path) -> None:
-    async with simulated(tmp_path) as (comfy, simulator):
-        entry = simulator.files.save("a/b", ".png", b"x" * 9_000_000)
-        await comfy.fetch(FileRef(entry["filename"], entry["subfolder"]), tmp_path / "results" / "one.png")
-        with pytest.raises(Refused, match="is gone from the server"):
-            await comfy.fetch(FileRef("nothing.png"), tmp_path / "results" / "two.png")
-        with pytest.raises(Refused):
-            await comfy.fetch(FileRef("../../etc/passwd"), tmp_path / "results" / "three.png")
-    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["one.png"]
-    assert (tmp_path / "results" / "one.png").stat().st_size == 9_000_000
+async def test_at_most_three_reasons_are_told_and_the_rest_is_counted() -> None:
+    missing: dict[str, object] = {"type": "required_input_missing", "extra_info": {"input_name": "text"}}
+    refused = await refusal_of(problems(a=[missing, missing], b=[missing, missing, missing]))
+    assert refused.reason.count("needs its input") == 3
+    assert refused.reason.endswith("And 2 more.")
 
 
-async def test_an_upload_gets_a_name_of_our_own(tmp_path: Path) -> None:
-    photo = tmp_path / "My Photo.PNG"
-    photo.write_bytes(b"png")
-    async with simulated(tmp_path) as (comfy, simulator):
-        value = await comfy.upload(photo)
-        assert value.startswith("atelier-")
-        assert value.endswith(".png")
-        assert simulator.files.inputs() == [value]
+async def test_long_lists_of_choices_are_not_read_out_and_empty_ones_are_said_to_be() -> None:
+    def unknown(config: Json) -> dict[str, object]:
+        info = {"input_name": "lora", "received_value": "x", "input_config": config}
+        return {"type": "value_not_in_list", "extra_info": info}
+
+    refused = await refusal_of(problems(a=[unknown([[*map(str, range(9))], {}]), unknown([[], {}]), unknown(None)]))
+    assert (
+        refused.reason
+        == "“a” has no lora called “x”. “a” has no lora called “x”, and none at all. “a” has no lora called “x”."
+    )
 
 
-async def test_choices_come_in_the_older_and_the_newer_form(tmp_path: Path) -> None:
-    async with simulated(tmp_path) as (comfy, _):
-        assert "euler" in await comfy.choices("KSampler", "sampler_name")
-        assert "lanczos" in await comfy.choices("ImageScaleToTotalPixels", "upscale_method")
-        assert await comfy.choices("KSampler", "steps") == []
-        assert await comfy.choices("Unknown", "x") == []
+async def test_the_newer_way_of_naming_an_unknown_class_is_understood() -> None:
+    body = {
+        "error": {"type": "missing_node_type", "message": "…", "details": "", "extra_info": {"class_type": "KSampler"}}
+    }
+    refused = await refusal_of(text(msgspec.json.encode(body), 400))
+    assert refused.reason == "The server does not know “KSampler” (KSampler): install the custom node it is from."
 
 
-async def test_a_refused_connection_and_one_that_is_cut_are_lost(tmp_path: Path) -> None:
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+@pytest.mark.parametrize("body", ["", "<html>", "null", '{"error":"plain words"}', '{"error":{"message":1}}'])
+async def test_a_refusal_without_reasons_is_still_a_sentence(body: str) -> None:
+    assert (await refusal_of(text(body, 400))).reason.startswith("The server refused the workflow")
 
-        async def cut(stream: anyio.abc.SocketStream) -> None:
-            async with stream:
-                await stream.receive()
-                await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, cut)
-            async with open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me", run_sync=inline) as comfy:
-                with pytest.raises(ConnectionLost):
-                    await comfy.fetch(FileRef("a.png"), tmp_path / "a.png")
-            tasks.cancel_scope.cancel()
-    assert not await anyio.Path(tmp_path / "a.png").exists()
-    assert not await anyio.Path(tmp_path / "a.png.part").exists()
-    async with open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me", run_sync=inline) as comfy:
-        with pytest.raises(ConnectionLost, match="cannot be reached"):
+async def test_a_server_error_leaves_open_whether_the_prompt_was_taken() -> None:
+    refused = await refusal_of(text("500 Internal Server Error\n\nServer got itself in trouble", 500, "text/plain"))
+    assert not refused.certain
+
+
+async def test_a_prompt_that_is_too_large_says_so() -> None:
+    refused = await refusal_of(text("Maximum request body size 104857600 exceeded.", 413, "text/plain"))
+    assert refused.reason == "The workflow is larger than comfy:8188 takes (100 MB, if it is set up as usual)."
+
+
+# What is the same for every verb
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_without_its_server_is_a_loss(status: int) -> None:
+    async with comfy_of(text("<html>Bad Gateway</html>", status, "text/html")) as (comfy, _):
+        with pytest.raises(ConnectionLost, match=f"a proxy answers {status}"):
             await comfy.queue()
+
+
+@pytest.mark.parametrize("status", [401, 403, 407])
+async def test_wrong_credentials_say_where_to_look(status: int) -> None:
+    async with comfy_of(text("", status)) as (comfy, _):
+        with pytest.raises(Refused, match=r"wants other credentials: look at its headers in atelier\.toml"):
+            await comfy.queue()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        text("<!doctype html><p>nginx", kind="text/html; charset=utf-8"),
+        text('{"hello":"world"}'),
+        text("[]"),
+        text(b"\xff\xfe"),
+        text("[" * 100_000),
+    ],
+)
+async def test_a_stranger_is_called_one(answer: httpx.Response) -> None:
+    async with comfy_of(answer) as (comfy, _):
+        with pytest.raises(Refused, match=r"^comfy:8188 answers, but is no ComfyUI: it sent "):
+            await comfy.stats()
+        with pytest.raises(Refused, match="no ComfyUI"):
+            await comfy.queue()
+
+
+async def test_redirects_are_not_followed() -> None:
+    async with comfy_of(httpx.Response(302, headers={"Location": "http://elsewhere/"})) as (comfy, answers):
+        with pytest.raises(Refused, match="answers 302"):
+            await comfy.queue()
+    assert len(answers.asked) == 1
+
+
+async def test_base_path_headers_and_login_go_with_every_call_and_no_password_into_a_sentence() -> None:
+    server = Server(url="https://anna:secret@comfy.example/base", headers={"X-API-Key": "k"})
+    async with comfy_of(text("[]"), server) as (comfy, answers):
+        with pytest.raises(Refused) as refused:
+            await comfy.queue()
+    (asked,) = answers.asked
+    assert asked.url.copy_with(userinfo=b"") == "https://comfy.example/base/queue"
+    assert asked.headers["x-api-key"] == "k"
+    assert asked.headers["authorization"].startswith("Basic ")
+    assert "secret" not in refused.value.reason
+
+
+async def test_a_closed_port_is_a_loss() -> None:
+    port = closed_port()
+    async with open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+        with pytest.raises(ConnectionLost) as lost:
+            await comfy.stats()
+    assert str(lost.value) == f"127.0.0.1:{port} cannot be reached: it refused the connection"
+
+
+async def test_a_server_that_says_nothing_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "ANSWER_TIMEOUT", 0.2)
+    async with peer(silent) as port, open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+        with pytest.raises(ConnectionLost, match=r"it said nothing for 0\.2 s"):
+            await comfy.queue()
+
+
+async def test_a_server_that_hangs_up_in_the_middle_is_a_loss(tmp_path: Path) -> None:
+    async def half(stream: ByteStream) -> None:
+        await stream.receive()
+        await stream.send(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nhalf")
+
+    async with peer(half) as port, open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+        with pytest.raises(ConnectionLost, match="it hung up in the middle"):
+            await comfy.queue()
+        with pytest.raises(ConnectionLost, match="it hung up in the middle"):
+            await comfy.fetch(FileRef("a.png"), tmp_path / "a.png")
+    assert names_in(tmp_path) == []
+
+
+# GET /queue and /history
+
+
+async def test_pending_prompts_are_sorted_for_they_come_in_heap_order() -> None:
+    items: list[Json] = [[number, f"p{number}", {}, {}, []] for number in (-181, -1.5, 5, 180, 5.5, 182)]
+    body = msgspec.json.encode({"queue_running": [[179, "running", {}, {}, []]], "queue_pending": items})
+    async with comfy_of(text(body)) as (comfy, _):
+        queue = await comfy.queue()
+    assert queue == Queue(("running",), ("p-181", "p-1.5", "p5", "p5.5", "p180", "p182"))  # pyright: ignore[reportArgumentType]
+
+
+async def history_of(body: str | bytes, prompt: str = P) -> History | None:
+    async with comfy_of(text(body)) as (comfy, _):
+        return await comfy.history(PromptId(prompt))
+
+
+def recorded_history(name: str, index: int = 0) -> tuple[str, str]:
+    prompt, body = recorded.histories(name)[index]
+    return body, prompt
+
+
+async def test_what_waits_runs_or_is_unknown_has_no_history() -> None:
+    assert await history_of("{}") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [(name, i) for name in recorded.names() for i, _ in enumerate(recorded.histories(name))]
+)
+async def test_every_recorded_history_is_understood(name: str, index: int) -> None:
+    prompt, body = recorded.histories(name)[index]
+    found = await history_of(body, prompt)
+    assert found is not None
+    assert found.outcome == {"06_raise": "failed", "06_oom": "failed", "06_raise_after_output": "failed"}.get(
+        name, found.outcome
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["04_video_mp4", "04_batch8_images", "02b_txt2img_full_preview_metadata", "06_blocked"]
+)
+async def test_success_is_success_with_outputs_and_without(name: str) -> None:
+    found = await history_of(*recorded_history(name))
+    assert found is not None
+    assert found.outcome == "success"
+    assert bool(found.outputs) == (name != "06_blocked")
+
+
+async def test_a_failure_names_its_node_and_keeps_what_was_made_before() -> None:
+    found = await history_of(*recorded_history("06_raise_after_output"))
+    assert found is not None
+    assert (found.outcome, found.node, found.error, found.error_kind) == ("failed", "2", "boom", "RuntimeError")
+    assert [file.filename for output in found.outputs for file in output.files] == ["before_00001_.png"]
+
+
+async def test_an_interrupt_is_no_failure() -> None:
+    outcomes = [await history_of(body, prompt) for prompt, body in recorded.histories("07_interrupt")]
+    assert [found.outcome for found in outcomes if found is not None][:2] == ["interrupted", "interrupted"]
+
+
+async def test_the_last_word_decides_and_not_the_outputs() -> None:
+    def entry(*kinds: str) -> bytes:
+        messages = [[kind, {"node_id": "2", "exception_message": "x"}] for kind in kinds]
+        status = {"status_str": "error", "completed": False, "messages": messages}
+        return msgspec.json.encode({P: {"outputs": {"1": {"images": [{"filename": "a.png"}]}}, "status": status}})
+
+    interrupted = await history_of(entry("execution_start", "execution_error", "execution_interrupted"))
+    failed = await history_of(entry("execution_start", "execution_interrupted", "execution_error"))
+    assert interrupted is not None
+    assert failed is not None
+    assert (interrupted.outcome, failed.outcome) == ("interrupted", "failed")
+
+
+async def test_cached_nodes_are_named() -> None:
+    histories = [await history_of(body, prompt) for prompt, body in recorded.histories("08_fully_cached_second_run")]
+    assert [len(found.cached) for found in histories if found is not None] == [0, 6, 5]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"outputs":{},"status":null}',
+        '{"outputs":{"1":null,"2":["odd"],"3":"text"},"status":{"status_str":null,"messages":null}}',
+        '{"prompt":[NaN,Infinity,"\\udce9"],"outputs":{"1":{"score":[NaN]}}}',
+        "{}",
+    ],
+)
+async def test_an_entry_without_a_status_is_an_end_without_a_failure(entry: str) -> None:
+    found = await history_of(f'{{"{P}":{entry}}}')
+    assert found is not None
+    assert found.outcome == "success"
+
+
+async def test_an_id_of_an_old_server_may_hold_anything() -> None:
+    async with comfy_of(text("{}")) as (comfy, answers):
+        await comfy.history(PromptId("my own id/with slash"))
+    assert answers.paths == ["GET /history/my%20own%20id%2Fwith%20slash"]
+
+
+# Cancelling
+
+
+async def test_a_server_that_can_is_asked_to_cancel() -> None:
+    async with comfy_of(text('{"cancelled":true}')) as (comfy, answers):
+        await comfy.cancel(P)
+    assert answers.paths == [f"POST /api/jobs/{P}/cancel"]
+
+
+@pytest.mark.parametrize("unknown", [httpx.Response(404), httpx.Response(405), text("<html>", 404, "text/html")])
+async def test_a_server_that_cannot_is_asked_once_and_then_the_older_way(unknown: httpx.Response) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return unknown if request.url.path.startswith("/api/jobs") else httpx.Response(200)
+
+    async with comfy_of(answer) as (comfy, answers):
+        await comfy.cancel(P)
+        await comfy.cancel(P)
+    older = ["POST /queue", "POST /interrupt"]
+    assert answers.paths == [f"POST /api/jobs/{P}/cancel", *older, *older]
+    assert answers.body(1) == {"delete": [P]}
+    assert answers.body(2) == {"prompt_id": P}
+
+
+async def test_a_job_that_the_server_does_not_know_does_not_mean_that_it_cannot() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        known = request.url.path.startswith("/api/jobs")
+        return text('{"error":"Job not found"}', 404) if known else httpx.Response(200)
+
+    async with comfy_of(answer) as (comfy, answers):
+        await comfy.cancel(P)
+        await comfy.cancel(P)
+    assert answers.paths.count(f"POST /api/jobs/{P}/cancel") == 2
+
+
+async def test_a_page_that_answers_everything_is_not_believed_to_have_cancelled() -> None:
+    async with comfy_of(text("<html>", kind="text/html")) as (comfy, answers):
+        await comfy.cancel(P)
+    assert answers.paths[-1] == "POST /interrupt"
+
+
+# Files
+
+
+@pytest.mark.parametrize("size", [0, 10, 9 * 2**20])
+async def test_a_file_appears_whole_under_its_name(tmp_path: Path, size: int) -> None:
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    async with comfy_of(httpx.Response(200, content=body)) as (comfy, answers):
+        await comfy.fetch(FileRef("a b&c (1).png", "sub/d", "temp"), tmp_path / "new" / "a.png")
+    assert (tmp_path / "new" / "a.png").read_bytes() == body
+    assert names_in(tmp_path / "new") == ["a.png"]
+    assert dict(answers.asked[0].url.params) == {"filename": "a b&c (1).png", "subfolder": "sub/d", "type": "temp"}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_file_that_is_gone_is_refused_by_its_name(tmp_path: Path, status: int) -> None:
+    async with comfy_of(httpx.Response(status)) as (comfy, _):
+        with pytest.raises(Refused, match=r"A result, a\.png, is gone from the server"):
+            await comfy.fetch(FileRef("../../x/a.png"), tmp_path / "a.png")
+    assert names_in(tmp_path) == []
+
+
+async def test_a_file_of_another_length_than_announced_is_a_loss(tmp_path: Path) -> None:
+    answer = httpx.Response(200, content=b"half", headers={"Content-Length": "8"})
+    async with comfy_of(answer) as (comfy, _):
+        with pytest.raises(ConnectionLost, match="4 of 8 bytes"):
+            await comfy.fetch(FileRef("a.png"), tmp_path / "a.png")
+    assert names_in(tmp_path) == []
+
+
+async def test_a_cancelled_download_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def endless(stream: ByteStream) -> None:
+        await stream.receive()
+        await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(9 * 2**20))
+        await anyio.sleep_forever()
+
+    async def fetch(port: int) -> None:
+        async with open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+            await comfy.fetch(FileRef("a.png"), tmp_path / "a.png")
+
+    async with peer(endless) as port, anyio.create_task_group() as tasks:
+        tasks.start_soon(fetch, port)
+        with anyio.fail_after(10):
+            while not (tmp_path / "a.png.part").exists():  # noqa: ASYNC110  only the disk knows
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert names_in(tmp_path) == []
+
+
+async def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    async with comfy_of(httpx.Response(200, content=b"picture")) as (comfy, _):
+        with pytest.raises(OSError, match=r"a\.png"):
+            await comfy.fetch(FileRef("a.png"), tmp_path / "a.png")
+    assert names_in(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("Cat.PNG", ".png"), ("x.tar.gz", ".gz"), ("y", ""), ("z.p n;g", "")])
+async def test_an_upload_has_a_name_of_its_own_and_the_returned_name_counts(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
+    (tmp_path / name).write_bytes(b"pixels")
+    async with comfy_of(text('{"name":"x (1).png","subfolder":"sub","type":"input"}')) as (comfy, answers):
+        assert await comfy.upload(tmp_path / name) == "sub/x (1).png"
+    sent = answers.asked[0].content
+    begin, end = b'filename="atelier-', f'{suffix}"'.encode()
+    assert sent[sent.index(begin) + len(begin) + 32 :].startswith(end)
+    assert b"pixels" in sent
+    assert b"overwrite" not in sent
+
+
+async def test_recorded_uploads_are_understood() -> None:
+    bodies = [e.body for e in recorded.exchanges("03_img2img_upload") if e.path == "/upload/image" and e.status == 200]
+    assert bodies
+    for body in bodies:
+        async with comfy_of(text(body)) as (comfy, _):
+            assert await comfy.upload(Path(__file__))
+
+
+async def test_an_upload_that_is_too_large_says_so() -> None:
+    async with comfy_of(text("Maximum request body size 104857600 exceeded.", 413, "text/plain")) as (comfy, _):
+        with pytest.raises(Refused, match=r"test_http\.py is larger than comfy:8188 takes"):
+            await comfy.upload(Path(__file__))
+
+
+# What there is
+
+
+def info(name: str) -> str:
+    return next(e.body for e in recorded.exchanges("12_http_misc") if e.path == f"/object_info/{name}")
+
+
+async def test_choices_are_read_from_both_ways_of_listing_them() -> None:
+    async with comfy_of(text(info("CheckpointLoaderSimple"))) as (comfy, _):
+        models = await comfy.choices("CheckpointLoaderSimple", "ckpt_name")
+    assert models == ["sd15_random_full.safetensors", "sd15_random_tiny.safetensors"]
+    async with comfy_of(text(info("SaveVideo"))) as (comfy, _):
+        assert "mp4" in await comfy.choices("SaveVideo", "format")
+        assert await comfy.choices("SaveVideo", "no_such_input") == []
+
+
+async def test_an_unknown_class_has_no_choices_and_its_name_may_hold_anything() -> None:
+    async with comfy_of(text("{}")) as (comfy, answers):
+        assert await comfy.choices("CR Image/Thing?", "x") == []
+    assert answers.paths == ["GET /object_info/CR%20Image%2FThing%3F"]
+
+
+async def test_stats_are_read() -> None:
+    body = next(e.body for e in recorded.exchanges("12_http_misc") if e.path == "/system_stats")
+    async with comfy_of(text(body)) as (comfy, _):
+        stats = await comfy.stats()
+    assert stats.version == "0.3.64"
+    assert stats.memory_total >= stats.memory_free > 0
+    assert len(stats.devices) == 1
+
+
+async def test_the_newest_of_the_history_come_in_one_answer() -> None:
+    body = '{"a":{"outputs":{},"status":{"status_str":"success","messages":[]}},"b":{"outputs":{}}}'
+    async with comfy_of(text(body)) as (comfy, answers):
+        newest = await comfy.newest(40)
+    assert {prompt: history.outcome for prompt, history in newest.items()} == {"a": "success", "b": "success"}
+    assert answers.paths == ["GET /history?max_items=40"]
+
+
+async def test_all_node_classes_come_as_the_server_describes_them() -> None:
+    async with comfy_of(text('{"KSampler":{"input":{"required":{"cfg":["FLOAT",{"max":NaN}]}}}}')) as (comfy, _):
+        assert (await comfy.nodes())["KSampler"] == {"input": {"required": {"cfg": ["FLOAT", {"max": None}]}}}
