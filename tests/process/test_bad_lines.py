@@ -41,8 +41,9 @@ async def running(*words: str) -> AsyncGenerator[Process]:
 
 
 @asynccontextmanager
-async def simulator(port: int = 0) -> AsyncGenerator[tuple[Process, int]]:
-    async with running("simulate", "--port", str(port), "--steps", "3", "--step-time", "0.02") as process:
+async def simulator(*options: str, port: int = 0) -> AsyncGenerator[tuple[Process, int]]:
+    quick = options or ("--steps", "3", "--step-time", "0.02")
+    async with running("simulate", "--port", str(port), *quick) as process:
         assert process.stdout is not None
         ready = await TextReceiveStream(process.stdout).receive()
         yield process, int(ready.strip().rpartition(":")[2])
@@ -127,7 +128,7 @@ async def test_every_picture_comes_from_a_server_that_was_killed_under_fifty_job
             done = anyio.Event()
 
             async def live_again() -> None:
-                async with simulator(port):
+                async with simulator(port=port):
                     await done.wait()
 
             async def kill() -> None:

@@ -1,0 +1,63 @@
+"""`generate` with a server that hangs, and with a reader that does not read: real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import anyio
+import httpx
+import pytest
+from anyio.streams.text import TextReceiveStream
+
+from tests.process.test_bad_lines import running, simulator
+
+FULL = 3 * 65536
+"""Bytes that a pipe and the buffers at its end hold: with more, whoever writes has to wait."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The test's own loop; the program's is a parameter."""
+    return "asyncio"
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+async def test_a_timeout_under_a_hanging_server_says_that_it_may_go_on_there(backend: str) -> None:
+    with anyio.fail_after(40):
+        async with simulator() as (server, port):
+            words = ("generate", "txt2img", "prompt=x", "--json", "--timeout", "1.5", "--backend", backend)
+            async with running(*words, "--server", f"http://127.0.0.1:{port}", "--set", "Sampler.steps=150") as process:
+                assert process.stdout is not None
+                told = ""
+                async for piece in TextReceiveStream(process.stdout):
+                    told += piece
+                    if '"started"' in piece:
+                        os.kill(server.pid, signal.SIGSTOP)
+                code = await process.wait()
+            os.kill(server.pid, signal.SIGCONT)
+    *_, last, summary = [json.loads(line) for line in told.splitlines()]
+    assert last["event"] == "cancelled"
+    assert last["reason"].endswith("The server did not confirm it, and may still run it.")
+    assert summary["cancelled"] == 1
+    assert code == 1
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+async def test_a_reader_who_does_not_read_holds_up_no_job(backend: str) -> None:
+    count = 40
+    with anyio.fail_after(60):
+        async with (
+            simulator("--steps", "30", "--step-time", "0.002") as (_, port),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as server,
+        ):
+            words = ("generate", "txt2img", "prompt=x", "--json", "--count", str(count), "--backend", backend)
+            async with running(*words, "--server", f"http://127.0.0.1:{port}") as process:
+                while len((await server.get("/history")).json()) < count:  # noqa: ASYNC110  the server is the one to ask
+                    await anyio.sleep(0.5)
+                assert process.stdout is not None
+                told = "".join([piece async for piece in TextReceiveStream(process.stdout)])
+                assert await process.wait() == 0
+    assert len(told) > FULL
+    assert json.loads(told.splitlines()[-1])["finished"] == count
