@@ -13,6 +13,7 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from app.jobs import Job, Line, Request, Transition
+from app.journal.crash import Crash
 from app.journal.store import Store, open_store, sole_owner
 from app.ports import JournalError, RunSync
 
@@ -39,8 +40,9 @@ class _Batch:
 class SqliteJournal:
     """See `app.ports.Archive`."""
 
-    def __init__(self, store: Store, run_sync: RunSync) -> None:
+    def __init__(self, store: Store, run_sync: RunSync, crash: Crash | None = None) -> None:
         self._store = store
+        self._crash = crash
         self._run_sync = run_sync
         # SQLite's connection serves one thread at a time.
         self._lane = anyio.Lock()
@@ -58,7 +60,12 @@ class SqliteJournal:
     async def _write(self, batches: list[_Batch]) -> None:
         error: JournalError | None = None
         try:
-            await self._call(self._store.write, [(batch.jobs, batch.story) for batch in batches])
+            records = [(batch.jobs, batch.story) for batch in batches]
+            if self._crash is not None:
+                self._crash.at("before", records)
+            await self._call(self._store.write, records)
+            if self._crash is not None:
+                self._crash.at("after", records)
         except JournalError as caught:
             error = caught
         for batch in batches:
@@ -110,13 +117,15 @@ async def open_journal(
     run_sync: RunSync = to_thread.run_sync,
     clock: Callable[[], float] = time.time,
     durable: bool = True,
+    crash: Crash | None = None,
 ) -> AsyncGenerator[SqliteJournal]:
     """Open the one journal of this process, against all others. Raises `JournalError`.
 
-    `run_sync` runs SQLite: a thread, or on the spot where time is virtual; `clock` is in seconds since 1970.
+    `run_sync` runs SQLite: a thread, or on the spot where time is virtual; `clock` is in seconds since 1970;
+    `crash` is where to die.
     """
     with sole_owner(path), open_store(path, clock=clock, durable=durable) as store:
-        journal = SqliteJournal(store, run_sync)
+        journal = SqliteJournal(store, run_sync, crash)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(journal.run, name="journal")
             try:
