@@ -9,16 +9,14 @@ from tempfile import TemporaryDirectory
 
 import anyio
 from msgspec.structs import replace
-from PIL import Image
 from rich.console import Console
 
 from app.config import Config, Server
 from app.events import JobId
 from app.house import House, run
 from app.jobs import Wish
-from app.simulator.canvas import Canvas
 from app.simulator.engine import Simulator
-from app.simulator.painter import paint
+from app.simulator.painter import Recipe, paint
 from app.simulator.web import serve
 from app.terminal.generate import draw, rows_of
 from app.terminal.shows import choose
@@ -65,7 +63,7 @@ class _Guest:
 
 def _wishes(workflows: Path, photo: Path, out: Path) -> list[Wish]:
     """Of each person's three, the last one is made after a picture."""
-    paint(Canvas(640, 448, prompt="a photo to start from", seed=4, steps=12), 0, _no_file).save(photo)
+    paint(Recipe("a photo to start from", seed=4, model="", steps=12, width=640, height=448)).save(photo)
     rng = random.Random(12)  # noqa: S311  the demo looks the same every time
     wishes: list[Wish] = []
     for turn in range(3):
@@ -77,7 +75,3 @@ def _wishes(workflows: Path, photo: Path, out: Path) -> list[Wish]:
             workflow = load(workflows, name)
             wishes.append(bind(workflow, job, values, rng=rng, folder=str(out), owner=person))
     return wishes
-
-
-def _no_file(name: str) -> Image.Image:
-    raise FileNotFoundError(name)

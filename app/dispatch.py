@@ -33,12 +33,16 @@ class Dispatcher:
         if not self._ledger.moved:
             return
         load: dict[ServerName, int] = {}
+        free: dict[ServerName, int] = {}
         for name, machine in self._machines.items():
             attempts = [attempt for _, attempt in self._ledger.in_flight(name)]
             load[name] = len(attempts)
-            if not any(attempt.posting for attempt in attempts):
-                machine.count_foreign(len(attempts))
-        free = {name: self._depth - load[name] for name in load if self.open and self._machines[name].reachable}
+            if any(attempt.posting for attempt in attempts):
+                # Of two POSTs on their way the later job's may arrive first.
+                continue
+            machine.count_foreign(len(attempts))
+            if self.open and machine.reachable:
+                free[name] = self._depth - load[name]
         for job_id, server in choose([job.id for job in self._ledger.waiting()], free):
             load[server] += 1
             self._machines[server].posted = now

@@ -10,7 +10,8 @@ from app.events import JobId, ServerName
 def choose(waiting: Sequence[JobId], free: Mapping[ServerName, int]) -> list[tuple[JobId, ServerName]]:
     """Pair waiting jobs with servers that have places left: first come first served, emptiest server first.
 
-    `waiting` is in order of arrival; `free` is the number of places on each server that can be reached.
+    `waiting` is in order of arrival; `free` is the number of places on each server that takes another job now.
+    Each gets one: of two POSTs on their way the later job's could arrive first.
     """
     places = dict(free)
     pairs: list[tuple[JobId, ServerName]] = []
@@ -18,7 +19,7 @@ def choose(waiting: Sequence[JobId], free: Mapping[ServerName, int]) -> list[tup
         server = max(places, key=lambda name: places[name], default=None)
         if server is None or places[server] <= 0:
             break
-        places[server] -= 1
+        del places[server]
         pairs.append((job, server))
     return pairs
 

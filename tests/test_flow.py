@@ -22,7 +22,7 @@ from app.events import (
 )
 from app.jobs import FirstChoice, NodeId, Upload
 from app.journal.memory import MemoryJournal
-from app.ports import ConnectionLost, Graph
+from app.ports import ConnectionLost, Graph, Json
 from app.simulator.engine import Simulator
 from tests.conftest import inline, virtual
 from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
@@ -333,16 +333,24 @@ async def test_every_kind_of_output_is_found(tmp_path: Path) -> None:
     outputs = {
         "20": {"class_type": "SaveAnimatedWEBP", "inputs": {"images": ["6", 0], **animation}},
         "21": {"class_type": "PreviewImage", "inputs": {"images": ["6", 0]}},
-        "22": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}},
-        "23": {"class_type": "SaveAudio", "inputs": {"filename_prefix": "audio/x"}},
+        "22": {"class_type": "PreviewAny", "inputs": {"source": ["28", 0]}},
+        "28": {"class_type": "PrimitiveString", "inputs": {"value": "a test"}},
+        "23": {"class_type": "EmptyAudio", "inputs": {"duration": 1.0, "sample_rate": 44100, "channels": 2}},
+        "24": {"class_type": "SaveAudio", "inputs": {"audio": ["23", 0], "filename_prefix": "audio/x"}},
+        "25": {"class_type": "CreateVideo", "inputs": {"images": ["6", 0], "fps": 8.0}},
+        "26": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["25", 0], "filename_prefix": "v", "format": "auto", "codec": "auto"},
+        },
+        "27": {
+            "class_type": "SaveWEBM",
+            "inputs": {"images": ["6", 0], "filename_prefix": "w", "codec": "vp9", "fps": 8.0, "crf": 32.0},
+        },
     }
-    async with world(tmp_path, any_node=True) as found:
-        for nodes in found.simulator.catalog.nodes.values():
-            nodes.input.pop("hidden", None)
-        found.simulator.catalog.nodes["SaveAudio"].input["required"].pop("audio")
+    async with world(tmp_path) as found:
         last = (await found.make(found.wish(graph(**outputs)))).last
         assert isinstance(last, Finished)
-        assert sorted(Path(file).suffix for file in last.files) == [".wav", ".webp"]
+        assert sorted(Path(file).suffix for file in last.files) == [".flac", ".mp4", ".webm", ".webp"]
         assert last.texts == ("a test",)
 
 
@@ -493,3 +501,22 @@ async def test_with_a_deaf_socket_no_result_comes_more_than_three_seconds_late(t
         watchers = await while_making(found, 1, deafen)
         assert delivered(watchers[0])
         assert anyio.current_time() - began < usual + 3.0
+
+
+async def test_jobs_that_waited_for_a_server_reach_it_in_order(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        found.fault(refuse_all=3.0)
+        await anyio.sleep(1)
+        watchers = await found.make_many(6)
+        assert all(delivered(watcher) for watcher in watchers)
+        order = [watcher.last.seed for watcher in watchers if isinstance(watcher.last, Finished)]
+        drawn = [seed_of(prompt) for prompt in found.simulator.history.values()]
+        assert drawn == order
+
+
+def seed_of(entry: Json) -> int:
+    match entry:
+        case {"prompt": [_, _, {"5": {"inputs": {"seed": int(seed)}}}, *_]}:
+            return seed
+        case _:
+            raise AssertionError(entry)

@@ -1,213 +1,207 @@
-"""One run of one prompt: the nodes in order, and the frames in the measured order (COMFYUI.md 2.4)."""
+"""One prompt at work: which frames it says, in which order (COMFYUI.md 2.4; T01 to T08)."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Awaitable, Callable
 
-import anyio
+from app.ports import Graph, Json
+from app.simulator import frames, nodes
+from app.simulator.account import Account, Outcome
+from app.simulator.cache import Cache, Result, as_link
+from app.simulator.calls import Call, Expansion, Interrupted, NodeFailed, Workshop
+from app.simulator.files import Forbidden
+from app.simulator.ordering import Order
+from app.simulator.progress import Place, Progress
+from app.simulator.prompts import Item
+from app.simulator.values import Blocked, Value
 
-from app.ports import Json
-from app.simulator import painter
-from app.simulator.canvas import Canvas, Value, canvas_of, text
-from app.simulator.nodes import NodeError, evaluate, steps_of
-from app.simulator.order import run_order, signature
-from app.simulator.prompts import Outcome, Prompt
-from app.simulator.results import show
-from app.simulator.server import World
-from app.simulator.sockets import Preview
-
-
-class Interrupted(Exception):
-    """Somebody interrupted the run."""
+BREAKAGE = (
+    ArithmeticError,
+    AttributeError,
+    Forbidden,
+    LookupError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a node may raise over odd inputs (for a broken PNG, SyntaxError): the prompt fails, not us."""
 
 
 class Execution:
-    """One run; `run` says how it ended."""
+    """Owns one prompt while it runs. `node` is the display id of the node at work, as reconnects hear it."""
 
-    def __init__(self, prompt: Prompt, world: World) -> None:
-        self.node = ""
-        """What runs now: re-sent to its client after a reconnect."""
-        self.client_id = prompt.client_id
-        self._prompt = prompt
-        self._world = world
-        self._values: dict[str, Value] = {}
-        self._states: dict[str, Json] = {}
-        self._executed: list[str] = []
-        self._blocked: dict[str, str] = {}
+    def __init__(
+        self,
+        item: Item,
+        shop: Workshop,
+        cache: Cache,
+        clock: Callable[[], int],
+        pause: Callable[[], Awaitable[None]],
+    ) -> None:
+        _, self._prompt, submitted, self._extra, self._outputs = item
+        client = self._extra.get("client_id")
+        self.client = client if isinstance(client, str) else None
+        self.node: str | None = None
+        self.interrupted = False
+        self._submitted = submitted
+        self._graph: Graph = dict(submitted)
+        self._places = {node: Place(node, node) for node in submitted}
+        self._shop = shop
+        self._cache = cache
+        self._pause = pause
+        self._progress = Progress(self._prompt, self.client, shop.sockets)
+        self._order = Order(self._graph.__getitem__, self._is_output, lambda node: cache.get(node) is not None)
+        self._expanded: dict[str, Expansion] = {}
+        self._executed: dict[str, None] = {}
         self._outcome = Outcome()
+        self._account = Account(self._prompt, self.client, self._outcome, shop.sockets, clock)
 
     async def run(self) -> Outcome:
-        """Run all nodes, and say what happens meanwhile."""
-        graph, cache = self._prompt.graph, self._world.cache
-        signatures = {node: signature(graph, node) for node in graph}
-        cached = {node for node, sign in signatures.items() if sign in cache.values}
-        self._values = {node: cache.values[signatures[node]] for node in cached}
-        self._mark("execution_start", {})
-        self._mark("execution_cached", {"nodes": [node for node in graph if node in cached]})
-        node = ""
-        try:
-            for node in run_order(graph, self._prompt.outputs, cached.__contains__):
-                if node in cached:
-                    self._show_again(node, cache.shown.get(signatures[node]))
-                    continue
-                shown = await self._node(node)
-                if node not in self._blocked and graph[node]["class_type"] != "SaveImageWebsocket":
-                    cache.values[signatures[node]] = self._values[node]
-                    if shown is not None:
-                        cache.shown[signatures[node]] = shown
-        except Interrupted:
-            self._end(node, "execution_interrupted", {})
-        except NodeError as error:
-            told: dict[str, Json] = {
-                "exception_message": f"{error}\n",
-                "exception_type": error.kind,
-                "traceback": [],
-                "current_inputs": {},
-                "current_outputs": list[Json](self._executed),
-            }
-            self._end(node, "execution_error", told)
+        """Run it all. Says everything from `execution_start` to the mark of how it ended."""
+        self._account.mark("execution_start", {})
+        self._cache.start(self._submitted)
+        cached: list[Json] = [node for node in self._submitted if self._cache.get(node) is not None]
+        self._account.mark("execution_cached", {"nodes": cached})
+        for node in self._outputs:
+            self._order.add(node)
+        while self._order:
+            node = self._order.next()
+            if node is None:
+                # Nodes that wait for each other: validation stops what it sees of them.
+                self._account.failed(
+                    self._about(next(iter(self._submitted))),
+                    NodeFailed("graph.DependencyCycleError", "cycle"),
+                    {},
+                    [],
+                )
+                break
+            await self._pause()
+            call = self._call(node)
+            try:
+                if await self._execute(node, call):
+                    self._order.done(node)
+            except Interrupted:
+                self._account.interrupted(self._about(node))
+                break
+            except NodeFailed as error:
+                self._account.failed(self._about(node), error, call.inputs, list(self._submitted))
+                break
         else:
-            self._mark("execution_success", {})
+            self._account.mark("execution_success", {})
+        self.node = None
+        self._collect()
         return self._outcome
 
-    async def _node(self, node: str) -> dict[str, Json] | None:
-        await self._world.gate()
-        self.node = node
-        kind = str(self._prompt.graph[node]["class_type"])
-        self._state(node, 0.0, 1.0, "running")
-        self._say("executing", {"node": node, "display_node": node})
-        inputs = self._inputs(node)
-        block = self._block(node)
-        shown: dict[str, Json] | None = None
-        steps = 0
-        if block is not None:
-            self._blocked[node] = block
-            self._values[node] = None
-            if self._world.validator.is_output(kind) and block:
-                self._say_blocked(node, kind, block)
+    async def _execute(self, node: str, call: Call) -> bool:
+        """Run one node; False if others must run first."""
+        place = self._places[node]
+        known = self._cache.get(node)
+        if known is not None:
+            # Said again, with the old files; null for what shows nothing (T08).
+            self._account.say("executed", {**self._ids(place), "output": known.shown})
+        elif node in self._expanded:
+            outputs = tuple(self._value(source, slot) for source, slot in self._expanded[node].outputs)
+            self._cache.put(node, Result(outputs))
         else:
-            sizes = await self._sizes(kind, inputs)
-            steps = steps_of(kind, inputs, self._world.steps)
-            value = evaluate(kind, {**inputs, "steps": steps} if steps else inputs, sizes)
-            self._values[node] = f"{value}{self._world.salt}" if kind == "CheckpointLoaderSimple" else value
-            if kind == "BotTestBlock":
-                self._blocked[node] = text(inputs, "message")
-            await self._steps(node, kind, inputs, steps)
-            shown = await show(kind, inputs, self._prompt, self._world, node, partial(self._sent, node))
-            if kind == "SaveImageWebsocket":
-                steps = canvas_of(inputs).count
-        if shown is not None:
-            self._outcome.outputs[node] = shown
-            self._say("executed", {"node": node, "display_node": node, "output": shown})
-        self._state(node, steps or 1.0, steps or 1.0, "finished")
-        self._executed.insert(0, node)
-        return shown
+            self._progress.start(place)
+            self.node = place.display
+            self._account.say("executing", self._ids(place))
+            result = await self._work(node, call)
+            if isinstance(result, Expansion):
+                self._expand(node, result)
+                return False
+            if result.shown is not None:
+                self._account.say("executed", {**self._ids(place), "output": result.shown})
+            self._cache.put(node, result)
+        self._progress.finish(place)
+        if known is None:
+            self._executed[node] = None
+        return True
 
-    async def _steps(self, node: str, kind: str, inputs: dict[str, Value], steps: int) -> None:
-        seconds = inputs.get("seconds") if kind == "BotTestSleep" else None
-        pause = float(seconds) if isinstance(seconds, (int, float)) else self._world.step_time
-        picture = None
-        canvas = self._values[node]
-        if steps and self._world.previews and isinstance(canvas, Canvas):
-            picture = await self._world.run_sync(painter.paint, canvas, 0, self._world.files.open_input)
-        for step in range(1, steps + 1):
-            await anyio.sleep(pause)
-            await self._world.gate()
-            self._state(node, step, steps, "running")
-            image = None
-            if picture is not None:
-                image = await self._world.run_sync(painter.preview, picture, step / steps)
-            told: dict[str, Json] = {"value": step, "max": steps, "node": node}
-            # With metadata the picture comes before its step, without it after (measured, T02).
-            if image is not None:
-                self._world.sockets.show(Preview(self._metadata(node), image), self._prompt.client_id, legacy=False)
-            self._say("progress", told, everybody=True)
-            if image is not None:
-                self._world.sockets.show(Preview(self._metadata(node), image), self._prompt.client_id, legacy=True)
-
-    def _sent(self, node: str, index: int, count: int) -> None:
-        self._state(node, index, count, "running")
-        self._say("progress", {"value": index, "max": count, "node": node}, everybody=True)
-
-    async def _sizes(self, kind: str, inputs: dict[str, Value]) -> dict[str, tuple[int, int]]:
-        if not kind.startswith("LoadImage"):
-            return {}
-        name = text(inputs, "image")
+    async def _work(self, node: str, call: Call) -> Result | Expansion:
+        outputs = self._shop.catalog.outputs(call.class_type)
+        for value in call.inputs.values():
+            if isinstance(value, Blocked):
+                if value.message is not None:
+                    self._account.blocked({**self._about(node), "node_id": node}, value.message)
+                # From here on in silence: the message is told once.
+                return Result((Blocked(None),) * max(1, len(outputs)))
+        self._check()
         try:
-            picture = await self._world.run_sync(self._world.files.open_input, name)
-        except OSError as error:
-            raise NodeError("PIL.UnidentifiedImageError", "cannot identify image file") from error
-        return {name: picture.size}
+            return await nodes.find(call.class_type, outputs)(call)
+        except BREAKAGE as error:
+            kind = type(error)
+            qualified = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+            raise NodeFailed(qualified, str(error)) from error
 
-    def _inputs(self, node: str) -> dict[str, Value]:
-        inputs = self._prompt.graph[node].get("inputs")
-        found: dict[str, Value] = {}
+    def _call(self, node: str) -> Call:
+        inputs = self._graph[node].get("inputs")
+        values: dict[str, Value] = {}
         for name, value in inputs.items() if isinstance(inputs, dict) else ():
-            match value:
-                case [str() as source, int()] if source in self._prompt.graph:
-                    found[name] = self._values.get(source)
-                case _:
-                    found[name] = value
-        return found
+            link = as_link(value)
+            values[name] = self._value(*link) if link else value
+        for name, declared in self._shop.catalog.inputs(str(self._graph[node]["class_type"])).items():
+            if name not in values and "default" in declared.options:
+                values[name] = declared.options["default"]
 
-    def _block(self, node: str) -> str | None:
-        inputs = self._prompt.graph[node].get("inputs")
-        for value in inputs.values() if isinstance(inputs, dict) else ():
-            match value:
-                case [str() as source, int()] if source in self._blocked:
-                    return self._blocked[source]
-                case _:
-                    continue
-        return None
+        async def step(value: int, maximum: int, image: bytes | None = None, form: int = frames.JPEG) -> None:
+            await self._pause()
+            self._check()
+            self._progress.step(self._places[node], value, maximum, image, form)
 
-    def _show_again(self, node: str, shown: dict[str, Json] | None) -> None:
-        """A cached output shows its old files once more (measured, T08)."""
-        if shown is not None:
-            self._outcome.outputs[node] = shown
-        self._say("executed", {"node": node, "display_node": node, "output": shown})
-        self._state(node, 1, 1, "finished")
+        return Call(
+            node,
+            str(self._graph[node]["class_type"]),
+            values,
+            self._graph,
+            self._extra,
+            self.client,
+            self._shop,
+            step,
+        )
 
-    def _metadata(self, node: str) -> dict[str, Json]:
-        ids: dict[str, Json] = {"node_id": node, "prompt_id": self._prompt.prompt_id}
-        return {**ids, "display_node_id": node, "parent_node_id": None, "real_node_id": node}
+    def _value(self, node: str, slot: int) -> Value:
+        result = self._cache.get(node)
+        return result.outputs[slot] if result is not None and slot < len(result.outputs) else None
 
-    def _state(self, node: str, value: float, maximum: float, state: str) -> None:
-        told: dict[str, Json] = {"value": value, "max": maximum, "state": state}
-        self._states[node] = {**told, **self._metadata(node)}
-        self._say("progress_state", {"nodes": dict(self._states)}, everybody=True)
+    def _expand(self, node: str, expansion: Expansion) -> None:
+        self._expanded[node] = expansion
+        display = self._places[node].display
+        for fresh, entry in expansion.graph.items():
+            self._graph[fresh] = entry
+            self._places[fresh] = Place(fresh, display, node, node)
+            if self._is_output(fresh):
+                self._order.add(fresh)
+        for source, _ in expansion.outputs:
+            self._order.hold(node, source)
 
-    def _mark(self, kind: str, data: dict[str, Json]) -> None:
-        told: dict[str, Json] = {
-            **data,
-            "prompt_id": self._prompt.prompt_id,
-            "timestamp": self._world.clock(),
-        }
-        self._outcome.messages.append([kind, told])
-        self._say(kind, told)
+    def _check(self) -> None:
+        if self.interrupted:
+            raise Interrupted
 
-    def _end(self, node: str, kind: str, data: dict[str, Json]) -> None:
-        self._outcome.status = "error"
-        about: dict[str, Json] = {
-            "node_id": node,
-            "node_type": self._prompt.graph[node]["class_type"],
-            "executed": list[Json](self._executed),
-        }
-        self._mark(kind, {**about, **data})
+    def _is_output(self, node: str) -> bool:
+        return self._shop.catalog.is_output(str(self._graph[node]["class_type"]))
 
-    def _say_blocked(self, node: str, kind: str, message: str) -> None:
-        about: dict[str, Json] = {
-            "node_id": node,
-            "node_type": kind,
-            "executed": list[Json](self._executed),
-            "exception_message": f"Execution Blocked: {message}",
-            "exception_type": "ExecutionBlocked",
-            "traceback": [],
-            "current_inputs": [],
-            "current_outputs": [],
-        }
-        self._say("execution_error", about)
+    def _ids(self, place: Place) -> dict[str, Json]:
+        return {"node": place.node, "display_node": place.display, "prompt_id": self._prompt}
 
-    def _say(self, kind: str, data: dict[str, Json], *, everybody: bool = False) -> None:
-        """`everybody`: without a client of its own, this kind goes to all (measured, T22)."""
-        if self._prompt.client_id is not None or everybody:
-            self._world.sockets.say(kind, {**data, "prompt_id": self._prompt.prompt_id}, self._prompt.client_id)
+    def _about(self, node: str) -> dict[str, Json]:
+        """Who broke: of an expanded node, the one that was submitted."""
+        real = self._places[node].real or node
+        class_type = self._graph[real]["class_type"]
+        return {"node_id": real, "node_type": class_type, "executed": list[Json](self._executed)}
+
+    def _collect(self) -> None:
+        """What was shown: in order of execution, then that of nodes which were cached."""
+        for node in dict.fromkeys([*self._executed, *self._outputs]):
+            result = self._cache.get(node)
+            if result is not None and result.shown is not None:
+                place = self._places[node]
+                self._outcome.outputs[node] = result.shown
+                self._outcome.meta[node] = {
+                    "node_id": place.node,
+                    "display_node": place.display,
+                    "parent_node": place.parent,
+                    "real_node_id": place.real or place.node,
+                }

@@ -1,114 +1,176 @@
-"""What can go wrong, on request: in tests directly, over HTTP by POST /simulator/faults."""
+"""What can go wrong on request: in tests, and over HTTP at POST /simulator/faults. Times are in seconds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable
 
 import anyio
-import msgspec
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from app.simulator.engine import Simulator
+from app.ports import ConnectionLost
 
 
-class FailPrompt(Struct, forbid_unknown_fields=True):
-    """Answer the next POSTs of prompts with an error; with `effect`, take them all the same (T19)."""
+class FailPrompt(Struct, frozen=True, forbid_unknown_fields=True):
+    """The next `count` POSTs of a prompt answer `status`; with `effect` the prompt is queued all the same."""
 
     count: int = 1
     status: int = 500
     effect: bool = False
 
 
-class Request(Struct, forbid_unknown_fields=True):
-    """The faults one can ask for. Times are in seconds."""
+class Request(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /simulator/faults: any of these."""
 
     drop_sockets: bool = False
+    keep_sockets: bool = False
+    """Do not drop the open websockets with `refuse_sockets` or `refuse_all`, which else do."""
     deaf: bool = False
     refuse_sockets: float | None = None
     refuse_all: float | None = None
     restart: float | None = None
     fail_prompt: FailPrompt | None = None
     delay_http: float | None = None
+    history_gap: float | None = None
     forget: str | None = None
+    stall: bool | float | None = None
     garbage: bool = False
-    stall: float | None = None
     hold: bool | None = None
 
 
 class Faults:
-    """Owns what is wrong with the simulator at the moment."""
+    """Owns what is out of order. Plain verbs, one for each; all take effect at once.
 
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        self._no_sockets_until = float("-inf")
-        self._down_until = float("-inf")
-        self._held: anyio.Event | None = None
-        self.delay = 0.0
-        self.fail_prompt = FailPrompt(count=0)
+    `refuse_*`, `restart` and `stall` last as long as they say; `hold` until it is lifted, or somebody interrupts.
+    """
 
-    @property
-    def refusing_sockets(self) -> bool:
-        """Whether new websockets are refused."""
-        return anyio.current_time() < self._no_sockets_until
+    def __init__(self, *, history_gap: float, actions: Actions) -> None:
+        self.history_gap = history_gap
+        """Between `execution_success` and the history entry: up to 0.27 s seen (T14)."""
+        self.http_delay = 0.0
+        self.failing = FailPrompt(count=0)
+        self._actions = actions
+        self._away_until = -math.inf
+        self._door_shut_until = -math.inf
+        self._change = anyio.Event()
+        self._going_on = anyio.Event()
+        self._going_on.set()
 
-    @property
-    def down(self) -> bool:
-        """Whether nothing is answered at all."""
-        return anyio.current_time() < self._down_until
+    def drop_sockets(self) -> None:
+        """Cut every websocket, without a close frame."""
+        self._actions.drop()
+
+    def deaf(self) -> None:
+        """Open websockets answer pings and hear nothing more; new ones work (ComfyUI#16010)."""
+        self._actions.deafen()
+
+    def refuse_sockets(self, seconds: float) -> None:
+        """Turn new websockets away, with a 502 before the handshake; open ones stay."""
+        self._door_shut_until = anyio.current_time() + seconds
+
+    def refuse_all(self, seconds: float) -> None:
+        """Be unreachable: the real port is closed, in memory HTTP answers 502. Open websockets stay."""
+        self._away_until = anyio.current_time() + seconds
+        self._change.set()
+        self._change = anyio.Event()
+
+    def restart(self, seconds: float) -> None:
+        """Die and come back: queue, running prompt, history, counter, cache and temp are lost (T18)."""
+        self.refuse_all(seconds)
+        self._actions.restart()
+
+    def fail_prompt(self, count: int = 1, *, status: int = 500, effect: bool = False) -> None:
+        """Let the next POSTs fail; with `effect` they were queued in truth (T19)."""
+        self.failing = FailPrompt(count, status, effect)
+
+    def forget(self, what: str) -> None:
+        """Somebody else deletes a prompt (pending, or from history), or clears "pending" or "history"."""
+        self._actions.forget(what)
+
+    def stall(self, seconds: float = math.inf) -> None:
+        """One reader stops reading, and nobody hears anything until it is gone (T15); 0 is the end of it."""
+        self._actions.stall(seconds)
+
+    def garbage(self) -> None:
+        """Frames that no client should understand, and none should fall over."""
+        self._actions.garbage()
+
+    def hold(self, *, lifted: bool = False) -> None:
+        """Let the worker stop before its next node, or go on."""
+        if lifted:
+            self._going_on.set()
+        elif self._going_on.is_set():
+            self._going_on = anyio.Event()
 
     def ask(self, request: Request) -> None:
         """Bring about what was asked for."""
-        now, simulator = anyio.current_time(), self._simulator
-        if request.refuse_sockets is not None:
-            self._no_sockets_until = now + request.refuse_sockets
-        if request.refuse_all is not None:
-            self._down_until = now + request.refuse_all
-        if request.refuse_sockets is not None or request.refuse_all is not None or request.drop_sockets:
-            simulator.sockets.drop()
-        if request.restart is not None:
-            self._down_until = now + request.restart
-            simulator.forget()
-        if request.deaf:
-            simulator.sockets.deafen()
-        if request.stall is not None:
-            simulator.sockets.stalled_until = now + request.stall
-        if request.garbage:
-            simulator.sockets.junk()
-        if request.fail_prompt is not None:
-            self.fail_prompt = request.fail_prompt
         if request.delay_http is not None:
-            self.delay = request.delay_http
+            self.http_delay = request.delay_http
+        if request.history_gap is not None:
+            self.history_gap = request.history_gap
+        if request.fail_prompt is not None:
+            self.failing = request.fail_prompt
         if request.hold is not None:
-            self.release()
-            self._held = anyio.Event() if request.hold else None
-        self._forget(request.forget)
+            self.hold(lifted=not request.hold)
+        if request.stall is not None:
+            # JSON has no infinity: true is one.
+            self.stall(math.inf if request.stall is True else request.stall)
+        if request.forget is not None:
+            self.forget(request.forget)
+        refusing = request.refuse_sockets is not None or request.refuse_all is not None
+        if request.refuse_sockets is not None:
+            self.refuse_sockets(request.refuse_sockets)
+        if request.refuse_all is not None:
+            self.refuse_all(request.refuse_all)
+        for asked, act in (
+            (request.garbage, self.garbage),
+            (request.deaf, self.deaf),
+            (request.drop_sockets or (refusing and not request.keep_sockets), self.drop_sockets),
+        ):
+            if asked:
+                act()
+        if request.restart is not None:
+            self.restart(request.restart)
 
-    def release(self) -> None:
-        """Let a held worker go on."""
-        if self._held is not None:
-            self._held.set()
+    @property
+    def away(self) -> float:
+        """For how many seconds nobody is at home."""
+        return max(0.0, self._away_until - anyio.current_time())
+
+    async def left(self) -> None:
+        """Wait until the server is away."""
+        while not self.away:
+            await self._change.wait()
+
+    async def back(self) -> None:
+        """Wait until the server is no longer away."""
+        while self.away:  # noqa: ASYNC110  time itself is what is waited for
+            await anyio.sleep_until(self._away_until)
+
+    def admit_socket(self) -> None:
+        """Raises `ConnectionLost` where a new websocket is turned away."""
+        if self.away or anyio.current_time() < self._door_shut_until:
+            raise ConnectionLost("the server refuses websockets")
+
+    def fail_next(self) -> FailPrompt | None:
+        """Take one of the failures that were ordered for POST /prompt."""
+        if not self.failing.count:
+            return None
+        failing = self.failing
+        self.failing = FailPrompt(failing.count - 1, failing.status, failing.effect)
+        return failing
 
     async def held(self) -> None:
         """Wait while the worker is held."""
-        if self._held is not None:
-            await self._held.wait()
-
-    def _forget(self, what: str | None) -> None:
-        """Somebody else at the server deletes or clears."""
-        if what == "pending":
-            self._simulator.clear()
-        elif what == "history":
-            self._simulator.history.clear()
-        elif what is not None:
-            self._simulator.delete({what})
-            self._simulator.history.pop(what, None)
+        await self._going_on.wait()
 
 
-def parse(body: bytes) -> Request:
-    """Read a request. Raises `ValueError` with a sentence."""
-    try:
-        return msgspec.json.decode(body, type=Request)
-    except msgspec.MsgspecError as error:
-        known = ", ".join(Request.__struct_fields__)
-        raise ValueError(f"No such fault: {error}. Known are {known}.") from error
+class Actions(Struct, frozen=True):
+    """What faults do to the rest of the simulator."""
+
+    drop: Callable[[], None]
+    deafen: Callable[[], None]
+    restart: Callable[[], None]
+    forget: Callable[[str], None]
+    stall: Callable[[float], None]
+    garbage: Callable[[], None]

@@ -1,95 +1,96 @@
-"""The simulated server's folders: output and input stay, temp is wiped at each start (measured, T18)."""
+"""The server's three folders, and who may name what in them. Measured: T03, T12."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from pathlib import Path
 
-from PIL import Image
+FOLDERS = ("input", "output", "temp")
+_ANNOTATED = re.compile(r"^(?P<name>.*) \[(?P<folder>input|output|temp)\]$")
 
-KINDS = ("output", "input", "temp")
+
+class Forbidden(Exception):
+    """A path that leads out of its folder."""
 
 
 class Files:
-    """Owns a folder with one subfolder for each kind."""
+    """Owns `folder` with input, output and temp; every verb is blocking and short."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        for kind in KINDS:
-            (folder / kind).mkdir(parents=True, exist_ok=True)
+        self._root = folder.resolve()
+        for name in FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        self.wipe_temp()
 
-    def forget_temp(self) -> None:
-        """What a restart does."""
-        shutil.rmtree(self._folder / "temp")
-        (self._folder / "temp").mkdir()
+    def wipe_temp(self) -> None:
+        """Forget temporary files: ComfyUI does so at each start (T18)."""
+        shutil.rmtree(self._root / "temp", ignore_errors=True)
+        (self._root / "temp").mkdir()
 
-    def find(self, filename: str, subfolder: str = "", kind: str = "output") -> Path | None:
-        """An existing file, or None. Raises `ValueError` for a name or kind that is not allowed (400)."""
-        if kind not in KINDS or not filename or filename.startswith("/") or ".." in f"{subfolder}/{filename}":
-            raise ValueError(filename)
-        path = self._folder / kind / subfolder / Path(filename).name
-        return path if path.is_file() else None
-
-    def find_input(self, value: str) -> Path | None:
-        """What a LoadImage node names: "name", "subfolder/name", "name [temp]" or "name [output]"."""
-        found = re.fullmatch(r"(.*) \[(input|output|temp)\]", value)
-        name, kind = found.groups() if found else (value, "input")
-        subfolder, _, filename = name.rpartition("/")
-        try:
-            return self.find(filename, subfolder, kind)
-        except ValueError:
-            return None
+    def names(self, folder: str) -> list[str]:
+        """The files on the top level of a folder, sorted."""
+        return sorted(path.name for path in (self._root / folder).iterdir() if path.is_file())
 
     def inputs(self) -> list[str]:
-        """The names of the uploads, for /object_info."""
-        return sorted(path.name for path in (self._folder / "input").iterdir() if path.is_file())
+        """The names of the uploads."""
+        return self.names("input")
 
-    def open_input(self, value: str) -> Image.Image:
-        """Open what a LoadImage node names. Raises `OSError` (also for what is no picture)."""
-        path = self.find_input(value)
-        if path is None:
-            raise FileNotFoundError(value)
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
+    def save(
+        self, prefix: str, suffix: str, content: bytes, folder: str = "output", *, tail: str = "_"
+    ) -> dict[str, str]:
+        """Write a result; the entry by which `executed` and history name it.
 
-    def save(self, prefix: str, suffix: str, content: bytes, kind: str = "output") -> dict[str, str]:
-        """Write a result under the next free number; the entry as `executed` shows it."""
-        subfolder, _, name = prefix.strip("/").rpartition("/")
-        place = self._folder / kind / subfolder
-        if ".." in prefix:
-            raise ValueError(prefix)
+        ComfyUI's rule: the prefix with its subfolders, then the next free number and `tail`. Raises `Forbidden` for
+        a prefix that leads out.
+        """
+        base = self._inside(folder, prefix)
+        place = base.parent
         place.mkdir(parents=True, exist_ok=True)
-        numbers = [
-            int(found.group(1))
-            for path in place.glob(f"{glob_safe(name)}_*_*")
-            if (found := re.match(rf"{re.escape(name)}_(\d+)_", path.name))
-        ]
-        filename = f"{name}_{max(numbers, default=0) + 1:05}_{suffix}"
-        (place / filename).write_bytes(content)
-        return {"filename": filename, "subfolder": subfolder, "type": kind}
-
-    def upload(self, filename: str, content: bytes, subfolder: str, kind: str, *, overwrite: bool) -> dict[str, str]:
-        """Take an upload; the same name with another content is renamed. Raises `ValueError` (400)."""
-        if kind not in KINDS or ".." in f"{subfolder}/{filename}" or not filename:
-            raise ValueError(filename)
-        place = self._folder / kind / subfolder
-        place.mkdir(parents=True, exist_ok=True)
-        wanted = Path(Path(filename).name)
-        path, number = place / wanted, 0
-        while not overwrite and path.exists() and _hash(path.read_bytes()) != _hash(content):
-            number += 1
-            path = place / f"{wanted.stem} ({number}){wanted.suffix}"
+        taken = re.compile(re.escape(base.name) + rf"_(\d+){tail}")
+        numbers = [int(found[1]) for path in place.iterdir() if (found := taken.match(path.name))]
+        path = place / f"{base.name}_{max(numbers, default=0) + 1:05}{tail}{suffix}"
         path.write_bytes(content)
-        return {"name": path.name, "subfolder": subfolder, "type": kind}
+        subfolder = place.relative_to(self._root / folder).as_posix()
+        return {"filename": path.name, "subfolder": "" if subfolder == "." else subfolder, "type": folder}
 
+    def annotated(self, value: str) -> Path | None:
+        """The file that LoadImage means by "name", "sub/name" or "name [temp]"; None if there is none."""
+        found = _ANNOTATED.match(value)
+        name, folder = (found["name"], found["folder"]) if found else (value, "input")
+        try:
+            path = self._inside(folder, name)
+        except Forbidden:
+            return None
+        return path if path.is_file() else None
 
-def glob_safe(name: str) -> str:
-    """A name for a glob pattern, literally."""
-    return re.sub(r"([*?\[])", r"[\1]", name)
+    def view(self, filename: str, subfolder: str, folder: str) -> Path | None:
+        """The file that GET /view means; raises `Forbidden` for a subfolder that leads out."""
+        found = _ANNOTATED.match(filename)
+        if found:
+            filename, folder = found["name"], found["folder"]
+        path = self._inside(folder, subfolder) / Path(filename).name
+        return path if path.is_file() else None
 
+    def upload(self, content: bytes, name: str, subfolder: str, folder: str, *, overwrite: bool) -> Path:
+        """Keep an upload: the same name with other content becomes "x (1).png". Raises `Forbidden`."""
+        place = self._inside(folder, subfolder)
+        path = self._inside(folder, f"{subfolder}/{name}" if subfolder else name)
+        if path.parent != place:
+            raise Forbidden(name)
+        place.mkdir(parents=True, exist_ok=True)
+        number, wanted = 0, path
+        while not overwrite and path.exists():
+            if path.read_bytes() == content:
+                return path
+            number += 1
+            path = wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+        path.write_bytes(content)
+        return path
 
-def _hash(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
+    def _inside(self, folder: str, name: str) -> Path:
+        top = (self._root / folder).resolve()
+        path = (top / name).resolve()
+        if not path.is_relative_to(top):
+            raise Forbidden(name)
+        return path

@@ -1,138 +1,151 @@
-"""Paints what a canvas describes: hills under a sky, different for each prompt, seed and model."""
+"""Paints pictures from words: deterministic, quick, and no model anywhere near."""
 
 from __future__ import annotations
 
-import colorsys
 import hashlib
 import io
-import math
 import random
-from collections.abc import Callable
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
-from PIL.PngImagePlugin import PngInfo
+from msgspec import Struct
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from app.simulator.canvas import Canvas
+from app.simulator import palette, scenery
+from app.simulator.scaling import curve, resized
 
-Color = tuple[int, int, int]
+PREVIEW = 512
+"""ComfyUI scales previews up or down to fit this many pixels (--preview-size)."""
 
-SMALLEST_CAPTION = 160
-"""Pixels of width below which a caption could not be read."""
+LARGEST = 1280
+"""Pixels of the longer side of what is painted; larger pictures are scaled up from it, to stay quick."""
+
+OVERSIZE = 1.6
+"""Enough for smooth edges, and 512 by 512 stays below 60 ms."""
+
+_SCENES = {
+    "sea": ("sea", "ocean", "lake", "beach", "water", "ship", "island"),
+    "city": ("city", "street", "tokyo", "town", "tower", "cyberpunk", "neon"),
+    "peaks": ("mountain", "peak", "snow", "dragon", "castle"),
+    "bokeh": ("portrait", "face", "cat", "dog", "person", "macro", "bokeh", "flower"),
+    "hills": ("hill", "forest", "landscape", "field", "valley", "garden"),
+}
 
 
-def paint(canvas: Canvas, index: int, load: Callable[[str], Image.Image]) -> Image.Image:
-    """Paint the `index`-th picture of a canvas; `load` opens an uploaded file."""
-    size = (max(8, canvas.width), max(8, canvas.height))
-    if canvas.file:
-        picture = ImageOps.fit(load(canvas.file).convert("RGB"), size)
-    elif canvas.prompt or canvas.color is None:
-        picture = _landscape(canvas, index, size)
-        if canvas.source is not None:
-            before = ImageOps.fit(paint(canvas.source, index, load), size)
-            picture = Image.blend(before, picture, min(1.0, max(0.0, canvas.denoise)))
-        _caption(picture, canvas, index)
+class Recipe(Struct, frozen=True):
+    """All that a picture depends on."""
+
+    words: str
+    seed: int
+    model: str
+    steps: int
+    width: int
+    height: int
+
+
+def paint(recipe: Recipe) -> Image.Image:
+    """A picture of the asked size, without its caption. Same recipe, same pixels."""
+    said = f"{recipe.words}\0{recipe.seed}\0{recipe.model}".encode()
+    dice = random.Random(hashlib.sha256(said).digest())  # noqa: S311  an artist's dice
+    colors = palette.choose(recipe.words, dice)
+    scene = dice.choice(palette.named(recipe.words, _SCENES) or sorted(_SCENES))
+    # Larger, and scaled down again: smooth edges, for Pillow draws without antialiasing.
+    width, height = max(8, recipe.width), max(8, recipe.height)
+    scale = min(OVERSIZE, LARGEST / max(width, height))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    canvas = palette.gradient(size, colors.sky)
+    scenery.clouds(canvas, colors, dice)
+    if colors.stars:
+        scenery.stars(canvas, colors, dice)
+    sun = scenery.shine(canvas, colors, dice)
+    if scene == "sea":
+        scenery.sea(canvas, colors, dice, sun)
+    elif scene == "city":
+        scenery.city(canvas, colors, dice)
+    elif scene == "bokeh":
+        scenery.bokeh(canvas, colors, dice)
     else:
-        picture = Image.new("RGB", size, _rgb(canvas.color))
-    return ImageChops.invert(picture) if canvas.inverted else picture
+        scenery.land(canvas, colors, dice, sharp=scene == "peaks")
+    return _grain(resized(canvas, (width, height), Image.Resampling.BILINEAR), dice)
 
 
-def png(picture: Image.Image, chunks: dict[str, str]) -> bytes:
-    """Encode with text chunks, as ComfyUI does with `prompt` and `workflow` (measured, T20)."""
-    info = PngInfo()
-    for key, value in chunks.items():
-        info.add_text(key, value)
-    out = io.BytesIO()
-    picture.save(out, "PNG", pnginfo=info, compress_level=4)
-    return out.getvalue()
+def repaint(recipe: Recipe, base: Image.Image, denoise: float) -> Image.Image:
+    """img2img: the base shines through as much as denoise (0 to 1) leaves of it."""
+    fresh = paint(recipe)
+    kept = resized(base.convert("RGB"), fresh.size, Image.Resampling.BILINEAR)
+    return Image.blend(kept, fresh, max(0.0, min(1.0, denoise)))
 
 
-def animation(frames: list[Image.Image], kind: str) -> bytes:
-    """Encode frames as an animated PNG or WEBP."""
-    out = io.BytesIO()
-    frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=160, loop=0)
-    return out.getvalue()
+def film(still: Image.Image, frames: int) -> tuple[Image.Image, ...]:
+    """A slow pan over a picture, `frames` long."""
+    width, height = still.size
+    room_x, room_y = width * 0.12, height * 0.08
+    shots: list[Image.Image] = []
+    for frame in range(frames):
+        share = frame / max(1, frames - 1)
+        left, upper = room_x * share, room_y * share
+        box = (left, upper, left + width - room_x, upper + height - room_y)
+        shots.append(resized(still, still.size, Image.Resampling.BILINEAR, box))
+    return tuple(shots)
 
 
-def preview(picture: Image.Image, fraction: float) -> bytes:
-    """A JPEG of the picture as it becomes clear; `fraction` of its steps are done."""
-    small = ImageOps.contain(picture, (256, 256))
-    blurred = small.filter(ImageFilter.GaussianBlur((1 - fraction) * 18))
-    out = io.BytesIO()
-    blurred.save(out, "JPEG", quality=85)
-    return out.getvalue()
-
-
-def _rgb(color: int) -> Color:
-    return color >> 16 & 255, color >> 8 & 255, color & 255
-
-
-def _hue(hue: float, saturation: float, value: float) -> Color:
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
-    return round(red * 255), round(green * 255), round(blue * 255)
-
-
-def _landscape(canvas: Canvas, index: int, size: tuple[int, int]) -> Image.Image:
-    seed = f"{canvas.prompt}\n{canvas.seed}\n{index}\n{canvas.model}"
-    dice = random.Random(hashlib.sha256(seed.encode()).digest())  # noqa: S311  art, no secret
-    height = size[1]
-    hue = dice.random()
-    top, low = _hue(hue, 0.62, 0.42 + 0.3 * dice.random()), _hue(hue + 0.09, 0.34, 0.98)
-    sky = ImageOps.fit(Image.linear_gradient("L"), size)
-    picture = ImageOps.colorize(sky, top, low)
-    _stars(picture, dice)
-    _moon(picture, dice, _hue(hue + 0.48, 0.18, 1.0))
-    layers = dice.randint(4, 6)
-    for layer in range(layers):
-        depth = (layer + 1) / layers
-        shade = _hue(hue + 0.03 + 0.12 * depth, 0.3 + 0.42 * depth, 0.82 - 0.62 * depth)
-        base = height * (0.42 + 0.44 * depth)
-        _hills(picture, dice, base, height * (0.16 - 0.07 * depth), shade)
-    grain = Image.effect_noise(size, 14).convert("RGB")
-    return ImageChops.soft_light(picture, Image.blend(Image.new("RGB", size, (128, 128, 128)), grain, 0.5))
-
-
-def _stars(picture: Image.Image, dice: random.Random) -> None:
-    draw = ImageDraw.Draw(picture, "RGBA")
-    for _ in range(dice.randint(10, 60)):
-        x, y = dice.random() * picture.width, dice.random() ** 2 * picture.height * 0.5
-        radius = dice.random() * picture.width / 400 + 0.4
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), (255, 255, 245, dice.randint(60, 200)))
-
-
-def _moon(picture: Image.Image, dice: random.Random, color: Color) -> None:
-    radius = min(picture.size) * (0.05 + 0.09 * dice.random())
-    x = picture.width * (0.15 + 0.7 * dice.random())
-    y = picture.height * (0.12 + 0.22 * dice.random())
-    glow = Image.new("L", picture.size, 0)
-    draw = ImageDraw.Draw(glow)
-    for ring in range(6, 0, -1):
-        wide = radius * (1 + ring * 0.32)
-        draw.ellipse((x - wide, y - wide, x + wide, y + wide), fill=12 + (6 - ring) * 12)
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=245)
-    picture.paste(color, mask=glow.filter(ImageFilter.GaussianBlur(max(1.0, radius / 14))))
-
-
-def _hills(picture: Image.Image, dice: random.Random, base: float, swing: float, shade: Color) -> None:
-    waves = [(dice.uniform(1, 5), dice.random() * math.tau, dice.random()) for _ in range(4)]
-    waves += [(dice.uniform(9, 23), dice.random() * math.tau, dice.random() * 0.16) for _ in range(3)]
-    stride = max(1, picture.width // 256)
-    edge = [
-        (x, base - swing * sum(w * math.sin(f * x / picture.width * math.tau / 2 + p) for f, p, w in waves))
-        for x in range(0, picture.width + stride, stride)
-    ]
-    ImageDraw.Draw(picture).polygon([*edge, (picture.width, picture.height), (0, picture.height)], fill=shade)
-
-
-def _caption(picture: Image.Image, canvas: Canvas, index: int) -> None:
-    if picture.width < SMALLEST_CAPTION:
-        return
-    size = max(10, picture.width // 36)
+def caption(picture: Image.Image, recipe: Recipe) -> Image.Image:
+    """The picture with what it was made of in its lower corner; nothing where it would not be readable."""
+    size = round(min(picture.size) / 34)
+    if size < 7:
+        return picture
     font = ImageFont.load_default(size)
-    said = " ".join(canvas.prompt.split())
-    said = said if len(said) <= 44 else f"{said[:43]}…"
-    facts = f"seed {canvas.seed} · {canvas.steps} steps" + (f" · {index + 1}" if index else "")
-    draw = ImageDraw.Draw(picture, "RGBA")
-    top = picture.height - 3 * size - 6
-    draw.rectangle((0, top, picture.width, picture.height), (8, 8, 16, 110))
-    draw.text((size, top + size * 0.3), said, (255, 255, 255, 235), font)
-    draw.text((size, top + size * 1.6), facts, (255, 255, 255, 165), font)
+    lines = [f"seed {recipe.seed} · {recipe.steps} step{'' if recipe.steps == 1 else 's'}"]
+    if recipe.words.strip():
+        lines.insert(0, _excerpt(" ".join(recipe.words.split()), font, picture.width * 0.86))
+    wide = max(font.getlength(line) for line in lines)
+    margin, line_height = size * 0.7, size * 1.35
+    top = picture.height - margin * 2.4 - line_height * len(lines)
+    plate = Image.new("L", picture.size)
+    box = (margin, top, margin * 2.6 + wide, picture.height - margin)
+    ImageDraw.Draw(plate).rounded_rectangle(box, radius=margin, fill=118)
+    told = picture.copy()
+    told.paste((12, 12, 20), (0, 0), plate)
+    draw = ImageDraw.Draw(told)
+    for number, line in enumerate(lines):
+        color = (255, 255, 255) if number == 0 and len(lines) > 1 else (214, 218, 228)
+        draw.text((margin * 1.8, top + margin * 0.7 + number * line_height), line, fill=color, font=font)
+    return told
+
+
+def preview(picture: Image.Image, clearness: float) -> bytes:
+    """A JPEG that is the clearer the further the sampling is (0 to 1)."""
+    scale = PREVIEW / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    # Blurred at half the size: nobody sees it, and it is four times quicker.
+    small = resized(picture.convert("RGB"), (max(1, size[0] // 2), max(1, size[1] // 2)))
+    foggy = small.filter(ImageFilter.GaussianBlur((1 - clearness) ** 1.5 * 22))
+    out = io.BytesIO()
+    shown = resized(foggy, size) if clearness < 1 else resized(picture.convert("RGB"), size)
+    shown.save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def noise(pixels: bytes, side: int) -> bytes:
+    """A preview of nothing but noise, which is as large as real ones: 100 to 150 kB (T07). `pixels` are RGB."""
+    out = io.BytesIO()
+    grain = Image.frombytes("RGB", (side, side), pixels)
+    resized(grain, (PREVIEW, PREVIEW), Image.Resampling.BILINEAR).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def _grain(picture: Image.Image, dice: random.Random) -> Image.Image:
+    """A breath of texture; Pillow's own noise is not repeatable."""
+    side = 256
+    tile = curve(Image.frombytes("L", (side, side), dice.randbytes(side * side)), lambda level: 124 + level // 32)
+    sheet = Image.new("L", picture.size)
+    for x in range(0, picture.width, side):
+        for y in range(0, picture.height, side):
+            sheet.paste(tile, (x, y))
+    return ImageChops.overlay(picture, Image.merge("RGB", (sheet, sheet, sheet)))
+
+
+def _excerpt(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
+    if font.getlength(words) <= room:
+        return words
+    while words and font.getlength(words + "…") > room:
+        words = words[:-1]
+    return words.rstrip() + "…"

@@ -1,36 +1,117 @@
-"""A prompt in the queue, and what history will say of it."""
+"""The queue and the history (T07, T12, T19)."""
 
 from __future__ import annotations
 
-from msgspec import Struct, field
+import heapq
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import anyio
 
 from app.ports import Graph, Json
 
+KEPT = 10_000
+"""How many history entries ComfyUI keeps."""
 
-class Prompt(Struct, kw_only=True):
-    """A prompt as it lies in the queue."""
+Item: TypeAlias = tuple[float, str, Graph, dict[str, Json], list[str]]
+"""number, prompt_id, prompt, extra_data, outputs_to_execute."""
 
-    number: float
-    prompt_id: str
-    graph: Graph
-    extra_data: dict[str, Json]
-    outputs: list[str]
+
+class Prompts:
+    """Owns what waits, what runs and what ended. `changed` is called where ComfyUI says `status`."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._heap: list[tuple[float, str, int, Item]] = []
+        self._arrivals = 0
+        self._arrived = anyio.Event()
+        self._counter = 0
+        self.running: Item | None = None
+        self.history: dict[str, Json] = {}
 
     @property
-    def client_id(self) -> str | None:
-        """Whom its frames are for."""
-        client = self.extra_data.get("client_id")
-        return client if isinstance(client, str) else None
+    def remaining(self) -> int:
+        """What `status` tells: pending and running."""
+        return len(self._heap) + (self.running is not None)
 
-    def item(self) -> list[Json]:
-        """The 5-tuple of /queue and /history."""
-        graph: dict[str, Json] = {node: dict(entry) for node, entry in self.graph.items()}
-        return [self.number, self.prompt_id, graph, self.extra_data, list[Json](self.outputs)]
+    def number(self, asked: Json, *, front: bool) -> float:
+        """The place of a new prompt: asked for, or counted, failed requests included.
 
+        Raises `ValueError` or `TypeError` for what is no number.
+        """
+        if asked is not None:
+            if isinstance(asked, (list, dict)):
+                raise TypeError(asked)
+            return float(asked)
+        number = -self._counter if front else self._counter
+        self._counter += 1
+        return number
 
-class Outcome(Struct):
-    """What history will say."""
+    def put(self, item: Item) -> None:
+        """Queue a prompt.
 
-    status: str = "success"
-    outputs: dict[str, Json] = {}
-    messages: list[Json] = field(default_factory=list[Json])
+        Raises `TypeError` for a twin of the same number and id, which is in the queue all the same: ComfyUI's
+        heap falls back to comparing the prompts, which cannot be compared (T19).
+        """
+        twin = any(number == item[0] and prompt == item[1] for number, prompt, _, _ in self._heap)
+        self._arrivals += 1
+        heapq.heappush(self._heap, (item[0], item[1], self._arrivals, item))
+        self._arrived.set()
+        if twin:
+            raise TypeError("'<' not supported between instances of 'dict' and 'dict'")
+        self._changed()
+
+    async def take(self) -> Item:
+        """Wait for the next prompt; it runs from now on."""
+        while not self._heap:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        self.running = heapq.heappop(self._heap)[3]
+        self._changed()
+        return self.running
+
+    def finish(self, entry: Json) -> None:
+        """The running one ended: history has it from now on."""
+        if self.running is None:
+            return
+        while len(self.history) >= KEPT:
+            del self.history[next(iter(self.history))]
+        self.history[self.running[1]] = entry
+        self.running = None
+        self._changed()
+
+    def pending(self) -> Sequence[Item]:
+        """As GET /queue lists them: in the heap's order, which is not the order of execution."""
+        return [item for *_, item in self._heap]
+
+    def delete(self, prompt: str) -> bool:
+        """Drop a pending prompt; its last one empties the queue and says `status` twice."""
+        for index, (_, waiting, _, _) in enumerate(self._heap):
+            if waiting == prompt:
+                if len(self._heap) == 1:
+                    self.clear()
+                else:
+                    del self._heap[index]
+                    heapq.heapify(self._heap)
+                self._changed()
+                return True
+        return False
+
+    def clear(self) -> None:
+        """Drop everybody's pending prompts."""
+        self._heap.clear()
+        self._changed()
+
+    def listed(self, maximum: int | None, offset: int) -> dict[str, Json]:
+        """GET /history: the oldest first; by default the newest `maximum`."""
+        if offset < 0 and maximum is not None:
+            offset = len(self.history) - maximum
+        kept = list(self.history.items())[max(offset, 0) :]
+        return dict(kept if maximum is None else kept[:maximum])
+
+    def forget(self) -> None:
+        """The process died."""
+        self._heap.clear()
+        self.history.clear()
+        self.running = None
+        self._counter = 0

@@ -1,172 +1,186 @@
-"""Who listens, and what is said to whom: ComfyUI's addressing, with its two faults (COMFYUI.md 2.2, 2.3)."""
+"""Who listens, and how frames reach them: one queue, one publisher, as in ComfyUI."""
 
 from __future__ import annotations
 
-import struct
+import math
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import suppress
+from typing import Protocol
 
 import anyio
 import msgspec
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from msgspec import Struct
-from msgspec.structs import replace
+from anyio import lowlevel
 
 from app.ports import ConnectionLost, Json
+from app.simulator import frames
 
-Frame = str | bytes
+BACKLOG = 64 * 2**20
+"""Bytes that may wait for one reader that does not read. ComfyUI keeps them without bound; here that reader is cut
+off, so that a demo left alone over night does not eat the machine. The one that was measured was some 40 MB behind
+(T15): that much must be possible."""
 
-ROOM = 64
-"""Frames a client may leave unread before everybody waits for it: a socket's buffers, roughly (T15)."""
-
-
-def text(kind: str, data: Json) -> str:
-    """A text frame."""
-    return msgspec.json.encode({"type": kind, "data": data}).decode()
-
-
-class Preview(Struct):
-    """A picture on its way, before it is known whether its reader negotiated metadata."""
-
-    metadata: dict[str, Json]
-    image: bytes
-    format: int = 1
-    legacy: bool | None = None
-    """Whether it is only for those who did not negotiate metadata, or only for the others; None for all."""
-
-    def frame(self, *, with_metadata: bool) -> bytes:
-        """Layout of COMFYUI.md 2.6, big-endian."""
-        if not with_metadata:
-            return struct.pack(">II", 1, self.format) + self.image
-        head = msgspec.json.encode(self.metadata)
-        return struct.pack(">II", 4, len(head)) + head + self.image
+OVERHEAD = 256
+"""Bytes that Python needs around a frame, roughly: many small ones must count, too."""
 
 
-class Socket:
-    """One client's connection; in memory it is the client's end as well (`app.ports.WebSocket`)."""
+class Socket(Protocol):
+    """One open websocket, seen from the server."""
 
-    def __init__(self, sockets: Sockets, client_id: str) -> None:
-        self.client_id = client_id
-        self.negotiated = False
-        self.send_frame: MemoryObjectSendStream[Frame]
-        self.frames: MemoryObjectReceiveStream[Frame]
-        self.send_frame, self.frames = anyio.create_memory_object_stream[Frame](ROOM)
-        self._sockets = sockets
-        self._spoken = False
-
-    async def send(self, message: str) -> None:
-        """The client says something: only feature_flags means anything, and only as the first word."""
-        first, self._spoken = not self._spoken, True
-        try:
-            said = msgspec.json.decode(message, type=dict[str, Json])
-        except msgspec.MsgspecError:
-            self._spoken = not first
-            return
-        if first and said.get("type") == "feature_flags" and isinstance(flags := said.get("data"), dict):
-            self.negotiated = bool(flags.get("supports_preview_metadata"))
-            await self._sockets.answer(self, "feature_flags", self._sockets.features)
-
-    async def receive(self) -> Frame:
-        """The client hears something."""
-        try:
-            return await self.frames.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError) as error:
-            raise ConnectionLost("the simulator hung up") from error
+    async def deliver(self, frame: str | bytes) -> None:
+        """Send; waits while the peer does not read. Raises `ConnectionLost` once it is gone."""
+        ...
 
     def abort(self) -> None:
-        """The line is cut, without a goodbye."""
-        self.send_frame.close()
-        self.frames.close()
+        """Cut the line: no close frame, the peer sees 1006."""
+        ...
+
+
+class Listener:
+    """One connection, and what it said first."""
+
+    def __init__(self, sid: str, socket: Socket) -> None:
+        self.sid = sid
+        self.socket = socket
+        self.greeted = False
 
 
 class Sockets:
-    """Owns the table of listeners, and the one queue through which all frames pass."""
+    """Owns the table of listeners, by client id, and the queue of frames.
+
+    Reproduced on purpose: the newer socket of an id takes the older one's place in the table, and the older
+    one, when it closes, removes the newer: which stays open, answers pings and hears nothing (T09, T24). One
+    reader that does not read stalls all (T15), for the publisher awaits each send; unlike ComfyUI's, it is cut
+    off once `BACKLOG` waits for it.
+    """
 
     def __init__(self) -> None:
-        self.features: dict[str, Json] = {"supports_preview_metadata": True, "max_upload_size": 104857600}
-        self.stalled_until = float("-inf")
-        """Until when nobody hears anything, as if one client did not read (measured, T15)."""
-        self._by_id: dict[str, Socket] = {}
-        self._open: list[Socket] = []
-        self._queue: deque[tuple[str | Preview, str | None]] = deque()
+        self._table: dict[str, Listener] = {}
+        self._flags: dict[str, dict[str, Json]] = {}
+        self._open: list[Listener] = []
+        self._queue: deque[tuple[str | bytes, str | None]] = deque()
+        self._waiting = 0
+        self._reader: Socket | None = None
         self._news = anyio.Event()
+        self._stalled_until = -math.inf
+        self._lifted = anyio.Event()
 
-    @asynccontextmanager
-    async def connect(self, client_id: str, *greetings: str) -> AsyncGenerator[Socket]:
-        """A client's connection, for as long as the block.
+    def enter(self, sid: str, socket: Socket) -> Listener:
+        """A socket was opened."""
+        listener = Listener(sid, socket)
+        self._table[sid] = listener
+        self._flags[sid] = {}
+        self._open.append(listener)
+        return listener
 
-        The newer of two with one id gets everything. When the older one closes, it takes the newer one out
-        of the table, which stays open and is deaf for ever (measured, T24; ComfyUI#16010).
-        """
-        socket = Socket(self, client_id)
-        self._by_id[client_id] = socket
-        self._open.append(socket)
+    def leave(self, listener: Listener) -> None:
+        """A socket was closed; whoever holds its id by now goes with it (ComfyUI#16010)."""
+        if listener in self._open:
+            self._open.remove(listener)
+        self._table.pop(listener.sid, None)
+        self._flags.pop(listener.sid, None)
+
+    async def hear(self, listener: Listener, message: str) -> None:
+        """The one thing a client can say: feature_flags, as its first valid message (T13)."""
         try:
-            for greeting in greetings:
-                socket.send_frame.send_nowait(greeting)
-            yield socket
-        finally:
-            socket.abort()
-            self._open.remove(socket)
-            self._by_id.pop(client_id, None)
+            said: Json = msgspec.json.decode(message)
+        except msgspec.DecodeError:
+            return
+        if not isinstance(said, dict) or listener.greeted:
+            return
+        listener.greeted = True
+        flags = said.get("data")
+        newest = self._table.get(listener.sid)
+        if said.get("type") == "feature_flags" and newest is not None and isinstance(flags, dict):
+            self._flags[listener.sid] = flags
+            with suppress(ConnectionLost):
+                await newest.socket.deliver(frames.text("feature_flags", frames.FEATURES))
 
-    def say(self, kind: str, data: Json, client_id: str | None) -> None:
+    def wants_metadata(self, sid: str | None) -> bool:
+        """Whether this client negotiated previews that say where they come from."""
+        return sid is not None and bool(self._flags.get(sid, {}).get("supports_preview_metadata"))
+
+    def say(self, kind: str, data: Json, sid: str | None) -> None:
         """Queue a text frame for one client, or for all."""
-        self._put(text(kind, data), client_id)
+        self.push(frames.text(kind, data), sid)
 
-    def show(self, preview: Preview, client_id: str | None, *, legacy: bool | None = None) -> None:
-        """Queue a picture; to all it goes without metadata (measured, T22)."""
-        self._put(replace(preview, legacy=legacy), client_id)
-
-    def junk(self) -> None:
-        """Say what custom nodes and broken clients say."""
-        for frame in ("", "[1", "null", '{"type":"crystools.monitor","data":[]}', '{"type":"status"}'):
-            self._put(frame, None)
-
-    def drop(self) -> None:
-        """Cut all lines."""
-        for socket in self._open:
-            socket.abort()
-
-    def deafen(self) -> None:
-        """All open sockets stay open, and hear nothing any more; new ones do."""
-        self._by_id.clear()
-
-    async def answer(self, socket: Socket, kind: str, data: Json) -> None:
-        """Say something to one socket directly; a deaf one does not hear this either."""
-        if self._by_id.get(socket.client_id) is socket:
-            await _send(socket, text(kind, data))
+    def push(self, frame: str | bytes, sid: str | None) -> None:
+        """Queue any frame for one client, or for all (None)."""
+        self._queue.append((frame, sid))
+        self._waiting += len(frame) + OVERHEAD
+        self._news.set()
+        if self._waiting > BACKLOG:
+            self.stall(0)
+            if self._reader is not None:
+                self._reader.abort()
 
     async def publish(self) -> None:
-        """Pass the frames on, one after the other: who does not read, stalls everybody (measured, T15)."""
+        """Deliver, for ever: one frame after the other, waiting for each reader."""
         while True:
-            while self._queue:
-                if (pause := self.stalled_until - anyio.current_time()) > 0:
-                    await anyio.sleep(pause)
-                frame, client_id = self._queue.popleft()
-                if client_id is None:
-                    targets = list(self._by_id.values())
-                else:
-                    targets = [socket] if (socket := self._by_id.get(client_id)) else []
-                for socket in targets:
-                    if isinstance(frame, str):
-                        await _send(socket, frame)
-                    else:
-                        with_metadata = socket.negotiated and client_id is not None
-                        if frame.legacy is None or frame.legacy is not with_metadata:
-                            await _send(socket, frame.frame(with_metadata=with_metadata))
-            self._news = anyio.Event()
             await self._news.wait()
+            self._news = anyio.Event()
+            while self._queue:
+                await lowlevel.checkpoint()
+                await self._flowing()
+                # A restart may have emptied the queue meanwhile.
+                if self._queue:
+                    frame, sid = self._queue.popleft()
+                    self._waiting -= len(frame) + OVERHEAD
+                    await self._send(frame, sid)
 
-    def _put(self, frame: str | Preview, client_id: str | None) -> None:
-        if self._by_id:
-            self._queue.append((frame, client_id))
-            self._news.set()
+    def stall(self, seconds: float) -> None:
+        """Behave as if one reader did not read for so long; 0 is the end of it."""
+        self._stalled_until = anyio.current_time() + seconds
+        self._lifted.set()
 
+    def deafen(self) -> None:
+        """Every open socket stays open and hears nothing more."""
+        self._table.clear()
+        self._flags.clear()
 
-async def _send(socket: Socket, frame: Frame) -> None:
-    try:
-        await socket.send_frame.send(frame)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        return
+    def drop(self) -> None:
+        """Cut every line; this also takes the reader away that stalled the others."""
+        for listener in list(self._open):
+            listener.socket.abort()
+        self.stall(0)
+
+    def garbage(self) -> None:
+        """Say what custom nodes and broken ones say: unknown types, odd data, short and unknown binaries."""
+        stray: dict[str, Json] = {"node": "1", "prompt_id": "somebody-elses", "output": None}
+        words: tuple[tuple[str, Json], ...] = (
+            ("crystools.monitor", {"cpu_utilization": 3.1, "gpus": [{"gpu_utilization": 0}]}),
+            ("crystools.monitor", list[Json]()),
+            ("junk.null", None),
+            ("junk.list", [1, "two", None]),
+            ("executed", stray),
+            ("progress_state", {"prompt_id": "somebody-elses", "nodes": {}}),
+            ("status", {"status": None}),
+        )
+        for kind, data in words:
+            self.say(kind, data, None)
+        for text in ("", "[1", "null", "not json", "[]", "{}", '{"type":"status"}'):
+            self.push(text, None)
+        for binary in (b"", b"\x00", b"\x00\x00\x00\x04\xff", frames.custom(99, b"x")):
+            self.push(binary, None)
+
+    def forget(self) -> None:
+        """The process died: nothing that was queued is ever sent."""
+        self._queue.clear()
+        self._waiting = 0
+        self.drop()
+
+    async def _send(self, frame: str | bytes, sid: str | None) -> None:
+        to = list(self._table.values()) if sid is None else [self._table[sid]] if sid in self._table else []
+        for listener in to:
+            self._reader = listener.socket
+            try:
+                await listener.socket.deliver(frame)
+            except ConnectionLost:
+                # Its own task notices, and leaves.
+                continue
+        self._reader = None
+
+    async def _flowing(self) -> None:
+        while (left := self._stalled_until - anyio.current_time()) > 0:
+            self._lifted = anyio.Event()
+            with anyio.move_on_after(left):
+                await self._lifted.wait()

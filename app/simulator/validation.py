@@ -1,182 +1,207 @@
-"""What ComfyUI says against a prompt before it takes it; shapes and types as measured in transcript 05."""
+"""Whether a prompt may run: ComfyUI's validation, with its words (T05)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from app.ports import Graph, Json
-from app.simulator.catalog import Catalog, NodeInfo, listed, options
+from app.simulator.catalog import Catalog, Input
 
-Reason = dict[str, Json]
+Error: TypeAlias = dict[str, Json]
 
 LONG_LIST = 20
-"""A value that is not in a longer list is reported without the list (COMFYUI.md 3)."""
+"""Longer lists of choices are not quoted."""
+
+_PYTHON = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 
 
-class Verdict(Struct):
-    """The outputs that may run, and everything that speaks against the others."""
+class Verdict(Struct, frozen=True):
+    """What validation found. `error` is None if at least one output may run: those in `outputs`."""
 
-    outputs: list[str]
-    error: Reason | None = None
-    node_errors: dict[str, Json] = {}
-
-
-def reason(kind: str, message: str, details: str = "", **extra: Json) -> Reason:
-    """One entry of an error list."""
-    return {"type": kind, "message": message, "details": details, "extra_info": extra}
+    error: Error | None
+    outputs: list[str] = field(default_factory=list[str])
+    node_errors: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
-class Validator:
-    """Checks graphs against the catalog. With `any_node`, unknown classes pass unchecked."""
+class Fault(Struct):
+    """Why a node may not run; no errors means that the fault lies upstream."""
 
-    def __init__(self, catalog: Catalog, *, any_node: bool, has_input_file: Callable[[str], bool]) -> None:
+    valid: bool
+    errors: list[Error]
+
+
+def reason(kind: str, message: str, details: str = "", extra: dict[str, Json] | None = None) -> Error:
+    """An error as ComfyUI words it."""
+    return {"type": kind, "message": message, "details": details, "extra_info": extra or {}}
+
+
+class Validation:
+    """One prompt's validation. Changes the graph: values are coerced, "8" becomes 8."""
+
+    def __init__(self, catalog: Catalog, graph: Graph, exists: Callable[[str], bool], *, modern: bool) -> None:
         self._catalog = catalog
-        self._any_node = any_node
-        self._has_input_file = has_input_file
+        self._graph = graph
+        self._exists = exists
+        self._modern = modern
+        self._found: dict[str, Fault] = {}
 
-    def is_output(self, class_type: str) -> bool:
-        """Whether a node is run for its own sake."""
-        info = self._catalog.nodes.get(class_type)
-        return info.output_node if info else class_type.startswith(("Save", "Preview"))
-
-    def check(self, graph: Graph) -> Verdict:
-        """Say which outputs may run."""
-        for node, entry in graph.items():
-            kind = entry.get("class_type")
-            if not isinstance(kind, str):
-                message = "Cannot execute because a node is missing the class_type property."
-                return Verdict([], reason("invalid_prompt", message, f"Node ID '#{node}'"))
-            if kind not in self._catalog.nodes and not self._any_node:
-                message = f"Cannot execute because node {kind} does not exist."
-                return Verdict([], reason("invalid_prompt", message, f"Node ID '#{node}'"))
-        wanted = [node for node, entry in graph.items() if self.is_output(str(entry["class_type"]))]
-        if not wanted:
-            return Verdict([], reason("prompt_no_outputs", "Prompt has no outputs"))
-        problems = {node: list(self._against(node, graph)) for node in graph}
-        good: list[str] = []
-        errors: dict[str, Json] = {}
-        for output in wanted:
-            bad = [node for node in _upstream(output, graph) if problems.get(node)]
-            if not bad:
+    def verdict(self, targets: Collection[str] | None) -> Verdict:
+        """Judge; `targets` limits the outputs. Raises `TypeError` where ComfyUI answers 500."""
+        outputs: list[str] = []
+        for node, entry in self._graph.items():
+            if "class_type" not in entry:
+                kind = "missing_node_type" if self._modern else "invalid_prompt"
+                words = "Cannot execute because a node is missing the class_type property."
+                return Verdict(reason(kind, words, f"Node ID '#{node}'", self._about(node, None)))
+            class_type = entry["class_type"]
+            if not isinstance(class_type, str) or not self._catalog.known(class_type):
+                kind = "missing_node_type" if self._modern else "invalid_prompt"
+                words = f"Cannot execute because node {class_type} does not exist."
+                return Verdict(reason(kind, words, f"Node ID '#{node}'", self._about(node, class_type)))
+            if self._catalog.is_output(class_type) and (targets is None or node in targets):
+                outputs.append(node)
+        if not outputs:
+            return Verdict(reason("prompt_no_outputs", "Prompt has no outputs"))
+        # ComfyUI keeps its outputs in a set, whose order is nobody's; in the recorded ones the last was the first,
+        # and the others followed in their order (T01, T03, T04).
+        outputs[:0] = [outputs.pop()]
+        good, told, nodes = list[str](), list[str](), dict[str, Json]()
+        dependents: dict[str, list[Json]] = {}
+        for output in outputs:
+            fault = self._judge_output(output)
+            if fault.valid:
                 good.append(output)
-            for node in bad:
-                entry = errors.setdefault(
-                    node,
-                    {
-                        "errors": list[Json](problems[node]),
-                        "dependent_outputs": [],
-                        "class_type": graph[node]["class_type"],
-                    },
-                )
-                if isinstance(entry, dict) and isinstance(outputs := entry["dependent_outputs"], list):
-                    outputs.append(output)
+                continue
+            told += [f"{error['message']}: {error['details']}" for error in fault.errors]
+            for node, found in self._found.items():
+                if not found.valid and found.errors:
+                    dependents.setdefault(node, []).append(output)
+                    nodes[node] = {
+                        "errors": list[Json](found.errors),
+                        "dependent_outputs": dependents[node],
+                        "class_type": self._graph[node]["class_type"],
+                    }
         if good:
-            return Verdict(good, None, errors)
-        message = "Prompt outputs failed validation"
-        return Verdict([], reason("prompt_outputs_failed_validation", message), errors)
+            return Verdict(None, good, nodes)
+        words = "Prompt outputs failed validation"
+        return Verdict(reason("prompt_outputs_failed_validation", words, "\n".join(told)), node_errors=nodes)
 
-    def _against(self, node: str, graph: Graph) -> Iterator[Reason]:
-        info = self._catalog.nodes.get(str(graph[node]["class_type"]))
-        inputs = graph[node].get("inputs")
-        if info is None:
-            return
-        if not isinstance(inputs, dict):
-            yield reason("exception_during_validation", "Exception when validating node", "'inputs'")
-            return
-        for name, (required, spec) in info.inputs().items():
-            if name not in inputs:
-                if required:
-                    yield reason("required_input_missing", "Required input is missing", name, input_name=name)
+    def _about(self, node: str, class_type: Json) -> dict[str, Json]:
+        if not self._modern:
+            return {}
+        meta = self._graph[node].get("_meta")
+        title = meta.get("title") if isinstance(meta, dict) else None
+        return {"node_id": node, "class_type": class_type, "node_title": title or class_type}
+
+    def _judge_output(self, node: str) -> Fault:
+        try:
+            return self._judge(node, ())
+        except (LookupError, RecursionError) as error:
+            extra: dict[str, Json] = {"exception_type": type(error).__name__, "traceback": []}
+            words = "Exception when validating node"
+            self._found[node] = Fault(
+                valid=False, errors=[reason("exception_during_validation", words, str(error), extra)]
+            )
+            return self._found[node]
+
+    def _judge(self, node: str, above: tuple[str, ...]) -> Fault:
+        if node in self._found:
+            return self._found[node]
+        if node in above:
+            raise RecursionError("maximum recursion depth exceeded")
+        inputs = self._graph[node]["inputs"]
+        class_type = str(self._graph[node]["class_type"])
+        fault = Fault(valid=True, errors=[])
+        for name, declared in self._catalog.inputs(class_type).items():
+            if not isinstance(inputs, dict) or name not in inputs:
+                if declared.required:
+                    words = "Required input is missing"
+                    fault.errors.append(reason("required_input_missing", words, name, {"input_name": name}))
                 continue
             value = inputs[name]
             if isinstance(value, list):
-                yield from self._link(name, value, spec, graph)
+                self._judge_link(fault, name, declared, value, (*above, node))
             else:
-                yield from self._literal(name, value, spec, inputs)
+                self._judge_value(fault, name, declared, inputs)
+        fault.valid = fault.valid and not fault.errors
+        self._found[node] = fault
+        return fault
 
-    def _link(self, name: str, link: list[Json], spec: list[Json], graph: Graph) -> Iterator[Reason]:
-        match link:
-            case [str() as source, int() as slot] if source in graph:
-                info = self._catalog.nodes.get(str(graph[source]["class_type"]))
-            case [str() as source, int()]:
-                message = "Exception when validating node"
-                yield reason("exception_during_validation", message, repr(source), exception_type="KeyError")
-                return
+    def _judge_link(self, fault: Fault, name: str, declared: Input, value: list[Json], above: tuple[str, ...]) -> None:
+        extra: dict[str, Json] = {"input_name": name, "input_config": declared.config}
+        match value:
+            case [str() as source, int() as slot]:
+                pass
             case _:
-                message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
-                yield reason("bad_linked_input", message, name, input_name=name, received_value=link)
+                words = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
+                fault.errors.append(reason("bad_linked_input", words, name, {**extra, "received_value": value}))
                 return
-        if info is None:
+        class_type = str(self._graph[source]["class_type"])
+        types = self._catalog.outputs(class_type)
+        if self._catalog.recorded(class_type):
+            if slot >= len(types):
+                raise IndexError("tuple index out of range")
+            if not fits(types[slot], declared.type):
+                wanted = declared.type if isinstance(declared.type, str) else str(declared.type)
+                details = f"{name}, received_type({types[slot]}) mismatch input_type({wanted})"
+                extra |= {"received_type": types[slot], "linked_node": value}
+                words = "Return type mismatch between linked nodes"
+                fault.errors.append(reason("return_type_mismatch", words, details, extra))
+                return
+        try:
+            upstream = self._judge(source, above)
+        except (LookupError, RecursionError) as error:
+            fault.valid = False
+            extra |= {"exception_message": str(error), "exception_type": type(error).__name__}
+            extra |= {"traceback": [], "linked_node": value}
+            words = "Exception when validating inner node"
+            self._found[source] = Fault(
+                valid=False, errors=[reason("exception_during_inner_validation", words, str(error), extra)]
+            )
             return
-        if slot >= len(info.output):
-            details = "tuple index out of range"
-            yield reason("exception_during_validation", "Exception when validating node", details)
-        elif _differ(info, slot, spec):
-            received, wanted = info.output[slot], spec[0]
-            details = f"{name}, received_type({received}) mismatch input_type({wanted})"
-            message = "Return type mismatch between linked nodes"
-            yield reason("return_type_mismatch", message, details, input_name=name, received_type=received)
+        fault.valid = fault.valid and upstream.valid
 
-    def _literal(self, name: str, value: Json, spec: list[Json], inputs: dict[str, Json]) -> Iterator[Reason]:
-        extra: dict[str, Json] = {"input_name": name, "input_config": spec, "received_value": value}
-        values, limits = listed(spec), options(spec)
-        if limits.get("image_upload"):
-            if not self._has_input_file(str(value)):
-                message, details = (
-                    "Custom validation failed for node",
-                    f"{name} - Invalid image file: {value}",
-                )
-                yield reason("custom_validation_failed", message, details, **extra)
-            return
-        if values is not None:
-            if value not in values:
-                shown = f" in {values}" if len(values) <= LONG_LIST else f" (list of length {len(values)})"
-                if len(values) > LONG_LIST:
-                    extra["input_config"] = None
-                details = f"{name}: '{value}' not{shown}"
-                yield reason("value_not_in_list", "Value not in list", details, **extra)
-            return
-        if spec[0] in {"INT", "FLOAT"}:
+    def _judge_value(self, fault: Fault, name: str, declared: Input, inputs: dict[str, Json]) -> None:
+        extra: dict[str, Json] = {"input_name": name, "input_config": declared.config}
+        convert = _PYTHON.get(declared.type) if isinstance(declared.type, str) else None
+        if convert is not None:
             try:
-                number = float(str(value)) if spec[0] == "FLOAT" else int(str(value))
-            except ValueError:
-                message = f"Failed to convert an input value to a {spec[0]} value"
-                yield reason("invalid_input_type", message, f"{name}, {value}", **extra)
+                inputs[name] = convert(inputs[name])  # pyright: ignore[reportArgumentType]  that is the question
+            except (TypeError, ValueError) as error:
+                words = f"Failed to convert an input value to a {declared.type} value"
+                extra |= {"received_value": inputs[name], "exception_message": str(error)}
+                details = f"{name}, {inputs[name]}, {error}"
+                fault.errors.append(reason("invalid_input_type", words, details, extra))
                 return
-            inputs[name] = number
-            low, high = limits.get("min"), limits.get("max")
-            if isinstance(low, (int, float)) and number < low:
-                message = f"Value {number} smaller than min of {low}"
-                yield reason("value_smaller_than_min", message, name, **extra)
-            if isinstance(high, (int, float)) and number > high:
-                message = f"Value {number} bigger than max of {high}"
-                yield reason("value_bigger_than_max", message, name, **extra)
+        value = inputs[name]
+        extra["received_value"] = value
+        low, high = declared.options.get("min"), declared.options.get("max")
+        if isinstance(value, (int, float)) and isinstance(low, (int, float)) and value < low:
+            words = f"Value {value} smaller than min of {low}"
+            fault.errors.append(reason("value_smaller_than_min", words, name, extra))
+        elif isinstance(value, (int, float)) and isinstance(high, (int, float)) and value > high:
+            words = f"Value {value} bigger than max of {high}"
+            fault.errors.append(reason("value_bigger_than_max", words, name, extra))
+        elif declared.upload:
+            if not isinstance(value, str) or not self._exists(value):
+                details = f"{name} - Invalid {declared.upload} file: {value}"
+                words = "Custom validation failed for node"
+                fault.errors.append(reason("custom_validation_failed", words, details, {"input_name": name}))
+        elif declared.choices is not None and value not in declared.choices:
+            listed = str(declared.choices)
+            if len(declared.choices) > LONG_LIST:
+                listed, extra["input_config"] = f"(list of length {len(declared.choices)})", None
+            details = f"{name}: '{value}' not in {listed}"
+            fault.errors.append(reason("value_not_in_list", "Value not in list", details, extra))
 
 
-def _differ(info: NodeInfo, slot: int, spec: list[Json]) -> bool:
-    given, wanted = info.output[slot], spec[0]
-    if not isinstance(given, str) or not isinstance(wanted, str) or "*" in {given, wanted}:
-        return False
-    return not set(given.split(",")) & set(wanted.split(","))
-
-
-def _upstream(output: str, graph: Graph) -> list[str]:
-    """The output and all it depends on, nearest first."""
-    seen: dict[str, None] = {}
-    open_nodes = [output]
-    while open_nodes:
-        node = open_nodes.pop(0)
-        if node in seen or node not in graph:
-            continue
-        seen[node] = None
-        open_nodes += sources(graph, node)
-    return list(seen)
-
-
-def sources(graph: Graph, node: str) -> list[str]:
-    """The nodes whose results a node takes, in the order of its inputs."""
-    inputs = graph[node].get("inputs")
-    values = inputs.values() if isinstance(inputs, dict) else ()
-    return [v[0] for v in values if isinstance(v, list) and len(v) == 2 and isinstance(v[0], str)]
+def fits(given: str, wanted: str | list[Json]) -> bool:
+    """Whether an output of one type may go into an input of another; "*" is anything, "A,B" either."""
+    if isinstance(wanted, list):
+        return given in {"COMBO", "*"} or given.startswith("[")
+    if given == "*" or wanted == "*":
+        return True
+    return set(given.split(",")) <= set(wanted.split(","))

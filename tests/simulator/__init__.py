@@ -1,0 +1,1 @@
+"""The simulator, against what was recorded and in both of its faces."""
