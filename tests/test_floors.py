@@ -29,7 +29,7 @@ FLOORS = [
         "workflows",
     },
     {"actors"},
-    {"comfy", "journal", "simulator", "terminal"},
+    {"comfy", "discord", "journal", "simulator", "terminal"},
     {"house"},
     {"__main__", "cli", "demo", "logs"},
 ]
@@ -37,15 +37,17 @@ DOORS = FLOORS[3]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 
 ONE_DOOR = {
-    "httpx": ["comfy/http"],
+    "httpx": ["comfy/http", "discord/attachments"],
     "trio": ["comfy/"],
     "trio_websocket": ["comfy/"],
     "aiohttp": ["comfy/"],
-    "asyncio": [],
+    "asyncio": ["discord/crossing"],
+    "hikari": ["discord/"],
+    "lightbulb": ["discord/"],
     "sqlite3": ["journal"],
     "starlette": ["simulator/"],
     "anycorn": ["simulator/"],
-    "PIL": ["simulator/", "demo"],
+    "PIL": ["simulator/", "discord/", "demo"],
     "argparse": ["cli"],
     "rich": ["terminal", "demo", "__main__"],
 }

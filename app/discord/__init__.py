@@ -1,0 +1,1 @@
+"""The front door: Discord, through hikari and lightbulb."""

@@ -1,0 +1,134 @@
+"""What Discord takes for the components of a message or a modal."""
+
+from __future__ import annotations
+
+from tests.discord.fake.wire import Payload, inner, invalid, items, length, walk
+
+ROW, BUTTON, SELECT, TEXT_INPUT = 1, 2, 3, 4
+SELECTS = range(3, 9)
+SECTION, TEXT, THUMBNAIL, GALLERY, FILE, SEPARATOR = 9, 10, 11, 12, 13, 14
+CONTAINER, LABEL, FILE_UPLOAD = 17, 18, 19
+TOP_V2 = {ROW, SECTION, TEXT, GALLERY, FILE, SEPARATOR, CONTAINER}
+MOST_V2 = 40
+WHOLE_TEXT = 4000
+"""Characters of all text displays of one message together."""
+LINK, PREMIUM = 5, 6
+
+
+def check_legacy(components: list[Payload]) -> None:
+    """At most five rows of buttons or with one menu. Raises 50035."""
+    length("components", components, 0, 5)
+    for index, component in enumerate(components):
+        _kind(f"components.{index}", component, {ROW})
+    _check_each(components)
+
+
+def check_v2(components: list[Payload]) -> None:
+    """Texts, galleries, sections, containers: forty in all. Raises 50035."""
+    for index, component in enumerate(components):
+        _kind(f"components.{index}", component, TOP_V2)
+    if len(list(walk(components))) > MOST_V2:
+        message = f"The total number of components cannot exceed {MOST_V2}"
+        raise invalid("components", "COMPONENT_MAX_TOTAL_COMPONENTS_EXCEEDED", message)
+    written = sum(len(part.get("content") or "") for _, part in walk(components) if part["type"] == TEXT)
+    if written > WHOLE_TEXT:
+        message = f"The total displayable text cannot exceed {WHOLE_TEXT}"
+        raise invalid("components", "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", message)
+    _check_each(components)
+
+
+def check_modal(modal: Payload) -> None:
+    """A title, and one to five text inputs in rows or inputs in labels. Raises 50035."""
+    length("data.custom_id", modal.get("custom_id"), 1, 100)
+    length("data.title", modal.get("title"), 1, 45)
+    components = items(modal, "components")
+    length("data.components", components, 1, 5)
+    for index, component in enumerate(components):
+        here = f"data.components.{index}"
+        _kind(here, component, {ROW, LABEL, TEXT})
+        if component["type"] == ROW:
+            length(f"{here}.components", component.get("components"), 1, 1)
+            _kind(f"{here}.components.0", component["components"][0], {TEXT_INPUT})
+            length(f"{here}.components.0.label", component["components"][0].get("label"), 1, 45)
+        elif component["type"] == LABEL:
+            length(f"{here}.label", component.get("label"), 1, 45)
+            _kind(f"{here}.component", inner(component, "component"), {TEXT_INPUT, FILE_UPLOAD, *SELECTS})
+    _check_each(components, "data.components", modal=True)
+
+
+def _kind(path: str, component: Payload, kinds: set[int]) -> None:
+    if component.get("type") not in kinds:
+        message = f'Value of field "type" must be one of {tuple(sorted(kinds))}.'
+        raise invalid(f"{path}.type", "UNION_TYPE_CHOICES", message)
+
+
+def _check_each(components: list[Payload], root: str = "components", *, modal: bool = False) -> None:
+    seen: set[str] = set()
+    for path, component in walk(components, root):
+        kind = component["type"]
+        if custom_id := component.get("custom_id"):
+            length(f"{path}.custom_id", custom_id, 1, 100)
+            if custom_id in seen:
+                message = "Component custom id cannot be duplicated"
+                raise invalid(f"{path}.custom_id", "COMPONENT_CUSTOM_ID_DUPLICATED", message)
+            seen.add(custom_id)
+        elif kind in (TEXT_INPUT, FILE_UPLOAD, *SELECTS):
+            raise invalid(f"{path}.custom_id", "BASE_TYPE_REQUIRED", "This field is required")
+        if kind == TEXT_INPUT and not modal:
+            raise invalid(f"{path}.type", "UNION_TYPE_CHOICES", "Text inputs belong into modals")
+        _check_one(path, component)
+
+
+def _check_one(path: str, component: Payload) -> None:
+    match component["type"]:
+        case 1:
+            _check_row(path, items(component, "components"))
+        case 2:
+            _check_button(path, component)
+        case 3:
+            length(f"{path}.options", component.get("options"), 1, 25)
+            for index, option in enumerate(component["options"]):
+                for name in ("label", "value"):
+                    length(f"{path}.options.{index}.{name}", option.get(name), 1, 100)
+                length(f"{path}.options.{index}.description", option.get("description"), 0, 100)
+        case 4:
+            length(f"{path}.placeholder", component.get("placeholder"), 0, 100)
+            length(f"{path}.value", component.get("value"), 0, 4000)
+            if not 1 <= (component.get("max_length") or 4000) <= 4000:
+                raise invalid(f"{path}.max_length", "NUMBER_TYPE_MAX", "int value should be between 1 and 4000.")
+        case 9:
+            length(f"{path}.components", component.get("components"), 1, 3)
+            _kind(f"{path}.accessory", inner(component, "accessory"), {BUTTON, THUMBNAIL})
+        case 10:
+            length(f"{path}.content", component.get("content"), 1, WHOLE_TEXT)
+        case 12:
+            length(f"{path}.items", component.get("items"), 1, 10)
+            for index, item in enumerate(component["items"]):
+                length(f"{path}.items.{index}.description", item.get("description"), 0, 1024)
+        case 17:
+            length(f"{path}.components", component.get("components"), 1, MOST_V2)
+            for index, part in enumerate(component["components"]):
+                _kind(f"{path}.components.{index}", part, TOP_V2 - {CONTAINER})
+        case _:
+            pass
+
+
+def _check_row(path: str, inside: list[Payload]) -> None:
+    length(f"{path}.components", inside, 1, 5)
+    if any(part.get("type") != BUTTON for part in inside):
+        length(f"{path}.components", inside, 1, 1)
+        _kind(f"{path}.components.0", inside[0], {BUTTON, TEXT_INPUT, *SELECTS})
+
+
+def _check_button(path: str, button: Payload) -> None:
+    length(f"{path}.label", button.get("label"), 0, 80)
+    if button.get("style") == PREMIUM:
+        return
+    if not (button.get("label") or button.get("emoji")):
+        raise invalid(path, "BUTTON_COMPONENT_INVALID_LABEL", "A label or an emoji is required")
+    needed, other = ("url", "custom_id") if button.get("style") == LINK else ("custom_id", "url")
+    if not button.get(needed):
+        raise invalid(f"{path}.{needed}", "BASE_TYPE_REQUIRED", "This field is required")
+    if button.get(other):
+        message = "A custom id and url cannot both be specified"
+        raise invalid(path, "BUTTON_COMPONENT_CUSTOM_ID_URL_MUTUALLY_EXCLUSIVE", message)

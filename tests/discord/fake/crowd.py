@@ -1,0 +1,221 @@
+"""The people who use the bot: what they type, click and fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from tests.discord.fake import interactions
+from tests.discord.fake.cdn import Upload
+from tests.discord.fake.commands import MESSAGE_MENU, SLASH
+from tests.discord.fake.gateway import Gateway
+from tests.discord.fake.interactions import Interaction
+from tests.discord.fake.options import DM_CONTEXT, GUILD_CONTEXT, Impossible, check_visible, fill, leaf, modal_values
+from tests.discord.fake.state import State
+from tests.discord.fake.wire import EPHEMERAL, Payload, walk
+from tests.discord.fake.world import MEMBER, Channel, Guild, Person
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+class Crowd:
+    """Every method does its deed at once and returns what came into being; none waits for the bot's answer.
+
+    Where no user or channel is named, it is `alice` in `channel`, the one text channel that there is at first.
+    All raise `Impossible` where Discord's client would not let anybody do it. What happens while the bot has
+    no session at all never reaches it, as in the real one.
+    """
+
+    def __init__(self, state: State, gateway: Gateway) -> None:
+        self.state = state
+        self.gateway = gateway
+        self.alice: Person = state.alice
+        self.guild: Guild = state.guild
+        self.channel: Channel = state.channel
+
+    def person(self, name: str, *, permissions: int = MEMBER, roles: Sequence[str] = ()) -> Person:
+        """Somebody else joins the server."""
+
+        def join() -> Person:
+            person = Person(self.state.flakes.mint(), name, permissions, list(roles))
+            self.state.people[person.id] = person
+            return person
+
+        return self.state.do(join)
+
+    def open_channel(self, name: str, *, bot_permissions: int = MEMBER, nsfw: bool = False) -> Channel:
+        """Another text channel in the server."""
+
+        def open_() -> Channel:
+            channel = Channel(self.state.flakes.mint(), name, self.guild, None, bot_permissions, nsfw)
+            self.state.channels[channel.id] = channel
+            return channel
+
+        return self.state.do(open_)
+
+    def dm(self, person: Person | None = None) -> Channel:
+        """Somebody's direct messages with the bot."""
+        return self.state.do(self.state.dm, person or self.alice)
+
+    def say(
+        self, content: str, *, user: Person | None = None, channel: Channel | None = None, files: Sequence[Upload] = ()
+    ) -> Payload:
+        """Somebody writes a message of his own; the bot hears nothing of it."""
+        uploads = {str(number): file for number, file in enumerate(files)}
+        create, where, who = self.state.messages.create, channel or self.channel, user or self.alice
+        return self.state.do(lambda: create(where, who, {"content": content}, uploads))
+
+    def delete(self, message: Payload | str) -> None:
+        """Somebody deletes a message."""
+        self.state.do(self.state.messages.delete, message if isinstance(message, str) else message["id"])
+
+    def slash(
+        self,
+        name: str,
+        options: Mapping[str, object] = NOTHING,
+        /,
+        *,
+        user: Person | None = None,
+        channel: Channel | None = None,
+        **values: object,
+    ) -> Interaction:
+        """Use a slash command: `imagine`, or `server add` for a subcommand.
+
+        `options` and `values` fill its options, an attachment with an `Upload`; where Python allows no
+        other name, `init_image=` stands for `init-image`.
+        """
+        return self.state.do(self._command, name, {**options, **values}, user, channel, None)
+
+    def autocomplete(
+        self,
+        name: str,
+        focused: str,
+        typed: str,
+        options: Mapping[str, object] = NOTHING,
+        /,
+        *,
+        user: Person | None = None,
+        channel: Channel | None = None,
+        **values: object,
+    ) -> Interaction:
+        """Type into an option that completes; the offers come in `interaction.data["choices"]`."""
+        return self.state.do(self._command, name, {**options, **values, focused: typed}, user, channel, focused)
+
+    def _command(
+        self,
+        name: str,
+        values: Mapping[str, object],
+        user: Person | None,
+        channel: Channel | None,
+        focused: str | None,
+    ) -> Interaction:
+        person, where = user or self.alice, channel or self.channel
+        first, *path = name.split()
+        found = self.state.commands.find(where.guild.id if where.guild else None, first, SLASH)
+        command = check_visible(found, first, person, where)
+        specifications, wrappers = leaf(command, path)
+        known = {one["name"] for one in specifications}
+        named = {key if key in known else key.replace("_", "-"): value for key, value in values.items()}
+        filled, resolved = fill(specifications, named, where, self.state.cdn, focused)
+        for wrapper in reversed(wrappers):
+            filled = [wrapper | {"options": filled}]
+        kind = interactions.AUTOCOMPLETE if focused else interactions.COMMAND
+        data = _about(command) | {"options": filled} | ({"resolved": resolved} if resolved else {})
+        return self._interact(kind, data, person, where)
+
+    def message_menu(self, name: str, message: Payload | str, *, user: Person | None = None) -> Interaction:
+        """Use a message's context menu."""
+
+        def choose() -> Interaction:
+            person = user or self.alice
+            seen = self._seen(message, person)
+            where = self.state.channels[seen["channel_id"]]
+            found = self.state.commands.find(where.guild.id if where.guild else None, name, MESSAGE_MENU)
+            data = _about(check_visible(found, name, person, where))
+            data |= {"target_id": seen["id"], "resolved": {"messages": {seen["id"]: seen}}}
+            return self._interact(interactions.COMMAND, data, person, where)
+
+        return self.state.do(choose)
+
+    def click(
+        self, message: Payload | str, custom_id: str, *, user: Person | None = None, values: Sequence[str] = ()
+    ) -> Interaction:
+        """Click the button with this id, or choose `values` in the menu with this id."""
+
+        def press() -> Interaction:
+            person = user or self.alice
+            seen = self._seen(message, person)
+            component = next((one for _, one in walk(seen["components"]) if one.get("custom_id") == custom_id), None)
+            if component is None or component.get("disabled"):
+                raise Impossible(f"there is no {custom_id} to click")
+            data: Payload = {"custom_id": custom_id, "component_type": component["type"], "id": component["id"]}
+            if component["type"] in range(3, 9):
+                data["values"] = list(values)
+            where = self.state.channels[seen["channel_id"]]
+            return self._interact(interactions.COMPONENT, data, person, where, seen)
+
+        return self.state.do(press)
+
+    def submit_modal(
+        self, interaction: Interaction, values: Mapping[str, str], *, user: Person | None = None
+    ) -> Interaction:
+        """Fill in the modal with which the bot has answered, by the fields' ids, and send it."""
+
+        def submit() -> Interaction:
+            if interaction.response != interactions.MODAL:
+                raise Impossible("there is no modal")
+            modal = interaction.data
+            data = {"custom_id": modal["custom_id"], "components": modal_values(modal, values)}
+            source = self.state.messages.all.get(interaction.source or "")
+            person = user or interaction.person
+            return self._interact(interactions.MODAL_SUBMIT, data, person, interaction.channel, source)
+
+        return self.state.do(submit)
+
+    def _seen(self, message: Payload | str, person: Person) -> Payload:
+        """The message as it stands now, if this person sees it."""
+        ident: str = message if isinstance(message, str) else message["id"]
+        if ident not in self.state.messages.all:
+            raise Impossible("the message is gone")
+        seen = self.state.messages.all[ident]
+        if seen["flags"] & EPHEMERAL and seen["interaction_metadata"]["user"]["id"] != person.id:
+            raise Impossible(f"{person.name} does not see the message")
+        return seen
+
+    def _interact(
+        self, kind: int, data: Payload, person: Person, channel: Channel, source: Payload | None = None
+    ) -> Interaction:
+        state = self.state
+        ident = state.flakes.mint()
+        payload: Payload = {
+            "id": ident,
+            "application_id": state.bot.id,
+            "type": kind,
+            "token": f"token-{ident}-{'x' * 40}",
+            "version": 1,
+            "data": data,
+            "channel_id": channel.id,
+            "channel": channel.describe() | {"permissions": str(person.permissions)},
+            "locale": person.locale,
+            "app_permissions": str(channel.bot_permissions),
+            "entitlements": [],
+            "attachment_size_limit": state.upload_limit,
+            "authorizing_integration_owners": {"0": channel.guild.id if channel.guild else "0"},
+            "context": GUILD_CONTEXT if channel.guild else DM_CONTEXT,
+        }
+        if channel.guild:
+            payload |= {"guild_id": channel.guild.id, "guild_locale": "en-US", "member": person.membership()}
+        else:
+            payload["user"] = person.describe()
+        if source:
+            payload["message"] = source
+        made = Interaction(ident, payload["token"], kind, state.clock.now(), person, channel, payload)
+        made.source = source["id"] if source else None
+        state.interactions.all[ident] = made
+        self.gateway.dispatch("INTERACTION_CREATE", payload, channel.guild)
+        return made
+
+
+def _about(command: Payload) -> Payload:
+    guild: Payload = {"guild_id": command["guild_id"]} if "guild_id" in command else {}
+    return {"id": command["id"], "name": command["name"], "type": command["type"]} | guild

@@ -1,0 +1,145 @@
+"""Messages and all that they have ever been."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.discord.fake.cdn import Cdn, Upload
+from tests.discord.fake.content import name_of
+from tests.discord.fake.wire import (
+    COMPONENTS_V2,
+    EPHEMERAL,
+    LOADING,
+    SUPPRESS_EMBEDS,
+    ApiError,
+    Clock,
+    Flakes,
+    Payload,
+    items,
+    walk,
+)
+from tests.discord.fake.world import Channel, Person
+
+SAME_NONCE = 300.0
+"""Seconds for which an enforced nonce stands for one message. Discord says "a few minutes"."""
+
+STICKY = EPHEMERAL | COMPONENTS_V2
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A message as it was shown from the second `at` on."""
+
+    at: float
+    state: Payload
+
+
+@dataclass
+class Messages:
+    """What stands in all channels. A message object is never changed: an edit puts another in its place."""
+
+    clock: Clock
+    flakes: Flakes
+    cdn: Cdn
+    all: dict[str, Payload] = field(default_factory=dict[str, Payload])
+    history: defaultdict[str, list[Revision]] = field(
+        default_factory=lambda: defaultdict[str, list[Revision]](list[Revision])
+    )
+    _nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict[tuple[str, str], tuple[float, str]])
+
+    def get(self, ident: str | None) -> Payload:
+        """Raise 10008 if it was deleted or never was."""
+        if ident is None or ident not in self.all:
+            raise ApiError(404, 10008, "Unknown Message")
+        return self.all[ident]
+
+    def create(
+        self, channel: Channel, author: Person, data: Payload, uploads: Mapping[str, Upload], **more: object
+    ) -> Payload:
+        """Put a message that was checked into a channel; `more` are further fields of its object."""
+        nonce = str(data.get("nonce") or "")
+        if nonce and data.get("enforce_nonce"):
+            at, ident = self._nonces.get((author.id, nonce), (0.0, ""))
+            if ident in self.all and self.clock.now() - at < SAME_NONCE:
+                return self.all[ident]
+        message: Payload = {
+            "id": self.flakes.mint(),
+            "type": 0,
+            "channel_id": channel.id,
+            "author": author.describe(),
+            "timestamp": self.clock.stamp(),
+            "edited_timestamp": None,
+            "tts": False,
+            "mention_everyone": False,
+            "mentions": [],
+            "mention_roles": [],
+            "pinned": False,
+            "content": "",
+            "embeds": [],
+            "components": [],
+            "attachments": [],
+            "flags": data.get("flags") or 0,
+        }
+        if reference := data.get("message_reference"):
+            message |= {"type": 19, "message_reference": {"type": 0, "channel_id": channel.id} | reference}
+        if nonce:
+            message["nonce"] = nonce
+            self._nonces[author.id, nonce] = self.clock.now(), message["id"]
+        return self._store(message | more, data, uploads)
+
+    def edit(self, ident: str, data: Payload, uploads: Mapping[str, Upload]) -> Payload:
+        """Change a message by an edit that was checked; a deferred response is resolved by it."""
+        before = self.all[ident]
+        message = before | {"edited_timestamp": None if before["flags"] & LOADING else self.clock.stamp()}
+        said = data.get("flags")
+        asked = before["flags"] & SUPPRESS_EMBEDS if said is None else said & (SUPPRESS_EMBEDS | COMPONENTS_V2)
+        message["flags"] = before["flags"] & STICKY | asked
+        return self._store(message, data, uploads)
+
+    def delete(self, ident: str | None) -> None:
+        del self.all[self.get(ident)["id"]]
+
+    def _store(self, message: Payload, data: Payload, uploads: Mapping[str, Upload]) -> Payload:
+        message = copy.deepcopy(message)
+        message["attachments"] = self._attachments(message, data, uploads)
+        for name in ("content", "embeds", "components"):
+            if name in data:
+                message[name] = copy.deepcopy(data[name]) or type(message[name])()
+        for number, (_, component) in enumerate(walk(message["components"]), 1):
+            component.setdefault("id", number)
+        self._resolve(message)
+        self.all[message["id"]] = message
+        self.history[message["id"]].append(Revision(self.clock.now(), message))
+        return message
+
+    def _attachments(self, message: Payload, data: Payload, uploads: Mapping[str, Upload]) -> list[Payload]:
+        """Those that the list names, or without a list the old ones and all that came along."""
+        kept: dict[str, Payload] = {item["id"]: item for item in message["attachments"]}
+        new = {
+            key: self.cdn.put(message["channel_id"], name_of(data, key, upload), upload)
+            for key, upload in uploads.items()
+        }
+        if "attachments" not in data:
+            return [*kept.values(), *new.values()]
+        known = kept | new
+        listed = [str(item["id"]) for item in items(data, "attachments")]
+        return [known[key] for key in listed if key in known] + [new[key] for key in new if key not in listed]
+
+    def _resolve(self, message: Payload) -> None:
+        """Put the real addresses in place of `attachment://name`."""
+        by_name = {f"attachment://{item['filename']}": item for item in message["attachments"]}
+        media: list[Payload] = []
+        for _, component in walk(message["components"]):
+            media += [item["media"] for item in items(component, "items")]
+            media += [component[name] for name in ("media", "file") if name in component]
+        for embed in message["embeds"]:
+            media += [embed[name] for name in ("image", "thumbnail") if embed.get(name)]
+        for medium in media:
+            if found := by_name.get(medium["url"]):
+                same = ("url", "proxy_url", "content_type", "width", "height")
+                medium |= {key: found[key] for key in same if key in found} | {"attachment_id": found["id"]}
+            else:
+                medium.setdefault("proxy_url", medium["url"])

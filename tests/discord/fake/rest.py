@@ -1,0 +1,136 @@
+"""What every REST request goes through: the journal, the faults, the token, the buckets, the size limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import BodyPartReader, web
+from aiohttp.typedefs import Middleware
+
+from tests.discord.fake.cdn import Upload
+from tests.discord.fake.state import MIB, Fault, Request, State
+from tests.discord.fake.wire import ApiError, Payload
+
+PREFIX = "/api/v10"
+LARGEST_REQUEST = 512 * MIB
+FREE = ("/webhooks/", "/interactions/")
+"""Their token is in the path."""
+
+Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Body:
+    """A request's JSON and the files beside it, by their number."""
+
+    json: Payload = field(default_factory=dict[str, object])
+    many: list[Payload] | None = None
+    """The JSON where it is a list, as for PUT of commands."""
+    uploads: dict[str, Upload] = field(default_factory=dict[str, Upload])
+
+
+BODY = web.RequestKey("body", Body)
+
+
+class Rest:
+    """The middleware."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def middleware(self) -> Middleware:
+        """What aiohttp calls around every endpoint."""
+
+        @web.middleware
+        async def around(request: web.Request, handler: Endpoint) -> web.StreamResponse:
+            if request.path.startswith(PREFIX):
+                return await self._around(request, handler)
+            return await handler(request)
+
+        return around
+
+    async def _around(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        route = resource.canonical.removeprefix(PREFIX) if resource else request.path
+        authorization = request.headers.get("Authorization")
+        path = request.path.removeprefix(PREFIX)
+        entry = Request(self._state.clock.now(), request.method, path, route, authorization)
+        self._state.requests.append(entry)
+        self._state.ring()
+        headers: dict[str, str] = {}
+        try:
+            response = await self._answer(request, endpoint, entry, headers)
+        except ApiError as error:
+            entry.code = error.code
+            response = web.json_response(error.body(), status=error.status)
+        except web.HTTPException as error:
+            response = web.json_response({"message": f"{error.status}: {error.reason}", "code": 0}, status=error.status)
+        response.headers.update(headers)
+        entry.status = response.status
+        self._state.ring()
+        return response
+
+    async def _answer(
+        self, request: web.Request, endpoint: Endpoint, entry: Request, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        fault = next((one for one in self._state.faults if one.meets(entry.method, entry.path)), None)
+        if fault and fault.hold:
+            await fault.lifted.wait()
+        if fault and fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault and not fault.after:
+            _break(fault, request)
+        if not entry.path.startswith(FREE) and entry.authorization != f"Bot {self._state.token}":
+            raise ApiError(401, 0, "401: Unauthorized")
+        major = request.match_info.get("token") or request.match_info.get("channel") or ""
+        verdict = self._state.buckets.take(f"{entry.method} {entry.route}", major)
+        headers |= verdict.headers
+        if verdict.wait is not None:
+            said = {"message": "You are being rate limited.", "retry_after": round(verdict.wait, 3), "global": False}
+            return web.json_response(said, status=429)
+        request[BODY] = body = await read_body(request, self._state.upload_limit)
+        entry.json = body.json if body.many is None else body.many
+        entry.files = [(upload.filename, len(upload.content)) for upload in body.uploads.values()]
+        response = await endpoint(request)
+        if fault and fault.after:
+            _break(fault, request)
+        return response
+
+
+def _break(fault: Fault, request: web.Request) -> None:
+    if fault.abort and request.transport is not None:
+        request.transport.abort()
+    if fault.abort or fault.status is not None:
+        raise ApiError(fault.status or 500, fault.code, fault.message)
+
+
+async def read_body(request: web.Request, limit: int) -> Body:
+    """Take the whole body in. Raises 413/40005 when one file of it is larger than `limit` bytes."""
+    if request.content_type != "multipart/form-data":
+        raw = await request.read()
+        try:
+            said: Payload | list[Payload] = json.loads(raw) if raw else {}
+        except ValueError as error:
+            raise ApiError(400, 50109, "The request body contains invalid JSON.") from error
+        return Body(many=said) if isinstance(said, list) else Body(said)
+    body = Body()
+    too_large = False
+    async for part in await request.multipart():
+        assert isinstance(part, BodyPartReader)
+        raw = bytes(await part.read(decode=False))
+        if part.name == "payload_json":
+            body.json = json.loads(raw)
+        elif number := re.fullmatch(r"files\[(\d+)\]", part.name or ""):
+            too_large = too_large or len(raw) > limit
+            kind = part.headers.get("Content-Type")
+            body.uploads[number[1]] = Upload(part.filename or "file", raw, kind)
+        else:
+            raise ApiError(400, 50035, f"Unexpected part {part.name}")
+    if too_large:
+        raise ApiError(413, 40005, "Request entity too large")
+    return body

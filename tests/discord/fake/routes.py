@@ -1,0 +1,151 @@
+"""The endpoints of the REST API that a bot uses."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tests.discord.fake import world
+from tests.discord.fake.content import check_message
+from tests.discord.fake.gateway import Gateway
+from tests.discord.fake.rest import BODY, PREFIX
+from tests.discord.fake.state import State
+from tests.discord.fake.wire import EPHEMERAL, ApiError, Payload
+from tests.discord.fake.world import Channel
+
+NOTHING = 204
+
+
+class Routes:
+    """Endpoints about the application itself, interactions and channels."""
+
+    def __init__(self, state: State, gateway: Gateway) -> None:
+        self._state = state
+        self._gateway = gateway
+
+    def table(self) -> list[web.RouteDef]:
+        """Method, path, endpoint."""
+        message = "/channels/{channel}/messages/{message}"
+        hook = "/webhooks/{application}/{token}"
+        routes = [
+            ("GET", "/gateway/bot", self._gateway_bot),
+            ("GET", "/oauth2/applications/@me", self._application),
+            ("GET", "/applications/@me", self._application),
+            ("GET", "/users/@me", self._me),
+            ("POST", "/users/@me/channels", self._open_dm),
+            ("GET", "/guilds/{guild}/members/{user}", self._member),
+            ("GET", "/channels/{channel}", self._channel),
+            ("POST", "/channels/{channel}/messages", self._post),
+            ("GET", message, self._get),
+            ("PATCH", message, self._patch),
+            ("DELETE", message, self._delete),
+            ("POST", "/interactions/{interaction}/{token}/callback", self._respond),
+            ("POST", hook, self._follow_up),
+            ("GET", f"{hook}/messages/{{message}}", self._hook_get),
+            ("PATCH", f"{hook}/messages/{{message}}", self._hook_patch),
+            ("DELETE", f"{hook}/messages/{{message}}", self._hook_delete),
+        ]
+        return [web.route(method, PREFIX + path, endpoint) for method, path, endpoint in routes]
+
+    async def _gateway_bot(self, _: web.Request) -> web.Response:
+        limit = {"total": 1000, "remaining": 999, "reset_after": 3600000, "max_concurrency": 1}
+        return web.json_response({"url": self._gateway.url, "shards": 1, "session_start_limit": limit})
+
+    async def _application(self, _: web.Request) -> web.Response:
+        state = self._state
+        return web.json_response(world.describe_application(state.bot, state.alice, len(state.guilds)))
+
+    async def _me(self, _: web.Request) -> web.Response:
+        return web.json_response(self._state.bot.describe())
+
+    async def _open_dm(self, request: web.Request) -> web.Response:
+        person = self._state.person(str(request[BODY].json.get("recipient_id")))
+        return web.json_response(self._state.dm(person).describe())
+
+    async def _member(self, request: web.Request) -> web.Response:
+        if request.match_info["guild"] not in self._state.guilds:
+            raise ApiError(404, 10004, "Unknown Guild")
+        return web.json_response(self._state.person(request.match_info["user"]).membership())
+
+    async def _channel(self, request: web.Request) -> web.Response:
+        return web.json_response(self._seen(request).describe())
+
+    async def _post(self, request: web.Request) -> web.Response:
+        channel, body = self._seen(request), request[BODY]
+        needed = world.SEND_MESSAGES | (world.ATTACH_FILES if body.uploads else 0)
+        if needed & ~channel.bot_permissions:
+            raise ApiError(403, 50013, "Missing Permissions")
+        if channel.recipient and not channel.recipient.takes_dms:
+            raise ApiError(403, 50007, "Cannot send messages to this user")
+        check_message(body.json, body.uploads)
+        state = self._state
+        return web.json_response(state.messages.create(channel, state.bot, body.json, body.uploads))
+
+    async def _get(self, request: web.Request) -> web.Response:
+        channel = self._seen(request)
+        if channel.guild and not channel.bot_permissions & world.READ_HISTORY:
+            raise ApiError(403, 50001, "Missing Access")
+        return web.json_response(self._message(request, channel))
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        message = self._message(request, self._seen(request))
+        if message["author"]["id"] != self._state.bot.id:
+            raise ApiError(403, 50005, "Cannot edit a message authored by another user")
+        body = request[BODY]
+        check_message(body.json, body.uploads, message)
+        return web.json_response(self._state.messages.edit(message["id"], body.json, body.uploads))
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        channel = self._seen(request)
+        message = self._message(request, channel)
+        if message["author"]["id"] != self._state.bot.id and not channel.bot_permissions & world.MANAGE_MESSAGES:
+            raise ApiError(403, 50013, "Missing Permissions")
+        self._state.messages.delete(message["id"])
+        return web.Response(status=NOTHING)
+
+    def _seen(self, request: web.Request) -> Channel:
+        """The channel of the path, if the bot is let in."""
+        channel = self._state.channels.get(request.match_info["channel"])
+        if channel is None:
+            raise ApiError(404, 10003, "Unknown Channel")
+        if not channel.bot_permissions & world.VIEW_CHANNEL:
+            raise ApiError(403, 50001, "Missing Access")
+        return channel
+
+    def _message(self, request: web.Request, channel: Channel) -> Payload:
+        message = self._state.messages.get(request.match_info["message"])
+        if message["channel_id"] != channel.id or message["flags"] & EPHEMERAL:
+            raise ApiError(404, 10008, "Unknown Message")
+        return message
+
+    async def _respond(self, request: web.Request) -> web.Response:
+        body, match = request[BODY], request.match_info
+        found, message = self._state.interactions.respond(match["interaction"], match["token"], body.json, body.uploads)
+        if request.query.get("with_response") != "true":
+            return web.Response(status=NOTHING)
+        about: Payload = {"id": found.id, "type": found.kind, "response_message_loading": found.deferred}
+        about["response_message_ephemeral"] = bool(message and message["flags"] & EPHEMERAL)
+        if message is None:
+            return web.json_response({"interaction": about})
+        about["response_message_id"] = message["id"]
+        return web.json_response({"interaction": about, "resource": {"type": found.response, "message": message}})
+
+    async def _follow_up(self, request: web.Request) -> web.Response:
+        body, interactions = request[BODY], self._state.interactions
+        found = interactions.by_token(request.match_info["application"], request.match_info["token"])
+        return web.json_response(interactions.follow_up(found, body.json, body.uploads))
+
+    async def _hook_get(self, request: web.Request) -> web.Response:
+        match, interactions = request.match_info, self._state.interactions
+        found = interactions.by_token(match["application"], match["token"])
+        return web.json_response(interactions.message_of(found, match["message"]))
+
+    async def _hook_patch(self, request: web.Request) -> web.Response:
+        match, body, interactions = request.match_info, request[BODY], self._state.interactions
+        found = interactions.by_token(match["application"], match["token"])
+        return web.json_response(interactions.edit(found, match["message"], body.json, body.uploads))
+
+    async def _hook_delete(self, request: web.Request) -> web.Response:
+        match, interactions = request.match_info, self._state.interactions
+        found = interactions.by_token(match["application"], match["token"])
+        self._state.messages.delete(interactions.message_of(found, match["message"])["id"])
+        return web.Response(status=NOTHING)

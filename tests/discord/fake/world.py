@@ -1,0 +1,171 @@
+"""Who and what there is: people, servers, channels, and how Discord describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.discord.fake.wire import Payload
+
+VIEW_CHANNEL = 1 << 10
+SEND_MESSAGES = 1 << 11
+MANAGE_MESSAGES = 1 << 13
+EMBED_LINKS = 1 << 14
+ATTACH_FILES = 1 << 15
+READ_HISTORY = 1 << 16
+USE_COMMANDS = 1 << 31
+MANAGE_GUILD = 1 << 5
+ADMINISTRATOR = 1 << 3
+MEMBER = VIEW_CHANNEL | SEND_MESSAGES | EMBED_LINKS | ATTACH_FILES | READ_HISTORY | USE_COMMANDS
+"""What an ordinary member, or a bot without special rights, may do."""
+
+JOINED = "2024-01-01T00:00:00.000000+00:00"
+
+
+@dataclass
+class Person:
+    """A user, and what he may do in the server."""
+
+    id: str
+    name: str
+    permissions: int = MEMBER
+    roles: list[str] = field(default_factory=list[str])
+    takes_dms: bool = True
+    bot: bool = False
+    locale: str = "en-US"
+
+    def describe(self) -> Payload:
+        return {
+            "id": self.id,
+            "username": self.name,
+            "discriminator": "0",
+            "global_name": self.name.title(),
+            "avatar": None,
+            "bot": self.bot,
+            "public_flags": 0,
+            "flags": 0,
+            "mfa_enabled": False,
+            "verified": True,
+            "locale": self.locale,
+            "email": None,
+            "premium_type": 0,
+        }
+
+    def membership(self) -> Payload:
+        return {
+            "user": self.describe(),
+            "roles": list(self.roles),
+            "permissions": str(self.permissions),
+            "joined_at": JOINED,
+            "deaf": False,
+            "mute": False,
+            "flags": 0,
+            "pending": False,
+            "nick": None,
+            "avatar": None,
+        }
+
+
+@dataclass
+class Guild:
+    """A server."""
+
+    id: str
+    name: str
+
+
+@dataclass
+class Channel:
+    """A text channel of a server, or the direct messages with one person."""
+
+    id: str
+    name: str
+    guild: Guild | None
+    recipient: Person | None = None
+    bot_permissions: int = MEMBER
+    nsfw: bool = False
+
+    def describe(self) -> Payload:
+        seen: Payload = {"id": self.id, "type": 0 if self.guild else 1, "last_message_id": None, "flags": 0}
+        if self.guild:
+            return seen | {
+                "guild_id": self.guild.id,
+                "name": self.name,
+                "position": 0,
+                "permission_overwrites": [],
+                "nsfw": self.nsfw,
+                "topic": None,
+                "rate_limit_per_user": 0,
+                "parent_id": None,
+            }
+        return seen | {"recipients": [self.recipient.describe()] if self.recipient else []}
+
+
+def describe_guild(guild: Guild, members: list[Person], channels: list[Channel]) -> Payload:
+    """GUILD_CREATE, with everything that hikari insists on."""
+    everyone: Payload = {
+        "id": guild.id,
+        "name": "@everyone",
+        "color": 0,
+        "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+        "permissions": str(MEMBER),
+        "position": 0,
+        "flags": 0,
+    }
+    everyone |= dict.fromkeys(("hoist", "managed", "mentionable"), False) | dict.fromkeys(("icon", "unicode_emoji"))
+    described: Payload = {
+        "id": guild.id,
+        "name": guild.name,
+        "owner_id": members[0].id,
+        "preferred_locale": "en-US",
+        "joined_at": JOINED,
+        "member_count": len(members),
+        "afk_timeout": 60,
+        "region": "x",
+        "roles": [everyone],
+        "members": [person.membership() for person in members],
+        "channels": [channel.describe() for channel in channels if channel.guild is guild],
+    }
+    nothing = (
+        "icon splash discovery_splash afk_channel_id application_id system_channel_id rules_channel_id "
+        "vanity_url_code description banner public_updates_channel_id safety_alerts_channel_id incidents_data"
+    )
+    zeros = (
+        "verification_level default_message_notifications explicit_content_filter mfa_level system_channel_flags "
+        "premium_tier nsfw_level"
+    )
+    empty = (
+        "emojis stickers features voice_states threads presences stage_instances guild_scheduled_events "
+        "soundboard_sounds"
+    )
+    described |= dict.fromkeys(nothing.split()) | dict.fromkeys(zeros.split(), 0)
+    described |= {name: [] for name in empty.split()}
+    return described | {"premium_progress_bar_enabled": False, "large": False}
+
+
+def describe_application(bot: Person, owner: Person, guilds: int) -> Payload:
+    """GET /applications/@me."""
+    return {
+        "id": bot.id,
+        "name": bot.name,
+        "icon": None,
+        "description": "",
+        "bot_public": True,
+        "bot_require_code_grant": False,
+        "verify_key": "00" * 32,
+        "flags": 0,
+        "hook": True,
+        "team": None,
+        "owner": owner.describe(),
+        "bot": bot.describe(),
+        "summary": "",
+        "integration_types_config": {
+            "0": {"oauth2_install_params": {"scopes": ["applications.commands", "bot"], "permissions": "0"}},
+            "1": {},
+        },
+        "approximate_guild_count": guilds,
+        "approximate_user_install_count": 0,
+        "redirect_uris": [],
+        "interactions_endpoint_url": None,
+        "role_connections_verification_url": None,
+        "tags": [],
+    }

@@ -1,0 +1,397 @@
+"""What the fake refuses, asked by plain HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from tests.discord.fake import FakeDiscord, Impossible, Interaction, Payload, Upload
+from tests.discord.fake.world import MEMBER, SEND_MESSAGES, VIEW_CHANNEL
+from tests.discord.peers import PICTURE
+
+V2 = 1 << 15
+GALLERY: Payload = {"type": 12, "items": [{"media": {"url": "attachment://a.png"}}]}
+COMMAND: Payload = {"name": "imagine", "description": "Make a picture", "options": []}
+
+
+def text(content: str) -> Payload:
+    return {"type": 10, "content": content}
+
+
+def button(custom_id: str, **more: object) -> Payload:
+    return {"type": 2, "style": 2, "label": "Go", "custom_id": custom_id} | more
+
+
+def row(*components: Payload) -> Payload:
+    return {"type": 1, "components": list(components)}
+
+
+def option(name: str, **more: object) -> Payload:
+    return {"name": name, "description": "An option", "type": 3} | more
+
+
+class Caller:
+    """A bot's requests, one by one. Each returns the status, Discord's code, and the answer."""
+
+    def __init__(self, fake: FakeDiscord, http: httpx.AsyncClient) -> None:
+        self.fake = fake
+        self.application = f"/applications/{fake.state.bot.id}"
+        self._http = http
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        said: Payload | list[Payload] | None = None,
+        *files: tuple[str, bytes],
+        **headers: str,
+    ) -> tuple[int, int, Any]:
+        sent: dict[str, Any] = {"json": said} if said is not None else {}
+        if files:
+            parts = [(f"files[{number}]", file) for number, file in enumerate(files)]
+            sent = {"data": {"payload_json": json.dumps(said)}, "files": parts}
+        answer = await self._http.request(method, self.fake.rest_url + path, headers=headers, **sent)
+        body: Any = answer.json() if answer.content else None
+        code: int = 0 if answer.is_success else body.get("code", 0)
+        return answer.status_code, code, body
+
+    async def register(self, *commands: Payload) -> tuple[int, int, Any]:
+        return await self("PUT", f"{self.application}/commands", list(commands))
+
+    async def imagine(self) -> Interaction:
+        await self.register(COMMAND)
+        return self.fake.slash("imagine")
+
+    async def respond(self, one: Interaction, kind: int, data: Payload | None = None) -> tuple[int, int, Any]:
+        return await self("POST", f"/interactions/{one.id}/{one.token}/callback", {"type": kind, "data": data or {}})
+
+    async def edit(self, one: Interaction, data: Payload, *files: tuple[str, bytes]) -> tuple[int, int, Any]:
+        path = f"/webhooks/{self.fake.state.bot.id}/{one.token}/messages/@original"
+        return await self("PATCH", path, data, *files)
+
+    async def follow_up(self, one: Interaction, data: Payload) -> tuple[int, int, Any]:
+        return await self("POST", f"/webhooks/{self.fake.state.bot.id}/{one.token}", data)
+
+    async def post(self, data: Payload, *files: tuple[str, bytes], channel: str | None = None) -> tuple[int, int, Any]:
+        return await self("POST", f"/channels/{channel or self.fake.channel.id}/messages", data, *files)
+
+
+@pytest.fixture
+async def call(fake: FakeDiscord) -> AsyncGenerator[Caller]:
+    async with httpx.AsyncClient(headers={"Authorization": f"Bot {fake.token}"}) as http:
+        yield Caller(fake, http)
+
+
+def complaint(answer: tuple[int, int, Any], *path: str) -> str:
+    """The code of the complaint that a 50035 has at this place."""
+    status, code, body = answer
+    assert (status, code) == (400, 50035), body
+    place = body["errors"]
+    for part in path:
+        place = place[part]
+    return str(place["_errors"][0]["code"])
+
+
+async def test_an_acknowledgement_after_three_seconds_is_too_late(call: Caller) -> None:
+    one = await call.imagine()
+    call.fake.advance(3.1)
+    assert (await call.respond(one, 5))[:2] == (404, 10062)
+    assert one.response is None
+
+
+async def test_an_interaction_is_acknowledged_once(call: Caller) -> None:
+    one = await call.imagine()
+    assert (await call.respond(one, 5))[0] == 204
+    assert (await call.respond(one, 5))[:2] == (400, 40060)
+
+
+async def test_a_webhook_is_unknown_before_the_acknowledgement_and_dead_after_fifteen_minutes(call: Caller) -> None:
+    one = await call.imagine()
+    assert (await call.edit(one, {"content": "x"}))[:2] == (404, 10015)
+    await call.respond(one, 5)
+    assert (await call.edit(one, {"content": "x"}))[0] == 200
+    call.fake.advance(900)
+    assert (await call.edit(one, {"content": "y"}))[:2] == (401, 50027)
+    assert (await call.follow_up(one, {"content": "y"}))[:2] == (401, 50027)
+    path = f"/channels/{call.fake.channel.id}/messages/{one.original}"
+    assert (await call("PATCH", path, {"content": "z"}))[0] == 200
+    assert [revision.state["content"] for revision in call.fake.history(one)] == ["", "x", "z"]
+
+
+async def test_the_first_follow_up_resolves_a_deferral(call: Caller) -> None:
+    one = await call.imagine()
+    await call.respond(one, 5)
+    _, _, first = await call.follow_up(one, {"content": "a"})
+    _, _, second = await call.follow_up(one, {"content": "b"})
+    assert first["id"] == one.original
+    assert second["id"] != one.original
+    assert one.followups == [second["id"]]
+
+
+async def test_a_file_beyond_the_limit_is_refused(call: Caller) -> None:
+    call.fake.state.upload_limit = 100
+    one = await call.imagine()
+    assert one.payload["attachment_size_limit"] == 100
+    await call.respond(one, 5)
+    assert (await call.edit(one, {}, ("a.png", bytes(101))))[:2] == (413, 40005)
+    assert (await call.edit(one, {}, ("a.png", bytes(100)), ("b.png", bytes(100))))[0] == 200
+
+
+async def test_what_is_no_message_is_refused(call: Caller) -> None:
+    call.fake.state.buckets.rates.clear()
+    assert (await call.post({}))[:2] == (400, 50006)
+    assert complaint(await call.post({"content": "x" * 2001}), "content") == "BASE_TYPE_MAX_LENGTH"
+    twice = {"content": "x", "components": [row(button("a"), button("a"))]}
+    assert complaint(await call.post(twice), "components", "0", "components", "1", "custom_id") == (
+        "COMPONENT_CUSTOM_ID_DUPLICATED"
+    )
+    many = {"content": "x", "components": [row(*(button(str(number)) for number in range(6)))]}
+    assert complaint(await call.post(many), "components", "0", "components") == "BASE_TYPE_MAX_LENGTH"
+    assert complaint(await call.post({"components": [text("x")]}), "components", "0", "type") == "UNION_TYPE_CHOICES"
+    mixed = {"content": "x", "flags": V2, "components": [text("x")]}
+    assert complaint(await call.post(mixed), "content") == "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2"
+    missing = {"flags": V2, "components": [GALLERY]}
+    assert complaint(await call.post(missing), "components") == ("UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND")
+    assert (await call.post({"flags": V2, "components": []}))[:2] == (400, 50006)
+    assert call.fake.messages == []
+
+
+async def test_a_v2_message_stays_one_and_keeps_what_an_edit_does_not_mention(call: Caller) -> None:
+    status, _, made = await call.post({"flags": V2, "components": [GALLERY]}, ("a.png", PICTURE))
+    assert status == 200
+    path = f"/channels/{made['channel_id']}/messages/{made['id']}"
+    assert complaint(await call("PATCH", path, {"content": "x"}), "content").endswith("COMPONENTS_V2")
+    _, _, edited = await call("PATCH", path, {"components": [GALLERY, text("done")], "flags": 0})
+    assert edited["flags"] == V2
+    assert [item["filename"] for item in edited["attachments"]] == ["a.png"]
+    url = edited["components"][0]["items"][0]["media"]["url"]
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(url)).content == PICTURE
+    _, _, cleared = await call("PATCH", path, {"components": [text("gone")], "attachments": []})
+    assert cleared["attachments"] == []
+
+
+async def test_a_message_with_words_becomes_v2_only_without_them(call: Caller) -> None:
+    _, _, made = await call.post({"content": "x"})
+    path = f"/channels/{made['channel_id']}/messages/{made['id']}"
+    turned: Payload = {"flags": V2, "components": [text("y")]}
+    assert complaint(await call("PATCH", path, turned), "content").endswith("COMPONENTS_V2")
+    assert (await call("PATCH", path, turned | {"content": None}))[0] == 200
+
+
+async def test_a_deleted_message_is_unknown(call: Caller) -> None:
+    one = await call.imagine()
+    await call.respond(one, 4, {"content": "x"})
+    call.fake.delete(call.fake.message(one))
+    assert (await call.edit(one, {"content": "y"}))[:2] == (404, 10008)
+    assert (await call("PATCH", f"/channels/{call.fake.channel.id}/messages/{one.original}", {}))[:2] == (404, 10008)
+
+
+async def test_an_ephemeral_message_is_reached_by_its_webhook_only(call: Caller) -> None:
+    one = await call.imagine()
+    await call.respond(one, 5, {"flags": 64})
+    assert (await call.edit(one, {"content": "x", "flags": 4}))[2]["flags"] == 64 | 4
+    path = f"/channels/{call.fake.channel.id}/messages/{one.original}"
+    assert (await call("PATCH", path, {"content": "y"}))[:2] == (404, 10008)
+    with pytest.raises(Impossible):
+        call.fake.click(call.fake.message(one), "any", user=call.fake.person("bob"))
+
+
+async def test_permissions_are_missed(call: Caller) -> None:
+    secret = call.fake.open_channel("secret", bot_permissions=MEMBER & ~VIEW_CHANNEL)
+    quiet = call.fake.open_channel("quiet", bot_permissions=MEMBER & ~SEND_MESSAGES)
+    assert (await call.post({"content": "x"}, channel=secret.id))[:2] == (403, 50001)
+    assert (await call.post({"content": "x"}, channel=quiet.id))[:2] == (403, 50013)
+    assert (await call.post({"content": "x"}, channel="1"))[:2] == (404, 10003)
+    message = call.fake.say("mine")
+    path = f"/channels/{message['channel_id']}/messages/{message['id']}"
+    assert (await call("PATCH", path, {"content": "yours"}))[:2] == (403, 50005)
+    assert (await call("DELETE", path))[:2] == (403, 50013)
+
+
+async def test_direct_messages_are_opened_and_may_be_shut(call: Caller) -> None:
+    _, _, channel = await call("POST", "/users/@me/channels", {"recipient_id": call.fake.alice.id})
+    assert (await call.post({"content": "ready"}, channel=channel["id"]))[0] == 200
+    call.fake.alice.takes_dms = False
+    assert (await call.post({"content": "ready"}, channel=channel["id"]))[:2] == (403, 50007)
+    assert [message["content"] for message in call.fake.messages] == ["ready"]
+
+
+async def test_an_enforced_nonce_makes_one_message_of_two_requests(call: Caller) -> None:
+    said: Payload = {"content": "x", "nonce": "job-1", "enforce_nonce": True}
+    call.fake.fail("POST", "/messages$", status=500, after=True)
+    assert (await call.post(said))[0] == 500
+    _, _, again = await call.post(said)
+    assert [message["id"] for message in call.fake.messages] == [again["id"]]
+    call.fake.advance(600)
+    await call.post(said)
+    assert len(call.fake.messages) == 2
+
+
+async def test_the_sixth_call_within_five_seconds_is_refused(call: Caller) -> None:
+    call.fake.freeze()
+    answers = [await call.post({"content": str(number)}) for number in range(6)]
+    assert [status for status, _, _ in answers] == [200] * 5 + [429]
+    assert 0 < answers[-1][2]["retry_after"] <= 1
+    assert call.fake.refused == 1
+    other = call.fake.open_channel("other")
+    assert (await call.post({"content": "x"}, channel=other.id))[0] == 200
+    call.fake.advance(1)
+    assert (await call.post({"content": "x"}))[0] == 200
+
+
+async def test_a_fixed_window_gives_all_calls_back_at_once(call: Caller) -> None:
+    call.fake.freeze()
+    call.fake.state.buckets.style = "fixed"
+    for _ in range(2):
+        answers = [await call.post({"content": "x"}) for _ in range(6)]
+        assert [status for status, _, _ in answers] == [200] * 5 + [429]
+        call.fake.advance(5)
+
+
+async def test_a_wrong_token_is_refused(call: Caller) -> None:
+    assert (await call("GET", "/users/@me", None, authorization="Bot x"))[0] == 401
+    assert (await call("GET", "/gateway/bot", None, authorization="Bot x"))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "code"),
+    [
+        ([option("a"), option("b", required=True)], ("1",), "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID"),
+        ([option(f"o{number}") for number in range(26)], (), "BASE_TYPE_MAX_LENGTH"),
+        (
+            [option("a", choices=[{"name": str(number), "value": str(number)} for number in range(26)])],
+            ("0", "choices"),
+            "BASE_TYPE_MAX_LENGTH",
+        ),
+        ([option("Upper")], ("0", "name"), "APPLICATION_COMMAND_INVALID_NAME"),
+        ([option("a"), option("a")], ("1",), "APPLICATION_COMMAND_OPTIONS_NAME_INVALID"),
+        ([option("a", description="")], ("0", "description"), "BASE_TYPE_BAD_LENGTH"),
+        ([option("a", min_value=1)], ("0",), "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID"),
+    ],
+)
+async def test_what_is_no_command_is_refused(
+    call: Caller, options: list[Payload], place: tuple[str, ...], code: str
+) -> None:
+    assert complaint(await call.register(COMMAND | {"options": options}), "0", "options", *place) == code
+    assert call.fake.commands() == []
+
+
+async def test_a_command_is_at_most_8000_characters_long(call: Caller) -> None:
+    choices = [{"name": f"{number:0100}", "value": f"{number:0100}"} for number in range(25)]
+    options = [option(f"o{number}", choices=choices) for number in range(2)]
+    assert complaint(await call.register(COMMAND | {"options": options}), "0") == "APPLICATION_COMMAND_TOO_LARGE"
+
+
+async def test_commands_of_a_guild_come_and_go_one_by_one(call: Caller) -> None:
+    root = f"{call.application}/guilds/{call.fake.guild.id}/commands"
+    status, _, made = await call("POST", root, COMMAND)
+    assert status == 201
+    status, _, same = await call("POST", root, COMMAND | {"description": "Another"})
+    assert (status, same["id"]) == (200, made["id"])
+    assert (await call("PATCH", f"{root}/{made['id']}", {"description": "Third"}))[2]["description"] == "Third"
+    assert [command["description"] for command in (await call("GET", root))[2]] == ["Third"]
+    assert (await call("DELETE", f"{root}/{made['id']}"))[0] == 204
+    assert (await call("GET", f"{root}/{made['id']}"))[:2] == (404, 10063)
+    assert (await call("GET", f"{call.application}/guilds/1/commands"))[:2] == (403, 50001)
+
+
+async def test_a_modal_has_limits(call: Caller) -> None:
+    field: Payload = {"type": 4, "custom_id": "prompt", "style": 2, "label": "Prompt"}
+    one = await call.imagine()
+    nothing: Payload = {"custom_id": "m", "title": "T", "components": []}
+    assert complaint(await call.respond(one, 9, nothing), "data", "components") == "BASE_TYPE_BAD_LENGTH"
+    long: Payload = {"custom_id": "m", "title": "T" * 46, "components": [row(field)]}
+    assert complaint(await call.respond(one, 9, long), "data", "title") == "BASE_TYPE_MAX_LENGTH"
+    twice: Payload = {"custom_id": "m", "title": "T", "components": [row(field), row(field)]}
+    assert complaint(await call.respond(one, 9, twice), "data", "components", "1", "components", "0", "custom_id")
+    good: Payload = {"custom_id": "m", "title": "T", "components": [row(field)]}
+    assert (await call.respond(one, 9, good))[0] == 204
+    sent = call.fake.submit_modal(one, {"prompt": "a cat"})
+    assert sent.payload["data"]["components"][0]["components"][0]["value"] == "a cat"
+    assert complaint(await call.respond(sent, 9, good), "type") == "BASE_TYPE_CHOICES"
+    assert complaint(await call.respond(sent, 7, {"content": "x"}), "type") == "BASE_TYPE_CHOICES"
+
+
+async def test_discords_client_lets_nobody_do_the_impossible(call: Caller) -> None:
+    admins: Payload = {"name": "servers", "description": "Servers", "default_member_permissions": "32", "contexts": [0]}
+    steps = option("steps", type=4, required=True, min_value=1, max_value=50)
+    await call.register(COMMAND | {"options": [steps, option("image", type=11)]}, admins)
+    for values in ({}, {"steps": 0}, {"steps": "many"}, {"steps": 1, "size": 2}):
+        with pytest.raises(Impossible):
+            call.fake.slash("imagine", values)
+    with pytest.raises(Impossible):
+        call.fake.slash("servers")
+    carol = call.fake.person("carol", permissions=MEMBER | 32, roles=["1500000000000000000"])
+    with pytest.raises(Impossible):
+        call.fake.slash("servers", user=carol, channel=call.fake.dm(carol))
+    seen = call.fake.slash("servers", user=carol).payload["member"]
+    assert (seen["permissions"], seen["roles"]) == (str(MEMBER | 32), ["1500000000000000000"])
+    used = call.fake.slash("imagine", steps=3, image=Upload("a.png", PICTURE), channel=call.fake.dm())
+    assert used.payload["user"]["username"] == "alice"
+    [attachment] = used.payload["data"]["resolved"]["attachments"].values()
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(attachment["url"])).content == PICTURE
+    assert (attachment["size"], attachment["width"]) == (len(PICTURE), 1)
+
+
+async def test_a_disabled_button_cannot_be_clicked(call: Caller) -> None:
+    _, _, made = await call.post({"content": "x", "components": [row(button("a", disabled=True), button("b"))]})
+    with pytest.raises(Impossible):
+        call.fake.click(made, "a")
+    click = call.fake.click(made, "b")
+    assert (await call.respond(click, 7, {"content": "y", "components": []}))[0] == 204
+    assert call.fake.message(made)["content"] == "y"
+
+
+async def test_faults_happen_as_often_as_they_are_told(call: Caller) -> None:
+    call.fake.fail("GET", "/users/@me", status=503, times=2)
+    assert [(await call("GET", "/users/@me"))[0] for _ in range(3)] == [503, 503, 200]
+    call.fake.fail("GET", "/users/@me", abort=True)
+    with pytest.raises(httpx.TransportError):
+        await call("GET", "/users/@me")
+    assert [request.status for request in call.fake.requests] == [503, 503, 200, 500]
+
+
+async def test_a_held_request_goes_on_when_the_fault_is_lifted(call: Caller) -> None:
+    call.fake.fail("POST", "/messages$", hold=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call.post, {"content": "x"})
+        await call.fake.until(lambda: call.fake.state.requests)
+        assert call.fake.messages == []
+        call.fake.heal()
+    assert len(call.fake.messages) == 1
+
+
+async def test_waiting_in_vain_ends_with_the_last_requests(call: Caller) -> None:
+    await call("GET", "/users/@me")
+    with pytest.raises(TimeoutError, match=r"GET /users/@me 200"):
+        await call.fake.until(lambda: False, seconds=0.01)
+
+
+async def test_two_who_wait_do_not_wake_each_other_by_looking(call: Caller) -> None:
+    looks: list[int] = []
+
+    def posted() -> bool:
+        looks.append(1)
+        return bool(call.fake.messages)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call.fake.until, posted)
+        tasks.start_soon(call.fake.until, posted)
+        await call("GET", "/users/@me")
+        await call.post({"content": "x"})
+    assert len(looks) < 20
+
+
+async def test_the_journal_keeps_json_files_and_codes(call: Caller) -> None:
+    await call.post({"content": "x"}, ("a.png", PICTURE))
+    await call.post({})
+    first, second = call.fake.requested("POST", "/messages")
+    assert (first.json, first.files, first.status) == ({"content": "x"}, [("a.png", len(PICTURE))], 200)
+    assert (second.status, second.code) == (400, 50006)
