@@ -46,13 +46,24 @@ async def test_a_timeout_under_a_hanging_server_says_that_it_may_go_on_there(bac
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 async def test_a_reader_who_does_not_read_holds_up_no_job(backend: str) -> None:
-    count = 40
+    count = 24
     with anyio.fail_after(60):
         async with (
-            simulator("--steps", "30", "--step-time", "0.002") as (_, port),
+            simulator("--steps", "60", "--step-time", "0.001") as (_, port),
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as server,
         ):
-            words = ("generate", "txt2img", "prompt=x", "--json", "--count", str(count), "--backend", backend)
+            words = (
+                "generate",
+                "txt2img",
+                "prompt=x",
+                "width=128",
+                "height=128",
+                "--json",
+                "--count",
+                str(count),
+                "--backend",
+                backend,
+            )
             async with running(*words, "--server", f"http://127.0.0.1:{port}") as process:
                 while len((await server.get("/history")).json()) < count:  # noqa: ASYNC110  the server is the one to ask
                     await anyio.sleep(0.5)
