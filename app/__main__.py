@@ -23,7 +23,7 @@ from app.config import Config, ConfigError, load_config
 from app.events import JobId
 from app.house import House, run, servers
 from app.jobs import Wish
-from app.journal.sqlite import JOURNAL
+from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
 from app.ports import JournalError
 from app.terminal.check import check
@@ -83,13 +83,24 @@ async def _command(arguments: Arguments, config: Config) -> int:
                 ways = {name: (link.comfy, link.dial) for name, link in links.items()}
                 return await check(console, config.source, config.workflows, ways)
         case _:
-            return _run(config)
+            return await _run(config)
 
 
-def _run(config: Config) -> int:
-    missing = "the Discord door is not built yet" if config.discord_token else "no DISCORD_TOKEN is set"
-    print(f"atelier: {missing}; try “python -m app demo”, or “generate”.", file=sys.stderr)
-    return 2
+async def _run(config: Config) -> int:
+    if not config.discord_token:
+        print("atelier: no DISCORD_TOKEN is set; try “python -m app demo”, or “generate”.", file=sys.stderr)
+        return 2
+    # Only here: hikari takes half a second, which no other command needs.
+    from app.discord.guest import DiscordGuest
+
+    async with open_journal(config.data / JOURNAL) as journal:
+        door = DiscordGuest(config, journal)
+
+        async def guest(house: House) -> int:
+            servers = {name: link.comfy for name, link in house.links.items()}
+            return await door.run(house.registry, servers, house.last_round, house.closing)
+
+        return await run(config, guest, journal=journal)
 
 
 def _jobs(arguments: Arguments, config: Config, console: Console) -> int:

@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -42,6 +42,23 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return ServerName(self.name or urlsplit(self.url).netloc.rpartition("@")[2])
 
 
+class Discord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The front door.
+
+    `guilds` are the ids of servers whose commands appear at once; without any they are global. `rest_url` is
+    where Discord is, "" for the real one. `guarded` is what only owners and moderators may press.
+    `keep_metadata` leaves the workflow in posted pictures. `keep_days` is for how long results stay on disk,
+    0 for ever.
+    """
+
+    guilds: tuple[Annotated[str, Meta(pattern=r"^\d{1,20}$")] | int, ...] = ()
+    rest_url: str = ""
+    presence: str = "Making pictures"
+    guarded: tuple[Literal["cancel", "delete", "retry", "again", "vary", "use", "settings"], ...] = ("cancel", "delete")
+    keep_metadata: bool = False
+    keep_days: Annotated[int, Meta(ge=0)] = 0
+
+
 class _File(Struct, forbid_unknown_fields=True):
     """What may stand in atelier.toml."""
 
@@ -49,6 +66,7 @@ class _File(Struct, forbid_unknown_fields=True):
     data: str = "data"
     workflows: str = "workflows"
     depth: Annotated[int, Meta(ge=1, le=16)] = 2
+    discord: Discord = Discord()
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -59,6 +77,7 @@ class Config(Struct, frozen=True, kw_only=True):
     workflows: Path
     depth: int = 2
     discord_token: str = ""
+    discord: Discord = Discord()
     source: str = ""
 
     def __repr__(self) -> str:
@@ -90,6 +109,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         workflows=Path(environ.get("ATELIER_WORKFLOWS") or file.workflows),
         depth=file.depth,
         discord_token=environ.get("DISCORD_TOKEN", ""),
+        discord=replace(file.discord, rest_url=(environ.get("DISCORD_REST_URL") or file.discord.rest_url).rstrip("/")),
         source=str(path) if path.is_file() else "",
     )
 
@@ -122,7 +142,9 @@ def _read(path: Path) -> _File:
         raise ConfigError(f"{path.name} is not valid TOML: {error}.") from error
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from error
-    for table, shape in ((content, _File), *((server, Server) for server in _tables(content))):
+    tables = ((server, Server) for server in _tables(content))
+    doors = ((door, Discord) for door in _tables(content, "discord"))
+    for table, shape in ((content, _File), *tables, *doors):
         for key in table:
             if key not in shape.__struct_fields__:
                 close = difflib.get_close_matches(key, shape.__struct_fields__, 1)
@@ -134,8 +156,10 @@ def _read(path: Path) -> _File:
         raise ConfigError(f"{path.name}: {error}.") from error
 
 
-def _tables(content: Mapping[str, object]) -> list[dict[str, object]]:
-    found = content.get("servers")
+def _tables(content: Mapping[str, object], name: str = "servers") -> list[dict[str, object]]:
+    found = content.get(name)
+    if isinstance(found, dict):
+        return [msgspec.convert(found, dict[str, object])]
     return msgspec.convert(found, list[dict[str, object]], strict=False) if isinstance(found, list) else []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Config, ConfigError, Server, load_config
+from app.config import Config, ConfigError, Discord, Server, load_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,7 +69,8 @@ def test_the_token_is_never_shown(tmp_path: Path) -> None:
 def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     example = (ROOT / "atelier.example.toml").read_text()
     content = tomllib.loads(example)
-    assert content.keys() == {"servers", "data", "workflows", "depth"}
+    assert content.keys() == {"servers", "data", "workflows", "depth", "discord"}
     assert content["servers"][0].keys() == set(Server.__struct_fields__)
+    assert content["discord"].keys() == set(Discord.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2

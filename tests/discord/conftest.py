@@ -1,15 +1,30 @@
-"""A fake Discord for whoever asks."""
+"""A fake Discord for whoever asks, and the stage on which the bot plays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.discord.fake import FakeDiscord, running
+from tests.discord.stage import Stage, stage_for
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeDiscord]:
     with running() as discord:
         yield discord
+
+
+@pytest.fixture
+def discord(fake: FakeDiscord) -> FakeDiscord:
+    """The fake, for tests in which it is the whole world."""
+    return fake
+
+
+@pytest.fixture
+async def stage(fake: FakeDiscord, tmp_path: Path) -> AsyncGenerator[Stage]:
+    """A fake Discord and a simulator that draws fast; the bot comes with `async with stage.bot()`."""
+    async with stage_for(fake, tmp_path) as found:
+        yield found

@@ -52,5 +52,5 @@ def _picture(content: bytes) -> tuple[str | None, tuple[int, int] | None]:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return image.get_format_mimetype(), image.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None, None

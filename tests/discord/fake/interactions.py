@@ -159,6 +159,8 @@ class Interactions:
         }
         if found.kind == MODAL_SUBMIT:
             about["triggering_interaction_metadata"] = about | {"type": COMPONENT if found.source else COMMAND}
+            if found.source:
+                about["triggering_interaction_metadata"] |= {"interacted_message_id": found.source}
         elif found.kind == COMPONENT:
             about["interacted_message_id"] = found.source
         return self.messages.create(

@@ -147,5 +147,8 @@ class Routes:
     async def _hook_delete(self, request: web.Request) -> web.Response:
         match, interactions = request.match_info, self._state.interactions
         found = interactions.by_token(match["application"], match["token"])
-        self._state.messages.delete(interactions.message_of(found, match["message"])["id"])
+        gone = interactions.message_of(found, match["message"])["id"]
+        self._state.messages.delete(gone)
+        # Then the next follow-up is a message of its own (discord-api-docs#2739).
+        found.deferred = found.deferred and gone != found.original
         return web.Response(status=NOTHING)

@@ -1,0 +1,78 @@
+"""The first answer to an interaction, given at once in hikari's own loop; and who, where, and which pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import hikari
+
+from app.discord.blocks import Card, Text
+from app.discord.rest import build
+from app.discord.text import escape
+from app.discord.words import Caller, Picture
+
+PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+
+PUBLIC = hikari.UNDEFINED
+ALONE = hikari.MessageFlag.EPHEMERAL
+"""Who sees an answer."""
+
+
+Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction | hikari.ModalInteraction
+
+
+async def say(interaction: Answerable, sentence: str) -> None:
+    """Answer whoever did it, and nobody else, at once."""
+    await interaction.create_initial_response(
+        hikari.ResponseType.MESSAGE_CREATE, flags=ALONE, components=[build(Card((Text(escape(sentence)),)))]
+    )
+
+
+async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
+    """Say that an answer will come, to be seen by those whom `flags` name."""
+    answer = await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE, flags=flags)
+    message = answer.interaction.response_message_id if answer else hikari.UNDEFINED
+    return caller_of(
+        interaction, "" if message is hikari.UNDEFINED else str(message), fresh=True, alone=flags is not PUBLIC
+    )
+
+
+def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool = False) -> Caller:
+    """Who did it, and how to answer."""
+    member = interaction.member
+    return Caller(
+        user=str(interaction.user.id),
+        channel=str(interaction.channel.id),
+        guild=str(interaction.guild_id or ""),
+        token=interaction.token,
+        message=message,
+        fresh=fresh,
+        alone=alone,
+        moderator=member is not None and bool(member.permissions & hikari.Permissions.MANAGE_MESSAGES),
+        limit=interaction.attachment_size_limit,
+    )
+
+
+def attached(slot: str, file: hikari.Attachment) -> Picture:
+    """A file, for a slot."""
+    return Picture(slot, file.url, file.filename, file.size, file.media_type or "")
+
+
+def pictures_of(message: hikari.Message) -> Iterator[Picture]:
+    """The pictures of a message: attached, or shown in one of our own cards."""
+    for file in message.attachments:
+        if (file.media_type or "").startswith(PICTURE_TYPES):
+            yield attached("", file)
+    for item in _shown(message.components):
+        media = item.media
+        if (media.content_type or "").startswith(PICTURE_TYPES):
+            yield Picture("", media.resource.url, media.resource.filename, 0, media.content_type or "")
+
+
+def _shown(components: Sequence[object]) -> Iterator[hikari.MediaGalleryItem]:
+    for component in components:
+        if isinstance(component, hikari.MediaGalleryComponent):
+            yield from component.items
+        elif isinstance(component, hikari.ContainerComponent):
+            yield from _shown(component.components)

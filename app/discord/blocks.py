@@ -1,0 +1,134 @@
+"""What a message is made of, in our own words: Components V2 without Discord's names for it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+MOST_COMPONENTS = 40
+"""Components in one message, nested ones included (Discord's limit)."""
+
+MOST_TEXT = 4000
+"""Characters in one message, all its texts together (Discord's limit)."""
+
+MOST_PICTURES = 10
+"""Items in one gallery, and files in one message (Discord's limits)."""
+
+BUTTONS_IN_A_ROW = 5
+"""Discord's limit."""
+
+Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
+
+
+class Upload(Struct, frozen=True):
+    """A file to be shown: `path` on our disk, or `data` itself; `name` is what people see."""
+
+    name: str
+    path: str = ""
+    data: bytes = b""
+    spoiler: bool = False
+
+
+class Text(Struct, frozen=True):
+    """Markdown."""
+
+    text: str
+
+
+class Gallery(Struct, frozen=True):
+    """Pictures and videos, side by side; at most `MOST_PICTURES`."""
+
+    items: tuple[Upload, ...]
+
+
+class File(Struct, frozen=True):
+    """A file to download."""
+
+    file: Upload
+
+
+class Button(Struct, frozen=True):
+    """Something to press: `custom_id` comes back to us; with `url` it opens that instead."""
+
+    label: str
+    custom_id: str = ""
+    style: Style = "secondary"
+    url: str = ""
+
+
+class Row(Struct, frozen=True):
+    """At most `BUTTONS_IN_A_ROW` buttons."""
+
+    buttons: tuple[Button, ...]
+
+
+class Line(Struct, frozen=True):
+    """A text with one button at its side."""
+
+    text: str
+    button: Button
+
+
+Block: TypeAlias = Text | Gallery | File | Row | Line
+
+
+class Card(Struct, frozen=True):
+    """One message: blocks in a frame, whose colour is `accent` (0xRRGGBB)."""
+
+    blocks: tuple[Block, ...]
+    accent: int | None = None
+
+    @property
+    def uploads(self) -> tuple[Upload, ...]:
+        """Every file it shows, in order."""
+        found: list[Upload] = []
+        for block in self.blocks:
+            match block:
+                case Gallery(items=items):
+                    found += items
+                case File(file=file):
+                    found.append(file)
+                case _:
+                    continue
+        return tuple(found)
+
+
+class Field(Struct, frozen=True):
+    """One line, or one long text, of a form."""
+
+    name: str
+    label: str
+    value: str = ""
+    required: bool = False
+    long: bool = False
+    most: int = MOST_TEXT
+
+
+class Form(Struct, frozen=True):
+    """A window with at most five fields."""
+
+    custom_id: str
+    title: str
+    fields: tuple[Field, ...]
+
+
+def rows(buttons: tuple[Button, ...] | list[Button]) -> tuple[Row, ...]:
+    """As many rows as the buttons need."""
+    return tuple(
+        Row(tuple(buttons[start : start + BUTTONS_IN_A_ROW])) for start in range(0, len(buttons), BUTTONS_IN_A_ROW)
+    )
+
+
+def weight(card: Card) -> int:
+    """How many components Discord counts in a card; galleries' items do not count, the frame does."""
+    count = 1
+    for block in card.blocks:
+        match block:
+            case Row(buttons=buttons):
+                count += 1 + len(buttons)
+            case Line():
+                count += 3
+            case _:
+                count += 1
+    return count

@@ -1,0 +1,158 @@
+"""Commands and menus, as lightbulb wants them. What they do is not decided here: see `Takes`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeAlias, cast
+
+import hikari
+import lightbulb
+
+from app.discord.information import BUILT_IN
+from app.discord.options import MOST_CHOICES, Command, Option
+from app.discord.text import shorten
+from app.workflows.load import Workflow
+
+MOST_MENUS = 5
+"""Message menus that one application may have (Discord's limit)."""
+
+LONGEST_MENU = 32
+
+CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
+INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
+"""Where global commands appear: lightbulb's default is everywhere, also where the bot may not speak."""
+
+NAMED = {"cancel": "Which job; the newest unless you say", "show": "Which job"}
+"""The commands of the bot's own that take a job."""
+
+Given: TypeAlias = Mapping[str, object]
+Made: TypeAlias = "type[lightbulb.SlashCommand] | type[lightbulb.MessageCommand]"
+Complete: TypeAlias = Callable[["lightbulb.AutocompleteContext[str]"], Awaitable[None]]
+
+
+class Takes(Protocol):
+    """Who takes what people do with commands; everything here runs in hikari's loop."""
+
+    async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
+        """A workflow's command."""
+        ...
+
+    async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
+        """A command of the bot's own."""
+        ...
+
+    async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
+        """A workflow's menu, at a message."""
+        ...
+
+    async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
+        """What may stand in a slot."""
+        ...
+
+    async def suggest_jobs(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """Which job may be meant: what to show, and its id."""
+        ...
+
+
+def workflow_command(command: Command, takes: Takes) -> Made:
+    """The slash command of a workflow."""
+    attributes = {option.name: f"option_{number}" for number, option in enumerate(command.options)}
+
+    async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
+        given = {name: cast("object", getattr(self, attribute)) for name, attribute in attributes.items()}
+        await takes.ordered(_interaction(ctx), command, given)
+
+    options = {attributes[option.name]: _option(option, command.workflow, takes) for option in command.options}
+    return _slash(command.name, command.description, options, invoke)
+
+
+def built_in_command(name: str, takes: Takes) -> Made:
+    """A command of the bot's own."""
+
+    async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
+        user = str(ctx.interaction.user.id)
+        found = await takes.suggest_jobs(name, user, str(ctx.focused.value or ""))
+        await ctx.respond([hikari.impl.AutocompleteChoiceBuilder(name=told, value=job) for told, job in found])
+
+    async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
+        await takes.asked(_interaction(ctx), name, str(getattr(self, "job", None) or ""))
+
+    options: dict[str, object] = {}
+    if name in NAMED:
+        wanted: Any = {} if name == "show" else {"default": None}
+        options["job"] = lightbulb.string("job", NAMED[name], autocomplete=complete, **wanted)
+    return _slash(name, BUILT_IN[name], options, invoke)
+
+
+def menu(workflow: Workflow, takes: Takes) -> Made:
+    """The menu at a message with a picture."""
+
+    async def invoke(self: lightbulb.MessageCommand, ctx: lightbulb.Context) -> None:
+        await takes.chosen(_interaction(ctx), workflow.name, self.target)
+
+    namespace: dict[str, object] = {"invoke": lightbulb.invoke(invoke)}
+    return cast(
+        "Made",
+        type(lightbulb.MessageCommand)(
+            workflow.command,
+            (lightbulb.MessageCommand,),
+            namespace,
+            name=menu_name(workflow),
+            contexts=CONTEXTS,
+            integration_types=INSTALLED,
+        ),
+    )
+
+
+def menu_name(workflow: Workflow) -> str:
+    """What the menu is called."""
+    return shorten(workflow.title or workflow.name, LONGEST_MENU)
+
+
+def _slash(name: str, description: str, options: Mapping[str, object], invoke: object) -> Made:
+    namespace = {**options, "invoke": lightbulb.invoke(cast("Any", invoke))}
+    return cast(
+        "Made",
+        type(lightbulb.SlashCommand)(
+            name,
+            (lightbulb.SlashCommand,),
+            namespace,
+            name=name,
+            description=description,
+            contexts=CONTEXTS,
+            integration_types=INSTALLED,
+        ),
+    )
+
+
+def _interaction(ctx: lightbulb.Context) -> hikari.CommandInteraction:
+    return ctx.interaction
+
+
+def _option(option: Option, workflow: str, takes: Takes) -> object:
+    kind = {
+        "string": lightbulb.string,
+        "integer": lightbulb.integer,
+        "number": lightbulb.number,
+        "boolean": lightbulb.boolean,
+        "attachment": lightbulb.attachment,
+    }[option.kind]
+    wanted: dict[str, Any] = {} if option.required else {"default": None}
+    whole = option.kind == "integer"
+    if option.minimum is not None:
+        wanted["min_value"] = int(option.minimum) if whole else option.minimum
+    if option.maximum is not None:
+        wanted["max_value"] = int(option.maximum) if whole else option.maximum
+    if option.choices:
+        wanted["choices"] = [lightbulb.Choice(choice, choice) for choice in option.choices]
+    if option.suggest:
+        wanted["autocomplete"] = _completion(workflow, option.slot, takes)
+    return cast("Any", kind)(option.name, option.description, **wanted)
+
+
+def _completion(workflow: str, slot: str, takes: Takes) -> Complete:
+    async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
+        typed = str(ctx.focused.value or "")
+        await ctx.respond((await takes.suggest(workflow, slot, typed))[:MOST_CHOICES])
+
+    return complete

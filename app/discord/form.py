@@ -1,0 +1,89 @@
+"""Forms for a workflow's slots, and what a filled-in one says. Pure.
+
+Discord's forms have five fields of text. Long texts get fields of their own; everything else is one field of
+lines, `name = value`, so that no workflow has too many slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.discord.blocks import Field, Form
+from app.discord.options import LONGEST_TEXT
+from app.discord.text import shorten
+from app.ports import Json
+from app.workflows.graph import inputs
+from app.workflows.load import Workflow
+from app.workflows.slots import Slot, WorkflowError, suggest
+
+MOST_FIELDS = 5
+LONGEST_TITLE = 45
+"""Discord's limits; labels are as short as titles."""
+
+SETTINGS = "+settings"
+PICTURE = "+picture"
+"""Fields that are no slots: no slot's name begins so."""
+
+
+def form(workflow: Workflow, custom_id: str, values: Mapping[str, Json], *, pictures: int = 1) -> Form | None:
+    """What to ask before this is made, filled in with `values`; None if there is nothing to ask.
+
+    `pictures` is how many the result has that shall be worked on: which one is asked if it is more than one.
+    """
+    slots = [slot for slot in workflow.slots if slot.kind != "image"]
+    if not any(slot.kind != "seed" for slot in slots) and pictures <= 1:
+        return None
+    fields: list[Field] = []
+    if pictures > 1:
+        fields.append(Field(PICTURE, f"Which picture, 1 to {pictures}", "1", required=True, most=4))
+    texts = [slot for slot in slots if slot.kind == "text"]
+    texts.sort(key=lambda slot: (not slot.required, slot.name != "prompt"))
+    own = texts[: MOST_FIELDS - len(fields) - 1]
+    for slot in own:
+        value = _told(workflow, slot, values)
+        label = shorten(slot.title, LONGEST_TITLE)
+        fields.append(Field(slot.name, label, value[:LONGEST_TEXT], slot.required, long=True, most=LONGEST_TEXT))
+    if rest := [slot for slot in slots if slot not in own]:
+        lines = [f"{slot.name} = {' '.join(_told(workflow, slot, values).split())}" for slot in rest]
+        while sum(map(len, lines)) + len(lines) > LONGEST_TEXT:
+            # What is not told is left to the workflow.
+            lines.pop()
+        fields.append(Field(SETTINGS, "Settings, one on each line; empty is default", "\n".join(lines), long=True))
+    return Form(custom_id, shorten(workflow.title, LONGEST_TITLE), tuple(fields))
+
+
+def answers(workflow: Workflow, fields: Mapping[str, str]) -> tuple[dict[str, Json], int]:
+    """What a form says: values by slot, and the number of the picture, from 1. Raises `WorkflowError`."""
+    slots = {slot.name: slot for slot in workflow.slots if slot.kind != "image"}
+    values: dict[str, Json] = {}
+    told: list[tuple[str, str]] = []
+    for name, text in fields.items():
+        if name == SETTINGS:
+            told += [_line(line) for line in text.splitlines() if line.strip()]
+        elif name != PICTURE:
+            told.append((name, text))
+    for name, text in told:
+        slot = slots.get(name) or next((one for one in slots.values() if one.title.lower() == name.lower()), None)
+        if slot is None:
+            raise WorkflowError(f"“{workflow.title}” has no setting “{shorten(name, 40)}”{suggest(name, slots)}")
+        if text.strip():
+            values[slot.name] = slot.read(text.strip())
+    number = fields.get(PICTURE, "1").strip()
+    if not number.isdecimal() or int(number) < 1:
+        raise WorkflowError(f"“{shorten(number, 20)}” is no picture's number: write 1, 2, and so on.")
+    return values, int(number)
+
+
+def _line(line: str) -> tuple[str, str]:
+    name, equals, value = line.partition("=")
+    if not equals:
+        raise WorkflowError(f"“{shorten(line.strip(), 40)}” is no setting: write each as name = value, on a line.")
+    return name.strip(), value.strip()
+
+
+def _told(workflow: Workflow, slot: Slot, values: Mapping[str, Json]) -> str:
+    """The value that would stand if nothing were changed."""
+    value = values.get(slot.name, slot.default)
+    if value is None and slot.kind not in {"seed", "model"} and slot.targets and not slot.required:
+        value = inputs(workflow.graph, slot.targets[0].node).get(slot.targets[0].input)
+    return "" if value is None or isinstance(value, (list, dict)) else str(value)

@@ -1,0 +1,185 @@
+"""The door as a guest of the house: it brings Discord in, and what people want to the desk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from app.actors.registry import Registry
+from app.actors.steering import SteeringActor
+from app.config import Config
+from app.discord import place as places
+from app.discord.attachments import Intake, open_client
+from app.discord.blocks import Form
+from app.discord.bot import Bot, DoorError
+from app.discord.catalog import LOOK, Catalog
+from app.discord.clicks import Clicks
+from app.discord.crossing import Crossing, crossings
+from app.discord.custom_id import Press
+from app.discord.desk import Desk
+from app.discord.fitting import Fitting
+from app.discord.information import Information
+from app.discord.rest import Crossed
+from app.discord.retention import tidy
+from app.discord.studio import Studio
+from app.discord.words import Asked, Word
+from app.events import ServerName
+from app.ports import Archive, Comfy, ConnectionLost, Refused
+
+logger = structlog.stdlib.get_logger(__name__)
+
+INBOX = 64
+"""Words that may wait before hikari's handlers do: those have acknowledged already, so nobody sees it."""
+
+HEALTH = 10.0
+"""Seconds between two looks at whether any ComfyUI answers, for the presence."""
+
+HEALTH_AWAY = 2.0
+"""The same while none does: people wait for it."""
+
+
+class DiscordGuest:
+    """Owns the life of the door: from opening it to the last farewell."""
+
+    def __init__(self, config: Config, archive: Archive) -> None:
+        self._config = config
+        self._archive = archive
+        self._catalog = Catalog(config.workflows)
+        self._desk: Desk
+        self._information: Information
+
+    async def run(
+        self,
+        registry: Registry,
+        servers: Mapping[ServerName, Comfy],
+        last_round: anyio.Event,
+        closing: anyio.Event,
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> int:
+        """Live until the house closes, or the door cannot be kept open; the exit code.
+
+        From the last round on nothing new is taken.
+        Started means that Discord knows the commands, and that unfinished jobs are followed again.
+        """
+        wrong: list[DoorError] = []
+        try:
+            await self._live(registry, servers, last_round, closing, task_status)
+        except* DoorError as errors:
+            wrong += _flat(errors)
+        for error in wrong[:1]:
+            print(f"atelier: {error}", file=sys.stderr)
+        return 1 if wrong else 0
+
+    async def _live(
+        self,
+        registry: Registry,
+        servers: Mapping[ServerName, Comfy],
+        last_round: anyio.Event,
+        closing: anyio.Event,
+        task_status: TaskStatus[None],
+    ) -> None:
+        await self._catalog.look()
+        outbox, inbox = anyio.create_memory_object_stream[Word](INBOX)
+        async with (
+            outbox,
+            inbox,
+            open_client() as client,
+            crossings() as (into_asyncio, into_core),
+            anyio.create_task_group() as tasks,
+        ):
+            bot = Bot(self._config.discord_token, self._config.discord, Clicks(self, outbox, into_core))
+            opened = anyio.Event()
+
+            async def say_opened() -> None:
+                opened.set()
+
+            studio = Studio(
+                tasks=tasks,
+                registry=registry,
+                archive=self._archive,
+                servers=servers,
+                catalog=self._catalog,
+                post=Crossed(lambda: bot.post, into_asyncio),
+                fit=Fitting(keep_metadata=self._config.discord.keep_metadata),
+            )
+            guarded = frozenset(self._config.discord.guarded)
+            self._desk = Desk(
+                studio, Intake(client, self._config.discord.rest_url), self._config.data, guarded, last_round
+            )
+            self._information = Information(studio, lambda: bot.latency, lambda: (bot.commands, bot.menus))
+            tasks.start_soon(self._serve, inbox, name="desk")
+            run = partial(bot.run, self._catalog.workflows, partial(into_core, say_opened))
+            tasks.start_soon(into_asyncio, run, name="discord")
+            await opened.wait()
+            for job in await self._archive.unfinished():
+                if (place := places.read(job.place)) is not None:
+                    studio.resume(job, place)
+            tasks.start_soon(SteeringActor(self._archive, registry, studio.begin_again).run, name="steering")
+            tasks.start_soon(tidy, self._config.data, self._config.discord.keep_days, name="retention")
+            tasks.start_soon(self._watch_folder, bot, into_asyncio, name="workflows")
+            tasks.start_soon(self._watch_servers, bot, into_asyncio, servers, name="presence")
+            task_status.started()
+            await closing.wait()
+            await studio.say_goodbye()
+            tasks.cancel_scope.cancel()
+
+    async def _serve(self, inbox: MemoryObjectReceiveStream[Word]) -> None:
+        async with anyio.create_task_group() as answers:
+            async for word in inbox:
+                if isinstance(word, Asked):
+                    answers.start_soon(self._information.take, word, name=f"/{word.command}")
+                else:
+                    answers.start_soon(self._desk.take, word, name=type(word).__name__)
+
+    async def form(self, press: Press) -> Form | str | None:
+        """See `app.discord.clicks.Core`."""
+        return await self._desk.form(press)
+
+    async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
+        """See `app.discord.clicks.Core`."""
+        return await self._information.suggest_values(workflow, slot, typed)
+
+    async def suggest_jobs(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """See `app.discord.clicks.Core`."""
+        return await self._information.suggest(command, user, typed)
+
+    async def _watch_folder(self, bot: Bot, into_asyncio: Crossing) -> None:
+        while True:
+            await anyio.sleep(LOOK)
+            if await self._catalog.look():
+                logger.info("the workflows changed")
+                await into_asyncio(bot.register, self._catalog.workflows)
+
+    async def _watch_servers(self, bot: Bot, into_asyncio: Crossing, servers: Mapping[ServerName, Comfy]) -> None:
+        shown: str | None = None
+        while True:
+            away = [name for name, comfy in servers.items() if not await _answers(comfy)]
+            all_away = len(away) == len(servers)
+            text = f"Waiting for {' and '.join(away)}" if all_away else self._config.discord.presence
+            if text != shown:
+                await into_asyncio(partial(bot.show_presence, text, away=all_away))
+                shown = text
+            await anyio.sleep(HEALTH_AWAY if all_away else HEALTH)
+
+
+async def _answers(comfy: Comfy) -> bool:
+    try:
+        with anyio.fail_after(HEALTH):
+            await comfy.queue()
+    except (ConnectionLost, Refused, TimeoutError):
+        return False
+    return True
+
+
+def _flat(group: BaseExceptionGroup[DoorError]) -> list[DoorError]:
+    found: list[DoorError] = []
+    for error in group.exceptions:
+        found += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -1,0 +1,21 @@
+"""Who may press what: one rule, in one place."""
+
+from __future__ import annotations
+
+GUARDED = frozenset({"cancel", "delete"})
+"""What takes something away from somebody."""
+
+
+def permitted(verb: str, *, person: str, owner: str, moderator: bool, guarded: frozenset[str] = GUARDED) -> bool:
+    """Whether this person may do this to this owner's job.
+
+    Owners may do all to what is theirs; moderators, and where `guarded` does not name the verb everybody,
+    may do it to everybody's. A moderator is who may manage the messages of the channel.
+    """
+    return person == owner or moderator or verb not in guarded
+
+
+def refusal(verb: str) -> str:
+    """What to tell whoever may not."""
+    done = {"cancel": "cancel it", "delete": "delete it"}.get(verb, "do that")
+    return f"Only whoever asked for this, or a moderator, may {done}."

@@ -1,0 +1,212 @@
+"""The Post port over hikari's REST client. Lives in hikari's loop; `Crossed` is how the core reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import hikari
+from anyio import to_thread
+from hikari.impl import (
+    ContainerComponentBuilder,
+    FileComponentBuilder,
+    InteractiveButtonBuilder,
+    LinkButtonBuilder,
+    MediaGalleryItemBuilder,
+    ModalActionRowBuilder,
+    SectionComponentBuilder,
+)
+
+from app.discord.blocks import Button, Card, File, Form, Gallery, Line, Row, Text, Upload
+from app.discord.crossing import Crossing
+from app.discord.place import Seen
+from app.discord.post import Away, Expired, Gone, PostError, TooLarge, Unacceptable
+
+T = TypeVar("T")
+
+STYLES = {
+    "primary": hikari.ButtonStyle.PRIMARY,
+    "secondary": hikari.ButtonStyle.SECONDARY,
+    "success": hikari.ButtonStyle.SUCCESS,
+    "danger": hikari.ButtonStyle.DANGER,
+}
+
+EXPIRED = frozenset({50027, 10015, 10062})
+"""Invalid webhook token, unknown webhook, unknown interaction."""
+
+TOO_LARGE = 40005
+
+TOO_OLD = 30046
+"""A message of more than an hour was edited too often."""
+
+
+class RestPost:
+    """See `app.discord.post.Post`."""
+
+    def __init__(self, rest: hikari.api.RESTClient, application: hikari.Snowflake) -> None:
+        self._rest = rest
+        self._application = application
+
+    async def answer(self, token: str, card: Card) -> Seen:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            message = await self._rest.edit_interaction_response(
+                self._application, token, attachments=None, components=[await loaded(card)]
+            )
+        return Seen(str(message.channel_id), str(message.id))
+
+    async def edit(self, channel: str, message: str, card: Card) -> None:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            await self._rest.edit_message(int(channel), int(message), attachments=None, components=[await loaded(card)])
+
+    async def create(self, channel: str, card: Card, nonce: str) -> Seen:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            message = await self._rest.create_message(int(channel), components=[await loaded(card)], nonce=nonce)
+        return Seen(str(message.channel_id), str(message.id))
+
+    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            channel = await self._rest.create_dm_channel(int(user))
+        return await self.create(str(channel.id), card, nonce)
+
+    async def whisper(self, token: str, card: Card) -> None:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            await self._rest.execute_webhook(
+                self._application, token, components=[await loaded(card)], flags=hikari.MessageFlag.EPHEMERAL
+            )
+
+    async def add(self, token: str, card: Card) -> Seen:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            message = await self._rest.execute_webhook(self._application, token, components=[await loaded(card)])
+        return Seen(str(message.channel_id), str(message.id))
+
+    async def withdraw(self, token: str) -> None:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            await self._rest.delete_interaction_response(self._application, token)
+
+    async def delete(self, channel: str, message: str) -> None:
+        """See `app.discord.post.Post`."""
+        with _translated():
+            await self._rest.delete_message(int(channel), int(message))
+
+
+class Crossed:
+    """The Post port as the core uses it: every call crosses into hikari's loop, to what `post` names by then."""
+
+    def __init__(self, post: Callable[[], RestPost], into_asyncio: Crossing) -> None:
+        self._post = post
+        self._cross = into_asyncio
+
+    async def answer(self, token: str, card: Card) -> Seen:
+        """See `app.discord.post.Post`."""
+        return await self._cross(self._post().answer, token, card)
+
+    async def edit(self, channel: str, message: str, card: Card) -> None:
+        """See `app.discord.post.Post`."""
+        await self._cross(self._post().edit, channel, message, card)
+
+    async def create(self, channel: str, card: Card, nonce: str) -> Seen:
+        """See `app.discord.post.Post`."""
+        return await self._cross(self._post().create, channel, card, nonce)
+
+    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
+        """See `app.discord.post.Post`."""
+        return await self._cross(self._post().write_to, user, card, nonce)
+
+    async def whisper(self, token: str, card: Card) -> None:
+        """See `app.discord.post.Post`."""
+        await self._cross(self._post().whisper, token, card)
+
+    async def add(self, token: str, card: Card) -> Seen:
+        """See `app.discord.post.Post`."""
+        return await self._cross(self._post().add, token, card)
+
+    async def withdraw(self, token: str) -> None:
+        """See `app.discord.post.Post`."""
+        await self._cross(self._post().withdraw, token)
+
+    async def delete(self, channel: str, message: str) -> None:
+        """See `app.discord.post.Post`."""
+        await self._cross(self._post().delete, channel, message)
+
+
+async def loaded(card: Card) -> ContainerComponentBuilder:
+    """A card as hikari wants it, with all its files. hikari would leave files open that it reads itself."""
+    paths = [one.path for one in card.uploads if one.path]
+    contents = await to_thread.run_sync(lambda: {path: Path(path).read_bytes() for path in paths}) if paths else {}
+    return build(card, contents)
+
+
+def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerComponentBuilder:
+    """A card as hikari wants it; `contents` are those of the files that it shows, by path."""
+
+    def file_of(one: Upload) -> hikari.Bytes:
+        return hikari.Bytes((contents or {})[one.path] if one.path else one.data, one.name)
+
+    frame = ContainerComponentBuilder()
+    if card.accent is not None:
+        frame = ContainerComponentBuilder(accent_color=hikari.Color(card.accent))
+    for block in card.blocks:
+        match block:
+            case Text(text=text):
+                frame.add_text_display(text)
+            case Gallery(items=items):
+                frame.add_media_gallery([MediaGalleryItemBuilder(media=file_of(i), spoiler=i.spoiler) for i in items])
+            case File(file=file):
+                frame.add_component(FileComponentBuilder(file=file_of(file), spoiler=file.spoiler))
+            case Row(buttons=buttons):
+                frame.add_action_row([_button(button) for button in buttons])
+            case Line(text=text, button=button):
+                frame.add_component(SectionComponentBuilder(accessory=_button(button)).add_text_display(text))
+    return frame
+
+
+def fields(form: Form) -> Sequence[ModalActionRowBuilder]:
+    """A form's fields as hikari wants them."""
+    return [
+        ModalActionRowBuilder().add_text_input(
+            field.name,
+            field.label,
+            value=field.value or hikari.UNDEFINED,
+            required=field.required,
+            style=hikari.TextInputStyle.PARAGRAPH if field.long else hikari.TextInputStyle.SHORT,
+            max_length=field.most,
+        )
+        for field in form.fields
+    ]
+
+
+def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
+    if button.url:
+        return LinkButtonBuilder(url=button.url, label=button.label)
+    return InteractiveButtonBuilder(style=STYLES[button.style], custom_id=button.custom_id, label=button.label)
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    """hikari's errors as ours; what no rule knows stays what it is."""
+    try:
+        yield
+    except hikari.ClientHTTPResponseError as error:
+        raise _named(error) from None
+    except (hikari.HTTPError, hikari.ComponentStateConflictError) as error:
+        raise Away(f"Discord does not answer: {type(error).__name__}.") from None
+
+
+def _named(error: hikari.ClientHTTPResponseError) -> PostError:
+    code = int(error.code)
+    if error.status == 413 or code == TOO_LARGE:
+        return TooLarge("The files are too large for Discord.")
+    if code in EXPIRED:
+        return Expired("The interaction is over.")
+    if isinstance(error, (hikari.NotFoundError, hikari.ForbiddenError)) or code == TOO_OLD:
+        return Gone(f"Discord says: {error.message or error.status}.")
+    return Unacceptable(f"Discord says: {error.status} {error.message}.")

@@ -1,0 +1,201 @@
+"""The whole way from a person's click to ComfyUI and back: an unmodified hikari, the real house, a simulator."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import httpx
+import msgspec
+from anyio import to_thread
+from PIL import Image
+
+from app.comfy.dial import dial
+from app.comfy.http import open_comfy
+from app.config import Config, Discord, Server
+from app.discord.guest import DiscordGuest
+from app.events import JobId
+from app.house import House, Link, mint, open_house
+from app.jobs import Job
+from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
+from app.simulator.engine import Simulator
+from app.simulator.faults import Request
+from app.simulator.web import application
+from tests.discord.fake import FakeDiscord, Interaction, Payload, Upload
+from tests.discord.fake.wire import walk
+from tests.discord.flows import FOLDER
+from tests.world import HERE
+
+ENOUGH = 20.0
+"""Seconds for anything that a test waits for: far more than it takes, far less than a person's patience."""
+
+
+class Life:
+    """One life of the bot: from its start to its end."""
+
+    def __init__(self, house: House, journal: SqliteJournal) -> None:
+        self.house = house
+        self.journal = journal
+
+
+class Stage:
+    """Owns what outlives the bot: Discord, ComfyUI, and the data folder."""
+
+    def __init__(self, discord: FakeDiscord, simulator: Simulator, folder: Path) -> None:
+        self.discord = discord
+        self.simulator = simulator
+        self.data = folder / "data"
+        self.workflows = folder / "workflows"
+        shutil.copytree(FOLDER, self.workflows)
+
+    @asynccontextmanager
+    async def bot(self, **settings: object) -> AsyncGenerator[Life]:
+        """A life of the bot; at the end of the block it is asked to leave."""
+        door = Discord(rest_url=self.discord.rest_url, **settings)  # pyright: ignore[reportArgumentType]
+        config = Config(
+            servers=(Server(url="http://simulator"),),
+            data=self.data,
+            workflows=self.workflows,
+            discord_token=self.discord.token,
+            discord=door,
+        )
+        client_id = mint()
+        transport = httpx.ASGITransport(application(self.simulator))
+        server = config.servers[0]
+        async with (
+            open_journal(config.data / JOURNAL, durable=False) as journal,
+            open_comfy(server, client_id, run_sync=to_thread.run_sync, transport=transport) as comfy,
+        ):
+            links = {HERE: Link(comfy, partial(dial, partial(self.simulator.connect, client_id)))}
+            async with open_house(links, journal, depth=2) as house, anyio.create_task_group() as guests:
+                guest = DiscordGuest(config, journal)
+                servers = {name: link.comfy for name, link in links.items()}
+                with anyio.fail_after(ENOUGH):
+                    await guests.start(guest.run, house.registry, servers, house.last_round, house.closing)
+                try:
+                    yield Life(house, journal)
+                finally:
+                    house.closing.set()
+
+    async def until(self, said: str, interaction: Interaction) -> Payload:
+        """Wait until the answer to an interaction says this, and return it as it is then."""
+
+        def says() -> Payload | None:
+            message = self.discord.state.messages.all.get(interaction.original or "")
+            return message if message is not None and said in words(message) else None
+
+        message = await self.discord.until(says, ENOUGH)
+        assert message is not None
+        return message
+
+    async def result(self, interaction: Interaction) -> Payload:
+        """Wait for the finished message."""
+        return await self.until("[Again]", interaction)
+
+    async def answered(self, interaction: Interaction) -> Interaction:
+        """Wait until it is acknowledged."""
+        await self.discord.until(lambda: interaction.response is not None, ENOUGH)
+        return interaction
+
+    async def whisper(self, interaction: Interaction) -> str:
+        """Wait for a sentence that only the one who interacted sees, and return it."""
+
+        def seen() -> str:
+            for ident in [interaction.original or "", *interaction.followups]:
+                message = self.discord.state.messages.all.get(ident)
+                if message is not None and message["flags"] & EPHEMERAL and words(message):
+                    return words(message)
+            return ""
+
+        return await self.discord.until(seen, ENOUGH)
+
+    def fault(self, **what: object) -> None:
+        """Have something go wrong with ComfyUI."""
+        self.simulator.faults.ask(msgspec.convert(what, Request))
+
+    def hold(self) -> None:
+        """Stop ComfyUI where it is."""
+        self.fault(hold=True)
+
+    def go_on(self) -> None:
+        """Let it work again."""
+        self.fault(hold=False)
+
+    def press(self, message: Payload, label: str, **more: object) -> Interaction:
+        """Press the button with this label."""
+        return self.discord.click(message, button(message, label), **more)  # pyright: ignore[reportArgumentType]
+
+
+EPHEMERAL = 64
+
+
+def parts(message: Payload) -> Iterator[Payload]:
+    """Every component, nested ones included."""
+    for _, component in walk(message["components"]):
+        yield component
+
+
+def words(message: Payload) -> str:
+    """All that can be read in a message: its texts, and its buttons in brackets."""
+    found: list[str] = []
+    for part in parts(message):
+        found += [str(part["content"])] if part.get("content") else []
+        found += [f"[{part['label']}]"] if part.get("label") else []
+    return "\n".join(found)
+
+
+def button(message: Payload, label: str) -> str:
+    """The custom id of the button with this label."""
+    return next(str(part["custom_id"]) for part in parts(message) if part.get("label") == label)
+
+
+def files(message: Payload) -> list[str]:
+    """The names of all files in a message."""
+    return [str(item["filename"]) for item in message["attachments"]]
+
+
+def modal(interaction: Interaction) -> dict[str, str]:
+    """What the fields of a modal are filled in with."""
+    found: dict[str, str] = {}
+    for row in interaction.data["components"]:
+        for field in row["components"]:
+            found[field["custom_id"]] = field.get("value", "")
+    return found
+
+
+def photo(size: tuple[int, int] = (96, 64)) -> Upload:
+    """A picture that somebody has on their disk."""
+    kept = io.BytesIO()
+    Image.new("RGB", size, "teal").save(kept, "PNG")
+    return Upload("photo.png", kept.getvalue(), "image/png")
+
+
+def job_of(message: Payload) -> JobId:
+    """The job that a message is about, out of any of its buttons."""
+    custom_id = next(str(part["custom_id"]) for part in parts(message) if part.get("custom_id"))
+    return JobId(custom_id.partition(":")[2])
+
+
+async def ended(life: Life, job: JobId) -> Job:
+    """The job as the journal has it, once that says that its person has had the last word."""
+    with anyio.fail_after(ENOUGH):
+        while (found := await life.journal.find(job)) is None or not found.told:
+            await anyio.lowlevel.checkpoint()
+    return found
+
+
+@asynccontextmanager
+async def stage_for(discord: FakeDiscord, folder: Path, **options: object) -> AsyncGenerator[Stage]:
+    """Build a stage. `options` are the simulator's; by default it draws twenty-four steps in an eighth of a second."""
+    told: dict[str, object] = {"step_time": 0.005, "previews": True, **options}
+    simulator = Simulator(folder / "server", **told)  # pyright: ignore[reportArgumentType]
+    async with anyio.create_task_group() as ground:
+        await ground.start(simulator.run)
+        yield Stage(discord, simulator, folder)
+        ground.cancel_scope.cancel()

@@ -1,0 +1,70 @@
+"""What people try: each is a sentence for them alone, and nothing else happens."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from tests.discord.fake import Upload
+from tests.discord.stage import Stage
+
+
+def encoded(kind: str, size: tuple[int, int] = (32, 32), frames: int = 1) -> bytes:
+    kept = io.BytesIO()
+    pictures = [Image.new("L", size, 40 * number) for number in range(frames)]
+    pictures[0].save(kept, kind, **({"save_all": True, "append_images": pictures[1:]} if frames > 1 else {}))
+    return kept.getvalue()
+
+
+def bomb() -> bytes:
+    """A PNG of 20,000 by 20,000 pixels, in a few kilobytes."""
+    kept = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(kept, "PNG")
+    return kept.getvalue()
+
+
+async def refused(stage: Stage, upload: Upload) -> str:
+    """What is said about an attachment; nothing may come of it but that."""
+    async with stage.bot() as life:
+        told = await stage.whisper(stage.discord.slash("remix", prompt="x", image=upload))
+        assert len(stage.discord.messages) == 1
+        assert not await life.journal.unfinished()
+        return told
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("notes.png", b"this is no picture at all", "no picture"),
+        ("notes.txt", b"text", "no picture"),
+        ("moving.gif", encoded("GIF", frames=3), "moves"),
+        ("bomb.png", bomb(), "pixels"),
+        ("cut.png", encoded("PNG", (300, 300))[:-40], "damaged"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_an_attachment_that_cannot_be_used(stage: Stage, name: str, content: bytes, sentence: str) -> None:
+    kind = {"png": "image/png", "gif": "image/gif", "txt": "text/plain"}[name.partition(".")[2]]
+    assert sentence in await refused(stage, Upload(name, content, kind))
+
+
+async def test_an_attachment_of_30_megabytes(stage: Stage) -> None:
+    stage.discord.state.upload_limit = 50 * 2**20
+    assert "make it smaller" in await refused(stage, Upload("large.png", bytes(30 * 2**20), "image/png"))
+
+
+async def test_a_prompt_of_6000_characters(stage: Stage) -> None:
+    async with stage.bot() as life:
+        told = await stage.whisper(stage.discord.slash("imagine", prompt="x" * 6000))
+        assert "6000 characters" in told
+        assert not await life.journal.jobs_of(stage.discord.alice.id, 1)
+
+
+async def test_a_form_of_a_menu_from_an_earlier_life(stage: Stage) -> None:
+    message = stage.discord.say("look", files=[Upload("photo.png", encoded("PNG"), "image/png")])
+    async with stage.bot():
+        opened = await stage.answered(stage.discord.message_menu("Image to image", message))
+    async with stage.bot():
+        assert "too old" in await stage.whisper(stage.discord.submit_modal(opened, {"prompt": "x"}))

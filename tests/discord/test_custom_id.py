@@ -1,0 +1,32 @@
+"""What buttons remember."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from app.discord import custom_id
+from app.discord.custom_id import Press
+from app.events import JobId
+
+JOB = str(uuid.uuid4())
+
+
+@pytest.mark.parametrize("verb", ["again", "vary", "settings", "delete", "cancel", "retry"])
+def test_what_is_written_is_read_again(verb: str) -> None:
+    assert custom_id.read(custom_id.write(verb, JOB)) == Press(verb, JobId(JOB))
+
+
+def test_a_follow_up_names_its_workflow() -> None:
+    assert custom_id.read(custom_id.write("use", JOB, "img2img.v2")) == Press("use", JobId(JOB), "img2img.v2")
+
+
+@pytest.mark.parametrize("foreign", ["", "again", "again:", ":x", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"])
+def test_what_is_none_of_ours_is_nothing(foreign: str) -> None:
+    assert custom_id.read(foreign) is None
+
+
+def test_what_discord_would_not_keep_is_refused() -> None:
+    with pytest.raises(ValueError, match="100"):
+        custom_id.write("use", JOB, "w" * 70)

@@ -1,0 +1,113 @@
+"""Workflows as Discord's commands."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.discord.options import BUILT_IN, LONGEST_TEXT, command, commands, takes_one_image, verify
+from app.workflows.slots import WorkflowError
+from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
+
+
+def test_the_prompt_is_the_only_required_option_of_imagine() -> None:
+    made = command(TXT2IMG)
+    assert made.name == "imagine"
+    assert [option.name for option in made.options if option.required] == ["prompt"]
+    assert made.options[0].name == "prompt"
+
+
+def test_required_options_come_first_and_the_prompt_before_all() -> None:
+    made = command(
+        workflow(slot("steps", "integer"), slot("image", "image", required=True), slot("prompt", required=True))
+    )
+    assert [option.name for option in made.options] == ["prompt", "image", "steps", "spoiler"]
+
+
+def test_kinds_become_discords_types() -> None:
+    kinds = {option.name: option.kind for option in command(IMG2IMG).options}
+    assert (kinds["image"], kinds["denoise"], kinds["seed"], kinds["checkpoint"]) == (
+        "attachment",
+        "number",
+        "integer",
+        "string",
+    )
+
+
+def test_limits_stay_within_what_discord_can_count() -> None:
+    seed = next(option for option in command(TXT2IMG).options if option.name == "seed")
+    assert seed.maximum == 2**53 - 1
+
+
+@pytest.mark.parametrize(("count", "suggested"), [(25, False), (26, True)])
+def test_up_to_25_choices_are_listed_and_more_are_suggested(count: int, suggested: bool) -> None:
+    few = slot("style", "choice", choices=tuple(f"s{n}" for n in range(count)))
+    option = command(workflow(few)).options[0]
+    assert option.suggest == suggested
+    assert bool(option.choices) != suggested
+
+
+def test_models_are_suggested_from_the_servers() -> None:
+    assert command(workflow(slot("checkpoint", "model"))).options[0].suggest
+
+
+def test_what_finds_no_place_among_25_options_is_left_to_the_form() -> None:
+    made = command(workflow(*(slot(f"s{n}", "integer") for n in range(30))))
+    assert len(made.options) == 25
+    assert made.rest == tuple(f"s{n}" for n in range(24, 30))
+
+
+def test_names_are_made_valid_and_stay_apart() -> None:
+    made = command(workflow(slot("CFG Scale", "number"), slot("cfg scale", "number"), slot("x" * 50)))
+    names = [option.name for option in made.options]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[-_\w]{1,32}", name) and name == name.lower() for name in names)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_a_command_of_the_bot_cannot_be_taken(name: str) -> None:
+    with pytest.raises(WorkflowError, match="command of the bot itself"):
+        command(workflow(command=name))
+
+
+def test_one_wrong_workflow_does_not_take_the_others_away() -> None:
+    found, wrong = commands([workflow(command="help"), TXT2IMG, workflow(command="imagine", name="other")])
+    assert [one.name for one in found] == ["imagine"]
+    assert len(wrong) == 2
+
+
+def test_descriptions_fit() -> None:
+    long = workflow(slot("a", "integer", description="d" * 300, default=7), slot("b", description="", title=""))
+    assert all(1 <= len(option.description) <= 100 for option in command(long).options)
+
+
+def test_exactly_one_picture_makes_a_follow_up() -> None:
+    assert takes_one_image(IMG2IMG)
+    assert not takes_one_image(TXT2IMG)
+    assert not takes_one_image(workflow(slot("a", "image"), slot("b", "image")))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"prompt": "x" * (LONGEST_TEXT + 1)}, "4000 are the most"),
+        ({"prompt": "x", "steps": 9000}, "1 to 150"),
+        ({"prompt": "  "}, "needs Prompt"),
+        ({"prompt": "x", "sampler": "eulr"}, "did you mean “euler”"),
+        ({"prompt": "x", "gone": 1}, "has no gone any more"),
+    ],
+)
+def test_what_would_be_refused_later_is_refused_at_once(values: dict[str, str | int], sentence: str) -> None:
+    with pytest.raises(WorkflowError, match=sentence):
+        verify(TXT2IMG, dict(values))
+
+
+def test_a_name_that_no_button_could_carry_is_refused() -> None:
+    with pytest.raises(WorkflowError, match="too long a name"):
+        command(workflow(name="w" * 60))
+
+
+def test_a_choice_without_choices_of_its_own_is_suggested_from_the_servers() -> None:
+    option = command(workflow(slot("sampler", "choice"))).options[0]
+    assert (option.suggest, option.choices) == (True, ())
