@@ -56,6 +56,12 @@ def render(view: View, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
             return (_ended(view, "Cancelled", reason, None, retry=False),)
 
 
+def plain(view: View) -> Card:
+    """A last word that Discord cannot but take, where it did not take the real one."""
+    told = "This has ended, but Discord does not take what came of it. Whoever runs this bot has it."
+    return Card((Text(told), Text(f"-# <@{view.owner}>"), *rows([_settings(view), _delete(view)])), BROKEN)
+
+
 def _head(view: View) -> Text:
     prompt = escape(shorten(view.prompt, LONGEST_PROMPT)).splitlines()
     return Text("\n".join([f"### {escape(shorten(view.title, LONGEST_TITLE))}", *(f"> {line}" for line in prompt)]))

@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from app.discord.blocks import Card, Upload
-from app.discord.card import render
+from app.discord.card import plain, render
 from app.discord.place import Place, Seen, Token, write
 from app.discord.post import Away, Expired, Post, PostError, TooLarge, Unacceptable
 from app.discord.traffic import Traffic
@@ -161,6 +161,11 @@ class MessageReply:
             try:
                 await self._say(render(view, uploads))
                 return
+            except Unacceptable as error:
+                # Rather a plain message than one that says for ever that the job still runs.
+                logger.error("Discord does not take a result", job=self.view.job, reason=str(error))
+                await self._say([plain(self.view)])
+                return
             except TooLarge:
                 if not uploads:
                     raise
@@ -172,7 +177,7 @@ class MessageReply:
         for road in roads:
             try:
                 seen = await road(cards[0])
-            except (TooLarge, Away):
+            except (TooLarge, Away, Unacceptable):
                 raise
             except PostError as error:
                 logger.info("a result needs another road", job=self.view.job, reason=str(error))

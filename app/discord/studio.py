@@ -98,6 +98,7 @@ class Studio:
         if (place := places.read(job.place)) is None:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
+        place = replace(place, more=())
         wish = replace(job.wish, job=JobId(str(uuid.uuid4())))
         reply = self._reply(wish, place, None)
         actor = InteractionActor(wish, self.registry, reply, place=write(place))

@@ -14,7 +14,10 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from tests.discord.fake import FakeDiscord
+from app.simulator.engine import Simulator
+from app.simulator.faults import Request
+from app.simulator.web import serve
+from tests.discord.fake import FakeDiscord, Interaction
 from tests.discord.stage import words
 
 ROOT = Path(__file__).parents[2]
@@ -24,13 +27,15 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 @asynccontextmanager
-async def bot(discord: FakeDiscord, folder: Path, backend: str, token: str = "") -> AsyncGenerator[Process]:
+async def bot(
+    discord: FakeDiscord, folder: Path, backend: str, token: str = "", comfy: str = NOWHERE
+) -> AsyncGenerator[Process]:
     told = {
         "DISCORD_TOKEN": token or discord.token,
         "DISCORD_REST_URL": discord.rest_url,
         "ATELIER_DATA": str(folder / "data"),
         "ATELIER_WORKFLOWS": str(ROOT / "workflows"),
-        "COMFYUI_URL": NOWHERE,
+        "COMFYUI_URL": comfy,
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-W", "error", "-m", "app", "run", "--backend", backend]
@@ -50,6 +55,12 @@ async def said(process: Process) -> str:
     return text
 
 
+def says(discord: FakeDiscord, asked: Interaction) -> str:
+    """What stands in the answer to an interaction; in the fake's thread."""
+    message = discord.state.messages.all.get(asked.original or "")
+    return words(message) if message else ""
+
+
 def sentence(text: str) -> str:
     (line,) = [line for line in text.splitlines() if line.startswith("atelier:")]
     assert "Traceback" not in text
@@ -63,12 +74,7 @@ async def test_a_signal_ends_it_within_two_seconds_and_leaves_a_true_sentence(
     async with bot(discord, tmp_path, anyio_backend_name) as process:
         await discord.until(lambda: discord.state.commands.of[None], 20)
         asked = discord.slash("imagine", prompt="a cat")
-
-        def waits() -> bool:
-            message = discord.state.messages.all.get(asked.original or "")
-            return message is not None and "[Cancel]" in words(message)
-
-        await discord.until(waits, 20)
+        await discord.until(lambda: "[Cancel]" in says(discord, asked), 20)
         began = time.monotonic()
         process.send_signal(signum)
         text = await said(process)
@@ -77,6 +83,27 @@ async def test_a_signal_ends_it_within_two_seconds_and_leaves_a_true_sentence(
         assert "Nothing is lost" in words(discord.message(asked))
         assert "Traceback" not in text
         assert asked.token not in text
+
+
+async def test_a_bot_that_was_killed_brings_the_result_when_it_is_back(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    simulator = Simulator(tmp_path / "server", step_time=0.005)
+    simulator.faults.ask(Request(hold=True))
+    async with anyio.create_task_group() as ground:
+        port = await ground.start(serve, simulator, "127.0.0.1", 0)
+        comfy = f"http://127.0.0.1:{port}"
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=comfy) as process:
+            await discord.until(lambda: discord.state.commands.of[None], 20)
+            asked = discord.slash("imagine", prompt="a cat", width=64, height=64)
+            await discord.until(lambda: "[Cancel]" in says(discord, asked), 20)
+            process.kill()
+            await process.wait()
+        simulator.faults.ask(Request(hold=False))
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=comfy):
+            await discord.until(lambda: "[Again]" in says(discord, asked), 20)
+        assert len(discord.messages) == 1
+        ground.cancel_scope.cancel()
 
 
 async def test_a_wrong_token_is_one_sentence(discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 import anyio
 import pytest
 
+from app.journal.sqlite import JOURNAL
+from app.journal.store import open_store
 from tests.discord.fake import FakeDiscord, Interaction
 from tests.discord.fake.world import ATTACH_FILES, MEMBER, SEND_MESSAGES, VIEW_CHANNEL
 from tests.discord.stage import Stage, ended, files, job_of, stage_for, words
@@ -212,6 +215,24 @@ async def test_a_manifest_that_is_broken_takes_only_its_own_command_away(stage: 
         names = stage.discord.state.commands.of
         await stage.discord.until(lambda: "imagine" not in {one["name"] for one in names[None]})
         assert "remix" in {one["name"] for one in names[None]}
+
+
+async def test_an_operator_tries_a_failed_job_again_in_its_own_message(stage: Stage) -> None:
+    async with stage.bot():
+        stage.fault(fail_prompt={"count": 1, "status": 400})
+        asked = imagine(stage)
+        job = job_of(await stage.until("[Retry]", asked))
+        with open_store(stage.data / JOURNAL, clock=time.time, durable=False) as store:
+            store.ask("retry", job)
+        assert job_of(await stage.result(asked)) != job
+
+
+async def test_in_the_last_round_nothing_new_is_taken(stage: Stage) -> None:
+    async with stage.bot() as life:
+        message = await stage.result(imagine(stage))
+        life.house.last_round.set()
+        for asked in (imagine(stage), stage.press(message, "Again")):
+            assert "about to be started anew" in await stage.whisper(asked)
 
 
 async def test_more_than_ten_pictures_go_into_further_messages(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from app.discord.blocks import Card, Text, Upload
 from app.discord.place import TOKEN_LIFE, Place, Seen, Token
-from app.discord.post import Away, Expired, Gone, PostError, TooLarge
+from app.discord.post import Away, Expired, Gone, PostError, TooLarge, Unacceptable
 from app.discord.reply import MessageReply, nonce
 from app.discord.traffic import Traffic
 from app.discord.view import View
@@ -39,11 +39,14 @@ class Room:
         self.traffic = Traffic()
         self.sizes: list[int] = []
         self.hangs = False
+        self.picky = False
 
     async def _say(self, road: str, card: Card, message: str) -> Seen:
         await (anyio.sleep_forever() if self.hangs else anyio.lowlevel.checkpoint())
         if failures := self.broken.get(road):
             raise failures.pop(0) if len(failures) > 1 else failures[0]
+        if self.picky and card.uploads:
+            raise Unacceptable("")
         if any(len(one.data) > self.largest for one in card.uploads):
             raise TooLarge("")
         self.said.append((road, "\n".join(block.text for block in card.blocks if isinstance(block, Text))))
@@ -258,3 +261,13 @@ async def test_a_farewell_waits_for_the_edit_that_is_under_way() -> None:
         reply.view.farewell = "Goodbye."
         tasks.start_soon(reply.refresh)
     assert room.said[-1][1].endswith("Goodbye.")
+
+
+async def test_a_result_that_discord_does_not_take_ends_in_a_plain_message() -> None:
+    room = Room()
+    room.picky = True
+    reply = room.reply()
+    await reply.show(DONE)
+    ((road, said),) = room.said
+    assert (road, reply.receipt) == ("token", "original")
+    assert "does not take what came of it" in said
