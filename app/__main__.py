@@ -30,8 +30,8 @@ from app.terminal.check import check
 from app.terminal.generate import draw, refusals, rows_of
 from app.terminal.jobs import list_jobs, show_job
 from app.terminal.shows import choose
+from app.terminal.workflows import open_filled, workflows
 from app.workflows.bind import bind
-from app.workflows.load import load
 from app.workflows.slots import WorkflowError
 
 
@@ -78,6 +78,12 @@ async def _command(arguments: Arguments, config: Config) -> int:
             return await _simulate(arguments)
         case "jobs":
             return _jobs(arguments, config, console)
+        case "workflows":
+            values, sets = _told(arguments)
+            async with servers(config) as links:
+                ways = {name: link.comfy for name, link in links.items()}
+                verb, told, folder = arguments.verb, arguments.workflow, config.workflows
+                return await workflows(console, verb, told, folder, ways, values, sets, arguments.preset)
         case "check":
             async with servers(config) as links:
                 ways = {name: (link.comfy, link.dial) for name, link in links.items()}
@@ -130,16 +136,18 @@ def _jobs(arguments: Arguments, config: Config, console: Console) -> int:
 
 
 async def _generate(arguments: Arguments, config: Config, console: Console) -> int:
-    workflow = load(config.workflows, arguments.workflow)
-    values = dict(_pair(told, "slot=value") for told in arguments.slots)
-    sets = [_pair(told, "NODE.INPUT=VALUE") for told in arguments.sets]
+    values, sets = _told(arguments)
+    async with servers(config) as links:
+        ways = {name: link.comfy for name, link in links.items()}
+        workflow, definitions = await open_filled(config.workflows, arguments.workflow, values, ways)
     _writable(arguments.out)
+    fill = partial(bind, workflow, preset=arguments.preset, definitions=definitions)
     rng = random.SystemRandom()
     wishes: list[Wish] = []
     for number in range(arguments.count):
         job = JobId(str(uuid.uuid4()))
         owner = f"#{number + 1}"
-        wishes.append(bind(workflow, job, values, sets, rng=rng, folder=str(arguments.out), owner=owner))
+        wishes.append(fill(job, values, sets, rng=rng, folder=str(arguments.out), owner=owner))
     rows = rows_of(wishes)
 
     async def guest(house: House) -> int:
@@ -183,6 +191,11 @@ async def _simulate(arguments: Arguments) -> int:
                     code = 130 if signum == signal.SIGINT else 0
                     tasks.cancel_scope.cancel()
     return code
+
+
+def _told(arguments: Arguments) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    values = dict(_pair(told, "slot=value") for told in arguments.slots)
+    return values, [_pair(told, "NODE.INPUT=VALUE") for told in arguments.sets]
 
 
 def _pair(told: str, form: str) -> tuple[str, str]:

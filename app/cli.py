@@ -24,8 +24,19 @@ EXAMPLES = {
         "python -m app jobs show 3f2a\n"
         "python -m app jobs retry 3f2a      (also while the bot runs)"
     ),
+    "workflows": (
+        "python -m app workflows new my-export.json\n"
+        "python -m app workflows show txt2img\n"
+        'python -m app workflows fill txt2img prompt="a mill" steps=8'
+    ),
     "check": "python -m app check\npython -m app check --server https://studio.example/comfy",
 }
+
+TAKING_SLOTS = frozenset({"generate", "workflows"})
+"""Commands with slot=value words."""
+
+VERBS = ("list", "show", "new", "check", "fill", "schema")
+"""What can be done with workflows."""
 
 
 class Arguments(argparse.Namespace):
@@ -38,6 +49,7 @@ class Arguments(argparse.Namespace):
     workflow: str
     slots: list[str]
     sets: list[str]
+    preset: str
     server: list[str]
     count: int
     json: bool
@@ -87,6 +99,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     _generate(command("generate", "make pictures with a workflow, without Discord"))
     _simulate(command("simulate", "an embedded ComfyUI, as a server that any client can use"))
     _jobs(command("jobs", "what the bot's journal says: every job, and what happened to it"))
+    _workflows(command("workflows", "the workflows: list, show, make, check and fill them"))
     check = command("check", "look at the configuration, the workflows and each server")
     _servers(check)
     before = [word for index, word in enumerate(argv) if index == 0 or argv[index - 1] != "--backend"]
@@ -95,17 +108,45 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.error(f"there is no command “{name}”: choose {', '.join(EXAMPLES)}")
     told, rest = parser.parse_known_args(argv, Arguments())
     # argparse takes positional words in one piece; slots may stand after options, too.
-    if rest and (told.command != "generate" or not all("=" in word and word[0] != "-" for word in rest)):
+    if rest and (told.command not in TAKING_SLOTS or not all("=" in word and word[0] != "-" for word in rest)):
         parser.error(f"unknown: {' '.join(rest)}")
-    if told.command == "generate":
+    if told.command in TAKING_SLOTS:
         told.slots += rest
+    if told.command == "workflows" and (refusal := _misused(told)):
+        parser.error(refusal)
     if told.command == "jobs" and (told.verb == "list") == bool(told.job):
         parser.error(f"jobs {told.verb} takes {'no job' if told.job else 'the id of a job'}")
     return told
 
 
 def _generate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workflow", metavar="WORKFLOW", help="a name in workflows/, or an API-format JSON")
+    parser.add_argument("workflow", metavar="WORKFLOW", help="a name in workflows/, or an exported JSON")
+    _filling(parser)
+    _servers(parser)
+    parser.add_argument("--count", type=_count, default=1, metavar="N", help="jobs at once, each with its own seed")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="where to put the files (default: out)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--timeout", type=_seconds, metavar="S", help="cancel what is unfinished after S seconds")
+
+
+def _workflows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("verb", nargs="?", default="list", choices=VERBS, help="what to do (default: list)")
+    parser.add_argument("workflow", nargs="?", default="", metavar="NAME|FILE", help="a workflow, or a file for new")
+    _filling(parser)
+    _servers(parser)
+
+
+def _misused(told: Arguments) -> str:
+    """What is wrong with the words after `workflows`, "" for nothing."""
+    if bool(told.workflow) != (told.verb in {"show", "new", "fill"}) and not (told.verb == "check" and told.workflow):
+        wanted = {"show": "a name", "fill": "a name", "new": "a file"}.get(told.verb, "no name")
+        return f"workflows {told.verb} takes {wanted}"
+    if told.verb != "fill" and (told.slots or told.sets or told.preset):
+        return f"workflows {told.verb} fills nothing in"
+    return ""
+
+
+def _filling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "slots", nargs="*", default=[], metavar="slot=value", help="what to put into the workflow's slots"
     )
@@ -117,11 +158,7 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         metavar="NODE.INPUT=VALUE",
         help="put a value into any input; NODE is an id or a title",
     )
-    _servers(parser)
-    parser.add_argument("--count", type=_count, default=1, metavar="N", help="jobs at once, each with its own seed")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="where to put the files (default: out)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--timeout", type=_seconds, metavar="S", help="cancel what is unfinished after S seconds")
+    parser.add_argument("--preset", default="", metavar="NAME", help="one of the workflow's named sets of values")
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:

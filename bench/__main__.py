@@ -10,6 +10,7 @@ import sys
 from bench.flow import flow
 from bench.lag import JOBS, lag
 from bench.memory import memory
+from bench.workflows import workflows
 
 
 def main(argv: list[str]) -> None:
@@ -21,6 +22,7 @@ def main(argv: list[str]) -> None:
         "asyncio": flow("asyncio", rounds),
         "journal_trio": memory("trio", rounds),
         "journal_asyncio": memory("asyncio", rounds),
+        "workflows": workflows(rounds),
     }
     print(json.dumps(told, indent=2))
 

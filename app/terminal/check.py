@@ -7,13 +7,12 @@ from pathlib import Path
 
 import anyio
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Dial, Refused
-from app.workflows.load import list_names, load
-from app.workflows.slots import WorkflowError
+from app.terminal.catalog import verdict_table, verdicts
+from app.terminal.servers import ask
+from app.workflows.offer import offers
 
 HANDSHAKE = 5.0
 """Seconds for the websocket: a server that needs longer will not do."""
@@ -23,11 +22,11 @@ async def check(
     console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Dial]]
 ) -> int:
     """Look, say what was found, and return 0 if all is well, else 1."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     found = [(True, "configuration", source or "defaults and environment")]
-    found += [_workflow(workflows, name) for name in list_names(workflows)]
-    if len(found) == 1:
+    known = await ask({name: comfy for name, (comfy, _) in servers.items()})
+    if not (offered := offers(workflows, known)):
         found.append((False, "workflows", f"there are none in {workflows}"))
+    found += verdicts(offered, known)
     results: dict[ServerName, tuple[bool, str]] = {}
 
     async def look(name: ServerName, comfy: Comfy, dial: Dial) -> None:
@@ -37,19 +36,8 @@ async def check(
         for name, (comfy, dial) in servers.items():
             tasks.start_soon(look, name, comfy, dial)
     found += [(results[name][0], name, results[name][1]) for name in servers]
-    for good, what, told in found:
-        mark = Text("✔", "green") if good else Text("✘", "red")
-        table.add_row(mark, Text(what, "bold"), Text(told, "" if good else "red"))
-    console.print(table)
+    console.print(verdict_table(found))
     return 0 if all(good for good, _, _ in found) else 1
-
-
-def _workflow(folder: Path, name: str) -> tuple[bool, str, str]:
-    try:
-        workflow = load(folder, name)
-    except WorkflowError as error:
-        return False, f"workflow {name}", str(error)
-    return True, f"workflow {name}", f"{workflow.title}, {len(workflow.slots)} slots"
 
 
 async def _server(comfy: Comfy, dial: Dial) -> tuple[bool, str]:

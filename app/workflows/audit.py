@@ -8,12 +8,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from app.events import NodeId
 from app.ports import Graph, Json
 from app.progress import title
 from app.workflows.definitions import GROWING, Definition, Definitions, Input, compatible
 from app.workflows.fields import against
 from app.workflows.graph import inputs
-from app.workflows.slots import Slot, suggest
+from app.workflows.slots import UPLOADED, Slot, Target, WorkflowError, suggest
 
 SOCKETS = frozenset({"MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "MASK"})
 """ComfyUI's own types that no JSON value can be, so that only a connection will do."""
@@ -85,7 +86,7 @@ def _node(
                 yield "error", problem
         elif field in definition.inputs:
             slot = slotted.get((node, field))
-            for problem in _value(name, definition.name, known, value, slot):
+            for problem in _value(name, definition.name, known, value, slot, node):
                 yield "error", problem
     for field, known in definition.inputs.items():
         if known.required and field not in given and known.type != GROWING:
@@ -93,19 +94,31 @@ def _node(
             yield "error", f"“{name}” misses its required input “{field}”{kind}."
 
 
-def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None) -> Iterator[str]:
+def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None, node: str) -> Iterator[str]:
     if slot is not None:
-        if slot.required or (slot.kind == "image" and slot.default is None):
+        if slot.required or slot.kind in UPLOADED:
             return
         if slot.kind == "model" and slot.default in (None, ""):
             # The server's first is taken, whatever stands in the graph.
             if known.choices is not None and not known.choices:
                 yield from against(name, kind, known, value)
             return
-        value = slot.default if slot.default is not None else value
+        value = _default(slot, node, known.name, value)
     if known.type in SOCKETS:
         yield f"“{known.name}” of “{name}” must be connected to a {known.type}, but is a value."
     yield from against(name, kind, known, value)
+
+
+def _default(slot: Slot, node: str, name: str, present: Json) -> Json:
+    """What stands in an input when its slot is left out."""
+    if slot.default is None:
+        return present
+    try:
+        read = slot.read(slot.default)
+    except WorkflowError:
+        # The server's own list may be shorter than the manifest thinks.
+        return slot.default
+    return read[slot.targets.index(Target(NodeId(node), name)) % 2] if isinstance(read, list) else read
 
 
 def _link(graph: Graph, name: str, field: str, link: list[Json], known: Input, definitions: Definitions) -> str | None:

@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
-import copy
+import math
 import random
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from app.events import JobId
 from app.jobs import FirstChoice, Upload, Wish
 from app.ports import Graph, Json
 from app.progress import title
-from app.workflows.graph import find_target, inputs, seeds
+from app.workflows.definitions import Definitions
+from app.workflows.graph import copied, find_target, inputs, seeds
 from app.workflows.load import Workflow
-from app.workflows.slots import LARGEST_SEED, Slot, Target, WorkflowError, suggest, typed_like
+from app.workflows.lora import CORE, called, fill_loras, find_chain, read_loras
+from app.workflows.placeholders import resolve
+from app.workflows.rounding import round_sizes, stepped
+from app.workflows.slots import (
+    LARGEST_SEED,
+    UPLOADED,
+    Kind,
+    Slot,
+    Target,
+    WorkflowError,
+    suggest,
+    typed_like,
+)
+
+FILES = frozenset({"image", "video", "audio", "file"})
+"""What ComfyUI's loaders call the input that names an uploaded file."""
+
+EXAMPLES = {"image": "photo.png", "video": "clip.mp4", "audio": "voice.mp3", "size": "1024x768", "lora": "style:0.8"}
+"""What one might type for a kind; words for all others."""
+
+EMPTY: frozenset[Kind] = frozenset({"text", "choice", "model", "lora"})
+"""Kinds in which nothing is something: no words, the server's first model, no LoRA. Others are left out."""
+
+
+class _Filling(Struct):
+    """A graph on its way to a wish."""
+
+    graph: Graph
+    rng: random.Random
+    definitions: Definitions | None
+    seed: int | None = None
+    touched: set[Target] = field(default_factory=set[Target])
+    """The inputs that need no drawn seed any more."""
+    said: dict[Target, Json] = field(default_factory=dict[Target, Json])
+    """What the person gave, which stays as it is."""
+    uploads: list[Upload] = field(default_factory=list[Upload])
+    choices: list[FirstChoice] = field(default_factory=list[FirstChoice])
+
+    def put(self, targets: Sequence[Target], value: Json) -> None:
+        for number, target in enumerate(targets):
+            # A size has its targets in pairs.
+            inputs(self.graph, target.node)[target.input] = value[number % 2] if isinstance(value, list) else value
 
 
 def bind(
@@ -25,73 +70,122 @@ def bind(
     rng: random.Random,
     folder: str,
     owner: str = "",
+    preset: str = "",
+    definitions: Definitions | None = None,
+    now: datetime | None = None,
 ) -> Wish:
     """Fill a copy of the graph; the workflow stays as it is.
 
-    `values` go to slots by name, `sets` are ("NODE.INPUT", value) with a node's id or title. Every seed that
-    is not given is drawn. Raises `WorkflowError`.
+    `values` go to slots by name, over those of the `preset`; `sets` are ("NODE.INPUT", value) with a node's id or
+    title. Every seed that is not given is drawn. With `definitions`, sizes are rounded to the nodes' steps, and
+    LoRAs may be called by short names. `now` dates file prefixes; it is the local time unless told. Raises
+    `WorkflowError`.
     """
-    graph = copy.deepcopy(workflow.graph)
+    told = {**_preset(workflow, preset), **values}
     known = {slot.name: slot for slot in workflow.slots}
-    for name in values:
+    for name in told:
         if name not in known:
-            hint = suggest(name, known) if known else ": it has no slots; use --set NODE.INPUT=VALUE."
-            raise WorkflowError(f"“{workflow.name}” has no slot called “{name}”{hint}")
-    given: set[Target] = set()
-    uploads: list[Upload] = []
-    choices: list[FirstChoice] = []
-    seed: int | None = None
-    for slot in workflow.slots:
-        value = values.get(slot.name, slot.default)
-        if slot.kind == "seed":
-            seed = int(str(slot.read(_draw(rng) if value is None else value)))
-            value = seed
-        if value is None or value == "":
-            if slot.required:
-                raise WorkflowError(f"“{workflow.name}” needs {slot.name}: add {slot.name}={_example(slot)}.")
-            if slot.kind == "model":
-                choices += [FirstChoice(target.node, target.input) for target in slot.targets]
-            if value is None:
-                continue
-        given.update(slot.targets)
-        read = slot.read(value)
-        if slot.kind == "image":
-            path = _picture(slot.name, str(read))
-            uploads += [Upload(target.node, target.input, path) for target in slot.targets]
-        else:
-            _put(graph, slot.targets, read)
-    for where, told in sets:
-        target = _address(graph, where)
-        given.add(target)
-        present = inputs(graph, target.node)[target.input]
-        is_picture = target.input == "image" and Path(told).expanduser().is_file()
-        if is_picture:
-            uploads.append(Upload(target.node, target.input, str(Path(told).expanduser())))
-            continue
-        value = typed_like(where, told, present)
-        inputs(graph, target.node)[target.input] = value
-        if target in seeds(graph):
-            seed = int(str(value))
-    for target in seeds(graph):
-        if target not in given:
-            drawn = _draw(rng)
-            inputs(graph, target.node)[target.input] = drawn
-            seed = drawn if seed is None else seed
+            raise WorkflowError(_no_slot(workflow, name))
+    filling = _Filling(copied(workflow.graph), rng, definitions)
+    # A row of LoRAs may lose nodes that other slots fill, so it comes last.
+    for slot in sorted(workflow.slots, key=lambda one: one.kind == "lora"):
+        _fill(workflow, filling, slot, told)
+    if definitions is not None:
+        sized = [target for slot in workflow.slots if slot.kind in {"integer", "size"} for target in slot.targets]
+        filling.graph = round_sizes(filling.graph, definitions, sized)
+    for where, text in sets:
+        _set(filling, where, text)
+    for target in list(seeds(filling.graph)):
+        if target not in filling.touched:
+            drawn = rng.randint(0, LARGEST_SEED)
+            inputs(filling.graph, target.node)[target.input] = drawn
+            filling.seed = drawn if filling.seed is None else filling.seed
+    graph = resolve(filling.graph, now or datetime.now().astimezone())
+    for target, value in filling.said.items():
+        if target.node in graph:
+            inputs(graph, target.node)[target.input] = value
     return Wish(
         job=job,
         workflow=workflow.name,
         graph=graph,
         folder=folder,
         owner=owner,
-        seed=seed,
-        uploads=tuple(uploads),
-        choices=tuple(choices),
+        seed=filling.seed,
+        values=told,
+        silence=workflow.silence,
+        uploads=tuple(one for one in filling.uploads if one.node in graph),
+        choices=tuple(one for one in filling.choices if one.node in graph),
     )
 
 
-def _put(graph: Graph, targets: Sequence[Target], value: Json) -> None:
-    for target in targets:
-        inputs(graph, target.node)[target.input] = value
+def _preset(workflow: Workflow, preset: str) -> Mapping[str, Json]:
+    if preset and preset not in workflow.presets:
+        hint = suggest(preset, workflow.presets) if workflow.presets else ": it has none."
+        raise WorkflowError(f"“{workflow.name}” has no preset called “{preset}”{hint}")
+    return workflow.presets.get(preset, {})
+
+
+def _no_slot(workflow: Workflow, name: str) -> str:
+    for note in workflow.notes:
+        if note.startswith(f"{name} could be "):
+            return note
+    known = [slot.name for slot in workflow.slots]
+    hint = suggest(name, known) if known else ": it has no slots; use --set NODE.INPUT=VALUE."
+    return f"“{workflow.name}” has no slot called “{name}”{hint}"
+
+
+def _fill(workflow: Workflow, filling: _Filling, slot: Slot, told: Mapping[str, Json]) -> None:
+    value = told.get(slot.name, slot.default)
+    if value == "" and slot.kind not in EMPTY:
+        value = None
+    if slot.kind == "seed":
+        value = slot.read(_draw(filling.rng, slot) if value is None else value)
+        filling.seed = value if isinstance(value, int) else filling.seed
+    elif value is None or value == "":
+        if slot.required:
+            example = EXAMPLES.get(slot.kind, '"a lighthouse at dusk"')
+            raise WorkflowError(f"“{workflow.name}” needs {slot.name}: add {slot.name}={example}.")
+        if slot.kind == "model":
+            filling.choices += [FirstChoice(target.node, target.input) for target in slot.targets]
+        if value is None:
+            return
+    read = slot.read(value)
+    filling.touched.update(slot.targets)
+    if slot.kind in UPLOADED:
+        path = _file(slot.name, str(read))
+        filling.uploads += [Upload(target.node, target.input, path) for target in slot.targets]
+    elif slot.kind == "lora":
+        filling.graph = _loras(filling, slot, str(read))
+    else:
+        filling.put(slot.targets, stepped(read, slot))
+        if slot.name in told and slot.kind == "text":
+            filling.said.update(dict.fromkeys(slot.targets, read))
+
+
+def _loras(filling: _Filling, slot: Slot, told: str) -> Graph:
+    """The graph with these LoRAs in the slot's row."""
+    listed = slot.choices
+    for kind in ("LoraLoader", "LoraLoaderModelOnly"):
+        definition = filling.definitions.get(kind) if filling.definitions is not None else None
+        known = definition.inputs.get("lora_name") if definition is not None else None
+        listed = listed or tuple(map(str, (known.choices if known is not None else None) or ()))
+    loras = called(read_loras(told), listed)
+    chain = find_chain(filling.graph, slot.targets[0].node, filling.definitions or Definitions(CORE))
+    return fill_loras(filling.graph, chain, loras)
+
+
+def _set(filling: _Filling, where: str, told: str) -> None:
+    target = _address(filling.graph, where)
+    filling.touched.add(target)
+    present = inputs(filling.graph, target.node)[target.input]
+    if target.input in FILES and Path(told).expanduser().is_file():
+        filling.uploads.append(Upload(target.node, target.input, str(Path(told).expanduser())))
+        return
+    value = typed_like(where, told, present)
+    filling.put([target], value)
+    filling.said[target] = value
+    if target in seeds(filling.graph):
+        filling.seed = int(str(value))
 
 
 def _address(graph: Graph, where: str) -> Target:
@@ -103,16 +197,20 @@ def _address(graph: Graph, where: str) -> Target:
     return find_target(graph, node, name)
 
 
-def _draw(rng: random.Random) -> int:
-    return rng.randint(0, LARGEST_SEED)
+def _draw(rng: random.Random, slot: Slot) -> int:
+    """A seed within the slot's limits."""
+    low = math.ceil(slot.minimum or 0)
+    high = math.floor(min(LARGEST_SEED, slot.maximum if slot.maximum is not None else LARGEST_SEED))
+    return rng.randint(min(max(low, 0), high), high)
 
 
-def _picture(name: str, told: str) -> str:
+def _file(name: str, told: str) -> str:
     path = Path(told).expanduser()
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):
+        # A name that no file system takes.
+        is_file = False
+    if not is_file:
         raise WorkflowError(f"{name}: there is no file {told}.")
     return str(path)
-
-
-def _example(slot: Slot) -> str:
-    return "photo.png" if slot.kind == "image" else '"a lighthouse at dusk"'

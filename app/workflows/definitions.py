@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Raw, Struct, json
 
 from app.ports import Json
 
@@ -19,7 +20,15 @@ DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 GROWING = "COMFY_AUTOGROW_V3"
 """A group of sockets that grows; its members are named `group.member`."""
 
-UPLOADS = ("image_upload", "animated_image_upload", "video_upload", "audio_upload", "file_upload")
+Uploaded: TypeAlias = Literal["", "image", "video", "audio"]
+
+UPLOADS: dict[str, Uploaded] = {
+    "image_upload": "image",
+    "animated_image_upload": "image",
+    "video_upload": "video",
+    "audio_upload": "audio",
+    "file_upload": "",
+}
 """Options of lists that hold the files of the server's input folder, which an upload extends."""
 
 
@@ -52,6 +61,17 @@ class Input(Struct, frozen=True, kw_only=True):
     def is_upload(self) -> bool:
         """Whether it names a file of the server's input folder."""
         return any(self.options.get(key) is True for key in UPLOADS)
+
+    @property
+    def uploaded(self) -> Uploaded:
+        """What it is a file of; "" if it is none, or of anything."""
+        if self.options.get("image_folder", "input") != "input":
+            # A list of the server's own results, which no upload extends.
+            return ""
+        for key, kind in UPLOADS.items():
+            if self.options.get(key) is True:
+                return kind
+        return ""
 
     @property
     def is_controlled(self) -> bool:
@@ -106,14 +126,19 @@ class Definition(Struct, frozen=True, kw_only=True):
 
 
 class Definitions:
-    """Owns a server's /object_info and what was read of it.
+    """Owns a server's /object_info and what was read of it, class by class; most are never asked for.
 
     Anything may stand in there; a class whose entry makes no sense is one that is not there.
     """
 
-    def __init__(self, object_info: Mapping[str, Json]) -> None:
+    def __init__(self, object_info: Mapping[str, Json | Raw]) -> None:
         self._raw = object_info
         self._read: dict[str, Definition | None] = {}
+
+    @classmethod
+    def parse(cls, content: bytes) -> Definitions:
+        """Take in the answer of a server as it came. Raises `msgspec.DecodeError`."""
+        return cls(json.decode(content, type=dict[str, Raw]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._raw)
@@ -121,7 +146,8 @@ class Definitions:
     def get(self, name: str) -> Definition | None:
         """A class by its name, None if the server does not have it."""
         if name not in self._read:
-            self._read[name] = _definition(name, self._raw.get(name))
+            entry = self._raw.get(name)
+            self._read[name] = _definition(name, json.decode(entry, type=Json) if isinstance(entry, Raw) else entry)
         return self._read[name]
 
 

@@ -1,117 +1,147 @@
-"""Workflows from their folder: a graph, and a manifest that names its inputs."""
+"""Workflows from their files: a graph, and a manifest that names its inputs."""
 
 from __future__ import annotations
 
-import tomllib
+from functools import cache
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.ports import Graph, Json
-from app.workflows.graph import find_target, read_graph
-from app.workflows.slots import Kind, Slot, WorkflowError, suggest
+from app.workflows.declared import MOST_OPTIONS, completed, crowded, declared
+from app.workflows.definitions import Definitions
+from app.workflows.drawn.convert import Converted, convert
+from app.workflows.drawn.editor import is_drawing
+from app.workflows.files import Place, find, list_names, read_json
+from app.workflows.found.discover import Discovery, discover
+from app.workflows.graph import EXPORT, check_graph
+from app.workflows.manifest import BUILT_IN, FollowUp, Result
+from app.workflows.reading import OPTION, Source, read_manifest
+from app.workflows.slots import Slot, WorkflowError, suggest
+
+__all__ = ["NeedsServer", "Workflow", "list_names", "load", "read"]
 
 
-class _Target(Struct, forbid_unknown_fields=True):
-    node: str
-    input: str
-
-
-class _Slot(Struct, forbid_unknown_fields=True, kw_only=True):
-    kind: Kind
-    title: str = ""
-    description: str = ""
-    node: str = ""
-    input: str = ""
-    targets: tuple[_Target, ...] = ()
-    required: bool = False
-    default: Json = None
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-
-
-class _Manifest(Struct, forbid_unknown_fields=True):
-    title: str
-    description: str = ""
-    command: str = ""
-    slots: dict[str, _Slot] = {}
+class NeedsServer(WorkflowError):
+    """The file is in the editor's own format, which only a server's node definitions explain."""
 
 
 class Workflow(Struct, frozen=True, kw_only=True):
-    """A graph and its named inputs. `command` is the Discord command it becomes, "" for none."""
+    """A graph and its named inputs. `command` is the Discord command it becomes, "" for none.
+
+    `menu` is its entry in the menu of a message, `silence` is in seconds, `users` and `roles` may use it (empty:
+    all), and `notes` are sentences on what is not quite as its author may think.
+    """
 
     name: str
     graph: Graph
     title: str = ""
     description: str = ""
     command: str = ""
+    menu: str = ""
+    follow_up: bool = False
+    result: Result = ""
+    cost: float = 1.0
+    silence: float = 60.0
+    spoiler: bool = False
+    users: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     slots: tuple[Slot, ...] = ()
+    presets: dict[str, dict[str, Json]] = {}
+    follow_ups: tuple[FollowUp, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def load(folder: Path, told: str) -> Workflow:
-    """A workflow by its name in `folder`, or by the path of an API-format JSON. Raises `WorkflowError`."""
-    path = Path(told).expanduser()
-    if (folder / told / "workflow.json").is_file():
-        return _from_folder(folder / told)
-    if path.is_dir() and (path / "workflow.json").is_file():
-        return _from_folder(path)
-    if path.suffix == ".json" or path.is_file():
-        if not path.is_file():
-            raise WorkflowError(f"There is no file {told}.")
-        return Workflow(name=path.stem, title=path.stem, graph=read_graph(path))
-    names = list_names(folder)
-    raise WorkflowError(f"There is no workflow called “{told}” in {folder}{suggest(told, names)}")
+def load(folder: Path, told: str, definitions: Definitions | None = None) -> Workflow:
+    """A workflow by its name in `folder`, or by the path of a folder or a JSON file.
+
+    With a server's definitions, files in the editor's own format are converted, and slots have the server's
+    limits and lists where the manifest has none. Raises `WorkflowError`; `NeedsServer` where it cannot do without.
+    """
+    return read(find(folder, told), definitions)
 
 
-def list_names(folder: Path) -> list[str]:
-    """The names of all workflows in a folder."""
-    return sorted(path.parent.name for path in folder.glob("*/workflow.json"))
+def read(place: Place, definitions: Definitions | None = None) -> Workflow:
+    """See `load`."""
+    converted = read_converted(place, definitions)
+    graph = converted.graph
 
+    @cache
+    def found() -> Discovery:
+        known = definitions or Definitions({})
+        return discover(graph, known, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
 
-def _from_folder(folder: Path) -> Workflow:
-    graph = read_graph(folder / "workflow.json")
-    path = folder / "manifest.toml"
-    if not path.is_file():
-        return Workflow(name=folder.name, title=folder.name, graph=graph)
-    where = f"{folder.name}/{path.name}"
-    try:
-        manifest = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Manifest)
-    except (tomllib.TOMLDecodeError, UnicodeError) as error:
-        raise WorkflowError(f"{where} is not valid TOML: {error}.") from error
-    except msgspec.ValidationError as error:
-        raise WorkflowError(f"{where}: {error}.") from error
-    try:
-        slots = tuple(_slot(name, slot, graph) for name, slot in manifest.slots.items())
-    except WorkflowError as error:
-        raise WorkflowError(f"{where}: {error}") from error
+    if place.manifest is None:
+        # Nobody has said that anything is required.
+        slots = tuple(replace(one, required=False) for one in found().slots)
+        return Workflow(name=place.name, title=place.name, graph=graph, slots=slots, notes=found().problems)
+    where = f"{place.name}/{place.manifest.name}" if place.manifest.stem != place.name else place.manifest.name
+    source = read_manifest(place.manifest, where)
+    _check_names(source)
+    manifest, declared_slots = source.manifest, list[Slot]()
+    for name, told in manifest.slots.items():
+        try:
+            slot = declared(name, told, graph, found)
+        except WorkflowError as error:
+            raise source.error(("slots", name), str(error)) from error
+        declared_slots.append(completed(slot, graph, definitions) if definitions is not None else slot)
+    # A choice among presets is an option, too.
+    slots, note = crowded(declared_slots, MOST_OPTIONS - bool(manifest.presets))
+    _check_presets(source, slots)
     return Workflow(
-        name=folder.name,
+        name=place.name,
         graph=graph,
-        title=manifest.title,
+        title=manifest.title or place.name,
         description=manifest.description,
         command=manifest.command,
+        menu=manifest.menu,
+        follow_up=manifest.follow_up,
+        result=manifest.result,
+        cost=manifest.cost,
+        silence=manifest.silence,
+        spoiler=manifest.spoiler,
+        users=tuple(map(str, manifest.users)),
+        roles=tuple(map(str, manifest.roles)),
         slots=slots,
+        presets=manifest.presets,
+        follow_ups=manifest.follow_ups,
+        notes=(note,) if note else (),
     )
 
 
-def _slot(name: str, told: _Slot, graph: Graph) -> Slot:
-    told_targets = [*told.targets, *([_Target(told.node, told.input)] if told.node else [])]
-    if not told_targets:
-        raise WorkflowError(f"the slot {name} names no node.")
-    slot = Slot(
-        name=name,
-        title=told.title or name,
-        kind=told.kind,
-        targets=tuple(find_target(graph, target.node, target.input) for target in told_targets),
-        description=told.description,
-        required=told.required,
-        default=told.default,
-        minimum=told.minimum,
-        maximum=told.maximum,
-        choices=told.choices,
-    )
-    if slot.default is not None:
-        slot.read(slot.default)
-    return slot
+def read_converted(place: Place, definitions: Definitions | None) -> Converted:
+    """The graph of a file in either format, and what app mode says of it. Raises `WorkflowError`."""
+    content = read_json(place)
+    if not is_drawing(content):
+        return Converted(graph=check_graph(content, place.shown))
+    if definitions is None:
+        raise NeedsServer(f"{place.shown} is in the editor's own format: {EXPORT}, or let a server be asked.")
+    try:
+        return convert(content, definitions)
+    except WorkflowError as error:
+        raise WorkflowError(f"{place.shown}: {error}") from error
+
+
+def _check_names(source: Source) -> None:
+    manifest = source.manifest
+    if manifest.command and not OPTION.fullmatch(manifest.command):
+        told = "small letters, digits, - and _, 32 at most"
+        raise source.error(("command",), f"“{manifest.command}” cannot be a command: it may have {told}.")
+    if manifest.command in BUILT_IN:
+        raise source.error(("command",), f"the bot itself has a command “{manifest.command}”: choose another name.")
+    if manifest.follow_up and (manifest.command or manifest.menu):
+        raise source.error(("follow_up",), "what only follows on another's result has no command and no menu.")
+
+
+def _check_presets(source: Source, slots: tuple[Slot, ...]) -> None:
+    known = {slot.name: slot for slot in slots}
+    for preset, values in source.manifest.presets.items():
+        for name, value in values.items():
+            way = ("presets", preset, name)
+            if name not in known:
+                raise source.error(way, f"the preset {preset} fills {name}, which is no slot{suggest(name, known)}")
+            try:
+                known[name].read(value)
+            except WorkflowError as error:
+                raise source.error(way, f"the preset {preset}: {error}") from error

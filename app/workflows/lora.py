@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import math
+from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.progress import title
 from app.workflows.definitions import Definitions
-from app.workflows.graph import inputs
-from app.workflows.slots import WorkflowError
+from app.workflows.fields import MODEL_FILES
+from app.workflows.graph import copied, inputs
+from app.workflows.slots import WorkflowError, suggest
 
 LOADER, MODEL_ONLY = "LoraLoader", "LoraLoaderModelOnly"
 """ComfyUI's own loaders: for a model with its text encoder, and for a model alone."""
+
+CORE: dict[str, Json] = {
+    "CheckpointLoaderSimple": {"output": ["MODEL", "CLIP", "VAE"]},
+    "CheckpointLoader": {"output": ["MODEL", "CLIP", "VAE"]},
+    "ImageOnlyCheckpointLoader": {"output": ["MODEL", "CLIP_VISION", "VAE"]},
+    "UNETLoader": {"output": ["MODEL"]},
+}
+"""What ComfyUI's own loaders give, for when no server was asked."""
 
 STRONGEST = 100.0
 """What the loaders take at most, in either direction."""
@@ -53,6 +62,36 @@ def read_loras(told: str) -> tuple[Lora, ...]:
         except ValueError:
             raise WorkflowError(f"{part}: write NAME:WEIGHT, such as {name or 'style'}:0.8.") from None
     return tuple(found)
+
+
+def called(loras: tuple[Lora, ...], listed: Sequence[str]) -> tuple[Lora, ...]:
+    """The LoRAs by their whole names in a server's list; people leave out folder and ending.
+
+    Raises `WorkflowError` where the list has none or several of a name; without a list, names stay.
+    """
+    return tuple(structs.replace(one, name=_whole_name(one.name, listed)) for one in loras) if listed else loras
+
+
+def _whole_name(told: str, listed: Sequence[str]) -> str:
+    if told in listed:
+        return told
+    keys, wanted = {name: _key(name) for name in listed}, _key(told)
+    for found in (
+        [name for name, key in keys.items() if key == wanted],
+        [name for name, key in keys.items() if key.split("/")[-1] == wanted],
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise WorkflowError(f"There are {len(found)} LoRAs called “{told}”: {', '.join(found)}.")
+    raise WorkflowError(
+        f"There is no LoRA called “{told}”{suggest(wanted, [key.split('/')[-1] for key in keys.values()])}"
+    )
+
+
+def _key(name: str) -> str:
+    path = name.strip().replace("\\", "/").lower()
+    return next((path.removesuffix(end) for end in MODEL_FILES if path.endswith(end)), path)
 
 
 def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
@@ -94,7 +133,7 @@ def fill_loras(graph: Graph, chain: Chain, loras: tuple[Lora, ...]) -> Graph:
     Whatever took model or text encoder from the chain's loaders takes them from its new end; with a chain that
     had none, whatever took them from the source. Raises `WorkflowError` on a weight that is none.
     """
-    filled = copy.deepcopy(graph)
+    filled = copied(graph)
     model_users, clip_users = _all_users(filled, chain)
     spare = [one for one in chain.loaders if one in filled]
     model, clip = chain.model, chain.clip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from datetime import datetime
 
@@ -25,13 +24,16 @@ _FORBIDDEN = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 
 
 def resolve(graph: Graph, now: datetime) -> Graph:
-    """A copy of the graph whose file prefixes hold no placeholder that can be resolved; the others stay."""
-    resolved = copy.deepcopy(graph)
-    for node in resolved:
-        given = inputs(resolved, node)
-        for name, value in given.items():
-            if name in PREFIXES and isinstance(value, str):
-                given[name] = resolve_text(value, graph, now)
+    """A copy of the graph whose file prefixes hold no placeholder that can be resolved; the others stay.
+
+    Nodes that stay as they are belong to both.
+    """
+    resolved = dict(graph)
+    for node, entry in graph.items():
+        for name in PREFIXES & inputs(graph, node).keys():
+            given = inputs(resolved, node)
+            if isinstance(value := given[name], str) and "%" in value:
+                resolved[node] = {**entry, "inputs": {**given, name: resolve_text(value, graph, now)}}
     return resolved
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 
-from app.ports import Graph
+from app.ports import Graph, Json
 from app.workflows.definitions import Definitions
 from app.workflows.graph import inputs
-from app.workflows.slots import Target
+from app.workflows.slots import Slot, Target
 
 
 def to_step(value: int, step: int, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -27,9 +26,21 @@ def to_step(value: int, step: int, minimum: int | None = None, maximum: int | No
     return rounded
 
 
+def stepped(value: Json, slot: Slot) -> Json:
+    """A slot's whole number, or the sides of its size, in the slot's own steps; all else as it is."""
+    if slot.step is None or slot.step < 1 or slot.kind not in {"integer", "size"}:
+        return value
+    if isinstance(value, list):
+        return [stepped(side, slot) for side in value]
+    return _fit(value, slot.step, slot.minimum, slot.maximum) if isinstance(value, int) else value
+
+
 def round_sizes(graph: Graph, definitions: Definitions, targets: Iterable[Target]) -> Graph:
-    """A copy of the graph in which whole numbers at the targets fit their nodes' steps."""
-    rounded = copy.deepcopy(graph)
+    """A copy of the graph in which whole numbers at the targets fit their nodes' steps.
+
+    Nodes that stay as they are belong to both.
+    """
+    rounded = dict(graph)
     for target in targets:
         definition = definitions.get(str(rounded.get(target.node, {}).get("class_type")))
         known = definition.inputs.get(target.input) if definition is not None else None
@@ -37,11 +48,17 @@ def round_sizes(graph: Graph, definitions: Definitions, targets: Iterable[Target
         step = known.limit("step") if known is not None and known.type == "INT" else None
         if known is None or step is None or step < 2 or not isinstance(value, int) or isinstance(value, bool):
             continue
-        low, high = known.limit("min"), known.limit("max")
-        inputs(rounded, target.node)[target.input] = to_step(
-            value,
-            math.floor(step),
-            math.ceil(low) if low is not None else None,
-            math.floor(high) if high is not None else None,
-        )
+        fitting = _fit(value, step, known.limit("min"), known.limit("max"))
+        if fitting != value:
+            given = {**inputs(rounded, target.node), target.input: fitting}
+            rounded[target.node] = {**rounded[target.node], "inputs": given}
     return rounded
+
+
+def _fit(value: int, step: float, low: float | None, high: float | None) -> int:
+    return to_step(
+        value,
+        math.floor(step),
+        math.ceil(low) if low is not None else None,
+        math.floor(high) if high is not None else None,
+    )

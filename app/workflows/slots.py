@@ -10,8 +10,17 @@ from msgspec import Struct
 
 from app.events import NodeId
 from app.ports import Json
+from app.workflows.values import NotMeant, boolean, finite, plain, sides, span, whole
 
-Kind: TypeAlias = Literal["text", "integer", "number", "boolean", "choice", "seed", "image", "model"]
+Kind: TypeAlias = Literal[
+    "text", "integer", "number", "boolean", "choice", "seed", "size", "image", "video", "audio", "model", "lora"
+]
+
+Show: TypeAlias = Literal["command", "modal", "settings"]
+"""Where a person meets a slot: as an option of the command, in its form, or only among its settings."""
+
+UPLOADED: frozenset[Kind] = frozenset({"image", "video", "audio"})
+"""Kinds whose value is a file of ours, which the chosen server gets before the job."""
 
 LARGEST_SEED = 2**53 - 1
 """Drawn seeds stay exact in every program that reads JSON numbers as doubles, ComfyUI's editor among them."""
@@ -22,14 +31,17 @@ class WorkflowError(Exception):
 
 
 class Target(Struct, frozen=True):
-    """One input of one node of the graph."""
+    """One input of one node of the graph. A LoRA's target is a loader as such, and its input is ""."""
 
     node: NodeId
     input: str
 
 
 class Slot(Struct, frozen=True, kw_only=True):
-    """A named input. Without a default, the graph's own value stands."""
+    """A named input. Without a default, the graph's own value stands.
+
+    Whole limits are ints, so that the largest seed is exact. A size has its targets in pairs, width and height.
+    """
 
     name: str
     title: str
@@ -38,31 +50,41 @@ class Slot(Struct, frozen=True, kw_only=True):
     description: str = ""
     required: bool = False
     default: Json = None
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    step: int | float | None = None
     choices: tuple[str, ...] = ()
+    """What may be chosen; empty for whatever the server lists."""
+    show: Show = "command"
 
     def read(self, value: Json) -> Json:
-        """Turn what a person gave into what the node wants. Raises `WorkflowError`."""
+        """Turn what a person gave into what the node wants; a size into [width, height]. Raises `WorkflowError`."""
+        try:
+            return self._read(value)
+        except NotMeant as error:
+            raise WorkflowError(f"{self.name} must be {error}, not “{value}”.") from None
+
+    def _read(self, value: Json) -> Json:
         match self.kind:
             case "integer" | "seed":
-                return self._limited(_integer(self.name, value))
+                return self._limited(whole(value))
             case "number":
-                return self._limited(_number(self.name, value))
+                return self._limited(finite(value))
             case "boolean":
-                return _boolean(self.name, value)
+                return boolean(value)
+            case "size":
+                return [self._limited(side) for side in sides(value)]
             case "choice":
-                if value not in self.choices:
+                if self.choices and value not in self.choices:
                     raise WorkflowError(f"{self.name} cannot be “{value}”{suggest(str(value), self.choices)}")
                 return value
-            case "text" | "image" | "model":
+            case "text" | "image" | "video" | "audio" | "model" | "lora":
                 return value if isinstance(value, str) else str(value)
 
     def _limited(self, number: float) -> float:
         low, high = self.minimum, self.maximum
         if (low is not None and number < low) or (high is not None and number > high):
-            limits = f"{low:g} to {high:g}" if low is not None and high is not None else f"{low or high:g}"
-            raise WorkflowError(f"{self.name} is {number:g}, but must be within {limits}.")
+            raise WorkflowError(f"{self.name} is {plain(number)}, but must be {span(low, high)}.")
         return number
 
 
@@ -76,44 +98,17 @@ def suggest(told: str, known: Iterable[str]) -> str:
 
 def typed_like(where: str, told: str, present: Json) -> Json:
     """Read a text as the type of what stands there now. Raises `WorkflowError`."""
-    match present:
-        case bool():
-            return _boolean(where, told)
-        case int():
-            return _integer(where, told)
-        case float():
-            return _number(where, told)
-        case list() | dict():
-            raise WorkflowError(f"{where} is connected to another node, so no value can be put there.")
-        case _:
-            return told
-
-
-def _integer(where: str, value: Json) -> int:
     try:
-        if isinstance(value, str):
-            return int(value)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value):
-            return int(value)
-    except (ValueError, OverflowError):
-        pass
-    raise WorkflowError(f"{where} must be a whole number, not “{value}”.")
-
-
-def _number(where: str, value: Json) -> float:
-    try:
-        if isinstance(value, (str, int, float)) and abs(number := float(value)) < float("inf"):
-            return number
-    except ValueError:
-        pass
-    raise WorkflowError(f"{where} must be a number, not “{value}”.")
-
-
-def _boolean(where: str, value: Json) -> bool:
-    match str(value).lower():
-        case "true" | "yes" | "on" | "1":
-            return True
-        case "false" | "no" | "off" | "0":
-            return False
-        case _:
-            raise WorkflowError(f"{where} must be true or false, not “{value}”.")
+        match present:
+            case bool():
+                return boolean(told)
+            case int():
+                return whole(told)
+            case float():
+                return finite(told)
+            case list() | dict():
+                raise WorkflowError(f"{where} is connected to another node, so no value can be put there.")
+            case _:
+                return told
+    except NotMeant as error:
+        raise WorkflowError(f"{where} must be {error}, not “{told}”.") from None

@@ -165,7 +165,7 @@ async def test_many_jobs_of_one_channel_stay_below_its_limit_as_the_bot(
     async with stage_for(discord, tmp_path, step_time=0.002, previews=True) as stage:
         async with stage.bot():
             stage.hold()
-            asked = [imagine(stage) for _ in range(6)]
+            asked = [imagine(stage) for _ in range(4)]
             for interaction in asked:
                 await stage.until("[Cancel]", interaction)
         async with stage.bot():

@@ -11,8 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from app.ports import Json
-from app.workflows.convert import convert
 from app.workflows.definitions import Definitions
+from app.workflows.drawn.convert import convert
 
 DATA = Path(__file__).parent.parent / "data" / "workflows"
 RECORDED = Path(__file__).parent.parent.parent / "app" / "simulator" / "object_info.json.gz"

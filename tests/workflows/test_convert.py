@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.workflows.convert import AppInput, convert
 from app.workflows.definitions import Definitions
+from app.workflows.drawn.convert import AppInput, convert
 from app.workflows.slots import Target, WorkflowError
 from tests.workflows.drawings import (
     ANY_DRAWING,
@@ -16,6 +17,7 @@ from tests.workflows.drawings import (
     UNHURRIED,
     drawing,
     node,
+    object_info,
     read,
     sent,
     server,
@@ -342,3 +344,10 @@ def is_converted_or_told(content: Json, definitions: Definitions | None = None) 
         sentences.append(str(error))
     assert graph or sentences[0].endswith((".", "?"))
     assert all(isinstance(entry["class_type"], str) for entry in graph.values())
+
+
+def test_a_servers_answer_is_read_class_by_class() -> None:
+    told = Definitions.parse(msgspec.json.encode(object_info()))
+    assert list(told) == list(server())
+    assert all(told.get(name) == server().get(name) for name in told)
+    assert told.get("Nothing") is None

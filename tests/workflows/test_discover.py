@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.workflows.convert import AppInput, convert
-from app.workflows.discover import Discovery, discover
+from app.workflows.drawn.convert import AppInput, convert
+from app.workflows.found.discover import Discovery, discover
 from app.workflows.graph import inputs
 from app.workflows.load import load
 from app.workflows.slots import Slot, Target, WorkflowError

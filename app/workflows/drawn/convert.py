@@ -13,12 +13,12 @@ from msgspec import Struct
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.definitions import Definition, Definitions
-from app.workflows.editor import BYPASSED, EXPORT, MUTED, Drawing, Node, read_drawing
-from app.workflows.expand import Opened, expand
+from app.workflows.drawn.editor import BYPASSED, EXPORT, MUTED, Drawing, Node, read_drawing
+from app.workflows.drawn.expand import Opened, expand
+from app.workflows.drawn.trace import UNSENT, Held, Lost, Wire, trace
+from app.workflows.drawn.widgets import DRAWN, field_values
 from app.workflows.graph import inputs
 from app.workflows.slots import Target, WorkflowError
-from app.workflows.trace import UNSENT, Held, Lost, Wire, trace
-from app.workflows.widgets import DRAWN, field_values
 
 Promoted: TypeAlias = dict[tuple[str, str], list[Target]]
 """What the inputs of subgraphs stand for: (node, input) to inputs inside."""

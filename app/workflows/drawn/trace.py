@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from app.ports import Json
 from app.workflows.definitions import compatible
-from app.workflows.editor import BYPASSED, EXPORT, INSIDE, MUTED, Node, Socket
-from app.workflows.expand import Opened
+from app.workflows.drawn.editor import BYPASSED, EXPORT, INSIDE, MUTED, Node, Socket
+from app.workflows.drawn.expand import Opened
 from app.workflows.slots import WorkflowError
 
 REROUTES = frozenset({"Reroute", "Reroute (rgthree)"})

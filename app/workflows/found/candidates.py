@@ -19,11 +19,13 @@ TITLES = {
     "negative": "Negative prompt",
     "cfg": "Guidance",
     "image": "Picture",
+    "video": "Video",
+    "audio": "Sound",
     "denoise": "Strength",
 }
 """What people read for the names that mean more to the field than to them; else the name itself."""
 
-NEEDED = frozenset({"prompt", "image"})
+NEEDED = frozenset({"prompt", "image", "video", "audio"})
 """Slots without which the workflow would make what its author made, not what was asked for."""
 
 EXACT = 2**53
@@ -116,8 +118,10 @@ def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
 def _kind(kind_of_node: str, known: Input | None, name: str, value: Json) -> Kind:
     if name in SEEDS and (known is None or known.type == "INT"):
         return "seed"
-    if known is not None and (known.options.get("image_upload") or (kind_of_node == "LoadImage" and name == "image")):
+    if known is not None and (kind_of_node == "LoadImage" and name == "image"):
         return "image"
+    if known is not None and known.uploaded:
+        return known.uploaded
     if known is not None and is_model(kind_of_node, known):
         return "model"
     kinds: dict[str, Kind] = {"INT": "integer", "FLOAT": "number", "BOOLEAN": "boolean", "COMBO": "choice"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from app.ports import Json
-from app.workflows.editor import BYPASSED, INSIDE, MUTED, OUTSIDE, Drawing, Link, Node, Sheet
+from app.workflows.drawn.editor import BYPASSED, INSIDE, MUTED, OUTSIDE, Drawing, Link, Node, Sheet
 from app.workflows.slots import WorkflowError
 
 DEEPEST = 32

@@ -9,7 +9,7 @@ from msgspec import Struct
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.progress import title
-from app.workflows.candidates import Candidate, slug
+from app.workflows.found.candidates import Candidate, slug
 from app.workflows.graph import inputs
 from app.workflows.slots import Kind, Target
 

@@ -9,14 +9,14 @@ from msgspec import Struct
 from app.events import NodeId
 from app.ports import Graph
 from app.progress import title
-from app.workflows.candidates import Candidate, slot, slug, where
-from app.workflows.conventions import conventional
-from app.workflows.convert import AppInput
 from app.workflows.definitions import Definitions
+from app.workflows.drawn.convert import AppInput
+from app.workflows.found.candidates import Candidate, slot, slug, where
+from app.workflows.found.conventions import conventional
+from app.workflows.found.titled import outputs, titled
+from app.workflows.found.walk import walked
 from app.workflows.graph import inputs
 from app.workflows.slots import Slot, Target, WorkflowError
-from app.workflows.titled import outputs, titled
-from app.workflows.walk import walked
 
 
 class Discovery(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from app.events import NodeId
 from app.ports import Graph
 from app.progress import title
-from app.workflows.candidates import VALUES, Candidate, slug
+from app.workflows.found.candidates import VALUES, Candidate, slug
 from app.workflows.graph import inputs
 from app.workflows.slots import Target
 

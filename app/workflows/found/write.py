@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from app.ports import Graph, Json
 from app.progress import title
-from app.workflows.candidates import slug, where
-from app.workflows.discover import Discovery
+from app.workflows.found.candidates import LONGEST, slug, where
+from app.workflows.found.discover import Discovery
 from app.workflows.graph import inputs
+from app.workflows.manifest import BUILT_IN
 from app.workflows.slots import Slot
 
 WIDTH = 110
@@ -18,8 +19,8 @@ SHOWN = 60
 """Characters of a present value that a comment shows."""
 
 
-def write(name: str, graph: Graph, found: Discovery) -> str:
-    """The text of `manifest.toml` for the workflow called `name`.
+def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = ()) -> str:
+    """The text of `manifest.toml` for the workflow called `name`; its command is none of those that are `taken`.
 
     Nodes are named by their title where only one has it, because titles survive a new export and ids do not.
     """
@@ -27,7 +28,7 @@ def write(name: str, graph: Graph, found: Discovery) -> str:
         "# Written from the graph; every line may be changed. A slot that is left out keeps the graph's value.",
         f"title = {_text(name.replace('_', ' ').replace('-', ' ').strip().capitalize() or 'Workflow')}",
         'description = ""',
-        f"command = {_text(slug(name))}" if slug(name) else '# command = "a-name"',
+        f"command = {_text(command)}" if (command := _command(slug(name), taken)) else '# command = "a-name"',
     ]
     if found.outputs:
         lines += [
@@ -85,6 +86,12 @@ def _choices(choices: tuple[str, ...]) -> Iterator[str]:
     yield "choices = ["
     yield from (f"    {_text(one)}," for one in choices)
     yield "]"
+
+
+def _command(name: str, taken: Container[str]) -> str:
+    """The name, or one that is like it and free; "" for none."""
+    ways = (name, f"make-{name}"[:LONGEST], *(f"{name[: LONGEST - 3]}-{number}" for number in range(2, 100)))
+    return next((one for one in ways if one not in BUILT_IN and one not in taken), "") if name else ""
 
 
 def _address(graph: Graph, node: str) -> str:

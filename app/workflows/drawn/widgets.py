@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from app.ports import Json
 from app.workflows.definitions import Definition, Input
-from app.workflows.editor import EXPORT, Node
+from app.workflows.drawn.editor import EXPORT, Node
 from app.workflows.slots import WorkflowError
 
 CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from app.events import NodeId
 from app.ports import Graph
-from app.workflows.candidates import Candidate, literal
-from app.workflows.definitions import Definitions
+from app.workflows.definitions import Definitions, Uploaded
 from app.workflows.fields import folder_of
+from app.workflows.found.candidates import Candidate, literal
 from app.workflows.graph import inputs
 from app.workflows.slots import Target
 
@@ -37,11 +37,14 @@ def walked(graph: Graph, definitions: Definitions) -> Iterator[Candidate]:
     for node, entry in graph.items():
         kind = str(entry.get("class_type"))
         definition = definitions.get(kind)
-        known = definition.inputs.get("image") if definition is not None else None
-        is_picture = kind == "LoadImage" or (known is not None and known.options.get("image_upload") is True)
-        if is_picture and (target := literal(graph, node, "image")) is not None:
-            name = "mask" if kind == "LoadImageMask" else "image"
-            yield Candidate(name=name, targets=(target,), how="the class of the node", kind="image")
+        fields: dict[str, Uploaded] = (
+            {one.name: one.uploaded for one in definition.inputs.values()} if definition is not None else {}
+        )
+        fields = {"image": "image"} if kind == "LoadImage" else fields
+        for field, uploaded in fields.items():
+            if uploaded and (target := literal(graph, node, field)) is not None:
+                name = "mask" if kind == "LoadImageMask" else uploaded
+                yield Candidate(name=name, targets=(target,), how="the class of the node", kind=uploaded)
 
 
 def samplers(graph: Graph) -> Iterator[str]:

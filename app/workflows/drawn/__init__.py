@@ -1,0 +1,1 @@
+"""The editor's own format, read and turned into API format."""

@@ -1,0 +1,118 @@
+"""Where workflows lie: `name/workflow.json` with `name/manifest.toml`, or `name.json` with `name.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from app.ports import Json
+from app.workflows.graph import EXPORT, copied
+from app.workflows.slots import WorkflowError, suggest
+
+GRAPHS = ("workflow.json", "workflow.app.json")
+"""What the graph in a workflow's folder is called; the second is how ComfyUI names an app."""
+
+NO_GRAPH = ".schema.json"
+"""The end of the manifest's schema, which editors find beside the workflows."""
+
+MANIFEST = "manifest.toml"
+
+LARGEST = 16 * 2**20
+"""Bytes. The largest workflows that people share have about 2 MB; the rest is pictures pasted into notes."""
+
+
+class Place(Struct, frozen=True):
+    """The files of one workflow; `manifest` is None where there is none."""
+
+    name: str
+    graph: Path
+    manifest: Path | None = None
+
+    @property
+    def shown(self) -> str:
+        """The graph's file as sentences name it."""
+        return f"{self.name}/{self.graph.name}" if self.graph.name in GRAPHS else self.graph.name
+
+
+def list_names(folder: Path) -> list[str]:
+    """The names of all workflows in a folder."""
+    return sorted({place.name for place in _all(folder)})
+
+
+def find(folder: Path, told: str) -> Place:
+    """A workflow by its name in `folder`, or by the path of a folder or a JSON file. Raises `WorkflowError`."""
+    found = list(_called(folder, told)) if Path(told).name == told else []
+    if len(found) > 1:
+        files = " and ".join(str(place.graph.relative_to(folder)) for place in found)
+        raise WorkflowError(f"There are two workflows called “{told}” in {folder}, {files}: give one another name.")
+    if found:
+        return found[0]
+    path = Path(told).expanduser()
+    if place := _in_folder(path):
+        return place
+    if path.is_file():
+        return _of_file(path)
+    if path.suffix == ".json":
+        raise WorkflowError(f"There is no file {told}.")
+    raise WorkflowError(f"There is no workflow called “{told}” in {folder}{suggest(told, list_names(folder))}")
+
+
+def read_json(place: Place) -> Json:
+    """What the graph's file holds, in whatever format. Raises `WorkflowError`."""
+    try:
+        size = place.graph.stat().st_size
+        if size > LARGEST:
+            limit = f"a workflow may have {LARGEST // 2**20}"
+            raise WorkflowError(f"{place.shown} has {size / 2**20:.0f} MB, {limit}: {EXPORT}.")
+        # What cannot be copied because it is too deep cannot be filled in either.
+        return copied({"": msgspec.json.decode(place.graph.read_bytes(), type=Json)})[""]
+    except OSError as error:
+        raise WorkflowError(f"{place.graph} cannot be read: {error.strerror}.") from error
+    except RecursionError:
+        raise WorkflowError(f"{place.shown} is no workflow, it is nested too deeply: {EXPORT}.") from None
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise WorkflowError(f"{place.shown} is not valid JSON: {error}.") from error
+
+
+def stem_of(path: Path) -> str:
+    """The name that a file gives its workflow."""
+    return path.name.removesuffix(".json").removesuffix(".app")
+
+
+def _all(folder: Path) -> Iterator[Place]:
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if place := _in_folder(path):
+            yield place
+        elif path.suffix == ".json" and not path.name.endswith(NO_GRAPH) and path.is_file():
+            yield _of_file(path)
+
+
+def _called(folder: Path, name: str) -> Iterator[Place]:
+    if place := _in_folder(folder / name):
+        yield place
+    for path in (folder / f"{name}.json", folder / f"{name}.app.json"):
+        if path.is_file() and not path.name.endswith(NO_GRAPH):
+            yield _of_file(path)
+
+
+def _in_folder(folder: Path) -> Place | None:
+    for graph in (folder / name for name in GRAPHS):
+        if graph.is_file():
+            return _of_file(graph)
+    return None
+
+
+def _of_file(path: Path) -> Place:
+    if path.name in GRAPHS:
+        folder = path.parent
+        manifest, name = folder / MANIFEST, folder.resolve().name if folder.name in {"", ".."} else folder.name
+    else:
+        manifest, name = path.with_name(f"{stem_of(path)}.toml"), stem_of(path)
+    return Place(name, path, manifest if manifest.is_file() else None)

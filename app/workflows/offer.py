@@ -1,0 +1,87 @@
+"""What can be offered to people: the workflows of a folder, and the servers that can run each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from app.events import ServerName
+from app.workflows.audit import Finding, audit
+from app.workflows.definitions import Definitions
+from app.workflows.load import NeedsServer, Workflow, list_names, load
+from app.workflows.slots import WorkflowError, suggest
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """One workflow of the folder. `problem` is the sentence why it cannot be loaded at all, else ""."""
+
+    name: str
+    workflow: Workflow | None = None
+    problem: str = ""
+    findings: dict[ServerName, tuple[Finding, ...]] = {}
+    """What each server that was asked has against it, also what does no harm."""
+
+    @property
+    def servers(self) -> frozenset[ServerName]:
+        """The servers that can run it."""
+        return frozenset(
+            server
+            for server, found in self.findings.items()
+            if not any(finding.severity == "error" for finding in found)
+        )
+
+
+def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions]) -> Offer:
+    """Load a workflow, and audit it against each server."""
+    try:
+        workflow = _first(folder, name, list(known.values()))
+    except WorkflowError as error:
+        return Offer(name=name, problem=str(error))
+    findings = {
+        server: tuple(audit(workflow.graph, workflow.slots, definitions)) for server, definitions in known.items()
+    }
+    return Offer(name=name, workflow=workflow, findings=findings)
+
+
+def offers(folder: Path, known: Mapping[ServerName, Definitions]) -> list[Offer]:
+    """All workflows of a folder, by name."""
+    return [offer(folder, name, known) for name in list_names(folder)]
+
+
+def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:
+    """The workflow as the first server has it that can make sense of it; most files need none."""
+    try:
+        return load(folder, name)
+    except NeedsServer:
+        for number, definitions in enumerate(known, 1):
+            try:
+                return load(folder, name, definitions)
+            except WorkflowError:
+                if number == len(known):
+                    raise
+        raise
+
+
+def contradictions(workflows: Sequence[Workflow]) -> Iterator[str]:
+    """Sentences on what is wrong only between workflows: one command for two, follow-ups that lead nowhere."""
+    by_name = {one.name: one for one in workflows}
+    for what in ("command", "menu"):
+        owners: dict[str, str] = {}
+        for one in workflows:
+            word = one.command if what == "command" else one.menu
+            if word and word in owners:
+                yield f"The workflows {owners[word]} and {one.name} have the same {what} “{word}”: change one."
+            owners.setdefault(word, one.name)
+    for one in workflows:
+        for follow_up in one.follow_ups:
+            other = by_name.get(follow_up.workflow)
+            if other is None:
+                hint = suggest(follow_up.workflow, by_name)
+                yield f"{one.name} is to be followed by “{follow_up.workflow}”, which is no workflow{hint}"
+                continue
+            known = [slot.name for slot in other.slots]
+            for name in (follow_up.slot, *follow_up.values):
+                if name not in known:
+                    yield f"{one.name} fills {name} of {other.name}, which is no slot there{suggest(name, known)}"
