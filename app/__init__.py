@@ -8,9 +8,10 @@ The map, from the top; stairs only go down, and a test holds it:
     house                           opens everything in order, closes in reverse; alone knows everybody
     comfy/                          the back door: HTTP, the websocket, what its frames mean
     simulator/                      an embedded ComfyUI, in memory and on a real port
+    discord/                        the front door: hikari, commands, living messages, buttons
     terminal/                       the side door: the same house without Discord
     journal/                        the memory: SQLite, or as long as one command takes
-    actors/                         ConnectionActor, PromptRegistry with its errands, InteractionActor
+    actors/                         ConnectionActor, PromptRegistry, InteractionActor, SteeringActor
     truth, ledger, dispatch         what to believe, what may happen to a job, who is next: pure
     servers, jobs, progress,        the rules they are made of: pure
     outcome, scheduling, backoff

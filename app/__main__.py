@@ -23,6 +23,7 @@ from app.config import Config, ConfigError, load_config
 from app.events import JobId
 from app.house import House, run, servers
 from app.jobs import Wish
+from app.journal.crash import crash_point
 from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
 from app.ports import JournalError
@@ -89,24 +90,24 @@ async def _command(arguments: Arguments, config: Config) -> int:
                 ways = {name: (link.comfy, link.dial) for name, link in links.items()}
                 return await check(console, config.source, config.workflows, ways)
         case _:
-            return await _run(config)
+            return await _run(config, drain=arguments.drain)
 
 
-async def _run(config: Config) -> int:
+async def _run(config: Config, *, drain: bool) -> int:
     if not config.discord_token:
         print("atelier: no DISCORD_TOKEN is set; try “python -m app demo”, or “generate”.", file=sys.stderr)
         return 2
     # Only here: hikari takes half a second, which no other command needs.
     from app.discord.guest import DiscordGuest
 
-    async with open_journal(config.data / JOURNAL) as journal:
+    async with open_journal(config.data / JOURNAL, crash=crash_point(os.environ)) as journal:
         door = DiscordGuest(config, journal)
 
         async def guest(house: House) -> int:
             servers = {name: link.comfy for name, link in house.links.items()}
             return await door.run(house.registry, servers, house.last_round, house.closing)
 
-        return await run(config, guest, journal=journal)
+        return await run(config, guest, journal=journal, drain=drain)
 
 
 def _jobs(arguments: Arguments, config: Config, console: Console) -> int:

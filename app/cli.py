@@ -11,7 +11,7 @@ from typing import NoReturn
 from app.terminal.jobs import STATES
 
 EXAMPLES = {
-    "run": "python -m app run",
+    "run": "python -m app run\npython -m app run --drain       (Ctrl-C once waits, twice does not)",
     "demo": "python -m app demo\npython -m app demo --out pictures --backend asyncio",
     "generate": (
         'python -m app generate txt2img prompt="a lighthouse at dusk" --count 4\n'
@@ -65,6 +65,7 @@ class Arguments(argparse.Namespace):
     job: str
     state: str
     limit: int
+    drain: bool
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,7 +81,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     shared.add_argument("--backend", choices=("trio", "asyncio"), help="event loop (default: trio)")
     shared.add_argument("--debug", action="store_true", help="show logs and tracebacks")
     parser = _Parser("python -m app", description="Pictures and videos from ComfyUI.", parents=[shared])
-    parser.set_defaults(backend="trio", debug=False, command="run", server=[])
+    parser.set_defaults(backend="trio", debug=False, command="run", server=[], drain=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, explanation: str) -> argparse.ArgumentParser:
@@ -93,7 +94,8 @@ def parse(argv: Sequence[str]) -> Arguments:
             parents=[shared],
         )
 
-    command("run", "the Discord bot (this is what happens without a COMMAND)")
+    bot = command("run", "the Discord bot (this is what happens without a COMMAND)")
+    bot.add_argument("--drain", action="store_true", help="when stopped, finish what the servers have first")
     demo = command("demo", "twelve pictures for four people, on an embedded simulator")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where to put them (default: out/demo)")
     _generate(command("generate", "make pictures with a workflow, without Discord"))

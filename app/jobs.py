@@ -88,8 +88,6 @@ class Attempt(Struct):
     server: ServerName
     posting: bool = True
     """Our POST has not been answered, so that a look at the server proves nothing yet."""
-    unsure: bool = False
-    """The POST failed in a way that leaves open whether the server took it."""
     withdrawn: bool = False
     """The server heard that we want it dropped."""
     foreign: int = 0

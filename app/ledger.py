@@ -69,7 +69,6 @@ class Ledger:
         self.moved = True
         if (attempt := job.attempt) is None or job.last_word is not None:
             return
-        attempt.unsure = attempt.unsure or attempt.posting
         attempt.posting = attempt.withdrawn = False
         self.by_prompt[attempt.prompt] = job
         job.saving = 0
@@ -109,6 +108,11 @@ class Ledger:
         self._note(job, f"try {job.tries}")
         self.by_prompt[attempt.prompt] = job
         self.errands.append(Post(job.id, attempt.prompt, attempt.server, job.wish))
+
+    def answered(self, attempt: Attempt) -> None:
+        """Its POST is over, so the next may leave, also where the websocket knew before of the job's start."""
+        attempt.posting = False
+        self.moved = True
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
         """An old server chose an id of its own for it."""

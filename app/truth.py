@@ -122,7 +122,7 @@ class Truth:
         ledger, machine = self._ledger, self.machines[attempt.server]
         match answer:
             case Posted(ticket=ticket):
-                attempt.posting = False
+                ledger.answered(attempt)
                 machine.answered_post(now)
                 job.notes += ticket.dropped
                 if ticket.prompt != attempt.prompt:
@@ -133,12 +133,12 @@ class Truth:
             case PostRefused(reason=reason, certain=True):
                 ledger.settle(job, State.FAILED, Failed(job=job.id, reason=reason))
             case PostRefused(reason=reason):
-                attempt.posting, attempt.unsure = False, True
+                ledger.answered(attempt)
                 job.refusals += 1
                 job.notes = [reason]
                 self._look(machine, now)
             case PostUnsure(reason=reason):
-                attempt.posting, attempt.unsure = False, True
+                ledger.answered(attempt)
                 self._away(machine, reason)
                 self._look(machine, now)
             case ReadDone(history=history):

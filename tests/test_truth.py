@@ -258,6 +258,23 @@ def test_a_lower_rank_loses_so_that_the_answer_to_a_post_may_come_late() -> None
     assert job.state is State.RUNNING
 
 
+@pytest.mark.parametrize("answer", ["taken", "500", "lost"])
+def test_the_next_job_leaves_also_where_a_start_overtook_the_answer_to_its_post(answer: str) -> None:
+    desk = Desk()
+    desk.up()
+    desk.wish("first")
+    desk.wish("second")
+    post = desk.take(Post)
+    desk.hear(QueueChanged(remaining=1), ExecutionStarted(prompt=post.prompt))
+    assert desk.none(Post)
+    if answer == "taken":
+        desk.hear(Posted(post, Ticket(post.prompt)))
+    else:
+        desk.hear(PostRefused(post, "no", certain=False) if answer == "500" else PostUnsure(post, "cut"))
+        desk.look(running=(post.prompt,))
+    assert desk.take(Post).job == "second"
+
+
 def test_a_missed_start_is_made_good_by_any_later_frame() -> None:
     desk = Desk()
     desk.up()

@@ -84,7 +84,7 @@ def test_a_job_comes_back_as_it_was(
         wish=wish,
         state=state,
         version=version,
-        attempt=Attempt(PromptId("p"), HERE, flags[0], flags[1], flags[2], 3),
+        attempt=Attempt(PromptId("p"), HERE, flags[0], flags[1], 3),
         tries=tries,
         crashes=crashes,
         refusals=refusals,

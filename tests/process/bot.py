@@ -1,0 +1,95 @@
+"""The bot as a process, between a fake Discord and whatever ComfyUI a test has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import Process
+
+from app.simulator.engine import Simulator
+from app.simulator.web import serve
+from tests.discord.fake import FakeDiscord, Interaction
+from tests.discord.stage import words
+
+ROOT = Path(__file__).parents[2]
+
+NOWHERE = "http://127.0.0.1:9"
+"""Where no ComfyUI is."""
+
+PATIENCE = 30.0
+"""Seconds for anything that a test waits for."""
+
+
+def environment(discord: FakeDiscord, folder: Path, comfy: str = NOWHERE) -> dict[str, str]:
+    """What the bot, and whoever steers it, has to know."""
+    return {
+        **os.environ,
+        "DISCORD_TOKEN": discord.token,
+        "DISCORD_REST_URL": discord.rest_url,
+        "ATELIER_DATA": str(folder / "data"),
+        "ATELIER_WORKFLOWS": str(ROOT / "workflows"),
+        "COMFYUI_URL": comfy,
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+@asynccontextmanager
+async def bot(
+    discord: FakeDiscord, folder: Path, backend: str, *options: str, comfy: str = NOWHERE, **more: str
+) -> AsyncGenerator[Process]:
+    """A bot; at the end of the block it is killed, if it still lives. `more` goes into its environment."""
+    command = [sys.executable, "-W", "error", "-m", "app", "run", "--backend", backend, *options]
+    env = {**environment(discord, folder, comfy), **more}
+    async with await anyio.open_process(command, cwd=folder, env=env) as process:
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def said(process: Process) -> str:
+    """All of stderr, and wait for the end."""
+    assert process.stderr is not None
+    text = b"".join([piece async for piece in process.stderr]).decode()
+    await process.wait()
+    return text
+
+
+async def jobs(discord: FakeDiscord, folder: Path, *told: str) -> str:
+    """What `python -m app jobs` says."""
+    command = [sys.executable, "-W", "error", "-m", "app", "jobs", *told]
+    done = await anyio.run_process(command, cwd=folder, env=environment(discord, folder), check=False)
+    return (done.stdout + done.stderr).decode()
+
+
+def says(discord: FakeDiscord, asked: Interaction) -> str:
+    """What stands in the answer to an interaction; in the fake's thread."""
+    message = discord.state.messages.all.get(asked.original or "")
+    return words(message) if message else ""
+
+
+@asynccontextmanager
+async def comfyui(folder: Path) -> AsyncGenerator[tuple[Simulator, str]]:
+    """A simulator that outlives the bot, and its address."""
+    simulator = Simulator(folder / "server", step_time=0.002)
+    async with anyio.create_task_group() as ground:
+        port = await ground.start(serve, simulator, "127.0.0.1", 0)
+        yield simulator, f"http://127.0.0.1:{port}"
+        ground.cancel_scope.cancel()
+
+
+def imagine(discord: FakeDiscord, prompt: str) -> Interaction:
+    return discord.slash("imagine", prompt=prompt, width=64, height=64)
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    """Wait for something in another process, or loop: nobody can wake us, so this looks every now and then."""
+    with anyio.fail_after(PATIENCE):
+        while not predicate():  # noqa: ASYNC110  no event crosses from there
+            await anyio.sleep(0.02)

@@ -1,0 +1,109 @@
+"""The bot killed at each commit, with jobs in every state, and started again: every result comes exactly once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import Process
+
+from app.jobs import Job, State
+from app.journal.sqlite import JOURNAL
+from app.journal.store import open_store
+from app.simulator.engine import Simulator
+from app.simulator.faults import FailPrompt, Request
+from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of, running
+from tests.discord.stage import job_of
+from tests.process.bot import PATIENCE, bot, comfyui, imagine, says, until
+
+POINTS = [
+    f"{when}:{point}"
+    for point in (
+        "accepted:2",
+        "submitting:3",
+        "queued:2",
+        "running:2",
+        "finished:2",
+        "delivered:2",
+        "failed",
+        "cancelled",
+        "lost",
+    )
+    for when in ("before", "after")
+]
+"""With the second job or the third, so that others stand elsewhere meanwhile."""
+
+
+@pytest.fixture
+def discord() -> Iterator[FakeDiscord]:
+    with running() as fake:
+        yield fake
+
+
+def written(folder: Path) -> list[Job]:
+    """All jobs, as the journal has them."""
+    with open_store(folder / "data" / JOURNAL, clock=time.time) as store:
+        return [entry.job for entry in store.newest("", 50)]
+
+
+async def prepare(discord: FakeDiscord, simulator: Simulator, point: str) -> list[Interaction]:
+    """Ask for four pictures, and see to it that the point will come."""
+    state = point.split(":")[1]
+    if state == "failed":
+        simulator.faults.ask(Request(fail_prompt=FailPrompt(count=1, status=400)))
+    if state in {"cancelled", "lost"}:
+        simulator.faults.ask(Request(hold=True))
+    asked = [imagine(discord, f"picture {number}") for number in range(4)]
+    if state == "cancelled":
+        await discord.until(lambda: "[Cancel]" in says(discord, asked[1]), PATIENCE)
+        message = discord.message(asked[1])
+        discord.click(message, buttons_of(message)["Cancel"])
+    return asked
+
+
+async def kill_the_server(simulator: Simulator, folder: Path, process: Process) -> None:
+    """Let the server die whenever the bot has seen it work, for as long as the bot lives."""
+
+    def seen() -> bool:
+        at_work = {simulator.running[1]} if simulator.running else set[str]()
+        running = {job.attempt.prompt for job in written(folder) if job.state is State.RUNNING and job.attempt}
+        return process.returncode is not None or bool(running & at_work)
+
+    while process.returncode is None:
+        await until(seen)
+        simulator.faults.ask(Request(restart=0.1, hold=True))
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_bot_killed_at_a_commit_delivers_everything_once(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str, point: str
+) -> None:
+    async with comfyui(tmp_path) as (simulator, address):
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address, ATELIER_CRASH=point) as process:
+            await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+            asked = await prepare(discord, simulator, point)
+            if point.endswith("lost"):
+                await kill_the_server(simulator, tmp_path, process)
+            with anyio.fail_after(PATIENCE):
+                assert await process.wait() == -signal.SIGKILL
+        accepted = {job.id for job in written(tmp_path)}
+        promised = {job_of(discord.message(one)) for one in asked if "[Cancel]" in says(discord, one)}
+        assert promised <= accepted
+        simulator.faults.ask(Request(hold=False))
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
+            await until(lambda: all(job.told for job in written(tmp_path)))
+    ends = {job.id: job.state for job in written(tmp_path)}
+    assert ends.keys() == accepted
+    assert Counter(ends.values())[State.DELIVERED] >= len(accepted) - 1
+    shown = [job_of(message) for message in discord.messages if buttons_of(message)]
+    assert Counter(shown) == Counter(accepted)
+    for message in discord.messages:
+        if buttons_of(message):
+            assert len(media_of(message)) == (ends[job_of(message)] is State.DELIVERED)
+    if not point.endswith("lost"):
+        assert len(simulator.ended_at) == Counter(ends.values())[State.DELIVERED]

@@ -1,0 +1,120 @@
+"""What an operator does to a living bot: steer its jobs, let it finish, start it twice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from app.simulator.faults import FailPrompt, Request
+from tests.discord.fake import FakeDiscord, running
+from tests.discord.stage import job_of, words
+from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, until
+
+
+@pytest.fixture
+def discord() -> Iterator[FakeDiscord]:
+    with running() as fake:
+        yield fake
+
+
+async def test_jobs_are_cancelled_and_retried_while_the_bot_runs(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    async with comfyui(tmp_path) as (simulator, address):
+        simulator.faults.ask(Request(hold=True))
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
+            await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+            asked = imagine(discord, "a cat")
+            await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
+            job = job_of(discord.message(asked))
+            assert "cancel it first" in await jobs(discord, tmp_path, "retry", job[:8])
+            assert "The bot will cancel" in await jobs(discord, tmp_path, "cancel", job[:8])
+            await discord.until(lambda: "Cancelled" in says(discord, asked), PATIENCE)
+            simulator.faults.ask(Request(hold=False))
+            assert "The bot will retry" in await jobs(discord, tmp_path, "retry", job[:8])
+            await discord.until(lambda: "[Again]" in says(discord, asked), PATIENCE)
+            assert job_of(discord.message(asked)) != job
+            assert "cancelled" in await jobs(discord, tmp_path, "show", job)
+
+
+async def test_a_job_that_failed_is_retried_by_the_next_bot(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    async with comfyui(tmp_path) as (simulator, address):
+        simulator.faults.ask(Request(fail_prompt=FailPrompt(count=1, status=400)))
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address) as process:
+            await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+            asked = imagine(discord, "a cat")
+            await discord.until(lambda: "[Retry]" in says(discord, asked), PATIENCE)
+            process.send_signal(signal.SIGTERM)
+            await said(process)
+        await jobs(discord, tmp_path, "retry", job_of(discord.message(asked)))
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
+            await discord.until(lambda: "[Again]" in says(discord, asked), PATIENCE)
+
+
+async def test_a_bot_that_drains_brings_what_runs_and_leaves_the_rest_for_later(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    async with comfyui(tmp_path) as (simulator, address):
+        simulator.faults.ask(Request(hold=True))
+        async with bot(discord, tmp_path, anyio_backend_name, "--drain", comfy=address) as process:
+            await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+            asked = [imagine(discord, f"picture {number}") for number in range(4)]
+            for one in asked:
+                await discord.until(lambda one=one: "[Cancel]" in says(discord, one), PATIENCE)
+            await until(lambda: simulator.running is not None and len(simulator.pending) == 1)
+            process.send_signal(signal.SIGTERM)
+            late = imagine(discord, "too late")
+            await discord.until(lambda: "about to be started anew" in heard(discord), PATIENCE)
+            simulator.faults.ask(Request(hold=False))
+            assert "Traceback" not in await said(process)
+            assert process.returncode == 0
+        drawn = [one for one in asked if "[Again]" in says(discord, one)]
+        left = [one for one in asked if "Nothing is lost" in says(discord, one)]
+        assert (len(drawn), len(left)) == (2, 2)
+        assert "[Cancel]" not in says(discord, late)
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
+            for one in left:
+                await discord.until(lambda one=one: "[Again]" in says(discord, one), PATIENCE)
+
+
+async def test_a_second_signal_ends_the_draining(discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str) -> None:
+    async with comfyui(tmp_path) as (simulator, address):
+        simulator.faults.ask(Request(hold=True))
+        async with bot(discord, tmp_path, anyio_backend_name, "--drain", comfy=address) as process:
+            await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+            asked = imagine(discord, "a cat")
+            await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
+            process.send_signal(signal.SIGINT)
+            imagine(discord, "too late")
+            await discord.until(lambda: "about to be started anew" in heard(discord), PATIENCE)
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            await said(process)
+            assert process.returncode == 130
+            assert time.monotonic() - began < 2.0
+            assert len(simulator.ended_at) == 0
+
+
+async def test_a_second_bot_on_one_journal_is_refused(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    async with bot(discord, tmp_path, anyio_backend_name):
+        await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+        async with bot(discord, tmp_path, anyio_backend_name) as second:
+            with anyio.fail_after(PATIENCE):
+                text = await said(second)
+        assert second.returncode == 1
+        assert text.count("\n") == 1
+        assert text.startswith("atelier: ")
+
+
+def heard(discord: FakeDiscord) -> str:
+    """Everything that stands anywhere now."""
+    return "\n".join(words(message) for message in discord.messages)
