@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTupl
 
 from msgspec import Struct
 
-from app.events import AnyUpdate, FileRef, NodeOutput, PromptId, Spoken
+from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, Spoken
 
 if TYPE_CHECKING:
     from app.jobs import Job, Request, Transition
@@ -51,13 +51,15 @@ class Refused(Exception):
     """The server understood and said no. `reason` is one sentence for a person, with node titles.
 
     `certain` is False for a 5xx: the server may have taken the prompt all the same (measured, T19), so look
-    into queue and history before asking again.
+    into queue and history before asking again. `missing` are inputs that the server's nodes need and the prompt
+    does not have, if nothing else is wrong with it.
     """
 
-    def __init__(self, reason: str, *, certain: bool = True) -> None:
+    def __init__(self, reason: str, *, certain: bool = True, missing: Sequence[tuple[NodeId, str]] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.certain = certain
+        self.missing = missing
 
 
 class Ticket(Struct, frozen=True):
@@ -133,6 +135,10 @@ class Comfy(Protocol):
 
     async def choices(self, class_type: str, input_name: str) -> Sequence[str]:
         """What the server's /object_info lists for one input of one node class; empty if it lists nothing."""
+        ...
+
+    async def default(self, class_type: str, input_name: str) -> Json:
+        """What the server's /object_info puts into an input of a new node; None if nothing."""
         ...
 
     async def nodes(self) -> dict[str, Json]:

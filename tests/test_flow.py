@@ -399,6 +399,24 @@ async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None
         assert last == Failed(job=wish.job, reason="“Sampler”: steps is 0, but must be at least 1.")
 
 
+async def test_what_a_newer_node_needs_is_filled_in_with_the_servers_default(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        wish = found.wish()
+        del wish.graph["5"]["inputs"]["denoise"]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+        assert delivered(await found.make(wish))
+        assert "denoise" not in str(wish.graph)
+
+
+async def test_what_no_default_can_fill_is_a_reason(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        wish = found.wish()
+        for name in ("denoise", "positive"):
+            del wish.graph["5"]["inputs"][name]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+        last = (await found.make(wish)).last
+        assert isinstance(last, Failed)
+        assert "“Sampler” needs its input “positive”." in last.reason
+
+
 async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -31,7 +31,7 @@ from app.errands import (
     Withdraw,
     Withdrawn,
 )
-from app.events import PromptId, ServerName
+from app.events import NodeId, PromptId, ServerName
 from app.jobs import Wish
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
 
@@ -90,7 +90,13 @@ class Errands:
         comfy = self._comfies[errand.server]
         try:
             graph = await _complete(errand.wish, comfy)
-            return Posted(errand, await comfy.submit(errand.prompt, graph))
+            try:
+                ticket = await comfy.submit(errand.prompt, graph)
+            except Refused as refusal:
+                if not await _filled(graph, refusal.missing, comfy):
+                    raise
+                ticket = await comfy.submit(errand.prompt, graph)
+            return Posted(errand, ticket)
         except OSError as error:
             return PostRefused(errand, f"A file of this job cannot be read: {error.strerror}.", certain=True)
         except Refused as refusal:
@@ -164,6 +170,15 @@ async def _complete(wish: Wish, comfy: Comfy) -> Graph:
             raise Refused(f"The server offers nothing for “{choice.input}” of {kind}: put a model there first.")
         _inputs(graph, choice.node)[choice.input] = offered[0]
     return graph
+
+
+async def _filled(graph: Graph, missing: Sequence[tuple[NodeId, str]], comfy: Comfy) -> bool:
+    """Put the server's defaults into inputs that the workflow does not have: its nodes are newer. Whether all did."""
+    for node, name in missing:
+        if (value := await comfy.default(str(graph[node].get("class_type")), name)) is None:
+            return False
+        _inputs(graph, node)[name] = value
+    return bool(missing)
 
 
 def _inputs(graph: Graph, node: str) -> dict[str, Json]:

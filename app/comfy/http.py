@@ -18,7 +18,7 @@ from app.comfy import replies
 from app.comfy.download import save
 from app.comfy.lenient import decode
 from app.comfy.reach import why
-from app.comfy.refusal import dropped, sentence
+from app.comfy.refusal import dropped, missing, sentence
 from app.comfy.tls import tls_context
 from app.config import Server
 from app.events import FileRef, PromptId
@@ -83,7 +83,7 @@ class HttpComfy:
         body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": {}}
         answer = await self._ask("POST", "prompt", json=body)
         if answer.status_code == 400:
-            raise Refused(sentence(answer.content, graph))
+            raise Refused(sentence(answer.content, graph), missing=missing(answer.content))
         accepted = self._read(answer, replies.Accepted)
         return Ticket(PromptId(accepted.prompt_id), dropped(accepted.node_errors, graph))
 
@@ -147,11 +147,11 @@ class HttpComfy:
 
     async def choices(self, class_type: str, input_name: str) -> Sequence[str]:
         """See `app.ports.Comfy.choices`."""
-        answer = self._check(await self._ask("GET", f"object_info/{_quoted(class_type)}"))
-        try:
-            return replies.choices(answer.content, class_type, input_name)
-        except msgspec.DecodeError as error:
-            raise self._stranger(answer) from error
+        return [str(value) for value in replies.listed(await self._input(class_type, input_name))]
+
+    async def default(self, class_type: str, input_name: str) -> Json:
+        """See `app.ports.Comfy.default`."""
+        return replies.default(await self._input(class_type, input_name))
 
     async def nodes(self) -> dict[str, Json]:
         """See `app.ports.Comfy.nodes`."""
@@ -160,6 +160,13 @@ class HttpComfy:
     async def stats(self) -> Stats:
         """See `app.ports.Comfy.stats`."""
         return self._read(await self._ask("GET", "system_stats"), replies.StatsReply).read()
+
+    async def _input(self, class_type: str, input_name: str) -> Json:
+        answer = self._check(await self._ask("GET", f"object_info/{_quoted(class_type)}"))
+        try:
+            return replies.input_config(answer.content, class_type, input_name)
+        except msgspec.DecodeError as error:
+            raise self._stranger(answer) from error
 
     async def _ask(
         self,

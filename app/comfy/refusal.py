@@ -9,6 +9,7 @@ import msgspec
 
 from app.comfy.lenient import decode
 from app.comfy.replies import NodeProblems, Problem, Rejected, listed
+from app.events import NodeId
 from app.ports import Graph, Json
 from app.progress import title
 from app.prose import first_line
@@ -40,6 +41,19 @@ def sentence(body: bytes, graph: Graph) -> str:
         case _:
             said = dict.fromkeys(filter(None, (first_line(error.message), first_line(error.details))))
             return f"The server refused the workflow: {_closed(', '.join(said) or 'it did not say why')}"
+
+
+def missing(body: bytes) -> tuple[tuple[NodeId, str], ...]:
+    """The inputs that a 400 of POST /prompt misses, if it has no other reason."""
+    try:
+        rejected = decode(body, _REJECTED)
+    except msgspec.DecodeError:
+        return ()
+    nodes = rejected.node_errors if isinstance(rejected.node_errors, dict) else {}
+    problems = [(NodeId(node), problem) for node, told in nodes.items() for problem in told.errors]
+    if any(problem.type != "required_input_missing" for _, problem in problems):
+        return ()
+    return tuple((node, str(problem.extra_info.get("input_name") or problem.details)) for node, problem in problems)
 
 
 def dropped(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[str, ...]:

@@ -161,11 +161,19 @@ class _NodeInfo(Struct):
 _INFO = msgspec.json.Decoder(dict[str, _NodeInfo])
 
 
-def choices(body: bytes, class_type: str, input_name: str) -> list[str]:
-    """What /object_info/{class} lists for an input. Raises `msgspec.DecodeError`."""
-    info = decode(body, _INFO).get(class_type, _NodeInfo())
-    kinds = [kind for kind in info.input.values() if isinstance(kind, dict)]
-    return [str(value) for kind in kinds for value in listed(kind.get(input_name)) if isinstance(value, (str, int))]
+def input_config(body: bytes, class_type: str, input_name: str) -> Json:
+    """What /object_info/{class} says of an input; None if nothing. Raises `msgspec.DecodeError`."""
+    kinds = decode(body, _INFO).get(class_type, _NodeInfo()).input.values()
+    return next((kind[input_name] for kind in kinds if isinstance(kind, dict) and input_name in kind), None)
+
+
+def default(config: Json) -> Json:
+    """What the editor would put into a new node: the default it names, else a list's first."""
+    match config:
+        case [_, {"default": value}, *_]:
+            return value
+        case _:
+            return next(iter(listed(config)), None)
 
 
 def listed(config: Json) -> list[Json]:

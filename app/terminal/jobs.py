@@ -17,6 +17,9 @@ from app.ports import Json
 STATES = tuple(state.name.lower() for state in State)
 """What --state takes."""
 
+WHOLE = {"job": 8, "accepted": 15, "state": 9}
+"""Letters that a column keeps on a narrow terminal: `jobs show` takes an id's first eight."""
+
 COLOURS = {"delivered": "green", "finished": "green", "failed": "red", "lost": "red", "cancelled": "yellow"}
 
 
@@ -31,7 +34,8 @@ def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("job", "accepted", "who", "workflow", "state", "server", "says"):
-        table.add_column(name, no_wrap=name != "says")
+        # Where there is little room, what can be typed again stays whole.
+        table.add_column(name, no_wrap=name != "says", min_width=WHOLE.get(name))
     for entry in entries:
         job = entry.job
         state = Text(job.state.name.lower(), COLOURS.get(job.state.name.lower(), "cyan"))

@@ -89,7 +89,9 @@ def _node(
             for problem in _value(name, definition.name, known, value, slot, node):
                 yield "error", problem
     for field, known in definition.inputs.items():
-        if known.required and field not in given and known.type != GROWING:
+        if known.required and field not in given and known.default is not None:
+            yield "warning", f"“{name}” has no “{field}” yet, so the server's default stands there: {known.default}."
+        elif known.required and field not in given and known.type != GROWING:
             kind = f" (a {known.type})" if not known.is_widget else ""
             yield "error", f"“{name}” misses its required input “{field}”{kind}."
 

@@ -47,6 +47,11 @@ class Input(Struct, frozen=True, kw_only=True):
     """The values of a list; None if the server names none (they may come from elsewhere)."""
 
     @property
+    def default(self) -> Json:
+        """What a new node has in it: the default it names, else a list's first; None if neither."""
+        return self.options.get("default", next(iter(self.choices or ()), None))
+
+    @property
     def is_widget(self) -> bool:
         """Whether the editor shows a field for it, and so writes a value."""
         return not self.options.get("forceInput") and self.widget_type in WIDGETS

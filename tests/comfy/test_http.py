@@ -506,6 +506,14 @@ async def test_choices_are_read_from_both_ways_of_listing_them() -> None:
         assert await comfy.choices("SaveVideo", "no_such_input") == []
 
 
+async def test_defaults_are_those_of_a_new_node() -> None:
+    async with comfy_of(text(info("CheckpointLoaderSimple"))) as (comfy, _):
+        assert await comfy.default("CheckpointLoaderSimple", "ckpt_name") == "sd15_random_full.safetensors"
+    async with comfy_of(text(info("SaveVideo"))) as (comfy, _):
+        assert await comfy.default("SaveVideo", "filename_prefix") == "video/ComfyUI"
+        assert await comfy.default("SaveVideo", "video") is None
+
+
 async def test_an_unknown_class_has_no_choices_and_its_name_may_hold_anything() -> None:
     async with comfy_of(text("{}")) as (comfy, answers):
         assert await comfy.choices("CR Image/Thing?", "x") == []

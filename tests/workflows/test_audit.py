@@ -69,10 +69,15 @@ def test_an_input_that_the_class_does_not_know_is_ignored_by_the_server_and_told
     ]
 
 
-def test_a_required_input_that_is_missing_is_an_error() -> None:
-    assert said(graph(Sampler__positive=None, Sampler__steps=None)) == [
-        ("error", "“Sampler” misses its required input “steps”."),
+def test_a_connection_that_is_missing_is_an_error() -> None:
+    assert said(graph(Sampler__positive=None)) == [
         ("error", "“Sampler” misses its required input “positive” (a CONDITIONING)."),
+    ]
+
+
+def test_a_value_that_newer_nodes_want_is_the_servers_own() -> None:
+    assert said(graph(Sampler__steps=None)) == [
+        ("warning", "“Sampler” has no “steps” yet, so the server's default stands there: 20.")
     ]
 
 
