@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.jobs import Attempt, Job, State
@@ -43,13 +43,17 @@ class Dispatcher:
             machine.count_foreign(len(attempts))
             if self.open and machine.reachable:
                 free[name] = self._depth - load[name]
-        for job_id, server in choose([job.id for job in self._ledger.waiting()], free):
+        for job_id, server in choose([(job.id, self._able(job)) for job in self._ledger.waiting()], free):
             load[server] += 1
             self._machines[server].posted = now
             attempt = Attempt(self._mint(), server, foreign=self._machines[server].foreign)
             self._ledger.post(self._ledger.jobs[job_id], attempt)
         self._ledger.moved = False
         self._tell_positions(load)
+
+    def _able(self, job: Job) -> Collection[ServerName]:
+        """The servers that can run it; all, where none of those is ours any more."""
+        return self._machines.keys() & job.wish.servers or self._machines.keys()
 
     def standing(self, job: Job, now: float) -> list[AnyUpdate]:
         """What there is to say of an unsettled job to one who has heard nothing of it yet."""

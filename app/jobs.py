@@ -30,7 +30,8 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     `owner` is whoever asked, in the door's own words; `folder` is where result files shall lie; `seed` is
     the seed that stands in the graph, and `values` what the person gave for which slot, both for telling;
-    after `silence` seconds without a word about it while it runs, its person is told that it still does.
+    after `silence` seconds without a word about it while it runs, its person is told that it still does;
+    `servers` are those that can run it, none meaning that all can.
     """
 
     job: JobId
@@ -41,6 +42,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     values: dict[str, Json] = {}
     silence: float = 60.0
+    servers: tuple[ServerName, ...] = ()
     uploads: tuple[Upload, ...] = ()
     choices: tuple[FirstChoice, ...] = ()
 

@@ -210,6 +210,14 @@ class Archive(Journal, Protocol):
         """Forget a request."""
         ...
 
+    async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
+        """Somebody's own settings, by workflow and slot."""
+        ...
+
+    async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
+        """Make these somebody's own settings for a workflow; none are forgotten."""
+        ...
+
 
 class Reply(Protocol):
     """The one place where a person watches their job: a message, a line of a table."""

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from app.events import JobId, ServerName
 
 
-def choose(waiting: Sequence[JobId], free: Mapping[ServerName, int]) -> list[tuple[JobId, ServerName]]:
+def choose(
+    waiting: Sequence[tuple[JobId, Collection[ServerName]]], free: Mapping[ServerName, int]
+) -> list[tuple[JobId, ServerName]]:
     """Pair waiting jobs with servers that have places left: first come first served, emptiest server first.
 
-    `waiting` is in order of arrival; `free` is the number of places on each server that takes another job now.
-    Each gets one: of two POSTs on their way the later job's could arrive first.
+    `waiting` is in order of arrival, each job with the servers that can run it; `free` is the number of places on
+    each server that takes another job now. Each gets one: of two POSTs on their way the later could arrive first.
     """
     places = dict(free)
     pairs: list[tuple[JobId, ServerName]] = []
-    for job in waiting:
-        server = max(places, key=lambda name: places[name], default=None)
-        if server is None or places[server] <= 0:
+    for job, able in waiting:
+        open_to_it = [name for name, left in places.items() if left > 0 and name in able]
+        # Who must wait for one server holds up nobody who can go to another.
+        if open_to_it:
+            server = max(open_to_it, key=lambda name: places[name])
+            del places[server]
+            pairs.append((job, server))
+        if not places:
             break
-        del places[server]
-        pairs.append((job, server))
     return pairs
 
 

@@ -58,10 +58,16 @@ def test_pauses_stay_short_as_long_as_an_outage_may_be_a_restart() -> None:
 
 
 def test_first_come_is_first_served_on_the_emptiest_server_one_at_a_time() -> None:
-    jobs = [JobId(name) for name in "vwxyz"]
+    jobs = [(JobId(name), {A, B}) for name in "vwxyz"]
     assert choose(jobs, {A: 1, B: 2}) == [("v", B), ("w", A)]
     assert choose(jobs, {A: 0, B: -1}) == []
     assert choose(jobs, {}) == []
+
+
+def test_a_job_that_must_wait_for_one_server_holds_up_nobody_who_can_go_to_another() -> None:
+    jobs = [(JobId("picky"), {A}), (JobId("any"), {A, B}), (JobId("last"), {A, B})]
+    assert choose(jobs, {A: 0, B: 1}) == [("any", B)]
+    assert choose(jobs, {A: 1, B: 2}) == [("picky", A), ("any", B)]
 
 
 def test_positions_count_everything_that_is_ahead() -> None:

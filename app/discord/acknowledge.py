@@ -1,4 +1,4 @@
-"""The first answer to an interaction, given at once in hikari's own loop; and who, where, and which pictures."""
+"""The first answer to an interaction, given at once in hikari's own loop; and who, where, and which files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import hikari
 from app.discord.blocks import Card, Text
 from app.discord.rest import build
 from app.discord.text import escape
-from app.discord.words import Caller, Picture
-
-PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+from app.discord.words import Attached, Caller
 
 PUBLIC = hikari.UNDEFINED
 ALONE = hikari.MessageFlag.EPHEMERAL
@@ -50,24 +48,25 @@ def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool
         fresh=fresh,
         alone=alone,
         moderator=member is not None and bool(member.permissions & hikari.Permissions.MANAGE_MESSAGES),
+        roles=frozenset(map(str, member.role_ids)) if member is not None else frozenset(),
         limit=interaction.attachment_size_limit,
     )
 
 
-def attached(slot: str, file: hikari.Attachment) -> Picture:
+def attached(slot: str, file: hikari.Attachment) -> Attached:
     """A file, for a slot."""
-    return Picture(slot, file.url, file.filename, file.size, file.media_type or "")
+    return Attached(slot, file.url, file.filename, file.size, file.media_type or "")
 
 
-def pictures_of(message: hikari.Message) -> Iterator[Picture]:
-    """The pictures of a message: attached, or shown in one of our own cards."""
+def files_of(message: hikari.Message, kind: str) -> Iterator[Attached]:
+    """The files of a message that are of a slot's kind: attached, or shown in one of our own cards."""
     for file in message.attachments:
-        if (file.media_type or "").startswith(PICTURE_TYPES):
+        if (file.media_type or "").startswith(f"{kind}/"):
             yield attached("", file)
     for item in _shown(message.components):
         media = item.media
-        if (media.content_type or "").startswith(PICTURE_TYPES):
-            yield Picture("", media.resource.url, media.resource.filename, 0, media.content_type or "")
+        if (media.content_type or "").startswith(f"{kind}/"):
+            yield Attached("", media.resource.url, media.resource.filename, 0, media.content_type or "")
 
 
 def _shown(components: Sequence[object]) -> Iterator[hikari.MediaGalleryItem]:

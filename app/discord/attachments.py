@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 from anyio import to_thread
 
-from app.discord.intake import allowed, check_size, take_in
-from app.discord.words import Picture
+from app.discord.intake import UNUSABLE, allowed, check_size, recognise, take_in
+from app.discord.words import Attached
 from app.workflows.slots import WorkflowError
 
 PATIENCE = 20.0
@@ -22,33 +22,35 @@ class Intake:
         self._client = client
         self._rest_url = rest_url
 
-    async def take(self, picture: Picture, to: Path) -> Path:
-        """Fetch a picture and keep it at `to` as a plain PNG. Raises `WorkflowError` with a sentence."""
-        check(picture)
-        if not allowed(picture.url, self._rest_url):
-            raise WorkflowError("The picture does not come from Discord: attach it here.")
+    async def take(self, file: Attached, kind: str, to: Path) -> Path:
+        """Fetch a file for a slot of this kind, and keep it at `to` with an ending of its own; where it lies.
+
+        A picture becomes a plain PNG, anything else stays as it is. Raises `WorkflowError` with a sentence.
+        """
+        check(file, kind)
+        if not allowed(file.url, self._rest_url):
+            raise WorkflowError("The file does not come from Discord: attach it here.")
         data = bytearray()
         try:
-            async with self._client.stream("GET", picture.url) as response:
+            async with self._client.stream("GET", file.url) as response:
                 response.raise_for_status()
                 async for piece in response.aiter_bytes():
                     data += piece
                     check_size(len(data))
         except httpx.HTTPError:
-            raise WorkflowError("Discord does not give the picture out any more: attach it once more.") from None
+            raise WorkflowError("Discord does not give the file out any more: attach it once more.") from None
         try:
-            await to_thread.run_sync(_keep, bytes(data), to)
+            return await to_thread.run_sync(_keep, bytes(data), kind, to)
         except OSError as error:
-            told = "The bot cannot keep the picture: tell whoever runs it to look at its disk"
+            told = "The bot cannot keep the file: tell whoever runs it to look at its disk"
             raise WorkflowError(f"{told} ({error.strerror}).") from error
-        return to
 
 
-def check(picture: Picture) -> None:
+def check(file: Attached, kind: str) -> None:
     """What can be said before anything is fetched. Raises `WorkflowError`."""
-    check_size(picture.size)
-    if picture.media_type and not picture.media_type.startswith("image/"):
-        raise WorkflowError("This is no picture that can be used: attach a PNG, JPEG or WebP.")
+    check_size(file.size)
+    if file.media_type and not file.media_type.startswith(f"{kind}/"):
+        raise WorkflowError(UNUSABLE[kind])
 
 
 def open_client() -> httpx.AsyncClient:
@@ -56,7 +58,9 @@ def open_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=PATIENCE, follow_redirects=False, limits=httpx.Limits(max_connections=8))
 
 
-def _keep(data: bytes, to: Path) -> None:
-    plain = take_in(data)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_bytes(plain)
+def _keep(data: bytes, kind: str, to: Path) -> Path:
+    suffix, plain = (".png", take_in(data)) if kind == "image" else (recognise(data, kind), data)
+    whole = to.with_name(f"{to.name}{suffix}")
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    whole.write_bytes(plain)
+    return whole

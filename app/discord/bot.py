@@ -14,10 +14,11 @@ import msgspec
 
 from app.config import Discord
 from app.discord.clicks import Clicks
-from app.discord.commands import MOST_MENUS, Made, built_in_command, menu, menu_name, workflow_command
+from app.discord.commands import Made, built_in_command, menu, workflow_command
 from app.discord.crossing import hosting
 from app.discord.information import BUILT_IN
-from app.discord.options import Command, commands, takes_one_image
+from app.discord.onward import menu_name, menus
+from app.discord.options import Command, commands
 from app.discord.rest import RestPost
 from app.workflows.load import Workflow
 
@@ -84,7 +85,10 @@ class Bot:
         raise DoorError("Discord closed the connection for good.")
 
     async def register(self, workflows: Mapping[str, Workflow]) -> None:
-        """Make these the commands, in the place of those before."""
+        """Make these the commands, in the place of those before; Discord hears of it only where they differ."""
+        self._clicks.workflows = workflows
+        if commands(list(workflows.values()))[0] == self.commands and [*map(menu_name, menus(workflows))] == self.menus:
+            return
         for made in self._registered:
             self._client.unregister(made)
         self._register(workflows)
@@ -113,14 +117,14 @@ class Bot:
         found, wrong = commands(list(workflows.values()))
         for sentence in wrong:
             logger.warning(sentence)
-        takers = [workflows[command.workflow] for command in found if takes_one_image(workflows[command.workflow])]
+        takers = menus(workflows)
         made = [
             *(workflow_command(command, self._clicks) for command in found),
             *(built_in_command(name, self._clicks) for name in BUILT_IN),
-            *(menu(workflow, self._clicks) for workflow in takers[:MOST_MENUS]),
+            *(menu(workflow, self._clicks) for workflow in takers),
         ]
         self._registered = [self._client.register(one) for one in made]
-        self.commands, self.menus = found, [menu_name(workflow) for workflow in takers[:MOST_MENUS]]
+        self.commands, self.menus = found, [menu_name(workflow) for workflow in takers]
 
     def _build(self) -> hikari.GatewayBot:
         return hikari.GatewayBot(

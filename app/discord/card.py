@@ -18,6 +18,7 @@ from app.discord.blocks import (
     Upload,
     rows,
 )
+from app.discord.onward import results
 from app.discord.text import escape, shorten
 from app.discord.view import View
 from app.events import Cancelled, Failed, Finished, Lost
@@ -157,12 +158,11 @@ def _buttons(view: View, finished: Finished) -> tuple[Row, ...]:
         _settings(view),
         _delete(view),
     ]
-    onward: list[Button] = []
-    if any(_suffix(file) in {"png", "jpg", "jpeg", "webp"} for file in finished.files):
-        onward = [
-            Button(shorten(one.label, 60), custom_id.write("use", view.job, one.workflow))
-            for one in view.follow_ups[:MOST_FOLLOW_UPS]
-        ]
+    onward = [
+        Button(one.label, custom_id.write("use", view.job, one.workflow))
+        for one in view.onward
+        if results(finished, one.slot)
+    ][:MOST_FOLLOW_UPS]
     # Rows of their own: what begins something new stands apart from what is about this one.
     return rows(buttons) + rows(onward)
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import anyio
 import structlog
 from anyio import to_thread
 
-from app.discord.options import takes_one_image
-from app.discord.text import shorten
-from app.discord.view import FollowUp
 from app.events import ServerName
-from app.ports import Comfy, ConnectionLost, Refused
-from app.workflows.load import Workflow, list_names, load
-from app.workflows.slots import Slot, WorkflowError
+from app.ports import Comfy, ConnectionLost, Json, Refused
+from app.workflows.definitions import Definitions
+from app.workflows.load import Workflow
+from app.workflows.offer import Offer, contradictions, offers
+from app.workflows.slots import Slot
 
 logger = structlog.stdlib.get_logger(__name__)
 
-LOOK = 2.0
+LOOK = 1.0
 """Seconds between two looks at the folder: somebody who edits a manifest looks at Discord next."""
 
 FRESH = 60.0
@@ -29,31 +28,65 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 class Catalog:
-    """Owns the table of workflows."""
+    """Owns the table of workflows that are offered, and which servers can run each.
 
-    def __init__(self, folder: Path) -> None:
+    What cannot be read keeps its last good version; what no server can run is not offered. As long as a server has
+    not said what it has, it is believed to have everything.
+    """
+
+    def __init__(self, folder: Path, servers: Collection[ServerName]) -> None:
         self._folder = folder
-        self._signature: Signature = ()
+        self._servers = servers
+        self._known: dict[ServerName, Definitions] = {}
+        self._signature: Signature | None = None
+        self._wrong: frozenset[str] = frozenset()
         self.workflows: Mapping[str, Workflow] = {}
+        self.servers: Mapping[str, tuple[ServerName, ...]] = {}
+        """Where a workflow can be sent to, if that is not everywhere."""
+
+    def learn(self, server: ServerName, nodes: dict[str, Json]) -> None:
+        """Take in what nodes a server has; the next look goes through all workflows again."""
+        self._known[server] = Definitions(nodes)
+        self._signature = None
 
     async def look(self) -> bool:
-        """Read the folder anew if anything in it changed; whether it did. What cannot be read is logged."""
+        """Read the folder anew if anything in it, or about the servers, changed; whether it did.
+
+        What is wrong is logged once.
+        """
         signature = await to_thread.run_sync(_signature, self._folder)
         if signature == self._signature:
             return False
-        self.workflows, wrong = await to_thread.run_sync(_load, self._folder)
+        known = dict(self._known)
         self._signature = signature
+        found = await to_thread.run_sync(offers, self._folder, known)
+        workflows: dict[str, Workflow] = {}
+        servers: dict[str, tuple[ServerName, ...]] = {}
+        wrong: list[str] = []
+        for one in found:
+            workflow, told = one.workflow or self.workflows.get(one.name), one.problem
+            able = [server for server in self._servers if server not in known or server in one.servers]
+            if workflow is None or not (able or one.problem):
+                told = told or f"{one.name} can run on no server. {_reasons(one)}"
+            else:
+                told = f"{told} Its last good version is kept." if told else ""
+                workflows[one.name] = workflow
+                if 0 < len(able) < len(self._servers):
+                    servers[one.name] = tuple(able)
+            wrong += [told] if told else []
+        wrong += contradictions(list(workflows.values()))
         for sentence in wrong:
-            logger.warning("a workflow cannot be used", reason=sentence)
+            if sentence not in self._wrong:
+                logger.warning("a workflow cannot be used as it is", reason=sentence)
+        self.workflows, self.servers, self._wrong = workflows, servers, frozenset(wrong)
         return True
 
-    def follow_ups(self) -> tuple[FollowUp, ...]:
-        """What can go on from a picture."""
-        return tuple(
-            FollowUp(workflow.name, shorten(workflow.title, 40))
-            for workflow in self.workflows.values()
-            if workflow.command and takes_one_image(workflow)
-        )
+
+def _reasons(one: Offer) -> str:
+    return " ".join(
+        f"{server}: {next((finding.sentence for finding in findings if finding.severity == 'error'), '')}"
+        for server, findings in one.findings.items()
+    )
 
 
 class Lists:
@@ -69,6 +102,9 @@ class Lists:
             return slot.choices
         target = slot.targets[0]
         key = str(workflow.graph[target.node].get("class_type", "")), target.input
+        if slot.kind == "lora":
+            # Its target is a loader as such, and may be the one of the model before a row that is still empty.
+            key = "LoraLoader", "lora_name"
         known = self._known.get(key)
         if known is not None and anyio.current_time() - known[0] < FRESH:
             return known[1]
@@ -84,16 +120,5 @@ class Lists:
 
 
 def _signature(folder: Path) -> Signature:
-    files = sorted(path for path in folder.glob("*/*") if path.suffix in {".json", ".toml"})
+    files = sorted(path for glob in ("*", "*/*") for path in folder.glob(glob) if path.suffix in {".json", ".toml"})
     return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path in files for stat in [path.stat()])
-
-
-def _load(folder: Path) -> tuple[dict[str, Workflow], list[str]]:
-    found: dict[str, Workflow] = {}
-    wrong: list[str] = []
-    for name in list_names(folder):
-        try:
-            found[name] = load(folder, name)
-        except WorkflowError as error:
-            wrong.append(str(error))
-    return found, wrong

@@ -13,18 +13,20 @@ from typing import Protocol
 import anyio
 import hikari
 from anyio.abc import ObjectSendStream
+from msgspec.structs import replace
 
 from app.discord import custom_id
 from app.discord import form as forms
-from app.discord.acknowledge import ALONE, PUBLIC, attached, caller_of, defer, pictures_of, say
+from app.discord.acknowledge import ALONE, PUBLIC, attached, caller_of, defer, files_of, say
 from app.discord.attachments import check
 from app.discord.blocks import Form
 from app.discord.commands import Given
 from app.discord.crossing import Crossing
 from app.discord.custom_id import Press
-from app.discord.options import SPOILER, Command, images, verify
+from app.discord.onward import way
+from app.discord.options import PRESET, SPOILER, Command, preset, verify
 from app.discord.rest import fields
-from app.discord.words import Asked, Ordered, Picture, Pressed, Word
+from app.discord.words import Asked, Attached, Ordered, Pressed, Word
 from app.ports import Json
 from app.workflows.load import Workflow
 from app.workflows.slots import WorkflowError
@@ -33,11 +35,15 @@ PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
 MOST_MENUS = 256
-"""Pictures that may wait for their menu's form: a form that is older is asked for again."""
+"""Files that may wait for their menu's form: a form that is older is asked for again."""
 
 ASKS_FIRST = frozenset({"vary", "use"})
 MAKES_NEW = frozenset({"again", "retry", "vary", "use"})
-ANSWERS_ALONE = frozenset({"settings"})
+ANSWERS_ALONE = frozenset({"settings", "keep"})
+
+
+NAMES = {"image": "picture", "video": "video", "audio": "sound"}
+"""What people call files of a kind."""
 
 
 class Core(Protocol):
@@ -51,8 +57,8 @@ class Core(Protocol):
         """What may stand in a slot."""
         ...
 
-    async def suggest_jobs(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """Which job may be meant."""
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """What of somebody's own a command may mean."""
         ...
 
 
@@ -63,7 +69,7 @@ class Clicks:
         self._core = core
         self._inbox = inbox
         self._into_core = into_core
-        self._menus: dict[str, Picture] = {}
+        self._menus: dict[str, Attached] = {}
         self.workflows: Mapping[str, Workflow] = {}
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
@@ -73,17 +79,20 @@ class Clicks:
             await say(interaction, f"The workflow “{command.workflow}” was removed.")
             return
         values: dict[str, Json] = {}
-        pictures: list[Picture] = []
+        files: list[Attached] = []
+        own: dict[str, object] = {}
         for option in command.options:
             match given.get(option.name):
                 case hikari.Attachment() as file:
-                    pictures.append(attached(option.slot, file))
+                    files.append(attached(option.slot, file))
                 case (str() | int() | float()) as value if option.slot:
                     values[option.slot] = value
+                case value if not option.slot:
+                    own[option.name] = value
                 case _:
                     continue
-        spoiler = any(not one.slot and one.name == SPOILER and bool(given.get(SPOILER)) for one in command.options)
-        await self._order(interaction, workflow, values, tuple(pictures), spoiler=spoiler)
+        chosen, spoiler = str(own.get(PRESET) or ""), bool(own.get(SPOILER))
+        await self._order(interaction, workflow, values, tuple(files), chosen=chosen, spoiler=spoiler)
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """See `app.discord.commands.Takes`."""
@@ -93,17 +102,20 @@ class Clicks:
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
         """See `app.discord.commands.Takes`."""
         found = self.workflows.get(workflow)
-        picture = next(pictures_of(message), None)
-        if found is None or picture is None:
-            await say(interaction, "There is no picture in this message." if found else "This workflow was removed.")
+        onward = way(found) if found is not None else None
+        if found is None or onward is None:
+            await say(interaction, "This workflow was removed.")
             return
-        (slot,) = images(found)
-        picture = Picture(slot.name, picture.url, picture.name, picture.size, picture.media_type)
+        file = next(files_of(message, onward.slot.kind), None)
+        if file is None:
+            await say(interaction, f"There is no {NAMES[onward.slot.kind]} in this message.")
+            return
+        file = replace(file, slot=onward.slot.name)
         asked = forms.form(found, custom_id.write("menu", str(interaction.id), workflow), {})
         if asked is None:
-            await self._order(interaction, found, {}, (picture,), spoiler=False)
+            await self._order(interaction, found, {}, (file,))
             return
-        self._menus[str(interaction.id)] = picture
+        self._menus[str(interaction.id)] = file
         while len(self._menus) > MOST_MENUS:
             del self._menus[next(iter(self._menus))]
         await interaction.create_modal_response(asked.title, asked.custom_id, components=fields(asked))
@@ -114,10 +126,10 @@ class Clicks:
             return await self._into_core(self._core.suggest, workflow, slot, typed)
         return []
 
-    async def suggest_jobs(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """See `app.discord.commands.Takes`."""
         with anyio.move_on_after(PATIENCE):
-            return await self._into_core(self._core.suggest_jobs, command, user, typed)
+            return await self._into_core(self._core.suggest_own, command, user, typed)
         return []
 
     async def pressed(self, event: hikari.ComponentInteractionCreateEvent) -> None:
@@ -171,8 +183,8 @@ class Clicks:
 
     async def _menu_sent(self, interaction: hikari.ModalInteraction, press: Press, told: Mapping[str, str]) -> None:
         workflow = self.workflows.get(press.workflow)
-        picture = self._menus.pop(press.job, None)
-        if workflow is None or picture is None:
+        file = self._menus.pop(press.job, None)
+        if workflow is None or file is None:
             await say(interaction, "This form is too old: choose the menu again.")
             return
         try:
@@ -180,27 +192,31 @@ class Clicks:
         except WorkflowError as error:
             await say(interaction, str(error))
             return
-        await self._order(interaction, workflow, values, (picture,), spoiler=False)
+        await self._order(interaction, workflow, values, (file,))
 
     async def _order(
         self,
         interaction: hikari.CommandInteraction | hikari.ModalInteraction,
         workflow: Workflow,
         values: dict[str, Json],
-        pictures: tuple[Picture, ...],
+        files: tuple[Attached, ...],
         *,
-        spoiler: bool,
+        chosen: str = "",
+        spoiler: bool = False,
     ) -> None:
+        kinds: dict[str, str] = {slot.name: slot.kind for slot in workflow.slots}
         try:
-            verify(workflow, values)
-            for picture in pictures:
-                check(picture)
+            verify(workflow, {**preset(workflow, chosen), **values})
+            for file in files:
+                check(file, kinds.get(file.slot, "image"))
         except WorkflowError as error:
             await say(interaction, str(error))
             return
         caller = await defer(interaction, PUBLIC)
-        order = Ordered(caller=caller, workflow=workflow.name, values=values, pictures=pictures, spoiler=spoiler)
-        await self._tell(order)
+        told = Ordered(
+            caller=caller, workflow=workflow.name, values=values, files=files, preset=chosen, spoiler=spoiler
+        )
+        await self._tell(told)
 
     async def _tell(self, word: Word) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):

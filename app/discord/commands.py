@@ -9,21 +9,20 @@ import hikari
 import lightbulb
 
 from app.discord.information import BUILT_IN
+from app.discord.onward import menu_name
 from app.discord.options import MOST_CHOICES, Command, Option
-from app.discord.text import shorten
 from app.workflows.load import Workflow
-
-MOST_MENUS = 5
-"""Message menus that one application may have (Discord's limit)."""
-
-LONGEST_MENU = 32
 
 CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
 INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
 """Where global commands appear: lightbulb's default is everywhere, also where the bot may not speak."""
 
-NAMED = {"cancel": "Which job; the newest unless you say", "show": "Which job"}
-"""The commands of the bot's own that take a job."""
+NAMED = {
+    "cancel": ("job", "Which job; the newest unless you say", False),
+    "show": ("job", "Which job", True),
+    "settings": ("reset", "Go back to how a workflow was meant", False),
+}
+"""The commands of the bot's own that take something: what it is called, what it means, whether it must be told."""
 
 Given: TypeAlias = Mapping[str, object]
 Made: TypeAlias = "type[lightbulb.SlashCommand] | type[lightbulb.MessageCommand]"
@@ -49,8 +48,8 @@ class Takes(Protocol):
         """What may stand in a slot."""
         ...
 
-    async def suggest_jobs(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """Which job may be meant: what to show, and its id."""
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """What of somebody's own a command may mean: what to show, and what it stands for."""
         ...
 
 
@@ -71,21 +70,22 @@ def built_in_command(name: str, takes: Takes) -> Made:
 
     async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
         user = str(ctx.interaction.user.id)
-        found = await takes.suggest_jobs(name, user, str(ctx.focused.value or ""))
-        await ctx.respond([hikari.impl.AutocompleteChoiceBuilder(name=told, value=job) for told, job in found])
+        found = await takes.suggest_own(name, user, str(ctx.focused.value or ""))
+        await ctx.respond([hikari.impl.AutocompleteChoiceBuilder(name=told, value=meant) for told, meant in found])
 
     async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
-        await takes.asked(_interaction(ctx), name, str(getattr(self, "job", None) or ""))
+        await takes.asked(_interaction(ctx), name, str(getattr(self, "told", None) or ""))
 
     options: dict[str, object] = {}
     if name in NAMED:
-        wanted: Any = {} if name == "show" else {"default": None}
-        options["job"] = lightbulb.string("job", NAMED[name], autocomplete=complete, **wanted)
+        called, meaning, required = NAMED[name]
+        wanted: Any = {} if required else {"default": None}
+        options["told"] = lightbulb.string(called, meaning, autocomplete=complete, **wanted)
     return _slash(name, BUILT_IN[name], options, invoke)
 
 
 def menu(workflow: Workflow, takes: Takes) -> Made:
-    """The menu at a message with a picture."""
+    """The menu at a message with a picture, or whatever file the workflow takes."""
 
     async def invoke(self: lightbulb.MessageCommand, ctx: lightbulb.Context) -> None:
         await takes.chosen(_interaction(ctx), workflow.name, self.target)
@@ -94,7 +94,7 @@ def menu(workflow: Workflow, takes: Takes) -> Made:
     return cast(
         "Made",
         type(lightbulb.MessageCommand)(
-            workflow.command,
+            menu_name(workflow),
             (lightbulb.MessageCommand,),
             namespace,
             name=menu_name(workflow),
@@ -102,11 +102,6 @@ def menu(workflow: Workflow, takes: Takes) -> Made:
             integration_types=INSTALLED,
         ),
     )
-
-
-def menu_name(workflow: Workflow) -> str:
-    """What the menu is called."""
-    return shorten(workflow.title or workflow.name, LONGEST_MENU)
 
 
 def _slash(name: str, description: str, options: Mapping[str, object], invoke: object) -> Made:

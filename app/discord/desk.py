@@ -16,20 +16,21 @@ from app.discord import place as places
 from app.discord.attachments import Intake
 from app.discord.blocks import Form
 from app.discord.custom_id import Press, write
-from app.discord.options import images, verify
-from app.discord.pages import settings
-from app.discord.permits import permitted, refusal
+from app.discord.onward import Onward, results, way, ways
+from app.discord.options import preset, uploads, verify
+from app.discord.pages import kept, settings
+from app.discord.permits import permitted, refusal, welcome
 from app.discord.studio import Studio
-from app.discord.words import Caller, Ordered, Picture, Pressed
+from app.discord.words import Attached, Caller, Ordered, Pressed
 from app.events import Finished, JobId
 from app.jobs import Job, Wish
 from app.ports import Json
 from app.workflows.bind import bind
 from app.workflows.load import Workflow
-from app.workflows.slots import WorkflowError
+from app.workflows.slots import UPLOADED, Slot, WorkflowError
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-"""Results that another workflow can take."""
+NOBODYS: frozenset[str] = frozenset({"text", "seed"}) | UPLOADED
+"""Kinds of slots that belong to one wish, and never to somebody's own settings."""
 
 
 class Desk:
@@ -66,17 +67,22 @@ class Desk:
                 workflow = self._workflow(job.wish.workflow)
                 return forms.form(workflow, write("vary", job.id, workflow.name), _given(job.wish, workflow, seed=True))
             workflow = self._workflow(press.workflow)
-            found = self._results(job)
+            onward = self._onward(job, workflow)
+            found = _results(job, onward.slot)
         except WorkflowError as error:
             return str(error)
         same = {slot.name for slot in workflow.slots if slot.kind == "text"}
-        values = {name: value for name, value in job.wish.values.items() if name in same}
-        return forms.form(workflow, write("use", job.id, workflow.name), values, pictures=len(found))
+        values = {name: value for name, value in job.wish.values.items() if name in same} | onward.values
+        if onward.slot.kind == "text":
+            values[onward.slot.name] = found[0]
+        return forms.form(workflow, write("use", job.id, workflow.name), values, results=len(found))
 
     async def _order(self, word: Ordered) -> None:
         workflow = self._workflow(word.workflow)
-        verify(workflow, word.values)
-        await self._make(workflow, word.values, word.caller, spoiler=word.spoiler, pictures=word.pictures)
+        said = {**preset(workflow, word.preset), **word.values}
+        verify(workflow, said)
+        own = await self._own(word.caller.user, workflow)
+        await self._make(workflow, {**own, **said}, word.caller, spoiler=word.spoiler, files=word.files)
 
     async def _press(self, word: Pressed) -> None:
         press, caller = word.press, word.caller
@@ -84,8 +90,8 @@ class Desk:
         moderator, owner = caller.moderator, job.wish.owner
         if not permitted(press.verb, person=caller.user, owner=owner, moderator=moderator, guarded=self._guarded):
             raise WorkflowError(refusal(press.verb))
-        kept = places.read(job.place)
-        spoiler = kept is not None and kept.spoiler
+        shown = places.read(job.place)
+        spoiler = shown is not None and shown.spoiler
         match press.verb:
             case "again":
                 workflow = self._workflow(job.wish.workflow)
@@ -94,18 +100,22 @@ class Desk:
                 workflow = self._workflow(job.wish.workflow)
                 values, _ = forms.answers(workflow, word.fields or {})
                 verify(workflow, values)
-                photos = {slot.name: job.wish.values.get(slot.name) for slot in images(workflow)}
-                await self._make(workflow, {**values, **photos}, caller, spoiler=spoiler)
+                files = {slot.name: job.wish.values.get(slot.name) for slot in uploads(workflow)}
+                await self._make(workflow, {**values, **files}, caller, spoiler=spoiler)
             case "use":
                 workflow = self._workflow(press.workflow)
+                onward = self._onward(job, workflow)
                 values, number = forms.answers(workflow, word.fields or {})
-                verify(workflow, values)
-                found = self._results(job)
+                found = _results(job, onward.slot)
                 if number > len(found):
-                    raise WorkflowError(f"There are only {len(found)} pictures here.")
-                photo = {images(workflow)[0].name: found[number - 1]}
-                await self._make(workflow, {**values, **photo}, caller, spoiler=spoiler)
+                    raise WorkflowError(f"There are only {len(found)} results here.")
+                values = {onward.slot.name: found[number - 1], **onward.values, **values}
+                verify(workflow, values)
+                own = await self._own(caller.user, workflow)
+                await self._make(workflow, {**own, **values}, caller, spoiler=spoiler)
             case "retry":
+                if (workflow := self._studio.catalog.workflows.get(job.wish.workflow)) is not None:
+                    _check_welcome(workflow, caller)
                 self._check_open()
                 wish = replace(job.wish, job=_new_job(), owner=caller.user)
                 self._studio.begin(wish, caller, spoiler=spoiler)
@@ -113,6 +123,8 @@ class Desk:
                 await self._cancel(job)
             case "settings":
                 await self._studio.tell(caller, settings(job, self._studio.catalog.workflows.get(job.wish.workflow)))
+            case "keep":
+                await self._keep(job, caller)
             case "delete":
                 await self._delete(job, caller)
             case _:
@@ -125,20 +137,23 @@ class Desk:
         caller: Caller,
         *,
         spoiler: bool,
-        pictures: Sequence[Picture] = (),
+        files: Sequence[Attached] = (),
     ) -> None:
         self._check_open()
+        _check_welcome(workflow, caller)
         job = _new_job()
         given = {name: value for name, value in values.items() if value not in (None, "")}
-        for slot in images(workflow):
-            if (path := given.get(slot.name)) is not None and not _is_kept(path):
-                raise WorkflowError("The picture this was made from is no longer kept: start anew with another.")
-        for picture in pictures:
-            path = self._data / "inputs" / f"{job}-{picture.slot}.png"
-            given[picture.slot] = str(await self._intake.take(picture, path))
+        kinds: dict[str, str] = {slot.name: slot.kind for slot in uploads(workflow)}
+        for name in kinds:
+            if (path := given.get(name)) is not None and not _is_kept(path):
+                raise WorkflowError("The file this was made from is no longer kept: start anew with another.")
+        for file in files:
+            path = self._data / "inputs" / f"{job}-{file.slot}"
+            given[file.slot] = str(await self._intake.take(file, kinds[file.slot], path))
         folder = str(self._data / "results")
         wish = bind(workflow, job, given, rng=self._rng, folder=folder, owner=caller.user)
-        self._studio.begin(replace(wish, values=given), caller, spoiler=spoiler)
+        wish = replace(wish, values=given, servers=self._studio.catalog.servers.get(workflow.name, ()))
+        self._studio.begin(wish, caller, spoiler=spoiler or workflow.spoiler)
 
     def _check_open(self) -> None:
         if self._last_round.is_set():
@@ -166,12 +181,51 @@ class Desk:
             raise WorkflowError(f"The workflow “{name}” was removed by the people who run this bot.")
         return workflow
 
-    def _results(self, job: Job) -> list[str]:
-        files = job.last_word.files if isinstance(job.last_word, Finished) else ()
-        found = [file for file in files if Path(file).suffix.lower() in PICTURES and Path(file).is_file()]
-        if not found:
-            raise WorkflowError("The picture is no longer kept: make it again first.")
+    def _onward(self, job: Job, workflow: Workflow) -> Onward:
+        """How a job's results go into this workflow; old buttons may lead where the manifest no longer does."""
+        maker = self._studio.catalog.workflows.get(job.wish.workflow)
+        named = [one for one in ways(maker, self._studio.catalog.workflows) if one.workflow == workflow.name]
+        found = named[0] if named else way(workflow)
+        if found is None:
+            raise WorkflowError(f"“{workflow.title}” takes no result any more.")
         return found
+
+    async def _own(self, person: str, workflow: Workflow) -> dict[str, Json]:
+        """Somebody's own settings, as far as the workflow still takes them."""
+        kept = (await self._studio.archive.preferences(person)).get(workflow.name, {})
+        return {slot.name: kept[slot.name] for slot in workflow.slots if slot.name in kept and _fits(slot, kept)}
+
+    async def _keep(self, job: Job, caller: Caller) -> None:
+        """Make a job's settings the presser's own."""
+        workflow = self._workflow(job.wish.workflow)
+        kinds = {slot.name: slot.kind for slot in workflow.slots}
+        values = {name: value for name, value in job.wish.values.items() if kinds.get(name, "text") not in NOBODYS}
+        if not values:
+            raise WorkflowError("Everything stands as it was meant here: there is nothing to keep.")
+        await self._studio.archive.prefer(caller.user, workflow.name, values)
+        await self._studio.tell(caller, kept(workflow, values))
+
+
+def _results(job: Job, slot: Slot) -> Sequence[str]:
+    """What a job has that a slot takes."""
+    found = results(job.last_word, slot) if isinstance(job.last_word, Finished) else ()
+    found = [one for one in found if slot.kind == "text" or Path(one).is_file()]
+    if not found:
+        raise WorkflowError("The result is no longer kept: make it again first.")
+    return found
+
+
+def _check_welcome(workflow: Workflow, caller: Caller) -> None:
+    if not welcome(workflow, person=caller.user, roles=caller.roles):
+        raise WorkflowError(f"“{workflow.title}” is only for some people here: ask whoever runs this server.")
+
+
+def _fits(slot: Slot, kept: Mapping[str, Json]) -> bool:
+    try:
+        slot.read(kept[slot.name])
+    except WorkflowError:
+        return False
+    return True
 
 
 def _given(wish: Wish, workflow: Workflow, *, seed: bool) -> dict[str, Json]:

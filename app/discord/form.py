@@ -14,28 +14,28 @@ from app.discord.text import shorten
 from app.ports import Json
 from app.workflows.graph import inputs
 from app.workflows.load import Workflow
-from app.workflows.slots import Slot, WorkflowError, suggest
+from app.workflows.slots import UPLOADED, Slot, WorkflowError, suggest
 
 MOST_FIELDS = 5
 LONGEST_TITLE = 45
 """Discord's limits; labels are as short as titles."""
 
 SETTINGS = "+settings"
-PICTURE = "+picture"
+RESULT = "+result"
 """Fields that are no slots: no slot's name begins so."""
 
 
-def form(workflow: Workflow, custom_id: str, values: Mapping[str, Json], *, pictures: int = 1) -> Form | None:
+def form(workflow: Workflow, custom_id: str, values: Mapping[str, Json], *, results: int = 1) -> Form | None:
     """What to ask before this is made, filled in with `values`; None if there is nothing to ask.
 
-    `pictures` is how many the result has that shall be worked on: which one is asked if it is more than one.
+    `results` is how many there are that can be worked on: which one is asked if it is more than one.
     """
-    slots = [slot for slot in workflow.slots if slot.kind != "image"]
-    if not any(slot.kind != "seed" for slot in slots) and pictures <= 1:
+    slots = [slot for slot in workflow.slots if slot.kind not in UPLOADED]
+    if not any(slot.kind != "seed" for slot in slots) and results <= 1:
         return None
     fields: list[Field] = []
-    if pictures > 1:
-        fields.append(Field(PICTURE, f"Which picture, 1 to {pictures}", "1", required=True, most=4))
+    if results > 1:
+        fields.append(Field(RESULT, f"Which result, 1 to {results}", "1", required=True, most=4))
     texts = [slot for slot in slots if slot.kind == "text"]
     texts.sort(key=lambda slot: (not slot.required, slot.name != "prompt"))
     own = texts[: MOST_FIELDS - len(fields) - 1]
@@ -53,14 +53,14 @@ def form(workflow: Workflow, custom_id: str, values: Mapping[str, Json], *, pict
 
 
 def answers(workflow: Workflow, fields: Mapping[str, str]) -> tuple[dict[str, Json], int]:
-    """What a form says: values by slot, and the number of the picture, from 1. Raises `WorkflowError`."""
-    slots = {slot.name: slot for slot in workflow.slots if slot.kind != "image"}
+    """What a form says: values by slot, and the number of the result, from 1. Raises `WorkflowError`."""
+    slots = {slot.name: slot for slot in workflow.slots if slot.kind not in UPLOADED}
     values: dict[str, Json] = {}
     told: list[tuple[str, str]] = []
     for name, text in fields.items():
         if name == SETTINGS:
             told += [_line(line) for line in text.splitlines() if line.strip()]
-        elif name != PICTURE:
+        elif name != RESULT:
             told.append((name, text))
     for name, text in told:
         slot = slots.get(name) or next((one for one in slots.values() if one.title.lower() == name.lower()), None)
@@ -68,9 +68,9 @@ def answers(workflow: Workflow, fields: Mapping[str, str]) -> tuple[dict[str, Js
             raise WorkflowError(f"“{workflow.title}” has no setting “{shorten(name, 40)}”{suggest(name, slots)}")
         if text.strip():
             values[slot.name] = slot.read(text.strip())
-    number = fields.get(PICTURE, "1").strip()
+    number = fields.get(RESULT, "1").strip()
     if not number.isdecimal() or int(number) < 1:
-        raise WorkflowError(f"“{shorten(number, 20)}” is no picture's number: write 1, 2, and so on.")
+        raise WorkflowError(f"“{shorten(number, 20)}” is no result's number: write 1, 2, and so on.")
     return values, int(number)
 
 

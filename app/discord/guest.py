@@ -50,7 +50,7 @@ class DiscordGuest:
     def __init__(self, config: Config, archive: Archive) -> None:
         self._config = config
         self._archive = archive
-        self._catalog = Catalog(config.workflows)
+        self._catalog: Catalog
         self._desk: Desk
         self._information: Information
 
@@ -85,6 +85,7 @@ class DiscordGuest:
         closing: anyio.Event,
         task_status: TaskStatus[None],
     ) -> None:
+        self._catalog = Catalog(self._config.workflows, list(servers))
         await self._catalog.look()
         outbox, inbox = anyio.create_memory_object_stream[Word](INBOX)
         async with (
@@ -146,7 +147,7 @@ class DiscordGuest:
         """See `app.discord.clicks.Core`."""
         return await self._information.suggest_values(workflow, slot, typed)
 
-    async def suggest_jobs(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """See `app.discord.clicks.Core`."""
         return await self._information.suggest(command, user, typed)
 
@@ -157,25 +158,30 @@ class DiscordGuest:
                 logger.info("the workflows changed")
                 await into_asyncio(bot.register, self._catalog.workflows)
 
+    async def _meet(self, name: ServerName, comfy: Comfy, known: set[ServerName]) -> bool:
+        """Whether a server answers. One that was away is asked what it has: it may have come back with other nodes."""
+        try:
+            with anyio.fail_after(HEALTH):
+                await comfy.queue()
+                if name not in known:
+                    self._catalog.learn(name, await comfy.nodes())
+                    known.add(name)
+        except (ConnectionLost, Refused, TimeoutError):
+            known.discard(name)
+            return False
+        return True
+
     async def _watch_servers(self, bot: Bot, into_asyncio: Crossing, servers: Mapping[ServerName, Comfy]) -> None:
         shown: str | None = None
+        known: set[ServerName] = set()
         while True:
-            away = [name for name, comfy in servers.items() if not await _answers(comfy)]
+            away = [name for name, comfy in servers.items() if not await self._meet(name, comfy, known)]
             all_away = len(away) == len(servers)
             text = f"Waiting for {' and '.join(away)}" if all_away else self._config.discord.presence
             if text != shown:
                 await into_asyncio(partial(bot.show_presence, text, away=all_away))
                 shown = text
             await anyio.sleep(HEALTH_AWAY if all_away else HEALTH)
-
-
-async def _answers(comfy: Comfy) -> bool:
-    try:
-        with anyio.fail_after(HEALTH):
-            await comfy.queue()
-    except (ConnectionLost, Refused, TimeoutError):
-        return False
-    return True
 
 
 def _flat(group: BaseExceptionGroup[DoorError]) -> list[DoorError]:

@@ -22,10 +22,14 @@ BUILT_IN = {
     "cancel": "Take back a job of yours; the newest, unless you name one.",
     "show": "Bring back any result of yours.",
     "models": "The models there are to choose from.",
+    "settings": "Your own settings, workflow by workflow.",
     "status": "How the bot and its servers are.",
     "help": "What one can do here.",
 }
 """Every command of the bot's own, and what it says of itself."""
+
+EVERYTHING = "everything"
+"""What takes back somebody's settings for all workflows at once."""
 
 LOOKED_THROUGH = 100
 """Jobs of one person that are searched for what they type: more than anybody remembers."""
@@ -62,6 +66,8 @@ class Information:
                 await self._show(word)
             case "models":
                 await studio.tell(caller, pages.models(await self._models()))
+            case "settings":
+                await self._settings(word)
             case "status":
                 unfinished = await studio.archive.unfinished()
                 await studio.tell(caller, pages.status(await self._health(), self._latency(), len(unfinished)))
@@ -72,14 +78,23 @@ class Information:
     async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
         """What may stand in a workflow's slot, as far as it fits what was typed."""
         found = self._studio.catalog.workflows.get(workflow)
+        if found is not None and slot == "":
+            return [name for name in found.presets if typed.lower() in name.lower()][:MOST_CHOICES]
         named = next((one for one in found.slots if one.name == slot), None) if found else None
         if found is None or named is None:
             return []
-        names = [name for name in await self._studio.lists.of(found, named) if len(name) <= LONGEST_CHOICE]
-        return [name for name in names if typed.lower() in name.lower()][:MOST_CHOICES]
+        names = await self._studio.lists.of(found, named)
+        # Several LoRAs may be told, one after the other: the last is what is being typed.
+        before, comma, last = typed.rpartition(",") if named.kind == "lora" else ("", "", typed)
+        begun = f"{before}, " if comma else ""
+        fitting = [f"{begun}{name}" for name in names if last.strip().lower() in name.lower()]
+        return [name for name in fitting if len(name) <= LONGEST_CHOICE][:MOST_CHOICES]
 
     async def suggest(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """Jobs of somebody's that may be meant: what to show, and the job's id."""
+        """Jobs, or settings, of somebody's that may be meant: what to show, and what it stands for."""
+        if command == "settings":
+            owned = [EVERYTHING, *await self._studio.archive.preferences(user)]
+            return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
         found = await self._studio.archive.jobs_of(user, LOOKED_THROUGH)
         wanted = [job for job in found if (job.last_word is None) == (command == "cancel")]
         named = [(_name(job), str(job.id)) for job in wanted]
@@ -111,6 +126,19 @@ class Information:
         else:
             await self._studio.registry.cancel(job.id)
             await self._studio.refuse(word.caller, f"Cancelling {_name(job)}.")
+
+    async def _settings(self, word: Asked) -> None:
+        studio, person = self._studio, word.caller.user
+        found = await studio.archive.preferences(person)
+        if word.argument:
+            gone = list(found) if word.argument == EVERYTHING else [name for name in found if name == word.argument]
+            if not gone:
+                await studio.refuse(word.caller, "You have no settings of your own there: see /settings.")
+                return
+            for name in gone:
+                await studio.archive.prefer(person, name, {})
+            found = await studio.archive.preferences(person)
+        await studio.tell(word.caller, pages.own_settings(found, studio.catalog.workflows))
 
     async def _show(self, word: Asked) -> None:
         job = await self._own(word) if word.argument else None

@@ -26,6 +26,28 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """What Pillow may try; its rarer readers have been the ones with holes."""
 
 
+UNUSABLE = {
+    "image": "This is no picture that can be used: attach a PNG, JPEG or WebP.",
+    "video": "This is no video that can be used: attach an MP4 or WebM.",
+    "audio": "This is no sound that can be used: attach an MP3, WAV, FLAC or Ogg.",
+}
+"""What to say of a file, by the kind that is wanted."""
+
+MARKS = {
+    "video": ((".mp4", 4, b"ftyp"), (".webm", 0, b"\x1a\x45\xdf\xa3"), (".gif", 0, b"GIF8")),
+    "audio": (
+        (".mp3", 0, b"ID3"),
+        (".mp3", 0, b"\xff\xfb"),
+        (".mp3", 0, b"\xff\xf3"),
+        (".wav", 8, b"WAVE"),
+        (".flac", 0, b"fLaC"),
+        (".ogg", 0, b"OggS"),
+        (".m4a", 4, b"ftyp"),
+    ),
+}
+"""How files of a kind begin: the ending we give them, and which bytes stand where."""
+
+
 def allowed(url: str, rest_url: str = "") -> bool:
     """Whether an attachment may be fetched from there: Discord's hosts, or the host that stands in for Discord."""
     try:
@@ -43,7 +65,15 @@ def check_size(size: int) -> None:
     """Raises `WorkflowError` for more bytes than we take."""
     if size > MOST_BYTES:
         told = f"has {size / 2**20:.0f} MB, and {MOST_BYTES // 2**20} MB is the most: make it smaller"
-        raise WorkflowError(f"The picture {told}.")
+        raise WorkflowError(f"The file {told}.")
+
+
+def recognise(data: bytes, kind: str) -> str:
+    """The ending of a video or a sound, by its first bytes and never by its name. Raises `WorkflowError`."""
+    for suffix, offset, mark in MARKS[kind]:
+        if data[offset : offset + len(mark)] == mark:
+            return suffix
+    raise WorkflowError(UNUSABLE[kind])
 
 
 def take_in(data: bytes) -> bytes:
@@ -57,7 +87,7 @@ def take_in(data: bytes) -> bytes:
     except Image.DecompressionBombError:
         raise WorkflowError(f"The picture has too many pixels: at most {MOST_PIXELS // 10**6} million.") from None
     except (OSError, SyntaxError, ValueError):
-        raise WorkflowError("This is no picture that can be used: attach a PNG, JPEG or WebP.") from None
+        raise WorkflowError(UNUSABLE["image"]) from None
     with picture:
         width, height = picture.size
         if width * height > MOST_PIXELS:

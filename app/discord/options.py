@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from app.discord.text import shorten
 from app.ports import Json
+from app.workflows.declared import MOST_OPTIONS
 from app.workflows.load import Workflow
-from app.workflows.slots import Slot, WorkflowError
+from app.workflows.manifest import BUILT_IN
+from app.workflows.slots import UPLOADED, Slot, WorkflowError, suggest
 
-MOST_OPTIONS = 25
 MOST_CHOICES = 25
 LONGEST_NAME = 32
 LONGEST_DESCRIPTION = 100
@@ -27,10 +28,9 @@ LONGEST_TEXT = 4000
 LONGEST_WORKFLOW = 56
 """Together with a verb and a job's id it must fit into a button's hundred letters."""
 
-BUILT_IN = frozenset({"jobs", "queue", "cancel", "show", "models", "status", "help"})
-"""Commands of the bot's own."""
-
 SPOILER = "spoiler"
+PRESET = "preset"
+"""The bot's own options beside those of the slots."""
 
 Kind: TypeAlias = Literal["string", "integer", "number", "boolean", "attachment"]
 
@@ -40,6 +40,8 @@ KINDS: dict[str, Kind] = {
     "number": "number",
     "boolean": "boolean",
     "image": "attachment",
+    "video": "attachment",
+    "audio": "attachment",
 }
 
 
@@ -58,13 +60,12 @@ class Option(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """One slash command. `rest` are the slots that found no place, and can be told in the form of Vary."""
+    """One slash command. Slots that are no options can be told in the form of Vary."""
 
     name: str
     workflow: str
     description: str
     options: tuple[Option, ...]
-    rest: tuple[str, ...] = ()
 
 
 def command(workflow: Workflow) -> Command:
@@ -79,20 +80,29 @@ def command(workflow: Workflow) -> Command:
     # Python's sort keeps the manifest's own order where nothing else decides.
     ordered = sorted(workflow.slots, key=lambda slot: (not slot.required, slot.name != "prompt"))
     names: set[str] = set()
-    options = [_option(slot, names) for slot in ordered]
-    shown, rest = options[: MOST_OPTIONS - 1], options[MOST_OPTIONS - 1 :]
-    if late := [option.slot for option in rest if option.required]:
-        raise WorkflowError(f"“{workflow.name}” has too many required slots for Discord: {', '.join(late)}.")
-    if SPOILER not in names:
-        hide = Option(name=SPOILER, slot="", kind="boolean", description="Hide the result until it is clicked.")
-        shown.append(hide)
+    options = [_option(slot, names) for slot in ordered if slot.show == "command"]
+    if len(options) + bool(workflow.presets) > MOST_OPTIONS:
+        raise WorkflowError(f"“{workflow.name}” has more options than Discord takes, which is {MOST_OPTIONS}.")
+    own = [
+        Option(
+            name=PRESET,
+            slot="",
+            kind="string",
+            description="A set of settings; what you say yourself counts more.",
+            choices=tuple(workflow.presets) if len(workflow.presets) <= MOST_CHOICES else (),
+            suggest=len(workflow.presets) > MOST_CHOICES,
+        ),
+        Option(name=SPOILER, slot="", kind="boolean", description="Hide the result until it is clicked."),
+    ]
+    for option in own if workflow.presets else own[1:]:
+        if option.name not in names and len(options) < MOST_OPTIONS:
+            options.append(option)
     described = shorten(workflow.description or workflow.title or name, LONGEST_DESCRIPTION)
     return Command(
         name=name,
         workflow=workflow.name,
         description=described,
-        options=tuple(shown),
-        rest=tuple(option.slot for option in rest),
+        options=tuple(options),
     )
 
 
@@ -121,10 +131,10 @@ def valid_name(told: str) -> str:
 
 
 def verify(workflow: Workflow, values: Mapping[str, Json]) -> None:
-    """Say early, and without any I/O, what would be refused later; pictures apart. Raises `WorkflowError`."""
+    """Say early, and without any I/O, what would be refused later; files apart. Raises `WorkflowError`."""
     slots = {slot.name: slot for slot in workflow.slots}
     for slot in workflow.slots:
-        if slot.required and slot.kind != "image" and not str(values.get(slot.name, slot.default) or "").strip():
+        if slot.required and slot.kind not in UPLOADED and not str(values.get(slot.name, slot.default) or "").strip():
             raise WorkflowError(f"“{workflow.title}” needs {slot.title}.")
     for name, value in values.items():
         if (slot := slots.get(name)) is None:
@@ -134,14 +144,16 @@ def verify(workflow: Workflow, values: Mapping[str, Json]) -> None:
             raise WorkflowError(f"{slot.title} has {len(read)} characters; {LONGEST_TEXT} are the most.")
 
 
-def images(workflow: Workflow) -> list[Slot]:
-    """Its picture slots."""
-    return [slot for slot in workflow.slots if slot.kind == "image"]
+def preset(workflow: Workflow, name: str) -> dict[str, Json]:
+    """The values of a preset; none for "". Raises `WorkflowError`."""
+    if name and name not in workflow.presets:
+        raise WorkflowError(f"“{workflow.title}” has no preset “{shorten(name, 40)}”{suggest(name, workflow.presets)}")
+    return workflow.presets.get(name, {})
 
 
-def takes_one_image(workflow: Workflow) -> bool:
-    """Whether a picture is all it needs to be a button, or a menu, at a picture."""
-    return len(images(workflow)) == 1
+def uploads(workflow: Workflow) -> list[Slot]:
+    """Its slots for files."""
+    return [slot for slot in workflow.slots if slot.kind in UPLOADED]
 
 
 def _option(slot: Slot, names: set[str]) -> Option:
@@ -165,7 +177,7 @@ def _option(slot: Slot, names: set[str]) -> Option:
         minimum=_within(slot.minimum) if numeric else None,
         maximum=_within(slot.maximum) if numeric else None,
         choices=slot.choices if few else (),
-        suggest=slot.kind == "model" or (slot.kind == "choice" and not few),
+        suggest=slot.kind in {"model", "lora"} or (slot.kind == "choice" and not few),
     )
 
 

@@ -9,14 +9,15 @@ from msgspec import Struct
 
 from app.discord import custom_id
 from app.discord import place as places
-from app.discord.blocks import Block, Button, Card, File, Line, Text, Upload
+from app.discord.blocks import Block, Button, Card, File, Line, Text, Upload, rows
 from app.discord.options import Command
 from app.discord.text import escape, shorten
 from app.events import Failed, Finished, Lost, ServerName
 from app.jobs import Job, State, Wish
-from app.ports import Stats
+from app.ports import Json, Stats
 from app.workflows.graph import inputs
 from app.workflows.load import Workflow
+from app.workflows.slots import UPLOADED
 
 INK = 0x5865F2
 
@@ -74,7 +75,33 @@ def settings(job: Job, workflow: Workflow | None) -> Card:
             pass
     lines.append(f"-# Job `{job.id}`")
     graph = Upload(f"{job.id[:8]}-workflow.json", data=graph_file(wish))
-    return Card((Text(_page(lines)), File(graph)), INK)
+    mine = rows([Button("Keep as mine", custom_id.write("keep", job.id))]) if workflow is not None else ()
+    return Card((Text(_page(lines)), File(graph), *mine), INK)
+
+
+def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
+    """What somebody's own settings are from now on."""
+    lines = [f"### Yours for {escape(workflow.title)}", *_own(workflow, values)]
+    lines.append("-# These stand wherever you say nothing else. /settings shows them, and takes them back.")
+    return Card((Text(_page(lines)),), INK)
+
+
+def own_settings(found: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
+    """All that somebody has made their own."""
+    lines: list[str] = []
+    for name, values in found.items():
+        workflow = workflows.get(name)
+        lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
+    if not lines:
+        return Card((Text("You have no settings of your own: press Settings below a result, then Keep as mine."),), INK)
+    lines.append("-# `/settings reset:` takes them back.")
+    return Card((Text(_page(lines)),), INK)
+
+
+def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]:
+    titles = {slot.name: slot.title for slot in workflow.slots} if workflow else {}
+    for name, value in values.items():
+        yield f"**{escape(titles.get(name, name))}** {escape(shorten(str(value), LONGEST_VALUE))}"
 
 
 def _values(wish: Wish, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
@@ -85,8 +112,8 @@ def _values(wish: Wish, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
         target = slot.targets[0]
         stands = inputs(wish.graph, target.node).get(target.input) if target.node in wish.graph else None
         value = wish.values.get(slot.name, slot.default if stands is None else stands)
-        if slot.kind == "image":
-            yield slot.title, "a picture"
+        if slot.kind in UPLOADED:
+            yield slot.title, "a picture" if slot.kind == "image" else f"a {slot.kind} file"
         elif slot.kind != "seed" and value not in (None, "") and not isinstance(value, list):
             yield slot.title, str(value)
 

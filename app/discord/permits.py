@@ -1,6 +1,10 @@
-"""Who may press what: one rule, in one place."""
+"""Who may press what, and use which workflow: one rule each, in one place."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+
+from app.workflows.load import Workflow
 
 GUARDED = frozenset({"cancel", "delete"})
 """What takes something away from somebody."""
@@ -19,3 +23,9 @@ def refusal(verb: str) -> str:
     """What to tell whoever may not."""
     done = {"cancel": "cancel it", "delete": "delete it"}.get(verb, "do that")
     return f"Only whoever asked for this, or a moderator, may {done}."
+
+
+def welcome(workflow: Workflow, *, person: str, roles: Collection[str]) -> bool:
+    """Whether this person, with these roles' ids, may use a workflow: everybody, unless its manifest names some."""
+    named = workflow.users or workflow.roles
+    return not named or person in workflow.users or not set(workflow.roles).isdisjoint(roles)

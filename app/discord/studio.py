@@ -19,6 +19,7 @@ from app.actors.registry import Registry
 from app.discord import place as places
 from app.discord.blocks import Card, Text
 from app.discord.catalog import Catalog, Lists
+from app.discord.onward import ways
 from app.discord.place import TOKEN_LIFE, Place, Token, write
 from app.discord.post import Post, PostError
 from app.discord.reply import Fit, MessageReply
@@ -112,7 +113,7 @@ class Studio:
 
     def _reply(self, wish: Wish, place: Place, token: Token | None) -> MessageReply:
         workflow = self.catalog.workflows.get(wish.workflow)
-        view = view_of(wish, workflow, self.catalog.follow_ups(), spoiler=place.spoiler)
+        view = view_of(wish, workflow, tuple(ways(workflow, self.catalog.workflows)), spoiler=place.spoiler)
         return MessageReply(view, place, self, token)
 
     async def _live(

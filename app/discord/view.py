@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from app.discord.onward import Onward
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -22,6 +23,7 @@ from app.events import (
 from app.jobs import Wish
 from app.ports import Json
 from app.workflows.load import Workflow
+from app.workflows.slots import UPLOADED
 
 STEADY = 5.0
 """Seconds by which an expected time must change before people see another: Discord counts it down by itself."""
@@ -37,13 +39,6 @@ class Setting(Struct, frozen=True):
     value: str
 
 
-class FollowUp(Struct, frozen=True):
-    """A workflow that can go on from a result."""
-
-    workflow: str
-    label: str
-
-
 class View(Struct, kw_only=True):
     """One job's message. `expected` is when the next thing happens, in whole seconds since 1970."""
 
@@ -53,7 +48,7 @@ class View(Struct, kw_only=True):
     prompt: str = ""
     settings: tuple[Setting, ...] = ()
     seed: int | None = None
-    follow_ups: tuple[FollowUp, ...] = ()
+    onward: tuple[Onward, ...] = ()
     spoiler: bool = False
     position: int | None = None
     note: str = ""
@@ -89,7 +84,7 @@ class View(Struct, kw_only=True):
             self.expected = round(now + seconds)
 
 
-def view_of(wish: Wish, workflow: Workflow | None, follow_ups: tuple[FollowUp, ...], *, spoiler: bool) -> View:
+def view_of(wish: Wish, workflow: Workflow | None, onward: tuple[Onward, ...], *, spoiler: bool) -> View:
     """What a wish shows before there is any news. `workflow` is None where it was removed meanwhile."""
     return View(
         job=wish.job,
@@ -98,7 +93,7 @@ def view_of(wish: Wish, workflow: Workflow | None, follow_ups: tuple[FollowUp, .
         prompt=str(wish.values.get("prompt", "")),
         settings=chosen(workflow, wish.values) if workflow else (),
         seed=wish.seed,
-        follow_ups=follow_ups,
+        onward=onward,
         spoiler=spoiler,
     )
 
@@ -110,6 +105,6 @@ def chosen(workflow: Workflow, values: Mapping[str, Json]) -> tuple[Setting, ...
         for slot in workflow.slots
         if slot.name in values
         and slot.name != "prompt"
-        and slot.kind not in {"image", "seed"}
+        and slot.kind not in UPLOADED | {"seed"}
         and values[slot.name] not in (None, "", slot.default)
     )

@@ -26,6 +26,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     fresh: bool = False
     alone: bool = False
     moderator: bool = False
+    roles: frozenset[str] = frozenset()
     limit: int = 10 * 2**20
 
     def __repr__(self) -> str:
@@ -33,7 +34,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         return f"Caller(user={self.user!r}, channel={self.channel!r})"
 
 
-class Picture(Struct, frozen=True):
+class Attached(Struct, frozen=True):
     """A file that somebody attached, for one slot; nothing about it is certain."""
 
     slot: str
@@ -49,7 +50,8 @@ class Ordered(Struct, frozen=True, kw_only=True):
     caller: Caller
     workflow: str
     values: dict[str, Json]
-    pictures: tuple[Picture, ...] = ()
+    files: tuple[Attached, ...] = ()
+    preset: str = ""
     spoiler: bool = False
 
 

@@ -41,6 +41,14 @@ MIGRATIONS = (
         job TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE preferences (
+        owner TEXT NOT NULL,
+        workflow TEXT NOT NULL,
+        told BLOB NOT NULL,
+        PRIMARY KEY (owner, workflow)
+    ) STRICT;
+    """,
 )
 """Never changed once released; a new version is a new step. Times are seconds since 1970."""
 

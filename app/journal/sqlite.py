@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -15,7 +15,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from app.jobs import Job, Line, Request, Transition
 from app.journal.crash import Crash
 from app.journal.store import Store, open_store, sole_owner
-from app.ports import JournalError, RunSync
+from app.ports import JournalError, Json, RunSync
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -104,6 +104,14 @@ class SqliteJournal:
     async def done(self, request: Request) -> None:
         """See `app.ports.Archive`."""
         await self._call(self._store.done, request)
+
+    async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
+        """See `app.ports.Archive`."""
+        return await self._call(self._store.preferences, owner)
+
+    async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
+        """See `app.ports.Archive`."""
+        await self._call(self._store.prefer, owner, workflow, values)
 
     async def _call(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         async with self._lane:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import msgspec
 from app.jobs import Entry, Job, Line, Request, Transition
 from app.journal import records
 from app.journal.schema import NEWEST, migrate, version_of
-from app.ports import JournalError
+from app.ports import JournalError, Json
 
 BUSY = 5.0
 """Seconds to wait for another process that writes (`jobs cancel`, a backup): they take milliseconds."""
@@ -92,6 +92,22 @@ class Store:
         """Forget a request."""
         with self._transaction():
             self._database.execute("DELETE FROM requests WHERE number = ?", (request.number,))
+
+    def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
+        """Somebody's own settings, by workflow and slot."""
+        with self._explained():
+            rows = self._database.execute(
+                "SELECT workflow, told FROM preferences WHERE owner = ? ORDER BY workflow", (owner,)
+            ).fetchall()
+            return {workflow: msgspec.json.decode(told, type=dict[str, Json]) for workflow, told in rows}
+
+    def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
+        """Make these somebody's own settings, in the place of those before; none are forgotten."""
+        with self._transaction():
+            self._database.execute("DELETE FROM preferences WHERE owner = ? AND workflow = ?", (owner, workflow))
+            if values:
+                row = (owner, workflow, msgspec.json.encode(values))
+                self._database.execute("INSERT INTO preferences (owner, workflow, told) VALUES (?, ?, ?)", row)
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
         query = f"SELECT wish, record, accepted, changed FROM jobs {where}"  # noqa: S608  all of it is written above

@@ -78,7 +78,7 @@ class Manifest(Struct, forbid_unknown_fields=True, kw_only=True):
     ] = 60
     spoiler: Annotated[bool, Meta(description="Whether results are hidden until clicked.")] = False
     users: Annotated[tuple[int | str, ...], Meta(description="Ids of people who may use it; empty for all.")] = ()
-    roles: Annotated[tuple[int | str, ...], Meta(description="Ids or names of roles that may use it.")] = ()
+    roles: Annotated[tuple[int | str, ...], Meta(description="Ids of roles that may use it.")] = ()
     slots: Annotated[dict[Name, ManifestSlot], Meta(description="What people can say, by name.")] = {}
     presets: Annotated[dict[Name, dict[str, Json]], Meta(description="Named sets of slot values.")] = {}
     follow_ups: Annotated[tuple[FollowUp, ...], Meta(description="What can be done with its results.")] = ()

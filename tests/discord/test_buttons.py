@@ -50,7 +50,7 @@ async def test_a_follow_up_takes_the_picture_that_is_named(stage: Stage) -> None
     async with stage.bot() as life:
         first = await imagined(stage, count=2)
         opened = await stage.answered(stage.press(first, "Image to image"))
-        told = modal(opened) | {"+picture": "2", "prompt": "as a drawing"}
+        told = modal(opened) | {"+result": "2", "prompt": "as a drawing"}
         second = await stage.result(stage.discord.submit_modal(opened, told))
         job = await life.journal.find(job_of(second))
         assert job is not None

@@ -19,7 +19,8 @@ from app.discord.blocks import (
     weight,
 )
 from app.discord.card import render
-from app.discord.view import FollowUp, Setting, View, view_of
+from app.discord.onward import Onward
+from app.discord.view import Setting, View, view_of
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -34,7 +35,7 @@ from app.events import (
     Started,
 )
 from app.jobs import Wish
-from tests.discord.flows import TXT2IMG
+from tests.discord.flows import TXT2IMG, slot
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
 HERE = ServerName("studio")
@@ -85,7 +86,9 @@ def test_an_expected_time_that_hardly_changes_is_not_shown_anew() -> None:
 
 def test_a_result_tells_seed_settings_and_notes() -> None:
     finished = Finished(HERE, ("a.png",), (), ("All of it was cached.",), 77, job=JOB)
-    seen = view(finished, settings=(Setting("Steps", "7"),), follow_ups=(FollowUp("img2img", "Edit"),))
+    seen = view(
+        finished, settings=(Setting("Steps", "7"),), onward=(Onward("img2img", "Edit", slot("image", "image")),)
+    )
     (card,) = render(seen, [Upload("a.png", "a.png")])
     assert "seed `77` · steps 7" in words(card)
     assert "All of it was cached." in words(card)
@@ -149,12 +152,12 @@ def test_what_people_typed_is_shown_as_they_typed_it() -> None:
 @pytest.mark.parametrize("awkward", ["*_~`|>" * 2000, "line\n" * 900, "ß" * 9000])
 def test_no_card_is_larger_than_discord_allows(awkward: str) -> None:
     settings = tuple(Setting(awkward[:50], awkward) for _ in range(30))
-    follow_ups = tuple(FollowUp(f"w{number}", awkward[:60] or "x") for number in range(30))
+    onward = tuple(Onward(f"w{number}", awkward[:40] or "x", slot("image", "image")) for number in range(30))
     finished = Finished(HERE, ("a.png",), (awkward, awkward), (awkward,) * 9, 1, job=JOB)
     files = [Upload(f"{number}.png", "x.png") for number in range(10)]
     ends: list[AnyUpdate] = [finished, Failed(job=JOB, reason=awkward), Queued(job=JOB, position=2, note=awkward)]
     for end in [*ends, Progressed(job=JOB, fraction=0.3, node=awkward, note=awkward, step=1, steps=2)]:
-        seen = view(end, title=awkward, prompt=awkward, settings=settings, follow_ups=follow_ups)
+        seen = view(end, title=awkward, prompt=awkward, settings=settings, onward=onward)
         for card in render(seen, files if end is finished else ()):
             assert weight(card) <= MOST_COMPONENTS
             assert len(words(card)) <= MOST_TEXT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.discord.form import PICTURE, SETTINGS, answers, form
+from app.discord.form import RESULT, SETTINGS, answers, form
 from app.workflows.slots import WorkflowError
 from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
 
@@ -28,15 +28,15 @@ def test_an_unchanged_form_says_what_was_given() -> None:
 
 def test_there_are_never_more_than_five_fields() -> None:
     many = workflow(*(slot(f"t{n}") for n in range(9)), slot("n", "integer"))
-    made = form(many, "vary:x", {}, pictures=3)
+    made = form(many, "vary:x", {}, results=3)
     assert made is not None
-    assert [field.name for field in made.fields] == [PICTURE, "t0", "t1", "t2", SETTINGS]
+    assert [field.name for field in made.fields] == [RESULT, "t0", "t1", "t2", SETTINGS]
 
 
 def test_nothing_is_asked_where_there_is_nothing_to_say() -> None:
     upscale = workflow(slot("image", "image", required=True), slot("seed", "seed"))
     assert form(upscale, "use:x", {}) is None
-    assert form(upscale, "use:x", {}, pictures=2) is not None
+    assert form(upscale, "use:x", {}, results=2) is not None
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_settings_may_be_called_by_their_titles() -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", ""])
-def test_a_picture_is_chosen_by_a_number_from_one(number: str) -> None:
-    with pytest.raises(WorkflowError, match="picture's number"):
-        answers(IMG2IMG, {PICTURE: number})
+def test_a_result_is_chosen_by_a_number_from_one(number: str) -> None:
+    with pytest.raises(WorkflowError, match="result's number"):
+        answers(IMG2IMG, {RESULT: number})
 
 
 def test_a_form_with_very_many_settings_still_fits() -> None:

@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from app.discord.intake import MOST_BYTES, SRGB, allowed, check_size, take_in
+from app.discord.intake import MOST_BYTES, SRGB, allowed, check_size, recognise, take_in
 from app.workflows.slots import WorkflowError
 
 
@@ -115,3 +115,19 @@ def test_attachments_come_only_from_discord(url: str, may: bool) -> None:
     assert allowed(url, "http://127.0.0.1:8000/api/v10") is may
     if "127.0.0.1" in url:
         assert not allowed(url)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "suffix"),
+    [
+        ("video", b"\0\0\0\x20ftypisom", ".mp4"),
+        ("video", b"\x1a\x45\xdf\xa3rest", ".webm"),
+        ("audio", b"ID3\x04rest", ".mp3"),
+        ("audio", b"RIFF\0\0\0\0WAVEfmt ", ".wav"),
+        ("audio", b"fLaC", ".flac"),
+    ],
+)
+def test_videos_and_sounds_are_known_by_how_they_begin(kind: str, data: bytes, suffix: str) -> None:
+    assert recognise(data, kind) == suffix
+    with pytest.raises(WorkflowError, match="that can be used: attach"):
+        recognise(b"#!/bin/sh\n", kind)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
-from app.discord.options import BUILT_IN, LONGEST_TEXT, command, commands, takes_one_image, verify
+from app.discord.options import BUILT_IN, LONGEST_TEXT, PRESET, command, commands, preset, uploads, verify
 from app.workflows.slots import WorkflowError
 from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
 
@@ -52,10 +53,29 @@ def test_models_are_suggested_from_the_servers() -> None:
     assert command(workflow(slot("checkpoint", "model"))).options[0].suggest
 
 
-def test_what_finds_no_place_among_25_options_is_left_to_the_form() -> None:
-    made = command(workflow(*(slot(f"s{n}", "integer") for n in range(30))))
-    assert len(made.options) == 25
-    assert made.rest == tuple(f"s{n}" for n in range(24, 30))
+def test_more_options_than_discord_takes_are_a_sentence() -> None:
+    with pytest.raises(WorkflowError, match="more options than Discord takes"):
+        command(workflow(*(slot(f"s{n}", "integer") for n in range(26))))
+
+
+def test_what_is_for_the_form_alone_is_no_option() -> None:
+    made = command(workflow(slot("prompt"), slot("steps", "integer", show="modal"), slot("cfg", show="settings")))
+    assert [option.name for option in made.options] == ["prompt", "spoiler"]
+
+
+def test_presets_are_a_choice() -> None:
+    made = command(replace(workflow(slot("steps", "integer")), presets={"quick": {"steps": 4}, "fine": {"steps": 40}}))
+    (option,) = (one for one in made.options if one.name == PRESET)
+    assert (option.choices, option.suggest, option.required) == (("quick", "fine"), False, False)
+
+
+def test_more_than_25_presets_are_completed() -> None:
+    many = replace(workflow(slot("steps", "integer")), presets={f"p{n}": {"steps": n} for n in range(30)})
+    (option,) = (one for one in command(many).options if one.name == PRESET)
+    assert (option.choices, option.suggest) == ((), True)
+    assert preset(many, "p7") == {"steps": 7}
+    with pytest.raises(WorkflowError, match="no preset “p77”"):
+        preset(many, "p77")
 
 
 def test_names_are_made_valid_and_stay_apart() -> None:
@@ -82,10 +102,10 @@ def test_descriptions_fit() -> None:
     assert all(1 <= len(option.description) <= 100 for option in command(long).options)
 
 
-def test_exactly_one_picture_makes_a_follow_up() -> None:
-    assert takes_one_image(IMG2IMG)
-    assert not takes_one_image(TXT2IMG)
-    assert not takes_one_image(workflow(slot("a", "image"), slot("b", "image")))
+def test_files_are_slots_of_three_kinds() -> None:
+    flow = workflow(slot("a", "image"), slot("b", "video"), slot("c", "audio"), slot("d"))
+    assert [one.name for one in uploads(flow)] == ["a", "b", "c"]
+    assert [option.kind for option in command(flow).options[:3]] == ["attachment"] * 3
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from app.discord.permits import permitted
+from app.discord.permits import permitted, welcome
+from tests.discord.flows import workflow
 
 
 @pytest.mark.parametrize("verb", ["cancel", "delete"])
@@ -23,3 +25,11 @@ def test_an_operator_may_draw_the_line_elsewhere() -> None:
     guarded = frozenset({"again"})
     assert not permitted("again", person="bob", owner="ada", moderator=False, guarded=guarded)
     assert permitted("delete", person="bob", owner="ada", moderator=False, guarded=guarded)
+
+
+def test_a_workflow_is_for_everybody_unless_its_manifest_names_some() -> None:
+    assert welcome(workflow(), person="bob", roles=())
+    named = replace(workflow(), users=("ada",), roles=("painters",))
+    assert welcome(named, person="ada", roles=())
+    assert welcome(named, person="bob", roles={"painters"})
+    assert not welcome(named, person="bob", roles={"readers"})

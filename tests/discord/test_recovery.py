@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from app.journal.sqlite import JOURNAL
@@ -209,12 +210,31 @@ async def test_commands_follow_the_folder_without_a_restart(stage: Stage) -> Non
         await stage.result(stage.discord.slash("dream", prompt="a cat", width=64, height=64))
 
 
-async def test_a_manifest_that_is_broken_takes_only_its_own_command_away(stage: Stage) -> None:
+async def test_a_manifest_that_is_broken_keeps_its_last_good_version(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = ""
+
+    def told() -> bool:
+        nonlocal said
+        said += "".join(capfd.readouterr())
+        return "Its last good version is kept." in said
+
     async with stage.bot():
         (stage.workflows / "txt2img" / "manifest.toml").write_text("nonsense = ")
-        names = stage.discord.state.commands.of
-        await stage.discord.until(lambda: "imagine" not in {one["name"] for one in names[None]})
-        assert "remix" in {one["name"] for one in names[None]}
+        with anyio.fail_after(10):
+            while not told():
+                await anyio.lowlevel.checkpoint()
+        await stage.result(imagine(stage))
+    assert "txt2img/manifest.toml" in said
+
+
+async def test_a_workflow_that_was_never_readable_takes_only_its_own_command_away(stage: Stage) -> None:
+    (stage.workflows / "txt2img" / "manifest.toml").write_text("nonsense = ")
+    async with stage.bot():
+        names = {one["name"] for one in stage.discord.commands()}
+        assert "imagine" not in names
+        assert "remix" in names
 
 
 async def test_an_operator_tries_a_failed_job_again_in_its_own_message(stage: Stage) -> None:

@@ -1,0 +1,123 @@
+"""What a manifest's keys mean in Discord: presets, one's own settings, who may, what follows, who can run it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from tests.discord.fake import Interaction, buttons_of
+from tests.discord.stage import Stage, job_of, modal, words
+
+SMALL = {"width": 64, "height": 64}
+
+
+def imagine(stage: Stage, **more: object) -> Interaction:
+    return stage.discord.slash("imagine", {"prompt": "a cat", **SMALL, **more})  # pyright: ignore[reportArgumentType]
+
+
+def add(stage: Stage, name: str, text: str) -> None:
+    """Put keys at the top of a manifest, or tables at its end."""
+    path = stage.workflows / name / "manifest.toml"
+    told = path.read_text()
+    told = f"{told}\n{text}\n" if text.startswith("[") else f"{text}\n{told}"
+    tomllib.loads(told)
+    path.write_text(told)
+
+
+async def test_a_preset_counts_less_than_what_is_said(stage: Stage) -> None:
+    add(stage, "txt2img", "[presets.quick]\nsteps = 3\ncfg = 2.0")
+    async with stage.bot():
+        message = await stage.result(imagine(stage, preset="quick", cfg=4.0))
+        assert "steps 3" in words(message)
+        assert "guidance 4.0" in words(message)
+        again = await stage.result(stage.press(message, "Again"))
+        assert "steps 3" in words(again)
+
+
+async def test_settings_are_kept_as_ones_own_and_given_back(stage: Stage) -> None:
+    async with stage.bot():
+        message = await stage.result(imagine(stage, steps=3, seed=5))
+        shown = stage.press(message, "Settings")
+        await stage.whisper(shown)
+        card = stage.discord.message(shown)
+        assert "Yours for Text to image" in await stage.whisper(stage.press(card, "Keep as mine"))
+        mine = words(await stage.result(stage.discord.slash("imagine", prompt="a dog")))
+        assert "steps 3" in mine
+        assert "seed `5`" not in mine
+        bob = stage.discord.person("bob")
+        his = stage.discord.slash("imagine", {"prompt": "a bird", **SMALL}, user=bob)
+        assert "steps 3" not in words(await stage.result(his))
+        assert "Steps" in await stage.whisper(stage.discord.slash("settings"))
+        assert "no settings of your own" in await stage.whisper(stage.discord.slash("settings", reset="everything"))
+        assert "steps 3" not in words(await stage.result(imagine(stage)))
+        assert "You have no settings" in await stage.whisper(stage.discord.slash("settings", reset="txt2img"))
+
+
+async def test_who_is_not_named_may_not_use_it(stage: Stage) -> None:
+    add(stage, "txt2img", 'users = ["1"]')
+    async with stage.bot():
+        assert "only for some people" in await stage.whisper(imagine(stage))
+        assert not stage.simulator.ended_at
+
+
+async def test_a_manifest_can_hide_every_result(stage: Stage) -> None:
+    add(stage, "txt2img", "spoiler = true")
+    async with stage.bot():
+        message = await stage.result(imagine(stage))
+        assert '"spoiler": true' in json.dumps(message["components"])
+
+
+async def test_follow_ups_are_those_of_the_manifest(stage: Stage) -> None:
+    add(
+        stage,
+        "txt2img",
+        '[[follow_ups]]\nworkflow = "img2img"\nslot = "image"\ntitle = "Dream on"\nvalues = { denoise = 0.25 }',
+    )
+    async with stage.bot():
+        message = await stage.result(imagine(stage))
+        assert "Dream on" in buttons_of(message)
+        asked = await stage.answered(stage.press(message, "Dream on"))
+        assert "denoise = 0.25" in modal(asked)["+settings"]
+
+
+async def test_without_follow_ups_those_of_the_menu_are_there(stage: Stage) -> None:
+    async with stage.bot():
+        assert "Image to image" in buttons_of(await stage.result(imagine(stage)))
+
+
+async def test_a_workflow_that_no_server_can_run_is_not_offered(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = stage.workflows / "txt2img" / "workflow.json"
+    path.write_text(path.read_text().replace('"KSampler"', '"KSamplerOfNobody"'))
+    async with stage.bot():
+        await stage.discord.until(lambda: "imagine" not in names(stage), 10)
+        assert "remix" in names(stage)
+    assert "KSamplerOfNobody" in "".join(capfd.readouterr())
+
+
+async def test_a_workflow_of_the_editor_is_offered_once_a_server_explains_it(stage: Stage) -> None:
+    drawing = {
+        "nodes": [
+            {"id": 1, "type": "EmptyImage", "widgets_values": [64, 64, 1, 0], "inputs": []},
+            {
+                "id": 2,
+                "type": "SaveImage",
+                "widgets_values": ["x"],
+                "inputs": [{"name": "images", "type": "IMAGE", "link": 1}],
+            },
+        ],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+    }
+    (stage.workflows / "plain.json").write_text(json.dumps(drawing))
+    (stage.workflows / "plain.toml").write_text('command = "plain"\n')
+    async with stage.bot():
+        await stage.discord.until(lambda: "plain" in names(stage), 10)
+        assert job_of(await stage.result(stage.discord.slash("plain")))
+
+
+def names(stage: Stage) -> set[str]:
+    """The commands that Discord knows now."""
+    return {str(one["name"]) for one in stage.discord.commands()}
