@@ -63,18 +63,22 @@ class Catalog:
         workflows: dict[str, Workflow] = {}
         servers: dict[str, tuple[ServerName, ...]] = {}
         wrong: list[str] = []
+        wanting: list[str] = []
         for one in found:
             workflow, told = one.workflow or self.workflows.get(one.name), one.problem
             able = [server for server in self._servers if server not in known or server in one.servers]
-            if workflow is None or not (able or one.problem):
-                told = told or f"{one.name} can run on no server. {_reasons(one)}"
-            else:
+            if not able and not told:
+                wanting.append(one.name)
+                logger.info("a workflow is not offered", name=one.name, reason=_reasons(one))
+            elif workflow is not None:
                 told = f"{told} Its last good version is kept." if told else ""
                 workflows[one.name] = workflow
                 if 0 < len(able) < len(self._servers):
                     servers[one.name] = tuple(able)
             wrong += [told] if told else []
-        wrong += contradictions(list(workflows.values()))
+        if wanting:
+            wrong.append(f"No server can run {', '.join(wanting)}, so they are not offered: see check.")
+        wrong += contradictions([one for name in found if (one := name.workflow or workflows.get(name.name))])
         for sentence in wrong:
             if sentence not in self._wrong:
                 logger.warning("a workflow cannot be used as it is", reason=sentence)

@@ -40,6 +40,9 @@ INBOX = 64
 HEALTH = 10.0
 """Seconds between two looks at whether any ComfyUI answers, for the presence."""
 
+SOON = 1.0
+"""Seconds that the servers get at the start to say what they have; people wait for the commands."""
+
 HEALTH_AWAY = 2.0
 """The same while none does: people wait for it."""
 
@@ -86,7 +89,7 @@ class DiscordGuest:
         task_status: TaskStatus[None],
     ) -> None:
         self._catalog = Catalog(self._config.workflows, list(servers))
-        await self._catalog.look()
+        known = await self._first_look(servers)
         outbox, inbox = anyio.create_memory_object_stream[Word](INBOX)
         async with (
             outbox,
@@ -125,7 +128,7 @@ class DiscordGuest:
             tasks.start_soon(SteeringActor(self._archive, registry, studio.begin_again).run, name="steering")
             tasks.start_soon(tidy, self._config.data, self._config.discord.keep_days, name="retention")
             tasks.start_soon(self._watch_folder, bot, into_asyncio, name="workflows")
-            tasks.start_soon(self._watch_servers, bot, into_asyncio, servers, name="presence")
+            tasks.start_soon(self._watch_servers, bot, into_asyncio, servers, known, name="presence")
             task_status.started()
             await closing.wait()
             await studio.say_goodbye()
@@ -171,9 +174,20 @@ class DiscordGuest:
             return False
         return True
 
-    async def _watch_servers(self, bot: Bot, into_asyncio: Crossing, servers: Mapping[ServerName, Comfy]) -> None:
-        shown: str | None = None
+    async def _first_look(self, servers: Mapping[ServerName, Comfy]) -> set[ServerName]:
+        """Look at the workflows with what the servers say they have, if they say it soon; who did."""
         known: set[ServerName] = set()
+        with anyio.move_on_after(SOON):
+            async with anyio.create_task_group() as meetings:
+                for name, comfy in servers.items():
+                    meetings.start_soon(self._meet, name, comfy, known, name=f"meet {name}")
+        await self._catalog.look()
+        return known
+
+    async def _watch_servers(
+        self, bot: Bot, into_asyncio: Crossing, servers: Mapping[ServerName, Comfy], known: set[ServerName]
+    ) -> None:
+        shown: str | None = None
         while True:
             away = [name for name, comfy in servers.items() if not await self._meet(name, comfy, known)]
             all_away = len(away) == len(servers)

@@ -61,6 +61,12 @@ async def empty_audio(call: Call) -> Result:
     return Result((Audio(call.number("duration", call.number("seconds", 1.0))),))
 
 
+async def image_size(call: Call) -> Result:
+    """GetImageSize: width, height, and how many."""
+    pictures = call.pictures()
+    return Result((*pictures[0].size, len(pictures)))
+
+
 async def combine(call: Call) -> Result:
     """ConditioningCombine and ConditioningConcat: both prompts."""
     told = [value.words for value in call.inputs.values() if isinstance(value, Conditioning)]
@@ -152,6 +158,7 @@ _BY_NAME: dict[str, Node] = {
     "LatentUpscale": imaging.latent_upscale,
     "LatentUpscaleBy": imaging.latent_upscale,
     "RepeatLatentBatch": imaging.repeat_latent,
+    "GetImageSize": image_size,
     "ConditioningCombine": combine,
     "ConditioningConcat": combine,
     "RandomNoise": noise,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 from rich.console import Console
@@ -125,15 +126,25 @@ async def check_workflows(console: Console, folder: Path, told: str, servers: Ma
     return 1 if bad or (not told and _contradict(found)) else 0
 
 
-def verdicts(found: Sequence[Offer], known: Known) -> list[tuple[bool, str, str]]:
-    """Per workflow: whether it can run anywhere, its name, and what is to be said of it, a line for each server."""
-    lines: list[tuple[bool, str, str]] = []
+Verdict: TypeAlias = tuple[bool | None, str, str]
+"""Whether something is right (None: it is wanting, and wanted by nobody yet), its name, and what to say of it."""
+
+
+def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> list[Verdict]:
+    """Per workflow: whether it can run anywhere, its name, and what is to be said of it, a line for each server.
+
+    In brief, what only waits for its models or nodes gets one line.
+    """
+    lines: list[Verdict] = []
     for one in found:
         what = f"workflow {one.name}"
         if one.workflow is None:
             lines.append((False, what, one.problem))
             continue
         good = bool(one.servers) or not known
+        if brief and not good:
+            lines.append((None, what, _wanting(one, one.workflow)))
+            continue
         lines.append((good, what, _summary(one, one.workflow, known)))
         for server, findings in one.findings.items():
             lines += [
@@ -145,12 +156,13 @@ def verdicts(found: Sequence[Offer], known: Known) -> list[tuple[bool, str, str]
     return lines
 
 
-def verdict_table(lines: Sequence[tuple[bool, str, str]]) -> Table:
+def verdict_table(lines: Sequence[Verdict]) -> Table:
     """Verdicts as people read them; a line without a name goes on about the one above."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for good, what, told in lines:
-        mark = Text("✘", "red") if not good else Text("✔", "green") if what else Text("!", "yellow")
-        table.add_row(mark, Text(what, "bold"), Text(told, "" if good else "red"))
+        mark = {True: Text("✔", "green") if what else Text("!", "yellow"), False: Text("✘", "red"), None: Text("–")}
+        style = {True: "", False: "red", None: "dim"}[good]
+        table.add_row(mark[good], Text(what, style if good is None else "bold"), Text(told, style))
     return table
 
 
@@ -163,6 +175,18 @@ def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
     if not known or len(one.servers) == len(known):
         return told
     return f"{told}; runs on {', '.join(sorted(one.servers))} only" if one.servers else f"{told}; no server can run it"
+
+
+def _wanting(one: Offer, workflow: Workflow) -> str:
+    """Why nothing can run it, as far as one sentence goes."""
+    reasons = [
+        f"{server}: {finding.sentence}"
+        for server, findings in one.findings.items()
+        for finding in findings
+        if finding.severity == "error"
+    ]
+    more = f" And {len(reasons) - 1} more: workflows check {one.name}." if len(reasons) > 1 else ""
+    return f"{workflow.title}, not offered. {reasons[0]}{more}"
 
 
 def _later(wish: Wish) -> list[str]:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Dial, Refused
-from app.terminal.catalog import verdict_table, verdicts
+from app.terminal.catalog import Verdict, verdict_table, verdicts
 from app.terminal.servers import ask
 from app.workflows.offer import offers
 
@@ -22,11 +22,13 @@ async def check(
     console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Dial]]
 ) -> int:
     """Look, say what was found, and return 0 if all is well, else 1."""
-    found = [(True, "configuration", source or "defaults and environment")]
+    found: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
     if not (offered := offers(workflows, known)):
         found.append((False, "workflows", f"there are none in {workflows}"))
-    found += verdicts(offered, known)
+    found += verdicts(offered, known, brief=True)
+    if offered and known and not any(one.servers for one in offered):
+        found.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))
     results: dict[ServerName, tuple[bool, str]] = {}
 
     async def look(name: ServerName, comfy: Comfy, dial: Dial) -> None:
@@ -37,7 +39,7 @@ async def check(
             tasks.start_soon(look, name, comfy, dial)
     found += [(results[name][0], name, results[name][1]) for name in servers]
     console.print(verdict_table(found))
-    return 0 if all(good for good, _, _ in found) else 1
+    return 0 if all(good is not False for good, _, _ in found) else 1
 
 
 async def _server(comfy: Comfy, dial: Dial) -> tuple[bool, str]:

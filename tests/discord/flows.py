@@ -9,6 +9,9 @@ from app.workflows.load import Workflow, load
 from app.workflows.slots import Kind, Slot, Target
 
 FOLDER = Path(__file__).parents[2] / "workflows"
+STARTERS = ("txt2img", "img2img")
+"""What every server of the tests can run."""
+
 TXT2IMG = load(FOLDER, "txt2img")
 IMG2IMG = load(FOLDER, "img2img")
 

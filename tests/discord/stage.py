@@ -29,7 +29,7 @@ from app.simulator.faults import Request
 from app.simulator.web import application
 from tests.discord.fake import FakeDiscord, Interaction, Payload, Upload
 from tests.discord.fake.wire import walk
-from tests.discord.flows import FOLDER
+from tests.discord.flows import FOLDER, STARTERS
 from tests.world import HERE
 
 ENOUGH = 20.0
@@ -52,7 +52,8 @@ class Stage:
         self.simulator = simulator
         self.data = folder / "data"
         self.workflows = folder / "workflows"
-        shutil.copytree(FOLDER, self.workflows)
+        for name in STARTERS:
+            shutil.copytree(FOLDER / name, self.workflows / name)
 
     @asynccontextmanager
     async def bot(self, **settings: object) -> AsyncGenerator[Life]:

@@ -18,9 +18,9 @@ def imagine(stage: Stage, **more: object) -> Interaction:
 
 
 def add(stage: Stage, name: str, text: str) -> None:
-    """Put keys at the top of a manifest, or tables at its end."""
+    """Put keys at the top of a manifest, or tables at its end, in the place of the shipped follow-ups."""
     path = stage.workflows / name / "manifest.toml"
-    told = path.read_text()
+    told = path.read_text().partition("[[follow_ups]]")[0]
     told = f"{told}\n{text}\n" if text.startswith("[") else f"{text}\n{told}"
     tomllib.loads(told)
     path.write_text(told)
@@ -83,6 +83,7 @@ async def test_follow_ups_are_those_of_the_manifest(stage: Stage) -> None:
 
 
 async def test_without_follow_ups_those_of_the_menu_are_there(stage: Stage) -> None:
+    add(stage, "txt2img", "")
     async with stage.bot():
         assert "Image to image" in buttons_of(await stage.result(imagine(stage)))
 

@@ -16,7 +16,7 @@ from app.jobs import FirstChoice, Upload, Wish
 from app.ports import Json
 from app.simulator.engine import Simulator
 from app.workflows.bind import bind
-from app.workflows.load import Workflow, list_names, load
+from app.workflows.load import Workflow, load
 from app.workflows.slots import LARGEST_SEED, WorkflowError
 
 FOLDER = Path(__file__).parent.parent.parent / "workflows"
@@ -33,9 +33,8 @@ def value(wish: Wish, node: str, name: str) -> Json:
     return inputs[name]
 
 
-def test_two_workflows_are_shipped_and_each_has_a_command() -> None:
-    assert list_names(FOLDER) == ["img2img", "txt2img"]
-    assert [load(FOLDER, name).command for name in list_names(FOLDER)] == ["remix", "imagine"]
+def test_the_starters_have_the_commands_that_people_know() -> None:
+    assert [load(FOLDER, name).command for name in ("txt2img", "img2img")] == ["imagine", "remix"]
 
 
 @pytest.mark.parametrize("name", ["txt2img", "img2img"])
