@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from anyio.abc import Process
 from app.simulator.engine import Simulator
 from app.simulator.web import serve
 from tests.discord.fake import FakeDiscord, Interaction
+from tests.discord.flows import FOLDER, STARTERS
 from tests.discord.stage import words
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ def environment(discord: FakeDiscord, folder: Path, comfy: str = NOWHERE) -> dic
         "DISCORD_TOKEN": discord.token,
         "DISCORD_REST_URL": discord.rest_url,
         "ATELIER_DATA": str(folder / "data"),
-        "ATELIER_WORKFLOWS": str(ROOT / "workflows"),
+        "ATELIER_WORKFLOWS": str(folder / "workflows"),
         "COMFYUI_URL": comfy,
         "PYTHONPATH": str(ROOT),
     }
@@ -43,6 +45,8 @@ async def bot(
     discord: FakeDiscord, folder: Path, backend: str, *options: str, comfy: str = NOWHERE, **more: str
 ) -> AsyncGenerator[Process]:
     """A bot; at the end of the block it is killed, if it still lives. `more` goes into its environment."""
+    for name in STARTERS:
+        shutil.copytree(FOLDER / name, folder / "workflows" / name, dirs_exist_ok=True)
     command = [sys.executable, "-W", "error", "-m", "app", "run", "--backend", backend, *options]
     env = {**environment(discord, folder, comfy), **more}
     async with await anyio.open_process(command, cwd=folder, env=env) as process:

@@ -59,7 +59,7 @@ def test_the_simulation_finds_out_a_house_without_one_of_its_rules(
     without: Callable[[], AbstractContextManager[None]],
 ) -> None:
     with without():
-        assert any(simulate(drawn(seed), "trio").broken for seed in reversed(range(SEEDS)))
+        assert any(simulate(drawn(seed), "trio").broken for seed in range(SEEDS))
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
