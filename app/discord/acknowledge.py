@@ -8,6 +8,7 @@ from typing import TypeAlias
 import hikari
 
 from app.discord.blocks import Card, Text
+from app.discord.intake import fits
 from app.discord.rest import build
 from app.discord.text import escape
 from app.discord.words import Attached, Caller
@@ -61,11 +62,11 @@ def attached(slot: str, file: hikari.Attachment) -> Attached:
 def files_of(message: hikari.Message, kind: str) -> Iterator[Attached]:
     """The files of a message that are of a slot's kind: attached, or shown in one of our own cards."""
     for file in message.attachments:
-        if (file.media_type or "").startswith(f"{kind}/"):
+        if file.media_type and fits(kind, file.media_type):
             yield attached("", file)
     for item in _shown(message.components):
         media = item.media
-        if (media.content_type or "").startswith(f"{kind}/"):
+        if media.content_type and fits(kind, media.content_type):
             yield Attached("", media.resource.url, media.resource.filename, 0, media.content_type or "")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from anyio import to_thread
 
-from app.discord.intake import UNUSABLE, allowed, check_size, recognise, take_in
+from app.discord.intake import UNUSABLE, allowed, check_size, fits, recognise, take_in
 from app.discord.words import Attached
 from app.workflows.slots import WorkflowError
 
@@ -49,7 +49,7 @@ class Intake:
 def check(file: Attached, kind: str) -> None:
     """What can be said before anything is fetched. Raises `WorkflowError`."""
     check_size(file.size)
-    if file.media_type and not file.media_type.startswith(f"{kind}/"):
+    if not fits(kind, file.media_type):
         raise WorkflowError(UNUSABLE[kind])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import hikari
@@ -35,6 +35,9 @@ CLOSED = {
 """Close codes after which no reconnecting helps."""
 
 
+Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
+
+
 class DoorError(Exception):
     """The door cannot be opened, or was shut for good; the text is a sentence that says what to do."""
 
@@ -47,6 +50,7 @@ class Bot:
         self._config = config
         self._clicks = clicks
         self._registered: list[Made] = []
+        self._known: Wanted
         self._bot: hikari.GatewayBot
         self._client: lightbulb.Client
         self.commands: Sequence[Command] = ()
@@ -87,7 +91,7 @@ class Bot:
     async def register(self, workflows: Mapping[str, Workflow]) -> None:
         """Make these the commands, in the place of those before; Discord hears of it only where they differ."""
         self._clicks.workflows = workflows
-        if commands(list(workflows.values()))[0] == self.commands and [*map(menu_name, menus(workflows))] == self.menus:
+        if self._wanted(workflows) == self._known:
             return
         for made in self._registered:
             self._client.unregister(made)
@@ -114,9 +118,7 @@ class Bot:
 
     def _register(self, workflows: Mapping[str, Workflow]) -> None:
         self._clicks.workflows = workflows
-        found, wrong = commands(list(workflows.values()))
-        for sentence in wrong:
-            logger.warning(sentence)
+        self._known = found, _ = self._wanted(workflows)
         takers = menus(workflows)
         made = [
             *(workflow_command(command, self._clicks) for command in found),
@@ -125,6 +127,10 @@ class Bot:
         ]
         self._registered = [self._client.register(one) for one in made]
         self.commands, self.menus = found, [menu_name(workflow) for workflow in takers]
+
+    def _wanted(self, workflows: Mapping[str, Workflow]) -> Wanted:
+        """All that Discord is to know: the commands, and each menu with its workflow."""
+        return commands(workflows.values()), [(menu_name(one), one.name) for one in menus(workflows)]
 
     def _build(self) -> hikari.GatewayBot:
         return hikari.GatewayBot(

@@ -159,9 +159,9 @@ def _buttons(view: View, finished: Finished) -> tuple[Row, ...]:
         _delete(view),
     ]
     onward = [
-        Button(one.label, custom_id.write("use", view.job, one.workflow))
+        Button(one.label, custom_id.write("use", view.job, one.workflow, one.number))
         for one in view.onward
-        if results(finished, one.slot)
+        if results(finished, one)
     ][:MOST_FOLLOW_UPS]
     # Rows of their own: what begins something new stands apart from what is about this one.
     return rows(buttons) + rows(onward)

@@ -1,28 +1,28 @@
-"""The workflows people can use, as they lie in their folder now; and what the servers have to choose from."""
+"""The workflows people can use, as they lie in their folder now, and which servers can run each."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import anyio
+import msgspec
 import structlog
 from anyio import to_thread
+from msgspec import Raw
 
+from app.discord.onward import unlisted
+from app.discord.options import LONGEST_WORKFLOW
 from app.events import ServerName
-from app.ports import Comfy, ConnectionLost, Json, Refused
+from app.jobs import Wish
+from app.ports import Json
 from app.workflows.definitions import Definitions
 from app.workflows.load import Workflow
 from app.workflows.offer import Offer, contradictions, offers
-from app.workflows.slots import Slot
 
 logger = structlog.stdlib.get_logger(__name__)
 
 LOOK = 1.0
 """Seconds between two looks at the folder: somebody who edits a manifest looks at Discord next."""
-
-FRESH = 60.0
-"""Seconds for which a server's list is taken for true: new models are rare, and each key that is typed asks."""
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -30,8 +30,9 @@ Signature = tuple[tuple[str, int, int], ...]
 class Catalog:
     """Owns the table of workflows that are offered, and which servers can run each.
 
-    What cannot be read keeps its last good version; what no server can run is not offered. As long as a server has
-    not said what it has, it is believed to have everything.
+    What cannot be read keeps its last good version; what no server can run is not offered. A server that is away
+    counts as it was last seen, so that commands do not come and go with it; one that was never seen counts for
+    nothing, unless none was: then everything that can be read is offered.
     """
 
     def __init__(self, folder: Path, servers: Collection[ServerName]) -> None:
@@ -39,90 +40,99 @@ class Catalog:
         self._servers = servers
         self._known: dict[ServerName, Definitions] = {}
         self._signature: Signature | None = None
+        self._good: Mapping[str, Workflow] = {}
         self._wrong: frozenset[str] = frozenset()
         self.workflows: Mapping[str, Workflow] = {}
         self.servers: Mapping[str, tuple[ServerName, ...]] = {}
         """Where a workflow can be sent to, if that is not everywhere."""
+        self.refused: Mapping[str, str] = {}
+        """Why a workflow of the folder is not offered."""
 
-    def learn(self, server: ServerName, nodes: dict[str, Json]) -> None:
+    def learn(self, server: ServerName, nodes: Mapping[str, Json]) -> None:
         """Take in what nodes a server has; the next look goes through all workflows again."""
-        self._known[server] = Definitions(nodes)
+        # As objects they would take ten times the room, and most classes are never asked for.
+        self._known[server] = Definitions({name: Raw(msgspec.json.encode(one)) for name, one in nodes.items()})
         self._signature = None
 
+    def definitions(self, name: str) -> Definitions | None:
+        """What a server that can run this workflow says of its nodes; None where none has said anything."""
+        return next((self._known[one] for one in self.servers.get(name, self._servers) if one in self._known), None)
+
+    def able(self, wish: Wish) -> tuple[ServerName, ...]:
+        """The servers that can make this now, none meaning all; as it was, where its workflow is not offered."""
+        return self.servers.get(wish.workflow, ()) if wish.workflow in self.workflows else wish.servers
+
     async def look(self) -> bool:
-        """Read the folder anew if anything in it, or about the servers, changed; whether it did.
+        """Read the folder anew if anything in it, or about the servers, changed; whether the offer is another now.
 
         What is wrong is logged once.
         """
-        signature = await to_thread.run_sync(_signature, self._folder)
-        if signature == self._signature:
+        try:
+            signature = await to_thread.run_sync(_signature, self._folder)
+            if signature == self._signature:
+                return False
+            known, self._signature = dict(self._known), signature
+            found = await to_thread.run_sync(offers, self._folder, known, self._good)
+        except OSError as error:
+            # Somebody is about to change it; the next look finds it as it is then.
+            self._signature = None
+            self._tell([f"The folder {self._folder} cannot be read: {error.strerror}."])
             return False
-        known = dict(self._known)
-        self._signature = signature
-        found = await to_thread.run_sync(offers, self._folder, known)
+        before = self.workflows, self.servers, self.refused
+        self._take(found, known)
+        return before != (self.workflows, self.servers, self.refused)
+
+    def _take(self, found: Sequence[Offer], known: Collection[ServerName]) -> None:
         workflows: dict[str, Workflow] = {}
         servers: dict[str, tuple[ServerName, ...]] = {}
-        wrong: list[str] = []
-        wanting: list[str] = []
+        refused = {one.name: told for one in found if (told := one.refusal or _too_long(one.name))}
         for one in found:
-            workflow, told = one.workflow or self.workflows.get(one.name), one.problem
-            able = [server for server in self._servers if server not in known or server in one.servers]
-            if not able and not told:
-                wanting.append(one.name)
-                logger.info("a workflow is not offered", name=one.name, reason=_reasons(one))
-            elif workflow is not None:
-                told = f"{told} Its last good version is kept." if told else ""
-                workflows[one.name] = workflow
-                if 0 < len(able) < len(self._servers):
-                    servers[one.name] = tuple(able)
-            wrong += [told] if told else []
-        if wanting:
+            if one.workflow is None or one.name in refused:
+                continue
+            workflows[one.name] = one.workflow
+            able = tuple(server for server in self._servers if server in one.servers)
+            if known and len(able) < len(self._servers):
+                servers[one.name] = able
+        self._good = {one.name: one.workflow for one in found if one.workflow is not None}
+        self.workflows, self.servers, self.refused = workflows, servers, refused
+        wrong = [f"{one.problem} Its last good version is kept." for one in found if one.problem and one.workflow]
+        wrong += [refused[one.name] for one in found if one.workflow is None or _too_long(one.name)]
+        # Most of these only wait for a model that nobody wants: one line for all of them.
+        if wanting := [name for name, told in refused.items() if told not in wrong]:
+            logger.info("workflows are not offered", reasons=[refused[name] for name in wanting])
             wrong.append(f"No server can run {', '.join(wanting)}, so they are not offered: see check.")
-        wrong += contradictions([one for name in found if (one := name.workflow or workflows.get(name.name))])
+        offered = list(workflows.values())
+        self._tell([*wrong, *contradictions(offered), *unlisted(offered), *_nameless(offered)])
+
+    def _tell(self, wrong: Sequence[str]) -> None:
         for sentence in wrong:
             if sentence not in self._wrong:
                 logger.warning("a workflow cannot be used as it is", reason=sentence)
-        self.workflows, self.servers, self._wrong = workflows, servers, frozenset(wrong)
-        return True
+        self._wrong = frozenset(wrong)
 
 
-def _reasons(one: Offer) -> str:
-    return " ".join(
-        f"{server}: {next((finding.sentence for finding in findings if finding.severity == 'error'), '')}"
-        for server, findings in one.findings.items()
-    )
+def _too_long(name: str) -> str:
+    if len(name) <= LONGEST_WORKFLOW:
+        return ""
+    return f"“{name}” is too long a name for Discord's buttons: {LONGEST_WORKFLOW} letters are the most."
 
 
-class Lists:
-    """Owns what the servers said there is to choose from, for a while."""
-
-    def __init__(self, servers: Mapping[ServerName, Comfy]) -> None:
-        self._servers = servers
-        self._known: dict[tuple[str, str], tuple[float, Sequence[str]]] = {}
-
-    async def of(self, workflow: Workflow, slot: Slot) -> Sequence[str]:
-        """What may stand in a slot: its own choices, else what any server lists. Empty where none answers."""
-        if slot.choices or not slot.targets:
-            return slot.choices
-        target = slot.targets[0]
-        key = str(workflow.graph[target.node].get("class_type", "")), target.input
-        if slot.kind == "lora":
-            # Its target is a loader as such, and may be the one of the model before a row that is still empty.
-            key = "LoraLoader", "lora_name"
-        known = self._known.get(key)
-        if known is not None and anyio.current_time() - known[0] < FRESH:
-            return known[1]
-        found: dict[str, None] = {}
-        for comfy in self._servers.values():
-            try:
-                found.update(dict.fromkeys(await comfy.choices(*key)))
-            except (ConnectionLost, Refused):
-                continue
-        if found:
-            self._known[key] = anyio.current_time(), tuple(found)
-        return tuple(found) or (known[1] if known else ())
+def _nameless(workflows: Sequence[Workflow]) -> Iterator[str]:
+    """Discord tells us who somebody is by numbers alone."""
+    for one in workflows:
+        for told in (*one.users, *one.roles):
+            if not told.isdecimal():
+                yield f"{one.name}: “{told}” is no id; copy that of the person or the role in Discord."
 
 
 def _signature(folder: Path) -> Signature:
-    files = sorted(path for glob in ("*", "*/*") for path in folder.glob(glob) if path.suffix in {".json", ".toml"})
-    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path in files for stat in [path.stat()])
+    found: list[tuple[str, int, int]] = []
+    for path in sorted(path for glob in ("*", "*/*") for path in folder.glob(glob)):
+        if path.suffix in {".json", ".toml"}:
+            try:
+                stat = path.stat()
+            except OSError:
+                # Gone since it was listed, or a link to nowhere.
+                continue
+            found.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)

@@ -17,16 +17,18 @@ from msgspec.structs import replace
 
 from app.discord import custom_id
 from app.discord import form as forms
-from app.discord.acknowledge import ALONE, PUBLIC, attached, caller_of, defer, files_of, say
-from app.discord.attachments import check
+from app.discord.acknowledge import ALONE, PUBLIC, Answerable, attached, caller_of, defer, files_of, say
+from app.discord.begun import Begun, Waiting
 from app.discord.blocks import Form
 from app.discord.commands import Given
 from app.discord.crossing import Crossing
 from app.discord.custom_id import Press
+from app.discord.intake import NAMES
 from app.discord.onward import way
-from app.discord.options import PRESET, SPOILER, Command, preset, verify
+from app.discord.options import PRESET, SPOILER, Command, missing, verify
 from app.discord.rest import fields
-from app.discord.words import Asked, Attached, Ordered, Pressed, Word
+from app.discord.words import Asked, Attached, Caller, Ordered, Pressed, Word
+from app.events import JobId
 from app.ports import Json
 from app.workflows.load import Workflow
 from app.workflows.slots import WorkflowError
@@ -34,22 +36,17 @@ from app.workflows.slots import WorkflowError
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
-MOST_MENUS = 256
-"""Files that may wait for their menu's form: a form that is older is asked for again."""
-
 ASKS_FIRST = frozenset({"vary", "use"})
 MAKES_NEW = frozenset({"again", "retry", "vary", "use"})
 ANSWERS_ALONE = frozenset({"settings", "keep"})
-
-
-NAMES = {"image": "picture", "video": "video", "audio": "sound"}
-"""What people call files of a kind."""
+BEGINS = frozenset({"menu", "order"})
+"""Forms of what is no job yet: the id is that of the interaction with which it began."""
 
 
 class Core(Protocol):
     """What the core is asked while somebody waits."""
 
-    async def form(self, press: Press) -> Form | str | None:
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """See `app.discord.desk.Desk.form`."""
         ...
 
@@ -63,20 +60,20 @@ class Core(Protocol):
 
 
 class Clicks:
-    """See `app.discord.commands.Takes`. Owns what menus were opened at, until their form comes back."""
+    """See `app.discord.commands.Takes`. Owns what was begun, until its form comes back."""
 
     def __init__(self, core: Core, inbox: ObjectSendStream[Word], into_core: Crossing) -> None:
         self._core = core
         self._inbox = inbox
         self._into_core = into_core
-        self._menus: dict[str, Attached] = {}
+        self._begun = Waiting()
         self.workflows: Mapping[str, Workflow] = {}
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
         """See `app.discord.commands.Takes`."""
         workflow = self.workflows.get(command.workflow)
         if workflow is None:
-            await say(interaction, f"The workflow “{command.workflow}” was removed.")
+            await say(interaction, f"“{command.workflow}” is not offered here any more.")
             return
         values: dict[str, Json] = {}
         files: list[Attached] = []
@@ -92,7 +89,16 @@ class Clicks:
                 case _:
                     continue
         chosen, spoiler = str(own.get(PRESET) or ""), bool(own.get(SPOILER))
-        await self._order(interaction, workflow, values, tuple(files), chosen=chosen, spoiler=spoiler)
+        begun = Begun(values=values, files=tuple(files), preset=chosen, spoiler=spoiler)
+        try:
+            told = begun.check(workflow, whole=False)
+        except WorkflowError as error:
+            await say(interaction, str(error))
+            return
+        if any(slot.show != "command" for slot in missing(workflow, told)):
+            await self._ask(interaction, "order", workflow, begun)
+        else:
+            await self._order(interaction, workflow, begun)
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """See `app.discord.commands.Takes`."""
@@ -104,21 +110,29 @@ class Clicks:
         found = self.workflows.get(workflow)
         onward = way(found) if found is not None else None
         if found is None or onward is None:
-            await say(interaction, "This workflow was removed.")
+            await say(interaction, f"“{workflow}” is not offered here any more.")
             return
         file = next(files_of(message, onward.slot.kind), None)
         if file is None:
             await say(interaction, f"There is no {NAMES[onward.slot.kind]} in this message.")
             return
-        file = replace(file, slot=onward.slot.name)
-        asked = forms.form(found, custom_id.write("menu", str(interaction.id), workflow), {})
-        if asked is None:
-            await self._order(interaction, found, {}, (file,))
-            return
-        self._menus[str(interaction.id)] = file
-        while len(self._menus) > MOST_MENUS:
-            del self._menus[next(iter(self._menus))]
-        await interaction.create_modal_response(asked.title, asked.custom_id, components=fields(asked))
+        await self._ask(interaction, "menu", found, Begun(files=(replace(file, slot=onward.slot.name),)))
+
+    async def _ask(self, interaction: hikari.CommandInteraction, verb: str, workflow: Workflow, begun: Begun) -> None:
+        """Open the form of what was begun; where there is nothing to ask, go on at once."""
+        asked = await self._form(interaction, Press(verb, JobId(str(interaction.id)), workflow.name))
+        if isinstance(asked, str):
+            await say(interaction, asked)
+        elif asked is None:
+            await self._order(interaction, workflow, begun)
+        else:
+            self._begun.put(str(interaction.id), replace(begun, asked=asked))
+            await interaction.create_modal_response(asked.title, asked.custom_id, components=fields(asked))
+
+    async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
+        with anyio.move_on_after(PATIENCE):
+            return await self._into_core(self._core.form, press, caller_of(interaction, "", fresh=False))
+        return "The bot is busy: try again in a moment."
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
         """See `app.discord.commands.Takes`."""
@@ -139,9 +153,7 @@ class Clicks:
         if press is None:
             return
         if press.verb in ASKS_FIRST:
-            asked: Form | str | None = "The bot is busy: press again in a moment."
-            with anyio.move_on_after(PATIENCE):
-                asked = await self._into_core(self._core.form, press)
+            asked = await self._form(interaction, press)
             if isinstance(asked, str):
                 await say(interaction, asked)
                 return
@@ -169,52 +181,46 @@ class Clicks:
             for field in getattr(row, "components", ())
             if isinstance(field, hikari.TextInputComponent)
         }
-        if press.verb == "menu":
-            await self._menu_sent(interaction, press, told)
+        if press.verb in BEGINS:
+            await self._begun_sent(interaction, press, told)
             return
         if (workflow := self.workflows.get(press.workflow)) is not None:
             try:
-                verify(workflow, forms.answers(workflow, told)[0])
+                verify(workflow, forms.answers(workflow, told)[0], whole=False)
             except WorkflowError as error:
                 await say(interaction, str(error))
                 return
         caller = await defer(interaction, PUBLIC)
         await self._tell(Pressed(caller=caller, press=press, fields=told))
 
-    async def _menu_sent(self, interaction: hikari.ModalInteraction, press: Press, told: Mapping[str, str]) -> None:
+    async def _begun_sent(self, interaction: hikari.ModalInteraction, press: Press, told: Mapping[str, str]) -> None:
         workflow = self.workflows.get(press.workflow)
-        file = self._menus.pop(press.job, None)
-        if workflow is None or file is None:
-            await say(interaction, "This form is too old: choose the menu again.")
+        begun = self._begun.take(press.job)
+        if workflow is None or begun is None:
+            await say(interaction, "This form is too old: begin anew.")
             return
         try:
-            values, _ = forms.answers(workflow, told)
+            values, _ = forms.answers(workflow, told, begun.asked, chosen=begun.preset)
         except WorkflowError as error:
             await say(interaction, str(error))
             return
-        await self._order(interaction, workflow, values, (file,))
+        await self._order(interaction, workflow, replace(begun, values={**values, **begun.values}))
 
     async def _order(
-        self,
-        interaction: hikari.CommandInteraction | hikari.ModalInteraction,
-        workflow: Workflow,
-        values: dict[str, Json],
-        files: tuple[Attached, ...],
-        *,
-        chosen: str = "",
-        spoiler: bool = False,
+        self, interaction: hikari.CommandInteraction | hikari.ModalInteraction, workflow: Workflow, begun: Begun
     ) -> None:
-        kinds: dict[str, str] = {slot.name: slot.kind for slot in workflow.slots}
         try:
-            verify(workflow, {**preset(workflow, chosen), **values})
-            for file in files:
-                check(file, kinds.get(file.slot, "image"))
+            begun.check(workflow)
         except WorkflowError as error:
             await say(interaction, str(error))
             return
-        caller = await defer(interaction, PUBLIC)
         told = Ordered(
-            caller=caller, workflow=workflow.name, values=values, files=files, preset=chosen, spoiler=spoiler
+            caller=await defer(interaction, PUBLIC),
+            workflow=workflow.name,
+            values=begun.values,
+            files=begun.files,
+            preset=begun.preset,
+            spoiler=begun.spoiler,
         )
         await self._tell(told)
 

@@ -16,21 +16,19 @@ from app.discord import place as places
 from app.discord.attachments import Intake
 from app.discord.blocks import Form
 from app.discord.custom_id import Press, write
-from app.discord.onward import Onward, results, way, ways
 from app.discord.options import preset, uploads, verify
+from app.discord.own import keepable, usable
 from app.discord.pages import kept, settings
-from app.discord.permits import permitted, refusal, welcome
+from app.discord.permits import check_welcome, permitted, refusal
+from app.discord.recall import given, onward_of, results_of
 from app.discord.studio import Studio
 from app.discord.words import Attached, Caller, Ordered, Pressed
-from app.events import Finished, JobId
-from app.jobs import Job, Wish
+from app.events import JobId
+from app.jobs import Job
 from app.ports import Json
 from app.workflows.bind import bind
 from app.workflows.load import Workflow
-from app.workflows.slots import UPLOADED, Slot, WorkflowError
-
-NOBODYS: frozenset[str] = frozenset({"text", "seed"}) | UPLOADED
-"""Kinds of slots that belong to one wish, and never to somebody's own settings."""
+from app.workflows.slots import WorkflowError
 
 
 class Desk:
@@ -59,26 +57,43 @@ class Desk:
         except WorkflowError as error:
             await self._studio.refuse(word.caller, str(error))
 
-    async def form(self, press: Press) -> Form | str | None:
-        """What a button asks before it does anything: a form, nothing (None), or a sentence why it cannot."""
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
+        """What is asked before anything is done: a form, nothing (None), or a sentence why it cannot be done.
+
+        That of a button has its verb; "menu" is for a message's file, and "order" for a command that left out what
+        is asked for in its form alone.
+        """
         try:
-            job = await self._job(press.job)
-            if press.verb == "vary":
-                workflow = self._workflow(job.wish.workflow)
-                return forms.form(workflow, write("vary", job.id, workflow.name), _given(job.wish, workflow, seed=True))
-            workflow = self._workflow(press.workflow)
-            onward = self._onward(job, workflow)
-            found = _results(job, onward.slot)
+            return await self._form(press, caller)
         except WorkflowError as error:
             return str(error)
+
+    async def _form(self, press: Press, caller: Caller) -> Form | None:
+        if press.verb == "vary":
+            job = await self._job(press.job)
+            workflow = self._workflow(job.wish.workflow, caller)
+            return forms.form(workflow, write("vary", job.id, workflow.name), given(job.wish, workflow, seed=True))
+        workflow = self._workflow(press.workflow, caller)
+        custom_id = write(press.verb, press.job, workflow.name, press.number)
+        own = await self._own(caller.user, workflow)
+        if press.verb == "order":
+            return forms.form(workflow, custom_id, own, show=("modal",))
+        if press.verb == "menu":
+            return forms.form(workflow, custom_id, own, show=forms.OFFERED)
+        job = await self._job(press.job)
+        onward = onward_of(press, job, workflow, self._studio.catalog.workflows)
+        found = results_of(job, onward)
         same = {slot.name for slot in workflow.slots if slot.kind == "text"}
-        values = {name: value for name, value in job.wish.values.items() if name in same} | onward.values
-        if onward.slot.kind == "text":
+        values = own | {name: value for name, value in job.wish.values.items() if name in same} | onward.values
+        # One text is there to be worked over; of several, one is chosen by its number.
+        several = len(found) > 1
+        if onward.slot.kind == "text" and not several:
             values[onward.slot.name] = found[0]
-        return forms.form(workflow, write("use", job.id, workflow.name), values, results=len(found))
+        without = onward.slot.name if several else ""
+        return forms.form(workflow, custom_id, values, results=len(found), show=forms.OFFERED, without=without)
 
     async def _order(self, word: Ordered) -> None:
-        workflow = self._workflow(word.workflow)
+        workflow = self._workflow(word.workflow, word.caller)
         said = {**preset(workflow, word.preset), **word.values}
         verify(workflow, said)
         own = await self._own(word.caller.user, workflow)
@@ -94,19 +109,19 @@ class Desk:
         spoiler = shown is not None and shown.spoiler
         match press.verb:
             case "again":
-                workflow = self._workflow(job.wish.workflow)
-                await self._make(workflow, _given(job.wish, workflow, seed=False), caller, spoiler=spoiler)
+                workflow = self._workflow(job.wish.workflow, caller)
+                await self._make(workflow, given(job.wish, workflow, seed=False), caller, spoiler=spoiler)
             case "vary":
-                workflow = self._workflow(job.wish.workflow)
-                values, _ = forms.answers(workflow, word.fields or {})
+                workflow = self._workflow(job.wish.workflow, caller)
+                values, _ = forms.answers(workflow, word.fields or {}, await self._form(press, caller))
                 verify(workflow, values)
                 files = {slot.name: job.wish.values.get(slot.name) for slot in uploads(workflow)}
                 await self._make(workflow, {**values, **files}, caller, spoiler=spoiler)
             case "use":
-                workflow = self._workflow(press.workflow)
-                onward = self._onward(job, workflow)
-                values, number = forms.answers(workflow, word.fields or {})
-                found = _results(job, onward.slot)
+                workflow = self._workflow(press.workflow, caller)
+                onward = onward_of(press, job, workflow, self._studio.catalog.workflows)
+                values, number = forms.answers(workflow, word.fields or {}, await self._form(press, caller))
+                found = results_of(job, onward)
                 if number > len(found):
                     raise WorkflowError(f"There are only {len(found)} results here.")
                 values = {onward.slot.name: found[number - 1], **onward.values, **values}
@@ -114,10 +129,11 @@ class Desk:
                 own = await self._own(caller.user, workflow)
                 await self._make(workflow, {**own, **values}, caller, spoiler=spoiler)
             case "retry":
-                if (workflow := self._studio.catalog.workflows.get(job.wish.workflow)) is not None:
-                    _check_welcome(workflow, caller)
+                catalog = self._studio.catalog
+                if (found := catalog.workflows.get(job.wish.workflow)) is not None:
+                    check_welcome(found, caller)
                 self._check_open()
-                wish = replace(job.wish, job=_new_job(), owner=caller.user)
+                wish = replace(job.wish, job=_new_job(), owner=caller.user, servers=catalog.able(job.wish))
                 self._studio.begin(wish, caller, spoiler=spoiler)
             case "cancel":
                 await self._cancel(job)
@@ -140,20 +156,40 @@ class Desk:
         files: Sequence[Attached] = (),
     ) -> None:
         self._check_open()
-        _check_welcome(workflow, caller)
         job = _new_job()
-        given = {name: value for name, value in values.items() if value not in (None, "")}
+        told = {name: value for name, value in values.items() if value not in (None, "")}
         kinds: dict[str, str] = {slot.name: slot.kind for slot in uploads(workflow)}
         for name in kinds:
-            if (path := given.get(name)) is not None and not _is_kept(path):
+            if (path := told.get(name)) is not None and not _is_kept(path):
                 raise WorkflowError("The file this was made from is no longer kept: start anew with another.")
+        attached = {file.slot for file in files}
+        for slot in uploads(workflow):
+            if slot.required and slot.name not in told and slot.name not in attached:
+                raise WorkflowError(f"“{workflow.title}” needs {slot.title} as well: use its command, and attach it.")
         for file in files:
             path = self._data / "inputs" / f"{job}-{file.slot}"
-            given[file.slot] = str(await self._intake.take(file, kinds[file.slot], path))
-        folder = str(self._data / "results")
-        wish = bind(workflow, job, given, rng=self._rng, folder=folder, owner=caller.user)
-        wish = replace(wish, values=given, servers=self._studio.catalog.servers.get(workflow.name, ()))
+            told[file.slot] = str(await self._intake.take(file, kinds[file.slot], path))
+        wish = bind(
+            await self._with_lists(workflow, told),
+            job,
+            told,
+            rng=self._rng,
+            folder=str(self._data / "results"),
+            owner=caller.user,
+            definitions=self._studio.catalog.definitions(workflow.name),
+        )
+        wish = replace(wish, servers=self._studio.catalog.able(wish))
         self._studio.begin(wish, caller, spoiler=spoiler or workflow.spoiler)
+
+    async def _with_lists(self, workflow: Workflow, told: Mapping[str, Json]) -> Workflow:
+        """With the LoRAs that there are by now, which may be more than when the server came."""
+        slots = [
+            replace(slot, choices=tuple(await self._studio.lists.of(workflow, slot)))
+            if slot.kind == "lora" and slot.name in told
+            else slot
+            for slot in workflow.slots
+        ]
+        return replace(workflow, slots=tuple(slots))
 
     def _check_open(self) -> None:
         if self._last_round.is_set():
@@ -175,66 +211,27 @@ class Desk:
             raise WorkflowError("Nobody remembers this one any more: start anew with a command.")
         return job
 
-    def _workflow(self, name: str) -> Workflow:
-        workflow = self._studio.catalog.workflows.get(name)
-        if workflow is None:
+    def _workflow(self, name: str, caller: Caller) -> Workflow:
+        """A workflow that is offered, to whom it is for. Raises `WorkflowError`."""
+        catalog = self._studio.catalog
+        if (workflow := catalog.workflows.get(name)) is None:
+            if name in catalog.refused:
+                raise WorkflowError(f"“{name}” cannot be made at the moment: ask whoever runs this bot.")
             raise WorkflowError(f"The workflow “{name}” was removed by the people who run this bot.")
+        check_welcome(workflow, caller)
         return workflow
 
-    def _onward(self, job: Job, workflow: Workflow) -> Onward:
-        """How a job's results go into this workflow; old buttons may lead where the manifest no longer does."""
-        maker = self._studio.catalog.workflows.get(job.wish.workflow)
-        named = [one for one in ways(maker, self._studio.catalog.workflows) if one.workflow == workflow.name]
-        found = named[0] if named else way(workflow)
-        if found is None:
-            raise WorkflowError(f"“{workflow.title}” takes no result any more.")
-        return found
-
     async def _own(self, person: str, workflow: Workflow) -> dict[str, Json]:
-        """Somebody's own settings, as far as the workflow still takes them."""
-        kept = (await self._studio.archive.preferences(person)).get(workflow.name, {})
-        return {slot.name: kept[slot.name] for slot in workflow.slots if slot.name in kept and _fits(slot, kept)}
+        return usable((await self._studio.archive.preferences(person)).get(workflow.name, {}), workflow)
 
     async def _keep(self, job: Job, caller: Caller) -> None:
         """Make a job's settings the presser's own."""
-        workflow = self._workflow(job.wish.workflow)
-        kinds = {slot.name: slot.kind for slot in workflow.slots}
-        values = {name: value for name, value in job.wish.values.items() if kinds.get(name, "text") not in NOBODYS}
+        workflow = self._workflow(job.wish.workflow, caller)
+        values = keepable(job.wish, workflow)
         if not values:
             raise WorkflowError("Everything stands as it was meant here: there is nothing to keep.")
         await self._studio.archive.prefer(caller.user, workflow.name, values)
         await self._studio.tell(caller, kept(workflow, values))
-
-
-def _results(job: Job, slot: Slot) -> Sequence[str]:
-    """What a job has that a slot takes."""
-    found = results(job.last_word, slot) if isinstance(job.last_word, Finished) else ()
-    found = [one for one in found if slot.kind == "text" or Path(one).is_file()]
-    if not found:
-        raise WorkflowError("The result is no longer kept: make it again first.")
-    return found
-
-
-def _check_welcome(workflow: Workflow, caller: Caller) -> None:
-    if not welcome(workflow, person=caller.user, roles=caller.roles):
-        raise WorkflowError(f"“{workflow.title}” is only for some people here: ask whoever runs this server.")
-
-
-def _fits(slot: Slot, kept: Mapping[str, Json]) -> bool:
-    try:
-        slot.read(kept[slot.name])
-    except WorkflowError:
-        return False
-    return True
-
-
-def _given(wish: Wish, workflow: Workflow, *, seed: bool) -> dict[str, Json]:
-    """What was given, as far as the workflow still has slots for it; with the seed it had, or without any."""
-    kinds = {slot.name: slot.kind for slot in workflow.slots}
-    values = {name: value for name, value in wish.values.items() if name in kinds and kinds[name] != "seed"}
-    if seed and wish.seed is not None:
-        values.update({name: wish.seed for name, kind in kinds.items() if kind == "seed"})
-    return values
 
 
 def _is_kept(path: Json) -> bool:

@@ -27,10 +27,11 @@ from app.discord.fitting import Fitting
 from app.discord.information import Information
 from app.discord.rest import Crossed
 from app.discord.retention import tidy
+from app.discord.roll_call import RollCall
 from app.discord.studio import Studio
-from app.discord.words import Asked, Word
+from app.discord.words import Asked, Caller, Word
 from app.events import ServerName
-from app.ports import Archive, Comfy, ConnectionLost, Refused
+from app.ports import Archive, Comfy
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -40,11 +41,11 @@ INBOX = 64
 HEALTH = 10.0
 """Seconds between two looks at whether any ComfyUI answers, for the presence."""
 
-SOON = 1.0
-"""Seconds that the servers get at the start to say what they have; people wait for the commands."""
-
 HEALTH_AWAY = 2.0
 """The same while none does: people wait for it."""
+
+FIRST_CALL = 1.0
+"""Seconds for the servers to say what they have before commands are made: who takes longer is heard later."""
 
 
 class DiscordGuest:
@@ -89,7 +90,10 @@ class DiscordGuest:
         task_status: TaskStatus[None],
     ) -> None:
         self._catalog = Catalog(self._config.workflows, list(servers))
-        known = await self._first_look(servers)
+        roll_call = RollCall(servers, self._catalog)
+        with anyio.move_on_after(FIRST_CALL):
+            await roll_call.call()
+        await self._catalog.look()
         outbox, inbox = anyio.create_memory_object_stream[Word](INBOX)
         async with (
             outbox,
@@ -128,7 +132,7 @@ class DiscordGuest:
             tasks.start_soon(SteeringActor(self._archive, registry, studio.begin_again).run, name="steering")
             tasks.start_soon(tidy, self._config.data, self._config.discord.keep_days, name="retention")
             tasks.start_soon(self._watch_folder, bot, into_asyncio, name="workflows")
-            tasks.start_soon(self._watch_servers, bot, into_asyncio, servers, known, name="presence")
+            tasks.start_soon(self._watch_servers, bot, into_asyncio, roll_call, len(servers), name="presence")
             task_status.started()
             await closing.wait()
             await studio.say_goodbye()
@@ -142,9 +146,9 @@ class DiscordGuest:
                 else:
                     answers.start_soon(self._desk.take, word, name=type(word).__name__)
 
-    async def form(self, press: Press) -> Form | str | None:
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """See `app.discord.clicks.Core`."""
-        return await self._desk.form(press)
+        return await self._desk.form(press, caller)
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
         """See `app.discord.clicks.Core`."""
@@ -161,36 +165,11 @@ class DiscordGuest:
                 logger.info("the workflows changed")
                 await into_asyncio(bot.register, self._catalog.workflows)
 
-    async def _meet(self, name: ServerName, comfy: Comfy, known: set[ServerName]) -> bool:
-        """Whether a server answers. One that was away is asked what it has: it may have come back with other nodes."""
-        try:
-            with anyio.fail_after(HEALTH):
-                await comfy.queue()
-                if name not in known:
-                    self._catalog.learn(name, await comfy.nodes())
-                    known.add(name)
-        except (ConnectionLost, Refused, TimeoutError):
-            known.discard(name)
-            return False
-        return True
-
-    async def _first_look(self, servers: Mapping[ServerName, Comfy]) -> set[ServerName]:
-        """Look at the workflows with what the servers say they have, if they say it soon; who did."""
-        known: set[ServerName] = set()
-        with anyio.move_on_after(SOON):
-            async with anyio.create_task_group() as meetings:
-                for name, comfy in servers.items():
-                    meetings.start_soon(self._meet, name, comfy, known, name=f"meet {name}")
-        await self._catalog.look()
-        return known
-
-    async def _watch_servers(
-        self, bot: Bot, into_asyncio: Crossing, servers: Mapping[ServerName, Comfy], known: set[ServerName]
-    ) -> None:
+    async def _watch_servers(self, bot: Bot, into_asyncio: Crossing, roll_call: RollCall, count: int) -> None:
         shown: str | None = None
         while True:
-            away = [name for name, comfy in servers.items() if not await self._meet(name, comfy, known)]
-            all_away = len(away) == len(servers)
+            away = await roll_call.call()
+            all_away = len(away) == count
             text = f"Waiting for {' and '.join(away)}" if all_away else self._config.discord.presence
             if text != shown:
                 await into_asyncio(partial(bot.show_presence, text, away=all_away))

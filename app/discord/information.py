@@ -70,7 +70,8 @@ class Information:
                 await self._settings(word)
             case "status":
                 unfinished = await studio.archive.unfinished()
-                await studio.tell(caller, pages.status(await self._health(), self._latency(), len(unfinished)))
+                health, refused = await self._health(), studio.catalog.refused
+                await studio.tell(caller, pages.status(health, self._latency(), len(unfinished), refused))
             case _:
                 commands, menus = self._registered()
                 await studio.tell(caller, pages.manual(commands, BUILT_IN, menus))

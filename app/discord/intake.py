@@ -33,19 +33,38 @@ UNUSABLE = {
 }
 """What to say of a file, by the kind that is wanted."""
 
-MARKS = {
-    "video": ((".mp4", 4, b"ftyp"), (".webm", 0, b"\x1a\x45\xdf\xa3"), (".gif", 0, b"GIF8")),
+NAMES = {"image": "picture", "video": "video", "audio": "sound"}
+"""What people call files of a kind."""
+
+TYPES = {
+    "image": ("image/",),
+    "video": ("video/", "image/gif"),
+    "audio": ("audio/", "application/ogg", "video/ogg"),
+}
+"""How the media types begin that Discord gives to files of a kind; it goes by their names."""
+
+MARKS: dict[str, tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...]] = {
+    "video": (
+        (".mp4", ((4, b"ftyp"),)),
+        (".webm", ((0, b"\x1a\x45\xdf\xa3"),)),
+        (".gif", ((0, b"GIF8"),)),
+    ),
     "audio": (
-        (".mp3", 0, b"ID3"),
-        (".mp3", 0, b"\xff\xfb"),
-        (".mp3", 0, b"\xff\xf3"),
-        (".wav", 8, b"WAVE"),
-        (".flac", 0, b"fLaC"),
-        (".ogg", 0, b"OggS"),
-        (".m4a", 4, b"ftyp"),
+        (".mp3", ((0, b"ID3"),)),
+        *((".mp3", ((0, bytes([0xFF, second])),)) for second in (0xFB, 0xFA, 0xF3, 0xF2, 0xE3, 0xE2)),
+        (".wav", ((0, b"RIFF"), (8, b"WAVE"))),
+        (".flac", ((0, b"fLaC"),)),
+        (".ogg", ((0, b"OggS"),)),
+        (".m4a", ((4, b"ftyp"),)),
     ),
 }
-"""How files of a kind begin: the ending we give them, and which bytes stand where."""
+"""How files of a kind begin: the ending we give them, and which bytes stand where. An MP3 without a title begins
+with its first frame: eleven bits, and layer III of one of three versions."""
+
+
+def fits(kind: str, media_type: str) -> bool:
+    """Whether a file of this type may be what a slot of a kind takes; one without a type may."""
+    return not media_type or media_type.startswith(TYPES[kind])
 
 
 def allowed(url: str, rest_url: str = "") -> bool:
@@ -70,8 +89,8 @@ def check_size(size: int) -> None:
 
 def recognise(data: bytes, kind: str) -> str:
     """The ending of a video or a sound, by its first bytes and never by its name. Raises `WorkflowError`."""
-    for suffix, offset, mark in MARKS[kind]:
-        if data[offset : offset + len(mark)] == mark:
+    for suffix, marks in MARKS[kind]:
+        if all(data[offset : offset + len(mark)] == mark for offset, mark in marks):
             return suffix
     raise WorkflowError(UNUSABLE[kind])
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from app.discord.text import shorten
+from app.discord.written import written
 from app.ports import Json
 from app.workflows.declared import MOST_OPTIONS
 from app.workflows.load import Workflow
-from app.workflows.manifest import BUILT_IN
 from app.workflows.slots import UPLOADED, Slot, WorkflowError, suggest
 
 MOST_CHOICES = 25
-LONGEST_NAME = 32
 LONGEST_DESCRIPTION = 100
 LONGEST_CHOICE = 100
 LARGEST_NUMBER = 2**53 - 1
@@ -69,20 +67,11 @@ class Command(Struct, frozen=True, kw_only=True):
 
 
 def command(workflow: Workflow) -> Command:
-    """What a workflow looks like in Discord. Raises `WorkflowError`."""
-    name = workflow.command
-    if name in BUILT_IN:
-        raise WorkflowError(f"“{workflow.name}”: /{name} is a command of the bot itself; choose another name.")
-    if name != valid_name(name):
-        raise WorkflowError(f"“{workflow.name}”: “{name}” is no command's name; write “{valid_name(name)}”.")
-    if len(workflow.name) > LONGEST_WORKFLOW:
-        raise WorkflowError(f"“{workflow.name}” is too long a name: {LONGEST_WORKFLOW} letters are the most.")
+    """What a workflow looks like in Discord. Its names and their number were checked when it was read."""
     # Python's sort keeps the manifest's own order where nothing else decides.
     ordered = sorted(workflow.slots, key=lambda slot: (not slot.required, slot.name != "prompt"))
-    names: set[str] = set()
-    options = [_option(slot, names) for slot in ordered if slot.show == "command"]
-    if len(options) + bool(workflow.presets) > MOST_OPTIONS:
-        raise WorkflowError(f"“{workflow.name}” has more options than Discord takes, which is {MOST_OPTIONS}.")
+    options = [_option(slot) for slot in ordered if slot.show == "command"]
+    names = {option.name for option in options}
     own = [
         Option(
             name=PRESET,
@@ -97,45 +86,40 @@ def command(workflow: Workflow) -> Command:
     for option in own if workflow.presets else own[1:]:
         if option.name not in names and len(options) < MOST_OPTIONS:
             options.append(option)
-    described = shorten(workflow.description or workflow.title or name, LONGEST_DESCRIPTION)
     return Command(
-        name=name,
+        name=workflow.command,
         workflow=workflow.name,
-        description=described,
+        description=shorten(workflow.description or workflow.title or workflow.name, LONGEST_DESCRIPTION),
         options=tuple(options),
     )
 
 
-def commands(workflows: Collection[Workflow]) -> tuple[list[Command], list[str]]:
-    """The commands of all workflows that want one, and a sentence for each that cannot have it."""
+def commands(workflows: Collection[Workflow]) -> list[Command]:
+    """The commands of all workflows that want one; of two with one name, the first."""
     found: dict[str, Command] = {}
-    wrong: list[str] = []
     for workflow in workflows:
-        if not workflow.command:
-            continue
-        try:
-            made = command(workflow)
-        except WorkflowError as error:
-            wrong.append(str(error))
-            continue
-        if (other := found.get(made.name)) is not None:
-            wrong.append(f"“{workflow.name}” and “{other.workflow}” both want /{made.name}: rename one.")
-            continue
-        found[made.name] = made
-    return list(found.values()), wrong
+        if workflow.command:
+            found.setdefault(workflow.command, command(workflow))
+    return list(found.values())
 
 
-def valid_name(told: str) -> str:
-    """The nearest name that Discord takes for a command or an option."""
-    return re.sub(r"[^\w-]+", "-", told.lower()).strip("-")[:LONGEST_NAME] or "option"
+def missing(workflow: Workflow, values: Mapping[str, Json]) -> list[Slot]:
+    """What must be told and was not; files apart, which no form can ask for."""
+    return [
+        slot
+        for slot in workflow.slots
+        if slot.required and slot.kind not in UPLOADED and not str(values.get(slot.name, slot.default) or "").strip()
+    ]
 
 
-def verify(workflow: Workflow, values: Mapping[str, Json]) -> None:
-    """Say early, and without any I/O, what would be refused later; files apart. Raises `WorkflowError`."""
+def verify(workflow: Workflow, values: Mapping[str, Json], *, whole: bool = True) -> None:
+    """Say early, and without any I/O, what would be refused later; files apart. Raises `WorkflowError`.
+
+    What is not `whole` may lack something that is told elsewhere.
+    """
     slots = {slot.name: slot for slot in workflow.slots}
-    for slot in workflow.slots:
-        if slot.required and slot.kind not in UPLOADED and not str(values.get(slot.name, slot.default) or "").strip():
-            raise WorkflowError(f"“{workflow.title}” needs {slot.title}.")
+    for slot in missing(workflow, values) if whole else ():
+        raise WorkflowError(f"“{workflow.title}” needs {slot.title}.")
     for name, value in values.items():
         if (slot := slots.get(name)) is None:
             raise WorkflowError(f"“{workflow.title}” has no {name} any more.")
@@ -156,20 +140,16 @@ def uploads(workflow: Workflow) -> list[Slot]:
     return [slot for slot in workflow.slots if slot.kind in UPLOADED]
 
 
-def _option(slot: Slot, names: set[str]) -> Option:
-    name = valid_name(slot.name)
-    while name in names:
-        name = f"{name[: LONGEST_NAME - 1]}_"
-    names.add(name)
+def _option(slot: Slot) -> Option:
     kind = KINDS.get(slot.kind, "string")
     longest = max(map(len, slot.choices), default=0)
     few = slot.kind == "choice" and 1 <= len(slot.choices) <= MOST_CHOICES and longest <= LONGEST_CHOICE
     numeric = kind in {"integer", "number"}
     described = slot.description or slot.title or slot.name
     if slot.default is not None and slot.kind != "text":
-        described = f"{shorten(described, LONGEST_DESCRIPTION - 30)} ({shorten(str(slot.default), 24)})"
+        described = f"{shorten(described, LONGEST_DESCRIPTION - 30)} ({shorten(written(slot, slot.default), 24)})"
     return Option(
-        name=name,
+        name=slot.name,
         slot=slot.name,
         kind=kind,
         description=shorten(described, LONGEST_DESCRIPTION),

@@ -12,10 +12,10 @@ from app.discord import place as places
 from app.discord.blocks import Block, Button, Card, File, Line, Text, Upload, rows
 from app.discord.options import Command
 from app.discord.text import escape, shorten
+from app.discord.written import standing, written
 from app.events import Failed, Finished, Lost, ServerName
 from app.jobs import Job, State, Wish
 from app.ports import Json, Stats
-from app.workflows.graph import inputs
 from app.workflows.load import Workflow
 from app.workflows.slots import UPLOADED
 
@@ -29,6 +29,12 @@ MOST_TEXT = 3600
 
 LONGEST_VALUE = 900
 """Characters of one setting."""
+
+LONGEST_REASON = 300
+"""Characters on why a workflow is not offered; the log has them all."""
+
+MOST_REASONS = 3
+"""Workflows that are not offered and of which the reasons are told: more are only named, most wait for models."""
 
 STATES = {
     State.ACCEPTED: "waiting",
@@ -99,9 +105,11 @@ def own_settings(found: Mapping[str, Mapping[str, Json]], workflows: Mapping[str
 
 
 def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]:
-    titles = {slot.name: slot.title for slot in workflow.slots} if workflow else {}
+    slots = {slot.name: slot for slot in workflow.slots} if workflow else {}
     for name, value in values.items():
-        yield f"**{escape(titles.get(name, name))}** {escape(shorten(str(value), LONGEST_VALUE))}"
+        slot = slots.get(name)
+        title, told = (slot.title, written(slot, value)) if slot else (name, str(value))
+        yield f"**{escape(title)}** {escape(shorten(told, LONGEST_VALUE))}"
 
 
 def _values(wish: Wish, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
@@ -109,13 +117,12 @@ def _values(wish: Wish, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
         yield from ((name, str(value)) for name, value in wish.values.items())
         return
     for slot in workflow.slots:
-        target = slot.targets[0]
-        stands = inputs(wish.graph, target.node).get(target.input) if target.node in wish.graph else None
+        stands = standing(slot, wish.graph)
         value = wish.values.get(slot.name, slot.default if stands is None else stands)
         if slot.kind in UPLOADED:
             yield slot.title, "a picture" if slot.kind == "image" else f"a {slot.kind} file"
-        elif slot.kind != "seed" and value not in (None, "") and not isinstance(value, list):
-            yield slot.title, str(value)
+        elif slot.kind != "seed" and (told := written(slot, value)):
+            yield slot.title, told
 
 
 def jobs(found: Sequence[Job]) -> Card:
@@ -156,8 +163,8 @@ def models(lists: Mapping[str, Sequence[str]]) -> Card:
     return Card((Text(_page(lines) if lines else "No workflow here lets you choose a model."),), INK)
 
 
-def status(servers: Sequence[Health], latency: float, unfinished: int) -> Card:
-    """How everything is. `latency` is that of Discord's gateway, in seconds."""
+def status(servers: Sequence[Health], latency: float, unfinished: int, refused: Mapping[str, str]) -> Card:
+    """How everything is. `latency` is that of Discord's gateway, in seconds; `refused` are workflows, and why."""
     lines = ["### Status", f"Discord: {_milliseconds(latency)} · jobs in hand: {unfinished}"]
     for one in servers:
         if one.stats is None:
@@ -169,6 +176,10 @@ def status(servers: Sequence[Health], latency: float, unfinished: int) -> Card:
             told.append(f"{_gibibytes(one.stats.memory_free)} of {_gibibytes(one.stats.memory_total)} free")
         lines.append(f"**{escape(one.name)}**: {' · '.join(told)}")
         lines += [f"-# {escape(device)}" for device in one.stats.devices]
+    if len(refused) > MOST_REASONS:
+        lines.append(f"Not offered: {escape(', '.join(refused))}")
+    else:
+        lines += [f"Not offered: {escape(shorten(told, LONGEST_REASON))}" for told in refused.values()]
     return Card((Text(_page(lines)),), INK)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from app.discord.words import Caller
 from app.workflows.load import Workflow
+from app.workflows.slots import WorkflowError
 
 GUARDED = frozenset({"cancel", "delete"})
 """What takes something away from somebody."""
@@ -29,3 +31,9 @@ def welcome(workflow: Workflow, *, person: str, roles: Collection[str]) -> bool:
     """Whether this person, with these roles' ids, may use a workflow: everybody, unless its manifest names some."""
     named = workflow.users or workflow.roles
     return not named or person in workflow.users or not set(workflow.roles).isdisjoint(roles)
+
+
+def check_welcome(workflow: Workflow, caller: Caller) -> None:
+    """Raises `WorkflowError` for whoever may not use a workflow."""
+    if not welcome(workflow, person=caller.user, roles=caller.roles):
+        raise WorkflowError(f"“{workflow.title}” is only for some people here: ask whoever runs this server.")

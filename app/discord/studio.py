@@ -18,7 +18,8 @@ from app.actors.interaction import InteractionActor
 from app.actors.registry import Registry
 from app.discord import place as places
 from app.discord.blocks import Card, Text
-from app.discord.catalog import Catalog, Lists
+from app.discord.catalog import Catalog
+from app.discord.lists import Lists
 from app.discord.onward import ways
 from app.discord.place import TOKEN_LIFE, Place, Token, write
 from app.discord.post import Post, PostError
@@ -100,7 +101,7 @@ class Studio:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=())
-        wish = replace(job.wish, job=JobId(str(uuid.uuid4())))
+        wish = replace(job.wish, job=JobId(str(uuid.uuid4())), servers=self.catalog.able(job.wish))
         reply = self._reply(wish, place, None)
         actor = InteractionActor(wish, self.registry, reply, place=write(place))
         await self._tasks.start(self._live, reply, actor, name=f"interaction {wish.job}")

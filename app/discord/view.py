@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from app.discord.onward import Onward
+from app.discord.written import written
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -101,7 +102,7 @@ def view_of(wish: Wish, workflow: Workflow | None, onward: tuple[Onward, ...], *
 def chosen(workflow: Workflow, values: Mapping[str, Json]) -> tuple[Setting, ...]:
     """What differs from the defaults and is short enough to be told: no texts of their own line, no pictures."""
     return tuple(
-        Setting(slot.title, str(values[slot.name]))
+        Setting(slot.title, written(slot, values[slot.name]))
         for slot in workflow.slots
         if slot.name in values
         and slot.name != "prompt"

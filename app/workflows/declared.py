@@ -15,7 +15,7 @@ from app.workflows.found.candidates import slot as found_slot
 from app.workflows.found.discover import Discovery
 from app.workflows.graph import find_node, find_target, inputs
 from app.workflows.manifest import ManifestSlot, ManifestTarget
-from app.workflows.slots import Slot, Target, WorkflowError
+from app.workflows.slots import UPLOADED, Slot, Target, WorkflowError
 
 SIDES = ("width", "height")
 """The inputs of a size, in this order."""
@@ -72,7 +72,10 @@ def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
 
 def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], str]:
     """The slots, of which no more than `room` stay options; and a sentence if some moved to the form, else ""."""
-    options = sorted((one for one in slots if one.show == "command"), key=lambda one: not one.required)
+    # A form has no place for files, so they stay as long as they can.
+    options = sorted(
+        (one for one in slots if one.show == "command"), key=lambda one: (not one.required, one.kind not in UPLOADED)
+    )
     moved = {one.name for one in options[room:]}
     if not moved:
         return tuple(slots), ""

@@ -15,7 +15,10 @@ from app.workflows.slots import WorkflowError, suggest
 
 
 class Offer(Struct, frozen=True, kw_only=True):
-    """One workflow of the folder. `problem` is the sentence why it cannot be loaded at all, else ""."""
+    """One workflow of the folder. `problem` is the sentence why its files cannot be read, else "".
+
+    With a problem, `workflow` is the last version that could be read, or None.
+    """
 
     name: str
     workflow: Workflow | None = None
@@ -32,22 +35,40 @@ class Offer(Struct, frozen=True, kw_only=True):
             if not any(finding.severity == "error" for finding in found)
         )
 
+    @property
+    def refusal(self) -> str:
+        """Why nobody can use it, "" if people can. As long as no server was asked, each is believed to have all."""
+        if self.workflow is None:
+            return self.problem
+        if not self.findings or self.servers:
+            return ""
+        errors = (
+            f"{server}: {next(one.sentence for one in found if one.severity == 'error')}"
+            for server, found in self.findings.items()
+        )
+        return f"{self.name} can run on no server. {' '.join(errors)}"
 
-def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions]) -> Offer:
-    """Load a workflow, and audit it against each server."""
+
+def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions], last_good: Workflow | None = None) -> Offer:
+    """Load a workflow, or else take its last good version, and audit it against each server."""
+    problem = ""
     try:
         workflow = _first(folder, name, list(known.values()))
     except WorkflowError as error:
-        return Offer(name=name, problem=str(error))
+        if last_good is None:
+            return Offer(name=name, problem=str(error))
+        workflow, problem = last_good, str(error)
     findings = {
         server: tuple(audit(workflow.graph, workflow.slots, definitions)) for server, definitions in known.items()
     }
-    return Offer(name=name, workflow=workflow, findings=findings)
+    return Offer(name=name, workflow=workflow, problem=problem, findings=findings)
 
 
-def offers(folder: Path, known: Mapping[ServerName, Definitions]) -> list[Offer]:
+def offers(
+    folder: Path, known: Mapping[ServerName, Definitions], last_good: Mapping[str, Workflow] | None = None
+) -> list[Offer]:
     """All workflows of a folder, by name."""
-    return [offer(folder, name, known) for name in list_names(folder)]
+    return [offer(folder, name, known, (last_good or {}).get(name)) for name in list_names(folder)]
 
 
 def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:

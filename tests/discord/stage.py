@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from app.comfy.dial import dial
 from app.comfy.http import open_comfy
 from app.config import Config, Discord, Server
 from app.discord.guest import DiscordGuest
-from app.events import JobId
+from app.events import JobId, ServerName
 from app.house import House, Link, mint, open_house
 from app.jobs import Job
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
@@ -52,6 +52,8 @@ class Stage:
         self.simulator = simulator
         self.data = folder / "data"
         self.workflows = folder / "workflows"
+        self.servers = {HERE: simulator}
+        """Every ComfyUI that the bot is told of when it starts."""
         for name in STARTERS:
             shutil.copytree(FOLDER / name, self.workflows / name)
 
@@ -60,20 +62,22 @@ class Stage:
         """A life of the bot; at the end of the block it is asked to leave."""
         door = Discord(rest_url=self.discord.rest_url, **settings)  # pyright: ignore[reportArgumentType]
         config = Config(
-            servers=(Server(url="http://simulator"),),
+            servers=tuple(Server(url=f"http://{name}", name=name) for name in self.servers),
             data=self.data,
             workflows=self.workflows,
             discord_token=self.discord.token,
             discord=door,
         )
         client_id = mint()
-        transport = httpx.ASGITransport(application(self.simulator))
-        server = config.servers[0]
-        async with (
-            open_journal(config.data / JOURNAL, durable=False) as journal,
-            open_comfy(server, client_id, run_sync=to_thread.run_sync, transport=transport) as comfy,
-        ):
-            links = {HERE: Link(comfy, partial(dial, partial(self.simulator.connect, client_id)))}
+        async with AsyncExitStack() as stack:
+            journal = await stack.enter_async_context(open_journal(config.data / JOURNAL, durable=False))
+            links: dict[ServerName, Link] = {}
+            for server in config.servers:
+                simulator = self.servers[server.label]
+                transport = httpx.ASGITransport(application(simulator))
+                ways = open_comfy(server, client_id, run_sync=to_thread.run_sync, transport=transport)
+                comfy = await stack.enter_async_context(ways)
+                links[server.label] = Link(comfy, partial(dial, partial(simulator.connect, client_id)))
             async with open_house(links, journal, depth=2) as house, anyio.create_task_group() as guests:
                 guest = DiscordGuest(config, journal)
                 servers = {name: link.comfy for name, link in links.items()}
@@ -83,6 +87,18 @@ class Stage:
                     yield Life(house, journal)
                 finally:
                     house.closing.set()
+
+    @asynccontextmanager
+    async def another_server(self, name: str, **options: object) -> AsyncGenerator[Simulator]:
+        """One more ComfyUI, for bots that start inside the block; `options` are the simulator's."""
+        told: dict[str, object] = {"step_time": 0.005, **options}
+        simulator = Simulator(self.data.parent / name, **told)  # pyright: ignore[reportArgumentType]
+        async with anyio.create_task_group() as ground:
+            await ground.start(simulator.run)
+            self.servers[ServerName(name)] = simulator
+            yield simulator
+            del self.servers[ServerName(name)]
+            ground.cancel_scope.cancel()
 
     async def until(self, said: str, interaction: Interaction) -> Payload:
         """Wait until the answer to an interaction says this, and return it as it is then."""

@@ -87,7 +87,9 @@ def test_an_expected_time_that_hardly_changes_is_not_shown_anew() -> None:
 def test_a_result_tells_seed_settings_and_notes() -> None:
     finished = Finished(HERE, ("a.png",), (), ("All of it was cached.",), 77, job=JOB)
     seen = view(
-        finished, settings=(Setting("Steps", "7"),), onward=(Onward("img2img", "Edit", slot("image", "image")),)
+        finished,
+        settings=(Setting("Steps", "7"),),
+        onward=(Onward("img2img", "Edit", slot("image", "image"), "image"),),
     )
     (card,) = render(seen, [Upload("a.png", "a.png")])
     assert "seed `77` · steps 7" in words(card)
@@ -152,7 +154,7 @@ def test_what_people_typed_is_shown_as_they_typed_it() -> None:
 @pytest.mark.parametrize("awkward", ["*_~`|>" * 2000, "line\n" * 900, "ß" * 9000])
 def test_no_card_is_larger_than_discord_allows(awkward: str) -> None:
     settings = tuple(Setting(awkward[:50], awkward) for _ in range(30))
-    onward = tuple(Onward(f"w{number}", awkward[:40] or "x", slot("image", "image")) for number in range(30))
+    onward = tuple(Onward(f"w{number}", awkward[:40] or "x", slot("image", "image"), "image") for number in range(30))
     finished = Finished(HERE, ("a.png",), (awkward, awkward), (awkward,) * 9, 1, job=JOB)
     files = [Upload(f"{number}.png", "x.png") for number in range(10)]
     ends: list[AnyUpdate] = [finished, Failed(job=JOB, reason=awkward), Queued(job=JOB, position=2, note=awkward)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from msgspec.structs import replace
 
-from app.discord.options import BUILT_IN, LONGEST_TEXT, PRESET, command, commands, preset, uploads, verify
+from app.discord.options import LONGEST_TEXT, PRESET, command, commands, missing, preset, uploads, verify
 from app.workflows.slots import WorkflowError
 from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
 
@@ -53,11 +51,6 @@ def test_models_are_suggested_from_the_servers() -> None:
     assert command(workflow(slot("checkpoint", "model"))).options[0].suggest
 
 
-def test_more_options_than_discord_takes_are_a_sentence() -> None:
-    with pytest.raises(WorkflowError, match="more options than Discord takes"):
-        command(workflow(*(slot(f"s{n}", "integer") for n in range(26))))
-
-
 def test_what_is_for_the_form_alone_is_no_option() -> None:
     made = command(workflow(slot("prompt"), slot("steps", "integer", show="modal"), slot("cfg", show="settings")))
     assert [option.name for option in made.options] == ["prompt", "spoiler"]
@@ -76,25 +69,6 @@ def test_more_than_25_presets_are_completed() -> None:
     assert preset(many, "p7") == {"steps": 7}
     with pytest.raises(WorkflowError, match="no preset “p77”"):
         preset(many, "p77")
-
-
-def test_names_are_made_valid_and_stay_apart() -> None:
-    made = command(workflow(slot("CFG Scale", "number"), slot("cfg scale", "number"), slot("x" * 50)))
-    names = [option.name for option in made.options]
-    assert len(set(names)) == len(names)
-    assert all(re.fullmatch(r"[-_\w]{1,32}", name) and name == name.lower() for name in names)
-
-
-@pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_a_command_of_the_bot_cannot_be_taken(name: str) -> None:
-    with pytest.raises(WorkflowError, match="command of the bot itself"):
-        command(workflow(command=name))
-
-
-def test_one_wrong_workflow_does_not_take_the_others_away() -> None:
-    found, wrong = commands([workflow(command="help"), TXT2IMG, workflow(command="imagine", name="other")])
-    assert [one.name for one in found] == ["imagine"]
-    assert len(wrong) == 2
 
 
 def test_descriptions_fit() -> None:
@@ -123,11 +97,23 @@ def test_what_would_be_refused_later_is_refused_at_once(values: dict[str, str | 
         verify(TXT2IMG, dict(values))
 
 
-def test_a_name_that_no_button_could_carry_is_refused() -> None:
-    with pytest.raises(WorkflowError, match="too long a name"):
-        command(workflow(name="w" * 60))
-
-
 def test_a_choice_without_choices_of_its_own_is_suggested_from_the_servers() -> None:
     option = command(workflow(slot("sampler", "choice"))).options[0]
     assert (option.suggest, option.choices) == (True, ())
+
+
+def test_of_two_commands_with_one_name_the_first_stays() -> None:
+    found = commands([TXT2IMG, workflow(command="imagine", name="other"), workflow(command="")])
+    assert [(one.name, one.workflow) for one in found] == [("imagine", "txt2img")]
+
+
+def test_what_must_be_told_and_was_not_is_named_but_for_files() -> None:
+    flow = workflow(slot("prompt", required=True), slot("n", "integer", required=True, default=3))
+    assert [one.name for one in missing(flow, {"prompt": "  "})] == ["prompt"]
+    assert not missing(IMG2IMG, {"prompt": "x"})
+    verify(flow, {}, whole=False)
+
+
+def test_the_bots_own_options_take_only_the_room_that_is_left() -> None:
+    full = workflow(*(slot(f"s{n}", "integer") for n in range(25)))
+    assert [option.name for option in command(full).options] == [f"s{n}" for n in range(25)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections import Counter
@@ -79,6 +80,10 @@ async def kill_the_server(simulator: Simulator, folder: Path, process: Process) 
         simulator.faults.ask(Request(restart=0.1, hold=True))
 
 
+def successes(simulator: Simulator) -> list[str]:
+    return [prompt for prompt, entry in simulator.history.items() if '"success"' in json.dumps(entry)]
+
+
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_bot_killed_at_a_commit_delivers_everything_once(
     discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str, point: str
@@ -106,4 +111,5 @@ async def test_a_bot_killed_at_a_commit_delivers_everything_once(
         if buttons_of(message):
             assert len(media_of(message)) == (ends[job_of(message)] is State.DELIVERED)
     if not point.endswith("lost"):
-        assert len(simulator.ended_at) == Counter(ends.values())[State.DELIVERED]
+        # The one that is cancelled may be at work already, and is interrupted then.
+        assert len(successes(simulator)) == Counter(ends.values())[State.DELIVERED]
