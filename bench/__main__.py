@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 
+from bench.discord import discord
 from bench.flow import flow
 from bench.lag import JOBS, lag
 from bench.memory import memory
@@ -23,6 +24,7 @@ def main(argv: list[str]) -> None:
         "journal_trio": memory("trio", rounds),
         "journal_asyncio": memory("asyncio", rounds),
         "workflows": workflows(rounds),
+        "discord": discord(rounds),
     }
     print(json.dumps(told, indent=2))
 

@@ -82,7 +82,8 @@ def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
         assert process.stdout is not None
         while len(ends) < JOBS:
             line = json.loads(process.stdout.readline())
-            ends[line["prompt"]] = line["t"]
+            if "ended" in line:
+                ends[line["ended"]] = line["t"]
     assert done.keys() == ends.keys()
     return [(done[prompt] - ends[prompt]) * 1000 for prompt in ends]
 

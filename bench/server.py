@@ -1,30 +1,45 @@
-"""The simulator in a process of its own, which says on stdout when it said each prompt's end."""
+"""The simulator in a process of its own, which says on stdout when it took each prompt, and when it said its end."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
 
+from app.ports import Json
 from app.simulator.engine import Simulator
 from app.simulator.web import serve
+from app.simulator.worker import Answer
+
+
+def _say(what: str, prompt: object) -> None:
+    """With the clock that all processes of a machine share."""
+    print(json.dumps({what: prompt, "t": time.monotonic()}), flush=True)
 
 
 class _Stamped(dict[str, float]):
-    """Prints what is written into it, with the clock that all processes of a machine share."""
+    """Prints what is written into it."""
 
     def __setitem__(self, prompt: str, _: float) -> None:
-        print(json.dumps({"prompt": prompt, "t": time.monotonic()}), flush=True)
+        _say("ended", prompt)
 
 
 async def main(step_time: float) -> None:
     with TemporaryDirectory() as folder:
         simulator = Simulator(Path(folder), steps=4, step_time=step_time)
         simulator.ended_at = _Stamped()
+        take = simulator.worker.submit
+
+        def stamped(body: Mapping[str, Json]) -> Answer:
+            _say("posted", body.get("prompt_id"))
+            return take(body)
+
+        simulator.worker.submit = stamped
         async with anyio.create_task_group() as tasks:
             port = await tasks.start(serve, simulator, "127.0.0.1", 0)
             print(json.dumps({"port": port}), flush=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
 import anyio
 
+from app.actors.completion import Completion
 from app.actors.connection import Connection
 from app.backoff import Pauses, backoff
 from app.errands import (
@@ -31,9 +31,8 @@ from app.errands import (
     Withdraw,
     Withdrawn,
 )
-from app.events import NodeId, PromptId, ServerName
-from app.jobs import Wish
-from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
+from app.events import PromptId, ServerName
+from app.ports import Comfy, ConnectionLost, History, Refused, RunSync
 
 HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
@@ -46,7 +45,7 @@ OTHERS = 32
 
 
 class Errands:
-    """Does errands. Owns nothing but the ways to the servers; raises nothing that is expected."""
+    """Does errands. Owns the ways to the servers; raises nothing that is expected."""
 
     def __init__(
         self,
@@ -57,6 +56,7 @@ class Errands:
         pauses: Pauses = backoff,
     ) -> None:
         self._comfies = comfies
+        self._completions = {name: Completion(comfy) for name, comfy in comfies.items()}
         self._connections = connections
         self._run_sync = run_sync
         self._pauses = pauses
@@ -87,13 +87,14 @@ class Errands:
                 assert_never(errand)
 
     async def _post(self, errand: Post) -> Answer:
-        comfy = self._comfies[errand.server]
+        comfy, completion = self._comfies[errand.server], self._completions[errand.server]
         try:
-            graph = await _complete(errand.wish, comfy)
+            graph = await completion.complete(errand.wish)
             try:
                 ticket = await comfy.submit(errand.prompt, graph)
             except Refused as refusal:
-                if not await _filled(graph, refusal.missing, comfy):
+                # After a 5xx it may run all the same, so nothing else is sent.
+                if not refusal.certain or not await completion.mend(errand.wish, graph, refusal.missing):
                     raise
                 ticket = await comfy.submit(errand.prompt, graph)
             return Posted(errand, ticket)
@@ -157,35 +158,6 @@ async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, H
         if len(found) == len(prompts) or len(newest) < count:
             return found
         count *= 4
-
-
-async def _complete(wish: Wish, comfy: Comfy) -> Graph:
-    """Fill in what only the chosen server knows: names of uploaded files, the first of its models."""
-    graph = copy.deepcopy(wish.graph)
-    for upload in wish.uploads:
-        _inputs(graph, upload.node)[upload.input] = await comfy.upload(Path(upload.path))
-    for choice in wish.choices:
-        kind = str(graph[choice.node].get("class_type"))
-        if not (offered := await comfy.choices(kind, choice.input)):
-            raise Refused(f"The server offers nothing for “{choice.input}” of {kind}: put a model there first.")
-        _inputs(graph, choice.node)[choice.input] = offered[0]
-    return graph
-
-
-async def _filled(graph: Graph, missing: Sequence[tuple[NodeId, str]], comfy: Comfy) -> bool:
-    """Put the server's defaults into inputs that the workflow does not have: its nodes are newer. Whether all did."""
-    for node, name in missing:
-        if (value := await comfy.default(str(graph[node].get("class_type")), name)) is None:
-            return False
-        _inputs(graph, node)[name] = value
-    return bool(missing)
-
-
-def _inputs(graph: Graph, node: str) -> dict[str, Json]:
-    inputs = graph[node].setdefault("inputs", {})
-    if not isinstance(inputs, dict):
-        raise Refused(f"Node {node} of the workflow has inputs that are no table.")
-    return inputs
 
 
 def _unwritable(error: OSError) -> str:

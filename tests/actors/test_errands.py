@@ -13,9 +13,10 @@ import pytest
 from app.actors.errands import Errands
 from app.comfy.http import open_comfy
 from app.config import Server
-from app.errands import Look, Looked
-from app.events import PromptId, ServerName
+from app.errands import Look, Looked, Post, Posted
+from app.events import JobId, NodeId, PromptId, ServerName
 from app.house import mint
+from app.jobs import FirstChoice, Wish
 from app.ports import Comfy
 from app.simulator.engine import Simulator
 from app.simulator.web import application
@@ -34,8 +35,11 @@ class Counting(httpx.AsyncBaseTransport):
     """The way to a simulator, and everything that went along it."""
 
     def __init__(self, simulator: Simulator) -> None:
-        self._inner = httpx.ASGITransport(application(simulator))
         self.asked: list[str] = []
+        self.lead_to(simulator)
+
+    def lead_to(self, simulator: Simulator) -> None:
+        self._inner = httpx.ASGITransport(application(simulator))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.raw_path.decode())
@@ -75,3 +79,25 @@ async def test_many_jobs_are_looked_for_in_few_requests(others: int, most: int, 
             assert looked.histories.keys() == set(ours)
             assert len(way.asked) <= most
         ground.cancel_scope.cancel()
+
+
+async def _posted(errands: Errands, way: Counting) -> list[str]:
+    """Post a job whose model is for the server to choose, and return what was asked of it."""
+    graph = copy.deepcopy(PICTURE)
+    choices = (FirstChoice(NodeId("1"), "ckpt_name"),)
+    wish = Wish(job=JobId(mint()), workflow="test", graph=graph, folder="", choices=choices)
+    way.asked.clear()
+    answer = await errands.do(Post(wish.job, PromptId(mint()), HERE, wish))
+    assert isinstance(answer, Posted)
+    return [asked.split("/")[1] for asked in way.asked]
+
+
+async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(tmp_path: Path) -> None:
+    simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
+    way = Counting(simulator)
+    async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
+        errands = Errands({HERE: comfy}, {}, run_sync=inline)
+        assert await _posted(errands, way) == ["object_info", "prompt"]
+        assert await _posted(errands, way) == ["prompt"]
+        way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
+        assert await _posted(errands, way) == ["prompt", "object_info", "prompt"]

@@ -1,0 +1,165 @@
+"""The door as people feel it: a bot as a process between a Discord and a ComfyUI, beside a bot that polls."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+import httpx
+
+from bench.lag import server
+from tests.discord.fake import FakeDiscord, Interaction, Person, running
+
+ROOT = Path(__file__).parents[1]
+
+BOTS: Mapping[str, tuple[str, ...]] = {
+    "atelier_trio": ("app", "run", "--backend", "trio"),
+    "atelier_asyncio": ("app", "run", "--backend", "asyncio"),
+    "poller": ("bench.poller",),
+}
+
+ALONE = 20
+"""Pictures asked for one after the other, each when the one before is there."""
+
+CROWD = 20
+A_SECOND = 50
+RUSH = 100
+"""Interactions of a rush: two seconds of fifty a second, from twenty people."""
+
+IDLE = 3.0
+"""Seconds after the start until memory is read: what the start took is given back by then."""
+
+PATIENCE = 120.0
+
+
+@contextmanager
+def _bot(name: str, discord: FakeDiscord, url: str, folder: Path) -> Generator[tuple[subprocess.Popen[bytes], float]]:
+    """A bot that is ready, and the seconds that it took to get there: Discord has its commands."""
+    shutil.copytree(ROOT / "workflows" / "txt2img", folder / "workflows" / "txt2img")
+    env = {
+        **os.environ,
+        "DISCORD_TOKEN": discord.token,
+        "DISCORD_REST_URL": discord.rest_url,
+        "ATELIER_DATA": str(folder / "data"),
+        "ATELIER_WORKFLOWS": str(folder / "workflows"),
+        "COMFYUI_URL": url,
+        "PYTHONPATH": str(ROOT),
+    }
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", *BOTS[name]], cwd=folder, env=env, stderr=subprocess.DEVNULL)
+    try:
+        anyio.run(discord.until, lambda: discord.state.commands.of[None], PATIENCE)
+        yield process, time.monotonic() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _resident(process: subprocess.Popen[bytes]) -> float:
+    """MiB."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise OSError("the process has no resident memory")
+
+
+def _shown(discord: FakeDiscord, asked: Interaction) -> float | None:
+    """When the first byte of the edit with the picture came, in Discord's clock; in the fake's thread."""
+    for one in discord.state.requests:
+        if one.files and one.status == 200 and asked.token in one.path:
+            return one.at
+    return None
+
+
+def _imagine(discord: FakeDiscord, text: str, person: Person) -> Interaction:
+    return discord.slash("imagine", prompt=text, steps=4, width=256, height=256, user=person)
+
+
+def _fetching(url: str) -> float:
+    """Seconds to fetch one of the pictures, and nothing else: history and file, by a connection that is open."""
+    took: list[float] = []
+    with httpx.Client(base_url=url) as client:
+        entry = next(iter(client.get("/history").raise_for_status().json().values()))
+        image = next(image for output in entry["outputs"].values() for image in output["images"])
+        for _ in range(ALONE):
+            began = time.monotonic()
+            client.get(f"/history/{entry['prompt'][1]}").raise_for_status()
+            client.get("/view", params=image).raise_for_status()
+            took.append(time.monotonic() - began)
+    return statistics.median(took)
+
+
+def _round(name: str) -> dict[str, float]:
+    """One life of a bot. Milliseconds, but for `start_s` and `idle_mib`."""
+    told: dict[str, float] = {}
+    with TemporaryDirectory() as folder, server() as (url, _, comfy), running() as discord:
+        offset = discord.state.clock.now() - time.monotonic()
+        crowd = [Person(str(10**18 + number), f"person-{number}") for number in range(CROWD)]
+        with _bot(name, discord, url, Path(folder)) as (process, told["start_s"]):
+            time.sleep(IDLE)
+            told["idle_mib"] = _resident(process)
+            alone = [_imagine(discord, "to warm up", crowd[0])]
+            anyio.run(discord.until, lambda: _shown(discord, alone[0]), PATIENCE)
+            for number in range(ALONE):
+                alone.append(_imagine(discord, f"picture {number}", crowd[0]))
+                anyio.run(discord.until, lambda: _shown(discord, alone[-1]), PATIENCE)
+            rush: list[Interaction] = []
+            began = time.monotonic()
+            for number in range(RUSH):
+                time.sleep(max(0.0, began + number / A_SECOND - time.monotonic()))
+                rush.append(_imagine(discord, f"picture {number} of many", crowd[number % CROWD]))
+            anyio.run(discord.until, lambda: all(_shown(discord, one) for one in rush), PATIENCE)
+            fetching = _fetching(url)
+        shown = [(_shown(discord, one) or 0.0) - offset for one in alone]
+        acknowledged = [(one.latency or 0.0) * 1000 for one in rush]
+    posted, ended = _stamps(comfy)
+    told["acknowledged_p50_ms"] = statistics.median(acknowledged)
+    told["acknowledged_p99_ms"] = statistics.quantiles(acknowledged, n=100)[-1]
+    asked = [one.at - offset for one in alone]
+    pairs = list(zip(asked, posted, ended, shown, strict=False))[1:]
+    told["to_post_ms"] = statistics.median(post - at for at, post, _, _ in pairs) * 1000
+    told["end_to_edit_ms"] = statistics.median(edit - end for _, _, end, edit in pairs) * 1000
+    told["above_fetching_ms"] = told["end_to_edit_ms"] - fetching * 1000
+    return told
+
+
+def _stamps(comfy: subprocess.Popen[str]) -> tuple[list[float], list[float]]:
+    """When each prompt was posted, and when each ended, in the order of the posts."""
+    assert comfy.stdout is not None
+    posted: dict[str, float] = {}
+    ended: dict[str, float] = {}
+    for line in comfy.stdout:
+        said = json.loads(line)
+        if "posted" in said:
+            posted[said["posted"]] = said["t"]
+        else:
+            ended[said["ended"]] = said["t"]
+    return list(posted.values()), [ended[prompt] for prompt in posted]
+
+
+def discord(rounds: int) -> dict[str, object]:
+    """All bots in turn, so that what the machine does besides hits them alike; medians of the rounds."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in BOTS}
+    for _ in range(rounds):
+        for name in BOTS:
+            found[name].append(_round(name))
+    medians = {
+        name: {key: round(statistics.median(one[key] for one in lives), 2) for key in lives[0]}
+        for name, lives in found.items()
+    }
+    quicker = {
+        name: round(medians["poller"]["end_to_edit_ms"] / medians[name]["end_to_edit_ms"], 1)
+        for name in BOTS
+        if name != "poller"
+    }
+    return {**medians, "times_quicker_than_poller": quicker}
