@@ -18,6 +18,7 @@ import anyio
 from rich.console import Console
 
 from app import logs
+from app.archive import JournalError
 from app.cli import Arguments, parse
 from app.config import Config, ConfigError, load_config
 from app.events import JobId
@@ -26,7 +27,6 @@ from app.jobs import Wish
 from app.journal.crash import crash_point
 from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
-from app.ports import JournalError
 from app.terminal.check import check
 from app.terminal.generate import draw, refusals, rows_of
 from app.terminal.jobs import list_jobs, show_job

@@ -22,7 +22,9 @@ from anyio import to_thread
 from msgspec import Struct
 
 from app.actors.connection import ConnectionActor
-from app.actors.registry import PromptRegistry, Registry
+from app.actors.handle import Registry
+from app.actors.registry import PromptRegistry
+from app.archive import Journal
 from app.backoff import Pauses, backoff
 from app.comfy.dial import dial
 from app.comfy.http import open_comfy
@@ -30,7 +32,7 @@ from app.comfy.socket import open_websocket
 from app.config import Config
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
-from app.ports import Comfy, Dial, Journal, RunSync
+from app.ports import Comfy, Dial, RunSync
 
 GRACE = 1.5
 """Seconds that guests get to say goodbye after a signal: a stop must be over within two."""

@@ -11,9 +11,6 @@ from msgspec import Struct
 
 from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, Spoken
 
-if TYPE_CHECKING:
-    from app.jobs import Job, Request, Transition
-
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
@@ -167,56 +164,6 @@ class WebSocket(Protocol):
 
 OpenWebSocket: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
 """Open one websocket for the length of a block; raises `ConnectionLost` where that fails."""
-
-
-class JournalError(Exception):
-    """The journal cannot be read or written; the text is a sentence that says what to do.
-
-    Nothing can be promised without it, so it ends the bot.
-    """
-
-
-class Journal(Protocol):
-    """The memory of the house: every job that was accepted, until its person has had the last word."""
-
-    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
-        """Keep these jobs as they are now, and what happened to them; all or nothing.
-
-        Returns when it would survive a crash. Raises `JournalError`.
-        """
-        ...
-
-    async def unfinished(self) -> Sequence[Job]:
-        """All jobs whose last word nobody heard yet, oldest first."""
-        ...
-
-
-class Archive(Journal, Protocol):
-    """A journal that outlives the process, and forgets nothing."""
-
-    async def find(self, told: str) -> Job | None:
-        """A job of any age by its id, or by a beginning of it that fits no other."""
-        ...
-
-    async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
-        """Somebody's jobs, newest first."""
-        ...
-
-    async def requests(self) -> Sequence[Request]:
-        """What an operator asked for through the journal and was not done yet, oldest first."""
-        ...
-
-    async def done(self, request: Request) -> None:
-        """Forget a request."""
-        ...
-
-    async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
-        """Somebody's own settings, by workflow and slot."""
-        ...
-
-    async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
-        """Make these somebody's own settings for a workflow; none are forgotten."""
-        ...
 
 
 class Reply(Protocol):

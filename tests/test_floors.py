@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ APP = Path(__file__).parent.parent / "app"
 FLOORS = [
     {"events", "config"},
     {
+        "archive",
         "backoff",
         "dispatch",
         "errands",
@@ -79,6 +81,13 @@ def test_imports_point_downstairs(path: Path) -> None:
         other = name.split(".")[1]
         assert HEIGHT[other] <= HEIGHT[room], f"{room} must not know {other}"
         assert other == room or not {other, room} <= DOORS, f"{room} and {other} are doors"
+
+
+def test_no_stairs_lead_back_to_where_they_began() -> None:
+    """Imports for types alone and imports inside functions are stairs too."""
+    below = {name_of(path): {one.removeprefix("app.").replace(".", "/") for one in imports(path)} for path in MODULES}
+    order = TopologicalSorter({room: rooms & below.keys() for room, rooms in below.items()})
+    order.prepare()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

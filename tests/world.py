@@ -14,8 +14,9 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.actors.registry import Registry
+from app.archive import Journal
 from app.comfy.dial import dial
 from app.comfy.http import open_comfy
 from app.config import Server
@@ -23,7 +24,7 @@ from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
 from app.house import Link, mint, open_house
 from app.jobs import Wish
 from app.journal.memory import MemoryJournal
-from app.ports import Graph, Journal
+from app.ports import Graph
 from app.simulator.engine import Simulator
 from app.simulator.faults import Request
 from app.simulator.web import application

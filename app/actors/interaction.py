@@ -10,7 +10,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from app.actors.registry import Registry, Updates
+from app.actors.handle import Registry, Updates
 from app.backoff import Pauses, backoff
 from app.events import LAST_WORDS, AnyUpdate, Failed, JobId
 from app.jobs import Wish

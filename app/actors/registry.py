@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
-from anyio.streams.memory import MemoryObjectSendStream
-from msgspec import Struct
 
 from app.actors.connection import Connection
 from app.actors.errands import Errands
+from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Registry, Submit, Updates, Watch
+from app.archive import Journal
 from app.backoff import Pauses, backoff
 from app.dispatch import Dispatcher
 from app.errands import Errand, Tick
@@ -20,16 +18,12 @@ from app.events import (
     LAST_WORDS,
     AnyUpdate,
     JobId,
-    Previewed,
-    Progressed,
     PromptId,
-    Queued,
     ServerName,
 )
-from app.jobs import State, Wish
+from app.jobs import State
 from app.ledger import Ledger
-from app.mailbox import Mailbox
-from app.ports import Comfy, Journal, RunSync
+from app.ports import Comfy, RunSync
 from app.truth import Message, Truth
 
 INBOX = 256
@@ -37,99 +31,6 @@ INBOX = 256
 
 PULSE = 0.25
 """Seconds between two looks at the clock: an eighth of the shortest silence that means something."""
-
-
-def _slot(update: AnyUpdate) -> Hashable | None:
-    return type(update) if isinstance(update, (Queued, Progressed, Previewed)) else None
-
-
-Updates: TypeAlias = Mailbox[AnyUpdate]
-
-
-class Submit(Struct, frozen=True):
-    """Make this, and tell me what becomes of it."""
-
-    wish: Wish
-    place: str
-    updates: Updates
-
-
-class Watch(Struct, frozen=True):
-    """Tell me, too, what becomes of this job."""
-
-    job: JobId
-    updates: Updates
-
-
-class Cancel(Struct, frozen=True):
-    """Drop this job."""
-
-    job: JobId
-
-
-class Delivered(Struct, frozen=True):
-    """The person has had the last word on this job."""
-
-    job: JobId
-    receipt: str
-
-
-class Place(Struct, frozen=True):
-    """This job is shown there from now on."""
-
-    job: JobId
-    place: str
-
-
-class Drain(Struct, frozen=True):
-    """Send nothing more to the servers, and say when nothing is left there and everybody was told."""
-
-    over: anyio.Event
-
-
-Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place | Drain
-
-
-class Registry(Struct, frozen=True):
-    """The handle: all that other tasks may ask of the registry."""
-
-    inbox: MemoryObjectSendStream[Command | Message]
-
-    @asynccontextmanager
-    async def submit(self, wish: Wish, place: str = "") -> AsyncGenerator[Updates]:
-        """Hand in a wish and follow it; leaving the block stops following, not the job.
-
-        The first word is `Queued`, and it is not said before the job is in the journal. `place` is where it
-        is shown, in the door's own words.
-        """
-        async with Mailbox(_slot) as updates:
-            await self.inbox.send(Submit(wish, place, updates))
-            yield updates
-
-    @asynccontextmanager
-    async def watch(self, job: JobId) -> AsyncGenerator[Updates]:
-        """Follow a job that was handed in earlier; ends at once if nobody knows it."""
-        async with Mailbox(_slot) as updates:
-            await self.inbox.send(Watch(job, updates))
-            yield updates
-
-    async def cancel(self, job: JobId) -> None:
-        """Take a wish back; what comes of it is told to whoever follows."""
-        await self.inbox.send(Cancel(job))
-
-    async def place(self, job: JobId, place: str) -> None:
-        """Say where a job is shown from now on."""
-        await self.inbox.send(Place(job, place))
-
-    async def drain(self) -> None:
-        """Have nothing more sent to the servers, and wait until what they had has ended and was told."""
-        over = anyio.Event()
-        await self.inbox.send(Drain(over))
-        await over.wait()
-
-    async def delivered(self, job: JobId, receipt: str = "") -> None:
-        """Say that the last word on a job was heard, so that the house may forget it."""
-        await self.inbox.send(Delivered(job, receipt))
 
 
 class PromptRegistry:

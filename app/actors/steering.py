@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 import anyio
 import structlog
 
-from app.actors.registry import Registry
+from app.actors.handle import Registry
+from app.archive import Archive
 from app.jobs import Job
-from app.ports import Archive
 
 logger = structlog.stdlib.get_logger(__name__)
 

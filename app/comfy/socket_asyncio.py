@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import anyio
 
+from app.comfy.address import LARGEST_FRAME, Address, Timing
 from app.comfy.reach import why
-from app.comfy.socket import LARGEST_FRAME, Address, Timing
 from app.ports import ConnectionLost, WebSocket
 
 

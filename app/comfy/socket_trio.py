@@ -14,8 +14,8 @@ import trio
 import trio_websocket
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 
+from app.comfy.address import LARGEST_FRAME, Address, Timing
 from app.comfy.reach import why
-from app.comfy.socket import LARGEST_FRAME, Address, Timing
 from app.comfy.watched import Watched
 from app.ports import ConnectionLost, WebSocket
 

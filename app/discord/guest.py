@@ -11,8 +11,9 @@ import structlog
 from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from app.actors.registry import Registry
+from app.actors.handle import Registry
 from app.actors.steering import SteeringActor
+from app.archive import Archive
 from app.config import Config
 from app.discord import place as places
 from app.discord.attachments import Intake, open_client
@@ -31,7 +32,7 @@ from app.discord.roll_call import RollCall
 from app.discord.studio import Studio
 from app.discord.words import Asked, Caller, Word
 from app.events import ServerName
-from app.ports import Archive, Comfy
+from app.ports import Comfy
 
 logger = structlog.stdlib.get_logger(__name__)
 

@@ -14,8 +14,9 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 from msgspec.structs import replace
 
+from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.actors.registry import Registry
+from app.archive import Archive
 from app.discord import place as places
 from app.discord.blocks import Card, Text
 from app.discord.catalog import Catalog
@@ -30,7 +31,7 @@ from app.discord.view import view_of
 from app.discord.words import Caller
 from app.events import Finished, JobId, ServerName
 from app.jobs import Job, Wish
-from app.ports import Archive, Comfy
+from app.ports import Comfy
 
 logger = structlog.stdlib.get_logger(__name__)
 

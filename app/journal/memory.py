@@ -17,7 +17,7 @@ class MemoryJournal:
         self._jobs: dict[JobId, Job] = {}
 
     async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
-        """See `app.ports.Journal`."""
+        """See `app.archive.Journal`."""
         await anyio.lowlevel.checkpoint()
         for job in jobs:
             if job.told:
@@ -26,6 +26,6 @@ class MemoryJournal:
                 self._jobs[job.id] = job
 
     async def unfinished(self) -> Sequence[Job]:
-        """See `app.ports.Journal`."""
+        """See `app.archive.Journal`."""
         await anyio.lowlevel.checkpoint()
         return list(self._jobs.values())

@@ -12,10 +12,11 @@ import anyio
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from app.archive import JournalError
 from app.jobs import Job, Line, Request, Transition
 from app.journal.crash import Crash
 from app.journal.store import Store, open_store, sole_owner
-from app.ports import JournalError, Json, RunSync
+from app.ports import Json, RunSync
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -38,7 +39,7 @@ class _Batch:
 
 
 class SqliteJournal:
-    """See `app.ports.Archive`."""
+    """See `app.archive.Archive`."""
 
     def __init__(self, store: Store, run_sync: RunSync, crash: Crash | None = None) -> None:
         self._store = store
@@ -73,7 +74,7 @@ class SqliteJournal:
             batch.over.set()
 
     async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
-        """See `app.ports.Journal`."""
+        """See `app.archive.Journal`."""
         batch = _Batch(jobs, story)
         await self._inbox.send(batch)
         await batch.over.wait()
@@ -81,16 +82,16 @@ class SqliteJournal:
             raise batch.error
 
     async def unfinished(self) -> Sequence[Job]:
-        """See `app.ports.Journal`."""
+        """See `app.archive.Journal`."""
         return await self._call(self._store.unfinished)
 
     async def find(self, told: str) -> Job | None:
-        """See `app.ports.Archive`."""
+        """See `app.archive.Archive`."""
         entry = await self._call(self._store.find, told)
         return entry.job if entry else None
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
-        """See `app.ports.Archive`."""
+        """See `app.archive.Archive`."""
         return await self._call(self._store.jobs_of, owner, limit)
 
     async def story(self, job: str) -> Sequence[Line]:
@@ -98,19 +99,19 @@ class SqliteJournal:
         return await self._call(self._store.story, job)
 
     async def requests(self) -> Sequence[Request]:
-        """See `app.ports.Archive`."""
+        """See `app.archive.Archive`."""
         return await self._call(self._store.requests)
 
     async def done(self, request: Request) -> None:
-        """See `app.ports.Archive`."""
+        """See `app.archive.Archive`."""
         await self._call(self._store.done, request)
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
-        """See `app.ports.Archive`."""
+        """See `app.archive.Archive`."""
         return await self._call(self._store.preferences, owner)
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
-        """See `app.ports.Archive`."""
+        """See `app.archive.Archive`."""
         await self._call(self._store.prefer, owner, workflow, values)
 
     async def _call(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from app.archive import JournalError
 from app.jobs import Entry, Job, Line, Request, Transition
 from app.journal import records
 from app.journal.schema import NEWEST, migrate, version_of
-from app.ports import JournalError, Json
+from app.ports import Json
 
 BUSY = 5.0
 """Seconds to wait for another process that writes (`jobs cancel`, a backup): they take milliseconds."""

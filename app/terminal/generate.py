@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
+from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.actors.registry import Registry
 from app.events import AnyUpdate, Cancelled, JobId, ServerName
 from app.jobs import Wish
 from app.ports import Comfy, ConnectionLost, Refused

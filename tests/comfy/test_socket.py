@@ -14,7 +14,8 @@ import trustme
 from anyio.abc import ByteStream
 
 from app.comfy import socket_asyncio, socket_trio
-from app.comfy.socket import Timing, address, open_websocket
+from app.comfy.address import Timing, address
+from app.comfy.socket import open_websocket
 from app.config import Server
 from app.ports import ConnectionLost
 from tests.comfy.peers import Conversation, answering, closed_port, peer, silent, talking

@@ -9,10 +9,10 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from app.archive import JournalError
 from app.events import JobId
 from app.jobs import Job, Wish
 from app.journal.sqlite import open_journal
-from app.ports import JournalError
 
 
 def _job(name: str) -> Job:

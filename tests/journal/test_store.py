@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from app.archive import JournalError
 from app.events import Finished, JobId, ServerName
 from app.jobs import Job, State, Transition, Wish
 from app.journal.schema import NEWEST
 from app.journal.store import Store, open_store, sole_owner
-from app.ports import JournalError
 
 
 def _clock() -> float:

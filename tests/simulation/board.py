@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 from msgspec import Struct, field
 
-from app.actors.registry import Registry
+from app.actors.handle import Registry
 from app.events import LAST_WORDS, AnyUpdate, JobId
 from app.ports import ConnectionLost
 

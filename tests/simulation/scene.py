@@ -19,8 +19,10 @@ import trio
 from anyio.abc import TaskGroup
 from msgspec import Struct, field
 
+from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.actors.registry import PromptRegistry, Registry
+from app.actors.registry import PromptRegistry
+from app.archive import JournalError
 from app.comfy.dial import dial
 from app.comfy.http import open_comfy
 from app.config import Server
@@ -29,7 +31,7 @@ from app.house import Link, open_house
 from app.jobs import Wish
 from app.journal.sqlite import open_journal
 from app.journal.store import open_store
-from app.ports import ConnectionLost, JournalError
+from app.ports import ConnectionLost
 from app.simulator.engine import Simulator
 from app.simulator.faults import Request
 from tests.conftest import inline, virtual
