@@ -63,7 +63,7 @@ class Ledger:
         """Take a wish in."""
         self._note(self.jobs.setdefault(wish.job, Job(wish=wish, place=place)), "accepted")
 
-    def adopt(self, job: Job) -> None:
+    def adopt(self, job: Job, now: float) -> None:
         """Take in a job from an earlier life; the next look at its server says what became of it."""
         self.jobs[job.id] = job
         self.moved = True
@@ -71,6 +71,8 @@ class Ledger:
             return
         attempt.posting = attempt.withdrawn = False
         self.by_prompt[attempt.prompt] = job
+        if job.state is State.RUNNING:
+            self.meters[job.id] = Meter(job.id, job.wish.graph, now)
         job.saving = 0
         job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:

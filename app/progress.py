@@ -42,7 +42,8 @@ class Meter:
         self._steps: dict[str, tuple[int, int]] = {}
         self._node = ""
         self._whole = sum(self._weights.values())
-        self._since = now
+        self.since = now
+        """Since when we know that it runs."""
         self._first_step: tuple[float, float] | None = None
         self._fraction = 0.0
 
@@ -81,7 +82,7 @@ class Meter:
             node=title(self._graph, self._node) if self._node else "",
             step=step,
             steps=steps,
-            elapsed=now - self._since,
+            elapsed=now - self.since,
             remaining=self._remaining(now),
             note=note,
         )

@@ -81,15 +81,20 @@ class Machine(Struct):
         if self.spoke < self.looked:
             self.suspected = min(self.suspected, now)
 
+    @property
+    def deaf_at(self) -> float:
+        """When the socket must be taken for deaf, if nothing is heard until then."""
+        return min(self.status_due, self.suspected + SUSPICION)
+
     def deaf(self, now: float) -> bool:
         """Whether the socket must be taken for deaf; says so once per suspicion."""
-        if now < self.status_due and now < self.suspected + SUSPICION:
+        if now < self.deaf_at:
             return False
         self.status_due = self.suspected = float("inf")
         return True
 
-    def look_due(self, now: float, *, in_flight: bool, wanted: bool) -> bool:
-        """Whether to look for ourselves: jobs of ours are in flight in silence, or somebody waits for it."""
-        if self.reachable:
-            return in_flight and now - max(self.spoke, self.looked) >= SILENCE
-        return (in_flight or wanted) and now - self.looked >= PROBE
+    def look_due(self) -> float:
+        """When to look for ourselves, if anything of ours hangs on this server: after silence, or while it is away."""
+        if self.looking:
+            return float("inf")
+        return max(self.spoke, self.looked) + SILENCE if self.reachable else self.looked + PROBE

@@ -46,6 +46,8 @@ from app.servers import Machine
 
 Message: TypeAlias = Heard | Connected | Disconnected | Answer
 
+NEVER = float("inf")
+
 DEAD = 10
 """After so many times its usual silence, a job's server may have lost its worker, and we say that, too."""
 
@@ -206,7 +208,8 @@ class Truth:
 
     def _quiet(self, job: Job, machine: Machine, now: float) -> None:
         """Rule 7: silence is looked into, and told; it ends nothing that the server still works on."""
-        quiet = now - machine.spoke
+        # After a start the server may not have spoken to us yet, nor we have listened for long.
+        quiet = now - max(machine.spoke, self._ledger.meters[job.id].since)
         if quiet >= job.wish.silence:
             note = f"{machine.name} still works on it, without a word for {quiet:.0f} s"
             if quiet >= job.wish.silence * DEAD:
@@ -219,10 +222,21 @@ class Truth:
 
     def _tick(self, now: float) -> None:
         """Rule 5: silence is looked into, and a deaf socket is replaced."""
-        wanted = any(job.state is State.ACCEPTED for job in self._ledger.jobs.values())
         for machine in self.machines.values():
             if machine.deaf(now):
                 self._ledger.errands.append(Redial(machine.name))
-            in_flight = any(not attempt.posting for _, attempt in self._ledger.in_flight(machine.name))
-            if not machine.looking and machine.look_due(now, in_flight=in_flight, wanted=wanted):
+            if now >= machine.look_due() and self._watched(machine):
                 self._look(machine, now)
+
+    def due(self) -> float:
+        """When, in the house's clock, time alone will change something: `inf` while nothing of ours is anywhere."""
+        return min(
+            min(machine.deaf_at, machine.look_due() if self._watched(machine) else NEVER)
+            for machine in self.machines.values()
+        )
+
+    def _watched(self, machine: Machine) -> bool:
+        """Whether anything of ours hangs on this server: a job that it has, or, while it is away, one that waits."""
+        if any(not attempt.posting for _, attempt in self._ledger.in_flight(machine.name)):
+            return True
+        return not machine.reachable and any(job.state is State.ACCEPTED for job in self._ledger.jobs.values())

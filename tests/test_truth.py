@@ -58,6 +58,7 @@ from app.events import (
 from app.jobs import Job, State, Wish
 from app.ledger import Ledger
 from app.ports import Graph, History, Queue, Ticket
+from app.servers import SILENCE
 from app.truth import Message, Truth
 
 HERE = ServerName("here")
@@ -633,11 +634,41 @@ def test_a_job_from_an_earlier_life_is_followed_on() -> None:
     desk = Desk()
     job, prompt = desk.running()
     later = Desk()
-    later.ledger.adopt(job)
+    later.ledger.adopt(job, later.now)
     later.hear(Connected(HERE))
     later.look(ended={prompt: success(PNG)})
     later.hear(Fetched(fetch := later.take(Fetch)))
     assert later.told[-1] == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_there() -> None:
+    job, prompt = Desk().running()
+    later = Desk()
+    later.ledger.adopt(job, later.now)
+    assert later.truth.due() <= later.now, "its server is asked at once"
+    later.hear(Tick())
+    later.look(running=(prompt,))
+    later.now += job.wish.silence + 1
+    later.hear(Tick())
+    later.look(running=(prompt,))
+    progress = later.last(Progressed)
+    assert isinstance(progress, Progressed)
+    assert progress.note == f"here still works on it, without a word for {job.wish.silence + 1:.0f} s"
+    later.hear(NodeStepped(prompt=prompt, node=NodeId("3"), value=5, maximum=10))
+    assert isinstance(later.told[-1], Progressed)
+
+
+def test_time_alone_changes_nothing_while_nothing_hangs_on_a_server() -> None:
+    desk = Desk()
+    desk.up()
+    assert desk.truth.due() == float("inf")
+    _, prompt = desk.running()
+    assert desk.truth.due() == desk.now + SILENCE
+    desk.now += SILENCE
+    desk.hear(Tick())
+    assert desk.truth.due() == float("inf"), "the look that is under way answers in any case"
+    desk.look(running=(prompt,))
+    assert desk.truth.due() == desk.now + SILENCE
 
 
 def test_a_job_is_forgotten_when_its_last_word_was_heard_and_not_before() -> None:

@@ -29,9 +29,6 @@ from app.truth import Message, Truth
 INBOX = 256
 """Messages that may wait before their writers do: a few milliseconds of the busiest server's talk."""
 
-PULSE = 0.25
-"""Seconds between two looks at the clock: an eighth of the shortest silence that means something."""
-
 
 class PromptRegistry:
     """Knows, decides and tells; whatever takes time is done by helpers, who answer into the inbox.
@@ -60,14 +57,15 @@ class PromptRegistry:
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._drains: list[anyio.Event] = []
+        self._rest = anyio.CancelScope()
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
 
     async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
         """Live. Adopts what the journal remembers before it takes anything new."""
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
             for job in await self._journal.unfinished():
-                self._ledger.adopt(job)
-            helpers.start_soon(self._pulse, name="pulse")
+                self._ledger.adopt(job, anyio.current_time())
+            helpers.start_soon(self._tick, name="tick")
             task_status.started(Registry(self._outbox))
             async for message in self._inbox:
                 self._take(message)
@@ -115,6 +113,7 @@ class PromptRegistry:
         for errand in ledger.errands:
             helpers.start_soon(self._do, errand, name=type(errand).__name__)
         ledger.errands.clear()
+        self._rest.deadline = self._truth.due()
         if self._drains and all(job.state is State.ACCEPTED for job in ledger.jobs.values()):
             for over in self._drains:
                 over.set()
@@ -145,7 +144,11 @@ class PromptRegistry:
         if (answer := await self._errands.do(errand)) is not None:
             await self._outbox.send(answer)
 
-    async def _pulse(self) -> None:
+    async def _tick(self) -> None:
+        """Say when time alone has changed something; each turn tells how long to rest."""
         while True:
-            await anyio.sleep(PULSE)
+            with self._rest:
+                await anyio.sleep_forever()
+            # Made before the registry takes the tick, whose turn sets its deadline.
+            self._rest = anyio.CancelScope()
             await self._outbox.send(Tick())

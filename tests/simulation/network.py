@@ -17,6 +17,9 @@ from app.simulator.web import application
 NO_PONG = 10.0
 """Seconds after which our pings show that a peer is dead."""
 
+SLOWEST = 5.0
+"""Seconds by which a delayed request or answer is late: ComfyUI's loop stands still while it loads a model."""
+
 JUNK: tuple[str | bytes, ...] = (
     "",
     "null",
@@ -64,7 +67,7 @@ class Network(httpx.AsyncBaseTransport):
             self._say(f"{where}: refused")
             raise httpx.ConnectError("refused")
         if now < self.delayed_until:
-            await anyio.sleep(self._rng.uniform(0, 1.5))
+            await anyio.sleep(self._rng.uniform(0, SLOWEST))
         post = request.method == "POST" and request.url.path.endswith("/prompt")
         if post and self.broken_posts:
             self.broken_posts -= 1
@@ -74,7 +77,7 @@ class Network(httpx.AsyncBaseTransport):
         if post and answer.status_code == 200:
             self._take(request)
         if now < self.delayed_until:
-            await anyio.sleep(self._rng.uniform(0, 1.5))
+            await anyio.sleep(self._rng.uniform(0, SLOWEST))
         if post and self.broken_posts_with_effect:
             self.broken_posts_with_effect -= 1
             self._say(f"{where}: broken, with effect")

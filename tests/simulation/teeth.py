@@ -23,7 +23,7 @@ def without_catching_up() -> Generator[None]:
     """Whatever was missed stays missed: nobody looks."""
 
     def look(self: Truth, machine: Machine, now: float) -> None:
-        machine.reachable = True
+        machine.reachable, machine.looked = True, now
 
     with patch.object(Truth, "_look", look):
         yield
