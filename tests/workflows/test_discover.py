@@ -263,3 +263,64 @@ def test_any_graph_has_slots_or_problems(graph: Graph, told: Json) -> None:
         found = discover(graph, definitions)
         assert all(target.node in graph for slot in found.slots for target in slot.targets)
         assert len({slot.name for slot in found.slots}) == len(found.slots)
+
+
+LINES: Json = ["STRING", {"multiline": True}]
+MAKER: Json = {
+    "input": {
+        "required": {"prompt": LINES, "system_prompt": LINES, "negative_prompt": LINES, "model": ["STRING", {}]},
+        "optional": {"seed": ["INT", {"min": 0, "max": 99}], "aspect_ratio": [["1:1", "16:9"], {}], "image": ["IMAGE"]},
+    },
+    "output": ["IMAGE"],
+}
+
+
+def made(node: str, **given: Json) -> Graph:
+    said: dict[str, Json] = {"prompt": "a fox", "negative_prompt": "", "system_prompt": "be kind", "model": "x"}
+    return {node: entry("Maker", f"Maker {node}", **{**said, "seed": 3, "aspect_ratio": "1:1", **given})}
+
+
+def test_a_node_that_does_everything_by_itself_is_understood_by_the_names_of_its_inputs() -> None:
+    found = discover({**made("1"), "9": entry("SaveImage", images=["1", 0])}, server_with(Maker=MAKER))
+    assert places(found) == {
+        "prompt": ["1.prompt"],
+        "negative": ["1.negative_prompt"],
+        "seed": ["1.seed"],
+        "aspect_ratio": ["1.aspect_ratio"],
+    }
+    assert (one(found, "prompt").required, one(found, "aspect_ratio").choices) == (True, ("1:1", "16:9"))
+    assert found.how["prompt"] == "the name of the input"
+
+
+def test_words_that_a_node_gets_from_one_that_only_holds_them_stand_there() -> None:
+    graph: Graph = {"2": entry("PrimitiveStringMultiline", value="a fox"), **made("1", prompt=["2", 0])}
+    assert places(discover(graph, server_with(Maker=MAKER)))["prompt"] == ["2.value"]
+
+
+def test_two_nodes_with_words_are_an_error_that_names_both() -> None:
+    found = discover({**made("1"), **made("2", image=["1", 0])}, server_with(Maker=MAKER))
+    assert "prompt" not in places(found)
+    assert found.problems[0].startswith("prompt could be “Maker 1”.prompt or “Maker 2”.prompt")
+
+
+def test_names_count_only_where_nothing_else_leads_to_a_slot() -> None:
+    found = discover({**shipped(), **made("90")}, server_with(Maker=MAKER))
+    assert places(found)["prompt"] == ["2.text"]
+    assert "aspect_ratio" in places(found)
+
+
+def test_several_pictures_are_told_apart_by_title_or_by_where_they_go_or_by_number() -> None:
+    first, second = entry("LoadImage", "Load first frame", image="a.png"), entry("LoadImage", "Person", image="b.png")
+    assert places(discover({"1": first, "2": second}, server())) == {"first_frame": ["1.image"], "person": ["2.image"]}
+    first, second = entry("LoadImage", image="a.png"), entry("LoadImage", image="b.png")
+    leading: Graph = {"1": first, "2": second, "3": entry("Between", start=["1", 0], end=["2", 0], mask=["2", 1])}
+    assert places(discover(leading, server())) == {"start": ["1.image"], "end": ["2.image"]}
+    both: Graph = {"1": first, "2": second, "3": entry("Blend", a=["1", 0], b=["1", 0])}
+    assert places(discover(both, server())) == {"image": ["1.image"], "image2": ["2.image"]}
+
+
+def test_a_file_that_no_server_has_must_be_told() -> None:
+    here: Json = {"input": {"required": {"image": [["here.png"], {"image_upload": True}]}}, "output": ["IMAGE"]}
+    graph: Graph = {"1": entry("LoadImage", "A", image="here.png"), "2": entry("LoadImage", "B", image="there.png")}
+    found = discover(graph, server_with(LoadImage=here))
+    assert [(slot.name, slot.required) for slot in found.slots] == [("a", False), ("b", True)]

@@ -12,7 +12,7 @@ from app.progress import title
 from app.workflows.definitions import Definitions, Input
 from app.workflows.fields import is_model
 from app.workflows.graph import SEEDS, inputs
-from app.workflows.slots import Kind, Slot, Target
+from app.workflows.slots import UPLOADED, Kind, Slot, Target
 
 TITLES = {
     "prompt": "Prompt",
@@ -106,7 +106,8 @@ def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
         kind=kind,
         targets=found.targets,
         description=found.description,
-        required=found.name in NEEDED,
+        # The file that its author had is nowhere else, unless the server says so.
+        required=found.name in NEEDED or (kind in UPLOADED and value not in choices),
         # Without a default, a slot of this kind would take the server's first model.
         default=value if kind == "model" and isinstance(value, str) else None,
         minimum=found.minimum if found.minimum is not None else _meant(low, kind),

@@ -1,4 +1,4 @@
-"""Which inputs of a graph are meant for people: app mode, then titles, then other tools' nodes, then links."""
+"""Which inputs are meant for people: app mode, then titles, then other tools' nodes, links, and names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from app.workflows.definitions import Definitions
 from app.workflows.drawn.convert import AppInput
 from app.workflows.found.candidates import Candidate, slot, slug, where
 from app.workflows.found.conventions import conventional
+from app.workflows.found.spoken import spoken
 from app.workflows.found.titled import outputs, titled
+from app.workflows.found.uploads import uploads
 from app.workflows.found.walk import walked
 from app.workflows.graph import inputs
 from app.workflows.slots import Slot, Target, WorkflowError
@@ -47,12 +49,14 @@ def discover(
 ) -> Discovery:
     """Find the slots of a graph; per slot the first way that finds any counts."""
     problems: list[str] = []
-    named, other, guessed = list(titled(graph, problems)), list(conventional(graph)), list(walked(graph, definitions))
+    named, other = list(titled(graph, problems)), list(conventional(graph))
+    guessed = [*walked(graph, definitions), *uploads(graph, definitions)]
+
     by_app = list(_shown(graph, app_inputs, [*named, *other, *guessed]))
     chosen: dict[str, Candidate] = {}
     unclear: set[str] = set()
     taken: set[Target] = set()
-    for way in (by_app, named, other, guessed):
+    for way in (by_app, named, other, guessed, list(spoken(graph, definitions))):
         for name, found in _grouped(way).items():
             free = [one for one in found if not taken.intersection(one.targets)]
             if name in chosen or name in unclear or not free:

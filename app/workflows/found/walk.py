@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from app.events import NodeId
 from app.ports import Graph
-from app.workflows.definitions import Definitions, Uploaded
+from app.workflows.definitions import Definitions
 from app.workflows.fields import folder_of
 from app.workflows.found.candidates import Candidate, literal
 from app.workflows.graph import inputs
@@ -34,17 +34,6 @@ def walked(graph: Graph, definitions: Definitions) -> Iterator[Candidate]:
     for sampler in samplers(graph):
         for name, targets in _around(graph, definitions, sampler):
             yield Candidate(name=name, targets=targets, how=how)
-    for node, entry in graph.items():
-        kind = str(entry.get("class_type"))
-        definition = definitions.get(kind)
-        fields: dict[str, Uploaded] = (
-            {one.name: one.uploaded for one in definition.inputs.values()} if definition is not None else {}
-        )
-        fields = {"image": "image"} if kind == "LoadImage" else fields
-        for field, uploaded in fields.items():
-            if uploaded and (target := literal(graph, node, field)) is not None:
-                name = "mask" if kind == "LoadImageMask" else uploaded
-                yield Candidate(name=name, targets=(target,), how="the class of the node", kind=uploaded)
 
 
 def samplers(graph: Graph) -> Iterator[str]:
