@@ -10,12 +10,12 @@ Pauses: TypeAlias = Callable[[], Iterator[float]]
 """Begin a new, endless row of pauses, in seconds."""
 
 
-def backoff(first: float = 0.1, ceiling: float = 2.0, patience: float = 10.0) -> Iterator[float]:
+def backoff(first: float = 0.05, ceiling: float = 2.0, patience: float = 10.0) -> Iterator[float]:
     """Yield pauses in seconds, jittered to between half and whole, for ever.
 
     For about `patience` seconds they stay as short as the first, because most outages are a restart, and
-    people wait for its end; then they double up to the ceiling. That is low because the other side is
-    usually on our own network.
+    people wait for its end: a result is promised within a tenth of a second of it, and catching up needs the other
+    half of that. Then they double up to the ceiling, which is low because the other side is usually on our own network.
     """
     pause, waited = first, 0.0
     while True:

@@ -133,7 +133,7 @@ def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
     return lambda url, folder: anyio.run(client, url, folder, backend=backend)
 
 
-async def _post(session: aiohttp.ClientSession, client_id: str, seed: int) -> str:
+async def post(session: aiohttp.ClientSession, client_id: str, seed: int) -> str:
     prompt = str(uuid.uuid4())
     body = {"prompt": graph(seed), "client_id": client_id, "prompt_id": prompt}
     async with session.post("/prompt", json=body) as answer:
@@ -141,7 +141,7 @@ async def _post(session: aiohttp.ClientSession, client_id: str, seed: int) -> st
     return prompt
 
 
-async def _collect(session: aiohttp.ClientSession, prompt: str, folder: Path) -> bool:
+async def collect(session: aiohttp.ClientSession, prompt: str, folder: Path) -> bool:
     async with session.get(f"/history/{prompt}") as answer:
         history = await answer.json()
     if prompt not in history:
@@ -158,10 +158,10 @@ async def _bare(url: str, folder: Path) -> dict[str, float]:
     done: dict[str, float] = {}
     client_id = uuid.uuid4().hex
     async with aiohttp.ClientSession(url) as session, session.ws_connect(f"/ws?clientId={client_id}") as socket:
-        mine = {await _post(session, client_id, seed) for seed in range(JOBS)}
+        mine = {await post(session, client_id, seed) for seed in range(JOBS)}
 
         async def finish(prompt: str) -> None:
-            while not await _collect(session, prompt, folder):
+            while not await collect(session, prompt, folder):
                 await asyncio.sleep(0.05)
             done[prompt] = time.monotonic()
 
@@ -184,13 +184,13 @@ async def _poller(url: str, folder: Path) -> dict[str, float]:
     async with aiohttp.ClientSession(url) as session:
 
         async def follow(prompt: str) -> None:
-            while not await _collect(session, prompt, folder):
+            while not await collect(session, prompt, folder):
                 await asyncio.sleep(1)
             done[prompt] = time.monotonic()
 
         async with asyncio.TaskGroup() as tasks:
             for seed in range(JOBS):
-                tasks.create_task(follow(await _post(session, uuid.uuid4().hex, seed)))
+                tasks.create_task(follow(await post(session, uuid.uuid4().hex, seed)))
     return done
 
 

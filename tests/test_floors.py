@@ -42,7 +42,7 @@ ONE_DOOR = {
     "httpx": ["comfy/http", "discord/attachments"],
     "trio": ["comfy/"],
     "trio_websocket": ["comfy/"],
-    "aiohttp": ["comfy/"],
+    "aiohttp": ["comfy/", "discord/rest"],
     "asyncio": ["discord/crossing"],
     "hikari": ["discord/"],
     "lightbulb": ["discord/"],

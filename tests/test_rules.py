@@ -57,6 +57,15 @@ def test_pauses_stay_short_as_long_as_an_outage_may_be_a_restart() -> None:
         waited += pause
 
 
+def test_the_pauses_of_an_outage_leave_half_of_a_tenth_of_a_second_for_catching_up() -> None:
+    waited = 0.0
+    for pause in backoff():
+        if waited >= 10:
+            break
+        assert pause <= 0.05
+        waited += pause
+
+
 def test_first_come_is_first_served_on_the_emptiest_server_one_at_a_time() -> None:
     jobs = [(JobId(name), {A, B}) for name in "vwxyz"]
     assert choose(jobs, {A: 1, B: 2}) == [("v", B), ("w", A)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +12,12 @@ from app.ports import ConnectionLost, RunSync
 
 CHUNK = 4 * 2**20
 """Bytes for each hop to the disk: most pictures take one, and a video does not fill the memory."""
+
+
+def length(headers: Mapping[str, str]) -> int | None:
+    """How many bytes the body has, where the header means just that."""
+    told = headers.get("content-length", "")
+    return int(told) if told.isascii() and told.isdigit() and "content-encoding" not in headers else None
 
 
 async def save(chunks: AsyncIterator[bytes], to: Path, run_sync: RunSync, *, expected: int | None = None) -> None:

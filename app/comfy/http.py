@@ -15,7 +15,7 @@ import msgspec
 from anyio import to_thread
 
 from app.comfy import replies
-from app.comfy.download import save
+from app.comfy.download import length, save
 from app.comfy.lenient import decode
 from app.comfy.reach import why
 from app.comfy.refusal import dropped, missing, sentence
@@ -32,6 +32,10 @@ CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 30.0
 """Seconds without a byte. ComfyUI's loop answers within 65 ms even under load (measured, T17), but it reads
 a picture and a history from disk and encodes them while its one thread samples."""
+
+QUESTION = httpx.Timeout(5.0, connect=CONNECT_TIMEOUT)
+"""For queue and history, which it has in memory: as long as for a pong, so that no look hangs on a half-open line
+for longer than the websocket does. Who asked in vain asks again, on another line."""
 
 LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
 """Eight looks and many downloads at once; kept for less than aiohttp keeps an idle one, 75 s."""
@@ -89,17 +93,17 @@ class HttpComfy:
 
     async def queue(self) -> Queue:
         """See `app.ports.Comfy.queue`."""
-        return self._read(await self._ask("GET", "queue"), replies.QueueReply).read()
+        return self._read(await self._ask("GET", "queue", patience=QUESTION), replies.QueueReply).read()
 
     async def history(self, prompt: PromptId) -> History | None:
         """See `app.ports.Comfy.history`."""
-        answer = await self._ask("GET", f"history/{_quoted(prompt)}")
+        answer = await self._ask("GET", f"history/{_quoted(prompt)}", patience=QUESTION)
         entry = self._read(answer, dict[str, replies.HistoryReply]).get(prompt)
         return entry.read() if entry is not None else None
 
     async def newest(self, count: int) -> dict[PromptId, History]:
         """See `app.ports.Comfy.newest`."""
-        answer = await self._ask("GET", f"history?max_items={count}")
+        answer = await self._ask("GET", f"history?max_items={count}", patience=QUESTION)
         entries = self._read(answer, dict[PromptId, replies.HistoryReply])
         return {prompt: entry.read() for prompt, entry in entries.items()}
 
@@ -125,7 +129,7 @@ class HttpComfy:
                 if answer.status_code in {400, 403, 404}:
                     raise Refused(f"A result, {name}, is gone from the server.")
                 self._check(answer)
-                await save(answer.aiter_bytes(), to, self._run_sync, expected=_length(answer))
+                await save(answer.aiter_bytes(), to, self._run_sync, expected=length(answer.headers))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._failure(error) from error
 
@@ -175,11 +179,14 @@ class HttpComfy:
         *,
         json: object = None,
         files: Mapping[str, tuple[str, bytes]] | None = None,
+        patience: httpx.Timeout | None = None,
     ) -> httpx.Response:
         content = None if json is None else msgspec.json.encode(json)
         headers = {} if json is None else {"Content-Type": "application/json"}
         try:
-            answer = await self._client.request(method, path, content=content, headers=headers, files=files)
+            answer = await self._client.request(
+                method, path, content=content, headers=headers, files=files, timeout=patience or self._client.timeout
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._failure(error) from error
         self._check_way(answer)
@@ -227,7 +234,7 @@ class HttpComfy:
             case httpx.ConnectTimeout():
                 told = f"it did not answer within {CONNECT_TIMEOUT:g} s"
             case httpx.TimeoutException():
-                told = f"it said nothing for {ANSWER_TIMEOUT:g} s"
+                told = f"it said nothing for {error.request.extensions['timeout']['read']:g} s"
             case httpx.RemoteProtocolError():
                 told = "it hung up in the middle"
             case httpx.TransportError():
@@ -240,9 +247,3 @@ class HttpComfy:
 def _quoted(part: str) -> str:
     """One part of a path: ids and class names may hold anything (measured, T05: an id with a slash)."""
     return quote(part, safe="")
-
-
-def _length(answer: httpx.Response) -> int | None:
-    """How many bytes the body has, where the header means just that."""
-    told = answer.headers.get("content-length", "")
-    return int(told) if told.isascii() and told.isdigit() and "content-encoding" not in answer.headers else None

@@ -27,6 +27,14 @@ logger = logging.getLogger("app.discord")
 CLOSING = 1.0
 """Seconds for hikari to say goodbye to Discord; it takes a quarter of one."""
 
+TIMES = hikari.impl.HTTPTimeoutSettings(request_socket_connect=5.0, request_socket_read=10.0, total=300.0)
+"""Seconds. An edit is never broken off, because who is cancelled in hikari's queue for a limit stops that queue for
+good: its `throttle` wakes a future that is over, and dies of it (hikari 2.6). So the last word waits for the edit
+before it, and Discord has not long to answer; but an upload may take its time."""
+
+TRIES_AGAIN = 1
+"""What is worth more than one more try, the last word, is tried again by the core."""
+
 CLOSED = {
     4004: "Discord does not accept the token: copy it anew from the developer portal into DISCORD_TOKEN.",
     4013: "Discord does not know the intents that were asked for.",
@@ -141,6 +149,8 @@ class Bot:
             suppress_optimization_warning=True,
             intents=hikari.Intents.NONE,
             auto_chunk_members=False,
+            http_settings=hikari.impl.HTTPSettings(timeouts=TIMES),
+            max_retries=TRIES_AGAIN,
             cache_settings=hikari.impl.CacheSettings(components=hikari.api.CacheComponents.NONE),
             loads=msgspec.json.decode,
             dumps=msgspec.json.Encoder(enc_hook=_plain).encode,

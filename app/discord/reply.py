@@ -22,9 +22,6 @@ logger = structlog.stdlib.get_logger(__name__)
 EARLY = 0.05
 """Seconds by which a pause counts as over: timers may ring a little before their time."""
 
-PATIENCE = 3.0
-"""Seconds for an edit that may fail: hikari tries again for longer than that, and the last word must not wait."""
-
 LONGEST_NONCE = 25
 """Discord's limit."""
 
@@ -109,8 +106,7 @@ class MessageReply:
     async def refresh(self) -> None:
         """Show what is new, if that is visible and anything can be shown; no harm is done if it cannot."""
         async with self._editor:
-            with anyio.move_on_after(PATIENCE):
-                await self._refresh()
+            await self._refresh()
 
     async def _refresh(self) -> None:
         (card, *_) = render(self.view)

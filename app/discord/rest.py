@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import aiohttp
 import hikari
+import msgspec
 from anyio import to_thread
 from hikari.impl import (
     ContainerComponentBuilder,
@@ -21,6 +23,7 @@ from hikari.impl import (
 
 from app.discord.blocks import Button, Card, File, Form, Gallery, Line, Row, Text, Upload
 from app.discord.crossing import Crossing
+from app.discord.gate import Gate
 from app.discord.place import Seen
 from app.discord.post import Away, Expired, Gone, PostError, TooLarge, Unacceptable
 
@@ -48,10 +51,11 @@ class RestPost:
     def __init__(self, rest: hikari.api.RESTClient, application: hikari.Snowflake) -> None:
         self._rest = rest
         self._application = application
+        self._gate = Gate()
 
     async def answer(self, token: str, card: Card) -> Seen:
         """See `app.discord.post.Post`."""
-        with _translated():
+        async with self._passing("answer", token):
             message = await self._rest.edit_interaction_response(
                 self._application, token, attachments=None, components=[await loaded(card)]
             )
@@ -59,12 +63,12 @@ class RestPost:
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
         """See `app.discord.post.Post`."""
-        with _translated():
+        async with self._passing("edit", channel):
             await self._rest.edit_message(int(channel), int(message), attachments=None, components=[await loaded(card)])
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.post.Post`."""
-        with _translated():
+        async with self._passing("create", channel):
             message = await self._rest.create_message(int(channel), components=[await loaded(card)], nonce=nonce)
         return Seen(str(message.channel_id), str(message.id))
 
@@ -76,26 +80,32 @@ class RestPost:
 
     async def whisper(self, token: str, card: Card) -> None:
         """See `app.discord.post.Post`."""
-        with _translated():
+        async with self._passing("add", token):
             await self._rest.execute_webhook(
                 self._application, token, components=[await loaded(card)], flags=hikari.MessageFlag.EPHEMERAL
             )
 
     async def add(self, token: str, card: Card) -> Seen:
         """See `app.discord.post.Post`."""
-        with _translated():
+        async with self._passing("add", token):
             message = await self._rest.execute_webhook(self._application, token, components=[await loaded(card)])
         return Seen(str(message.channel_id), str(message.id))
 
     async def withdraw(self, token: str) -> None:
         """See `app.discord.post.Post`."""
-        with _translated():
+        async with self._passing("withdraw", token):
             await self._rest.delete_interaction_response(self._application, token)
 
     async def delete(self, channel: str, message: str) -> None:
         """See `app.discord.post.Post`."""
-        with _translated():
+        async with self._passing("delete", channel):
             await self._rest.delete_message(int(channel), int(message))
+
+    @asynccontextmanager
+    async def _passing(self, route: str, whose: str) -> AsyncGenerator[None]:
+        with _translated():
+            async with self._gate.passing(route, whose):
+                yield
 
 
 class Crossed:
@@ -197,7 +207,7 @@ def _translated() -> Generator[None]:
         yield
     except hikari.ClientHTTPResponseError as error:
         raise _named(error) from None
-    except (hikari.HTTPError, hikari.ComponentStateConflictError) as error:
+    except (hikari.HTTPError, hikari.ComponentStateConflictError, aiohttp.ClientError, msgspec.DecodeError) as error:
         raise Away(f"Discord does not answer: {type(error).__name__}.") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from anyio.abc import ByteStream
 
 from app.comfy import http
 from app.comfy.http import HttpComfy, open_comfy
+from app.comfy.socket import Timing
 from app.config import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused
@@ -252,7 +254,18 @@ async def test_a_server_that_says_nothing_is_a_loss(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(http, "ANSWER_TIMEOUT", 0.2)
     async with peer(silent) as port, open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
         with pytest.raises(ConnectionLost, match=r"it said nothing for 0\.2 s"):
-            await comfy.queue()
+            await comfy.stats()
+
+
+async def test_no_look_hangs_on_a_half_open_line_for_longer_than_the_websocket_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert http.QUESTION.read == Timing().pong
+    monkeypatch.setattr(http, "QUESTION", httpx.Timeout(0.2))
+    async with peer(silent) as port, open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+        for ask in (comfy.queue, partial(comfy.history, P), partial(comfy.newest, 7)):
+            with pytest.raises(ConnectionLost, match=r"it said nothing for 0\.2 s"):
+                await ask()
 
 
 async def test_a_server_that_hangs_up_in_the_middle_is_a_loss(tmp_path: Path) -> None:

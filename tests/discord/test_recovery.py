@@ -10,7 +10,9 @@ from typing import Literal
 import anyio
 import anyio.lowlevel
 import pytest
+from hikari.impl import HTTPTimeoutSettings
 
+from app.discord import bot
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from tests.discord.fake import FakeDiscord, Interaction
@@ -59,6 +61,26 @@ async def test_a_job_outlives_the_token_of_its_interaction(stage: Stage) -> None
         message = await stage.result(asked)
         assert message["id"] == before["id"]
         assert stage.discord.requested("PATCH", "/channels/")
+
+
+async def test_twenty_jobs_in_channels_of_their_own_are_all_shown_after_a_restart(stage: Stage) -> None:
+    async with stage.bot():
+        stage.hold()
+        channels = [stage.discord.open_channel(f"c{number}") for number in range(20)]
+        asked = [imagine(stage, channel=channel) for channel in channels]
+        for one in asked:
+            await stage.until("[Cancel]", one)
+    async with stage.bot():
+        stage.go_on()
+        for one in asked:
+            assert len(files(await stage.result(one))) == 1
+
+
+async def test_twenty_people_who_ask_at_once_all_see_at_once_that_they_were_heard(stage: Stage) -> None:
+    async with stage.bot():
+        stage.hold()
+        for asked in [imagine(stage, user=stage.discord.person(f"user{number}")) for number in range(20)]:
+            await stage.until("[Cancel]", asked)
 
 
 async def test_a_result_finds_its_message_after_a_restart(stage: Stage) -> None:
@@ -285,6 +307,20 @@ async def test_edits_of_one_message_leave_room_between_them(discord: FakeDiscord
         # The last word does not wait.
         *times, _ = [one.at for one in discord.requested("PATCH", "/webhooks/")]
         assert all(later - earlier > 1.0 for earlier, later in pairwise(times))
+
+
+async def test_an_edit_that_hangs_is_given_up_and_the_result_shown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bot, "TIMES", HTTPTimeoutSettings(request_socket_read=0.2))
+    async with stage.bot():
+        stage.hold()
+        asked = imagine(stage)
+        await stage.until("[Cancel]", asked)
+        hanging = [stage.discord.fail("PATCH", "/webhooks/", hold=True, times=1) for _ in range(2)]
+        stage.go_on()
+        assert len(files(await stage.result(asked))) == 1
+        assert all(one.times == 0 for one in hanging)
 
 
 async def test_the_end_is_clean_while_somebody_waits(stage: Stage) -> None:

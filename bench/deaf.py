@@ -1,0 +1,99 @@
+"""A websocket that stays open and hears nothing (ComfyUI#16010): how late results come, here and elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import time
+import uuid
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiohttp
+import anyio
+
+from app.simulator.faults import Request
+from bench.far_side import Order, far_side
+from bench.lag import collect, post
+from bench.near_side import near_side
+
+JOBS = 16
+STEP_TIME = 0.05
+"""Seconds for each of four steps: the jobs end over four seconds, so before a look, between two, and after it."""
+
+HELD = Order(faults=Request(hold=True))
+DEAFENED = Order(faults=Request(hold=False, deaf=True))
+OVER = Order(ended=JOBS)
+
+ENOUGH = 5.0
+"""Seconds after the last end, for a client that only listens: what has not come by then comes never."""
+
+
+async def this_program() -> list[float]:
+    """Seconds that each result was late; the first job runs when the socket goes deaf."""
+    async with far_side(STEP_TIME) as far, near_side(far.url, depth=JOBS) as near:
+        await far.ask(HELD)
+
+        async def deafen() -> None:
+            await far.ask(DEAFENED)
+
+        await near.make(range(JOBS), deafen)
+        return near.late((await far.ask(OVER)).ended)
+
+
+async def poller() -> list[float]:
+    """A client that asks for each history once a second: it has no socket that could be deaf."""
+    done: dict[str, float] = {}
+    async with far_side(STEP_TIME) as far, aiohttp.ClientSession(far.url) as session:
+        with TemporaryDirectory(dir=Path.cwd()) as folder:
+            await far.ask(HELD)
+            prompts = [await post(session, uuid.uuid4().hex, seed) for seed in range(JOBS)]
+
+            async def follow(prompt: str) -> None:
+                while not await collect(session, prompt, Path(folder)):
+                    await asyncio.sleep(1)
+                done[prompt] = time.monotonic()
+
+            async with anyio.create_task_group() as tasks:
+                for prompt in prompts:
+                    tasks.start_soon(follow, prompt)
+                await far.ask(DEAFENED)
+            ended = (await far.ask(OVER)).ended
+            return [done[prompt] - at for prompt, at in ended.items()]
+
+
+async def listener() -> int:
+    """A client that only listens to its socket: how many ends it never heard of."""
+    heard: set[str] = set()
+    client_id = uuid.uuid4().hex
+    async with far_side(STEP_TIME) as far, aiohttp.ClientSession(far.url) as session:
+        async with session.ws_connect(f"/ws?clientId={client_id}") as socket:
+            await far.ask(HELD)
+            mine = {await post(session, client_id, seed) for seed in range(JOBS)}
+            await far.ask(DEAFENED)
+            await far.ask(OVER)
+            with anyio.move_on_after(ENOUGH):
+                while heard < mine:
+                    told = json.loads(await socket.receive_str())
+                    if told["type"] == "executing" and told["data"]["node"] is None:
+                        heard.add(told["data"]["prompt_id"])
+    return len(mine - heard)
+
+
+def deaf(rounds: int) -> dict[str, object]:
+    """All clients in turn; seconds."""
+    found: dict[str, list[list[float]]] = {"atelier_trio": [], "atelier_asyncio": [], "poller": []}
+    for _ in range(rounds):
+        for backend in ("trio", "asyncio"):
+            found[f"atelier_{backend}"].append(anyio.run(this_program, backend=backend))
+        found["poller"].append(anyio.run(poller, backend="asyncio"))
+    told: dict[str, object] = {
+        name: {
+            "late_median_s": round(statistics.median(statistics.median(late) for late in lates), 3),
+            "late_worst_s": round(max(max(late) for late in lates), 3),
+        }
+        for name, lates in found.items()
+    }
+    told["listener"] = {"never_heard_of": anyio.run(listener, backend="asyncio"), "of": JOBS}
+    return told

@@ -1,0 +1,203 @@
+"""The bot killed with jobs in every state, and started again: processes as in life, and a Discord on the loopback."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import DEVNULL
+from tempfile import TemporaryDirectory
+
+import anyio
+import httpx
+import msgspec
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from app.jobs import Line
+from app.journal.crash import VARIABLE
+from app.journal.sqlite import JOURNAL
+from app.journal.store import open_store
+from app.ports import Json
+from app.simulator.faults import Request
+from bench.far_side import FarSide, Order, far_side
+
+JOBS = 20
+DEPTH = 8
+"""Jobs on the server; the others wait with us."""
+
+STEP_TIME = 0.05
+"""Seconds for each of four steps."""
+
+POINT = f"before:queued:{DEPTH + 3}"
+"""Where `kill -9` strikes: three more were sent because three have ended, and of the last one's POST only the server
+knows that it was answered."""
+
+ENDED = 6
+"""Jobs that have ended when the bot comes back: three that it knew of, and as many that it did not."""
+
+STATES = ("accepted", "submitting", "queued", "running", "finished")
+"""Every one in which a job is unfinished."""
+
+ENOUGH = 10.0
+"""Seconds for what has ended to be delivered, and again for all: what was not by then is counted."""
+
+TOKEN = base64.b64encode(b"1100000000000000000").decode() + ".GfAkEt." + "a" * 38
+"""Shaped as Discord's are."""
+
+ROOT = Path(__file__).parent.parent
+
+
+class Told(msgspec.Struct):
+    """A message that stands in Discord, as far as we look at it."""
+
+    id: str
+    message: dict[str, Json] | None
+
+
+class Discord:
+    """The people, and what they see."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    @property
+    def rest_url(self) -> str:
+        return f"{str(self._client.base_url).rstrip('/')}/api/v10"
+
+    async def do(self, verb: str, **what: Json) -> None:
+        answer = await self._client.post(f"/fake/{verb}", json=what)
+        answer.raise_for_status()
+
+    async def until_ready(self) -> None:
+        """Wait until the bot's commands are known."""
+        version = 0
+        while b'"imagine"' not in (await self._client.get("/fake/commands")).content:
+            version = await self._change(version)
+
+    async def until_shown(self, label: str, count: int) -> None:
+        """Wait until so many messages have a button with this label."""
+        version = 0
+        while await self._labelled(label) < count:
+            version = await self._change(version)
+
+    async def _labelled(self, label: str) -> int:
+        seen = msgspec.json.decode((await self._client.get("/fake/messages")).content, type=list[Told])
+        return sum(f'"label":"{label}"' in msgspec.json.encode(one.message).decode() for one in seen)
+
+    async def _change(self, version: int) -> int:
+        answer = await self._client.get("/fake/wait", params={"after": version})
+        return msgspec.json.decode(answer.content, type=dict[str, int])["version"]
+
+
+@asynccontextmanager
+async def discord() -> AsyncGenerator[Discord]:
+    command = [sys.executable, "-m", "tests.discord.fake", "--token", TOKEN]
+    async with await anyio.open_process(command, cwd=ROOT, stderr=DEVNULL) as process:
+        assert process.stdout is not None
+        line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 200)
+        async with httpx.AsyncClient(base_url=line.decode().rpartition(" ")[2], timeout=60, trust_env=False) as client:
+            yield Discord(client)
+        process.terminate()
+
+
+@asynccontextmanager
+async def bot(backend: str, folder: Path, env: Mapping[str, str]) -> AsyncGenerator[Process]:
+    command = [sys.executable, "-m", "app", "run", "--backend", backend]
+    async with await anyio.open_process(command, cwd=folder, env=env, stderr=DEVNULL) as process:
+        yield process
+
+
+async def _killed(backend: str) -> dict[str, float]:
+    with TemporaryDirectory(dir=Path.cwd()) as temporary:
+        folder = Path(temporary)
+        (folder / "atelier.toml").write_text(f"depth = {DEPTH}\n")
+        async with far_side(STEP_TIME) as far, discord() as people:
+            env = {
+                **os.environ,
+                "DISCORD_TOKEN": TOKEN,
+                "DISCORD_REST_URL": people.rest_url,
+                "ATELIER_DATA": str(folder),
+                "ATELIER_WORKFLOWS": str(ROOT / "workflows"),
+                "COMFYUI_URL": far.url,
+                "PYTHONPATH": str(ROOT),
+            }
+            async with bot(backend, folder, {**env, VARIABLE: POINT}) as process:
+                await _crowd(far, people)
+                assert await process.wait() == -signal.SIGKILL
+            stood = Counter(lines[-1].transition.state for lines in _stories(folder).values())
+            await far.ask(Order(ended=ENDED))
+            await far.ask(Order(faults=Request(hold=True)))
+            await people.do("heal")
+            before = (await far.ask(Order())).ended
+            began = time.time()
+            async with bot(backend, folder, env) as process:
+                with anyio.move_on_after(ENOUGH):
+                    await people.until_shown("Again", len(before))
+                await far.ask(Order(faults=Request(hold=False), ended=JOBS))
+                with anyio.move_on_after(ENOUGH):
+                    await people.until_shown("Again", JOBS)
+                process.send_signal(signal.SIGTERM)
+                await process.wait()
+            drawn = len((await far.ask(Order())).ended)
+        found = _times(_stories(folder), before, began)
+    return {**found, **{f"killed_while_{state}": stood[state] for state in STATES}, "drawn": drawn}
+
+
+async def _crowd(far: FarSide, people: Discord) -> None:
+    """Ask for all, and let the first end, of which nobody is told: nothing is delivered before the bot is killed."""
+    await people.until_ready()
+    await far.ask(Order(faults=Request(hold=True)))
+    for number in range(JOBS):
+        # A channel for each, because Discord lets nobody say much at once in one.
+        options: Json = {"prompt": f"picture {number}", "width": 64, "height": 64}
+        await people.do("slash", name="imagine", options=options, user=f"user{number}", channel=f"channel{number}")
+    await people.until_shown("Cancel", JOBS)
+    await far.ask(Order(taken=DEPTH))
+    await people.do("faults", method="PATCH", hold=True, times=None)
+    await far.ask(Order(faults=Request(hold=False)))
+
+
+def _stories(folder: Path) -> dict[str, list[Line]]:
+    """What the journal says, while no bot writes it."""
+    with open_store(folder / JOURNAL, clock=time.time) as store:
+        return {entry.job.id: store.story(entry.job.id) for entry in store.newest("", JOBS)}
+
+
+def _times(stories: Mapping[str, Sequence[Line]], before: Mapping[str, float], began: float) -> dict[str, float]:
+    """Seconds from the process's start, by the journal; `before` are the prompts that had ended by then.
+
+    One look tells the house what became of all that lay on the server. So all is found again when the last line is
+    written that this look has caused: ends that nobody knew of, the prompt at work, the POST in between.
+    """
+    found: list[float] = []
+    first: list[float] = []
+    delivered = 0
+    for lines in stories.values():
+        now = [(line.at - began, line.transition) for line in lines if line.at >= began]
+        for at, step in now[:1]:
+            if step.cause == "a look at the queue" or (step.prompt in before and step.cause.startswith("its history")):
+                found.append(at)
+        for at, step in now:
+            if step.state == "delivered":
+                delivered += 1
+                first += [at] if step.prompt in before else []
+    return {
+        "adopted_s": max(found),
+        "delivered_what_had_ended_s": max(first, default=ENOUGH),
+        "found_by_look": len(found),
+        "not_delivered": JOBS - delivered,
+    }
+
+
+def killed(backend: str, rounds: int) -> dict[str, float]:
+    """All figures of one backend's bot, which is another process: medians."""
+    found = [anyio.run(_killed, backend, backend="asyncio") for _ in range(rounds)]
+    return {name: round(statistics.median(one[name] for one in found), 3) for name in found[0]}
