@@ -27,6 +27,9 @@ from app.workflows.graph import EXPORT
 from app.workflows.load import load, read_converted
 from app.workflows.slots import WorkflowError
 
+LONGEST_NAME = 48
+"""Characters of a workflow's name: a button of the bot has room for 56, and nobody types more."""
+
 
 async def adopt(console: Console, folder: Path, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
     """Write `folder/<name>/workflow.json` and `manifest.toml` from a file, and show what was found.
@@ -50,6 +53,7 @@ async def adopt(console: Console, folder: Path, file: Path, servers: Mapping[Ser
         definitions or Definitions({}),
         app_inputs=converted.app_inputs,
         app_outputs=converted.app_outputs,
+        apart=True,
     )
     text = write(place.name, converted.graph, found, taken=_commands(folder))
     _store(folder, place, converted if is_editors else None, text)
@@ -61,7 +65,7 @@ def _place(folder: Path, file: Path) -> Place:
     if not file.is_file():
         raise WorkflowError(f"There is no file {file}.")
     stem = file.resolve().parent.name if file.name in GRAPHS else stem_of(file)
-    name = slug(stem)
+    name = slug(stem, LONGEST_NAME)
     if not name:
         raise WorkflowError(f"“{stem}” cannot name a workflow: give the file a name with letters from a to z.")
     lies_there = file.resolve().parent == folder.resolve()

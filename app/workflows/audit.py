@@ -15,6 +15,7 @@ from app.workflows.definitions import GROWING, Definition, Definitions, Input, c
 from app.workflows.fields import against
 from app.workflows.graph import inputs
 from app.workflows.slots import UPLOADED, Slot, Target, WorkflowError, suggest
+from app.workflows.upstream import needed, sources
 
 SOCKETS = frozenset({"MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "MASK"})
 """ComfyUI's own types that no JSON value can be, so that only a connection will do."""
@@ -35,7 +36,7 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
     """Check a workflow against a server; an empty list means that it is sound."""
     found: list[Finding] = []
     slotted = {(str(target.node), target.input): slot for slot in slots for target in slot.targets}
-    needed = _needed(graph, definitions)
+    reached = set(needed(graph, definitions))
     for node, entry in graph.items():
         name, kind = title(graph, node), str(entry.get("class_type"))
         definition = definitions.get(kind)
@@ -46,7 +47,7 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
             continue
         for severity, sentence in _node(graph, node, definition, definitions, slotted):
             # The server looks only at what its outputs need.
-            found.append(Finding(severity if node in needed else "warning", name, sentence))
+            found.append(Finding(severity if node in reached else "warning", name, sentence))
     for slot in slots:
         found += _slot(graph, slot, definitions)
     found += _titles(graph, slots)
@@ -57,18 +58,6 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
         names = " → ".join(f"“{title(graph, node)}”" for node in circle)
         found.append(Finding("error", title(graph, circle[0]), f"The nodes {names} need each other in a circle."))
     return found
-
-
-def _needed(graph: Graph, definitions: Definitions) -> set[str]:
-    """The outputs and all they depend on; every node, if it is not known which ones are outputs."""
-    kinds = {node: definitions.get(str(entry.get("class_type"))) for node, entry in graph.items()}
-    waiting = [node for node, kind in kinds.items() if kind is None or kind.is_output] or list(graph)
-    needed: set[str] = set()
-    while waiting:
-        if (node := waiting.pop()) not in needed and node in graph:
-            needed.add(node)
-            waiting += _sources(graph, node)
-    return needed
 
 
 def _node(
@@ -184,7 +173,7 @@ def _circle(graph: Graph) -> list[str]:
     """The nodes of one circle, if there is any. A loop, because a chain may be thousands long."""
     done: set[str] = set()
     for start in graph:
-        path: dict[str, Iterator[str]] = {} if start in done else {start: _sources(graph, start)}
+        path: dict[str, Iterator[str]] = {} if start in done else {start: sources(graph, start)}
         while path:
             node = next(reversed(path))
             source = next(path[node], None)
@@ -195,11 +184,5 @@ def _circle(graph: Graph) -> list[str]:
                 nodes = list(path)
                 return nodes[nodes.index(source) :][::-1]
             elif source not in done and source in graph:
-                path[source] = _sources(graph, source)
+                path[source] = sources(graph, source)
     return []
-
-
-def _sources(graph: Graph, node: str) -> Iterator[str]:
-    for value in inputs(graph, node).values():
-        if isinstance(value, list) and value and isinstance(value[0], str):
-            yield value[0]

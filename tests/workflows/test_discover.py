@@ -158,6 +158,7 @@ def test_two_candidates_for_one_slot_are_named_and_none_is_taken() -> None:
     graph["2"]["_meta"] = {"title": "@prompt"}
     graph["3"]["_meta"] = {"title": "@prompt "}
     graph["8"] = {**copy.deepcopy(graph["5"]), "_meta": {"title": "Second pass"}}
+    graph["9"] = entry("SaveLatent", samples=["8", 0])
     found = discover(graph, server())
     assert not {"prompt", "seed", "steps"} & places(found).keys()
     assert (
@@ -304,7 +305,8 @@ def test_two_nodes_with_words_are_an_error_that_names_both() -> None:
 
 
 def test_names_count_only_where_nothing_else_leads_to_a_slot() -> None:
-    found = discover({**shipped(), **made("90")}, server_with(Maker=MAKER))
+    saved: Graph = {"91": entry("SaveImage", images=["90", 0])}
+    found = discover({**shipped(), **made("90"), **saved}, server_with(Maker=MAKER))
     assert places(found)["prompt"] == ["2.text"]
     assert "aspect_ratio" in places(found)
 
@@ -315,8 +317,108 @@ def test_several_pictures_are_told_apart_by_title_or_by_where_they_go_or_by_numb
     first, second = entry("LoadImage", image="a.png"), entry("LoadImage", image="b.png")
     leading: Graph = {"1": first, "2": second, "3": entry("Between", start=["1", 0], end=["2", 0], mask=["2", 1])}
     assert places(discover(leading, server())) == {"start": ["1.image"], "end": ["2.image"]}
-    both: Graph = {"1": first, "2": second, "3": entry("Blend", a=["1", 0], b=["1", 0])}
+    both: Graph = {"1": first, "2": second, "3": entry("Blend", image=["1", 0]), "4": entry("Blend", image=["2", 0])}
     assert places(discover(both, server())) == {"image": ["1.image"], "image2": ["2.image"]}
+
+
+def test_a_picture_that_is_scaled_first_is_called_as_where_it_goes_then() -> None:
+    graph: Graph = {
+        "1": entry("LoadImage", image="a.png"),
+        "2": entry("LoadImage", image="b.png"),
+        "3": entry("ImageInvert", image=["1", 0]),
+        "4": entry("Between", start=["3", 0], end=["2", 0]),
+    }
+    assert places(discover(graph, server())) == {"start": ["1.image"], "end": ["2.image"]}
+
+
+def test_only_what_an_output_needs_is_looked_at() -> None:
+    graph = shipped()
+    graph["80"] = entry("LoadImage", "Left over", image="a.png")
+    graph["81"] = {**copy.deepcopy(graph["5"]), "_meta": {"title": "Not connected"}}
+    assert places(discover(graph, server())) == places(discover(shipped(), server()))
+
+
+def twice(**second: Json) -> Graph:
+    """The shipped graph with another pass after the first."""
+    graph = shipped()
+    again: dict[str, Json] = {**inputs(graph, "5"), "latent_image": ["5", 0], **second}
+    decoded: dict[str, Json] = {**inputs(graph, "6"), "samples": ["8", 0]}
+    graph["8"] = {"class_type": "KSampler", "inputs": again, "_meta": {"title": "Second pass"}}
+    graph["6"] = {**graph["6"], "inputs": decoded}
+    return graph
+
+
+def test_for_a_new_manifest_the_seeds_of_several_samplers_are_one_slot() -> None:
+    found = discover(twice(seed=7, steps=9), server(), apart=True)
+    assert sorted(places(found)["seed"]) == ["5.seed", "8.seed"]
+    assert "steps" not in places(found)
+
+
+def test_for_a_new_manifest_words_that_are_the_same_twice_stay_the_same() -> None:
+    graph = twice(positive=["9", 0])
+    graph["9"] = copy.deepcopy(graph["2"])
+    assert sorted(places(discover(graph, server(), apart=True))["prompt"]) == ["2.text", "9.text"]
+
+
+def test_for_a_new_manifest_several_prompts_are_told_apart_by_title_or_by_number() -> None:
+    graph: Graph = {
+        **made("1", prompt="a"),
+        **made("2", prompt="b"),
+        **made("3", prompt="c"),
+        "4": entry("SaveImage", images=["1", 0]),
+        "5": entry("SaveImage", images=["2", 0]),
+        "6": entry("SaveImage", images=["3", 0]),
+    }
+    graph["1"]["_meta"] = {"title": "Day"}
+    graph["2"]["_meta"] = graph["3"]["_meta"] = {"title": "Maker"}
+    found = discover(graph, server_with(Maker=MAKER), apart=True)
+    told = {name: at for name, at in places(found).items() if at[0].endswith(".prompt")}
+    assert told == {"day": ["1.prompt"], "prompt": ["2.prompt"], "prompt2": ["3.prompt"]}
+    assert not any(one(found, name).required for name in told)
+    assert sorted(places(found)["seed"]) == ["1.seed", "2.seed", "3.seed"]
+
+
+def test_of_a_text_that_is_put_together_the_part_is_meant_that_says_so() -> None:
+    graph: Graph = {
+        "1": entry("PrimitiveStringMultiline", "Style", value="as a woodcut"),
+        "2": entry("PrimitiveStringMultiline", "Prompt", value="a fox"),
+        "3": entry("StringConcatenate", string_a=["2", 0], string_b=["1", 0], delimiter=", "),
+        **made("4", prompt=["3", 0]),
+        "5": entry("SaveImage", images=["4", 0]),
+    }
+    assert places(discover(graph, server_with(Maker=MAKER)))["prompt"] == ["2.value"]
+
+
+@pytest.mark.parametrize(
+    ("output", "result"),
+    [
+        (entry("SaveImage", images=["1", 0]), "image"),
+        (entry("SaveAnimatedWEBP", images=["1", 0], fps=6.0), "video"),
+        (entry("SaveLatent", samples=["3", 0]), ""),
+    ],
+)
+def test_what_a_graph_makes_is_told_by_its_outputs(output: dict[str, Json], result: str) -> None:
+    graph: Graph = {
+        "1": entry("LoadImage", image="a.png"),
+        "2": output,
+        "3": entry("EmptyLatentImage", width=8, height=8),
+    }
+    assert discover(graph, server()).result == result
+
+
+def test_one_number_for_two_inputs_has_the_limits_of_both() -> None:
+    narrow: Json = {
+        "input": {"required": {"prompt": LINES, "seed": ["INT", {"min": 5, "max": 200}]}},
+        "output": ["IMAGE"],
+    }
+    graph: Graph = {
+        **made("1"),
+        "2": entry("Narrow", prompt="a fox", seed=7),
+        "3": entry("SaveImage", images=["1", 0]),
+        "4": entry("SaveImage", images=["2", 0]),
+    }
+    seed = one(discover(graph, server_with(Maker=MAKER, Narrow=narrow), apart=True), "seed")
+    assert (seed.minimum, seed.maximum, len(seed.targets)) == (5, 99, 2)
 
 
 def test_a_file_that_no_server_has_must_be_told() -> None:

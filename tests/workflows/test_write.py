@@ -54,6 +54,7 @@ def test_a_file_of_the_editor_becomes_a_command_that_fills_in(tmp_path: Path) ->
 def test_the_comments_say_what_was_found_and_how() -> None:
     graph = shipped()
     graph["8"] = entry("KSampler", "Again", positive=["2", 0], latent_image=["4", 0], seed=1)
+    graph["9"] = entry("SaveLatent", samples=["8", 0])
     text = write("x", graph, discover(graph, server()))
     assert "# Found by following the links from the sampler: “Prompt”.text." in text
     assert "# Not clear, so left out: seed could be “Sampler”.seed or “Again”.seed" in text

@@ -6,7 +6,6 @@ import re
 
 from msgspec import Struct
 
-from app.events import NodeId
 from app.ports import Graph, Json
 from app.progress import title
 from app.workflows.definitions import Definitions, Input
@@ -31,9 +30,6 @@ NEEDED = frozenset({"prompt", "image", "video", "audio"})
 EXACT = 2**53
 """Limits beyond this say “no limit”; classes without one give the largest number that they can store."""
 
-VALUES = ("value", "text", "string", "prompt", "seed", "noise_seed", "int", "float", "number", "image")
-"""What nodes that only hold a value call it."""
-
 LONGEST = 32
 """Characters of a slot's name; Discord allows no longer ones for an option."""
 
@@ -51,29 +47,13 @@ class Candidate(Struct, frozen=True, kw_only=True):
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    required: bool | None = None
+    """None: if its name is one of those that are needed."""
 
 
-def slug(told: str) -> str:
+def slug(told: str, longest: int = LONGEST) -> str:
     """A name for a slot: small letters, digits, - and _; "" if nothing is left."""
-    return re.sub(r"[^a-z0-9_-]+", "_", told.lower()).strip("_-")[:LONGEST].strip("_-")
-
-
-def literal(graph: Graph, node: str, name: str) -> Target | None:
-    """The place where an input's value stands: there, or in the node that holds it. None if it is computed."""
-    seen: set[str] = set()
-    while node in graph and node not in seen:
-        seen.add(node)
-        match inputs(graph, node).get(name):
-            case [str() as source, int()] if source in graph:
-                held = [one for one in VALUES if one in inputs(graph, source)]
-                if len(held) != 1:
-                    return None
-                node, name = source, held[0]
-            case None | list() | dict():
-                return None
-            case _:
-                return Target(NodeId(node), name)
-    return None
+    return re.sub(r"[^a-z0-9_-]+", "_", told.lower()).strip("_-")[:longest].strip("_-")
 
 
 def where(graph: Graph, targets: tuple[Target, ...]) -> str:
@@ -98,16 +78,16 @@ def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
     choices = found.choices or _choices(known)
     if kind == "choice" and not choices:
         kind = "text"
-    is_number = kind in {"integer", "number", "seed"}
-    low, high = (known.limit("min"), known.limit("max")) if known is not None and is_number else (None, None)
+    low, high = _limits(graph, definitions, found.targets) if kind in {"integer", "number", "seed"} else (None, None)
+    # The file that its author had is nowhere else, unless the server says so.
+    needed = found.name in NEEDED or (kind in UPLOADED and value not in choices)
     return Slot(
         name=found.name,
         title=found.title or TITLES.get(found.name, found.name.replace("_", " ").capitalize()),
         kind=kind,
         targets=found.targets,
         description=found.description,
-        # The file that its author had is nowhere else, unless the server says so.
-        required=found.name in NEEDED or (kind in UPLOADED and value not in choices),
+        required=needed if found.required is None else found.required,
         # Without a default, a slot of this kind would take the server's first model.
         default=value if kind == "model" and isinstance(value, str) else None,
         minimum=found.minimum if found.minimum is not None else _meant(low, kind),
@@ -137,6 +117,19 @@ def _kind(kind_of_node: str, known: Input | None, name: str, value: Json) -> Kin
             return "number"
         case _:
             return "text"
+
+
+def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...]) -> tuple[float | None, float | None]:
+    """What all the inputs take that get the same number."""
+    lows: list[float] = []
+    highs: list[float] = []
+    for target in targets:
+        definition = definitions.get(str(graph[target.node].get("class_type")))
+        known = definition.inputs.get(target.input) if definition is not None else None
+        for limits, limit in ((lows, "min"), (highs, "max")):
+            if known is not None and (told := known.limit(limit)) is not None:
+                limits.append(told)
+    return max(lows, default=None), min(highs, default=None)
 
 
 def _choices(known: Input | None) -> tuple[str, ...]:

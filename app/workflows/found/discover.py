@@ -11,14 +11,18 @@ from app.ports import Graph
 from app.progress import title
 from app.workflows.definitions import Definitions
 from app.workflows.drawn.convert import AppInput
+from app.workflows.found.apart import told_apart
 from app.workflows.found.candidates import Candidate, slot, slug, where
 from app.workflows.found.conventions import conventional
+from app.workflows.found.result import made
 from app.workflows.found.spoken import spoken
 from app.workflows.found.titled import outputs, titled
 from app.workflows.found.uploads import uploads
 from app.workflows.found.walk import walked
 from app.workflows.graph import inputs
+from app.workflows.manifest import Result
 from app.workflows.slots import Slot, Target, WorkflowError
+from app.workflows.upstream import needed
 
 
 class Discovery(Struct, frozen=True, kw_only=True):
@@ -32,6 +36,8 @@ class Discovery(Struct, frozen=True, kw_only=True):
     outputs: tuple[NodeId, ...] = ()
     """The nodes whose results are meant; empty for all."""
     problems: tuple[str, ...] = ()
+    result: Result = ""
+    """What the graph makes, where that is known."""
 
     def sure(self) -> tuple[Slot, ...]:
         """The slots, if nothing is unclear. Raises `WorkflowError` with the first problem."""
@@ -46,32 +52,42 @@ def discover(
     *,
     app_inputs: Sequence[AppInput] = (),
     app_outputs: Sequence[NodeId] = (),
+    apart: bool = False,
 ) -> Discovery:
-    """Find the slots of a graph; per slot the first way that finds any counts."""
-    problems: list[str] = []
-    named, other = list(titled(graph, problems)), list(conventional(graph))
-    guessed = [*walked(graph, definitions), *uploads(graph, definitions)]
+    """Find the slots of a graph; per slot the first way that finds any counts.
 
+    Several that links or names lead to are told `apart`, where that is certain; they are a problem otherwise.
+    """
+    problems: list[str] = []
+    flow = needed(graph, definitions)
+    named, other = list(titled(graph, problems)), list(conventional(graph))
+    guessed = [*walked(graph, definitions, flow), *uploads(graph, definitions, flow)]
+    by_name = list(spoken(graph, definitions, flow))
     by_app = list(_shown(graph, app_inputs, [*named, *other, *guessed]))
     chosen: dict[str, Candidate] = {}
     unclear: set[str] = set()
     taken: set[Target] = set()
-    for way in (by_app, named, other, guessed, list(spoken(graph, definitions))):
+    names = {one.name for way in (by_app, named, other, guessed, by_name) for one in way}
+    for way in (by_app, named, other, guessed, by_name):
         for name, found in _grouped(way).items():
             free = [one for one in found if not taken.intersection(one.targets)]
             if name in chosen or name in unclear or not free:
                 continue
-            if len(free) > 1:
+            if len(free) > 1 and apart and (way is guessed or way is by_name):
+                free = told_apart(graph, definitions, free, names - {name}) or free
+            if len({one.name for one in free}) < len(free):
                 unclear.add(name)
                 problems.append(_two(graph, name, free))
             else:
-                chosen[name] = free[0]
+                chosen.update({one.name: one for one in free})
         taken.update(target for one in chosen.values() for target in one.targets)
+    meant = tuple(app_outputs) or tuple(outputs(graph))
     return Discovery(
         slots=tuple(slot(graph, definitions, one) for one in chosen.values()),
         how={one.name: one.how for one in chosen.values()},
-        outputs=tuple(app_outputs) or tuple(outputs(graph)),
+        outputs=meant,
         problems=tuple(problems),
+        result=made(graph, definitions, meant),
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from app.events import NodeId
 from app.ports import Graph
 from app.progress import title
-from app.workflows.found.candidates import VALUES, Candidate, slug
+from app.workflows.found.candidates import Candidate, slug
+from app.workflows.found.follow import VALUES
+from app.workflows.found.words import together
 from app.workflows.graph import inputs
 from app.workflows.slots import Target
 
@@ -33,9 +35,6 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "mask": ("image", "mask"),
 }
 """Which input is meant by a name, where the node has none of the same name."""
-
-TOGETHER = {"text_g": ("text_g", "text_l"), "clip_l": ("clip_l", "t5xxl")}
-"""Texts that go into a model's several readers at once."""
 
 
 def titled(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
@@ -66,7 +65,7 @@ def outputs(graph: Graph) -> list[NodeId]:
 
 
 def _inputs(name: str, free: list[str]) -> tuple[str, ...]:
-    for one in (name, *INPUTS.get(name, ()), *VALUES):
+    for one in (name, *INPUTS.get(name, ()), *VALUES, "image"):
         if one in free:
-            return tuple(also for also in TOGETHER.get(one, (one,)) if also in free)
+            return together(one, free)
     return (free[0],) if len(free) == 1 else ()

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from app.ports import Graph
+from app.ports import Graph, Json
 from app.progress import title
 from app.workflows.definitions import Definitions, Uploaded
-from app.workflows.found.candidates import Candidate, literal, slug
+from app.workflows.found.candidates import Candidate, slug
+from app.workflows.found.follow import literal
 from app.workflows.graph import inputs
 from app.workflows.slots import Kind, Target
 
 HOW = "the class of the node"
+
+SILENT = re.compile(r"(?:.*\.)?(?:image|images|pixels|video|audio|input)_?\d*")
+"""Inputs whose names say nothing of what a file is for."""
+
+FARTHEST = 3
+"""So many nodes away a picture may have been scaled and joined; farther, it has become something else."""
 
 
 class _Loaded(Struct, frozen=True):
@@ -25,10 +33,10 @@ class _Loaded(Struct, frozen=True):
     name: str
 
 
-def uploads(graph: Graph, definitions: Definitions) -> Iterator[Candidate]:
-    """One candidate for each file. Several of a kind are told apart by title, by where they go, or by number."""
+def uploads(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
+    """One candidate for each file in `flow`. Several of a kind are told apart by title, use, or number."""
     groups: dict[str, list[_Loaded]] = {}
-    for one in _loaded(graph, definitions):
+    for one in _loaded(graph, definitions, flow):
         groups.setdefault(one.name, []).append(one)
     for name, group in groups.items():
         for one, called in zip(group, _names(graph, name, group), strict=True):
@@ -46,19 +54,24 @@ def _names(graph: Graph, name: str, group: Sequence[_Loaded]) -> list[str]:
 
 
 def _leads(graph: Graph, node: str) -> str:
-    """What the only input is called into which a loader's file goes, "" if there are several. Masks do not count."""
-    ways = {
-        name
-        for other in graph
-        for name, value in inputs(graph, other).items()
-        if isinstance(value, list) and value == [node, 0]
-    }
-    return slug(ways.pop()) if len(ways) == 1 else ""
+    """What the input is called into which a loader's file goes, "" if there are several. Masks do not count.
+
+    Where it says nothing, such as `image`, the next one does, into which the node gives it on.
+    """
+    outputs: list[Json] = [[node, 0]]
+    for _ in range(FARTHEST):
+        ways = {(other, name) for other in graph for name, value in inputs(graph, other).items() if value in outputs}
+        names = {name for _, name in ways}
+        telling = {name for name in names if not SILENT.fullmatch(name)}
+        if telling:
+            return slug(telling.pop()) if len(names) == 1 else ""
+        outputs = [[other, 0] for other, _ in ways]
+    return ""
 
 
-def _loaded(graph: Graph, definitions: Definitions) -> Iterator[_Loaded]:
-    for node, entry in graph.items():
-        kind = str(entry.get("class_type"))
+def _loaded(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[_Loaded]:
+    for node in flow:
+        kind = str(graph[node].get("class_type"))
         definition = definitions.get(kind)
         fields: dict[str, Uploaded] = {"image": "image"} if kind == "LoadImage" else {}
         if definition is not None and not fields:

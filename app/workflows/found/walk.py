@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.definitions import Definitions
 from app.workflows.fields import folder_of
-from app.workflows.found.candidates import Candidate, literal
-from app.workflows.graph import inputs
+from app.workflows.found.candidates import Candidate
+from app.workflows.found.follow import literal, number, parts, text
+from app.workflows.found.words import ENCODED
+from app.workflows.graph import SEEDS, inputs
 from app.workflows.slots import Target
-
-TEXTS = (("text",), ("prompt",), ("text_g", "text_l"), ("clip_l", "t5xxl"), ("tags", "lyrics"))
-"""What encoders call the words; those in one pair are filled together."""
 
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "seed": ("noise", ("seed", "noise_seed")),
@@ -28,32 +27,42 @@ MODELS = frozenset({"checkpoints", "diffusion_models"})
 """The folders of what a sampler runs."""
 
 
-def walked(graph: Graph, definitions: Definitions) -> Iterator[Candidate]:
-    """Candidates from class and links. Several samplers may give several of one name."""
-    how = "following the links from the sampler"
-    for sampler in samplers(graph):
+def walked(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
+    """Candidates from the links of the samplers in `flow`. Several samplers may give several of one name."""
+    for sampler in _samplers(graph, flow):
         for name, targets in _around(graph, definitions, sampler):
-            yield Candidate(name=name, targets=targets, how=how)
+            yield Candidate(name=name, targets=targets, how="following the links from the sampler")
 
 
-def samplers(graph: Graph) -> Iterator[str]:
-    """The nodes that turn a latent into another, as directed by conditionings."""
-    for node in graph:
-        given = inputs(graph, node)
-        if isinstance(given.get("latent_image"), list) and ("positive" in given or "guider" in given):
-            yield node
+def _samplers(graph: Graph, flow: Sequence[str]) -> list[str]:
+    """The nodes that turn a latent into another, as directed by conditionings.
+
+    Where there is none: those that do all in one, and so are told both texts and a seed.
+    """
+    given = {node: inputs(graph, node) for node in flow}
+    found = [
+        node
+        for node, one in given.items()
+        if isinstance(one.get("latent_image"), list) and ("positive" in one or "guider" in one)
+    ]
+    return found or [
+        node
+        for node, one in given.items()
+        if isinstance(one.get("positive"), list) and isinstance(one.get("negative"), list) and SEEDS & one.keys()
+    ]
 
 
 def _around(graph: Graph, definitions: Definitions, sampler: str) -> Iterator[tuple[str, tuple[Target, ...]]]:
     given = inputs(graph, sampler)
     guider = _source(graph, sampler, "guider") or (sampler, 0)
     prompts = list(_texts(graph, definitions, sampler, "positive"))
-    for way in ("positive", "conditioning"):
+    for way in ("positive", "conditioning", "cond1"):
         prompts += _texts(graph, definitions, guider[0], way) if guider[0] != sampler else ()
     negatives = [
         one
         for start in dict.fromkeys((sampler, guider[0]))
-        for one in _texts(graph, definitions, start, "negative")
+        for way in ("negative", "cond2")
+        for one in _texts(graph, definitions, start, way)
         if one not in prompts
     ]
     yield from (("prompt", one) for one in dict.fromkeys(prompts))
@@ -103,20 +112,16 @@ def _texts(graph: Graph, definitions: Definitions, node: str, way: str) -> Itera
         seen.add(place)
         at, slot = place
         given = inputs(graph, at)
-        words = next((pair for pair in TEXTS if any(name in given for name in pair)), ())
-        targets = tuple(target for name in words if (target := _words(graph, at, name)) is not None)
+        words = next((group for group in ENCODED if any(name in given for name in group)), ())
+        targets = tuple(dict.fromkeys(target for name in words if (target := text(graph, at, name)) is not None))
         if targets:
             yield targets
+        elif words:
+            yield from ((one,) for one in dict.fromkeys(part for name in words for part in parts(graph, at, name)))
         if words:
             continue
         ways = _ways(definitions, graph, at, slot)
         waiting += [source for one in ways if (source := _source(graph, at, one)) is not None]
-
-
-def _words(graph: Graph, node: str, name: str) -> Target | None:
-    target = literal(graph, node, name)
-    is_text = target is not None and isinstance(inputs(graph, target.node).get(target.input), str)
-    return target if is_text else None
 
 
 def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[str]:
@@ -130,17 +135,20 @@ def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[
 
 
 def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
-    """Width, height and count, where the latent is made."""
+    """Width, height and count, or the length of a sound, where the latent is made."""
     node, seen = sampler, set[str]()
     while node not in seen:
         seen.add(node)
-        width, height = literal(graph, node, "width"), literal(graph, node, "height")
+        width, height = number(graph, node, "width"), number(graph, node, "height")
         if width is not None and height is not None:
             yield "width", width
             yield "height", height
             for name, shown in (("batch_size", "count"), ("length", "frames")):
-                if (target := literal(graph, node, name)) is not None:
+                if (target := number(graph, node, name)) is not None:
                     yield shown, target
+            return
+        if (target := number(graph, node, "seconds")) is not None:
+            yield "seconds", target
             return
         ways = (_source(graph, node, way) for way in ("latent_image", "samples", "latent"))
         node = next((way[0] for way in ways if way is not None), node)

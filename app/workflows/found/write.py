@@ -30,6 +30,8 @@ def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = 
         'description = ""',
         f"command = {_text(command)}" if (command := _command(slug(name), taken)) else '# command = "a-name"',
     ]
+    if found.result:
+        lines.append(f'result = "{found.result}"')
     if found.outputs:
         lines += [
             "",
