@@ -195,8 +195,9 @@ class Truth:
                 self._ledger.queued(job, "a look at the queue")
                 before = pending[: pending.index(prompt)]
                 ahead = (*seen.queue.running, *before)
-                job.attempt.foreign = sum(other not in self._ledger.by_prompt for other in ahead)
-                self._ledger.moved = True
+                foreign = sum(other not in self._ledger.by_prompt for other in ahead)
+                self._ledger.moved |= foreign != job.attempt.foreign
+                job.attempt.foreign = foreign
             elif (history := seen.histories.get(prompt)) is not None:
                 machine.learned(now)
                 self._ledger.ended(job, history)
@@ -211,7 +212,9 @@ class Truth:
         # After a start the server may not have spoken to us yet, nor we have listened for long.
         quiet = now - max(machine.spoke, self._ledger.meters[job.id].since)
         if quiet >= job.wish.silence:
-            note = f"{machine.name} still works on it, without a word for {quiet:.0f} s"
+            # Told anew each time that it lasts as long again, and not after every look.
+            length = quiet // job.wish.silence * job.wish.silence
+            note = f"{machine.name} still works on it, without a word for {length:.0f} s"
             if quiet >= job.wish.silence * DEAD:
                 note += "; it may hang: whoever runs it should look, or you can cancel"
             self._ledger.news.append(self._ledger.meters[job.id].read(now, note))

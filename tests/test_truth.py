@@ -468,7 +468,7 @@ def test_a_running_job_that_says_nothing_for_long_is_told_about_and_goes_on() ->
     desk.look(running=(prompt,))
     told = desk.last(Progressed)
     assert isinstance(told, Progressed)
-    assert told.note == "here still works on it, without a word for 61 s"
+    assert told.note == "here still works on it, without a word for 60 s"
     desk.now += 600
     desk.hear(Tick())
     desk.look(running=(prompt,))
@@ -653,7 +653,7 @@ def test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_the
     later.look(running=(prompt,))
     progress = later.last(Progressed)
     assert isinstance(progress, Progressed)
-    assert progress.note == f"here still works on it, without a word for {job.wish.silence + 1:.0f} s"
+    assert progress.note == f"here still works on it, without a word for {job.wish.silence:.0f} s"
     later.hear(NodeStepped(prompt=prompt, node=NodeId("3"), value=5, maximum=10))
     assert isinstance(later.told[-1], Progressed)
 

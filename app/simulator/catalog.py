@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -100,8 +101,7 @@ class Catalog:
             folder: list(models.get(folder, names)) for folder, names in MODELS.items()
         }
         self._any = any_node
-        with gzip.open(RECORDED) as recorded:
-            self._definitions: dict[str, Definition] = msgspec.json.decode(recorded.read())
+        self._definitions = _recorded()
 
     def known(self, class_type: str) -> bool:
         """Whether a prompt may use this class."""
@@ -180,6 +180,13 @@ class Catalog:
         if folder is None and name.startswith("clip_name"):
             folder = "text_encoders"
         return one if folder is None else _with_choices(one, self._models[folder])
+
+
+@cache
+def _recorded() -> dict[str, Definition]:
+    """All definitions; nobody changes them, so one process reads them once."""
+    with gzip.open(RECORDED) as recorded:
+        return msgspec.json.decode(recorded.read(), type=dict[str, Definition])
 
 
 def _with_choices(one: Input, names: Sequence[str]) -> Input:

@@ -1,24 +1,43 @@
-"""The way between the bot and its server, and what happens on it."""
+"""The way between the bot and one server, and what happens on it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
-import httpx
-import msgspec
+import anyio.lowlevel
 
-from app.ports import ConnectionLost, Json, WebSocket
+from app.comfy.http import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from app.events import ServerName
+from app.ports import ConnectionLost, Refused, WebSocket
 from app.simulator.engine import Simulator
-from app.simulator.web import application
+from tests.simulation.plan import Moment
+
+T = TypeVar("T")
 
 NO_PONG = 10.0
 """Seconds after which our pings show that a peer is dead."""
 
-SLOWEST = 5.0
-"""Seconds by which a delayed request or answer is late: ComfyUI's loop stands still while it loads a model."""
+CONNECTS = CONNECT_TIMEOUT - 0.1
+"""Seconds that a request may take to get there: our HTTP client waits no longer for a connection."""
+
+ANSWERS = 4.9
+"""Seconds that what a server says of its queue or its history may be on its way (`app.comfy.http.QUESTION`)."""
+
+WAY = 0.02
+"""Seconds that a request, and that an answer, may take while all is well."""
+
+LARGE = 12.0
+"""Seconds that a large result may be on its way: a film of some hundred MB, over a line as people have it at home."""
+
+READINGS: tuple[Moment, ...] = ("look", "history")
+"""Requests whose answers grow old."""
+
+DONE: dict[Moment, Moment] = {"post": "taken", "history": "read"}
+"""What has been done at the server, and is not known to us yet."""
 
 JUNK: tuple[str | bytes, ...] = (
     "",
@@ -33,78 +52,100 @@ JUNK: tuple[str | bytes, ...] = (
 )
 
 
-class Network(httpx.AsyncBaseTransport):
-    """HTTP and websockets to one simulator, through whatever is set to go wrong at the moment."""
+class Network:
+    """Requests and websockets to one simulator, through whatever is set to go wrong at the moment."""
 
     def __init__(
-        self, simulator: Simulator, rng: random.Random, say: Callable[[str], None], took: Callable[[str], None]
+        self,
+        name: ServerName,
+        simulator: Simulator,
+        rng: random.Random,
+        say: Callable[[str], None],
+        reached: Callable[[Moment, Network], None],
     ) -> None:
-        self._simulator = simulator
-        self._http = httpx.ASGITransport(application(simulator))
+        self.name = name
+        self.simulator = simulator
         self._rng = rng
         self._say = say
-        self._took = took
+        self._reached = reached
         self._sockets: list[_Socket] = []
-        self.refused_until = self.sockets_refused_until = self.delayed_until = float("-inf")
-        self.slow_until = self.doubled_until = self.garbled_until = float("-inf")
-        self.broken_posts = self.broken_posts_with_effect = self.lost_replies = 0
         self.life = 0
         """How often the server was started anew: nothing that ran in one life counts in another."""
-        self.taken: list[tuple[int, int, str]] = []
-        """(life, seed, prompt) of every prompt that the server took, whatever we heard of it."""
+        self._cuts = 0
+        """How often everything that was under way was cut."""
+        self.calm()
 
     def calm(self) -> None:
         """From now on all is well."""
         self.refused_until = self.sockets_refused_until = self.delayed_until = float("-inf")
+        self.hangs_until = self.late_until = float("-inf")
         self.slow_until = self.doubled_until = self.garbled_until = float("-inf")
         self.broken_posts = self.broken_posts_with_effect = self.lost_replies = 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One request, or what became of it."""
-        where = f"{request.method} {request.url.path}"
-        now = anyio.current_time()
-        if now < self.refused_until:
-            self._say(f"{where}: refused")
-            raise httpx.ConnectError("refused")
-        if now < self.delayed_until:
-            await anyio.sleep(self._rng.uniform(0, SLOWEST))
-        post = request.method == "POST" and request.url.path.endswith("/prompt")
-        if post and self.broken_posts:
+    async def ask(self, moment: Moment, where: str, act: Callable[[], T], *, large: bool = False) -> T:
+        """One request, which does `act` at the server, or what became of it. Raises as the Comfy port does."""
+        self._reached(moment, self)
+        if anyio.current_time() < self.refused_until:
+            await anyio.lowlevel.checkpoint()
+            raise self._lost(where, "refused")
+        if anyio.current_time() < self.hangs_until:
+            if self._rng.random() < 0.5:
+                act()
+            await anyio.sleep(ANSWERS if moment in READINGS else ANSWER_TIMEOUT)
+            raise self._lost(where, "said nothing")
+        cuts = self._cuts
+        await self._way(moment, CONNECTS)
+        if cuts != self._cuts or self.simulator.faults.away:
+            raise self._lost(where, "cut off, or away")
+        if moment == "post" and self.broken_posts:
             self.broken_posts -= 1
-            self._say(f"{where}: broken")
-            return httpx.Response(500, text="500 Internal Server Error")
-        answer = await self._http.handle_async_request(request)
-        if post and answer.status_code == 200:
-            self._take(request)
-        if now < self.delayed_until:
-            await anyio.sleep(self._rng.uniform(0, SLOWEST))
-        if post and self.broken_posts_with_effect:
+            raise self._broken(where, "broken")
+        try:
+            answer = act()
+        except Refused as refusal:
+            self._say(f"{self.name} {where}: {refusal.reason}")
+            raise
+        if (done := DONE.get(moment)) is not None:
+            self._reached(done, self)
+        await self._way(moment, ANSWERS)
+        if large:
+            await anyio.sleep(self._rng.uniform(0, LARGE))
+        if cuts != self._cuts:
+            raise self._lost(where, "cut off, with effect")
+        if moment == "post" and self.broken_posts_with_effect:
             self.broken_posts_with_effect -= 1
-            self._say(f"{where}: broken, with effect")
-            return httpx.Response(500, text="500 Internal Server Error")
+            raise self._broken(where, "broken, with effect")
         if self.lost_replies:
             self.lost_replies -= 1
-            self._say(f"{where}: reply lost")
-            raise httpx.ReadError("lost")
-        self._say(f"{where}: {answer.status_code}")
+            raise self._lost(where, "reply lost")
+        self._say(f"{self.name} {where}: answered")
         return answer
 
-    def _take(self, request: httpx.Request) -> None:
-        body = msgspec.json.decode(request.content, type=dict[str, Json])
-        match body:
-            case {"prompt": {"5": {"inputs": {"seed": int(seed)}}}, "prompt_id": str(prompt)}:
-                self._took(prompt)
-                self.taken.append((self.life, seed, prompt))
-            case _:
-                raise AssertionError(body)
+    async def _way(self, moment: Moment, slowest: float) -> None:
+        """One way, there or back, which is not given up for so many seconds."""
+        longest, now = WAY, anyio.current_time()
+        if now < self.delayed_until:
+            # A prompt is larger than a question, and its line may be narrow on the way there.
+            longest = 6.0 if moment == "post" else 1.5
+        if now < self.late_until and moment in READINGS and self._rng.random() < 0.5:
+            longest = slowest
+        await anyio.sleep(self._rng.uniform(0, longest))
+
+    def _lost(self, where: str, what: str) -> ConnectionLost:
+        self._say(f"{self.name} {where}: {what}")
+        return ConnectionLost(f"{self.name} cannot be reached: {what}")
+
+    def _broken(self, where: str, what: str) -> Refused:
+        self._say(f"{self.name} {where}: {what}")
+        return Refused(f"{self.name} broke on this request (500).", certain=False)
 
     @asynccontextmanager
     async def connect(self, client_id: str) -> AsyncGenerator[WebSocket]:
         """One websocket. See `app.ports.OpenWebSocket`."""
         await anyio.lowlevel.checkpoint()
-        if anyio.current_time() < max(self.refused_until, self.sockets_refused_until):
+        if anyio.current_time() < max(self.refused_until, self.sockets_refused_until, self.hangs_until):
             raise ConnectionLost("refused")
-        async with self._simulator.connect(client_id) as inner:
+        async with self.simulator.connect(client_id) as inner:
             socket = _Socket(inner, self, self._rng)
             self._sockets.append(socket)
             try:
@@ -117,10 +158,24 @@ class Network(httpx.AsyncBaseTransport):
         for socket in self._sockets:
             socket.end(0.0)
 
+    def cut_all(self) -> None:
+        """End every websocket, and every request that is under way."""
+        self._cuts += 1
+        self.cut()
+
     def half_open(self) -> None:
         """Let every websocket say nothing more, until our pings find out."""
         for socket in self._sockets:
             socket.end(NO_PONG)
+
+    def heard(self, frame: str | bytes) -> None:
+        """A frame is about to be read by the bot."""
+        if isinstance(frame, bytes):
+            return
+        if frame.startswith('{"type":"execution_start"'):
+            self._reached("started", self)
+        elif frame.startswith('{"type":"executing"') and '"node":null' in frame:
+            self._reached("ended", self)
 
 
 class _Socket:
@@ -153,8 +208,10 @@ class _Socket:
         if self._ends == float("inf"):
             with anyio.CancelScope() as self._reading:
                 frame = await self._inner.receive()
+                now = anyio.current_time()
+                network.heard(frame)
                 if now < network.slow_until:
-                    await anyio.sleep(self._rng.uniform(0, 0.4))
+                    await anyio.sleep(self._rng.uniform(0, 0.8))
                 if now < network.doubled_until and self._rng.random() < 0.4:
                     self._again.append(frame)
                 if now < network.garbled_until and isinstance(frame, bytes):

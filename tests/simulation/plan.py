@@ -2,101 +2,259 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Literal, TypeAlias, get_args
 
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import replace
 
-Kind: TypeAlias = Literal[
+OnTheWay: TypeAlias = Literal[
     "drop",  # every websocket is cut
     "half_open",  # the sockets stay, nothing comes any more, and no pong
     "deaf",  # the sockets stay, answer pings, and hear nothing (ComfyUI#16010)
     "stall",  # somebody does not read, so nobody hears anything
-    "refuse",  # nothing is answered
+    "refuse",  # nothing is answered, and what was under way is cut
     "refuse_sockets",  # only HTTP is answered
-    "restart",  # the server forgets queue and history
+    "hang",  # requests are taken, and nothing comes back until we give up
+    "delay",  # requests and answers overtake each other
+    "late_answers",  # what a server says of its queue and its history comes long after it was true
+    "lose_replies",  # requests have their effect, and no answer
+    "slow_frames",  # frames come late, behind the answers to what we asked meanwhile
+    "duplicate",  # frames come twice
+    "garbage",  # frames nobody knows, and previews that break off
+]
+"""Between the bot and a server."""
+
+AtAServer: TypeAlias = Literal[
+    "restart",  # it forgets queue and history
     "forget_pending",  # somebody else clears the queue
     "forget_history",  # somebody else clears the history
     "forget_prompt",  # somebody else deletes one of our prompts
+    "interrupt",  # somebody else interrupts what runs
+    "others",  # somebody else has work, too
     "post_500",  # a POST breaks, and had no effect
     "post_500_effect",  # a POST breaks, and was taken all the same (measured, T19)
-    "lose_replies",  # requests have their effect, and no answer
-    "delay",  # answers overtake each other
-    "slow_frames",  # frames come late, behind the answers
-    "duplicate",  # frames come twice
-    "garbage",  # frames nobody knows, and previews that break off
+]
+
+AtHome: TypeAlias = Literal[
     "kill",  # the bot dies, and is started again
     "disk_full",  # the journal cannot be written, so the bot dies
-    "board_away",  # the people's place does not answer
+    "results_full",  # results cannot be written
+]
+
+InDiscord: TypeAlias = Literal[
+    "board_away",  # it does not answer
     "board_forgets",  # it shows, but its answers are lost
+    "rate_limit",  # 429: it lets us wait
+    "expire_tokens",  # the tokens of all interactions so far are no good any more
     "message_deleted",  # somebody deletes the message of a job
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
-TROUBLE = 60.0
+Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord
+GROUPS: tuple[tuple[Kind, ...], ...] = tuple(map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord)))
+KINDS: tuple[Kind, ...] = tuple(kind for group in GROUPS for kind in group)
+
+WEATHERS: tuple[Kind, ...] = ("delay", "late_answers", "slow_frames")
+"""What lasts for long, harms nothing by itself, and is what makes a strike in the middle of it hard."""
+
+Moment: TypeAlias = Literal[
+    "post",  # a prompt is on its way to a server
+    "taken",  # a server has taken it, and has not said so yet
+    "look",  # we ask for the queue
+    "history",  # we ask how a prompt ended
+    "read",  # its server has looked it up, and the answer is on its way
+    "withdraw",  # we ask to have one dropped
+    "view",  # we fetch a result
+    "started",  # the websocket says that a prompt runs
+    "ended",  # the websocket says that one ended
+    "commit",  # something is about to be committed
+    "committed",  # something was committed, and nobody knows yet
+    "shown",  # a message was edited
+]
+MOMENTS: tuple[Moment, ...] = get_args(Moment)
+
+Ending: TypeAlias = Literal["well", "breaks", "refused"]
+"""What a server makes of a prompt that is left in peace: a picture, an error while it runs, a 400."""
+
+TROUBLE = 300.0
 """Seconds in which things go wrong; after that all is well, and everything has to end."""
 
-CALM = 900.0
-"""Seconds for everything to end: the longest pause of a last word is 60, the longest run a few."""
+CALM = 16 * 3600.0
+"""Seconds for everything to end: were fifteen jobs all films on one server, and made twice, it would take that long."""
+
+PICTURE = 5.0, 60.0
+"""Seconds of a picture, at least and at most, on the machines that people have at home."""
+
+FILM = 60.0, 1800.0
+"""Seconds of a film: a token expires while it is made."""
 
 
 class Fault(Struct, frozen=True):
-    """At `at` seconds, for `seconds` where it lasts; `which` picks a job, a prompt or a number of requests."""
+    """At `at` seconds, for `seconds` where it lasts; `which` picks a job, a prompt or a number of requests.
+
+    With `upon` it waits from `at` on for the next such moment, and strikes exactly there: what goes wrong between
+    two steps of a job harms nobody.
+    """
 
     at: float
     kind: Kind
     seconds: float
     which: int
+    upon: Moment | None = None
 
 
 class Want(Struct, frozen=True):
-    """One person's wish, at `at` seconds, and after how many more they take it back; None for never."""
+    """One person's wish, at `at` seconds, and after how many more they take it back; None for never.
+
+    It takes `seconds` in so many `steps`, and a `large` result is long on its way; `server` is the only one that can
+    make it, None meaning that all can.
+    """
 
     at: float
     cancel: float | None = None
+    seconds: float = 8.0
+    steps: int = 4
+    ending: Ending = "well"
+    previews: bool = False
+    large: bool = False
+    server: int | None = None
 
 
 class Plan(Struct, frozen=True):
-    """One world. `chance` seeds all that the plan leaves open."""
+    """One world. `chance` seeds all that the plan leaves open; `modern` servers cancel a job in one request."""
 
     chance: int
     wants: tuple[Want, ...]
     faults: tuple[Fault, ...]
     depth: int = 2
+    servers: int = 1
+    modern: bool = False
+
+
+class Storm(Struct, frozen=True):
+    """A weather, and what strikes in the middle of it, at which moments: each finds a rule of its own at fault."""
+
+    weather: Kind
+    strikes: tuple[Kind, ...]
+    upon: tuple[Moment, ...]
+
+
+STORMS = (
+    # Answers that are older than what we know by then.
+    Storm("late_answers", ("forget_history",), ("read", "read", "look")),
+    # Looks at a server that has not taken yet what is on its way there.
+    Storm("delay", ("drop",), ("post",)),
+    # Last words that were said, without our knowing it.
+    Storm("board_forgets", ("message_deleted",), ("started", "ended", "read")),
+)
 
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
     rng = random.Random(seed)
-    kinds = rng.sample(KINDS, rng.randint(1, 6))
+    servers = rng.choice((1, 1, 1, 2))
     # In clusters, because what goes wrong between two jobs harms nobody.
-    hearts = [rng.uniform(0, TROUBLE * 0.8) for _ in range(rng.randint(1, 3))]
+    hearts = [rng.uniform(0, TROUBLE * 0.7) for _ in range(rng.randint(1, 3))]
 
     def moment(spread: float) -> float:
-        return round(min(max(rng.choice(hearts) + rng.uniform(-1, 3) * spread, 0), TROUBLE - 5), 3)
+        return round(min(max(rng.choice(hearts) + rng.uniform(-1, 3) * spread, 0), TROUBLE - 20), 3)
 
-    wants = [
-        Want(moment(1.0), round(rng.uniform(0, 8), 3) if rng.random() < 0.2 else None)
-        for _ in range(rng.randint(2, 10))
-    ]
+    wants = [_want(rng, moment(5.0), servers) for _ in range(rng.randint(2, 10))]
     faults = [
-        Fault(moment(3.0), rng.choice(kinds), round(rng.expovariate(0.4), 3), rng.randrange(1000))
-        for _ in range(rng.randint(1, 14))
+        Fault(round(heart, 3), rng.choice(WEATHERS), round(rng.uniform(20, 80), 3), rng.randrange(1000))
+        for heart in hearts
+        if rng.random() < 0.4
     ]
-    return Plan(seed, tuple(wants), tuple(faults), rng.choice((1, 2, 2, 3)))
+    if rng.random() < 0.6:
+        storm = _storm(rng, hearts[0], servers)
+        wants, faults = wants + storm[0], faults + storm[1]
+    kinds = _kinds(rng)
+    faults += [
+        Fault(
+            moment(15.0),
+            rng.choice(kinds),
+            round(rng.expovariate(0.12), 3),
+            rng.randrange(1000),
+            rng.choice(MOMENTS) if rng.random() < 0.7 else None,
+        )
+        for _ in range(rng.randint(1, 16))
+    ]
+    return Plan(seed, tuple(wants), tuple(faults), rng.choice((1, 2, 2, 3)), servers, rng.random() < 0.4)
+
+
+def _storm(rng: random.Random, heart: float, servers: int) -> tuple[list[Want], list[Fault]]:
+    """A few jobs in bad weather, and what strikes them in it again and again."""
+    storm = rng.choices(STORMS, (3, 2, 1))[0]
+    wants = [_want(rng, round(heart + rng.uniform(0, 40), 3), servers) for _ in range(5)]
+    wants = [
+        replace(want, seconds=round(rng.uniform(PICTURE[0], 12.0), 3), steps=2, ending="well", large=True, cancel=None)
+        for want in wants
+    ]
+    strikes = [
+        Fault(
+            round(heart + rng.uniform(0, 60), 3),
+            rng.choice(storm.strikes),
+            0.0,
+            rng.randrange(1000),
+            rng.choice(storm.upon),
+        )
+        for _ in range(rng.randint(6, 16))
+    ]
+    return wants, [Fault(round(heart, 3), storm.weather, 80.0, rng.randrange(1000)), *strikes]
+
+
+def _want(rng: random.Random, at: float, servers: int) -> Want:
+    return Want(
+        at,
+        round(rng.uniform(0, 40), 3) if rng.random() < 0.25 else None,
+        _length(rng, FILM if rng.random() < 0.25 else PICTURE),
+        rng.randint(2, 6),
+        rng.choices(("well", "breaks", "refused"), (16, 2, 1))[0],
+        rng.random() < 0.25,
+        rng.random() < 0.3,
+        rng.randrange(servers) if rng.random() < 0.25 else None,
+    )
+
+
+def _length(rng: random.Random, bounds: tuple[float, float]) -> float:
+    """Rather short than long."""
+    return round(math.exp(rng.uniform(*map(math.log, bounds))), 3)
+
+
+def _kinds(rng: random.Random) -> list[Kind]:
+    """What may go wrong in one world: anything, or what goes wrong in one place, and something besides."""
+    if rng.random() < 0.5:
+        return rng.sample(KINDS, rng.randint(1, 7))
+    group = rng.choice(GROUPS)
+    return [*rng.sample(group, min(len(group), rng.randint(2, 6))), rng.choice(("kill", "restart", rng.choice(KINDS)))]
 
 
 def plans() -> st.SearchStrategy[Plan]:
     """Plans that hypothesis can make smaller."""
     moments = st.floats(0, TROUBLE).map(lambda number: round(number, 2))
-    lengths = st.floats(0, 10).map(lambda number: round(number, 2))
-    wants = st.builds(Want, moments, st.none() | lengths)
-    faults = st.builds(Fault, moments, st.sampled_from(KINDS), lengths, st.integers(0, 20))
+    lengths = st.floats(0, 40).map(lambda number: round(number, 2))
+    wants = st.builds(
+        Want,
+        moments,
+        st.none() | lengths,
+        st.floats(PICTURE[0], FILM[1]).map(lambda number: round(number, 2)),
+        st.integers(1, 6),
+        st.sampled_from(get_args(Ending)),
+        st.booleans(),
+        st.booleans(),
+        st.none() | st.integers(0, 1),
+    )
+    faults = st.builds(
+        Fault, moments, st.sampled_from(KINDS), lengths, st.integers(0, 20), st.none() | st.sampled_from(MOMENTS)
+    )
     return st.builds(
         Plan,
         st.integers(0, 2**16),
         st.lists(wants, min_size=1, max_size=6).map(tuple),
         st.lists(faults, max_size=8).map(tuple),
         st.integers(1, 3),
+        st.integers(1, 2),
+        st.booleans(),
     )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from typing import TypeAlias
 from unittest.mock import patch
 
 from anyio.abc import TaskGroup
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
+from app.actors.interaction import InteractionActor
 from app.actors.registry import PromptRegistry
-from app.errands import Looked
-from app.jobs import Job, State
+from app.errands import Fetched, Kept, Look, Looked, Posted, PostRefused, PostUnsure, ReadDone, Withdrawn
+from app.events import AnyUpdate
+from app.jobs import Attempt, Job, State, Transition
+from app.ledger import Ledger
+from app.ports import ConnectionLost
 from app.servers import Machine
-from app.truth import Truth
+from app.truth import Message, Truth
 
 # pyright: reportPrivateUsage=false
+
+Tooth: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -31,22 +39,70 @@ def without_catching_up() -> Generator[None]:
 
 @contextmanager
 def without_fences() -> Generator[None]:
-    """Every reading counts, however old it is, and whatever happened since it was taken."""
+    """Every answer counts, however old it is, whatever happened since, and whichever attempt it is about."""
+    real, hear = Truth._looked, Truth.hear
 
-    def move(self: Job, state: State) -> bool:
-        self.state = state
-        self.version += 1
-        return True
-
-    real = Truth._looked
+    def heard(self: Truth, message: Message, now: float) -> None:
+        match message:
+            case Posted() | PostRefused() | PostUnsure() | ReadDone() | Withdrawn() | Fetched() | Kept():
+                job = self._ledger.jobs.get(message.errand.job)
+                if job is not None and job.attempt is not None:
+                    force_setattr(message.errand, "prompt", job.attempt.prompt)
+            case _:
+                pass
+        hear(self, message, now)
 
     def looked(self: Truth, machine: Machine, seen: Looked, now: float) -> None:
         jobs = self._ledger.by_prompt
         asked = {prompt: jobs[prompt].version for prompt in seen.errand.asked if prompt in jobs}
         real(self, machine, replace(seen, errand=replace(seen.errand, asked=asked)), now)
 
-    with patch.object(Truth, "_looked", looked), patch.object(Job, "move", move):
+    with patch.object(Truth, "_looked", looked), patch.object(Truth, "hear", heard):
         yield
+
+
+@contextmanager
+def without_ranks() -> Generator[None]:
+    """The newest word counts, be it of something older; and so does a second end."""
+
+    def move(self: Job, state: State) -> bool:
+        self.state = state
+        self.version += 1
+        return True
+
+    with patch.object(Job, "move", move):
+        yield
+
+
+@contextmanager
+def with_looks_while_posting() -> Generator[None]:
+    """A look is believed also about a prompt whose POST has not been answered."""
+
+    def look(self: Truth, machine: Machine, now: float) -> None:
+        if machine.looking:
+            machine.look_again = True
+            return
+        asked = {attempt.prompt: job.version for job, attempt in self._ledger.in_flight(machine.name)}
+        machine.looking, machine.look_again, machine.looked = True, False, now
+        self._ledger.errands.append(Look(machine.name, asked))
+
+    with patch.object(Truth, "_look", look):
+        yield
+
+
+class _Later:
+    """A journal that keeps what it is told to itself."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.story: list[Transition] = []
+
+    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+        self.jobs += jobs
+        self.story += story
+
+    async def unfinished(self) -> Sequence[Job]:
+        return self.jobs
 
 
 @contextmanager
@@ -55,14 +111,73 @@ def with_the_journal_after_the_post() -> Generator[None]:
     real = PromptRegistry._act
 
     async def act(self: PromptRegistry, helpers: TaskGroup) -> None:
-        ledger = self._ledger
-        changed, ledger.changed = ledger.changed, {}
+        journal, later = self._journal, _Later()
+        self._journal = later
         await real(self, helpers)
-        ledger.changed = {**changed, **ledger.changed}
-        if ledger.changed:
-            jobs, ledger.changed = list(ledger.changed.values()), {}
-            story, ledger.story = ledger.story, []
-            await self._journal.record(jobs, story)
+        self._journal = journal
+        if later.jobs:
+            await journal.record(later.jobs, later.story)
 
     with patch.object(PromptRegistry, "_act", act):
         yield
+
+
+@contextmanager
+def without_handing_on() -> Generator[None]:
+    """That a POST was answered is no reason to see whether the next may leave."""
+
+    def answered(self: Ledger, attempt: Attempt) -> None:
+        attempt.posting = False
+
+    with patch.object(Ledger, "answered", answered):
+        yield
+
+
+@contextmanager
+def without_withdrawing() -> Generator[None]:
+    """Who takes a job back is heard, and its server is not told."""
+
+    def withdraw(self: Ledger, job: Job, attempt: Attempt) -> None:
+        pass
+
+    with patch.object(Ledger, "withdraw", withdraw):
+        yield
+
+
+@contextmanager
+def without_insisting() -> Generator[None]:
+    """A last word is said once, whether it is heard or not."""
+
+    async def insist(self: InteractionActor, last_word: AnyUpdate) -> None:
+        try:
+            await self._reply.show(last_word)
+        except ConnectionLost:
+            return
+
+    with patch.object(InteractionActor, "_insist", insist):
+        yield
+
+
+@contextmanager
+def without_nonces() -> Generator[None]:
+    """What is said again is said twice."""
+    numbers = count()
+
+    def another(*_: object) -> str:
+        return str(next(numbers))
+
+    with patch("app.discord.reply.nonce", another):
+        yield
+
+
+TEETH: tuple[Tooth, ...] = (
+    without_catching_up,
+    without_fences,
+    without_ranks,
+    with_looks_while_posting,
+    with_the_journal_after_the_post,
+    without_handing_on,
+    without_withdrawing,
+    without_insisting,
+    without_nonces,
+)

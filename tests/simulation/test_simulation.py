@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 
-from tests.simulation import teeth
 from tests.simulation.plan import Fault, Plan, Want, drawn, plans
 from tests.simulation.scene import simulate
+from tests.simulation.teeth import TEETH, Tooth
 
 SEEDS = 200
 ON_ASYNCIO = 40
@@ -52,12 +49,8 @@ def test_trio_still_lets_us_decide_the_order_of_its_tasks() -> None:
     assert hasattr(trio._core._run._r, "seed")  # pyright: ignore[reportPrivateUsage]
 
 
-@pytest.mark.parametrize(
-    "without", [teeth.without_catching_up, teeth.without_fences, teeth.with_the_journal_after_the_post]
-)
-def test_the_simulation_finds_out_a_house_without_one_of_its_rules(
-    without: Callable[[], AbstractContextManager[None]],
-) -> None:
+@pytest.mark.parametrize("without", TEETH, ids=lambda tooth: tooth.__name__)
+def test_the_simulation_finds_out_a_house_without_one_of_its_rules(without: Tooth) -> None:
     with without():
         assert any(simulate(drawn(seed), "trio").broken for seed in range(SEEDS))
 
