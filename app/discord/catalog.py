@@ -17,7 +17,7 @@ from app.jobs import Wish
 from app.ports import Json
 from app.workflows.definitions import Definitions
 from app.workflows.load import Workflow
-from app.workflows.offer import Offer, contradictions, offers
+from app.workflows.offer import Offer, contradictions, loose_ends, offers
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -102,7 +102,7 @@ class Catalog:
             logger.info("workflows are not offered", reasons=[refused[name] for name in wanting])
             wrong.append(f"No server can run {', '.join(wanting)}, so they are not offered: see check.")
         offered = list(workflows.values())
-        self._tell([*wrong, *contradictions(offered), *unlisted(offered), *_nameless(offered)])
+        self._tell([*wrong, *contradictions(offered), *loose_ends(found), *unlisted(offered), *_nameless(offered)])
 
     def _tell(self, wrong: Sequence[str]) -> None:
         for sentence in wrong:

@@ -23,7 +23,7 @@ from app.workflows.files import list_names
 from app.workflows.found.candidates import where
 from app.workflows.graph import inputs
 from app.workflows.load import NeedsServer, Workflow, load
-from app.workflows.offer import Offer, contradictions, offer
+from app.workflows.offer import Offer, contradictions, loose_ends, offer
 from app.workflows.slots import Slot, WorkflowError
 from app.workflows.values import plain
 
@@ -153,6 +153,7 @@ def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> li
             ]
         lines += [(True, "", note) for note in one.workflow.notes]
     lines += [(False, "", sentence) for sentence in _contradict(found)]
+    lines += [(True, "", sentence) for sentence in loose_ends(found)] if len(found) > 1 else []
     return lines
 
 

@@ -86,7 +86,7 @@ def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:
 
 
 def contradictions(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Sentences on what is wrong only between workflows: one command for two, follow-ups that lead nowhere."""
+    """Sentences on what is wrong only between workflows: one command for two, a follow-up's slot that is not there."""
     by_name = {one.name: one for one in workflows}
     for what in ("command", "menu"):
         owners: dict[str, str] = {}
@@ -97,12 +97,20 @@ def contradictions(workflows: Sequence[Workflow]) -> Iterator[str]:
             owners.setdefault(word, one.name)
     for one in workflows:
         for follow_up in one.follow_ups:
-            other = by_name.get(follow_up.workflow)
-            if other is None:
-                hint = suggest(follow_up.workflow, by_name)
-                yield f"{one.name} is to be followed by “{follow_up.workflow}”, which is no workflow{hint}"
+            if (other := by_name.get(follow_up.workflow)) is None:
                 continue
             known = [slot.name for slot in other.slots]
             for name in (follow_up.slot, *follow_up.values):
                 if name not in known:
                     yield f"{one.name} fills {name} of {other.name}, which is no slot there{suggest(name, known)}"
+
+
+def loose_ends(found: Sequence[Offer]) -> Iterator[str]:
+    """A sentence for each workflow whose follow-ups are not in the folder: their buttons are left out."""
+    names = {one.name for one in found}
+    for workflow in (one.workflow for one in found if one.workflow is not None):
+        missing = dict.fromkeys(one.workflow for one in workflow.follow_ups if one.workflow not in names)
+        if missing:
+            told = " and ".join(f"“{name}”" for name in missing)
+            hint = suggest(next(iter(missing)), names - {workflow.name}) if len(missing) == 1 else "."
+            yield f"{workflow.name} is to be followed by {told}, which this folder does not have{hint}"

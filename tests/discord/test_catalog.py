@@ -109,6 +109,20 @@ async def test_a_last_good_version_is_held_against_the_servers_too(folder: Path)
     assert "ink" in catalog.workflows, "it is remembered while no server can run it"
 
 
+async def test_a_follow_up_that_no_server_can_run_yet_is_no_mistake(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, "oil", manifest='[[follow_ups]]\nworkflow = "ink"\nslot = "image"\n')
+    write(folder, "ink", "Ink")
+    catalog = Catalog(folder, [A])
+    catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+    await catalog.look()
+    assert set(catalog.workflows) == {"oil"}
+    said = "".join(capfd.readouterr())
+    assert "No server can run ink" in said
+    assert "followed" not in said
+
+
 async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(folder, "w" * (LONGEST_WORKFLOW + 1), manifest='command = "long"')
     write(folder, "oil", manifest='command = "oil"\nroles = ["painters"]')

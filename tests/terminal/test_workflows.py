@@ -207,6 +207,19 @@ async def test_workflows_that_contradict_each_other_are_told(folder: Path) -> No
     assert "a fills picture of b, which is no slot there" in paper.text
 
 
+async def test_follow_ups_that_the_folder_does_not_have_are_one_line_and_no_mistake(folder: Path) -> None:
+    graph: Graph = {"1": entry("EmptyImage", width=8, height=8), "2": entry("SaveImage", images=["1", 0])}
+    flows = "".join(f'[[follow_ups]]\nworkflow = "{name}"\nslot = "image"\n' for name in ("grow", "film"))
+    for name in ("a", "b"):
+        (folder / f"{name}.json").write_bytes(msgspec.json.encode(graph))
+        (folder / f"{name}.toml").write_text(flows if name == "a" else "")
+    paper = Paper()
+    await check_workflows(paper, folder, "", STUDIO)
+    (line,) = [line for line in paper.text.splitlines() if "a is to be followed" in line]
+    assert line.split()[0] == "!"
+    assert "“grow” and “film”" in line
+
+
 async def test_a_server_that_is_away_is_told_by_the_check(folder: Path) -> None:
     paper = Paper()
     assert await check_workflows(paper, folder, "", servers(studio=object_info(), attic=None)) == 1
