@@ -19,6 +19,10 @@ QUALITIES = (95, 90, 80)
 SIZES = (0.75, 0.5, 0.35, 0.25)
 """Where no quality is small enough; each is about half the bytes of the one before."""
 
+LARGEST_GRAPH = 8 * 2**20
+"""Bytes that a file may lose with its metadata. One that would have to lose more is not even read: a film may have
+more bytes than the machine has memory."""
+
 MOVING_QUALITIES = (90, 75, 60)
 """Films are looked at for less time a picture."""
 
@@ -39,6 +43,8 @@ def fit(path: Path, limit: int, *, keep_metadata: bool = False, start: int = 0) 
     server found it too large all the same, go on from the rung after the one it was given.
     Raises `OSError` where the file cannot be read.
     """
+    if path.stat().st_size > limit + LARGEST_GRAPH and not _is_picture(path):
+        return None
     data = path.read_bytes()
     if start == 0:
         plain = data if keep_metadata else strip(data)
@@ -53,6 +59,15 @@ def fit(path: Path, limit: int, *, keep_metadata: bool = False, start: int = 0) 
         # Not a picture, or one that Pillow cannot read: there is only the file as it is.
         return None
     return None
+
+
+def _is_picture(path: Path) -> bool:
+    """By its first bytes; nothing is decoded."""
+    try:
+        Image.open(path).close()
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 def _rungs(picture: Image.Image) -> Iterator[tuple[str, Encode]]:

@@ -89,6 +89,18 @@ def test_what_is_transparent_stays_so(tmp_path: Path) -> None:
         assert picture.mode == "RGBA"
 
 
+def test_a_film_that_is_far_too_large_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = tmp_path / "film.mp4"
+    with film.open("wb") as file:
+        file.truncate(2**30)
+
+    def never(self: Path) -> bytes:
+        raise AssertionError(self)
+
+    monkeypatch.setattr(Path, "read_bytes", never)
+    assert fit(film, 10 * 2**20) is None
+
+
 @pytest.mark.parametrize("suffix", [".webp", ".gif", ".png"])
 def test_what_moves_goes_on_moving(suffix: str, tmp_path: Path) -> None:
     frames = [_noise((120, 90)).rotate(90 * turn) for turn in range(4)]
