@@ -18,13 +18,13 @@ LONGEST_STEM = 40
 
 
 class Fitting:
-    """See `app.discord.reply.Fit`. `keep_metadata` leaves the workflow in what is posted."""
+    """See `app.discord.world.Fit`. `keep_metadata` leaves the workflow in what is posted."""
 
     def __init__(self, *, keep_metadata: bool) -> None:
         self._keep_metadata = keep_metadata
 
     async def __call__(self, files: Sequence[str], limit: int) -> tuple[list[Upload], list[str]]:
-        """See `app.discord.reply.Fit`."""
+        """See `app.discord.world.Fit`."""
         return await to_thread.run_sync(self._fit, files, limit) if files else ([], [])
 
     def _fit(self, files: Sequence[str], limit: int) -> tuple[list[Upload], list[str]]:

@@ -24,11 +24,12 @@ from app.discord.lists import Lists
 from app.discord.onward import ways
 from app.discord.place import TOKEN_LIFE, Place, Token, write
 from app.discord.post import Post, PostError
-from app.discord.reply import Fit, MessageReply
+from app.discord.reply import MessageReply
 from app.discord.text import escape
 from app.discord.traffic import Traffic
 from app.discord.view import view_of
 from app.discord.words import Caller
+from app.discord.world import Fit
 from app.events import Finished, JobId, ServerName
 from app.jobs import Job, Wish
 from app.ports import Comfy

@@ -9,9 +9,10 @@ import anyio.lowlevel
 import pytest
 
 from app.discord.blocks import Card, Text, Upload
+from app.discord.delivery import nonce
 from app.discord.place import TOKEN_LIFE, Place, Seen, Token
 from app.discord.post import Away, Expired, Gone, PostError, TooLarge, Unacceptable
-from app.discord.reply import MessageReply, nonce
+from app.discord.reply import MessageReply
 from app.discord.traffic import Traffic
 from app.discord.view import View
 from app.events import Finished, JobId, Previewed, Progressed, Queued, ServerName

@@ -166,7 +166,7 @@ def without_nonces() -> Generator[None]:
     def another(*_: object) -> str:
         return str(next(numbers))
 
-    with patch("app.discord.reply.nonce", another):
+    with patch("app.discord.delivery.nonce", another):
         yield
 
 
