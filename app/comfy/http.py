@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import quote
 
+import anyio
 import httpx
 import msgspec
 from anyio import to_thread
@@ -38,7 +39,10 @@ QUESTION = httpx.Timeout(5.0, connect=CONNECT_TIMEOUT)
 for longer than the websocket does. Who asked in vain asks again, on another line."""
 
 LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
-"""Eight looks and many downloads at once; kept for less than aiohttp keeps an idle one, 75 s."""
+"""Kept for less than aiohttp keeps an idle one, 75 s."""
+
+DOWNLOADS = 16
+"""Results at once: half of the connections are left for questions, however long fifty films take on a narrow line."""
 
 AWAY = frozenset({502, 503, 504})
 """What a reverse proxy says of a ComfyUI that is down."""
@@ -81,6 +85,7 @@ class HttpComfy:
         self._client_id = client_id
         self._run_sync = run_sync
         self._cancels_jobs = True
+        self._downloads = anyio.Semaphore(DOWNLOADS)
 
     async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
         """See `app.ports.Comfy.submit`."""
@@ -125,7 +130,7 @@ class HttpComfy:
         name = PurePosixPath(file.filename.replace("\\", "/")).name
         where = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         try:
-            async with self._client.stream("GET", "view", params=where) as answer:
+            async with self._downloads, self._client.stream("GET", "view", params=where) as answer:
                 if answer.status_code in {400, 403, 404}:
                     raise Refused(f"A result, {name}, is gone from the server.")
                 self._check(answer)

@@ -281,6 +281,34 @@ async def test_a_server_that_hangs_up_in_the_middle_is_a_loss(tmp_path: Path) ->
     assert names_in(tmp_path) == []
 
 
+async def test_questions_are_answered_however_many_results_are_on_their_way(tmp_path: Path) -> None:
+    served = anyio.Event()
+
+    async def narrow(stream: ByteStream) -> None:
+        asked = await stream.receive()
+        if asked.startswith(b"GET /view"):
+            await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nf")
+            await served.wait()
+            await stream.send(b"ilm")
+            return
+        body = b'{"queue_running": [], "queue_pending": []}'
+        await stream.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 42\r\n\r\n" + body)
+        served.set()
+
+    films = [tmp_path / f"{number}.mp4" for number in range(50)]
+    async with (
+        peer(narrow) as port,
+        open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy,
+        anyio.create_task_group() as tasks,
+    ):
+        for film in films:
+            tasks.start_soon(comfy.fetch, FileRef(film.name), film)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            assert await comfy.queue() == Queue((), ())
+    assert {film.read_bytes() for film in films} == {b"film"}
+
+
 # GET /queue and /history
 
 
