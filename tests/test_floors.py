@@ -39,7 +39,7 @@ DOORS = FLOORS[3]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 
 ONE_DOOR = {
-    "httpx": ["comfy/http", "discord/attachments"],
+    "httpx": ["comfy/http", "comfy/failure", "discord/attachments"],
     "trio": ["comfy/"],
     "trio_websocket": ["comfy/"],
     "aiohttp": ["comfy/", "discord/rest"],

@@ -17,8 +17,8 @@ from anyio import to_thread
 
 from app.comfy import replies
 from app.comfy.download import length, save
+from app.comfy.failure import failure
 from app.comfy.lenient import decode
-from app.comfy.reach import why
 from app.comfy.refusal import dropped, missing, sentence
 from app.comfy.tls import tls_context
 from app.config import Server
@@ -136,7 +136,7 @@ class HttpComfy:
                 self._check(answer)
                 await save(answer.aiter_bytes(), to, self._run_sync, expected=length(answer.headers))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._failure(error) from error
+            raise failure(self._name, error) from error
 
     async def upload(self, file: Path) -> str:
         """See `app.ports.Comfy.upload`. Raises `OSError` for our own disk.
@@ -193,7 +193,7 @@ class HttpComfy:
                 method, path, content=content, headers=headers, files=files, timeout=patience or self._client.timeout
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._failure(error) from error
+            raise failure(self._name, error) from error
         self._check_way(answer)
         return answer
 
@@ -233,20 +233,6 @@ class HttpComfy:
     def _stranger(self, answer: httpx.Response) -> Refused:
         kind = answer.headers.get("content-type", "nothing known").partition(";")[0]
         return Refused(f"{self._name} answers, but is no ComfyUI: it sent {kind[:60]}. Check the address.")
-
-    def _failure(self, error: httpx.HTTPError | httpx.InvalidURL) -> ConnectionLost | Refused:
-        match error:
-            case httpx.ConnectTimeout():
-                told = f"it did not answer within {CONNECT_TIMEOUT:g} s"
-            case httpx.TimeoutException():
-                told = f"it said nothing for {error.request.extensions['timeout']['read']:g} s"
-            case httpx.RemoteProtocolError():
-                told = "it hung up in the middle"
-            case httpx.TransportError():
-                told = why(error)
-            case _:
-                return Refused(f"{self._name} answers with nonsense: {error}.")
-        return ConnectionLost(f"{self._name} cannot be reached: {told}")
 
 
 def _quoted(part: str) -> str:

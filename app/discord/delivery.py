@@ -39,21 +39,21 @@ class Delivery:
         files = last.files if isinstance(last, Finished) else ()
         limit = self._spot.place.limit
         while True:
-            uploads, notes = await self._world.fit(files, limit)
-            view = self._view
-            if notes and isinstance(last, Finished):
-                view = replace(view, last_word=replace(last, notes=(*last.notes, *notes)))
-            try:
-                return await self._say(render(view, uploads))
-            except Unacceptable as error:
-                # Rather a plain message than one that says for ever that the job still runs.
-                logger.error("Discord does not take a result", job=self._view.job, reason=str(error))
-                return await self._say([plain(self._view)])
-            except TooLarge:
-                if not uploads:
-                    raise
-                # Half as much as what was too much: Discord does not say what would not be.
-                limit = max(len(one.data) for one in uploads) // 2
+            async with self._world.fit(files, limit) as (uploads, notes):
+                view = self._view
+                if notes and isinstance(last, Finished):
+                    view = replace(view, last_word=replace(last, notes=(*last.notes, *notes)))
+                try:
+                    return await self._say(render(view, uploads))
+                except Unacceptable as error:
+                    # Rather a plain message than one that says for ever that the job still runs.
+                    logger.error("Discord does not take a result", job=self._view.job, reason=str(error))
+                    return await self._say([plain(self._view)])
+                except TooLarge:
+                    if not uploads:
+                        raise
+                    # Half as much as what was too much: Discord does not say what would not be.
+                    limit = max(len(one.data) for one in uploads) // 2
 
     async def _say(self, cards: Sequence[Card]) -> str:
         roads = [self._by_token, self._by_message, self._by_channel, self._by_hand]

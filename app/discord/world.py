@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from app.discord.blocks import Upload
@@ -15,8 +16,11 @@ from app.events import JobId
 class Fit(Protocol):
     """Make files fit for Discord."""
 
-    async def __call__(self, files: Sequence[str], limit: int) -> tuple[list[Upload], list[str]]:
-        """The files, each of at most `limit` bytes, and a sentence about each that is not as it was."""
+    def __call__(self, files: Sequence[str], limit: int) -> AbstractAsyncContextManager[tuple[list[Upload], list[str]]]:
+        """The files, each of at most `limit` bytes, and a sentence about each that is not as it was.
+
+        They are in memory for the length of the block; others wait for theirs to be gone, where that is much.
+        """
         ...
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -83,9 +84,10 @@ class Room:
     def post(self) -> Room:
         return self
 
-    async def fit(self, files: Sequence[str], limit: int) -> tuple[list[Upload], list[str]]:
+    @asynccontextmanager
+    async def fit(self, files: Sequence[str], limit: int) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
         await anyio.lowlevel.checkpoint()
-        return [Upload(file, data=bytes(min(5_000, limit))) for file in files], []
+        yield [Upload(file, data=bytes(min(5_000, limit))) for file in files], []
 
     def now(self) -> float:
         return anyio.current_time()

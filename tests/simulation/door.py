@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -33,9 +34,10 @@ class Door:
         self._tasks = tasks
         self._pauses = pauses
 
-    async def fit(self, files: Sequence[str], limit: int) -> tuple[list[Upload], list[str]]:
+    @asynccontextmanager
+    async def fit(self, files: Sequence[str], limit: int) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
         await anyio.lowlevel.checkpoint()
-        return uploads(files), []
+        yield uploads(files), []
 
     def now(self) -> float:
         return 0.0
