@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-FRESH = 5.0
-"""Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after it was reset."""
+FRESH = 9.0
+"""Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after it was reset, or later."""
 
 
 class Gate:
