@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import random
-import uuid
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import assert_never
-
-import anyio
-from msgspec.structs import replace
 
 from app.discord import form as forms
 from app.discord import place as places
-from app.discord.attachments import Intake
 from app.discord.blocks import Form
 from app.discord.custom_id import Press, write
 from app.discord.options import preset, uploads, verify
@@ -22,27 +14,21 @@ from app.discord.pages import kept, settings
 from app.discord.permits import check_welcome, permitted, refusal
 from app.discord.recall import given, onward_of, results_of
 from app.discord.studio import Studio
-from app.discord.words import Attached, Caller, Ordered, Pressed
-from app.events import JobId
+from app.discord.wishes import Wishes
+from app.discord.words import Caller, Ordered, Pressed
 from app.jobs import Job
 from app.ports import Json
-from app.workflows.bind import bind
 from app.workflows.load import Workflow
 from app.workflows.slots import WorkflowError
 
 
 class Desk:
-    """Owns nothing but what it needs to make wishes: where files lie, and chance."""
+    """Owns nothing: it knows what each word and each button means. `guarded` verbs are for owners and moderators."""
 
-    def __init__(
-        self, studio: Studio, intake: Intake, data: Path, guarded: frozenset[str], last_round: anyio.Event
-    ) -> None:
+    def __init__(self, studio: Studio, wishes: Wishes, guarded: frozenset[str]) -> None:
         self._studio = studio
-        self._intake = intake
-        self._data = data
+        self._wishes = wishes
         self._guarded = guarded
-        self._last_round = last_round
-        self._rng = random.SystemRandom()
 
     async def take(self, word: Ordered | Pressed) -> None:
         """Do what was asked for; where that cannot be done, say so to whoever asked, and do nothing else."""
@@ -97,7 +83,7 @@ class Desk:
         said = {**preset(workflow, word.preset), **word.values}
         verify(workflow, said)
         own = await self._own(word.caller.user, workflow)
-        await self._make(workflow, {**own, **said}, word.caller, spoiler=word.spoiler, files=word.files)
+        await self._wishes.make(workflow, {**own, **said}, word.caller, spoiler=word.spoiler, files=word.files)
 
     async def _press(self, word: Pressed) -> None:
         press, caller = word.press, word.caller
@@ -110,13 +96,13 @@ class Desk:
         match press.verb:
             case "again":
                 workflow = self._workflow(job.wish.workflow, caller)
-                await self._make(workflow, given(job.wish, workflow, seed=False), caller, spoiler=spoiler)
+                await self._wishes.make(workflow, given(job.wish, workflow, seed=False), caller, spoiler=spoiler)
             case "vary":
                 workflow = self._workflow(job.wish.workflow, caller)
                 values, _ = forms.answers(workflow, word.fields or {}, await self._form(press, caller))
                 verify(workflow, values)
                 files = {slot.name: job.wish.values.get(slot.name) for slot in uploads(workflow)}
-                await self._make(workflow, {**values, **files}, caller, spoiler=spoiler)
+                await self._wishes.make(workflow, {**values, **files}, caller, spoiler=spoiler)
             case "use":
                 workflow = self._workflow(press.workflow, caller)
                 onward = onward_of(press, job, workflow, self._studio.catalog.workflows)
@@ -127,14 +113,9 @@ class Desk:
                 values = {onward.slot.name: found[number - 1], **onward.values, **values}
                 verify(workflow, values)
                 own = await self._own(caller.user, workflow)
-                await self._make(workflow, {**own, **values}, caller, spoiler=spoiler)
+                await self._wishes.make(workflow, {**own, **values}, caller, spoiler=spoiler)
             case "retry":
-                catalog = self._studio.catalog
-                if (found := catalog.workflows.get(job.wish.workflow)) is not None:
-                    check_welcome(found, caller)
-                self._check_open()
-                wish = replace(job.wish, job=_new_job(), owner=caller.user, servers=catalog.able(job.wish))
-                self._studio.begin(wish, caller, spoiler=spoiler)
+                self._wishes.repeat(job, caller, spoiler=spoiler)
             case "cancel":
                 await self._cancel(job)
             case "settings":
@@ -145,55 +126,6 @@ class Desk:
                 await self._delete(job, caller)
             case _:
                 raise WorkflowError("This button is from another time, and does nothing any more.")
-
-    async def _make(
-        self,
-        workflow: Workflow,
-        values: Mapping[str, Json],
-        caller: Caller,
-        *,
-        spoiler: bool,
-        files: Sequence[Attached] = (),
-    ) -> None:
-        self._check_open()
-        job = _new_job()
-        told = {name: value for name, value in values.items() if value not in (None, "")}
-        kinds: dict[str, str] = {slot.name: slot.kind for slot in uploads(workflow)}
-        for name in kinds:
-            if (path := told.get(name)) is not None and not _is_kept(path):
-                raise WorkflowError("The file this was made from is no longer kept: start anew with another.")
-        attached = {file.slot for file in files}
-        for slot in uploads(workflow):
-            if slot.required and slot.name not in told and slot.name not in attached:
-                raise WorkflowError(f"“{workflow.title}” needs {slot.title} as well: use its command, and attach it.")
-        for file in files:
-            path = self._data / "inputs" / f"{job}-{file.slot}"
-            told[file.slot] = str(await self._intake.take(file, kinds[file.slot], path))
-        wish = bind(
-            await self._with_lists(workflow, told),
-            job,
-            told,
-            rng=self._rng,
-            folder=str(self._data / "results"),
-            owner=caller.user,
-            definitions=self._studio.catalog.definitions(workflow.name),
-        )
-        wish = replace(wish, servers=self._studio.catalog.able(wish))
-        self._studio.begin(wish, caller, spoiler=spoiler or workflow.spoiler)
-
-    async def _with_lists(self, workflow: Workflow, told: Mapping[str, Json]) -> Workflow:
-        """With the LoRAs that there are by now, which may be more than when the server came."""
-        slots = [
-            replace(slot, choices=tuple(await self._studio.lists.of(workflow, slot)))
-            if slot.kind == "lora" and slot.name in told
-            else slot
-            for slot in workflow.slots
-        ]
-        return replace(workflow, slots=tuple(slots))
-
-    def _check_open(self) -> None:
-        if self._last_round.is_set():
-            raise WorkflowError("The bot is about to be started anew: ask again in a moment.")
 
     async def _cancel(self, job: Job) -> None:
         if job.last_word is not None:
@@ -232,11 +164,3 @@ class Desk:
             raise WorkflowError("Everything stands as it was meant here: there is nothing to keep.")
         await self._studio.archive.prefer(caller.user, workflow.name, values)
         await self._studio.tell(caller, kept(workflow, values))
-
-
-def _is_kept(path: Json) -> bool:
-    return Path(str(path)).is_file()
-
-
-def _new_job() -> JobId:
-    return JobId(str(uuid.uuid4()))

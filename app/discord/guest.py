@@ -30,6 +30,7 @@ from app.discord.rest import Crossed
 from app.discord.retention import tidy
 from app.discord.roll_call import RollCall
 from app.discord.studio import Studio
+from app.discord.wishes import Wishes
 from app.discord.words import Asked, Caller, Word
 from app.events import ServerName
 from app.ports import Comfy
@@ -119,9 +120,8 @@ class DiscordGuest:
                 fit=Fitting(keep_metadata=self._config.discord.keep_metadata),
             )
             guarded = frozenset(self._config.discord.guarded)
-            self._desk = Desk(
-                studio, Intake(client, self._config.discord.rest_url), self._config.data, guarded, last_round
-            )
+            intake = Intake(client, self._config.discord.rest_url)
+            self._desk = Desk(studio, Wishes(studio, intake, self._config.data, last_round), guarded)
             self._information = Information(studio, lambda: bot.latency, lambda: (bot.commands, bot.menus))
             tasks.start_soon(self._serve, inbox, name="desk")
             run = partial(bot.run, self._catalog.workflows, partial(into_core, say_opened))
