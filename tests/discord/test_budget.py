@@ -40,15 +40,16 @@ async def test_what_is_larger_is_carried_alone() -> None:
 
 
 async def test_who_is_cancelled_while_waiting_keeps_nobody_back() -> None:
-    budget = Budget(10)
+    budget, gone = Budget(10), anyio.Event()
+
+    async def wait() -> None:
+        with anyio.move_on_after(0.01):
+            async with budget.carrying(8):
+                raise AssertionError
+        gone.set()
+
     async with anyio.create_task_group() as tasks, budget.carrying(8):
-
-        async def wait() -> None:
-            with anyio.move_on_after(0.01):
-                async with budget.carrying(8):
-                    raise AssertionError
-
         tasks.start_soon(wait)
-        await anyio.sleep(0.05)
+        await gone.wait()
         async with budget.carrying(2):
             pass
