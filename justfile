@@ -30,4 +30,4 @@ bench *ARGS:
 
 # compile the constraints anew, after a change of the direct dependencies
 pin:
-    uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
+    uv pip compile pyproject.toml --group dev --extra video --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt

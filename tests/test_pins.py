@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +17,8 @@ def test_uv_is_told_the_compiled_constraints() -> None:
 
 
 def test_direct_dependencies_are_pinned_exactly_and_as_compiled() -> None:
-    direct = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    direct = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"], *chain.from_iterable(extras)]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in direct)
     assert set(direct) <= {line.partition(" ;")[0] for line in COMPILED}
 
