@@ -99,8 +99,8 @@ def _hide(key: str, value: object) -> object:
 
 def _name_error(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
     """A processor: an exception becomes its name and text; the traceback needs --debug."""
-    if entry.pop("exc_info", None):
-        error = sys.exc_info()[1]
+    if told := entry.pop("exc_info", None):
+        error = told if isinstance(told, BaseException) else sys.exc_info()[1]
         entry["error"] = f"{type(error).__name__}: {error}" if error else "unknown"
         entry["more"] = "--debug"
     return entry

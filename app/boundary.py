@@ -1,0 +1,40 @@
+"""The error boundary: what an entry point does with an exception that nobody expected.
+
+Each entry point (one command, button, form, autocomplete or operator request, one effect of one job) has exactly one
+`except Exception` around everything it does, and calls `report_failure` there. The exception is logged under an id,
+the one person it belongs to reads that id, and nobody else is affected. Inside the boundary, errors are not caught
+just to hide them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from pathlib import Path
+
+import structlog
+
+logger = structlog.stdlib.get_logger(__name__)
+
+APP = Path(__file__).parent
+
+
+def new_id() -> str:
+    """A short id that is unique enough to find one log line: eight hexadecimal digits."""
+    return secrets.token_hex(4)
+
+
+def report_failure(error: Exception, what: str, **context: object) -> str:
+    """Log an unexpected exception under a new id; `what` names the entry point that it broke.
+
+    Returns the sentence for the person it belongs to.
+    """
+    identifier = new_id()
+    logger.error(what, exc_info=error, id=identifier, at=_origin(error), **context)
+    return f"Something went wrong (id {identifier})."
+
+
+def _origin(error: Exception) -> str:
+    """Where in our own code an exception was raised, as "path:line"; "" if it never touched our code."""
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(APP)]
+    return f"{Path(ours[-1].filename).relative_to(APP.parent).as_posix()}:{ours[-1].lineno}" if ours else ""
