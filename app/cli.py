@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from app.signals import command_of
+from app.standard_streams import complain
 from app.terminal.jobs import STATES
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 EXAMPLES = {
     "run": "python -m app run\npython -m app run --drain       (Ctrl-C once waits, twice does not)",
@@ -72,7 +78,12 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one sentence."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"atelier: {message}; see {self.prog} --help.\n")
+        complain(f"{message}; see {self.prog} --help.")
+        self.exit(2)
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Show the help. Raises `OSError`, which the library itself hides."""
+        (file or sys.stdout).write(self.format_help())
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -104,9 +115,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     _workflows(command("workflows", "the workflows: list, show, make, check and fill them"))
     check = command("check", "look at the configuration, the workflows and each server")
     _servers(check)
-    before = [word for index, word in enumerate(argv) if index == 0 or argv[index - 1] != "--backend"]
-    name = next((word for word in before if not word.startswith("-")), "run")
-    if name not in EXAMPLES:
+    if (name := command_of(argv)) not in EXAMPLES:
         parser.error(f"there is no command “{name}”: choose {', '.join(EXAMPLES)}")
     told, rest = parser.parse_known_args(argv, Arguments())
     # argparse takes positional words in one piece; slots may stand after options, too.

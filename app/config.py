@@ -1,29 +1,58 @@
-"""One frozen tree of settings: defaults, then atelier.toml, then the environment, then the command line."""
+"""One frozen tree of settings: defaults, then atelier.toml, then .env, then the environment, then the command line."""
 
 from __future__ import annotations
 
 import difflib
-import tomllib
-from collections.abc import Mapping, Sequence
+import io
+import ipaddress
+import re
+import ssl
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import cast
+from urllib.parse import quote, urlsplit, urlunsplit
 
-import msgspec
-from msgspec import Meta, Struct
+from dotenv.parser import parse_stream
+from msgspec import Struct
 from msgspec.structs import replace
 
 from app.events import ServerName
+from app.text_file import TextFileError, Way, at, line_of, parse_toml, read_bytes, read_text
 
 DEFAULT_URL = "http://127.0.0.1:8188"
 """Where a ComfyUI listens unless it is told otherwise."""
+
+
+BUTTONS = ("cancel", "delete", "retry", "again", "vary", "use", "settings", "keep")
+"""What `guarded` may name."""
+
+VARIABLES = frozenset({"ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_CRASH"})
+"""Every variable of ours, so that a slip in a .env is noticed."""
+
+LONGEST_TEXT = 128
+"""Characters of a name or a presence; Discord shows no longer ones."""
+
+LARGEST_ID = 2**63 - 1
+"""Discord's ids have 64 bits, and the first of them is 0 for the next decades."""
+
+MOST_DAYS = 36_500
+"""A hundred years: beyond, dates have no numbers."""
+
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What the name of a header may be (RFC 9110, 5.6.2)."""
+
+OWN_HEADERS = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"})
+"""Headers that describe a single message; beside them, everything that begins with `sec-websocket-`."""
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Names of this machine, which are one server on one port."""
 
 
 class ConfigError(Exception):
     """A setting is wrong; the text is a sentence that says which, and what to do."""
 
 
-class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Server(Struct, frozen=True, kw_only=True):
     """One ComfyUI.
 
     `url` is http or https, with a base path if it has one; the websocket's address follows from it.
@@ -42,7 +71,7 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return ServerName(self.name or urlsplit(self.url).netloc.rpartition("@")[2])
 
 
-class Discord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Discord(Struct, frozen=True, kw_only=True):
     """The front door.
 
     `guilds` are the ids of servers whose commands appear at once; without any they are global. `rest_url` is
@@ -51,22 +80,12 @@ class Discord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     0 for ever.
     """
 
-    guilds: tuple[Annotated[str, Meta(pattern=r"^\d{1,20}$")] | int, ...] = ()
+    guilds: tuple[int, ...] = ()
     rest_url: str = ""
     presence: str = "Making pictures"
-    guarded: tuple[Literal["cancel", "delete", "retry", "again", "vary", "use", "settings"], ...] = ("cancel", "delete")
+    guarded: tuple[str, ...] = ("cancel", "delete")
     keep_metadata: bool = False
-    keep_days: Annotated[int, Meta(ge=0)] = 0
-
-
-class _File(Struct, forbid_unknown_fields=True):
-    """What may stand in atelier.toml."""
-
-    servers: tuple[Server, ...] = ()
-    data: str = "data"
-    workflows: str = "workflows"
-    depth: Annotated[int, Meta(ge=1, le=16)] = 2
-    discord: Discord = Discord()
+    keep_days: int = 0
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -87,92 +106,403 @@ class Config(Struct, frozen=True, kw_only=True):
 
 def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[str] = ()) -> Config:
     """Put the settings together. `servers` are those of the command line. Raises `ConfigError`."""
-    environ = {**_dotenv(folder / ".env"), **environ}
-    named = environ.get("ATELIER_CONFIG", "")
+    variables = _Variables(environ, folder / ".env")
+    named = variables.text("ATELIER_CONFIG")
     path = Path(named) if named else folder / "atelier.toml"
-    if named and not path.is_file():
-        raise ConfigError(f"ATELIER_CONFIG names {named}, which is not there.")
-    file = _read(path) if path.is_file() else _File()
-    urls, origin = list(servers), "--server"
-    if not urls and environ.get("COMFYUI_URL"):
-        urls, origin = environ["COMFYUI_URL"].split(","), "COMFYUI_URL"
-    chosen = [_server(url.strip(), origin, file.servers) for url in urls if url.strip()]
-    if not chosen:
-        chosen = [_checked(server, path.name) for server in file.servers] or [Server(url=DEFAULT_URL)]
-    labels = [server.label for server in chosen]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise ConfigError(f"Two servers are called {label}: give each a name of its own.")
+    shown = _short(named) if named else path.name
+    file = _read(path, shown)
+    if named and file is None:
+        raise ConfigError(f"ATELIER_CONFIG names {shown}, which is not there: create it, or unset the variable.")
+    root = file or _Table(_File(shown, ""), (), {})
+    root.check_keys(("servers", "data", "workflows", "depth", "discord"))
+    known = [_Source(_server(table), table) for table in root.tables("servers")]
+    chosen = _chosen(servers, variables, known)
+    discord = _discord(root.table("discord"))
+    if rest_url := variables.text("DISCORD_REST_URL"):
+        discord = replace(discord, rest_url=_rest_url(rest_url, variables.error("DISCORD_REST_URL")))
     return Config(
         servers=tuple(chosen),
-        data=Path(environ.get("ATELIER_DATA") or file.data),
-        workflows=Path(environ.get("ATELIER_WORKFLOWS") or file.workflows),
-        depth=file.depth,
-        discord_token=environ.get("DISCORD_TOKEN", ""),
-        discord=replace(file.discord, rest_url=(environ.get("DISCORD_REST_URL") or file.discord.rest_url).rstrip("/")),
-        source=str(path) if path.is_file() else "",
+        data=_path(variables.text("ATELIER_DATA") or root.name("data", "data")),
+        workflows=_path(variables.text("ATELIER_WORKFLOWS") or root.name("workflows", "workflows")),
+        depth=root.whole("depth", 2, 1, 16),
+        discord_token=_token(variables),
+        discord=discord,
+        source=str(path) if file is not None else "",
     )
 
 
-def _server(told: str, origin: str, known: Sequence[Server]) -> Server:
-    """A server told by its name or address; one that the file knows keeps the file's headers."""
-    for server in known:
-        if told.rstrip("/") in {server.name, server.url.rstrip("/")}:
-            return _checked(server, origin)
-    return _checked(Server(url=told), origin)
+class _File(Struct, frozen=True):
+    """A file that was read. `shown` is what sentences call it."""
+
+    shown: str
+    text: str
 
 
-def _checked(server: Server, origin: str) -> Server:
-    parts = urlsplit(server.url)
+class _Table:
+    """A table of a file: gives its values, or says in which line a wrong one is."""
+
+    def __init__(self, file: _File, way: Way, content: Mapping[str, object]) -> None:
+        self._file = file
+        self._way = way
+        self._content = content
+
+    def error(self, key: str, sentence: str, *more: str | int) -> ConfigError:
+        """A sentence about what is at a key."""
+        return ConfigError(at(self._file.shown, self.line(key, *more), sentence))
+
+    def line(self, key: str = "", *more: str | int) -> int:
+        """The line of a key, or of the table itself."""
+        return line_of(self._file.text, (*self._way, *([key] if key else []), *more))
+
+    def check_keys(self, known: Collection[str]) -> None:
+        """Refuse what nothing reads. Raises `ConfigError`."""
+        for key in self._content:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1)
+                hint = f"did you mean “{close[0]}”?" if close else f"remove it, or write one of {', '.join(known)}."
+                raise self.error(key, f"there is no key “{_short(key)}”: {hint}")
+
+    def text(self, key: str, default: str) -> str:
+        """A text of one line, without the spaces around it."""
+        value = self._content.get(key, default)
+        if not isinstance(value, str):
+            raise self.error(key, f"“{key}” must be a text in double quotes.")
+        if problem := _unprintable(value.strip()):
+            raise self.error(key, f"“{key}” {problem}.")
+        return value.strip()
+
+    def name(self, key: str, default: str) -> str:
+        """A text of one line that is not empty."""
+        if not (value := self.text(key, default)):
+            raise self.error(key, f"“{key}” must not be empty: remove the line, or name a folder.")
+        return value
+
+    def shown_text(self, key: str, default: str) -> str:
+        """A text that people see, of limited length."""
+        if len(value := self.text(key, default)) > LONGEST_TEXT:
+            raise self.error(key, f"“{key}” must have at most {LONGEST_TEXT} characters.")
+        return value
+
+    def whole(self, key: str, default: int, low: int, high: int) -> int:
+        """A whole number within limits."""
+        value = self._content.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error(key, f"“{key}” must be a whole number between {low} and {high}.")
+        return value
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Yes or no."""
+        value = self._content.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"“{key}” must be true or false, without quotes.")
+        return value
+
+    def items(self, key: str, default: Sequence[object]) -> Sequence[object]:
+        """A list of anything."""
+        value = self._content.get(key, default)
+        if not isinstance(value, (list, tuple)):
+            raise self.error(key, f"“{key}” must be a list in square brackets.")
+        return cast("Sequence[object]", value)
+
+    def table(self, key: str) -> _Table:
+        """A table under a key, empty if it is not there."""
+        value = self._content.get(key, {})
+        if not isinstance(value, dict):
+            raise self.error(key, f"“{key}” must be a table: write [{key}] above its keys.")
+        return _Table(self._file, (*self._way, key), cast("dict[str, object]", value))
+
+    def tables(self, key: str) -> list[_Table]:
+        """All tables under a key; `[key]` in place of `[[key]]` is one."""
+        value = self._content.get(key, [])
+        if isinstance(value, dict):
+            return [self.table(key)]
+        found: list[_Table] = []
+        for number, one in enumerate(cast("list[object]", value) if isinstance(value, list) else [None]):
+            if not isinstance(one, dict):
+                raise self.error(key, f"“{key}” must be tables: write [[{key}]] above the keys of each.")
+            found.append(_Table(self._file, (*self._way, key, number), cast("dict[str, object]", one)))
+        return found
+
+    def values(self) -> Mapping[str, object]:
+        """Everything in it, as it is."""
+        return self._content
+
+
+class _Source(Struct, frozen=True):
+    """A server, and the table that it is from."""
+
+    server: Server
+    table: _Table
+
+
+class _Variables:
+    """The environment and, where it has nothing, a .env file."""
+
+    def __init__(self, environ: Mapping[str, str], path: Path) -> None:
+        self._environ = environ
+        self._dotenv = _dotenv(path)
+        self._shown = path.name
+
+    def text(self, name: str) -> str:
+        """A variable without the spaces around it, "" if it is not set. Raises `ConfigError`."""
+        value = (self._environ[name] if name in self._environ else self._dotenv.get(name, ("", 0))[0]).strip()
+        if problem := _unprintable(value):
+            raise self.error(name)(f"{name} {problem}.")
+        return value
+
+    def error(self, name: str) -> Callable[[str], ConfigError]:
+        """What makes an error out of a sentence that begins with the variable's name."""
+
+        def make(sentence: str) -> ConfigError:
+            is_ours = name in self._environ or name not in self._dotenv
+            return ConfigError(sentence if is_ours else at(self._shown, self._dotenv[name][1], sentence))
+
+        return make
+
+
+def _read(path: Path, shown: str) -> _Table | None:
     try:
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or parts.query or parts.fragment:
-        raise ConfigError(f"{origin}: “{server.url}” is no address of a server; write http://host:8188.")
-    if server.ca_file and not Path(server.ca_file).is_file():
-        raise ConfigError(f"{origin}: the CA file {server.ca_file} of {server.label} is not there.")
-    return replace(server, url=server.url.rstrip("/"))
+        text = read_text(path)
+        return None if text is None else _Table(_File(shown, text), (), parse_toml(text))
+    except TextFileError as error:
+        raise ConfigError(error.told(shown)) from error
 
 
-def _read(path: Path) -> _File:
+def _dotenv(path: Path) -> dict[str, tuple[str, int]]:
+    """The variables of a .env file, each with its line. Raises `ConfigError`."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeError) as error:
-        raise ConfigError(f"{path.name} is not valid TOML: {error}.") from error
-    except OSError as error:
-        raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from error
-    tables = ((server, Server) for server in _tables(content))
-    doors = ((door, Discord) for door in _tables(content, "discord"))
-    for table, shape in ((content, _File), *tables, *doors):
-        for key in table:
-            if key not in shape.__struct_fields__:
-                close = difflib.get_close_matches(key, shape.__struct_fields__, 1)
-                hint = f"did you mean “{close[0]}”?" if close else "see atelier.example.toml."
-                raise ConfigError(f"{path.name} has an unknown key “{key}”: {hint}")
-    try:
-        return msgspec.convert(content, _File)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path.name}: {error}.") from error
-
-
-def _tables(content: Mapping[str, object], name: str = "servers") -> list[dict[str, object]]:
-    found = content.get(name)
-    if isinstance(found, dict):
-        return [msgspec.convert(found, dict[str, object])]
-    return msgspec.convert(found, list[dict[str, object]], strict=False) if isinstance(found, list) else []
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    """KEY=VALUE lines; quotes around a value, comments and `export` are allowed."""
-    if not path.is_file():
-        return {}
-    found: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        key, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not equals or key.startswith("#"):
+        text = read_text(path)
+    except TextFileError as error:
+        raise ConfigError(error.told(path.name)) from error
+    found: dict[str, tuple[str, int]] = {}
+    # The library's own reader only logs which lines it did not understand.
+    for binding in parse_stream(io.StringIO(text or "", newline="")):
+        written = binding.original.string
+        line = binding.original.line + len(re.findall(r"\r\n|\n|\r", written[: len(written) - len(written.lstrip())]))
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise ConfigError(at(path.name, line, "write NAME=value, and close every quote."))
+        if binding.key is None or binding.value is None:
             continue
-        value = value.strip()
-        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-        found[key.strip()] = value[1:-1] if quoted else value.partition(" #")[0].strip()
+        if binding.key.startswith("ATELIER_") and binding.key not in VARIABLES:
+            close = difflib.get_close_matches(binding.key, VARIABLES, 1)
+            hint = f"did you mean {close[0]}?" if close else "remove it."
+            raise ConfigError(at(path.name, line, f"there is no variable {_short(binding.key)}: {hint}"))
+        found[binding.key] = (binding.value, line)
     return found
+
+
+def _chosen(told: Sequence[str], variables: _Variables, known: Sequence[_Source]) -> list[Server]:
+    """The servers of the command line, else of the environment, else of the file. Raises `ConfigError`."""
+    error: Callable[[str], ConfigError] = ConfigError
+    urls, origin = list(told), "--server"
+    if not urls:
+        urls, origin = variables.text("COMFYUI_URL").split(","), "COMFYUI_URL"
+        error = variables.error(origin)
+    chosen: list[Server] = []
+    for url in (one.strip() for one in urls if one.strip()):
+        server = _named(url, known)
+        if server is None:
+            try:
+                server = Server(url=_url(url))
+            except ValueError as wrong:
+                raise error(f"{origin}: “{_short(_without_password(url))}” {wrong}") from None
+        if any(_same(server, other) for other in chosen):
+            raise error(f"{origin} names {server.label} twice: remove one.")
+        chosen.append(server)
+    if not chosen:
+        _check_apart(known)
+        chosen = [source.server for source in known] or [Server(url=DEFAULT_URL)]
+    labels = [server.label for server in chosen]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise error(f"Two servers are called {label}: give each its own “name” in atelier.toml.")
+    return chosen
+
+
+def _check_apart(known: Sequence[_Source]) -> None:
+    for number, source in enumerate(known):
+        for before in known[:number]:
+            line = before.table.line("url")
+            if _same(source.server, before.server):
+                raise source.table.error("url", f"this is the same server as in line {line}: remove one of them.")
+            if source.server.label == before.server.label:
+                sentence = f"two servers are called {source.server.label}: give each its own “name”."
+                raise source.table.error("name", sentence)
+
+
+def _named(told: str, known: Sequence[_Source]) -> Server | None:
+    """A server of the file by its name or address; it keeps the file's headers."""
+    for source in known:
+        if told == source.server.name:
+            return source.server
+    try:
+        wanted = Server(url=_url(told))
+    except ValueError:
+        return None
+    return next((source.server for source in known if _same(source.server, wanted)), None)
+
+
+def _same(one: Server, other: Server) -> bool:
+    """Whether two addresses lead to one server: this machine has several names, and each scheme has a port."""
+    return _place(one.url) == _place(other.url)
+
+
+def _place(url: str) -> tuple[str, int, str]:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return "localhost" if host in LOOPBACK else host, port, parts.path
+
+
+def _server(table: _Table) -> Server:
+    table.check_keys(Server.__struct_fields__)
+    told = table.text("url", "")
+    if not told:
+        raise table.error("url", 'this server needs an address: write url = "http://host:8188".')
+    try:
+        url = _url(told)
+    except ValueError as wrong:
+        raise table.error("url", f"“{_short(_without_password(told))}” {wrong}") from None
+    return Server(
+        url=url,
+        name=table.shown_text("name", ""),
+        headers=_headers(table.table("headers")),
+        ca_file=_ca_file(table),
+        verify=table.flag("verify", default=True),
+    )
+
+
+def _url(told: str) -> str:
+    """The address of a server in one form. Raises `ValueError`; its text goes on after the address."""
+    wrong = "is not the address of a server: write http://host:8188."
+    if re.search(r"[\s\\\x00-\x1f\x7f]", told):
+        raise ValueError(wrong)
+    try:
+        parts = urlsplit(told)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(wrong) from None
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or parts.netloc.endswith(":"):
+        raise ValueError(wrong)
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a ? or #: write http://host:8188.")
+    user, has_user, _ = parts.netloc.rpartition("@")
+    shown = f"{user}{has_user}{_host(host, wrong)}{f':{port}' if port is not None else ''}"
+    path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~-._")
+    return urlunsplit((parts.scheme, shown, path, "", ""))
+
+
+def _host(host: str, wrong: str) -> str:
+    if ":" in host:
+        try:
+            return f"[{ipaddress.IPv6Address(host).compressed}]"
+        except ValueError:
+            raise ValueError(wrong) from None
+    try:
+        # Names with other letters have a form in ASCII, which is what is asked for and sent.
+        name = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(wrong) from None
+    if not re.fullmatch(r"[a-z0-9_.-]+", name):
+        raise ValueError(wrong)
+    return name
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1@", url)
+
+
+def _headers(table: _Table) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in table.values().items():
+        if not HEADER.fullmatch(name):
+            raise table.error(name, f"“{_short(name)}” is not a header's name: use letters, digits and -.")
+        if name.lower() in OWN_HEADERS or name.lower().startswith("sec-websocket-"):
+            raise table.error(name, f"“{name}” is set with each request: remove it.")
+        if not isinstance(value, str):
+            raise table.error(name, f"the header “{name}” must be a text in double quotes.")
+        value = value.strip(" \t\r\n")
+        if not re.fullmatch(r"[\t\x20-\x7e]*", value):
+            raise table.error(name, f"the header “{name}” may have only ASCII characters, on one line.")
+        if name.lower() in map(str.lower, found):
+            raise table.error(name, f"the header “{name}” is here twice: remove one.")
+        found[name] = value
+    return found
+
+
+def _ca_file(table: _Table) -> str:
+    if not (told := table.text("ca_file", "")):
+        return ""
+    path = _path(told)
+    try:
+        content = read_bytes(path)
+    except TextFileError as error:
+        raise table.error("ca_file", f"{_short(told)}: {error.sentence}") from error
+    if content is None:
+        raise table.error("ca_file", f"the CA file {_short(told)} is not there.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        raise table.error("ca_file", f"{_short(told)} holds no certificate in PEM form.") from error
+    return str(path)
+
+
+def _discord(table: _Table) -> Discord:
+    table.check_keys(Discord.__struct_fields__)
+    guilds: list[int] = []
+    for number, guild in enumerate(table.items("guilds", ())):
+        digits = guild if isinstance(guild, str) else str(guild) if type(guild) is int else ""
+        if not re.fullmatch(r"\s*[0-9]{1,20}\s*", digits) or not 0 < int(digits) <= LARGEST_ID:
+            raise table.error("guilds", "“guilds” must be ids of servers, such as [123456789012345678].", number)
+        guilds.append(int(digits))
+    guarded: list[str] = []
+    for one in table.items("guarded", Discord().guarded):
+        if one not in BUTTONS:
+            hint = difflib.get_close_matches(str(one), BUTTONS, 1)
+            meant = f"did you mean “{hint[0]}”?" if hint else f"write some of {', '.join(BUTTONS)}."
+            raise table.error("guarded", f"“guarded” cannot have “{_short(str(one))}”: {meant}")
+        guarded.append(str(one))
+    rest_url = table.text("rest_url", "")
+    return Discord(
+        guilds=tuple(dict.fromkeys(guilds)),
+        rest_url=_rest_url(rest_url, lambda sentence: table.error("rest_url", sentence)) if rest_url else "",
+        presence=table.shown_text("presence", Discord().presence),
+        guarded=tuple(dict.fromkeys(guarded)),
+        keep_metadata=table.flag("keep_metadata", default=False),
+        keep_days=table.whole("keep_days", 0, 0, MOST_DAYS),
+    )
+
+
+def _rest_url(told: str, error: Callable[[str], ConfigError]) -> str:
+    try:
+        return _url(told)
+    except ValueError:
+        raise error(f"“{_short(told)}” is not the address of Discord: leave it out.") from None
+
+
+def _token(variables: _Variables) -> str:
+    token = variables.text("DISCORD_TOKEN")
+    if not re.fullmatch(r"[\x21-\x7e]*", token):
+        raise variables.error("DISCORD_TOKEN")("DISCORD_TOKEN is not a bot's token: copy it again, without spaces.")
+    return token
+
+
+def _path(told: str) -> Path:
+    """A path; ~ is the home, where there is one."""
+    try:
+        return Path(told).expanduser()
+    except RuntimeError:
+        return Path(told)
+
+
+def _unprintable(value: str) -> str:
+    """Why a text is not one line that can be shown, "" if it can."""
+    if any(ord(char) < 32 or ord(char) == 127 for char in value):
+        return "must be on one line, without control characters"
+    return ""
+
+
+def _short(text: str) -> str:
+    """At most 60 characters, for a sentence; what no terminal shows is marked."""
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return f"{shown[:59]}…" if len(shown) > 60 else shown

@@ -72,7 +72,10 @@ class Redial(Struct, frozen=True):
     server: ServerName
 
 
-Errand: TypeAlias = Post | Look | Read | Withdraw | Fetch | Keep | Redial
+JobErrand: TypeAlias = Post | Read | Withdraw | Fetch | Keep
+"""What is done for one job. All else is done for a server."""
+
+Errand: TypeAlias = JobErrand | Look | Redial
 
 
 class Posted(Struct, frozen=True):
@@ -98,11 +101,15 @@ class PostUnsure(Struct, frozen=True):
 
 
 class Looked(Struct, frozen=True):
-    """What the server has, read in the only safe order: the queue, then the histories."""
+    """What the server has, read in the only safe order: the queue, then the histories.
+
+    `failures` are sentences about histories whose reading raised an exception that nobody expected.
+    """
 
     errand: Look
     queue: Queue
     histories: dict[PromptId, History]
+    failures: dict[PromptId, str] = {}
 
 
 class Unreachable(Struct, frozen=True):
@@ -140,10 +147,27 @@ class Kept(Struct, frozen=True):
     problem: str = ""
 
 
+class EffectFailed(Struct, frozen=True):
+    """A job's effect raised an exception that nobody expected. `reason` is the sentence for its person."""
+
+    errand: JobErrand
+    reason: str
+
+
 class Tick(Struct, frozen=True):
     """Time has passed: look at who is silent."""
 
 
 Answer: TypeAlias = (
-    Posted | PostRefused | PostUnsure | Looked | Unreachable | ReadDone | Withdrawn | Fetched | Kept | Tick
+    Posted
+    | PostRefused
+    | PostUnsure
+    | Looked
+    | Unreachable
+    | ReadDone
+    | Withdrawn
+    | Fetched
+    | Kept
+    | EffectFailed
+    | Tick
 )

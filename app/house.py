@@ -10,7 +10,6 @@ run
 
 from __future__ import annotations
 
-import signal
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,9 +17,11 @@ from functools import partial
 from typing import TypeAlias
 
 import anyio
+import structlog
 from anyio import to_thread
 from msgspec import Struct
 
+from app import signals
 from app.actors.connection import ConnectionActor
 from app.actors.handle import Registry
 from app.actors.registry import PromptRegistry
@@ -33,6 +34,8 @@ from app.config import Config
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.ports import Comfy, Dial, RunSync
+
+logger = structlog.stdlib.get_logger(__name__)
 
 GRACE = 1.5
 """Seconds that guests get to say goodbye after a signal: a stop must be over within two."""
@@ -119,14 +122,14 @@ async def run(config: Config, guest: Guest, *, journal: Journal | None = None, d
     """Live until the guest leaves, or a signal asks it to.
 
     Without a journal, jobs are remembered for as long as this takes. With `drain`, a first signal lets what
-    the servers have come to its end, and a second one does not. Returns the exit code: the guest's own,
-    or 130 after SIGINT and 0 after SIGTERM.
+    the servers have come to its end, and a second one does not. One signal more ends the process at once. Returns
+    the exit code: the guest's own, or that of the last signal.
     """
     stopped: int | None = None
     code = 0
     journal = journal or MemoryJournal()
     async with servers(config) as links, open_house(links, journal, depth=config.depth) as house:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with signals.listen(patience=2 if drain else 1) as receiver:
             async with anyio.create_task_group() as guests:
 
                 async def close(*, drained: bool) -> None:
@@ -138,16 +141,17 @@ async def run(config: Config, guest: Guest, *, journal: Journal | None = None, d
 
                 async def say_goodbye() -> None:
                     nonlocal stopped
-                    async for signum in signals:
-                        if stopped is None:
+                    async for signum in receiver:
+                        if not signals.stops(signum):
+                            logger.warning("SIGHUP received: restart the bot to read its configuration again")
+                        elif stopped is None:
+                            stopped = signum
                             guests.start_soon(partial(close, drained=drain), name="close")
-                        elif house.closing.is_set():
-                            guests.cancel_scope.cancel()
                         else:
+                            stopped = signum
                             await close(drained=False)
-                        stopped = 130 if signum == signal.SIGINT else 0
 
                 guests.start_soon(say_goodbye, name="signals")
                 code = await guest(house)
                 guests.cancel_scope.cancel()
-    return code if stopped is None else stopped
+    return code if stopped is None else receiver.exit_code(stopped)

@@ -151,6 +151,11 @@ class Job(Struct, kw_only=True):
         self.version += 1
         return True
 
+    def fail(self) -> None:
+        """End as failed, from any state that is not an end for its person: also with files on their way."""
+        self.state = State.FAILED
+        self.version += 1
+
     def ended(self, history: History) -> bool:
         """Note how the attempt ended; False if that was known."""
         if self.history is not None or self.state.settled:
@@ -160,7 +165,7 @@ class Job(Struct, kw_only=True):
         return True
 
     def again(self) -> None:
-        """Go back to the start for another attempt: the one way back, and only for what a server forgot."""
+        """Go back to the start for another attempt: the one way back, for what a server forgot or cannot be asked."""
         self.state = State.ACCEPTED
         self.version += 1
         self.attempt = None

@@ -6,10 +6,12 @@ The ledger's verbs decide; what follows from them gathers in `changed` and `stor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 
-from app.errands import Errand, Fetch, Keep, Post, Withdraw
+from app.boundary import report_failure
+from app.errands import Errand, Fetch, Keep, Look, Post, Redial, Withdraw
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -78,6 +80,27 @@ class Ledger:
         if job.history is not None:
             self._gather(job, job.history)
 
+    def release(self, job: Job, attempt: Attempt) -> None:
+        """Take in a job from an earlier life whose server is no longer configured, so that nobody can ask it.
+
+        It is tried again on another server, unless the person gave it up or all that matters of it is here.
+        """
+        self.jobs[job.id] = job
+        history, job.saving = job.history, 0
+        if history is None:
+            if job.cancelling:
+                self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+            else:
+                self.again(job, f"{attempt.server} is no longer configured")
+            return
+        gone = [file for file in results(history) if job.files.get(file) is None]
+        unheard = bool(streams(job.wish.graph)) and not job.streamed
+        if history.outcome == "success" and (gone or unheard):
+            self.again(job, f"{attempt.server} is no longer configured, and has not sent all results")
+        else:
+            job.files |= dict.fromkeys(gone, "")
+            self.complete(job)
+
     def cancel(self, job: Job) -> None:
         """Take a wish back; does nothing after its end."""
         if job.cancelling or job.history is not None or job.state.settled:
@@ -118,7 +141,8 @@ class Ledger:
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
         """An old server chose an id of its own for it."""
-        self.by_prompt[prompt] = self.by_prompt.pop(attempt.prompt)
+        if self.by_prompt.pop(attempt.prompt, None) is not None:
+            self.by_prompt[prompt] = job
         attempt.prompt = prompt
         self._note(job, "the server chose an id of its own")
 
@@ -185,9 +209,55 @@ class Ledger:
         job.again()
         self._note(job, cause)
 
+    @contextmanager
+    def contain(self, job: Job, what: str) -> Generator[None]:
+        """Run the part of a turn that concerns one job: an exception in it fails this job, and nothing else."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  the boundary of one job
+            self.fail(job, report_failure(error, what, job=job.id))
+
+    def fail(self, job: Job, reason: str) -> None:
+        """End a job after an exception, however far the turn that raised it had come.
+
+        What that turn left behind for this job is dropped. A job that had ended before keeps its end.
+        """
+        unsent = any(isinstance(errand, Post) and errand.job == job.id for errand in self.errands)
+        self.errands = [e for e in self.errands if isinstance(e, (Look, Redial)) or e.job != job.id]
+        self.news = [update for update in self.news if update.job != job.id]
+        self.by_prompt = {prompt: other for prompt, other in self.by_prompt.items() if other is not job}
+        self.meters.pop(job.id, None)
+        if job.last_word is None:
+            if job.in_flight and job.attempt is not None and not unsent:
+                # A POST that is still out is withdrawn once it is answered.
+                job.cancelling = True
+                if not job.attempt.posting:
+                    self.withdraw(job, job.attempt)
+            job.fail()
+            files = tuple(path for path in (*job.files.values(), *job.streamed) if path)
+            job.last_word = Failed(job=job.id, reason=reason, files=files)
+            self._note(job, reason)
+        if not job.told:
+            self.news.append(job.last_word)
+
+    def strip(self, job: Job, reason: str) -> None:
+        """End a job that the journal cannot encode, and drop everything of it that a server or a door wrote."""
+        if not job.told:
+            # Nobody has seen it: the journal comes first.
+            job.last_word = None
+        job.receipt = ""
+        self.fail(job, reason)
+        job.notes, job.blocked, job.files, job.streamed = [], [], {}, []
+        job.attempt = job.history = None
+        self.changed[job.id] = job
+
+    def forget(self, job: Job) -> None:
+        """Drop a job that the journal cannot encode even so."""
+        self.jobs.pop(job.id, None)
+
     def settle(self, job: Job, state: State, last_word: Settled) -> None:
-        """Say the last word. The job stays until it is known to be heard."""
-        if state is not State.FINISHED and not job.move(state):
+        """Say the last word, once. The job stays until it is known to be heard."""
+        if job.last_word is not None or (state is not State.FINISHED and not job.move(state)):
             return
         job.last_word = last_word
         self._note(job, getattr(last_word, "reason", "") or "all is here")

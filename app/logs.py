@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import cast
 
 import structlog
@@ -67,7 +68,9 @@ class _Stderr(logging.Handler):
     """Asks for stderr anew each time: a live table puts itself in its place while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        # Without anybody who reads it (a closed terminal, a full disk), the program goes on.
+        with suppress(OSError, ValueError):
+            print(self.format(record), file=sys.stderr)
 
 
 def redact(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:

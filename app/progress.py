@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from app.events import (
     JobId,
     NodeFinished,
@@ -89,7 +91,7 @@ class Meter:
 
     def _step(self, node: NodeId, display: NodeId, value: float, maximum: float, now: float) -> None:
         self._node = display
-        if maximum <= 0:
+        if not (0 < maximum < math.inf and math.isfinite(value)):
             return
         share = value / maximum
         before, of = self._steps.get(display, (0, 0))

@@ -11,10 +11,12 @@ from typing import TypeAlias, assert_never
 
 from app.errands import (
     Answer,
+    EffectFailed,
     Fetched,
     Kept,
     Look,
     Looked,
+    Post,
     Posted,
     PostRefused,
     PostUnsure,
@@ -59,6 +61,29 @@ class Truth:
         self.machines = {name: Machine(name) for name in servers}
         self._ledger = ledger
 
+    def adopt(self, job: Job, now: float) -> None:
+        """Take in a job from an earlier life, also one whose server is no longer configured."""
+        attempt = job.attempt
+        if attempt is None or job.last_word is not None or attempt.server in self.machines:
+            self._ledger.adopt(job, now)
+        else:
+            self._ledger.release(job, attempt)
+
+    def job_of(self, message: Message) -> Job | None:
+        """The job that a message is about; None where it is about a server, or about no job that we know."""
+        match message:
+            case Heard(what=what):
+                return None if isinstance(what, QueueChanged) else self._ledger.by_prompt.get(what.prompt)
+            case Connected() | Disconnected() | Tick() | Looked() | Unreachable():
+                return None
+            case _:
+                return self._ledger.jobs.get(message.errand.job)
+
+    def look_failed(self, server: ServerName, reason: str, now: float) -> None:
+        """A look brought no answer, for whatever reason: the server counts as away, and may be looked at again."""
+        self._away(self.machines[server], reason)
+        self._look_over(self.machines[server], now)
+
     def hear(self, message: Message, now: float) -> None:
         """Take in one message at `now`, seconds of the house's clock."""
         match message:
@@ -79,12 +104,10 @@ class Truth:
             case Looked(errand=errand):
                 self._looked(self.machines[errand.server], message, now)
             case Unreachable(errand=errand, reason=reason):
-                self._away(self.machines[errand.server], reason)
-                self._look_over(self.machines[errand.server], now)
+                self.look_failed(errand.server, reason, now)
             case _:
-                errand = message.errand
-                job = self._ledger.jobs.get(errand.job)
-                if job is not None and job.attempt is not None and job.attempt.prompt == errand.prompt:
+                job = self.job_of(message)
+                if job is not None and job.attempt is not None and job.attempt.prompt == message.errand.prompt:
                     self._answer(job, job.attempt, message, now)
 
     def _signal(self, job: Job, what: Signal, now: float) -> None:
@@ -118,7 +141,7 @@ class Truth:
         self,
         job: Job,
         attempt: Attempt,
-        answer: Posted | PostRefused | PostUnsure | ReadDone | Withdrawn | Fetched | Kept,
+        answer: Posted | PostRefused | PostUnsure | ReadDone | Withdrawn | Fetched | Kept | EffectFailed,
         now: float,
     ) -> None:
         ledger, machine = self._ledger, self.machines[attempt.server]
@@ -160,6 +183,11 @@ class Truth:
                 job.notes += [problem] if problem else []
                 job.saving -= 1
                 ledger.complete(job)
+            case EffectFailed(errand=errand, reason=reason):
+                if isinstance(errand, Post):
+                    ledger.answered(attempt)
+                if job.last_word is None:
+                    ledger.fail(job, reason)
             case _:
                 assert_never(answer)
 
@@ -181,31 +209,38 @@ class Truth:
         """Rule 4: in neither queue nor history means forgotten; a reading of another version is stale."""
         if not machine.reachable:
             machine.reachable = self._ledger.moved = True
-        pending = seen.queue.pending
         for prompt, version in seen.errand.asked.items():
             job = self._ledger.by_prompt.get(prompt)
             if job is None or job.attempt is None or job.version != version:
                 continue
-            if prompt in seen.queue.running:
-                if job.state < State.RUNNING:
-                    machine.learned(now)
-                self._ledger.running(job, machine.name, now, "a look at the queue")
-                self._quiet(job, machine, now)
-            elif prompt in pending:
-                self._ledger.queued(job, "a look at the queue")
-                before = pending[: pending.index(prompt)]
-                ahead = (*seen.queue.running, *before)
-                foreign = sum(other not in self._ledger.by_prompt for other in ahead)
-                self._ledger.moved |= foreign != job.attempt.foreign
-                job.attempt.foreign = foreign
-            elif (history := seen.histories.get(prompt)) is not None:
-                machine.learned(now)
-                self._ledger.ended(job, history)
-            else:
-                self._ledger.gone(job, job.attempt)
-            if job.cancelling and job.in_flight and job.attempt and not job.attempt.withdrawn:
-                self._ledger.withdraw(job, job.attempt)
+            with self._ledger.contain(job, "what a look says of a job could not be handled"):
+                self._found(job, job.attempt, machine, seen, now)
         self._look_over(machine, now)
+
+    def _found(self, job: Job, attempt: Attempt, machine: Machine, seen: Looked, now: float) -> None:
+        """What a look says of one job."""
+        prompt, pending = attempt.prompt, seen.queue.pending
+        if prompt in seen.queue.running:
+            if job.state < State.RUNNING:
+                machine.learned(now)
+            self._ledger.running(job, machine.name, now, "a look at the queue")
+            self._quiet(job, machine, now)
+        elif prompt in pending:
+            self._ledger.queued(job, "a look at the queue")
+            before = pending[: pending.index(prompt)]
+            ahead = (*seen.queue.running, *before)
+            foreign = sum(other not in self._ledger.by_prompt for other in ahead)
+            self._ledger.moved |= foreign != attempt.foreign
+            attempt.foreign = foreign
+        elif (history := seen.histories.get(prompt)) is not None:
+            machine.learned(now)
+            self._ledger.ended(job, history)
+        elif (failure := seen.failures.get(prompt)) is not None:
+            self._ledger.fail(job, failure)
+        else:
+            self._ledger.gone(job, attempt)
+        if job.cancelling and job.in_flight and job.attempt and not job.attempt.withdrawn:
+            self._ledger.withdraw(job, job.attempt)
 
     def _quiet(self, job: Job, machine: Machine, now: float) -> None:
         """Rule 7: silence is looked into, and told; it ends nothing that the server still works on."""

@@ -1,15 +1,17 @@
-"""`python -m bench [--rounds N] [NAME…]`: all figures, or those of these names, as one JSON object on stdout."""
+"""`python -m bench [--rounds N] [--against REV] [NAME…]`: all figures, or those of these names, as JSON on stdout."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from app.logs import configure
+from bench.against import UnknownRevision, against
 from bench.deaf import deaf
 from bench.discord import discord
 from bench.flow import flow
@@ -19,7 +21,8 @@ from bench.memory import memory
 from bench.reliability import reliability
 from bench.workflows import workflows
 
-BENCHES: dict[str, Callable[[int], object]] = {
+# A new benchmark is one line here: a function that takes the number of rounds and returns numbers by name.
+BENCHES: Mapping[str, Callable[[int], object]] = {
     "lag_end_frame_to_file": lag,
     "trio": partial(flow, "trio"),
     "asyncio": partial(flow, "asyncio"),
@@ -35,17 +38,30 @@ BENCHES: dict[str, Callable[[int], object]] = {
 }
 
 
-def main(argv: list[str]) -> None:
-    rounds = int(argv[1]) if argv[:1] == ["--rounds"] else 3
-    names = [name for name in argv if name in BENCHES] or list(BENCHES)
+def main(argv: list[str]) -> int:
+    """Measure, and print the figures. It never judges them: the exit code says only whether it could begin."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=f"Benchmarks: {', '.join(BENCHES)}.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which benchmarks to run (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
+    parser.add_argument("--against", metavar="REV", help="also measure this commit, in turn, and print the ratios")
+    given = parser.parse_intermixed_args(argv)
+    if unknown := [name for name in given.names if name not in BENCHES]:
+        parser.error(f"there is no benchmark called {unknown[0]}; there are {', '.join(BENCHES)}")
+    names = given.names or list(BENCHES)
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
     # On stderr: what is broken on purpose is told as it would be to an operator.
     configure(debug=False)
-    told: dict[str, object] = {
-        "machine": {"python": platform.python_version(), "cores": os.cpu_count(), "rounds": rounds, "jobs": JOBS},
-        **{name: BENCHES[name](rounds) for name in names},
-    }
-    print(json.dumps(told, indent=2))
+    if given.against:
+        try:
+            compared = against(given.against, names, given.rounds)
+        except UnknownRevision as error:
+            parser.error(f"--against {given.against}: {error}")
+        print(json.dumps({"machine": machine, **compared}, indent=2))
+        return 0
+    told = {"machine": {**machine, "rounds": given.rounds, "jobs": JOBS}}
+    print(json.dumps({**told, **{name: BENCHES[name](given.rounds) for name in names}}, indent=2))
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

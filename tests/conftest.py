@@ -1,18 +1,55 @@
-"""Both backends, and virtual time for whoever asks for it."""
+"""What all tests share: both backends, virtual time, no judgement of speed, and no unexpected skips in CI."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio.lowlevel
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from trio.testing import MockClock
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+EXPECTED_SKIPS: tuple[str, ...] = ("git is not installed",)
+"""Reasons for which a test may be skipped where `CI` is set. Any other skip fails there: a test that never runs
+protects nothing, and nobody reads the list of skips."""
+
+# Hypothesis gives one example 0.2 s, and drawing it some seconds, of real time: that would test the machine.
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that was skipped for a reason which is not expected in CI."""
+    report = yield
+    _fail_an_unexpected_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a module that was skipped as a whole, such as by `pytest.importorskip`."""
+    report = yield
+    _fail_an_unexpected_skip(report)
+    return report
+
+
+def _fail_an_unexpected_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    # A test that is expected to fail is reported as skipped, too.
+    if not os.environ.get("CI") or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if reason.removeprefix("Skipped: ") not in EXPECTED_SKIPS:
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nWith CI set, a test may be skipped only for a reason in EXPECTED_SKIPS."
 
 
 class _Selector(selectors.SelectSelector):

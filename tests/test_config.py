@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import inspect
+import os
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import trustme
 
-from app.config import Config, ConfigError, Discord, Server, load_config
+from app.config import BUTTONS, Config, ConfigError, Discord, Server, load_config
+from app.text_file import line_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,22 +47,241 @@ def test_a_server_that_the_file_knows_keeps_its_headers(tmp_path: Path) -> None:
         assert (server.label, server.headers) == ("studio", {"X-Key": "k"})
 
 
+SERVER = '[[servers]]\nurl = "http://x"\n'
+
+WRONG = {
+    "depth = 0": "line 1: “depth” must be a whole number between 1 and 16.",
+    "depth = 17": "line 1: “depth” must be a whole number between 1 and 16.",
+    "depth = 2.0": "line 1: “depth” must be a whole number between 1 and 16.",
+    "depth = true": "line 1: “depth” must be a whole number between 1 and 16.",
+    "depth = '2'": "line 1: “depth” must be a whole number between 1 and 16.",
+    f"depth = {'9' * 5000}": "line 1: a number in it is too long.",
+    "# one\n\ndept = 2": "line 3: there is no key “dept”: did you mean “depth”?",
+    "qqq = 2": "line 1: there is no key “qqq”: remove it, or write one of servers, data",
+    "data = 1": "line 1: “data” must be a text in double quotes.",
+    "data = ''": "line 1: “data” must not be empty",
+    'data = "a\\u0000b"': "line 1: “data” must be on one line, without control characters.",
+    'workflows = "a\\nb"': "line 1: “workflows” must be on one line",
+    "depth = ": "line 1: this value is not valid",
+    "\ndepth": "line 2: this is not valid TOML",
+    "depth = 1\ndepth = 2\n\ndata = 'x'": "line 2: this key or table is here twice",
+    "[discord]\n[discord]": "line 2: this key or table is here twice",
+    "depth = 2\ndata = 'x": "line 2: a text does not end here",
+    'data = "C:\\data"': "line 1: double each backslash",
+    "data = 'a\0b'": "line 1: there is a control character",
+    "guilds = [1\n2]": "line 2: a list or table does not end",
+    "x = " + "[" * 5000: "its lists and tables are nested too deeply",
+    '[[servers]]\nurl = "ftp://x"': "line 2: “ftp://x” is not the address of a server: write http://host:8188.",
+    '[[servers]]\nurl = "http://x:0"': "line 2: “http://x:0” is not the address",
+    '[[servers]]\nurl = "http://x:99999"': "line 2: “http://x:99999” is not the address",
+    '[[servers]]\nurl = "http://x:port"': "line 2: “http://x:port” is not the address",
+    '[[servers]]\nurl = "http://[::1"': "line 2: “http://[::1” is not the address",
+    '[[servers]]\nurl = "http://a b"': "line 2: “http://a b” is not the address",
+    '[[servers]]\nurl = "http://a\\tb"': "line 2: “url” must be on one line",
+    '[[servers]]\nurl = "http://a..b"': "line 2: “http://a..b” is not the address",
+    '[[servers]]\nurl = "http://me:secret@"': "line 2: “http://me@” is not the address",
+    '[[servers]]\nurl = "http://x/?a=b"': "line 2: “http://x/?a=b” must not have a ? or #",
+    "[[servers]]\nname = 'x'": "line 1: this server needs an address",
+    '[[servers]]\nuri = "http://x"': "line 2: there is no key “uri”: did you mean “url”?",
+    f"{SERVER}verify = 1": "line 3: “verify” must be true or false, without quotes.",
+    f"{SERVER}name = '{'x' * 129}'": "line 3: “name” must have at most 128 characters.",
+    f"{SERVER}headers = 'x'": "line 3: “headers” must be a table",
+    f"{SERVER}headers = {{ X = 1 }}": "line 3: the header “X” must be a text in double quotes.",
+    f"{SERVER}[servers.headers]\nX = 'ü'": "line 4: the header “X” may have only ASCII characters, on one line.",
+    f'{SERVER}[servers.headers]\nX = "a\\nb"': "line 4: the header “X” may have only ASCII characters",
+    f'{SERVER}[servers.headers]\n"ü" = "x"': "line 4: “ü” is not a header's name",
+    f'{SERVER}[servers.headers]\nContent-Length = "1"': "line 4: “Content-Length” is set with each request: remove it.",
+    f'{SERVER}[servers.headers]\nA = "1"\na = "1"': "line 5: the header “a” is here twice",
+    f'{SERVER}ca_file = "none.pem"': "line 3: the CA file none.pem is not there.",
+    f'{SERVER}ca_file = "atelier.toml"': "line 3: atelier.toml holds no certificate in PEM form.",
+    f'{SERVER}ca_file = "."': "line 3: .: this is a folder",
+    "servers = 3": "line 1: “servers” must be tables: write [[servers]] above",
+    "servers = [3]": "line 1: “servers” must be tables",
+    f"{SERVER}{SERVER}": "line 4: this is the same server as in line 2: remove one of them.",
+    f'{SERVER}name = "a"\n[[servers]]\nurl = "http://y"\nname = "a"': "line 6: two servers are called a",
+    "discord = 1": "line 1: “discord” must be a table: write [discord] above its keys.",
+    "[discord]\nguilds = [1.5]": "line 2: “guilds” must be ids of servers",
+    "[discord]\nguilds = [true]": "line 2: “guilds” must be ids of servers",
+    "[discord]\nguilds = [0]": "line 2: “guilds” must be ids of servers",
+    "[discord]\nguilds = 5": "line 2: “guilds” must be a list in square brackets.",
+    "[discord]\nguarded = ['canceled']": "line 2: “guarded” cannot have “canceled”: did you mean “cancel”?",
+    "[discord]\nguarded = [1]": "line 2: “guarded” cannot have “1”: write some of cancel, delete",
+    "[discord]\nkeep_days = -1": "line 2: “keep_days” must be a whole number between 0 and 36500.",
+    "[discord]\nkeep_days = 99999999": "line 2: “keep_days” must be a whole number",
+    "[discord]\nkeep_metadata = 'no'": "line 2: “keep_metadata” must be true or false",
+    "[discord]\nrest_url = 'discord.com'": "line 2: “discord.com” is not the address of Discord",
+    "[discord]\npresence = 3": "line 2: “presence” must be a text in double quotes.",
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), WRONG.items(), ids=[content[-40:] for content in WRONG])
+def test_a_wrong_setting_is_one_sentence_with_file_and_line(
+    content: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "atelier.toml").write_text(content)
+    told = refused(tmp_path)
+    assert told.startswith("atelier.toml")
+    assert sentence in told
+    assert "\n" not in told
+    assert "secret" not in told
+    assert len(told) < 250
+
+
+def refused(folder: Path, servers: Sequence[str] = (), **environ: str) -> str:
+    with pytest.raises(ConfigError) as raised:
+        load_config(environ, folder, servers=servers)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("first", ["", "\ufeff"], ids=["plain", "a byte order mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_files_are_read_as_any_editor_saves_them(first: str, end: str, tmp_path: Path) -> None:
+    toml = [
+        "depth = 3 # three",
+        "[servers]",
+        "url = ' http://Studio:8188/ '",
+        "",
+        "[discord]",
+        "guilds = [123, ' 45 ']",
+    ]
+    (tmp_path / "atelier.toml").write_bytes((first + end.join(toml)).encode())
+    env = ["# mine", 'export DISCORD_TOKEN="a.b-c" # not yours', "ATELIER_DATA = 'my data'", "OTHER=$HOME # x", ""]
+    (tmp_path / ".env").write_bytes((first + end.join(env)).encode())
+    config = load_config({}, tmp_path)
+    assert (config.depth, urls(config), config.discord.guilds) == (3, ["http://studio:8188"], (123, 45))
+    assert (config.discord_token, config.data) == ("a.b-c", Path("my data"))
+
+
+def test_other_encodings_are_reported_with_the_line(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_bytes("# one\n# zwölf\n".encode("latin-1"))
+    assert refused(tmp_path).startswith("atelier.toml, line 2: this line is not UTF-8: save the file")
+    (tmp_path / "atelier.toml").write_bytes("depth = 2".encode("utf-16"))
+    assert refused(tmp_path).startswith("atelier.toml, line 1: this line is not UTF-8: save the file")
+
+
+@pytest.mark.parametrize("name", ["atelier.toml", ".env"])
+def test_what_is_no_readable_file_is_reported(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.mkdir()
+    assert refused(tmp_path) == f"{name}: this is a folder: put a file there, or rename it."
+    path.rmdir()
+    path.symlink_to(path)
+    assert refused(tmp_path).startswith(f"{name}: it cannot be read: Too many levels of symbolic links")
+    path.unlink()
+    path.symlink_to(tmp_path / "nothing")
+    assert refused(tmp_path) == f"{name}: this is a link to a file that does not exist."
+    path.unlink()
+    os.mkfifo(path)
+    assert refused(tmp_path) == f"{name}: this is not a regular file: put one there."
+    path.unlink()
+    path.write_bytes(b"#" * (2**20 + 1))
+    assert refused(tmp_path) == f"{name}: it is larger than 1024 kB: make it smaller."
+
+
+def test_a_file_that_may_not_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "atelier.toml").write_text("depth = 2")
+    # The tests may run as root, who may read everything.
+    monkeypatch.setattr(Path, "open", deny)
+    assert refused(tmp_path) == "atelier.toml: it cannot be read: Permission denied."
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("depth = 0", "depth"),
-        ("dept = 2", "did you mean “depth”"),
-        ("depth = ", "is not valid TOML"),
-        ('[[servers]]\nurl = "ftp://x"', "is no address of a server"),
-        ('[[servers]]\nuri = "http://x"', "did you mean “url”"),
-        ('[[servers]]\nurl = "https://x"\nca_file = "none.pem"', "the CA file none.pem of x is not there"),
-        ('[[servers]]\nurl = "http://x"\n[[servers]]\nurl = "http://x"', "Two servers are called x"),
+        ("\n\nhello world\n", ".env, line 3: write NAME=value, and close every quote."),
+        ("A=1\nJUST_A_NAME\n", ".env, line 2: write NAME=value, and close every quote."),
+        ('A=1\nB="open\n', ".env, line 2: write NAME=value, and close every quote."),
+        ("A=1\nATELIER_DTA=x", ".env, line 2: there is no variable ATELIER_DTA: did you mean ATELIER_DATA?"),
+        ("\nDISCORD_TOKEN=a b", ".env, line 2: DISCORD_TOKEN is not a bot's token: copy it again, without spaces."),
+        ("DISCORD_TOKEN=tökeen", ".env, line 1: DISCORD_TOKEN is not a bot's token: copy it again, without spaces."),
+        ('COMFYUI_URL="http://x\\ny"', ".env, line 1: COMFYUI_URL must be on one line, without control characters."),
+        ("A=1\nCOMFYUI_URL=studio", ".env, line 2: COMFYUI_URL: “studio” is not the address of a server: write http"),
+        ("ATELIER_DATA=a\0b", ".env, line 1: ATELIER_DATA must be on one line, without control characters."),
+        ("DISCORD_REST_URL=discord", ".env, line 1: “discord” is not the address of Discord: leave it out."),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(content: str, sentence: str, tmp_path: Path) -> None:
-    (tmp_path / "atelier.toml").write_text(content)
-    with pytest.raises(ConfigError, match=sentence):
-        load_config({}, tmp_path)
+def test_a_wrong_line_of_a_dotenv_is_one_sentence(
+    content: str, sentence: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".env").write_text(content)
+    assert refused(tmp_path).startswith(sentence)
+    assert not caplog.records
+
+
+def test_a_wrong_variable_of_the_environment_is_one_sentence(tmp_path: Path) -> None:
+    assert refused(tmp_path, COMFYUI_URL="http://x:0").startswith("COMFYUI_URL: “http://x:0” is not the address")
+    assert refused(tmp_path, COMFYUI_URL="http://me:secret@:0").startswith("COMFYUI_URL: “http://me@:0” is not")
+    assert refused(tmp_path, DISCORD_TOKEN="secret\ud800") == (
+        "DISCORD_TOKEN is not a bot's token: copy it again, without spaces."
+    )
+    assert refused(tmp_path, ATELIER_CONFIG=".") == (".: this is a folder: put a file there, or rename it.")
+    assert "File name too long" in refused(tmp_path, ATELIER_CONFIG="x" * 300)
+    assert len(refused(tmp_path, ATELIER_CONFIG="x" * 300)) < 120
+    assert load_config({"DISCORD_TOKEN": " a.b.c\n"}, tmp_path).discord_token == "a.b.c"
+
+
+SAME = [
+    ("http://localhost:8188", "http://127.0.0.1:8188"),
+    ("http://localhost:8188", "http://[::1]:8188/"),
+    ("http://LocalHost:8188", "HTTP://127.0.0.1:8188"),
+    ("http://studio", "http://STUDIO:80/"),
+    ("https://studio:443/comfy/", "https://studio/comfy"),
+    ("http://[0:0::1]:1", "http://[::1]:1"),
+    ("http://bücher.example", "http://xn--bcher-kva.example"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_two_addresses_of_one_server_are_one_server(one: str, other: str, tmp_path: Path) -> None:
+    toml = f'[[servers]]\nname = "a"\nurl = "{one}"\nheaders = {{ X = "k" }}\n'
+    (tmp_path / "atelier.toml").write_text(toml)
+    (server,) = load_config({}, tmp_path, servers=[other]).servers
+    assert (server.label, server.headers) == ("a", {"X": "k"})
+    assert "--server names a twice: remove one." in refused(tmp_path, servers=[one, other])
+    assert refused(tmp_path, COMFYUI_URL=f"{one},{other}") == "COMFYUI_URL names a twice: remove one."
+    (tmp_path / "atelier.toml").write_text(f'{toml}[[servers]]\nname = "b"\nurl = "{other}"\n')
+    assert refused(tmp_path) == "atelier.toml, line 7: this is the same server as in line 3: remove one of them."
+
+
+def test_other_ports_and_paths_are_other_servers(tmp_path: Path) -> None:
+    told = ["http://localhost:8188", "http://127.0.0.1:8189", "http://x/a", "http://y/b"]
+    assert urls(load_config({}, tmp_path, servers=told)) == told
+
+
+def test_a_ca_file_is_loaded_before_anything_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "atelier.toml").write_text('[[servers]]\nurl = "https://x"\nca_file = "authority.pem"\n')
+    trustme.CA().cert_pem.write_to_path("authority.pem")
+    assert load_config({}, tmp_path).servers[0].ca_file == "authority.pem"
+
+
+def test_the_line_of_a_key_is_found_among_texts_that_look_like_keys() -> None:
+    text = """# url = 1
+a = \"\"\"
+[[servers]]
+url = 2
+\"\"\"
+[[servers]] # url
+url = 3
+[servers.headers]
+"url" = 4
+[[ "servers" ]]
+x = [
+  { url = 5 },
+]
+url = 6
+d.url = 7
+"""
+    assert line_of(text, ("servers", 0, "url")) == 7
+    assert line_of(text, ("servers", 0, "headers", "url")) == 9
+    assert line_of(text, ("servers", 1, "url")) == 14
+    assert line_of(text, ("servers", 1, "d", "url")) == 15
+    assert line_of(text, ("servers", 1, "x", 0, "url")) == 11
+    assert line_of(text, ("servers", 2)) == 0
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
@@ -74,3 +301,52 @@ def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     assert content["discord"].keys() == set(Discord.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
+
+
+COMMENTED = re.compile(r"# (?P<setting>(?P<key>\w+) = .+)")
+
+
+def alternatives() -> list[tuple[int, str]]:
+    """The settings that the example shows in comments, each with its line."""
+    lines = (ROOT / "atelier.example.toml").read_text().splitlines()
+    return [(number, found["setting"]) for number, line in enumerate(lines) if (found := COMMENTED.fullmatch(line))]
+
+
+@pytest.mark.parametrize(("number", "setting"), alternatives(), ids=[setting for _, setting in alternatives()])
+def test_every_value_that_the_example_shows_is_accepted(
+    number: int, setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trustme.CA().cert_pem.write_to_path("authority.pem")
+    key = setting.partition(" ")[0]
+    lines = (ROOT / "atelier.example.toml").read_text().splitlines()
+    before = max(index for index in range(number) if lines[index].startswith(f"{key} = "))
+    lines[before], lines[number] = "", setting
+    (tmp_path / "atelier.toml").write_text("\n".join(lines))
+    told = load_config({}, tmp_path)
+    if key == "guarded":
+        assert list(told.discord.guarded) == tomllib.loads(setting)["guarded"]
+
+
+def test_every_button_that_somebody_may_press_can_be_guarded() -> None:
+    from app.discord import desk
+
+    source = inspect.getsource(desk)
+    verbs = set(re.findall(r'case "(\w+)":', source))
+    assert verbs == set(BUTTONS)
+
+
+DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+
+
+def test_every_setting_that_the_documents_show_is_accepted(tmp_path: Path) -> None:
+    shown = [
+        block.replace("\n    ", "\n").strip()
+        for path in DOCUMENTS
+        for block in re.findall(r"(?:^    .*\n)+", path.read_text(), re.MULTILINE)
+        if re.search(r"^ *\[+(discord|servers)\]", block, re.MULTILINE)
+    ]
+    assert shown
+    for block in shown:
+        (tmp_path / "atelier.toml").write_text(block)
+        load_config({}, tmp_path)

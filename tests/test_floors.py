@@ -12,11 +12,12 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 FLOORS = [
-    {"boundary", "events", "config"},
+    {"boundary", "config", "events", "signals", "standard_streams", "text_file"},
     {
         "archive",
         "backoff",
         "dispatch",
+        "entry_points",
         "errands",
         "jobs",
         "ledger",
@@ -31,27 +32,29 @@ FLOORS = [
         "workflows",
     },
     {"actors"},
+    {"media_worker"},
     {"comfy", "discord", "journal", "simulator", "terminal"},
     {"house"},
-    {"__main__", "cli", "demo", "logs"},
+    {"__main__", "cli", "commands", "demo", "logs"},
 ]
-DOORS = FLOORS[3]
+DOORS = FLOORS[4]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 
 ONE_DOOR = {
-    "httpx": ["comfy/http", "comfy/failure", "discord/attachments"],
+    "httpx": ["comfy/http", "comfy/exchange", "comfy/failure", "discord/attachments"],
     "trio": ["comfy/"],
     "trio_websocket": ["comfy/"],
-    "aiohttp": ["comfy/", "discord/rest"],
-    "asyncio": ["discord/crossing"],
+    "aiohttp": ["comfy/", "discord/rest", "discord/gateway/"],
+    "asyncio": ["comfy/socket_asyncio", "discord/bot", "discord/crossing", "discord/gateway/"],
     "hikari": ["discord/"],
     "lightbulb": ["discord/"],
     "sqlite3": ["journal"],
     "starlette": ["simulator/"],
     "anycorn": ["simulator/"],
-    "PIL": ["simulator/", "discord/", "demo"],
+    "PIL": ["simulator/", "media_worker/", "demo"],
+    "av": ["media_worker/"],
     "argparse": ["cli"],
-    "rich": ["terminal", "demo", "__main__"],
+    "rich": ["terminal", "demo", "commands"],
 }
 """Libraries that only some rooms may know, by the beginning of their paths."""
 

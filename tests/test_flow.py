@@ -271,7 +271,7 @@ async def test_a_slow_reader_misses_progress_but_not_the_last_word_and_not_by_it
 async def test_an_interaction_that_breaks_is_told_and_does_not_reach_the_others(tmp_path: Path) -> None:
     class Broken(Watcher):
         async def show(self, update: AnyUpdate) -> None:
-            if isinstance(update, Started):
+            if isinstance(update, (Started, Finished)):
                 raise ZeroDivisionError
             await super().show(update)
 
@@ -280,8 +280,10 @@ async def test_an_interaction_that_breaks_is_told_and_does_not_reach_the_others(
         tasks.start_soon(found.make, None, broken)
         tasks.start_soon(found.make, None, whole)
         await until(found, lambda: bool(whole.shown) and isinstance(whole.last, Finished))
+        await until(found, lambda: isinstance(broken.last, Failed))
         assert isinstance(broken.last, Failed)
-        assert broken.last.reason == "Something broke on the bot's side."
+        assert broken.last.reason.startswith("Something went wrong (id ")
+        assert [job.told for job in await found.journal.unfinished()] == [False]
 
 
 async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: Path) -> None:

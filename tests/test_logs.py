@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from app.logs import HIDDEN, hide_secrets, redact
@@ -25,3 +30,13 @@ def test_credentials_by_name_are_hidden_however_deep() -> None:
     told = redact(None, "info", {"event": "x", "headers": {"Authorization": "SECRET"}, "token": "SECRET", "n": 1})
     assert "SECRET" not in str(told)
     assert told["n"] == 1
+
+
+def test_a_log_that_nobody_reads_ends_nothing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "import logging; from app import logs; logs.configure(debug=False); logging.warning('fog'); print('goes on')"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, stderr=writer, stdout=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert done.stdout == b"goes on\n"

@@ -20,6 +20,8 @@ from app.events import (
     PromptId,
     ServerName,
 )
+from app.jobs import Job, Wish
+from app.outcome import file_name
 from app.ports import Graph
 from app.progress import Meter
 from app.scheduling import choose, positions
@@ -109,6 +111,37 @@ def test_a_node_within_an_expansion_shows_under_the_node_it_belongs_to() -> None
     meter.hear(NodesProgressed(prompt=PROMPT, nodes=(inner,)), 1.0)
     told = meter.read(1.0)
     assert (told.node, told.step, told.steps) == ("Sampler", 1, 4)
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("-inf"), float("nan"), 1e308])
+def test_numbers_that_are_none_say_nothing_of_a_job(odd: float) -> None:
+    meter = Meter(JOB, GRAPH, 0.0)
+    meter.hear(stepped(4), 1.0)
+    before = meter.read(1.0).fraction
+    for value, maximum in ((odd, 8.0), (4.0, odd), (odd, odd)):
+        meter.hear(stepped(value, maximum), 2.0)
+        assert before <= meter.read(2.0).fraction <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kept"),
+    [
+        ("a.png", ".png"),
+        ("a.PNG", ".png"),
+        ("a.png ", ".bin"),
+        ("a.png\n", ".bin"),
+        ("a.png\0.txt\0", ".bin"),
+        ("a.png;x", ".bin"),
+        ("a.pngé", ".bin"),
+        ("a.abcdefghi", ".bin"),
+        ("a.png\u202e", ".bin"),
+        ("..\\..\\a.exe:stream", ".bin"),
+        ("a", ".bin"),
+    ],
+)
+def test_only_a_whole_plain_extension_is_taken_over_from_a_server(theirs: str, kept: str) -> None:
+    job = Job(wish=Wish(job=JobId("0123456789"), workflow="w", graph={}, folder="out"))
+    assert file_name(job, theirs) == f"w-01234567-01{kept}"
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from([1.0, 8.0, 20.0, 0.0])), max_size=40))

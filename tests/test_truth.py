@@ -8,6 +8,7 @@ import pytest
 
 from app.dispatch import Dispatcher
 from app.errands import (
+    EffectFailed,
     Errand,
     Fetch,
     Fetched,
@@ -600,6 +601,8 @@ def test_a_picture_that_comes_through_the_websocket_is_a_result_and_others_are_p
     keep = desk.take(Keep)
     desk.hear(ExecutionEnded(prompt=prompt))
     desk.hear(ReadDone(desk.take(Read), History("success")))
+    assert not any(isinstance(update, Finished) for update in desk.told), "the picture is not on the disk yet"
+    assert desk.none(Post), "the picture is not lost, so it is not made again"
     desk.hear(Kept(keep))
     assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(keep.path,))
     assert keep.path.endswith(".png")
@@ -683,3 +686,91 @@ def test_a_job_is_forgotten_when_its_last_word_was_heard_and_not_before() -> Non
     assert not desk.ledger.by_prompt
     assert not desk.ledger.meters
     assert job.state is State.DELIVERED
+    desk.ledger.delivered(job)
+    assert [line.cause for line in desk.ledger.story].count("its person has had the last word") == 1
+
+
+def test_a_job_ends_once_also_if_more_is_heard_of_it() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.hear(ExecutionEnded(prompt=prompt))
+    desk.hear(ReadDone(desk.take(Read), success(PNG)))
+    desk.hear(Fetched(fetch := desk.take(Fetch)))
+    ended = job.last_word
+    desk.hear(Fetched(fetch, "gone"), EffectFailed(fetch, "odd"))
+    assert job.last_word == ended
+    assert [type(update) for update in desk.told].count(Finished) == 1
+    assert not any(isinstance(update, Failed) for update in desk.told)
+
+
+def test_a_job_whose_servers_are_all_gone_from_the_configuration_goes_to_any_other() -> None:
+    desk = Desk()
+    desk.up()
+    wish = Wish(job=JobId("job"), workflow="w", graph=GRAPH, folder="out", servers=(ServerName("removed"),))
+    desk.ledger.accept(wish)
+    desk.settle()
+    assert desk.take(Post).server == HERE
+
+
+def test_an_effect_that_broke_fails_its_job_and_frees_its_place() -> None:
+    desk = Desk(depth=1)
+    desk.up()
+    job = desk.wish("first")
+    post = desk.take(Post)
+    desk.wish("second")
+    desk.hear(EffectFailed(post, "Something went wrong."))
+    assert desk.last(Failed) == Failed(job=JobId("first"), reason="Something went wrong.")
+    assert job.state is State.FAILED
+    assert desk.take(Withdraw).prompt == post.prompt, "the server may have taken it"
+    assert desk.take(Post).job == "second"
+
+
+def test_an_effect_that_broke_for_an_attempt_that_is_over_changes_nothing() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.hear(ExecutionEnded(prompt=prompt))
+    read = desk.take(Read)
+    desk.hear(Connected(HERE))
+    desk.look()
+    desk.hear(EffectFailed(read, "Something went wrong."))
+    assert job.last_word is None
+
+
+def test_a_job_that_failed_during_its_post_is_withdrawn_once_the_post_is_answered() -> None:
+    desk = Desk()
+    desk.up()
+    job = desk.wish("job")
+    post = desk.take(Post)
+    desk.ledger.fail(job, "Something went wrong.")
+    desk.settle()
+    assert desk.none(Withdraw)
+    desk.hear(Posted(post, Ticket(PromptId("theirs"))))
+    assert desk.take(Withdraw).prompt == "theirs"
+    assert not desk.ledger.by_prompt
+    assert job.state is State.FAILED
+
+
+def test_a_failed_job_keeps_the_files_that_have_arrived() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.hear(ExecutionEnded(prompt=prompt))
+    desk.hear(ReadDone(desk.take(Read), success(PNG, FileRef("b.png"))))
+    desk.hear(Fetched(first := desk.take(Fetch)))
+    desk.hear(EffectFailed(desk.take(Fetch), "Something went wrong."))
+    assert desk.told[-1] == Failed(job=JobId("job"), reason="Something went wrong.", files=(first.path,))
+
+
+def test_a_history_that_cannot_be_read_fails_its_own_job_and_no_other_of_the_same_look() -> None:
+    desk = Desk()
+    desk.up()
+    desk.wish("first")
+    first = desk.posted()
+    desk.wish("second")
+    second = desk.posted()
+    desk.hear(Connected(HERE))
+    look = desk.take(Look)
+    desk.hear(Looked(look, Queue(), {second: success()}, {first: "Something went wrong."}))
+    assert desk.last(Failed) == Failed(job=JobId("first"), reason="Something went wrong.")
+    assert isinstance(desk.told[-1], Finished)
+    desk.hear(Connected(HERE))
+    desk.take(Look)

@@ -11,6 +11,7 @@ import anyio
 from app.actors.completion import Completion
 from app.actors.connection import Connection
 from app.backoff import Pauses, backoff
+from app.boundary import report_failure
 from app.errands import (
     Answer,
     Errand,
@@ -112,10 +113,10 @@ class Errands:
             queue = await comfy.queue()
             queued = {*queue.running, *queue.pending}
             missing = [prompt for prompt in errand.asked if prompt not in queued]
-            histories = await (_each(comfy, missing) if len(missing) <= FEW else _newest(comfy, missing))
+            histories, failures = await _histories(comfy, missing)
         except (ConnectionLost, Refused) as loss:
             return Unreachable(errand, str(loss))
-        return Looked(errand, queue, histories)
+        return Looked(errand, queue, histories, failures)
 
     async def _read(self, errand: Read) -> Answer:
         for pause in HISTORY_PAUSES:
@@ -144,9 +145,28 @@ class Errands:
         return Fetched(errand)
 
 
-async def _each(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, History]:
-    found = {prompt: await comfy.history(prompt) for prompt in prompts}
-    return {prompt: history for prompt, history in found.items() if history is not None}
+async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> tuple[dict[PromptId, History], dict[PromptId, str]]:
+    """The histories of these prompts as far as there are any, and a sentence about each that cannot be read."""
+    if len(prompts) > FEW:
+        try:
+            return await _newest(comfy, prompts), {}
+        except (ConnectionLost, Refused):
+            raise
+        except Exception as error:  # noqa: BLE001  logged; asking one by one finds out whose history it is
+            report_failure(error, "many histories at once could not be read")
+    histories: dict[PromptId, History] = {}
+    failures: dict[PromptId, str] = {}
+    for prompt in prompts:
+        try:
+            history = await comfy.history(prompt)
+        except (ConnectionLost, Refused):
+            raise
+        except Exception as error:  # noqa: BLE001  the boundary of one job's history
+            failures[prompt] = report_failure(error, "a history could not be read", prompt=prompt)
+        else:
+            if history is not None:
+                histories[prompt] = history
+    return histories, failures
 
 
 async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, History]:

@@ -15,6 +15,10 @@ from app.jobs import Wish
 from app.mailbox import Mailbox
 from app.truth import Message
 
+TELLING = 60.0
+"""Seconds for everybody to hear the last word when the bot is drained: a result is uploaded in less, unless Discord is
+away, or its display failed."""
+
 
 def _slot(update: AnyUpdate) -> Hashable | None:
     return type(update) if isinstance(update, (Queued, Progressed, Previewed)) else None
@@ -59,9 +63,10 @@ class Place(Struct, frozen=True):
 
 
 class Drain(Struct, frozen=True):
-    """Send nothing more to the servers, and say when nothing is left there and everybody was told."""
+    """Send nothing more to the servers, say when all that was there has `ended`, and when everybody was `told`."""
 
-    over: anyio.Event
+    ended: anyio.Event
+    told: anyio.Event
 
 
 Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place | Drain
@@ -99,10 +104,15 @@ class Registry(Struct, frozen=True):
         await self.inbox.send(Place(job, place))
 
     async def drain(self) -> None:
-        """Have nothing more sent to the servers, and wait until what they had has ended and was told."""
-        over = anyio.Event()
-        await self.inbox.send(Drain(over))
-        await over.wait()
+        """Have nothing more sent to the servers, and wait until what they had has ended and was told.
+
+        Once all of it has ended, the telling has `TELLING` seconds; the journal keeps the rest for the next life.
+        """
+        ended, told = anyio.Event(), anyio.Event()
+        await self.inbox.send(Drain(ended, told))
+        await ended.wait()
+        with anyio.move_on_after(TELLING):
+            await told.wait()
 
     async def delivered(self, job: JobId, receipt: str = "") -> None:
         """Say that the last word on a job was heard, so that the house may forget it."""

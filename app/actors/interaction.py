@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -12,12 +10,17 @@ from anyio.abc import TaskStatus
 
 from app.actors.handle import Registry, Updates
 from app.backoff import Pauses, backoff
+from app.boundary import report_failure
+from app.entry_points import run_request
 from app.events import LAST_WORDS, AnyUpdate, Failed, JobId
 from app.jobs import Wish
 from app.ports import ConnectionLost, Reply
 
 patient = partial(backoff, 1.0, 60.0)
 """Pauses between two tries to show a last word: a place of people is away for minutes, not for moments."""
+
+FAILURES = 3
+"""Unexpected failures to show a last word after which this life of the bot leaves it to the next one."""
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -44,30 +47,30 @@ class InteractionActor:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Live until the last word was shown; started means that the wish is handed in.
 
-        This is the house's one boundary: what breaks in here is logged and shown to its person, and never
-        reaches the others.
+        What breaks in here is logged and told to its person, and never reaches the others. The journal then still
+        has the job as one whose person has not heard the last word, so the next life of the bot shows it.
         """
-        if not await self._survives(partial(self._live, task_status)):
-            await self._survives(self._apologise)
+        await run_request(partial(self._live, task_status), "an interaction failed", self._apologise, job=self._job)
 
     async def _insist(self, last_word: AnyUpdate) -> None:
-        """Show it, however long the place is out of reach: nothing but this is left to do."""
+        """Show it, however long the place is out of reach: nothing but this is left to do.
+
+        A failure that is not `ConnectionLost` is logged and tried again, `FAILURES` times in all; the last is raised.
+        """
+        failures = 0
         for pause in self._pauses():
             try:
                 await self._reply.show(last_word)
             except ConnectionLost as loss:
                 logger.warning("a last word must wait", job=self._job, reason=str(loss))
-                await anyio.sleep(pause)
+            except Exception as error:
+                failures += 1
+                if failures == FAILURES:
+                    raise
+                report_failure(error, "a last word could not be shown; trying again", job=self._job)
             else:
                 return
-
-    async def _survives(self, part: Callable[[], Awaitable[None]]) -> bool:
-        try:
-            await part()
-        except Exception:
-            logger.exception("an interaction broke", job=self._job)
-            return False
-        return True
+            await anyio.sleep(pause)
 
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with self._updates() as updates:
@@ -75,17 +78,27 @@ class InteractionActor:
             if await self._follow(updates):
                 await self._registry.delivered(self._job, self._reply.receipt)
 
-    async def _apologise(self) -> None:
-        await self._reply.show(Failed(job=self._job, reason="Something broke on the bot's side."))
+    async def _apologise(self, sentence: str) -> None:
+        await self._reply.show(Failed(job=self._job, reason=sentence))
 
     async def _follow(self, updates: Updates) -> bool:
-        """Show everything; whether the last word was among it."""
+        """Show everything; whether the last word was among it.
+
+        What cannot be shown on the way to the last word is left out: the log has the first failure.
+        """
+        whole = True
         async for update in updates:
             if isinstance(update, LAST_WORDS):
                 await self._insist(update)
                 return True
-            with suppress(ConnectionLost):
+            try:
                 await self._reply.show(update)
+            except ConnectionLost:
+                pass
+            except Exception as error:  # noqa: BLE001  the boundary of one update
+                if whole:
+                    report_failure(error, "an update could not be shown", job=self._job)
+                whole = False
             with anyio.move_on_after(self._reply.pause):
                 await updates.ended()
         return False

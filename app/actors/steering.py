@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-import anyio
 import structlog
 
 from app.actors.handle import Registry
 from app.archive import Archive
-from app.jobs import Job
+from app.entry_points import run_loop, run_request
+from app.jobs import Job, Request
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -27,16 +28,29 @@ class SteeringActor:
         self._archive = archive
         self._registry = registry
         self._retry = retry
+        self._done: set[int] = set()
+        """The numbers of requests that were carried out; the journal may not have taken that yet."""
 
     async def run(self) -> None:
-        """Live."""
-        while True:
-            for request in await self._archive.requests():
+        """Live. A request that fails is logged, and is done with: it would fail again."""
+        await run_loop(self._look, "an operator's requests could not be read")
+
+    async def _look(self) -> float:
+        requests = await self._archive.requests()
+        # What is no longer asked for was noted as done.
+        self._done &= {request.number for request in requests}
+        for request in requests:
+            if request.number not in self._done:
                 logger.info("an operator asks", verb=request.verb, job=request.job)
-                job = await self._archive.find(request.job)
-                if request.verb == "cancel":
-                    await self._registry.cancel(request.job)
-                elif job is not None:
-                    await self._retry(job)
-                await self._archive.done(request)
-            await anyio.sleep(ROUND)
+                self._done.add(request.number)
+                work = partial(self._carry_out, request)
+                await run_request(work, "an operator's request failed", verb=request.verb, job=request.job)
+            await self._archive.done(request)
+        return ROUND
+
+    async def _carry_out(self, request: Request) -> None:
+        job = await self._archive.find(request.job)
+        if request.verb == "cancel":
+            await self._registry.cancel(request.job)
+        elif job is not None:
+            await self._retry(job)

@@ -9,6 +9,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
+from app.comfy.address import LARGEST_FRAME
 from app.comfy.wire import GREETING, Decoder
 from app.events import QueueChanged, Spoken
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
@@ -18,6 +19,9 @@ FIRST_WORD = 10.0
 
 SMALL_TALK = 100
 """Frames of other nodes that may slip in before it; what talks on without it is no ComfyUI either."""
+
+SMALL_TALK_BYTES = LARGEST_FRAME
+"""Bytes of all these frames together, because what they say is kept: as many as a single frame may have."""
 
 
 @asynccontextmanager
@@ -41,9 +45,13 @@ class _Typed(Struct):
 async def _greeted(socket: WebSocket, decoder: Decoder) -> Sequence[Spoken]:
     """Wait for the first `status`, and keep what came before it: after a reconnect that may be ours."""
     heard: list[Spoken] = []
+    size = 0
     with anyio.move_on_after(FIRST_WORD):
         for _ in range(SMALL_TALK):
             frame = await socket.receive()
+            size += len(frame)
+            if size > SMALL_TALK_BYTES:
+                break
             what = decoder.feed(frame)
             if what is not None:
                 heard.append(what)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
@@ -14,21 +17,22 @@ CHUNK = 4 * 2**20
 """Bytes for each hop to the disk: most pictures take one, and a video does not fill the memory."""
 
 
-def length(headers: Mapping[str, str]) -> int | None:
-    """How many bytes the body has, where the header means just that."""
-    told = headers.get("content-length", "")
-    return int(told) if told.isascii() and told.isdigit() and "content-encoding" not in headers else None
+ROOM = 16 * 2**20
+"""Bytes of the disk that a download leaves free, so that the journal can still say what came of it."""
 
 
 async def save(chunks: AsyncIterator[bytes], to: Path, run_sync: RunSync, *, expected: int | None = None) -> None:
     """Write the stream to `to`, by way of a neighbour that is renamed at the end.
 
-    Raises `OSError`, and `ConnectionLost` where it has another length than `expected`, in bytes.
+    Raises `OSError`, also where the disk has not the room for `expected` bytes, and `ConnectionLost` where the stream
+    has another length.
     """
     part = _Part(to)
     held: list[bytes] = []
     size = total = 0
     try:
+        if expected:
+            await run_sync(part.check_room, expected)
         async for chunk in chunks:
             held.append(chunk)
             size += len(chunk)
@@ -54,7 +58,14 @@ class _Part:
         self._path = to.with_name(f"{to.name}.part")
         self._file: IO[bytes] | None = None
 
+    def check_room(self, size: int) -> None:
+        """Raise `OSError` where the disk cannot take so many bytes more."""
+        folder = next((folder for folder in self._path.parents if folder.exists()), Path())
+        if shutil.disk_usage(folder).free < size + ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._to))
+
     def write(self, held: list[bytes]) -> None:
+        self.check_room(sum(map(len, held)))
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("wb")

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import httpx
 
-from app.comfy.reach import why
+from app.comfy.reach import shortened, why
 from app.ports import ConnectionLost, Refused
 
 
-def failure(server: str, error: httpx.HTTPError | httpx.InvalidURL) -> ConnectionLost | Refused:
-    """A loss, after which it is worth to ask again; nonsense is refused."""
+def failure(server: str, error: Exception, request: httpx.Request | None = None) -> ConnectionLost | Refused:
+    """A loss, after which it is worth to ask again; anything else is refused, and nobody knows what the server did."""
     match error:
         case httpx.ConnectTimeout():
-            told = f"it did not answer within {_limit(error, 'connect'):g} s"
+            told = f"it did not answer within {_limit(request, 'connect'):g} s"
+        case httpx.PoolTimeout():
+            told = "too many requests wait for it"
         case httpx.TimeoutException():
-            told = f"it said nothing for {_limit(error, 'read'):g} s"
+            told = f"it said nothing for {_limit(request, 'read'):g} s"
         case httpx.RemoteProtocolError():
-            told = "it hung up in the middle"
-        case httpx.TransportError():
+            # h11 says both in its own words.
+            told = "it hung up in the middle" if _left(error) else "its answer is not HTTP"
+        case httpx.TransportError() | OSError():
             told = why(error)
         case _:
-            return Refused(f"{server} answers with nonsense: {error}.")
+            reason = shortened(str(error)) or type(error).__name__
+            return Refused(f"{server} answers with nonsense: {reason}.", certain=False)
     return ConnectionLost(f"{server} cannot be reached: {told}")
 
 
-def _limit(error: httpx.TimeoutException, which: str) -> float:
+def _limit(request: httpx.Request | None, which: str) -> float:
     """Seconds that the request was given."""
-    return error.request.extensions["timeout"][which]
+    return request.extensions["timeout"][which] if request is not None else 0.0
+
+
+def _left(error: httpx.RemoteProtocolError) -> bool:
+    told = str(error)
+    return "disconnected" in told or "closed connection" in told or "incomplete" in told

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import quote
@@ -16,10 +17,21 @@ import msgspec
 from anyio import to_thread
 
 from app.comfy import replies
-from app.comfy.download import length, save
-from app.comfy.failure import failure
-from app.comfy.lenient import decode
+from app.comfy.download import save
+from app.comfy.exchange import Answer, body, exchange, media_type, translated
+from app.comfy.lenient import decode, decode_shallow
 from app.comfy.refusal import dropped, missing, sentence
+from app.comfy.response_limits import (
+    ANSWER_BYTES,
+    ANSWER_SECONDS,
+    LARGE,
+    LARGE_AT_ONCE,
+    RESULT_BYTES,
+    RESULT_SECONDS,
+    SLOWEST,
+    TooLarge,
+    length,
+)
 from app.comfy.tls import tls_context
 from app.config import Server
 from app.events import FileRef, PromptId
@@ -47,6 +59,8 @@ DOWNLOADS = 16
 AWAY = frozenset({502, 503, 504})
 """What a reverse proxy says of a ComfyUI that is down."""
 
+_NODES = msgspec.json.Decoder(dict[str, Json])
+
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
 
@@ -57,8 +71,11 @@ async def open_comfy(
     *,
     run_sync: RunSync = to_thread.run_sync,
     transport: httpx.AsyncBaseTransport | None = None,
+    largest_result: int = RESULT_BYTES,
 ) -> AsyncGenerator[HttpComfy]:
     """Open the HTTP client for the length of the block. `transport` is for a server in memory.
+
+    A result of more than `largest_result` bytes is refused.
 
     Raises `OSError` for a CA file that cannot be read. Proxies of the environment are not used: the server
     is usually on our own network, or on this machine.
@@ -72,27 +89,33 @@ async def open_comfy(
         transport=transport,
         trust_env=False,
         follow_redirects=False,
+        # What a server puts into cookies would come back with every request.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
-        yield HttpComfy(client, server, client_id, run_sync)
+        yield HttpComfy(client, server, client_id, run_sync, largest_result)
 
 
 class HttpComfy:
     """See `app.ports.Comfy`. Knows besides only whether the server can cancel by itself."""
 
-    def __init__(self, client: httpx.AsyncClient, server: Server, client_id: str, run_sync: RunSync) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, server: Server, client_id: str, run_sync: RunSync, largest_result: int
+    ) -> None:
         self._client = client
         self._name = server.label
         self._client_id = client_id
         self._run_sync = run_sync
         self._cancels_jobs = True
+        self._largest_result = largest_result
         self._downloads = anyio.Semaphore(DOWNLOADS)
+        self._large_answers = anyio.Semaphore(LARGE_AT_ONCE)
 
     async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
         """See `app.ports.Comfy.submit`."""
         body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": {}}
         answer = await self._ask("POST", "prompt", json=body)
-        if answer.status_code == 400:
-            raise Refused(sentence(answer.content, graph), missing=missing(answer.content))
+        if answer.status == 400:
+            raise Refused(sentence(answer.content, graph), missing=missing(answer.content, graph))
         accepted = self._read(answer, replies.Accepted)
         return Ticket(PromptId(accepted.prompt_id), dropped(accepted.node_errors, graph))
 
@@ -103,14 +126,14 @@ class HttpComfy:
     async def history(self, prompt: PromptId) -> History | None:
         """See `app.ports.Comfy.history`."""
         answer = await self._ask("GET", f"history/{_quoted(prompt)}", patience=QUESTION)
-        entry = self._read(answer, dict[str, replies.HistoryReply]).get(prompt)
-        return entry.read() if entry is not None else None
+        entry = self._read(answer, dict[str, msgspec.Raw]).get(prompt)
+        return replies.history(entry) if entry is not None else None
 
     async def newest(self, count: int) -> dict[PromptId, History]:
         """See `app.ports.Comfy.newest`."""
         answer = await self._ask("GET", f"history?max_items={count}", patience=QUESTION)
-        entries = self._read(answer, dict[PromptId, replies.HistoryReply])
-        return {prompt: entry.read() for prompt, entry in entries.items()}
+        entries = self._read(answer, dict[PromptId, msgspec.Raw])
+        return {prompt: replies.history(entry) for prompt, entry in entries.items()}
 
     async def cancel(self, prompt: PromptId) -> None:
         """See `app.ports.Comfy.cancel`; never a global interrupt or clear."""
@@ -120,23 +143,37 @@ class HttpComfy:
                 return
             # A 404 without JSON is the router's, for good; one with JSON is about this job alone.
             known = self._understood(answer, dict[str, msgspec.Raw])
-            self._cancels_jobs = known or answer.status_code not in {404, 405}
+            self._cancels_jobs = known or answer.status not in {404, 405}
         # First out of the queue, then off the machine: a prompt that starts in between is not missed.
-        self._check(await self._ask("POST", "queue", json={"delete": [prompt]}))
-        self._check(await self._ask("POST", "interrupt", json={"prompt_id": prompt}))
+        self._checked(await self._ask("POST", "queue", json={"delete": [prompt]}))
+        self._checked(await self._ask("POST", "interrupt", json={"prompt_id": prompt}))
 
     async def fetch(self, file: FileRef, to: Path) -> None:
-        """See `app.ports.Comfy.fetch`. Raises `OSError` for our own disk."""
-        name = PurePosixPath(file.filename.replace("\\", "/")).name
+        """See `app.ports.Comfy.fetch`. Raises `OSError` for our own disk, also where it has too little room."""
+        name = PurePosixPath(file.filename.replace("\\", "/")).name[:100]
         where = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        try:
-            async with self._downloads, self._client.stream("GET", "view", params=where) as answer:
-                if answer.status_code in {400, 403, 404}:
-                    raise Refused(f"A result, {name}, is gone from the server.")
-                self._check(answer)
-                await save(answer.aiter_bytes(), to, self._run_sync, expected=length(answer.headers))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise failure(self._name, error) from error
+        async with self._downloads:
+            with anyio.move_on_after(RESULT_SECONDS):
+                with translated(self._name):
+                    # A picture does not get smaller, and its length is known.
+                    request = self._client.build_request(
+                        "GET", "view", params=where, headers={"Accept-Encoding": "identity"}
+                    )
+                async with exchange(self._client, self._name, request) as response:
+                    if response.status_code in {400, 403, 404}:
+                        raise Refused(f"A result, {name}, is gone from the server.")
+                    self._check(response.status_code)
+                    expected = length(response.headers)
+                    try:
+                        if (expected or 0) > self._largest_result:
+                            # Not the disk's fault, which would be asked next.
+                            raise TooLarge(self._largest_result)
+                        async with aclosing(body(self._name, response, self._largest_result)) as pieces:
+                            await save(pieces, to, self._run_sync, expected=expected)
+                    except TooLarge as error:
+                        raise Refused(f"A result, {name}, is larger than {_size(error.limit)}.") from error
+                return
+        raise ConnectionLost(f"{self._name} did not finish a file within {RESULT_SECONDS:g} s")
 
     async def upload(self, file: Path) -> str:
         """See `app.ports.Comfy.upload`. Raises `OSError` for our own disk.
@@ -147,10 +184,10 @@ class HttpComfy:
         suffix = file.suffix.lower()
         name = f"atelier-{uuid.uuid4().hex}{suffix if _EXTENSION.fullmatch(suffix) else ''}"
         answer = await self._ask("POST", "upload/image", files={"image": (name, content)})
-        if answer.status_code == 413:
+        if answer.status == 413:
             size = f"{len(content) / 2**20:.0f} MiB"
             raise Refused(f"{file.name} is larger than {self._name} takes ({size}): make it smaller.")
-        if answer.status_code == 400:
+        if answer.status == 400:
             raise Refused(f"{self._name} does not take {file.name}: try another file.")
         return self._read(answer, replies.Uploaded).value()
 
@@ -164,14 +201,18 @@ class HttpComfy:
 
     async def nodes(self) -> dict[str, Json]:
         """See `app.ports.Comfy.nodes`."""
-        return self._read(await self._ask("GET", "object_info"), dict[str, Json])
+        answer = self._checked(await self._ask("GET", "object_info"))
+        try:
+            return decode_shallow(answer.content, _NODES)
+        except msgspec.DecodeError as error:
+            raise self._stranger(answer) from error
 
     async def stats(self) -> Stats:
         """See `app.ports.Comfy.stats`."""
         return self._read(await self._ask("GET", "system_stats"), replies.StatsReply).read()
 
     async def _input(self, class_type: str, input_name: str) -> Json:
-        answer = self._check(await self._ask("GET", f"object_info/{_quoted(class_type)}"))
+        answer = self._checked(await self._ask("GET", f"object_info/{_quoted(class_type)}"))
         try:
             return replies.input_config(answer.content, class_type, input_name)
         except msgspec.DecodeError as error:
@@ -185,56 +226,96 @@ class HttpComfy:
         json: object = None,
         files: Mapping[str, tuple[str, bytes]] | None = None,
         patience: httpx.Timeout | None = None,
-    ) -> httpx.Response:
-        content = None if json is None else msgspec.json.encode(json)
-        headers = {} if json is None else {"Content-Type": "application/json"}
-        try:
-            answer = await self._client.request(
-                method, path, content=content, headers=headers, files=files, timeout=patience or self._client.timeout
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise failure(self._name, error) from error
-        self._check_way(answer)
-        return answer
+    ) -> Answer:
+        content = None if json is None else _encoded(json)
+        headers = {"Accept-Encoding": "gzip"} | ({} if json is None else {"Content-Type": "application/json"})
+        sent = len(content or b"") + sum(len(file) for _, file in (files or {}).values())
+        seconds = ANSWER_SECONDS + sent / SLOWEST
+        with anyio.move_on_after(seconds):
+            with translated(self._name):
+                request = self._client.build_request(
+                    method,
+                    path,
+                    content=content,
+                    headers=headers,
+                    files=files,
+                    timeout=patience or self._client.timeout,
+                )
+            async with exchange(self._client, self._name, request) as response:
+                self._check_way(response.status_code)
+                return await self._read_answer(response)
+        raise ConnectionLost(f"{self._name} did not finish its answer within {seconds:.0f} s")
 
-    def _check_way(self, answer: httpx.Response) -> None:
+    async def _read_answer(self, response: httpx.Response) -> Answer:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with AsyncExitStack() as stack:
+                pieces = await stack.enter_async_context(aclosing(body(self._name, response, ANSWER_BYTES)))
+                async for piece in pieces:
+                    parts.append(piece)
+                    size += len(piece)
+                    if size - len(piece) <= LARGE < size:
+                        await stack.enter_async_context(self._large_answers)
+        except TooLarge as error:
+            told = f"{self._name} answers with more than {_size(error.limit)}, which is too much to read."
+            raise Refused(told, certain=False) from error
+        return Answer(response.status_code, media_type(response), b"".join(parts))
+
+    def _check_way(self, status: int) -> None:
         """Whether it is the server that answers, and to us."""
-        if answer.status_code in AWAY:
-            raise ConnectionLost(f"{self._name} is away: a proxy answers {answer.status_code}")
-        if answer.status_code in {401, 403, 407}:
+        if status in AWAY:
+            raise ConnectionLost(f"{self._name} is away: a proxy answers {status}")
+        if status in {401, 403, 407}:
             raise Refused(f"{self._name} wants other credentials: look at its headers in atelier.toml.")
 
-    def _check(self, answer: httpx.Response) -> httpx.Response:
-        self._check_way(answer)
-        if answer.is_success:
-            return answer
-        code = answer.status_code
-        if code == 413:
+    def _check(self, status: int) -> None:
+        self._check_way(status)
+        if 200 <= status < 300:
+            return
+        if status == 413:
             raise Refused(f"The workflow is larger than {self._name} takes (100 MB, if it is set up as usual).")
-        if code >= 500:
+        if status >= 500:
             # It may have done it all the same (measured, T19).
-            raise Refused(f"{self._name} broke on this request ({code}): its own log says why.", certain=False)
-        raise Refused(f"{self._name} answers {code}: is this address that of a ComfyUI?")
+            raise Refused(f"{self._name} broke on this request ({status}): its own log says why.", certain=False)
+        raise Refused(f"{self._name} answers {status}: is this address that of a ComfyUI?")
 
-    def _read(self, answer: httpx.Response, shape: type[T]) -> T:
-        self._check(answer)
+    def _checked(self, answer: Answer) -> Answer:
+        self._check(answer.status)
+        return answer
+
+    def _read(self, answer: Answer, shape: type[T]) -> T:
+        self._check(answer.status)
         try:
             return decode(answer.content, msgspec.json.Decoder(shape))
         except msgspec.DecodeError as error:
             raise self._stranger(answer) from error
 
-    def _understood(self, answer: httpx.Response, shape: type[object]) -> bool:
+    def _understood(self, answer: Answer, shape: type[object]) -> bool:
         try:
             decode(answer.content, msgspec.json.Decoder(shape))
         except msgspec.DecodeError:
             return False
         return True
 
-    def _stranger(self, answer: httpx.Response) -> Refused:
-        kind = answer.headers.get("content-type", "nothing known").partition(";")[0]
-        return Refused(f"{self._name} answers, but is no ComfyUI: it sent {kind[:60]}. Check the address.")
+    def _stranger(self, answer: Answer) -> Refused:
+        # What claims to be JSON may well come from a ComfyUI that did what it was asked to.
+        told = f"{self._name} answers, but is no ComfyUI: it sent {answer.kind}. Check the address."
+        return Refused(told, certain=not answer.is_json)
+
+
+def _encoded(json: object) -> bytes:
+    """JSON to be sent. Raises `Refused` for what JSON cannot hold: halves of letters, and too many levels."""
+    try:
+        return msgspec.json.encode(json)
+    except (UnicodeError, RecursionError) as error:
+        raise Refused("A text of this workflow has a broken letter, or its values are nested too deep.") from error
+
+
+def _size(size: int) -> str:
+    return f"{size // 2**30} GiB" if size >= 2**30 else f"{size // 2**20} MiB"
 
 
 def _quoted(part: str) -> str:
     """One part of a path: ids and class names may hold anything (measured, T05: an id with a slash)."""
-    return quote(part, safe="")
+    return quote(part, safe="", errors="replace")

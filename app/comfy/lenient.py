@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
+from app.comfy.response_limits import check_depth, check_values
+
 T = TypeVar("T")
 
 ODDITIES = (b"NaN", b"Infinity", b"\\ud", b"\\uD")
@@ -17,8 +19,11 @@ pairs (a file name that is not UTF-8). Only content that has one is read a secon
 def decode(content: str | bytes | memoryview, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode; NaN and infinities become null, broken letters become “?”. Raises `msgspec.DecodeError`.
 
-    One custom node that shows a NaN must not make a whole history unreadable.
+    One custom node that shows a NaN must not make a whole history unreadable. Something with too many values, or with
+    too deep ones where it is read, is no JSON either.
     """
+    if isinstance(content, bytes):
+        check_values(content)
     try:
         return decoder.decode(content)
     except msgspec.ValidationError:
@@ -31,6 +36,12 @@ def decode(content: str | bytes | memoryview, decoder: msgspec.json.Decoder[T]) 
         return decoder.decode(repaired)
     except (UnicodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from error
+
+
+def decode_shallow(content: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode what is passed on as it is, with all its levels: see `decode`, and `ANSWER_DEPTH` for the limit."""
+    check_depth(content)
+    return decode(content, decoder)
 
 
 def _repaired(content: str | bytes | memoryview) -> bytes | None:

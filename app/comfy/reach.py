@@ -7,6 +7,9 @@ import ssl
 from collections.abc import Iterator
 from typing import cast
 
+LONGEST = 100
+"""Letters of a library's own words that a sentence may hold."""
+
 
 def why(error: BaseException) -> str:
     """Say it in half a sentence that begins with “it”, or with “its”.
@@ -30,7 +33,13 @@ def why(error: BaseException) -> str:
             case _:
                 pass
     told = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), str(error))
-    return f"it is out of reach: {told or type(error).__name__}"
+    return f"it is out of reach: {shortened(told) or type(error).__name__}"
+
+
+def shortened(told: str) -> str:
+    """The first line of what a library says, for a sentence: some repeat everything that the server sent."""
+    line = next(iter(told.splitlines()), "").strip()
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from app.comfy.lenient import decode
+from app.comfy.lenient import decode_shallow
+from app.comfy.reach import shortened
 from app.comfy.replies import NodeProblems, Problem, Rejected, listed
 from app.events import NodeId
 from app.ports import Graph, Json
@@ -26,7 +27,7 @@ _REJECTED = msgspec.json.Decoder(Rejected)
 def sentence(body: bytes, graph: Graph) -> str:
     """Read a 400 of POST /prompt. Its shapes are those of transcript 05."""
     try:
-        rejected = decode(body, _REJECTED)
+        rejected = decode_shallow(body, _REJECTED)
     except msgspec.DecodeError:
         return "The server refused the workflow without saying why."
     nodes = rejected.node_errors if isinstance(rejected.node_errors, dict) else {}
@@ -43,15 +44,15 @@ def sentence(body: bytes, graph: Graph) -> str:
             return f"The server refused the workflow: {_closed(', '.join(said) or 'it did not say why')}"
 
 
-def missing(body: bytes) -> tuple[tuple[NodeId, str], ...]:
+def missing(body: bytes, graph: Graph) -> tuple[tuple[NodeId, str], ...]:
     """The inputs that a 400 of POST /prompt misses, if it has no other reason."""
     try:
-        rejected = decode(body, _REJECTED)
+        rejected = decode_shallow(body, _REJECTED)
     except msgspec.DecodeError:
         return ()
     nodes = rejected.node_errors if isinstance(rejected.node_errors, dict) else {}
     problems = [(NodeId(node), problem) for node, told in nodes.items() for problem in told.errors]
-    if any(problem.type != "required_input_missing" for _, problem in problems):
+    if any(problem.type != "required_input_missing" or node not in graph for node, problem in problems):
         return ()
     return tuple((node, str(problem.extra_info.get("input_name") or problem.details)) for node, problem in problems)
 
@@ -75,8 +76,8 @@ def _reasons(node: str, problems: NodeProblems, graph: Graph) -> Iterator[str]:
     who = f"“{title(graph, node)}”"
     for problem in problems.errors:
         extra = problem.extra_info
-        field = str(extra.get("input_name") or problem.details or "an input")
-        received = extra.get("received_value")
+        field = shortened(str(extra.get("input_name") or problem.details or "an input"))
+        received = shortened(str(extra.get("received_value")))
         match problem.type:
             case "value_not_in_list":
                 yield f"{who} has no {field} called “{received}”{_offered(extra)}"
@@ -100,7 +101,7 @@ def _reasons(node: str, problems: NodeProblems, graph: Graph) -> Iterator[str]:
                 yield f"{who} waits for its own result: its connections run in a circle."
             case _:
                 said = dict.fromkeys(filter(None, (first_line(problem.message), first_line(problem.details))))
-                yield f"{who}: {_closed(', '.join(said) or problem.type)}"
+                yield f"{who}: {_closed(', '.join(said) or shortened(problem.type))}"
 
 
 def _config(extra: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -111,8 +112,8 @@ def _config(extra: Mapping[str, Json]) -> Mapping[str, Json]:
             return {}
 
 
-def _limit(extra: Mapping[str, Json], key: str) -> Json:
-    return _config(extra).get(key)
+def _limit(extra: Mapping[str, Json], key: str) -> str:
+    return shortened(str(_config(extra).get(key)))
 
 
 def _offered(extra: Mapping[str, Json]) -> str:
@@ -122,7 +123,7 @@ def _offered(extra: Mapping[str, Json]) -> str:
     values = listed(extra["input_config"])
     if not values:
         return ", and none at all."
-    return f": choose {', '.join(map(str, values))}." if len(values) <= SHORT_LIST else "."
+    return f": choose {', '.join(shortened(str(value)) for value in values)}." if len(values) <= SHORT_LIST else "."
 
 
 def _dangling(extra: Mapping[str, Json]) -> bool:
@@ -138,7 +139,7 @@ def _missing_class(error: Problem, graph: Graph) -> str:
     """0.3.64 says it in prose, newer ones in `extra_info` (COMFYUI.md 3)."""
     told = error.extra_info.get("class_type")
     found = re.search(r"node (.+) does not exist", error.message)
-    wanted = str(told) if told else found.group(1) if found else ""
+    wanted = shortened(str(told) if told else found.group(1) if found else "")
     if not wanted:
         return "This is no workflow in API format: in ComfyUI choose Workflow > Export (API)."
     node = next((node for node, entry in graph.items() if entry.get("class_type") == wanted), wanted)

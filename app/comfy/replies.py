@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import Struct
 
-from app.comfy.lenient import decode
+from app.comfy.lenient import decode, decode_shallow
 from app.comfy.outputs import scan
+from app.comfy.reach import shortened
 from app.events import PromptId
 from app.ports import History, Json, Queue, Stats
 from app.prose import first_line
@@ -15,8 +19,13 @@ from app.prose import first_line
 class Item(Struct, array_like=True):
     """One prompt in /queue; the rest of it (graph, extra data, outputs) is large, and skipped."""
 
-    number: float
-    prompt_id: str
+    number: Json
+    prompt_id: Json
+
+    @property
+    def order(self) -> float:
+        """Where it stands; behind all others if it does not say."""
+        return self.number if isinstance(self.number, (int, float)) else math.inf
 
 
 class QueueReply(Struct):
@@ -26,12 +35,13 @@ class QueueReply(Struct):
     queue_pending: tuple[Item, ...]
 
     def read(self) -> Queue:
-        """The ids, in the order in which they run."""
-        pending = sorted(self.queue_pending, key=lambda item: item.number)
-        return Queue(
-            tuple(PromptId(item.prompt_id) for item in self.queue_running),
-            tuple(PromptId(item.prompt_id) for item in pending),
-        )
+        """The ids, in the order in which they run. An item whose id is no text is nobody's who asks with one."""
+        pending = sorted(self.queue_pending, key=lambda item: item.order)
+        return Queue(_ids(self.queue_running), _ids(pending))
+
+
+def _ids(items: Iterable[Item]) -> tuple[PromptId, ...]:
+    return tuple(PromptId(item.prompt_id) for item in items if isinstance(item.prompt_id, str))
 
 
 class _Message(Struct):
@@ -78,6 +88,42 @@ class HistoryReply(Struct):
                 cached=cached,
             )
         return History("success", outputs, cached=cached)
+
+
+class _LooseHistory(Struct):
+    """An entry of which nothing has to be as it should."""
+
+    outputs: Json = None
+    status: Json = None
+
+
+_HISTORY = msgspec.json.Decoder(HistoryReply)
+_LOOSE_HISTORY = msgspec.json.Decoder(_LooseHistory)
+
+
+def history(entry: msgspec.Raw) -> History:
+    """One entry of GET /history/{id}, whatever it looks like: that it is there proves that the prompt ended.
+
+    What cannot be read is left out. Where that are the outputs, the prompt failed, and its reason says so.
+    """
+    try:
+        return decode(bytes(entry), _HISTORY).read()
+    except msgspec.DecodeError:
+        pass
+    try:
+        loose = decode(bytes(entry), _LOOSE_HISTORY)
+    except msgspec.DecodeError:
+        return UNREADABLE
+    status = loose.status.get("status_str") if isinstance(loose.status, dict) else None
+    if not isinstance(loose.outputs, dict):
+        return UNREADABLE
+    outputs = tuple(scan(node, shown) for node, shown in loose.outputs.items())
+    if status == "error":
+        return History("failed", outputs, error="The server does not say why.")
+    return History("success", outputs)
+
+
+UNREADABLE = History("failed", error="The server's record of this job cannot be read.")
 
 
 class Problem(Struct):
@@ -147,11 +193,16 @@ class StatsReply(Struct):
     def read(self) -> Stats:
         """The part that people ask for."""
         return Stats(
-            version=self.system.comfyui_version,
-            devices=tuple(device.name for device in self.devices),
-            memory_total=sum(device.vram_total for device in self.devices),
-            memory_free=sum(device.vram_free for device in self.devices),
+            version=shortened(self.system.comfyui_version),
+            devices=tuple(shortened(device.name) for device in self.devices),
+            memory_total=_memory(device.vram_total for device in self.devices),
+            memory_free=_memory(device.vram_free for device in self.devices),
         )
+
+
+def _memory(sizes: Iterable[int]) -> int:
+    """Bytes, as far as there can be so many."""
+    return min(sum(max(size, 0) for size in sizes), 2**60)
 
 
 class _NodeInfo(Struct):
@@ -163,7 +214,7 @@ _INFO = msgspec.json.Decoder(dict[str, _NodeInfo])
 
 def input_config(body: bytes, class_type: str, input_name: str) -> Json:
     """What /object_info/{class} says of an input; None if nothing. Raises `msgspec.DecodeError`."""
-    kinds = decode(body, _INFO).get(class_type, _NodeInfo()).input.values()
+    kinds = decode_shallow(body, _INFO).get(class_type, _NodeInfo()).input.values()
     return next((kind[input_name] for kind in kinds if isinstance(kind, dict) and input_name in kind), None)
 
 

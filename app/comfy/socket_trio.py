@@ -6,15 +6,15 @@ refused; over a stream of ours it does neither (DISCORD.md 2).
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import trio
-import trio_websocket
-from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
+from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto.utilities import LocalProtocolError
 
 from app.comfy.address import LARGEST_FRAME, Address, Timing
+from app.comfy.protocol_trio import ClientProtocol
 from app.comfy.reach import why
 from app.comfy.watched import Watched
 from app.ports import ConnectionLost, WebSocket
@@ -22,24 +22,54 @@ from app.ports import ConnectionLost, WebSocket
 READ_SIZE = 64 * 1024
 """trio-websocket's own 4 KiB cost five times the CPU for previews of 50 kB (DISCORD.md 2)."""
 
+SETTLING = 1.0
+"""Seconds within which a reader that has failed says why; it takes one turn of the loop."""
+
+
+class _Connection(WebSocketConnection):
+    """trio-websocket's connection, whose reader we run ourselves: `wrap_client_stream` leaves its errors to a nursery
+    that belongs to the caller, where they end everything."""
+
+    async def read(self) -> None:
+        """Send the handshake, and read until the connection ends."""
+        await self._reader_task()
+
+    async def wait_open(self) -> None:
+        """Wait until the server has accepted the handshake."""
+        await self._open_handshake.wait()
+
 
 class _Socket:
-    def __init__(self, connection: WebSocketConnection, stream: Watched) -> None:
+    def __init__(self, connection: _Connection, stream: Watched) -> None:
         self._connection = connection
         self._stream = stream
-        self._silent = False
+        self._loss: ConnectionLost | None = None
+        self._ended = trio.Event()
+        self._opening = trio.CancelScope()
+        self._closing = trio.CancelScope()
 
     async def send(self, message: str) -> None:
         try:
             await self._connection.send_message(message)
-        except ConnectionClosed as closed:
-            raise self._lost(closed) from closed
+        except (ConnectionClosed, LocalProtocolError) as closed:
+            raise await self._lost(closed) from closed
 
     async def receive(self) -> str | bytes:
         try:
             return await self._connection.get_message()
         except ConnectionClosed as closed:
-            raise self._lost(closed) from closed
+            raise await self._lost(closed) from closed
+
+    async def read(self) -> None:
+        """Read until the connection ends; what ended it is what `send` and `receive` raise from then on."""
+        try:
+            await self._connection.read()
+        except Exception as error:  # noqa: BLE001  whatever trio-websocket, wsproto and h11 raise, this connection is lost
+            self._fail(error)
+        finally:
+            self._ended.set()
+            self._opening.cancel()
+            self._closing.cancel()
 
     async def keep_alive(self, timing: Timing) -> None:
         """Ping; where nothing comes back, cut the line, which ends whoever reads."""
@@ -50,18 +80,41 @@ class _Socket:
                     await self._connection.ping()
                 except ConnectionClosed:
                     return
+                except Exception as error:  # noqa: BLE001  as in `read`
+                    self._fail(error)
+                    break
             if waiting.cancelled_caught and self._stream.waited >= timing.pong:
-                self._silent = True
-                await trio.aclose_forcefully(self._stream)
-                return
+                self._fail(ConnectionLost("it does not answer pings any more"))
+                break
+        await trio.aclose_forcefully(self._stream)
 
-    def _lost(self, closed: ConnectionClosed) -> ConnectionLost:
-        if self._silent:
-            return ConnectionLost("it does not answer pings any more")
-        code = closed.reason.code if closed.reason else 1006
-        if code == 1009:
-            return ConnectionLost(f"it sent a frame of more than {LARGEST_FRAME // 2**20} MiB")
-        return ConnectionLost(f"it hung up with code {code}")
+    async def wait_open(self) -> None:
+        """Wait until the server has accepted the handshake. Raises `ConnectionLost` if it does not."""
+        with self._opening:
+            await self._connection.wait_open()
+            return
+        raise self._loss or ConnectionLost("it hung up during the websocket's handshake")
+
+    async def close(self, timing: Timing) -> None:
+        """Say goodbye, and wait for the answer as long as somebody reads it."""
+        # Not shielded: a cancelled nursery has no reader left who could see the answer.
+        self._closing.deadline = trio.current_time() + timing.close
+        with self._closing:
+            await self._connection.aclose()
+
+    def _fail(self, error: Exception) -> None:
+        """Keep the first reason: what comes after it is a consequence."""
+        if self._loss is None:
+            known = isinstance(error, ConnectionLost)
+            self._loss = error if known else ConnectionLost(f"it broke the connection: {type(error).__name__}")
+
+    async def _lost(self, closed: ConnectionClosed | LocalProtocolError) -> ConnectionLost:
+        reason = closed.reason if isinstance(closed, ConnectionClosed) else None
+        if reason is None:
+            # Nobody closed it, so the reader is on its way out, and knows why in a moment.
+            with trio.move_on_after(SETTLING):
+                await self._ended.wait()
+        return self._loss or ConnectionLost(f"it hung up with code {int(reason.code) if reason else 1006}")
 
 
 @asynccontextmanager
@@ -70,25 +123,36 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
     stream = Watched(await _open_stream(where, timing))
     try:
         async with trio.open_nursery() as nursery:
-            connection = await _shake_hands(nursery, stream, where, timing)
-            socket = _Socket(connection, stream)
+            socket = _Socket(_connection(where, stream), stream)
+            nursery.start_soon(socket.read, name=f"reader {where.authority}")
+            with trio.move_on_after(timing.connect) as waiting:
+                await socket.wait_open()
+            if waiting.cancelled_caught:
+                raise ConnectionLost(f"it did not answer within {timing.connect:g} s")
             nursery.start_soon(socket.keep_alive, timing, name=f"pings {where.authority}")
             try:
                 yield socket
             finally:
-                # Not shielded: a cancelled nursery has no reader left who could see the answer.
-                with trio.move_on_after(timing.close):
-                    await connection.aclose()
+                await socket.close(timing)
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # The nursery wraps even the one error of the block, which on asyncio arrives bare. And trio-websocket
-        # raises a refusal in its reader, where nobody but the nursery hears it.
+        # The nursery wraps even the one error of the block, which on asyncio arrives bare.
         error = _only(group)
-        if isinstance(error, ConnectionRejected):
-            raise ConnectionLost(f"it answered {error.status_code} to the websocket's handshake") from error
         raise error from error.__cause__
     finally:
         await trio.aclose_forcefully(stream)
+
+
+def _connection(where: Address, stream: Watched) -> _Connection:
+    return _Connection(
+        stream,
+        ClientProtocol(LARGEST_FRAME),
+        host=where.authority,
+        path=where.resource,
+        client_extra_headers=[(name.encode(), value.encode()) for name, value in where.headers.items()],
+        max_message_size=LARGEST_FRAME,
+        receive_buffer_size=READ_SIZE,
+    )
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -112,33 +176,5 @@ async def _open_stream(where: Address, timing: Timing) -> trio.abc.Stream:
             return secure
     except trio.TooSlowError as error:
         raise ConnectionLost(f"it did not answer within {timing.connect:g} s") from error
-    except (OSError, trio.BrokenResourceError, ssl.CertificateError) as error:
+    except Exception as error:
         raise ConnectionLost(f"it cannot be reached: {why(error)}") from error
-
-
-async def _shake_hands(nursery: trio.Nursery, stream: Watched, where: Address, timing: Timing) -> WebSocketConnection:
-    """Shake hands, in a race with the clock and with the peer's leaving, which trio-websocket waits through."""
-    connection: WebSocketConnection | None = None
-    with trio.move_on_after(timing.connect) as waiting:
-        async with trio.open_nursery() as race:
-            race.start_soon(_cancel_at_end, stream, race.cancel_scope)
-            connection = await trio_websocket.wrap_client_stream(
-                nursery,
-                stream,  # pyright: ignore[reportArgumentType]  any trio stream does
-                where.authority,
-                where.resource,
-                extra_headers=[(name.encode(), value.encode()) for name, value in where.headers.items()],
-                max_message_size=LARGEST_FRAME,
-                receive_buffer_size=READ_SIZE,
-            )
-            race.cancel_scope.cancel()
-    if connection is not None:
-        return connection
-    if waiting.cancelled_caught:
-        raise ConnectionLost(f"it did not answer within {timing.connect:g} s")
-    raise ConnectionLost("it hung up during the websocket's handshake")
-
-
-async def _cancel_at_end(stream: Watched, scope: trio.CancelScope) -> None:
-    await stream.ended.wait()
-    scope.cancel()

@@ -1,4 +1,4 @@
-"""A trio stream that knows how long the peer has let it wait, and whether it has left."""
+"""A trio stream that knows how long the peer has let it wait."""
 
 from __future__ import annotations
 
@@ -6,40 +6,38 @@ import trio
 
 
 class Watched(trio.abc.Stream):
-    """Passes everything through, and times the reading.
+    """Passes everything through, and times the reading and the writing.
 
     A pong may be late because it queues behind a frame of 64 MB on a slow line, or because we ourselves do
-    not read for a while: neither is a dead peer. Dead is who lets us wait and sends no byte at all.
+    not read for a while: neither is a dead peer. Dead is who lets us wait and sends no byte at all, or reads none.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self._since: float | None = None
-        self.ended = trio.Event()
-        """Set once nothing more will come."""
+        self._reading_since: float | None = None
+        self._writing_since: float | None = None
 
     @property
     def waited(self) -> float:
-        """Seconds since we began to wait for the bytes that have not come; 0 while nobody reads."""
-        return 0.0 if self._since is None else trio.current_time() - self._since
+        """Seconds since we began to wait for bytes that have not come, or have not been taken; 0 if we do not wait."""
+        begun = [since for since in (self._reading_since, self._writing_since) if since is not None]
+        return trio.current_time() - min(begun) if begun else 0.0
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """See `trio.abc.ReceiveStream`."""
-        self._since = trio.current_time()
+        self._reading_since = trio.current_time()
         try:
-            data = await self._stream.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.ended.set()
-            raise
+            return await self._stream.receive_some(max_bytes)
         finally:
-            self._since = None
-        if not data:
-            self.ended.set()
-        return data
+            self._reading_since = None
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """See `trio.abc.SendStream`."""
-        await self._stream.send_all(data)
+        self._writing_since = trio.current_time()
+        try:
+            await self._stream.send_all(data)
+        finally:
+            self._writing_since = None
 
     async def wait_send_all_might_not_block(self) -> None:
         """See `trio.abc.SendStream`."""

@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import hikari
 
-from app.discord.blocks import Card, Text
+from app.discord.blocks import Form
 from app.discord.intake import fits
-from app.discord.rest import build
-from app.discord.text import escape
+from app.discord.pages import refusal
+from app.discord.rest import build, fields, translated
 from app.discord.words import Attached, Caller
 
 PUBLIC = hikari.UNDEFINED
@@ -21,16 +21,30 @@ ALONE = hikari.MessageFlag.EPHEMERAL
 Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction | hikari.ModalInteraction
 
 
-async def say(interaction: Answerable, sentence: str) -> None:
-    """Answer whoever did it, and nobody else, at once."""
-    await interaction.create_initial_response(
-        hikari.ResponseType.MESSAGE_CREATE, flags=ALONE, components=[build(Card((Text(escape(sentence)),)))]
-    )
+async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
+    """Answer whoever did it, and nobody else, at once; give back what was `typed`. Raises `PostError`."""
+    with translated():
+        await interaction.create_initial_response(
+            hikari.ResponseType.MESSAGE_CREATE, flags=ALONE, components=[build(refusal(sentence, typed))]
+        )
+
+
+async def ask(interaction: hikari.CommandInteraction | hikari.ComponentInteraction, form: Form) -> None:
+    """Answer with a form. Raises `PostError`."""
+    with translated():
+        await interaction.create_modal_response(form.title, form.custom_id, components=fields(form))
+
+
+async def defer_update(interaction: hikari.ComponentInteraction) -> None:
+    """Say that the message of a button may change. Raises `PostError`."""
+    with translated():
+        await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_UPDATE)
 
 
 async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
-    """Say that an answer will come, to be seen by those whom `flags` name."""
-    answer = await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE, flags=flags)
+    """Say that an answer will come, to be seen by those whom `flags` name. Raises `PostError`."""
+    with translated():
+        answer = await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE, flags=flags)
     message = answer.interaction.response_message_id if answer else hikari.UNDEFINED
     return caller_of(
         interaction, "" if message is hikari.UNDEFINED else str(message), fresh=True, alone=flags is not PUBLIC

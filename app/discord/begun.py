@@ -8,10 +8,11 @@ from msgspec import Struct
 
 from app.discord.attachments import check
 from app.discord.blocks import Form
-from app.discord.options import preset, verify
+from app.discord.options import preset, uploads, verify
 from app.discord.words import Attached
 from app.ports import Json
 from app.workflows.load import Workflow
+from app.workflows.slots import WorkflowError
 
 MOST = 256
 """Orders that may wait; one that is older is begun anew."""
@@ -30,10 +31,17 @@ class Begun(Struct, frozen=True, kw_only=True):
         """All values, if nothing speaks against them and the files. Raises `WorkflowError`."""
         told = {**preset(workflow, self.preset), **self.values}
         verify(workflow, told, whole=whole)
-        kinds: dict[str, str] = {slot.name: slot.kind for slot in workflow.slots}
         for file in self.files:
-            check(file, kinds.get(file.slot, "image"))
+            check(file, kind_of(workflow, file))
         return told
+
+
+def kind_of(workflow: Workflow, file: Attached) -> str:
+    """The kind of the slot that a file is for. Raises `WorkflowError` where the workflow no longer has such a slot."""
+    for slot in uploads(workflow):
+        if slot.name == file.slot:
+            return slot.kind
+    raise WorkflowError(f"“{workflow.title}” was changed and takes no file as {file.slot} now. Start again with it.")
 
 
 class Waiting:

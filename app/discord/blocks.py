@@ -22,12 +22,13 @@ Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
 
 
 class Upload(Struct, frozen=True):
-    """A file to be shown: `path` on our disk, or `data` itself; `name` is what people see."""
+    """A file to be shown: `path` on our disk, or `data` itself; `name` is what people see, `size` is that of `path`."""
 
     name: str
     path: str = ""
     data: bytes = b""
     spoiler: bool = False
+    size: int = 0
 
 
 class Text(Struct, frozen=True):

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias, TypeVar, cast
 
 import anyio
 import hikari
 import lightbulb
 import msgspec
+from hikari.impl import RESTClientImpl
 
+from app.boundary import report_failure
 from app.config import Discord
 from app.discord.clicks import Clicks
 from app.discord.commands import Made, built_in_command, menu, workflow_command
-from app.discord.crossing import hosting
+from app.discord.crossing import NO_PAYLOAD, hosting
+from app.discord.gateway.connection import Gateway
+from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
+from app.discord.gateway.outage import DoorError, Outage
 from app.discord.information import BUILT_IN
 from app.discord.onward import menu_name, menus
 from app.discord.options import Command, commands
 from app.discord.rest import RestPost
+from app.entry_points import run_request
 from app.workflows.load import Workflow
+
+T = TypeVar("T")
 
 logger = logging.getLogger("app.discord")
 
@@ -35,19 +46,15 @@ before it, and Discord has not long to answer; but an upload may take its time."
 TRIES_AGAIN = 1
 """What is worth more than one more try, the last word, is tried again by the core."""
 
-CLOSED = {
-    4004: "Discord does not accept the token: copy it anew from the developer portal into DISCORD_TOKEN.",
-    4013: "Discord does not know the intents that were asked for.",
-    4014: "Discord does not allow the intents that were asked for: allow them in the developer portal.",
-}
-"""Close codes after which no reconnecting helps."""
+MOST_UNREAD = 64
+"""Interactions that hikari could not decode and that wait for their apology."""
 
+TOKEN = re.compile(r"[\w-]{10,}\.[\w-]+\.[\w-]+", re.ASCII)
+"""What every token of a bot looks like: https://discord.com/developers/docs/reference#authentication"""
+
+MALFORMED = "DISCORD_TOKEN is not a bot's token: copy it anew from the developer portal, whole."
 
 Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
-
-
-class DoorError(Exception):
-    """The door cannot be opened, or was shut for good; the text is a sentence that says what to do."""
 
 
 class Bot:
@@ -58,71 +65,130 @@ class Bot:
         self._config = config
         self._clicks = clicks
         self._registered: list[Made] = []
-        self._known: Wanted
-        self._bot: hikari.GatewayBot
-        self._client: lightbulb.Client
+        self._known: Wanted | None = None
+        self._client: lightbulb.GatewayEnabledClient
+        self._gateway: Gateway
+        self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
         self.commands: Sequence[Command] = ()
         self.menus: Sequence[str] = ()
         self.post: RestPost
 
-    async def run(self, workflows: Mapping[str, Workflow], opened: Callable[[], Awaitable[None]]) -> None:
-        """Live until cancelled; says `opened` once Discord knows the commands. Raises `DoorError`."""
-        bot = self._bot = self._build()
-        self._client = lightbulb.client_from_app(
-            bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], hooks=[]
+    async def run(
+        self,
+        workflows: Mapping[str, Workflow],
+        reached: Callable[[], Awaitable[None]],
+        opened: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Live until cancelled.
+
+        Says `reached` once Discord has answered and `post` can be used, before anybody's interaction arrives; and
+        `opened` once Discord knows the commands. Interactions are answered from the first moment of the connection.
+        Raises `DoorError`.
+        """
+        bot = self._build()
+        client = self._client = lightbulb.client_from_app(
+            bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
         )
-        self._client.error_handler(_log_failure)
-        bot.subscribe(hikari.ComponentInteractionCreateEvent, self._clicks.pressed)
-        bot.subscribe(hikari.ModalInteractionCreateEvent, self._clicks.sent)
-        async with hosting(_log_error, hikari, lightbulb):
+        client.error_handler(raise_failure)
+        for own in list(bot.get_listeners(hikari.InteractionCreateEvent)):
+            bot.unsubscribe(hikari.InteractionCreateEvent, own)
+        bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._clicks).hear)
+        self._gateway = Gateway(bot, self._token, ENCODER.encode)
+        self._register(workflows)
+        # Without Discord: from here on lightbulb knows the commands, and takes whatever arrives.
+        await client.start()
+        client.sync_commands = True
+        async with hosting(self._report, hikari, lightbulb):
+            cast("RESTClientImpl", bot.rest).start()
             try:
-                await self._live(workflows, opened)
-            except hikari.HikariError as error:
-                raise DoorError(_explained(error)) from None
+                await self._live(bot, reached, opened)
             finally:
                 with anyio.move_on_after(CLOSING, shield=True):
-                    await self._client.stop()
-                    if bot.is_alive:
-                        await bot.close()
+                    await client.stop()
+                    await bot.rest.close()
 
-    async def _live(self, workflows: Mapping[str, Workflow], opened: Callable[[], Awaitable[None]]) -> None:
-        await self._bot.start(check_for_updates=False)
-        me = self._bot.get_me()
-        application = me.id if me is not None else (await self._bot.rest.fetch_application()).id
-        self.post = RestPost(self._bot.rest, application)
-        self._register(workflows)
-        await self._client.start()
-        await opened()
-        await self._bot.join()
-        raise DoorError("Discord closed the connection for good.")
+    async def _live(
+        self, bot: hikari.GatewayBot, reached: Callable[[], Awaitable[None]], opened: Callable[[], Awaitable[None]]
+    ) -> None:
+        rest = bot.rest
+        connected = asyncio.Event()
+
+        async def say_connected() -> None:
+            connected.set()
+
+        async with self._unread, self._to_answer, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._answer_unread, rest, name="unread")
+            self.post = RestPost(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
+            await reached()
+            tasks.start_soon(self._gateway.run, say_connected, name="gateway")
+            await connected.wait()
+            await self._persist(self._synchronise, "Discord does not take the commands yet")
+            await opened()
+
+    async def _persist(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
+        """Ask Discord until it answers. Raises `DoorError` where waiting does not help."""
+        outage = Outage(what)
+        while True:
+            try:
+                answer = await ask()
+            except DoorError:
+                raise
+            except Exception as error:  # noqa: BLE001  the boundary of the start
+                await outage.wait(error)
+            else:
+                outage.over()
+                return answer
+
+    async def _synchronise(self) -> None:
+        """Tell Discord the commands. Raises `DoorError` where waiting does not help."""
+        try:
+            await self._client.sync_application_commands()
+        except hikari.ForbiddenError as error:
+            told = "invite it again with the scopes bot and applications.commands"
+            raise DoorError(f"Discord does not let the bot do this: {told} ({error.message}).") from None
+        except hikari.BadRequestError as error:
+            raise DoorError(f"Discord does not take the commands: {error.message}.") from None
 
     async def register(self, workflows: Mapping[str, Workflow]) -> None:
-        """Make these the commands, in the place of those before; Discord hears of it only where they differ."""
+        """Make these the commands, in the place of those before; Discord hears of it only where they differ.
+
+        Raises `hikari.HTTPError` where Discord does not take them: the old commands stand, and say so themselves
+        where their workflow is gone.
+        """
         self._clicks.workflows = workflows
         if self._wanted(workflows) == self._known:
             return
         for made in self._registered:
             self._client.unregister(made)
         self._register(workflows)
-        try:
-            await self._client.sync_application_commands()
-        except hikari.HTTPError as error:
-            # The old commands stand, and say so themselves where their workflow is gone.
-            logger.warning("Discord does not take the new commands: %s", error)
+        known, self._known = self._known, None
+        await self._client.sync_application_commands()
+        self._known = known
 
     async def show_presence(self, text: str, *, away: bool) -> None:
         """Say what the bot does; `away` where it cannot work just now."""
-        with suppress(hikari.ComponentStateConflictError, hikari.GatewayError, OSError):
-            # Between two connections there is nobody to tell.
-            await self._bot.update_presence(
-                status=hikari.Status.IDLE if away else hikari.Status.ONLINE,
-                activity=hikari.Activity(name=text, state=text, type=hikari.ActivityType.CUSTOM),
-            )
+        await self._gateway.show_presence(text, away=away)
 
     @property
     def latency(self) -> float:
         """Seconds to Discord's gateway and back; NaN before the first heartbeat."""
-        return self._bot.heartbeat_latency
+        return self._gateway.latency
+
+    def _report(self, message: str, error: BaseException | None, payload: object) -> None:
+        """Take what hikari leaves to the loop; hikari calls this where it cannot decode a payload, too."""
+        if payload is NO_PAYLOAD or not isinstance(error, Exception):
+            # A dead shard's exception among it, of which its joiner hears anyway.
+            level = logging.DEBUG if isinstance(error, hikari.GatewayError) else logging.ERROR
+            logger.log(level, "%s", message, exc_info=error)
+            return
+        sentence = report_failure(error, "an event of Discord cannot be read")
+        if (one := unread(payload)) is not None:
+            with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                self._unread.send_nowait((one, sentence))
+
+    async def _answer_unread(self, rest: hikari.api.RESTClient) -> None:
+        async for one, sentence in self._to_answer:
+            await run_request(partial(answer_unread, rest, one, sentence), "a person could not be told of a failure")
 
     def _register(self, workflows: Mapping[str, Workflow]) -> None:
         self._clicks.workflows = workflows
@@ -142,7 +208,7 @@ class Bot:
 
     def _build(self) -> hikari.GatewayBot:
         return hikari.GatewayBot(
-            self._token,
+            self._token.strip(),
             rest_url=self._config.rest_url or None,
             banner=None,
             logs=None,
@@ -153,7 +219,7 @@ class Bot:
             max_retries=TRIES_AGAIN,
             cache_settings=hikari.impl.CacheSettings(components=hikari.api.CacheComponents.NONE),
             loads=msgspec.json.decode,
-            dumps=msgspec.json.Encoder(enc_hook=_plain).encode,
+            dumps=ENCODER.encode,
         )
 
 
@@ -162,29 +228,14 @@ def _plain(value: Any) -> object:
     return str(value) if isinstance(value, str) else int(value)
 
 
-def _explained(error: hikari.HikariError) -> str:
-    """One sentence on why the door is shut, and what to do."""
-    match error:
-        case hikari.UnauthorizedError():
-            return CLOSED[4004]
-        case hikari.GatewayServerClosedConnectionError(code=code, reason=reason):
-            return CLOSED.get(int(code or 0), f"Discord closed the connection ({code}): {reason}")
-        case hikari.ForbiddenError(message=message):
-            told = "invite it again with the scopes bot and applications.commands"
-            return f"Discord does not let the bot do this: {told} ({message})."
-        case hikari.BadRequestError(message=message):
-            return f"Discord does not take the commands: {message}."
-        case _:
-            return f"Discord cannot be reached: {type(error).__name__}."
+ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
-def _log_error(message: str, error: BaseException | None) -> None:
-    """What hikari leaves to the loop: a dead shard's exception among it, of which its joiner hears anyway."""
-    level = logging.DEBUG if isinstance(error, hikari.GatewayError) else logging.ERROR
-    logger.log(level, "%s", message, exc_info=error)
-
-
-async def _log_failure(failure: lightbulb.exceptions.ExecutionPipelineFailedException) -> bool:
-    """What breaks in one command is logged, and never reaches the others."""
-    logger.error("a command broke", exc_info=failure.causes[0])
-    return True
+def check_token(token: str) -> None:
+    """Raise `DoorError` for what cannot be a token, before hikari takes it apart."""
+    try:
+        if not TOKEN.fullmatch(token.strip()):
+            raise ValueError(token)
+        hikari.applications.get_token_id(token.strip())
+    except ValueError:
+        raise DoorError(MALFORMED) from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from msgspec.structs import replace
+
 from app.discord import custom_id
 from app.discord.blocks import (
     MOST_PICTURES,
@@ -134,9 +136,7 @@ def _finished(view: View, finished: Finished, uploads: Sequence[Upload]) -> tupl
 
 
 def _gallery(view: View, page: Sequence[Upload]) -> tuple[Block, ...]:
-    items = tuple(
-        Upload(one.name, one.path, one.data, spoiler=view.spoiler) for one in page if _suffix(one.name) in SHOWN
-    )
+    items = tuple(replace(one, spoiler=view.spoiler) for one in page if _suffix(one.name) in SHOWN)
     return (Gallery(items),) if items else ()
 
 

@@ -78,6 +78,10 @@ class Catalog:
             self._signature = None
             self._tell([f"The folder {self._folder} cannot be read: {error.strerror}."])
             return False
+        except Exception:
+            # Whoever calls this reports it, and the next look reads the folder again.
+            self._signature = None
+            raise
         before = self.workflows, self.servers, self.refused
         self._take(found, known)
         return before != (self.workflows, self.servers, self.refused)

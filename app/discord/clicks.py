@@ -17,7 +17,18 @@ from msgspec.structs import replace
 
 from app.discord import custom_id
 from app.discord import form as forms
-from app.discord.acknowledge import ALONE, PUBLIC, Answerable, attached, caller_of, defer, files_of, say
+from app.discord.acknowledge import (
+    ALONE,
+    PUBLIC,
+    Answerable,
+    ask,
+    attached,
+    caller_of,
+    defer,
+    defer_update,
+    files_of,
+    say,
+)
 from app.discord.begun import Begun, Waiting
 from app.discord.blocks import Form
 from app.discord.commands import Given
@@ -26,7 +37,6 @@ from app.discord.custom_id import Press
 from app.discord.intake import NAMES
 from app.discord.onward import way
 from app.discord.options import PRESET, SPOILER, Command, missing, verify
-from app.discord.rest import fields
 from app.discord.words import Asked, Attached, Caller, Ordered, Pressed, Word
 from app.events import JobId
 from app.ports import Json
@@ -39,6 +49,7 @@ PATIENCE = 1.5
 ASKS_FIRST = frozenset({"vary", "use"})
 MAKES_NEW = frozenset({"again", "retry", "vary", "use"})
 ANSWERS_ALONE = frozenset({"settings", "keep"})
+OUT_OF_DATE = "This is out of date. Start again with a command."
 BEGINS = frozenset({"menu", "order"})
 """Forms of what is no job yet: the id is that of the interaction with which it began."""
 
@@ -127,7 +138,7 @@ class Clicks:
             await self._order(interaction, workflow, begun)
         else:
             self._begun.put(str(interaction.id), replace(begun, asked=asked))
-            await interaction.create_modal_response(asked.title, asked.custom_id, components=fields(asked))
+            await ask(interaction, asked)
 
     async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
         with anyio.move_on_after(PATIENCE):
@@ -146,11 +157,11 @@ class Clicks:
             return await self._into_core(self._core.suggest_own, command, user, typed)
         return []
 
-    async def pressed(self, event: hikari.ComponentInteractionCreateEvent) -> None:
-        """A button."""
-        interaction = event.interaction
+    async def pressed(self, interaction: hikari.ComponentInteraction) -> None:
+        """A button. Raises `PostError`."""
         press = custom_id.read(interaction.custom_id)
         if press is None:
+            await say(interaction, OUT_OF_DATE)
             return
         if press.verb in ASKS_FIRST:
             asked = await self._form(interaction, press)
@@ -158,29 +169,29 @@ class Clicks:
                 await say(interaction, asked)
                 return
             if asked is not None:
-                await interaction.create_modal_response(asked.title, asked.custom_id, components=fields(asked))
+                await ask(interaction, asked)
                 return
         if press.verb in MAKES_NEW:
             caller = await defer(interaction, PUBLIC)
         elif press.verb in ANSWERS_ALONE:
             caller = await defer(interaction, ALONE)
         else:
-            await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_UPDATE)
+            await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
         await self._tell(Pressed(caller=caller, press=press))
 
-    async def sent(self, event: hikari.ModalInteractionCreateEvent) -> None:
-        """A form."""
-        interaction = event.interaction
-        press = custom_id.read(interaction.custom_id)
-        if press is None:
-            return
+    async def sent(self, interaction: hikari.ModalInteraction) -> None:
+        """A form. Raises `PostError`."""
         told = {
             field.custom_id: field.value
             for row in interaction.components
             for field in getattr(row, "components", ())
             if isinstance(field, hikari.TextInputComponent)
         }
+        press = custom_id.read(interaction.custom_id)
+        if press is None:
+            await say(interaction, OUT_OF_DATE, forms.typed(told))
+            return
         if press.verb in BEGINS:
             await self._begun_sent(interaction, press, told)
             return
@@ -188,7 +199,7 @@ class Clicks:
             try:
                 verify(workflow, forms.answers(workflow, told)[0], whole=False)
             except WorkflowError as error:
-                await say(interaction, str(error))
+                await say(interaction, str(error), forms.typed(told))
                 return
         caller = await defer(interaction, PUBLIC)
         await self._tell(Pressed(caller=caller, press=press, fields=told))
@@ -197,22 +208,27 @@ class Clicks:
         workflow = self.workflows.get(press.workflow)
         begun = self._begun.take(press.job)
         if workflow is None or begun is None:
-            await say(interaction, "This form is too old: begin anew.")
+            await say(interaction, "This form is too old: begin anew.", forms.typed(told))
             return
         try:
             values, _ = forms.answers(workflow, told, begun.asked, chosen=begun.preset)
         except WorkflowError as error:
-            await say(interaction, str(error))
+            await say(interaction, str(error), forms.typed(told))
             return
-        await self._order(interaction, workflow, replace(begun, values={**values, **begun.values}))
+        begun = replace(begun, values={**values, **begun.values})
+        await self._order(interaction, workflow, begun, forms.typed(told))
 
     async def _order(
-        self, interaction: hikari.CommandInteraction | hikari.ModalInteraction, workflow: Workflow, begun: Begun
+        self,
+        interaction: hikari.CommandInteraction | hikari.ModalInteraction,
+        workflow: Workflow,
+        begun: Begun,
+        typed: str = "",
     ) -> None:
         try:
             begun.check(workflow)
         except WorkflowError as error:
-            await say(interaction, str(error))
+            await say(interaction, str(error), typed)
             return
         told = Ordered(
             caller=await defer(interaction, PUBLIC),

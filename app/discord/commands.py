@@ -7,10 +7,12 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import hikari
 import lightbulb
+from hikari.impl import AutocompleteChoiceBuilder
 
 from app.discord.information import BUILT_IN
 from app.discord.onward import menu_name
 from app.discord.options import MOST_CHOICES, Command, Option
+from app.entry_points import run_request
 from app.workflows.load import Workflow
 
 CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
@@ -27,6 +29,8 @@ NAMED = {
 Given: TypeAlias = Mapping[str, object]
 Made: TypeAlias = "type[lightbulb.SlashCommand] | type[lightbulb.MessageCommand]"
 Complete: TypeAlias = Callable[["lightbulb.AutocompleteContext[str]"], Awaitable[None]]
+Offer: TypeAlias = Callable[[str, str], Awaitable[list[tuple[str, str]]]]
+"""Takes a user's id and what was typed; returns what to show, and what it stands for."""
 
 
 class Takes(Protocol):
@@ -68,10 +72,8 @@ def workflow_command(command: Command, takes: Takes) -> Made:
 def built_in_command(name: str, takes: Takes) -> Made:
     """A command of the bot's own."""
 
-    async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
-        user = str(ctx.interaction.user.id)
-        found = await takes.suggest_own(name, user, str(ctx.focused.value or ""))
-        await ctx.respond([hikari.impl.AutocompleteChoiceBuilder(name=told, value=meant) for told, meant in found])
+    async def offer(user: str, typed: str) -> list[tuple[str, str]]:
+        return await takes.suggest_own(name, user, typed)
 
     async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
         await takes.asked(_interaction(ctx), name, str(getattr(self, "told", None) or ""))
@@ -80,7 +82,7 @@ def built_in_command(name: str, takes: Takes) -> Made:
     if name in NAMED:
         called, meaning, required = NAMED[name]
         wanted: Any = {} if required else {"default": None}
-        options["told"] = lightbulb.string(called, meaning, autocomplete=complete, **wanted)
+        options["told"] = lightbulb.string(called, meaning, autocomplete=_completion(offer), **wanted)
     return _slash(name, BUILT_IN[name], options, invoke)
 
 
@@ -141,13 +143,24 @@ def _option(option: Option, workflow: str, takes: Takes) -> object:
     if option.choices:
         wanted["choices"] = [lightbulb.Choice(choice, choice) for choice in option.choices]
     if option.suggest:
-        wanted["autocomplete"] = _completion(workflow, option.slot, takes)
+
+        async def offer(_: str, typed: str) -> list[tuple[str, str]]:
+            return [(name, name) for name in await takes.suggest(workflow, option.slot, typed)]
+
+        wanted["autocomplete"] = _completion(offer)
     return cast("Any", kind)(option.name, option.description, **wanted)
 
 
-def _completion(workflow: str, slot: str, takes: Takes) -> Complete:
+def _completion(offer: Offer) -> Complete:
+    """Answers whoever types; where that fails, with an empty list. lightbulb leaves them without any answer."""
+
     async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
-        typed = str(ctx.focused.value or "")
-        await ctx.respond((await takes.suggest(workflow, slot, typed))[:MOST_CHOICES])
+        found: list[tuple[str, str]] = []
+
+        async def ask() -> None:
+            found.extend(await offer(str(ctx.interaction.user.id), str(ctx.focused.value or "")))
+
+        await run_request(ask, "autocomplete failed")
+        await ctx.respond([AutocompleteChoiceBuilder(name=told, value=meant) for told, meant in found[:MOST_CHOICES]])
 
     return complete

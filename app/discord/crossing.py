@@ -20,8 +20,10 @@ from sniffio import current_async_library
 LONGEST_FAREWELL = 3.0
 """Seconds that tasks have to end after they were cancelled."""
 
-Report: TypeAlias = Callable[[str, BaseException | None], None]
-"""Takes a sentence, and the exception if there is one."""
+Report: TypeAlias = Callable[[str, BaseException | None, object], None]
+"""Takes a sentence, the exception if there is one, and the gateway's payload that it is about, or `NO_PAYLOAD`."""
+
+NO_PAYLOAD = object()
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -128,25 +130,38 @@ async def hosting(report: Report, *libraries: ModuleType) -> AsyncGenerator[None
 
     def on_error(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
-        report(str(context.get("message")), error if isinstance(error, BaseException) else None)
+        report(
+            str(context.get("message")),
+            error if isinstance(error, BaseException) else None,
+            context.get("payload", NO_PAYLOAD),
+        )
 
     loop.set_exception_handler(on_error)
+    try:
+        async with ending_tasks_of(*libraries):
+            yield
+    finally:
+        loop.set_exception_handler(before)
+
+
+@asynccontextmanager
+async def ending_tasks_of(*modules: ModuleType) -> AsyncGenerator[None]:
+    """At the end of the block, cancel the tasks whose code is in these modules or packages, and wait for them."""
     try:
         yield
     finally:
         with anyio.CancelScope(shield=True):
-            left = [task for task in asyncio.all_tasks() - {asyncio.current_task()} if _is_of(task, libraries)]
+            left = [task for task in asyncio.all_tasks() - {asyncio.current_task()} if _is_of(task, modules)]
             for task in left:
                 task.cancel()
             if left:
                 await asyncio.wait(left, timeout=LONGEST_FAREWELL)
-        loop.set_exception_handler(before)
 
 
-def _is_of(task: asyncio.Task[object], libraries: Iterable[ModuleType]) -> bool:
+def _is_of(task: asyncio.Task[object], modules: Iterable[ModuleType]) -> bool:
     coroutine = task.get_coro()
     if not isinstance(coroutine, CoroutineType):
         return False
     code: CodeType = coroutine.cr_code
-    roots = [root for library in libraries for root in library.__path__]
+    roots = [root for module in modules for root in getattr(module, "__path__", [module.__file__])]
     return any(Path(code.co_filename).is_relative_to(root) for root in roots)

@@ -36,6 +36,6 @@ def read(custom_id: str) -> Press | None:
     left, _, job = custom_id.rpartition(":")
     told, _, workflow = left.partition(".")
     verb, dash, number = told.partition("-")
-    if not verb or not job or (dash and not (number.isascii() and number.isdecimal())):
+    if len(custom_id) > LONGEST or not verb or not job or (dash and not (number.isascii() and number.isdecimal())):
         return None
     return Press(verb, JobId(job), workflow, int(number) if dash else 1)

@@ -39,7 +39,7 @@ class Delivery:
         files = last.files if isinstance(last, Finished) else ()
         limit = self._spot.place.limit
         while True:
-            async with self._world.fit(files, limit) as (uploads, notes):
+            async with self._world.fit(files, limit, self._view.owner) as (uploads, notes):
                 view = self._view
                 if notes and isinstance(last, Finished):
                     view = replace(view, last_word=replace(last, notes=(*last.notes, *notes)))
@@ -53,7 +53,7 @@ class Delivery:
                     if not uploads:
                         raise
                     # Half as much as what was too much: Discord does not say what would not be.
-                    limit = max(len(one.data) for one in uploads) // 2
+                    limit = max(one.size for one in uploads) // 2
 
     async def _say(self, cards: Sequence[Card]) -> str:
         roads = [self._by_token, self._by_message, self._by_channel, self._by_hand]

@@ -22,6 +22,15 @@ from app.workflows.load import Workflow
 from app.workflows.slots import WorkflowError
 
 
+def typed(word: Ordered | Pressed) -> str:
+    """What somebody wrote for this, and would have to write again if nothing came of it."""
+    match word:
+        case Ordered():
+            return "\n".join(value for value in word.values.values() if isinstance(value, str) and " " in value)
+        case Pressed():
+            return forms.typed(word.fields or {})
+
+
 class Desk:
     """Owns nothing: it knows what each word and each button means. `guarded` verbs are for owners and moderators."""
 
@@ -41,7 +50,7 @@ class Desk:
                 case _:
                     assert_never(word)
         except WorkflowError as error:
-            await self._studio.refuse(word.caller, str(error))
+            await self._studio.refuse(word.caller, str(error), typed(word))
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """What is asked before anything is done: a form, nothing (None), or a sentence why it cannot be done.

@@ -103,6 +103,12 @@ def answers(
     return values, int(number)
 
 
+def typed(fields: Mapping[str, str]) -> str:
+    """Everything that a form says, to be given back where nothing can be done with it; texts first."""
+    ordered = sorted(fields, key=lambda name: name.startswith("+"))
+    return "\n".join(fields[name] for name in ordered if name != RESULT and fields[name].strip())
+
+
 def _has_presets(workflow: Workflow) -> bool:
     """Whether `preset` means one, and not a slot."""
     return bool(workflow.presets) and all(slot.name != PRESET for slot in workflow.slots)

@@ -8,6 +8,7 @@ from functools import partial
 
 import anyio
 import structlog
+from anyio import to_thread
 from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectReceiveStream
 
@@ -18,13 +19,15 @@ from app.config import Config
 from app.discord import place as places
 from app.discord.attachments import Intake, open_client
 from app.discord.blocks import Form
-from app.discord.bot import Bot, DoorError
+from app.discord.bot import Bot, check_token
 from app.discord.catalog import LOOK, Catalog
 from app.discord.clicks import Clicks
 from app.discord.crossing import Crossing, crossings
 from app.discord.custom_id import Press
 from app.discord.desk import Desk
-from app.discord.fitting import Fitting
+from app.discord.desk import typed as typed_in
+from app.discord.fitting import Fitting, clear
+from app.discord.gateway.outage import DoorError
 from app.discord.information import Information
 from app.discord.rest import Crossed
 from app.discord.retention import tidy
@@ -32,7 +35,10 @@ from app.discord.roll_call import RollCall
 from app.discord.studio import Studio
 from app.discord.wishes import Wishes
 from app.discord.words import Asked, Caller, Word
+from app.entry_points import run_loop, run_request
 from app.events import ServerName
+from app.jobs import Job
+from app.media_worker.client import MediaClient
 from app.ports import Comfy
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -45,6 +51,9 @@ HEALTH = 10.0
 
 HEALTH_AWAY = 2.0
 """The same while none does: people wait for it."""
+
+PASSING = "passing"
+"""The folder for files that are only kept while they are prepared; it is emptied at each start."""
 
 FIRST_CALL = 1.0
 """Seconds for the servers to say what they have before commands are made: who takes longer is heard later."""
@@ -59,6 +68,7 @@ class DiscordGuest:
         self._catalog: Catalog
         self._desk: Desk
         self._information: Information
+        self._studio: Studio
 
     async def run(
         self,
@@ -76,6 +86,7 @@ class DiscordGuest:
         """
         wrong: list[DoorError] = []
         try:
+            check_token(self._config.discord_token)
             await self._live(registry, servers, last_round, closing, task_status)
         except* DoorError as errors:
             wrong += _flat(errors)
@@ -95,7 +106,7 @@ class DiscordGuest:
         roll_call = RollCall(servers, self._catalog)
         with anyio.move_on_after(FIRST_CALL):
             await roll_call.call()
-        await self._catalog.look()
+        await run_request(self._catalog.look, "the workflows could not be read")
         outbox, inbox = anyio.create_memory_object_stream[Word](INBOX)
         async with (
             outbox,
@@ -106,35 +117,45 @@ class DiscordGuest:
         ):
             bot = Bot(self._config.discord_token, self._config.discord, Clicks(self, outbox, into_core))
             opened = anyio.Event()
+            media, passing = MediaClient(), self._config.data / PASSING
+            await to_thread.run_sync(clear, passing)
+            await tasks.start(media.run, name="media")
+
+            async def follow_jobs() -> None:
+                for job in await self._archive.unfinished():
+                    await run_request(partial(self._follow, studio, job), "a job could not be followed", job=job.id)
 
             async def say_opened() -> None:
                 opened.set()
 
-            studio = Studio(
+            studio = self._studio = Studio(
                 tasks=tasks,
                 registry=registry,
                 archive=self._archive,
                 servers=servers,
                 catalog=self._catalog,
                 post=Crossed(lambda: bot.post, into_asyncio),
-                fit=Fitting(keep_metadata=self._config.discord.keep_metadata),
+                fit=Fitting(media, passing, keep_metadata=self._config.discord.keep_metadata),
             )
             guarded = frozenset(self._config.discord.guarded)
-            intake = Intake(client, self._config.discord.rest_url)
+            intake = Intake(client, media, passing, self._config.discord.rest_url)
             self._desk = Desk(studio, Wishes(studio, intake, self._config.data, last_round), guarded)
             self._information = Information(studio, lambda: bot.latency, lambda: (bot.commands, bot.menus))
             tasks.start_soon(self._serve, inbox, name="desk")
-            run = partial(bot.run, self._catalog.workflows, partial(into_core, say_opened))
+            run = partial(
+                bot.run, self._catalog.workflows, partial(into_core, follow_jobs), partial(into_core, say_opened)
+            )
             tasks.start_soon(into_asyncio, run, name="discord")
-            await opened.wait()
-            for job in await self._archive.unfinished():
-                if (place := places.read(job.place)) is not None:
-                    studio.resume(job, place)
             tasks.start_soon(SteeringActor(self._archive, registry, studio.begin_again).run, name="steering")
             tasks.start_soon(tidy, self._config.data, self._config.discord.keep_days, name="retention")
-            tasks.start_soon(self._watch_folder, bot, into_asyncio, name="workflows")
-            tasks.start_soon(self._watch_servers, bot, into_asyncio, roll_call, len(servers), name="presence")
-            task_status.started()
+
+            async def watch() -> None:
+                await opened.wait()
+                tasks.start_soon(self._watch_folder, bot, into_asyncio, name="workflows")
+                tasks.start_soon(self._watch_servers, bot, into_asyncio, roll_call, len(servers), name="presence")
+                task_status.started()
+
+            tasks.start_soon(watch, name="opened")
             await closing.wait()
             await studio.say_goodbye()
             tasks.cancel_scope.cancel()
@@ -142,10 +163,24 @@ class DiscordGuest:
     async def _serve(self, inbox: MemoryObjectReceiveStream[Word]) -> None:
         async with anyio.create_task_group() as answers:
             async for word in inbox:
-                if isinstance(word, Asked):
-                    answers.start_soon(self._information.take, word, name=f"/{word.command}")
-                else:
-                    answers.start_soon(self._desk.take, word, name=type(word).__name__)
+                name = f"/{word.command}" if isinstance(word, Asked) else type(word).__name__
+                answers.start_soon(self._take, word, name, name=name)
+
+    async def _take(self, word: Word, name: str) -> None:
+        """Do what one person asked for."""
+        if isinstance(word, Asked):
+            work, typed = partial(self._information.take, word), ""
+        else:
+            work, typed = partial(self._desk.take, word), typed_in(word)
+
+        async def refuse(sentence: str) -> None:
+            await self._studio.refuse(word.caller, sentence, typed)
+
+        await run_request(work, "a request failed", refuse, request=name)
+
+    async def _follow(self, studio: Studio, job: Job) -> None:
+        if (place := places.read(job.place)) is not None:
+            studio.resume(job, place)
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """See `app.discord.clicks.Core`."""
@@ -160,22 +195,33 @@ class DiscordGuest:
         return await self._information.suggest(command, user, typed)
 
     async def _watch_folder(self, bot: Bot, into_asyncio: Crossing) -> None:
-        while True:
-            await anyio.sleep(LOOK)
+        registered = self._catalog.workflows
+
+        async def step() -> float:
+            nonlocal registered
             if await self._catalog.look():
                 logger.info("the workflows changed")
-                await into_asyncio(bot.register, self._catalog.workflows)
+            if registered is not (workflows := self._catalog.workflows):
+                await into_asyncio(bot.register, workflows)
+                registered = workflows
+            return LOOK
+
+        await run_loop(step, "the commands could not be brought up to date")
 
     async def _watch_servers(self, bot: Bot, into_asyncio: Crossing, roll_call: RollCall, count: int) -> None:
         shown: str | None = None
-        while True:
+
+        async def step() -> float:
+            nonlocal shown
             away = await roll_call.call()
             all_away = len(away) == count
             text = f"Waiting for {' and '.join(away)}" if all_away else self._config.discord.presence
             if text != shown:
                 await into_asyncio(partial(bot.show_presence, text, away=all_away))
                 shown = text
-            await anyio.sleep(HEALTH_AWAY if all_away else HEALTH)
+            return HEALTH_AWAY if all_away else HEALTH
+
+        await run_loop(step, "the presence could not be brought up to date")
 
 
 def _flat(group: BaseExceptionGroup[DoorError]) -> list[DoorError]:

@@ -214,3 +214,12 @@ def _gibibytes(number: int) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds == seconds else "not measured yet"
+
+
+def refusal(sentence: str, typed: str = "") -> Card:
+    """Why nothing happens, and what was typed for it, to be copied."""
+    blocks = [Text(shorten(escape(sentence), MOST_TEXT))]
+    if typed:
+        room = max(1, MOST_TEXT - len(blocks[0].text))
+        blocks.append(Text(f"You wrote:\n>>> {shorten(escape(typed), room)}"))
+    return Card(tuple(blocks))

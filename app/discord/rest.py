@@ -74,7 +74,7 @@ class RestPost:
 
     async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.post.Post`."""
-        with _translated():
+        with translated():
             channel = await self._rest.create_dm_channel(int(user))
         return await self.create(str(channel.id), card, nonce)
 
@@ -103,7 +103,7 @@ class RestPost:
 
     @asynccontextmanager
     async def _passing(self, route: str, whose: str) -> AsyncGenerator[None]:
-        with _translated():
+        with translated():
             async with self._gate.passing(route, whose):
                 yield
 
@@ -201,8 +201,8 @@ def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
 
 
 @contextmanager
-def _translated() -> Generator[None]:
-    """hikari's errors as ours; what no rule knows stays what it is."""
+def translated() -> Generator[None]:
+    """hikari's errors as ours, `PostError`; what no rule knows stays what it is."""
     try:
         yield
     except hikari.ClientHTTPResponseError as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import anyio
 import structlog
 from anyio import to_thread
+
+from app.entry_points import run_loop
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -21,10 +22,14 @@ FOLDERS = ("results", "inputs")
 
 async def tidy(data: Path, days: int) -> None:
     """Live, and delete what is older than `days`; 0 keeps everything."""
-    while days:
+
+    async def step() -> float:
         if gone := await to_thread.run_sync(delete_older, data, time.time() - days * DAY):
             logger.info("old pictures were deleted", count=gone)
-        await anyio.sleep(ROUND)
+        return ROUND
+
+    if days:
+        await run_loop(step, "old pictures could not be deleted")
 
 
 def delete_older(data: Path, before: float) -> int:

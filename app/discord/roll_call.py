@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import anyio
 import structlog
 
 from app.discord.catalog import Catalog
+from app.entry_points import run_request
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Refused
 
@@ -34,7 +36,10 @@ class RollCall:
         away: set[ServerName] = set()
         async with anyio.create_task_group() as asking:
             for name, comfy in self._servers.items():
-                asking.start_soon(self._ask, name, comfy, away, name=f"ask {name}")
+                away.add(name)
+                ask = partial(self._ask, name, comfy, away)
+                part = partial(run_request, ask, "a server could not be asked what it has", server=name)
+                asking.start_soon(part, name=f"ask {name}")
         return [name for name in self._servers if name in away]
 
     async def _ask(self, name: ServerName, comfy: Comfy, away: set[ServerName]) -> None:
@@ -42,9 +47,9 @@ class RollCall:
             with anyio.fail_after(PATIENCE):
                 await comfy.queue()
         except (ConnectionLost, Refused, TimeoutError):
-            away.add(name)
             self._known.discard(name)
             return
+        away.discard(name)
         if name in self._known:
             return
         try:

@@ -18,18 +18,19 @@ from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
 from app.archive import Archive
 from app.discord import place as places
-from app.discord.blocks import Card, Text
+from app.discord.blocks import Card
 from app.discord.catalog import Catalog
 from app.discord.lists import Lists
 from app.discord.onward import ways
+from app.discord.pages import refusal
 from app.discord.place import TOKEN_LIFE, Place, Token, write
 from app.discord.post import Post, PostError
 from app.discord.reply import MessageReply
-from app.discord.text import escape
 from app.discord.traffic import Traffic
 from app.discord.view import view_of
 from app.discord.words import Caller
 from app.discord.world import Fit
+from app.entry_points import run_request
 from app.events import Finished, JobId, ServerName
 from app.jobs import Job, Wish
 from app.ports import Comfy
@@ -40,6 +41,9 @@ REMEMBERED = 20
 """Runs whose length is averaged into what the next will take: enough to even out, few enough to keep up."""
 
 FAREWELL = "The bot was stopped. Nothing is lost: once it is back, this goes on, and the result comes here."
+
+NOT_TAKEN = "The bot was stopped before it took this: ask again in a moment."
+"""The same for what may not be in the journal yet, because that could not be written."""
 
 FAREWELL_TIME = 0.7
 """Seconds for all farewells together, of the second and a half that guests have."""
@@ -111,6 +115,7 @@ class Studio:
     def resume(self, job: Job, place: Place) -> None:
         """Go on with a job of an earlier life."""
         reply = self._reply(job.wish, place, None)
+        reply.view.accepted = True
         actor = InteractionActor(job.id, self.registry, reply)
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
 
@@ -139,8 +144,9 @@ class Studio:
             async with anyio.create_task_group() as farewells:
                 for reply in self.living.values():
                     if reply.view.last_word is None:
-                        reply.view.farewell = FAREWELL
-                        farewells.start_soon(reply.refresh, name=f"farewell {reply.view.job}")
+                        reply.view.farewell = FAREWELL if reply.view.accepted else NOT_TAKEN
+                        part = partial(run_request, reply.refresh, "a farewell failed", job=reply.view.job)
+                        farewells.start_soon(part, name=f"farewell {reply.view.job}")
 
     async def tell(self, caller: Caller, card: Card) -> None:
         """Answer; what cannot be said is logged, for there is nobody else to hear it."""
@@ -150,9 +156,12 @@ class Studio:
         except PostError as error:
             logger.info("an answer found nobody", reason=str(error))
 
-    async def refuse(self, caller: Caller, sentence: str) -> None:
-        """Say why nothing happens, to nobody else; what was opened for the answer is taken away."""
-        card = Card((Text(escape(sentence)),))
+    async def refuse(self, caller: Caller, sentence: str, typed: str = "") -> None:
+        """Say why nothing happens, to nobody else; what was opened for the answer is taken away.
+
+        What was `typed` for it is given back.
+        """
+        card = refusal(sentence, typed)
         if caller.alone:
             await self.tell(caller, card)
             return

@@ -51,6 +51,8 @@ class View(Struct, kw_only=True):
     seed: int | None = None
     onward: tuple[Onward, ...] = ()
     spoiler: bool = False
+    accepted: bool = False
+    """Whether the journal has the job, so that the next life of the bot knows it."""
     position: int | None = None
     note: str = ""
     started: bool = False
@@ -62,7 +64,8 @@ class View(Struct, kw_only=True):
     """What to say instead of all that moves, once nobody moves it any more."""
 
     def hear(self, update: AnyUpdate, now: float, estimate: Estimate) -> None:
-        """Take in news. `now` is in seconds since 1970."""
+        """Take in news, which there is only of what was accepted. `now` is in seconds since 1970."""
+        self.accepted = True
         match update:
             case Queued(position=position, note=note):
                 self.position, self.note = position, note

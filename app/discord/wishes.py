@@ -11,6 +11,7 @@ import anyio
 from msgspec.structs import replace
 
 from app.discord.attachments import Intake
+from app.discord.begun import kind_of
 from app.discord.options import uploads
 from app.discord.permits import check_welcome
 from app.discord.studio import Studio
@@ -49,17 +50,17 @@ class Wishes:
         self._check_open()
         job = _new_job()
         told = {name: value for name, value in values.items() if value not in (None, "")}
-        kinds: dict[str, str] = {slot.name: slot.kind for slot in uploads(workflow)}
-        for name in kinds:
-            if (path := told.get(name)) is not None and not _is_kept(path):
+        for slot in uploads(workflow):
+            if (path := told.get(slot.name)) is not None and not _is_kept(path):
                 raise WorkflowError("The file this was made from is no longer kept: start anew with another.")
         attached = {file.slot for file in files}
         for slot in uploads(workflow):
             if slot.required and slot.name not in told and slot.name not in attached:
                 raise WorkflowError(f"“{workflow.title}” needs {slot.title} as well: use its command, and attach it.")
-        for file in files:
+        accepted = [(file, kind_of(workflow, file)) for file in files]
+        for file, kind in accepted:
             path = self._data / "inputs" / f"{job}-{file.slot}"
-            told[file.slot] = str(await self._intake.take(file, kinds[file.slot], path))
+            told[file.slot] = str(await self._intake.take(file, kind, path, caller.user))
         wish = bind(
             await self._with_lists(workflow, told),
             job,

@@ -16,10 +16,12 @@ from app.events import JobId
 class Fit(Protocol):
     """Make files fit for Discord."""
 
-    def __call__(self, files: Sequence[str], limit: int) -> AbstractAsyncContextManager[tuple[list[Upload], list[str]]]:
-        """The files, each of at most `limit` bytes, and a sentence about each that is not as it was.
+    def __call__(
+        self, files: Sequence[str], limit: int, person: str
+    ) -> AbstractAsyncContextManager[tuple[list[Upload], list[str]]]:
+        """A person's files, each of at most `limit` bytes, and a sentence about each that is not as it was.
 
-        They are in memory for the length of the block; others wait for theirs to be gone, where that is much.
+        They are there for the length of the block; others wait for theirs to be gone, where that is much.
         """
         ...
 

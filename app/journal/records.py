@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from app.events import FileRef, Settled
+from app.events import Failed, FileRef, JobId, Settled
 from app.jobs import Attempt, Job, State, Wish
 from app.ports import History
 
@@ -38,6 +38,18 @@ _RECORDS = msgspec.json.Decoder(Record)
 _WISHES = msgspec.json.Decoder(Wish)
 
 
+class _Place(Struct):
+    """The one part of a record that tells where a job's person can be reached."""
+
+    place: str = ""
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding a damaged record raises."""
+
+_PLACES = msgspec.json.Decoder(_Place)
+
+
 def encode_wish(wish: Wish) -> bytes:
     """The part that never changes."""
     return _ENCODER.encode(wish)
@@ -51,8 +63,26 @@ def encode(job: Job) -> bytes:
 
 
 def decode(wish: bytes, told: bytes) -> Job:
-    """The job again. Raises `msgspec.DecodeError` where the journal holds something else."""
+    """The job again. Raises one of `UNREADABLE` where the journal holds something else."""
     record = _RECORDS.decode(told)
     job = Job(wish=_WISHES.decode(wish), **{name: getattr(record, name) for name in _SAME})
     job.files = dict(record.files)
     return job
+
+
+def salvage(
+    job_id: JobId, owner: str, workflow: str, version: int, wish: bytes, told: bytes, reason: str
+) -> Job | None:
+    """A job whose record is damaged, as failed for `reason`; None if its record no longer says where it is shown."""
+    try:
+        place = _PLACES.decode(told).place
+    except UNREADABLE:
+        return None
+    if not place:
+        return None
+    try:
+        request = _WISHES.decode(wish)
+    except UNREADABLE:
+        request = Wish(job=job_id, workflow=workflow, graph={}, folder="", owner=owner)
+    last_word = Failed(job=job_id, reason=reason)
+    return Job(wish=request, state=State.FAILED, version=version + 1, place=place, last_word=last_word)

@@ -49,6 +49,9 @@ MIGRATIONS = (
         PRIMARY KEY (owner, workflow)
     ) STRICT;
     """,
+    """
+    CREATE INDEX jobs_by_state ON jobs (state, number);
+    """,
 )
 """Never changed once released; a new version is a new step. Times are seconds since 1970."""
 

@@ -1,18 +1,25 @@
-"""The durable journal: many tasks record, one writer commits what has gathered, in one transaction."""
+"""The durable journal: many tasks record, one writer commits what has gathered, in one transaction.
+
+Reading has a thread and a connection of its own, so a commit never waits for a lookup. A full disk and a journal that
+another program holds are waited out: the writer keeps its batch, and nothing is accepted until it is written.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import anyio
+import structlog
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from app.archive import JournalError
+from app.archive import JournalError, JournalUnavailable, UnwritableRecords
+from app.backoff import Pauses, backoff
 from app.jobs import Job, Line, Request, Transition
 from app.journal.crash import Crash
 from app.journal.store import Store, open_store, sole_owner
@@ -28,6 +35,19 @@ WAITING = 64
 """Records that may wait for the writer before their tasks do."""
 
 
+BUSY = 0.1
+"""Seconds that a call waits in its thread for another process that holds the journal. It cannot be cancelled
+meanwhile, so longer waits are pauses between calls."""
+
+PATIENCE = 2.0
+"""Seconds that the journal is tried for one person's request: Discord gives up after three."""
+
+retry_pauses = partial(backoff, 0.1, 5.0, 1.0)
+"""Pauses between two attempts to write: short at first, because most programs hold a journal for a moment only."""
+
+logger = structlog.stdlib.get_logger(__name__)
+
+
 class _Batch:
     """One caller's records, and what became of them."""
 
@@ -35,43 +55,76 @@ class _Batch:
         self.jobs = jobs
         self.story = story
         self.over = anyio.Event()
-        self.error: JournalError | None = None
+        self.error: JournalError | UnwritableRecords | None = None
 
 
 class SqliteJournal:
     """See `app.archive.Archive`."""
 
-    def __init__(self, store: Store, run_sync: RunSync, crash: Crash | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        write_sync: RunSync,
+        read_sync: RunSync,
+        crash: Crash | None = None,
+        pauses: Pauses = retry_pauses,
+    ) -> None:
         self._store = store
         self._crash = crash
-        self._run_sync = run_sync
-        # SQLite's connection serves one thread at a time.
-        self._lane = anyio.Lock()
+        self._write_sync = write_sync
+        self._read_sync = read_sync
+        self._pauses = pauses
+        # Each of the two connections serves one thread at a time.
+        self._writing = anyio.Lock()
+        self._reading = anyio.Lock()
         self._inbox: MemoryObjectSendStream[_Batch]
         self._batches: MemoryObjectReceiveStream[_Batch]
         self._inbox, self._batches = anyio.create_memory_object_stream[_Batch](WAITING)
 
     async def run(self) -> None:
-        """Write until cancelled; what a commit has begun is finished first."""
+        """Write until cancelled; a commit that has begun is finished first."""
         async with self._inbox, self._batches:
             async for batch in self._batches:
                 gathered = range(self._batches.statistics().current_buffer_used)
                 await self._write([batch, *(self._batches.receive_nowait() for _ in gathered)])
 
     async def _write(self, batches: list[_Batch]) -> None:
-        error: JournalError | None = None
         try:
             records = [(batch.jobs, batch.story) for batch in batches]
             if self._crash is not None:
                 self._crash.at("before", records)
-            await self._call(self._store.write, records)
+            refused = await self._wait_out(self._write_once, self._store.write, records)
             if self._crash is not None:
                 self._crash.at("after", records)
-        except JournalError as caught:
-            error = caught
+        except JournalError as error:
+            for batch in batches:
+                batch.error = error
+        else:
+            for batch, jobs in zip(batches, refused, strict=True):
+                batch.error = UnwritableRecords(jobs) if jobs else None
         for batch in batches:
-            batch.error = error
             batch.over.set()
+
+    async def _wait_out(self, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+        """Call, however long the disk is full or another program holds the journal. Raises other errors at once.
+
+        Each cause is logged once, and so is its end.
+        """
+        logged = ""
+        pauses = self._pauses()
+        while True:
+            try:
+                result = await function(*args)
+            except JournalUnavailable as error:
+                if (reason := str(error)) != logged:
+                    logger.error("the journal cannot be used; nothing is accepted until it can", reason=reason)
+                    logged = reason
+                await anyio.sleep(next(pauses))
+            else:
+                if logged:
+                    logger.warning("the journal can be used again")
+                return result
 
     async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
         """See `app.archive.Journal`."""
@@ -83,61 +136,92 @@ class SqliteJournal:
 
     async def unfinished(self) -> Sequence[Job]:
         """See `app.archive.Journal`."""
-        return await self._call(self._store.unfinished)
+        return await self._wait_out(self._read_once, self._store.unfinished)
 
     async def find(self, told: str) -> Job | None:
         """See `app.archive.Archive`."""
-        entry = await self._call(self._store.find, told)
+        entry = await self._read(self._store.find, told)
         return entry.job if entry else None
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
         """See `app.archive.Archive`."""
-        return await self._call(self._store.jobs_of, owner, limit)
+        return await self._read(self._store.jobs_of, owner, limit)
 
     async def story(self, job: str) -> Sequence[Line]:
         """What happened to a job, in order."""
-        return await self._call(self._store.story, job)
+        return await self._read(self._store.story, job)
 
     async def requests(self) -> Sequence[Request]:
         """See `app.archive.Archive`."""
-        return await self._call(self._store.requests)
+        return await self._read(self._store.requests)
 
     async def done(self, request: Request) -> None:
-        """See `app.archive.Archive`."""
-        await self._call(self._store.done, request)
+        """See `app.archive.Archive`. Waits like `record`: a request that is not forgotten would be done twice."""
+        await self._wait_out(self._write_once, self._store.done, request)
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
         """See `app.archive.Archive`."""
-        return await self._call(self._store.preferences, owner)
+        return await self._read(self._store.preferences, owner)
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """See `app.archive.Archive`."""
-        await self._call(self._store.prefer, owner, workflow, values)
+        await self._patiently(self._write_once, self._store.prefer, owner, workflow, values)
 
-    async def _call(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
-        async with self._lane:
-            return await self._run_sync(function, *args)
+    async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        async with self._writing:
+            return await self._write_sync(function, *args)
+
+    async def _read(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        return await self._patiently(self._read_once, function, *args)
+
+    async def _read_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        async with self._reading:
+            return await self._read_sync(function, *args)
+
+    async def _patiently(self, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+        """Try for as long as one person waits. Raises `JournalUnavailable` after that, and any other error at once."""
+        end = anyio.current_time() + PATIENCE
+        for pause in self._pauses():
+            try:
+                return await function(*args)
+            except JournalUnavailable:
+                if anyio.current_time() + pause > end:
+                    raise
+            await anyio.sleep(pause)
+        raise AssertionError("the pauses ended")
 
 
 @asynccontextmanager
 async def open_journal(
     path: Path,
     *,
-    run_sync: RunSync = to_thread.run_sync,
+    run_sync: RunSync | None = None,
     clock: Callable[[], float] = time.time,
     durable: bool = True,
     crash: Crash | None = None,
+    pauses: Pauses = retry_pauses,
 ) -> AsyncGenerator[SqliteJournal]:
     """Open the one journal of this process, against all others. Raises `JournalError`.
 
-    `run_sync` runs SQLite: a thread, or on the spot where time is virtual; `clock` is in seconds since 1970;
-    `crash` is where to die.
+    `run_sync` runs SQLite, by default in two threads of its own; on the spot where time is virtual. `clock` is in
+    seconds since 1970; `crash` is where to die; `pauses` are those between two attempts to write.
     """
-    with sole_owner(path), open_store(path, clock=clock, durable=durable) as store:
-        journal = SqliteJournal(store, run_sync, crash)
+    with sole_owner(path), open_store(path, clock=clock, durable=durable, busy=BUSY) as store:
+        write_sync, read_sync = (run_sync or _own_thread() for _ in range(2))
+        journal = SqliteJournal(store, write_sync=write_sync, read_sync=read_sync, crash=crash, pauses=pauses)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(journal.run, name="journal")
             try:
                 yield journal
             finally:
                 tasks.cancel_scope.cancel()
+
+
+def _own_thread() -> RunSync:
+    """Run in a worker thread that nothing else of this program can occupy."""
+    limiter = anyio.CapacityLimiter(1)
+
+    async def run_sync(function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+        return await to_thread.run_sync(function, *args, limiter=limiter)
+
+    return run_sync

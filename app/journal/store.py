@@ -1,4 +1,4 @@
-"""The journal's file: SQLite, opened once, touched by one thread at a time. Synchronous."""
+"""The journal's file: SQLite, opened once for writing and once for reading. Synchronous."""
 
 from __future__ import annotations
 
@@ -10,97 +10,72 @@ from pathlib import Path
 import msgspec
 
 from app.archive import JournalError
-from app.jobs import Entry, Job, Line, Request, Transition
+from app.events import JobId
+from app.jobs import Job, Request, Transition
 from app.journal import records
+from app.journal.errors import damaged, translate
+from app.journal.reader import Reader
 from app.journal.schema import NEWEST, migrate, version_of
 from app.ports import Json
 
 BUSY = 5.0
 """Seconds to wait for another process that writes (`jobs cancel`, a backup): they take milliseconds."""
 
-
 MAGIC = b"SQLite format 3\0"
 """How each file of SQLite begins."""
 
 
-class Store:
-    """Owns the database connection. Every verb raises `JournalError` with a sentence."""
+class Store(Reader):
+    """Owns both connections: the inherited one reads, its own one writes. One thread at a time may touch each.
 
-    def __init__(self, path: Path, database: sqlite3.Connection, clock: Callable[[], float]) -> None:
-        self._path = path
+    Every method raises `JournalError` with a sentence; `JournalUnavailable` if the same call may succeed later.
+    """
+
+    def __init__(
+        self, path: Path, database: sqlite3.Connection, reading: sqlite3.Connection, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(path, reading)
         self._database = database
         self._clock = clock
 
-    def write(self, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]]) -> None:
-        """Write many callers' records in one transaction: what makes durability cheap."""
+    def write(self, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]]) -> list[dict[JobId, Exception]]:
+        """Write many callers' records in one transaction: what makes durability cheap.
+
+        Returns, for each batch, the jobs that were left out because they cannot be encoded.
+        """
         now = self._clock()
+        rows: list[tuple[object, ...]] = []
+        lines: list[tuple[object, ...]] = []
+        refused: list[dict[JobId, Exception]] = []
+        for jobs, story in batches:
+            found_rows, found_lines, found_refused = _encode(jobs, story, now)
+            rows += found_rows
+            lines += found_lines
+            refused.append(found_refused)
         with self._transaction():
-            for jobs, story in batches:
-                self._database.executemany(
-                    "INSERT INTO jobs (id, owner, workflow, accepted, changed, state, told, version, server, prompt,"
-                    " wish, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-                    " changed = excluded.changed, state = excluded.state, told = excluded.told,"
-                    " version = excluded.version, server = excluded.server, prompt = excluded.prompt,"
-                    " record = excluded.record",
-                    (_row(job, now) for job in jobs),
-                )
-                self._database.executemany(
-                    "INSERT INTO transitions (job, at, version, state, server, prompt, cause)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    ((t.job, now, t.version, t.state, t.server, t.prompt, t.cause) for t in story),
-                )
-
-    def unfinished(self) -> list[Job]:
-        """All jobs whose last word nobody heard yet, oldest first."""
-        return [entry.job for entry in self._entries("WHERE told = 0 ORDER BY number")]
-
-    def find(self, told: str) -> Entry | None:
-        """A job by its id, or by a beginning of it that fits no other."""
-        pattern = told.lower().replace("%", "").replace("_", "")
-        found = self._entries("WHERE id LIKE ? || '%' LIMIT 2", pattern) if pattern else []
-        return found[0] if len(found) == 1 else None
-
-    def jobs_of(self, owner: str, limit: int) -> list[Job]:
-        """Somebody's jobs, newest first."""
-        entries = self._entries("WHERE owner = ? ORDER BY number DESC LIMIT ?", owner, limit)
-        return [entry.job for entry in entries]
-
-    def newest(self, state: str, limit: int) -> list[Entry]:
-        """The newest jobs, newest first; of one state, unless `state` is ""."""
-        return self._entries("WHERE ? IN ('', state) ORDER BY number DESC LIMIT ?", state, limit)
-
-    def story(self, job: str) -> list[Line]:
-        """What happened to a job, in order."""
-        with self._explained():
-            rows = self._database.execute(
-                "SELECT at, job, version, state, cause, server, prompt FROM transitions WHERE job = ? ORDER BY number",
-                (job,),
-            ).fetchall()
-        return [Line(at, Transition(*row)) for at, *row in rows]
+            self._database.executemany(
+                "INSERT INTO jobs (id, owner, workflow, accepted, changed, state, told, version, server, prompt,"
+                " wish, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " changed = excluded.changed, state = excluded.state, told = excluded.told,"
+                " version = excluded.version, server = excluded.server, prompt = excluded.prompt,"
+                " record = excluded.record",
+                rows,
+            )
+            self._database.executemany(
+                "INSERT INTO transitions (job, at, version, state, server, prompt, cause) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                lines,
+            )
+        return refused
 
     def ask(self, verb: str, job: str) -> None:
         """Leave a request for the bot."""
         with self._transaction():
             self._database.execute("INSERT INTO requests (at, verb, job) VALUES (?, ?, ?)", (self._clock(), verb, job))
 
-    def requests(self) -> list[Request]:
-        """What was asked and not yet done, oldest first."""
-        with self._explained():
-            rows = self._database.execute("SELECT number, verb, job FROM requests ORDER BY number").fetchall()
-        return [Request(*row) for row in rows]
-
     def done(self, request: Request) -> None:
         """Forget a request."""
         with self._transaction():
             self._database.execute("DELETE FROM requests WHERE number = ?", (request.number,))
-
-    def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
-        """Somebody's own settings, by workflow and slot."""
-        with self._explained():
-            rows = self._database.execute(
-                "SELECT workflow, told FROM preferences WHERE owner = ? ORDER BY workflow", (owner,)
-            ).fetchall()
-            return {workflow: msgspec.json.decode(told, type=dict[str, Json]) for workflow, told in rows}
 
     def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """Make these somebody's own settings, in the place of those before; none are forgotten."""
@@ -110,15 +85,9 @@ class Store:
                 row = (owner, workflow, msgspec.json.encode(values))
                 self._database.execute("INSERT INTO preferences (owner, workflow, told) VALUES (?, ?, ?)", row)
 
-    def _entries(self, where: str, *values: object) -> list[Entry]:
-        query = f"SELECT wish, record, accepted, changed FROM jobs {where}"  # noqa: S608  all of it is written above
-        with self._explained():
-            rows = self._database.execute(query, values).fetchall()
-            return [Entry(records.decode(wish, told), accepted, changed) for wish, told, accepted, changed in rows]
-
     @contextmanager
     def _transaction(self) -> Generator[None]:
-        with self._explained():
+        try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -127,28 +96,8 @@ class Store:
                 # Only where something went wrong: a commit that failed keeps its transaction open.
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
-
-    @contextmanager
-    def _explained(self) -> Generator[None]:
-        try:
-            yield
-        except (sqlite3.Error, msgspec.DecodeError) as error:
-            raise JournalError(explain(self._path, error)) from error
-
-
-def explain(path: Path, error: Exception) -> str:
-    """One sentence about what is wrong with a journal, and what to do."""
-    told = error.strerror if isinstance(error, OSError) else str(error)
-    code = "SQLITE_CANTOPEN" if isinstance(error, OSError) else getattr(error, "sqlite_errorname", "")
-    if code.startswith("SQLITE_FULL"):
-        return f"The journal {path} cannot grow, because its disk is full: make room, and start again."
-    if code.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
-        return f"The journal {path} cannot be written ({told}): look at its path and its permissions."
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"The journal {path} is held by another program for more than {BUSY:g} s: close that first."
-    if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) or not code:
-        return f"The journal {path} is damaged ({told}): put a backup in its place. It was left as it is."
-    return f"The journal {path} cannot be used: {told}."
+        except sqlite3.Error as error:
+            raise translate(self._path, error) from error
 
 
 def _beginning(path: Path) -> bytes:
@@ -157,20 +106,20 @@ def _beginning(path: Path) -> bytes:
 
 
 @contextmanager
-def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True) -> Generator[Store]:
+def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, busy: float = BUSY) -> Generator[Store]:
     """Open the file, made and brought up to date where needed. Raises `JournalError`.
 
     Not `durable` leaves the last transactions to the system's cache: they survive the end of the process,
-    not that of the machine.
+    not that of the machine. Once open, a call waits `busy` seconds for another process that holds the file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and _beginning(path) not in {b"", MAGIC}:
             # SQLite takes a small file of another kind for an empty one of its own.
-            raise JournalError(explain(path, sqlite3.DatabaseError("file is not a database")))
+            raise damaged(path, "file is not a database")
         database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(explain(path, error)) from error
+        raise translate(path, error) from error
     with closing(database):
         try:
             # WAL lets others read while we write; FULL has every commit on the disk before it returns.
@@ -182,13 +131,20 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True) 
                 raise JournalError(f"The journal {path} {told}")
             damage: tuple[str] = database.execute("PRAGMA quick_check(1)").fetchone()
             if damage[0] != "ok":
-                raise JournalError(explain(path, sqlite3.DatabaseError(damage[0])))
+                raise damaged(path, damage[0])
             migrate(database)
             # Only writing tells whether one may write.
             database.executescript("BEGIN IMMEDIATE; COMMIT;")
+            database.execute(f"PRAGMA busy_timeout = {busy * 1000:.0f}")
+            reading = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
-            raise JournalError(explain(path, error)) from error
-        yield Store(path, database, clock)
+            raise translate(path, error) from error
+        with closing(reading):
+            try:
+                reading.execute("PRAGMA query_only = ON")
+            except sqlite3.Error as error:
+                raise translate(path, error) from error
+            yield Store(path, database, reading, clock)
 
 
 @contextmanager
@@ -203,18 +159,41 @@ def sole_owner(path: Path) -> Generator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(explain(lock, error)) from error
+        raise translate(lock, error) from error
     with closing(database):
         try:
             database.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname != "SQLITE_BUSY":
-                raise JournalError(explain(lock, error)) from error
+                raise translate(lock, error) from error
             told = "is in use by another Atelier: stop that one first, or give this one a folder of its own"
             raise JournalError(f"The journal {path} {told} (ATELIER_DATA).") from error
         except sqlite3.Error as error:
-            raise JournalError(explain(lock, error)) from error
+            raise translate(lock, error) from error
         yield
+
+
+def _encode(
+    jobs: Sequence[Job], story: Sequence[Transition], now: float
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]], dict[JobId, Exception]]:
+    """The rows of jobs and of transitions, and the jobs that cannot be encoded, each with the reason."""
+    rows: dict[JobId, tuple[object, ...]] = {}
+    lines: list[tuple[JobId, tuple[object, ...]]] = []
+    refused: dict[JobId, Exception] = {}
+    for job in jobs:
+        try:
+            rows[job.id] = _row(job, now)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one job is reported as its own
+            refused[job.id] = error
+    for step in story:
+        line = (step.job, now, step.version, step.state, step.server, step.prompt, step.cause)
+        try:
+            "".join((step.state, step.server, step.prompt, step.cause)).encode()
+        except Exception as error:  # noqa: BLE001  as above
+            refused[step.job] = error
+        lines.append((step.job, line))
+    kept = [line for job_id, line in lines if job_id not in refused]
+    return [row for job_id, row in rows.items() if job_id not in refused], kept, refused
 
 
 def _row(job: Job, now: float) -> tuple[object, ...]:

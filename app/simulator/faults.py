@@ -143,9 +143,10 @@ class Faults:
             await self._change.wait()
 
     async def back(self) -> None:
-        """Wait until the server is no longer away."""
-        while self.away:  # noqa: ASYNC110  time itself is what is waited for
-            await anyio.sleep_until(self._away_until)
+        """Wait until the server is no longer away: its time is over, or `refuse_all(0)` ends it."""
+        while self.away:
+            with anyio.move_on_after(self.away):
+                await self._change.wait()
 
     def admit_socket(self) -> None:
         """Raises `ConnectionLost` where a new websocket is turned away."""

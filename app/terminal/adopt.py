@@ -19,7 +19,7 @@ from app.workflows.audit import audit
 from app.workflows.definitions import Definitions
 from app.workflows.drawn.convert import Converted
 from app.workflows.drawn.editor import is_drawing
-from app.workflows.files import GRAPHS, MANIFEST, Place, list_names, read_json, stem_of
+from app.workflows.files import GRAPHS, MANIFEST, Place, expanded, is_file, list_names, read_json, stem_of
 from app.workflows.found.candidates import slug
 from app.workflows.found.discover import Discovery, discover
 from app.workflows.found.write import write
@@ -61,8 +61,8 @@ async def adopt(console: Console, folder: Path, file: Path, servers: Mapping[Ser
 
 
 def _place(folder: Path, file: Path) -> Place:
-    file = file.expanduser()
-    if not file.is_file():
+    file = expanded(file)
+    if not is_file(file):
         raise WorkflowError(f"There is no file {file}.")
     stem = file.resolve().parent.name if file.name in GRAPHS else stem_of(file)
     name = slug(stem, LONGEST_NAME)

@@ -20,9 +20,6 @@ LAST_CALL = 2.0
 FIRST_LOOK = 3.0
 """Seconds for the servers to say what they are; one that takes longer is waited for like one that is away."""
 
-TORN = 141
-"""The exit code where nobody reads our output any more, as a shell shows a process that SIGPIPE ended."""
-
 
 class _Place:
     """One row, as the Reply port of one interaction."""
@@ -81,6 +78,7 @@ async def draw(
     that is confirmed.
     """
     reasons: dict[JobId, str] = {}
+    handed_in: set[JobId] = set()
 
     async def take_back(reason: str) -> None:
         for row in rows:
@@ -105,7 +103,7 @@ async def draw(
         """What no server confirmed within the last call has ended for us, but perhaps not there."""
         for row in rows:
             if row.last_word is None:
-                doubt = "The server did not confirm it, and may still run it."
+                doubt = "The server did not confirm it, and may still run it." if row.job in handed_in else ""
                 update = Cancelled(job=row.job, reason=" ".join(filter(None, (reasons.get(row.job), doubt))))
                 await show.update(row, update, milestone=row.hear(update))
 
@@ -118,10 +116,15 @@ async def draw(
                     if limit is not None:
                         watch.start_soon(when_over, limit, interactions.cancel_scope, name="timeout")
                     for wish, row in zip(wishes, rows, strict=True):
+                        if closing.is_set() or show.torn.is_set():
+                            # Whoever took jobs back did not see the last one that was handed in.
+                            await take_back("")
+                            break
                         actor = InteractionActor(wish, registry, _Place(row, show, reasons))
                         await interactions.start(actor.run, name=f"interaction {wish.job}")
+                        handed_in.add(row.job)
                 watch.cancel_scope.cancel()
             await own_up()
     finally:
         show.summary(tally(rows))
-    return TORN if show.torn.is_set() else tally(rows).code
+    return show.code_when_torn if show.torn.is_set() else tally(rows).code

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from select import select
 from typing import Protocol
 
 import anyio
@@ -15,6 +17,7 @@ from rich.live import Live
 
 from app.events import AnyUpdate, Previewed
 from app.ports import Json
+from app.standard_streams import TORN, lose
 from app.terminal.rows import Row, Tally, sentence
 from app.terminal.table import Board
 
@@ -24,7 +27,12 @@ class Show(Protocol):
 
     pause: float
     torn: anyio.Event
-    """Set once nobody reads stdout any more (`| head`); what is shown after that is dropped in silence."""
+    """Set once stdout takes nothing any more (`| head`, a full disk); what is shown after that is dropped."""
+
+    @property
+    def code_when_torn(self) -> int:
+        """The exit code once `torn` is set."""
+        ...
 
     def open(self) -> AbstractContextManager[object]:
         """Show for the length of the block."""
@@ -39,11 +47,16 @@ class Show(Protocol):
         ...
 
 
+LAST_CALL = 0.5
+"""Seconds for a reader who does not read to make room for the last line."""
+
+
 class _Stdout:
     """Lines onto stdout, in order, without ever holding up the loop for a reader who is slow."""
 
     def __init__(self) -> None:
         self.torn = anyio.Event()
+        self.code = TORN
         self._lane = anyio.CapacityLimiter(1)
 
     async def say(self, line: str) -> None:
@@ -51,21 +64,29 @@ class _Stdout:
         if not self.torn.is_set():
             try:
                 await to_thread.run_sync(_write, line, limiter=self._lane, abandon_on_cancel=True)
-            except BrokenPipeError:
-                self.torn.set()
+            except OSError as error:
+                self._lose(error)
 
     def say_last(self, line: str) -> None:
-        """Write on the spot, when nothing else is left to do."""
+        """Write on the spot, when nothing else is left to do; not to a reader who does not read."""
         if not self.torn.is_set():
             try:
-                _write(line)
-            except BrokenPipeError:
-                self.torn.set()
+                if select([], [sys.stdout], [], LAST_CALL)[1]:
+                    _write(line)
+            except OSError as error:
+                self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        if not self.torn.is_set():
+            self.torn.set()
+            self.code = lose(error)
 
 
 def _write(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """Past Python's buffer: a thread that is left behind would hold its lock until the reader reads."""
+    rest = f"{line}\n".encode(sys.stdout.encoding, "backslashreplace")
+    while rest:
+        rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
 class JsonLines:
@@ -77,6 +98,11 @@ class JsonLines:
         self._began = anyio.current_time()
         self._stdout = _Stdout()
         self.torn = self._stdout.torn
+
+    @property
+    def code_when_torn(self) -> int:
+        """See `Show`."""
+        return self._stdout.code
 
     def open(self) -> AbstractContextManager[object]:
         """Nothing to open."""
@@ -107,6 +133,11 @@ class Lines:
         self._stdout = _Stdout()
         self.torn = self._stdout.torn
 
+    @property
+    def code_when_torn(self) -> int:
+        """See `Show`."""
+        return self._stdout.code
+
     def open(self) -> AbstractContextManager[object]:
         """Nothing to open."""
         return nullcontext()
@@ -130,6 +161,11 @@ class LiveTable:
         self._console = console
         self._rows = rows
         self.torn = anyio.Event()
+
+    @property
+    def code_when_torn(self) -> int:
+        """See `Show`; a terminal is not torn, it hangs up."""
+        return TORN
 
     @contextmanager
     def open(self) -> Generator[None]:

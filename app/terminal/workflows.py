@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from app.events import ServerName
 from app.ports import Comfy, Json
+from app.standard_streams import complain
 from app.terminal.adopt import adopt
 from app.terminal.catalog import check_workflows, fill_in, list_workflows, open_filled, show_workflow
 from app.workflows.manifest import schema
@@ -41,7 +41,7 @@ async def workflows(
             graph, notes = await fill_in(folder, told, values, sets, preset, servers)
             print(graph)
             for note in notes:
-                print(f"atelier: {note}", file=sys.stderr)
+                complain(note)
             return 0
         case "schema":
             print(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())

@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from msgspec import Struct, field
 
@@ -15,6 +14,7 @@ from app.jobs import FirstChoice, Upload, Wish
 from app.ports import Graph, Json
 from app.progress import title
 from app.workflows.definitions import Definitions
+from app.workflows.files import expanded, is_file
 from app.workflows.graph import copied, find_target, inputs, seeds
 from app.workflows.load import Workflow
 from app.workflows.lora import CORE, called, fill_loras, find_chain, read_loras
@@ -27,6 +27,7 @@ from app.workflows.slots import (
     Slot,
     Target,
     WorkflowError,
+    check_text,
     suggest,
     typed_like,
 )
@@ -178,9 +179,10 @@ def _set(filling: _Filling, where: str, told: str) -> None:
     target = _address(filling.graph, where)
     filling.touched.add(target)
     present = inputs(filling.graph, target.node)[target.input]
-    if target.input in FILES and Path(told).expanduser().is_file():
-        filling.uploads.append(Upload(target.node, target.input, str(Path(told).expanduser())))
+    if target.input in FILES and is_file(path := expanded(told)):
+        filling.uploads.append(Upload(target.node, target.input, str(path)))
         return
+    check_text(where, told)
     value = typed_like(where, told, present)
     filling.put([target], value)
     filling.said[target] = value
@@ -205,12 +207,7 @@ def _draw(rng: random.Random, slot: Slot) -> int:
 
 
 def _file(name: str, told: str) -> str:
-    path = Path(told).expanduser()
-    try:
-        is_file = path.is_file()
-    except (OSError, ValueError):
-        # A name that no file system takes.
-        is_file = False
-    if not is_file:
+    path = expanded(told)
+    if not is_file(path):
         raise WorkflowError(f"{name}: there is no file {told}.")
     return str(path)

@@ -37,6 +37,22 @@ class Place(Struct, frozen=True):
         return f"{self.name}/{self.graph.name}" if self.graph.name in GRAPHS else self.graph.name
 
 
+def expanded(told: str | Path) -> Path:
+    """A path as people type it: ~ is a home, where there is one of that name."""
+    try:
+        return Path(told).expanduser()
+    except RuntimeError:
+        return Path(told)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False also for a name that no file system takes."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def list_names(folder: Path) -> list[str]:
     """The names of all workflows in a folder."""
     return sorted({place.name for place in _all(folder)})
@@ -50,10 +66,10 @@ def find(folder: Path, told: str) -> Place:
         raise WorkflowError(f"There are two workflows called “{told}” in {folder}, {files}: give one another name.")
     if found:
         return found[0]
-    path = Path(told).expanduser()
+    path = expanded(told)
     if place := _in_folder(path):
         return place
-    if path.is_file():
+    if is_file(path):
         return _of_file(path)
     if path.suffix == ".json":
         raise WorkflowError(f"There is no file {told}.")
@@ -83,14 +99,17 @@ def stem_of(path: Path) -> str:
 
 
 def _all(folder: Path) -> Iterator[Place]:
-    if not folder.is_dir():
+    try:
+        paths = sorted(folder.iterdir())
+    except (OSError, ValueError):
+        # No folder, or none that we may look into: there are no workflows in it.
         return
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         if path.name.startswith("."):
             continue
         if place := _in_folder(path):
             yield place
-        elif path.suffix == ".json" and not path.name.endswith(NO_GRAPH) and path.is_file():
+        elif path.suffix == ".json" and not path.name.endswith(NO_GRAPH) and is_file(path):
             yield _of_file(path)
 
 
@@ -98,13 +117,13 @@ def _called(folder: Path, name: str) -> Iterator[Place]:
     if place := _in_folder(folder / name):
         yield place
     for path in (folder / f"{name}.json", folder / f"{name}.app.json"):
-        if path.is_file() and not path.name.endswith(NO_GRAPH):
+        if is_file(path) and not path.name.endswith(NO_GRAPH):
             yield _of_file(path)
 
 
 def _in_folder(folder: Path) -> Place | None:
     for graph in (folder / name for name in GRAPHS):
-        if graph.is_file():
+        if is_file(graph):
             return _of_file(graph)
     return None
 
@@ -115,4 +134,4 @@ def _of_file(path: Path) -> Place:
         manifest, name = folder / MANIFEST, folder.resolve().name if folder.name in {"", ".."} else folder.name
     else:
         manifest, name = path.with_name(f"{stem_of(path)}.toml"), stem_of(path)
-    return Place(name, path, manifest if manifest.is_file() else None)
+    return Place(name, path, manifest if is_file(manifest) else None)

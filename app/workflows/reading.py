@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Struct
 
 from app.ports import Json
+from app.text_file import TextFileError, at, line_of, parse_toml, read_text
 from app.workflows.manifest import FollowUp, Manifest, ManifestSlot, ManifestTarget
 from app.workflows.slots import Kind, Show, WorkflowError, suggest
 
@@ -40,7 +40,7 @@ WORDS = {
 EXPECTED = re.compile(r"Expected `(?P<meant>[^`]+)`, got `(?P<told>[^`]+)`(?: - at `\$(?P<at>.*)`)?")
 INVALID = re.compile(r"Invalid enum value (?P<told>.+?)(?: - at `\$(?P<at>.*)`)?")
 BOUND = re.compile(r"Expected `\w+` (?P<bound>.+?)(?: - at `\$(?P<at>.*)`)?")
-AT = re.compile(r"(?P<rest>.*?)(?: - at `\$(?P<at>.*)`)?")
+ANY = re.compile(r".*?(?: - at `\$(?P<at>.*)`)?")
 
 BOUNDS = re.compile(r"(of length )?(>=|<=|>|<) ([\d.]+)")
 
@@ -50,9 +50,6 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "result": ("image", "video", "audio", "text"),
 }
 """Keys that take one of a few words."""
-
-HEADER = re.compile(r"\s*\[\[?(?P<path>[^\[\]]+)\]\]?\s*(?:#.*)?")
-KEY = re.compile(r"\s*(?P<key>\"[^\"]*\"|'[^']*'|[\w-]+)\s*[=.]")
 
 
 class _Wrong(Exception):
@@ -76,44 +73,22 @@ class Source(Struct, frozen=True):
 
 
 def _at(where: str, text: str, way: Way, sentence: str) -> WorkflowError:
-    line = find_line(text, way)
-    return WorkflowError(f"{where}{f', line {line}' if line else ''}: {sentence}")
+    return WorkflowError(at(where, line_of(text, way), sentence))
 
 
 def read_manifest(path: Path, where: str) -> Source:
     """Read a manifest. Raises `WorkflowError`."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content: dict[str, Json] = tomllib.loads(text)
-    except OSError as error:
-        raise WorkflowError(f"{where} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeError, RecursionError) as error:
-        raise WorkflowError(f"{where} is not valid TOML: {error}.") from error
+        text = read_text(path)
+        if text is None:
+            raise TextFileError("it is not there any more.")
+        content = cast("dict[str, Json]", parse_toml(text))
+    except TextFileError as error:
+        raise WorkflowError(error.told(where)) from error
     try:
         return Source(where, text, _manifest(content))
     except _Wrong as wrong:
         raise _at(where, text, wrong.way, wrong.sentence) from None
-
-
-def find_line(text: str, path: Way) -> int:
-    """The line of a key, counted from 1, else of the nearest table around it; 0 if neither stands there."""
-    table: Way = ()
-    nearest = (0, 0)
-    for number, line in enumerate(text.splitlines(), 1):
-        here = table
-        if found := HEADER.fullmatch(line):
-            table = here = tuple(_bare(part) for part in found["path"].split("."))
-        elif found := KEY.match(line):
-            here = (*table, _bare(found["key"]))
-        else:
-            continue
-        if here == path[: len(here)] and len(here) > nearest[0]:
-            nearest = (len(here), number)
-    return nearest[1]
-
-
-def _bare(part: str) -> str:
-    return part.strip().strip("\"'")
 
 
 def _manifest(content: dict[str, Json]) -> Manifest:
@@ -172,22 +147,22 @@ def _plainly(path: Way, told: str) -> _Wrong:
     """The library's words, turned into plain ones."""
     if told.startswith("Object missing required field"):
         name = told.split("`")[1]
-        at = told.partition("$")[2]
-        return _Wrong((*path, *_steps(at)), f"{'.'.join((*path, *_steps(at)))} lacks the key “{name}”.")
-    for form in (EXPECTED, INVALID, BOUND, AT):
+        missing = (*path, *_steps(told.partition("$")[2]))
+        return _Wrong(missing, f"{'.'.join(missing)} lacks the key “{name}”.")
+    for form in (EXPECTED, INVALID, BOUND, ANY):
         if (found := form.fullmatch(told)) is None:
             continue
-        at = (*path, *_steps(found["at"]))
-        key = ".".join(at)
+        way = (*path, *_steps(found["at"]))
+        key = ".".join(way)
         if form is EXPECTED:
-            return _Wrong(at, f"{key} must be {WORDS.get(found['meant'], found['meant'])}.")
+            return _Wrong(way, f"{key} must be {WORDS.get(found['meant'], 'another kind of value')}.")
         if form is INVALID:
             value = found["told"].strip("'")
-            return _Wrong(at, f"{key} cannot be “{value}”{suggest(value, ENUMS.get(at[-1], ()))}")
+            return _Wrong(way, f"{key} cannot be “{value}”{suggest(value, ENUMS.get(way[-1], ()))}")
         if form is BOUND:
-            return _Wrong(at, f"{key} must be {BOUNDS.sub(_bound, found['bound'])}.")
-        return _Wrong(at, f"{key}: {found['rest'][:1].lower()}{found['rest'][1:]}.")
-    return _Wrong(path, told)
+            return _Wrong(way, f"{key} must be {BOUNDS.sub(_bound, found['bound'])}.")
+        return _Wrong(way, f"{key} cannot have this value.")
+    return _Wrong(path, "this manifest has a value that cannot be read.")
 
 
 def _bound(found: re.Match[str]) -> str:

@@ -26,8 +26,29 @@ LARGEST_SEED = 2**53 - 1
 """Drawn seeds stay exact in every program that reads JSON numbers as doubles, ComfyUI's editor among them."""
 
 
+LONGEST_SENTENCE = 600
+"""Characters. Titles and values from files stand in sentences, and may be as long as a file."""
+
+LONGEST_NAME = 60
+"""Characters of a name among several in a sentence."""
+
+
 class WorkflowError(Exception):
-    """A workflow, or what was put into it, is wrong; the text is a sentence that says what to do."""
+    """A workflow, or what was put into it, is wrong; the text is a sentence that says what to do, on one line."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(shortened(" ".join(sentence.split()), LONGEST_SENTENCE))
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, or its beginning and "…" where it has more characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def check_text(name: str, value: Json) -> None:
+    """Refuse half characters, which neither the journal nor a server can store. Raises `WorkflowError`."""
+    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+        raise WorkflowError(f"{name} has characters that are not valid: type them again.")
 
 
 class Target(Struct, frozen=True):
@@ -59,6 +80,7 @@ class Slot(Struct, frozen=True, kw_only=True):
 
     def read(self, value: Json) -> Json:
         """Turn what a person gave into what the node wants; a size into [width, height]. Raises `WorkflowError`."""
+        check_text(self.name, value)
         try:
             return self._read(value)
         except NotMeant as error:
@@ -92,7 +114,7 @@ def suggest(told: str, known: Iterable[str]) -> str:
     """The end of a sentence: what was perhaps meant, and what there is."""
     names = list(known)
     close = difflib.get_close_matches(told, names, 1)
-    listing = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    listing = ", ".join(shortened(name, LONGEST_NAME) for name in names[:12]) + (", …" if len(names) > 12 else "")
     return f"; did you mean “{close[0]}”?" if close else f": choose from {listing}." if names else "."
 
 

@@ -170,6 +170,83 @@ async def test_a_redial_closes_the_socket_and_opens_another() -> None:
     assert len(times) == 2, "asking twice is asking once"
 
 
+async def test_a_redial_asked_for_while_there_is_no_socket_does_not_close_the_next_one() -> None:
+    async def talk(call: int) -> AsyncIterator[Spoken]:
+        if call == 1:
+            raise ConnectionLost("hung up")
+        yield step(call)
+        await anyio.sleep_forever()
+
+    dial, times = dialling(talk)
+    async with acting(dial) as (news, handle):
+        assert await news.receive() == Connected(HERE)
+        assert await news.receive() == Disconnected(HERE, "hung up")
+        handle.redial()
+        assert await news.receive() == Connected(HERE)
+        assert await news.receive() == Heard(HERE, step(2))
+        await anyio.sleep(100)
+        assert news.statistics().current_buffer_used == 0
+        # It still listens to requests about the socket that it has.
+        handle.redial()
+        assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
+    assert len(times) == 2
+
+
+async def test_a_redial_asked_for_while_the_next_socket_is_being_opened_does_not_close_it() -> None:
+    opening, opened = anyio.Event(), anyio.Event()
+    calls = 0
+
+    @asynccontextmanager
+    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
+        nonlocal calls
+        calls += 1
+        opening.set()
+        await opened.wait()
+
+        async def talk() -> AsyncIterator[Spoken]:
+            yield step(calls)
+            await anyio.sleep_forever()
+
+        yield talk()
+
+    async with acting(lambda: dial()) as (news, handle):
+        await opening.wait()
+        handle.redial()
+        opened.set()
+        assert await news.receive() == Connected(HERE)
+        assert await news.receive() == Heard(HERE, step(1))
+        await anyio.sleep(100)
+        assert news.statistics().current_buffer_used == 0
+    assert calls == 1
+
+
+async def test_the_old_socket_is_closed_before_the_new_one_is_dialled() -> None:
+    """ComfyUI takes the newest socket of a client id away when an older one closes (ComfyUI#16010)."""
+    story: list[str] = []
+
+    @asynccontextmanager
+    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
+        story.append("dial")
+
+        async def talk() -> AsyncIterator[Spoken]:
+            await anyio.sleep_forever()
+            yield step(0)
+
+        try:
+            yield talk()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.5)
+            story.append("closed")
+
+    async with acting(lambda: dial()) as (news, handle):
+        for _ in range(3):
+            assert await news.receive() == Connected(HERE)
+            handle.redial()
+            assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
+    assert story[:6] == ["dial", "closed"] * 3
+
+
 async def test_a_connection_that_has_proved_itself_is_dialled_again_at_once() -> None:
     async def talk(call: int) -> AsyncIterator[Spoken]:
         await anyio.sleep(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from app.comfy import dial as dialing
 from app.comfy.dial import dial
-from app.events import ExecutionEnded, ExecutionFailed, QueueChanged, Spoken
+from app.events import ExecutionEnded, ExecutionFailed, ImageStreamed, QueueChanged, Spoken
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
 from tests.comfy import recorded
 
@@ -103,6 +104,19 @@ async def test_one_that_talks_otherwise_is_no_comfyui(script: list[str]) -> None
             async with dial(opened):
                 pass
         assert socket.left
+
+
+async def test_one_that_says_much_before_its_greeting_is_no_comfyui(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialing, "SMALL_TALK_BYTES", 1000)
+    head = b'{"prompt_id":"p","node_id":"1","image_type":"image/png"}'
+    picture = struct.pack(">II", 4, len(head)) + head + bytes(300)
+    async with scripted(picture, picture, picture, STATUS) as (socket, opened):
+        with pytest.raises(ConnectionLost, match="does not speak ComfyUI's language"):
+            async with dial(opened):
+                pass
+        assert socket.left
+    async with scripted(picture, picture, STATUS) as (_, opened), dial(opened) as spoken:
+        assert isinstance(await anext(spoken), ImageStreamed)
 
 
 async def test_one_that_says_nothing_is_no_comfyui(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.discord.fake import Upload
-from tests.discord.stage import Stage
+from tests.discord.stage import Stage, files, photo
+from tests.media_worker.fuzz import CORPUS
+from tests.media_worker.samples import claiming
 
 
 def encoded(kind: str, size: tuple[int, int] = (32, 32), frames: int = 1) -> bytes:
@@ -50,9 +52,33 @@ async def test_an_attachment_that_cannot_be_used(stage: Stage, name: str, conten
     assert sentence in await refused(stage, Upload(name, content, kind))
 
 
-async def test_an_attachment_of_30_megabytes(stage: Stage) -> None:
-    stage.discord.state.upload_limit = 50 * 2**20
-    assert "make it smaller" in await refused(stage, Upload("large.png", bytes(30 * 2**20), "image/png"))
+DAMAGED = {"RuntimeError.avif": "image/avif", "IndexError.gif": "image/gif", "TypeError.tif": "image/tiff"}
+"""Files of the fuzzer on which Pillow raises these; each has ended the bot for everybody."""
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+async def test_a_damaged_picture_affects_only_the_person_who_sent_it(stage: Stage, name: str) -> None:
+    damaged = Upload(name, (CORPUS / "damaged" / name).read_bytes(), DAMAGED[name])
+    async with stage.bot():
+        asked = stage.discord.slash("remix", prompt="x", image=damaged)
+        grace = stage.discord.person("grace")
+        other = stage.discord.slash("remix", prompt="x", image=photo(), user=grace)
+        assert files(await stage.result(other))
+        # Damaged Exif data is no reason to refuse a picture.
+        if name.endswith(".tif"):
+            assert files(await stage.result(asked))
+        else:
+            assert "that can be used" in (told := await stage.whisper(asked)) or "is damaged" in told
+        assert files(await stage.result(stage.discord.slash("remix", prompt="x", image=photo())))
+
+
+async def test_a_small_file_with_67_megapixels_is_refused_by_its_header(stage: Stage) -> None:
+    assert "40 million pixels" in await refused(stage, Upload("bomb.png", claiming(8_192, 8_192), "image/png"))
+
+
+async def test_an_attachment_of_70_megabytes(stage: Stage) -> None:
+    stage.discord.state.upload_limit = 100 * 2**20
+    assert "make it smaller" in await refused(stage, Upload("large.png", bytes(70 * 2**20), "image/png"))
 
 
 async def test_a_prompt_of_6000_characters(stage: Stage) -> None:

@@ -24,7 +24,17 @@ def test_a_follow_up_names_its_workflow() -> None:
 
 
 @pytest.mark.parametrize(
-    "foreign", ["", "again", "again:", ":x", "use-x.a:j", "use-².a:j", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"]
+    "foreign",
+    [
+        "",
+        "again",
+        "again:",
+        ":x",
+        "use-x.a:j",
+        "use-².a:j",
+        f"use-{'9' * 5000}.a:j",
+        "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+    ],
 )
 def test_what_is_none_of_ours_is_nothing(foreign: str) -> None:
     assert custom_id.read(foreign) is None

@@ -94,7 +94,7 @@ async def test_a_workflow_that_no_server_can_run_is_not_offered(
     path = stage.workflows / "txt2img" / "workflow.json"
     path.write_text(path.read_text().replace('"KSampler"', '"KSamplerOfNobody"'))
     async with stage.bot():
-        await stage.discord.until(lambda: "imagine" not in names(stage), 10)
+        await stage.discord.until(lambda: "imagine" not in names(stage))
         assert "remix" in names(stage)
     assert "KSamplerOfNobody" in "".join(capfd.readouterr())
 
@@ -115,7 +115,7 @@ async def test_a_workflow_of_the_editor_is_offered_once_a_server_explains_it(sta
     (stage.workflows / "plain.json").write_text(json.dumps(drawing))
     (stage.workflows / "plain.toml").write_text('command = "plain"\n')
     async with stage.bot():
-        await stage.discord.until(lambda: "plain" in names(stage), 10)
+        await stage.discord.until(lambda: "plain" in names(stage))
         assert job_of(await stage.result(stage.discord.slash("plain")))
 
 

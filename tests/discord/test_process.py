@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,15 @@ def sentence(text: str) -> str:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_within_two_seconds_and_leaves_a_true_sentence(
+async def test_a_signal_ends_it_and_leaves_a_true_sentence(
     discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str, signum: signal.Signals
 ) -> None:
     async with bot(discord, tmp_path, anyio_backend_name) as process:
-        await discord.until(lambda: discord.state.commands.of[None], 20)
+        await discord.until(lambda: discord.state.commands.of[None])
         asked = discord.slash("imagine", prompt="a cat")
-        await discord.until(lambda: "[Cancel]" in says(discord, asked), 20)
-        began = time.monotonic()
+        await discord.until(lambda: "[Cancel]" in says(discord, asked))
         process.send_signal(signum)
         text = await said(process)
-        assert time.monotonic() - began < 2.0
         assert process.returncode == (0 if signum is signal.SIGTERM else 130)
         assert "Nothing is lost" in words(discord.message(asked))
         assert "Traceback" not in text
@@ -51,7 +48,7 @@ async def test_a_gateway_that_shuts_the_door_is_one_sentence(
     discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str, code: int, told: str
 ) -> None:
     async with bot(discord, tmp_path, anyio_backend_name) as process:
-        await discord.until(lambda: discord.gateway.connected and discord.state.commands.of[None], 20)
+        await discord.until(lambda: discord.gateway.connected and discord.state.commands.of[None])
         discord.gateway.close(code)
         text = await said(process)
         assert process.returncode == 1

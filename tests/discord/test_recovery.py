@@ -214,13 +214,14 @@ async def test_the_gateway_comes_back_in_mid_job(stage: Stage, cut: str) -> None
 
 
 async def test_comfyui_may_be_away_at_the_start_and_come_later(stage: Stage) -> None:
-    stage.fault(refuse_all=3.0)
+    stage.fault(refuse_all=3600)
     async with stage.bot():
         await stage.discord.until(lambda: "Waiting for" in str(stage.discord.gateway.presences))
         asked = imagine(stage)
         assert "to answer" in words(await stage.until("Waiting", asked))
+        stage.fault(refuse_all=0)
         await stage.result(asked)
-        await stage.discord.until(lambda: "Making pictures" in str(stage.discord.gateway.presences[-1]), 15)
+        await stage.discord.until(lambda: "Making pictures" in str(stage.discord.gateway.presences[-1]))
 
 
 async def test_commands_follow_the_folder_without_a_restart(stage: Stage) -> None:
@@ -244,7 +245,7 @@ async def test_a_manifest_that_is_broken_keeps_its_last_good_version(
 
     async with stage.bot():
         (stage.workflows / "txt2img" / "manifest.toml").write_text("nonsense = ")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not told():
                 await anyio.lowlevel.checkpoint()
         await stage.result(imagine(stage))
@@ -312,7 +313,7 @@ async def test_edits_of_one_message_leave_room_between_them(discord: FakeDiscord
 async def test_an_edit_that_hangs_is_given_up_and_the_result_shown(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bot, "TIMES", HTTPTimeoutSettings(request_socket_read=0.2))
+    monkeypatch.setattr(bot, "TIMES", HTTPTimeoutSettings(request_socket_read=1.0))
     async with stage.bot():
         stage.hold()
         asked = imagine(stage)
@@ -324,7 +325,7 @@ async def test_an_edit_that_hangs_is_given_up_and_the_result_shown(
 
 
 async def test_the_end_is_clean_while_somebody_waits(stage: Stage) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with stage.bot():
             stage.hold()
             await stage.until("[Cancel]", imagine(stage))

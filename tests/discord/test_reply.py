@@ -48,10 +48,10 @@ class Room:
             raise failures.pop(0) if len(failures) > 1 else failures[0]
         if self.picky and card.uploads:
             raise Unacceptable("")
-        if any(len(one.data) > self.largest for one in card.uploads):
+        if any(one.size > self.largest for one in card.uploads):
             raise TooLarge("")
         self.said.append((road, "\n".join(block.text for block in card.blocks if isinstance(block, Text))))
-        self.sizes = [len(one.data) for one in card.uploads]
+        self.sizes = [one.size or len(one.data) for one in card.uploads]
         return Seen("dm" if road == "hand" else "channel", message)
 
     async def answer(self, token: str, card: Card) -> Seen:
@@ -85,9 +85,11 @@ class Room:
         return self
 
     @asynccontextmanager
-    async def fit(self, files: Sequence[str], limit: int) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+    async def fit(
+        self, files: Sequence[str], limit: int, person: str
+    ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
         await anyio.lowlevel.checkpoint()
-        yield [Upload(file, data=bytes(min(5_000, limit))) for file in files], []
+        yield [Upload(file, path=file, size=min(5_000, limit)) for file in files], []
 
     def now(self) -> float:
         return anyio.current_time()
@@ -252,6 +254,34 @@ async def test_a_farewell_waits_for_the_edit_that_is_under_way() -> None:
         reply.view.farewell = "Goodbye."
         tasks.start_soon(reply.refresh)
     assert room.said[-1][1].endswith("Goodbye.")
+
+
+async def test_the_terminal_update_waits_for_the_edit_that_is_under_way() -> None:
+    class Slow(Room):
+        """Discord takes its time for the first edit."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun, self.proceed = anyio.Event(), anyio.Event()
+
+        async def answer(self, token: str, card: Card) -> Seen:
+            if not self.begun.is_set():
+                self.begun.set()
+                await self.proceed.wait()
+            return await super().answer(token, card)
+
+    room = Slow()
+    reply = room.reply()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reply.show, Queued(job=JOB, position=2))
+        await room.begun.wait()
+        tasks.start_soon(reply.show, DONE)
+        await anyio.sleep(5)
+        assert room.said == []
+        room.proceed.set()
+    (_, first), (_, last) = room.said
+    assert "2 ahead" in first
+    assert "2 ahead" not in last
 
 
 async def test_a_result_that_discord_does_not_take_ends_in_a_plain_message() -> None:

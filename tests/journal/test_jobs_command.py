@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from app.__main__ import main
+from app.commands import main
 from app.events import Finished, JobId, PromptId, ServerName
 from app.jobs import Attempt, Job, State, Transition, Wish
 from app.journal.store import open_store, sole_owner
+from tests.journal.holding import holding
 
 DONE, OPEN = JobId("d0000000-0000"), JobId("e0000000-0000")
 
@@ -94,3 +97,21 @@ def test_a_wrong_command_line_is_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["jobs", *words])
     assert stopped.value.code == 2
+
+
+def test_a_damaged_record_is_a_sentence_and_hides_no_other(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("UPDATE jobs SET record = ? WHERE id = ?", (b"{", DONE))
+    assert main(["jobs", "show", "d0"]) == 1
+    assert "record of job d0000000-0000" in capsys.readouterr().err
+    assert main(["jobs"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["e0000000"]
+
+
+def test_a_journal_that_another_program_holds_is_a_sentence(
+    journal: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.journal.store.BUSY", 0.1)
+    with holding(journal):
+        assert main(["jobs", "cancel", "e0"]) == 1
+    assert "held by another program" in capsys.readouterr().err

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from app.archive import JournalError
+from app.archive import JournalError, JournalUnavailable, RecordDamaged
 from app.events import Finished, JobId, ServerName
-from app.jobs import Job, State, Transition, Wish
+from app.jobs import Job, Request, State, Transition, Wish
+from app.journal.reader import Reader
 from app.journal.schema import NEWEST
 from app.journal.store import Store, open_store, sole_owner
+from tests.journal.holding import holding
+
+# pyright: reportPrivateUsage=false
 
 
 def _clock() -> float:
@@ -146,19 +150,157 @@ def test_a_path_that_is_no_file_is_a_sentence(tmp_path: Path) -> None:
 def test_a_full_disk_loses_nothing_that_was_written(path: Path) -> None:
     with open_store(path, clock=_clock) as store:
         store.write([([_job("a")], [])])
-        pages = store._database.execute("PRAGMA page_count").fetchone()[0]  # pyright: ignore[reportPrivateUsage]
-        store._database.execute(f"PRAGMA max_page_count = {pages}")  # pyright: ignore[reportPrivateUsage]
-        with pytest.raises(JournalError, match="make room"):
-            store.write([([_job(f"{number:09}") for number in range(1000)], [])])
+        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        store._database.execute(f"PRAGMA max_page_count = {pages}")
+        many = [_job(f"{number:09}") for number in range(1000)]
+        with pytest.raises(JournalUnavailable, match="make room"):
+            store.write([(many, [])])
+        store._database.execute("PRAGMA max_page_count = 1000000")
+        store.write([(many, [])])
     with open_store(path, clock=_clock) as store:
+        assert len(store.unfinished()) == 1001
+
+
+def test_a_commit_is_on_the_disk_before_it_returns(store: Store) -> None:
+    assert store._database.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: sqlite.org/pragma.html"
+    assert store._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_damaged_record_belongs_to_whoever_asks_for_it(path: Path) -> None:
+    with open_store(path, clock=_clock) as store:
+        store.write([([_job("a"), _job("b"), _job("c")], [])])
+        store.prefer("ada", "w", {"steps": 4})
+        store.prefer("ada", "x", {"steps": 8})
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE jobs SET record = ? WHERE id = 'b'", (b"{nonsense",))
+        database.execute("UPDATE jobs SET wish = ? WHERE id = 'c'", (b"\xff",))
+        database.execute("UPDATE preferences SET told = ? WHERE workflow = 'w'", (b"[]",))
+    with open_store(path, clock=_clock) as store:
+        for damaged in "bc":
+            with pytest.raises(RecordDamaged):
+                store.find(damaged)
+        assert (found := store.find("a")) is not None
+        assert found.job.id == "a"
         assert [job.id for job in store.unfinished()] == ["a"]
+        assert [entry.job.id for entry in store.newest("", 10)] == ["a"]
+        assert [job.id for job in store.jobs_of("ada", 10)] == ["a"]
+        assert store.preferences("ada") == {"x": {"steps": 8}}
 
 
-def test_a_record_that_cannot_be_read_is_damage(path: Path) -> None:
+def test_a_job_that_cannot_be_encoded_is_left_out_and_the_others_are_written(store: Store) -> None:
+    odd, told_oddly = _job("odd"), _job("told oddly")
+    odd.notes.append("half a pair: \ud83d")
+    story = [Transition(JobId(name), 0, "accepted", cause) for name, cause in (("a", "x"), ("told oddly", "\ud83d"))]
+    (refused, none) = store.write([([_job("a"), odd, told_oddly], story), ([_job("b")], [])])
+    assert refused.keys() == {"odd", "told oddly"}
+    assert all(isinstance(error, UnicodeEncodeError) for error in refused.values())
+    assert none == {}
+    assert [job.id for job in store.unfinished()] == ["a", "b"]
+    assert store.story("told oddly") == []
+
+
+def test_what_no_id_begins_with_finds_nothing(store: Store) -> None:
+    store.write([([_job("abc1"), _job("abd2"), _job("ab")], [])])
+    for text in ("abz", "b", "\ud83d", "\U0010ffff", "a%", "a_c1", "abc11"):
+        assert store.find(text) is None
+    assert (found := store.find("ab")) is not None
+    assert found.job.id == "ab", "an id is itself, also where others begin with it"
+
+
+def test_no_statement_scans_the_jobs_or_their_transitions(store: Store) -> None:
+    """https://sqlite.org/eqp.html: SCAN reads a whole table or index, SEARCH a part of it."""
+    store.write([([_job("a"), _job("b")], [Transition(JobId("a"), 0, "accepted", "accepted")])])
+    statements: list[str] = []
+    for connection in (store._database, store._reading):
+        connection.set_trace_callback(statements.append)
+    calls: dict[str, Callable[[], object]] = {
+        "write": lambda: store.write([([_job("a")], [Transition(JobId("a"), 1, "queued", "x")])]),
+        "unfinished": store.unfinished,
+        "find": lambda: store.find("a"),
+        "jobs_of": lambda: store.jobs_of("ada", 5),
+        "newest": lambda: (store.newest("", 5), store.newest("accepted", 5)),
+        "story": lambda: store.story("a"),
+        "ask": lambda: store.ask("cancel", "a"),
+        "requests": store.requests,
+        "done": lambda: store.done(Request(1, "cancel", JobId("a"))),
+        "preferences": lambda: store.preferences("ada"),
+        "prefer": lambda: store.prefer("ada", "w", {"steps": 4}),
+    }
+    assert calls.keys() == {name for name in dir(Store) if not name.startswith("_")}
+    for call in calls.values():
+        call()
+    for connection in (store._database, store._reading):
+        connection.set_trace_callback(None)
+    assert len(statements) > len(calls)
+    for statement in statements:
+        plan = store._database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+        for *_, step in plan:
+            assert not str(step).startswith(("SCAN jobs", "SCAN transitions")), f"{statement}: {step}"
+            assert "TEMP B-TREE" not in str(step), f"{statement}: {step}"
+            if "WHERE id" in statement:
+                # With one of the two bounds alone it would be half of all jobs.
+                assert "(id>? AND id<?)" in str(step), f"{statement}: {step}"
+
+
+RELEASED = """
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, workflow TEXT NOT NULL,
+        accepted REAL NOT NULL, changed REAL NOT NULL, state TEXT NOT NULL, told INTEGER NOT NULL,
+        version INTEGER NOT NULL, server TEXT NOT NULL, prompt TEXT NOT NULL, wish BLOB NOT NULL, record BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX jobs_unfinished ON jobs (number) WHERE told = 0;
+    CREATE INDEX jobs_by_owner ON jobs (owner, number);
+    CREATE TABLE transitions (
+        number INTEGER PRIMARY KEY, job TEXT NOT NULL, at REAL NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL,
+        server TEXT NOT NULL, prompt TEXT NOT NULL, cause TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX transitions_by_job ON transitions (job, number);
+    CREATE TABLE requests (
+        number INTEGER PRIMARY KEY, at REAL NOT NULL, verb TEXT NOT NULL, job TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE preferences (
+        owner TEXT NOT NULL, workflow TEXT NOT NULL, told BLOB NOT NULL, PRIMARY KEY (owner, workflow)
+    ) STRICT;
+    PRAGMA user_version = 2;
+"""
+"""The journal as version 2 made it."""
+
+
+def test_a_journal_of_the_version_before_is_brought_up_to_date_with_all_that_is_in_it(path: Path) -> None:
+    path.parent.mkdir()
+    wish = b'{"job":"a1","workflow":"w","graph":{},"folder":"out","owner":"ada"}'
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(RELEASED)
+        columns = "id, owner, workflow, accepted, changed, state, told, version, server, prompt, wish, record"
+        row = ("a1", "ada", "w", 5.0, 6.0, "queued", 0, 2, "here", "p", wish, b'{"state":2,"version":2}')
+        database.execute(f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+        database.execute("INSERT INTO preferences VALUES ('ada', 'w', ?)", (b'{"steps":4}',))
+    with open_store(path, clock=_clock) as store:
+        assert store._database.execute("PRAGMA user_version").fetchone() == (NEWEST,)
+        (entry,) = store.newest("queued", 5)
+        assert (entry.job.id, entry.job.state, entry.accepted) == ("a1", State.QUEUED, 5.0)
+        assert store.preferences("ada") == {"w": {"steps": 4}}
+        store.write([([_job("b1")], [])])
+        assert [job.id for job in store.unfinished()] == ["a1", "b1"]
+    with open_store(path, clock=_clock) as store:
+        assert len(store.newest("", 5)) == 2
+
+
+def test_reading_goes_on_while_another_program_holds_the_journal(path: Path, store: Store) -> None:
+    store.write([([_job("a")], [])])
+    with holding(path):
+        assert store.find("a") is not None
+        assert len(store.unfinished()) == 1
+
+
+def test_a_journal_that_cannot_be_read_for_the_moment_is_a_sentence_for_one_request(path: Path) -> None:
     with open_store(path, clock=_clock) as store:
         store.write([([_job("a")], [])])
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("UPDATE jobs SET record = ?", (b"{nonsense",))
-        database.commit()
-    with open_store(path, clock=_clock) as store, pytest.raises(JournalError, match="damaged"):
-        store.unfinished()
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        # Without WAL a reader has to wait for whoever writes.
+        database.execute("PRAGMA journal_mode = DELETE")
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)) as reading:
+        reader = Reader(path, reading)
+        with holding(path), pytest.raises(JournalUnavailable, match="held by another program"):
+            reader.find("a")
+        assert reader.find("a") is not None

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:9"
 """Where no ComfyUI is."""
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for anything that a test waits for."""
 
 
@@ -60,8 +60,9 @@ async def bot(
 async def said(process: Process) -> str:
     """All of stderr, and wait for the end."""
     assert process.stderr is not None
-    text = b"".join([piece async for piece in process.stderr]).decode()
-    await process.wait()
+    with anyio.fail_after(PATIENCE):
+        text = b"".join([piece async for piece in process.stderr]).decode()
+        await process.wait()
     return text
 
 

@@ -112,7 +112,7 @@ async def break_off(line: Proxy) -> None:
 async def test_every_picture_comes_over_a_bad_line(
     backend: str, trouble: Callable[[Proxy], Coroutine[object, object, None]], tmp_path: Path
 ) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(180):
         async with simulator() as (_, port), proxy(port) as line:
 
             async def happen() -> None:
@@ -123,7 +123,7 @@ async def test_every_picture_comes_over_a_bad_line(
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 async def test_every_picture_comes_from_a_server_that_was_killed_under_fifty_jobs(backend: str, tmp_path: Path) -> None:
-    with anyio.fail_after(90):
+    with anyio.fail_after(180):
         async with simulator() as (process, port), anyio.create_task_group() as tasks:
             done = anyio.Event()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,11 +93,10 @@ async def test_a_second_signal_ends_the_draining(discord: FakeDiscord, tmp_path:
             process.send_signal(signal.SIGINT)
             imagine(discord, "too late")
             await discord.until(lambda: "about to be started anew" in heard(discord), PATIENCE)
-            began = time.monotonic()
+            # The server holds its job for ever, so draining alone would not end.
             process.send_signal(signal.SIGINT)
             await said(process)
             assert process.returncode == 130
-            assert time.monotonic() - began < 2.0
             assert len(simulator.ended_at) == 0
 
 

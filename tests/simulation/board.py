@@ -10,8 +10,10 @@ from msgspec import Struct, field
 
 from app.discord import custom_id
 from app.discord.blocks import Button, Card, Line, Row
+from app.discord.custom_id import Press
 from app.discord.place import Seen
 from app.discord.post import Away, Expired, Gone
+from app.discord.words import Caller
 from app.events import JobId
 
 NONCES = 300.0
@@ -24,54 +26,84 @@ CHANNEL = "channel"
 
 
 class Message(Struct):
-    """A message: its token, whose job it is about, everything it ever said, and whether it is still there."""
+    """A message: whose command it answers ("" for one that the bot sent), everything it ever said, whether it is there.
+
+    `job` is the job that it showed last.
+    """
 
     number: int
-    job: JobId
+    person: str
     nonce: str
     born: float
+    job: JobId = JobId("")
     said: list[Card] = field(default_factory=list[Card])
     deleted: bool = False
-    expired: bool = False
-
-    @property
-    def last_words(self) -> list[Card]:
-        """All that it said after its job had ended."""
-        return [card for card in self.said if "cancel" not in verbs(card)]
 
     @property
     def ended(self) -> bool:
         """Whether it shows how its job ended."""
-        return bool(self.said) and "cancel" not in verbs(self.said[-1])
+        return bool(self.said) and is_last_word(self.said[-1])
+
+    def said_of(self, job: JobId) -> list[Card]:
+        """What it said about a job; farewells are about none."""
+        return [card for card in self.said if about(card) == job]
+
+
+class Interaction(Struct):
+    """What a person did: until it expires, its token is the leave to edit this message."""
+
+    message: int
+    born: float
+    expired: bool = False
 
 
 class Board:
     """See `app.discord.post.Post`. Owns the messages.
 
-    `saw` is called before anything is shown: of which job, and whether it is a last word.
+    `saw` is called before anything is shown: where, and what. `broke` is called for the job whose message
+    cannot be shown because of an unexpected exception.
     """
 
-    def __init__(self, rng: random.Random, saw: Callable[[JobId, bool], None]) -> None:
+    def __init__(
+        self, rng: random.Random, saw: Callable[[Message, Card], None], broke: Callable[[JobId], None]
+    ) -> None:
         self._rng = rng
         self.messages: list[Message] = []
+        self.interactions: list[Interaction] = []
+        self.whispers = 0
+        """Sentences that only one person saw."""
         self._saw = saw
+        self._broke = broke
         self.calm()
 
     def calm(self) -> None:
         """From now on all is well."""
         self.away_until = self.forgetful_until = self.limited_until = float("-inf")
+        self.failures = 0
+        """How many of the next cards about a job raise what no port may raise."""
 
-    async def begin(self, job: JobId) -> Message:
-        """Somebody gives a command, and sees that the bot thinks. Its token is its number."""
+    async def command(self, person: str) -> Caller:
+        """Somebody gives a command or presses a button that makes something new, and sees that the bot thinks.
+
+        Raises `Away`.
+        """
         await self._reach()
-        return self._new(job, "")
+        message = self._new(person, "")
+        return self._caller(message, person, fresh=True)
+
+    async def press(self, message: Message, person: str) -> Caller:
+        """Somebody presses a button of a message that stays. Raises `Away`."""
+        await self._reach()
+        return self._caller(message, person, fresh=False)
+
+    def _caller(self, message: Message, person: str, *, fresh: bool) -> Caller:
+        self.interactions.append(Interaction(message.number, anyio.current_time()))
+        token = str(len(self.interactions) - 1)
+        return Caller(user=person, channel=CHANNEL, token=token, message=str(message.number), fresh=fresh)
 
     async def answer(self, token: str, card: Card) -> Seen:
         await self._reach()
-        message = self.messages[int(token)]
-        if message.expired or anyio.current_time() > message.born + EXPIRES:
-            raise Expired("The interaction is over.")
-        return self._show(message, card)
+        return self._show(self._opened(token), card)
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
         await self._reach()
@@ -82,7 +114,7 @@ class Board:
         now = anyio.current_time()
         same = (m for m in self.messages if m.nonce == nonce and now - m.born < NONCES and not m.deleted)
         if (message := next(same, None)) is None:
-            return self._show(self._new(about(card), nonce), card)
+            return self._show(self._new("", nonce), card)
         self._answer()
         return Seen(CHANNEL, str(message.number))
 
@@ -90,25 +122,46 @@ class Board:
         return await self.create(CHANNEL, card, nonce)
 
     async def whisper(self, token: str, card: Card) -> None:
-        raise AssertionError(card)
+        await self._reach()
+        self._valid(token)
+        self.whispers += 1
 
     async def add(self, token: str, card: Card) -> Seen:
         raise AssertionError(card)
 
     async def withdraw(self, token: str) -> None:
-        raise AssertionError(token)
+        await self._reach()
+        self._opened(token).deleted = True
+        self._answer()
 
     async def delete(self, channel: str, message: str) -> None:
-        raise AssertionError(message)
+        await self._reach()
+        self.messages[int(message)].deleted = True
+        self._answer()
 
-    def _new(self, job: JobId, nonce: str) -> Message:
-        self.messages.append(message := Message(len(self.messages), job, nonce, anyio.current_time()))
+    def _valid(self, token: str) -> Interaction:
+        interaction = self.interactions[int(token)]
+        if interaction.expired or anyio.current_time() > interaction.born + EXPIRES:
+            raise Expired("The interaction is over.")
+        return interaction
+
+    def _opened(self, token: str) -> Message:
+        return self.messages[self._valid(token).message]
+
+    def _new(self, person: str, nonce: str) -> Message:
+        self.messages.append(message := Message(len(self.messages), person, nonce, anyio.current_time()))
         return message
 
     def _show(self, message: Message, card: Card) -> Seen:
         if message.deleted:
             raise Gone("Discord says: Unknown Message.")
-        self._saw(message.job, "cancel" not in verbs(card))
+        job = about(card)
+        if job and self.failures:
+            self.failures -= 1
+            self._broke(job)
+            raise RuntimeError("something in Discord's library broke")
+        message.job = job or message.job
+        self._saw(message, card)
         message.said.append(card)
         self._answer()
         return Seen(CHANNEL, str(message.number))
@@ -126,6 +179,13 @@ class Board:
             raise Away("Discord did not answer.")
 
 
+def presses(card: Card) -> Iterator[Press]:
+    """Its buttons, as what they do."""
+    for button in _buttons(card):
+        if (press := custom_id.read(button.custom_id)) is not None:
+            yield press
+
+
 def _buttons(card: Card) -> Iterator[Button]:
     for block in card.blocks:
         match block:
@@ -137,11 +197,11 @@ def _buttons(card: Card) -> Iterator[Button]:
                 pass
 
 
-def verbs(card: Card) -> set[str]:
-    """What one can do with it."""
-    return {press.verb for button in _buttons(card) if (press := custom_id.read(button.custom_id)) is not None}
+def is_last_word(card: Card) -> bool:
+    """Whether it says how a job ended: only then can its settings be looked at."""
+    return any(press.verb == "settings" for press in presses(card))
 
 
 def about(card: Card) -> JobId:
-    """Whose job it shows."""
-    return next(press.job for button in _buttons(card) if (press := custom_id.read(button.custom_id)) is not None)
+    """Whose job it shows; "" if it has no buttons."""
+    return next((press.job for press in presses(card)), JobId(""))

@@ -1,35 +1,52 @@
-"""The bot, one life after the other: the real house and the real replies, on a journal that outlives it."""
+"""The bot, one life after the other: the real house and the real desk, on a journal that outlives it."""
 
 from __future__ import annotations
 
 import errno
 import random
+import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
+from unittest.mock import patch
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from app.archive import JournalError
+from app import house as houses
+from app.actors.errands import _unwritable  # pyright: ignore[reportPrivateUsage]
+from app.archive import JournalError, JournalUnavailable
 from app.comfy.dial import dial
-from app.discord import place as places
-from app.events import JobId, PromptId
-from app.house import Link, open_house
-from app.jobs import Wish
+from app.config import Config, Server
+from app.discord.blocks import Form
+from app.discord.custom_id import Press
+from app.discord.words import Caller, Ordered, Pressed
+from app.events import PromptId, ServerName, Signal
+from app.house import House, Link, open_house
 from app.journal.sqlite import open_journal
-from app.ports import Graph
+from app.progress import Meter
 from tests.conftest import inline
-from tests.simulation.board import Board, Message
+from tests.simulation.board import Board
 from tests.simulation.door import Door
 from tests.simulation.network import Network
+from tests.simulation.offer import catalog_of
 from tests.simulation.plan import Moment, Plan
-from tests.simulation.server import MemoryComfy
+from tests.simulation.server import MemoryComfy, fail
 from tests.simulation.witness import Witness
 
 SLOWEST_DISK = 0.03
 """Seconds for a commit that reaches the disk; a few milliseconds are usual."""
+
+STOPS = 2.0
+"""Seconds within which a stop must be over once nothing is waited for (`app.house.GRACE`)."""
+
+ROUND = 10.0
+"""Seconds between two looks for an operator's requests: every second would be a quarter of all the work here."""
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -57,79 +74,169 @@ class Bot:
         self._rng = rng
         self._say = say
         self._reached = reached
+        self._catalog = catalog_of([network.name for network in networks])
+        servers = tuple(Server(url=f"http://{network.name}", name=network.name) for network in networks)
+        self._config = Config(servers=servers, data=folder, workflows=folder / "workflows", depth=plan.depth)
         self._life = anyio.CancelScope()
         self._began = anyio.current_time()
+        self._links: Mapping[ServerName, Link] = {}
+        self._signals: MemoryObjectSendStream[signal.Signals] | None = None
+        self._closing = anyio.Event()
+        self._left = float("inf")
         self.door: Door | None = None
         """Where it can be asked; None while it is dead."""
         self.opened = anyio.Event()
         self.down = 1.0
         """Seconds between two lives."""
-        self.disk_full_until = self.results_full_until = float("-inf")
+        self.draining_since: float | None = None
+        """Since when it lets what runs come to its end."""
+        self.calm()
 
-    def uuid(self) -> str:
+    def calm(self) -> None:
+        """From now on all is well."""
+        self.disk_full_until = self.results_full_until = self.damaged_until = float("-inf")
+        self.down = 1.0
+
+    def uuid(self) -> uuid.UUID:
         """By this world's dice."""
-        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        return uuid.UUID(int=self._rng.getrandbits(128), version=4)
+
+    def new_id(self) -> str:
+        """By this world's dice, as `app.boundary.new_id`."""
+        return f"{self._rng.getrandbits(32):08x}"
 
     def kill(self, down: float) -> None:
         """Only what was committed survives."""
         self.down = down
         self._life.cancel()
 
+    def stop(self, down: float) -> None:
+        """SIGTERM."""
+        if self._signals is not None:
+            self.down = down
+            if self._plan.drain and self.draining_since is None:
+                self.draining_since = anyio.current_time()
+            self._signals.send_nowait(signal.SIGTERM)
+
     async def run(self) -> None:
         """One life after the other."""
-        while True:
-            self._say("the bot starts")
-            with anyio.CancelScope() as self._life:
+        with self._as_in_this_world():
+            while True:
+                self._say("the bot starts")
                 try:
-                    await self._live()
-                except* JournalError:
-                    self._say("the bot ends: its journal cannot be written")
-            self.door, self.opened = None, anyio.Event()
-            await anyio.sleep(self.down)
+                    with anyio.CancelScope() as self._life:
+                        self._left_with(await self._live())
+                except* JournalError as errors:
+                    self._say("the bot ends: its journal is damaged")
+                    if anyio.current_time() > self.damaged_until + SLOWEST_DISK:
+                        self._witness.ended_by_itself(errors)
+                except* Exception as errors:  # noqa: BLE001  an invariant judges it
+                    self._say("the bot ends by itself")
+                    self._witness.ended_by_itself(errors)
+                self.door, self._signals, self.opened = None, None, anyio.Event()
+                self.draining_since = None
+                await anyio.sleep(self.down)
 
-    async def _live(self) -> None:
-        client_id = self.uuid()
-        links = {network.name: self._link(network, client_id) for network in self._networks}
+    def _left_with(self, code: int) -> None:
+        self._say(f"the bot ends with {code}")
+        if code or not self._closing.is_set():
+            self._witness.ended_by_itself(None)
+        elif (late := anyio.current_time() - self._left) > STOPS:
+            self._witness.wrong.append(f"a stop took {late:.1f} s")
+
+    async def _live(self) -> int:
+        client_id = str(self.uuid())
+        self._closing, self._left = anyio.Event(), float("inf")
+        self._links = {network.name: self._link(network, client_id) for network in self._networks}
         path, clock = self._folder / "atelier.db", anyio.current_time
         opened = open_journal(path, run_sync=self._on_disk, clock=lambda: clock() - self._began, durable=False)
         async with opened as journal:
-            house = open_house(
-                links,
-                journal,
-                depth=self._plan.depth,
-                run_sync=inline,
-                mint=lambda: PromptId(self.uuid()),
-                pauses=self._pauses,
-            )
-            async with house as found, anyio.create_task_group() as guests:
-                self.door = Door(found.registry, self._board, guests, self._pauses)
-                for job in await journal.unfinished():
-                    if (place := places.read(job.place)) is not None:
-                        self.door.resume(job, place)
-                self.opened.set()
-                await anyio.sleep_forever()
+
+            async def guest(house: House) -> int:
+                self._closing = house.closing
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._note_leaving, house, name="leaving")
+                    door = Door(
+                        house,
+                        journal,
+                        self._catalog,
+                        self._board,
+                        tasks,
+                        self._folder,
+                        lambda: clock() - self._began,
+                        self._witness.broke,
+                    )
+
+                    def open_door() -> None:
+                        self.door = door
+                        self.opened.set()
+
+                    try:
+                        await door.live(open_door)
+                    finally:
+                        self.door, self.opened = None, anyio.Event()
+                return 0
+
+            return await houses.run(self._config, guest, journal=journal, drain=self._plan.drain)
+
+    async def _note_leaving(self, house: House) -> None:
+        await house.closing.wait()
+        self._left = anyio.current_time()
+
+    @contextmanager
+    def _as_in_this_world(self) -> Generator[None]:
+        """The house, with the servers, the signals and the dice of this world."""
+        witness, hear = self._witness, Meter.hear
+
+        def heard(meter: Meter, signal: Signal, now: float) -> bool:
+            if witness.breaks_job("break_signal", meter._job):  # pyright: ignore[reportPrivateUsage]
+                fail(self._rng)
+            return hear(meter, signal, now)
+
+        opens = partial(
+            open_house,
+            run_sync=self._on_results_disk,
+            mint=lambda: PromptId(str(self.uuid())),
+            pauses=self._pauses,
+        )
+        with ExitStack() as stack:
+            for name, replacement in {
+                "app.house.servers": self._servers,
+                "app.house.open_house": opens,
+                "app.house.PromptRegistry": witness.registry(),
+                "anyio.open_signal_receiver": self._receive_signals,
+                "uuid.uuid4": self.uuid,
+                "random.SystemRandom": lambda: self._rng,
+                "app.boundary.new_id": self.new_id,
+                "app.backoff.random": self._rng,
+                "app.actors.steering.ROUND": ROUND,
+            }.items():
+                stack.enter_context(patch(name, replacement))
+            stack.enter_context(patch.object(Meter, "hear", heard))
+            yield
+
+    @asynccontextmanager
+    async def _servers(self, config: Config) -> AsyncGenerator[Mapping[ServerName, Link]]:
+        yield self._links
+
+    @contextmanager
+    def _receive_signals(self, *_: signal.Signals) -> Generator[MemoryObjectReceiveStream[signal.Signals]]:
+        self._signals, signals = anyio.create_memory_object_stream[signal.Signals](100)
+        with self._signals, signals:
+            yield signals
 
     def _link(self, network: Network, client_id: str) -> Link:
-        comfy = MemoryComfy(network, client_id, self._on_results_disk, self._took, self._witness.withdrew)
+        comfy = MemoryComfy(network, client_id, self._on_results_disk, self._witness, self._rng)
         return Link(comfy, partial(dial, partial(network.connect, client_id)))
 
-    def _took(self, network: Network, prompt: PromptId, graph: Graph) -> None:
-        match graph["7"]["inputs"]:
-            case {"filename_prefix": str(prefix)}:
-                self._witness.took(network, JobId(prefix.rpartition(" ")[2]), prompt)
-            case inputs:
-                raise AssertionError(inputs)
-
-    def ask(self, wish: Wish, message: Message) -> None:
-        """Hand in a wish, if anybody is there."""
+    def tell(self, word: Ordered | Pressed) -> None:
+        """Have the desk do what somebody wants, if anybody is there."""
         if self.door is not None:
-            self.door.begin(wish, message)
+            self.door.tell(word)
 
-    async def take_back(self, job: JobId) -> None:
-        """Cancel a job, if anybody is there."""
-        if self.door is not None:
-            self._witness.asked_back.setdefault(job, anyio.current_time())
-            await self.door.registry.cancel(job)
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
+        """What is in a button's form, if anybody is there."""
+        return await self.door.form(press, caller) if self.door is not None else "This interaction failed"
 
     def _pauses(self) -> Iterator[float]:
         return (pause * self._rng.uniform(0.5, 1.0) for pause in doubling())
@@ -140,21 +247,29 @@ class Bot:
         if write:
             self._reached("commit")
         await anyio.sleep(self._rng.uniform(0, SLOWEST_DISK))
+        if write and anyio.current_time() < self.damaged_until:
+            raise JournalError("The journal is damaged.")
         if write and anyio.current_time() < self.disk_full_until:
-            raise JournalError("the disk is full")
+            raise JournalUnavailable("The disk of the journal is full.")
         done = function(*args)
         if write:
             self._reached("committed")
         return done
 
     async def _on_results_disk(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
-        if function.__name__ == "finish" and anyio.current_time() < self.results_full_until:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        if anyio.current_time() < self.results_full_until:
+            if function.__name__ == "finish":
+                raise FULL
+            if function.__name__ == "_write":
+                return _unwritable(FULL)  # pyright: ignore[reportReturnType]
+        path: object = args[-1] if args else None
+        if function.__name__ == "_write" and isinstance(path, Path) and self._witness.breaks_file("break_keep", path):
+            return fail(self._rng)
         return await inline(function, *args)
 
 
 def doubling() -> Iterator[float]:
-    """The pauses of `app.backoff`, before it throws its own dice."""
+    """The pauses of `app.backoff` without its ten seconds of short ones, which would be most of all the work here."""
     pause = 0.1
     while True:
         yield pause

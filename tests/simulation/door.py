@@ -1,88 +1,164 @@
-"""The door of one life of the bot: the real replies and interactions, in front of a board instead of Discord."""
+"""The door of one life of the bot: the real desk, studio, replies and interactions, in front of a board.
+
+It does what `app.discord.guest.DiscordGuest` does in Discord; only what hikari does is left out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from app.actors.handle import Registry
-from app.actors.interaction import InteractionActor
-from app.backoff import Pauses
-from app.discord.blocks import Card, Upload
+from app.actors.steering import SteeringActor
+from app.archive import JournalError
+from app.discord import place as places
+from app.discord.blocks import Card, Form, Upload
 from app.discord.card import render
-from app.discord.place import TOKEN_LIFE, Place, Token, write
-from app.discord.reply import MessageReply
-from app.discord.traffic import Traffic
+from app.discord.custom_id import Press
+from app.discord.desk import Desk, typed
+from app.discord.studio import Studio
 from app.discord.view import View, view_of
-from app.events import Finished, JobId
-from app.jobs import Job, Wish
-from tests.simulation.board import CHANNEL, Board, Message
+from app.discord.wishes import Wishes
+from app.discord.words import Attached, Caller, Ordered, Pressed
+from app.entry_points import run_request
+from app.events import Finished
+from app.jobs import Job
+from app.workflows.load import Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from app.archive import Archive
+    from app.discord.attachments import Intake
+    from app.discord.catalog import Catalog
+    from app.house import House
+    from tests.simulation.board import Board
+
+T = TypeVar("T")
+
+GUARDED = frozenset({"cancel", "delete"})
+
+PATIENCE = 1.5
+"""Seconds that the core gets to say what is in a form (`app.discord.clicks.PATIENCE`)."""
 
 
 class Door:
-    """What `app.discord.studio.Studio` is in Discord; also the `World` of its replies."""
+    """Owns one life's studio and desk. `broke` is told of every exception that the desk lets through."""
 
-    def __init__(self, registry: Registry, board: Board, tasks: TaskGroup, pauses: Pauses) -> None:
-        self.registry = registry
-        self.post = board
-        self.traffic = Traffic()
+    def __init__(
+        self,
+        house: House,
+        archive: Archive,
+        catalog: Catalog,
+        board: Board,
+        tasks: TaskGroup,
+        folder: Path,
+        clock: Callable[[], float],
+        broke: Callable[[str, Exception], None],
+    ) -> None:
+        self.registry = house.registry
+        self._house = house
+        self._archive = archive
         self._tasks = tasks
-        self._pauses = pauses
+        self._broke = broke
+        self.studio = Studio(
+            tasks=tasks,
+            registry=house.registry,
+            archive=archive,
+            servers={name: link.comfy for name, link in house.links.items()},
+            catalog=catalog,
+            post=board,
+            fit=fit,
+        )
+        self.studio.now = clock
+        wishes = Wishes(self.studio, cast("Intake", NoFiles()), folder, house.last_round)
+        self.desk = Desk(self.studio, wishes, GUARDED)
 
-    @asynccontextmanager
-    async def fit(self, files: Sequence[str], limit: int) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
-        await anyio.lowlevel.checkpoint()
-        yield uploads(files), []
+    async def live(self, opened: Callable[[], None]) -> None:
+        """Follow unfinished jobs again, and take what people want until the house closes."""
+        for job in await self._archive.unfinished():
+            if (place := places.read(job.place)) is not None:
+                self.studio.resume(job, place)
+        steering = SteeringActor(self._archive, self.registry, self.studio.begin_again)
+        self._tasks.start_soon(steering.run, name="steering")
+        opened()
+        await self._house.closing.wait()
+        await self.studio.say_goodbye()
+        self._tasks.cancel_scope.cancel()
 
-    def now(self) -> float:
-        return 0.0
+    def tell(self, word: Ordered | Pressed) -> None:
+        """Have the desk do what somebody wants."""
+        self._tasks.start_soon(self._take, word, name=type(word).__name__)
 
-    def estimate(self, position: int) -> float | None:
-        return None
+    async def _take(self, word: Ordered | Pressed) -> None:
+        async def refuse(sentence: str) -> None:
+            await self.studio.refuse(word.caller, sentence, typed(word))
 
-    async def moved(self, job: JobId, place: str) -> None:
-        await self.registry.place(job, place)
+        work = self._watched(f"the desk broke on {word!r}", partial(self.desk.take, word))
+        await run_request(work, "a request failed", refuse)
 
-    def begin(self, wish: Wish, message: Message) -> None:
-        """Have a wish made, and show what becomes of it there."""
-        place = Place(channel=CHANNEL, user="42", message=str(message.number))
-        token = Token(str(message.number), anyio.current_time() + TOKEN_LIFE)
-        reply = MessageReply(view(wish), place, self, token)
-        actor = InteractionActor(wish, self.registry, reply, place=write(place), pauses=self._pauses)
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {wish.job}")
+    def _watched(self, what: str, work: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """The same, and all is told that the boundary hides: only the journal may fail here."""
 
-    def resume(self, job: Job, place: Place) -> None:
-        """Go on with a job of an earlier life."""
-        reply = MessageReply(view(job.wish), place, self)
-        actor = InteractionActor(job.id, self.registry, reply, pauses=self._pauses)
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
+        async def watched() -> T:
+            try:
+                return await work()
+            except Exception as error:
+                if not isinstance(error, JournalError):
+                    self._broke(what, error)
+                raise
 
-    async def _live(self, reply: MessageReply, actor: InteractionActor) -> None:
-        channel = reply.place.channel
-        self.traffic.join(channel)
-        try:
-            await actor.run()
-        finally:
-            self.traffic.leave(channel)
+        return watched
 
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
+        """What is in a button's form; a sentence where the bot says so, does not answer in time, or dies."""
+        over, answer = anyio.Event(), list[Form | str | None]()
 
-def view(wish: Wish) -> View:
-    """What is shown of a wish before there is any news."""
-    return view_of(wish, None, (), spoiler=False)
+        async def ask() -> None:
+            answer.append(await self.desk.form(press, caller))
 
+        async def ask_and_say() -> None:
+            await run_request(self._watched(f"the desk broke on the form of {press!r}", ask), "a form failed")
+            over.set()
 
-def uploads(files: Sequence[str]) -> list[Upload]:
-    """Every file is small enough here."""
-    return [Upload(Path(file).name, file) for file in files]
+        self._tasks.start_soon(ask_and_say, name="form")
+        with anyio.move_on_after(PATIENCE):
+            await over.wait()
+        return answer[0] if answer else "The bot is busy: try again in a moment."
 
 
-def last_card(job: Job) -> Card:
+class NoFiles:
+    """Nobody attaches anything here."""
+
+    async def take(self, file: Attached, kind: str, to: Path) -> Path:
+        raise AssertionError(file, kind, to)
+
+
+@asynccontextmanager
+async def fit(files: Sequence[str], limit: int) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+    """See `app.discord.world.Fit`: every file is small enough here."""
+    await anyio.lowlevel.checkpoint()
+    yield uploads(files)
+
+
+def uploads(files: Sequence[str]) -> tuple[list[Upload], list[str]]:
+    """Files with their bytes, and a sentence if one is gone."""
+    found = [Upload(path.name, data=path.read_bytes()) for file in files if (path := Path(file)).is_file()]
+    return found, ["A file is no longer kept."] if len(found) < len(files) else []
+
+
+def last_card(job: Job, workflows: Mapping[str, Workflow]) -> Card:
     """What a job's message must say in the end."""
-    shown, last_word = view(job.wish), job.last_word
+    shown, last_word = _view(job, workflows), job.last_word
     shown.last_word = last_word
-    return render(shown, uploads(last_word.files) if isinstance(last_word, Finished) else ())[0]
+    return render(shown, uploads(last_word.files)[0] if isinstance(last_word, Finished) else ())[0]
+
+
+def _view(job: Job, workflows: Mapping[str, Workflow]) -> View:
+    return view_of(job.wish, workflows.get(job.wish.workflow), (), spoiler=False)

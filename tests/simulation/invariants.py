@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from app.events import Cancelled, Failed, Finished, Lost, PromptId
+from app.discord.blocks import Card
+from app.discord.studio import NOT_TAKEN
+from app.events import Cancelled, Failed, Finished, JobId, Lost, PromptId
 from app.jobs import Job, Line, State
 from app.journal.store import Store
-from tests.simulation.board import Board
+from app.workflows.load import Workflow
+from tests.simulation.board import Board, about, is_last_word
 from tests.simulation.door import last_card
 from tests.simulation.network import Network
+from tests.simulation.offer import ending_of, offered, streams
+from tests.simulation.pictures import expected
 from tests.simulation.plan import Kind, Plan
 from tests.simulation.witness import Witness
 
 ENDS = {state.name.lower() for state in State if state.settled and state is not State.DELIVERED}
+
+SOMETHING = "Something went wrong"
+"""How the sentence of `app.boundary.report_failure` begins."""
 
 HEARD = 5.0
 """Seconds within which a server has heard, while all is well, that it shall drop a job."""
@@ -30,39 +38,132 @@ def broken(
     for job, remembered in witness.told.items():
         if not remembered:
             yield f"{job} was told before it was in the journal"
+    # Among these: the process ended by itself, an exception came out of an entry point, a stop took too long.
     yield from witness.wrong
     kinds: set[Kind] = {fault.kind for fault in plan.faults}
+    workflows = offered([network.name for network in networks])
+    jobs: dict[JobId, Job] = {}
     for entry in store.newest("", 1000):
         job, story = entry.job, store.story(entry.job.id)
-        yield from _ended(job, board)
-        yield from _story(story)
-        yield from _deserved(job, story, plan, kinds, witness)
-        yield from _outlived(job, story, witness, began)
-        yield from _taken_back(job, story, witness, networks, began)
+        jobs[job.id] = job
+        yield from _ended(job, board, witness, workflows)
+        yield from _story(story, hurt=job.id in witness.hurt)
+        yield from _deserved(job, story, kinds, witness)
+        yield from check_own_pictures_on_disk(job, kinds)
+        yield from check_faults_stay_with_their_job(job, witness)
+        if job.id not in witness.hurt:
+            yield from _outlived(job, story, witness, began)
+            yield from _taken_back(job, story, witness, networks, began)
+    yield from check_own_pictures_in_messages(board, jobs, witness, kinds)
+    yield from check_no_message_stays_behind(board)
+    yield from check_operators_are_heard(store)
+    orphans = {taken.prompt for job in witness.hurt for taken in witness.taken[job]}
     for network in networks:
         for item in filter(None, (network.simulator.running, *network.simulator.pending)):
-            if item[3].get("client_id") != "somebody else":
+            if item[3].get("client_id") != "somebody else" and item[1] not in orphans:
                 yield f"{network.name} still has {item[1]}, and nobody waits for it"
 
 
-def _ended(job: Job, board: Board) -> Iterator[str]:
+def check_own_pictures_on_disk(job: Job, kinds: set[Kind]) -> Iterator[str]:
+    """The files of a job hold the bytes of its own pictures, and each of them once."""
+    if not isinstance(job.last_word, Finished):
+        return
+    files = [Path(file).read_bytes() for file in job.last_word.files if Path(file).is_file()]
+    yield from _own(f"{job.id} has on disk", files, job, kinds)
+
+
+def check_own_pictures_in_messages(
+    board: Board, jobs: Mapping[JobId, Job], witness: Witness, kinds: set[Kind]
+) -> Iterator[str]:
+    """A person's message shows only jobs of that person, with the bytes of their own pictures and previews."""
+    for message in board.messages:
+        for card in message.said:
+            if (job := jobs.get(about(card))) is None:
+                continue
+            if message.person not in {"", job.wish.owner}:
+                yield f"message {message.number} of {message.person} shows {job.id} of {job.wish.owner}"
+            data = [upload.data for upload in card.uploads]
+            if is_last_word(card):
+                yield from _own(f"message {message.number} shows", data, job, kinds)
+                promised = job.last_word.files if isinstance(job.last_word, Finished) else ()
+                if len(data) != len(promised) and not is_apology(card, job, witness):
+                    yield f"message {message.number} shows {len(data)} of {len(promised)} of {job.id}"
+                continue
+            prompts = {taken.prompt for taken in witness.taken[job.id]}
+            for preview in data:
+                made = next((of for whole, of in witness.previews.items() if whole.startswith(preview)), set[str]())
+                if prompts.isdisjoint(made):
+                    yield f"message {message.number} shows {job.id} with a preview of somebody else"
+
+
+def _own(where: str, files: Sequence[bytes], job: Job, kinds: set[Kind]) -> Iterator[str]:
+    due = expected(job.wish.graph)
+    for file in files:
+        whole = file in due
+        # A frame of a picture that breaks off cannot be told from a whole one.
+        broke_off = "garbage" in kinds and streams(job.wish.workflow) and any(one.startswith(file) for one in due)
+        if not whole and not broke_off:
+            yield f"{where} a picture that is not of {job.id}: {file[:30]!r}"
+    if len(set(files)) < len(files) and not streams(job.wish.workflow):
+        yield f"{where} a picture of {job.id} twice"
+
+
+def is_apology(card: Card, job: Job, witness: Witness) -> bool:
+    """Whether it only says that something went wrong while this job was shown."""
+    return job.id in witness.unshowable and "Something" in str(card)
+
+
+def check_faults_stay_with_their_job(job: Job, witness: Witness) -> Iterator[str]:
+    """An unexpected exception in one job's data fails that job at most, and says so; nobody else's."""
+    wrong = isinstance(job.last_word, Failed) and SOMETHING in job.last_word.reason
+    if wrong and job.id not in witness.hurt:
+        yield f"{job.id} failed because something went wrong with another job"
+
+
+def check_operators_are_heard(store: Store) -> Iterator[str]:
+    """Every request that an operator left in the journal was carried out."""
+    for request in store.requests():
+        yield f"an operator asked to {request.verb} {request.job}, and nothing happened"
+
+
+def check_no_message_stays_behind(board: Board) -> Iterator[str]:
+    """No message says in the end that its job still goes on; but one may say that there was never a job."""
+    for message in board.messages:
+        refused = not message.job and message.said and NOT_TAKEN in str(message.said[-1])
+        if message.said and not message.ended and not message.deleted and not refused:
+            yield f"message {message.number} says in the end that {message.job} goes on"
+
+
+def _ended(job: Job, board: Board, witness: Witness, workflows: Mapping[str, Workflow]) -> Iterator[str]:
     """Each accepted job ended exactly once, and its person knows: from one message, which says what is true."""
     if job.last_word is None or not job.told:
         yield f"{job.id} was accepted, and ended {job.state.name.lower()}, told: {job.told}"
         return
-    messages = [message for message in board.messages if message.job == job.id]
-    results = [message for message in messages if message.ended and not message.deleted]
-    deleted = any(message.deleted for message in messages)
-    if len(results) != 1 and not (deleted and not results):
-        yield f"{job.id} has {len(results)} messages with a last word"
-    due = last_card(job)
-    for message in messages:
-        if any(card != due for card in message.last_words):
-            yield f"{job.id} was told {message.last_words}, and is {job.last_word}"
+    shown = {message.number: cards for message in board.messages if (cards := message.said_of(job.id))}
+    results = {number: [card for card in cards if is_last_word(card)] for number, cards in shown.items()}
+    lasting = [number for number, cards in results.items() if cards and not board.messages[number].deleted]
+    deleted = any(message.deleted and message.person == job.wish.owner for message in board.messages)
+    deleted |= any(board.messages[number].deleted for number in shown)
+    if len(lasting) != 1 and not (deleted and not lasting):
+        yield f"{job.id} has {len(lasting)} messages with a last word"
+    due = last_card(job, workflows)
+    for number, cards in results.items():
+        if not cards:
+            continue
+        after = shown[number][shown[number].index(due) :] if due in cards else []
+        if any(not is_last_word(card) for card in after):
+            yield f"{job.id} went on in message {number} after its last word"
+        told = [card for card in cards if card != due]
+        apologies = [card for card in told if is_apology(card, job, witness)]
+        if len(told) > len(apologies) or (cards[-1] != due and not board.messages[number].deleted):
+            yield f"{job.id} was told {told}, and is {job.last_word}"
 
 
-def _story(story: Sequence[Line]) -> Iterator[str]:
-    """Versions only grow, an attempt never goes back, and an end stays the end."""
+def _story(story: Sequence[Line], *, hurt: bool) -> Iterator[str]:
+    """Versions only grow, an attempt never goes back, and an end stays the end.
+
+    But a job that is `hurt` may fail while its results are on their way, although its server is done with it.
+    """
     version, end, reached = -1, "", dict[str, State]()
     for line in story:
         step = line.transition
@@ -73,23 +174,26 @@ def _story(story: Sequence[Line]) -> Iterator[str]:
         if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt:
             yield f"{step.job} went back from {reached[step.prompt].name.lower()} to {step.state}"
         reached[step.prompt] = state
-        if end and step.state not in {end, "delivered"}:
+        fails = hurt and (end, step.state) == ("finished", "failed")
+        if end and not fails and step.state not in {end, "delivered"}:
             yield f"{step.job} was {end}, and became {step.state}"
         if step.state in ENDS:
             end = step.state
 
 
-def _deserved(job: Job, story: Sequence[Line], plan: Plan, kinds: set[Kind], witness: Witness) -> Iterator[str]:
+def _deserved(job: Job, story: Sequence[Line], kinds: set[Kind], witness: Witness) -> Iterator[str]:
     """No job ends otherwise than its server, or whoever meddled with it, made it end."""
-    ending = plan.wants[job.wish.seed or 0].ending
+    ending = ending_of(job.wish.workflow)
     prompts = {line.transition.prompt for line in story}
+    hurt = job.id in witness.hurt
     match job.last_word:
         case Finished(files=files):
-            whole = bool(files) and all(Path(file).is_file() for file in files)
-            if ending != "well" or not (whole or (not files and "results_full" in kinds)):
+            whole = len(files) == len(expected(job.wish.graph)) and all(Path(file).is_file() for file in files)
+            missing = kinds & {"results_full", "malformed"} or streams(job.wish.workflow)
+            if ending != "well" or not (whole or missing):
                 yield f"{job.id} was delivered with {files}, and should have ended: {ending}"
         case Failed():
-            if ending == "well" and not kinds & {"post_500", "post_500_effect"}:
+            if ending == "well" and not kinds & {"post_500", "post_500_effect", "malformed"} and not hurt:
                 yield f"{job.id} failed, and nothing was wrong with it"
         case Cancelled():
             if job.id not in witness.asked_back and not prompts & witness.interrupted:

@@ -51,6 +51,49 @@ JUNK: tuple[str | bytes, ...] = (
     b"\x00\x00\x00\x04\xff\xff\xff\xff{",
 )
 
+STRANGE: tuple[str | bytes, ...] = (
+    "<!doctype html><title>Log in</title>",
+    "HTTP/1.1 200 OK\r\n\r\n",
+    "[]",
+    '{"type":7}',
+    b"\x15\x03\x01\x00\x02\x02\x28",
+    "{" * 50_000,
+)
+"""First frames of what is no ComfyUI."""
+
+HUGE = 2**20
+"""Bytes of a frame that is larger than any that ComfyUI sends."""
+
+SILENT = 3.0
+"""Seconds that a socket is open and silent until its peer closes it."""
+
+
+def wrong_frames(prompt: str) -> tuple[str | bytes, ...]:
+    """Frames about a prompt of ours, with values of wrong types, or far too large."""
+    about = f'"prompt_id":"{prompt}","node":"5"'
+    head = f'{{{about},"node_id":"5"}}'.encode()
+    return (
+        f'{{"type":"progress","data":{{{about},"value":-1,"max":0}}}}',
+        f'{{"type":"progress","data":{{{about},"value":1e308,"max":1e-308}}}}',
+        f'{{"type":"progress","data":{{{about},"value":"2","max":[4]}}}}',
+        f'{{"type":"progress_state","data":{{"prompt_id":"{prompt}","nodes":[]}}}}',
+        f'{{"type":"progress_state","data":{{"prompt_id":"{prompt}","nodes":{{"":{{"value":9,"max":2,"state":""}}}}}}}}',
+        f'{{"type":"executing","data":{{"prompt_id":"{prompt}","node":5}}}}',
+        f'{{"type":"execution_cached","data":{{"prompt_id":"{prompt}","nodes":["?",null]}}}}',
+        f'{{"type":"executed","data":{{{about},"output":{{"images":[null,7,{{"filename":3}}],"text":{{}}}}}}}}',
+        f'{{"type":"executed","data":{{{about},"output":"text"}}}}',
+        f'{{"type":"execution_error","data":{{"prompt_id":"{prompt}","node_id":7,"exception_message":[]}}}}',
+        '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":-3}}}}',
+        '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":1e400}}}}',
+        '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":"many"}}}}',
+        f'{{"type":"progress","data":{{{about},"value":1,"max":{"9" * 5000}}}}}',
+        f'{{"type":"junk","data":"{"x" * HUGE}"}}',
+        b"\x00\x00\x00\x04" + len(head).to_bytes(4) + head,
+        b"\x00\x00\x00\x04\xff\xff\xff\xff" + head,
+        b"\x00\x00\x00\x63" + bytes(HUGE),
+        "[" * 50_000,
+    )
+
 
 class Network:
     """Requests and websockets to one simulator, through whatever is set to go wrong at the moment."""
@@ -80,7 +123,19 @@ class Network:
         self.refused_until = self.sockets_refused_until = self.delayed_until = float("-inf")
         self.hangs_until = self.late_until = float("-inf")
         self.slow_until = self.doubled_until = self.garbled_until = float("-inf")
+        self.wrong_until = self.mute_until = self.strange_until = float("-inf")
+        self.hang_up_until = self.unsendable_until = float("-inf")
         self.broken_posts = self.broken_posts_with_effect = self.lost_replies = 0
+        self.malformed = 0
+        """How many of the next requests get an answer that no ComfyUI gives."""
+        self.broken_looks = 0
+        """How many of the next questions for the queue raise what no port may raise."""
+
+    async def pass_through(self, moment: Moment, where: str) -> None:
+        """The way there, and back with a malformed answer."""
+        self._reached(moment, self)
+        await self._way(moment, CONNECTS)
+        self._say(f"{self.name} {where}: malformed")
 
     async def ask(self, moment: Moment, where: str, act: Callable[[], T], *, large: bool = False) -> T:
         """One request, which does `act` at the server, or what became of it. Raises as the Comfy port does."""
@@ -195,10 +250,26 @@ class _Socket:
         self._reading.cancel()
 
     async def send(self, message: str) -> None:
+        if anyio.current_time() < self._network.unsendable_until:
+            await anyio.lowlevel.checkpoint()
+            raise ConnectionLost("broken pipe")
         await self._inner.send(message)
 
     async def receive(self) -> str | bytes:
         now, network = anyio.current_time(), self._network
+        if now < network.mute_until:
+            await anyio.sleep(self._rng.uniform(0, SILENT))
+            raise ConnectionLost("closed by the peer")
+        if now < network.strange_until:
+            await anyio.lowlevel.checkpoint()
+            return self._rng.choice(STRANGE)
+        if now < network.hang_up_until and self._rng.random() < 0.5:
+            await anyio.lowlevel.checkpoint()
+            raise ConnectionLost("closed without a close frame (1006)")
+        if now < network.wrong_until and self._rng.random() < 0.3:
+            await anyio.lowlevel.checkpoint()
+            running = network.simulator.running
+            return self._rng.choice(wrong_frames(running[1] if running is not None else "nobody's"))
         if self._again:
             await anyio.lowlevel.checkpoint()
             return self._again.pop()

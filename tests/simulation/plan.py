@@ -24,6 +24,12 @@ OnTheWay: TypeAlias = Literal[
     "slow_frames",  # frames come late, behind the answers to what we asked meanwhile
     "duplicate",  # frames come twice
     "garbage",  # frames nobody knows, and previews that break off
+    "wrong_frames",  # frames about our own prompts, with values of wrong types and sizes
+    "mute",  # sockets open, say nothing at all, and close
+    "stranger",  # something else answers on the socket before the greeting
+    "hang_up",  # sockets are lost after the first frames, or before them
+    "send_fails",  # sockets are lost while we send
+    "malformed",  # HTTP answers that no ComfyUI gives
 ]
 """Between the bot and a server."""
 
@@ -40,7 +46,9 @@ AtAServer: TypeAlias = Literal[
 
 AtHome: TypeAlias = Literal[
     "kill",  # the bot dies, and is started again
-    "disk_full",  # the journal cannot be written, so the bot dies
+    "stop",  # SIGTERM: it stops, or drains first if the plan says so, and is started again
+    "disk_full",  # the journal cannot be written for a while, and the bot waits
+    "journal_damaged",  # the journal cannot be written, so the bot ends, and somebody repairs it
     "results_full",  # results cannot be written
 ]
 
@@ -52,8 +60,29 @@ InDiscord: TypeAlias = Literal[
     "message_deleted",  # somebody deletes the message of a job
 ]
 
-Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord
-GROUPS: tuple[tuple[Kind, ...], ...] = tuple(map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord)))
+Unexpected: TypeAlias = Literal[
+    "break_post",  # sending a prompt raises what no port may raise
+    "break_ticket",  # the answer to a POST does, when it is read
+    "break_history",  # asking for a history does
+    "break_entry",  # a history does, when it is read
+    "break_withdraw",  # asking to have a prompt dropped does
+    "break_fetch",  # fetching a result does
+    "break_keep",  # writing a picture from the websocket does
+    "break_signal",  # counting a job's progress does
+    "break_look",  # asking for the queue does
+    "break_message",  # showing a job in Discord does
+]
+"""A mistake in our own code or in a library, for one job; "break_look" is for one server."""
+
+ByPeople: TypeAlias = Literal[
+    "press_cancel", "press_retry", "press_again", "press_vary", "press_delete", "operator_cancel", "operator_retry"
+]
+"""A button of any message, old or new, is pressed; or an operator leaves a request in the journal."""
+
+Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople
+GROUPS: tuple[tuple[Kind, ...], ...] = tuple(
+    map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord, Unexpected, ByPeople))
+)
 KINDS: tuple[Kind, ...] = tuple(kind for group in GROUPS for kind in group)
 
 WEATHERS: tuple[Kind, ...] = ("delay", "late_answers", "slow_frames")
@@ -78,11 +107,14 @@ MOMENTS: tuple[Moment, ...] = get_args(Moment)
 Ending: TypeAlias = Literal["well", "breaks", "refused"]
 """What a server makes of a prompt that is left in peace: a picture, an error while it runs, a 400."""
 
+Result: TypeAlias = Literal["one", "two", "streamed"]
+"""One picture in a file, two of two nodes, or one that comes through the websocket."""
+
 TROUBLE = 300.0
 """Seconds in which things go wrong; after that all is well, and everything has to end."""
 
-CALM = 16 * 3600.0
-"""Seconds for everything to end: were fifteen jobs all films on one server, and made twice, it would take that long."""
+MOST_JOBS = 12
+"""Jobs that buttons and operators may add to those that a world begins with."""
 
 PICTURE = 5.0, 60.0
 """Seconds of a picture, at least and at most, on the machines that people have at home."""
@@ -109,7 +141,7 @@ class Want(Struct, frozen=True):
     """One person's wish, at `at` seconds, and after how many more they take it back; None for never.
 
     It takes `seconds` in so many `steps`, and a `large` result is long on its way; `server` is the only one that can
-    make it, None meaning that all can.
+    make it, None meaning that all can; `result` is what it makes.
     """
 
     at: float
@@ -120,10 +152,15 @@ class Want(Struct, frozen=True):
     previews: bool = False
     large: bool = False
     server: int | None = None
+    result: Result = "one"
 
 
 class Plan(Struct, frozen=True):
-    """One world. `chance` seeds all that the plan leaves open; `modern` servers cancel a job in one request."""
+    """One world.
+
+    `chance` seeds all that the plan leaves open; `modern` servers cancel a job in one request; a bot that is told
+    to stop lets what runs come to its end if it is to `drain`.
+    """
 
     chance: int
     wants: tuple[Want, ...]
@@ -131,6 +168,13 @@ class Plan(Struct, frozen=True):
     depth: int = 2
     servers: int = 1
     modern: bool = False
+    drain: bool = False
+
+
+def calm_of(plan: Plan) -> float:
+    """Seconds for everything to end once all is well: as if all of it were made on one server, and twice."""
+    longest = max((want.seconds for want in plan.wants), default=0.0)
+    return 2 * (sum(want.seconds for want in plan.wants) + MOST_JOBS * longest) + 3600.0
 
 
 class Storm(Struct, frozen=True):
@@ -181,7 +225,15 @@ def drawn(seed: int) -> Plan:
         )
         for _ in range(rng.randint(1, 16))
     ]
-    return Plan(seed, tuple(wants), tuple(faults), rng.choice((1, 2, 2, 3)), servers, rng.random() < 0.4)
+    return Plan(
+        seed,
+        tuple(wants),
+        tuple(faults),
+        rng.choice((1, 2, 2, 3)),
+        servers,
+        rng.random() < 0.4,
+        rng.random() < 0.3,
+    )
 
 
 def _storm(rng: random.Random, heart: float, servers: int) -> tuple[list[Want], list[Fault]]:
@@ -215,6 +267,7 @@ def _want(rng: random.Random, at: float, servers: int) -> Want:
         rng.random() < 0.25,
         rng.random() < 0.3,
         rng.randrange(servers) if rng.random() < 0.25 else None,
+        rng.choices(("one", "two", "streamed"), (6, 2, 2))[0],
     )
 
 
@@ -245,6 +298,7 @@ def plans() -> st.SearchStrategy[Plan]:
         st.booleans(),
         st.booleans(),
         st.none() | st.integers(0, 1),
+        st.sampled_from(get_args(Result)),
     )
     faults = st.builds(
         Fault, moments, st.sampled_from(KINDS), lengths, st.integers(0, 20), st.none() | st.sampled_from(MOMENTS)
@@ -256,5 +310,6 @@ def plans() -> st.SearchStrategy[Plan]:
         st.lists(faults, max_size=8).map(tuple),
         st.integers(1, 3),
         st.integers(1, 2),
+        st.booleans(),
         st.booleans(),
     )

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
-from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 import anyio
 import trio
 from msgspec import Struct, field
 
+from app.discord.blocks import Card
 from app.events import JobId, ServerName
-from app.jobs import Wish
 from app.journal.store import open_store
-from app.ports import ConnectionLost
 from app.simulator.engine import Simulator
 from tests.conftest import inline, virtual
-from tests.simulation.board import Board
+from tests.simulation.board import Board, Message, is_last_word
 from tests.simulation.bot import Bot
 from tests.simulation.invariants import broken
 from tests.simulation.network import Network
-from tests.simulation.plan import CALM, Moment, Plan, Want
-from tests.simulation.trouble import Trouble, picture
+from tests.simulation.people import People
+from tests.simulation.pictures import without_pixels
+from tests.simulation.plan import TROUBLE, Moment, Plan, calm_of
+from tests.simulation.trouble import Trouble
 from tests.simulation.witness import Witness
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where files cost nothing, on systems that have such a place."""
 
-GLIMPSE = b"\xff\xd8\xff\xe0" + bytes(500)
-"""What stands for every picture: its pixels matter to nobody here, and would take half of the time."""
+LOOK = 10.0
+"""Seconds between two looks at whether everything has ended."""
+
+TELLING = 600.0
+"""Seconds of calm in which every person hears of what has ended: ten times the longest pause between two tries."""
+
+MOST_WRONG = 5
+"""Promises broken before everybody's eyes after which a world need not go on: what ends a bot may do so for hours."""
 
 
 class Report(Struct):
@@ -51,13 +55,15 @@ class Scene:
         self._plan = plan
         self._folder = folder
         self._rng = random.Random(plan.chance)
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[JobId, int] = {}
         self._began = anyio.current_time()
         self.report = Report()
         self._witness = Witness(folder / "atelier.db")
         self._networks = [self._network(number) for number in range(plan.servers)]
-        self._board = Board(self._rng, self._saw)
-        self._trouble = Trouble(plan, self._networks, self._board, self._witness, self._say)
+        servers = [network.name for network in self._networks]
+        self._board = Board(self._rng, self._saw, self._witness.not_shown)
+        self._people = People(self._board, self._witness, servers, self._rng, self._say)
+        self._trouble = Trouble(plan, self._networks, self._board, self._witness, self._people, self._say)
         self._bot = Bot(
             plan, folder, self._networks, self._board, self._witness, self._rng, self._say, self._trouble.reached
         )
@@ -68,13 +74,14 @@ class Scene:
 
     async def play(self) -> Report:
         """Live through the trouble and the calm, and say what was broken."""
-        with patch("app.house.PromptRegistry", self._witness.registry()), without_pixels():
+        with without_pixels(self._drew):
             async with anyio.create_task_group() as world:
+                self._people.meet(self._bot, world)
                 for network in self._networks:
                     await world.start(network.simulator.run)
                 world.start_soon(self._bot.run)
                 for number, want in enumerate(self._plan.wants):
-                    world.start_soon(self._person, number, want)
+                    world.start_soon(self._people.ask, number, want)
                 await self._trouble.run(self._bot)
                 await self._end()
                 world.cancel_scope.cancel()
@@ -85,79 +92,66 @@ class Scene:
             for entry in reversed(store.newest("", 1000)):
                 self.report.endings.append(type(entry.job.last_word).__name__)
                 for line in store.story(entry.job.id):
-                    step, number = line.transition, self._numbers[entry.job.id]
+                    step = line.transition
                     told = f"{step.version} {step.state} {step.server}: {step.cause}"
-                    self._say(f"#{number} {line.at:.3f} {told}")
+                    self._say(f"{self._called(entry.job.id)} {line.at:.3f} {told}")
         return self.report
 
     def _say(self, what: str) -> None:
         self.report.trace.append(f"{anyio.current_time() - self._began:9.4f} {what}")
 
+    def _called(self, job: JobId) -> str:
+        """A short name for a job, in the order in which jobs were seen."""
+        return f"#{self._numbers.setdefault(job, len(self._numbers))} ({job[:8]})"
+
     def _reached(self, moment: Moment, network: Network) -> None:
         self._trouble.reached(moment, network)
 
-    def _saw(self, job: JobId, ended: bool) -> None:
-        self._say(f"#{self._numbers.get(job, -1)} is shown{', ended' if ended else ''}")
-        self._witness.saw(job)
+    def _saw(self, message: Message, card: Card) -> None:
+        ended = ", ended" if is_last_word(card) else ""
+        self._say(f"{self._called(message.job)} is shown in message {message.number}{ended}")
+        self._witness.saw(message.job)
         self._trouble.reached("shown")
 
-    async def _person(self, number: int, want: Want) -> None:
-        """Ask, and perhaps think better of it."""
-        await anyio.sleep(want.at)
-        await self._bot.opened.wait()
-        job = JobId(self._bot.uuid())
-        self._numbers[job] = number
-        try:
-            message = await self._board.begin(job)
-        except ConnectionLost:
-            return
-        self._say(f"#{number} asks")
-        self._bot.ask(self._wish(job, number, want), message)
-        if want.cancel is not None:
-            await anyio.sleep(want.cancel)
-            self._say(f"#{number} takes it back")
-            await self._bot.take_back(job)
-
-    def _wish(self, job: JobId, number: int, want: Want) -> Wish:
-        prefix = f"{'large' if want.large else 'small'} {job}"
-        graph = picture(prefix, number, want.seconds, want.steps, previews=want.previews)
-        match want.ending:
-            case "breaks":
-                graph["6"] = {"class_type": "BotTestRaise", "inputs": {"image": ["5", 0], "message": "boom"}}
-                graph["7"]["inputs"] = {"images": ["6", 0], "filename_prefix": prefix}
-            case "refused":
-                graph["1"]["inputs"] = {"width": 0, "height": 8, "batch_size": 1, "color": number}
-            case "well":
-                pass
-        servers = () if want.server is None else (self._networks[want.server % len(self._networks)].name,)
-        folder = str(self._folder / "results")
-        return Wish(job=job, workflow="test", graph=graph, folder=folder, servers=servers, owner="42", seed=number)
+    def _drew(self, preview: bytes) -> None:
+        running = [network.simulator.running for network in self._networks]
+        self._witness.previews[preview].update(item[1] for item in running if item is not None)
 
     async def _end(self) -> None:
-        """Until everything has ended, or too long."""
-        ends = anyio.current_time() + CALM
-        while anyio.current_time() < ends:
-            await anyio.sleep(5)
-            if self._bot.door is not None and not self._witness.unfinished:
+        """Until everything has ended, or too long.
+
+        What could not be shown because of an unexpected exception is shown by the next life.
+        """
+        calm = calm_of(self._plan)
+        ends = anyio.current_time() + calm
+        all_made = float("inf")
+        while anyio.current_time() < min(ends, all_made + TELLING):
+            await anyio.sleep(LOOK)
+            if len(self._witness.wrong) > MOST_WRONG:
+                return
+            if (since := self._bot.draining_since) is not None:
+                if anyio.current_time() > max(since, self._began + TROUBLE) + self._longest_drain():
+                    self.report.broken.append("the bot still drains, long after all that ran has ended")
+                    return
+                all_made = float("inf")
+                continue
+            if self._bot.door is None:
+                continue
+            waiting, made = self._witness.waiting(), self._witness.made()
+            if not waiting:
                 break
+            all_made = min(all_made, anyio.current_time()) if waiting <= made else float("inf")
+            if waiting <= self._witness.unshown:
+                self._witness.unshown.clear()
+                self._bot.kill(1.0)
         else:
-            self.report.broken.append(f"not everything has ended {CALM:.0f} s after the trouble")
+            self.report.broken.append(f"not everything has ended and was told {calm:.0f} s after the trouble")
         await anyio.sleep(5)
         self.report.broken += self._witness.left_over()
 
-
-@contextmanager
-def without_pixels() -> Generator[None]:
-    """The same for every preview and every result."""
-    with (
-        patch("app.simulator.painter.noise", _glimpse),
-        patch("app.simulator.saving._png", _glimpse),
-    ):
-        yield
-
-
-def _glimpse(*_: object) -> bytes:
-    return GLIMPSE
+    def _longest_drain(self) -> float:
+        """Seconds in which all ends that lies on a server, and is told."""
+        return self._plan.depth * max((want.seconds for want in self._plan.wants), default=0.0) + TELLING
 
 
 def simulate(plan: Plan, backend: str) -> Report:

@@ -1,46 +1,73 @@
 """A ComfyUI in memory, at the port `Comfy`: the simulator's own verbs, without HTTP between them and us.
 
-What HTTP itself can do wrong is tested where HTTP is: `tests/comfy/`, `tests/test_flow.py`, `tests/process/`.
+What HTTP itself can do wrong is tested where HTTP is (`tests/comfy/`, `tests/test_flow.py`, `tests/process/`), but for
+malformed answers, which come at any verb (`malformed.py`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio.lowlevel
 import msgspec
+from msgspec.structs import replace
 
 from app.comfy.download import save
+from app.comfy.http import HttpComfy
 from app.comfy.refusal import sentence
 from app.comfy.replies import HistoryReply
-from app.events import FileRef, PromptId
+from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
 from app.simulator.prompts import Item
+from tests.simulation.malformed import Malformed
 from tests.simulation.network import Network
+from tests.simulation.plan import Kind, Moment
+from tests.simulation.witness import Witness
+
+T = TypeVar("T")
+Item_ = TypeVar("Item_")
 
 
 class MemoryComfy:
-    """See `app.ports.Comfy`. `took` hears of each prompt that the server takes, with its graph."""
+    """See `app.ports.Comfy`. The witness hears of each prompt that the server takes, and drops."""
 
     def __init__(
-        self,
-        network: Network,
-        client_id: str,
-        run_sync: RunSync,
-        took: Callable[[Network, PromptId, Graph], None],
-        withdrew: Callable[[PromptId], None],
+        self, network: Network, client_id: str, run_sync: RunSync, witness: Witness, rng: random.Random
     ) -> None:
         self._network = network
         self._simulator = network.simulator
         self._client_id = client_id
         self._run_sync = run_sync
-        self._took = took
-        self._withdrew = withdrew
+        self._witness = witness
+        self._rng = rng
+        self._malformed = Malformed(network.name, client_id, run_sync, rng)
+
+    async def _ask(
+        self,
+        moment: Moment,
+        where: str,
+        act: Callable[[], T],
+        wrong: Callable[[HttpComfy], Awaitable[T]],
+        *,
+        large: bool = False,
+    ) -> T:
+        if self._network.malformed:
+            self._network.malformed -= 1
+            await self._network.pass_through(moment, where)
+            return await wrong(self._malformed.comfy)
+        return await self._network.ask(moment, where, act, large=large)
 
     async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
-        return await self._network.ask("post", "POST /prompt", lambda: self._submit(prompt, graph))
+        act = self._breaking("break_post", prompt, partial(self._submit, prompt, graph))
+        ticket = await self._ask("post", "POST /prompt", act, lambda comfy: comfy.submit(prompt, graph))
+        if self._broken("break_ticket", prompt):
+            return replace(ticket, dropped=Unreadable[str]())
+        return ticket
 
     def _submit(self, prompt: PromptId, graph: Graph) -> Ticket:
         # Validation changes what it is given: "8" becomes 8.
@@ -54,11 +81,15 @@ class MemoryComfy:
         if status == 400:
             raise Refused(sentence(msgspec.json.encode(answer), graph))
         assert status == 200, answer
-        self._took(self._network, prompt, graph)
+        self._witness.took(self._network, prompt)
         return Ticket(prompt)
 
     async def queue(self) -> Queue:
-        return await self._network.ask("look", "GET /queue", self._queue)
+        act = self._queue
+        if self._network.broken_looks:
+            self._network.broken_looks -= 1
+            act = partial(fail, self._rng)
+        return await self._ask("look", "GET /queue", act, HttpComfy.queue)
 
     def _queue(self) -> Queue:
         running = self._simulator.running
@@ -66,35 +97,52 @@ class MemoryComfy:
         return Queue((_id(running),) if running else (), tuple(map(_id, pending)))
 
     async def history(self, prompt: PromptId) -> History | None:
-        return await self._network.ask("history", "GET /history/…", lambda: self._entry(prompt))
+        act = self._breaking("break_history", prompt, partial(self._entry, prompt))
+        entry = await self._ask("history", "GET /history/…", act, lambda comfy: comfy.history(prompt))
+        if entry is not None and self._broken("break_entry", prompt):
+            return replace(entry, outputs=Unreadable[NodeOutput]())
+        return entry
 
     def _entry(self, prompt: str) -> History | None:
         entry = self._simulator.history.get(prompt)
         return None if entry is None else msgspec.convert(entry, HistoryReply).read()
 
     async def newest(self, count: int) -> Mapping[PromptId, History]:
-        return await self._network.ask("history", "GET /history", lambda: self._newest(count))
+        return await self._ask(
+            "history", "GET /history", lambda: self._newest(count), lambda comfy: comfy.newest(count)
+        )
 
-    def _newest(self, count: int) -> dict[PromptId, History]:
+    def _newest(self, count: int) -> Mapping[PromptId, History]:
         listed = self._simulator.worker.prompts.listed(count, -1)
         return {PromptId(prompt): entry for prompt in listed if (entry := self._entry(prompt)) is not None}
 
     async def cancel(self, prompt: PromptId) -> None:
-        worker, ask = self._simulator.worker, self._network.ask
+        if self._broken("break_withdraw", prompt):
+            fail(self._rng)
+        worker = self._simulator.worker
         if self._simulator.modern:
-            await ask("withdraw", "POST /api/jobs/…/cancel", lambda: self._dropped(prompt, worker.cancel(prompt)))
+            await self._cancel("POST /api/jobs/…/cancel", prompt, worker.cancel)
             return
-        await ask("withdraw", "POST /queue", lambda: self._dropped(prompt, worker.prompts.delete(prompt)))
-        await ask("withdraw", "POST /interrupt", lambda: self._dropped(prompt, worker.interrupt(prompt)))
+        await self._cancel("POST /queue", prompt, worker.prompts.delete)
+        await self._cancel("POST /interrupt", prompt, worker.interrupt)
 
-    def _dropped(self, prompt: PromptId, dropped: bool) -> None:
-        if dropped:
-            self._withdrew(prompt)
+    async def _cancel(self, where: str, prompt: PromptId, drop: Callable[[str], bool]) -> None:
+        def act() -> None:
+            if drop(prompt):
+                self._witness.withdrew(prompt)
+
+        await self._ask("withdraw", where, act, lambda comfy: comfy.cancel(prompt))
 
     async def fetch(self, file: FileRef, to: Path) -> None:
-        content = await self._network.ask(
-            "view", "GET /view", lambda: self._content(file), large=file.filename.startswith("large")
-        )
+        if self._witness.breaks_file("break_fetch", to):
+            fail(self._rng)
+        if self._network.malformed:
+            self._network.malformed -= 1
+            await self._network.pass_through("view", "GET /view")
+            await self._malformed.comfy.fetch(file, to)
+            return
+        large = file.filename.startswith("large")
+        content = await self._network.ask("view", "GET /view", lambda: self._content(file), large=large)
         await save(_at_once(content), to, self._run_sync, expected=len(content))
 
     def _content(self, file: FileRef) -> bytes:
@@ -116,6 +164,41 @@ class MemoryComfy:
 
     async def stats(self) -> Stats:
         raise AssertionError
+
+    def _broken(self, kind: Kind, prompt: PromptId) -> bool:
+        return self._witness.breaks_prompt(kind, prompt)
+
+    def _breaking(self, kind: Kind, prompt: PromptId, act: Callable[[], T]) -> Callable[[], T]:
+        """What is done at the server; for a job with this fault it raises instead, before or after it was done."""
+        if not self._broken(kind, prompt):
+            return act
+
+        def breaking() -> T:
+            if self._rng.random() < 0.5:
+                act()
+            return fail(self._rng)
+
+        return breaking
+
+
+class Unreadable(tuple[Item_, ...]):
+    """A part of an answer that raises when it is read."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Item_]:
+        raise RuntimeError("an answer cannot be read")
+
+
+def fail(rng: random.Random) -> T:  # pyright: ignore[reportInvalidTypeVarUse]
+    """Raise what no port may raise."""
+    raise rng.choice(
+        (
+            KeyError("prompt"),
+            RuntimeError("dictionary changed size during iteration"),
+            UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        )
+    )
 
 
 def _id(item: Item) -> PromptId:

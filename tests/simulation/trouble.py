@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from typing import get_args
 
 import anyio
 
 from app.comfy.http import ANSWER_TIMEOUT
-from app.ports import Graph, Json
+from app.ports import Json
 from app.simulator.faults import Request
 from tests.simulation.board import Board
 from tests.simulation.bot import Bot
 from tests.simulation.network import Network
-from tests.simulation.plan import TROUBLE, Fault, Moment, Plan
+from tests.simulation.offer import picture
+from tests.simulation.people import People
+from tests.simulation.plan import TROUBLE, ByPeople, Fault, Kind, Moment, Plan, Unexpected
 from tests.simulation.witness import Witness
 
-LONGEST_STEP = 60.0
-"""Seconds; the simulator's node takes no more."""
+BY_PEOPLE: frozenset[Kind] = frozenset(get_args(ByPeople))
+UNEXPECTED: frozenset[Kind] = frozenset(get_args(Unexpected))
 
 AFTERMATH = ANSWER_TIMEOUT + 5.0
 """Seconds after the end of a fault until nobody waits any more for what it has swallowed."""
@@ -27,13 +29,20 @@ class Trouble:
     """Owns the faults that are still to come."""
 
     def __init__(
-        self, plan: Plan, networks: list[Network], board: Board, witness: Witness, say: Callable[[str], None]
+        self,
+        plan: Plan,
+        networks: list[Network],
+        board: Board,
+        witness: Witness,
+        people: People,
+        say: Callable[[str], None],
     ) -> None:
         self._faults = sorted(plan.faults, key=lambda fault: fault.at)
         self._armed: list[Fault] = []
         self._networks = networks
         self._board = board
         self._witness = witness
+        self._people = people
         self._say = say
         self._ends = 0.0
 
@@ -50,12 +59,12 @@ class Trouble:
                 self._armed.append(fault)
         await anyio.sleep_until(self._ends)
         self._armed.clear()
+        self._witness.armed.clear()
         self._say("calm")
         for network in self._networks:
             network.calm()
         self._board.calm()
-        bot.disk_full_until = bot.results_full_until = float("-inf")
-        bot.down = 1.0
+        bot.calm()
 
     def reached(self, moment: Moment, network: Network | None = None) -> None:
         """A moment has come that a fault may have waited for; on this network, if on any."""
@@ -66,6 +75,9 @@ class Trouble:
     def _bring_about(self, fault: Fault, network: Network | None) -> None:
         network = network or self._networks[fault.which % len(self._networks)]
         self._say(f"fault {fault.kind} for {fault.seconds} at {network.name}")
+        if fault.kind in BY_PEOPLE:
+            self._people.act(fault)
+            return
         now = anyio.current_time()
         self._witness.ill.append((now, now + fault.seconds + AFTERMATH))
         self._between(fault, network, min(now + fault.seconds, self._ends))
@@ -102,6 +114,23 @@ class Trouble:
                 network.doubled_until = until
             case "garbage":
                 network.garbled_until = until
+            case "wrong_frames":
+                network.wrong_until = until
+            case "mute":
+                network.mute_until = until
+                network.cut()
+            case "stranger":
+                network.strange_until = until
+                network.cut()
+            case "hang_up":
+                network.hang_up_until = until
+            case "send_fails":
+                network.unsendable_until = until
+                network.cut()
+            case "malformed":
+                network.malformed = count
+            case "break_look":
+                network.broken_looks = count
             case "post_500":
                 network.broken_posts = count
             case "post_500_effect":
@@ -127,8 +156,16 @@ class Trouble:
                     submit(network, fault.which + number, 1 + fault.seconds)
             case "kill":
                 bot.kill(fault.seconds)
+            case "stop":
+                bot.stop(fault.seconds)
+            case "break_message":
+                board.failures = (1, 2, 6)[fault.which % 3]
+            case kind if kind in UNEXPECTED:
+                self._witness.armed.append(kind)
             case "disk_full":
-                bot.disk_full_until, bot.down = until, fault.seconds
+                bot.disk_full_until = until
+            case "journal_damaged":
+                bot.damaged_until, bot.down = until, fault.seconds
             case "results_full":
                 bot.results_full_until = until
             case "board_away":
@@ -138,8 +175,8 @@ class Trouble:
             case "rate_limit":
                 board.limited_until = until
             case "expire_tokens":
-                for message in board.messages:
-                    message.expired = True
+                for interaction in board.interactions:
+                    interaction.expired = True
             case "message_deleted":
                 if messages := [one for one in board.messages if not one.ended] or board.messages:
                     messages[fault.which % len(messages)].deleted = True
@@ -162,17 +199,6 @@ class Trouble:
                 simulator.faults.ask(Request(forget=prompt))
                 return
         simulator.faults.ask(Request(forget=fault.kind.removeprefix("forget_")))
-
-
-def picture(prefix: str, number: int, seconds: float, steps: int, *, previews: bool = False) -> Graph:
-    """A prompt that takes so long. Another number makes another picture, which no cache has."""
-    steps = max(steps, math.ceil(seconds / LONGEST_STEP))
-    sleep: dict[str, Json] = {"image": ["1", 0], "steps": steps, "seconds": seconds / steps, "previews": previews}
-    return {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": number}},
-        "5": {"class_type": "BotTestSleep", "inputs": {**sleep, "preview_size": 64}, "_meta": {"title": "Sampler"}},
-        "7": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": prefix}},
-    }
 
 
 def submit(network: Network, number: int, seconds: float) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from app.__main__ import main
+from app.commands import main
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Graph, Json
 from app.terminal.adopt import adopt

@@ -21,7 +21,7 @@ from app.workflows.definitions import Definitions
 from app.workflows.found.discover import discover
 from app.workflows.graph import copied, inputs
 from app.workflows.load import Workflow
-from app.workflows.slots import LARGEST_SEED, Slot, Target, WorkflowError
+from app.workflows.slots import LARGEST_SEED, LONGEST_SENTENCE, Slot, Target, WorkflowError
 from tests.workflows.drawings import ANY_JSON, UNHURRIED, server, server_with
 from tests.workflows.test_discover import ANY_GRAPH, entry, shipped
 
@@ -225,3 +225,36 @@ def test_any_graph_is_filled_with_anything_or_it_is_a_sentence(graph: Graph, val
         fill(flow(*known.values(), graph=graph), {name: one for name, one in values.items() if name in known}, server())
     assert graph == before
     audit(graph, list(known.values()), server())
+
+
+@pytest.mark.parametrize("where", ["slot", "set"])
+def test_half_characters_are_refused_because_nothing_can_store_them(where: str) -> None:
+    workflow = flow(slot("prompt", "text", ("2", "text")), graph={"2": entry("Encode", "Prompt", text="a")})
+    values: dict[str, Json] = {"prompt": "a\udcff"} if where == "slot" else {}
+    sets = [("Prompt.text", "a\udcff")] if where == "set" else []
+    with pytest.raises(WorkflowError, match="has characters that are not valid: type them again"):
+        bind(workflow, JobId("j"), values, sets, rng=Random(1), folder=".")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nobody-of-that-name/x.png", "a\0b"])
+def test_a_name_that_no_file_system_takes_is_no_file(name: str) -> None:
+    graph: Graph = {"1": entry("Load", "Picture", image="old.png")}
+    wish = bind(flow(graph=graph), JobId("j"), {}, [("Picture.image", name)], rng=Random(1), folder=".")
+    assert inputs(wish.graph, "1")["image"] == name
+    with pytest.raises(WorkflowError, match="image: there is no file"):
+        bind(
+            flow(slot("image", "image", ("1", "image")), graph=graph),
+            JobId("j"),
+            {"image": name},
+            rng=Random(1),
+            folder=".",
+        )
+
+
+def test_a_sentence_stays_short_and_on_one_line_whatever_a_file_has() -> None:
+    graph: Graph = {str(number): entry("Node", f"{number}\n{'x' * 5000}", a=1) for number in range(9)}
+    with pytest.raises(WorkflowError) as raised:
+        bind(flow(graph=graph), JobId("j"), {}, [("y.a", "1")], rng=Random(1), folder=".")
+    assert len(str(raised.value)) <= LONGEST_SENTENCE
+    assert "\n" not in str(raised.value)
+    assert "choose from 0 x" in str(raised.value)

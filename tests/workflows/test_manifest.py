@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ports import Graph, Json
+from app.text_file import line_of
 from app.workflows.files import LARGEST, list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.manifest import Manifest, schema
-from app.workflows.reading import find_line
 from app.workflows.slots import Slot, Target, WorkflowError
 from tests.workflows.drawings import ANY_DRAWING, ANY_JSON, UNHURRIED, read, server
 from tests.workflows.test_discover import entry, shipped
@@ -115,7 +115,7 @@ WRONG = {
     "a negative cost": ("cost = -1", "line 1: cost must be at least 0."),
     "a table that is none": ("slots = 3", "line 1: slots must be tables such as [slots.name]."),
     "a follow-up of nothing": ('[[follow_ups]]\nworkflow = "x"', "line 1: follow_ups lacks the key “slot”."),
-    "no TOML": ("title =", "one.toml is not valid TOML: "),
+    "no TOML": ("title =", "one.toml, line 1: this value is not valid"),
 }
 
 
@@ -263,10 +263,10 @@ def _toml(value: Json) -> str:
 
 def test_a_key_is_found_in_its_own_table() -> None:
     text = 'title = "x"\n\n[slots.a]\nkind = "text"  # x\n[slots."b"]\nkind = "seed"\npresets.c = 1\n[[follow_ups]]\n'
-    assert find_line(text, ("slots", "b", "kind")) == 6
-    assert find_line(text, ("slots", "b", "missing")) == 5
-    assert find_line(text, ("follow_ups", "slot")) == 8
-    assert find_line(text, ("nothing",)) == 0
+    assert line_of(text, ("slots", "b", "kind")) == 6
+    assert line_of(text, ("slots", "b", "missing")) == 5
+    assert line_of(text, ("follow_ups", "slot")) == 8
+    assert line_of(text, ("nothing",)) == 0
 
 
 def test_the_schema_names_every_key_and_describes_it() -> None:

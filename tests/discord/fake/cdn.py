@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tests.discord.fake.wire import Flakes, Payload
 
@@ -52,5 +52,6 @@ def _picture(content: bytes) -> tuple[str | None, tuple[int, int] | None]:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return image.get_format_mimetype(), image.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # noqa: BLE001
+        # Pillow raises nearly everything for damaged files, and Discord accepts them all.
         return None, None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from tests.discord.fake import interactions
@@ -32,6 +33,8 @@ class Crowd:
         self.alice: Person = state.alice
         self.guild: Guild = state.guild
         self.channel: Channel = state.channel
+        self.tamper: Callable[[Payload], object] | None = None
+        """Makes of an interaction's payload what is sent in its place; the fake itself believes the payload."""
 
     def person(self, name: str, *, permissions: int = MEMBER, roles: Sequence[str] = ()) -> Person:
         """Somebody else joins the server."""
@@ -172,6 +175,18 @@ class Crowd:
 
         return self.state.do(submit)
 
+    def forge(
+        self,
+        kind: int,
+        data: Payload,
+        *,
+        message: Payload | None = None,
+        user: Person | None = None,
+        channel: Channel | None = None,
+    ) -> Interaction:
+        """Send an interaction that no client of Discord's would send: any data, on any message."""
+        return self.state.do(self._interact, kind, data, user or self.alice, channel or self.channel, message)
+
     def _seen(self, message: Payload | str, person: Person) -> Payload:
         """The message as it stands now, if this person sees it."""
         ident: str = message if isinstance(message, str) else message["id"]
@@ -212,7 +227,8 @@ class Crowd:
         made = Interaction(ident, payload["token"], kind, state.clock.now(), person, channel, payload)
         made.source = source["id"] if source else None
         state.interactions.all[ident] = made
-        self.gateway.dispatch("INTERACTION_CREATE", payload, channel.guild)
+        sent = payload if self.tamper is None else self.tamper(copy.deepcopy(payload))
+        self.gateway.dispatch("INTERACTION_CREATE", sent, channel.guild)
         return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
 
@@ -34,6 +35,8 @@ class Gateway:
         """An outage: connections are answered with a 503."""
         self.mute = False
         """Whether IDENTIFY and RESUME are left without an answer."""
+        self.after_ready: Callable[[], object] | None = None
+        """What happens at the very moment at which a session is ready; called in the fake's thread."""
         self.privileged = 0
         """The privileged intents that are switched on."""
         self.received: list[Payload] = []
@@ -60,7 +63,7 @@ class Gateway:
         ]
         return [presence for presence in said if presence]
 
-    def dispatch(self, name: str, data: Payload, guild: Guild | None) -> int:
+    def dispatch(self, name: str, data: object, guild: Guild | None) -> int:
         """Send an event to the shard of this guild; to how many sessions it went (offline ones keep it)."""
         shards: dict[tuple[int, int], Session] = {session.shard: session for session in self.sessions.values()}
         chosen = [
@@ -86,6 +89,10 @@ class Gateway:
 
         self._state.do(invalidate)
 
+    def send_raw(self, raw: bytes) -> None:
+        """Send these bytes to every client, as if they were a payload."""
+        self._state.do(self._tell, raw)
+
     def close(self, code: int) -> None:
         """Hang up on everybody with this code, 4004 for instance."""
         self._state.do(self._tell, Goodbye(code))
@@ -99,7 +106,7 @@ class Gateway:
 
         self._state.do(cut)
 
-    def _tell(self, item: Payload | Goodbye) -> None:
+    def _tell(self, item: Payload | Goodbye | bytes) -> None:
         for line in self._lines:
             line.say(item)
 
@@ -168,6 +175,8 @@ class Gateway:
             del self.sessions[old.id]
         self.sessions[session.id] = session
         session.dispatch("READY", self._ready(session))
+        if self.after_ready is not None:
+            self.after_ready()
         if intents & GUILDS:
             people = [*self._state.people.values()]
             for guild in self._state.guilds.values():

@@ -110,7 +110,7 @@ class FakeDiscord(Crowd):
 
         self.state.do(lift)
 
-    async def until(self, predicate: Callable[[], T], seconds: float = 10.0) -> T:
+    async def until(self, predicate: Callable[[], T], seconds: float = 60.0) -> T:
         """Wait until the predicate says something true, and return that.
 
         It is called in the fake's thread after every change, so that it may look at anything of the fake's.

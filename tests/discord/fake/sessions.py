@@ -43,9 +43,10 @@ class Line:
     request: web.Request
     socket: web.WebSocketResponse
     compress: Compress | None
-    _out: asyncio.Queue[Payload | Goodbye] = field(default_factory=asyncio.Queue["Payload | Goodbye"])
+    _out: asyncio.Queue[Payload | Goodbye | bytes] = field(default_factory=asyncio.Queue["Payload | Goodbye | bytes"])
 
-    def say(self, item: Payload | Goodbye) -> None:
+    def say(self, item: Payload | Goodbye | bytes) -> None:
+        """Send a payload, or bytes as they are, or close."""
         self._out.put_nowait(item)
 
     async def write(self) -> None:
@@ -55,12 +56,12 @@ class Line:
                 case Goodbye(code, reason):
                     await self.socket.close(code=code, message=reason.encode())
                 case item:
-                    raw = json.dumps(item).encode()
+                    raw = item if isinstance(item, bytes) else json.dumps(item).encode()
                     try:
                         if self.compress:
                             await self.socket.send_bytes(self.compress(raw))
                         else:
-                            await self.socket.send_str(raw.decode())
+                            await self.socket.send_str(raw.decode(errors="replace"))
                     except ConnectionError:
                         return
 
@@ -80,7 +81,7 @@ class Session:
     line: Line | None
     sent: list[Payload] = field(default_factory=list[Payload])
 
-    def dispatch(self, name: str, data: Payload) -> None:
+    def dispatch(self, name: str, data: object) -> None:
         """Send an event, or keep it for the RESUME."""
         item: Payload = {"op": 0, "t": name, "s": len(self.sent) + 1, "d": data}
         self.sent.append(item)

@@ -1,0 +1,105 @@
+"""One HTTP request and its answer: the only place that calls httpx, and that translates what it raises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+
+import anyio
+import httpx
+from msgspec import Struct
+
+from app.comfy.failure import failure
+from app.comfy.response_limits import Pace, TooLarge, Unpacker, Unreadable, length, unpacker
+from app.ports import ConnectionLost
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer. `kind` is its media type."""
+
+    status: int
+    kind: str
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status says that all is well."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it claims to be JSON."""
+        return self.kind == "application/json"
+
+
+def media_type(response: httpx.Response) -> str:
+    """What a response says it holds, without parameters, and short enough for a sentence."""
+    return response.headers.get("content-type", "nothing known").partition(";")[0].strip()[:60]
+
+
+@contextmanager
+def translated(server: str, request: httpx.Request | None = None) -> Generator[None]:
+    """Around a call of httpx, and of nothing else: whatever it raises becomes `ConnectionLost` or `Refused`."""
+    try:
+        yield
+    except Exception as error:
+        raise failure(server, error, request) from error
+
+
+@asynccontextmanager
+async def exchange(client: httpx.AsyncClient, server: str, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
+    """Send a request, and give its response, of which the body is still to be read. Raises as `translated`."""
+    with translated(server, request):
+        response = await client.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        with translated(server, request):
+            await response.aclose()
+
+
+async def body(server: str, response: httpx.Response, largest: int) -> AsyncGenerator[bytes]:
+    """The bytes of a body, unpacked, piece by piece.
+
+    Raises `TooLarge` where there are more than `largest`, packed or unpacked, `ConnectionLost` where the body breaks
+    off or is too slow, and `Refused` for nonsense.
+    """
+    if (length(response.headers) or 0) > largest:
+        raise TooLarge(largest)
+    size = raw_size = 0
+    pace = Pace(since=anyio.current_time())
+    try:
+        packed = unpacker(response.headers)
+        async with aclosing(_raw(server, response)) as raw:
+            async for data in raw:
+                if pace.is_too_slow(anyio.current_time(), len(data)):
+                    raise ConnectionLost(f"{server} sends too slowly")
+                raw_size += len(data)
+                if raw_size > largest:
+                    raise TooLarge(largest)
+                for piece in packed.unpack(data) if packed is not None else (data,):
+                    size += len(piece)
+                    if size > largest:
+                        raise TooLarge(largest)
+                    yield piece
+    except Unreadable as error:
+        raise failure(server, error) from error
+    _check_end(server, packed, size)
+
+
+def _check_end(server: str, packed: Unpacker | None, size: int) -> None:
+    if packed is not None and size and not packed.ended:
+        raise ConnectionLost(f"{server} cannot be reached: it hung up in the middle")
+
+
+async def _raw(server: str, response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The bytes as they come. Not `aiter_bytes`, which unpacks whatever comes without a limit."""
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("an asynchronous client has asynchronous streams")
+    chunks = aiter(response.stream)
+    while True:
+        with translated(server, response.request):
+            data = await anext(chunks, None)
+        if data is None:
+            return
+        yield data

@@ -1,0 +1,178 @@
+"""The connection to Discord's gateway: opened, watched, and opened again for as long as the bot lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn
+
+import anyio
+import hikari
+import msgspec
+from hikari.impl import GatewayShardImpl, shard
+
+from app.boundary import report_failure
+from app.discord.crossing import ending_tasks_of
+from app.discord.gateway.outage import Outage
+
+HANDSHAKE = 30.0
+"""Seconds for Discord to greet a new connection: hikari alone would wait for it without an end."""
+
+SILENCE = 150.0
+"""Seconds without a working connection after which it is opened anew; hikari pauses up to 60 between its own tries."""
+
+LOOK = 5.0
+"""Seconds between two looks at whether the connection works."""
+
+WINDOW = 5.0
+"""Seconds between two groups of shards (https://discord.com/developers/docs/events/gateway#rate-limiting)."""
+
+CLOSING = 1.0
+"""Seconds for hikari to say goodbye to Discord."""
+
+STEADY = 60.0
+"""Seconds after which a connection has proved itself, so that its loss begins a new row of pauses."""
+
+DISPATCH, INVALID_SESSION, IGNORED = 0, 9, -1
+"""Opcodes; the last one is our own, and hikari ignores it like any that it does not know."""
+
+Encode = Callable[[Any], bytes]
+
+
+class SilenceError(Exception):
+    """The connection has not worked for too long; the text is a sentence for the log."""
+
+
+class Gateway:
+    """Owns the shards. hikari itself reconnects and resumes after most losses; this dials again after all others.
+
+    A hikari bot that runs its shards itself ends for good with the first that does, and hands a payload that is no
+    JSON on as the end of a shard. So the shards are run here, and the bot is only what ties hikari's parts together.
+    """
+
+    def __init__(self, bot: hikari.GatewayBot, token: str, encode: Encode) -> None:
+        self._bot = bot
+        self._token = token
+        self._encode = encode
+        self._shards: Sequence[GatewayShardImpl] = ()
+        self._status = hikari.Status.ONLINE
+        self._activity: hikari.Activity | None = None
+
+    async def run(self, connected: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Keep the connection for as long as this task lives; `connected` is called each time it is there anew.
+
+        Raises `DoorError` where waiting does not help.
+        """
+        outage = Outage("Discord's gateway is not connected")
+        while True:
+            since: list[float] = []
+
+            async def ready(since: list[float] = since) -> None:
+                since.append(anyio.current_time())
+                await connected()
+
+            try:
+                await self._live(ready)
+            except Exception as error:  # noqa: BLE001  the boundary of the connection
+                if since and anyio.current_time() - since[0] >= STEADY:
+                    outage.over()
+                await outage.wait(error)
+
+    async def show_presence(self, text: str, *, away: bool) -> None:
+        """Say what the bot does, now or when the next connection is there; `away` where it cannot work just now."""
+        self._status = hikari.Status.IDLE if away else hikari.Status.ONLINE
+        self._activity = hikari.Activity(name=text, state=text, type=hikari.ActivityType.CUSTOM)
+        for one in self._shards:
+            if one.is_connected:
+                await one.update_presence(status=self._status, activity=self._activity)
+
+    @property
+    def latency(self) -> float:
+        """Seconds to Discord's gateway and back; NaN before the first heartbeat."""
+        return self._shards[0].heartbeat_latency if self._shards else float("nan")
+
+    async def _live(self, ready: Callable[[], Awaitable[None]]) -> NoReturn:
+        """One life of the connection; it ends with an exception."""
+        info = await self._bot.rest.fetch_gateway_bot_info()
+        limit = info.session_start_limit
+        if limit.remaining < info.shard_count:
+            raise SilenceError(f"Discord allows no new session before {limit.reset_at:%H:%M}")
+        shards = [self._shard(number, info) for number in range(info.shard_count)]
+        async with ending_tasks_of(shard):
+            try:
+                await self._start(shards, limit.max_concurrency)
+                self._shards = shards
+                await ready()
+                await _follow(shards)
+            finally:
+                self._shards = ()
+                with anyio.move_on_after(CLOSING, shield=True):
+                    await asyncio.gather(*(one.close() for one in shards), return_exceptions=True)
+
+    async def _start(self, shards: Sequence[GatewayShardImpl], together: int) -> None:
+        for first in range(0, len(shards), together):
+            if first:
+                await anyio.sleep(WINDOW)
+            with anyio.fail_after(HANDSHAKE):
+                await asyncio.gather(*(one.start() for one in shards[first : first + together]))
+
+    def _shard(self, number: int, info: hikari.GatewayBotInfo) -> GatewayShardImpl:
+        return GatewayShardImpl(
+            event_manager=self._bot.event_manager,
+            event_factory=self._bot.event_factory,
+            http_settings=self._bot.http_settings,
+            proxy_settings=self._bot.proxy_settings,
+            intents=self._bot.intents,
+            initial_activity=self._activity,
+            initial_status=self._status,
+            shard_id=number,
+            shard_count=info.shard_count,
+            token=self._token,
+            url=info.url,
+            loads=decode,
+            dumps=self._encode,
+        )
+
+
+async def _follow(shards: Sequence[GatewayShardImpl]) -> NoReturn:
+    """Wait until a shard ends, and raise its error; or until one has not worked for too long."""
+    joins = [asyncio.ensure_future(one.join()) for one in shards]
+    worked = anyio.current_time()
+    try:
+        while anyio.current_time() - worked < SILENCE:
+            ended, _ = await asyncio.wait(joins, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+            for one in ended:
+                await one
+                raise SilenceError("Discord's gateway was closed")
+            if all(one.is_connected for one in shards):
+                worked = anyio.current_time()
+    finally:
+        for one in joins:
+            one.cancel()
+    raise SilenceError("Discord's gateway does not answer")
+
+
+def decode(raw: str | bytes) -> dict[str, Any]:
+    """One payload of the gateway. What is none is logged, and becomes one that hikari ignores.
+
+    hikari reads the fields of the envelope without a check, and a shard ends with the first that is missing.
+    https://discord.com/developers/docs/events/gateway-events#payload-structure
+    """
+    try:
+        payload = msgspec.json.decode(raw, type=dict[str, Any])
+        _check(payload)
+    except Exception as error:  # noqa: BLE001  the boundary of one payload
+        report_failure(error, "a payload of Discord's gateway cannot be read")
+        return {"op": IGNORED}
+    return payload
+
+
+def _check(payload: dict[str, Any]) -> None:
+    op = payload.get("op")
+    known = isinstance(op, int)
+    if op == DISPATCH:
+        known = isinstance(payload.get("t"), str) and isinstance(payload.get("s"), int) and "d" in payload
+    elif op == INVALID_SESSION:
+        known = "d" in payload
+    if not known:
+        raise msgspec.ValidationError("a payload lacks a field of its envelope")

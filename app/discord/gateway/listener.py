@@ -1,0 +1,119 @@
+"""The one listener: every interaction that arrives is handled inside the error boundary."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TypeAlias
+
+import hikari
+import lightbulb
+import structlog
+from msgspec import Struct
+
+from app.discord.acknowledge import ALONE, say
+from app.discord.clicks import Clicks
+from app.discord.pages import refusal
+from app.discord.post import PostError, Unacceptable
+from app.discord.rest import build, translated
+from app.entry_points import run_request
+
+logger = structlog.stdlib.get_logger(__name__)
+
+AUTOCOMPLETE, CHOICES, MESSAGE = 4, 8, 4
+"""Discord's numbers for the interaction, and for the two answers that are given here."""
+
+EVERYWHERE = 0
+"""The key under which lightbulb keeps commands that belong to no guild."""
+
+TOKEN = re.compile(r"[\w.=~+-]{1,512}")
+"""An interaction's token stands in an address: nothing else may."""
+
+Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction | hikari.ModalInteraction
+
+
+class Unread(Struct, frozen=True):
+    """An interaction that hikari cannot decode, as far as it can still be answered."""
+
+    id: int
+    token: str
+    kind: int
+
+
+class Listener:
+    """Hands each interaction to the handlers; where they fail, the person gets one sentence."""
+
+    def __init__(self, client: lightbulb.GatewayEnabledClient, handlers: Clicks) -> None:
+        self._client = client
+        self._handlers = handlers
+
+    async def hear(self, event: hikari.InteractionCreateEvent) -> None:
+        """Handle one interaction; hikari calls this in a task of its own."""
+        interaction = event.interaction
+        tell = partial(apologise, interaction) if isinstance(interaction, Answerable) else None
+        await run_request(partial(self._handle, interaction), "an interaction failed", tell, kind=str(interaction.type))
+
+    async def _handle(self, interaction: hikari.PartialInteraction) -> None:
+        try:
+            await self._route(interaction)
+        except Unacceptable:
+            raise
+        except PostError as error:
+            # Discord is away, or it is too late: there is nobody to tell.
+            logger.warning("an interaction could not be answered", reason=str(error))
+
+    async def _route(self, interaction: hikari.PartialInteraction) -> None:
+        match interaction:
+            case hikari.ComponentInteraction():
+                await self._handlers.pressed(interaction)
+            case hikari.ModalInteraction():
+                await self._handlers.sent(interaction)
+            case hikari.CommandInteraction() if not self._knows(interaction):
+                await say(interaction, "This command is out of date. Type / to see the current ones.")
+            case _:
+                await self._client.handle_interaction_create(interaction)
+
+    def _knows(self, interaction: hikari.CommandInteraction) -> bool:
+        """Whether lightbulb has such a command; it leaves all others without an answer."""
+        known = self._client.invokable_commands.get(interaction.registered_guild_id or EVERYWHERE, {})
+        found = known.get((interaction.command_name,))
+        if found is None:
+            return False
+        menus = {hikari.CommandType.SLASH: found.slash, hikari.CommandType.MESSAGE: found.message}
+        return menus.get(hikari.CommandType(interaction.command_type)) is not None
+
+
+async def raise_failure(failure: lightbulb.exceptions.ExecutionPipelineFailedException) -> bool:
+    """Hand on what broke in one command: lightbulb's own handling is to log it."""
+    raise failure.causes[0]
+
+
+async def apologise(interaction: Answerable, sentence: str) -> None:
+    """Tell the person who interacted, and nobody else; as a follow-up where an answer was given already."""
+    try:
+        await say(interaction, sentence)
+    except Unacceptable:
+        with translated():
+            await interaction.app.rest.execute_webhook(
+                interaction.application_id, interaction.token, flags=ALONE, components=[build(refusal(sentence))]
+            )
+
+
+def unread(payload: object) -> Unread | None:
+    """The interaction in a payload that hikari cannot decode; None if there is none that can be answered."""
+    match payload:
+        case {"id": str(ident), "token": str(token), "type": int(kind)} if ident.isdecimal() and TOKEN.fullmatch(token):
+            return Unread(int(ident[:20]), token, kind)
+        case _:
+            return None
+
+
+async def answer_unread(rest: hikari.api.RESTClient, one: Unread, sentence: str) -> None:
+    """Tell whoever sent what could not be decoded; an empty list where something was being typed."""
+    with translated():
+        if one.kind == AUTOCOMPLETE:
+            await rest.create_autocomplete_response(one.id, one.token, [])
+        else:
+            await rest.create_interaction_response(
+                one.id, one.token, MESSAGE, flags=ALONE, components=[build(refusal(sentence))]
+            )

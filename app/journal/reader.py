@@ -1,0 +1,138 @@
+"""Reading the journal: a connection of its own, so that no commit waits for a reader. Synchronous.
+
+In WAL mode readers and the writer do not block each other (https://sqlite.org/wal.html#concurrency).
+No statement scans the table of jobs or of transitions: a test holds the plan of each against that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.archive import RecordDamaged
+from app.boundary import report_failure
+from app.jobs import Entry, Job, Line, Request, Transition
+from app.journal import records
+from app.journal.errors import translate
+from app.journal.records import UNREADABLE
+from app.ports import Json
+
+LAST_LETTER = "\U0010ffff"
+"""The highest code point: every text that begins with a prefix sorts before the prefix with this letter."""
+
+
+class Reader:
+    """Owns a connection that only reads. Every method raises `JournalError` with a sentence."""
+
+    def __init__(self, path: Path, reading: sqlite3.Connection) -> None:
+        self._path = path
+        self._reading = reading
+        # A damaged letter spoils its own text only, and not the list that it is in.
+        self._reading.text_factory = _text
+        self._sentences: dict[str, str] = {}
+
+    def unfinished(self) -> list[Job]:
+        """All jobs whose terminal update nobody has seen, oldest first.
+
+        A job whose record is damaged comes as failed; it is left out if nobody knows where to tell its person.
+        """
+        jobs: list[Job] = []
+        # The comparison lets SQLite search the index of unfinished jobs; every number is greater than 0.
+        query = (
+            "SELECT id, owner, workflow, version, wish, record FROM jobs WHERE told = 0 AND number > 0 ORDER BY number"
+        )
+        for job_id, owner, workflow, version, wish, record in self._rows(query):
+            try:
+                jobs.append(records.decode(wish, record))
+            except UNREADABLE as error:
+                sentence = self._report(job_id, error)
+                if (job := records.salvage(job_id, owner, workflow, version, wish, record, sentence)) is not None:
+                    jobs.append(job)
+        return jobs
+
+    def find(self, told: str) -> Entry | None:
+        """A job by its id, or by a beginning of it that fits no other. Raises `RecordDamaged`."""
+        prefix = told.lower()
+        if not prefix or not _encodable(prefix):
+            return None
+        query = "SELECT id, wish, record, accepted, changed FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
+        rows = self._rows(query, prefix, prefix + LAST_LETTER)
+        if not rows or (len(rows) > 1 and rows[0][0] != prefix):
+            return None
+        job_id, wish, record, accepted, changed = rows[0]
+        try:
+            return Entry(records.decode(wish, record), accepted, changed)
+        except UNREADABLE as error:
+            raise RecordDamaged(f"The record of job {job_id} in {self._path} cannot be read.") from error
+
+    def jobs_of(self, owner: str, limit: int) -> list[Job]:
+        """Somebody's jobs, newest first, without those whose record is damaged."""
+        entries = self._entries("owner = ?", owner, limit)
+        return [entry.job for entry in entries]
+
+    def newest(self, state: str, limit: int) -> list[Entry]:
+        """The newest jobs, newest first, without those whose record is damaged; of one state, unless it is ""."""
+        if state:
+            return self._entries("state = ?", state, limit)
+        # Numbers begin at 1. The comparison makes the plan a search of the key, from its end.
+        return self._entries("number > ?", 0, limit)
+
+    def story(self, job: str) -> list[Line]:
+        """What happened to a job, in order."""
+        rows = self._rows(
+            "SELECT at, job, version, state, cause, server, prompt FROM transitions WHERE job = ? ORDER BY number", job
+        )
+        return [Line(at, Transition(*row)) for at, *row in rows]
+
+    def requests(self) -> list[Request]:
+        """What an operator asked for and was not done yet, oldest first."""
+        return [Request(*row) for row in self._rows("SELECT number, verb, job FROM requests ORDER BY number")]
+
+    def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
+        """Somebody's own settings, by workflow and slot, without those that are damaged."""
+        settings: dict[str, dict[str, Json]] = {}
+        query = "SELECT workflow, told FROM preferences WHERE owner = ? ORDER BY workflow"
+        for workflow, values in self._rows(query, owner):
+            try:
+                settings[workflow] = msgspec.json.decode(values, type=dict[str, Json])
+            except UNREADABLE as error:
+                self._report(f"{owner}/{workflow}", error)
+        return settings
+
+    def _entries(self, condition: str, value: str | int, limit: int) -> list[Entry]:
+        columns = "id, wish, record, accepted, changed"
+        query = f"SELECT {columns} FROM jobs WHERE {condition} ORDER BY number DESC LIMIT ?"  # noqa: S608  constant
+        entries: list[Entry] = []
+        for job_id, wish, record, accepted, changed in self._rows(query, value, limit):
+            try:
+                entries.append(Entry(records.decode(wish, record), accepted, changed))
+            except UNREADABLE as error:
+                self._report(job_id, error)
+        return entries
+
+    def _report(self, record: str, error: Exception) -> str:
+        """Log a damaged record once, however often it is met; the sentence for its person."""
+        if record not in self._sentences:
+            self._sentences[record] = report_failure(error, "a record of the journal cannot be read", record=record)
+        return self._sentences[record]
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._reading.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise translate(self._path, error) from error
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,162 @@
+"""What the bot and its media worker say to each other: msgspec messages in frames with a length in front.
+
+Files travel by path, never through the pipes: so the bot's memory does not grow with them, a frame is always short,
+and the worker needs no more than two open files. A frame is four bytes of length (big-endian) and MessagePack.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+LONGEST_FRAME = 64 * 2**10
+"""Bytes, in both directions: two paths and a few numbers need less than 10 kB."""
+
+HEADER = 4
+"""Bytes of length in front of each frame."""
+
+Kind: TypeAlias = Literal["image", "video", "audio"]
+
+Lane: TypeAlias = Literal["light", "heavy", "video"]
+"""Where a request runs: quick ones, ones that take seconds, and ones that need the budget of videos."""
+
+Reason: TypeAlias = Literal[
+    "unrecognised",
+    "damaged",
+    "animated",
+    "too_many_bytes",
+    "too_many_pixels",
+    "too_many_frames",
+    "out_of_memory",
+    "disk",
+    "does_not_fit",
+    "deadline",
+    "died",
+    "unavailable",
+]
+"""Why a file was refused. The last three come from the bot's side: the process took too long, ended, or cannot be
+started."""
+
+
+class Normalise(Struct, frozen=True, tag=True, kw_only=True):
+    """Make a plain file of what somebody attached for a slot of this kind."""
+
+    source: str
+    target: str
+    kind: Kind
+    lane: Lane = "light"
+
+
+class Compress(Struct, frozen=True, tag=True, kw_only=True):
+    """Make a result at most `limit` bytes large, without its metadata unless `keep_metadata`."""
+
+    source: str
+    target: str
+    limit: int
+    keep_metadata: bool = False
+    lane: Lane = "light"
+
+
+class Normalised(Struct, frozen=True, tag=True):
+    """The plain file is at `target`; `suffix` is the ending that fits it, such as ".png"."""
+
+    suffix: str
+
+
+class Compressed(Struct, frozen=True, tag=True, kw_only=True):
+    """The version that fits is at `target`, or is the source as it is, if `unchanged`.
+
+    `suffix` is its ending ("" for that of the source), `quality` in percent (100 if nothing was given up),
+    `scale` is how much of its width is left.
+    """
+
+    suffix: str = ""
+    unchanged: bool = False
+    quality: int = 100
+    scale: float = 1.0
+
+
+class Refused(Struct, frozen=True, tag=True, kw_only=True):
+    """The file cannot be used, and why. `limit` is the number that it exceeds, `format` the format it holds for."""
+
+    reason: Reason
+    limit: int = 0
+    format: str = ""
+
+
+class Redirected(Struct, frozen=True, tag=True):
+    """Nothing was done: the request belongs into another lane."""
+
+    lane: Lane
+
+
+Request: TypeAlias = Normalise | Compress
+Reply: TypeAlias = Normalised | Compressed | Refused | Redirected
+
+_REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not a message."""
+
+
+class Refusal(Exception):
+    """A file cannot be used; raised inside the worker and, with its `Refused`, by the client."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.reason)
+        self.refused = refused
+
+
+class Redirection(Exception):
+    """A request belongs into another lane; raised inside the worker before anything is decoded."""
+
+    def __init__(self, lane: Lane) -> None:
+        super().__init__(lane)
+        self.lane: Lane = lane
+
+
+def frame(message: Request | Reply) -> bytes:
+    """One message as bytes for the pipe. Raises `ProtocolError` if it is too long."""
+    body = msgspec.msgpack.encode(message)
+    if len(body) > LONGEST_FRAME:
+        raise ProtocolError(f"a frame of {len(body)} bytes")
+    return len(body).to_bytes(HEADER) + body
+
+
+def length_of(header: bytes) -> int:
+    """How many bytes follow this header. Raises `ProtocolError` if that is more than a frame may have."""
+    length = int.from_bytes(header)
+    if len(header) != HEADER or length > LONGEST_FRAME:
+        raise ProtocolError(f"a frame of {length} bytes")
+    return length
+
+
+def decode_request(body: bytes) -> Request:
+    """The request in a frame. Raises `ProtocolError`."""
+    try:
+        return _REQUESTS.decode(body)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(str(error)) from error
+
+
+def decode_reply(body: bytes) -> Reply:
+    """The reply in a frame. Raises `ProtocolError`."""
+    try:
+        return _REPLIES.decode(body)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(str(error)) from error
+
+
+def read_frame(pipe: BinaryIO) -> bytes | None:
+    """The body of the next frame; None where the pipe ends between two. Raises `ProtocolError`."""
+    header = pipe.read(HEADER)
+    if not header:
+        return None
+    body = pipe.read(length := length_of(header))
+    if len(body) < length:
+        raise ProtocolError("the pipe ends within a frame")
+    return body

@@ -1,0 +1,153 @@
+"""Videos that are too large for Discord: encoded anew as H.264 and AAC in an MP4, one frame at a time.
+
+Needs the extra `video` (PyAV); importing this module without it raises `ImportError`.
+"""
+
+from __future__ import annotations
+
+# PyAV's packets are generic without a parameter.
+# pyright: reportUnknownMemberType=false
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from msgspec import Struct
+
+from app.media_worker.protocol import Compressed, Refusal, Refused
+
+LONGEST_SIDE = 1920
+"""Pixels: nobody sees more in a message, and the encoder's memory grows with them."""
+
+MOST_PIXELS = 4096 * 2304
+"""Pixels of a frame; decoders keep several frames."""
+
+MOST_SECONDS = 15 * 60.0
+"""Longer ones would look bad in what Discord accepts."""
+
+BITS_A_PIXEL = 0.05
+"""Of H.264: with fewer it is better to scale down."""
+
+LEAST_VIDEO_BITS = 64_000
+"""Bits a second below which nothing can be recognised."""
+
+AUDIO_BITS = 96_000
+AUDIO_RATE = 48_000
+AUDIO_FRAME = 1024
+"""Samples; AAC's own."""
+
+SMALLEST_SCALE = 0.2
+
+HEADROOM = 0.93
+"""Part of the limit to aim at: the container needs a little, and the encoder keeps to its rate only roughly."""
+
+TRIES = 3
+"""Each aims as much lower as the one before was too large."""
+
+THREADS = 2
+"""Each takes memory for frames of its own."""
+
+
+class Plan(Struct, frozen=True):
+    """What to encode: even `width` and `height`, `video` and `audio` bits a second; `scale` of the original."""
+
+    width: int
+    height: int
+    video: int
+    audio: int
+    scale: float
+
+
+def compress_video(source: Path, target: Path, limit: int) -> Compressed:
+    """Write a version of a video that has at most `limit` bytes to `target`. Raises `Refusal` if there is none."""
+    try:
+        aim = limit * HEADROOM
+        for _ in range(TRIES):
+            with av.open(str(source), metadata_errors="replace") as film:
+                plan = _plan(film, aim)
+                _encode(film, target, plan)
+            size = target.stat().st_size
+            if size <= limit:
+                return Compressed(suffix=".mp4", quality=0, scale=plan.scale)
+            aim *= HEADROOM * limit / size
+    except (av.error.FFmpegError, ValueError, IndexError, ArithmeticError) as error:
+        raise Refusal(Refused(reason="does_not_fit")) from error
+    raise Refusal(Refused(reason="does_not_fit"))
+
+
+def _plan(film: InputContainer, aim: float) -> Plan:
+    """How to stay below `aim` bytes. Raises `Refusal` where that cannot look like anything."""
+    video = film.streams.video[0]
+    seconds = _seconds(film)
+    width, height = video.codec_context.width, video.codec_context.height
+    if width < 2 or height < 2 or width * height > MOST_PIXELS or not 0 < seconds <= MOST_SECONDS:
+        raise Refusal(Refused(reason="does_not_fit"))
+    bits = aim * 8 / seconds
+    audio = min(AUDIO_BITS, int(bits / 5)) if film.streams.audio else 0
+    bits -= audio
+    if bits < LEAST_VIDEO_BITS:
+        raise Refusal(Refused(reason="does_not_fit"))
+    rate = float(video.average_rate or 25)
+    by_bits = math.sqrt(bits / (BITS_A_PIXEL * rate * width * height))
+    scale = max(SMALLEST_SCALE, min(1.0, by_bits, LONGEST_SIDE / max(width, height)))
+    return Plan(_even(width * scale), _even(height * scale), int(bits), audio, scale)
+
+
+def _seconds(film: InputContainer) -> float:
+    video = film.streams.video[0]
+    if film.duration:
+        return film.duration / av.time_base
+    if video.duration and video.time_base:
+        return float(video.duration * video.time_base)
+    return 0.0
+
+
+def _even(side: float) -> int:
+    return max(2, round(side / 2) * 2)
+
+
+def _encode(film: InputContainer, target: Path, plan: Plan) -> None:
+    video = film.streams.video[0]
+    video.codec_context.thread_count = THREADS
+    audio = film.streams.audio[0] if plan.audio else None
+    with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as made:
+        rate = Fraction(video.average_rate or 25).limit_denominator(1001)
+        picture = made.add_stream("libx264", rate=rate)
+        picture.width, picture.height, picture.pix_fmt = plan.width, plan.height, "yuv420p"
+        picture.bit_rate = plan.video
+        picture.codec_context.thread_count = THREADS
+        picture.codec_context.time_base = video.time_base or 1 / rate
+        picture.options = {
+            "preset": "veryfast",
+            "maxrate": str(plan.video),
+            "bufsize": str(2 * plan.video),
+        }
+        sound = None
+        resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE, frame_size=AUDIO_FRAME)
+        if audio is not None:
+            sound = made.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
+            sound.bit_rate = plan.audio
+        last = -1
+        wanted = [video] if audio is None else [video, audio]
+        for packet in film.demux(*wanted):
+            if packet.stream.index == video.index:
+                for frame in video.decode(packet):
+                    # Players expect times that grow.
+                    if frame.pts is None or frame.pts <= last:
+                        frame.pts = last + 1
+                    last = frame.pts
+                    small = frame.reformat(width=plan.width, height=plan.height, format="yuv420p")
+                    small.pts, small.time_base = frame.pts, video.time_base or 1 / rate
+                    made.mux(picture.encode(small))
+            elif audio is not None and sound is not None:
+                for heard in audio.decode(packet):
+                    for piece in resampler.resample(heard):
+                        made.mux(sound.encode(piece))
+        made.mux(picture.encode(None))
+        if sound is not None:
+            for piece in resampler.resample(None):
+                made.mux(sound.encode(piece))
+            made.mux(sound.encode(None))

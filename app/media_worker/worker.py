@@ -1,0 +1,73 @@
+"""The process's life: limit itself, then answer one request after the other until the pipe ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from app.media_worker.compress import compress
+from app.media_worker.limits import PICTURES, VIDEOS, Limits, allow_cpu, limit_process
+from app.media_worker.normalise import normalise
+from app.media_worker.protocol import (
+    Compress,
+    Normalise,
+    Normalised,
+    Redirected,
+    Redirection,
+    Refusal,
+    Refused,
+    Reply,
+    Request,
+    decode_request,
+    frame,
+    read_frame,
+)
+
+
+def run(argv: list[str]) -> int:
+    """Serve requests from stdin on stdout; "video" as the only argument asks for the larger budget. The exit code."""
+    limits = VIDEOS if argv == ["video"] else PICTURES
+    requests, replies = sys.stdin.buffer, _own_stdout()
+    limit_process(limits)
+    serve(requests, replies, limits)
+    return 0
+
+
+def serve(requests: BinaryIO, replies: BinaryIO, limits: Limits) -> None:
+    """Answer until the pipe ends. Raises `ProtocolError` for anything but requests."""
+    while (body := read_frame(requests)) is not None:
+        request = decode_request(body)
+        allow_cpu(limits.cpu)
+        replies.write(frame(answer(request)))
+        replies.flush()
+
+
+def answer(request: Request) -> Reply:
+    """Do what is asked for. Whatever the file does becomes a reply."""
+    source, target = Path(request.source), Path(request.target)
+    try:
+        match request:
+            case Normalise(kind=kind, lane=lane):
+                return Normalised(normalise(source, target, kind, lane=lane))
+            case Compress(limit=limit, keep_metadata=keep_metadata, lane=lane):
+                return compress(source, target, limit, keep_metadata=keep_metadata, lane=lane)
+    except Refusal as refusal:
+        if (cause := refusal.__cause__) is not None:
+            print(f"{refusal}: {type(cause).__name__}: {cause}"[:500], file=sys.stderr, flush=True)
+        return refusal.refused
+    except Redirection as redirection:
+        return Redirected(redirection.lane)
+    except MemoryError:
+        return Refused(reason="out_of_memory")
+    except OSError as error:
+        print(f"{type(error).__name__}: {error}"[:500], file=sys.stderr, flush=True)
+        return Refused(reason="disk")
+
+
+def _own_stdout() -> BinaryIO:
+    """Where replies go. What libraries print to stdout goes to stderr instead, or it would end up between frames."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return replies

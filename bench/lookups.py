@@ -1,0 +1,120 @@
+"""The journal with 100,000 jobs: how long finding one takes, and how long a commit takes while jobs are looked up."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+
+from app.events import JobId
+from app.jobs import Job, State, Transition, Wish
+from app.journal.sqlite import SqliteJournal, open_journal
+from app.journal.store import open_store
+from bench.lag import GRAPH
+
+JOBS = 100_000
+LOOKUPS = 2_000
+COMMITS = 300
+PREFIX = 8
+"""Letters of an id that people type: as many as `jobs list` shows."""
+
+FOUND_MS = 1.0
+DELAY_MS = 2.0
+"""The goals: a job is found within the first, and no commit takes longer by more than the second."""
+
+
+def _fill(path: Path, ids: list[JobId]) -> None:
+    """As many jobs as a busy year leaves, told and done."""
+    with open_store(path, clock=time.time, durable=False) as store:
+        for start in range(0, len(ids), 1000):
+            jobs = [
+                Job(
+                    wish=Wish(job=job, workflow="bench", graph=GRAPH, folder=".", owner=f"{start}"),
+                    state=State.DELIVERED,
+                    told=True,
+                )
+                for job in ids[start : start + 1000]
+            ]
+            store.write([(jobs, [Transition(job.id, 1, "delivered", "bench") for job in jobs])])
+
+
+async def _find(journal: SqliteJournal, names: list[str]) -> list[float]:
+    """Milliseconds of each lookup, with its way through the reader's thread."""
+    took: list[float] = []
+    for name in names:
+        began = time.perf_counter()
+        job = await journal.find(name)
+        took.append((time.perf_counter() - began) * 1000)
+        assert job is not None
+    return took
+
+
+async def _commit(journal: SqliteJournal) -> list[float]:
+    """Milliseconds of each commit of one job, on the disk."""
+    took: list[float] = []
+    job = Job(wish=Wish(job=JobId(str(uuid.uuid4())), workflow="bench", graph=GRAPH, folder="."))
+    for _ in range(COMMITS):
+        job.version += 1
+        began = time.perf_counter()
+        await journal.record([job], [Transition(job.id, job.version, "running", "bench")])
+        took.append((time.perf_counter() - began) * 1000)
+    return took
+
+
+async def _measure(path: Path, ids: list[JobId]) -> dict[str, float]:
+    rng = random.Random(1)
+    async with open_journal(path) as journal:
+        by_id = await _find(journal, rng.sample(ids, LOOKUPS))
+        # Of 100,000 ids about two share their beginning, and would be found by neither.
+        unique = [prefix for prefix, count in Counter(job[:PREFIX] for job in ids).items() if count == 1]
+        by_prefix = await _find(journal, rng.sample(unique, LOOKUPS))
+        alone: list[float] = []
+        beside: list[float] = []
+
+        async def look_up() -> None:
+            while True:
+                await _find(journal, [rng.choice(ids)])
+
+        # In turns, because how fast the disk is changes from second to second.
+        for _ in range(3):
+            alone += await _commit(journal)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(look_up)
+                beside += await _commit(journal)
+                tasks.cancel_scope.cancel()
+    return {
+        "find_by_id_p50_ms": _percentile(by_id, 50),
+        "find_by_id_p99_ms": _percentile(by_id, 99),
+        "find_by_prefix_p50_ms": _percentile(by_prefix, 50),
+        "find_by_prefix_p99_ms": _percentile(by_prefix, 99),
+        "commit_alone_p50_ms": _percentile(alone, 50),
+        "commit_alone_p99_ms": _percentile(alone, 99),
+        "commit_during_lookups_p50_ms": _percentile(beside, 50),
+        "commit_during_lookups_p99_ms": _percentile(beside, 99),
+        "commit_delay_p50_ms": round(_percentile(beside, 50) - _percentile(alone, 50), 3),
+    }
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    return round(statistics.quantiles(values, n=100)[percent - 1], 3)
+
+
+def lookups(rounds: int) -> dict[str, object]:
+    """All figures of both backends: medians of the rounds, beside the goals."""
+    ids = [JobId(str(uuid.UUID(int=random.getrandbits(128), version=4))) for _ in range(JOBS)]
+    with TemporaryDirectory(dir=Path.cwd()) as folder:
+        path = Path(folder) / "atelier.db"
+        _fill(path, ids)
+        figures: dict[str, object] = {"jobs": JOBS, "goal_find_ms": FOUND_MS, "goal_commit_delay_ms": DELAY_MS}
+        for backend in ("trio", "asyncio"):
+            found = [anyio.run(_measure, path, ids, backend=backend) for _ in range(rounds)]
+            figures[backend] = {
+                name: round(statistics.median(figure[name] for figure in found), 3) for name in found[0]
+            }
+    return figures

@@ -1,0 +1,110 @@
+"""A job whose display fails: it is not lost, and the bot can still be drained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from app.actors.handle import TELLING
+from app.actors.interaction import FAILURES, InteractionActor
+from app.events import AnyUpdate, Failed, Finished, Progressed
+from app.journal.memory import MemoryJournal
+from app.ports import ConnectionLost
+from app.simulator.engine import Simulator
+from tests.conftest import inline, virtual
+from tests.world import Watcher, delivered, house_for, world
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+class Broken(Watcher):
+    """A display that fails the first `times` times that it is to show one of these."""
+
+    def __init__(self, *kinds: type[AnyUpdate], times: int = 1_000_000) -> None:
+        super().__init__()
+        self._kinds = kinds
+        self._left = times
+
+    async def show(self, update: AnyUpdate) -> None:
+        if isinstance(update, self._kinds) and self._left:
+            self._left -= 1
+            raise ZeroDivisionError
+        await super().show(update)
+
+
+class Away(Watcher):
+    """A place that is out of reach."""
+
+    async def show(self, update: AnyUpdate) -> None:
+        raise ConnectionLost("Discord does not answer")
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    """Wait, in virtual time."""
+    while not predicate():  # noqa: ASYNC110  the simulator says it to nobody
+        await anyio.sleep(0.1)
+
+
+async def test_an_update_that_cannot_be_shown_does_not_cost_the_result(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        assert delivered(await found.make(watcher=Broken(Progressed)))
+        await anyio.sleep(1)
+        assert not await found.journal.unfinished()
+
+
+async def test_a_last_word_that_fails_for_a_moment_is_shown(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        assert delivered(await found.make(watcher=Broken(Finished, times=FAILURES - 1)))
+        await anyio.sleep(1)
+        assert not await found.journal.unfinished()
+
+
+async def test_a_last_word_that_cannot_be_shown_is_shown_by_the_next_life(tmp_path: Path) -> None:
+    journal = MemoryJournal()
+    simulator = Simulator(tmp_path / "server", run_sync=inline)
+    with anyio.fail_after(600):
+        async with anyio.create_task_group() as ground:
+            await ground.start(simulator.run)
+            async with house_for(simulator, tmp_path / "results", journal) as first:
+                broken = await first.make(watcher=Broken(Finished))
+                assert isinstance(broken.last, Failed)
+                (job,) = await journal.unfinished()
+            async with house_for(simulator, tmp_path / "results", journal) as second:
+                whole = Watcher()
+                await InteractionActor(job.id, second.registry, whole).run()
+                assert delivered(whole)
+                await anyio.sleep(1)
+                assert not await journal.unfinished()
+            ground.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", ["broken", "mute", "away"])
+async def test_draining_ends_although_one_result_cannot_be_shown(tmp_path: Path, kind: str) -> None:
+    async with world(tmp_path) as found, anyio.create_task_group() as tasks:
+        watcher = {"broken": Broken(Finished), "mute": Broken(Finished, Failed), "away": Away()}[kind]
+        whole = Watcher()
+        await tasks.start(InteractionActor(found.wish(), found.registry, watcher).run)
+        await tasks.start(InteractionActor(found.wish(), found.registry, whole).run)
+        await until(lambda: bool(found.simulator.history))
+        began = anyio.current_time()
+        await found.registry.drain()
+        assert anyio.current_time() - began < TELLING + 60
+        assert delivered(whole)
+        assert len(await found.journal.unfinished()) == 1
+        tasks.cancel_scope.cancel()
+
+
+async def test_draining_waits_for_a_job_that_runs_as_long_as_that_takes(tmp_path: Path) -> None:
+    async with world(tmp_path, step_time=30.0) as found, anyio.create_task_group() as tasks:
+        watcher = Watcher()
+        await tasks.start(InteractionActor(found.wish(), found.registry, watcher).run)
+        await until(lambda: found.simulator.running is not None)
+        await found.registry.drain()
+        assert delivered(watcher)
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,462 @@
+"""An exception that nobody expected fails the one job it belongs to, and the registry goes on."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+import app.ledger
+from app.actors.handle import Submit
+from app.actors.interaction import InteractionActor
+from app.archive import Journal
+from app.comfy.dial import dial
+from app.comfy.http import HttpComfy, open_comfy
+from app.config import Server
+from app.dispatch import Dispatcher
+from app.events import AnyUpdate, Cancelled, Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
+from app.house import Link, mint, open_house
+from app.jobs import Attempt, Job, State, Wish
+from app.journal.memory import MemoryJournal
+from app.journal.sqlite import open_journal
+from app.ledger import Ledger
+from app.mailbox import Mailbox
+from app.ports import History
+from app.progress import Meter
+from app.servers import Machine
+from app.simulator.engine import Simulator
+from app.simulator.web import application
+from app.truth import Truth
+from tests.conftest import inline, virtual
+from tests.world import HERE, PICTURE, Watcher, World, delivered
+
+SORRY = re.compile(r"Something went wrong \(id [0-9a-f]{8}\)\.")
+OLD = ServerName("removed")
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+@asynccontextmanager
+async def opened(
+    tmp_path: Path,
+    journal: Journal | None = None,
+    change: Callable[[HttpComfy], None] = lambda _: None,
+    *,
+    depth: int = 2,
+) -> AsyncGenerator[World]:
+    """A simulator and a registry whose client of that server was changed."""
+    simulator = Simulator(tmp_path / "server", run_sync=inline)
+    journal = journal or MemoryJournal()
+    client_id = mint()
+    transport = httpx.ASGITransport(application(simulator))
+    with anyio.fail_after(3600):
+        async with anyio.create_task_group() as ground:
+            await ground.start(simulator.run)
+            opening = open_comfy(Server(url="http://simulator"), client_id, run_sync=inline, transport=transport)
+            async with opening as comfy:
+                change(comfy)
+                links = {HERE: Link(comfy, partial(dial, partial(simulator.connect, client_id)))}
+                async with open_house(links, journal, depth=depth, run_sync=inline) as house:
+                    yield World(simulator, house.registry, tmp_path / "results", journal)
+            ground.cancel_scope.cancel()
+
+
+def raising_once(real: Callable[..., Any], error: Exception, *, after: bool = False) -> Callable[..., Any]:
+    """A function that raises at its first call, before or after it did its work."""
+    calls = 0
+
+    def call(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1 and not after:
+            raise error
+        result = real(*args, **options)
+        if calls == 1:
+            raise error
+        return result
+
+    return call
+
+
+def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[HttpComfy], None]:
+    """Have a client raise at the first call of one of its verbs."""
+
+    def change(comfy: HttpComfy) -> None:
+        real: Callable[..., Awaitable[Any]] = getattr(comfy, verb)
+        calls = 0
+
+        async def call(*args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            first = calls == 1
+            if first and not after:
+                raise error
+            result = await real(*args)
+            if first:
+                raise error
+            return result
+
+        setattr(comfy, verb, call)
+
+    return change
+
+
+def sorry(update: AnyUpdate) -> bool:
+    """Whether a person reads nothing but that something went wrong, and the id of the log line."""
+    return isinstance(update, Failed) and SORRY.fullmatch(update.reason) is not None
+
+
+async def idle(world: World) -> None:
+    """Wait until the server works for nobody; the hour of `opened` is the limit."""
+    while world.simulator.running is not None or world.simulator.pending:  # noqa: ASYNC110  it has nothing to wait on
+        await anyio.sleep(0.1)
+
+
+async def all_told(world: World) -> None:
+    """Wait until no job is unfinished in the journal."""
+    while await world.journal.unfinished():  # noqa: ASYNC110  the journal has nothing to wait on
+        await anyio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("verb", "after", "error"),
+    [
+        ("submit", False, KeyError("removed")),
+        ("submit", True, UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")),
+        ("history", False, RecursionError("too deep")),
+        ("history", True, MemoryError()),
+        ("fetch", False, ExceptionGroup("several", [ValueError("one")])),
+        ("fetch", True, AssertionError()),
+    ],
+    ids=lambda part: type(part).__name__ if isinstance(part, Exception) else str(part),
+)
+async def test_an_effect_that_raises_fails_its_own_job_alone(
+    verb: str, after: bool, error: Exception, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, change=breaking(verb, error, after=after)) as world:
+        with capture_logs() as lines:
+            watchers = await world.make_many(3)
+        assert [sorry(watcher.last) for watcher in watchers] == [True, False, False]
+        assert all(delivered(watcher) for watcher in watchers[1:])
+        (line,) = [line for line in lines if line["event"] == "an effect broke"]
+        assert isinstance(watchers[0].last, Failed)
+        assert line["id"] in watchers[0].last.reason
+        await idle(world)
+        await all_told(world)
+
+
+async def test_a_prompt_whose_post_broke_after_it_was_taken_is_withdrawn(tmp_path: Path) -> None:
+    async with opened(tmp_path, change=breaking("submit", ValueError("odd answer"), after=True)) as world:
+        began = anyio.current_time()
+        assert sorry((await world.make()).last)
+        await idle(world)
+        assert anyio.current_time() - began < 0.5, "a picture takes longer than that"
+
+
+async def test_a_withdrawal_that_raises_fails_the_job_and_the_server_hears_of_it_all_the_same(tmp_path: Path) -> None:
+    async with opened(tmp_path, change=breaking("cancel", KeyError("gone"))) as world:
+        wish, watcher, other = world.wish(), Watcher(), Watcher()
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(InteractionActor(wish, world.registry, watcher).run)
+            await tasks.start(InteractionActor(world.wish(), world.registry, other).run)
+            while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
+                await anyio.sleep(0.01)
+            await world.registry.cancel(wish.job)
+        assert sorry(watcher.last)
+        assert delivered(other)
+        await idle(world)
+        assert len(world.simulator.history) == 2
+
+
+async def test_a_picture_from_the_websocket_that_cannot_be_written_at_all_fails_its_job_alone(tmp_path: Path) -> None:
+    graph = {node: entry for node, entry in PICTURE.items() if node != "7"}
+    graph["9"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": ["6", 0]}}
+    async with opened(tmp_path) as world:
+        bad, good = Watcher(), Watcher()
+        async with anyio.create_task_group() as tasks:
+            wish = replace(world.wish(graph), folder="no\0folder")
+            await tasks.start(InteractionActor(wish, world.registry, bad).run)
+            await tasks.start(InteractionActor(world.wish(graph), world.registry, good).run)
+        assert sorry(bad.last)
+        assert delivered(good)
+
+
+async def test_a_look_that_raises_counts_as_a_server_that_is_away_and_is_repeated(tmp_path: Path) -> None:
+    async with opened(tmp_path, change=breaking("queue", RuntimeError("a bug"))) as world:
+        with capture_logs() as lines:
+            assert delivered(await world.make())
+        assert [line["effect"] for line in lines if line["event"] == "an effect broke"] == ["Look"]
+
+
+PLANTED: list[tuple[Any, str]] = [
+    (Ledger, "accept"),
+    (Ledger, "queued"),
+    (Ledger, "running"),
+    (Ledger, "want"),
+    (Ledger, "ended"),
+    (Ledger, "complete"),
+    (Ledger, "settle"),
+    (Ledger, "answered"),
+    (Ledger, "delivered"),
+    (Meter, "hear"),
+    (app.ledger, "results"),
+    (app.ledger, "remarks"),
+    (app.ledger, "texts"),
+    (app.ledger, "file_name"),
+]
+"""What the registry calls for one job, from its acceptance to its end."""
+
+
+@pytest.mark.parametrize(("owner", "name"), PLANTED, ids=lambda part: part if isinstance(part, str) else "")
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_bug_in_what_happens_to_one_job_fails_that_job_alone(
+    owner: Any, name: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, name, raising_once(getattr(owner, name), ZeroDivisionError("a bug"), after=after))
+    async with opened(tmp_path) as world:
+        with capture_logs() as lines:
+            watchers = await world.make_many(2)
+            # What happens after the last update breaks nothing that anybody sees.
+            await anyio.sleep(1)
+        broken = [watcher for watcher in watchers if sorry(watcher.last)]
+        assert all(delivered(watcher) for watcher in watchers if watcher not in broken)
+        assert len([line for line in lines if line["event"] == "a message broke"]) == 1
+        ended_before = name == "delivered" or (after and name in {"settle", "ended"})
+        assert len(broken) == (0 if ended_before else 1)
+        await idle(world)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Machine, "connected"), (Machine, "frame"), (Truth, "_looked"), (Truth, "_look_over"), (Truth, "_tick")],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+async def test_a_bug_that_belongs_to_no_job_is_logged_and_leaves_no_server_stuck(
+    owner: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, name, raising_once(getattr(owner, name), ZeroDivisionError("a bug")))
+    async with opened(tmp_path) as world:
+        with capture_logs() as lines:
+            # For as long as a silence takes, so that the server is looked at, too.
+            world.fault(stall=5.0)
+            assert all(delivered(watcher) for watcher in await world.make_many(2))
+        assert [line["event"] for line in lines if "id" in line] == ["a message broke"]
+
+
+async def test_one_job_that_breaks_a_look_does_not_break_what_it_says_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as world:
+        watchers = [Watcher() for _ in range(3)]
+        wishes = [world.wish() for _ in watchers]
+
+        def gone(self: Ledger, job: Job, attempt: Attempt) -> None:
+            if job.id == wishes[0].job:
+                raise ZeroDivisionError("a bug")
+            real(self, job, attempt)
+
+        real = Ledger.gone
+        monkeypatch.setattr(Ledger, "gone", gone)
+        async with anyio.create_task_group() as tasks:
+            for wish, watcher in zip(wishes, watchers, strict=True):
+                await tasks.start(InteractionActor(wish, world.registry, watcher).run)
+            while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
+                await anyio.sleep(0.01)
+            world.fault(restart=1.0)
+        assert [sorry(watcher.last) for watcher in watchers] == [True, False, False]
+        assert all(delivered(watcher) for watcher in watchers[1:])
+
+
+def adoptable(folder: Path, state: State = State.RUNNING, *, server: ServerName = OLD, **fields: Any) -> Job:
+    """A job as an earlier life left it in the journal, with its attempt on a server."""
+    name = JobId(mint())
+    wish = Wish(job=name, workflow="test", graph=PICTURE, folder=str(folder / "results"), servers=(server,))
+    return Job(wish=wish, state=state, version=3, tries=1, attempt=Attempt(mint(), server), **fields)
+
+
+async def last_of(world: World, job: Job) -> AnyUpdate:
+    """What becomes of a job from an earlier life."""
+    async with world.registry.watch(job.id) as updates:
+        return [update async for update in updates][-1]
+
+
+@pytest.mark.parametrize("state", [State.SUBMITTING, State.QUEUED, State.RUNNING])
+async def test_a_job_of_a_server_that_is_no_longer_configured_is_made_on_another(state: State, tmp_path: Path) -> None:
+    job = adoptable(tmp_path, state)
+    async with open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) as journal:
+        await journal.record([job], [])
+        async with opened(tmp_path, journal) as world:
+            last = await last_of(world, job)
+            assert isinstance(last, Finished)
+            assert last.server == HERE
+        causes = [line.transition.cause for line in await journal.story(job.id)]
+        assert "removed is no longer configured" in causes
+
+
+async def test_a_job_of_a_server_that_is_no_longer_configured_can_be_cancelled(tmp_path: Path) -> None:
+    job = adoptable(tmp_path)
+    journal = MemoryJournal()
+    await journal.record([job], [])
+    async with opened(tmp_path, journal) as world:
+        await world.registry.cancel(job.id)
+        assert isinstance(await last_of(world, job), Cancelled)
+        assert delivered(await world.make())
+
+
+async def test_a_job_that_was_cancelled_before_its_server_was_removed_is_cancelled_at_the_start(tmp_path: Path) -> None:
+    job = adoptable(tmp_path, cancelling=True)
+    journal = MemoryJournal()
+    await journal.record([job], [])
+    async with opened(tmp_path, journal) as world:
+        assert isinstance(await last_of(world, job), Cancelled)
+        assert not world.simulator.history
+
+
+@pytest.mark.parametrize(("outcome", "here"), [("success", True), ("success", False), ("failed", False)])
+async def test_what_ended_on_a_server_that_is_no_longer_configured_is_told_or_made_again(
+    outcome: str, here: bool, tmp_path: Path
+) -> None:
+    file = FileRef("a.png")
+    history = History(outcome, (NodeOutput(NodeId("7"), (file,)),), error="no memory")
+    state = State.FINISHED if outcome == "success" else State.RUNNING
+    job = adoptable(tmp_path, state, history=history, files={file: "out/a.png"} if here else {})
+    journal = MemoryJournal()
+    await journal.record([job], [])
+    async with opened(tmp_path, journal) as world:
+        last = await last_of(world, job)
+        if outcome == "failed":
+            assert last == Failed(job=job.id, reason="The server failed: no memory")
+        elif here:
+            assert isinstance(last, Finished)
+            assert last.files == ("out/a.png",)
+        else:
+            assert isinstance(last, Finished)
+            assert last.server == HERE
+            assert len(last.files) == 1
+        assert len(world.simulator.history) == (outcome == "success" and not here)
+
+
+async def test_a_job_that_cannot_be_taken_over_fails_and_all_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [adoptable(tmp_path, server=HERE) for _ in range(3)]
+    journal = MemoryJournal()
+    await journal.record(jobs, [])
+    monkeypatch.setattr(app.ledger, "Meter", raising_once(Meter, ZeroDivisionError("a bug")))
+    async with opened(tmp_path, journal) as world:
+        lasts = [await last_of(world, job) for job in jobs]
+        assert [sorry(last) for last in lasts] == [True, False, False]
+        assert all(isinstance(last, Finished) for last in lasts[1:])
+
+
+async def test_a_damaged_record_fails_its_own_job_at_the_start_and_all_others_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    jobs = [adoptable(tmp_path, server=HERE, place="somewhere") for _ in range(4)]
+    async with open_journal(path, run_sync=inline, durable=False) as journal:
+        await journal.record(jobs, [])
+    with closing(sqlite3.connect(path)) as database, database:
+        change = "UPDATE jobs SET {} = ? WHERE id = ?"
+        database.execute(change.format("wish"), (b"\xff\xff", jobs[0].id))
+        database.execute(change.format("record"), (b'{"state": "odd", "place": "somewhere"}', jobs[1].id))
+        database.execute(change.format("record"), (b"{", jobs[2].id))
+    async with open_journal(path, run_sync=inline, durable=False) as journal:
+        with capture_logs() as lines:
+            async with opened(tmp_path, journal) as world:
+                assert [job.place for job in await journal.unfinished()] == ["somewhere"] * 3
+                for job in jobs[:2]:
+                    assert sorry(await last_of(world, job))
+                    await world.registry.delivered(job.id)
+                assert isinstance(await last_of(world, jobs[3]), Finished)
+        assert [line["record"] for line in lines if "id" in line] == [job.id for job in jobs[:3]]
+        assert {job.id for job in await journal.unfinished()} == {jobs[3].id}
+
+
+async def test_a_wish_that_cannot_be_written_down_fails_and_is_not_made(tmp_path: Path) -> None:
+    opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False)
+    async with opening as journal, opened(tmp_path, journal, depth=1) as world:
+        bad, good = Watcher(), Watcher()
+        unwritable = replace(world.wish(), owner="\ud83d")
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(InteractionActor(unwritable, world.registry, bad).run)
+            await tasks.start(InteractionActor(world.wish(), world.registry, good).run)
+        assert sorry(bad.last)
+        assert delivered(good)
+        assert len(world.simulator.history) == 1
+        assert await journal.find(unwritable.job) is None
+        await all_told(world)
+
+
+async def test_the_place_of_a_job_that_cannot_be_written_down_is_free_at_once(tmp_path: Path) -> None:
+    opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False)
+    async with opening as journal, opened(tmp_path, journal, depth=1) as world:
+        # Once the server was looked at, nothing happens by itself any more.
+        await anyio.sleep(60)
+        unwritable, other = replace(world.wish(), owner="\ud83d"), world.wish()
+        with capture_logs() as lines:
+            async with Mailbox[AnyUpdate](lambda _: None) as ignored, Mailbox[AnyUpdate](lambda _: None) as updates:
+                # Both in one turn, and nobody says that the failure was heard, which would be another.
+                world.registry.inbox.send_nowait(Submit(unwritable, "", ignored))
+                world.registry.inbox.send_nowait(Submit(other, "", updates))
+                with anyio.fail_after(60):
+                    assert isinstance([update async for update in updates][-1], Finished)
+            await world.registry.delivered(other.job)
+            with anyio.fail_after(60):
+                await world.registry.drain()
+        # As it was, and stripped of all that a server wrote.
+        assert [line["event"] for line in lines if "id" in line] == ["a job could not be recorded"] * 2
+
+
+async def test_a_history_that_cannot_be_written_down_fails_its_own_job(tmp_path: Path) -> None:
+    def change(comfy: HttpComfy) -> None:
+        real, seen = comfy.history, list[PromptId]()
+
+        async def history(prompt: PromptId) -> History | None:
+            found = await real(prompt)
+            seen.append(prompt)
+            if found is None or prompt != seen[0]:
+                return found
+            return replace(found, outputs=(*found.outputs, NodeOutput(NodeId("7"), (), ("\ud83d",))))
+
+        comfy.history = history
+
+    async with open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) as journal:
+        async with opened(tmp_path, journal, change) as world:
+            bad, good = await world.make_many(2)
+            assert sorry(bad.last)
+            assert delivered(good)
+            await all_told(world)
+        found = await journal.find(bad.last.job)
+        assert found is not None
+        assert (found.state, found.last_word) == (State.FAILED, bad.last)
+
+
+async def test_who_cannot_be_told_where_a_job_stands_follows_it_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as world:
+        wish, later = world.wish(), list[AnyUpdate]()
+        monkeypatch.setattr(Dispatcher, "standing", raising_once(Dispatcher.standing, ZeroDivisionError("a bug")))
+
+        async def come_later() -> None:
+            while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
+                await anyio.sleep(0.01)
+            async with world.registry.watch(wish.job) as updates:
+                later.extend([update async for update in updates])
+
+        async with anyio.create_task_group() as tasks, world.registry.submit(wish):
+            tasks.start_soon(come_later)
+            await anyio.sleep(5)
+        assert isinstance(later[-1], Finished)

@@ -1,0 +1,295 @@
+"""One failure belongs to one person: everybody else, and the bot, go on as if it had not happened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from app.discord import catalog, clicks, custom_id, delivery, pages, retention
+from app.discord.bot import Bot
+from app.discord.desk import Desk
+from app.discord.information import Information
+from app.discord.lists import Lists
+from app.discord.roll_call import RollCall
+from app.discord.wishes import Wishes
+from app.events import ServerName
+from app.simulator.faults import Request
+from tests.discord.fake import Interaction
+from tests.discord.stage import Stage, ended, job_of, modal, photo, words
+from tests.world import HERE
+
+SMALL = {"width": 64, "height": 64}
+IDENTIFIER = re.compile(r"Something went wrong \(id ([0-9a-f]{8})\)")
+
+
+class Planted(Exception):
+    """A bug that was put there."""
+
+
+def imagine(stage: Stage, prompt: str = "a cat", **more: object) -> Interaction:
+    return stage.discord.slash("imagine", {"prompt": prompt, **SMALL}, **more)  # pyright: ignore[reportArgumentType]
+
+
+async def still_works(stage: Stage) -> None:
+    """Somebody else gets a picture."""
+    assert "[Again]" in words(await stage.result(imagine(stage, "a dog", user=stage.discord.person("bob"))))
+
+
+async def told(stage: Stage, interaction: Interaction, said: Callable[[], str]) -> None:
+    """The one person reads an id, and the log has it, with the cause."""
+    found = IDENTIFIER.search((await stage.whisper(interaction)).replace("\\", ""))
+    assert found
+    assert f"id={found[1]}" in said()
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Everything that was logged so far."""
+    text = ""
+
+    def read() -> str:
+        nonlocal text
+        text += "".join(capfd.readouterr())
+        return text
+
+    return read
+
+
+def breaks(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, times: int = 1) -> None:
+    """The next `times` calls of a function fail."""
+    whole = getattr(owner, name)
+    left = times
+
+    def broken(*args: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise Planted(name)
+        return whole(*args, **options)
+
+    monkeypatch.setattr(owner, name, broken)
+
+
+Plant = Callable[[], None]
+
+
+async def status(stage: Stage, plant: Plant) -> Interaction:
+    plant()
+    return stage.discord.slash("status")
+
+
+async def order(stage: Stage, plant: Plant) -> Interaction:
+    plant()
+    return imagine(stage)
+
+
+async def again(stage: Stage, plant: Plant) -> Interaction:
+    message = await stage.result(imagine(stage))
+    plant()
+    return stage.press(message, "Again")
+
+
+async def cancel(stage: Stage, plant: Plant) -> Interaction:
+    stage.hold()
+    message = await stage.until("[Cancel]", imagine(stage))
+    plant()
+    return stage.press(message, "Cancel")
+
+
+async def vary(stage: Stage, plant: Plant) -> Interaction:
+    message = await stage.result(imagine(stage))
+    plant()
+    return stage.press(message, "Vary")
+
+
+async def vary_sent(stage: Stage, plant: Plant) -> Interaction:
+    opened = await stage.answered(await vary(stage, lambda: None))
+    plant()
+    return stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a bird"})
+
+
+async def menu(stage: Stage, plant: Plant) -> Interaction:
+    plant()
+    return stage.discord.message_menu("Image to image", stage.discord.say("look", files=[photo()]))
+
+
+@pytest.mark.parametrize(
+    ("act", "owner", "name"),
+    [
+        (status, pages, "status"),
+        (order, Wishes, "make"),
+        (order, clicks.Clicks, "ordered"),
+        (again, Desk, "_job"),
+        (again, custom_id, "read"),
+        (cancel, Desk, "_cancel"),
+        (vary, Desk, "_form"),
+        (vary_sent, clicks, "verify"),
+        (vary_sent, Wishes, "make"),
+        (menu, clicks, "files_of"),
+        (menu, Desk, "_own"),
+    ],
+)
+async def test_a_failure_is_told_to_the_one_person_and_reaches_nobody_else(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    said: Callable[[], str],
+    act: Callable[[Stage, Plant], Awaitable[Interaction]],
+    owner: object,
+    name: str,
+) -> None:
+    async with stage.bot():
+        await told(stage, await act(stage, lambda: breaks(monkeypatch, owner, name)), said)
+        assert f"Planted: {name}" in said()
+        stage.go_on()
+        await still_works(stage)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Lists, "of"), (Information, "suggest_values")])
+async def test_autocomplete_that_fails_offers_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str], owner: Any, name: str
+) -> None:
+    async with stage.bot():
+        breaks(monkeypatch, owner, name)
+        typed = await stage.answered(stage.discord.autocomplete("imagine", "checkpoint", "dream"))
+        assert typed.data["choices"] == []
+        assert "Planted" in said()
+        typed = await stage.answered(stage.discord.autocomplete("imagine", "checkpoint", "dream"))
+        assert typed.data["choices"]
+
+
+async def test_a_failure_after_the_acknowledgement_does_not_leave_the_person_waiting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage.bot():
+        breaks(monkeypatch, clicks.Clicks, "_tell")
+        await stage.until("Something went wrong", imagine(stage))
+        await still_works(stage)
+
+
+async def test_an_acknowledgement_that_got_lost_does_not_leave_the_person_waiting(stage: Stage) -> None:
+    async with stage.bot():
+        stage.discord.fail("POST", "/callback", abort=True, after=True)
+        await stage.until("Something went wrong", imagine(stage))
+        await still_works(stage)
+
+
+async def test_what_was_typed_comes_back_with_the_failure(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage.bot():
+        breaks(monkeypatch, Wishes, "make")
+        assert "a very long story" in await stage.whisper(imagine(stage, "a very long story"))
+
+
+async def test_a_loop_in_the_background_that_fails_is_called_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
+) -> None:
+    async with stage.bot():
+        breaks(monkeypatch, RollCall, "call")
+        breaks(monkeypatch, catalog, "offers")
+        breaks(monkeypatch, Bot, "register")
+        manifest = stage.workflows / "txt2img" / "manifest.toml"
+        manifest.write_text(manifest.read_text().replace('command = "imagine"', 'command = "dream"'))
+        await stage.discord.until(lambda: "dream" in {one["name"] for one in stage.discord.state.commands.of[None]}, 20)
+        assert "Planted: offers" in said()
+        assert "Planted: register" in said()
+        await stage.result(stage.discord.slash("dream", {"prompt": "a cat", **SMALL}))
+
+
+async def test_pictures_that_cannot_be_tidied_away_end_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
+) -> None:
+    breaks(monkeypatch, retention, "delete_older", times=100)
+    async with stage.bot(keep_days=1):
+        with anyio.fail_after(10):
+            while "Planted: delete_older" not in said():
+                await anyio.lowlevel.checkpoint()
+        await still_works(stage)
+
+
+async def test_one_job_that_cannot_be_followed_after_a_restart_is_one_job(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage.bot():
+        stage.hold()
+        asked = [imagine(stage), imagine(stage)]
+        for one in asked:
+            await stage.until("[Cancel]", one)
+    breaks(
+        monkeypatch, "app.discord.studio.Studio" and __import__("app.discord.studio", fromlist=["Studio"]), "view_of"
+    )
+    async with stage.bot():
+        stage.go_on()
+        await stage.result(asked[1])
+
+
+async def test_a_result_whose_display_failed_is_shown_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
+) -> None:
+    async with stage.bot() as life:
+        stage.hold()
+        asked = imagine(stage)
+        job = job_of(await stage.until("[Cancel]", asked))
+        breaks(monkeypatch, delivery, "render", times=2)
+        stage.go_on()
+        await stage.result(asked)
+        assert (await ended(life, job)).told
+        assert "Planted: render" in said()
+
+
+async def test_a_result_that_cannot_be_shown_at_all_is_shown_by_the_next_bot(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
+) -> None:
+    async with stage.bot() as life:
+        stage.hold()
+        asked = imagine(stage)
+        job = job_of(await stage.until("[Cancel]", asked))
+        breaks(monkeypatch, delivery, "render", times=3)
+        stage.go_on()
+        shown = await stage.until("Something went wrong", asked)
+        found = IDENTIFIER.search(words(shown).replace("\\", ""))
+        assert found
+        assert f"id={found[1]}" in said()
+        kept = await life.journal.find(job)
+        assert kept is not None
+        assert not kept.told
+    async with stage.bot():
+        await stage.result(asked)
+
+
+async def test_a_form_of_a_manifest_that_was_saved_meanwhile_is_one_sentence(stage: Stage) -> None:
+    message = stage.discord.say("look", files=[photo()])
+    async with stage.bot():
+        opened = await stage.answered(stage.discord.message_menu("Image to image", message))
+        manifest = stage.workflows / "img2img" / "manifest.toml"
+        before = len(stage.discord.requested("PUT", "/commands"))
+        manifest.write_text(manifest.read_text().replace("[slots.image]", "[slots.picture]"))
+        await stage.discord.until(lambda: len(stage.discord.requested("PUT", "/commands")) > before, 20)
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a story that took long to write"})
+        told = await stage.whisper(sent)
+        assert "Something went wrong" not in told
+        assert "image" in told
+        assert "a story that took long to write" in told
+        await still_works(stage)
+
+
+async def test_a_job_whose_server_is_no_longer_configured_can_be_cancelled(stage: Stage) -> None:
+    async with stage.another_server("gone") as other:
+        here, gone = HERE, ServerName("gone")
+        stage.servers = {gone: other}
+        other.faults.ask(Request(hold=True))
+        async with stage.bot():
+            asked = imagine(stage)
+            message = await stage.until("[Cancel]", asked)
+            while other.running is None:
+                await anyio.lowlevel.checkpoint()
+        stage.servers = {here: stage.simulator}
+        async with stage.bot() as life:
+            stage.press(message, "Cancel")
+            await still_works(stage)
+            await stage.until("Cancelled", asked)
+            assert (await ended(life, job_of(message))).told
+        stage.servers[gone] = other

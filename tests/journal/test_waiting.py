@@ -1,0 +1,172 @@
+"""A full disk and a journal that another program holds are waited out; nothing is accepted meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from structlog.testing import capture_logs
+
+from app.actors.interaction import InteractionActor
+from app.archive import JournalError, JournalUnavailable
+from app.events import Finished, JobId
+from app.jobs import Job, Wish
+from app.journal.sqlite import PATIENCE, SqliteJournal, open_journal
+from app.simulator.engine import Simulator
+from tests.conftest import inline, virtual
+from tests.world import Watcher, delivered, house_for
+
+# pyright: reportPrivateUsage=false
+
+BIG = 200_000
+"""Letters of a record that does not fit into the free pages of a full journal."""
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+def job(name: str, size: int = 0) -> Job:
+    return Job(wish=Wish(job=JobId(name), workflow="w", graph={}, folder="x" * size, owner="ada"))
+
+
+@contextmanager
+def full(journal: SqliteJournal) -> Generator[None]:
+    """SQLite answers SQLITE_FULL, as on a full disk: https://sqlite.org/pragma.html#pragma_max_page_count."""
+    database = journal._store._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        yield
+    finally:
+        database.execute("PRAGMA max_page_count = 1000000")
+
+
+async def test_a_record_waits_until_the_disk_has_room_and_says_so_once(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) as journal:
+        with capture_logs() as lines:
+            async with anyio.create_task_group() as tasks:
+                with full(journal):
+                    for name in "abc":
+                        tasks.start_soon(journal.record, [job(name, BIG)], ())
+                    await anyio.sleep(3600)
+                    assert await journal.unfinished() == []
+                    assert [line["log_level"] for line in lines] == ["error"]
+                    assert "make room" in lines[0]["reason"]
+        assert [line["log_level"] for line in lines] == ["error", "warning"]
+        assert {found.id for found in await journal.unfinished()} == {"a", "b", "c"}
+
+
+async def test_who_waits_for_a_full_disk_can_be_cancelled_and_the_others_are_written(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) as journal:
+        async with anyio.create_task_group() as tasks:
+            with full(journal):
+                began = anyio.current_time()
+                with anyio.move_on_after(60):
+                    await journal.record([job("a", BIG)], [])
+                assert anyio.current_time() - began == pytest.approx(60)
+                tasks.start_soon(journal.record, [job("b", BIG)], ())
+                await checkpoint()
+        assert "b" in [found.id for found in await journal.unfinished()]
+
+
+async def test_a_request_of_one_person_ends_in_a_sentence_while_the_disk_is_full(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) as journal:
+        await journal.record([job("a")], [])
+        began = anyio.current_time()
+        with full(journal), pytest.raises(JournalUnavailable, match="make room"):
+            await journal.prefer("ada", "w", {"prompt": "x" * BIG})
+        assert anyio.current_time() - began <= PATIENCE
+        await journal.prefer("ada", "w", {"prompt": "x" * BIG})
+        assert (await journal.preferences("ada")).keys() == {"w"}
+
+
+async def test_nothing_is_accepted_while_the_disk_is_full_and_all_is_made_afterwards(tmp_path: Path) -> None:
+    simulator = Simulator(tmp_path / "server", run_sync=inline)
+    opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False)
+    with anyio.fail_after(3600):
+        async with anyio.create_task_group() as ground, opening as journal:
+            await ground.start(simulator.run)
+            async with house_for(simulator, tmp_path / "results", journal) as world:
+                running, waiting = Watcher(), [Watcher() for _ in range(20)]
+                async with anyio.create_task_group() as tasks:
+                    await tasks.start(InteractionActor(world.wish(), world.registry, running).run)
+                    while simulator.running is None:  # noqa: ASYNC110  the simulator has nothing to wait on
+                        await anyio.sleep(0.01)
+                    with full(journal):
+                        # Small records fit into free pages; this one has the writer wait.
+                        tasks.start_soon(journal.record, [job("big", BIG)], ())
+                        await checkpoint()
+                        for watcher in waiting:
+                            await tasks.start(InteractionActor(world.wish(), world.registry, watcher).run)
+                        await anyio.sleep(600)
+                        assert not any(watcher.shown for watcher in waiting)
+                        assert not isinstance(running.last, Finished), "it is told only what is recorded"
+                assert delivered(running)
+                assert all(delivered(watcher) for watcher in waiting)
+            ground.cancel_scope.cancel()
+
+
+async def test_a_stop_does_not_wait_for_a_full_disk(tmp_path: Path) -> None:
+    simulator = Simulator(tmp_path / "server", run_sync=inline)
+    stopped = -1.0
+    async with anyio.create_task_group() as ground:
+        await ground.start(simulator.run)
+        opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False)
+        async with opening as journal, house_for(simulator, tmp_path / "results", journal) as world:
+            with full(journal):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(journal.record, [job("big", BIG)], ())
+                    await checkpoint()
+                    # More than the inbox holds: the last of them wait before it.
+                    for _ in range(300):
+                        tasks.start_soon(InteractionActor(world.wish(), world.registry, Watcher()).run)
+                    await anyio.sleep(600)
+                    stopped = anyio.current_time()
+                    tasks.cancel_scope.cancel()
+        assert anyio.current_time() == stopped
+        ground.cancel_scope.cancel()
+
+
+DISK = """
+import errno, os, resource, sys
+from pathlib import Path
+from app.events import JobId
+from app.jobs import Job, Wish
+from app.journal.store import open_store
+
+def job(name, size=0):
+    return Job(wish=Wish(job=JobId(name), workflow="w", graph={}, folder="x" * size))
+
+path, quota = Path(sys.argv[1]), sys.argv[2] == "quota"
+with open_store(path, clock=lambda: 0.0) as store:
+    store.write([([job("a")], [])])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+    if quota:
+        def fsync(_):
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        os.fsync = fsync
+    try:
+        store.write([([job("b", 2_000_000)], [])])
+    except Exception as error:
+        print(type(error).__name__, error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    store.write([([job("b", 2_000_000)], [])])
+"""
+
+
+@pytest.mark.parametrize(("cause", "error"), [("other", JournalError), ("quota", JournalUnavailable)])
+def test_an_io_error_is_waited_out_only_if_the_disk_takes_nothing(
+    cause: str, error: type[Exception], tmp_path: Path
+) -> None:
+    """A write that the system refuses is SQLITE_IOERR for SQLite, whether a quota is exhausted or the disk broke."""
+    command = [sys.executable, "-c", DISK, str(tmp_path / "atelier.db"), cause]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{error.__name__} ")

@@ -1,0 +1,76 @@
+"""HTTP answers that no ComfyUI gives, through the real client: its own code decides what they mean."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+
+from app.comfy.http import HttpComfy
+from app.comfy.response_limits import RESULT_BYTES
+from app.config import Server
+from app.events import ServerName
+from app.ports import RunSync
+
+PAGE = b"<!doctype html><html><head><title>Log in</title></head><body>&Uuml;</body></html>"
+
+BODIES: tuple[bytes, ...] = (
+    b"",
+    PAGE,
+    b"null",
+    b"[]",
+    b"7",
+    b'"queue"',
+    b'{"queue_running":[[1]],"queue_pending":null}',
+    b'{"queue_running":{},"queue_pending":{}}',
+    b'{"prompt_id":17}',
+    b'{"prompt_id":',
+    b'{"cancelled":"perhaps"}',
+    b"\xff\xfe\x00",
+    b'"\\ud800"',
+    b"[" * 20_000,
+    b"1" + b"0" * 20_000,
+)
+"""Bodies that say nothing, with the status of a success."""
+
+STATUSES = (302, 400, 401, 404, 405, 413, 418, 429, 500, 502, 503, 599)
+
+ERRORS: tuple[Callable[[httpx.Request], httpx.HTTPError], ...] = (
+    lambda request: httpx.ReadError("", request=request),
+    lambda request: httpx.WriteError("broken pipe", request=request),
+    lambda request: httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request),
+    lambda request: httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number", request=request),
+    lambda request: httpx.DecodingError("Error -3 while decompressing data", request=request),
+    lambda request: httpx.TooManyRedirects("Exceeded maximum allowed redirects.", request=request),
+)
+"""What httpx raises instead of an answer."""
+
+
+class Malformed:
+    """Owns a client of a server that gives only such answers."""
+
+    def __init__(self, name: ServerName, client_id: str, run_sync: RunSync, rng: random.Random) -> None:
+        self._rng = rng
+        client = httpx.AsyncClient(base_url="http://malformed/", transport=httpx.MockTransport(self._answer))
+        server = Server(url="http://malformed", name=name)
+        self.comfy = HttpComfy(client, server, client_id, run_sync, RESULT_BYTES)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        """Nothing was done at the server, whatever the answer says."""
+        rng = self._rng
+        if rng.random() < 0.3:
+            raise rng.choice(ERRORS)(request)
+        if request.url.path == "/view":
+            # A page that comes with a 200 cannot be told from a file.
+            if rng.random() < 0.5:
+                return httpx.Response(200, content=_half(request), headers={"content-length": "1000"})
+            return httpx.Response(rng.choice(STATUSES), content=PAGE)
+        status = 200 if rng.random() < 0.7 else rng.choice(STATUSES)
+        kind = rng.choice(("application/json", "text/html; charset=utf-8", "", "application/json; charset=no-such"))
+        return httpx.Response(status, content=rng.choice(BODIES), headers={"content-type": kind})
+
+
+async def _half(request: httpx.Request) -> AsyncIterator[bytes]:
+    yield b"\x89PNG"
+    raise httpx.RemoteProtocolError("peer closed connection without sending complete message body", request=request)

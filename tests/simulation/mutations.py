@@ -1,0 +1,306 @@
+"""Changes of the code that break one of the newer promises: the simulation must find each of them, and say so.
+
+The older ones are in `teeth.py`. A mutation names the words of the check that finds it, and the faults without which
+nobody would notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from typing import TypeAlias
+from unittest.mock import patch
+
+import anyio
+import msgspec
+from anyio.streams.memory import MemoryObjectSendStream
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.actors.connection import ConnectionActor, News
+from app.actors.errands import Errands
+from app.actors.registry import PromptRegistry
+from app.actors.steering import SteeringActor
+from app.comfy.http import HttpComfy
+from app.comfy.wire import Decoder
+from app.discord.blocks import Upload
+from app.discord.delivery import Delivery
+from app.discord.desk import Desk
+from app.discord.studio import Studio
+from app.discord.view import View
+from app.discord.wishes import Wishes
+from app.discord.words import Caller
+from app.errands import Answer, Errand, Fetch, Fetched
+from app.events import AnyUpdate, FileRef, JobId, Previewed, Spoken
+from app.jobs import Job, Wish
+from app.ledger import Ledger
+from app.ports import ConnectionLost
+from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
+
+# pyright: reportPrivateUsage=false
+
+DRAIN: tuple[Kind, ...] = ("stop", "break_message")
+STRIKES: tuple[Moment, ...] = ("started", "ended")
+"""A drain begins while something runs, and its result cannot be shown."""
+
+BY_ITSELF = "the process ended by itself"
+
+Broken: TypeAlias = Callable[[], AbstractContextManager[None]]
+
+
+class Mutation(Struct, frozen=True):
+    """A change, the words by which it is found, and what has to happen for it to do harm.
+
+    `faults` are added to the plan of a seed, each a few times: each at its own moment of `upon`, or at any time.
+    `first` is the seed that is played first, to find it soon.
+    """
+
+    change: Broken
+    says: str
+    faults: tuple[Kind, ...] = ()
+    upon: tuple[Moment, ...] = ()
+    drain: bool = False
+    first: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the test is called."""
+        return self.change.__name__
+
+    def plan(self, seed: int) -> Plan:
+        """The plan of a seed, with these faults."""
+        plan = drawn(self.first + seed)
+        times = [want.at for want in plan.wants] or [0.0]
+        faults = tuple(
+            Fault(
+                round(at + 1.0 + number, 3),
+                kind,
+                4.0,
+                7 * number + place + self.first + seed,
+                self.upon[number] if self.upon else None,
+            )
+            for number, kind in enumerate(self.faults)
+            for place, at in enumerate(times[:4])
+        )
+        return replace(plan, faults=(*plan.faults, *faults), drain=self.drain or plan.drain)
+
+
+@contextmanager
+def everybody_gets_the_previous_persons_file() -> Generator[None]:
+    """Results are shown one person late."""
+    run, previous = Delivery.run, list[Sequence[str]]()
+
+    async def late(self: Delivery) -> str:
+        fit = self._world.fit
+
+        @asynccontextmanager
+        async def fitted(files: Sequence[str], limit: int) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+            previous.append(files)
+            shown = previous[-2] if len(previous) > 1 and files else files
+            async with fit(shown, limit) as found:
+                yield found
+
+        with patch.object(self._world, "fit", fitted):
+            return await run(self)
+
+    with patch.object(Delivery, "run", late):
+        yield
+
+
+@contextmanager
+def downloads_are_swapped() -> Generator[None]:
+    """The file that was fetched before is fetched again, and kept under the name of this one."""
+    fetch, files = Errands._fetch, list[FileRef]()
+
+    async def other(self: Errands, errand: Fetch) -> Answer:
+        files.append(errand.file)
+        answer = await fetch(self, replace(errand, file=files[-2]) if len(files) > 1 else errand)
+        return replace(answer, errand=errand) if isinstance(answer, Fetched) else answer
+
+    with patch.object(Errands, "_fetch", other):
+        yield
+
+
+@contextmanager
+def previews_reach_the_wrong_person() -> Generator[None]:
+    """The last preview of anybody is shown to everybody."""
+    hear, last = View.hear, list[Previewed]()
+
+    def heard(self: View, update: AnyUpdate, now: float, estimate: Callable[[int], float | None]) -> None:
+        if isinstance(update, Previewed):
+            last.append(update)
+            update = last[0]
+        hear(self, update, now, estimate)
+
+    with patch.object(View, "hear", heard):
+        yield
+
+
+@contextmanager
+def streamed_pictures_are_cut() -> Generator[None]:
+    """A picture that comes through the websocket is not written whole."""
+    keep = Ledger.keep
+
+    def cut(self: Ledger, job: Job, attempt: object, image: bytes, media_type: str) -> None:
+        keep(self, job, attempt, image[:100], media_type)  # pyright: ignore[reportArgumentType]
+
+    with patch.object(Ledger, "keep", cut):
+        yield
+
+
+@contextmanager
+def an_effects_exception_ends_the_registry() -> Generator[None]:
+    """No boundary around the effects of one job."""
+
+    async def do(self: PromptRegistry, errand: Errand) -> None:
+        if (answer := await self._errands.do(errand)) is not None:
+            await self._outbox.send(answer)
+
+    with patch.object(PromptRegistry, "_do", do):
+        yield
+
+
+@contextmanager
+def an_answers_exception_ends_the_registry() -> Generator[None]:
+    """No boundary around what one message says."""
+
+    def take(self: PromptRegistry, message: object) -> None:
+        self._handle(message)  # pyright: ignore[reportArgumentType]
+
+    @contextmanager
+    def contain(self: Ledger, job: Job, what: str) -> Generator[None]:
+        yield
+
+    with patch.object(PromptRegistry, "_take", take), patch.object(Ledger, "contain", contain):
+        yield
+
+
+@contextmanager
+def an_exception_fails_every_job_of_a_server() -> Generator[None]:
+    """The boundary is around the server."""
+    fail = Ledger.fail
+
+    def fail_all(self: Ledger, job: Job, reason: str) -> None:
+        for other in [one for one in self.jobs.values() if one.attempt is not None]:
+            fail(self, other, reason)
+
+    with patch.object(Ledger, "fail", fail_all):
+        yield
+
+
+@contextmanager
+def a_wrong_frame_ends_the_bot() -> Generator[None]:
+    """What does not decode raises."""
+
+    def feed(self: Decoder, frame: str | bytes) -> Spoken | None:
+        return self._binary(frame) if isinstance(frame, bytes) else self._text(self._json.decode(frame))
+
+    with patch.object(Decoder, "feed", feed):
+        yield
+
+
+@contextmanager
+def a_lost_socket_ends_the_connection() -> Generator[None]:
+    """A socket that cannot be opened is not dialled again."""
+    run = ConnectionActor.run
+
+    async def once(self: ConnectionActor, news: MemoryObjectSendStream[News], **more: object) -> None:
+        dial = self._dial
+
+        @asynccontextmanager
+        async def dialled() -> AsyncGenerator[object]:
+            try:
+                async with dial() as spoken:
+                    yield spoken
+            except ConnectionLost as lost:
+                raise RuntimeError(str(lost)) from lost
+
+        self._dial = dialled  # pyright: ignore[reportAttributeAccessIssue]
+        await run(self, news, **more)  # pyright: ignore[reportArgumentType]
+
+    with patch.object(ConnectionActor, "run", once):
+        yield
+
+
+@contextmanager
+def a_malformed_answer_is_an_error_of_ours() -> Generator[None]:
+    """What does not decode is not refused."""
+
+    def read(self: HttpComfy, answer: object, shape: type[object]) -> object:
+        return msgspec.json.decode(answer.content, type=shape)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+
+    with patch.object(HttpComfy, "_read", read):
+        yield
+
+
+@contextmanager
+def a_button_belongs_to_the_first_person() -> Generator[None]:
+    """What Again makes is the first person's, not that of whoever pressed it."""
+    begin = Studio.begin
+
+    def begun(self: Studio, wish: Wish, caller: Caller, *, spoiler: bool) -> None:
+        begin(self, replace(wish, owner="0"), caller, spoiler=spoiler)
+
+    with patch.object(Studio, "begin", begun):
+        yield
+
+
+@contextmanager
+def a_button_of_an_earlier_life_breaks_the_desk() -> Generator[None]:
+    """The desk knows only jobs that are still shown."""
+
+    async def living(self: Desk, told: str) -> Job:
+        job = await self._studio.archive.find(self._studio.living[JobId(told)].view.job)
+        assert job is not None
+        return job
+
+    with patch.object(Desk, "_job", living):
+        yield
+
+
+@contextmanager
+def a_retry_keeps_the_old_id() -> Generator[None]:
+    """Retry hands the same job in again."""
+
+    def repeat(self: Wishes, job: Job, caller: Caller, *, spoiler: bool) -> None:
+        self._studio.begin(job.wish, caller, spoiler=spoiler)
+
+    with patch.object(Wishes, "repeat", repeat):
+        yield
+
+
+@contextmanager
+def an_operator_is_not_heard() -> Generator[None]:
+    """Nobody looks for requests in the journal."""
+
+    async def run(self: SteeringActor) -> None:
+        await anyio.sleep_forever()
+
+    with patch.object(SteeringActor, "run", run):
+        yield
+
+
+@contextmanager
+def a_stop_waits_for_discord() -> Generator[None]:
+    """Farewells take as long as they take."""
+    with patch("app.discord.studio.FAREWELL_TIME", 3600.0), patch("app.house.GRACE", 3600.0):
+        yield
+
+
+MUTATIONS = (
+    Mutation(everybody_gets_the_previous_persons_file, "a picture that is not of"),
+    Mutation(downloads_are_swapped, "a picture that is not of"),
+    Mutation(previews_reach_the_wrong_person, "with a preview of somebody else"),
+    Mutation(streamed_pictures_are_cut, "a picture that is not of"),
+    Mutation(an_effects_exception_ends_the_registry, BY_ITSELF, ("break_post", "break_fetch", "break_withdraw")),
+    Mutation(an_answers_exception_ends_the_registry, BY_ITSELF, ("break_ticket", "break_entry", "break_signal")),
+    Mutation(an_exception_fails_every_job_of_a_server, "went wrong with another job", ("break_history", "break_keep")),
+    Mutation(a_wrong_frame_ends_the_bot, BY_ITSELF, ("wrong_frames",)),
+    Mutation(a_lost_socket_ends_the_connection, BY_ITSELF, ("mute", "stranger", "hang_up", "send_fails")),
+    Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",)),
+    Mutation(a_button_belongs_to_the_first_person, " of 0", ("press_again", "press_vary")),
+    Mutation(a_button_of_an_earlier_life_breaks_the_desk, "the desk broke", ("press_delete", "press_cancel")),
+    Mutation(a_retry_keeps_the_old_id, "went back", ("press_retry",)),
+    Mutation(an_operator_is_not_heard, "an operator asked", ("operator_cancel", "operator_retry")),
+    Mutation(a_stop_waits_for_discord, "a stop took", ("rate_limit", "stop")),
+)

@@ -1,0 +1,125 @@
+"""The workflows that this world's bot offers, and the servers that can run each."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from app.discord.catalog import Catalog
+from app.events import NodeId, ServerName
+from app.ports import Graph, Json
+from app.workflows.load import Workflow
+from app.workflows.slots import Slot, Target
+from tests.simulation.plan import Ending, Want
+
+LONGEST_STEP = 60.0
+"""Seconds; the simulator's node takes no more."""
+
+LARGEST_COLOUR = 2**24 - 1
+
+
+def picture(prefix: str, color: int, seconds: float, steps: int, *, previews: bool = False) -> Graph:
+    """A prompt that takes so long. Another colour makes another picture, which no cache has."""
+    steps = max(steps, math.ceil(seconds / LONGEST_STEP))
+    sleep: dict[str, Json] = {"image": ["1", 0], "steps": steps, "seconds": seconds / steps, "previews": previews}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": color}},
+        "5": {"class_type": "BotTestSleep", "inputs": {**sleep, "preview_size": 64}, "_meta": {"title": "Sampler"}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": prefix}},
+    }
+
+
+def name_of(want: Want, servers: Sequence[ServerName]) -> str:
+    """The workflow that makes what somebody wants."""
+    where = "" if want.server is None else f"-{want.server % len(servers)}"
+    return f"{want.ending}-{want.result}{where}"
+
+
+def ending_of(workflow: str) -> Ending:
+    """How the jobs of a workflow end on a server that is left in peace."""
+    told = workflow.partition("-")[0]
+    return "breaks" if told == "breaks" else "refused" if told == "refused" else "well"
+
+
+def streams(workflow: str) -> bool:
+    """Whether its pictures come through the websocket."""
+    return "-streamed" in workflow
+
+
+def values_of(want: Want, number: int, color: int) -> dict[str, Json]:
+    """What a person puts into the command's options."""
+    steps = max(want.steps, math.ceil(want.seconds / LONGEST_STEP))
+    told = f"{'large' if want.large else 'small'} {number}"
+    return {"prompt": told, "seed": color, "steps": steps, "seconds": want.seconds / steps, "previews": want.previews}
+
+
+def catalog_of(servers: Sequence[ServerName]) -> Catalog:
+    """A catalog as it is after it read its folder."""
+    catalog = Catalog(Path("workflows"), servers)
+    workflows: dict[str, Workflow] = {}
+    able: dict[str, tuple[ServerName, ...]] = {}
+    for want in WANTS:
+        for number in (None, *range(len(servers))):
+            name = name_of(Want(0.0, ending=want.ending, result=want.result, server=number), servers)
+            workflows[name] = _workflow(name, want)
+            if number is not None:
+                able[name] = (servers[number],)
+    catalog.workflows, catalog.servers = workflows, able
+    return catalog
+
+
+def _workflow(name: str, want: Want) -> Workflow:
+    graph, colors = _graph(want)
+    slots = (
+        Slot(name="prompt", title="Prompt", kind="text", targets=(_target("5", "label"), *_prefixes(graph))),
+        Slot(name="seed", title="Seed", kind="seed", targets=colors, minimum=0, maximum=LARGEST_COLOUR),
+        Slot(name="steps", title="Steps", kind="integer", targets=(_target("5", "steps"),), minimum=1),
+        Slot(name="seconds", title="Seconds", kind="number", targets=(_target("5", "seconds"),), minimum=0),
+        Slot(name="previews", title="Previews", kind="boolean", targets=(_target("5", "previews"),)),
+    )
+    return Workflow(name=name, title=name, graph=graph, command=name, slots=slots)
+
+
+def _graph(want: Want) -> tuple[Graph, tuple[Target, ...]]:
+    graph = copy.deepcopy(picture("", 0, 8.0, 4))
+    colors = [_target("1", "color")]
+    match want.ending:
+        case "breaks":
+            graph["6"] = {"class_type": "BotTestRaise", "inputs": {"image": ["5", 0], "message": "boom"}}
+            graph["7"]["inputs"] = {"images": ["6", 0], "filename_prefix": ""}
+        case "refused":
+            graph["1"]["inputs"] = {"width": 0, "height": 8, "batch_size": 1, "color": 0}
+        case "well" if want.result == "streamed":
+            graph["7"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": ["5", 0]}}
+        case "well" if want.result == "two":
+            graph["8"] = {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}}
+            graph["9"] = {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": ""}}
+            colors.append(_target("8", "color"))
+        case "well":
+            pass
+    return graph, tuple(colors)
+
+
+def _prefixes(graph: Graph) -> list[Target]:
+    return [_target(node, "filename_prefix") for node, entry in graph.items() if entry["class_type"] == "SaveImage"]
+
+
+def _target(node: str, name: str) -> Target:
+    return Target(NodeId(node), name)
+
+
+WANTS = (
+    Want(0.0),
+    Want(0.0, result="two"),
+    Want(0.0, result="streamed"),
+    Want(0.0, ending="breaks"),
+    Want(0.0, ending="refused"),
+)
+"""One of each kind of workflow."""
+
+
+def offered(servers: Sequence[ServerName]) -> Mapping[str, Workflow]:
+    """The table of workflows alone."""
+    return catalog_of(servers).workflows

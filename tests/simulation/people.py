@@ -1,0 +1,128 @@
+"""What people do: give commands, press buttons of any message, send forms; and what operators ask for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskGroup
+
+from app.discord import custom_id
+from app.discord.blocks import Form
+from app.discord.custom_id import Press
+from app.discord.form import SETTINGS
+from app.discord.words import Ordered, Pressed
+from app.ports import ConnectionLost
+from tests.simulation.board import Board, Message, presses
+from tests.simulation.offer import LARGEST_COLOUR, name_of, values_of
+from tests.simulation.plan import MOST_JOBS, Fault, Want
+
+if TYPE_CHECKING:
+    from app.events import ServerName
+    from tests.simulation.bot import Bot
+    from tests.simulation.witness import Witness
+
+UNREADABLE = ("steps = many", "seconds", "= 3", "no-such = 1", "steps = 1e99")
+"""What somebody may write into a form."""
+
+THINKING = 20.0
+"""Seconds that somebody takes for a form, at most."""
+
+
+class People:
+    """Owns what people do to the bot. `say` is for the trace."""
+
+    def __init__(
+        self,
+        board: Board,
+        witness: Witness,
+        servers: list[ServerName],
+        rng: random.Random,
+        say: Callable[[str], None],
+    ) -> None:
+        self._board = board
+        self._witness = witness
+        self._servers = servers
+        self._rng = rng
+        self._say = say
+        self._added = 0
+        self._bot: Bot
+        self._tasks: TaskGroup
+
+    def meet(self, bot: Bot, tasks: TaskGroup) -> None:
+        """From now on they can act."""
+        self._bot, self._tasks = bot, tasks
+
+    async def ask(self, number: int, want: Want) -> None:
+        """One person gives a command, and perhaps thinks better of it."""
+        await anyio.sleep(want.at)
+        await self._bot.opened.wait()
+        try:
+            caller = await self._board.command(str(number))
+        except ConnectionLost:
+            return
+        self._say(f"#{number} asks")
+        color = self._rng.randint(0, LARGEST_COLOUR)
+        workflow = name_of(want, self._servers)
+        self._bot.tell(Ordered(caller=caller, workflow=workflow, values=values_of(want, number, color)))
+        if want.cancel is not None:
+            await anyio.sleep(want.cancel)
+            message = self._board.messages[int(caller.message)]
+            if message.job and not message.deleted:
+                self._say(f"#{number} takes it back")
+                await self._press(message, Press("cancel", message.job), str(number))
+
+    def act(self, fault: Fault) -> None:
+        """Somebody presses a button, or an operator asks for something, at this moment."""
+        whose, _, verb = fault.kind.partition("_")
+        if verb in {"retry", "again", "vary"}:
+            if self._added >= MOST_JOBS:
+                return
+            self._added += 1
+        if whose == "operator":
+            self._witness.ask_as_operator(verb, fault.which)
+            return
+        buttons = [
+            (message, press)
+            for message in self._board.messages
+            if not message.deleted
+            for press in {press: None for card in message.said for press in presses(card) if press.verb == verb}
+        ]
+        if buttons:
+            message, press = buttons[fault.which % len(buttons)]
+            person = self._witness.owner_of(press.job) if fault.which % 5 else "stranger"
+            self._say(f"{person} presses {verb} in message {message.number}")
+            self._tasks.start_soon(self._press, message, press, person, name="press")
+
+    async def _press(self, message: Message, press: Press, person: str) -> None:
+        try:
+            if press.verb in {"cancel", "delete"}:
+                caller = await self._board.press(message, person)
+                if press.verb == "cancel" and person == self._witness.owner_of(press.job):
+                    self._witness.asked_back.setdefault(press.job, anyio.current_time())
+                self._bot.tell(Pressed(caller=caller, press=press))
+                return
+            fields: dict[str, str] | None = None
+            if press.verb == "vary":
+                form = await self._bot.form(press, await self._board.press(message, person))
+                if not isinstance(form, Form):
+                    return
+                await anyio.sleep(self._rng.uniform(1, THINKING))
+                fields = self._filled(form)
+                press = custom_id.read(form.custom_id) or press
+            caller = await self._board.command(person)
+            self._bot.tell(Pressed(caller=caller, press=press, fields=fields))
+        except ConnectionLost:
+            return
+
+    def _filled(self, form: Form) -> dict[str, str]:
+        """The form with another seed, and now and then with something that nobody can read."""
+        fields = {field.name: field.value for field in form.fields}
+        lines = [line for line in fields.get(SETTINGS, "").splitlines() if not line.startswith("seed ")]
+        if self._rng.random() < 0.2:
+            lines.append(self._rng.choice(UNREADABLE))
+        lines.append(f"seed = {self._rng.randint(0, LARGEST_COLOUR)}")
+        fields[SETTINGS] = "\n".join(lines)
+        return fields

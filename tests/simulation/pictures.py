@@ -1,0 +1,71 @@
+"""The bytes of every picture: each job has its own, without drawing anything.
+
+A picture's bytes follow from the colour and the size of the node that it begins with, and each job has its own colour.
+So anybody who has a job's graph can say which bytes its person must get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from PIL import Image
+
+from app.ports import Graph, Json
+
+SAVERS = frozenset({"SaveImage", "SaveImageWebsocket"})
+
+LENGTH = 500
+"""Bytes of one picture."""
+
+
+def content(color: int, width: int) -> bytes:
+    """The file of a picture of one colour (0xRRGGBB)."""
+    return b"\x89PNG\r\n\x1a\n" + f"{color:06x} {width}".encode().ljust(LENGTH, b".")
+
+
+def expected(graph: Graph) -> list[bytes]:
+    """The pictures that a graph makes, one for each node that saves, sorted."""
+    made: list[bytes] = []
+    for node, entry in graph.items():
+        if entry["class_type"] in SAVERS:
+            inputs = _first(graph, node)
+            made.append(content(_number(inputs, "color"), _number(inputs, "width")))
+    return sorted(made)
+
+
+def _first(graph: Graph, node: str) -> dict[str, Json]:
+    """The inputs of the node that a picture comes from."""
+    inputs = graph[node]["inputs"]
+    assert isinstance(inputs, dict)
+    for value in inputs.values():
+        match value:
+            case [str(source), int()]:
+                return _first(graph, source)
+            case _:
+                continue
+    return inputs
+
+
+def _number(inputs: dict[str, Json], name: str) -> int:
+    value = inputs[name]
+    assert isinstance(value, int)
+    return value
+
+
+@contextmanager
+def without_pixels(drew: Callable[[bytes], None]) -> Generator[None]:
+    """Replace all drawing. `drew` is told the bytes of each preview when it is made."""
+
+    def saved(picture: Image.Image, *_: object) -> bytes:
+        red, green, blue = picture.getpixel((0, 0))  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        return content(int(red) << 16 | int(green) << 8 | int(blue), picture.width)  # pyright: ignore[reportUnknownArgumentType]
+
+    def preview(pixels: bytes, *_: object) -> bytes:
+        glimpse = b"\xff\xd8\xff\xe0" + pixels[:LENGTH]
+        drew(glimpse)
+        return glimpse
+
+    with patch("app.simulator.painter.noise", preview), patch("app.simulator.saving._png", saved):
+        yield

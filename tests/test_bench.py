@@ -1,0 +1,76 @@
+"""Two versions of a program are measured side by side, each with its own benchmarks."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.against import UnknownRevision, against, compare, flatten
+
+PROGRAM = """
+import json, sys
+BENCHES = {names}
+if __name__ == "__main__":
+    assert sys.argv[1:3] == ["--rounds", "1"]
+    if sys.argv[3] == "broken" and {value} == 1:
+        sys.exit("this version cannot")
+    print(json.dumps({{"machine": {{}}, sys.argv[3]: {{"inner": {{"ms": {value}}}, "note": "words"}}}}))
+"""
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+    return subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two commits: a benchmark says 1 in the first, and 3 in the second, which has one more."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    folder = tmp_path / "repository"
+    (folder / "bench").mkdir(parents=True)
+    (folder / "bench" / "__init__.py").touch()
+    git(folder, "init", "--quiet")
+    for value, names in ((1, ["figure", "broken"]), (3, ["figure", "broken", "new"])):
+        (folder / "bench" / "__main__.py").write_text(PROGRAM.format(value=value, names=names))
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "--message", f"version {value}")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_both_versions_are_measured_and_compared(repository: Path) -> None:
+    found = against("HEAD~1", ["figure", "new"], 2, repository)
+    assert found["against"] == git(repository, "rev-parse", "HEAD~1").strip()
+    assert found["only_in_one"] == ["new"]
+    ratios = {"here": 3.0, "there": 1.0, "ratio": 3.0, "lowest_ratio": 3.0, "highest_ratio": 3.0}
+    assert found["figures"] == {"figure": {"inner.ms": ratios}}
+
+
+def test_a_benchmark_that_fails_in_one_version_is_a_note_beside_the_others(repository: Path) -> None:
+    found = against("HEAD~1", ["broken", "figure"], 1, repository)["figures"]
+    assert isinstance(found, dict)
+    assert found["broken"] == {"problems": ["there: ended with code 1: this version cannot"]}
+    assert "inner.ms" in found["figure"]
+
+
+def test_the_other_version_is_gone_afterwards(repository: Path) -> None:
+    against("HEAD~1", ["figure"], 1, repository)
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_commit_that_is_not_there_is_said_so(repository: Path) -> None:
+    with pytest.raises(UnknownRevision):
+        against("nowhere", ["figure"], 1, repository)
+
+
+def test_every_number_of_a_report_has_a_path() -> None:
+    assert dict(flatten({"a": {"b": 1, "c": "no"}, "d": 2.5, "e": None, "f": True})) == {"a.b": 1.0, "d": 2.5}
+
+
+def test_a_ratio_of_nothing_is_none() -> None:
+    assert compare([1.0], [0.0])["ratio"] is None
