@@ -94,10 +94,12 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
         fit = self._world.fit
 
         @asynccontextmanager
-        async def fitted(files: Sequence[str], limit: int) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+        async def fitted(
+            files: Sequence[str], limit: int, person: str
+        ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
             previous.append(files)
             shown = previous[-2] if len(previous) > 1 and files else files
-            async with fit(shown, limit) as found:
+            async with fit(shown, limit, person) as found:
                 yield found
 
         with patch.object(self._world, "fit", fitted):
