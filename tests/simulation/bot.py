@@ -28,6 +28,7 @@ from app.events import PromptId, ServerName, Signal
 from app.house import House, Link, open_house
 from app.journal.sqlite import open_journal
 from app.progress import Meter
+from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
 from tests.simulation.door import Door
@@ -50,6 +51,20 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+class Receiver:
+    """See `app.signals.Receiver`."""
+
+    def __init__(self, signals: MemoryObjectReceiveStream[int]) -> None:
+        self._signals = signals
+
+    def __aiter__(self) -> MemoryObjectReceiveStream[int]:
+        return self._signals
+
+    def exit_code(self, signum: int) -> int:
+        """That of `run`."""
+        return exit_code("run", signum)
 
 
 class Bot:
@@ -80,7 +95,9 @@ class Bot:
         self._life = anyio.CancelScope()
         self._began = anyio.current_time()
         self._links: Mapping[ServerName, Link] = {}
-        self._signals: MemoryObjectSendStream[signal.Signals] | None = None
+        self._signals: MemoryObjectSendStream[int] | None = None
+        self._patience = 0
+        """How many signals this life still takes."""
         self._closing = anyio.Event()
         self._left = float("inf")
         self.door: Door | None = None
@@ -111,12 +128,17 @@ class Bot:
         self._life.cancel()
 
     def stop(self, down: float) -> None:
-        """SIGTERM."""
-        if self._signals is not None:
-            self.down = down
-            if self._plan.drain and self.draining_since is None:
-                self.draining_since = anyio.current_time()
-            self._signals.send_nowait(signal.SIGTERM)
+        """SIGTERM; one more than the house takes ends the process at once."""
+        if self._signals is None:
+            return
+        self.down = down
+        if self._patience == 0:
+            self.kill(down)
+            return
+        self._patience -= 1
+        if self._plan.drain and self.draining_since is None:
+            self.draining_since = anyio.current_time()
+        self._signals.send_nowait(signal.SIGTERM)
 
     async def run(self) -> None:
         """One life after the other."""
@@ -204,7 +226,7 @@ class Bot:
                 "app.house.servers": self._servers,
                 "app.house.open_house": opens,
                 "app.house.PromptRegistry": witness.registry(),
-                "anyio.open_signal_receiver": self._receive_signals,
+                "app.signals.listen": self._listen,
                 "uuid.uuid4": self.uuid,
                 "random.SystemRandom": lambda: self._rng,
                 "app.boundary.new_id": self.new_id,
@@ -220,10 +242,12 @@ class Bot:
         yield self._links
 
     @contextmanager
-    def _receive_signals(self, *_: signal.Signals) -> Generator[MemoryObjectReceiveStream[signal.Signals]]:
-        self._signals, signals = anyio.create_memory_object_stream[signal.Signals](100)
-        with self._signals, signals:
-            yield signals
+    def _listen(self, *, patience: int = 1) -> Generator[Receiver]:
+        """See `app.signals.listen`: the signals of this world instead of the process's own."""
+        sender, receiver = anyio.create_memory_object_stream[int](patience)
+        self._signals, self._patience = sender, patience
+        with sender, receiver:
+            yield Receiver(receiver)
 
     def _link(self, network: Network, client_id: str) -> Link:
         comfy = MemoryComfy(network, client_id, self._on_results_disk, self._witness, self._rng)

@@ -6,9 +6,9 @@ nobody would notice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, TypeVarTuple, Unpack
 from unittest.mock import patch
 
 import anyio
@@ -21,6 +21,7 @@ from app.actors.connection import ConnectionActor, News
 from app.actors.errands import Errands
 from app.actors.registry import PromptRegistry
 from app.actors.steering import SteeringActor
+from app.archive import JournalError
 from app.comfy.http import HttpComfy
 from app.comfy.wire import Decoder
 from app.discord.blocks import Upload
@@ -31,10 +32,12 @@ from app.discord.view import View
 from app.discord.wishes import Wishes
 from app.discord.words import Caller
 from app.errands import Answer, Errand, Fetch, Fetched
-from app.events import AnyUpdate, FileRef, JobId, Previewed, Spoken
-from app.jobs import Job, Wish
+from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerName, Spoken
+from app.jobs import Job, Transition, Wish
+from app.journal.sqlite import SqliteJournal
 from app.ledger import Ledger
 from app.ports import ConnectionLost
+from app.truth import Truth
 from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
 
 # pyright: reportPrivateUsage=false
@@ -43,7 +46,11 @@ DRAIN: tuple[Kind, ...] = ("stop", "break_message")
 STRIKES: tuple[Moment, ...] = ("started", "ended")
 """A drain begins while something runs, and its result cannot be shown."""
 
+NOT_OWN = "a picture that is not of"
 BY_ITSELF = "the process ended by itself"
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 Broken: TypeAlias = Callable[[], AbstractContextManager[None]]
 
@@ -51,8 +58,8 @@ Broken: TypeAlias = Callable[[], AbstractContextManager[None]]
 class Mutation(Struct, frozen=True):
     """A change, the words by which it is found, and what has to happen for it to do harm.
 
-    `faults` are added to the plan of a seed, each a few times: each at its own moment of `upon`, or at any time.
-    `first` is the seed that is played first, to find it soon.
+    Nothing else goes wrong than these `faults`, each a few times, at its own moment of `upon` or at any time; without
+    any, whatever a seed draws. `first` is the seed that is played first, to find it soon.
     """
 
     change: Broken
@@ -65,24 +72,26 @@ class Mutation(Struct, frozen=True):
     @property
     def name(self) -> str:
         """What the test is called."""
-        return self.change.__name__
+        return "-".join((self.change.__name__, *self.faults))
 
     def plan(self, seed: int) -> Plan:
         """The plan of a seed, with these faults."""
-        plan = drawn(self.first + seed)
-        times = [want.at for want in plan.wants] or [0.0]
-        faults = tuple(
+        seed += self.first
+        plan = drawn(seed)
+        if not self.faults:
+            return plan
+        faults = [
             Fault(
-                round(at + 1.0 + number, 3),
+                round(want.at + 1.0 + number, 3),
                 kind,
                 4.0,
-                7 * number + place + self.first + seed,
+                7 * number + place + seed,
                 self.upon[number] if self.upon else None,
             )
             for number, kind in enumerate(self.faults)
-            for place, at in enumerate(times[:4])
-        )
-        return replace(plan, faults=(*plan.faults, *faults), drain=self.drain or plan.drain)
+            for place, want in enumerate(plan.wants[:4])
+        ]
+        return replace(plan, faults=tuple(faults), drain=self.drain)
 
 
 @contextmanager
@@ -191,6 +200,13 @@ def an_exception_fails_every_job_of_a_server() -> Generator[None]:
 
 
 @contextmanager
+def drain_waits_for_an_interaction_that_failed() -> Generator[None]:
+    """A drain is over only when everybody was told."""
+    with patch("app.actors.handle.TELLING", float("inf")):
+        yield
+
+
+@contextmanager
 def a_wrong_frame_ends_the_bot() -> Generator[None]:
     """What does not decode raises."""
 
@@ -289,20 +305,75 @@ def a_stop_waits_for_discord() -> Generator[None]:
         yield
 
 
+@contextmanager
+def an_exception_leaves_a_look_open() -> Generator[None]:
+    """A look that raised is never over, so there is no other."""
+
+    def look_failed(self: Truth, server: ServerName, reason: str, now: float) -> None:
+        pass
+
+    with patch.object(Truth, "look_failed", look_failed):
+        yield
+
+
+@contextmanager
+def a_full_disk_ends_the_bot() -> Generator[None]:
+    """Nobody waits for room."""
+
+    async def once(self: SqliteJournal, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+        return await function(*args)
+
+    with patch.object(SqliteJournal, "_wait_out", once):
+        yield
+
+
+@contextmanager
+def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
+    """What is wrong with the journal is not said in its own words."""
+    record = SqliteJournal.record
+
+    async def recorded(self: SqliteJournal, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+        try:
+            await record(self, jobs, story)
+        except JournalError as error:
+            raise RuntimeError(str(error)) from error
+
+    with patch.object(SqliteJournal, "record", recorded):
+        yield
+
+
+def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...]) -> Iterator[Mutation]:
+    """The same change once for each fault that must find it."""
+    for kind in kinds:
+        yield Mutation(change, says, kind if isinstance(kind, tuple) else (kind,))
+
+
 MUTATIONS = (
-    Mutation(everybody_gets_the_previous_persons_file, "a picture that is not of"),
-    Mutation(downloads_are_swapped, "a picture that is not of"),
+    Mutation(everybody_gets_the_previous_persons_file, NOT_OWN),
+    Mutation(downloads_are_swapped, NOT_OWN),
     Mutation(previews_reach_the_wrong_person, "with a preview of somebody else"),
-    Mutation(streamed_pictures_are_cut, "a picture that is not of"),
-    Mutation(an_effects_exception_ends_the_registry, BY_ITSELF, ("break_post", "break_fetch", "break_withdraw")),
-    Mutation(an_answers_exception_ends_the_registry, BY_ITSELF, ("break_ticket", "break_entry", "break_signal")),
-    Mutation(an_exception_fails_every_job_of_a_server, "went wrong with another job", ("break_history", "break_keep")),
-    Mutation(a_wrong_frame_ends_the_bot, BY_ITSELF, ("wrong_frames",)),
-    Mutation(a_lost_socket_ends_the_connection, BY_ITSELF, ("mute", "stranger", "hang_up", "send_fails")),
+    Mutation(streamed_pictures_are_cut, NOT_OWN),
+    *each(
+        an_effects_exception_ends_the_registry,
+        BY_ITSELF,
+        "break_post",
+        "break_fetch",
+        "break_keep",
+        "break_look",
+        ("break_withdraw", "press_cancel"),
+    ),
+    *each(an_answers_exception_ends_the_registry, BY_ITSELF, "break_ticket", "break_entry", "break_signal"),
+    *each(an_exception_fails_every_job_of_a_server, "went wrong with another job", "break_history", "break_post"),
+    Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",)),
+    Mutation(drain_waits_for_an_interaction_that_failed, "still drains", DRAIN, STRIKES, drain=True, first=3),
+    *each(a_wrong_frame_ends_the_bot, BY_ITSELF, "wrong_frames", "garbage"),
+    *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
     Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",)),
-    Mutation(a_button_belongs_to_the_first_person, " of 0", ("press_again", "press_vary")),
-    Mutation(a_button_of_an_earlier_life_breaks_the_desk, "the desk broke", ("press_delete", "press_cancel")),
+    *each(a_button_belongs_to_the_first_person, " of 0", "press_again", "press_vary", "press_retry"),
+    *each(a_button_of_an_earlier_life_breaks_the_desk, "the desk broke", "press_delete", "press_cancel"),
     Mutation(a_retry_keeps_the_old_id, "went back", ("press_retry",)),
-    Mutation(an_operator_is_not_heard, "an operator asked", ("operator_cancel", "operator_retry")),
+    *each(an_operator_is_not_heard, "an operator asked", "operator_cancel", "operator_retry"),
     Mutation(a_stop_waits_for_discord, "a stop took", ("rate_limit", "stop")),
+    Mutation(a_full_disk_ends_the_bot, BY_ITSELF, ("disk_full",)),
+    Mutation(a_damaged_journal_is_an_error_of_ours, BY_ITSELF, ("journal_damaged",)),
 )

@@ -75,6 +75,17 @@ def test_trio_still_lets_us_decide_the_order_of_its_tasks() -> None:
     assert hasattr(trio._core._run._r, "seed")  # pyright: ignore[reportPrivateUsage]
 
 
+@pytest.mark.parametrize("drain", [False, True])
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_a_stop_ends_a_life_and_a_drain_waits_for_what_runs(backend: str, drain: bool) -> None:
+    wants = tuple(Want(at=1.0 + number, seconds=20.0) for number in range(3))
+    stop = Fault(at=10.0, kind="stop", seconds=5.0, which=0)
+    report = simulate(Plan(chance=1, wants=wants, faults=(stop,), drain=drain), backend)
+    assert not report.broken, "\n".join([*report.trace, *report.broken])
+    (end,) = [float(line.split()[0]) for line in report.trace if "the bot ends with 0" in line]
+    assert (40.0 < end < 50.0) if drain else (10.0 < end < 12.0)
+
+
 @pytest.mark.parametrize("without", TEETH, ids=lambda tooth: tooth.__name__)
 def test_the_simulation_finds_out_a_house_without_one_of_its_rules(without: Tooth) -> None:
     first = FIRST.get(without.__name__, 0)
