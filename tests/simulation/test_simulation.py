@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
+from msgspec.structs import replace
 
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.plan import Fault, Plan, Want, drawn, plans
@@ -57,7 +58,8 @@ def test_what_a_seed_has_found_stays_repaired(seed: int, backend: str) -> None:
 
 
 @given(plan=plans())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(plan=replace(drawn(11), chance=2, faults=(Fault(0.0, "operator_cancel", 0.0, 0),)))
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_promise_holds_in_worlds_that_hypothesis_draws(plan: Plan) -> None:
     report = simulate(plan, "trio")
     assert not report.broken

@@ -141,7 +141,9 @@ class Witness:
         return {JobId(job) for (job,) in self.journal.execute(over)}
 
     def ask_as_operator(self, verb: str, which: int) -> None:
-        """Leave a request about a job in the journal, as another process does."""
+        """Leave a request about a job in the journal, as another process does; before the first life there is none."""
+        if self.journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone() is None:
+            return
         jobs = self.journal.execute("SELECT id, told FROM jobs ORDER BY number").fetchall()
         found = [JobId(job) for job, told in jobs if verb == "cancel" or told]
         if not found:
