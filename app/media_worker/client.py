@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from app.media_worker.protocol import (
     decode_reply,
     frame,
     length_of,
+    path_to_bytes,
 )
 from app.media_worker.waiting import FairQueue
 
@@ -58,7 +60,7 @@ VIDEO_LANES: frozenset[Lane] = frozenset({"video"})
 
 BOOT = """
 import runpy, sys
-sys.path[:] = sys.argv.pop(1).splitlines()
+sys.path[:] = sys.argv.pop(1).split(chr(10))
 runpy.run_module("app.media_worker", None, "__main__")
 """
 """`python -m app.media_worker` for a Python that knows no folder of ours: it works from any working directory."""
@@ -105,6 +107,7 @@ class MediaClient:
         self._queue: FairQueue[_Ticket] = FairQueue()
         self._changed = anyio.Condition()
         self._closed = False
+        self._idle_processes: Counter[frozenset[Lane]] = Counter()
         self.processes: set[int] = set()
         """The ids of those that run now."""
 
@@ -123,7 +126,7 @@ class MediaClient:
 
     async def normalise(self, source: Path, target: Path, kind: Kind, *, person: str) -> str:
         """Make a plain file at `target` of what a person attached; its ending. Raises `Refusal`."""
-        match await self._ask(Normalise(source=_absolute(source), target=_absolute(target), kind=kind), person):
+        match await self._ask(Normalise(source=path_to_bytes(source), target=path_to_bytes(target), kind=kind), person):
             case Normalised(suffix=suffix):
                 return suffix
             case reply:
@@ -133,7 +136,9 @@ class MediaClient:
         self, source: Path, target: Path, limit: int, *, person: str, keep_metadata: bool = False
     ) -> Compressed:
         """Make a version of at most `limit` bytes at `target` of a person's result. Raises `Refusal`."""
-        request = Compress(source=_absolute(source), target=_absolute(target), limit=limit, keep_metadata=keep_metadata)
+        request = Compress(
+            source=path_to_bytes(source), target=path_to_bytes(target), limit=limit, keep_metadata=keep_metadata
+        )
         match await self._ask(request, person):
             case Compressed() as compressed:
                 return compressed
@@ -156,10 +161,21 @@ class MediaClient:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _next(self, lanes: frozenset[Lane]) -> _Ticket:
+    async def _next(self, lanes: frozenset[Lane], *, idle: bool = False) -> _Ticket:
+        """Wait for a ticket, for an `idle` process or for one that would have to be started: the former goes first."""
+        ticket: _Ticket | None = None
         async with self._changed:
-            while (ticket := self._queue.take(lanes)) is None:
-                await self._changed.wait()
+            self._idle_processes[lanes] += idle
+            try:
+                while ticket is None:
+                    if idle or not self._idle_processes[lanes]:
+                        ticket = self._queue.take(lanes)
+                    if ticket is None:
+                        await self._changed.wait()
+            finally:
+                self._idle_processes[lanes] -= idle
+            # Whoever stood back for an idle process may have the next one.
+            self._changed.notify_all()
             return ticket
 
     async def _serve(self, lanes: frozenset[Lane], limits: Limits) -> None:
@@ -214,7 +230,7 @@ class MediaClient:
             if isinstance(reply, Refused) and reply.reason == "out_of_memory":
                 return None
             with anyio.move_on_after(self._idle) as waiting:
-                ticket = await self._next(lanes)
+                ticket = await self._next(lanes, idle=True)
             if waiting.cancelled_caught:
                 return None
         return ticket
@@ -241,10 +257,6 @@ async def _exchange(process: Process, request: Request, deadline: float) -> Repl
         raise _Ended("died") from error
 
 
-def _absolute(path: Path) -> str:
-    return str(path.absolute())
-
-
 def _refused(reply: Reply) -> Refused:
     """What a reply of the wrong kind means: the process is not to be trusted."""
     return reply if isinstance(reply, Refused) else Refused(reason="died")
@@ -252,7 +264,7 @@ def _refused(reply: Reply) -> Refused:
 
 async def _start(lanes: frozenset[Lane]) -> Process:
     """A process with an empty environment. Raises `OSError`."""
-    path = "\n".join(_absolute(Path(folder)) for folder in sys.path)
+    path = "\n".join(map(os.path.abspath, sys.path))
     which = ("video",) if lanes == VIDEO_LANES else ()
     # Isolated and without site: it looks for packages where we do, and nowhere else.
     return await anyio.open_process(

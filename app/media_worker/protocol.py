@@ -6,6 +6,8 @@ and the worker needs no more than two open files. A frame is four bytes of lengt
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
 import msgspec
@@ -41,10 +43,10 @@ started."""
 
 
 class Normalise(Struct, frozen=True, tag=True, kw_only=True):
-    """Make a plain file of what somebody attached for a slot of this kind."""
+    """Make a plain file of what somebody attached for a slot of this kind. Paths are as the system has them."""
 
-    source: str
-    target: str
+    source: bytes
+    target: bytes
     kind: Kind
     lane: Lane = "light"
 
@@ -52,8 +54,8 @@ class Normalise(Struct, frozen=True, tag=True, kw_only=True):
 class Compress(Struct, frozen=True, tag=True, kw_only=True):
     """Make a result at most `limit` bytes large, without its metadata unless `keep_metadata`."""
 
-    source: str
-    target: str
+    source: bytes
+    target: bytes
     limit: int
     keep_metadata: bool = False
     lane: Lane = "light"
@@ -125,6 +127,16 @@ def frame(message: Request | Reply) -> bytes:
     if len(body) > LONGEST_FRAME:
         raise ProtocolError(f"a frame of {len(body)} bytes")
     return len(body).to_bytes(HEADER) + body
+
+
+def path_to_bytes(path: Path) -> bytes:
+    """An absolute path for a message: as bytes, because not every name of a file is text."""
+    return os.fsencode(path.absolute())
+
+
+def path_from_bytes(path: bytes) -> Path:
+    """The path in a message."""
+    return Path(os.fsdecode(path))
 
 
 def length_of(header: bytes) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import av.error
@@ -17,6 +18,7 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from msgspec import Struct
 
+from app.media_worker.metadata import EBML
 from app.media_worker.protocol import Compressed, Refusal, Refused
 
 LONGEST_SIDE = 1920
@@ -66,7 +68,8 @@ def compress_video(source: Path, target: Path, limit: int) -> Compressed:
     try:
         aim = limit * HEADROOM
         for _ in range(TRIES):
-            with av.open(str(source), metadata_errors="replace") as film:
+            # As an open file and a named format, so that nothing inside can lead FFmpeg to another file or address.
+            with source.open("rb") as file, av.open(file, "r", _format(file), metadata_errors="replace") as film:
                 plan = _plan(film, aim)
                 _encode(film, target, plan)
             size = target.stat().st_size
@@ -76,6 +79,13 @@ def compress_video(source: Path, target: Path, limit: int) -> Compressed:
     except (av.error.FFmpegError, ValueError, IndexError, ArithmeticError) as error:
         raise Refusal(Refused(reason="does_not_fit")) from error
     raise Refusal(Refused(reason="does_not_fit"))
+
+
+def _format(file: BinaryIO) -> str:
+    """FFmpeg's name of the container, by its first bytes."""
+    start = file.read(4)
+    file.seek(0)
+    return "matroska" if start == EBML else "mp4"
 
 
 def _plan(film: InputContainer, aim: float) -> Plan:

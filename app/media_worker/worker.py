@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import BinaryIO
 
 from app.media_worker.compress import compress
@@ -22,6 +21,7 @@ from app.media_worker.protocol import (
     Request,
     decode_request,
     frame,
+    path_from_bytes,
     read_frame,
 )
 
@@ -46,7 +46,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, limits: Limits) -> None:
 
 def answer(request: Request) -> Reply:
     """Do what is asked for. Whatever the file does becomes a reply."""
-    source, target = Path(request.source), Path(request.target)
+    source, target = path_from_bytes(request.source), path_from_bytes(request.target)
     try:
         match request:
             case Normalise(kind=kind, lane=lane):

@@ -56,12 +56,28 @@ async def test_a_process_has_an_empty_environment_and_works_from_anywhere(
         assert b"secret" not in b"\0".join(command_line(pid))
 
 
+async def test_a_name_that_is_no_text_is_found(good: Path) -> None:
+    odd = good.with_name(os.fsdecode(b"caf\xe9 \n"))
+    os.rename(good, odd)  # noqa: PTH104
+    async with running() as client:
+        assert await outcome(client, odd) == ".png"
+
+
 async def test_processes_start_with_the_first_request_and_stop_when_idle(good: Path) -> None:
     async with running(idle=0.01) as client:
         assert not client.processes
         assert await outcome(client, good) == ".png"
         await until(lambda: not client.processes)
         assert await outcome(client, good) == ".png"
+
+
+async def test_a_process_that_is_there_and_idle_goes_before_a_new_one(good: Path) -> None:
+    pids: set[int] = set()
+    async with running() as client:
+        for person in ("ada", "grace", "linus", "ada", "grace"):
+            assert await outcome(client, good, person) == ".png"
+            pids |= client.processes
+    assert len(pids) == 1
 
 
 async def test_the_end_of_the_client_ends_its_processes_and_refuses_what_waits(good: Path, tmp_path: Path) -> None:
@@ -120,7 +136,7 @@ async def test_a_picture_is_not_blamed_for_what_an_earlier_one_did_to_the_proces
         tasks.start_soon(ask)
         # Once the other end can be opened, the process has begun; while it is open, nothing can be read.
         writing = await until(lambda: _opened(hanging))
-        os.replace(good, hanging)  # noqa: PTH105  of the same kind as os.kill below
+        os.replace(good, hanging)  # noqa: PTH105
         os.kill(pid, signal.SIGKILL)
         await until(lambda: found)
         os.close(writing)
@@ -243,7 +259,7 @@ def test_what_libraries_print_does_not_end_up_between_replies(tmp_path: Path) ->
         "worker.answer = lambda _: (print('noise', flush=True), os.write(1, b'noise'), Refused(reason='damaged'))[-1]\n"
         "worker.run([])\n"
     )
-    request = module.Normalise(source=str(tmp_path), target=str(tmp_path), kind="image")
+    request = module.Normalise(source=bytes(tmp_path), target=bytes(tmp_path), kind="image")
     found = python(code, frame(request))
     assert found.stdout == frame(Refused(reason="damaged"))
     assert found.stderr.count(b"noise") == 2

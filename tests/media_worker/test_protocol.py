@@ -21,12 +21,12 @@ from app.media_worker.protocol import (
     read_frame,
 )
 
-REQUEST = Normalise(source="/a", target="/b", kind="image")
+REQUEST = Normalise(source=b"/a", target=b"/b", kind="image")
 
 
 def test_messages_come_out_as_they_went_in() -> None:
-    pipe = io.BytesIO(frame(REQUEST) + frame(Compress(source="/ä", target="/b", limit=5)))
-    for expected in (REQUEST, Compress(source="/ä", target="/b", limit=5)):
+    pipe = io.BytesIO(frame(REQUEST) + frame(Compress(source="/ä".encode(), target=b"/b", limit=5)))
+    for expected in (REQUEST, Compress(source="/ä".encode(), target=b"/b", limit=5)):
         body = read_frame(pipe)
         assert body is not None
         assert decode_request(body) == expected
