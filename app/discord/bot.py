@@ -27,6 +27,7 @@ from app.discord.gateway.outage import DoorError, Outage
 from app.discord.information import BUILT_IN
 from app.discord.onward import menu_name, menus
 from app.discord.options import Command, commands
+from app.discord.post import Away
 from app.discord.rest import RestPost
 from app.entry_points import run_request
 from app.workflows.load import Workflow
@@ -71,7 +72,7 @@ class Bot:
         self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
         self.commands: Sequence[Command] = ()
         self.menus: Sequence[str] = ()
-        self.post: RestPost
+        self._post: RestPost | None = None
 
     async def run(
         self,
@@ -118,7 +119,7 @@ class Bot:
 
         async with self._unread, self._to_answer, anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer_unread, rest, name="unread")
-            self.post = RestPost(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
+            self._post = RestPost(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
             await reached()
             tasks.start_soon(self._gateway.run, say_connected, name="gateway")
             await connected.wait()
@@ -168,6 +169,13 @@ class Bot:
     async def show_presence(self, text: str, *, away: bool) -> None:
         """Say what the bot does; `away` where it cannot work just now."""
         await self._gateway.show_presence(text, away=away)
+
+    @property
+    def post(self) -> RestPost:
+        """The way to speak in Discord. Raises `Away` until Discord has answered for the first time."""
+        if self._post is None:
+            raise Away("Discord has not answered yet.")
+        return self._post
 
     @property
     def latency(self) -> float:

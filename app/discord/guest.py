@@ -179,7 +179,8 @@ class DiscordGuest:
         await run_request(work, "a request failed", refuse, request=name)
 
     async def _follow(self, studio: Studio, job: Job) -> None:
-        if (place := places.read(job.place)) is not None:
+        # An operator may have had a job made before Discord answered: it is shown already.
+        if job.id not in studio.living and (place := places.read(job.place)) is not None:
             studio.resume(job, place)
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:

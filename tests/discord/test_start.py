@@ -14,8 +14,12 @@ from anyio.abc import Process
 
 from app.discord.bot import check_token
 from app.discord.gateway.outage import DoorError
+from app.jobs import Job
+from app.journal.sqlite import JOURNAL
+from app.journal.store import open_store
 from tests.discord.fake import TOKEN, FakeDiscord
-from tests.process.bot import PATIENCE, bot, imagine, said, says
+from tests.discord.stage import job_of, words
+from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, until
 
 
 async def heard(process: Process, sentence: str) -> str:
@@ -134,3 +138,33 @@ async def test_a_gateway_that_is_down_at_the_start_is_waited_for(
         process.send_signal(signal.SIGTERM)
         assert "Traceback" not in text + await said(process)
         assert process.returncode == 0
+
+
+async def test_what_an_operator_wants_while_discord_is_away_is_shown_when_it_is_back(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    async with comfyui(tmp_path) as (_, address):
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address) as process:
+            await discord.until(lambda: discord.gateway.connected and discord.state.commands.of[None], PATIENCE)
+            asked = imagine(discord, "a cat")
+            await discord.until(lambda: "[Again]" in says(discord, asked), PATIENCE)
+            job = job_of(discord.message(asked))
+            await until(lambda: "delivered" in _shown(tmp_path, job))
+            process.send_signal(signal.SIGTERM)
+            await said(process)
+        discord.fail("GET", "/oauth2", status=503, times=None)
+        async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
+            assert "The bot will retry" in await jobs(discord, tmp_path, "retry", job)
+            await until(lambda: len(_finished(tmp_path)) == 2)
+            discord.heal()
+            await discord.until(lambda: "[Again]" in says(discord, asked) and job_of(discord.message(asked)) != job, 90)
+            assert len([one for one in discord.messages if "[Again]" in words(one)]) == 1
+
+
+def _finished(folder: Path) -> list[Job]:
+    with open_store(folder / "data" / JOURNAL, clock=time.time) as store:
+        return [entry.job for entry in store.newest("", 10) if entry.job.last_word is not None]
+
+
+def _shown(folder: Path, job: str) -> str:
+    return "delivered" if any(one.id == job and one.told for one in _finished(folder)) else ""
