@@ -24,9 +24,17 @@ run *ARGS:
 simulate-faults SEEDS="1000" *ARGS:
     uv run python -m tests.simulation --seeds {{SEEDS}} {{ARGS}}
 
-# figures as JSON
+# figures as JSON: all benchmarks or those that are named; --against REV measures another commit in the same run
 bench *ARGS:
     uv run python -m bench {{ARGS}}
+
+# make each change of tests/mutants/table.py in a copy, and show that a test notices it
+mutants *WORDS:
+    uv run python -m tests.mutants {{WORDS}}
+
+# run every fuzzer for so many minutes, until one finds something
+fuzz MINUTES:
+    uv run python -m tests.fuzz {{MINUTES}}
 
 # compile the constraints anew, after a change of the direct dependencies
 pin:

@@ -12,6 +12,7 @@ from functools import partial
 
 from app.logs import configure
 from bench.against import UnknownRevision, against
+from bench.commands import commands
 from bench.deaf import deaf
 from bench.discord import discord
 from bench.flow import flow
@@ -29,6 +30,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "journal_trio": partial(memory, "trio"),
     "journal_asyncio": partial(memory, "asyncio"),
     "workflows": workflows,
+    "commands": commands,
     "discord": discord,
     "reliability": lambda rounds: {
         "trio": {**reliability("trio", rounds), "kill_9": killed("trio", rounds)},

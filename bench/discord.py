@@ -100,7 +100,7 @@ def _fetching(url: str) -> float:
 
 
 def _round(name: str) -> dict[str, float]:
-    """One life of a bot. Milliseconds, but for `start_s` and `idle_mib`."""
+    """One life of a bot. Milliseconds, but for `start_s`, `stop_s` and `idle_mib`."""
     told: dict[str, float] = {}
     with TemporaryDirectory() as folder, server() as (url, _, comfy), running() as discord:
         offset = discord.state.clock.now() - time.monotonic()
@@ -120,6 +120,10 @@ def _round(name: str) -> dict[str, float]:
                 rush.append(_imagine(discord, f"picture {number} of many", crowd[number % CROWD]))
             anyio.run(discord.until, lambda: all(_shown(discord, one) for one in rush), PATIENCE)
             fetching = _fetching(url)
+            began = time.monotonic()
+            process.terminate()
+            process.wait()
+            told["stop_s"] = time.monotonic() - began
         shown = [(_shown(discord, one) or 0.0) - offset for one in alone]
         acknowledged = [(one.latency or 0.0) * 1000 for one in rush]
     posted, ended = _stamps(comfy)

@@ -1,0 +1,25 @@
+"""What crosses a stream or lies in several hands cannot be changed by any of them."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from msgspec import Struct
+
+from app import errands, events, jobs
+
+CHANGING = {jobs.Job, jobs.Attempt}
+"""Records of the registry, which nobody else changes."""
+
+SHARED = [
+    one
+    for module in (errands, events, jobs)
+    for _, one in inspect.getmembers(module, inspect.isclass)
+    if issubclass(one, Struct) and one is not Struct and one.__module__ == module.__name__ and one not in CHANGING
+]
+
+
+@pytest.mark.parametrize("shared", SHARED, ids=lambda shared: shared.__qualname__)
+def test_events_errands_and_wishes_are_frozen(shared: type[Struct]) -> None:
+    assert shared.__struct_config__.frozen
