@@ -29,23 +29,22 @@ class SteeringActor:
         self._registry = registry
         self._retry = retry
         self._done: set[int] = set()
-        """The numbers of requests that were carried out; the journal may not have taken that yet."""
+        """The numbers of requests that were carried out, and that the journal still has."""
 
     async def run(self) -> None:
         """Live. A request that fails is logged, and is done with: it would fail again."""
         await run_loop(self._look, "an operator's requests could not be read")
 
     async def _look(self) -> float:
-        requests = await self._archive.requests()
-        # What is no longer asked for was noted as done.
-        self._done &= {request.number for request in requests}
-        for request in requests:
+        for request in await self._archive.requests():
             if request.number not in self._done:
                 logger.info("an operator asks", verb=request.verb, job=request.job)
                 self._done.add(request.number)
                 work = partial(self._carry_out, request)
                 await run_request(work, "an operator's request failed", verb=request.verb, job=request.job)
             await self._archive.done(request)
+            # The journal gives the number of a forgotten request to the next one.
+            self._done.discard(request.number)
         return ROUND
 
     async def _carry_out(self, request: Request) -> None:

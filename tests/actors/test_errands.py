@@ -192,6 +192,14 @@ def test_a_picture_from_the_websocket_is_on_the_disk_whole_or_not_at_all(tmp_pat
     assert any(tmp_path.iterdir()), "it was killed after it began to write"
 
 
+async def test_a_picture_from_the_websocket_is_written_as_it_came(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "picture.png"
+    keep = Keep(JobId("job"), PromptId("prompt"), b"\x89PNG\r\n\x1a\n\0", str(path))
+    assert await Errands({}, {}, run_sync=inline).do(keep) == Kept(keep, "")
+    assert path.read_bytes() == keep.image
+    assert [*path.parent.iterdir()] == [path]
+
+
 async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path) -> None:
     def limited(function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> Awaitable[T]:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)

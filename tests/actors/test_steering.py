@@ -7,13 +7,15 @@ from pathlib import Path
 import anyio
 import pytest
 
+from app.actors.handle import Cancel, Command, Registry
 from app.actors.interaction import InteractionActor
 from app.actors.steering import SteeringActor
-from app.events import Cancelled
+from app.events import Cancelled, JobId
 from app.jobs import Job
 from app.journal.sqlite import open_journal
 from app.journal.store import open_store
 from app.simulator.engine import Simulator
+from app.truth import Message
 from tests.conftest import inline, virtual
 from tests.world import Watcher, house_for
 
@@ -52,3 +54,24 @@ async def test_an_operator_cancels_one_job_and_has_another_made_again(tmp_path: 
                 assert [job.id for job in retried] == [finished.job]
                 assert not await journal.requests()
             ground.cancel_scope.cancel()
+
+
+async def test_a_request_that_gets_the_number_of_the_one_before_is_carried_out(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    inbox, commands = anyio.create_memory_object_stream[Command | Message](2)
+
+    async def retry(job: Job) -> None:
+        raise AssertionError(job)
+
+    async with inbox, commands, anyio.create_task_group() as tasks, open_journal(path, run_sync=inline) as journal:
+        tasks.start_soon(SteeringActor(journal, Registry(inbox), retry).run)
+        with open_store(path, clock=lambda: 0.0) as operator:
+            for job in (JobId("first"), JobId("second")):
+                operator.ask("cancel", job)
+                asked = await journal.requests()
+                with anyio.fail_after(60):
+                    while await journal.requests():  # noqa: ASYNC110  another process would look like this as well
+                        await anyio.sleep(0.1)
+                assert [request.number for request in asked] == [1]
+        assert [commands.receive_nowait() for _ in range(2)] == [Cancel(JobId("first")), Cancel(JobId("second"))]
+        tasks.cancel_scope.cancel()

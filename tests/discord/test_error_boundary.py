@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from app.discord import catalog, clicks, custom_id, delivery, pages, retention
+from app.discord import catalog, clicks, custom_id, delivery, pages, retention, studio
 from app.discord.bot import Bot
 from app.discord.desk import Desk
 from app.discord.information import Information
@@ -215,15 +215,15 @@ async def test_one_job_that_cannot_be_followed_after_a_restart_is_one_job(
 ) -> None:
     async with stage.bot():
         stage.hold()
-        asked = [imagine(stage), imagine(stage)]
-        for one in asked:
-            await stage.until("[Cancel]", one)
-    breaks(
-        monkeypatch, "app.discord.studio.Studio" and __import__("app.discord.studio", fromlist=["Studio"]), "view_of"
-    )
+        first = imagine(stage)
+        await stage.until("[Cancel]", first)
+        second = imagine(stage)
+        await stage.until("[Cancel]", second)
+    # The jobs are followed in the order in which they were accepted.
+    breaks(monkeypatch, studio, "view_of")
     async with stage.bot():
         stage.go_on()
-        await stage.result(asked[1])
+        await stage.result(second)
 
 
 async def test_a_result_whose_display_failed_is_shown_all_the_same(

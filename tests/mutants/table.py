@@ -358,13 +358,7 @@ CHOSEN: tuple[Change, ...] = (
         new="00",
         tests=("tests/discord/test_reply.py::test_a_nonce_is_short_enough_and_tells_pages_apart",),
     ),
-)
-
-CHANGES = DRAWN + CHOSEN
-
-WAITING: tuple[Change, ...] = (
-    # Each survived the suite once. Its test is on the branch that is named; move it to CHOSEN when both are merged.
-    # Branch registry:
+    # Each of the following survived the suite once.
     Change(
         symbol="app.journal.store:open_store",
         old="'FULL' if durable",
@@ -375,7 +369,7 @@ WAITING: tuple[Change, ...] = (
         symbol="app.actors.errands:_write",
         old="part.write_bytes(image)",
         new="part.write_bytes(image[:-1])",
-        tests=("tests/actors/test_errands.py::test_a_picture_from_the_websocket_is_on_the_disk_whole_or_not_at_all",),
+        tests=("tests/actors/test_errands.py::test_a_picture_from_the_websocket_is_written_as_it_came",),
     ),
     Change(
         symbol="app.outcome:file_name",
@@ -389,19 +383,17 @@ WAITING: tuple[Change, ...] = (
         new="if True:",
         tests=("tests/discord/test_reply.py::test_the_terminal_update_waits_for_the_edit_that_is_under_way",),
     ),
-    # Branch sockets:
     Change(
         symbol="app.actors.connection:ConnectionActor.run",
         old="self._requests.drain()",
         new="pass",
         tests=(SOCKET + "test_a_redial_asked_for_while_there_is_no_socket_does_not_close_the_next_one",),
     ),
-    # Branch media, which has no test of the first one yet:
     Change(
-        symbol="app.discord.attachments:Attachments._fetch",
+        symbol="app.discord.attachments:Intake._fetch",
         old="size += len(piece)",
         new="size = len(piece)",
-        tests=("tests/discord/test_attachments.py",),
+        tests=("tests/discord/test_intake.py::test_bytes_are_counted_as_they_arrive",),
     ),
     Change(
         symbol="app.media_worker.metadata:PNG_METADATA",
@@ -410,3 +402,5 @@ WAITING: tuple[Change, ...] = (
         tests=("tests/media_worker/test_metadata.py::test_every_chunk_of_text_leaves_a_png_and_every_other_stays",),
     ),
 )
+
+CHANGES = DRAWN + CHOSEN

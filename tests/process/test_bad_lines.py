@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -29,10 +30,10 @@ def anyio_backend() -> str:
 
 
 @asynccontextmanager
-async def running(*words: str) -> AsyncGenerator[Process]:
+async def running(*words: str, stdout: int = subprocess.PIPE) -> AsyncGenerator[Process]:
     command = [sys.executable, "-W", "error", "-m", "app", *words]
     env = {"PYTHONPATH": str(ROOT), "PATH": "", "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
-    async with await anyio.open_process(command, cwd=ROOT, env=env) as process:
+    async with await anyio.open_process(command, cwd=ROOT, env=env, stdout=stdout) as process:
         try:
             yield process
         finally:

@@ -16,9 +16,9 @@ from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
 from app.simulator.engine import Simulator
+from app.simulator.faults import Request
 from tests.discord.fake import FakeDiscord, running
-from tests.discord.stage import job_of
-from tests.process.bot import NOWHERE, PATIENCE, ROOT, bot, comfyui, imagine, jobs, says, until
+from tests.process.bot import NOWHERE, PATIENCE, ROOT, bot, comfyui, imagine, says, until
 from tests.process.bot import environment as bot_environment
 
 PROC = Path("/proc")
@@ -37,6 +37,14 @@ GENERATE = ("generate", "txt2img", "prompt=x", "width=64", "height=64", "--count
 def anyio_backend() -> str:
     """The test's own loop; the program's is a parameter."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """SIGHUP as a terminal hands it to a program: `nohup` and some CI runners hand it down ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
@@ -119,12 +127,16 @@ def commands(folder: Path) -> dict[str, tuple[str, ...]]:
 async def sweep(
     words: tuple[str, ...], signum: signal.Signals, env: Mapping[str, str], cwd: Path = ROOT
 ) -> list[tuple[float, int, str]]:
-    """Send the signal at each delay, to processes that run side by side: what each ended with."""
+    """Send the signal at each delay, to processes that run side by side: what each ended with.
+
+    Each has a folder of its own, named after `ATELIER_DATA`: two bots do not share a journal.
+    """
     ends: list[tuple[float, int, str]] = []
     lanes = anyio.CapacityLimiter(2)
 
     async def once(delay: float, backend: str) -> None:
-        async with lanes, program(*words, "--backend", backend, env=env, cwd=cwd) as process:
+        own = {**env, "ATELIER_DATA": f"{env['ATELIER_DATA']}-{delay}"}
+        async with lanes, program(*words, "--backend", backend, env=own, cwd=cwd) as process:
             await handles_signals(process)
             await anyio.sleep(delay)
             if process.returncode is None:
@@ -384,12 +396,13 @@ async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_pa
 async def test_the_bot_leaves_its_jobs_to_the_next_start_and_says_so_with_0(
     backend: str, tmp_path: Path, discord: FakeDiscord
 ) -> None:
-    async with comfyui(tmp_path) as (_, address), bot(discord, tmp_path, backend, comfy=address) as process:
+    async with comfyui(tmp_path) as (simulator, address), bot(discord, tmp_path, backend, comfy=address) as process:
+        simulator.faults.ask(Request(hold=True))
         await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
         asked = imagine(discord, "a cat")
-        await discord.until(lambda: "[Again]" in says(discord, asked), PATIENCE)
+        await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
         process.send_signal(signal.SIGTERM)
         code, said = await end_of(process)
         assert code == 0
         assert "Traceback" not in said
-        assert "delivered" in await jobs(discord, tmp_path, "show", job_of(discord.message(asked)))
+        assert "Nothing is lost" in says(discord, asked)
