@@ -12,12 +12,14 @@ from functools import partial
 
 from app.logs import configure
 from bench.against import UnknownRevision, against
+from bench.attachments import attachments
 from bench.commands import commands
 from bench.deaf import deaf
 from bench.discord import discord
 from bench.flow import flow
 from bench.killed import killed
 from bench.lag import JOBS, lag
+from bench.lookups import lookups
 from bench.memory import memory
 from bench.reliability import reliability
 from bench.workflows import workflows
@@ -29,9 +31,11 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "asyncio": partial(flow, "asyncio"),
     "journal_trio": partial(memory, "trio"),
     "journal_asyncio": partial(memory, "asyncio"),
+    "lookups": lookups,
     "workflows": workflows,
     "commands": commands,
     "discord": discord,
+    "attachments": attachments,
     "reliability": lambda rounds: {
         "trio": {**reliability("trio", rounds), "kill_9": killed("trio", rounds)},
         "asyncio": {**reliability("asyncio", rounds), "kill_9": killed("asyncio", rounds)},

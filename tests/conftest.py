@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import selectors
 from collections.abc import Callable, Generator
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import anyio.lowlevel
 import hypothesis
 import pytest
+import structlog
 from hypothesis import HealthCheck
 from trio.testing import MockClock
 
@@ -24,6 +26,22 @@ protects nothing, and nobody reads the list of skips."""
 # Hypothesis gives one example 0.2 s, and drawing it some seconds, of real time: that would test the machine.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
+
+
+def use_plain_tracebacks() -> None:
+    """Print logs without what structlog adds by default: all local variables of a traceback take seconds of CPU."""
+    render = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, render])
+
+
+def pytest_configure() -> None:
+    use_plain_tracebacks()
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector look at what a test makes, not at all modules: the sockets' tests collect after each test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -94,7 +94,7 @@ class SqliteJournal:
             records = [(batch.jobs, batch.story) for batch in batches]
             if self._crash is not None:
                 self._crash.at("before", records)
-            refused = await self._wait_out(self._write_once, self._store.write, records)
+            refused = await _wait_out(self._pauses, self._write_once, self._store.write, records)
             if self._crash is not None:
                 self._crash.at("after", records)
         except JournalError as error:
@@ -106,26 +106,6 @@ class SqliteJournal:
         for batch in batches:
             batch.over.set()
 
-    async def _wait_out(self, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
-        """Call, however long the disk is full or another program holds the journal. Raises other errors at once.
-
-        Each cause is logged once, and so is its end.
-        """
-        logged = ""
-        pauses = self._pauses()
-        while True:
-            try:
-                result = await function(*args)
-            except JournalUnavailable as error:
-                if (reason := str(error)) != logged:
-                    logger.error("the journal cannot be used; nothing is accepted until it can", reason=reason)
-                    logged = reason
-                await anyio.sleep(next(pauses))
-            else:
-                if logged:
-                    logger.warning("the journal can be used again")
-                return result
-
     async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
         """See `app.archive.Journal`."""
         batch = _Batch(jobs, story)
@@ -136,7 +116,7 @@ class SqliteJournal:
 
     async def unfinished(self) -> Sequence[Job]:
         """See `app.archive.Journal`."""
-        return await self._wait_out(self._read_once, self._store.unfinished)
+        return await _wait_out(self._pauses, self._read_once, self._store.unfinished)
 
     async def find(self, told: str) -> Job | None:
         """See `app.archive.Archive`."""
@@ -157,7 +137,7 @@ class SqliteJournal:
 
     async def done(self, request: Request) -> None:
         """See `app.archive.Archive`. Waits like `record`: a request that is not forgotten would be done twice."""
-        await self._wait_out(self._write_once, self._store.done, request)
+        await _wait_out(self._pauses, self._write_once, self._store.done, request)
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
         """See `app.archive.Archive`."""
@@ -191,6 +171,27 @@ class SqliteJournal:
         raise AssertionError("the pauses ended")
 
 
+async def _wait_out(pauses: Pauses, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+    """Call, however long the disk is full or another program holds the journal. Raises other errors at once.
+
+    Each cause is logged once, and so is its end.
+    """
+    logged = ""
+    for pause in pauses():
+        try:
+            result = await function(*args)
+        except JournalUnavailable as error:
+            if (reason := str(error)) != logged:
+                logger.error("the journal cannot be used; nothing is accepted until it can", reason=reason)
+                logged = reason
+            await anyio.sleep(pause)
+        else:
+            if logged:
+                logger.warning("the journal can be used again")
+            return result
+    raise AssertionError("the pauses ended")
+
+
 @asynccontextmanager
 async def open_journal(
     path: Path,
@@ -201,12 +202,18 @@ async def open_journal(
     crash: Crash | None = None,
     pauses: Pauses = retry_pauses,
 ) -> AsyncGenerator[SqliteJournal]:
-    """Open the one journal of this process, against all others. Raises `JournalError`.
+    """Open the one journal of this process, against all others; a full disk is waited out. Raises `JournalError`.
 
     `run_sync` runs SQLite, by default in two threads of its own; on the spot where time is virtual. `clock` is in
     seconds since 1970; `crash` is where to die; `pauses` are those between two attempts to write.
     """
-    with sole_owner(path), open_store(path, clock=clock, durable=durable, busy=BUSY) as store:
+    with ExitStack() as opened:
+
+        async def enter(block: Callable[[], AbstractContextManager[T]]) -> T:
+            return opened.enter_context(block())
+
+        await _wait_out(pauses, enter, partial(sole_owner, path))
+        store = await _wait_out(pauses, enter, partial(open_store, path, clock=clock, durable=durable, busy=BUSY))
         write_sync, read_sync = (run_sync or _own_thread() for _ in range(2))
         journal = SqliteJournal(store, write_sync=write_sync, read_sync=read_sync, crash=crash, pauses=pauses)
         async with anyio.create_task_group() as tasks:

@@ -110,14 +110,14 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
     """Open the file, made and brought up to date where needed. Raises `JournalError`.
 
     Not `durable` leaves the last transactions to the system's cache: they survive the end of the process,
-    not that of the machine. Once open, a call waits `busy` seconds for another process that holds the file.
+    not that of the machine. Each call waits `busy` seconds for another process that holds the file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and _beginning(path) not in {b"", MAGIC}:
             # SQLite takes a small file of another kind for an empty one of its own.
             raise damaged(path, "file is not a database")
-        database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:
         raise translate(path, error) from error
     with closing(database):
@@ -135,7 +135,6 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
             migrate(database)
             # Only writing tells whether one may write.
             database.executescript("BEGIN IMMEDIATE; COMMIT;")
-            database.execute(f"PRAGMA busy_timeout = {busy * 1000:.0f}")
             reading = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise translate(path, error) from error

@@ -9,6 +9,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -106,6 +107,7 @@ async def test_an_answer_without_end_ends(name: str, tmp_path: Path, monkeypatch
     assert files_in(tmp_path) == []
 
 
+@cache
 def bomb(size: int) -> bytes:
     """Spaces, and nothing else, a thousand times smaller than they are."""
     squeeze = zlib.compressobj(9, wbits=31)

@@ -7,23 +7,23 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from app import logs
+from tests.conftest import use_plain_tracebacks
 from tests.discord.fake import FakeDiscord, running
 from tests.discord.stage import Stage, stage_for
 
 
 @pytest.fixture(autouse=True)
 def plain_logs() -> Iterator[None]:
-    """Logs as the program writes them: structlog's own way takes seconds for one traceback, with all its variables."""
+    """Logs as the program writes them, because some tests read them."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     logs.configure(debug=False)
     # Some tests read what an operator reads with --debug only.
     logging.getLogger("app").setLevel(logging.DEBUG)
     yield
-    structlog.reset_defaults()
+    use_plain_tracebacks()
     logging.basicConfig(handlers=handlers, level=level, force=True)
 
 

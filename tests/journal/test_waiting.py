@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio import move_on_after
 from anyio.lowlevel import checkpoint
 from structlog.testing import capture_logs
 
@@ -62,6 +65,30 @@ async def test_a_record_waits_until_the_disk_has_room_and_says_so_once(tmp_path:
                     assert "make room" in lines[0]["reason"]
         assert [line["log_level"] for line in lines] == ["error", "warning"]
         assert {found.id for found in await journal.unfinished()} == {"a", "b", "c"}
+
+
+async def test_a_bot_that_starts_while_another_program_holds_the_journal_waits_and_says_so_once(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    opening = partial(open_journal, path, run_sync=inline, durable=False)
+    async with opening() as journal:
+        await journal.record([job("a")], [])
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    with capture_logs() as lines, move_on_after(10) as stopped:
+        async with opening():
+            raise AssertionError("it was opened")
+    assert stopped.cancelled_caught
+    assert [line["log_level"] for line in lines] == ["error"]
+    async with anyio.create_task_group() as tasks:
+
+        async def start() -> None:
+            async with opening() as journal:
+                assert [found.id for found in await journal.unfinished()] == ["a"]
+
+        tasks.start_soon(start)
+        await anyio.sleep(10)
+        holder.close()
 
 
 async def test_who_waits_for_a_full_disk_can_be_cancelled_and_the_others_are_written(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from app.actors.errands import Errands
 from app.actors.registry import PromptRegistry
 from app.actors.steering import SteeringActor
 from app.archive import JournalError
+from app.backoff import Pauses
 from app.comfy.http import HttpComfy
 from app.comfy.wire import Decoder
 from app.discord.blocks import Upload
@@ -320,10 +321,10 @@ def an_exception_leaves_a_look_open() -> Generator[None]:
 def a_full_disk_ends_the_bot() -> Generator[None]:
     """Nobody waits for room."""
 
-    async def once(self: SqliteJournal, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+    async def once(pauses: Pauses, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
         return await function(*args)
 
-    with patch.object(SqliteJournal, "_wait_out", once):
+    with patch("app.journal.sqlite._wait_out", once):
         yield
 
 
