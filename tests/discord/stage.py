@@ -210,7 +210,7 @@ async def ended(life: Life, job: JobId) -> Job:
 @asynccontextmanager
 async def stage_for(discord: FakeDiscord, folder: Path, **options: object) -> AsyncGenerator[Stage]:
     """Build a stage. `options` are the simulator's; by default it draws twenty-four steps in an eighth of a second."""
-    told: dict[str, object] = {"step_time": 0.005, "previews": True, **options}
+    told: dict[str, object] = {"step_time": 0.005, **options}
     simulator = Simulator(folder / "server", **told)  # pyright: ignore[reportArgumentType]
     async with anyio.create_task_group() as ground:
         await ground.start(simulator.run)

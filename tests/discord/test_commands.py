@@ -57,7 +57,7 @@ async def test_a_spoiler_stays_hidden(stage: Stage) -> None:
 
 
 async def test_progress_and_previews_are_shown_before_the_result(discord: FakeDiscord, tmp_path: Path) -> None:
-    async with stage_for(discord, tmp_path, step_time=0.03, steps=120) as stage, stage.bot():
+    async with stage_for(discord, tmp_path, step_time=0.03, steps=120, previews=True) as stage, stage.bot():
         asked = discord.slash("imagine", prompt="slow", width=64, height=64)
         await stage.result(asked)
         seen = [revision.state for revision in discord.history(asked)]

@@ -22,22 +22,31 @@ from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of, r
 from tests.discord.stage import job_of
 from tests.process.bot import PATIENCE, bot, comfyui, imagine, says, until
 
-POINTS = [
-    f"{when}:{point}"
-    for point in (
-        "accepted:2",
-        "submitting:3",
-        "queued:2",
-        "running:2",
-        "finished:2",
-        "delivered:2",
-        "failed",
-        "cancelled",
-        "lost",
-    )
-    for when in ("before", "after")
-]
+STATES = (
+    "accepted:2",
+    "submitting:3",
+    "queued:2",
+    "running:2",
+    "finished:2",
+    "delivered:2",
+    "failed",
+    "cancelled",
+    "lost",
+)
 """With the second job or the third, so that others stand elsewhere meanwhile."""
+
+LIVES = [
+    (f"{when}:{state}", *(("trio", "asyncio") if number % 2 else ("asyncio", "trio")))
+    for state_number, state in enumerate(STATES)
+    for number, when in enumerate(("before", "after"), state_number)
+]
+"""Each point, with the backend of the bot that dies there and that of the next one: a journal is the same for both."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The test's own loop; the bots' are parameters."""
+    return "asyncio"
 
 
 @pytest.fixture
@@ -70,26 +79,28 @@ async def prepare(discord: FakeDiscord, simulator: Simulator, point: str) -> lis
 async def kill_the_server(simulator: Simulator, folder: Path, process: Process) -> None:
     """Let the server die whenever the bot has seen it work, for as long as the bot lives."""
 
-    def seen() -> bool:
-        at_work = {simulator.running[1]} if simulator.running else set[str]()
-        running = {job.attempt.prompt for job in written(folder) if job.state is State.RUNNING and job.attempt}
-        return process.returncode is not None or bool(running & at_work)
+    with open_store(folder / "data" / JOURNAL, clock=time.time) as store:
 
-    while process.returncode is None:
-        await until(seen)
-        simulator.faults.ask(Request(restart=0.1, hold=True))
+        def seen() -> bool:
+            at_work = {simulator.running[1]} if simulator.running else set[str]()
+            jobs = [entry.job for entry in store.newest("running", 50)]
+            return process.returncode is not None or any(job.attempt and job.attempt.prompt in at_work for job in jobs)
+
+        while process.returncode is None:
+            await until(seen)
+            simulator.faults.ask(Request(restart=0.1, hold=True))
 
 
 def successes(simulator: Simulator) -> list[str]:
     return [prompt for prompt, entry in simulator.history.items() if '"success"' in json.dumps(entry)]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("point", "first", "second"), LIVES)
 async def test_a_bot_killed_at_a_commit_delivers_everything_once(
-    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str, point: str
+    discord: FakeDiscord, tmp_path: Path, point: str, first: str, second: str
 ) -> None:
     async with comfyui(tmp_path) as (simulator, address):
-        async with bot(discord, tmp_path, anyio_backend_name, comfy=address, ATELIER_CRASH=point) as process:
+        async with bot(discord, tmp_path, first, comfy=address, ATELIER_CRASH=point) as process:
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
             asked = await prepare(discord, simulator, point)
             if point.endswith("lost"):
@@ -100,8 +111,10 @@ async def test_a_bot_killed_at_a_commit_delivers_everything_once(
         promised = {job_of(discord.message(one)) for one in asked if "[Cancel]" in says(discord, one)}
         assert promised <= accepted
         simulator.faults.ask(Request(hold=False))
-        async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
-            await until(lambda: all(job.told for job in written(tmp_path)))
+        path = tmp_path / "data" / JOURNAL
+        async with bot(discord, tmp_path, second, comfy=address):
+            with open_store(path, clock=time.time) as store:
+                await until(lambda: all(entry.job.told for entry in store.newest("", 50)))
     ends = {job.id: job.state for job in written(tmp_path)}
     assert ends.keys() == accepted
     assert Counter(ends.values())[State.DELIVERED] >= len(accepted) - 1
