@@ -2,26 +2,23 @@
 
 One promise: a generation that was accepted is never lost and never stuck.
 
-The map, from the top; stairs only go down, and a test holds it:
+Where things are. Imports point down this list, and `tests/test_dependencies.py` enforces it:
 
-    __main__                        the entry point: signals and standard streams first
-    commands, cli, demo, logs       argv -> Config -> which door -> run
-    house                           opens everything in order, closes in reverse; alone knows everybody
-    comfy/                          the back door: HTTP, the websocket, what its frames mean
-    simulator/                      an embedded ComfyUI, in memory and on a real port
-    discord/                        the front door: hikari, commands, living messages, buttons
-    terminal/                       the side door: the same house without Discord
-    journal/                        the memory: SQLite, or as long as one command takes
-    media_worker/                   the process that decodes what people send, and its client
-    actors/                         ConnectionActor, PromptRegistry, InteractionActor, SteeringActor
-    truth, ledger, dispatch         what to believe, what may happen to a job, who is next: pure
-    servers, jobs, progress,        the rules they are made of: pure
-    outcome, scheduling, backoff
-    workflows/                      a graph and its named inputs
-    mailbox, errands, ports         the conflating stream; the registry's errands; what we need of the world
-    events, config                  every word that crosses a stream; every setting
-    text_file                       files that people write, and in which line a mistake is
-    signals, standard_streams       how the process is stopped, and where it writes
+    __main__        entry point
+    cli/            commands of the terminal: parser, generate, jobs, check, demo; output/ and workflows/
+    application     opens everything in order, runs a frontend, shuts down in reverse
+    comfy/          ComfyUI: HTTP client; websocket/ has the connection and its decoder
+    discord/        Discord: gateway/ (hikari), requests/, messages/, files/, ui/
+    journal/        jobs on disk: SQLite store, serialization, migrations
+    simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
+    service/        what a request means, free of Discord: preferences, cached choices
+    media_worker/   decodes and re-encodes what people send
+    actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator
+    core/           pure rules: job, job table, reconciler, scheduler, server state, progress, results
+    workflows/      graphs with named inputs: manifest/, discovery/, editor_format/
+    ports, events   interfaces that the core needs; everything that crosses a stream
+    mailbox         the conflating stream
+    config          every setting
 
-To understand the whole, read events, house and one actor.
+To understand the whole, read `events`, `application` and one actor.
 """

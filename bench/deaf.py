@@ -14,9 +14,9 @@ import aiohttp
 import anyio
 
 from app.simulator.faults import Request
-from bench.far_side import Order, far_side
+from bench.client_process import near_side
 from bench.lag import collect, post
-from bench.near_side import near_side
+from bench.server_process import Order, far_side
 
 JOBS = 16
 STEP_TIME = 0.05

@@ -17,9 +17,10 @@ from anyio.abc import SocketAttribute
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, Message, Request, TextMessage
 
-from app.comfy.dial import dial
-from app.comfy.socket import open_websocket
+from app.application import Link, mint, open_house
+from app.comfy.websocket.connect import dial, open_websocket
 from app.config import Server
+from app.core.job import Wish
 from app.events import (
     ExecutionStarted,
     FileRef,
@@ -32,8 +33,6 @@ from app.events import (
     ServerName,
     Spoken,
 )
-from app.house import Link, mint, open_house
-from app.jobs import Wish
 from app.journal.memory import MemoryJournal
 from app.ports import Graph, History, Json, Queue, Stats, Ticket
 from bench.lag import GRAPH

@@ -21,13 +21,13 @@ import msgspec
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from app.jobs import Line
-from app.journal.crash import VARIABLE
+from app.core.job import Line
+from app.journal.crash_points import VARIABLE
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from app.ports import Json
 from app.simulator.faults import Request
-from bench.far_side import FarSide, Order, far_side
+from bench.server_process import FarSide, Order, far_side
 
 JOBS = 20
 DEPTH = 8

@@ -20,11 +20,11 @@ import aiohttp
 import anyio
 
 from app.actors.interaction import InteractionActor
-from app.comfy.http import HttpComfy
+from app.application import mint, open_house, servers
+from app.comfy.client import HttpComfy
 from app.config import Config, Server
+from app.core.job import Wish
 from app.events import AnyUpdate, Finished, JobId, PromptId
-from app.house import mint, open_house, servers
-from app.jobs import Wish
 from app.journal.memory import MemoryJournal
 from app.ports import Graph, Json, Ticket
 

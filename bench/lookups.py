@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
+from app.core.job import Job, State, Transition, Wish
 from app.events import JobId
-from app.jobs import Job, State, Transition, Wish
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.journal.store import open_store
 from bench.lag import GRAPH

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
+from app.application import Link, mint, open_house
+from app.core.job import Attempt, Job, State, Transition, Wish
 from app.events import JobId, PromptId, ServerName
-from app.house import Link, mint, open_house
-from app.jobs import Attempt, Job, State, Transition, Wish
 from app.journal.sqlite import open_journal
 from bench.flow import Taking, silent
 from bench.lag import GRAPH

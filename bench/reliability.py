@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from app.simulator.faults import Request
-from bench.far_side import Order, Report, far_side
-from bench.near_side import near_side
+from bench.client_process import near_side
+from bench.server_process import Order, Report, far_side
 
 CROWD = 1000
 """Jobs in flight when the server goes away: far more than a house ever gives to one, which is 16."""

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from app.ports import Json
-from app.simulator.engine import Simulator
-from app.simulator.web import serve
-from app.simulator.worker import Answer
+from app.simulator.engine.simulator import Simulator
+from app.simulator.engine.worker import Answer
+from app.simulator.http.application import serve
 
 
 def _say(what: str, prompt: object) -> None:

@@ -13,14 +13,14 @@ import msgspec
 
 from app.events import JobId, ServerName
 from app.ports import Graph, Json
+from app.workflows.availability import offers
 from app.workflows.bind import bind
-from app.workflows.definitions import Definitions
-from app.workflows.found.discover import discover
-from app.workflows.found.write import write
+from app.workflows.discovery.discover import discover
 from app.workflows.load import Workflow, load
-from app.workflows.offer import offers
+from app.workflows.manifest.writer import write
+from app.workflows.node_definitions import Definitions
 
-RECORDED = Path(__file__).parent.parent / "app" / "simulator" / "object_info.json.gz"
+RECORDED = Path(__file__).parent.parent / "app" / "simulator" / "nodes" / "object_info.json.gz"
 WORKFLOWS, NODES = 200, 100
 LARGE = 300
 MEGABYTES = 3

@@ -329,9 +329,9 @@ def test_every_value_that_the_example_shows_is_accepted(
 
 
 def test_every_button_that_somebody_may_press_can_be_guarded() -> None:
-    from app.discord import desk
+    from app.discord.requests import dispatcher
 
-    source = inspect.getsource(desk)
+    source = inspect.getsource(dispatcher)
     verbs = set(re.findall(r'case "(\w+)":', source))
     assert verbs == set(BUTTONS)
 

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from app.actors.interaction import InteractionActor
+from app.core.job import FirstChoice, NodeId, Upload
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -20,10 +21,9 @@ from app.events import (
     Queued,
     Started,
 )
-from app.jobs import FirstChoice, NodeId, Upload
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost, Graph, Json
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
 from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
 

@@ -7,14 +7,15 @@ import inspect
 import pytest
 from msgspec import Struct
 
-from app import errands, events, jobs
+from app import events
+from app.core import effects, job
 
-CHANGING = {jobs.Job, jobs.Attempt}
+CHANGING = {job.Job, job.Attempt}
 """Records of the registry, which nobody else changes."""
 
 SHARED = [
     one
-    for module in (errands, events, jobs)
+    for module in (effects, events, job)
     for _, one in inspect.getmembers(module, inspect.isclass)
     if issubclass(one, Struct) and one is not Struct and one.__module__ == module.__name__ and one not in CHANGING
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.errands import Keep, Kept, Read, ReadDone
+from app.core.effects import Keep, Kept, Read, ReadDone
 from app.events import ExecutionEnded, Finished, ImageStreamed, NodeId
 from app.ports import History
-from tests.test_truth import STREAMING, Desk
+from tests.core.test_reconciler import STREAMING, Desk
 
 
 def test_a_job_waits_for_a_picture_from_the_websocket_that_is_still_being_written() -> None:

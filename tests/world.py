@@ -16,18 +16,18 @@ from msgspec import Struct
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.archive import Journal
-from app.comfy.dial import dial
-from app.comfy.http import open_comfy
+from app.application import Link, mint, open_house
+from app.comfy.client import open_comfy
+from app.comfy.websocket.connect import dial
 from app.config import Server
+from app.core.job import Wish
+from app.core.journal_port import Journal
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
-from app.house import Link, mint, open_house
-from app.jobs import Wish
 from app.journal.memory import MemoryJournal
 from app.ports import Graph
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
-from app.simulator.web import application
+from app.simulator.http.application import application
 from tests.conftest import inline
 
 HERE = ServerName("simulator")

@@ -10,10 +10,10 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
+from app.core.job import Wish
+from app.core.reconciler import Message
 from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued
-from app.jobs import Wish
 from app.mailbox import Mailbox
-from app.truth import Message
 
 TELLING = 60.0
 """Seconds for everybody to hear the last word when the bot is drained: a result is uploaded in less, unless Discord is

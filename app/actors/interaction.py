@@ -11,9 +11,9 @@ from anyio.abc import TaskStatus
 from app.actors.handle import Registry, Updates
 from app.backoff import Pauses, backoff
 from app.boundary import report_failure
+from app.core.job import Wish
 from app.entry_points import run_request
 from app.events import LAST_WORDS, AnyUpdate, Failed, JobId
-from app.jobs import Wish
 from app.ports import ConnectionLost, Reply
 
 patient = partial(backoff, 1.0, 60.0)

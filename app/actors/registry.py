@@ -9,13 +9,16 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from app.actors.connection import Connection
-from app.actors.errands import Errands
+from app.actors.effect_runner import Errands
 from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Registry, Submit, Updates, Watch
-from app.archive import Journal, UnwritableRecords
 from app.backoff import Pauses, backoff
 from app.boundary import report_failure
-from app.dispatch import Dispatcher
-from app.errands import Answer, EffectFailed, Errand, Look, Looked, Redial, Tick, Unreachable
+from app.core.effects import Answer, EffectFailed, Errand, Look, Looked, Redial, Tick, Unreachable
+from app.core.job import Job, State
+from app.core.job_table import Ledger
+from app.core.journal_port import Journal, UnwritableRecords
+from app.core.reconciler import Message, Truth
+from app.core.scheduler import Dispatcher
 from app.events import (
     LAST_WORDS,
     AnyUpdate,
@@ -24,10 +27,7 @@ from app.events import (
     PromptId,
     ServerName,
 )
-from app.jobs import Job, State
-from app.ledger import Ledger
 from app.ports import Comfy, RunSync
-from app.truth import Message, Truth
 
 INBOX = 256
 """Messages that may wait before their writers do: a few milliseconds of the busiest server's talk."""

@@ -9,7 +9,7 @@ import anyio
 import httpx
 from msgspec import Struct
 
-from app.comfy.failure import failure
+from app.comfy.errors import failure
 from app.comfy.response_limits import Pace, TooLarge, Unpacker, Unreadable, length, unpacker
 from app.ports import ConnectionLost
 

@@ -1,9 +1,13 @@
-"""What people typed, made fit to stand in a message: shown as it was typed, and no longer than there is room."""
+"""Text for Discord: values as people read them, shortened and escaped."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from app.ports import Graph, Json
+from app.workflows.api_graph import inputs
+from app.workflows.model import Slot
 
 _MARKS = re.compile(r"[\\*_~`|>#\[\]()<@:+\-]|(?<=\d)\.(?=\s)")
 """Whatever begins something in Discord's markdown: emphasis, spoilers, code, quotes, headings, lists, masked
@@ -32,3 +36,26 @@ def shorten(text: str, most: int) -> str:
 def _belongs(sign: str) -> bool:
     """Whether a sign is drawn on the one before it."""
     return sign in _JOINED or bool(unicodedata.combining(sign)) or "\U0001f3fb" <= sign <= "\U0001f3ff"
+
+
+def written(slot: Slot, value: Json) -> str:
+    """A value as one would type it; "" for none, and for what cannot be typed."""
+    match value:
+        case None | dict():
+            return ""
+        case [width, height] if slot.kind == "size":
+            return f"{width}x{height}"
+        case list():
+            return ""
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+def standing(slot: Slot, graph: Graph) -> Json:
+    """What stands in a slot's place in a graph; None for a connection, and for a row of LoRAs."""
+    values = [inputs(graph, one.node).get(one.input) for one in slot.targets if one.node in graph]
+    if slot.kind == "size":
+        return values[:2] if all(isinstance(one, int) for one in values[:2]) and len(values) > 1 else None
+    return None if not values or isinstance(values[0], (list, dict)) else values[0]

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from app.archive import JournalError, JournalUnavailable
+from app.core.journal_port import JournalError, JournalUnavailable
 
 LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 """Another connection holds the file. SQLITE_PROTOCOL: the race for a WAL read lock was lost many times in a row

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import anyio.lowlevel
 
+from app.core.job import Job, Transition
 from app.events import JobId
-from app.jobs import Job, Transition
 
 
 class MemoryJournal:
@@ -17,7 +17,7 @@ class MemoryJournal:
         self._jobs: dict[JobId, Job] = {}
 
     async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
-        """See `app.archive.Journal`."""
+        """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         for job in jobs:
             if job.told:
@@ -26,6 +26,6 @@ class MemoryJournal:
                 self._jobs[job.id] = job
 
     async def unfinished(self) -> Sequence[Job]:
-        """See `app.archive.Journal`."""
+        """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         return list(self._jobs.values())

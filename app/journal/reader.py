@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from app.archive import RecordDamaged
 from app.boundary import report_failure
-from app.jobs import Entry, Job, Line, Request, Transition
-from app.journal import records
+from app.core.job import Entry, Job, Line, Request, Transition
+from app.core.journal_port import RecordDamaged
+from app.journal import serialization
 from app.journal.errors import translate
-from app.journal.records import UNREADABLE
+from app.journal.serialization import UNREADABLE
 from app.ports import Json
 
 LAST_LETTER = "\U0010ffff"
@@ -46,10 +46,10 @@ class Reader:
         )
         for job_id, owner, workflow, version, wish, record in self._rows(query):
             try:
-                jobs.append(records.decode(wish, record))
+                jobs.append(serialization.decode(wish, record))
             except UNREADABLE as error:
                 sentence = self._report(job_id, error)
-                if (job := records.salvage(job_id, owner, workflow, version, wish, record, sentence)) is not None:
+                if (job := serialization.salvage(job_id, owner, workflow, version, wish, record, sentence)) is not None:
                     jobs.append(job)
         return jobs
 
@@ -64,7 +64,7 @@ class Reader:
             return None
         job_id, wish, record, accepted, changed = rows[0]
         try:
-            return Entry(records.decode(wish, record), accepted, changed)
+            return Entry(serialization.decode(wish, record), accepted, changed)
         except UNREADABLE as error:
             raise RecordDamaged(f"The record of job {job_id} in {self._path} cannot be read.") from error
 
@@ -108,7 +108,7 @@ class Reader:
         entries: list[Entry] = []
         for job_id, wish, record, accepted, changed in self._rows(query, value, limit):
             try:
-                entries.append(Entry(records.decode(wish, record), accepted, changed))
+                entries.append(Entry(serialization.decode(wish, record), accepted, changed))
             except UNREADABLE as error:
                 self._report(job_id, error)
         return entries

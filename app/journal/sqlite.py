@@ -18,10 +18,10 @@ import structlog
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from app.archive import JournalError, JournalUnavailable, UnwritableRecords
 from app.backoff import Pauses, backoff
-from app.jobs import Job, Line, Request, Transition
-from app.journal.crash import Crash
+from app.core.job import Job, Line, Request, Transition
+from app.core.journal_port import JournalError, JournalUnavailable, UnwritableRecords
+from app.journal.crash_points import Crash
 from app.journal.store import Store, open_store, sole_owner
 from app.ports import Json, RunSync
 
@@ -59,7 +59,7 @@ class _Batch:
 
 
 class SqliteJournal:
-    """See `app.archive.Archive`."""
+    """See `app.core.journal_port.Archive`."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class SqliteJournal:
             batch.over.set()
 
     async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
-        """See `app.archive.Journal`."""
+        """See `app.core.journal_port.Journal`."""
         batch = _Batch(jobs, story)
         await self._inbox.send(batch)
         await batch.over.wait()
@@ -115,16 +115,16 @@ class SqliteJournal:
             raise batch.error
 
     async def unfinished(self) -> Sequence[Job]:
-        """See `app.archive.Journal`."""
+        """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._read_once, self._store.unfinished)
 
     async def find(self, told: str) -> Job | None:
-        """See `app.archive.Archive`."""
+        """See `app.core.journal_port.Archive`."""
         entry = await self._read(self._store.find, told)
         return entry.job if entry else None
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
-        """See `app.archive.Archive`."""
+        """See `app.core.journal_port.Archive`."""
         return await self._read(self._store.jobs_of, owner, limit)
 
     async def story(self, job: str) -> Sequence[Line]:
@@ -132,19 +132,21 @@ class SqliteJournal:
         return await self._read(self._store.story, job)
 
     async def requests(self) -> Sequence[Request]:
-        """See `app.archive.Archive`."""
+        """See `app.core.journal_port.Archive`."""
         return await self._read(self._store.requests)
 
     async def done(self, request: Request) -> None:
-        """See `app.archive.Archive`. Waits like `record`: a request that is not forgotten would be done twice."""
+        """See `app.core.journal_port.Archive`. Waits like `record`: a request that is not forgotten would be done
+        twice.
+        """
         await _wait_out(self._pauses, self._write_once, self._store.done, request)
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
-        """See `app.archive.Archive`."""
+        """See `app.core.journal_port.Archive`."""
         return await self._read(self._store.preferences, owner)
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
-        """See `app.archive.Archive`."""
+        """See `app.core.journal_port.Archive`."""
         await self._patiently(self._write_once, self._store.prefer, owner, workflow, values)
 
     async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from app.archive import JournalError
+from app.core.job import Job, Request, Transition
+from app.core.journal_port import JournalError
 from app.events import JobId
-from app.jobs import Job, Request, Transition
-from app.journal import records
+from app.journal import serialization
 from app.journal.errors import damaged, translate
+from app.journal.migrations import NEWEST, migrate, version_of
 from app.journal.reader import Reader
-from app.journal.schema import NEWEST, migrate, version_of
 from app.ports import Json
 
 BUSY = 5.0
@@ -201,4 +201,4 @@ def _row(job: Job, now: float) -> tuple[object, ...]:
     wish = job.wish
     state, told = job.state.name.lower(), int(job.told)
     known = (wish.job, wish.owner, wish.workflow, now, now, state, told, job.version, server, prompt)
-    return (*known, records.encode_wish(wish), records.encode(job))
+    return (*known, serialization.encode_wish(wish), serialization.encode(job))

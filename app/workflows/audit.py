@@ -8,14 +8,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.progress import title
-from app.workflows.definitions import GROWING, Definition, Definitions, Input, compatible
-from app.workflows.fields import against
-from app.workflows.graph import inputs
-from app.workflows.slots import UPLOADED, Slot, Target, WorkflowError, suggest
-from app.workflows.upstream import needed, sources
+from app.workflows.api_graph import inputs, needed, sources
+from app.workflows.input_checks import against
+from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, suggest
+from app.workflows.node_definitions import GROWING, Definition, Definitions, Input, compatible
 
 SOCKETS = frozenset({"MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "MASK"})
 """ComfyUI's own types that no JSON value can be, so that only a connection will do."""

@@ -9,18 +9,15 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
+from app.core.job import FirstChoice, Upload, Wish
+from app.core.progress import title
 from app.events import JobId
-from app.jobs import FirstChoice, Upload, Wish
 from app.ports import Graph, Json
-from app.progress import title
-from app.workflows.definitions import Definitions
+from app.workflows.api_graph import copied, find_target, inputs, seeds
 from app.workflows.files import expanded, is_file
-from app.workflows.graph import copied, find_target, inputs, seeds
 from app.workflows.load import Workflow
 from app.workflows.lora import CORE, called, fill_loras, find_chain, read_loras
-from app.workflows.placeholders import resolve
-from app.workflows.rounding import round_sizes, stepped
-from app.workflows.slots import (
+from app.workflows.model import (
     LARGEST_SEED,
     UPLOADED,
     Kind,
@@ -31,6 +28,9 @@ from app.workflows.slots import (
     suggest,
     typed_like,
 )
+from app.workflows.node_definitions import Definitions
+from app.workflows.placeholders import resolve
+from app.workflows.rounding import round_sizes, stepped
 
 FILES = frozenset({"image", "video", "audio", "file"})
 """What ComfyUI's loaders call the input that names an uploaded file."""

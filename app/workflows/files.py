@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from app.ports import Json
-from app.workflows.graph import EXPORT, copied
-from app.workflows.slots import WorkflowError, suggest
+from app.workflows.api_graph import EXPORT, copied
+from app.workflows.model import WorkflowError, suggest
 
 GRAPHS = ("workflow.json", "workflow.app.json")
 """What the graph in a workflow's folder is called; the second is how ComfyUI names an app."""

@@ -9,16 +9,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.ports import Graph, Json
-from app.workflows.declared import MOST_OPTIONS, completed, crowded, declared
-from app.workflows.definitions import Definitions
-from app.workflows.drawn.convert import Converted, convert
-from app.workflows.drawn.editor import is_drawing
+from app.workflows.api_graph import EXPORT, check_graph
+from app.workflows.discovery.discover import Discovery, discover
+from app.workflows.editor_format.convert import Converted, convert
+from app.workflows.editor_format.parser import is_drawing
 from app.workflows.files import Place, find, list_names, read_json
-from app.workflows.found.discover import Discovery, discover
-from app.workflows.graph import EXPORT, check_graph
-from app.workflows.manifest import BUILT_IN, FollowUp, Result
-from app.workflows.reading import OPTION, Source, read_manifest
-from app.workflows.slots import Slot, WorkflowError, suggest
+from app.workflows.manifest.parser import OPTION, Source, read_manifest
+from app.workflows.manifest.schema import BUILT_IN, FollowUp, Result
+from app.workflows.manifest.slots import MOST_OPTIONS, completed, crowded, declared
+from app.workflows.model import Slot, WorkflowError, suggest
+from app.workflows.node_definitions import Definitions
 
 __all__ = ["NeedsServer", "Workflow", "list_names", "load", "read"]
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
+from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.progress import title
-from app.workflows.definitions import Definitions
-from app.workflows.fields import MODEL_FILES
-from app.workflows.graph import copied, inputs
-from app.workflows.slots import WorkflowError, suggest
+from app.workflows.api_graph import copied, inputs
+from app.workflows.input_checks import MODEL_FILES
+from app.workflows.model import WorkflowError, suggest
+from app.workflows.node_definitions import Definitions
 
 LOADER, MODEL_ONLY = "LoraLoader", "LoraLoaderModelOnly"
 """ComfyUI's own loaders: for a model with its text encoder, and for a model alone."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from app.core.progress import title
 from app.ports import Graph, Json
-from app.progress import title
-from app.workflows.graph import inputs
+from app.workflows.api_graph import inputs
 
 PREFIXES = frozenset({"filename_prefix"})
 """Inputs in which the editor resolves placeholders. %year%, %width% and the like are the server's own affair."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 
 from app.ports import Graph, Json
-from app.workflows.definitions import Definitions
-from app.workflows.graph import inputs
-from app.workflows.slots import Slot, Target
+from app.workflows.api_graph import inputs
+from app.workflows.model import Slot, Target
+from app.workflows.node_definitions import Definitions
 
 
 def to_step(value: int, step: int, minimum: int | None = None, maximum: int | None = None) -> int:

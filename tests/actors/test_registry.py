@@ -16,27 +16,27 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-import app.ledger
+import app.core.job_table
 from app.actors.handle import Submit
 from app.actors.interaction import InteractionActor
-from app.archive import Journal
-from app.comfy.dial import dial
-from app.comfy.http import HttpComfy, open_comfy
+from app.application import Link, mint, open_house
+from app.comfy.client import HttpComfy, open_comfy
+from app.comfy.websocket.connect import dial
 from app.config import Server
-from app.dispatch import Dispatcher
+from app.core.job import Attempt, Job, State, Wish
+from app.core.job_table import Ledger
+from app.core.journal_port import Journal
+from app.core.progress import Meter
+from app.core.reconciler import Truth
+from app.core.scheduler import Dispatcher
+from app.core.server_state import Machine
 from app.events import AnyUpdate, Cancelled, Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
-from app.house import Link, mint, open_house
-from app.jobs import Attempt, Job, State, Wish
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
-from app.ledger import Ledger
 from app.mailbox import Mailbox
 from app.ports import History
-from app.progress import Meter
-from app.servers import Machine
-from app.simulator.engine import Simulator
-from app.simulator.web import application
-from app.truth import Truth
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.application import application
 from tests.conftest import inline, virtual
 from tests.world import HERE, PICTURE, Watcher, World, delivered
 
@@ -212,10 +212,10 @@ PLANTED: list[tuple[Any, str]] = [
     (Ledger, "answered"),
     (Ledger, "delivered"),
     (Meter, "hear"),
-    (app.ledger, "results"),
-    (app.ledger, "remarks"),
-    (app.ledger, "texts"),
-    (app.ledger, "file_name"),
+    (app.core.job_table, "results"),
+    (app.core.job_table, "remarks"),
+    (app.core.job_table, "texts"),
+    (app.core.job_table, "file_name"),
 ]
 """What the registry calls for one job, from its acceptance to its end."""
 
@@ -355,7 +355,7 @@ async def test_a_job_that_cannot_be_taken_over_fails_and_all_others_go_on(
     jobs = [adoptable(tmp_path, server=HERE) for _ in range(3)]
     journal = MemoryJournal()
     await journal.record(jobs, [])
-    monkeypatch.setattr(app.ledger, "Meter", raising_once(Meter, ZeroDivisionError("a bug")))
+    monkeypatch.setattr(app.core.job_table, "Meter", raising_once(Meter, ZeroDivisionError("a bug")))
     async with opened(tmp_path, journal) as world:
         lasts = [await last_of(world, job) for job in jobs]
         assert [sorry(last) for last in lasts] == [True, False, False]

@@ -29,17 +29,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from app.comfy.address import Timing
-from app.comfy.dial import dial
-from app.comfy.http import open_comfy
-from app.comfy.socket import open_websocket
-from app.comfy.wire import Decoder
+from app.comfy.client import open_comfy
+from app.comfy.websocket.address import Timing
+from app.comfy.websocket.connect import dial, open_websocket
+from app.comfy.websocket.decoder import Decoder
 from app.config import Server
 from app.ports import ConnectionLost, OpenWebSocket, Refused
 from tests.comfy import recorded
-from tests.comfy.hostile import accept_of, close, frame, handshake, read_request
 from tests.comfy.peers import peer
 from tests.comfy.verbs import PROMPT, VERBS
+from tests.comfy.websocket.hostile import accept_of, close, frame, handshake, read_request
 from tests.conftest import inline
 
 CORPUS = Path(__file__).parent / "corpus"

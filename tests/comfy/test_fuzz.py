@@ -10,8 +10,9 @@ import msgspec
 import pytest
 from wsproto import WSConnection
 
-from app.comfy import exchange, http, lenient, replies, wire
-from app.comfy.protocol_trio import ClientProtocol
+from app.comfy import client, exchange, http_schemas, json
+from app.comfy.websocket import decoder as wire
+from app.comfy.websocket.trio_protocol import ClientProtocol
 from tests.comfy import fuzz
 
 EXAMPLES = {"socket-trio": 80, "socket-asyncio": 80, "reply-trio": 80, "reply-asyncio": 80, "json": 200, "frames": 300}
@@ -34,7 +35,7 @@ def untranslated_reader(patch: pytest.MonkeyPatch) -> None:
     async def read(socket: Any) -> None:
         await socket._connection.read()
 
-    patch.setattr("app.comfy.socket_trio._Socket.read", read)
+    patch.setattr("app.comfy.websocket.trio._Socket.read", read)
     patch.setattr(ClientProtocol, "receive_data", WSConnection.receive_data)
 
 
@@ -42,7 +43,7 @@ def untranslated_frames(patch: pytest.MonkeyPatch) -> None:
     def lost(_self: object, why: object) -> Exception:
         return why if isinstance(why, Exception) else KeyError(why)
 
-    patch.setattr("app.comfy.socket_asyncio._Socket._lost", lost)
+    patch.setattr("app.comfy.websocket.aiohttp._Socket._lost", lost)
 
 
 def untranslated_httpx(patch: pytest.MonkeyPatch) -> None:
@@ -50,7 +51,7 @@ def untranslated_httpx(patch: pytest.MonkeyPatch) -> None:
     def translated(*_arguments: object) -> Generator[None]:
         yield
 
-    for module in (exchange, http):
+    for module in (exchange, client):
         patch.setattr(module, "translated", translated)
 
 
@@ -60,7 +61,7 @@ def undecodable_text(patch: pytest.MonkeyPatch) -> None:
     def decode(content: bytes, decoder: msgspec.json.Decoder[object]) -> object:
         return decoder.decode(content)
 
-    for module in (http, lenient, replies, wire):
+    for module in (client, json, http_schemas, wire):
         patch.setattr(module, "decode", decode)
 
 

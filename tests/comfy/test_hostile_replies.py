@@ -17,16 +17,16 @@ import msgspec
 import pytest
 from anyio.abc import ByteStream
 
-from app.comfy import download, http, response_limits
-from app.comfy.http import HttpComfy, open_comfy
+from app.comfy import client, download, response_limits
+from app.comfy.client import HttpComfy, open_comfy
 from app.config import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Json, Refused
-from tests.comfy.hostile import DEEP, REPLIES, read_request, replying
-from tests.comfy.hostile import http as http_answer
-from tests.comfy.hostile import json as json_answer
 from tests.comfy.peers import Behaviour, peer
 from tests.comfy.verbs import GRAPH, PROMPT, VERBS
+from tests.comfy.websocket.hostile import DEEP, REPLIES, read_request, replying
+from tests.comfy.websocket.hostile import http as http_answer
+from tests.comfy.websocket.hostile import json as json_answer
 from tests.conftest import inline
 
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http(x|core).*:ResourceWarning")
@@ -89,9 +89,9 @@ ENDLESS: dict[str, Behaviour] = {
 
 @pytest.mark.parametrize("name", ENDLESS)
 async def test_an_answer_without_end_ends(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr(http, "RESULT_SECONDS", 1.0)
-    monkeypatch.setattr(http, "ANSWER_BYTES", 2**20)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(client, "RESULT_SECONDS", 1.0)
+    monkeypatch.setattr(client, "ANSWER_BYTES", 2**20)
 
     async def drip(stream: ByteStream) -> None:
         await read_request(stream)
@@ -118,7 +118,7 @@ def bomb(size: int) -> bytes:
 async def test_a_bomb_takes_no_more_memory_than_an_answer_may(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "ANSWER_BYTES", 8 * 2**20)
+    monkeypatch.setattr(client, "ANSWER_BYTES", 8 * 2**20)
     answer = http_answer(bomb(200 * 2**20), b"Content-Encoding: gzip")
     async with comfy_at(replying(answer), largest_result=8 * 2**20) as comfy:
         tracemalloc.start()

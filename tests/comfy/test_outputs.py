@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.comfy.outputs import scan
-from app.comfy.wire import Decoder
+from app.comfy.websocket.decoder import Decoder
+from app.core.results import first_line
 from app.events import FileRef, NodeFinished, NodeOutput
 from app.ports import Json
-from app.prose import first_line
 from tests.comfy import recorded
 
 

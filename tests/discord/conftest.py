@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app import logs
+from app import logging as logs
 from tests.conftest import use_plain_tracebacks
 from tests.discord.fake import FakeDiscord, running
 from tests.discord.stage import Stage, stage_for

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.events import NodeId
 from app.workflows.load import Workflow, load
-from app.workflows.slots import Kind, Slot, Target
+from app.workflows.model import Kind, Slot, Target
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 STARTERS = ("txt2img", "img2img")

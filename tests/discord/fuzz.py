@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from app import boundary, logs
+from app import boundary, logging
 from tests.discord.fake import FakeDiscord, Interaction, Payload, running
 from tests.discord.stage import Stage, button, photo, stage_for, words
 
@@ -330,5 +330,5 @@ def fuzz_for(minutes: float) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long")
-    logs.configure(debug=False)
+    logging.configure(debug=False)
     print(f"{fuzz_for(parser.parse_args().minutes)} lives, nothing found")

@@ -16,17 +16,17 @@ import msgspec
 from anyio import to_thread
 from PIL import Image
 
-from app.comfy.dial import dial
-from app.comfy.http import open_comfy
+from app.application import House, Link, mint, open_house
+from app.comfy.client import open_comfy
+from app.comfy.websocket.connect import dial
 from app.config import Config, Discord, Server
-from app.discord.guest import DiscordGuest
+from app.core.job import Job
+from app.discord.app import DiscordGuest
 from app.events import JobId, ServerName
-from app.house import House, Link, mint, open_house
-from app.jobs import Job
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
-from app.simulator.web import application
+from app.simulator.http.application import application
 from tests.discord.fake import FakeDiscord, Interaction, Payload, Upload
 from tests.discord.fake.wire import walk
 from tests.discord.flows import FOLDER, STARTERS

@@ -10,14 +10,19 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from app.discord import catalog, clicks, custom_id, delivery, pages, retention, studio
-from app.discord.bot import Bot
-from app.discord.desk import Desk
-from app.discord.information import Information
-from app.discord.lists import Lists
-from app.discord.roll_call import RollCall
-from app.discord.wishes import Wishes
+from app.discord import custom_id
+from app.discord.files import retention
+from app.discord.gateway import handlers
+from app.discord.gateway.bot import Bot
+from app.discord.messages import delivery
+from app.discord.requests import catalog, session
+from app.discord.requests.builtin_commands import Information
+from app.discord.requests.dispatcher import Desk
+from app.discord.requests.job_factory import Wishes
+from app.discord.requests.server_monitor import RollCall
+from app.discord.ui import pages
 from app.events import ServerName
+from app.service.choices_cache import Lists
 from app.simulator.faults import Request
 from tests.discord.fake import Interaction
 from tests.discord.stage import Stage, ended, job_of, modal, photo, words
@@ -123,14 +128,14 @@ async def menu(stage: Stage, plant: Plant) -> Interaction:
     [
         (status, pages, "status"),
         (order, Wishes, "make"),
-        (order, clicks.Clicks, "ordered"),
+        (order, handlers.Clicks, "ordered"),
         (again, Desk, "_job"),
         (again, custom_id, "read"),
         (cancel, Desk, "_cancel"),
         (vary, Desk, "_form"),
-        (vary_sent, clicks, "verify"),
+        (vary_sent, handlers, "verify"),
         (vary_sent, Wishes, "make"),
-        (menu, clicks, "files_of"),
+        (menu, handlers, "files_of"),
         (menu, Desk, "_own"),
     ],
 )
@@ -166,7 +171,7 @@ async def test_a_failure_after_the_acknowledgement_does_not_leave_the_person_wai
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage.bot():
-        breaks(monkeypatch, clicks.Clicks, "_tell")
+        breaks(monkeypatch, handlers.Clicks, "_tell")
         await stage.until("Something went wrong", imagine(stage))
         await still_works(stage)
 
@@ -220,7 +225,7 @@ async def test_one_job_that_cannot_be_followed_after_a_restart_is_one_job(
         second = imagine(stage)
         await stage.until("[Cancel]", second)
     # The jobs are followed in the order in which they were accepted.
-    breaks(monkeypatch, studio, "view_of")
+    breaks(monkeypatch, session, "view_of")
     async with stage.bot():
         stage.go_on()
         await stage.result(second)

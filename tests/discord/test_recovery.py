@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 from hikari.impl import HTTPTimeoutSettings
 
-from app.discord import bot
+from app.discord.gateway import bot
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from tests.discord.fake import FakeDiscord, Interaction

@@ -12,9 +12,9 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from app.discord.bot import check_token
+from app.core.job import Job
+from app.discord.gateway.bot import check_token
 from app.discord.gateway.outage import DoorError
-from app.jobs import Job
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from tests.discord.fake import TOKEN, FakeDiscord

@@ -16,8 +16,9 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from app.discord import custom_id, place
-from app.discord.place import Place
+from app.core.job import Attempt, FirstChoice, Job, State, Upload, Wish
+from app.discord import custom_id, message_ref
+from app.discord.message_ref import Place
 from app.events import (
     Cancelled,
     Failed,
@@ -31,8 +32,7 @@ from app.events import (
     ServerName,
     Settled,
 )
-from app.jobs import Attempt, FirstChoice, Job, State, Upload, Wish
-from app.journal import records
+from app.journal import serialization
 from app.journal.store import Store, open_store
 from app.ports import Graph, History, Json
 
@@ -159,7 +159,7 @@ def job_in(state: State) -> Job:
         ),
         last_word=_last(job, state),
         told=state is State.DELIVERED,
-        place=place.write(place_of),
+        place=message_ref.write(place_of),
         receipt="3303",
     )
 
@@ -215,8 +215,8 @@ def test_jobs_are_written_back_under_the_names_under_which_they_were_stored(stor
     for stored in contents.jobs:
         entry = store.find(stored.id)
         assert entry is not None
-        assert_kept(stored.wish, msgspec.json.decode(records.encode_wish(entry.job.wish)))
-        assert_kept(stored.record, msgspec.json.decode(records.encode(entry.job)))
+        assert_kept(stored.wish, msgspec.json.decode(serialization.encode_wish(entry.job.wish)))
+        assert_kept(stored.record, msgspec.json.decode(serialization.encode(entry.job)))
         assert (entry.accepted, entry.changed) == (stored.accepted, stored.changed)
 
 
@@ -240,7 +240,7 @@ def test_transitions_requests_and_preferences_are_read(store: Store, contents: C
 
 def test_the_messages_of_the_previous_version_are_found_again(store: Store) -> None:
     for job in store.jobs_of("discord:2200", 100):
-        found = place.read(job.place)
+        found = message_ref.read(job.place)
         assert found is not None
         assert (found.channel, found.user, found.message, found.guild) == ("1100", "2200", "3300", "4400")
         assert (found.limit, found.spoiler, found.more) == (50 * 2**20, True, ("3301", "3302"))

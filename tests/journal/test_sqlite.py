@@ -11,9 +11,9 @@ import pytest
 from anyio import to_thread
 from structlog.testing import capture_logs
 
-from app.archive import JournalError, JournalUnavailable, UnwritableRecords
+from app.core.job import Job, Wish
+from app.core.journal_port import JournalError, JournalUnavailable, UnwritableRecords
 from app.events import JobId
-from app.jobs import Job, Wish
 from app.journal.sqlite import open_journal
 from tests.journal.holding import holding
 

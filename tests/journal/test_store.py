@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from app.archive import JournalError, JournalUnavailable, RecordDamaged
+from app.core.job import Job, Request, State, Transition, Wish
+from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.events import Finished, JobId, ServerName
-from app.jobs import Job, Request, State, Transition, Wish
+from app.journal.migrations import NEWEST
 from app.journal.reader import Reader
-from app.journal.schema import NEWEST
 from app.journal.store import Store, open_store, sole_owner
 from tests.journal.holding import holding
 

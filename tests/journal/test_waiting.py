@@ -17,11 +17,11 @@ from anyio.lowlevel import checkpoint
 from structlog.testing import capture_logs
 
 from app.actors.interaction import InteractionActor
-from app.archive import JournalError, JournalUnavailable
+from app.core.job import Job, Wish
+from app.core.journal_port import JournalError, JournalUnavailable
 from app.events import Finished, JobId
-from app.jobs import Job, Wish
 from app.journal.sqlite import PATIENCE, SqliteJournal, open_journal
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
 from tests.world import Watcher, delivered, house_for
 
@@ -166,7 +166,7 @@ DISK = """
 import errno, os, resource, sys
 from pathlib import Path
 from app.events import JobId
-from app.jobs import Job, Wish
+from app.core.job import Job, Wish
 from app.journal.store import open_store
 
 def job(name, size=0):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from app.media_worker import metadata
-from app.simulator import flac, mp3
+from app.simulator.media import flac, mp3
 from tests.media_worker.samples import SECRET, exif, graph_png, noise, png_chunk
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import anyio
 from anyio.abc import Process
 
-from app.simulator.engine import Simulator
-from app.simulator.web import serve
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.application import serve
 from tests.discord.fake import FakeDiscord, Interaction
 from tests.discord.flows import FOLDER, STARTERS
 from tests.discord.stage import words

@@ -13,10 +13,10 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from app.jobs import Job, State
+from app.core.job import Job, State
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import FailPrompt, Request
 from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of, running
 from tests.discord.stage import job_of

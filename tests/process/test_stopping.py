@@ -15,7 +15,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
 from tests.discord.fake import FakeDiscord, running
 from tests.process.bot import NOWHERE, PATIENCE, ROOT, bot, comfyui, imagine, says, until
@@ -175,7 +175,7 @@ async def test_ctrl_c_at_any_moment_ends_a_command_with_130_and_without_a_traceb
 
 @asynccontextmanager
 async def serving(simulator: Simulator) -> AsyncGenerator[str]:
-    from app.simulator.web import serve
+    from app.simulator.http.application import serve
 
     async with anyio.create_task_group() as ground:
         port = await ground.start(serve, simulator, "127.0.0.1", 0)

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from statistics import median
 
-from app import logs
+from app import logging as logs
 from tests.simulation.plan import drawn
 from tests.simulation.scene import simulate
 

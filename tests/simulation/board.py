@@ -9,11 +9,11 @@ import anyio
 from msgspec import Struct, field
 
 from app.discord import custom_id
-from app.discord.blocks import Button, Card, Line, Row
 from app.discord.custom_id import Press
-from app.discord.place import Seen
-from app.discord.post import Away, Expired, Gone
-from app.discord.words import Caller
+from app.discord.message_ref import Seen
+from app.discord.messages.ports import Away, Expired, Gone
+from app.discord.ui.components import Button, Card, Line, Row
+from app.discord.user_request import Caller
 from app.events import JobId
 
 NONCES = 300.0
@@ -58,7 +58,7 @@ class Interaction(Struct):
 
 
 class Board:
-    """See `app.discord.post.Post`. Owns the messages.
+    """See `app.discord.messages.ports.Post`. Owns the messages.
 
     `saw` is called before anything is shown: where, and what. `broke` is called for the job whose message
     cannot be shown because of an unexpected exception.

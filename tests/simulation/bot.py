@@ -16,33 +16,33 @@ from unittest.mock import patch
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from app import house as houses
-from app.actors.errands import _unwritable  # pyright: ignore[reportPrivateUsage]
-from app.archive import JournalError, JournalUnavailable
-from app.comfy.dial import dial
+from app import application
+from app.actors.effect_runner import _unwritable  # pyright: ignore[reportPrivateUsage]
+from app.application import House, Link, open_house
+from app.comfy.websocket.connect import dial
 from app.config import Config, Server
-from app.discord.blocks import Form
+from app.core.journal_port import JournalError, JournalUnavailable
+from app.core.progress import Meter
 from app.discord.custom_id import Press
-from app.discord.words import Caller, Ordered, Pressed
+from app.discord.ui.components import Form
+from app.discord.user_request import Caller, Ordered, Pressed
 from app.events import PromptId, ServerName, Signal
-from app.house import House, Link, open_house
 from app.journal.sqlite import open_journal
-from app.progress import Meter
 from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
-from tests.simulation.door import Door
+from tests.simulation.frontend import Door
 from tests.simulation.network import Network
 from tests.simulation.offer import catalog_of
 from tests.simulation.plan import Moment, Plan
+from tests.simulation.recorder import Witness
 from tests.simulation.server import MemoryComfy, fail
-from tests.simulation.witness import Witness
 
 SLOWEST_DISK = 0.03
 """Seconds for a commit that reaches the disk; a few milliseconds are usual."""
 
 STOPS = 2.0
-"""Seconds within which a stop must be over once nothing is waited for (`app.house.GRACE`)."""
+"""Seconds within which a stop must be over once nothing is waited for (`app.application.GRACE`)."""
 
 ROUND = 10.0
 """Seconds between two looks for an operator's requests: every second would be a quarter of all the work here."""
@@ -199,7 +199,7 @@ class Bot:
                         self.door, self.opened = None, anyio.Event()
                 return 0
 
-            return await houses.run(self._config, guest, journal=journal, drain=self._plan.drain)
+            return await application.run(self._config, guest, journal=journal, drain=self._plan.drain)
 
     async def _note_leaving(self, house: House) -> None:
         await house.closing.wait()
@@ -223,15 +223,15 @@ class Bot:
         )
         with ExitStack() as stack:
             for name, replacement in {
-                "app.house.servers": self._servers,
-                "app.house.open_house": opens,
-                "app.house.PromptRegistry": witness.registry(),
+                "app.application.servers": self._servers,
+                "app.application.open_house": opens,
+                "app.application.PromptRegistry": witness.registry(),
                 "app.signals.listen": self._listen,
                 "uuid.uuid4": self.uuid,
                 "random.SystemRandom": lambda: self._rng,
                 "app.boundary.new_id": self.new_id,
                 "app.backoff.random": self._rng,
-                "app.actors.steering.ROUND": ROUND,
+                "app.actors.operator.ROUND": ROUND,
             }.items():
                 stack.enter_context(patch(name, replacement))
             stack.enter_context(patch.object(Meter, "hear", heard))

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from app.discord.blocks import Card
-from app.discord.studio import NOT_TAKEN
+from app.core.job import Job, Line, State
+from app.discord.requests.session import NOT_TAKEN
+from app.discord.ui.components import Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost, PromptId
-from app.jobs import Job, Line, State
 from app.journal.store import Store
 from app.workflows.load import Workflow
 from tests.simulation.board import Board, about, is_last_word
-from tests.simulation.door import last_card
+from tests.simulation.frontend import last_card
 from tests.simulation.network import Network
 from tests.simulation.offer import ending_of, offered, streams
 from tests.simulation.pictures import expected
 from tests.simulation.plan import Kind, Plan
-from tests.simulation.witness import Witness
+from tests.simulation.recorder import Witness
 
 ENDS = {state.name.lower() for state in State if state.settled and state is not State.DELIVERED}
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 
-from app.comfy.http import HttpComfy
+from app.comfy.client import HttpComfy
 from app.comfy.response_limits import RESULT_BYTES
 from app.config import Server
 from app.events import ServerName

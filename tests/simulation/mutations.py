@@ -18,27 +18,27 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.actors.connection import ConnectionActor, News
-from app.actors.errands import Errands
+from app.actors.effect_runner import Errands
+from app.actors.operator import SteeringActor
 from app.actors.registry import PromptRegistry
-from app.actors.steering import SteeringActor
-from app.archive import JournalError
 from app.backoff import Pauses
-from app.comfy.http import HttpComfy
-from app.comfy.wire import Decoder
-from app.discord.blocks import Upload
-from app.discord.delivery import Delivery
-from app.discord.desk import Desk
-from app.discord.studio import Studio
-from app.discord.view import View
-from app.discord.wishes import Wishes
-from app.discord.words import Caller
-from app.errands import Answer, Errand, Fetch, Fetched
+from app.comfy.client import HttpComfy
+from app.comfy.websocket.decoder import Decoder
+from app.core.effects import Answer, Errand, Fetch, Fetched
+from app.core.job import Job, Transition, Wish
+from app.core.job_table import Ledger
+from app.core.journal_port import JournalError
+from app.core.reconciler import Truth
+from app.discord.messages.delivery import Delivery
+from app.discord.requests.dispatcher import Desk
+from app.discord.requests.job_factory import Wishes
+from app.discord.requests.session import Studio
+from app.discord.ui.components import Upload
+from app.discord.ui.job_view import View
+from app.discord.user_request import Caller
 from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerName, Spoken
-from app.jobs import Job, Transition, Wish
 from app.journal.sqlite import SqliteJournal
-from app.ledger import Ledger
 from app.ports import ConnectionLost
-from app.truth import Truth
 from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
 
 # pyright: reportPrivateUsage=false
@@ -302,7 +302,7 @@ def an_operator_is_not_heard() -> Generator[None]:
 @contextmanager
 def a_stop_waits_for_discord() -> Generator[None]:
     """Farewells take as long as they take."""
-    with patch("app.discord.studio.FAREWELL_TIME", 3600.0), patch("app.house.GRACE", 3600.0):
+    with patch("app.discord.requests.session.FAREWELL_TIME", 3600.0), patch("app.application.GRACE", 3600.0):
         yield
 
 

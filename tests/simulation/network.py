@@ -10,10 +10,10 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
-from app.comfy.http import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from app.comfy.client import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 from app.events import ServerName
 from app.ports import ConnectionLost, Refused, WebSocket
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from tests.simulation.plan import Moment
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ CONNECTS = CONNECT_TIMEOUT - 0.1
 """Seconds that a request may take to get there: our HTTP client waits no longer for a connection."""
 
 ANSWERS = 4.9
-"""Seconds that what a server says of its queue or its history may be on its way (`app.comfy.http.QUESTION`)."""
+"""Seconds that what a server says of its queue or its history may be on its way (`app.comfy.client.QUESTION`)."""
 
 WAY = 0.02
 """Seconds that a request, and that an answer, may take while all is well."""

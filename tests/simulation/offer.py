@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from app.discord.catalog import Catalog
+from app.discord.requests.catalog import Catalog
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
 from app.workflows.load import Workflow
-from app.workflows.slots import Slot, Target
+from app.workflows.model import Slot, Target
 from tests.simulation.plan import Ending, Want
 
 LONGEST_STEP = 60.0

@@ -10,10 +10,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from app.discord import custom_id
-from app.discord.blocks import Form
 from app.discord.custom_id import Press
-from app.discord.form import SETTINGS
-from app.discord.words import Ordered, Pressed
+from app.discord.ui.components import Form
+from app.discord.ui.modals import SETTINGS
+from app.discord.user_request import Ordered, Pressed
 from app.ports import ConnectionLost
 from tests.simulation.board import Board, Message, presses
 from tests.simulation.offer import LARGEST_COLOUR, name_of, values_of
@@ -22,7 +22,7 @@ from tests.simulation.plan import MOST_JOBS, Fault, Want
 if TYPE_CHECKING:
     from app.events import ServerName
     from tests.simulation.bot import Bot
-    from tests.simulation.witness import Witness
+    from tests.simulation.recorder import Witness
 
 UNREADABLE = ("steps = many", "seconds", "= 3", "no-such = 1", "steps = 1e99")
 """What somebody may write into a form."""

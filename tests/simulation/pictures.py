@@ -67,5 +67,5 @@ def without_pixels(drew: Callable[[bytes], None]) -> Generator[None]:
         drew(glimpse)
         return glimpse
 
-    with patch("app.simulator.painter.noise", preview), patch("app.simulator.saving._png", saved):
+    with patch("app.simulator.art.painter.noise", preview), patch("app.simulator.nodes.save._png", saved):
         yield

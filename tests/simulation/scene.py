@@ -11,20 +11,20 @@ import anyio
 import trio
 from msgspec import Struct, field
 
-from app.discord.blocks import Card
+from app.discord.ui.components import Card
 from app.events import JobId, ServerName
 from app.journal.store import open_store
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
 from tests.simulation.board import Board, Message, is_last_word
 from tests.simulation.bot import Bot
+from tests.simulation.faults import Trouble
 from tests.simulation.invariants import broken
 from tests.simulation.network import Network
 from tests.simulation.people import People
 from tests.simulation.pictures import without_pixels
 from tests.simulation.plan import TROUBLE, Moment, Plan, calm_of
-from tests.simulation.trouble import Trouble
-from tests.simulation.witness import Witness
+from tests.simulation.recorder import Witness
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where files cost nothing, on systems that have such a place."""

@@ -17,17 +17,17 @@ import anyio.lowlevel
 import msgspec
 from msgspec.structs import replace
 
+from app.comfy.client import HttpComfy
 from app.comfy.download import save
-from app.comfy.http import HttpComfy
-from app.comfy.refusal import sentence
-from app.comfy.replies import HistoryReply
+from app.comfy.http_schemas import HistoryReply
+from app.comfy.validation_errors import sentence
 from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
-from app.simulator.prompts import Item
+from app.simulator.engine.queue import Item
 from tests.simulation.malformed import Malformed
 from tests.simulation.network import Network
 from tests.simulation.plan import Kind, Moment
-from tests.simulation.witness import Witness
+from tests.simulation.recorder import Witness
 
 T = TypeVar("T")
 Item_ = TypeVar("Item_")

@@ -11,10 +11,10 @@ import trio
 from hypothesis import HealthCheck, example, given, settings
 from msgspec.structs import replace
 
+from tests.simulation.core_mutations import TEETH, Tooth
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.plan import Fault, Plan, Want, drawn, plans
 from tests.simulation.scene import simulate
-from tests.simulation.teeth import TEETH, Tooth
 
 SEEDS = 40
 """Worlds on each backend, other ones on each: both have a scheduler of their own."""

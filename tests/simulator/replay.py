@@ -17,8 +17,8 @@ from anyio.abc import TaskGroup
 from PIL import Image
 
 from app.ports import ConnectionLost, WebSocket
-from app.simulator.engine import Simulator
-from app.simulator.web import application
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.application import application
 from tests.conftest import inline
 from tests.simulator.recordings import Line
 

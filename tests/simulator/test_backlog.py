@@ -8,8 +8,9 @@ import anyio
 import pytest
 
 from app.ports import ConnectionLost, WebSocket
-from app.simulator import memory, sockets
-from app.simulator.engine import Simulator
+from app.simulator.engine import clients
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http import memory_socket
 from tests.conftest import virtual
 from tests.simulator.replay import living
 
@@ -37,10 +38,10 @@ async def heard_within(socket: WebSocket, seconds: float) -> bool:
 async def test_who_does_not_read_stalls_everybody(tmp_path: Path) -> None:
     async with living(tmp_path) as sim, sim.connect("sloth") as sloth, sim.connect("me") as me:
         await me.receive()
-        push(sim, memory.ROOM + 40 * MIB)
+        push(sim, memory_socket.ROOM + 40 * MIB)
         assert not await heard_within(me, 3600)
         await sloth.receive()
-        for _ in range((memory.ROOM + 40 * MIB) // MIB):
+        for _ in range((memory_socket.ROOM + 40 * MIB) // MIB):
             await sloth.receive()
         assert await heard_within(me, 1)
 
@@ -48,9 +49,9 @@ async def test_who_does_not_read_stalls_everybody(tmp_path: Path) -> None:
 async def test_who_leaves_too_much_unread_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
     async with living(tmp_path) as sim, sim.connect("sloth") as sloth, sim.connect("me") as me:
         await me.receive()
-        push(sim, memory.ROOM + MIB)
+        push(sim, memory_socket.ROOM + MIB)
         await anyio.sleep(1)
-        push(sim, sockets.BACKLOG)
+        push(sim, clients.BACKLOG)
         assert await heard_within(me, 1)
         with pytest.raises(ConnectionLost):
             await sloth.receive()
@@ -60,7 +61,7 @@ async def test_small_frames_count_too(tmp_path: Path) -> None:
     async with living(tmp_path) as sim, sim.connect("me") as me:
         await me.receive()
         sim.faults.stall()
-        for _ in range(sockets.BACKLOG // sockets.OVERHEAD + 1):
+        for _ in range(clients.BACKLOG // clients.OVERHEAD + 1):
             sim.sockets.push("", "nobody")
         sim.sockets.push("after", "me")
         assert await heard_within(me, 1), "the reader that stalled us should have been cut off"

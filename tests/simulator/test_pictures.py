@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from app.simulator import flac, mp3, mp4, painter, safetensors, webm
-from app.simulator.painter import Recipe
+from app.simulator.art import painter
+from app.simulator.art.painter import Recipe
+from app.simulator.media import flac, mp3, mp4, safetensors, webm
 from tests.conftest import virtual
 from tests.simulator import graphs
 from tests.simulator.replay import client, living

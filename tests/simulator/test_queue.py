@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from app.simulator.engine import Simulator
-from app.simulator.middleware import TROUBLE
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.middleware import TROUBLE
 from tests.conftest import virtual
 from tests.simulator import graphs
 from tests.simulator.replay import client, living

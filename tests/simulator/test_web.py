@@ -17,9 +17,9 @@ import trio
 import trio_websocket
 from anyio.abc import ByteStream
 
-from app.simulator.engine import Simulator
-from app.simulator.sockets import BACKLOG
-from app.simulator.web import serve
+from app.simulator.engine.clients import BACKLOG
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.application import serve
 from tests.simulator import graphs
 
 Receive = Callable[[], Awaitable[str | bytes]]

@@ -19,22 +19,22 @@ from tempfile import TemporaryDirectory
 import msgspec
 from rich.console import Console
 
+from app.cli.workflows.commands import slots_table, verdict_table, verdicts
+from app.cli.workflows.definitions import Known
 from app.events import JobId, ServerName
 from app.ports import Json
-from app.terminal.catalog import slots_table, verdict_table, verdicts
-from app.terminal.servers import Known
+from app.workflows.api_graph import inputs
 from app.workflows.audit import audit
+from app.workflows.availability import contradictions, loose_ends, offers
 from app.workflows.bind import bind
-from app.workflows.definitions import Definitions
+from app.workflows.discovery.discover import discover
 from app.workflows.files import GRAPHS, MANIFEST, find
-from app.workflows.found.discover import discover
-from app.workflows.found.write import write
-from app.workflows.graph import inputs
 from app.workflows.load import Workflow, load, read_converted
-from app.workflows.offer import contradictions, loose_ends, offers
-from app.workflows.slots import WorkflowError
+from app.workflows.manifest.writer import write
+from app.workflows.model import WorkflowError
+from app.workflows.node_definitions import Definitions
 from tests.mutate import ODD, damage_bytes, damage_json, damage_lines
-from tests.workflows.drawings import DATA, server
+from tests.workflows.editor_graphs import DATA, server
 
 ROOT = Path(__file__).parents[2]
 

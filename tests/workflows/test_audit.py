@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ports import Graph, Json
+from app.workflows.api_graph import find_target, inputs
 from app.workflows.audit import Finding, audit
-from app.workflows.definitions import Definitions
-from app.workflows.graph import find_target, inputs
 from app.workflows.load import load
-from app.workflows.slots import Slot
-from tests.workflows.drawings import ANY_JSON, UNHURRIED, object_info, server, server_with
+from app.workflows.model import Slot
+from app.workflows.node_definitions import Definitions
+from tests.workflows.editor_graphs import ANY_JSON, UNHURRIED, object_info, server, server_with
 from tests.workflows.test_workflows import FOLDER
 
 MODEL: Json = {

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.job import Upload, Wish
 from app.events import JobId, NodeId
-from app.jobs import Upload, Wish
 from app.ports import Graph, Json
+from app.workflows.api_graph import copied, inputs
 from app.workflows.audit import audit
 from app.workflows.bind import bind
-from app.workflows.definitions import Definitions
-from app.workflows.found.discover import discover
-from app.workflows.graph import copied, inputs
+from app.workflows.discovery.discover import discover
 from app.workflows.load import Workflow
-from app.workflows.slots import LARGEST_SEED, LONGEST_SENTENCE, Slot, Target, WorkflowError
-from tests.workflows.drawings import ANY_JSON, UNHURRIED, server, server_with
-from tests.workflows.test_discover import ANY_GRAPH, entry, shipped
+from app.workflows.model import LARGEST_SEED, LONGEST_SENTENCE, Slot, Target, WorkflowError
+from app.workflows.node_definitions import Definitions
+from tests.workflows.discovery.test_discover import ANY_GRAPH, entry, shipped
+from tests.workflows.editor_graphs import ANY_JSON, UNHURRIED, server, server_with
 
 NOON = datetime(2026, 7, 6, 12, 30, 0)  # noqa: DTZ001
 LOADER: Json = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import BACKENDS, atelier, simulator
-from tests.workflows.drawings import DATA
+from tests.cli.test_parser import BACKENDS, atelier, simulator
+from tests.workflows.editor_graphs import DATA
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from app.workflows.load import load
-from app.workflows.manifest import FollowUp, Manifest, ManifestSlot, ManifestTarget
-from app.workflows.slots import Kind
-from tests.workflows.test_discover import entry, shipped
+from app.workflows.manifest.schema import FollowUp, Manifest, ManifestSlot, ManifestTarget
+from app.workflows.model import Kind
+from tests.workflows.discovery.test_discover import entry, shipped
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "WORKFLOWS.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

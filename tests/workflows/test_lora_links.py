@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.workflows.graph import inputs
+from app.workflows.api_graph import inputs
 from app.workflows.lora import Lora
 from tests.workflows.test_lora import fill, lora_row
 

@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.discord.onward import SUFFIXES, menus, ways
-from app.discord.options import command
+from app.core.job import Wish
+from app.discord.follow_ups import SUFFIXES, menus, ways
+from app.discord.ui.options import command
 from app.events import Finished, JobId
-from app.jobs import Wish
 from app.ports import Graph, Json
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
+from app.workflows.api_graph import inputs
 from app.workflows.audit import audit
+from app.workflows.availability import contradictions
 from app.workflows.bind import bind
-from app.workflows.definitions import Definitions
-from app.workflows.graph import inputs
 from app.workflows.load import Workflow, list_names, load
-from app.workflows.offer import contradictions
-from app.workflows.slots import UPLOADED, Slot
+from app.workflows.model import UPLOADED, Slot
+from app.workflows.node_definitions import Definitions
 from tests.workflows.test_workflows import FOLDER
 from tests.world import Watcher, world
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.job import FirstChoice, Upload, Wish
 from app.events import JobId
-from app.jobs import FirstChoice, Upload, Wish
 from app.ports import Json
-from app.simulator.engine import Simulator
+from app.simulator.engine.simulator import Simulator
 from app.workflows.bind import bind
 from app.workflows.load import Workflow, load
-from app.workflows.slots import LARGEST_SEED, WorkflowError
+from app.workflows.model import LARGEST_SEED, WorkflowError
 
 FOLDER = Path(__file__).parent.parent.parent / "workflows"
 GIVEN: dict[str, dict[str, Json]] = {"txt2img": {"prompt": "x"}, "img2img": {"prompt": "x", "image": __file__}}

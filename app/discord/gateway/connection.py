@@ -12,7 +12,7 @@ import msgspec
 from hikari.impl import GatewayShardImpl, shard
 
 from app.boundary import report_failure
-from app.discord.crossing import ending_tasks_of
+from app.discord.bridge import ending_tasks_of
 from app.discord.gateway.outage import Outage
 
 HANDSHAKE = 30.0

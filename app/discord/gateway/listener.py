@@ -11,11 +11,11 @@ import lightbulb
 import structlog
 from msgspec import Struct
 
-from app.discord.acknowledge import ALONE, say
-from app.discord.clicks import Clicks
-from app.discord.pages import refusal
-from app.discord.post import PostError, Unacceptable
-from app.discord.rest import build, translated
+from app.discord.gateway.handlers import Clicks
+from app.discord.gateway.responses import ALONE, say
+from app.discord.gateway.rest import build, translated
+from app.discord.messages.ports import PostError, Unacceptable
+from app.discord.ui.pages import refusal
 from app.entry_points import run_request
 
 logger = structlog.stdlib.get_logger(__name__)

@@ -1,0 +1,254 @@
+"""Runs the effects that the core asks for, in tasks of their own, and posts the results back to the registry."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import assert_never
+
+import anyio
+
+from app.actors.connection import Connection
+from app.backoff import Pauses, backoff
+from app.boundary import report_failure
+from app.core.effects import (
+    Answer,
+    Errand,
+    Fetch,
+    Fetched,
+    Keep,
+    Kept,
+    Look,
+    Looked,
+    Post,
+    Posted,
+    PostRefused,
+    PostUnsure,
+    Read,
+    ReadDone,
+    Redial,
+    Unreachable,
+    Withdraw,
+    Withdrawn,
+)
+from app.core.job import Wish
+from app.events import NodeId, PromptId, ServerName
+from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
+
+
+class Completion:
+    """Completes graphs for one server. Owns the first of each of its lists, until it refuses a graph."""
+
+    def __init__(self, comfy: Comfy) -> None:
+        self._comfy = comfy
+        self._firsts: dict[tuple[str, str], str] = {}
+
+    async def complete(self, wish: Wish) -> Graph:
+        """A job's graph with the names of its uploaded files, and the server's first model where none was chosen.
+
+        Raises `ConnectionLost`, `Refused`, and `OSError` for a file that cannot be read.
+        """
+        graph = copy.deepcopy(wish.graph)
+        for upload in wish.uploads:
+            _inputs(graph, upload.node)[upload.input] = await self._comfy.upload(Path(upload.path))
+        await self._choose(wish, graph)
+        return graph
+
+    async def mend(self, wish: Wish, graph: Graph, missing: Sequence[tuple[NodeId, str]]) -> bool:
+        """Change what the server refused, as far as it was not the person's choice; whether there is a change.
+
+        Its lists may be others than they were, and its nodes newer than the workflow: inputs that are `missing` get
+        its defaults. Raises `ConnectionLost` and `Refused`.
+        """
+        before = copy.deepcopy(graph)
+        self._firsts.clear()
+        await self._choose(wish, graph)
+        for node, name in missing:
+            if (value := await self._comfy.default(_kind(graph, node), name)) is None:
+                return False
+            _inputs(graph, node)[name] = value
+        return graph != before
+
+    async def _choose(self, wish: Wish, graph: Graph) -> None:
+        for choice in wish.choices:
+            key = _kind(graph, choice.node), choice.input
+            if key not in self._firsts:
+                if not (offered := await self._comfy.choices(*key)):
+                    reason = f"The server offers nothing for “{choice.input}” of {key[0]}: put a model there first."
+                    raise Refused(reason)
+                self._firsts[key] = offered[0]
+            _inputs(graph, choice.node)[choice.input] = self._firsts[key]
+
+
+def _kind(graph: Graph, node: NodeId) -> str:
+    return str(graph[node].get("class_type"))
+
+
+def _inputs(graph: Graph, node: str) -> dict[str, Json]:
+    inputs = graph[node].setdefault("inputs", {})
+    if not isinstance(inputs, dict):
+        raise Refused(f"Node {node} of the workflow has inputs that are no table.")
+    return inputs
+
+
+HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
+"""Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
+
+FEW = 4
+"""So many histories are asked for one by one; more come in one answer, which may hold other people's, too."""
+
+OTHERS = 32
+"""How many prompts of others we expect to have ended since: one entry is a few kB."""
+
+
+class Errands:
+    """Does errands. Owns the ways to the servers; raises nothing that is expected."""
+
+    def __init__(
+        self,
+        comfies: Mapping[ServerName, Comfy],
+        connections: Mapping[ServerName, Connection],
+        *,
+        run_sync: RunSync,
+        pauses: Pauses = backoff,
+    ) -> None:
+        self._comfies = comfies
+        self._completions = {name: Completion(comfy) for name, comfy in comfies.items()}
+        self._connections = connections
+        self._run_sync = run_sync
+        self._pauses = pauses
+
+    async def do(self, errand: Errand) -> Answer | None:
+        """Do one errand, and say what came of it; None where nothing is to be said."""
+        match errand:
+            case Post():
+                return await self._post(errand)
+            case Look():
+                return await self._look(errand)
+            case Read():
+                return await self._read(errand)
+            case Withdraw(prompt=prompt, server=server):
+                try:
+                    await self._comfies[server].cancel(prompt)
+                except (ConnectionLost, Refused):
+                    return Withdrawn(errand, heard=False)
+                return Withdrawn(errand, heard=True)
+            case Fetch():
+                return await self._fetch(errand)
+            case Keep(image=image, path=path):
+                return Kept(errand, await self._run_sync(_write, image, Path(path)))
+            case Redial(server=server):
+                self._connections[server].redial()
+                return None
+            case _:
+                assert_never(errand)
+
+    async def _post(self, errand: Post) -> Answer:
+        comfy, completion = self._comfies[errand.server], self._completions[errand.server]
+        try:
+            graph = await completion.complete(errand.wish)
+            try:
+                ticket = await comfy.submit(errand.prompt, graph)
+            except Refused as refusal:
+                # After a 5xx it may run all the same, so nothing else is sent.
+                if not refusal.certain or not await completion.mend(errand.wish, graph, refusal.missing):
+                    raise
+                ticket = await comfy.submit(errand.prompt, graph)
+            return Posted(errand, ticket)
+        except OSError as error:
+            return PostRefused(errand, f"A file of this job cannot be read: {error.strerror}.", certain=True)
+        except Refused as refusal:
+            return PostRefused(errand, refusal.reason, refusal.certain)
+        except ConnectionLost as loss:
+            return PostUnsure(errand, str(loss))
+
+    async def _look(self, errand: Look) -> Answer:
+        """The queue first: what leaves it in between is in the history by then."""
+        comfy = self._comfies[errand.server]
+        try:
+            queue = await comfy.queue()
+            queued = {*queue.running, *queue.pending}
+            missing = [prompt for prompt in errand.asked if prompt not in queued]
+            histories, failures = await _histories(comfy, missing)
+        except (ConnectionLost, Refused) as loss:
+            return Unreachable(errand, str(loss))
+        return Looked(errand, queue, histories, failures)
+
+    async def _read(self, errand: Read) -> Answer:
+        for pause in HISTORY_PAUSES:
+            await anyio.sleep(pause)
+            try:
+                history = await self._comfies[errand.server].history(errand.prompt)
+            except (ConnectionLost, Refused):
+                break
+            if history is not None:
+                return ReadDone(errand, history)
+        return ReadDone(errand, None)
+
+    async def _fetch(self, errand: Fetch) -> Answer:
+        """Try until the server answers: it keeps its output files over a restart (measured, T18)."""
+        for pause in self._pauses():
+            try:
+                await self._comfies[errand.server].fetch(errand.file, Path(errand.path))
+            except ConnectionLost:
+                await anyio.sleep(pause)
+            except Refused as refusal:
+                return Fetched(errand, refusal.reason)
+            except OSError as error:
+                return Fetched(errand, _unwritable(error))
+            else:
+                break
+        return Fetched(errand)
+
+
+async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> tuple[dict[PromptId, History], dict[PromptId, str]]:
+    """The histories of these prompts as far as there are any, and a sentence about each that cannot be read."""
+    if len(prompts) > FEW:
+        try:
+            return await _newest(comfy, prompts), {}
+        except (ConnectionLost, Refused):
+            raise
+        except Exception as error:  # noqa: BLE001  logged; asking one by one finds out whose history it is
+            report_failure(error, "many histories at once could not be read")
+    histories: dict[PromptId, History] = {}
+    failures: dict[PromptId, str] = {}
+    for prompt in prompts:
+        try:
+            history = await comfy.history(prompt)
+        except (ConnectionLost, Refused):
+            raise
+        except Exception as error:  # noqa: BLE001  the boundary of one job's history
+            failures[prompt] = report_failure(error, "a history could not be read", prompt=prompt)
+        else:
+            if history is not None:
+                histories[prompt] = history
+    return histories, failures
+
+
+async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, History]:
+    """Many at once: ours are among those that ended last, unless other people's ended after them."""
+    count = len(prompts) + OTHERS
+    while True:
+        newest = await comfy.newest(count)
+        found = {prompt: newest[prompt] for prompt in prompts if prompt in newest}
+        if len(found) == len(prompts) or len(newest) < count:
+            return found
+        count *= 4
+
+
+def _unwritable(error: OSError) -> str:
+    return f"A result could not be written to the bot's disk: {error.strerror}."
+
+
+def _write(image: bytes, path: Path) -> str:
+    """Write a picture whole or not at all; the problem, if there is one."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(image)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        return _unwritable(error)
+    return ""

@@ -1,0 +1,55 @@
+"""Steering: does what an operator asked for through the journal (`python -m app jobs cancel`, `jobs retry`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from app.actors.handle import Registry
+from app.core.job import Job, Request
+from app.core.journal_port import Archive
+from app.entry_points import run_loop, run_request
+
+logger = structlog.stdlib.get_logger(__name__)
+
+ROUND = 1.0
+"""Seconds between two looks: another process wrote the request, so nobody can wake us."""
+
+
+class SteeringActor:
+    """Looks for requests, and carries them out, each exactly once as long as the bot lives.
+
+    `retry` hands a job's wish in again, in the door's own way.
+    """
+
+    def __init__(self, archive: Archive, registry: Registry, retry: Callable[[Job], Awaitable[None]]) -> None:
+        self._archive = archive
+        self._registry = registry
+        self._retry = retry
+        self._done: set[int] = set()
+        """The numbers of requests that were carried out, and that the journal still has."""
+
+    async def run(self) -> None:
+        """Live. A request that fails is logged, and is done with: it would fail again."""
+        await run_loop(self._look, "an operator's requests could not be read")
+
+    async def _look(self) -> float:
+        for request in await self._archive.requests():
+            if request.number not in self._done:
+                logger.info("an operator asks", verb=request.verb, job=request.job)
+                self._done.add(request.number)
+                work = partial(self._carry_out, request)
+                await run_request(work, "an operator's request failed", verb=request.verb, job=request.job)
+            await self._archive.done(request)
+            # The journal gives the number of a forgotten request to the next one.
+            self._done.discard(request.number)
+        return ROUND
+
+    async def _carry_out(self, request: Request) -> None:
+        job = await self._archive.find(request.job)
+        if request.verb == "cancel":
+            await self._registry.cancel(request.job)
+        elif job is not None:
+            await self._retry(job)

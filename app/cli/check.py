@@ -1,0 +1,62 @@
+"""A look at everything that has to be right, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+
+from app.cli.workflows.commands import Verdict, verdict_table, verdicts
+from app.cli.workflows.definitions import ask
+from app.events import ServerName
+from app.ports import Comfy, ConnectionLost, Dial, Refused
+from app.workflows.availability import offers
+
+HANDSHAKE = 5.0
+"""Seconds for the websocket: a server that needs longer will not do."""
+
+
+async def check(
+    console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Dial]]
+) -> int:
+    """Look, say what was found, and return 0 if all is well, else 1."""
+    found: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
+    known = await ask({name: comfy for name, (comfy, _) in servers.items()})
+    if not (offered := offers(workflows, known)):
+        found.append((False, "workflows", f"there are none in {workflows}"))
+    found += verdicts(offered, known, brief=True)
+    if offered and known and not any(one.servers for one in offered):
+        found.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))
+    results: dict[ServerName, tuple[bool, str]] = {}
+
+    async def look(name: ServerName, comfy: Comfy, dial: Dial) -> None:
+        results[name] = await _server(comfy, dial)
+
+    async with anyio.create_task_group() as tasks:
+        for name, (comfy, dial) in servers.items():
+            tasks.start_soon(look, name, comfy, dial)
+    found += [(results[name][0], name, results[name][1]) for name in servers]
+    console.print(verdict_table(found))
+    return 0 if all(good is not False for good, _, _ in found) else 1
+
+
+async def _server(comfy: Comfy, dial: Dial) -> tuple[bool, str]:
+    try:
+        stats = await comfy.stats()
+        began = anyio.current_time()
+        await comfy.stats()
+        trip = (anyio.current_time() - began) * 1000
+        with anyio.fail_after(HANDSHAKE):
+            async with dial():
+                shaken = (anyio.current_time() - began) * 1000 - trip
+    except ConnectionLost as loss:
+        return False, f"{loss}"
+    except Refused as refusal:
+        return False, refusal.reason
+    except TimeoutError:
+        return False, f"its websocket did not open within {HANDSHAKE:g} s"
+    free = f"{stats.memory_free / 2**30:.1f} of {stats.memory_total / 2**30:.1f} GiB free"
+    devices = ", ".join(stats.devices) or "no device"
+    return True, f"ComfyUI {stats.version}, {devices}, {free}, {trip:.1f} ms, websocket {shaken:.1f} ms"

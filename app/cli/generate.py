@@ -1,0 +1,130 @@
+"""Guests of the house that draw: follow all wishes to their last word, and take back what is unfinished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import anyio
+
+from app.actors.handle import Registry
+from app.actors.interaction import InteractionActor
+from app.cli.output.renderers import Show
+from app.cli.output.rows import Row, tally
+from app.core.job import Wish
+from app.events import AnyUpdate, Cancelled, JobId, ServerName
+from app.ports import Comfy, ConnectionLost, Refused
+
+LAST_CALL = 2.0
+"""Seconds for a server to confirm what --timeout cancelled; one that is away is not waited for."""
+
+FIRST_LOOK = 3.0
+"""Seconds for the servers to say what they are; one that takes longer is waited for like one that is away."""
+
+
+class _Place:
+    """One row, as the Reply port of one interaction."""
+
+    def __init__(self, row: Row, show: Show, reasons: dict[JobId, str]) -> None:
+        self._row = row
+        self._show = show
+        self._reasons = reasons
+        self.pause = show.pause
+        self.receipt = ""
+
+    async def show(self, update: AnyUpdate) -> None:
+        """See `app.ports.Reply`."""
+        if isinstance(update, Cancelled) and not update.reason:
+            update = Cancelled(job=update.job, reason=self._reasons.get(update.job, ""))
+        milestone = self._row.hear(update)
+        await self._show.update(self._row, update, milestone=milestone)
+
+
+def rows_of(wishes: Sequence[Wish]) -> list[Row]:
+    """A row for each wish."""
+    return [Row(wish.job, wish.owner, wish.workflow) for wish in wishes]
+
+
+async def refusals(servers: Mapping[ServerName, Comfy]) -> dict[ServerName, str]:
+    """The servers that answer but cannot be used, with the sentence why; one that is away may come back."""
+    refused: dict[ServerName, str] = {}
+
+    async def look(name: ServerName, comfy: Comfy) -> None:
+        try:
+            await comfy.stats()
+        except Refused as refusal:
+            refused[name] = refusal.reason
+        except ConnectionLost:
+            return
+
+    with anyio.move_on_after(FIRST_LOOK):
+        async with anyio.create_task_group() as looks:
+            for name, comfy in servers.items():
+                looks.start_soon(look, name, comfy, name=f"look {name}")
+    return refused
+
+
+async def draw(
+    wishes: Sequence[Wish],
+    rows: Sequence[Row],
+    show: Show,
+    registry: Registry,
+    closing: anyio.Event,
+    *,
+    limit: float | None = None,
+) -> int:
+    """Have all wishes made at once; the exit code. `limit` is in seconds, for all of them together.
+
+    When the house closes, or time is over, what is unfinished is cancelled on the server, and followed until
+    that is confirmed.
+    """
+    reasons: dict[JobId, str] = {}
+    handed_in: set[JobId] = set()
+
+    async def take_back(reason: str) -> None:
+        for row in rows:
+            if row.last_word is None:
+                reasons[row.job] = reason
+                await registry.cancel(row.job)
+
+    async def when_closing() -> None:
+        await closing.wait()
+        await take_back("")
+
+    async def when_torn() -> None:
+        await show.torn.wait()
+        await take_back("")
+
+    async def when_over(seconds: float, interactions: anyio.CancelScope) -> None:
+        await anyio.sleep(seconds)
+        await take_back(f"--timeout of {seconds:g} s was over.")
+        interactions.deadline = anyio.current_time() + LAST_CALL
+
+    async def own_up() -> None:
+        """What no server confirmed within the last call has ended for us, but perhaps not there."""
+        for row in rows:
+            if row.last_word is None:
+                doubt = "The server did not confirm it, and may still run it." if row.job in handed_in else ""
+                update = Cancelled(job=row.job, reason=" ".join(filter(None, (reasons.get(row.job), doubt))))
+                await show.update(row, update, milestone=row.hear(update))
+
+    try:
+        with show.open():
+            async with anyio.create_task_group() as watch:
+                watch.start_soon(when_closing, name="closing")
+                watch.start_soon(when_torn, name="torn")
+                async with anyio.create_task_group() as interactions:
+                    if limit is not None:
+                        watch.start_soon(when_over, limit, interactions.cancel_scope, name="timeout")
+                    for wish, row in zip(wishes, rows, strict=True):
+                        if closing.is_set() or show.torn.is_set():
+                            # Whoever took jobs back did not see the last one that was handed in.
+                            await take_back("")
+                            break
+                        actor = InteractionActor(wish, registry, _Place(row, show, reasons))
+                        await interactions.start(actor.run, name=f"interaction {wish.job}")
+                        handed_in.add(row.job)
+                watch.cancel_scope.cancel()
+            await own_up()
+    finally:
+        show.summary(tally(rows))
+    return show.code_when_torn if show.torn.is_set() else tally(rows).code

@@ -1,0 +1,111 @@
+"""The journal, for an operator: a list of jobs, and the whole story of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.core.job import Entry, Job, Line, State
+from app.events import Finished
+from app.ports import Json
+
+STATES = tuple(state.name.lower() for state in State)
+"""What --state takes."""
+
+WHOLE = {"job": 8, "accepted": 15, "state": 9}
+"""Letters that a column keeps on a narrow terminal: `jobs show` takes an id's first eight."""
+
+COLOURS = {"delivered": "green", "finished": "green", "failed": "red", "lost": "red", "cancelled": "yellow"}
+
+
+def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None:
+    """A table, newest first; or one JSON object a line."""
+    if json:
+        for entry in entries:
+            _say(console, _facts(entry))
+        return
+    if not entries:
+        console.print("There are no such jobs.")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("job", "accepted", "who", "workflow", "state", "server", "says"):
+        # Where there is little room, what can be typed again stays whole.
+        table.add_column(name, no_wrap=name != "says", min_width=WHOLE.get(name))
+    for entry in entries:
+        job = entry.job
+        state = Text(job.state.name.lower(), COLOURS.get(job.state.name.lower(), "cyan"))
+        if job.state.settled and not job.told:
+            state.append(" (not told)", "yellow")
+        server = job.attempt.server if job.attempt else ""
+        cells = (job.id[:8], _time(entry.accepted), job.wish.owner, job.wish.workflow)
+        table.add_row(*cells, state, server, Text(_reason(job), "dim"))
+    console.print(table)
+
+
+def show_job(console: Console, entry: Entry, story: Sequence[Line], *, json: bool) -> None:
+    """Everything about one job: what was wished for, and what happened, transition by transition."""
+    if json:
+        steps: list[Json] = [{"at": line.at, **msgspec.to_builtins(line.transition)} for line in story]
+        wish = entry.job.wish
+        told: dict[str, Json] = {**_facts(entry), "values": wish.values, "graph": dict(wish.graph), "story": steps}
+        _say(console, told)
+        return
+    job = entry.job
+    console.print(f"{job.id}  {job.wish.workflow}  for {job.wish.owner or 'nobody'}", style="bold", markup=False)
+    for name, value in job.wish.values.items():
+        console.print(f"  {name} = {value}", markup=False, highlight=False)
+    if job.wish.seed is not None and "seed" not in job.wish.values:
+        console.print(f"  seed = {job.wish.seed}", markup=False, highlight=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    before = entry.accepted
+    for line in story:
+        step = line.transition
+        where = f"{step.server} {step.prompt[:8]}" if step.server else ""
+        cells = (_time(line.at), f"+{line.at - before:.3f} s", step.state, where, step.cause)
+        table.add_row(*(Text(cell) for cell in cells))
+        before = line.at
+    console.print(table)
+    for file in job.last_word.files if isinstance(job.last_word, Finished) else ():
+        console.print(file, markup=False, highlight=False, soft_wrap=True)
+
+
+def _facts(entry: Entry) -> dict[str, Json]:
+    job = entry.job
+    last_word: Json = msgspec.to_builtins(job.last_word) if job.last_word else None
+    return {
+        "job": job.id,
+        "state": job.state.name.lower(),
+        "told": job.told,
+        "owner": job.wish.owner,
+        "workflow": job.wish.workflow,
+        "seed": job.wish.seed,
+        "server": job.attempt.server if job.attempt else None,
+        "prompt": job.attempt.prompt if job.attempt else None,
+        "tries": job.tries,
+        "accepted": entry.accepted,
+        "changed": entry.changed,
+        "last_word": last_word,
+    }
+
+
+def _reason(job: Job) -> str:
+    match job.last_word:
+        case None:
+            return ""
+        case Finished(files=files, texts=texts):
+            return f"{len(files)} files" if len(files) != 1 else "1 file" if files or not texts else "text"
+        case last_word:
+            return last_word.reason
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%d %b %H:%M:%S")
+
+
+def _say(console: Console, told: dict[str, Json]) -> None:
+    console.out(msgspec.json.encode(told).decode(), highlight=False)

@@ -1,0 +1,191 @@
+"""Three ways to show what becomes of jobs: a live table, plain lines, one JSON object a line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from select import select
+from typing import Protocol
+
+import anyio
+import msgspec
+from anyio import to_thread
+from rich.console import Console
+from rich.live import Live
+
+from app.cli.output.live_table import Board
+from app.cli.output.rows import Row, Tally, sentence
+from app.events import AnyUpdate, Previewed
+from app.ports import Json
+from app.standard_streams import TORN, lose
+
+
+class Show(Protocol):
+    """Where updates are shown. `pause` is that of `app.ports.Reply`."""
+
+    pause: float
+    torn: anyio.Event
+    """Set once stdout takes nothing any more (`| head`, a full disk); what is shown after that is dropped."""
+
+    @property
+    def code_when_torn(self) -> int:
+        """The exit code once `torn` is set."""
+        ...
+
+    def open(self) -> AbstractContextManager[object]:
+        """Show for the length of the block."""
+        ...
+
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+        """Show what has just happened to a row, which knows it already."""
+        ...
+
+    def summary(self, count: Tally) -> None:
+        """Say how it all ended."""
+        ...
+
+
+LAST_CALL = 0.5
+"""Seconds for a reader who does not read to make room for the last line."""
+
+
+class _Stdout:
+    """Lines onto stdout, in order, without ever holding up the loop for a reader who is slow."""
+
+    def __init__(self) -> None:
+        self.torn = anyio.Event()
+        self.code = TORN
+        self._lane = anyio.CapacityLimiter(1)
+
+    async def say(self, line: str) -> None:
+        """Write in a thread, which is left behind where whoever waits for it has to go."""
+        if not self.torn.is_set():
+            try:
+                await to_thread.run_sync(_write, line, limiter=self._lane, abandon_on_cancel=True)
+            except OSError as error:
+                self._lose(error)
+
+    def say_last(self, line: str) -> None:
+        """Write on the spot, when nothing else is left to do; not to a reader who does not read."""
+        if not self.torn.is_set():
+            try:
+                if select([], [sys.stdout], [], LAST_CALL)[1]:
+                    _write(line)
+            except OSError as error:
+                self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        if not self.torn.is_set():
+            self.torn.set()
+            self.code = lose(error)
+
+
+def _write(line: str) -> None:
+    """Past Python's buffer: a thread that is left behind would hold its lock until the reader reads."""
+    rest = f"{line}\n".encode(sys.stdout.encoding, "backslashreplace")
+    while rest:
+        rest = rest[os.write(sys.stdout.fileno(), rest) :]
+
+
+class JsonLines:
+    """One object a line, and nothing else, on stdout."""
+
+    pause = 0.0
+
+    def __init__(self) -> None:
+        self._began = anyio.current_time()
+        self._stdout = _Stdout()
+        self.torn = self._stdout.torn
+
+    @property
+    def code_when_torn(self) -> int:
+        """See `Show`."""
+        return self._stdout.code
+
+    def open(self) -> AbstractContextManager[object]:
+        """Nothing to open."""
+        return nullcontext()
+
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+        """Say everything; a preview by its size."""
+        told: dict[str, Json] = msgspec.to_builtins(update, builtin_types=(bytes,))
+        told.pop("type")
+        if isinstance(update, Previewed):
+            told["bytes"] = len(update.image)
+            del told["image"]
+        event = type(update).__name__.lower()
+        head: dict[str, Json] = {"t": round(anyio.current_time() - self._began, 4), "job": row.job}
+        await self._stdout.say(msgspec.json.encode({**head, "event": event, **told}).decode())
+
+    def summary(self, count: Tally) -> None:
+        """The last line."""
+        self._stdout.say_last(msgspec.json.encode({"event": "summary", **msgspec.to_builtins(count)}).decode())
+
+
+class Lines:
+    """Milestones as plain lines, where stdout is no terminal."""
+
+    pause = 0.2
+
+    def __init__(self) -> None:
+        self._stdout = _Stdout()
+        self.torn = self._stdout.torn
+
+    @property
+    def code_when_torn(self) -> int:
+        """See `Show`."""
+        return self._stdout.code
+
+    def open(self) -> AbstractContextManager[object]:
+        """Nothing to open."""
+        return nullcontext()
+
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+        """Say what is worth a line."""
+        if milestone:
+            await self._stdout.say(f"{row.owner}  {row.workflow}  {sentence(row)}")
+
+    def summary(self, count: Tally) -> None:
+        """The last line."""
+        self._stdout.say_last(str(count))
+
+
+class LiveTable:
+    """A table that lives, and below it, at the end, what there is to say."""
+
+    pause = 0.1
+
+    def __init__(self, console: Console, rows: Sequence[Row]) -> None:
+        self._console = console
+        self._rows = rows
+        self.torn = anyio.Event()
+
+    @property
+    def code_when_torn(self) -> int:
+        """See `Show`; a terminal is not torn, it hangs up."""
+        return TORN
+
+    @contextmanager
+    def open(self) -> Generator[None]:
+        """Draw ten times a second, from rich's own thread, which only reads."""
+        with Live(Board(self._console, self._rows), console=self._console, refresh_per_second=10):
+            yield
+
+    async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
+        """The table looks at the rows by itself."""
+
+    def summary(self, count: Tally) -> None:
+        """Every job's last word, then the count."""
+        for row in self._rows:
+            line = f"{row.owner}  {sentence(row)}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(str(count), style="bold")
+
+
+def choose(console: Console, rows: Sequence[Row], *, json: bool) -> Show:
+    """The way that fits where stdout goes."""
+    if json:
+        return JsonLines()
+    return LiveTable(console, rows) if console.is_terminal else Lines()

@@ -1,0 +1,244 @@
+"""The workflows, listed, shown, filled in and checked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.workflows.definitions import Known, ask, open_workflow
+from app.core.job import Wish
+from app.core.progress import title
+from app.events import JobId, ServerName
+from app.ports import Comfy, Graph, Json
+from app.workflows.api_graph import inputs
+from app.workflows.availability import Offer, contradictions, loose_ends, offer
+from app.workflows.bind import bind
+from app.workflows.discovery.candidates import where
+from app.workflows.files import list_names
+from app.workflows.load import NeedsServer, Workflow, load
+from app.workflows.model import Slot, WorkflowError
+from app.workflows.node_definitions import Definitions
+from app.workflows.parsing import plain
+
+SHOWN = 60
+"""Characters of a value in a table."""
+
+NEEDING_NAMES = frozenset({"lora", "size"})
+"""Kinds whose values are read better when a server's lists and steps are known."""
+
+
+def list_workflows(console: Console, folder: Path) -> int:
+    """A line for each workflow; what cannot be loaded says why. The exit code."""
+    table = _table("name", "command", "title", "slots")
+    for name in list_names(folder):
+        try:
+            one = load(folder, name)
+        except NeedsServer:
+            table.add_row(Text(name), "", Text("in the editor's own format; show and check ask a server", "dim"), "")
+        except WorkflowError as error:
+            table.add_row(Text(name), "", Text(str(error), "red"), "")
+        else:
+            table.add_row(Text(name), Text(_called(one)), Text(one.title), str(len(one.slots)))
+    if not table.row_count:
+        console.print(Text(f"There are no workflows in {folder}; see workflows new."))
+        return 0
+    console.print(table)
+    return 0
+
+
+async def show_workflow(console: Console, folder: Path, told: str, servers: Mapping[ServerName, Comfy]) -> int:
+    """A workflow's slots as a table. The exit code. Raises `WorkflowError`."""
+    workflow, _ = await open_workflow(folder, told, servers)
+    head = " · ".join(filter(None, (workflow.title, _called(workflow), workflow.result)))
+    console.print(Text(head, "bold"))
+    if workflow.description:
+        console.print(Text(workflow.description))
+    console.print(slots_table(workflow))
+    for name, values in workflow.presets.items():
+        console.print(Text(f"preset {name}: {', '.join(f'{key}={value}' for key, value in values.items())}"))
+    for one in workflow.follow_ups:
+        console.print(Text(f"then {one.workflow}, which gets the result as its {one.slot}"))
+    for note in workflow.notes:
+        console.print(Text(note, "yellow"))
+    return 0
+
+
+def slots_table(workflow: Workflow) -> Table:
+    """One line for each slot."""
+    table = _table("slot", "kind", "what it fills", "unless told", "limits", "shown in")
+    for slot in workflow.slots:
+        table.add_row(
+            Text(f"{slot.name}{' (required)' if slot.required else ''}"),
+            slot.kind,
+            Text(_filled(workflow.graph, slot)),
+            Text(_present(workflow.graph, slot)),
+            Text(_limits(slot)),
+            slot.show,
+        )
+    return table
+
+
+async def fill_in(
+    folder: Path,
+    told: str,
+    values: Mapping[str, Json],
+    sets: Sequence[tuple[str, str]],
+    preset: str,
+    servers: Mapping[ServerName, Comfy],
+) -> tuple[str, list[str]]:
+    """The graph that would be sent, as JSON, and what only the chosen server adds. Raises `WorkflowError`."""
+    workflow, definitions = await open_filled(folder, told, values, servers)
+    rng = random.SystemRandom()
+    wish = bind(workflow, JobId("fill"), values, sets, rng=rng, folder=".", preset=preset, definitions=definitions)
+    return msgspec.json.format(msgspec.json.encode(wish.graph), indent=2).decode(), list(_later(wish))
+
+
+async def open_filled(
+    folder: Path, told: str, values: Mapping[str, Json], servers: Mapping[ServerName, Comfy]
+) -> tuple[Workflow, Definitions | None]:
+    """Load a workflow that is to be filled with these values; the first server is asked where that helps.
+
+    Raises `WorkflowError`.
+    """
+    workflow, definitions = await open_workflow(folder, told, servers)
+    said = {*values, *(name for preset in workflow.presets.values() for name in preset)}
+    if definitions is None and any(slot.kind in NEEDING_NAMES and slot.name in said for slot in workflow.slots):
+        known = await ask(dict([next(iter(servers.items()))]))
+        definitions = next(iter(known.values()), None)
+    return workflow, definitions
+
+
+async def check_workflows(console: Console, folder: Path, told: str, servers: Mapping[ServerName, Comfy]) -> int:
+    """Audit one workflow, or all, against each server; 0 if each can run somewhere."""
+    known = await ask(servers)
+    names = [told] if told else list_names(folder)
+    found = [offer(folder, name, known) for name in names]
+    silent = [(False, str(server), reason) for server, reason in known.silent.items()]
+    console.print(verdict_table([*silent, *verdicts(found, known)]))
+    bad = known.silent or any(one.problem or not one.servers for one in found)
+    return 1 if bad or (not told and _contradict(found)) else 0
+
+
+Verdict: TypeAlias = tuple[bool | None, str, str]
+"""Whether something is right (None: it is wanting, and wanted by nobody yet), its name, and what to say of it."""
+
+
+def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> list[Verdict]:
+    """Per workflow: whether it can run anywhere, its name, and what is to be said of it, a line for each server.
+
+    In brief, what only waits for its models or nodes gets one line.
+    """
+    lines: list[Verdict] = []
+    for one in found:
+        what = f"workflow {one.name}"
+        if one.workflow is None:
+            lines.append((False, what, one.problem))
+            continue
+        good = bool(one.servers) or not known
+        if brief and not good:
+            lines.append((None, what, _wanting(one, one.workflow)))
+            continue
+        lines.append((good, what, _summary(one, one.workflow, known)))
+        for server, findings in one.findings.items():
+            lines += [
+                (finding.severity == "warning" or (good and len(known) > 1), "", f"{server}: {finding.sentence}")
+                for finding in findings
+            ]
+        lines += [(True, "", note) for note in one.workflow.notes]
+    lines += [(False, "", sentence) for sentence in _contradict(found)]
+    lines += [(True, "", sentence) for sentence in loose_ends(found)] if len(found) > 1 else []
+    return lines
+
+
+def verdict_table(lines: Sequence[Verdict]) -> Table:
+    """Verdicts as people read them; a line without a name goes on about the one above."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for good, what, told in lines:
+        mark = {True: Text("✔", "green") if what else Text("!", "yellow"), False: Text("✘", "red"), None: Text("–")}
+        style = {True: "", False: "red", None: "dim"}[good]
+        table.add_row(mark[good], Text(what, style if good is None else "bold"), Text(told, style))
+    return table
+
+
+def _contradict(found: Sequence[Offer]) -> list[str]:
+    return list(contradictions([one.workflow for one in found if one.workflow is not None])) if len(found) > 1 else []
+
+
+def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
+    told = f"{workflow.title}, {len(workflow.slots)} slots"
+    if not known or len(one.servers) == len(known):
+        return told
+    return f"{told}; runs on {', '.join(sorted(one.servers))} only" if one.servers else f"{told}; no server can run it"
+
+
+def _wanting(one: Offer, workflow: Workflow) -> str:
+    """Why nothing can run it, as far as one sentence goes."""
+    reasons = [
+        f"{server}: {finding.sentence}"
+        for server, findings in one.findings.items()
+        for finding in findings
+        if finding.severity == "error"
+    ]
+    more = f" And {len(reasons) - 1} more: workflows check {one.name}." if len(reasons) > 1 else ""
+    return f"{workflow.title}, not offered. {reasons[0]}{more}"
+
+
+def _later(wish: Wish) -> list[str]:
+    graph = wish.graph
+    sent = [f"{one.input} of “{title(graph, one.node)}” becomes {one.path}, uploaded." for one in wish.uploads]
+    return sent + [f"{one.input} of “{title(graph, one.node)}” becomes the server's first." for one in wish.choices]
+
+
+def _called(workflow: Workflow) -> str:
+    if workflow.command:
+        return f"/{workflow.command}"
+    return workflow.menu or ("follow-up" if workflow.follow_up else "")
+
+
+def _filled(graph: Graph, slot: Slot) -> str:
+    if slot.kind == "lora":
+        return f"the row of LoRAs at “{title(graph, slot.targets[0].node)}”"
+    return where(graph, slot.targets)
+
+
+def _present(graph: Graph, slot: Slot) -> str:
+    if slot.default is not None:
+        return _short(slot.default)
+    if slot.required:
+        return ""
+    if slot.kind == "seed":
+        return "drawn"
+    if slot.kind == "model":
+        return "the server's first"
+    values = [
+        inputs(graph, target.node).get(target.input) for target in slot.targets[: 2 if slot.kind == "size" else 1]
+    ]
+    return "x".join(_short(value) for value in values if value is not None)
+
+
+def _limits(slot: Slot) -> str:
+    if slot.choices:
+        return f"{len(slot.choices)} choices"
+    low, high = slot.minimum, slot.maximum
+    if low is None and high is None:
+        return ""
+    return f"{plain(low) if low is not None else '…'} to {plain(high) if high is not None else '…'}"
+
+
+def _short(value: Json) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in names:
+        table.add_column(name)
+    return table

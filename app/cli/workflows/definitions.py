@@ -1,0 +1,76 @@
+"""What servers say of their nodes, asked for where a file or a check needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+
+from app.events import ServerName
+from app.ports import Comfy, ConnectionLost, Json, Refused
+from app.workflows.api_graph import EXPORT
+from app.workflows.files import find
+from app.workflows.load import NeedsServer, Workflow, load
+from app.workflows.model import WorkflowError
+from app.workflows.node_definitions import Definitions
+
+PATIENCE = 15.0
+"""Seconds for /object_info: a server reads all its model folders for it, which may lie on a slow disk."""
+
+
+class Known(dict[ServerName, Definitions]):
+    """The definitions of the servers that answered, and why the others did not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent: dict[ServerName, str] = {}
+
+
+async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
+    """Ask all servers at once for their nodes; in the order of the servers."""
+    answers: dict[ServerName, dict[str, Json]] = {}
+    known = Known()
+
+    async def one(name: ServerName, comfy: Comfy) -> None:
+        try:
+            with anyio.fail_after(PATIENCE):
+                answers[name] = await comfy.nodes()
+        except ConnectionLost as loss:
+            known.silent[name] = f"{loss}".removeprefix(f"{name} ")
+        except Refused as refusal:
+            known.silent[name] = refusal.reason
+        except TimeoutError:
+            known.silent[name] = f"it did not list its nodes within {PATIENCE:g} s"
+
+    async with anyio.create_task_group() as tasks:
+        for name, comfy in servers.items():
+            tasks.start_soon(one, name, comfy, name=f"ask {name}")
+    known.update({name: Definitions(answers[name]) for name in servers if name in answers})
+    return known
+
+
+async def first(servers: Mapping[ServerName, Comfy]) -> Definitions:
+    """The nodes of the first server. Raises `WorkflowError`."""
+    name = next(iter(servers))
+    known = await ask({name: servers[name]})
+    if name not in known:
+        raise WorkflowError(f"{name} cannot say which nodes it has ({known.silent[name].rstrip('.')}).")
+    return known[name]
+
+
+async def open_workflow(
+    folder: Path, told: str, servers: Mapping[ServerName, Comfy]
+) -> tuple[Workflow, Definitions | None]:
+    """Load a workflow; the first server is asked only where the file needs it. Raises `WorkflowError`."""
+    try:
+        return load(folder, told), None
+    except NeedsServer:
+        place = find(folder, told)
+    try:
+        definitions = await first(servers)
+    except WorkflowError as error:
+        raise WorkflowError(
+            f"{place.shown} is in the editor's own format: {EXPORT}, or ask a server. {error}"
+        ) from error
+    return load(folder, told, definitions), definitions

@@ -1,0 +1,120 @@
+"""`workflows new`: an exported file becomes a workflow with a manifest, ready to be used and edited."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from app.cli.workflows.commands import slots_table
+from app.cli.workflows.definitions import ask
+from app.events import ServerName
+from app.ports import Comfy
+from app.workflows.api_graph import EXPORT
+from app.workflows.audit import audit
+from app.workflows.discovery.candidates import slug
+from app.workflows.discovery.discover import Discovery, discover
+from app.workflows.editor_format.convert import Converted
+from app.workflows.editor_format.parser import is_drawing
+from app.workflows.files import GRAPHS, MANIFEST, Place, expanded, is_file, list_names, read_json, stem_of
+from app.workflows.load import load, read_converted
+from app.workflows.manifest.writer import write
+from app.workflows.model import WorkflowError
+from app.workflows.node_definitions import Definitions
+
+LONGEST_NAME = 48
+"""Characters of a workflow's name: a button of the bot has room for 56, and nobody types more."""
+
+
+async def adopt(console: Console, folder: Path, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
+    """Write `folder/<name>/workflow.json` and `manifest.toml` from a file, and show what was found.
+
+    Also shown is what the first server has against it. A file that lies in the folder itself moves into the new one.
+    Raises `WorkflowError`, also where something of that name is there already.
+    """
+    place = _place(folder, file)
+    known = await ask(dict([next(iter(servers.items()))]))
+    definitions = next(iter(known.values()), None)
+    is_editors = is_drawing(read_json(place))
+    if definitions is None and is_editors:
+        server, reason = next(iter(known.silent.items()))
+        raise WorkflowError(
+            f"{file.name} is in the editor's own format, and {server} cannot say which nodes it has "
+            f"({reason.rstrip('.')}): start it, or {EXPORT}."
+        )
+    converted = read_converted(place, definitions)
+    found = discover(
+        converted.graph,
+        definitions or Definitions({}),
+        app_inputs=converted.app_inputs,
+        app_outputs=converted.app_outputs,
+        apart=True,
+    )
+    text = write(place.name, converted.graph, found, taken=_commands(folder))
+    _store(folder, place, converted if is_editors else None, text)
+    _tell(console, folder, place.name, found, definitions)
+
+
+def _place(folder: Path, file: Path) -> Place:
+    file = expanded(file)
+    if not is_file(file):
+        raise WorkflowError(f"There is no file {file}.")
+    stem = file.resolve().parent.name if file.name in GRAPHS else stem_of(file)
+    name = slug(stem, LONGEST_NAME)
+    if not name:
+        raise WorkflowError(f"“{stem}” cannot name a workflow: give the file a name with letters from a to z.")
+    lies_there = file.resolve().parent == folder.resolve()
+    taken = [one for one in list_names(folder) if one == name and not (lies_there and one == stem)]
+    if taken or (folder / name).exists() or (lies_there and file.with_name(f"{stem}.toml").exists()):
+        raise WorkflowError(f"There is a workflow called “{name}” in {folder} already: rename the file, or remove it.")
+    return Place(name, file)
+
+
+def _commands(folder: Path) -> frozenset[str]:
+    """The commands of the other workflows; those that are broken have none."""
+    found: set[str] = set()
+    for name in list_names(folder):
+        try:
+            found.add(load(folder, name).command)
+        except WorkflowError:
+            continue
+    return frozenset(found)
+
+
+def _store(folder: Path, place: Place, converted: Converted | None, manifest: str) -> None:
+    """Write both files, or none: the folder gets its name when all is in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lies_there = place.graph.resolve().parent == folder.resolve()
+    with TemporaryDirectory(prefix=".new-", dir=folder) as temporary:
+        made = Path(temporary) / place.name
+        made.mkdir()
+        if converted is None:
+            shutil.copyfile(place.graph, made / GRAPHS[0])
+        else:
+            shutil.copyfile(place.graph, made / "editor.json")
+            (made / GRAPHS[0]).write_bytes(msgspec.json.format(msgspec.json.encode(converted.graph), indent=2) + b"\n")
+        (made / MANIFEST).write_text(manifest, encoding="utf-8")
+        made.rename(folder / place.name)
+    if lies_there:
+        place.graph.unlink()
+
+
+def _tell(console: Console, folder: Path, name: str, found: Discovery, definitions: Definitions | None) -> None:
+    workflow = load(folder, name)
+    console.print(slots_table(workflow))
+    for slot, how in found.how.items():
+        console.print(Text(f"{slot}: found by {how}", "dim"))
+    for problem in (*found.problems, *workflow.notes):
+        console.print(Text(problem, "yellow"))
+    written = folder / name / MANIFEST
+    console.print(Text(f"Written: {written}. Try: python -m app workflows fill {name}", "bold"), soft_wrap=True)
+    if definitions is None:
+        console.print(Text("No server was there to ask, so kinds and limits are guessed from the values.", "yellow"))
+        return
+    for finding in audit(workflow.graph, workflow.slots, definitions):
+        console.print(Text(finding.sentence, "red" if finding.severity == "error" else "yellow"))

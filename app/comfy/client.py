@@ -1,0 +1,321 @@
+"""The Comfy port over httpx: one client for each server, opened once and closed once."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+from urllib.parse import quote
+
+import anyio
+import httpx
+import msgspec
+from anyio import to_thread
+
+from app.comfy import http_schemas
+from app.comfy.download import save
+from app.comfy.exchange import Answer, body, exchange, media_type, translated
+from app.comfy.json import decode, decode_shallow
+from app.comfy.response_limits import (
+    ANSWER_BYTES,
+    ANSWER_SECONDS,
+    LARGE,
+    LARGE_AT_ONCE,
+    RESULT_BYTES,
+    RESULT_SECONDS,
+    SLOWEST,
+    TooLarge,
+    length,
+)
+from app.comfy.tls import tls_context
+from app.comfy.validation_errors import dropped, missing, sentence
+from app.config import Server
+from app.events import FileRef, PromptId
+from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds. Name, TCP and TLS: a server that needs longer is as good as away, and will be asked again."""
+
+ANSWER_TIMEOUT = 30.0
+"""Seconds without a byte. ComfyUI's loop answers within 65 ms even under load (measured, T17), but it reads
+a picture and a history from disk and encodes them while its one thread samples."""
+
+QUESTION = httpx.Timeout(5.0, connect=CONNECT_TIMEOUT)
+"""For queue and history, which it has in memory: as long as for a pong, so that no look hangs on a half-open line
+for longer than the websocket does. Who asked in vain asks again, on another line."""
+
+LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
+"""Kept for less than aiohttp keeps an idle one, 75 s."""
+
+DOWNLOADS = 16
+"""Results at once: half of the connections are left for questions, however long fifty films take on a narrow line."""
+
+AWAY = frozenset({502, 503, 504})
+"""What a reverse proxy says of a ComfyUI that is down."""
+
+_NODES = msgspec.json.Decoder(dict[str, Json])
+
+_EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
+
+
+@asynccontextmanager
+async def open_comfy(
+    server: Server,
+    client_id: str,
+    *,
+    run_sync: RunSync = to_thread.run_sync,
+    transport: httpx.AsyncBaseTransport | None = None,
+    largest_result: int = RESULT_BYTES,
+) -> AsyncGenerator[HttpComfy]:
+    """Open the HTTP client for the length of the block. `transport` is for a server in memory.
+
+    A result of more than `largest_result` bytes is refused.
+
+    Raises `OSError` for a CA file that cannot be read. Proxies of the environment are not used: the server
+    is usually on our own network, or on this machine.
+    """
+    async with httpx.AsyncClient(
+        base_url=server.url.rstrip("/") + "/",
+        headers=server.headers,
+        timeout=httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
+        limits=LIMITS,
+        verify=tls_context(server),
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        # What a server puts into cookies would come back with every request.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    ) as client:
+        yield HttpComfy(client, server, client_id, run_sync, largest_result)
+
+
+class HttpComfy:
+    """See `app.ports.Comfy`. Knows besides only whether the server can cancel by itself."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, server: Server, client_id: str, run_sync: RunSync, largest_result: int
+    ) -> None:
+        self._client = client
+        self._name = server.label
+        self._client_id = client_id
+        self._run_sync = run_sync
+        self._cancels_jobs = True
+        self._largest_result = largest_result
+        self._downloads = anyio.Semaphore(DOWNLOADS)
+        self._large_answers = anyio.Semaphore(LARGE_AT_ONCE)
+
+    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
+        """See `app.ports.Comfy.submit`."""
+        body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": {}}
+        answer = await self._ask("POST", "prompt", json=body)
+        if answer.status == 400:
+            raise Refused(sentence(answer.content, graph), missing=missing(answer.content, graph))
+        accepted = self._read(answer, http_schemas.Accepted)
+        return Ticket(PromptId(accepted.prompt_id), dropped(accepted.node_errors, graph))
+
+    async def queue(self) -> Queue:
+        """See `app.ports.Comfy.queue`."""
+        return self._read(await self._ask("GET", "queue", patience=QUESTION), http_schemas.QueueReply).read()
+
+    async def history(self, prompt: PromptId) -> History | None:
+        """See `app.ports.Comfy.history`."""
+        answer = await self._ask("GET", f"history/{_quoted(prompt)}", patience=QUESTION)
+        entry = self._read(answer, dict[str, msgspec.Raw]).get(prompt)
+        return http_schemas.history(entry) if entry is not None else None
+
+    async def newest(self, count: int) -> dict[PromptId, History]:
+        """See `app.ports.Comfy.newest`."""
+        answer = await self._ask("GET", f"history?max_items={count}", patience=QUESTION)
+        entries = self._read(answer, dict[PromptId, msgspec.Raw])
+        return {prompt: http_schemas.history(entry) for prompt, entry in entries.items()}
+
+    async def cancel(self, prompt: PromptId) -> None:
+        """See `app.ports.Comfy.cancel`; never a global interrupt or clear."""
+        if self._cancels_jobs:
+            answer = await self._ask("POST", f"api/jobs/{_quoted(prompt)}/cancel")
+            if answer.is_success and self._understood(answer, http_schemas.Cancelled):
+                return
+            # A 404 without JSON is the router's, for good; one with JSON is about this job alone.
+            known = self._understood(answer, dict[str, msgspec.Raw])
+            self._cancels_jobs = known or answer.status not in {404, 405}
+        # First out of the queue, then off the machine: a prompt that starts in between is not missed.
+        self._checked(await self._ask("POST", "queue", json={"delete": [prompt]}))
+        self._checked(await self._ask("POST", "interrupt", json={"prompt_id": prompt}))
+
+    async def fetch(self, file: FileRef, to: Path) -> None:
+        """See `app.ports.Comfy.fetch`. Raises `OSError` for our own disk, also where it has too little room."""
+        name = PurePosixPath(file.filename.replace("\\", "/")).name[:100]
+        where = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        async with self._downloads:
+            with anyio.move_on_after(RESULT_SECONDS):
+                with translated(self._name):
+                    # A picture does not get smaller, and its length is known.
+                    request = self._client.build_request(
+                        "GET", "view", params=where, headers={"Accept-Encoding": "identity"}
+                    )
+                async with exchange(self._client, self._name, request) as response:
+                    if response.status_code in {400, 403, 404}:
+                        raise Refused(f"A result, {name}, is gone from the server.")
+                    self._check(response.status_code)
+                    expected = length(response.headers)
+                    try:
+                        if (expected or 0) > self._largest_result:
+                            # Not the disk's fault, which would be asked next.
+                            raise TooLarge(self._largest_result)
+                        async with aclosing(body(self._name, response, self._largest_result)) as pieces:
+                            await save(pieces, to, self._run_sync, expected=expected)
+                    except TooLarge as error:
+                        raise Refused(f"A result, {name}, is larger than {_size(error.limit)}.") from error
+                return
+        raise ConnectionLost(f"{self._name} did not finish a file within {RESULT_SECONDS:g} s")
+
+    async def upload(self, file: Path) -> str:
+        """See `app.ports.Comfy.upload`. Raises `OSError` for our own disk.
+
+        Servers never delete uploads, and rename what clashes (measured, T03), so the name is one of our own.
+        """
+        content = await self._run_sync(file.read_bytes)
+        suffix = file.suffix.lower()
+        name = f"atelier-{uuid.uuid4().hex}{suffix if _EXTENSION.fullmatch(suffix) else ''}"
+        answer = await self._ask("POST", "upload/image", files={"image": (name, content)})
+        if answer.status == 413:
+            size = f"{len(content) / 2**20:.0f} MiB"
+            raise Refused(f"{file.name} is larger than {self._name} takes ({size}): make it smaller.")
+        if answer.status == 400:
+            raise Refused(f"{self._name} does not take {file.name}: try another file.")
+        return self._read(answer, http_schemas.Uploaded).value()
+
+    async def choices(self, class_type: str, input_name: str) -> Sequence[str]:
+        """See `app.ports.Comfy.choices`."""
+        return [str(value) for value in http_schemas.listed(await self._input(class_type, input_name))]
+
+    async def default(self, class_type: str, input_name: str) -> Json:
+        """See `app.ports.Comfy.default`."""
+        return http_schemas.default(await self._input(class_type, input_name))
+
+    async def nodes(self) -> dict[str, Json]:
+        """See `app.ports.Comfy.nodes`."""
+        answer = self._checked(await self._ask("GET", "object_info"))
+        try:
+            return decode_shallow(answer.content, _NODES)
+        except msgspec.DecodeError as error:
+            raise self._stranger(answer) from error
+
+    async def stats(self) -> Stats:
+        """See `app.ports.Comfy.stats`."""
+        return self._read(await self._ask("GET", "system_stats"), http_schemas.StatsReply).read()
+
+    async def _input(self, class_type: str, input_name: str) -> Json:
+        answer = self._checked(await self._ask("GET", f"object_info/{_quoted(class_type)}"))
+        try:
+            return http_schemas.input_config(answer.content, class_type, input_name)
+        except msgspec.DecodeError as error:
+            raise self._stranger(answer) from error
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        files: Mapping[str, tuple[str, bytes]] | None = None,
+        patience: httpx.Timeout | None = None,
+    ) -> Answer:
+        content = None if json is None else _encoded(json)
+        headers = {"Accept-Encoding": "gzip"} | ({} if json is None else {"Content-Type": "application/json"})
+        sent = len(content or b"") + sum(len(file) for _, file in (files or {}).values())
+        seconds = ANSWER_SECONDS + sent / SLOWEST
+        with anyio.move_on_after(seconds):
+            with translated(self._name):
+                request = self._client.build_request(
+                    method,
+                    path,
+                    content=content,
+                    headers=headers,
+                    files=files,
+                    timeout=patience or self._client.timeout,
+                )
+            async with exchange(self._client, self._name, request) as response:
+                self._check_way(response.status_code)
+                return await self._read_answer(response)
+        raise ConnectionLost(f"{self._name} did not finish its answer within {seconds:.0f} s")
+
+    async def _read_answer(self, response: httpx.Response) -> Answer:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with AsyncExitStack() as stack:
+                pieces = await stack.enter_async_context(aclosing(body(self._name, response, ANSWER_BYTES)))
+                async for piece in pieces:
+                    parts.append(piece)
+                    size += len(piece)
+                    if size - len(piece) <= LARGE < size:
+                        await stack.enter_async_context(self._large_answers)
+        except TooLarge as error:
+            told = f"{self._name} answers with more than {_size(error.limit)}, which is too much to read."
+            raise Refused(told, certain=False) from error
+        return Answer(response.status_code, media_type(response), b"".join(parts))
+
+    def _check_way(self, status: int) -> None:
+        """Whether it is the server that answers, and to us."""
+        if status in AWAY:
+            raise ConnectionLost(f"{self._name} is away: a proxy answers {status}")
+        if status in {401, 403, 407}:
+            raise Refused(f"{self._name} wants other credentials: look at its headers in atelier.toml.")
+
+    def _check(self, status: int) -> None:
+        self._check_way(status)
+        if 200 <= status < 300:
+            return
+        if status == 413:
+            raise Refused(f"The workflow is larger than {self._name} takes (100 MB, if it is set up as usual).")
+        if status >= 500:
+            # It may have done it all the same (measured, T19).
+            raise Refused(f"{self._name} broke on this request ({status}): its own log says why.", certain=False)
+        raise Refused(f"{self._name} answers {status}: is this address that of a ComfyUI?")
+
+    def _checked(self, answer: Answer) -> Answer:
+        self._check(answer.status)
+        return answer
+
+    def _read(self, answer: Answer, shape: type[T]) -> T:
+        self._check(answer.status)
+        try:
+            return decode(answer.content, msgspec.json.Decoder(shape))
+        except msgspec.DecodeError as error:
+            raise self._stranger(answer) from error
+
+    def _understood(self, answer: Answer, shape: type[object]) -> bool:
+        try:
+            decode(answer.content, msgspec.json.Decoder(shape))
+        except msgspec.DecodeError:
+            return False
+        return True
+
+    def _stranger(self, answer: Answer) -> Refused:
+        # What claims to be JSON may well come from a ComfyUI that did what it was asked to.
+        told = f"{self._name} answers, but is no ComfyUI: it sent {answer.kind}. Check the address."
+        return Refused(told, certain=not answer.is_json)
+
+
+def _encoded(json: object) -> bytes:
+    """JSON to be sent. Raises `Refused` for what JSON cannot hold: halves of letters, and too many levels."""
+    try:
+        return msgspec.json.encode(json)
+    except (UnicodeError, RecursionError) as error:
+        raise Refused("A text of this workflow has a broken letter, or its values are nested too deep.") from error
+
+
+def _size(size: int) -> str:
+    return f"{size // 2**30} GiB" if size >= 2**30 else f"{size // 2**20} MiB"
+
+
+def _quoted(part: str) -> str:
+    """One part of a path: ids and class names may hold anything (measured, T05: an id with a slash)."""
+    return quote(part, safe="", errors="replace")

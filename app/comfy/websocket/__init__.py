@@ -1,0 +1,1 @@
+"""ComfyUI's websocket: connect, read frames, decode them into events."""

@@ -1,0 +1,104 @@
+"""Opens a websocket to ComfyUI on the running backend, and does the handshake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+import anyio
+import msgspec
+from msgspec import Struct
+from sniffio import current_async_library
+
+from app.comfy.websocket.address import LARGEST_FRAME, Timing, address
+from app.comfy.websocket.decoder import GREETING, Decoder
+from app.config import Server
+from app.events import QueueChanged, Spoken
+from app.ports import ConnectionLost, OpenWebSocket, WebSocket
+
+
+@asynccontextmanager
+async def open_websocket(server: Server, client_id: str, *, timing: Timing | None = None) -> AsyncGenerator[WebSocket]:
+    """Open one websocket for the length of a block, and keep it alive with pings.
+
+    Whatever goes wrong (refused, 403, 502, certificate, hung up, no pong, a frame beyond all measure) is a
+    `ConnectionLost` that says so. What the block itself raises comes out as it is.
+    """
+    timing = timing or Timing()
+    try:
+        where = address(server, client_id)
+    except OSError as error:
+        raise ConnectionLost(f"the CA file cannot be read: {error.strerror or error}") from error
+    if current_async_library() == "trio":
+        from app.comfy.websocket.trio import open_on_trio as opened
+    else:
+        from app.comfy.websocket.aiohttp import open_on_asyncio as opened
+    async with opened(where, timing) as socket:
+        yield socket
+
+
+FIRST_WORD = 10.0
+"""Seconds for the `status` frame that ComfyUI sends at once: what does not is no ComfyUI."""
+
+SMALL_TALK = 100
+"""Frames of other nodes that may slip in before it; what talks on without it is no ComfyUI either."""
+
+SMALL_TALK_BYTES = LARGEST_FRAME
+"""Bytes of all these frames together, because what they say is kept: as many as a single frame may have."""
+
+
+@asynccontextmanager
+async def dial(open_websocket: OpenWebSocket) -> AsyncGenerator[AsyncIterator[Spoken]]:
+    """Open one websocket for the length of the block; see `app.ports.Dial`.
+
+    The greeting is sent on each connection anew, for flags are forgotten with it (measured, T09).
+    """
+    decoder = Decoder()
+    async with open_websocket() as socket:
+        await socket.send(GREETING)
+        first = await _greeted(socket, decoder)
+        async with aclosing(_listen(socket, decoder, first)) as spoken:
+            yield spoken
+
+
+class _Typed(Struct):
+    type: str
+
+
+async def _greeted(socket: WebSocket, decoder: Decoder) -> Sequence[Spoken]:
+    """Wait for the first `status`, and keep what came before it: after a reconnect that may be ours."""
+    heard: list[Spoken] = []
+    size = 0
+    with anyio.move_on_after(FIRST_WORD):
+        for _ in range(SMALL_TALK):
+            frame = await socket.receive()
+            size += len(frame)
+            if size > SMALL_TALK_BYTES:
+                break
+            what = decoder.feed(frame)
+            if what is not None:
+                heard.append(what)
+            elif isinstance(frame, str) and not _typed(frame):
+                break
+            if isinstance(what, QueueChanged):
+                return heard
+    raise ConnectionLost("what answers there does not speak ComfyUI's language")
+
+
+def _typed(frame: str) -> bool:
+    """Whether a frame that says nothing to us is at least of the kind that ComfyUI's nodes send."""
+    try:
+        msgspec.json.decode(frame, type=_Typed)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
+async def _listen(socket: WebSocket, decoder: Decoder, first: Sequence[Spoken]) -> AsyncGenerator[Spoken]:
+    for what in first:
+        yield what
+    receive, feed = socket.receive, decoder.feed
+    while True:
+        what = feed(await receive())
+        if what is not None:
+            yield what

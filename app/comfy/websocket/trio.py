@@ -1,0 +1,219 @@
+"""The websocket on trio, with timed reads and pings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto.utilities import LocalProtocolError
+
+from app.comfy.errors import why
+from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
+from app.comfy.websocket.trio_protocol import ClientProtocol
+from app.ports import ConnectionLost, WebSocket
+
+
+class Watched(trio.abc.Stream):
+    """Passes everything through, and times the reading and the writing.
+
+    A pong may be late because it queues behind a frame of 64 MB on a slow line, or because we ourselves do
+    not read for a while: neither is a dead peer. Dead is who lets us wait and sends no byte at all, or reads none.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self._reading_since: float | None = None
+        self._writing_since: float | None = None
+
+    @property
+    def waited(self) -> float:
+        """Seconds since we began to wait for bytes that have not come, or have not been taken; 0 if we do not wait."""
+        begun = [since for since in (self._reading_since, self._writing_since) if since is not None]
+        return trio.current_time() - min(begun) if begun else 0.0
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """See `trio.abc.ReceiveStream`."""
+        self._reading_since = trio.current_time()
+        try:
+            return await self._stream.receive_some(max_bytes)
+        finally:
+            self._reading_since = None
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See `trio.abc.SendStream`."""
+        self._writing_since = trio.current_time()
+        try:
+            await self._stream.send_all(data)
+        finally:
+            self._writing_since = None
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `trio.abc.SendStream`."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """See `trio.abc.AsyncResource`."""
+        await self._stream.aclose()
+
+
+READ_SIZE = 64 * 1024
+"""trio-websocket's own 4 KiB cost five times the CPU for previews of 50 kB (DISCORD.md 2)."""
+
+SETTLING = 1.0
+"""Seconds within which a reader that has failed says why; it takes one turn of the loop."""
+
+
+class _Connection(WebSocketConnection):
+    """trio-websocket's connection, whose reader we run ourselves: `wrap_client_stream` leaves its errors to a nursery
+    that belongs to the caller, where they end everything."""
+
+    async def read(self) -> None:
+        """Send the handshake, and read until the connection ends."""
+        await self._reader_task()
+
+    async def wait_open(self) -> None:
+        """Wait until the server has accepted the handshake."""
+        await self._open_handshake.wait()
+
+
+class _Socket:
+    def __init__(self, connection: _Connection, stream: Watched) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._loss: ConnectionLost | None = None
+        self._ended = trio.Event()
+        self._opening = trio.CancelScope()
+        self._closing = trio.CancelScope()
+
+    async def send(self, message: str) -> None:
+        try:
+            await self._connection.send_message(message)
+        except (ConnectionClosed, LocalProtocolError) as closed:
+            raise await self._lost(closed) from closed
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._connection.get_message()
+        except ConnectionClosed as closed:
+            raise await self._lost(closed) from closed
+
+    async def read(self) -> None:
+        """Read until the connection ends; what ended it is what `send` and `receive` raise from then on."""
+        try:
+            await self._connection.read()
+        except Exception as error:  # noqa: BLE001  whatever trio-websocket, wsproto and h11 raise, this connection is lost
+            self._fail(error)
+        finally:
+            self._ended.set()
+            self._opening.cancel()
+            self._closing.cancel()
+
+    async def keep_alive(self, timing: Timing) -> None:
+        """Ping; where nothing comes back, cut the line, which ends whoever reads."""
+        while True:
+            await trio.sleep(timing.ping)
+            with trio.move_on_after(timing.pong) as waiting:
+                try:
+                    await self._connection.ping()
+                except ConnectionClosed:
+                    return
+                except Exception as error:  # noqa: BLE001  as in `read`
+                    self._fail(error)
+                    break
+            if waiting.cancelled_caught and self._stream.waited >= timing.pong:
+                self._fail(ConnectionLost("it does not answer pings any more"))
+                break
+        await trio.aclose_forcefully(self._stream)
+
+    async def wait_open(self) -> None:
+        """Wait until the server has accepted the handshake. Raises `ConnectionLost` if it does not."""
+        with self._opening:
+            await self._connection.wait_open()
+            return
+        raise self._loss or ConnectionLost("it hung up during the websocket's handshake")
+
+    async def close(self, timing: Timing) -> None:
+        """Say goodbye, and wait for the answer as long as somebody reads it."""
+        # Not shielded: a cancelled nursery has no reader left who could see the answer.
+        self._closing.deadline = trio.current_time() + timing.close
+        with self._closing:
+            await self._connection.aclose()
+
+    def _fail(self, error: Exception) -> None:
+        """Keep the first reason: what comes after it is a consequence."""
+        if self._loss is None:
+            known = isinstance(error, ConnectionLost)
+            self._loss = error if known else ConnectionLost(f"it broke the connection: {type(error).__name__}")
+
+    async def _lost(self, closed: ConnectionClosed | LocalProtocolError) -> ConnectionLost:
+        reason = closed.reason if isinstance(closed, ConnectionClosed) else None
+        if reason is None:
+            # Nobody closed it, so the reader is on its way out, and knows why in a moment.
+            with trio.move_on_after(SETTLING):
+                await self._ended.wait()
+        return self._loss or ConnectionLost(f"it hung up with code {int(reason.code) if reason else 1006}")
+
+
+@asynccontextmanager
+async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSocket]:
+    """See `app.comfy.websocket.connect.open_websocket`."""
+    stream = Watched(await _open_stream(where, timing))
+    try:
+        async with trio.open_nursery() as nursery:
+            socket = _Socket(_connection(where, stream), stream)
+            nursery.start_soon(socket.read, name=f"reader {where.authority}")
+            with trio.move_on_after(timing.connect) as waiting:
+                await socket.wait_open()
+            if waiting.cancelled_caught:
+                raise ConnectionLost(f"it did not answer within {timing.connect:g} s")
+            nursery.start_soon(socket.keep_alive, timing, name=f"pings {where.authority}")
+            try:
+                yield socket
+            finally:
+                await socket.close(timing)
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # The nursery wraps even the one error of the block, which on asyncio arrives bare.
+        error = _only(group)
+        raise error from error.__cause__
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+def _connection(where: Address, stream: Watched) -> _Connection:
+    return _Connection(
+        stream,
+        ClientProtocol(LARGEST_FRAME),
+        host=where.authority,
+        path=where.resource,
+        client_extra_headers=[(name.encode(), value.encode()) for name, value in where.headers.items()],
+        max_message_size=LARGEST_FRAME,
+        receive_buffer_size=READ_SIZE,
+    )
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Unwrap one layer, ours; a group that the block itself raised stays one."""
+    return group.exceptions[0] if len(group.exceptions) == 1 else group
+
+
+async def _open_stream(where: Address, timing: Timing) -> trio.abc.Stream:
+    try:
+        with trio.fail_after(timing.connect):
+            plain = await trio.open_tcp_stream(where.host, where.port)
+            if where.tls is None:
+                return plain
+            secure = trio.SSLStream(plain, where.tls, server_hostname=where.host, https_compatible=True)
+            try:
+                # Here, so that the reason is seen: trio-websocket would only time out.
+                await secure.do_handshake()
+            except BaseException:
+                await trio.aclose_forcefully(plain)
+                raise
+            return secure
+    except trio.TooSlowError as error:
+        raise ConnectionLost(f"it did not answer within {timing.connect:g} s") from error
+    except Exception as error:
+        raise ConnectionLost(f"it cannot be reached: {why(error)}") from error

@@ -1,0 +1,298 @@
+"""Every job we know, and what may happen to it. No I/O, no clock, no task in here.
+
+The ledger's verbs decide; what follows from them gathers in `changed` and `story` (to be journalled), `news`
+(to be told) and `errands` (to be done), and the registry carries that out in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+
+from app.boundary import report_failure
+from app.core.effects import Errand, Fetch, Keep, Look, Post, Redial, Withdraw
+from app.core.job import Attempt, Job, State, Transition, Wish
+from app.core.progress import Meter
+from app.core.results import failure, file_name, remarks, results, streams, texts
+from app.events import (
+    AnyUpdate,
+    Cancelled,
+    Failed,
+    FileRef,
+    Finished,
+    JobId,
+    Lost,
+    PromptId,
+    ServerName,
+    Settled,
+    Started,
+)
+from app.ports import History
+
+MOST_CRASHES = 2
+"""A job whose server died twice while working on it may be what kills the server (DESIGN.md, truth 4)."""
+
+MOST_REFUSALS = 3
+"""A 5xx may be a passing weakness; three in a row are an answer."""
+
+
+class Ledger:
+    """Owns the table of jobs, in the order in which they were accepted."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[JobId, Job] = {}
+        self.by_prompt: dict[PromptId, Job] = {}
+        self.meters: dict[JobId, Meter] = {}
+        self.changed: dict[JobId, Job] = {}
+        self.story: list[Transition] = []
+        self.news: list[AnyUpdate] = []
+        self.errands: list[Errand] = []
+        self.moved = False
+        """Whether places or positions may have changed since somebody last looked."""
+
+    def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
+        """Our jobs that take a place on a server, oldest attempt first."""
+        for job in self.by_prompt.values():
+            if job.in_flight and job.attempt is not None and job.attempt.server == server:
+                yield job, job.attempt
+
+    def waiting(self) -> list[Job]:
+        """The jobs that lie with us, oldest first."""
+        return [job for job in self.jobs.values() if job.state is State.ACCEPTED]
+
+    def accept(self, wish: Wish, place: str = "") -> None:
+        """Take a wish in."""
+        self._note(self.jobs.setdefault(wish.job, Job(wish=wish, place=place)), "accepted")
+
+    def adopt(self, job: Job, now: float) -> None:
+        """Take in a job from an earlier life; the next look at its server says what became of it."""
+        self.jobs[job.id] = job
+        self.moved = True
+        if (attempt := job.attempt) is None or job.last_word is not None:
+            return
+        attempt.posting = attempt.withdrawn = False
+        self.by_prompt[attempt.prompt] = job
+        if job.state is State.RUNNING:
+            self.meters[job.id] = Meter(job.id, job.wish.graph, now)
+        job.saving = 0
+        job.files = {file: path for file, path in job.files.items() if path is not None}
+        if job.history is not None:
+            self._gather(job, job.history)
+
+    def release(self, job: Job, attempt: Attempt) -> None:
+        """Take in a job from an earlier life whose server is no longer configured, so that nobody can ask it.
+
+        It is tried again on another server, unless the person gave it up or all that matters of it is here.
+        """
+        self.jobs[job.id] = job
+        history, job.saving = job.history, 0
+        if history is None:
+            if job.cancelling:
+                self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+            else:
+                self.again(job, f"{attempt.server} is no longer configured")
+            return
+        gone = [file for file in results(history) if job.files.get(file) is None]
+        unheard = bool(streams(job.wish.graph)) and not job.streamed
+        if history.outcome == "success" and (gone or unheard):
+            self.again(job, f"{attempt.server} is no longer configured, and has not sent all results")
+        else:
+            job.files |= dict.fromkeys(gone, "")
+            self.complete(job)
+
+    def cancel(self, job: Job) -> None:
+        """Take a wish back; does nothing after its end."""
+        if job.cancelling or job.history is not None or job.state.settled:
+            return
+        job.cancelling = True
+        self._note(job, "to be cancelled")
+        if job.attempt is None:
+            self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+        elif not job.attempt.posting:
+            self.withdraw(job, job.attempt)
+
+    def place(self, job: Job, place: str) -> None:
+        """It is shown there from now on."""
+        job.place = place
+        self.changed[job.id] = job
+
+    def delivered(self, job: Job, receipt: str = "") -> None:
+        """Its person has had the last word: it may be forgotten."""
+        if job.last_word is not None and not job.told:
+            job.told, job.receipt = True, receipt
+            job.move(State.DELIVERED)
+            self._note(job, "its person has had the last word")
+            del self.jobs[job.id]
+
+    def post(self, job: Job, attempt: Attempt) -> None:
+        """Begin an attempt."""
+        job.attempt = attempt
+        job.tries += 1
+        job.move(State.SUBMITTING)
+        self._note(job, f"try {job.tries}")
+        self.by_prompt[attempt.prompt] = job
+        self.errands.append(Post(job.id, attempt.prompt, attempt.server, job.wish))
+
+    def answered(self, attempt: Attempt) -> None:
+        """Its POST is over, so the next may leave, also where the websocket knew before of the job's start."""
+        attempt.posting = False
+        self.moved = True
+
+    def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
+        """An old server chose an id of its own for it."""
+        if self.by_prompt.pop(attempt.prompt, None) is not None:
+            self.by_prompt[prompt] = job
+        attempt.prompt = prompt
+        self._note(job, "the server chose an id of its own")
+
+    def withdraw(self, job: Job, attempt: Attempt) -> None:
+        """Have the server asked to drop it; what happens next says whether it did."""
+        self.errands.append(Withdraw(job.id, attempt.prompt, attempt.server))
+
+    def queued(self, job: Job, cause: str) -> None:
+        """The server has it in its queue."""
+        if job.move(State.QUEUED):
+            self._note(job, cause)
+
+    def running(self, job: Job, server: ServerName, now: float, cause: str) -> None:
+        """The server works on it."""
+        if job.move(State.RUNNING):
+            self._note(job, cause)
+            self.meters[job.id] = Meter(job.id, job.wish.graph, now)
+            self.news.append(Started(job=job.id, server=server))
+
+    def want(self, job: Job, attempt: Attempt, file: FileRef) -> None:
+        """A result was named: bring it here, once."""
+        if file not in job.files:
+            job.files[file] = None
+            path = str(PurePath(job.wish.folder) / file_name(job, file.filename))
+            self.errands.append(Fetch(job.id, attempt.prompt, attempt.server, file, path))
+
+    def keep(self, job: Job, attempt: Attempt, image: bytes, media_type: str) -> None:
+        """A result came through the websocket: write it down."""
+        job.saving += 1
+        path = str(PurePath(job.wish.folder) / file_name(job, media_type.replace("/", ".")))
+        self.errands.append(Keep(job.id, attempt.prompt, image, path))
+
+    def ended(self, job: Job, history: History) -> None:
+        """The server says how the attempt ended."""
+        if not job.ended(history):
+            return
+        if history.outcome == "success":
+            if streams(job.wish.graph) and not job.streamed and not job.saving and not job.crashes:
+                job.crashes += 1
+                self.again(job, "its picture went by while nobody listened")
+                return
+            job.move(State.FINISHED)
+        self._note(job, f"its history says {history.outcome}")
+        self._gather(job, history)
+
+    def gone(self, job: Job, attempt: Attempt) -> None:
+        """The server knows nothing of it: try again, unless that was tried, or is not wanted."""
+        job.crashes += job.state is State.RUNNING
+        if job.cancelling:
+            self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+        elif job.crashes >= MOST_CRASHES:
+            reason = f"{attempt.server} forgot it {job.crashes} times while working on it."
+            self.settle(job, State.LOST, Lost(job=job.id, reason=reason))
+        elif job.refusals >= MOST_REFUSALS:
+            self.settle(job, State.FAILED, Failed(job=job.id, reason=" ".join(job.notes)))
+        else:
+            self.again(job, "the server knows nothing of it")
+
+    def again(self, job: Job, cause: str) -> None:
+        """Back to waiting, for another attempt."""
+        if job.attempt is not None:
+            self.by_prompt.pop(job.attempt.prompt, None)
+        self.meters.pop(job.id, None)
+        job.again()
+        self._note(job, cause)
+
+    @contextmanager
+    def contain(self, job: Job, what: str) -> Generator[None]:
+        """Run the part of a turn that concerns one job: an exception in it fails this job, and nothing else."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  the boundary of one job
+            self.fail(job, report_failure(error, what, job=job.id))
+
+    def fail(self, job: Job, reason: str) -> None:
+        """End a job after an exception, however far the turn that raised it had come.
+
+        What that turn left behind for this job is dropped. A job that had ended before keeps its end.
+        """
+        unsent = any(isinstance(errand, Post) and errand.job == job.id for errand in self.errands)
+        self.errands = [e for e in self.errands if isinstance(e, (Look, Redial)) or e.job != job.id]
+        self.news = [update for update in self.news if update.job != job.id]
+        self.by_prompt = {prompt: other for prompt, other in self.by_prompt.items() if other is not job}
+        self.meters.pop(job.id, None)
+        if job.last_word is None:
+            if job.in_flight and job.attempt is not None and not unsent:
+                # A POST that is still out is withdrawn once it is answered.
+                job.cancelling = True
+                if not job.attempt.posting:
+                    self.withdraw(job, job.attempt)
+            job.fail()
+            files = tuple(path for path in (*job.files.values(), *job.streamed) if path)
+            job.last_word = Failed(job=job.id, reason=reason, files=files)
+            self._note(job, reason)
+        if not job.told:
+            self.news.append(job.last_word)
+
+    def strip(self, job: Job, reason: str) -> None:
+        """End a job that the journal cannot encode, and drop everything of it that a server or a door wrote."""
+        if not job.told:
+            # Nobody has seen it: the journal comes first.
+            job.last_word = None
+        job.receipt = ""
+        self.fail(job, reason)
+        job.notes, job.blocked, job.files, job.streamed = [], [], {}, []
+        job.attempt = job.history = None
+        self.changed[job.id] = job
+
+    def forget(self, job: Job) -> None:
+        """Drop a job that the journal cannot encode even so."""
+        self.jobs.pop(job.id, None)
+
+    def settle(self, job: Job, state: State, last_word: Settled) -> None:
+        """Say the last word, once. The job stays until it is known to be heard."""
+        if job.last_word is not None or (state is not State.FINISHED and not job.move(state)):
+            return
+        job.last_word = last_word
+        self._note(job, getattr(last_word, "reason", "") or "all is here")
+        self.meters.pop(job.id, None)
+        if job.attempt is not None:
+            self.by_prompt.pop(job.attempt.prompt, None)
+        self.news.append(last_word)
+
+    def complete(self, job: Job) -> None:
+        """Once the history is known and every file has arrived, the job is over."""
+        history, attempt = job.history, job.attempt
+        if history is None or attempt is None or job.saving or None in job.files.values():
+            return
+        paths = [path for file in results(history) if (path := job.files[file])] + job.streamed
+        if history.outcome == "success":
+            said = remarks(job, history, paths)
+            found = (tuple(paths), texts(history), said)
+            last_word = Finished(attempt.server, *found, job.wish.seed, job=job.id)
+            self.settle(job, State.FINISHED, last_word)
+        elif history.outcome == "interrupted":
+            reason = "" if job.cancelling else "Somebody interrupted it at the server."
+            self.settle(job, State.CANCELLED, Cancelled(job=job.id, reason=reason))
+        else:
+            reason = failure(job.wish.graph, history.node, history.error, history.error_kind)
+            self.settle(job, State.FAILED, Failed(job=job.id, reason=reason, files=tuple(paths)))
+
+    def _gather(self, job: Job, history: History) -> None:
+        if job.attempt is not None:
+            for file in results(history):
+                self.want(job, job.attempt, file)
+        self.complete(job)
+
+    def _note(self, job: Job, cause: str) -> None:
+        attempt = job.attempt
+        at = (attempt.server, attempt.prompt) if attempt else ()
+        self.story.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
+        self.changed[job.id] = job
+        self.moved = True

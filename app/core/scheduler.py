@@ -1,0 +1,134 @@
+"""Assigns waiting jobs to servers and computes queue positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from app.core.job import Attempt, Job, State
+from app.core.job_table import Ledger
+from app.core.server_state import Machine
+from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
+
+
+def choose(
+    waiting: Sequence[tuple[JobId, Collection[ServerName]]], free: Mapping[ServerName, int]
+) -> list[tuple[JobId, ServerName]]:
+    """Pair waiting jobs with servers that have places left: first come first served, emptiest server first.
+
+    `waiting` is in order of arrival, each job with the servers that can run it; `free` is the number of places on
+    each server that takes another job now. Each gets one: of two POSTs on their way the later could arrive first.
+    """
+    places = dict(free)
+    pairs: list[tuple[JobId, ServerName]] = []
+    for job, able in waiting:
+        open_to_it = [name for name, left in places.items() if left > 0 and name in able]
+        # Who must wait for one server holds up nobody who can go to another.
+        if open_to_it:
+            server = max(open_to_it, key=lambda name: places[name])
+            del places[server]
+            pairs.append((job, server))
+        if not places:
+            break
+    return pairs
+
+
+def positions(
+    at_server: Iterable[tuple[JobId, ServerName, int]],
+    waiting: Iterable[JobId],
+    load: Mapping[ServerName, int],
+) -> dict[JobId, int]:
+    """How many are ahead of each job that does not run yet, ours and other people's; 0 is next.
+
+    `at_server` are our prompts on servers, oldest first, each with the number of foreign prompts before it;
+    running ones before the others. `load` is all that each server has or is being sent, anybody's.
+    """
+    ahead: dict[JobId, int] = {}
+    ours: dict[ServerName, int] = {}
+    for job, server, foreign in at_server:
+        ahead[job] = ours.get(server, 0) + foreign
+        ours[server] = ours.get(server, 0) + 1
+    base = sum(load.values())
+    for place, job in enumerate(waiting):
+        ahead[job] = base + place
+    return ahead
+
+
+class Dispatcher:
+    """At most `depth` of our jobs lie on a server; the rest wait with us, where order and cancel are instant.
+
+    `mint` makes prompt ids.
+    """
+
+    def __init__(
+        self, ledger: Ledger, machines: Mapping[ServerName, Machine], depth: int, mint: Callable[[], PromptId]
+    ) -> None:
+        self._ledger = ledger
+        self._machines = machines
+        self._depth = depth
+        self._mint = mint
+        self._told: dict[JobId, Queued] = {}
+        self.open = True
+        """Whether places are handed out; what is closed only waits for what runs."""
+
+    def plan(self, now: float) -> None:
+        """Once after each batch of messages."""
+        if not self._ledger.moved:
+            return
+        load: dict[ServerName, int] = {}
+        free: dict[ServerName, int] = {}
+        for name, machine in self._machines.items():
+            attempts = [attempt for _, attempt in self._ledger.in_flight(name)]
+            load[name] = len(attempts)
+            if any(attempt.posting for attempt in attempts):
+                # Of two POSTs on their way the later job's may arrive first.
+                continue
+            machine.count_foreign(len(attempts))
+            if self.open and machine.reachable:
+                free[name] = self._depth - load[name]
+        for job_id, server in choose([(job.id, self._able(job)) for job in self._ledger.waiting()], free):
+            load[server] += 1
+            self._machines[server].posted = now
+            attempt = Attempt(self._mint(), server, foreign=self._machines[server].foreign)
+            self._ledger.post(self._ledger.jobs[job_id], attempt)
+        self._ledger.moved = False
+        self._tell_positions(load)
+
+    def _able(self, job: Job) -> Collection[ServerName]:
+        """The servers that can run it; all, where none of those is ours any more."""
+        return self._machines.keys() & job.wish.servers or self._machines.keys()
+
+    def standing(self, job: Job, now: float) -> list[AnyUpdate]:
+        """What there is to say of an unsettled job to one who has heard nothing of it yet."""
+        if (queued := self._told.get(job.id)) is not None:
+            return [queued]
+        if (meter := self._ledger.meters.get(job.id)) is not None and job.attempt is not None:
+            return [Started(job=job.id, server=job.attempt.server), meter.read(now)]
+        return []
+
+    def _tell_positions(self, load: Mapping[ServerName, int]) -> None:
+        ledger, told = self._ledger, self._told
+        placed: list[tuple[Job, Attempt]] = []
+        for name, machine in self._machines.items():
+            ours = sorted(ledger.in_flight(name), key=lambda pair: pair[0].state < State.RUNNING)
+            for job, attempt in ours:
+                attempt.foreign = min(attempt.foreign, machine.foreign)
+                placed.append((job, attempt))
+        waiting = ledger.waiting()
+        ahead = positions(
+            [(job.id, attempt.server, attempt.foreign) for job, attempt in placed],
+            [job.id for job in waiting],
+            {name: machine.foreign + load[name] for name, machine in self._machines.items()},
+        )
+        self._told = {}
+        for job, server in [*((job, a.server) for job, a in placed), *((job, None) for job in waiting)]:
+            if job.state < State.RUNNING:
+                update = Queued(job=job.id, position=ahead[job.id], server=server, note=self._why(job))
+                self._told[job.id] = update
+                if told.get(job.id) != update:
+                    ledger.news.append(update)
+
+    def _why(self, job: Job) -> str:
+        away = [machine.name for machine in self._machines.values() if machine.away]
+        if len(away) == len(self._machines):
+            return f"waiting for {' and '.join(away)} to answer"
+        return "the server had forgotten it, so it is sent again" if job.tries > 1 or job.crashes else ""

@@ -1,0 +1,232 @@
+"""The door as a guest of the house: it brings Discord in, and what people want to the desk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+
+import anyio
+import structlog
+from anyio import to_thread
+from anyio.abc import TaskStatus
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from app.actors.handle import Registry
+from app.actors.operator import SteeringActor
+from app.config import Config
+from app.core.job import Job
+from app.core.journal_port import Archive
+from app.discord import message_ref
+from app.discord.bridge import Crossing, crossings
+from app.discord.custom_id import Press
+from app.discord.files.download import Intake, open_client
+from app.discord.files.retention import tidy
+from app.discord.files.upload import Fitting, clear
+from app.discord.gateway.bot import Bot, check_token
+from app.discord.gateway.handlers import Clicks
+from app.discord.gateway.outage import DoorError
+from app.discord.gateway.rest import Crossed
+from app.discord.requests.builtin_commands import Information
+from app.discord.requests.catalog import LOOK, Catalog
+from app.discord.requests.dispatcher import Desk
+from app.discord.requests.dispatcher import typed as typed_in
+from app.discord.requests.job_factory import Wishes
+from app.discord.requests.server_monitor import RollCall
+from app.discord.requests.session import Studio
+from app.discord.ui.components import Form
+from app.discord.user_request import Asked, Caller, Word
+from app.entry_points import run_loop, run_request
+from app.events import ServerName
+from app.media_worker.client import MediaClient
+from app.ports import Comfy
+
+logger = structlog.stdlib.get_logger(__name__)
+
+INBOX = 64
+"""Words that may wait before hikari's handlers do: those have acknowledged already, so nobody sees it."""
+
+HEALTH = 10.0
+"""Seconds between two looks at whether any ComfyUI answers, for the presence."""
+
+HEALTH_AWAY = 2.0
+"""The same while none does: people wait for it."""
+
+PASSING = "passing"
+"""The folder for files that are only kept while they are prepared; it is emptied at each start."""
+
+FIRST_CALL = 1.0
+"""Seconds for the servers to say what they have before commands are made: who takes longer is heard later."""
+
+
+class DiscordGuest:
+    """Owns the life of the door: from opening it to the last farewell."""
+
+    def __init__(self, config: Config, archive: Archive) -> None:
+        self._config = config
+        self._archive = archive
+        self._catalog: Catalog
+        self._desk: Desk
+        self._information: Information
+        self._studio: Studio
+
+    async def run(
+        self,
+        registry: Registry,
+        servers: Mapping[ServerName, Comfy],
+        last_round: anyio.Event,
+        closing: anyio.Event,
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> int:
+        """Live until the house closes, or the door cannot be kept open; the exit code.
+
+        From the last round on nothing new is taken.
+        Started means that Discord knows the commands, and that unfinished jobs are followed again.
+        """
+        wrong: list[DoorError] = []
+        try:
+            check_token(self._config.discord_token)
+            await self._live(registry, servers, last_round, closing, task_status)
+        except* DoorError as errors:
+            wrong += _flat(errors)
+        for error in wrong[:1]:
+            print(f"atelier: {error}", file=sys.stderr)
+        return 1 if wrong else 0
+
+    async def _live(
+        self,
+        registry: Registry,
+        servers: Mapping[ServerName, Comfy],
+        last_round: anyio.Event,
+        closing: anyio.Event,
+        task_status: TaskStatus[None],
+    ) -> None:
+        self._catalog = Catalog(self._config.workflows, list(servers))
+        roll_call = RollCall(servers, self._catalog)
+        with anyio.move_on_after(FIRST_CALL):
+            await roll_call.call()
+        await run_request(self._catalog.look, "the workflows could not be read")
+        outbox, inbox = anyio.create_memory_object_stream[Word](INBOX)
+        async with (
+            outbox,
+            inbox,
+            open_client() as client,
+            crossings() as (into_asyncio, into_core),
+            anyio.create_task_group() as tasks,
+        ):
+            bot = Bot(self._config.discord_token, self._config.discord, Clicks(self, outbox, into_core))
+            opened = anyio.Event()
+            media, passing = MediaClient(), self._config.data / PASSING
+            await to_thread.run_sync(clear, passing)
+            await tasks.start(media.run, name="media")
+
+            async def follow_jobs() -> None:
+                for job in await self._archive.unfinished():
+                    await run_request(partial(self._follow, studio, job), "a job could not be followed", job=job.id)
+
+            async def say_opened() -> None:
+                opened.set()
+
+            studio = self._studio = Studio(
+                tasks=tasks,
+                registry=registry,
+                archive=self._archive,
+                servers=servers,
+                catalog=self._catalog,
+                post=Crossed(lambda: bot.post, into_asyncio),
+                fit=Fitting(media, passing, keep_metadata=self._config.discord.keep_metadata),
+            )
+            guarded = frozenset(self._config.discord.guarded)
+            intake = Intake(client, media, passing, self._config.discord.rest_url)
+            self._desk = Desk(studio, Wishes(studio, intake, self._config.data, last_round), guarded)
+            self._information = Information(studio, lambda: bot.latency, lambda: (bot.commands, bot.menus))
+            tasks.start_soon(self._serve, inbox, name="desk")
+            run = partial(
+                bot.run, self._catalog.workflows, partial(into_core, follow_jobs), partial(into_core, say_opened)
+            )
+            tasks.start_soon(into_asyncio, run, name="discord")
+            tasks.start_soon(SteeringActor(self._archive, registry, studio.begin_again).run, name="steering")
+            tasks.start_soon(tidy, self._config.data, self._config.discord.keep_days, name="retention")
+
+            async def watch() -> None:
+                await opened.wait()
+                tasks.start_soon(self._watch_folder, bot, into_asyncio, name="workflows")
+                tasks.start_soon(self._watch_servers, bot, into_asyncio, roll_call, len(servers), name="presence")
+                task_status.started()
+
+            tasks.start_soon(watch, name="opened")
+            await closing.wait()
+            await studio.say_goodbye()
+            tasks.cancel_scope.cancel()
+
+    async def _serve(self, inbox: MemoryObjectReceiveStream[Word]) -> None:
+        async with anyio.create_task_group() as answers:
+            async for word in inbox:
+                name = f"/{word.command}" if isinstance(word, Asked) else type(word).__name__
+                answers.start_soon(self._take, word, name, name=name)
+
+    async def _take(self, word: Word, name: str) -> None:
+        """Do what one person asked for."""
+        if isinstance(word, Asked):
+            work, typed = partial(self._information.take, word), ""
+        else:
+            work, typed = partial(self._desk.take, word), typed_in(word)
+
+        async def refuse(sentence: str) -> None:
+            await self._studio.refuse(word.caller, sentence, typed)
+
+        await run_request(work, "a request failed", refuse, request=name)
+
+    async def _follow(self, studio: Studio, job: Job) -> None:
+        # An operator may have had a job made before Discord answered: it is shown already.
+        if job.id not in studio.living and (place := message_ref.read(job.place)) is not None:
+            studio.resume(job, place)
+
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
+        """See `app.discord.gateway.handlers.Core`."""
+        return await self._desk.form(press, caller)
+
+    async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
+        """See `app.discord.gateway.handlers.Core`."""
+        return await self._information.suggest_values(workflow, slot, typed)
+
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """See `app.discord.gateway.handlers.Core`."""
+        return await self._information.suggest(command, user, typed)
+
+    async def _watch_folder(self, bot: Bot, into_asyncio: Crossing) -> None:
+        registered = self._catalog.workflows
+
+        async def step() -> float:
+            nonlocal registered
+            if await self._catalog.look():
+                logger.info("the workflows changed")
+            if registered is not (workflows := self._catalog.workflows):
+                await into_asyncio(bot.register, workflows)
+                registered = workflows
+            return LOOK
+
+        await run_loop(step, "the commands could not be brought up to date")
+
+    async def _watch_servers(self, bot: Bot, into_asyncio: Crossing, roll_call: RollCall, count: int) -> None:
+        shown: str | None = None
+
+        async def step() -> float:
+            nonlocal shown
+            away = await roll_call.call()
+            all_away = len(away) == count
+            text = f"Waiting for {' and '.join(away)}" if all_away else self._config.discord.presence
+            if text != shown:
+                await into_asyncio(partial(bot.show_presence, text, away=all_away))
+                shown = text
+            return HEALTH_AWAY if all_away else HEALTH
+
+        await run_loop(step, "the presence could not be brought up to date")
+
+
+def _flat(group: BaseExceptionGroup[DoorError]) -> list[DoorError]:
+    found: list[DoorError] = []
+    for error in group.exceptions:
+        found += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -1,0 +1,169 @@
+"""Fetching what people attach: from Discord alone, and no more than is accepted."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import anyio
+import httpx
+from anyio import CapacityLimiter, to_thread
+
+from app.discord.files.attachment_rules import KINDS, UNUSABLE, allowed, check_size, fits, is_too_large, sentence
+from app.discord.user_request import Attached
+from app.media_worker.client import MediaClient
+from app.media_worker.protocol import Refusal
+from app.workflows.model import WorkflowError
+
+PATIENCE = 20.0
+"""Seconds that Discord's file servers get to answer, and between two pieces of a file."""
+
+DEADLINE = 120.0
+"""Seconds for a whole file: 64 MB at 5 Mbit a second."""
+
+THREADS = 2
+"""Threads that write what arrives. They are not those of the journal, which never waits for a file."""
+
+WRITTEN_AT_ONCE = 2**20
+"""Bytes in memory until they are written."""
+
+MOST_OF_ONE = 10
+"""Files of one person that may be on their way at once; Discord allows ten in a message."""
+
+MOST_OF_ALL = 40
+"""The same for everybody together: 2.5 GB on the disk."""
+
+
+class Intake:
+    """Owns the way to Discord's files; `rest_url` is where Discord is, if it is not the real one.
+
+    Files arrive in `folder`, until the media worker has made plain ones of them.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, media: MediaClient, folder: Path, rest_url: str) -> None:
+        self._client = client
+        self._media = media
+        self._folder = folder
+        self._rest_url = rest_url
+        self._threads = CapacityLimiter(THREADS)
+        self._on_their_way: Counter[str] = Counter()
+
+    async def take(self, file: Attached, kind: str, to: Path, person: str) -> Path:
+        """Fetch a person's file for a slot of this kind, and keep it at `to` with an ending of its own; its path.
+
+        A picture becomes a plain PNG, anything else stays as it is. Raises `WorkflowError` with a sentence.
+        """
+        check(file, kind)
+        if not allowed(file.url, self._rest_url):
+            raise WorkflowError("The file does not come from Discord: attach it here.")
+        with self._counted(person):
+            arrived = self._folder / f"{to.name}.arrived"
+            plain = self._folder / f"{to.name}.plain"
+            try:
+                await self._fetch(file.url, arrived)
+                suffix = await self._media.normalise(arrived, plain, KINDS[kind], person=person)
+                return await to_thread.run_sync(_move, plain, to.with_name(f"{to.name}{suffix}"), limiter=self._threads)
+            except Refusal as refusal:
+                raise WorkflowError(sentence(refusal.refused, kind)) from refusal
+            except OSError as error:
+                told = "The bot cannot keep the file: tell whoever runs it to look at its disk"
+                raise WorkflowError(f"{told} ({error.strerror}).") from error
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(_remove, arrived, plain, limiter=self._threads)
+
+    async def _fetch(self, url: str, to: Path) -> None:
+        """Write a file as it arrives, and count its bytes. Raises `WorkflowError`, and `OSError` of our disk."""
+        size, writer = 0, _Writer(to, self._threads)
+        # As it is: what arrives compressed could become a thousand times as large.
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            with anyio.fail_after(DEADLINE):
+                async with self._client.stream("GET", url, headers=headers) as response:
+                    response.raise_for_status()
+                    async for piece in response.aiter_raw():
+                        size += len(piece)
+                        if is_too_large(size):
+                            # Closed, the stream ends with an error; httpx cleans up badly where a loop is left.
+                            await response.aclose()
+                        else:
+                            await writer.write(piece)
+                check_size(size)
+                await writer.flush()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+            check_size(size)
+            raise WorkflowError("Discord does not give the file out any more: attach it once more.") from None
+
+    @contextmanager
+    def _counted(self, person: str) -> Generator[None]:
+        """Refuse more files at once than one person, or all together, may send."""
+        if self._on_their_way[person] >= MOST_OF_ONE or self._on_their_way.total() >= MOST_OF_ALL:
+            raise WorkflowError("Wait until your other files have arrived, and try again.")
+        self._on_their_way[person] += 1
+        try:
+            yield
+        finally:
+            self._on_their_way[person] -= 1
+            if not self._on_their_way[person]:
+                del self._on_their_way[person]
+
+
+class _Writer:
+    """Appends to a file in pieces that are worth a thread."""
+
+    def __init__(self, path: Path, threads: CapacityLimiter) -> None:
+        self._path = path
+        self._threads = threads
+        self._gathered = bytearray()
+        self._begun = False
+
+    async def write(self, piece: bytes) -> None:
+        """Gather a piece, and write what was gathered if it is enough. Raises `OSError`."""
+        self._gathered += piece
+        if len(self._gathered) >= WRITTEN_AT_ONCE:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was gathered; an empty file, if that is nothing. Raises `OSError`."""
+        data, self._gathered = bytes(self._gathered), bytearray()
+        await to_thread.run_sync(_append, self._path, data, self._begun, limiter=self._threads)
+        self._begun = True
+
+
+def check(file: Attached, kind: str) -> None:
+    """What can be said before anything is fetched. Raises `WorkflowError`."""
+    check_size(file.size)
+    if not fits(kind, file.media_type):
+        raise WorkflowError(UNUSABLE[kind])
+
+
+def open_client() -> httpx.AsyncClient:
+    """A client for Discord's files: it follows no redirect, which could lead inside our own network."""
+    limits = httpx.Limits(max_connections=8)
+    return httpx.AsyncClient(timeout=PATIENCE, follow_redirects=False, limits=limits, verify=_authorities())
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """The authorities that certifi lists. Loading them takes 30 ms, so it is done once."""
+    return httpx.create_ssl_context()
+
+
+def _append(path: Path, data: bytes, begun: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab" if begun else "wb") as file:
+        file.write(data)
+
+
+def _move(plain: Path, to: Path) -> Path:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    return plain.replace(to)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

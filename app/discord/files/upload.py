@@ -1,0 +1,169 @@
+"""Prepares result files for upload, within a memory budget."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import structlog
+from anyio import CapacityLimiter, to_thread
+
+from app.discord.ui.components import Upload
+from app.media_worker.client import MediaClient
+from app.media_worker.protocol import Compressed, Refusal
+
+
+class Budget:
+    """Owns the sum of what is carried now. What is larger than all of it is carried alone."""
+
+    def __init__(self, whole: int) -> None:
+        self._whole = whole
+        self._carried = 0
+        self._turn = anyio.Lock()
+        self._lighter = anyio.Event()
+
+    @asynccontextmanager
+    async def carrying(self, size: int) -> AsyncGenerator[None]:
+        """Carry so much for the length of the block."""
+        async with self._turn:
+            while self._carried and self._carried + size > self._whole:
+                self._lighter = anyio.Event()
+                await self._lighter.wait()
+            self._carried += size
+        try:
+            yield
+        finally:
+            self._carried -= size
+            self._lighter.set()
+
+
+logger = structlog.stdlib.get_logger(__name__)
+
+LONGEST_STEM = 40
+
+AT_ONCE = 64 * 2**20
+"""Bytes of results in memory, until Discord has them: after an outage a hundred may want to be told at once."""
+
+NOT_PREPARED = "A file could not be prepared for Discord; whoever runs this bot has it."
+
+THREADS = 2
+"""Threads that look at files here. They are not those of the journal."""
+
+
+class Fitting:
+    """See `app.discord.messages.ports.Fit`. `keep_metadata` leaves the workflow in what is posted.
+
+    The media worker writes smaller versions into `folder`; they are there for the length of the block.
+    """
+
+    def __init__(self, media: MediaClient, folder: Path, *, keep_metadata: bool) -> None:
+        self._media = media
+        self._folder = folder
+        self._keep_metadata = keep_metadata
+        self._budget = Budget(AT_ONCE)
+        self._threads = CapacityLimiter(THREADS)
+
+    @asynccontextmanager
+    async def __call__(
+        self, files: Sequence[str], limit: int, person: str
+    ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+        """See `app.discord.messages.ports.Fit`."""
+        if not files:
+            yield [], []
+            return
+        try:
+            folder = await to_thread.run_sync(_make_folder, self._folder, limiter=self._threads)
+        except OSError as error:
+            logger.error("results cannot be prepared", reason=error.strerror)
+            yield [], [NOT_PREPARED]
+            return
+        try:
+            uploads: list[Upload] = []
+            notes: dict[str, None] = {}
+            for number, file in enumerate(files):
+                path = Path(file)
+                upload, note = await self._fit(path, number, limit, folder / str(number), person)
+                if upload is not None:
+                    uploads.append(upload)
+                if note:
+                    notes[note] = None
+            # Only what is about to be read counts: a video may take minutes to become small.
+            async with self._budget.carrying(sum(upload.size for upload in uploads)):
+                yield uploads, list(notes)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True), limiter=self._threads)
+
+    async def _fit(self, path: Path, number: int, limit: int, target: Path, person: str) -> tuple[Upload | None, str]:
+        """One file as an upload, None if there is no way; and what to say about it, "" for nothing."""
+        size = await to_thread.run_sync(_size, path, limiter=self._threads)
+        if size is None:
+            return None, "A file is no longer kept."
+        try:
+            found = await self._media.compress(path, target, limit, person=person, keep_metadata=self._keep_metadata)
+        except Refusal as refusal:
+            reason = refusal.refused.reason
+            logger.warning("a result cannot be posted, and is kept", path=str(path), reason=reason)
+            told = f"{size / 2**20:.1f} MB"
+            if reason == "does_not_fit":
+                return None, f"A file of {told} is too large for Discord here; whoever runs this bot has it."
+            return None, NOT_PREPARED
+        # A link, so that nobody deletes it while it is sent.
+        made = await to_thread.run_sync(_link, path, target, limiter=self._threads) if found.unchanged else target
+        made_size = await to_thread.run_sync(_size, made, limiter=self._threads)
+        if made_size is None or made_size > limit:
+            logger.error("the media worker made nothing that fits", path=str(path), size=made_size)
+            return None, NOT_PREPARED
+        suffix = found.suffix or path.suffix.lower()
+        return Upload(_name(path, number, suffix), path=str(made), size=made_size), _note(found)
+
+
+def _note(found: Compressed) -> str:
+    """What was given up, as a sentence; "" for nothing."""
+    if found.scale < 1:
+        how = f"shown at {found.scale:.0%} of its size"
+    elif found.quality == 0:
+        how = "shown at lower quality"
+    elif found.quality < 100:
+        how = f"shown at {found.quality} % quality"
+    else:
+        return ""
+    return f"It is {how}, to be small enough for Discord; the original is kept."
+
+
+def clear(folder: Path) -> None:
+    """Delete a folder for files that are only kept for a moment: an earlier life may have left some."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder(parent: Path) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=parent))
+
+
+def _link(path: Path, target: Path) -> Path:
+    """Another name for a file, where the system has such; else the file itself."""
+    try:
+        target.hardlink_to(path)
+    except OSError:
+        return path
+    return target
+
+
+def _size(path: Path) -> int | None:
+    """Bytes; None where there is no file to read."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _name(path: Path, number: int, suffix: str) -> str:
+    """A name that Discord does not change, so that the message finds its files by it."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem).strip("_")[-LONGEST_STEM:] or "result"
+    return f"{stem}-{number + 1}{suffix}"

@@ -1,0 +1,101 @@
+"""What can go on from a result, or from anybody's picture: buttons and menus. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+
+from msgspec import Struct
+
+from app.discord.text import shorten
+from app.events import Finished
+from app.ports import Json
+from app.workflows.load import Workflow
+from app.workflows.model import UPLOADED, Slot
+
+MOST_MENUS = 5
+"""Message menus that one application may have (Discord's limit)."""
+
+LONGEST_MENU = 32
+LONGEST_LABEL = 40
+
+SUFFIXES: dict[str, frozenset[str]] = {
+    "image": frozenset({".png", ".jpg", ".jpeg", ".webp"}),
+    "video": frozenset({".mp4", ".webm", ".mov", ".mkv", ".gif"}),
+    "audio": frozenset({".mp3", ".wav", ".flac", ".ogg", ".opus", ".m4a"}),
+}
+"""What results are called, by the kind of the slot that takes them."""
+
+
+class Onward(Struct, frozen=True):
+    """One way on: which workflow, what its button says, the slot that gets the result, and what else is told.
+
+    `takes` is the kind of results that it is for; `number` counts the ways into the same workflow, from 1.
+    """
+
+    workflow: str
+    label: str
+    slot: Slot
+    takes: str
+    values: dict[str, Json] = {}
+    number: int = 1
+
+
+def way(workflow: Workflow) -> Onward | None:
+    """The way on for a file that belongs to no slot yet: the first that must be there, else the first that may."""
+    slots = sorted((one for one in workflow.slots if one.kind in UPLOADED), key=lambda one: not one.required)
+    if not slots or any(one.required for one in slots[1:]):
+        return None
+    label = shorten(workflow.menu or workflow.title or workflow.name, LONGEST_LABEL)
+    return Onward(workflow.name, label, slots[0], slots[0].kind)
+
+
+def ways(maker: Workflow | None, workflows: Mapping[str, Workflow]) -> list[Onward]:
+    """What can follow on a workflow's results: what its manifest says, else what stands in the menu of pictures."""
+    if maker is None or not maker.follow_ups:
+        return [onward for one in workflows.values() if one.menu and (onward := way(one)) is not None]
+    found: list[Onward] = []
+    # Counted in the manifest's own order: a button must mean the same while another workflow comes and goes.
+    counts = Counter[str]()
+    for told in maker.follow_ups:
+        counts[told.workflow] += 1
+        other = workflows.get(told.workflow)
+        slot = next((one for one in other.slots if one.name == told.slot), None) if other is not None else None
+        if other is not None and slot is not None:
+            label = shorten(told.title or other.title or other.name, LONGEST_LABEL)
+            takes = told.result or slot.kind
+            found.append(Onward(other.name, label, slot, takes, told.values, counts[told.workflow]))
+    return found
+
+
+def menus(workflows: Mapping[str, Workflow]) -> list[Workflow]:
+    """The workflows that stand in the menu of a message, as many as Discord takes; each name once."""
+    named: dict[str, Workflow] = {}
+    for one in workflows.values():
+        if one.menu and way(one) is not None:
+            named.setdefault(menu_name(one), one)
+    return list(named.values())[:MOST_MENUS]
+
+
+def unlisted(workflows: Sequence[Workflow]) -> Iterator[str]:
+    """Sentences on the menus that people do not get."""
+    listed = [menu_name(one) for one in menus({one.name: one for one in workflows})]
+    for one in workflows:
+        if one.menu and way(one) is None:
+            yield f"{one.name} has a menu, but a message has one file, and the workflow needs none, or several."
+        elif one.menu and menu_name(one) not in listed:
+            yield f"{one.name} has no place in the menu of messages: Discord takes {MOST_MENUS} in all."
+
+
+def menu_name(workflow: Workflow) -> str:
+    """What the menu is called."""
+    return shorten(workflow.menu, LONGEST_MENU)
+
+
+def results(finished: Finished, onward: Onward) -> Sequence[str]:
+    """Those of the results that can go this way: texts, or paths of files."""
+    if "text" in {onward.takes, onward.slot.kind}:
+        return finished.texts if onward.takes == onward.slot.kind else ()
+    wanted = SUFFIXES.get(onward.takes, frozenset())
+    return [file for file in finished.files if PurePath(file).suffix.lower() in wanted]

@@ -1,0 +1,256 @@
+"""hikari and lightbulb: their whole life, in their own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache, partial
+from typing import Any, TypeAlias, TypeVar, cast
+
+import anyio
+import hikari
+import lightbulb
+import msgspec
+from hikari.impl import RESTClientImpl
+
+from app.boundary import report_failure
+from app.config import Discord
+from app.discord.bridge import NO_PAYLOAD, hosting
+from app.discord.follow_ups import menu_name, menus
+from app.discord.gateway.commands import Made, built_in_command, menu, workflow_command
+from app.discord.gateway.connection import Gateway
+from app.discord.gateway.handlers import Clicks
+from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
+from app.discord.gateway.outage import DoorError, Outage
+from app.discord.gateway.rest import RestPost
+from app.discord.messages.ports import Away
+from app.discord.requests.builtin_commands import BUILT_IN
+from app.discord.ui.options import Command, commands
+from app.entry_points import run_request
+from app.workflows.load import Workflow
+
+T = TypeVar("T")
+
+logger = logging.getLogger("app.discord")
+
+CLOSING = 1.0
+"""Seconds for hikari to say goodbye to Discord; it takes a quarter of one."""
+
+TIMES = hikari.impl.HTTPTimeoutSettings(request_socket_connect=5.0, request_socket_read=10.0, total=300.0)
+"""Seconds. An edit is never broken off, because who is cancelled in hikari's queue for a limit stops that queue for
+good: its `throttle` wakes a future that is over, and dies of it (hikari 2.6). So the last word waits for the edit
+before it, and Discord has not long to answer; but an upload may take its time."""
+
+TRIES_AGAIN = 1
+"""What is worth more than one more try, the last word, is tried again by the core."""
+
+MOST_UNREAD = 64
+"""Interactions that hikari could not decode and that wait for their apology."""
+
+TOKEN = re.compile(r"[\w-]{10,}\.[\w-]+\.[\w-]+", re.ASCII)
+"""What every token of a bot looks like: https://discord.com/developers/docs/reference#authentication"""
+
+MALFORMED = "DISCORD_TOKEN is not a bot's token: copy it anew from the developer portal, whole."
+
+Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
+
+
+class Bot:
+    """Owns the gateway and the commands. Everything in here runs in hikari's loop."""
+
+    def __init__(self, token: str, config: Discord, clicks: Clicks) -> None:
+        self._token = token
+        self._config = config
+        self._clicks = clicks
+        self._registered: list[Made] = []
+        self._known: Wanted | None = None
+        self._client: lightbulb.GatewayEnabledClient
+        self._gateway: Gateway
+        self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
+        self.commands: Sequence[Command] = ()
+        self.menus: Sequence[str] = ()
+        self._post: RestPost | None = None
+
+    async def run(
+        self,
+        workflows: Mapping[str, Workflow],
+        reached: Callable[[], Awaitable[None]],
+        opened: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Live until cancelled.
+
+        Says `reached` once Discord has answered and `post` can be used, before anybody's interaction arrives; and
+        `opened` once Discord knows the commands. Interactions are answered from the first moment of the connection.
+        Raises `DoorError`.
+        """
+        bot = self._build()
+        client = self._client = lightbulb.client_from_app(
+            bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
+        )
+        client.error_handler(raise_failure)
+        for own in list(bot.get_listeners(hikari.InteractionCreateEvent)):
+            bot.unsubscribe(hikari.InteractionCreateEvent, own)
+        bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._clicks).hear)
+        self._gateway = Gateway(bot, self._token, ENCODER.encode)
+        self._register(workflows)
+        # Without Discord: from here on lightbulb knows the commands, and takes whatever arrives.
+        await client.start()
+        client.sync_commands = True
+        async with hosting(self._report, hikari, lightbulb):
+            cast("RESTClientImpl", bot.rest).start()
+            try:
+                await self._live(bot, reached, opened)
+            finally:
+                with anyio.move_on_after(CLOSING, shield=True):
+                    await client.stop()
+                    await bot.rest.close()
+
+    async def _live(
+        self, bot: hikari.GatewayBot, reached: Callable[[], Awaitable[None]], opened: Callable[[], Awaitable[None]]
+    ) -> None:
+        rest = bot.rest
+        connected = asyncio.Event()
+
+        async def say_connected() -> None:
+            connected.set()
+
+        async with self._unread, self._to_answer, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._answer_unread, rest, name="unread")
+            self._post = RestPost(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
+            await reached()
+            tasks.start_soon(self._gateway.run, say_connected, name="gateway")
+            await connected.wait()
+            await self._persist(self._synchronise, "Discord does not take the commands yet")
+            await opened()
+
+    async def _persist(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
+        """Ask Discord until it answers. Raises `DoorError` where waiting does not help."""
+        outage = Outage(what)
+        while True:
+            try:
+                answer = await ask()
+            except DoorError:
+                raise
+            except Exception as error:  # noqa: BLE001  the boundary of the start
+                await outage.wait(error)
+            else:
+                outage.over()
+                return answer
+
+    async def _synchronise(self) -> None:
+        """Tell Discord the commands. Raises `DoorError` where waiting does not help."""
+        try:
+            await self._client.sync_application_commands()
+        except hikari.ForbiddenError as error:
+            told = "invite it again with the scopes bot and applications.commands"
+            raise DoorError(f"Discord does not let the bot do this: {told} ({error.message}).") from None
+        except hikari.BadRequestError as error:
+            raise DoorError(f"Discord does not take the commands: {error.message}.") from None
+
+    async def register(self, workflows: Mapping[str, Workflow]) -> None:
+        """Make these the commands, in the place of those before; Discord hears of it only where they differ.
+
+        Raises `hikari.HTTPError` where Discord does not take them: the old commands stand, and say so themselves
+        where their workflow is gone.
+        """
+        self._clicks.workflows = workflows
+        if self._wanted(workflows) == self._known:
+            return
+        for made in self._registered:
+            self._client.unregister(made)
+        self._register(workflows)
+        known, self._known = self._known, None
+        await self._client.sync_application_commands()
+        self._known = known
+
+    async def show_presence(self, text: str, *, away: bool) -> None:
+        """Say what the bot does; `away` where it cannot work just now."""
+        await self._gateway.show_presence(text, away=away)
+
+    @property
+    def post(self) -> RestPost:
+        """The way to speak in Discord. Raises `Away` until Discord has answered for the first time."""
+        if self._post is None:
+            raise Away("Discord has not answered yet.")
+        return self._post
+
+    @property
+    def latency(self) -> float:
+        """Seconds to Discord's gateway and back; NaN before the first heartbeat."""
+        return self._gateway.latency
+
+    def _report(self, message: str, error: BaseException | None, payload: object) -> None:
+        """Take what hikari leaves to the loop; hikari calls this where it cannot decode a payload, too."""
+        if payload is NO_PAYLOAD or not isinstance(error, Exception):
+            # A dead shard's exception among it, of which its joiner hears anyway.
+            level = logging.DEBUG if isinstance(error, hikari.GatewayError) else logging.ERROR
+            logger.log(level, "%s", message, exc_info=error)
+            return
+        sentence = report_failure(error, "an event of Discord cannot be read")
+        if (one := unread(payload)) is not None:
+            with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                self._unread.send_nowait((one, sentence))
+
+    async def _answer_unread(self, rest: hikari.api.RESTClient) -> None:
+        async for one, sentence in self._to_answer:
+            await run_request(partial(answer_unread, rest, one, sentence), "a person could not be told of a failure")
+
+    def _register(self, workflows: Mapping[str, Workflow]) -> None:
+        self._clicks.workflows = workflows
+        self._known = found, _ = self._wanted(workflows)
+        takers = menus(workflows)
+        made = [
+            *(workflow_command(command, self._clicks) for command in found),
+            *(built_in_command(name, self._clicks) for name in BUILT_IN),
+            *(menu(workflow, self._clicks) for workflow in takers),
+        ]
+        self._registered = [self._client.register(one) for one in made]
+        self.commands, self.menus = found, [menu_name(workflow) for workflow in takers]
+
+    def _wanted(self, workflows: Mapping[str, Workflow]) -> Wanted:
+        """All that Discord is to know: the commands, and each menu with its workflow."""
+        return commands(workflows.values()), [(menu_name(one), one.name) for one in menus(workflows)]
+
+    def _build(self) -> hikari.GatewayBot:
+        return hikari.GatewayBot(
+            self._token.strip(),
+            rest_url=self._config.rest_url or None,
+            banner=None,
+            logs=None,
+            suppress_optimization_warning=True,
+            intents=hikari.Intents.NONE,
+            auto_chunk_members=False,
+            http_settings=hikari.impl.HTTPSettings(timeouts=TIMES, ssl=_authorities()),
+            max_retries=TRIES_AGAIN,
+            cache_settings=hikari.impl.CacheSettings(components=hikari.api.CacheComponents.NONE),
+            loads=msgspec.json.decode,
+            dumps=ENCODER.encode,
+        )
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """The authorities that the system trusts. Loading them takes 40 ms, so it is done once."""
+    return ssl.create_default_context()
+
+
+def _plain(value: Any) -> object:
+    """hikari's ids, flags and enums as JSON knows them."""
+    return str(value) if isinstance(value, str) else int(value)
+
+
+ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+
+
+def check_token(token: str) -> None:
+    """Raise `DoorError` for what cannot be a token, before hikari takes it apart."""
+    try:
+        if not TOKEN.fullmatch(token.strip()):
+            raise ValueError(token)
+        hikari.applications.get_token_id(token.strip())
+    except ValueError:
+        raise DoorError(MALFORMED) from None

@@ -1,0 +1,166 @@
+"""Commands and menus, as lightbulb wants them. What they do is not decided here: see `Takes`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeAlias, cast
+
+import hikari
+import lightbulb
+from hikari.impl import AutocompleteChoiceBuilder
+
+from app.discord.follow_ups import menu_name
+from app.discord.requests.builtin_commands import BUILT_IN
+from app.discord.ui.options import MOST_CHOICES, Command, Option
+from app.entry_points import run_request
+from app.workflows.load import Workflow
+
+CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
+INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
+"""Where global commands appear: lightbulb's default is everywhere, also where the bot may not speak."""
+
+NAMED = {
+    "cancel": ("job", "Which job; the newest unless you say", False),
+    "show": ("job", "Which job", True),
+    "settings": ("reset", "Go back to how a workflow was meant", False),
+}
+"""The commands of the bot's own that take something: what it is called, what it means, whether it must be told."""
+
+Given: TypeAlias = Mapping[str, object]
+Made: TypeAlias = "type[lightbulb.SlashCommand] | type[lightbulb.MessageCommand]"
+Complete: TypeAlias = Callable[["lightbulb.AutocompleteContext[str]"], Awaitable[None]]
+Offer: TypeAlias = Callable[[str, str], Awaitable[list[tuple[str, str]]]]
+"""Takes a user's id and what was typed; returns what to show, and what it stands for."""
+
+
+class Takes(Protocol):
+    """Who takes what people do with commands; everything here runs in hikari's loop."""
+
+    async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
+        """A workflow's command."""
+        ...
+
+    async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
+        """A command of the bot's own."""
+        ...
+
+    async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
+        """A workflow's menu, at a message."""
+        ...
+
+    async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
+        """What may stand in a slot."""
+        ...
+
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """What of somebody's own a command may mean: what to show, and what it stands for."""
+        ...
+
+
+def workflow_command(command: Command, takes: Takes) -> Made:
+    """The slash command of a workflow."""
+    attributes = {option.name: f"option_{number}" for number, option in enumerate(command.options)}
+
+    async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
+        given = {name: cast("object", getattr(self, attribute)) for name, attribute in attributes.items()}
+        await takes.ordered(_interaction(ctx), command, given)
+
+    options = {attributes[option.name]: _option(option, command.workflow, takes) for option in command.options}
+    return _slash(command.name, command.description, options, invoke)
+
+
+def built_in_command(name: str, takes: Takes) -> Made:
+    """A command of the bot's own."""
+
+    async def offer(user: str, typed: str) -> list[tuple[str, str]]:
+        return await takes.suggest_own(name, user, typed)
+
+    async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
+        await takes.asked(_interaction(ctx), name, str(getattr(self, "told", None) or ""))
+
+    options: dict[str, object] = {}
+    if name in NAMED:
+        called, meaning, required = NAMED[name]
+        wanted: Any = {} if required else {"default": None}
+        options["told"] = lightbulb.string(called, meaning, autocomplete=_completion(offer), **wanted)
+    return _slash(name, BUILT_IN[name], options, invoke)
+
+
+def menu(workflow: Workflow, takes: Takes) -> Made:
+    """The menu at a message with a picture, or whatever file the workflow takes."""
+
+    async def invoke(self: lightbulb.MessageCommand, ctx: lightbulb.Context) -> None:
+        await takes.chosen(_interaction(ctx), workflow.name, self.target)
+
+    namespace: dict[str, object] = {"invoke": lightbulb.invoke(invoke)}
+    return cast(
+        "Made",
+        type(lightbulb.MessageCommand)(
+            menu_name(workflow),
+            (lightbulb.MessageCommand,),
+            namespace,
+            name=menu_name(workflow),
+            contexts=CONTEXTS,
+            integration_types=INSTALLED,
+        ),
+    )
+
+
+def _slash(name: str, description: str, options: Mapping[str, object], invoke: object) -> Made:
+    namespace = {**options, "invoke": lightbulb.invoke(cast("Any", invoke))}
+    return cast(
+        "Made",
+        type(lightbulb.SlashCommand)(
+            name,
+            (lightbulb.SlashCommand,),
+            namespace,
+            name=name,
+            description=description,
+            contexts=CONTEXTS,
+            integration_types=INSTALLED,
+        ),
+    )
+
+
+def _interaction(ctx: lightbulb.Context) -> hikari.CommandInteraction:
+    return ctx.interaction
+
+
+def _option(option: Option, workflow: str, takes: Takes) -> object:
+    kind = {
+        "string": lightbulb.string,
+        "integer": lightbulb.integer,
+        "number": lightbulb.number,
+        "boolean": lightbulb.boolean,
+        "attachment": lightbulb.attachment,
+    }[option.kind]
+    wanted: dict[str, Any] = {} if option.required else {"default": None}
+    whole = option.kind == "integer"
+    if option.minimum is not None:
+        wanted["min_value"] = int(option.minimum) if whole else option.minimum
+    if option.maximum is not None:
+        wanted["max_value"] = int(option.maximum) if whole else option.maximum
+    if option.choices:
+        wanted["choices"] = [lightbulb.Choice(choice, choice) for choice in option.choices]
+    if option.suggest:
+
+        async def offer(_: str, typed: str) -> list[tuple[str, str]]:
+            return [(name, name) for name in await takes.suggest(workflow, option.slot, typed)]
+
+        wanted["autocomplete"] = _completion(offer)
+    return cast("Any", kind)(option.name, option.description, **wanted)
+
+
+def _completion(offer: Offer) -> Complete:
+    """Answers whoever types; where that fails, with an empty list. lightbulb leaves them without any answer."""
+
+    async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
+        found: list[tuple[str, str]] = []
+
+        async def ask() -> None:
+            found.extend(await offer(str(ctx.interaction.user.id), str(ctx.focused.value or "")))
+
+        await run_request(ask, "autocomplete failed")
+        await ctx.respond([AutocompleteChoiceBuilder(name=told, value=meant) for told, meant in found[:MOST_CHOICES]])
+
+    return complete

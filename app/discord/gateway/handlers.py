@@ -1,0 +1,246 @@
+"""Everything that people do, acknowledged in hikari's own loop, then told to the core as plain words.
+
+Discord waits three seconds, whatever the core does: so only what a form is filled in with is asked of the core
+first, and not for long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Protocol
+
+import anyio
+import hikari
+from anyio.abc import ObjectSendStream
+from msgspec.structs import replace
+
+from app.discord import custom_id
+from app.discord.bridge import Crossing
+from app.discord.custom_id import Press
+from app.discord.files.attachment_rules import NAMES
+from app.discord.follow_ups import way
+from app.discord.gateway.commands import Given
+from app.discord.gateway.responses import (
+    ALONE,
+    PUBLIC,
+    Answerable,
+    ask,
+    attached,
+    caller_of,
+    defer,
+    defer_update,
+    files_of,
+    say,
+)
+from app.discord.requests.pending_forms import Begun, Waiting
+from app.discord.ui import modals
+from app.discord.ui.components import Form
+from app.discord.ui.options import PRESET, SPOILER, Command, missing, verify
+from app.discord.user_request import Asked, Attached, Caller, Ordered, Pressed, Word
+from app.events import JobId
+from app.ports import Json
+from app.workflows.load import Workflow
+from app.workflows.model import WorkflowError
+
+PATIENCE = 1.5
+"""Seconds that the core gets to answer a question: half of what Discord waits."""
+
+ASKS_FIRST = frozenset({"vary", "use"})
+MAKES_NEW = frozenset({"again", "retry", "vary", "use"})
+ANSWERS_ALONE = frozenset({"settings", "keep"})
+OUT_OF_DATE = "This is out of date. Start again with a command."
+BEGINS = frozenset({"menu", "order"})
+"""Forms of what is no job yet: the id is that of the interaction with which it began."""
+
+
+class Core(Protocol):
+    """What the core is asked while somebody waits."""
+
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
+        """See `app.discord.requests.dispatcher.Desk.form`."""
+        ...
+
+    async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
+        """What may stand in a slot."""
+        ...
+
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """What of somebody's own a command may mean."""
+        ...
+
+
+class Clicks:
+    """See `app.discord.gateway.commands.Takes`. Owns what was begun, until its form comes back."""
+
+    def __init__(self, core: Core, inbox: ObjectSendStream[Word], into_core: Crossing) -> None:
+        self._core = core
+        self._inbox = inbox
+        self._into_core = into_core
+        self._begun = Waiting()
+        self.workflows: Mapping[str, Workflow] = {}
+
+    async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
+        """See `app.discord.gateway.commands.Takes`."""
+        workflow = self.workflows.get(command.workflow)
+        if workflow is None:
+            await say(interaction, f"“{command.workflow}” is not offered here any more.")
+            return
+        values: dict[str, Json] = {}
+        files: list[Attached] = []
+        own: dict[str, object] = {}
+        for option in command.options:
+            match given.get(option.name):
+                case hikari.Attachment() as file:
+                    files.append(attached(option.slot, file))
+                case (str() | int() | float()) as value if option.slot:
+                    values[option.slot] = value
+                case value if not option.slot:
+                    own[option.name] = value
+                case _:
+                    continue
+        chosen, spoiler = str(own.get(PRESET) or ""), bool(own.get(SPOILER))
+        begun = Begun(values=values, files=tuple(files), preset=chosen, spoiler=spoiler)
+        try:
+            told = begun.check(workflow, whole=False)
+        except WorkflowError as error:
+            await say(interaction, str(error))
+            return
+        if any(slot.show != "command" for slot in missing(workflow, told)):
+            await self._ask(interaction, "order", workflow, begun)
+        else:
+            await self._order(interaction, workflow, begun)
+
+    async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
+        """See `app.discord.gateway.commands.Takes`."""
+        caller = await defer(interaction, PUBLIC if command == "show" else ALONE)
+        await self._tell(Asked(caller=caller, command=command, argument=argument))
+
+    async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
+        """See `app.discord.gateway.commands.Takes`."""
+        found = self.workflows.get(workflow)
+        onward = way(found) if found is not None else None
+        if found is None or onward is None:
+            await say(interaction, f"“{workflow}” is not offered here any more.")
+            return
+        file = next(files_of(message, onward.slot.kind), None)
+        if file is None:
+            await say(interaction, f"There is no {NAMES[onward.slot.kind]} in this message.")
+            return
+        await self._ask(interaction, "menu", found, Begun(files=(replace(file, slot=onward.slot.name),)))
+
+    async def _ask(self, interaction: hikari.CommandInteraction, verb: str, workflow: Workflow, begun: Begun) -> None:
+        """Open the form of what was begun; where there is nothing to ask, go on at once."""
+        asked = await self._form(interaction, Press(verb, JobId(str(interaction.id)), workflow.name))
+        if isinstance(asked, str):
+            await say(interaction, asked)
+        elif asked is None:
+            await self._order(interaction, workflow, begun)
+        else:
+            self._begun.put(str(interaction.id), replace(begun, asked=asked))
+            await ask(interaction, asked)
+
+    async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
+        with anyio.move_on_after(PATIENCE):
+            return await self._into_core(self._core.form, press, caller_of(interaction, "", fresh=False))
+        return "The bot is busy: try again in a moment."
+
+    async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
+        """See `app.discord.gateway.commands.Takes`."""
+        with anyio.move_on_after(PATIENCE):
+            return await self._into_core(self._core.suggest, workflow, slot, typed)
+        return []
+
+    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """See `app.discord.gateway.commands.Takes`."""
+        with anyio.move_on_after(PATIENCE):
+            return await self._into_core(self._core.suggest_own, command, user, typed)
+        return []
+
+    async def pressed(self, interaction: hikari.ComponentInteraction) -> None:
+        """A button. Raises `PostError`."""
+        press = custom_id.read(interaction.custom_id)
+        if press is None:
+            await say(interaction, OUT_OF_DATE)
+            return
+        if press.verb in ASKS_FIRST:
+            asked = await self._form(interaction, press)
+            if isinstance(asked, str):
+                await say(interaction, asked)
+                return
+            if asked is not None:
+                await ask(interaction, asked)
+                return
+        if press.verb in MAKES_NEW:
+            caller = await defer(interaction, PUBLIC)
+        elif press.verb in ANSWERS_ALONE:
+            caller = await defer(interaction, ALONE)
+        else:
+            await defer_update(interaction)
+            caller = caller_of(interaction, str(interaction.message.id), fresh=False)
+        await self._tell(Pressed(caller=caller, press=press))
+
+    async def sent(self, interaction: hikari.ModalInteraction) -> None:
+        """A form. Raises `PostError`."""
+        told = {
+            field.custom_id: field.value
+            for row in interaction.components
+            for field in getattr(row, "components", ())
+            if isinstance(field, hikari.TextInputComponent)
+        }
+        press = custom_id.read(interaction.custom_id)
+        if press is None:
+            await say(interaction, OUT_OF_DATE, modals.typed(told))
+            return
+        if press.verb in BEGINS:
+            await self._begun_sent(interaction, press, told)
+            return
+        if (workflow := self.workflows.get(press.workflow)) is not None:
+            try:
+                verify(workflow, modals.answers(workflow, told)[0], whole=False)
+            except WorkflowError as error:
+                await say(interaction, str(error), modals.typed(told))
+                return
+        caller = await defer(interaction, PUBLIC)
+        await self._tell(Pressed(caller=caller, press=press, fields=told))
+
+    async def _begun_sent(self, interaction: hikari.ModalInteraction, press: Press, told: Mapping[str, str]) -> None:
+        workflow = self.workflows.get(press.workflow)
+        begun = self._begun.take(press.job)
+        if workflow is None or begun is None:
+            await say(interaction, "This form is too old: begin anew.", modals.typed(told))
+            return
+        try:
+            values, _ = modals.answers(workflow, told, begun.asked, chosen=begun.preset)
+        except WorkflowError as error:
+            await say(interaction, str(error), modals.typed(told))
+            return
+        begun = replace(begun, values={**values, **begun.values})
+        await self._order(interaction, workflow, begun, modals.typed(told))
+
+    async def _order(
+        self,
+        interaction: hikari.CommandInteraction | hikari.ModalInteraction,
+        workflow: Workflow,
+        begun: Begun,
+        typed: str = "",
+    ) -> None:
+        try:
+            begun.check(workflow)
+        except WorkflowError as error:
+            await say(interaction, str(error), typed)
+            return
+        told = Ordered(
+            caller=await defer(interaction, PUBLIC),
+            workflow=workflow.name,
+            values=begun.values,
+            files=begun.files,
+            preset=begun.preset,
+            spoiler=begun.spoiler,
+        )
+        await self._tell(told)
+
+    async def _tell(self, word: Word) -> None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            # The house is closing; nothing was promised yet.
+            await self._into_core(self._inbox.send, word)

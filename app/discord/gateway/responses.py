@@ -1,0 +1,92 @@
+"""The first answer to an interaction, given at once in hikari's own loop; and who, where, and which files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import hikari
+
+from app.discord.files.attachment_rules import fits
+from app.discord.gateway.rest import build, fields, translated
+from app.discord.ui.components import Form
+from app.discord.ui.pages import refusal
+from app.discord.user_request import Attached, Caller
+
+PUBLIC = hikari.UNDEFINED
+ALONE = hikari.MessageFlag.EPHEMERAL
+"""Who sees an answer."""
+
+
+Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction | hikari.ModalInteraction
+
+
+async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
+    """Answer whoever did it, and nobody else, at once; give back what was `typed`. Raises `PostError`."""
+    with translated():
+        await interaction.create_initial_response(
+            hikari.ResponseType.MESSAGE_CREATE, flags=ALONE, components=[build(refusal(sentence, typed))]
+        )
+
+
+async def ask(interaction: hikari.CommandInteraction | hikari.ComponentInteraction, form: Form) -> None:
+    """Answer with a form. Raises `PostError`."""
+    with translated():
+        await interaction.create_modal_response(form.title, form.custom_id, components=fields(form))
+
+
+async def defer_update(interaction: hikari.ComponentInteraction) -> None:
+    """Say that the message of a button may change. Raises `PostError`."""
+    with translated():
+        await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_UPDATE)
+
+
+async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
+    """Say that an answer will come, to be seen by those whom `flags` name. Raises `PostError`."""
+    with translated():
+        answer = await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE, flags=flags)
+    message = answer.interaction.response_message_id if answer else hikari.UNDEFINED
+    return caller_of(
+        interaction, "" if message is hikari.UNDEFINED else str(message), fresh=True, alone=flags is not PUBLIC
+    )
+
+
+def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool = False) -> Caller:
+    """Who did it, and how to answer."""
+    member = interaction.member
+    return Caller(
+        user=str(interaction.user.id),
+        channel=str(interaction.channel.id),
+        guild=str(interaction.guild_id or ""),
+        token=interaction.token,
+        message=message,
+        fresh=fresh,
+        alone=alone,
+        moderator=member is not None and bool(member.permissions & hikari.Permissions.MANAGE_MESSAGES),
+        roles=frozenset(map(str, member.role_ids)) if member is not None else frozenset(),
+        limit=interaction.attachment_size_limit,
+    )
+
+
+def attached(slot: str, file: hikari.Attachment) -> Attached:
+    """A file, for a slot."""
+    return Attached(slot, file.url, file.filename, file.size, file.media_type or "")
+
+
+def files_of(message: hikari.Message, kind: str) -> Iterator[Attached]:
+    """The files of a message that are of a slot's kind: attached, or shown in one of our own cards."""
+    for file in message.attachments:
+        if file.media_type and fits(kind, file.media_type):
+            yield attached("", file)
+    for item in _shown(message.components):
+        media = item.media
+        if media.content_type and fits(kind, media.content_type):
+            yield Attached("", media.resource.url, media.resource.filename, 0, media.content_type or "")
+
+
+def _shown(components: Sequence[object]) -> Iterator[hikari.MediaGalleryItem]:
+    for component in components:
+        if isinstance(component, hikari.MediaGalleryComponent):
+            yield from component.items
+        elif isinstance(component, hikari.ContainerComponent):
+            yield from _shown(component.components)

@@ -1,0 +1,1 @@
+"""One live message for each job: where it is, and how updates reach it."""

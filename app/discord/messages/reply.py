@@ -1,0 +1,90 @@
+"""The Reply port: one message that lives, and is certain to say the last word."""
+
+from __future__ import annotations
+
+import anyio
+import structlog
+
+from app.discord.message_ref import Place, Token
+from app.discord.messages.delivery import Delivery
+from app.discord.messages.location import Spot
+from app.discord.messages.ports import Away, Expired, PostError, TooLarge, Unacceptable, World
+from app.discord.ui.components import Card
+from app.discord.ui.job_message import render
+from app.discord.ui.job_view import View
+from app.events import LAST_WORDS, AnyUpdate, Previewed
+
+logger = structlog.stdlib.get_logger(__name__)
+
+EARLY = 0.05
+"""Seconds by which a pause counts as over: timers may ring a little before their time."""
+
+
+class MessageReply:
+    """One job's message. Nobody else edits it while the job is unfinished.
+
+    It speaks with the interaction's token while that is good, then as the bot; and the last word, where the
+    message is out of reach, in a new message, or to its owner alone.
+    """
+
+    def __init__(self, view: View, place: Place, world: World, token: Token | None = None) -> None:
+        self.view = view
+        self._spot = Spot(view.job, place, world, token)
+        self._world = world
+        self._shown: Card | None = None
+        self._free_at = 0.0
+        self._editor = anyio.Lock()
+        self.receipt = ""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self._spot.place
+
+    @property
+    def pause(self) -> float:
+        """See `app.ports.Reply`: what is left until the message may be edited again."""
+        return max(0.0, self._free_at - anyio.current_time())
+
+    async def show(self, update: AnyUpdate) -> None:
+        """See `app.ports.Reply`. A preview waits for the next news, and shares its edit.
+
+        The last word raises `Away`, which is a `ConnectionLost`, until it is said.
+        """
+        self.view.hear(update, self._world.now(), self._world.estimate)
+        if isinstance(update, LAST_WORDS):
+            async with self._editor:
+                self.receipt = await Delivery(self.view, self._spot, self._world).run()
+        elif not isinstance(update, Previewed) and self.pause < EARLY:
+            # Within the pause there is no more to come than what stands before the last word.
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Show what is new, if that is visible and anything can be shown; no harm is done if it cannot."""
+        async with self._editor:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        (card, *_) = render(self.view)
+        spot, place, world = self._spot, self._spot.place, self._world
+        if card == self._shown or spot.lost:
+            return
+        try:
+            if (token := spot.token) is not None:
+                await spot.settle(await world.post.answer(token, card))
+            elif place.message and not world.traffic.busy(place.channel):
+                async with world.traffic.lane(place.channel):
+                    await world.post.edit(place.channel, place.message, card)
+            else:
+                return
+            self._shown = card
+        except Expired:
+            spot.expire()
+        except (Away, Unacceptable, TooLarge) as error:
+            logger.debug("a message could not be moved", job=self.view.job, reason=str(error))
+        except PostError as error:
+            # Deleted by somebody, or out of reach: the last word will find another place.
+            spot.lose()
+            logger.info("a message is out of reach", job=self.view.job, reason=str(error))
+        pace = world.traffic.pause(spot.place.channel, as_bot=spot.token is None)
+        self._free_at = anyio.current_time() + pace

@@ -1,0 +1,168 @@
+"""What a job's message shows. Pure: the same view gives the same card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from msgspec.structs import replace
+
+from app.discord import custom_id
+from app.discord.follow_ups import results
+from app.discord.text import escape, shorten
+from app.discord.ui.components import MOST_PICTURES, Block, Button, Card, File, Gallery, Row, Text, Upload, rows
+from app.discord.ui.job_view import View
+from app.events import Cancelled, Failed, Finished, Lost
+
+WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
+
+LONGEST_TITLE = 90
+LONGEST_PROMPT = 450
+LONGEST_TEXT = 700
+LONGEST_SENTENCE = 250
+LONGEST_SETTINGS = 700
+"""Characters. Escaping doubles them at worst, and what stands together stays below Discord's 4,000."""
+
+BAR = 12
+"""Squares of the bar: the widest that stays on one line on a telephone."""
+
+SHOWN = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif", "mp4", "webm", "mov"})
+"""What Discord shows by itself; everything else is a file to download."""
+
+MOST_FOLLOW_UPS = 10
+"""Two rows of them: a message is not a menu."""
+
+
+def render(view: View, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
+    """All messages of a job, the one that lives first. `uploads` are the result's files, made to fit."""
+    match view.last_word:
+        case None:
+            return (_unfinished(view),)
+        case Finished() as finished:
+            return _finished(view, finished, uploads)
+        case Failed(reason=reason):
+            return (_ended(view, "Failed", reason, BROKEN, retry=True),)
+        case Lost(reason=reason):
+            return (_ended(view, "Lost", reason, BROKEN, retry=True),)
+        case Cancelled(reason=reason):
+            return (_ended(view, "Cancelled", reason, None, retry=False),)
+
+
+def plain(view: View) -> Card:
+    """A last word that Discord cannot but take, where it did not take the real one."""
+    told = "This has ended, but Discord does not take what came of it. Whoever runs this bot has it."
+    return Card((Text(told), Text(f"-# <@{view.owner}>"), *rows([_settings(view), _delete(view)])), BROKEN)
+
+
+def _head(view: View) -> Text:
+    prompt = escape(shorten(view.prompt, LONGEST_PROMPT)).splitlines()
+    return Text("\n".join([f"### {escape(shorten(view.title, LONGEST_TITLE))}", *(f"> {line}" for line in prompt)]))
+
+
+def _unfinished(view: View) -> Card:
+    blocks: list[Block] = [_head(view)]
+    if view.farewell:
+        return Card((*blocks, Text(view.farewell)), WAITING)
+    when = f"<t:{view.expected}:R>" if view.expected else ""
+    if not view.started:
+        ahead = "next in the queue" if not view.position else f"{view.position} ahead in the queue"
+        told = f"Waiting: {ahead}" + (f", expected to start {when}" if when else "") + "."
+        blocks.append(Text(_with_note(told, view.note)))
+    else:
+        blocks.append(Text(_with_note(_progress(view, when), view.note)))
+        if view.preview is not None:
+            kind = view.preview.media_type.partition("/")[2] or "jpeg"
+            glimpse = Upload(f"preview.{kind}", data=view.preview.image, spoiler=view.spoiler)
+            blocks.append(Gallery((glimpse,)))
+    blocks.append(Row((Button("Cancel", custom_id.write("cancel", view.job), "danger"),)))
+    return Card(tuple(blocks), WORKING if view.started else WAITING)
+
+
+def _progress(view: View, when: str) -> str:
+    progress = view.progress
+    if progress is None:
+        return "Started."
+    done = min(max(progress.fraction, 0.0), 1.0)
+    full = int(done * BAR)
+    parts = [f"{'▰' * full}{'▱' * (BAR - full)} {int(done * 100)} %"]
+    if progress.steps:
+        parts.append(f"step {progress.step}/{progress.steps}")
+    if progress.node:
+        parts.append(escape(shorten(progress.node, 60)))
+    if when:
+        parts.append(f"done {when}")
+    return " · ".join(parts)
+
+
+def _with_note(told: str, note: str) -> str:
+    return f"{told}\n-# {escape(shorten(note, LONGEST_SENTENCE))}" if note else told
+
+
+def _ended(view: View, word: str, reason: str, accent: int | None, *, retry: bool) -> Card:
+    told = f"{word}: {escape(shorten(reason, LONGEST_SENTENCE))}" if reason else f"{word}."
+    buttons = [Button("Retry", custom_id.write("retry", view.job), "primary")] if retry else []
+    buttons += [_settings(view), _delete(view)]
+    return Card((_head(view), Text(told), Text(f"-# <@{view.owner}>"), *rows(buttons)), accent)
+
+
+def _finished(view: View, finished: Finished, uploads: Sequence[Upload]) -> tuple[Card, ...]:
+    shown = [one for one in uploads if _suffix(one.name) in SHOWN]
+    others = [one for one in uploads if _suffix(one.name) not in SHOWN]
+    words = "\n\n".join(finished.texts)
+    told: list[Block] = []
+    if len(words) > LONGEST_TEXT:
+        others.append(Upload("text.txt", data=words.encode()))
+    elif words:
+        told.append(Text(escape(words)))
+    pages = [
+        (*_gallery(view, page), *(File(one) for one in page if one not in shown))
+        for start in range(0, len(shown) + len(others), MOST_PICTURES)
+        for page in [[*shown, *others][start : start + MOST_PICTURES]]
+    ]
+    first = pages[0] if pages else ()
+    main = Card((_head(view), *first, *told, *_foot(view, finished), *_buttons(view, finished)), DONE)
+    return main, *(Card(page, DONE) for page in pages[1:])
+
+
+def _gallery(view: View, page: Sequence[Upload]) -> tuple[Block, ...]:
+    items = tuple(replace(one, spoiler=view.spoiler) for one in page if _suffix(one.name) in SHOWN)
+    return (Gallery(items),) if items else ()
+
+
+def _foot(view: View, finished: Finished) -> tuple[Block, ...]:
+    parts = [f"<@{view.owner}>"]
+    if finished.seed is not None:
+        parts.append(f"seed `{finished.seed}`")
+    parts += [f"{escape(setting.title.lower())} {escape(shorten(setting.value, 80))}" for setting in view.settings]
+    lines = [f"-# {shorten(' · '.join(parts), LONGEST_SETTINGS)}"]
+    if finished.notes:
+        lines.append(f"-# {escape(shorten(' '.join(finished.notes), LONGEST_SENTENCE))}")
+    return (Text("\n".join(lines)),)
+
+
+def _buttons(view: View, finished: Finished) -> tuple[Row, ...]:
+    buttons = [
+        Button("Again", custom_id.write("again", view.job), "primary"),
+        Button("Vary", custom_id.write("vary", view.job)),
+        _settings(view),
+        _delete(view),
+    ]
+    onward = [
+        Button(one.label, custom_id.write("use", view.job, one.workflow, one.number))
+        for one in view.onward
+        if results(finished, one)
+    ][:MOST_FOLLOW_UPS]
+    # Rows of their own: what begins something new stands apart from what is about this one.
+    return rows(buttons) + rows(onward)
+
+
+def _settings(view: View) -> Button:
+    return Button("Settings", custom_id.write("settings", view.job))
+
+
+def _delete(view: View) -> Button:
+    return Button("Delete", custom_id.write("delete", view.job), "danger")
+
+
+def _suffix(name: str) -> str:
+    return PurePath(name).suffix.lower().lstrip(".")

@@ -1,0 +1,139 @@
+"""Forms for a workflow's slots, and what a filled-in one says. Pure.
+
+Discord's forms have five fields of text. Long texts get fields of their own; everything else is one field of
+lines, `name = value`, so that no workflow has too many slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import get_args
+
+from app.discord.text import shorten, standing, written
+from app.discord.ui.components import Field, Form
+from app.discord.ui.options import LONGEST_TEXT, PRESET, missing, preset
+from app.ports import Json
+from app.workflows.load import Workflow
+from app.workflows.model import UPLOADED, Show, Slot, WorkflowError, suggest
+
+MOST_FIELDS = 5
+LONGEST_TITLE = 45
+"""Discord's limits; labels are as short as titles."""
+
+SETTINGS = "+settings"
+RESULT = "+result"
+"""Fields that are no slots: no slot's name begins so."""
+
+ALL: frozenset[Show] = frozenset(get_args(Show))
+OFFERED: frozenset[Show] = frozenset({"command", "modal"})
+"""Everything, and what is asked of whoever begins: the rest is only among the settings of what was made."""
+
+
+def form(
+    workflow: Workflow,
+    custom_id: str,
+    values: Mapping[str, Json],
+    *,
+    results: int = 1,
+    show: Collection[Show] = ALL,
+    without: str = "",
+) -> Form | None:
+    """What to ask before this is made, filled in with `values`; None if there is nothing to ask.
+
+    `results` is how many there are that can be worked on: which one is asked if it is more than one. Asked for are
+    the slots that are shown in one of the places `show`, but for `without`, and whatever must be told and is not yet.
+    """
+    needed = missing(workflow, values)
+    slots = [
+        slot
+        for slot in workflow.slots
+        if slot.kind not in UPLOADED and slot.name != without and (slot.show in show or slot in needed)
+    ]
+    if not any(slot.kind != "seed" for slot in slots) and results <= 1:
+        return None
+    fields: list[Field] = []
+    if results > 1:
+        fields.append(Field(RESULT, f"Which result, 1 to {results}", "1", required=True, most=4))
+    texts = [slot for slot in slots if slot.kind == "text"]
+    texts.sort(key=lambda slot: (not slot.required, slot.name != "prompt"))
+    own = texts[: MOST_FIELDS - len(fields) - 1]
+    for slot in own:
+        value = _told(workflow, slot, values)
+        label = shorten(slot.title, LONGEST_TITLE)
+        fields.append(Field(slot.name, label, value[:LONGEST_TEXT], slot.required, long=True, most=LONGEST_TEXT))
+    lines = [f"{PRESET} ="] if _has_presets(workflow) and "command" in show else []
+    lines += [f"{slot.name} = {' '.join(_told(workflow, slot, values).split())}" for slot in slots if slot not in own]
+    while sum(map(len, lines)) + len(lines) > LONGEST_TEXT:
+        # What is not told is left to the workflow.
+        lines.pop()
+    if lines:
+        fields.append(Field(SETTINGS, "Settings, one on each line; empty is default", "\n".join(lines), long=True))
+    return Form(custom_id, shorten(workflow.title, LONGEST_TITLE), tuple(fields))
+
+
+def answers(
+    workflow: Workflow, fields: Mapping[str, str], asked: Form | None = None, *, chosen: str = ""
+) -> tuple[dict[str, Json], int]:
+    """What a form says: values by slot, and the number of the result, from 1. Raises `WorkflowError`.
+
+    A preset, named in the form or `chosen` before, counts more than what stands in it as it was `asked`, and less
+    than what was changed.
+    """
+    slots = {slot.name: slot for slot in workflow.slots if slot.kind not in UPLOADED}
+    told = _pairs(fields)
+    if _has_presets(workflow):
+        chosen = told.pop(PRESET, "") or chosen
+    values: dict[str, Json] = {}
+    said: dict[str, str] = {}
+    for name, text in told.items():
+        slot = slots.get(name) or next((one for one in slots.values() if one.title.lower() == name.lower()), None)
+        if slot is None:
+            raise WorkflowError(f"“{workflow.title}” has no setting “{shorten(name, 40)}”{suggest(name, slots)}")
+        said[slot.name] = text
+        if text:
+            values[slot.name] = slot.read(text)
+    stood = _pairs({field.name: field.value for field in asked.fields}) if asked is not None else {}
+    for name, value in preset(workflow, chosen).items():
+        if name not in values or said[name] == stood.get(name):
+            values[name] = value
+    number = fields.get(RESULT, "1").strip()
+    if not (number.isascii() and number.isdecimal()) or int(number) < 1:
+        raise WorkflowError(f"“{shorten(number, 20)}” is no result's number: write 1, 2, and so on.")
+    return values, int(number)
+
+
+def typed(fields: Mapping[str, str]) -> str:
+    """Everything that a form says, to be given back where nothing can be done with it; texts first."""
+    ordered = sorted(fields, key=lambda name: name.startswith("+"))
+    return "\n".join(fields[name] for name in ordered if name != RESULT and fields[name].strip())
+
+
+def _has_presets(workflow: Workflow) -> bool:
+    """Whether `preset` means one, and not a slot."""
+    return bool(workflow.presets) and all(slot.name != PRESET for slot in workflow.slots)
+
+
+def _pairs(fields: Mapping[str, str]) -> dict[str, str]:
+    """What stands in a form, by the names of slots."""
+    found: dict[str, str] = {}
+    for name, text in fields.items():
+        if name == SETTINGS:
+            found.update(_line(line) for line in text.splitlines() if line.strip())
+        elif name != RESULT:
+            found[name] = text.strip()
+    return found
+
+
+def _line(line: str) -> tuple[str, str]:
+    name, equals, value = line.partition("=")
+    if not equals:
+        raise WorkflowError(f"“{shorten(line.strip(), 40)}” is no setting: write each as name = value, on a line.")
+    return name.strip(), value.strip()
+
+
+def _told(workflow: Workflow, slot: Slot, values: Mapping[str, Json]) -> str:
+    """The value that would stand if nothing were changed."""
+    value = values.get(slot.name, slot.default)
+    if value is None and slot.kind not in {"seed", "model"} and not slot.required:
+        value = standing(slot, workflow.graph)
+    return written(slot, value)

@@ -1,0 +1,223 @@
+"""Pages that people ask for: settings, jobs, queue, models, status, help. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from app.core.job import Job, State, Wish
+from app.discord import custom_id, message_ref
+from app.discord.text import escape, shorten, standing, written
+from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
+from app.discord.ui.options import Command
+from app.events import Failed, Finished, Lost, ServerName
+from app.ports import Json, Stats
+from app.workflows.load import Workflow
+from app.workflows.model import UPLOADED
+
+INK = 0x5865F2
+
+MOST_JOBS = 10
+"""Jobs on one page: three components each, of Discord's forty."""
+
+MOST_TEXT = 3600
+"""Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""
+
+LONGEST_VALUE = 900
+"""Characters of one setting."""
+
+LONGEST_REASON = 300
+"""Characters on why a workflow is not offered; the log has them all."""
+
+MOST_REASONS = 3
+"""Workflows that are not offered and of which the reasons are told: more are only named, most wait for models."""
+
+STATES = {
+    State.ACCEPTED: "waiting",
+    State.SUBMITTING: "waiting",
+    State.QUEUED: "waiting",
+    State.RUNNING: "running",
+    State.FINISHED: "finished",
+    State.DELIVERED: "finished",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+    State.LOST: "lost",
+}
+
+
+class Health(Struct, frozen=True):
+    """One server, as it was seen just now. `reason` says why there is nothing to see."""
+
+    name: ServerName
+    stats: Stats | None = None
+    running: int = 0
+    pending: int = 0
+    milliseconds: int = 0
+    reason: str = ""
+
+
+def graph_file(wish: Wish) -> bytes:
+    """The graph as ComfyUI takes it."""
+    return msgspec.json.format(msgspec.json.encode(wish.graph), indent=2)
+
+
+def settings(job: Job, workflow: Workflow | None) -> Card:
+    """What made this: every value as it stood in the graph, and the graph itself to download."""
+    wish = job.wish
+    lines = [f"### {escape(workflow.title if workflow else wish.workflow)}"]
+    lines += [f"**{escape(name)}** {escape(shorten(told, LONGEST_VALUE))}" for name, told in _values(wish, workflow)]
+    if wish.seed is not None:
+        lines.append(f"**Seed** `{wish.seed}`")
+    match job.last_word:
+        case Finished(server=server):
+            lines.append(f"Made by {escape(server)}.")
+        case Failed(reason=reason) | Lost(reason=reason):
+            lines.append(escape(shorten(reason, 300)))
+        case _:
+            pass
+    lines.append(f"-# Job `{job.id}`")
+    graph = Upload(f"{job.id[:8]}-workflow.json", data=graph_file(wish))
+    mine = rows([Button("Keep as mine", custom_id.write("keep", job.id))]) if workflow is not None else ()
+    return Card((Text(_page(lines)), File(graph), *mine), INK)
+
+
+def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
+    """What somebody's own settings are from now on."""
+    lines = [f"### Yours for {escape(workflow.title)}", *_own(workflow, values)]
+    lines.append("-# These stand wherever you say nothing else. /settings shows them, and takes them back.")
+    return Card((Text(_page(lines)),), INK)
+
+
+def own_settings(found: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
+    """All that somebody has made their own."""
+    lines: list[str] = []
+    for name, values in found.items():
+        workflow = workflows.get(name)
+        lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
+    if not lines:
+        return Card((Text("You have no settings of your own: press Settings below a result, then Keep as mine."),), INK)
+    lines.append("-# `/settings reset:` takes them back.")
+    return Card((Text(_page(lines)),), INK)
+
+
+def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]:
+    slots = {slot.name: slot for slot in workflow.slots} if workflow else {}
+    for name, value in values.items():
+        slot = slots.get(name)
+        title, told = (slot.title, written(slot, value)) if slot else (name, str(value))
+        yield f"**{escape(title)}** {escape(shorten(told, LONGEST_VALUE))}"
+
+
+def _values(wish: Wish, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
+    if workflow is None:
+        yield from ((name, str(value)) for name, value in wish.values.items())
+        return
+    for slot in workflow.slots:
+        stands = standing(slot, wish.graph)
+        value = wish.values.get(slot.name, slot.default if stands is None else stands)
+        if slot.kind in UPLOADED:
+            yield slot.title, "a picture" if slot.kind == "image" else f"a {slot.kind} file"
+        elif slot.kind != "seed" and (told := written(slot, value)):
+            yield slot.title, told
+
+
+def jobs(found: Sequence[Job]) -> Card:
+    """Somebody's own jobs, newest first."""
+    if not found:
+        return Card((Text("You have not asked for anything yet."),), INK)
+    blocks: list[Block] = [Text("### Your jobs")]
+    for job in found[:MOST_JOBS]:
+        place = message_ref.read(job.place)
+        prompt = escape(shorten(" ".join(str(job.wish.values.get("prompt", "")).split()), 60))
+        line = f"`{job.id[:8]}` {escape(job.wish.workflow)} · {STATES[job.state]}\n-# {prompt}"
+        if job.last_word is None:
+            if place and place.message:
+                line += f" · [message]({place.link})"
+            blocks.append(Line(line, Button("Cancel", custom_id.write("cancel", job.id), "danger")))
+        elif place and place.message:
+            blocks.append(Line(line, Button("Open", url=place.link)))
+        else:
+            blocks.append(Text(line))
+    return Card(tuple(blocks), INK)
+
+
+def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
+    """Everybody's unfinished jobs; the position is None for what runs."""
+    lines = [
+        f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.wish.workflow)} · <@{job.wish.owner}>"
+        for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
+    ]
+    return Card((Text(_page(["### Queue", *lines]) if lines else "Nothing is being made, and nothing waits."),), INK)
+
+
+def models(lists: Mapping[str, Sequence[str]]) -> Card:
+    """What the servers have to choose from, by what it is for."""
+    lines: list[str] = []
+    for title, names in lists.items():
+        lines.append(f"### {escape(title)}")
+        lines += [f"- {escape(name)}" for name in names] or ["No server answers."]
+    return Card((Text(_page(lines) if lines else "No workflow here lets you choose a model."),), INK)
+
+
+def status(servers: Sequence[Health], latency: float, unfinished: int, refused: Mapping[str, str]) -> Card:
+    """How everything is. `latency` is that of Discord's gateway, in seconds; `refused` are workflows, and why."""
+    lines = ["### Status", f"Discord: {_milliseconds(latency)} · jobs in hand: {unfinished}"]
+    for one in servers:
+        if one.stats is None:
+            lines.append(f"**{escape(one.name)}**: away. {escape(one.reason)}")
+            continue
+        told = [f"ComfyUI {escape(one.stats.version)}", f"{one.milliseconds} ms"]
+        told.append(f"{one.running} running, {one.pending} waiting")
+        if one.stats.memory_total:
+            told.append(f"{_gibibytes(one.stats.memory_free)} of {_gibibytes(one.stats.memory_total)} free")
+        lines.append(f"**{escape(one.name)}**: {' · '.join(told)}")
+        lines += [f"-# {escape(device)}" for device in one.stats.devices]
+    if len(refused) > MOST_REASONS:
+        lines.append(f"Not offered: {escape(', '.join(refused))}")
+    else:
+        lines += [f"Not offered: {escape(shorten(told, LONGEST_REASON))}" for told in refused.values()]
+    return Card((Text(_page(lines)),), INK)
+
+
+def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequence[str]) -> Card:
+    """What one can do here."""
+    lines = ["### Make something"]
+    for one in commands:
+        needs = ", ".join(f"`{option.name}`" for option in one.options if option.required)
+        lines.append(f"**/{one.name}** {escape(one.description)}{f' Needs {needs}.' if needs else ''}")
+    lines += ["### See what is going on", *(f"**/{name}** {escape(told)}" for name, told in built_in.items())]
+    if menus:
+        lines += ["### On a message with a picture", f"Apps: {escape(', '.join(menus))}."]
+    lines.append("The buttons below a result work for as long as the bot remembers it.")
+    return Card((Text(_page(lines)),), INK)
+
+
+def _page(lines: Iterable[str]) -> str:
+    """As many whole lines as one message takes."""
+    kept: list[str] = []
+    room = MOST_TEXT
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            return "\n".join([*kept, "-# … and more."])
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def _gibibytes(number: int) -> str:
+    return f"{number / 2**30:.1f} GiB"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds == seconds else "not measured yet"
+
+
+def refusal(sentence: str, typed: str = "") -> Card:
+    """Why nothing happens, and what was typed for it, to be copied."""
+    blocks = [Text(shorten(escape(sentence), MOST_TEXT))]
+    if typed:
+        room = max(1, MOST_TEXT - len(blocks[0].text))
+        blocks.append(Text(f"You wrote:\n>>> {shorten(escape(typed), room)}"))
+    return Card(tuple(blocks))

@@ -1,0 +1,1 @@
+"""What a request means, whichever frontend it came from."""

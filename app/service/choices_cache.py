@@ -1,0 +1,45 @@
+"""What the servers have to choose from, remembered for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import anyio
+
+from app.events import ServerName
+from app.ports import Comfy, ConnectionLost, Refused
+from app.workflows.load import Workflow
+from app.workflows.model import Slot
+
+FRESH = 60.0
+"""Seconds for which a server's list is taken for true: new models are rare, and each key that is typed asks."""
+
+
+class Lists:
+    """Owns what the servers said there is to choose from, for a while."""
+
+    def __init__(self, servers: Mapping[ServerName, Comfy]) -> None:
+        self._servers = servers
+        self._known: dict[tuple[str, str], tuple[float, Sequence[str]]] = {}
+
+    async def of(self, workflow: Workflow, slot: Slot) -> Sequence[str]:
+        """What may stand in a slot: its own choices, else what any server lists. Empty where none answers."""
+        if slot.choices or not slot.targets:
+            return slot.choices
+        target = slot.targets[0]
+        key = str(workflow.graph[target.node].get("class_type", "")), target.input
+        if slot.kind == "lora":
+            # Its target is a loader as such, and may be the one of the model before a row that is still empty.
+            key = "LoraLoader", "lora_name"
+        known = self._known.get(key)
+        if known is not None and anyio.current_time() - known[0] < FRESH:
+            return known[1]
+        found: dict[str, None] = {}
+        for comfy in self._servers.values():
+            try:
+                found.update(dict.fromkeys(await comfy.choices(*key)))
+            except (ConnectionLost, Refused):
+                continue
+        if found:
+            self._known[key] = anyio.current_time(), tuple(found)
+        return tuple(found) or (known[1] if known else ())

@@ -1,0 +1,1 @@
+"""Painting the simulator's pictures."""

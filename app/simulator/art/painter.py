@@ -1,0 +1,151 @@
+"""Paints pictures from words: deterministic, quick, and no model anywhere near."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+
+from msgspec import Struct
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+
+from app.simulator.art import landscape, palette
+from app.simulator.nodes.images import curve, resized
+
+PREVIEW = 512
+"""ComfyUI scales previews up or down to fit this many pixels (--preview-size)."""
+
+LARGEST = 1280
+"""Pixels of the longer side of what is painted; larger pictures are scaled up from it, to stay quick."""
+
+OVERSIZE = 1.6
+"""Enough for smooth edges, and 512 by 512 stays below 60 ms."""
+
+_SCENES = {
+    "sea": ("sea", "ocean", "lake", "beach", "water", "ship", "island"),
+    "city": ("city", "street", "tokyo", "town", "tower", "cyberpunk", "neon"),
+    "peaks": ("mountain", "peak", "snow", "dragon", "castle"),
+    "bokeh": ("portrait", "face", "cat", "dog", "person", "macro", "bokeh", "flower"),
+    "hills": ("hill", "forest", "landscape", "field", "valley", "garden"),
+}
+
+
+class Recipe(Struct, frozen=True):
+    """All that a picture depends on."""
+
+    words: str
+    seed: int
+    model: str
+    steps: int
+    width: int
+    height: int
+
+
+def paint(recipe: Recipe) -> Image.Image:
+    """A picture of the asked size, without its caption. Same recipe, same pixels."""
+    said = f"{recipe.words}\0{recipe.seed}\0{recipe.model}".encode()
+    dice = random.Random(hashlib.sha256(said).digest())  # noqa: S311  an artist's dice
+    colors = palette.choose(recipe.words, dice)
+    scene = dice.choice(palette.named(recipe.words, _SCENES) or sorted(_SCENES))
+    # Larger, and scaled down again: smooth edges, for Pillow draws without antialiasing.
+    width, height = max(8, recipe.width), max(8, recipe.height)
+    scale = min(OVERSIZE, LARGEST / max(width, height))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    canvas = palette.gradient(size, colors.sky)
+    landscape.clouds(canvas, colors, dice)
+    if colors.stars:
+        landscape.stars(canvas, colors, dice)
+    sun = landscape.shine(canvas, colors, dice)
+    if scene == "sea":
+        landscape.sea(canvas, colors, dice, sun)
+    elif scene == "city":
+        landscape.city(canvas, colors, dice)
+    elif scene == "bokeh":
+        landscape.bokeh(canvas, colors, dice)
+    else:
+        landscape.land(canvas, colors, dice, sharp=scene == "peaks")
+    return _grain(resized(canvas, (width, height), Image.Resampling.BILINEAR), dice)
+
+
+def repaint(recipe: Recipe, base: Image.Image, denoise: float) -> Image.Image:
+    """img2img: the base shines through as much as denoise (0 to 1) leaves of it."""
+    fresh = paint(recipe)
+    kept = resized(base.convert("RGB"), fresh.size, Image.Resampling.BILINEAR)
+    return Image.blend(kept, fresh, max(0.0, min(1.0, denoise)))
+
+
+def film(still: Image.Image, frames: int) -> tuple[Image.Image, ...]:
+    """A slow pan over a picture, `frames` long."""
+    width, height = still.size
+    room_x, room_y = width * 0.12, height * 0.08
+    shots: list[Image.Image] = []
+    for frame in range(frames):
+        share = frame / max(1, frames - 1)
+        left, upper = room_x * share, room_y * share
+        box = (left, upper, left + width - room_x, upper + height - room_y)
+        shots.append(resized(still, still.size, Image.Resampling.BILINEAR, box))
+    return tuple(shots)
+
+
+def caption(picture: Image.Image, recipe: Recipe) -> Image.Image:
+    """The picture with what it was made of in its lower corner; nothing where it would not be readable."""
+    size = round(min(picture.size) / 34)
+    if size < 7:
+        return picture
+    font = ImageFont.load_default(size)
+    lines = [f"seed {recipe.seed} · {recipe.steps} step{'' if recipe.steps == 1 else 's'}"]
+    if recipe.words.strip():
+        lines.insert(0, _excerpt(" ".join(recipe.words.split()), font, picture.width * 0.86))
+    wide = max(font.getlength(line) for line in lines)
+    margin, line_height = size * 0.7, size * 1.35
+    top = picture.height - margin * 2.4 - line_height * len(lines)
+    plate = Image.new("L", picture.size)
+    box = (margin, top, margin * 2.6 + wide, picture.height - margin)
+    ImageDraw.Draw(plate).rounded_rectangle(box, radius=margin, fill=118)
+    told = picture.copy()
+    told.paste((12, 12, 20), (0, 0), plate)
+    draw = ImageDraw.Draw(told)
+    for number, line in enumerate(lines):
+        color = (255, 255, 255) if number == 0 and len(lines) > 1 else (214, 218, 228)
+        draw.text((margin * 1.8, top + margin * 0.7 + number * line_height), line, fill=color, font=font)
+    return told
+
+
+def preview(picture: Image.Image, clearness: float) -> bytes:
+    """A JPEG that is the clearer the further the sampling is (0 to 1)."""
+    scale = PREVIEW / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    # Blurred at half the size: nobody sees it, and it is four times quicker.
+    small = resized(picture.convert("RGB"), (max(1, size[0] // 2), max(1, size[1] // 2)))
+    foggy = small.filter(ImageFilter.GaussianBlur((1 - clearness) ** 1.5 * 22))
+    out = io.BytesIO()
+    shown = resized(foggy, size) if clearness < 1 else resized(picture.convert("RGB"), size)
+    shown.save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def noise(pixels: bytes, side: int) -> bytes:
+    """A preview of nothing but noise, which is as large as real ones: 100 to 150 kB (T07). `pixels` are RGB."""
+    out = io.BytesIO()
+    grain = Image.frombytes("RGB", (side, side), pixels)
+    resized(grain, (PREVIEW, PREVIEW), Image.Resampling.BILINEAR).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def _grain(picture: Image.Image, dice: random.Random) -> Image.Image:
+    """A breath of texture; Pillow's own noise is not repeatable."""
+    side = 256
+    tile = curve(Image.frombytes("L", (side, side), dice.randbytes(side * side)), lambda level: 124 + level // 32)
+    sheet = Image.new("L", picture.size)
+    for x in range(0, picture.width, side):
+        for y in range(0, picture.height, side):
+            sheet.paste(tile, (x, y))
+    return ImageChops.overlay(picture, Image.merge("RGB", (sheet, sheet, sheet)))
+
+
+def _excerpt(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
+    if font.getlength(words) <= room:
+        return words
+    while words and font.getlength(words + "…") > room:
+        words = words[:-1]
+    return words.rstrip() + "…"

@@ -1,0 +1,77 @@
+"""In which order nodes run: ComfyUI's topological order with its preference for showing something soon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from app.ports import Json
+from app.simulator.engine.cache import links
+
+
+class Order:
+    """Owns what is still to run of one prompt.
+
+    As measured (T01, T02): a stack descends from each output; among the nodes that are ready an output
+    comes first, then what feeds an output, then what feeds what feeds one, else the first found.
+    """
+
+    def __init__(
+        self,
+        node_of: Callable[[str], dict[str, Json]],
+        is_output: Callable[[str], bool],
+        is_cached: Callable[[str], bool],
+    ) -> None:
+        self._node_of = node_of
+        self._is_output = is_output
+        self._is_cached = is_cached
+        self._waiting: dict[str, int] = {}
+        self._feeds: dict[str, dict[str, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, node: str) -> None:
+        """This node shall run, and all it needs that is not cached."""
+        stack, found = [node], list[tuple[str, str]]()
+        while stack:
+            one = stack.pop()
+            if one in self._waiting:
+                continue
+            self._waiting[one] = 0
+            self._feeds[one] = {}
+            for source, _ in links(self._node_of(one)):
+                if not self._is_cached(source):
+                    stack.append(source)
+                found.append((source, one))
+        for source, target in found:
+            self.hold(target, source)
+
+    def hold(self, target: str, source: str) -> None:
+        """`target` waits for `source`, unless that is known already."""
+        if self._is_cached(source):
+            return
+        self.add(source)
+        if target not in self._feeds[source]:
+            self._feeds[source][target] = None
+            self._waiting[target] += 1
+
+    def next(self) -> str | None:
+        """The node to run now; None if those that are left wait for each other."""
+        ready = [node for node, count in self._waiting.items() if count == 0]
+        for distance in range(3):
+            for node in ready:
+                if any(map(self._is_output, self._downstream(node, distance))):
+                    return node
+        return ready[0] if ready else None
+
+    def done(self, node: str) -> None:
+        """This one ran."""
+        del self._waiting[node]
+        for target in self._feeds.pop(node):
+            self._waiting[target] -= 1
+
+    def _downstream(self, node: str, distance: int) -> Iterable[str]:
+        reached = [node]
+        for _ in range(distance):
+            reached = [target for one in reached for target in self._feeds.get(one, ())]
+        return reached

@@ -1,0 +1,86 @@
+"""How far each node of a prompt is: `progress_state`, `progress` and previews, in the measured order."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from app.ports import Json
+from app.simulator.engine.clients import Sockets
+from app.simulator.http import binary_frames
+
+
+class Place(Struct, frozen=True):
+    """Where a node stands: its id, the node it is shown as, the one that made it, its own first name."""
+
+    node: str
+    display: str
+    parent: str | None = None
+    real: str = ""
+
+    @property
+    def metadata(self) -> dict[str, Json]:
+        """The four ids, as frames name them."""
+        return {
+            "node_id": self.node,
+            "display_node_id": self.display,
+            "parent_node_id": self.parent,
+            "real_node_id": self.real or self.node,
+        }
+
+
+class Progress:
+    """Owns the states of one prompt's nodes, and tells every change.
+
+    It goes to the prompt's client; without one it goes to all, as type 1 even to those that negotiated
+    metadata (T22).
+    """
+
+    def __init__(self, prompt: str, client: str | None, sockets: Sockets) -> None:
+        self._prompt = prompt
+        self._client = client
+        self._sockets = sockets
+        self._states: dict[str, dict[str, Json]] = {}
+
+    def start(self, place: Place) -> None:
+        """A node begins."""
+        self._states[place.node] = self._state(place, 0.0, 1.0, "running")
+        self._tell()
+
+    def step(self, place: Place, value: int, maximum: int, image: bytes | None, form: int) -> None:
+        """A node did so many of its steps, and perhaps shows a picture.
+
+        Type 4 comes between `progress_state` and `progress`, type 1 after it (T02a, T02b).
+        """
+        self._states[place.node] = self._state(place, value, maximum, "running")
+        self._tell()
+        metadata = self._sockets.wants_metadata(self._client)
+        if image is not None and metadata:
+            ids = {**place.metadata, "prompt_id": self._prompt, "image_type": binary_frames.MEDIA_TYPES[form]}
+            self._sockets.push(binary_frames.preview_with_metadata(image, ids), self._client)
+        self._sockets.say(
+            "progress",
+            {"value": value, "max": maximum, "prompt_id": self._prompt, "node": place.node},
+            self._client,
+        )
+        if image is not None and not metadata:
+            self._sockets.push(binary_frames.preview(image, form), self._client)
+
+    def finish(self, place: Place) -> None:
+        """A node is done, or was cached."""
+        state = self._states.setdefault(place.node, self._state(place, 0, 1, "pending"))
+        state["state"] = "finished"
+        state["value"] = state["max"]
+        self._tell()
+
+    def _tell(self) -> None:
+        nodes: dict[str, Json] = dict(self._states)
+        self._sockets.say("progress_state", {"prompt_id": self._prompt, "nodes": nodes}, self._client)
+
+    def _state(self, place: Place, value: float, maximum: float, state: str) -> dict[str, Json]:
+        return {
+            "value": value,
+            "max": maximum,
+            "state": state,
+            "prompt_id": self._prompt,
+            **place.metadata,
+        }

@@ -1,0 +1,157 @@
+"""The whole engine of the embedded ComfyUI, put together, and its face in memory."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED, to_thread
+from anyio.abc import TaskStatus
+
+from app.ports import ConnectionLost, Json, RunSync, WebSocket
+from app.simulator.engine.clients import Listener, Socket, Sockets
+from app.simulator.engine.files import Files
+from app.simulator.engine.queue import KEPT, Item
+from app.simulator.engine.worker import Worker
+from app.simulator.faults import Actions, Faults
+from app.simulator.http import binary_frames
+from app.simulator.http.memory_socket import MemorySocket
+from app.simulator.nodes.context import Workshop
+from app.simulator.nodes.definitions import Catalog
+
+VERSION = "0.3.64"
+"""The ComfyUI whose behaviour was measured."""
+
+
+def _no_clock() -> int:
+    return 0
+
+
+class Simulator:
+    """An embedded ComfyUI. `run` is its whole life; everything else may be called while it runs.
+
+    `folder` gets input, output and temp. `steps` overrides every sampler's own; `step_time` is in seconds;
+    `previews` as `--preview-method` would; `any_node` runs unknown classes; `modern` is the dialect of versions
+    from 0.26 on; another `seed` paints otherwise, and makes other ids; `history_gap` is the seconds between
+    `execution_success` and the history (seen up to 0.27 s, T14); `clock` tells milliseconds for timestamps;
+    `models` replaces folders of the list of models.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        steps: int | None = None,
+        step_time: float = 0.05,
+        previews: bool = False,
+        any_node: bool = False,
+        seed: int = 0,
+        modern: bool = False,
+        history_gap: float = 0.02,
+        run_sync: RunSync = to_thread.run_sync,
+        clock: Callable[[], int] = _no_clock,
+        models: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.files = Files(folder)
+        self.modern = modern
+        self.sockets = Sockets()
+        self.catalog = Catalog(self.files, models or {}, any_node=any_node)
+        self.run_sync = run_sync
+        self.ended_at: dict[str, float] = {}
+        """When each prompt's end was said, in the loop's clock: what the benchmark measures from."""
+        self.faults = Faults(
+            history_gap=history_gap,
+            actions=Actions(
+                drop=self.sockets.drop,
+                deafen=self.sockets.deafen,
+                restart=self._restart,
+                forget=self._forget,
+                stall=self.sockets.stall,
+                garbage=self.sockets.garbage,
+            ),
+        )
+        self._dice = random.Random(seed)  # noqa: S311  ids, and letters in the names of temporary files
+        salt = f"#{seed}" if seed else ""
+        shop = Workshop(self.catalog, self.files, self.sockets, run_sync, self._dice, steps, step_time, previews, salt)
+        self.worker = Worker(shop, self.faults, clock=clock, ended=self._ended, modern=modern)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.sockets.publish, name="simulator publishes")
+            task_status.started()
+            await self.worker.run()
+
+    @property
+    def running(self) -> Item | None:
+        """The prompt at work."""
+        return self.worker.prompts.running
+
+    @property
+    def pending(self) -> Sequence[Item]:
+        """The prompts that wait, as GET /queue lists them."""
+        return self.worker.prompts.pending()
+
+    @property
+    def history(self) -> dict[str, Json]:
+        """What ended, by prompt."""
+        return self.worker.prompts.history
+
+    def submit(self, body: Mapping[str, Json]) -> tuple[int, Json]:
+        """POST /prompt: the status code and the answer; None is ComfyUI's text for 500."""
+        answer = self.worker.submit(body)
+        return answer.status, answer.body
+
+    @asynccontextmanager
+    async def connect(self, client_id: str | None = None) -> AsyncGenerator[WebSocket]:
+        """A websocket in memory, open for the length of the block. Raises `ConnectionLost` if refused."""
+        self.faults.admit_socket()
+        socket = MemorySocket()
+        listener = await self.greet(client_id, socket)
+
+        async def said(message: str) -> None:
+            await self.sockets.hear(listener, message)
+
+        socket.opened(said)
+        try:
+            yield socket
+        finally:
+            self.sockets.leave(listener)
+            socket.abort()
+
+    async def greet(self, client_id: str | None, socket: Socket) -> Listener:
+        """Enter a socket, and tell it the queue; and where its prompt is, if that is at work (T09)."""
+        sid = client_id or f"{self._dice.getrandbits(128):032x}"
+        listener = self.sockets.enter(sid, socket)
+        try:
+            status: Json = {"status": self.worker.status, "sid": sid}
+            await socket.deliver(binary_frames.text("status", status))
+            if node := self.worker.executing(sid):
+                # Without prompt_id and display_node (T09).
+                await socket.deliver(binary_frames.text("executing", {"node": node}))
+        except (ConnectionLost, anyio.get_cancelled_exc_class()):
+            self.sockets.leave(listener)
+            raise
+        return listener
+
+    def _ended(self, prompt: str) -> None:
+        while len(self.ended_at) >= KEPT:
+            del self.ended_at[next(iter(self.ended_at))]
+        self.ended_at[prompt] = anyio.current_time()
+
+    def _restart(self) -> None:
+        self.sockets.forget()
+        self.worker.die()
+        self.files.wipe_temp()
+
+    def _forget(self, what: str) -> None:
+        prompts = self.worker.prompts
+        if what == "pending":
+            prompts.clear()
+        elif what == "history":
+            prompts.history.clear()
+        elif not prompts.delete(what):
+            prompts.history.pop(what, None)

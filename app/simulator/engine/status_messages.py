@@ -1,0 +1,84 @@
+"""What is said about a prompt as a whole, and remembered for its history (COMFYUI.md 2.3, 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct, field
+
+from app.ports import Json
+from app.simulator.engine.clients import Sockets
+from app.simulator.nodes.context import NodeFailed
+from app.simulator.nodes.test_nodes import OUT_OF_MEMORY
+from app.simulator.nodes.types import Value
+
+
+class Outcome(Struct):
+    """What history will say, but for the prompt itself."""
+
+    success: bool = True
+    messages: list[Json] = field(default_factory=list[Json])
+    outputs: dict[str, Json] = field(default_factory=dict[str, Json])
+    meta: dict[str, Json] = field(default_factory=dict[str, Json])
+
+
+class Account:
+    """Owns the messages of one prompt's outcome."""
+
+    def __init__(
+        self, prompt: str, client: str | None, outcome: Outcome, sockets: Sockets, clock: Callable[[], int]
+    ) -> None:
+        self._prompt = prompt
+        self._client = client
+        self._outcome = outcome
+        self._sockets = sockets
+        self._clock = clock
+
+    def mark(self, kind: str, data: dict[str, Json], *, broadcast: bool = False) -> None:
+        """Say it and remember it for history; without a client only `broadcast` ones are said (T22)."""
+        told: dict[str, Json] = {"prompt_id": self._prompt, **data, "timestamp": self._clock()}
+        self._outcome.messages.append([kind, told])
+        if self._client is not None or broadcast:
+            self._sockets.say(kind, told, self._client)
+
+    def say(self, kind: str, data: dict[str, Json]) -> None:
+        """Say it to the prompt's client, if it has one."""
+        if self._client is not None:
+            self._sockets.say(kind, data, self._client)
+
+    def interrupted(self, about: dict[str, Json]) -> None:
+        """Somebody interrupted it; the one mark that goes to all where there is no client."""
+        self._outcome.success = False
+        self.mark("execution_interrupted", about, broadcast=True)
+
+    def failed(self, about: dict[str, Json], error: NodeFailed, inputs: dict[str, Value], nodes: list[str]) -> None:
+        """A node broke."""
+        self._outcome.success = False
+        tail = OUT_OF_MEMORY if error.kind == "torch.OutOfMemoryError" else ""
+        shown: dict[str, Json] = {name: [_dump(value)] for name, value in inputs.items()}
+        data: dict[str, Json] = {
+            "exception_message": f"{error}\n{tail}",
+            "exception_type": error.kind,
+            "traceback": ['  File "/comfyui/execution.py", in execute\n'],
+            "current_inputs": shown,
+            "current_outputs": list[Json](nodes),
+        }
+        self.mark("execution_error", {**about, **data})
+
+    def blocked(self, about: dict[str, Json], message: str) -> None:
+        """An error that is none: no timestamp, not in history, and the run goes on (T06)."""
+        data: dict[str, Json] = {
+            "exception_message": f"Execution Blocked: {message}",
+            "exception_type": "ExecutionBlocked",
+            "traceback": [],
+            "current_inputs": [],
+            "current_outputs": [],
+        }
+        self._sockets.say("execution_error", {"prompt_id": self._prompt, **about, **data}, self._client)
+
+
+def _dump(value: Value) -> str:
+    """A real server puts tensors here; nobody should show these to a person."""
+    if value is None or isinstance(value, (str, int, float)):
+        return str(value)
+    return f"<{type(value).__name__}>"

@@ -1,0 +1,207 @@
+"""Whether a prompt may run: ComfyUI's validation, with its words (T05)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TypeAlias
+
+from msgspec import Struct, field
+
+from app.ports import Graph, Json
+from app.simulator.nodes.definitions import Catalog, Input
+
+Error: TypeAlias = dict[str, Json]
+
+LONG_LIST = 20
+"""Longer lists of choices are not quoted."""
+
+_PYTHON = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+
+
+class Verdict(Struct, frozen=True):
+    """What validation found. `error` is None if at least one output may run: those in `outputs`."""
+
+    error: Error | None
+    outputs: list[str] = field(default_factory=list[str])
+    node_errors: dict[str, Json] = field(default_factory=dict[str, Json])
+
+
+class Fault(Struct):
+    """Why a node may not run; no errors means that the fault lies upstream."""
+
+    valid: bool
+    errors: list[Error]
+
+
+def reason(kind: str, message: str, details: str = "", extra: dict[str, Json] | None = None) -> Error:
+    """An error as ComfyUI words it."""
+    return {"type": kind, "message": message, "details": details, "extra_info": extra or {}}
+
+
+class Validation:
+    """One prompt's validation. Changes the graph: values are coerced, "8" becomes 8."""
+
+    def __init__(self, catalog: Catalog, graph: Graph, exists: Callable[[str], bool], *, modern: bool) -> None:
+        self._catalog = catalog
+        self._graph = graph
+        self._exists = exists
+        self._modern = modern
+        self._found: dict[str, Fault] = {}
+
+    def verdict(self, targets: Collection[str] | None) -> Verdict:
+        """Judge; `targets` limits the outputs. Raises `TypeError` where ComfyUI answers 500."""
+        outputs: list[str] = []
+        for node, entry in self._graph.items():
+            if "class_type" not in entry:
+                kind = "missing_node_type" if self._modern else "invalid_prompt"
+                words = "Cannot execute because a node is missing the class_type property."
+                return Verdict(reason(kind, words, f"Node ID '#{node}'", self._about(node, None)))
+            class_type = entry["class_type"]
+            if not isinstance(class_type, str) or not self._catalog.known(class_type):
+                kind = "missing_node_type" if self._modern else "invalid_prompt"
+                words = f"Cannot execute because node {class_type} does not exist."
+                return Verdict(reason(kind, words, f"Node ID '#{node}'", self._about(node, class_type)))
+            if self._catalog.is_output(class_type) and (targets is None or node in targets):
+                outputs.append(node)
+        if not outputs:
+            return Verdict(reason("prompt_no_outputs", "Prompt has no outputs"))
+        # ComfyUI keeps its outputs in a set, whose order is nobody's; in the recorded ones the last was the first,
+        # and the others followed in their order (T01, T03, T04).
+        outputs[:0] = [outputs.pop()]
+        good, told, nodes = list[str](), list[str](), dict[str, Json]()
+        dependents: dict[str, list[Json]] = {}
+        for output in outputs:
+            fault = self._judge_output(output)
+            if fault.valid:
+                good.append(output)
+                continue
+            told += [f"{error['message']}: {error['details']}" for error in fault.errors]
+            for node, found in self._found.items():
+                if not found.valid and found.errors:
+                    dependents.setdefault(node, []).append(output)
+                    nodes[node] = {
+                        "errors": list[Json](found.errors),
+                        "dependent_outputs": dependents[node],
+                        "class_type": self._graph[node]["class_type"],
+                    }
+        if good:
+            return Verdict(None, good, nodes)
+        words = "Prompt outputs failed validation"
+        return Verdict(reason("prompt_outputs_failed_validation", words, "\n".join(told)), node_errors=nodes)
+
+    def _about(self, node: str, class_type: Json) -> dict[str, Json]:
+        if not self._modern:
+            return {}
+        meta = self._graph[node].get("_meta")
+        title = meta.get("title") if isinstance(meta, dict) else None
+        return {"node_id": node, "class_type": class_type, "node_title": title or class_type}
+
+    def _judge_output(self, node: str) -> Fault:
+        try:
+            return self._judge(node, ())
+        except (LookupError, RecursionError) as error:
+            extra: dict[str, Json] = {"exception_type": type(error).__name__, "traceback": []}
+            words = "Exception when validating node"
+            self._found[node] = Fault(
+                valid=False, errors=[reason("exception_during_validation", words, str(error), extra)]
+            )
+            return self._found[node]
+
+    def _judge(self, node: str, above: tuple[str, ...]) -> Fault:
+        if node in self._found:
+            return self._found[node]
+        if node in above:
+            raise RecursionError("maximum recursion depth exceeded")
+        inputs = self._graph[node]["inputs"]
+        class_type = str(self._graph[node]["class_type"])
+        fault = Fault(valid=True, errors=[])
+        for name, declared in self._catalog.inputs(class_type).items():
+            if not isinstance(inputs, dict) or name not in inputs:
+                if declared.required:
+                    words = "Required input is missing"
+                    fault.errors.append(reason("required_input_missing", words, name, {"input_name": name}))
+                continue
+            value = inputs[name]
+            if isinstance(value, list):
+                self._judge_link(fault, name, declared, value, (*above, node))
+            else:
+                self._judge_value(fault, name, declared, inputs)
+        fault.valid = fault.valid and not fault.errors
+        self._found[node] = fault
+        return fault
+
+    def _judge_link(self, fault: Fault, name: str, declared: Input, value: list[Json], above: tuple[str, ...]) -> None:
+        extra: dict[str, Json] = {"input_name": name, "input_config": declared.config}
+        match value:
+            case [str() as source, int() as slot]:
+                pass
+            case _:
+                words = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
+                fault.errors.append(reason("bad_linked_input", words, name, {**extra, "received_value": value}))
+                return
+        class_type = str(self._graph[source]["class_type"])
+        types = self._catalog.outputs(class_type)
+        if self._catalog.recorded(class_type):
+            if slot >= len(types):
+                raise IndexError("tuple index out of range")
+            if not fits(types[slot], declared.type):
+                wanted = declared.type if isinstance(declared.type, str) else str(declared.type)
+                details = f"{name}, received_type({types[slot]}) mismatch input_type({wanted})"
+                extra |= {"received_type": types[slot], "linked_node": value}
+                words = "Return type mismatch between linked nodes"
+                fault.errors.append(reason("return_type_mismatch", words, details, extra))
+                return
+        try:
+            upstream = self._judge(source, above)
+        except (LookupError, RecursionError) as error:
+            fault.valid = False
+            extra |= {"exception_message": str(error), "exception_type": type(error).__name__}
+            extra |= {"traceback": [], "linked_node": value}
+            words = "Exception when validating inner node"
+            self._found[source] = Fault(
+                valid=False, errors=[reason("exception_during_inner_validation", words, str(error), extra)]
+            )
+            return
+        fault.valid = fault.valid and upstream.valid
+
+    def _judge_value(self, fault: Fault, name: str, declared: Input, inputs: dict[str, Json]) -> None:
+        extra: dict[str, Json] = {"input_name": name, "input_config": declared.config}
+        convert = _PYTHON.get(declared.type) if isinstance(declared.type, str) else None
+        if convert is not None:
+            try:
+                inputs[name] = convert(inputs[name])  # pyright: ignore[reportArgumentType]  that is the question
+            except (TypeError, ValueError) as error:
+                words = f"Failed to convert an input value to a {declared.type} value"
+                extra |= {"received_value": inputs[name], "exception_message": str(error)}
+                details = f"{name}, {inputs[name]}, {error}"
+                fault.errors.append(reason("invalid_input_type", words, details, extra))
+                return
+        value = inputs[name]
+        extra["received_value"] = value
+        low, high = declared.options.get("min"), declared.options.get("max")
+        if isinstance(value, (int, float)) and isinstance(low, (int, float)) and value < low:
+            words = f"Value {value} smaller than min of {low}"
+            fault.errors.append(reason("value_smaller_than_min", words, name, extra))
+        elif isinstance(value, (int, float)) and isinstance(high, (int, float)) and value > high:
+            words = f"Value {value} bigger than max of {high}"
+            fault.errors.append(reason("value_bigger_than_max", words, name, extra))
+        elif declared.upload:
+            if not isinstance(value, str) or not self._exists(value):
+                details = f"{name} - Invalid {declared.upload} file: {value}"
+                words = "Custom validation failed for node"
+                fault.errors.append(reason("custom_validation_failed", words, details, {"input_name": name}))
+        elif declared.choices is not None and value not in declared.choices:
+            listed = str(declared.choices)
+            if len(declared.choices) > LONG_LIST:
+                listed, extra["input_config"] = f"(list of length {len(declared.choices)})", None
+            details = f"{name}: '{value}' not in {listed}"
+            fault.errors.append(reason("value_not_in_list", "Value not in list", details, extra))
+
+
+def fits(given: str, wanted: str | list[Json]) -> bool:
+    """Whether an output of one type may go into an input of another; "*" is anything, "A,B" either."""
+    if isinstance(wanted, list):
+        return given in {"COMBO", "*"} or given.startswith("[")
+    if given == "*" or wanted == "*":
+        return True
+    return set(given.split(",")) <= set(wanted.split(","))

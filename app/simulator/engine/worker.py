@@ -1,0 +1,182 @@
+"""The worker: takes one prompt after the other from its queue, and says how each of them ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+import anyio
+from msgspec import Struct
+
+from app.ports import Graph, Json
+from app.simulator.engine.cache import Cache
+from app.simulator.engine.execution import Execution
+from app.simulator.engine.queue import Item, Prompts
+from app.simulator.engine.status_messages import Outcome
+from app.simulator.engine.validation import Validation, Verdict, reason
+from app.simulator.faults import Faults
+from app.simulator.nodes.context import Workshop
+
+_CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Answer(Struct, frozen=True):
+    """What POST /prompt answers; a body of None is ComfyUI's text for 500."""
+
+    status: int
+    body: dict[str, Json] | None
+
+
+class Worker:
+    """Owns the queue, the running prompt, the cache.
+
+    `clock` tells milliseconds since 1970, for timestamps only; `ended` is called with each prompt whose end is
+    said.
+    """
+
+    def __init__(
+        self,
+        shop: Workshop,
+        faults: Faults,
+        *,
+        clock: Callable[[], int],
+        ended: Callable[[str], None],
+        modern: bool,
+    ) -> None:
+        self._shop = shop
+        self._faults = faults
+        self._clock = clock
+        self._ended = ended
+        self._modern = modern
+        self._cache = Cache(shop.catalog, shop.files)
+        self._execution: Execution | None = None
+        self._life: anyio.CancelScope | None = None
+        self.prompts = Prompts(self._tell_status)
+
+    @property
+    def status(self) -> dict[str, Json]:
+        """GET /prompt, and the heart of `status`."""
+        return {"exec_info": {"queue_remaining": self.prompts.remaining}}
+
+    async def run(self) -> None:
+        """Execute one prompt after the other, for ever; a restart begins a new life."""
+        while True:
+            with anyio.CancelScope() as life:
+                self._life = life
+                while True:
+                    await self._work(await self.prompts.take())
+
+    def submit(self, body: Mapping[str, Json]) -> Answer:
+        """POST /prompt."""
+        try:
+            number = self.prompts.number(body.get("number"), front=bool(body.get("front")))
+        except (TypeError, ValueError):
+            return Answer(500, None)
+        prompt = body.get("prompt")
+        if "prompt" not in body:
+            words = "No prompt provided"
+            return _refused(Verdict(reason("no_prompt", words, words)))
+        asked = body.get("prompt_id")
+        prompt_id = str(UUID(int=self._shop.dice.getrandbits(128), version=4)) if asked is None else str(asked)
+        if self._modern and not _CANONICAL.fullmatch(prompt_id):
+            words = "prompt_id must be a canonical UUID"
+            return _refused(Verdict(reason("invalid_prompt_id", words, prompt_id)))
+        graph: Graph = {}
+        for node, entry in prompt.items() if isinstance(prompt, dict) else ():
+            if not isinstance(entry, dict):
+                # A workflow in the format of the user interface: ComfyUI trips over it (T05).
+                if isinstance(entry, (str, list)):
+                    entry = dict[str, Json]()
+                else:
+                    return Answer(500, None)
+            graph[node] = entry
+        targets = body.get("partial_execution_targets")
+        known = Validation(self._shop.catalog, graph, self._exists, modern=self._modern)
+        verdict = known.verdict([str(one) for one in targets] if isinstance(targets, list) else None)
+        if verdict.error is not None:
+            return _refused(verdict)
+        given = body.get("extra_data")
+        extra: dict[str, Json] = dict(given) if isinstance(given, dict) else {}
+        if "client_id" in body:
+            extra["client_id"] = body["client_id"]
+        try:
+            self.prompts.put((number, prompt_id, graph, extra, verdict.outputs))
+        except TypeError:
+            return Answer(500, None)
+        return Answer(200, {"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors})
+
+    def interrupt(self, prompt: str | None) -> bool:
+        """POST /interrupt: whoever runs, or this one if it runs (else nothing)."""
+        running = self.prompts.running
+        if self._execution is None or running is None or (prompt is not None and running[1] != prompt):
+            return False
+        self._execution.interrupted = True
+        # A held node could not notice.
+        self._faults.hold(lifted=True)
+        return True
+
+    def cancel(self, prompt: str) -> bool:
+        """POST /api/jobs/{id}/cancel of newer versions: pending or running, in one step."""
+        return self.prompts.delete(prompt) or self.interrupt(prompt)
+
+    def executing(self, client: str) -> str | None:
+        """The node that a reconnecting client is told, if its prompt is at work."""
+        at_work = self._execution
+        return at_work.node if at_work is not None and at_work.client == client else None
+
+    def free(self) -> None:
+        """POST /free with free_memory: the cache is dropped."""
+        self._cache.clear()
+
+    def die(self) -> None:
+        """What a restart forgets."""
+        if self._life is not None:
+            self._life.cancel()
+        self._execution = None
+        self._cache.clear()
+        self.prompts.forget()
+
+    async def _work(self, item: Item) -> None:
+        execution = self._execution = Execution(item, self._shop, self._cache, self._clock, self._pause)
+        outcome = await execution.run()
+        await anyio.sleep(self._faults.history_gap)
+        self._execution = None
+        self.prompts.finish(_entry(item, outcome))
+        self._ended(item[1])
+        if execution.client is not None:
+            ended: dict[str, Json] = {"node": None, "prompt_id": item[1]}
+            self._shop.sockets.say("executing", ended, execution.client)
+
+    async def _pause(self) -> None:
+        """Before each node and step: let others have their turn, and wait while somebody holds the worker."""
+        await self._faults.held()
+
+    def _tell_status(self) -> None:
+        self._shop.sockets.say("status", {"status": self.status}, None)
+
+    def _exists(self, value: str) -> bool:
+        return self._shop.files.annotated(value) is not None
+
+
+def _refused(verdict: Verdict) -> Answer:
+    return Answer(400, {"error": verdict.error, "node_errors": verdict.node_errors})
+
+
+def _entry(item: Item, outcome: Outcome) -> Json:
+    return {
+        "prompt": item_json(item),
+        "outputs": outcome.outputs,
+        "status": {
+            "status_str": "success" if outcome.success else "error",
+            "completed": outcome.success,
+            "messages": outcome.messages,
+        },
+        "meta": outcome.meta,
+    }
+
+
+def item_json(item: Item) -> Json:
+    """The five of a prompt, as /queue and /history tell them."""
+    number, prompt_id, graph, extra, outputs = item
+    return [number, prompt_id, dict[str, Json](graph), extra, list[Json](outputs)]

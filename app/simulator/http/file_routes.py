@@ -1,0 +1,228 @@
+"""The HTTP side of files and facts (T03, T12)."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import re
+from email.utils import formatdate
+from pathlib import Path
+
+import msgspec
+from PIL import Image
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from app.ports import Json
+from app.simulator.engine.files import FOLDERS, Forbidden
+from app.simulator.engine.simulator import VERSION, Simulator
+from app.simulator.faults import Request as Fault
+from app.simulator.http.binary_frames import FEATURES
+from app.simulator.http.middleware import CONTROL
+from app.simulator.http.prompt_routes import Route, answer, broken
+from app.simulator.nodes.images import resized
+
+_GIB = 1 << 30
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+class FileRoutes:
+    """The routes about files, models and the machine."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._files = simulator.files
+        self._catalog = simulator.catalog
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            ("GET", "/view", self._view),
+            ("POST", "/upload/image", self._upload),
+            ("POST", "/upload/mask", self._upload_mask),
+            ("GET", "/object_info", self._classes),
+            ("GET", "/object_info/{name}", self._class),
+            ("GET", "/system_stats", self._stats),
+            ("GET", "/features", self._features),
+            ("GET", "/models", self._folders),
+            ("GET", "/models/{folder}", self._models),
+            ("GET", "/embeddings", self._embeddings),
+            ("POST", CONTROL, self._fault),
+        ]
+
+    async def _view(self, request: Request) -> Response:
+        asked = request.query_params
+        if "filename" not in asked:
+            return Response(status_code=404)
+        name, folder = asked["filename"], asked.get("type", "output")
+        if not name or name.startswith("/") or ".." in name or folder not in FOLDERS:
+            return Response(status_code=400)
+        try:
+            path = self._files.view(name, asked.get("subfolder", ""), folder)
+        except Forbidden:
+            return Response(status_code=403)
+        if path is None:
+            return Response(status_code=404)
+        told = {"content-disposition": f'filename="{path.name}"'}
+        if "preview" in asked:
+            form, _, quality = asked["preview"].partition(";")
+            form = form if form in {"webp", "jpeg"} else "webp"
+            strength = int(quality) if quality.isdigit() else 90
+            content = await self._simulator.run_sync(_converted, path, form, strength)
+            return Response(content, media_type=f"image/{form}", headers=told)
+        if (channel := asked.get("channel", "rgba")) in {"rgb", "a"}:
+            content = await self._simulator.run_sync(_channel, path, channel)
+            return Response(content, media_type="image/png", headers=told)
+        return await self._simulator.run_sync(whole_or_part, request, path, told)
+
+    async def _upload(self, request: Request) -> Response:
+        async with request.form() as form:
+            image = form.get("image")
+            if not isinstance(image, UploadFile) or not image.filename:
+                return Response(status_code=400)
+            return self._keep(form, await image.read(), image.filename)
+
+    async def _upload_mask(self, request: Request) -> Response:
+        async with request.form() as form:
+            image, said = form.get("image"), form.get("original_ref")
+            if not isinstance(image, UploadFile) or not image.filename or not isinstance(said, str):
+                return Response(status_code=400)
+            try:
+                ref = msgspec.json.decode(said, type=dict[str, str])
+                original = self._files.view(
+                    ref.get("filename", ""), ref.get("subfolder", ""), ref.get("type", "output")
+                )
+            except (msgspec.DecodeError, Forbidden):
+                return Response(status_code=400)
+            if original is None:
+                return Response(status_code=400)
+            masked = await self._simulator.run_sync(_masked, original, await image.read())
+            return self._keep(form, masked, image.filename)
+
+    def _keep(self, form: FormData, content: bytes, name: str) -> Response:
+        said = {key: value if isinstance(value := form.get(key), str) else "" for key in ("type", "subfolder")}
+        folder = said["type"] or "input"
+        if folder not in FOLDERS:
+            return broken()
+        overwrite = form.get("overwrite") in {"true", "1"}
+        try:
+            path = self._files.upload(content, name, said["subfolder"], folder, overwrite=overwrite)
+        except Forbidden:
+            return Response(status_code=400)
+        return answer({"name": path.name, "subfolder": said["subfolder"], "type": folder})
+
+    async def _classes(self, _: Request) -> Response:
+        return answer(self._catalog.describe_all())
+
+    async def _class(self, request: Request) -> Response:
+        return answer(self._catalog.describe(request.path_params["name"]))
+
+    async def _stats(self, _: Request) -> Response:
+        system: dict[str, Json] = {
+            "os": "posix",
+            "ram_total": 32 * _GIB,
+            "ram_free": 20 * _GIB,
+            "comfyui_version": VERSION,
+            "required_frontend_version": "1.27.10",
+            "python_version": "3.11",
+            "pytorch_version": "none: this is a simulator",
+            "embedded_python": False,
+            "argv": ["main.py"],
+        }
+        device: dict[str, Json] = {
+            "name": "simulator",
+            "type": "cpu",
+            "index": None,
+            "vram_total": 24 * _GIB,
+            "vram_free": 18 * _GIB,
+            "torch_vram_total": 24 * _GIB,
+            "torch_vram_free": 18 * _GIB,
+        }
+        return answer({"system": system, "devices": [device]})
+
+    async def _features(self, _: Request) -> Response:
+        return answer(FEATURES)
+
+    async def _folders(self, _: Request) -> Response:
+        return answer(list[Json](self._catalog.folders()))
+
+    async def _models(self, request: Request) -> Response:
+        models = self._catalog.models(request.path_params["folder"])
+        return Response(status_code=404) if models is None else answer(list[Json](models))
+
+    async def _embeddings(self, _: Request) -> Response:
+        names = self._catalog.models("embeddings") or []
+        return answer([name.rpartition(".")[0] for name in names])
+
+    async def _fault(self, request: Request) -> Response:
+        try:
+            asked = msgspec.json.decode(await request.body(), type=Fault)
+        except msgspec.DecodeError as error:
+            known = ", ".join(Fault.__struct_fields__)
+            return PlainTextResponse(f"No such fault: {error}. There are: {known}.", 400)
+        self._simulator.faults.ask(asked)
+        return Response()
+
+
+def whole_or_part(request: Request, path: Path, told: dict[str, str]) -> Response:
+    """A file: all of it, the asked range, only its headers, or the news that it has not changed.
+
+    Not Starlette's FileResponse, which reads in threads of its own: those have no place in virtual time.
+    """
+    found = path.stat()
+    size, status = found.st_size, 200
+    told |= {
+        "etag": f'"{found.st_mtime_ns:x}-{size:x}"',
+        "last-modified": formatdate(found.st_mtime, usegmt=True),
+        "accept-ranges": "bytes",
+    }
+    if request.headers.get("if-none-match") == told["etag"]:
+        return Response(status_code=304, headers=told)
+    start, end = 0, size
+    if (asked := _RANGE.fullmatch(request.headers.get("range", ""))) and any(asked.groups()):
+        first, last = asked.groups()
+        start = int(first) if first else max(0, size - int(last))
+        end = min(int(last) + 1, size) if first and last else size
+        if start >= end:
+            return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+        status = 206
+        told["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    told["content-length"] = str(end - start)
+    body = b""
+    if request.method != "HEAD":
+        with path.open("rb") as file:
+            file.seek(start)
+            body = file.read(end - start)
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return Response(body, status, media_type=kind, headers=told)
+
+
+def _converted(path: Path, form: str, quality: int) -> bytes:
+    out = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB" if form == "jpeg" else "RGBA").save(out, form.upper(), quality=quality)
+    return out.getvalue()
+
+
+def _channel(path: Path, channel: str) -> bytes:
+    """A picture without its alpha, or nothing but it."""
+    out = io.BytesIO()
+    with Image.open(path) as picture:
+        shown = picture.convert("RGB")
+        if channel == "a":
+            alpha = picture.convert("RGBA").getchannel("A")
+            shown = Image.new("RGBA", picture.size)
+            shown.putalpha(alpha)
+    shown.save(out, "PNG", compress_level=4)
+    return out.getvalue()
+
+
+def _masked(original: Path, mask: bytes) -> bytes:
+    """The original, with the alpha of the mask."""
+    out = io.BytesIO()
+    with Image.open(original) as picture, Image.open(io.BytesIO(mask)) as upper:
+        whole = picture.convert("RGBA")
+        whole.putalpha(resized(upper.convert("RGBA").getchannel("A"), whole.size))
+    whole.save(out, "PNG", compress_level=4)
+    return out.getvalue()

@@ -1,0 +1,103 @@
+"""GET /ws on the real face."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import anyio
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.ports import ConnectionLost
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.middleware import foreign
+
+ABORT = "atelier.abort"
+"""The ASGI extension by which web.py lends us the scissors for this connection's TCP."""
+
+
+class RealSocket:
+    """`Socket` over Starlette."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        self.aborted = anyio.Event()
+
+    async def deliver(self, frame: str | bytes) -> None:
+        """Waits as long as TCP does."""
+        if self.aborted.is_set():
+            raise ConnectionLost("the connection was cut")
+        try:
+            if isinstance(frame, str):
+                await self._websocket.send_text(frame)
+            else:
+                await self._websocket.send_bytes(frame)
+        except (WebSocketDisconnect, RuntimeError, OSError) as error:
+            # RuntimeError is how Starlette says that the socket is closed.
+            raise ConnectionLost("the reader is gone") from error
+
+    def abort(self) -> None:
+        """Ask its own task to cut the line."""
+        self.aborted.set()
+
+
+class WebSocketEndpoint:
+    """The websocket endpoint, as plain ASGI."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One websocket, from handshake to the end."""
+        websocket = WebSocket(scope, receive, send)
+        abort = cast("Callable[[], Awaitable[None]] | None", scope.get("extensions", {}).get(ABORT))
+        try:
+            self._simulator.faults.admit_socket()
+        except ConnectionLost:
+            await _deny(scope, send, 502)
+            return
+        if foreign(websocket.headers):
+            await _deny(scope, send, 403)
+            return
+        await websocket.accept()
+        socket = RealSocket(websocket)
+        try:
+            listener = await self._simulator.greet(websocket.query_params.get("clientId"), socket)
+        except ConnectionLost:
+            return
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_cut_when_aborted, socket, abort, group.cancel_scope)
+                while True:
+                    message = await websocket.receive()
+                    if message["type"] == "websocket.disconnect":
+                        break
+                    if isinstance(said := message.get("text"), str):
+                        await self._simulator.sockets.hear(listener, said)
+                group.cancel_scope.cancel()
+        except* (ConnectionLost, WebSocketDisconnect):
+            # The peer is gone, which is no news here.
+            pass
+        finally:
+            self._simulator.sockets.leave(listener)
+            socket.abort()
+
+
+async def _cut_when_aborted(
+    socket: RealSocket, abort: Callable[[], Awaitable[None]] | None, life: anyio.CancelScope
+) -> None:
+    await socket.aborted.wait()
+    if abort is not None:
+        await abort()
+    life.cancel()
+
+
+async def _deny(scope: Scope, send: Send, status: int) -> None:
+    """Refuse before the handshake; servers without that extension answer 403."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        start: dict[str, object] = {"type": "websocket.http.response.start", "status": status, "headers": []}
+        await send(start)
+        await send({"type": "websocket.http.response.body", "body": b""})
+    else:
+        await send({"type": "websocket.close", "code": 1008})

@@ -1,0 +1,1 @@
+"""Writers for the media files that the simulator produces."""

@@ -1,0 +1,203 @@
+"""Which nodes and models this server has: what /object_info and /models tell."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from app.ports import Json
+from app.simulator.engine.files import Files
+
+RECORDED = Path(__file__).parent / "object_info.json.gz"
+"""/object_info of the measured server (0.3.64 and its test nodes), without its prose."""
+
+Definition: TypeAlias = dict[str, Json]
+"""One class as /object_info tells it."""
+
+MODELS: dict[str, tuple[str, ...]] = {
+    "checkpoints": ("dreamscape-v1.safetensors", "portrait-xl.safetensors"),
+    "configs": (),
+    "loras": ("soft-light.safetensors", "ink-lines.safetensors"),
+    "vae": ("clear-vae.safetensors",),
+    "text_encoders": ("clip_l.safetensors", "t5xxl_fp8.safetensors"),
+    "diffusion_models": ("dreamscape-flow.safetensors", "motion-t2v.safetensors"),
+    "clip_vision": ("clip_vision_h.safetensors",),
+    "style_models": (),
+    "embeddings": (),
+    "diffusers": (),
+    "vae_approx": (),
+    "controlnet": ("lines-control.safetensors",),
+    "gligen": (),
+    "upscale_models": ("4x-crisp.pth",),
+    "custom_nodes": (),
+    "hypernetworks": (),
+    "photomaker": (),
+    "classifiers": (),
+    "model_patches": (),
+    "audio_encoders": (),
+}
+"""The folders of the measured server, with files that do not exist anywhere else."""
+
+_FOLDERS = {
+    "ckpt_name": "checkpoints",
+    "lora_name": "loras",
+    "vae_name": "vae",
+    "unet_name": "diffusion_models",
+    "control_net_name": "controlnet",
+    "style_model_name": "style_models",
+    "gligen_name": "gligen",
+    "hypernetwork_name": "hypernetworks",
+}
+_FOLDER_OF_CLASS = {
+    "UpscaleModelLoader": "upscale_models",
+    "CLIPVisionLoader": "clip_vision",
+    "AudioEncoderLoader": "audio_encoders",
+    "ModelPatchLoader": "model_patches",
+    "PhotoMakerLoader": "photomaker",
+}
+_UPLOADS = ("image_upload", "audio_upload", "video_upload")
+
+
+class Input(Struct, frozen=True):
+    """One input of a class: its type or list of values, and its options."""
+
+    type: str | list[Json]
+    options: dict[str, Json]
+    required: bool
+
+    @property
+    def choices(self) -> list[Json] | None:
+        """The values it takes, where it has a list: both the older and the newer way of saying so."""
+        if isinstance(self.type, list):
+            return self.type
+        if self.type == "COMBO":
+            choices = self.options.get("options", [])
+            return choices if isinstance(choices, list) else []
+        return None
+
+    @property
+    def upload(self) -> str:
+        """ "image", "audio" or "video" for inputs that take uploads, which are checked by existence."""
+        return next((name.removesuffix("_upload") for name in _UPLOADS if self.options.get(name)), "")
+
+    @property
+    def config(self) -> list[Json]:
+        """What errors quote as `input_config`."""
+        return [self.type, self.options]
+
+
+class Catalog:
+    """Owns the definitions; lists of models and uploads are filled in when somebody asks."""
+
+    def __init__(self, files: Files, models: Mapping[str, Sequence[str]], *, any_node: bool) -> None:
+        self._files = files
+        self._models: dict[str, list[str]] = {
+            folder: list(models.get(folder, names)) for folder, names in MODELS.items()
+        }
+        self._any = any_node
+        self._definitions = _recorded()
+
+    def known(self, class_type: str) -> bool:
+        """Whether a prompt may use this class."""
+        return self._any or class_type in self._definitions
+
+    def is_output(self, class_type: str) -> bool:
+        """Whether it is an output node; an unknown class is one if its name says that it saves or shows."""
+        definition = self._definitions.get(class_type)
+        if definition is None:
+            return "Save" in class_type or "Preview" in class_type
+        return definition.get("output_node") is True
+
+    def outputs(self, class_type: str) -> list[str]:
+        """The types of its outputs; an unknown class has none that are known."""
+        outputs = self._definitions.get(class_type, {}).get("output")
+        return [str(one) for one in outputs] if isinstance(outputs, list) else []
+
+    def sees_itself(self, class_type: str) -> bool:
+        """Whether it is told its own node id, which then is part of what its results depend on."""
+        return "unique_id" in self._section(class_type, "hidden")
+
+    def recorded(self, class_type: str) -> bool:
+        """Whether the definition is known, not only tolerated."""
+        return class_type in self._definitions
+
+    def inputs(self, class_type: str) -> dict[str, Input]:
+        """Its inputs in their order, with today's models and uploads."""
+        found: dict[str, Input] = {}
+        for section in ("required", "optional"):
+            for name, spec in self._section(class_type, section).items():
+                if isinstance(spec, list) and spec and isinstance(spec[0], (str, list)):
+                    options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
+                    found[name] = self._filled(class_type, name, Input(spec[0], options, section == "required"))
+        return found
+
+    def describe(self, class_type: str) -> Definition:
+        """One class for /object_info; {} where it is unknown."""
+        definition = self._definitions.get(class_type)
+        if definition is None:
+            return {}
+        given = definition["input"]
+        sections: dict[str, Json] = dict(given) if isinstance(given, dict) else {}
+        filled = self.inputs(class_type)
+        for section in ("required", "optional"):
+            specs = sections.get(section)
+            if isinstance(specs, dict):
+                sections[section] = {name: _spec(specs[name], filled.get(name)) for name in specs}
+        return {class_type: {**definition, "input": sections}}
+
+    def describe_all(self) -> Definition:
+        """All of /object_info."""
+        told: Definition = {}
+        for class_type in self._definitions:
+            told |= self.describe(class_type)
+        return told
+
+    def folders(self) -> list[str]:
+        """GET /models."""
+        return list(self._models)
+
+    def models(self, folder: str) -> list[str] | None:
+        """GET /models/{folder}; None where there is no such folder."""
+        return self._models.get(folder)
+
+    def _section(self, class_type: str, section: str) -> dict[str, Json]:
+        sections = self._definitions.get(class_type, {}).get("input")
+        found = sections.get(section) if isinstance(sections, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def _filled(self, class_type: str, name: str, one: Input) -> Input:
+        if one.choices is None:
+            return one
+        if one.upload:
+            return _with_choices(one, self._files.names(str(one.options.get("image_folder", "input"))))
+        folder = _FOLDER_OF_CLASS.get(class_type) or _FOLDERS.get(name)
+        if folder is None and name.startswith("clip_name"):
+            folder = "text_encoders"
+        return one if folder is None else _with_choices(one, self._models[folder])
+
+
+@cache
+def _recorded() -> dict[str, Definition]:
+    """All definitions; nobody changes them, so one process reads them once."""
+    with gzip.open(RECORDED) as recorded:
+        return msgspec.json.decode(recorded.read(), type=dict[str, Definition])
+
+
+def _with_choices(one: Input, names: Sequence[str]) -> Input:
+    kept: list[Json] = [choice for choice in one.choices or () if choice == "pixel_space"]
+    choices: list[Json] = [*names, *kept]
+    if isinstance(one.type, list):
+        return Input(choices, one.options, one.required)
+    return Input(one.type, {**one.options, "options": choices}, one.required)
+
+
+def _spec(recorded: Json, filled: Input | None) -> Json:
+    if filled is None or filled.choices is None:
+        return recorded
+    return filled.config

@@ -1,0 +1,178 @@
+"""Output nodes: real files, announced under ComfyUI's keys (T04, T20)."""
+
+from __future__ import annotations
+
+import io
+import json
+import string
+from collections.abc import Callable
+from typing import TypeAlias
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from app.ports import Json
+from app.simulator.engine.cache import Result
+from app.simulator.http import binary_frames
+from app.simulator.media import flac, mp3, mp4, safetensors, webm
+from app.simulator.nodes.context import Call
+from app.simulator.nodes.types import Audio, Images, Latent, Video
+
+Encoder: TypeAlias = Callable[[tuple[Image.Image, ...], float], bytes]
+"""Frames and their rate per second, to a file's content."""
+
+
+async def save_image(call: Call) -> Result:
+    """SaveImage."""
+    return await _pictures(call, call.words("filename_prefix", "ComfyUI"), "output")
+
+
+async def preview_image(call: Call) -> Result:
+    """PreviewImage and MaskPreview: into temp, under a name with five letters by lot."""
+    return await _pictures(call, f"ComfyUI_temp_{_letters(call)}", "temp")
+
+
+async def save_websocket(call: Call) -> Result:
+    """SaveImageWebsocket: whole PNGs as binary frames, and nothing in history."""
+    pictures = call.pictures()
+    for index, picture in enumerate(pictures):
+        image = await call.shop.run_sync(_png, picture, None)
+        await call.step(index, len(pictures), image, binary_frames.PNG)
+    return Result(())
+
+
+async def save_webp(call: Call) -> Result:
+    """SaveAnimatedWEBP."""
+    return await _animation(call, ".webp", webp)
+
+
+async def save_apng(call: Call) -> Result:
+    """SaveAnimatedPNG."""
+    return await _animation(call, ".png", _apng)
+
+
+async def save_video(call: Call) -> Result:
+    """SaveVideo: JPEG frames in an MP4, see mp4.py."""
+    return await _animation(call, ".mp4", mp4.encode)
+
+
+async def save_webm(call: Call) -> Result:
+    """SaveWEBM: VP8, whatever codec was asked for, see webm.py."""
+    return await _animation(call, ".webm", webm.encode)
+
+
+async def save_audio(call: Call) -> Result:
+    """SaveAudio; Opus has no encoder here, and becomes FLAC by name and content."""
+    return await _sound(call, call.words("filename_prefix", "audio/ComfyUI"), "output")
+
+
+async def save_mp3(call: Call) -> Result:
+    """SaveAudioMP3: as long as it should be, but silent, see mp3.py."""
+    return await _sound(call, call.words("filename_prefix", "audio/ComfyUI"), "output", ".mp3", mp3.encode)
+
+
+async def save_latent(call: Call) -> Result:
+    """SaveLatent: a real file, whose numbers are zeros."""
+    latent = call.first(Latent) or Latent(512, 512)
+    content = safetensors.encode(latent.batch, latent.width, latent.height, json.dumps(call.graph))
+    prefix = call.words("filename_prefix", "latents/ComfyUI")
+    entry = await call.shop.run_sync(call.shop.files.save, prefix, ".latent", content)
+    return Result((), {"latents": [dict[str, Json](entry)]})
+
+
+async def preview_audio(call: Call) -> Result:
+    """PreviewAudio."""
+    return await _sound(call, f"ComfyUI_temp_{_letters(call)}", "temp")
+
+
+async def preview_any(call: Call) -> Result:
+    """PreviewAny: a text."""
+    value = call.inputs.get("source")
+    if isinstance(value, str):
+        told = value
+    elif value is None or isinstance(value, (bool, int, float, list, dict)):
+        told = json.dumps(value)
+    else:
+        told = f"{type(value).__name__}"
+    return Result((), {"text": [told]})
+
+
+async def save_unknown(call: Call) -> Result:
+    """Output nodes of other kinds: pictures if they were given some, else nothing."""
+    if call.first(Images) is None:
+        return Result(())
+    return await _pictures(call, call.words("filename_prefix", "ComfyUI"), "output")
+
+
+async def _pictures(call: Call, prefix: str, folder: str) -> Result:
+    entries = await call.shop.run_sync(_write_pictures, call, prefix, folder)
+    return Result((), {"images": entries})
+
+
+def _write_pictures(call: Call, prefix: str, folder: str) -> list[Json]:
+    pictures, info, files = call.pictures(), _chunks(call), call.shop.files
+    prefix = _expand(prefix, pictures[0])
+    return [dict[str, Json](files.save(prefix, ".png", _png(picture, info), folder)) for picture in pictures]
+
+
+async def _animation(call: Call, suffix: str, encode: Encoder) -> Result:
+    entry = await call.shop.run_sync(_write_animation, call, suffix, encode)
+    return Result((), {"images": [entry], "animated": [True]})
+
+
+def _write_animation(call: Call, suffix: str, encode: Encoder) -> Json:
+    video = call.first(Video)
+    pictures = video.frames if video else call.pictures()
+    rate = video.rate if video else call.number("fps", 8.0)
+    prefix = _expand(call.words("filename_prefix", "ComfyUI"), pictures[0])
+    return dict[str, Json](call.shop.files.save(prefix, suffix, encode(pictures, rate)))
+
+
+async def _sound(
+    call: Call, prefix: str, folder: str, suffix: str = ".flac", encode: Callable[[float], bytes] = flac.encode
+) -> Result:
+    audio = call.first(Audio) or Audio(1.0)
+    content = await call.shop.run_sync(encode, audio.seconds)
+    entry = await call.shop.run_sync(call.shop.files.save, prefix, suffix, content, folder)
+    return Result((), {"audio": [dict[str, Json](entry)]})
+
+
+def _chunks(call: Call) -> PngInfo:
+    """The graph and what came as extra_pnginfo: every picture tells how it was made (T20)."""
+    info = PngInfo()
+    info.add_text("prompt", json.dumps(call.graph))
+    extra = call.extra_data.get("extra_pnginfo")
+    for key, value in extra.items() if isinstance(extra, dict) else ():
+        info.add_text(key, json.dumps(value))
+    return info
+
+
+def _png(picture: Image.Image, info: PngInfo | None) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG", pnginfo=info, compress_level=4)
+    return out.getvalue()
+
+
+def webp(pictures: tuple[Image.Image, ...], rate: float) -> bytes:
+    """An animated WEBP of these frames, so many in a second."""
+    out = io.BytesIO()
+    duration = round(1000 / rate)
+    pictures[0].save(out, "WEBP", save_all=True, append_images=pictures[1:], duration=duration, quality=80, method=2)
+    return out.getvalue()
+
+
+def _apng(pictures: tuple[Image.Image, ...], rate: float) -> bytes:
+    out = io.BytesIO()
+    pictures[0].save(
+        out, "PNG", save_all=True, append_images=pictures[1:], duration=round(1000 / rate), compress_level=4
+    )
+    return out.getvalue()
+
+
+def _letters(call: Call) -> str:
+    return "".join(call.shop.dice.choices(string.ascii_lowercase, k=5))
+
+
+def _expand(prefix: str, picture: Image.Image) -> str:
+    """The two placeholders that the server itself knows."""
+    return prefix.replace("%width%", str(picture.width)).replace("%height%", str(picture.height))

@@ -1,0 +1,128 @@
+"""The test nodes of the measured server: they sleep, break, block, expand and chatter on request."""
+
+from __future__ import annotations
+
+import anyio
+
+from app.ports import Json
+from app.simulator.art import painter
+from app.simulator.engine.cache import Result
+from app.simulator.http import binary_frames
+from app.simulator.nodes import save
+from app.simulator.nodes.context import Call, Expansion, NodeFailed
+from app.simulator.nodes.types import Blocked, Images
+
+OUT_OF_MEMORY = (
+    "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might"
+    " have accidentally set the batch_size to a large number."
+)
+"""What ComfyUI adds to such an error (T06)."""
+
+
+FILM_RATE = 8.0
+"""Frames per second of what the test node for VHS writes, as recorded (T04)."""
+
+
+GRAIN = 128
+"""Pixels of noise that are scaled up to a preview; with more the JPEG gets larger than those recorded (T15)."""
+
+
+async def sleep(call: Call) -> Result:
+    """BotTestSleep: so many steps of so many seconds, with previews if asked for."""
+    steps = call.whole("steps", 10)
+    image: bytes | None = None
+    if call.inputs.get("previews"):
+        side = min(call.whole("preview_size", 64), GRAIN)
+        image = await call.shop.run_sync(painter.noise, call.shop.dice.randbytes(3 * side * side), side)
+    for step in range(1, steps + 1):
+        await anyio.sleep(call.number("seconds", 0.2))
+        await call.step(step, steps, image)
+    return _through(call)
+
+
+async def sleep_deaf(call: Call) -> Result:
+    """BotTestBlockingSleep: cannot be interrupted."""
+    await anyio.sleep(call.number("seconds", 5.0))
+    return _through(call)
+
+
+async def fail(call: Call) -> Result:
+    """BotTestRaise."""
+    raise NodeFailed("RuntimeError", call.words("message", "boom"))
+
+
+async def exhaust(call: Call) -> Result:
+    """BotTestOOM."""
+    raise NodeFailed("torch.OutOfMemoryError", call.words("message", "boom"))
+
+
+async def block(call: Call) -> Result:
+    """BotTestBlock: an ExecutionBlocker, with or without a message."""
+    return Result((Blocked(call.words("message") or None),))
+
+
+async def expand(call: Call) -> Expansion:
+    """BotTestExpand: two nodes of its own, with ids like "2.0.0.1"."""
+    first, second = f"{call.node}.0.0.1", f"{call.node}.0.0.2"
+    source = call.graph[call.node]["inputs"]
+    image: Json = source["image"] if isinstance(source, dict) else None
+    slow: dict[str, Json] = {
+        "image": [first, 0],
+        "steps": 3,
+        "seconds": 0.05,
+        "previews": False,
+        "preview_size": 64,
+    }
+    return Expansion(
+        {
+            first: {"class_type": "ImageInvert", "inputs": {"image": image}},
+            second: {"class_type": "BotTestSleep", "inputs": slow},
+        },
+        ((second, 0),),
+    )
+
+
+async def chatter(call: Call) -> Result:
+    """BotTestChatter: frames that only custom nodes send, some to all, some to its client (T08, T22)."""
+    sockets = call.shop.sockets
+    sockets.say("notification", {"id": "bot-test", "message": "hello"}, None)
+    sockets.say("bot_test.weird", ["a", "list", "as", "data"], None)
+    sockets.say("bot_test.null", None, call.client)
+    sockets.push(binary_frames.progress_text(call.node, "some text from the node"), None)
+    sockets.push(binary_frames.progress_text(call.node, "addressed text"), call.client)
+    sockets.push(binary_frames.custom(99, b"\x00\x01\x02custom"), call.client)
+    return _through(call)
+
+
+async def films(call: Call) -> Result:
+    """BotTestVHS: the outputs of VHS_VideoCombine, with a key and a form of their own."""
+    content = await call.shop.run_sync(save.webp, call.pictures(), FILM_RATE)
+    entry = call.shop.files.save(call.words("filename_prefix", "vhs"), ".webp", content, tail="")
+    name = entry["filename"]
+    told: dict[str, Json] = {"format": "image/webp", "frame_rate": FILM_RATE, "workflow": name.replace(".webp", ".png")}
+    return Result((), {"gifs": [{**entry, **told, "fullpath": f"/comfyui/output/{name}"}]})
+
+
+async def oddities(call: Call) -> Result:
+    """BotTestOddOutput: what a client must survive (T04)."""
+    images: list[Json] = [
+        {"filename": "does_not_exist.png", "subfolder": "", "type": "output"},
+        {"filename": "no_type.png"},
+        {"filename": "../../etc/passwd", "subfolder": "..", "type": "output"},
+        "plain string",
+    ]
+    return Result(
+        (),
+        {
+            "text": ["hello", "world"],
+            "number": [42],
+            "nothing": [None],
+            "bool": [True],
+            "tags": ["a"],
+            "images": images,
+        },
+    )
+
+
+def _through(call: Call) -> Result:
+    return Result((Images(call.pictures()),))

@@ -1,0 +1,158 @@
+"""Input nodes that other tools bring: recognised by their class when a workflow has them, never required."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from app.core.progress import title
+from app.events import NodeId
+from app.ports import Graph, Json
+from app.workflows.api_graph import inputs
+from app.workflows.discovery.candidates import Candidate, slug
+from app.workflows.model import Kind, Target
+
+
+class Convention(Struct, frozen=True, kw_only=True):
+    """Where a tool's input nodes keep what a slot needs. Several names: the first that is there, "" for any."""
+
+    tool: str
+    value: tuple[str, ...]
+    name: tuple[str, ...] = ()
+    """Empty: the node's title is the name."""
+    title: str = ""
+    description: str = ""
+    limits: tuple[str, str] = ("", "")
+    kind: Kind | None = None
+
+
+def _deploy(kind: Kind | None = None, *, limits: tuple[str, str] = ("", "")) -> Convention:
+    return Convention(
+        tool="ComfyUI Deploy",
+        value=("default_value",),
+        name=("input_id",),
+        title="display_name",
+        description="description",
+        limits=limits,
+        kind=kind,
+    )
+
+
+def _swarm(kind: Kind | None = None, *, limits: tuple[str, str] = ("", ""), value: str = "value") -> Convention:
+    return Convention(
+        tool="SwarmUI",
+        value=(value,),
+        name=("raw_id", "title"),
+        title="title",
+        description="description",
+        limits=limits,
+        kind=kind,
+    )
+
+
+CONVENTIONS: dict[str, Convention] = {
+    "ComfyUIDeployExternalText": _deploy("text"),
+    "ComfyUIDeployExternalTextAny": _deploy("text"),
+    "ComfyUIDeployExternalNumber": _deploy("number"),
+    "ComfyUIDeployExternalNumberInt": _deploy("integer"),
+    "ComfyUIDeployExternalNumberSlider": _deploy("number", limits=("min_value", "max_value")),
+    "ComfyUIDeployExternalNumberSliderInt": _deploy("integer", limits=("min_value", "max_value")),
+    "ComfyUIDeployExternalBoolean": _deploy("boolean"),
+    "ComfyUIDeployExternalCheckpoint": _deploy("model"),
+    "SwarmInputText": _swarm("text"),
+    "SwarmInputInteger": _swarm("integer", limits=("min", "max")),
+    "SwarmInputFloat": _swarm("number", limits=("min", "max")),
+    "SwarmInputBoolean": _swarm("boolean"),
+    "SwarmInputDropdown": _swarm(),
+    "SwarmInputModelName": _swarm("model"),
+    "SwarmInputCheckpoint": _swarm("model"),
+    "SwarmInputImage": _swarm("image", value="image"),
+    "ETN_Parameter": Convention(
+        tool="Krita AI", value=("default",), name=("name",), title="name", limits=("min", "max")
+    ),
+    "ServingInputText": Convention(tool="Serving Toolkit", value=("default",), name=("argument",), kind="text"),
+    "ServingInputNumber": Convention(
+        tool="Serving Toolkit",
+        value=("default",),
+        name=("argument",),
+        limits=("min_value", "max_value"),
+        kind="number",
+    ),
+}
+"""By class, with the names that the tools' own nodes have for their inputs."""
+
+PACKS = ("CPackInput", "BentoInput")
+"""The beginnings of comfy-pack's classes; the later name came with the later versions."""
+
+PACKED: dict[str, Kind | None] = {
+    "String": "text",
+    "Int": "integer",
+    "Integer": "integer",
+    "Float": "number",
+    "Boolean": "boolean",
+    "Image": "image",
+    "Any": None,
+}
+"""comfy-pack's inputs; the one for anything calls its only input as the node that it feeds does."""
+
+KRITA: dict[str, tuple[Kind, str]] = {
+    "number": ("number", ""),
+    "number (integer)": ("integer", ""),
+    "toggle": ("boolean", ""),
+    "text": ("text", ""),
+    "prompt (positive)": ("text", "prompt"),
+    "prompt (negative)": ("text", "negative"),
+}
+"""Krita's types of parameters, with the slot that two of them are."""
+
+
+def conventional(graph: Graph) -> Iterator[Candidate]:
+    """The candidates that other tools' nodes name."""
+    for node, entry in graph.items():
+        convention = _convention(str(entry.get("class_type")))
+        if convention is None:
+            continue
+        given = inputs(graph, node)
+        value = next(
+            (one for name in convention.value for one in ([name] if name else given) if _is_free(given, one)), None
+        )
+        kind, meant = KRITA.get(str(given.get("type")), (convention.kind, ""))
+        name = slug(meant or _text(given, *convention.name) or title(graph, node))
+        if value is None or not name:
+            continue
+        choices = tuple(one.strip() for one in _text(given, "values").split(",") if one.strip())
+        low, high = (_number(given.get(one)) for one in convention.limits)
+        has_span = low is not None and high is not None and low < high
+        yield Candidate(
+            name=name,
+            targets=(Target(NodeId(node), value),),
+            how=f"the input node of {convention.tool}",
+            title=_text(given, convention.title),
+            description=_text(given, convention.description),
+            kind=kind or ("choice" if choices else None),
+            minimum=low if has_span and kind in {"integer", "number"} else None,
+            maximum=high if has_span and kind in {"integer", "number"} else None,
+            choices=choices,
+        )
+
+
+def _convention(kind: str) -> Convention | None:
+    for pack in PACKS:
+        if kind.startswith(pack) and kind.removeprefix(pack) in PACKED:
+            packed = PACKED[kind.removeprefix(pack)]
+            return Convention(tool="comfy-pack", value=("value", "image", ""), limits=("min", "max"), kind=packed)
+    return CONVENTIONS.get(kind)
+
+
+def _is_free(given: dict[str, Json], name: str) -> bool:
+    return name in given and not isinstance(given[name], list)
+
+
+def _text(given: dict[str, Json], *names: str) -> str:
+    found = (given.get(name) for name in names)
+    return next((one.strip() for one in found if isinstance(one, str) and one.strip()), "")
+
+
+def _number(value: Json) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,167 @@
+"""Guessing from the sampler: what flows into it says what each node is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from app.events import NodeId
+from app.ports import Graph
+from app.workflows.api_graph import SEEDS, inputs
+from app.workflows.discovery.candidates import Candidate
+from app.workflows.discovery.value_source import literal, number, parts, text
+from app.workflows.discovery.vocabulary import ENCODED
+from app.workflows.input_checks import folder_of
+from app.workflows.model import Target
+from app.workflows.node_definitions import Definitions
+
+PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "seed": ("noise", ("seed", "noise_seed")),
+    "steps": ("sigmas", ("steps",)),
+    "cfg": ("guider", ("cfg",)),
+    "sampler": ("sampler", ("sampler_name",)),
+    "scheduler": ("sigmas", ("scheduler",)),
+}
+"""What a sampler has itself, or one node before it: the way there and the input's names."""
+
+MODELS = frozenset({"checkpoints", "diffusion_models"})
+"""The folders of what a sampler runs."""
+
+
+def walked(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
+    """Candidates from the links of the samplers in `flow`. Several samplers may give several of one name."""
+    for sampler in _samplers(graph, flow):
+        for name, targets in _around(graph, definitions, sampler):
+            yield Candidate(name=name, targets=targets, how="following the links from the sampler")
+
+
+def _samplers(graph: Graph, flow: Sequence[str]) -> list[str]:
+    """The nodes that turn a latent into another, as directed by conditionings.
+
+    Where there is none: those that do all in one, and so are told both texts and a seed.
+    """
+    given = {node: inputs(graph, node) for node in flow}
+    found = [
+        node
+        for node, one in given.items()
+        if isinstance(one.get("latent_image"), list) and ("positive" in one or "guider" in one)
+    ]
+    return found or [
+        node
+        for node, one in given.items()
+        if isinstance(one.get("positive"), list) and isinstance(one.get("negative"), list) and SEEDS & one.keys()
+    ]
+
+
+def _around(graph: Graph, definitions: Definitions, sampler: str) -> Iterator[tuple[str, tuple[Target, ...]]]:
+    given = inputs(graph, sampler)
+    guider = _source(graph, sampler, "guider") or (sampler, 0)
+    prompts = list(_texts(graph, definitions, sampler, "positive"))
+    for way in ("positive", "conditioning", "cond1"):
+        prompts += _texts(graph, definitions, guider[0], way) if guider[0] != sampler else ()
+    negatives = [
+        one
+        for start in dict.fromkeys((sampler, guider[0]))
+        for way in ("negative", "cond2")
+        for one in _texts(graph, definitions, start, way)
+        if one not in prompts
+    ]
+    yield from (("prompt", one) for one in dict.fromkeys(prompts))
+    yield from (("negative", one) for one in dict.fromkeys(negatives))
+    for name, (way, names) in PARTS.items():
+        if name == "seed" and given.get("add_noise") == "disable":
+            # Without noise of its own, a later sampler's seed has no effect.
+            continue
+        if (target := _near(graph, sampler, way, names)) is not None:
+            yield name, (target,)
+    sized = False
+    for name, target in _size(graph, sampler):
+        sized = True
+        yield name, (target,)
+    if not sized and (target := _near(graph, sampler, "sigmas", ("denoise",))) is not None:
+        yield "denoise", (target,)
+    for start in (sampler, guider[0]):
+        if (target := _model(graph, start)) is not None:
+            yield "checkpoint", (target,)
+            break
+
+
+def _source(graph: Graph, node: str, name: str) -> tuple[str, int] | None:
+    match inputs(graph, node).get(name):
+        case [str() as source, int() as slot] if source in graph:
+            return source, slot
+        case _:
+            return None
+
+
+def _near(graph: Graph, node: str, way: str, names: tuple[str, ...]) -> Target | None:
+    before = _source(graph, node, way)
+    for at in (node, *([before[0]] if before is not None else [])):
+        for name in names:
+            if (target := literal(graph, at, name)) is not None:
+                return target
+    return None
+
+
+def _texts(graph: Graph, definitions: Definitions, node: str, way: str) -> Iterator[tuple[Target, ...]]:
+    """The words that reach a conditioning, past whatever changes it on the way."""
+    start = _source(graph, node, way)
+    waiting, seen = [start] if start is not None else [], set[tuple[str, int]]()
+    while waiting:
+        if (place := waiting.pop(0)) in seen:
+            continue
+        seen.add(place)
+        at, slot = place
+        given = inputs(graph, at)
+        words = next((group for group in ENCODED if any(name in given for name in group)), ())
+        targets = tuple(dict.fromkeys(target for name in words if (target := text(graph, at, name)) is not None))
+        if targets:
+            yield targets
+        elif words:
+            yield from ((one,) for one in dict.fromkeys(part for name in words for part in parts(graph, at, name)))
+        if words:
+            continue
+        ways = _ways(definitions, graph, at, slot)
+        waiting += [source for one in ways if (source := _source(graph, at, one)) is not None]
+
+
+def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[str]:
+    """The inputs through which a node's conditioning comes. With both signs, the outputs have the same order."""
+    given = inputs(graph, node)
+    if {"positive", "negative"} <= given.keys():
+        return ["positive", "negative"][slot : slot + 1]
+    definition = definitions.get(str(graph[node].get("class_type")))
+    types = {one.name: one.type for one in definition.inputs.values()} if definition is not None else {}
+    return [one for one in given if types.get(one) == "CONDITIONING" or one.startswith(("conditioning", "positive"))]
+
+
+def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
+    """Width, height and count, or the length of a sound, where the latent is made."""
+    node, seen = sampler, set[str]()
+    while node not in seen:
+        seen.add(node)
+        width, height = number(graph, node, "width"), number(graph, node, "height")
+        if width is not None and height is not None:
+            yield "width", width
+            yield "height", height
+            for name, shown in (("batch_size", "count"), ("length", "frames")):
+                if (target := number(graph, node, name)) is not None:
+                    yield shown, target
+            return
+        if (target := number(graph, node, "seconds")) is not None:
+            yield "seconds", target
+            return
+        ways = (_source(graph, node, way) for way in ("latent_image", "samples", "latent"))
+        node = next((way[0] for way in ways if way is not None), node)
+
+
+def _model(graph: Graph, start: str) -> Target | None:
+    """The loader of the model, past the LoRAs and patches on the way."""
+    node, seen = start, set[str]()
+    while node not in seen:
+        seen.add(node)
+        for name in inputs(graph, node):
+            if folder_of(str(graph[node].get("class_type")), name) in MODELS and literal(graph, node, name) is not None:
+                return Target(NodeId(node), name)
+        way = _source(graph, node, "model")
+        node = way[0] if way is not None else node
+    return None

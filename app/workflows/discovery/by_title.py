@@ -1,0 +1,71 @@
+"""Slots by the titles of nodes: `@prompt`, `@image:2`, `@strength.denoise`. It works in any ComfyUI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from app.core.progress import title
+from app.events import NodeId
+from app.ports import Graph
+from app.workflows.api_graph import inputs
+from app.workflows.discovery.candidates import Candidate, slug
+from app.workflows.discovery.value_source import VALUES
+from app.workflows.discovery.vocabulary import together
+from app.workflows.model import Target
+
+TITLE = re.compile(r"@(?P<name>[A-Za-z][\w-]*)(?::(?P<number>\d{1,3}))?(?:\.(?P<input>[^\s]+))?(?:\s+(?P<rest>.*))?")
+"""`@name`, then perhaps `:number`, `.input` and a title for people."""
+
+OUTPUT = "output"
+"""The name for the node whose results are meant."""
+
+INPUTS: dict[str, tuple[str, ...]] = {
+    "prompt": ("text", "prompt", "text_g", "clip_l"),
+    "negative": ("text", "prompt", "text_g", "clip_l"),
+    "seed": ("seed", "noise_seed"),
+    "cfg": ("cfg", "guidance"),
+    "guidance": ("guidance", "cfg"),
+    "checkpoint": ("ckpt_name", "unet_name"),
+    "model": ("ckpt_name", "unet_name"),
+    "lora": ("lora_name",),
+    "sampler": ("sampler_name",),
+    "count": ("batch_size", "amount"),
+    "strength": ("denoise", "strength", "strength_model"),
+    "mask": ("image", "mask"),
+}
+"""Which input is meant by a name, where the node has none of the same name."""
+
+
+def titled(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
+    """The candidates that titles name; a title that does not say which input is added to `problems`."""
+    for node in graph:
+        found = TITLE.fullmatch(title(graph, node).strip())
+        if found is None or found["name"].lower() == OUTPUT:
+            continue
+        number = found["number"] or "1"
+        name = slug(found["name"] + (number if int(number) != 1 else ""))
+        free = [one for one, value in inputs(graph, node).items() if not isinstance(value, list)]
+        told = found["input"]
+        names = (told,) if told in free else () if told else _inputs(slug(found["name"]), free)
+        if not names:
+            there = ", ".join(free) or "none that is free"
+            problems.append(
+                f"“{title(graph, node)}” does not say which input is meant: call it @{name}.INPUT; it has {there}."
+            )
+            continue
+        targets = tuple(Target(NodeId(node), one) for one in names)
+        yield Candidate(name=name, targets=targets, how="the node's title", title=(found["rest"] or "").strip())
+
+
+def outputs(graph: Graph) -> list[NodeId]:
+    """The nodes called `@output`."""
+    found = ((node, TITLE.fullmatch(title(graph, node).strip())) for node in graph)
+    return [NodeId(node) for node, named in found if named is not None and named["name"].lower() == OUTPUT]
+
+
+def _inputs(name: str, free: list[str]) -> tuple[str, ...]:
+    for one in (name, *INPUTS.get(name, ()), *VALUES, "image"):
+        if one in free:
+            return together(one, free)
+    return (free[0],) if len(free) == 1 else ()

@@ -1,0 +1,140 @@
+"""A candidate for a slot, whatever found it; and the slot that it becomes on a server's nodes."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from app.core.progress import title
+from app.ports import Graph, Json
+from app.workflows.api_graph import SEEDS, inputs
+from app.workflows.input_checks import is_model
+from app.workflows.model import UPLOADED, Kind, Slot, Target
+from app.workflows.node_definitions import Definitions, Input
+
+TITLES = {
+    "prompt": "Prompt",
+    "negative": "Negative prompt",
+    "cfg": "Guidance",
+    "image": "Picture",
+    "video": "Video",
+    "audio": "Sound",
+    "denoise": "Strength",
+}
+"""What people read for the names that mean more to the field than to them; else the name itself."""
+
+NEEDED = frozenset({"prompt", "image", "video", "audio"})
+"""Slots without which the workflow would make what its author made, not what was asked for."""
+
+EXACT = 2**53
+"""Limits beyond this say “no limit”; classes without one give the largest number that they can store."""
+
+LONGEST = 32
+"""Characters of a slot's name; Discord allows no longer ones for an option."""
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """Inputs that could be a slot. `how` ends the sentence “Found by …”."""
+
+    name: str
+    targets: tuple[Target, ...]
+    how: str
+    title: str = ""
+    description: str = ""
+    kind: Kind | None = None
+    """Told by the finder; None for what the server says of the input."""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    required: bool | None = None
+    """None: if its name is one of those that are needed."""
+
+
+def slug(told: str, longest: int = LONGEST) -> str:
+    """A name for a slot: small letters, digits, - and _; "" if nothing is left."""
+    return re.sub(r"[^a-z0-9_-]+", "_", told.lower()).strip("_-")[:longest].strip("_-")
+
+
+def where(graph: Graph, targets: tuple[Target, ...]) -> str:
+    """Inputs as people name them: “Sampler”.seed, with the id where the title is not unique."""
+    names = [title(graph, node) for node in graph]
+    shown: list[str] = []
+    for target in targets:
+        name = title(graph, target.node)
+        number = f" (node {target.node})" if names.count(name) > 1 else ""
+        shown.append(f"“{name}”.{target.input}{number}")
+    return " and ".join(shown)
+
+
+def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
+    """The slot of a candidate. What the finder did not tell is read from the server's definition."""
+    target = found.targets[0]
+    kind_of_node = str(graph[target.node].get("class_type"))
+    value = inputs(graph, target.node).get(target.input)
+    definition = definitions.get(kind_of_node)
+    known = definition.inputs.get(target.input) if definition is not None else None
+    kind = found.kind or _kind(kind_of_node, known, target.input, value)
+    choices = found.choices or _choices(known)
+    if kind == "choice" and not choices:
+        kind = "text"
+    low, high = _limits(graph, definitions, found.targets) if kind in {"integer", "number", "seed"} else (None, None)
+    # The file that its author had is nowhere else, unless the server says so.
+    needed = found.name in NEEDED or (kind in UPLOADED and value not in choices)
+    return Slot(
+        name=found.name,
+        title=found.title or TITLES.get(found.name, found.name.replace("_", " ").capitalize()),
+        kind=kind,
+        targets=found.targets,
+        description=found.description,
+        required=needed if found.required is None else found.required,
+        # Without a default, a slot of this kind would take the server's first model.
+        default=value if kind == "model" and isinstance(value, str) else None,
+        minimum=found.minimum if found.minimum is not None else _meant(low, kind),
+        maximum=found.maximum if found.maximum is not None else _meant(high, kind),
+        choices=choices if kind == "choice" else (),
+    )
+
+
+def _kind(kind_of_node: str, known: Input | None, name: str, value: Json) -> Kind:
+    if name in SEEDS and (known is None or known.type == "INT"):
+        return "seed"
+    if known is not None and (kind_of_node == "LoadImage" and name == "image"):
+        return "image"
+    if known is not None and known.uploaded:
+        return known.uploaded
+    if known is not None and is_model(kind_of_node, known):
+        return "model"
+    kinds: dict[str, Kind] = {"INT": "integer", "FLOAT": "number", "BOOLEAN": "boolean", "COMBO": "choice"}
+    if known is not None and known.widget_type in kinds:
+        return kinds[known.widget_type]
+    match value:
+        case bool() if known is None:
+            return "boolean"
+        case int() if known is None:
+            return "integer"
+        case float() if known is None:
+            return "number"
+        case _:
+            return "text"
+
+
+def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...]) -> tuple[float | None, float | None]:
+    """What all the inputs take that get the same number."""
+    lows: list[float] = []
+    highs: list[float] = []
+    for target in targets:
+        definition = definitions.get(str(graph[target.node].get("class_type")))
+        known = definition.inputs.get(target.input) if definition is not None else None
+        for limits, limit in ((lows, "min"), (highs, "max")):
+            if known is not None and (told := known.limit(limit)) is not None:
+                limits.append(told)
+    return max(lows, default=None), min(highs, default=None)
+
+
+def _choices(known: Input | None) -> tuple[str, ...]:
+    return tuple(one for one in (known.choices if known is not None else None) or () if isinstance(one, str))
+
+
+def _meant(limit: float | None, kind: Kind) -> float | None:
+    return limit if limit is not None and (kind == "seed" or abs(limit) < EXACT) else None

@@ -1,0 +1,121 @@
+"""Which inputs are meant for people: app mode, then titles, then other tools' nodes, links, and names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from app.core.progress import title
+from app.events import NodeId
+from app.ports import Graph
+from app.workflows.api_graph import inputs, needed
+from app.workflows.discovery.by_input_name import spoken
+from app.workflows.discovery.by_node_class import conventional
+from app.workflows.discovery.by_sampler import walked
+from app.workflows.discovery.by_title import outputs, titled
+from app.workflows.discovery.candidates import Candidate, slot, slug, where
+from app.workflows.discovery.disambiguate import told_apart
+from app.workflows.discovery.result_kind import made
+from app.workflows.discovery.uploads import uploads
+from app.workflows.editor_format.convert import AppInput
+from app.workflows.manifest.schema import Result
+from app.workflows.model import Slot, Target, WorkflowError
+from app.workflows.node_definitions import Definitions
+
+
+class Discovery(Struct, frozen=True, kw_only=True):
+    """The slots of a graph, and how each was found.
+
+    `problems` are sentences: two candidates for one slot, a title that is not clear. Such slots are left out.
+    """
+
+    slots: tuple[Slot, ...] = ()
+    how: dict[str, str] = {}
+    outputs: tuple[NodeId, ...] = ()
+    """The nodes whose results are meant; empty for all."""
+    problems: tuple[str, ...] = ()
+    result: Result = ""
+    """What the graph makes, where that is known."""
+
+    def sure(self) -> tuple[Slot, ...]:
+        """The slots, if nothing is unclear. Raises `WorkflowError` with the first problem."""
+        if self.problems:
+            raise WorkflowError(self.problems[0])
+        return self.slots
+
+
+def discover(
+    graph: Graph,
+    definitions: Definitions,
+    *,
+    app_inputs: Sequence[AppInput] = (),
+    app_outputs: Sequence[NodeId] = (),
+    apart: bool = False,
+) -> Discovery:
+    """Find the slots of a graph; per slot the first way that finds any counts.
+
+    Several that links or names lead to are told `apart`, where that is certain; they are a problem otherwise.
+    """
+    problems: list[str] = []
+    flow = needed(graph, definitions)
+    named, other = list(titled(graph, problems)), list(conventional(graph))
+    guessed = [*walked(graph, definitions, flow), *uploads(graph, definitions, flow)]
+    by_name = list(spoken(graph, definitions, flow))
+    by_app = list(_shown(graph, app_inputs, [*named, *other, *guessed]))
+    chosen: dict[str, Candidate] = {}
+    unclear: set[str] = set()
+    taken: set[Target] = set()
+    names = {one.name for way in (by_app, named, other, guessed, by_name) for one in way}
+    for way in (by_app, named, other, guessed, by_name):
+        for name, found in _grouped(way).items():
+            free = [one for one in found if not taken.intersection(one.targets)]
+            if name in chosen or name in unclear or not free:
+                continue
+            if len(free) > 1 and apart and (way is guessed or way is by_name):
+                free = told_apart(graph, definitions, free, names - {name}) or free
+            if len({one.name for one in free}) < len(free):
+                unclear.add(name)
+                problems.append(_two(graph, name, free))
+            else:
+                chosen.update({one.name: one for one in free})
+        taken.update(target for one in chosen.values() for target in one.targets)
+    meant = tuple(app_outputs) or tuple(outputs(graph))
+    return Discovery(
+        slots=tuple(slot(graph, definitions, one) for one in chosen.values()),
+        how={one.name: one.how for one in chosen.values()},
+        outputs=meant,
+        problems=tuple(problems),
+        result=made(graph, definitions, meant),
+    )
+
+
+def _grouped(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+    """Candidates by name, each set of inputs once."""
+    groups: dict[str, list[Candidate]] = {}
+    for one in found:
+        group = groups.setdefault(one.name, [])
+        if all(one.targets != other.targets for other in group):
+            group.append(one)
+    return groups
+
+
+def _two(graph: Graph, name: str, found: Sequence[Candidate]) -> str:
+    places = " or ".join(where(graph, one.targets) for one in found)
+    return f"{name} could be {places}: give the node that is meant the title @{name}, or name it in the manifest."
+
+
+def _shown(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate]) -> list[Candidate]:
+    """What app mode shows, under the names that the other ways have for the same inputs."""
+    names = {target: one.name for one in reversed(known) for target in one.targets}
+    found: list[Candidate] = []
+    for field in fields:
+        targets = tuple(one for one in field.targets if one.node in graph and one.input in inputs(graph, one.node))
+        if not targets:
+            continue
+        name = names.get(targets[0], slug(field.name))
+        if not name or any(one.name == name for one in found):
+            name = slug(f"{title(graph, targets[0].node)}_{field.name}")
+        if name:
+            found.append(Candidate(name=name, targets=targets, how="app mode"))
+    return found

@@ -1,0 +1,168 @@
+"""From the editor's format to API format, as the editor's own “Export (API)” does it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import TypeAlias
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from app.events import NodeId
+from app.ports import Graph, Json
+from app.workflows.api_graph import inputs
+from app.workflows.editor_format.links import UNSENT, Held, Lost, Wire, trace
+from app.workflows.editor_format.parser import BYPASSED, EXPORT, MUTED, Drawing, Node, read_drawing
+from app.workflows.editor_format.subgraphs import Opened, expand
+from app.workflows.editor_format.widgets import DRAWN, field_values
+from app.workflows.model import Target, WorkflowError
+from app.workflows.node_definitions import Definition, Definitions
+
+Promoted: TypeAlias = dict[tuple[str, str], list[Target]]
+"""What the inputs of subgraphs stand for: (node, input) to inputs inside."""
+
+
+class AppInput(Struct, frozen=True):
+    """A field that app mode shows: its name there, and the inputs it stands for."""
+
+    name: str
+    targets: tuple[Target, ...]
+
+
+class Converted(Struct, frozen=True, kw_only=True):
+    """A graph in API format, and what only the editor's format says of it."""
+
+    graph: Graph
+    app_inputs: tuple[AppInput, ...] = ()
+    app_outputs: tuple[NodeId, ...] = ()
+
+
+def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> Converted:
+    """Convert a file in the editor's format. Raises `WorkflowError`, which names the node.
+
+    Nodes that miss a required input because its source is switched off are left out, and those that need
+    them too: the server would refuse them. With `prune=False` they stay, as in the editor's own export.
+    """
+    drawing = read_drawing(content)
+    graph: Graph = {}
+    missing: list[tuple[str, str]] = []
+    promoted: Promoted = {}
+    for here in expand(drawing):
+        for node in here.sheet.nodes.values():
+            if node.mode in {MUTED, BYPASSED} or node.type in UNSENT or node.id in here.inner:
+                continue
+            definition = _definition(drawing, definitions, node)
+            values = _own(here, node, definition)
+            for name, source in _sources(here, node):
+                match source:
+                    case Wire(origin, slot):
+                        values[name] = [origin, slot]
+                    case Lost():
+                        values.pop(name, None)
+                        missing.append((here.id(node), name))
+                    case Held(value, given, through):
+                        values.update({name: _literal(value)} if given else {})
+                        for place in through:
+                            promoted.setdefault(place, []).append(Target(NodeId(here.id(node)), name))
+            _refuse_drawn(node, definition, values)
+            title = {"title": node.title or definition.title}
+            graph[here.id(node)] = {"inputs": values, "class_type": node.type, "_meta": {**title}}
+    if prune:
+        _prune(graph, definitions, missing)
+    if not graph:
+        raise WorkflowError("The workflow has no node that would run: all are switched off, or only for the editor.")
+    return _shown(drawing, graph, promoted)
+
+
+def _definition(drawing: Drawing, definitions: Definitions, node: Node) -> Definition:
+    if (found := definitions.get(node.type)) is not None:
+        return found
+    if node.type in drawing.groups or node.type.startswith(("workflow>", "workflow/")):
+        raise WorkflowError(f"“{node.name}” is a group node: turn it into a subgraph, or {EXPORT}.")
+    if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", node.type):
+        raise WorkflowError(f"“{node.name}” is a subgraph that the file does not have. {EXPORT}.")
+    close = difflib.get_close_matches(node.type, definitions, 1)
+    hint = f"; did you mean “{close[0]}”?" if close else f": install its nodes. If only the editor needs it, {EXPORT}."
+    raise WorkflowError(f"“{node.name}” is a {node.type}, which the server does not have{hint}")
+
+
+def _own(here: Opened, node: Node, definition: Definition) -> dict[str, Json]:
+    """The values of a node's own fields, or what the subgraph around it has put into them."""
+    values = field_values(node, definition)
+    for name in values:
+        values[name] = _literal(here.overrides.get((node.id, name), values[name]))
+    return values
+
+
+def _literal(value: Json) -> Json:
+    """A list would be read as a connection, so the editor wraps it, and the server unwraps it."""
+    return {"__value__": value} if isinstance(value, list) else value
+
+
+def _sources(here: Opened, node: Node) -> Iterator[tuple[str, Wire | Held | Lost]]:
+    for one in node.inputs:
+        if one.link is not None and one.name:
+            yield one.name, trace(here, node, one)
+
+
+def _refuse_drawn(node: Node, definition: Definition, values: dict[str, Json]) -> None:
+    for one in definition.inputs.values():
+        if one.type in DRAWN and one.required and not isinstance(values.get(one.name), list):
+            raise WorkflowError(f"“{one.name}” of “{node.name}” is made in the browser, and no file has it. {EXPORT}.")
+
+
+def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]]) -> None:
+    """Take out the nodes that cannot run, and what hangs on them."""
+    users: dict[str, list[tuple[str, str]]] = {}
+    for node in graph:
+        for name, value in inputs(graph, node).items():
+            if isinstance(value, list):
+                users.setdefault(str(value[0]), []).append((node, name))
+    while missing:
+        node, name = missing.pop()
+        if node not in graph:
+            continue
+        inputs(graph, node).pop(name, None)
+        definition = definitions.get(str(graph[node]["class_type"]))
+        known = definition.known(name) if definition is not None else None
+        if known is None or known.required:
+            del graph[node]
+            missing += users.get(node, [])
+
+
+def _shown(drawing: Drawing, graph: Graph, promoted: Promoted) -> Converted:
+    """What app mode shows, by the ids of API format; what no longer exists is left out, as the editor does."""
+    told = drawing.app if isinstance(drawing.app, dict) else {}
+    fields, outputs = told.get("inputs"), told.get("outputs")
+    found: list[AppInput] = []
+    for one in fields if isinstance(fields, list) else ():
+        match one:
+            case [str() | int() as node, str() as name, *_]:
+                targets = tuple(one for one in _meant(graph, promoted, str(node), name) if one.node in graph)
+                found += [AppInput(name, targets)] if targets else []
+            case _:
+                continue
+    return Converted(
+        graph=graph,
+        app_inputs=tuple(found),
+        app_outputs=tuple(NodeId(str(one)) for one in outputs if str(one) in graph)
+        if isinstance(outputs, list)
+        else (),
+    )
+
+
+def _meant(graph: Graph, promoted: Promoted, node: str, name: str) -> list[Target]:
+    """App mode's name of a field: a node and a field, or `graph:node:field` since 2026, or a node in a subgraph."""
+    match node.split(":"):
+        case [_, inner, field] if node not in graph:
+            node, name = unquote(inner), unquote(field)
+        case _:
+            pass
+    if (node, name) in promoted:
+        return promoted[node, name]
+    if node in graph and name in inputs(graph, node):
+        return [Target(NodeId(node), name)]
+    inside = [one for one in graph if one.endswith(f":{node}") and name in inputs(graph, one)]
+    return [Target(NodeId(inside[0]), name)] if len(inside) == 1 else []

@@ -1,0 +1,186 @@
+"""Where an input's value comes from, past everything that exists only in the editor."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from app.ports import Json
+from app.workflows.editor_format.parser import BYPASSED, EXPORT, INSIDE, MUTED, Node, Socket
+from app.workflows.editor_format.subgraphs import Opened
+from app.workflows.model import WorkflowError
+from app.workflows.node_definitions import compatible
+
+REROUTES = frozenset({"Reroute", "Reroute (rgthree)"})
+"""Nodes that only bend a line."""
+
+PRIMITIVE = "PrimitiveNode"
+"""Holds a value for one or more fields; it is written into them before sending."""
+
+SETTERS, GETTERS = frozenset({"SetNode", "easy setNode"}), frozenset({"GetNode", "easy getNode"})
+"""Lines without a line: a getter takes what the setter of the same name is given."""
+
+UNSENT = frozenset(
+    {
+        "Note",
+        "MarkdownNote",
+        "Label (rgthree)",
+        "Bookmark (rgthree)",
+        "Fast Muter (rgthree)",
+        "Fast Bypasser (rgthree)",
+        "Fast Groups Muter (rgthree)",
+        "Fast Groups Bypasser (rgthree)",
+        *REROUTES,
+        PRIMITIVE,
+        *SETTERS,
+        *GETTERS,
+    }
+)
+"""Nodes of the editor alone: no server has them, and none is sent."""
+
+
+class Wire(Struct, frozen=True):
+    """An output of a node that is sent."""
+
+    node: str
+    slot: int
+
+
+class Held(Struct, frozen=True):
+    """No line, but perhaps a value that something else holds for the field."""
+
+    value: Json = None
+    given: bool = False
+    """Whether there is such a value; else the field's own stands."""
+    through: tuple[tuple[str, str], ...] = ()
+    """The subgraphs whose input leads to the field: (node, input), the nearest first."""
+
+
+class Lost(Struct, frozen=True):
+    """A node that is switched off: what should come from there does not come."""
+
+
+class _Place(Struct, frozen=True):
+    """An input on the way."""
+
+    here: Opened
+    node: Node
+    socket: Socket
+    wanted: str
+    """The type that is looked for; it decides what a bypassed node passes on."""
+
+
+def trace(here: Opened, node: Node, start: Socket) -> Wire | Held | Lost:
+    """Follow an input to its source. Raises `WorkflowError` where lines run in a circle or come from nowhere.
+
+    A loop instead of a recursion, because a line may bend thousands of times.
+    """
+    found: _Place | Wire | Held | Lost = _Place(here, node, start, start.type)
+    edge = Held()
+    seen: set[tuple[tuple[str, ...], str, int]] = set()
+    while isinstance(found, _Place):
+        if found.socket.link is None:
+            return edge
+        here, origin, slot = _origin(found)
+        if (key := (here.path, origin, slot)) in seen:
+            raise WorkflowError(f"The lines into “{found.socket.name}” of “{found.node.name}” run in a circle.")
+        seen.add(key)
+        if origin == INSIDE:
+            edge = _edge(here, slot, edge)
+            found = _outside(here, slot, found) or edge
+            continue
+        edge = Held()
+        if origin == NOWHERE:
+            return edge
+        source = here.sheet.nodes.get(origin)
+        if source is None:
+            told = f"“{found.socket.name}” of “{found.node.name}” comes from a node that is not there"
+            raise WorkflowError(f"{told}. {EXPORT}.")
+        found = _step(here, source, slot, found.wanted)
+    return found
+
+
+NOWHERE = "no origin"
+"""Stands for the origin of a subgraph's output to which nothing is connected."""
+
+
+def _origin(place: _Place) -> tuple[Opened, str, int]:
+    """The node at the other end of an input's link, inside a subgraph if the link comes out of one."""
+    here = place.here
+    link = here.sheet.links.get(place.socket.link or "")
+    if link is None:
+        told = f"“{place.socket.name}” of “{place.node.name}” hangs on a link that the file does not have"
+        raise WorkflowError(f"{told}. {EXPORT}.")
+    origin, slot = link.origin, link.slot
+    while origin in here.inner:
+        here = here.inner[origin]
+        end = here.ends.get(slot)
+        origin, slot = (end.origin, end.slot) if end is not None else (NOWHERE, slot)
+    return here, origin, slot
+
+
+def _edge(here: Opened, slot: int, before: Held) -> Held:
+    """What a subgraph holds for one of its inputs; an outer one counts more than an inner one."""
+    if here.outer is None or here.host is None or not 0 <= slot < len(here.sheet.inputs):
+        return before
+    name = here.sheet.inputs[slot]
+    through = (*before.through, (here.outer.id(here.host), name))
+    if name in here.values:
+        return Held(here.values[name], given=True, through=through)
+    return Held(before.value, before.given, through)
+
+
+def _outside(here: Opened, slot: int, place: _Place) -> _Place | None:
+    """The input on the outside of a subgraph; None if nothing is shown there."""
+    if here.outer is None or here.host is None or not 0 <= slot < len(here.sheet.inputs):
+        told = f"“{place.socket.name}” of “{place.node.name}” comes from an input that its subgraph does not have"
+        raise WorkflowError(f"{told}. {EXPORT}.")
+    shown = here.host.socket(here.sheet.inputs[slot])
+    return _Place(here.outer, here.host, shown, shown.type) if shown is not None else None
+
+
+def _step(here: Opened, source: Node, slot: int, wanted: str) -> _Place | Wire | Held | Lost:
+    """From a node's output to its input, if the node is only passed; else to the result."""
+    if source.mode == MUTED:
+        return Lost()
+    if source.mode == BYPASSED:
+        passed = _passed(source, slot, wanted)
+        return _Place(here, source, passed, passed.type) if passed is not None else Held()
+    if source.type == PRIMITIVE:
+        own = source.values if isinstance(source.values, list) else []
+        # A subgraph may show the field of a primitive inside, and then holds its value.
+        held = here.overrides.get((source.id, "value"), own[0] if own else None)
+        return Held(held, given=True) if own or held is not None else Held()
+    if source.type in GETTERS:
+        return _setter(here, source, wanted) or Held()
+    if source.type in REROUTES or source.type in SETTERS:
+        return _Place(here, source, source.inputs[0], wanted) if source.inputs else Held()
+    return Held() if source.type in UNSENT else Wire(here.id(source), slot)
+
+
+def _passed(source: Node, slot: int, wanted: str) -> Socket | None:
+    """The input that a bypassed node passes on for an output.
+
+    As the editor does it: for any type the input of the same number; else the input of the same number if it
+    fits, else the first of exactly that type, else the first that fits.
+    """
+    inputs = source.inputs
+    same = inputs[slot] if 0 <= slot < len(inputs) else None
+    if wanted in {"*", ""}:
+        return same or next(iter(inputs), None)
+    given = source.outputs[slot] if 0 <= slot < len(source.outputs) else wanted
+    fitting = [one for one in inputs if compatible(one.type, given) and compatible(one.type, wanted)]
+    if same in fitting:
+        return same
+    return next((one for one in inputs if one.type == wanted), next(iter(fitting), None))
+
+
+def _setter(here: Opened, getter: Node, wanted: str) -> _Place | None:
+    """The setter of a getter's name: on the same sheet, else on those around it."""
+    name = getter.values[0] if isinstance(getter.values, list) and getter.values else None
+    at: Opened | None = here
+    while at is not None:
+        for node in at.sheet.nodes.values():
+            if node.type in SETTERS and node.inputs and isinstance(node.values, list) and node.values[:1] == [name]:
+                return _Place(at, node, node.inputs[0], wanted)
+        at = at.outer
+    raise WorkflowError(f"“{getter.name}” gets “{name}”, which nothing sets. {EXPORT}.")

@@ -1,0 +1,174 @@
+"""The editor's own format, read: nodes, links and subgraphs. What is missing is empty, what is wrong is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from app.ports import Json
+from app.workflows.model import WorkflowError
+
+EXPORT = "“Export (API)” in ComfyUI (older: “Save (API Format)”) helps"
+"""The way around everything that cannot be converted: the editor itself does it."""
+
+INSIDE, OUTSIDE = "-10", "-20"
+"""The ids that the editor gives the left and the right edge of a subgraph."""
+
+MUTED, BYPASSED = 2, 4
+"""The editor's numbers for nodes that are switched off, and for those that pass their inputs on."""
+
+
+class Socket(Struct, frozen=True, kw_only=True):
+    """An input of a node. `widget` names the field it stands for, "" for none."""
+
+    name: str
+    type: str = "*"
+    link: str | None = None
+    widget: str = ""
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """A node as the editor saved it. `title` is "" when nobody gave one."""
+
+    id: str
+    type: str
+    mode: int = 0
+    title: str = ""
+    inputs: tuple[Socket, ...] = ()
+    outputs: tuple[str, ...] = ()
+    """The types of its outputs."""
+    values: list[Json] | dict[str, Json] = []
+    promoted: tuple[tuple[str, str], ...] | None = None
+    """Which node's which field stands on a subgraph, in the order of its values; None in files before 2025-09."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.title or self.type
+
+    def socket(self, name: str) -> Socket | None:
+        """An input by its name; the editor leaves out fields that nothing is connected to."""
+        return next((one for one in self.inputs if one.name == name), None)
+
+
+class Link(Struct, frozen=True):
+    """A connection from an output to an input."""
+
+    origin: str
+    slot: int
+    target: str
+    target_slot: int
+
+
+class Sheet(Struct, frozen=True, kw_only=True):
+    """A graph in the editor's format: the workflow itself, or a subgraph with the names of its inputs."""
+
+    nodes: dict[str, Node]
+    links: dict[str, Link]
+    inputs: tuple[str, ...] = ()
+
+
+class Drawing(Struct, frozen=True, kw_only=True):
+    """A whole file: the workflow, its subgraphs by id, and what app mode shows of it."""
+
+    sheet: Sheet
+    subgraphs: dict[str, Sheet]
+    groups: frozenset[str] = frozenset()
+    """The names of group nodes, which came before subgraphs."""
+    app: Json = None
+
+
+def is_drawing(content: Json) -> bool:
+    """Whether a file is in the editor's own format, not in API format."""
+    return isinstance(content, dict) and isinstance(content.get("nodes"), list)
+
+
+def read_drawing(content: Json) -> Drawing:
+    """Read a file in the editor's format, version 0.4 or 1. Raises `WorkflowError`."""
+    if not isinstance(content, dict) or not is_drawing(content):
+        raise WorkflowError("This is no workflow: it has no list of nodes.")
+    extra = _table(content.get("extra"))
+    subgraphs: dict[str, Sheet] = {}
+    for where in (extra, content):
+        for one in _list(_table(where.get("definitions")).get("subgraphs")):
+            if isinstance(one, dict) and "id" in one:
+                subgraphs[_text(one["id"])] = _sheet(one)
+    return Drawing(
+        sheet=_sheet(content),
+        subgraphs=subgraphs,
+        groups=frozenset(_table(extra.get("groupNodes"))),
+        app=extra.get("linearData"),
+    )
+
+
+def _sheet(content: dict[str, Json]) -> Sheet:
+    nodes: dict[str, Node] = {}
+    for entry in _list(content.get("nodes")):
+        if not isinstance(entry, dict) or "id" not in entry or not isinstance(kind := entry.get("type"), str):
+            raise WorkflowError("The file is damaged: a node has no id or no type. Export it again.")
+        node = _node(entry, kind)
+        if node.id in nodes:
+            raise WorkflowError(
+                f"“{nodes[node.id].name}” and “{node.name}” have the same id {node.id}; export it again."
+            )
+        nodes[node.id] = node
+    inputs = tuple(_text(_table(one).get("name")) for one in _list(content.get("inputs")))
+    return Sheet(nodes=nodes, links=dict(_links(content.get("links"))), inputs=inputs)
+
+
+def _node(entry: dict[str, Json], kind: str) -> Node:
+    mode, values, properties = entry.get("mode"), entry.get("widgets_values"), _table(entry.get("properties"))
+    proxies = properties.get("proxyWidgets")
+    return Node(
+        id=_text(entry["id"]),
+        type=kind,
+        mode=mode if isinstance(mode, int) else 0,
+        title=_text(entry.get("title")),
+        inputs=tuple(_socket(one) for one in _list(entry.get("inputs")) if isinstance(one, dict)),
+        outputs=tuple(_type(_table(one).get("type")) for one in _list(entry.get("outputs"))),
+        values=values if isinstance(values, (list, dict)) else [],
+        promoted=tuple((_text(one[0]), _text(one[1])) for one in proxies if isinstance(one, list) and len(one) > 1)
+        if isinstance(proxies, list)
+        else None,
+    )
+
+
+def _socket(entry: dict[str, Json]) -> Socket:
+    link = entry.get("link")
+    return Socket(
+        name=_text(entry.get("name")),
+        type=_type(entry.get("type")),
+        link=None if link is None else _text(link),
+        widget=_text(_table(entry.get("widget")).get("name")),
+    )
+
+
+def _links(entries: Json) -> Iterator[tuple[str, Link]]:
+    """Lists in version 0.4, tables in version 1 and in subgraphs; what the editor itself would skip is skipped."""
+    for entry in entries.values() if isinstance(entries, dict) else _list(entries):
+        match entry:
+            case [id_, origin, int() as slot, target, int() as target_slot, *_]:
+                yield _text(id_), Link(_text(origin), slot, _text(target), target_slot)
+            case {"id": id_, "origin_id": origin, "origin_slot": int() as slot, "target_id": target, **rest}:
+                end = rest.get("target_slot")
+                yield _text(id_), Link(_text(origin), slot, _text(target), end if isinstance(end, int) else -1)
+            case _:
+                continue
+
+
+def _type(told: Json) -> str:
+    """The editor writes 0 and -1 for any type, and lists for combos."""
+    return told if isinstance(told, str) else "COMBO" if isinstance(told, list) else "*"
+
+
+def _text(told: Json) -> str:
+    return told if isinstance(told, str) else "" if told is None else str(told)
+
+
+def _table(told: Json) -> dict[str, Json]:
+    return told if isinstance(told, dict) else {}
+
+
+def _list(told: Json) -> list[Json]:
+    return told if isinstance(told, list) else []

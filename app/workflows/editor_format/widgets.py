@@ -1,0 +1,108 @@
+"""The values of a node's fields by name: the editor saves them in a row, in the order in which it shows them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from app.ports import Json
+from app.workflows.editor_format.parser import EXPORT, Node
+from app.workflows.model import WorkflowError
+from app.workflows.node_definitions import Definition, Input
+
+CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
+"""What may become of a seed after a run; saved in a field of its own behind the seed."""
+
+BUTTONS = frozenset({"upload", "videopreview", "audioUI", "choose video to upload", "choose file to upload"})
+"""Fields that only the editor has: they are saved, but never sent."""
+
+DRAWN = frozenset({"WEBCAM", "LOAD_3D", "LOAD_3D_ANIMATION", "AUDIO_RECORD", "PAINTER"})
+"""Types whose value is made in the browser at the moment of sending, so that no file holds it."""
+
+
+def field_values(node: Node, definition: Definition) -> dict[str, Json]:
+    """The values of a node's fields, connected ones included. Raises `WorkflowError`."""
+    if isinstance(node.values, dict):
+        found = _by_name(node.values, definition)
+    else:
+        found = _in_a_row(node, definition, node.values)
+    for name, value in found.items():
+        if (known := definition.inputs.get(name)) is not None and not _fits(known, value):
+            raise WorkflowError(
+                f"The values of “{node.name}” do not fit its fields on this server (“{name}” would be {value!r:.60}); "
+                f"the node probably has another version there. {EXPORT}."
+            )
+    return found
+
+
+def _by_name(values: dict[str, Json], definition: Definition) -> dict[str, Json]:
+    """Some packs save a table. Fields that depend on others are in it, though the server does not list them."""
+    found: dict[str, Json] = {}
+    for name, value in values.items():
+        is_sent = not (name in BUTTONS or name.startswith("control_") or isinstance(value, (list, dict)))
+        if is_sent or name in definition.inputs:
+            found[name] = value
+    for known in definition.inputs.values():
+        if known.is_widget:
+            found.setdefault(known.name, known.fallback)
+    return found
+
+
+def _in_a_row(node: Node, definition: Definition, values: list[Json]) -> dict[str, Json]:
+    own = {socket.widget for socket in node.inputs if socket.widget}
+    fields = [
+        one
+        for one in definition.inputs.values()
+        if one.is_widget or (one.name in own and not one.options.get("forceInput"))
+    ]
+    found: dict[str, Json] = {}
+    _take(fields, deque(_without_forced(definition, own, values)), found, "")
+    return found
+
+
+def _without_forced(definition: Definition, own: set[str], values: list[Json]) -> list[Json]:
+    """Editors before 1.16 also saved a value for inputs that are always sockets; told by the number of values."""
+    forced: list[bool] = []
+    for one in definition.inputs.values():
+        if one.is_widget or one.name in own or one.options.get("forceInput"):
+            is_forced = bool(one.options.get("forceInput"))
+            forced += [is_forced, False] if one.is_controlled else [is_forced]
+    if any(forced) and len(forced) == len(values):
+        return [value for value, is_forced in zip(values, forced, strict=True) if not is_forced]
+    return values
+
+
+def _take(fields: Iterable[Input], rest: deque[Json], found: dict[str, Json], prefix: str) -> None:
+    for field in fields:
+        value = rest.popleft() if rest else field.fallback
+        found[prefix + field.name] = value
+        if field.is_controlled and rest and _is_control(rest[0]):
+            rest.popleft()
+            if field.type == "COMBO" and rest:
+                # Lists have a filter behind the control.
+                rest.popleft()
+        _take((one for one in field.branch(value) if one.is_widget), rest, found, f"{prefix}{field.name}.")
+
+
+def _is_control(value: Json) -> bool:
+    """The editors of early 2023 saved a yes or no there; files made by programs often have nothing."""
+    return value is None or isinstance(value, bool) or value in CONTROLS
+
+
+def _fits(field: Input, value: Json) -> bool:
+    """Whether a value can be meant for a field; a row that has slipped shows itself here."""
+    match field.widget_type:
+        case "INT" | "FLOAT" if isinstance(value, str):
+            try:
+                float(value)
+            except ValueError:
+                return False
+            return True
+        case "INT" | "FLOAT":
+            return value is None or isinstance(value, (int, float))
+        case "BOOLEAN":
+            return value is None or isinstance(value, (bool, int)) or value in ("true", "false")
+        case "STRING":
+            return not isinstance(value, (list, dict))
+        case _:
+            return True

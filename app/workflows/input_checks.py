@@ -1,0 +1,115 @@
+"""Whether a value may stand in an input: its type, its range, its list; and where a model's file belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.ports import Json
+from app.workflows.node_definitions import Input
+
+FOLDERS = {
+    "ckpt_name": "checkpoints",
+    "config_name": "configs",
+    "lora_name": "loras",
+    "lora": "loras",
+    "vae_name": "vae",
+    "unet_name": "diffusion_models",
+    "clip_name": "text_encoders",
+    "clip_name1": "text_encoders",
+    "clip_name2": "text_encoders",
+    "clip_name3": "text_encoders",
+    "clip_name4": "text_encoders",
+    "control_net_name": "controlnet",
+    "style_model_name": "style_models",
+    "gligen_name": "gligen",
+    "hypernetwork_name": "hypernetworks",
+    "photomaker_model_name": "photomaker",
+    "audio_encoder_name": "audio_encoders",
+    "upscale_model": "upscale_models",
+    "upscale_model_name": "upscale_models",
+    "model_path": "diffusers",
+}
+"""The folder under ComfyUI's `models` by the name of the input, as its own loaders call them."""
+
+CLASS_FOLDERS = {
+    ("UpscaleModelLoader", "model_name"): "upscale_models",
+    ("CLIPVisionLoader", "clip_name"): "clip_vision",
+    ("ModelPatchLoader", "name"): "model_patches",
+    ("LatentUpscaleModelLoader", "model_name"): "latent_upscale_models",
+}
+"""Where the name of the input alone does not tell the folder."""
+
+MODEL_FILES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".onnx")
+"""What files with weights end with, in ComfyUI and its common packs."""
+
+SHOWN = 8
+"""As many values of a list are named; a message should stay one sentence."""
+
+
+def folder_of(kind: str, name: str) -> str:
+    """The folder of the models that an input of a class takes, "" if it takes none."""
+    return CLASS_FOLDERS.get((kind, name)) or FOLDERS.get(name, "")
+
+
+def is_model(kind: str, known: Input) -> bool:
+    """Whether an input names a file with weights."""
+    values = known.choices or ()
+    return bool(known.choices is not None and folder_of(kind, known.name)) or (
+        bool(values) and all(isinstance(one, str) and one.lower().endswith(MODEL_FILES) for one in values)
+    )
+
+
+def against(name: str, kind: str, known: Input, value: Json) -> Iterator[str]:
+    """What speaks against a value in an input of the node called `name`, as the server would see it."""
+    where = f"“{known.name}” of “{name}”"
+    match known.widget_type:
+        case "INT" | "FLOAT":
+            number = _number(value, whole=known.widget_type == "INT")
+            low, high = known.limit("min"), known.limit("max")
+            if number is None:
+                yield f"{where} must be a {'whole ' if known.widget_type == 'INT' else ''}number, not {value!r:.60}."
+            elif (low is not None and number < low) or (high is not None and number > high):
+                yield f"{where} is {value}, but must be {_span(low, high)}."
+        case "BOOLEAN" if not isinstance(value, (bool, int)):
+            yield f"{where} must be true or false, not {value!r:.60}."
+        case "COMBO" if known.choices is not None:
+            yield from _listed(where, kind, known, value)
+        case _:
+            return
+
+
+def _listed(where: str, kind: str, known: Input, value: Json) -> Iterator[str]:
+    choices = known.choices or ()
+    wrapped = value.get("__value__") if isinstance(value, dict) else None
+    for one in wrapped if isinstance(wrapped, list) else [value]:
+        if one in choices or str(one) in choices:
+            continue
+        if folder := folder_of(kind, known.name) or ("" if not is_model(kind, known) else "the matching folder"):
+            belongs = f"its file belongs in models/{folder}" if " " not in folder else f"its file belongs in {folder}"
+            yield f"{where} is {one}, a model that the server does not have; {belongs}."
+        elif known.is_upload:
+            yield f"{where} is {one}, a file that the server's input folder does not have."
+        else:
+            names = [str(one) for one in choices]
+            listing = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "") if names else "nothing"
+            yield f"{where} cannot be {one!r:.60}; the server has {listing}."
+
+
+def _number(value: Json, *, whole: bool) -> float | None:
+    """A number as the server reads it, which also takes texts; None if it is none."""
+    try:
+        if isinstance(value, str):
+            return int(value) if whole else float(value)
+    except ValueError:
+        return None
+    return value if isinstance(value, (int, float)) else None
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"from {_plain(low)} to {_plain(high)}"
+    return f"at least {_plain(low)}" if low is not None else f"at most {_plain(high)}"
+
+
+def _plain(number: float | None) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"

@@ -1,0 +1,177 @@
+"""A manifest from its file. What is wrong in it is one sentence, with the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar, cast, get_args
+
+import msgspec
+from msgspec import Struct
+
+from app.ports import Json
+from app.text_file import TextFileError, at, line_of, parse_toml, read_text
+from app.workflows.manifest.schema import FollowUp, Manifest, ManifestSlot, ManifestTarget
+from app.workflows.model import Kind, Show, WorkflowError, suggest
+
+S = TypeVar("S", bound=Struct)
+
+Way = tuple[str, ...]
+"""The way to a key through the tables of a file."""
+
+OPTION = re.compile(r"[a-z0-9_-]{1,32}")
+"""What Discord takes as the name of a command or an option; see `app.workflows.manifest.schema.NAME`."""
+
+WORDS = {
+    "int | float | null": "a number",
+    "int | float": "a number",
+    "float": "a number",
+    "int": "a whole number",
+    "int | str": "an id or a name",
+    "str": "a text in quotes",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+"""The library's names of types, in plain words."""
+
+EXPECTED = re.compile(r"Expected `(?P<meant>[^`]+)`, got `(?P<told>[^`]+)`(?: - at `\$(?P<at>.*)`)?")
+INVALID = re.compile(r"Invalid enum value (?P<told>.+?)(?: - at `\$(?P<at>.*)`)?")
+BOUND = re.compile(r"Expected `\w+` (?P<bound>.+?)(?: - at `\$(?P<at>.*)`)?")
+ANY = re.compile(r".*?(?: - at `\$(?P<at>.*)`)?")
+
+BOUNDS = re.compile(r"(of length )?(>=|<=|>|<) ([\d.]+)")
+
+ENUMS: dict[str, tuple[str, ...]] = {
+    "kind": get_args(Kind),
+    "show": get_args(Show),
+    "result": ("image", "video", "audio", "text"),
+}
+"""Keys that take one of a few words."""
+
+
+class _Wrong(Exception):
+    """Something at a key is wrong: the way there, and a sentence that goes on after “line 3: ”."""
+
+    def __init__(self, way: Way, sentence: str) -> None:
+        super().__init__(sentence)
+        self.way, self.sentence = way, sentence
+
+
+class Source(Struct, frozen=True):
+    """A manifest that was read, and the text of its file; sentences call the file `where`."""
+
+    where: str
+    text: str
+    manifest: Manifest
+
+    def error(self, way: Way, sentence: str) -> WorkflowError:
+        """A sentence about what stands at a key, with its line."""
+        return _at(self.where, self.text, way, sentence)
+
+
+def _at(where: str, text: str, way: Way, sentence: str) -> WorkflowError:
+    return WorkflowError(at(where, line_of(text, way), sentence))
+
+
+def read_manifest(path: Path, where: str) -> Source:
+    """Read a manifest. Raises `WorkflowError`."""
+    try:
+        text = read_text(path)
+        if text is None:
+            raise TextFileError("it is not there any more.")
+        content = cast("dict[str, Json]", parse_toml(text))
+    except TextFileError as error:
+        raise WorkflowError(error.told(where)) from error
+    try:
+        return Source(where, text, _manifest(content))
+    except _Wrong as wrong:
+        raise _at(where, text, wrong.way, wrong.sentence) from None
+
+
+def _manifest(content: dict[str, Json]) -> Manifest:
+    """Table by table, because the library does not say in which of several a mistake is."""
+    for path, table, shape in _tables(content):
+        for key in table:
+            if key not in shape.__struct_fields__:
+                free = [one for one in shape.__struct_fields__ if one not in table]
+                raise _Wrong((*path, key), f"there is no key “{key}”{suggest(key, free)}")
+    slots = _named(content, "slots")
+    presets = _named(content, "presets")
+    manifest = _converted((), {**content, "slots": {}, "presets": {}}, Manifest)
+    manifest.slots = {name: _converted(("slots", name), table, ManifestSlot) for name, table in slots.items()}
+    manifest.presets = presets
+    return manifest
+
+
+def _tables(content: dict[str, Json]) -> Iterator[tuple[Way, dict[str, Json], type[Struct]]]:
+    yield (), content, Manifest
+    for name, slot in _named(content, "slots").items():
+        yield ("slots", name), slot, ManifestSlot
+        targets = slot.get("targets")
+        for target in targets if isinstance(targets, list) else ():
+            if isinstance(target, dict):
+                yield ("slots", name, "targets"), target, ManifestTarget
+    follow_ups = content.get("follow_ups")
+    for table in follow_ups if isinstance(follow_ups, list) else ():
+        if isinstance(table, dict):
+            yield ("follow_ups",), table, FollowUp
+
+
+def _named(content: dict[str, Json], key: str) -> dict[str, dict[str, Json]]:
+    """The tables under a key, each with a name that can be an option."""
+    tables = content.get(key, {})
+    if not isinstance(tables, dict):
+        raise _Wrong((key,), f"{key} must be tables such as [{key}.name].")
+    found: dict[str, dict[str, Json]] = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise _Wrong((key, name), f"{key}.{name} must be a table: write [{key}.{name}].")
+        if not OPTION.fullmatch(name):
+            told = "small letters, digits, - and _, 32 at most"
+            raise _Wrong((key, name), f"“{name}” cannot be a name in {key}: it may have {told}.")
+        found[name] = table
+    return found
+
+
+def _converted(path: Way, table: dict[str, Json], shape: type[S]) -> S:
+    try:
+        return msgspec.convert(table, shape)
+    except msgspec.ValidationError as error:
+        raise _plainly(path, str(error)) from error
+
+
+def _plainly(path: Way, told: str) -> _Wrong:
+    """The library's words, turned into plain ones."""
+    if told.startswith("Object missing required field"):
+        name = told.split("`")[1]
+        missing = (*path, *_steps(told.partition("$")[2]))
+        return _Wrong(missing, f"{'.'.join(missing)} lacks the key “{name}”.")
+    for form in (EXPECTED, INVALID, BOUND, ANY):
+        if (found := form.fullmatch(told)) is None:
+            continue
+        way = (*path, *_steps(found["at"]))
+        key = ".".join(way)
+        if form is EXPECTED:
+            return _Wrong(way, f"{key} must be {WORDS.get(found['meant'], 'another kind of value')}.")
+        if form is INVALID:
+            value = found["told"].strip("'")
+            return _Wrong(way, f"{key} cannot be “{value}”{suggest(value, ENUMS.get(way[-1], ()))}")
+        if form is BOUND:
+            return _Wrong(way, f"{key} must be {BOUNDS.sub(_bound, found['bound'])}.")
+        return _Wrong(way, f"{key} cannot have this value.")
+    return _Wrong(path, "this manifest has a value that cannot be read.")
+
+
+def _bound(found: re.Match[str]) -> str:
+    number = found[3].removesuffix(".0")
+    if found[1]:
+        return f"{number} characters long at most"
+    return f"{'at least' if found[2] == '>=' else 'more than'} {number}"
+
+
+def _steps(at: str | None) -> list[str]:
+    """`.slots[0].kind` without its numbers."""
+    return re.findall(r"\.([\w-]+)", at or "")

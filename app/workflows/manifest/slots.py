@@ -1,0 +1,129 @@
+"""The slots that a manifest declares, found in the graph, and completed by what the server says of their inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from app.core.progress import title
+from app.ports import Graph
+from app.workflows.api_graph import find_node, find_target, inputs
+from app.workflows.discovery.candidates import Candidate
+from app.workflows.discovery.candidates import slot as found_slot
+from app.workflows.discovery.discover import Discovery
+from app.workflows.manifest.schema import ManifestSlot, ManifestTarget
+from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
+from app.workflows.node_definitions import Definitions
+
+SIDES = ("width", "height")
+"""The inputs of a size, in this order."""
+
+MOST_OPTIONS = 25
+"""Discord takes no more options for a command."""
+
+
+def declared(name: str, told: ManifestSlot, graph: Graph, found: Callable[[], Discovery]) -> Slot:
+    """A slot of a manifest. One that names no node is looked for by `found`. Raises `WorkflowError`."""
+    targets = _targets(name, told, graph) if told.node or told.targets else _looked_for(name, found())
+    slot = Slot(
+        name=name,
+        title=told.title or name,
+        kind=told.kind,
+        targets=targets,
+        description=told.description,
+        required=told.required,
+        default=told.default,
+        minimum=told.minimum,
+        maximum=told.maximum,
+        step=told.step,
+        choices=told.choices,
+        show=told.show,
+    )
+    _check_limits(slot)
+    if slot.kind == "size":
+        for choice in slot.choices:
+            slot.read(choice)
+    if slot.default is not None:
+        slot.read(slot.default)
+    return slot
+
+
+def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
+    """With the limits and the list of the server's input, where the manifest has none of its own.
+
+    Where its own default would not pass, it stays as it is: that is for the audit to say, server by server.
+    """
+    if slot.kind not in {"integer", "number", "choice"}:
+        return slot
+    told = found_slot(graph, definitions, Candidate(name=slot.name, targets=slot.targets, how="", kind=slot.kind))
+    low, high = slot.minimum, slot.maximum
+    if slot.kind != "choice" and (low is None) and (high is None):
+        low, high = told.minimum, told.maximum
+    full = replace(slot, minimum=low, maximum=high, choices=slot.choices or told.choices)
+    if full.default is not None:
+        try:
+            full.read(full.default)
+        except WorkflowError:
+            return slot
+    return full
+
+
+def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], str]:
+    """The slots, of which no more than `room` stay options; and a sentence if some moved to the form, else ""."""
+    # A form has no place for files, so they stay as long as they can.
+    options = sorted(
+        (one for one in slots if one.show == "command"), key=lambda one: (not one.required, one.kind not in UPLOADED)
+    )
+    moved = {one.name for one in options[room:]}
+    if not moved:
+        return tuple(slots), ""
+    names = ", ".join(one.name for one in slots if one.name in moved)
+    sentence = f"A command has room for {room} of its {len(options)} options, so these are asked for in the form: "
+    return tuple(replace(one, show="modal") if one.name in moved else one for one in slots), f"{sentence}{names}."
+
+
+def _targets(name: str, told: ManifestSlot, graph: Graph) -> tuple[Target, ...]:
+    if told.node and told.targets:
+        raise WorkflowError(f"the slot {name} has node and targets: keep one of them.")
+    places = [*told.targets] or [ManifestTarget(node=told.node, input=told.input)]
+    if told.kind == "lora":
+        if len(places) > 1:
+            raise WorkflowError(f"the slot {name} is a row of LoRAs, and can begin at one node only.")
+        return (Target(find_node(graph, places[0].node), ""),)
+    if told.kind == "size":
+        if any(place.input for place in places) and len(places) % 2:
+            raise WorkflowError(f"the slot {name} is a size: its targets are pairs, width and height.")
+        pairs = [(place.node, place.input) for place in places if place.input]
+        pairs += [(place.node, side) for place in places if not place.input for side in SIDES]
+        return tuple(find_target(graph, node, field) for node, field in pairs)
+    return tuple(_target(name, place, graph) for place in places)
+
+
+def _target(name: str, place: ManifestTarget, graph: Graph) -> Target:
+    if place.input:
+        return find_target(graph, place.node, place.input)
+    node = find_node(graph, place.node)
+    there = ", ".join(inputs(graph, node)) or "none"
+    raise WorkflowError(f"the slot {name} does not say which input of “{title(graph, node)}” it is; it has {there}.")
+
+
+def _looked_for(name: str, found: Discovery) -> tuple[Target, ...]:
+    for slot in found.slots:
+        if slot.name == name:
+            return slot.targets
+    for problem in found.problems:
+        if problem.startswith(f"{name} "):
+            raise WorkflowError(problem)
+    raise WorkflowError(f"the slot {name} names no node, and none has the title @{name}.")
+
+
+def _check_limits(slot: Slot) -> None:
+    for key, limit in (("minimum", slot.minimum), ("maximum", slot.maximum), ("step", slot.step)):
+        if limit is not None and not math.isfinite(limit):
+            raise WorkflowError(f"{key} of {slot.name} must be a number.")
+    if slot.minimum is not None and slot.maximum is not None and slot.minimum > slot.maximum:
+        raise WorkflowError(f"minimum of {slot.name} is more than its maximum.")
+    if slot.step is not None and slot.step <= 0:
+        raise WorkflowError(f"step of {slot.name} must be more than 0.")

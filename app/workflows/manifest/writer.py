@@ -1,0 +1,142 @@
+"""A manifest, written from what was found in a graph: to be read and edited by people, and read by `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from app.core.progress import title
+from app.ports import Graph, Json
+from app.workflows.api_graph import inputs
+from app.workflows.discovery.candidates import LONGEST, slug, where
+from app.workflows.discovery.discover import Discovery
+from app.workflows.manifest.schema import BUILT_IN
+from app.workflows.model import Slot
+
+WIDTH = 110
+"""Lists longer than this are written one value per line."""
+
+SHOWN = 60
+"""Characters of a present value that a comment shows."""
+
+
+def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = ()) -> str:
+    """The text of `manifest.toml` for the workflow called `name`; its command is none of those that are `taken`.
+
+    Nodes are named by their title where only one has it, because titles survive a new export and ids do not.
+    """
+    lines = [
+        "# Written from the graph; every line may be changed. A slot that is left out keeps the graph's value.",
+        f"title = {_text(name.replace('_', ' ').replace('-', ' ').strip().capitalize() or 'Workflow')}",
+        'description = ""',
+        f"command = {_text(command)}" if (command := _command(slug(name), taken)) else '# command = "a-name"',
+    ]
+    if found.result:
+        lines.append(f'result = "{found.result}"')
+    if found.outputs:
+        lines += [
+            "",
+            f"# Meant as the result: {_comment(', '.join(f'“{title(graph, one)}”' for one in found.outputs))}.",
+        ]
+    for problem in found.problems:
+        lines += ["", f"# Not clear, so left out: {_comment(problem)}"]
+    if not found.slots:
+        lines += ["", "# No slot was found. Give nodes titles such as @prompt, or write slots like this one:"]
+        lines += ["# [slots.prompt]", '# kind = "text"', '# node = "Title of a node"', '# input = "text"']
+    for slot in found.slots:
+        lines += ["", *_slot(graph, slot, found.how.get(slot.name, ""))]
+    return "\n".join(lines) + "\n"
+
+
+def _slot(graph: Graph, slot: Slot, how: str) -> Iterator[str]:
+    yield f"# Found by {_comment(how)}: {_comment(where(graph, slot.targets))}."
+    yield f"[slots.{slot.name}]"
+    yield f"title = {_text(slot.title)}"
+    if slot.description:
+        yield f"description = {_text(slot.description)}"
+    yield f'kind = "{slot.kind}"'
+    if len(slot.targets) == 1:
+        yield f"node = {_text(_address(graph, slot.targets[0].node))}"
+        yield f"input = {_text(slot.targets[0].input)}"
+    else:
+        yield "targets = ["
+        for target in slot.targets:
+            yield f"    {{ node = {_text(_address(graph, target.node))}, input = {_text(target.input)} }},"
+        yield "]"
+    if slot.required:
+        yield "required = true"
+    if slot.minimum is not None:
+        yield f"minimum = {_number(slot.minimum)}"
+    if slot.maximum is not None:
+        yield f"maximum = {_number(slot.maximum)}"
+    if slot.default is not None:
+        yield f"default = {_value(slot.default)}"
+    elif not slot.required:
+        present = inputs(graph, slot.targets[0].node).get(slot.targets[0].input)
+        if slot.kind == "seed":
+            yield "# Left out, it is drawn anew each time."
+        elif present is not None and present != "":
+            yield f"# default = {_comment(_value(present))[:SHOWN]}  (what the graph has)"
+    if slot.choices:
+        yield from _choices(slot.choices)
+
+
+def _choices(choices: tuple[str, ...]) -> Iterator[str]:
+    line = f"choices = [{', '.join(_text(one) for one in choices)}]"
+    if len(line) <= WIDTH:
+        yield line
+        return
+    yield "choices = ["
+    yield from (f"    {_text(one)}," for one in choices)
+    yield "]"
+
+
+def _command(name: str, taken: Container[str]) -> str:
+    """The name, or one that is like it and free; "" for none."""
+    ways = (name, f"make-{name}"[:LONGEST], *(f"{name[: LONGEST - 3]}-{number}" for number in range(2, 100)))
+    return next((one for one in ways if one not in BUILT_IN and one not in taken), "") if name else ""
+
+
+def _address(graph: Graph, node: str) -> str:
+    """The title, if it leads to this node and no other; else the id."""
+    name = title(graph, node)
+    same = sum(title(graph, other).lower() == name.lower() for other in graph)
+    return name if same == 1 and name not in graph and _is_encodable(name) else node
+
+
+def _is_encodable(name: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def _value(value: Json) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return _number(value)
+        case _:
+            return _text(str(value))
+
+
+def _number(number: float) -> str:
+    """Limits come from JSON, so they are finite; whole ones are written as such."""
+    return str(int(number)) if isinstance(number, int) else repr(number)
+
+
+def _text(text: str) -> str:
+    """A TOML string on one line: controls, quotes and half characters do not survive unescaped."""
+    return f'"{"".join(_escaped(char) for char in text)}"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char == "\n":
+        return "\\n"
+    if char < " " or char == "\x7f":
+        return f"\\u{ord(char):04x}"
+    return char if _is_encodable(char) else "\ufffd"
+
+
+def _comment(text: str) -> str:
+    """One line without what TOML forbids in comments."""
+    return "".join(char if char >= " " and char != "\x7f" and _is_encodable(char) else " " for char in text)

@@ -1,0 +1,144 @@
+"""The near side: the house on real sockets and a real journal, watched in what it writes, tells and gives up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+import anyio
+import anyio.lowlevel
+
+from app.actors.interaction import InteractionActor
+from app.actors.registry import Registry
+from app.application import Link, mint, open_house, servers
+from app.config import Config, Server
+from app.core.job import Job, Transition, Wish
+from app.core.journal_port import Journal
+from app.events import LAST_WORDS, AnyUpdate, Finished, JobId, Spoken
+from app.journal.sqlite import JOURNAL, open_journal
+from app.ports import ConnectionLost, Dial, Graph, Json
+from bench.lag import graph
+
+SIDE = 64
+"""Pixels: the picture is not what is measured."""
+
+
+def small(seed: int) -> Graph:
+    made = graph(seed)
+    cast("dict[str, Json]", made["4"]["inputs"]).update(width=SIDE, height=SIDE)
+    return made
+
+
+class Noted:
+    """A journal that also notes when each job was first in which state: when that was on the disk."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.jobs: dict[str, JobId] = {}
+        """Which job a prompt was an attempt of."""
+        self._journal = journal
+        self._since: dict[str, dict[JobId, float]] = {}
+        self._more = anyio.Event()
+
+    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+        await self._journal.record(jobs, story)
+        now = time.monotonic()
+        for step in story:
+            self._since.setdefault(step.state, {}).setdefault(step.job, now)
+            self.jobs[step.prompt] = step.job
+        self._more.set()
+
+    async def unfinished(self) -> Sequence[Job]:
+        return await self._journal.unfinished()
+
+    async def reach(self, states: Sequence[str], count: int) -> float:
+        """Wait until so many jobs have been in one of these states, and say when the last of them was."""
+        while len(found := {job: at for state in states for job, at in self._since.get(state, {}).items()}) < count:
+            self._more = anyio.Event()
+            await self._more.wait()
+        return max(found.values())
+
+
+class Told:
+    """A Reply that notes the last word of each job, and when it came: every file is on the disk by then."""
+
+    pause = 0.0
+    receipt = ""
+
+    def __init__(self) -> None:
+        self.words: dict[JobId, AnyUpdate] = {}
+        self.at: dict[JobId, float] = {}
+
+    async def show(self, update: AnyUpdate) -> None:
+        await anyio.lowlevel.checkpoint()
+        if isinstance(update, LAST_WORDS):
+            self.words[update.job], self.at[update.job] = update, time.monotonic()
+
+
+class Losses:
+    """A way to dial, which also notes when an open websocket is given up."""
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self._lost = anyio.Event()
+
+    @asynccontextmanager
+    async def dial(self) -> AsyncGenerator[AsyncIterator[Spoken]]:
+        async with self._dial() as spoken:
+            try:
+                yield spoken
+            except ConnectionLost:
+                self._lost.set()
+                raise
+
+    async def next(self) -> float:
+        """Wait for the next loss, and say when it was noticed."""
+        self._lost = anyio.Event()
+        await self._lost.wait()
+        return time.monotonic()
+
+
+class NearSide:
+    """The house, and what is known of it."""
+
+    def __init__(self, registry: Registry, journal: Noted, losses: Losses, folder: Path) -> None:
+        self.journal = journal
+        self.losses = losses
+        self._told = Told()
+        self._registry = registry
+        self._folder = folder
+
+    async def make(self, seeds: Sequence[int], then: Callable[[], Awaitable[None]]) -> None:
+        """Hand in a wish for each seed, do something once the server has them all, and wait for every last word."""
+        before = len(self._told.words)
+        async with anyio.create_task_group() as tasks:
+            for seed in seeds:
+                wish = Wish(job=JobId(mint()), workflow="bench", graph=small(seed), folder=str(self._folder))
+                await tasks.start(InteractionActor(wish, self._registry, self._told).run)
+            await self.journal.reach(["queued", "running"], before + len(seeds))
+            await then()
+
+    def late(self, ended: Mapping[str, float], back: float = 0.0) -> list[float]:
+        """Seconds from each prompt's end, or from `back` where that is later, to its job's last word."""
+        return [self._told.at[self.journal.jobs[prompt]] - max(at, back) for prompt, at in ended.items()]
+
+    @property
+    def unfinished(self) -> int:
+        """How many jobs were told another end than the good one."""
+        return sum(not isinstance(word, Finished) for word in self._told.words.values())
+
+
+@asynccontextmanager
+async def near_side(url: str, *, depth: int) -> AsyncGenerator[NearSide]:
+    """A house for the length of the block, which gives its server up to `depth` jobs."""
+    with TemporaryDirectory(dir=Path.cwd()) as temporary:
+        folder = Path(temporary)
+        config = Config(servers=(Server(url=url),), data=folder, workflows=folder)
+        async with servers(config) as links, open_journal(folder / JOURNAL) as journal:
+            ((name, link),) = links.items()
+            noted, losses = Noted(journal), Losses(link.dial)
+            async with open_house({name: Link(link.comfy, losses.dial)}, noted, depth=depth) as house:
+                yield NearSide(house.registry, noted, losses, folder)

@@ -1,0 +1,218 @@
+"""What the registry's helpers ask of a server, and how often."""
+
+from __future__ import annotations
+
+import copy
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple, Unpack, cast
+
+import anyio
+import httpx
+import pytest
+
+from app.actors.effect_runner import Errands
+from app.application import mint
+from app.comfy.client import HttpComfy, open_comfy
+from app.config import Server
+from app.core.effects import Keep, Kept, Look, Looked, Post, Posted, PostRefused
+from app.core.job import FirstChoice, Wish
+from app.events import JobId, NodeId, PromptId, ServerName
+from app.ports import Comfy, History
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.application import application
+from tests.conftest import inline, virtual
+from tests.world import PICTURE
+
+HERE = ServerName("here")
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+class Counting(httpx.AsyncBaseTransport):
+    """The way to a simulator, and everything that went along it."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.asked: list[str] = []
+        self.broken = False
+        self.lead_to(simulator)
+
+    def lead_to(self, simulator: Simulator) -> None:
+        self._inner = httpx.ASGITransport(application(simulator))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.raw_path.decode())
+        if self.broken and request.url.path == "/prompt":
+            return httpx.Response(500, text="got itself in trouble")
+        return await self._inner.handle_async_request(request)
+
+
+async def _draw(comfy: Comfy, count: int, first: int) -> list[PromptId]:
+    """Have so many prompts drawn, to the last."""
+    prompts = [PromptId(mint()) for _ in range(count)]
+    for number, prompt in enumerate(prompts):
+        graph = copy.deepcopy(PICTURE)
+        graph["5"]["inputs"] = {**graph["5"]["inputs"], "seed": first + number}  # pyright: ignore[reportGeneralTypeIssues]
+        await comfy.submit(prompt, graph)
+    while (queue := await comfy.queue()).running or queue.pending:  # noqa: ASYNC110  the server is the one to ask
+        await anyio.sleep(1)
+    return prompts
+
+
+async def _looked(comfy: Comfy, prompts: Sequence[PromptId]) -> Looked:
+    errands = Errands({HERE: comfy}, {}, run_sync=inline)
+    answer = await errands.do(Look(HERE, dict.fromkeys(prompts, 0)))
+    assert isinstance(answer, Looked)
+    return answer
+
+
+@pytest.mark.parametrize(("others", "most"), [(0, 2), (60, 3)], ids=["ours alone", "others ended after them"])
+async def test_many_jobs_are_looked_for_in_few_requests(others: int, most: int, tmp_path: Path) -> None:
+    simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
+    way = Counting(simulator)
+    async with anyio.create_task_group() as ground:
+        await ground.start(simulator.run)
+        async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
+            ours = await _draw(comfy, 30, 0)
+            await _draw(comfy, others, 1000)
+            way.asked.clear()
+            looked = await _looked(comfy, [*ours, PromptId(mint())])
+            assert looked.histories.keys() == set(ours)
+            assert len(way.asked) <= most
+        ground.cancel_scope.cancel()
+
+
+def _post() -> Post:
+    """A job whose model is for the server to choose."""
+    graph = copy.deepcopy(PICTURE)
+    choices = (FirstChoice(NodeId("1"), "ckpt_name"),)
+    wish = Wish(job=JobId(mint()), workflow="test", graph=graph, folder="", choices=choices)
+    return Post(wish.job, PromptId(mint()), HERE, wish)
+
+
+async def _posted(errands: Errands, way: Counting) -> list[str]:
+    """Post such a job, and return what was asked of the server."""
+    way.asked.clear()
+    answer = await errands.do(_post())
+    assert isinstance(answer, Posted)
+    return [asked.split("/")[1] for asked in way.asked]
+
+
+async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(tmp_path: Path) -> None:
+    simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
+    way = Counting(simulator)
+    async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
+        errands = Errands({HERE: comfy}, {}, run_sync=inline)
+        assert await _posted(errands, way) == ["object_info", "prompt"]
+        assert await _posted(errands, way) == ["prompt"]
+        way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
+        assert await _posted(errands, way) == ["prompt", "object_info", "prompt"]
+
+
+async def test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_now_be_another(tmp_path: Path) -> None:
+    way = Counting(Simulator(tmp_path, run_sync=inline))
+    async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
+        errands = Errands({HERE: comfy}, {}, run_sync=inline)
+        await _posted(errands, way)
+        way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
+        way.broken = True
+        way.asked.clear()
+        answer = await errands.do(_post())
+        assert isinstance(answer, PostRefused)
+        assert not answer.certain
+        assert way.asked.count("/prompt") == 1
+
+
+class OneBroken:
+    """A client that cannot read one prompt's history, nor any list that it is in."""
+
+    def __init__(self, comfy: HttpComfy, broken: PromptId) -> None:
+        self.queue = comfy.queue
+        self._comfy = comfy
+        self._broken = broken
+
+    async def history(self, prompt: PromptId) -> History | None:
+        if prompt == self._broken:
+            raise RecursionError("too deep")
+        return await self._comfy.history(prompt)
+
+    async def newest(self, count: int) -> dict[PromptId, History]:
+        newest = await self._comfy.newest(count)
+        if self._broken in newest:
+            raise MemoryError
+        return newest
+
+
+@pytest.mark.parametrize("count", [3, 8], ids=["one by one", "many at once"])
+async def test_one_history_that_cannot_be_read_hides_no_other(count: int, tmp_path: Path) -> None:
+    simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
+    async with anyio.create_task_group() as ground:
+        await ground.start(simulator.run)
+        way = Counting(simulator)
+        async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
+            ours = await _draw(comfy, count, 0)
+            looked = await _looked(cast("Comfy", OneBroken(comfy, ours[1])), ours)
+            assert looked.histories.keys() == {*ours} - {ours[1]}
+            assert looked.failures.keys() == {ours[1]}
+            assert looked.failures[ours[1]].startswith("Something went wrong (id ")
+        ground.cancel_scope.cancel()
+
+
+KILLED = """
+import resource, signal, sys
+import anyio
+from app.actors.effect_runner import Errands
+from app.core.effects import Keep
+
+async def inline(function, *args):
+    return function(*args)
+
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+anyio.run(Errands({}, {}, run_sync=inline).do, Keep("job", "prompt", b"x" * 100_000, sys.argv[1]))
+"""
+
+
+def test_a_picture_from_the_websocket_is_on_the_disk_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The system kills the process in the middle of the write, as it can at any moment."""
+    path = tmp_path / "picture.png"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True)
+    assert killed.returncode == -signal.SIGXFSZ, killed.stderr
+    assert not path.exists()
+    assert any(tmp_path.iterdir()), "it was killed after it began to write"
+
+
+async def test_a_picture_from_the_websocket_is_written_as_it_came(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "picture.png"
+    keep = Keep(JobId("job"), PromptId("prompt"), b"\x89PNG\r\n\x1a\n\0", str(path))
+    assert await Errands({}, {}, run_sync=inline).do(keep) == Kept(keep, "")
+    assert path.read_bytes() == keep.image
+    assert [*path.parent.iterdir()] == [path]
+
+
+async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path) -> None:
+    def limited(function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> Awaitable[T]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+        try:
+            result = function(*args)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return inline(lambda: result)
+
+    path = tmp_path / "results" / "picture.png"
+    errands = Errands({}, {}, run_sync=limited)
+    answer = await errands.do(Keep(JobId("job"), PromptId("prompt"), bytes(100_000), str(path)))
+    assert isinstance(answer, Kept)
+    assert answer.problem.startswith("A result could not be written to the bot's disk")
+    assert not any(path.parent.iterdir())

@@ -1,0 +1,77 @@
+"""What an operator asks for through the journal is done by the bot that lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from app.actors.handle import Cancel, Command, Registry
+from app.actors.interaction import InteractionActor
+from app.actors.operator import SteeringActor
+from app.core.job import Job
+from app.core.reconciler import Message
+from app.events import Cancelled, JobId
+from app.journal.sqlite import open_journal
+from app.journal.store import open_store
+from app.simulator.engine.simulator import Simulator
+from tests.conftest import inline, virtual
+from tests.world import Watcher, house_for
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(str(request.param))
+
+
+async def test_an_operator_cancels_one_job_and_has_another_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    retried: list[Job] = []
+
+    async def retry(job: Job) -> None:
+        await anyio.lowlevel.checkpoint()
+        retried.append(job)
+
+    simulator = Simulator(tmp_path / "server", run_sync=inline)
+    with anyio.fail_after(600):
+        async with anyio.create_task_group() as ground, open_journal(path, run_sync=inline) as journal:
+            await ground.start(simulator.run)
+            async with house_for(simulator, tmp_path / "results", journal, depth=1) as found:
+                ground.start_soon(SteeringActor(journal, found.registry, retry).run)
+                done, dropped = Watcher(), Watcher()
+                finished = found.wish()
+                await InteractionActor(finished, found.registry, done).run()
+                async with anyio.create_task_group() as tasks:
+                    await tasks.start(InteractionActor(found.wish(), found.registry, Watcher()).run)
+                    waiting = found.wish()
+                    await tasks.start(InteractionActor(waiting, found.registry, dropped).run)
+                    with open_store(path, clock=lambda: 0.0) as operator:
+                        operator.ask("cancel", waiting.job)
+                        operator.ask("retry", finished.job)
+                assert isinstance(dropped.last, Cancelled)
+                await anyio.sleep(2)
+                assert [job.id for job in retried] == [finished.job]
+                assert not await journal.requests()
+            ground.cancel_scope.cancel()
+
+
+async def test_a_request_that_gets_the_number_of_the_one_before_is_carried_out(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    inbox, commands = anyio.create_memory_object_stream[Command | Message](2)
+
+    async def retry(job: Job) -> None:
+        raise AssertionError(job)
+
+    async with inbox, commands, anyio.create_task_group() as tasks, open_journal(path, run_sync=inline) as journal:
+        tasks.start_soon(SteeringActor(journal, Registry(inbox), retry).run)
+        with open_store(path, clock=lambda: 0.0) as operator:
+            for job in (JobId("first"), JobId("second")):
+                operator.ask("cancel", job)
+                asked = await journal.requests()
+                with anyio.fail_after(60):
+                    while await journal.requests():  # noqa: ASYNC110  another process would look like this as well
+                        await anyio.sleep(0.1)
+                assert [request.number for request in asked] == [1]
+        assert [commands.receive_nowait() for _ in range(2)] == [Cancel(JobId("first")), Cancel(JobId("second"))]
+        tasks.cancel_scope.cancel()

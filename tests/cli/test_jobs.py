@@ -1,0 +1,117 @@
+"""`python -m app jobs`: what an operator reads and asks, also while a bot has the journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.cli.commands import main
+from app.core.job import Attempt, Job, State, Transition, Wish
+from app.events import Finished, JobId, PromptId, ServerName
+from app.journal.store import open_store, sole_owner
+from tests.journal.holding import holding
+
+DONE, OPEN = JobId("d0000000-0000"), JobId("e0000000-0000")
+
+
+@pytest.fixture(autouse=True)
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A journal with a finished and an unfinished job, held by a bot."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATELIER_DATA", str(tmp_path))
+    path = tmp_path / "atelier.db"
+    wishes = [Wish(job=job, workflow="txt2img", graph={}, folder="out", owner="ada") for job in (DONE, OPEN)]
+    done, unfinished = (Job(wish=wish) for wish in wishes)
+    done.attempt = Attempt(PromptId("p-1"), ServerName("studio"))
+    done.state, done.told = State.DELIVERED, True
+    done.last_word = Finished(ServerName("studio"), ("out/a.png",), seed=7, job=DONE)
+    story = [
+        Transition(DONE, 0, "accepted", "accepted"),
+        Transition(DONE, 1, "finished", "all is here", "studio", "p-1"),
+    ]
+    with open_store(path, clock=lambda: 1_000.0) as store:
+        store.write([([done, unfinished], story)])
+    return path
+
+
+def test_the_list_names_every_job_newest_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["e0000000", "d0000000"]
+    assert "1 file" in lines[2]
+
+
+def test_one_state_alone_can_be_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs", "--state", "delivered", "--json"]) == 0
+    told = msgspec.json.decode(capsys.readouterr().out, type=dict[str, object])
+    assert (told["job"], told["server"], told["told"]) == (DONE, "studio", True)
+
+
+def test_the_story_of_a_job_is_told_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs", "show", "d0"]) == 0
+    told = capsys.readouterr().out
+    assert told.index("accepted") < told.index("all is here") < told.index("out/a.png")
+
+
+def test_an_unknown_job_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs", "show", "zz"]) == 1
+    assert "begins with “zz”" in capsys.readouterr().err
+
+
+def test_a_request_reaches_the_bot_that_holds_the_journal(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with sole_owner(journal), open_store(journal, clock=lambda: 0.0) as store:
+        assert main(["jobs", "cancel", "e0"]) == 0
+        assert [(request.verb, request.job) for request in store.requests()] == [("cancel", OPEN)]
+    assert "The bot will cancel e0000000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("verb", "job", "told"), [("cancel", "d0", "has ended"), ("retry", "e0", "not ended yet")])
+def test_a_request_that_makes_no_sense_is_refused(
+    verb: str, job: str, told: str, journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", verb, job]) == 1
+    assert told in capsys.readouterr().err
+    with open_store(journal, clock=lambda: 0.0) as store:
+        assert store.requests() == []
+
+
+def test_without_a_journal_it_says_so(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal.unlink()
+    assert main(["jobs"]) == 1
+    assert "there is no journal" in capsys.readouterr().err
+    assert not journal.exists()
+
+
+def test_a_damaged_journal_is_a_sentence(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal.write_bytes(b"no journal at all")
+    assert main(["jobs"]) == 1
+    assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["list", "d0"], ["show"], ["dance"], ["--state", "odd"]])
+def test_a_wrong_command_line_is_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["jobs", *words])
+    assert stopped.value.code == 2
+
+
+def test_a_damaged_record_is_a_sentence_and_hides_no_other(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("UPDATE jobs SET record = ? WHERE id = ?", (b"{", DONE))
+    assert main(["jobs", "show", "d0"]) == 1
+    assert "record of job d0000000-0000" in capsys.readouterr().err
+    assert main(["jobs"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["e0000000"]
+
+
+def test_a_journal_that_another_program_holds_is_a_sentence(
+    journal: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.journal.store.BUSY", 0.1)
+    with holding(journal):
+        assert main(["jobs", "cancel", "e0"]) == 1
+    assert "held by another program" in capsys.readouterr().err

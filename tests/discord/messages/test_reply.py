@@ -1,0 +1,294 @@
+"""One message, through all that may become of it, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from app.discord.message_ref import TOKEN_LIFE, Place, Seen, Token
+from app.discord.messages.channel_pacing import Traffic
+from app.discord.messages.delivery import nonce
+from app.discord.messages.ports import Away, Expired, Gone, PostError, TooLarge, Unacceptable
+from app.discord.messages.reply import MessageReply
+from app.discord.ui.components import Card, Text, Upload
+from app.discord.ui.job_view import View
+from app.events import Finished, JobId, Previewed, Progressed, Queued, ServerName
+from app.ports import ConnectionLost
+from tests.conftest import virtual
+
+JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
+DONE = Finished(ServerName("studio"), ("a.png",), job=JOB)
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual(request.param)
+
+
+class Room:
+    """A channel in memory: what was said how, and what is out of order."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+        self.broken: dict[str, list[PostError]] = {}
+        self.largest = 10_000
+        self.nonces: dict[str, str] = {}
+        self.moves: list[str] = []
+        self.traffic = Traffic()
+        self.sizes: list[int] = []
+        self.picky = False
+
+    async def _say(self, road: str, card: Card, message: str) -> Seen:
+        await anyio.lowlevel.checkpoint()
+        if failures := self.broken.get(road):
+            raise failures.pop(0) if len(failures) > 1 else failures[0]
+        if self.picky and card.uploads:
+            raise Unacceptable("")
+        if any(one.size > self.largest for one in card.uploads):
+            raise TooLarge("")
+        self.said.append((road, "\n".join(block.text for block in card.blocks if isinstance(block, Text))))
+        self.sizes = [one.size or len(one.data) for one in card.uploads]
+        return Seen("dm" if road == "hand" else "channel", message)
+
+    async def answer(self, token: str, card: Card) -> Seen:
+        return await self._say("token", card, "original")
+
+    async def edit(self, channel: str, message: str, card: Card) -> None:
+        await self._say("message", card, message)
+
+    async def create(self, channel: str, card: Card, nonce: str) -> Seen:
+        seen = await self._say("channel", card, f"new {len(self.nonces)}")
+        self.nonces[nonce] = seen.message
+        return seen
+
+    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
+        return await self._say("hand", card, "letter")
+
+    async def whisper(self, token: str, card: Card) -> None:
+        raise AssertionError
+
+    async def add(self, token: str, card: Card) -> Seen:
+        return await self._say("add", card, "added")
+
+    async def withdraw(self, token: str) -> None:
+        raise AssertionError
+
+    async def delete(self, channel: str, message: str) -> None:
+        raise AssertionError
+
+    @property
+    def post(self) -> Room:
+        return self
+
+    @asynccontextmanager
+    async def fit(
+        self, files: Sequence[str], limit: int, person: str
+    ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+        await anyio.lowlevel.checkpoint()
+        yield [Upload(file, path=file, size=min(5_000, limit)) for file in files], []
+
+    def now(self) -> float:
+        return anyio.current_time()
+
+    def estimate(self, position: int) -> float | None:
+        return None
+
+    async def moved(self, job: JobId, place: str) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.moves.append(place)
+
+    @property
+    def roads(self) -> list[str]:
+        return [road for road, _ in self.said]
+
+    def break_(self, *roads: str, error: PostError | None = None) -> None:
+        self.broken |= {road: [error or Gone("")] for road in roads}
+
+    def reply(self, *, token: bool = True, message: str = "original") -> MessageReply:
+        place = Place(channel="channel", user="42", message=message)
+        view = View(job=JOB, owner="42", title="Paint")
+        good = Token("token", anyio.current_time() + TOKEN_LIFE) if token else None
+        return MessageReply(view, place, self, good)
+
+
+async def test_the_token_is_used_until_minute_14_and_then_the_bots_own_right() -> None:
+    room = Room()
+    reply = room.reply()
+    for minute in range(20):
+        await reply.show(Progressed(job=JOB, fraction=minute / 20))
+        await anyio.sleep(60)
+    await reply.show(DONE)
+    assert room.roads == ["token"] * 14 + ["message"] * 7
+    assert reply.receipt == "original"
+
+
+async def test_a_token_that_is_refused_is_not_used_again() -> None:
+    room = Room()
+    room.break_("token", error=Expired(""))
+    reply = room.reply()
+    await reply.show(Queued(job=JOB, position=1))
+    await anyio.sleep(5)
+    await reply.show(Queued(job=JOB, position=0))
+    assert room.roads == ["message"]
+
+
+async def test_what_looks_the_same_is_not_said_twice() -> None:
+    room = Room()
+    reply = room.reply()
+    for elapsed in range(5):
+        await reply.show(Progressed(job=JOB, fraction=0.5, elapsed=elapsed))
+        await anyio.sleep(2)
+    assert len(room.said) == 1
+
+
+async def test_a_preview_waits_for_the_next_news_and_costs_no_pause() -> None:
+    room = Room()
+    reply = room.reply()
+    await reply.show(Previewed(job=JOB, image=b"jpeg", media_type="image/jpeg"))
+    assert (room.said, reply.pause) == ([], 0.0)
+    await reply.show(Progressed(job=JOB, fraction=0.1))
+    assert room.sizes == [4]
+    assert reply.pause >= 1.1
+
+
+async def test_a_message_out_of_reach_is_left_alone_until_the_last_word() -> None:
+    room = Room()
+    room.break_("token", "message")
+    reply = room.reply()
+    for minute in range(10):
+        await reply.show(Progressed(job=JOB, fraction=minute / 10))
+        await anyio.sleep(60)
+    assert not room.said
+    await reply.show(DONE)
+    assert room.roads == ["channel"]
+    assert room.nonces == {nonce(JOB): reply.receipt}
+    assert '"message":"new 0"' in room.moves[-1]
+
+
+async def test_the_last_road_leads_to_its_owner_alone() -> None:
+    room = Room()
+    room.break_("token", "message", "channel")
+    reply = room.reply()
+    await reply.show(DONE)
+    assert (room.roads, reply.receipt) == (["hand"], "letter")
+    assert '"channel":"dm"' in room.moves[-1]
+
+
+async def test_a_result_that_reaches_nobody_ends_all_the_same() -> None:
+    room = Room()
+    room.break_("token", "message", "channel", "hand")
+    reply = room.reply()
+    await reply.show(DONE)
+    assert (room.said, reply.receipt) == ([], "")
+
+
+async def test_while_discord_is_away_the_last_word_is_kept_back_and_no_other_road_is_taken() -> None:
+    room = Room()
+    room.break_("token", error=Away(""))
+    reply = room.reply()
+    await reply.show(Progressed(job=JOB, fraction=0.5))
+    with pytest.raises(ConnectionLost):
+        await reply.show(DONE)
+    assert not room.said
+    room.broken.clear()
+    await reply.show(DONE)
+    assert room.roads == ["token"]
+
+
+async def test_files_shrink_until_discord_takes_them() -> None:
+    room = Room()
+    room.largest = 700
+    await room.reply().show(DONE)
+    assert room.sizes == [625]
+
+
+async def test_further_messages_are_sent_once_even_if_the_way_is_interrupted() -> None:
+    room = Room()
+    reply = room.reply()
+    many = Finished(ServerName("studio"), tuple(f"{number}.png" for number in range(25)), job=JOB)
+    room.broken["channel"] = [Away(""), Gone("")]
+    room.broken["add"] = [Gone("")]
+    with pytest.raises(ConnectionLost):
+        await reply.show(many)
+    room.broken.clear()
+    await reply.show(many)
+    assert room.roads == ["token", "token", "channel", "channel"]
+    assert list(room.nonces) == [nonce(JOB, 1), nonce(JOB, 2)]
+    assert len(reply.place.more) == 2
+    await reply.show(many)
+    assert len(room.nonces) == 2
+
+
+async def test_where_the_bot_may_not_speak_further_messages_answer_the_interaction() -> None:
+    room = Room()
+    room.break_("channel")
+    many = Finished(ServerName("studio"), tuple(f"{number}.png" for number in range(12)), job=JOB)
+    await room.reply().show(many)
+    assert room.roads == ["token", "add"]
+
+
+async def test_many_messages_of_one_channel_share_its_limit() -> None:
+    traffic = Traffic()
+    for _ in range(16):
+        traffic.join("channel")
+    assert traffic.pause("channel", as_bot=True) == pytest.approx(16 * 1.1)
+    assert traffic.pause("channel", as_bot=False) == pytest.approx(2 * 1.1)
+    assert traffic.pause("elsewhere", as_bot=True) == pytest.approx(1.1)
+
+
+def test_a_nonce_is_short_enough_and_tells_pages_apart() -> None:
+    found = {nonce(JOB, page) for page in range(12)}
+    assert len(found) == 12
+    assert all(len(one) <= 25 for one in found)
+
+
+async def test_a_farewell_waits_for_the_edit_that_is_under_way() -> None:
+    room = Room()
+    reply = room.reply()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reply.show, Queued(job=JOB, position=2))
+        reply.view.farewell = "Goodbye."
+        tasks.start_soon(reply.refresh)
+    assert room.said[-1][1].endswith("Goodbye.")
+
+
+async def test_the_terminal_update_waits_for_the_edit_that_is_under_way() -> None:
+    class Slow(Room):
+        """Discord takes its time for the first edit."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun, self.proceed = anyio.Event(), anyio.Event()
+
+        async def answer(self, token: str, card: Card) -> Seen:
+            if not self.begun.is_set():
+                self.begun.set()
+                await self.proceed.wait()
+            return await super().answer(token, card)
+
+    room = Slow()
+    reply = room.reply()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reply.show, Queued(job=JOB, position=2))
+        await room.begun.wait()
+        tasks.start_soon(reply.show, DONE)
+        await anyio.sleep(5)
+        assert room.said == []
+        room.proceed.set()
+    (_, first), (_, last) = room.said
+    assert "2 ahead" in first
+    assert "2 ahead" not in last
+
+
+async def test_a_result_that_discord_does_not_take_ends_in_a_plain_message() -> None:
+    room = Room()
+    room.picky = True
+    reply = room.reply()
+    await reply.show(DONE)
+    ((road, said),) = room.said
+    assert (road, reply.receipt) == ("token", "original")
+    assert "does not take what came of it" in said

@@ -1,0 +1,177 @@
+"""What is offered, by what lies in the folder and what the servers have."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from anyio import to_thread
+
+from app.comfy.client import open_comfy
+from app.config import Server
+from app.core.job import Wish
+from app.discord.requests.catalog import Catalog
+from app.discord.requests.server_monitor import RollCall
+from app.discord.ui.options import LONGEST_WORKFLOW
+from app.events import JobId, ServerName
+from app.ports import Comfy, Json
+
+A, B = ServerName("a"), ServerName("b")
+
+SAVE: dict[str, Json] = {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "output_node": True}
+PAINT: dict[str, Json] = {"input": {}, "output": ["IMAGE"]}
+GRAPH = """{"1": {"class_type": "%s", "inputs": {}}, "2": {"class_type": "Save", "inputs": {"images": ["1", 0]}}}"""
+
+IDLE: dict[str, list[Json]] = {"queue_running": [], "queue_pending": []}
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "flows" / "ink").mkdir(parents=True)
+    return tmp_path / "flows"
+
+
+def write(folder: Path, name: str, kind: str = "Paint", manifest: str = "") -> None:
+    (folder / f"{name}.json").write_text(GRAPH % kind)
+    (folder / f"{name}.toml").write_text(manifest or f'command = "{name}"')
+
+
+async def test_both_layouts_come_change_and_go(folder: Path) -> None:
+    catalog = Catalog(folder, [A])
+    assert not await catalog.look(), "nothing is there, and nothing was"
+    write(folder, "oil")
+    (folder / "ink" / "workflow.app.json").write_text(GRAPH % "Paint")
+    assert await catalog.look()
+    assert set(catalog.workflows) == {"ink", "oil"}
+    assert not await catalog.look()
+    (folder / "oil.toml").write_text('command = "tempera"')
+    (folder / "ink" / "workflow.app.json").unlink()
+    assert await catalog.look()
+    assert [one.command for one in catalog.workflows.values()] == ["tempera"]
+    shutil.rmtree(folder)
+    assert await catalog.look()
+    assert not catalog.workflows
+
+
+async def test_a_link_to_nowhere_does_no_harm(folder: Path) -> None:
+    write(folder, "oil")
+    (folder / "lost.json").symlink_to(folder / "gone.json")
+    catalog = Catalog(folder, [A])
+    assert await catalog.look()
+    assert set(catalog.workflows) == {"oil"}
+
+
+async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: Path) -> None:
+    write(folder, "oil")
+    catalog = Catalog(folder, [A, B])
+    await catalog.look()
+    assert (set(catalog.workflows), dict(catalog.servers)) == ({"oil"}, {})
+    assert catalog.definitions("oil") is None
+
+
+async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> None:
+    write(folder, "oil")
+    write(folder, "ink", "Ink")
+    catalog = Catalog(folder, [A, B])
+    catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+    await catalog.look()
+    assert dict(catalog.servers) == {"oil": (A,)}, "nobody knows yet what b has"
+    assert "Ink" in catalog.refused["ink"]
+    catalog.learn(B, {"Paint": PAINT, "Ink": PAINT, "Save": SAVE})
+    assert await catalog.look()
+    assert dict(catalog.servers) == {"ink": (B,)}
+    known = catalog.definitions("ink")
+    assert known is not None
+    assert known.get("Ink") is not None
+    wish = Wish(job=JobId("job"), workflow="ink", graph={}, folder="")
+    assert catalog.able(wish) == (B,)
+
+
+async def test_a_last_good_version_is_held_against_the_servers_too(folder: Path) -> None:
+    write(folder, "ink", "Ink")
+    catalog = Catalog(folder, [A])
+    catalog.learn(A, {"Ink": PAINT, "Save": SAVE})
+    await catalog.look()
+    (folder / "ink.toml").write_text("nonsense =")
+    assert not await catalog.look(), "the offer is what it was"
+    assert "ink" in catalog.workflows
+    catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+    await catalog.look()
+    assert "ink" in catalog.refused
+    catalog.learn(A, {"Ink": PAINT, "Save": SAVE})
+    await catalog.look()
+    assert "ink" in catalog.workflows, "it is remembered while no server can run it"
+
+
+async def test_a_follow_up_that_no_server_can_run_yet_is_no_mistake(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, "oil", manifest='[[follow_ups]]\nworkflow = "ink"\nslot = "image"\n')
+    write(folder, "ink", "Ink")
+    catalog = Catalog(folder, [A])
+    catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+    await catalog.look()
+    assert set(catalog.workflows) == {"oil"}
+    said = "".join(capfd.readouterr())
+    assert "No server can run ink" in said
+    assert "followed" not in said
+
+
+async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(folder, "w" * (LONGEST_WORKFLOW + 1), manifest='command = "long"')
+    write(folder, "oil", manifest='command = "oil"\nroles = ["painters"]')
+    write(folder, "ink", "Ink")
+    catalog = Catalog(folder, [A])
+    for _ in range(2):
+        catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+        await catalog.look()
+    said = "".join(capfd.readouterr())
+    assert set(catalog.workflows) == {"oil"}
+    for part in ("too long a name", "“painters” is no id", "No server can run ink"):
+        assert said.count(part) == 1
+
+
+@asynccontextmanager
+async def server(answer: Callable[[httpx.Request], httpx.Response]) -> AsyncGenerator[Comfy]:
+    transport = httpx.MockTransport(answer)
+    async with open_comfy(Server(url="http://a"), "x", run_sync=to_thread.run_sync, transport=transport) as comfy:
+        yield comfy
+
+
+async def test_a_server_that_does_not_list_its_nodes_is_not_away(folder: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=IDLE) if request.url.path == "/queue" else httpx.Response(404)
+
+    write(folder, "oil")
+    catalog = Catalog(folder, [A])
+    async with server(answer) as comfy:
+        assert await RollCall({A: comfy}, catalog).call() == []
+    await catalog.look()
+    assert "oil" in catalog.workflows
+
+
+async def test_nodes_are_asked_for_once_each_time_that_a_server_comes(folder: Path) -> None:
+    asked: list[str] = []
+    there = True
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if not there:
+            raise httpx.ConnectError("away", request=request)
+        return httpx.Response(200, json=IDLE if asked[-1] == "/queue" else {})
+
+    async with server(answer) as comfy:
+        roll_call = RollCall({A: comfy}, Catalog(folder, [A]))
+        calls = [await roll_call.call(), await roll_call.call()]
+        there = False
+        calls.append(await roll_call.call())
+        there = True
+        calls.append(await roll_call.call())
+    assert calls == [[], [], [A], []]
+    assert asked.count("/object_info") == 2

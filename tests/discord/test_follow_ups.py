@@ -1,0 +1,77 @@
+"""What can go on from a result, and which buttons and menus that makes."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from app.discord.follow_ups import MOST_MENUS, Onward, menus, results, unlisted, way, ways
+from app.events import Finished, JobId, ServerName
+from app.workflows.load import Workflow
+from app.workflows.manifest.schema import FollowUp
+from tests.discord.flows import TXT2IMG, slot, workflow
+
+FILM = slot("clip", "video", required=True)
+PHOTO = slot("image", "image", required=True)
+
+
+def finished(*files: str, texts: tuple[str, ...] = ()) -> Finished:
+    return Finished(ServerName("here"), files, texts, job=JobId("job"))
+
+
+def followed(*follow_ups: FollowUp) -> list[Onward]:
+    others = [workflow(PHOTO, name="grow"), workflow(FILM, name="film"), workflow(slot("prompt"), name="words")]
+    return ways(replace(TXT2IMG, follow_ups=follow_ups), {one.name: one for one in others})
+
+
+def test_ways_into_the_same_workflow_are_counted_so_that_buttons_can_tell_them_apart() -> None:
+    twice = [FollowUp(workflow="grow", slot="image", title=f"×{n}", values={"factor": n}) for n in (2, 4)]
+    found = followed(twice[0], FollowUp(workflow="gone", slot="x"), FollowUp(workflow="film", slot="clip"), twice[1])
+    assert [(one.workflow, one.number, one.values) for one in found] == [
+        ("grow", 1, {"factor": 2}),
+        ("film", 1, {}),
+        ("grow", 2, {"factor": 4}),
+    ]
+
+
+def test_a_way_takes_the_results_that_its_slot_takes() -> None:
+    grow, film, words = followed(
+        FollowUp(workflow="grow", slot="image"),
+        FollowUp(workflow="film", slot="clip"),
+        FollowUp(workflow="words", slot="prompt"),
+    )
+    made = finished("a.png", "b.mp4", "c.flac", texts=("a cat",))
+    assert [list(results(made, one)) for one in (grow, film, words)] == [["a.png"], ["b.mp4"], ["a cat"]]
+
+
+def test_a_manifest_may_say_which_results_a_follow_up_is_for() -> None:
+    (still,) = followed(FollowUp(workflow="film", slot="clip", result="image"))
+    (mute,) = followed(FollowUp(workflow="film", slot="clip", result="text"))
+    made = finished("a.png", "b.mp4", texts=("a cat",))
+    assert list(results(made, still)) == ["a.png"]
+    assert not results(made, mute), "a text is no file"
+
+
+def test_a_file_goes_into_the_one_slot_that_must_have_one_or_the_first_that_may() -> None:
+    both = workflow(slot("mask", "image"), PHOTO)
+    assert [one.slot.name for one in map(way, (both, workflow(FILM))) if one is not None] == ["image", "clip"]
+    assert way(workflow(PHOTO, FILM)) is None
+    assert way(TXT2IMG) is None
+
+
+def listed(*flows: Workflow) -> tuple[list[str], list[str]]:
+    return [one.name for one in menus({one.name: one for one in flows})], list(unlisted(flows))
+
+
+def test_a_menu_of_the_same_name_stands_there_once() -> None:
+    one, two = (replace(workflow(PHOTO, name=name), menu="Draw it") for name in "ab")
+    assert listed(one, two)[0] == ["a"]
+
+
+def test_a_menu_that_people_do_not_get_is_a_sentence() -> None:
+    many = [replace(workflow(PHOTO, name=f"w{n}"), menu=f"Draw {n}") for n in range(MOST_MENUS + 1)]
+    names, sentences = listed(*many)
+    assert names == [f"w{n}" for n in range(MOST_MENUS)]
+    assert sentences == [f"w{MOST_MENUS} has no place in the menu of messages: Discord takes {MOST_MENUS} in all."]
+    names, sentences = listed(replace(workflow(PHOTO, FILM), menu="Both"))
+    assert not names
+    assert "paint has a menu, but a message has one file" in sentences[0]

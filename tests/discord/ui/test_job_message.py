@@ -1,0 +1,167 @@
+"""What a job's message shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.job import Wish
+from app.discord.follow_ups import Onward
+from app.discord.ui.components import (
+    BUTTONS_IN_A_ROW,
+    MOST_COMPONENTS,
+    MOST_PICTURES,
+    MOST_TEXT,
+    Card,
+    File,
+    Gallery,
+    Line,
+    Row,
+    Text,
+    Upload,
+    weight,
+)
+from app.discord.ui.job_message import render
+from app.discord.ui.job_view import Setting, View, view_of
+from app.events import (
+    AnyUpdate,
+    Cancelled,
+    Failed,
+    Finished,
+    JobId,
+    Lost,
+    Previewed,
+    Progressed,
+    Queued,
+    ServerName,
+    Started,
+)
+from tests.discord.flows import TXT2IMG, slot
+
+JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
+HERE = ServerName("studio")
+
+
+def view(*updates: AnyUpdate, estimate: float | None = None, **more: object) -> View:
+    told: dict[str, object] = {"job": JOB, "owner": "42", "title": "Text to image", "prompt": "a cat", **more}
+    made = View(**told)  # pyright: ignore[reportArgumentType]
+    for update in updates:
+        made.hear(update, 1000.0, lambda _: estimate)
+    return made
+
+
+def words(card: Card) -> str:
+    return "\n".join(block.text for block in card.blocks if isinstance(block, (Text, Line)))
+
+
+def labels(card: Card) -> list[str]:
+    return [button.label for block in card.blocks if isinstance(block, Row) for button in block.buttons]
+
+
+def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> None:
+    (card,) = render(view(Queued(job=JOB, position=3, note="studio is away"), estimate=90.0))
+    assert "3 ahead in the queue, expected to start <t:1090:R>." in words(card)
+    assert "studio is away" in words(card)
+    assert labels(card) == ["Cancel"]
+
+
+def test_a_running_job_tells_how_far_it_is() -> None:
+    progress = Progressed(job=JOB, fraction=0.5, node="Sampler", step=8, steps=20, remaining=30.0)
+    (card,) = render(view(Started(job=JOB, server=HERE), progress))
+    assert "▰▰▰▰▰▰▱▱▱▱▱▱ 50 % · step 8/20 · Sampler · done <t:1030:R>" in words(card)
+
+
+def test_a_preview_is_shown_until_the_end() -> None:
+    seen = view(Started(job=JOB, server=HERE), Previewed(job=JOB, image=b"jpeg", media_type="image/jpeg"))
+    assert render(seen)[0].uploads == (Upload("preview.jpeg", data=b"jpeg"),)
+    seen.hear(Finished(HERE, job=JOB), 1000.0, lambda _: None)
+    assert not render(seen)[0].uploads
+
+
+def test_an_expected_time_that_hardly_changes_is_not_shown_anew() -> None:
+    first = view(Progressed(job=JOB, fraction=0.5, remaining=30.0))
+    before = render(first)
+    first.hear(Progressed(job=JOB, fraction=0.5, remaining=29.0), 1003.0, lambda _: None)
+    assert render(first) == before
+
+
+def test_a_result_tells_seed_settings_and_notes() -> None:
+    finished = Finished(HERE, ("a.png",), (), ("All of it was cached.",), 77, job=JOB)
+    seen = view(
+        finished,
+        settings=(Setting("Steps", "7"),),
+        onward=(Onward("img2img", "Edit", slot("image", "image"), "image"),),
+    )
+    (card,) = render(seen, [Upload("a.png", "a.png")])
+    assert "seed `77` · steps 7" in words(card)
+    assert "All of it was cached." in words(card)
+    assert labels(card) == ["Again", "Vary", "Settings", "Delete", "Edit"]
+
+
+def test_only_what_differs_from_the_defaults_is_told() -> None:
+    values = {"prompt": "a cat", "steps": 24, "cfg": 4.0, "negative": ""}
+    wish = Wish(job=JOB, workflow="txt2img", graph={}, folder="out", owner="42", values=dict(values))
+    seen = view_of(wish, TXT2IMG, (), spoiler=False)
+    assert seen.settings == (Setting("Guidance", "4.0"),)
+
+
+@pytest.mark.parametrize(
+    ("word", "said", "buttons"),
+    [
+        (Failed(job=JOB, reason="Out of memory."), "Failed: Out of memory.", ["Retry", "Settings", "Delete"]),
+        (Lost(job=JOB, reason="studio forgot it."), "Lost: studio forgot it.", ["Retry", "Settings", "Delete"]),
+        (Cancelled(job=JOB), "Cancelled.", ["Settings", "Delete"]),
+    ],
+)
+def test_other_ends_say_why_and_what_to_do(word: AnyUpdate, said: str, buttons: list[str]) -> None:
+    (card,) = render(view(word))
+    assert said in words(card)
+    assert labels(card) == buttons
+
+
+def test_ten_pictures_are_one_gallery_and_more_go_into_further_messages() -> None:
+    files = [Upload(f"{number}.png", f"{number}.png") for number in range(23)]
+    cards = render(view(Finished(HERE, tuple(one.path for one in files), job=JOB)), files)
+    assert [len(card.uploads) for card in cards] == [10, 10, 3]
+    assert [one.path for card in cards for one in card.uploads] == [one.path for one in files]
+    assert not labels(cards[1])
+
+
+def test_files_that_discord_cannot_show_are_there_to_download() -> None:
+    (card,) = render(view(Finished(HERE, ("a.flac",), job=JOB)), [Upload("a.flac", "a.flac")])
+    assert [block.file.name for block in card.blocks if isinstance(block, File)] == ["a.flac"]
+    assert not [block for block in card.blocks if isinstance(block, Gallery)]
+
+
+def test_texts_are_texts_and_long_ones_are_files() -> None:
+    assert "two words" in words(render(view(Finished(HERE, (), ("two words",), job=JOB)))[0])
+    (card,) = render(view(Finished(HERE, (), ("x" * 5000,), job=JOB)))
+    assert [one.name for one in card.uploads] == ["text.txt"]
+
+
+def test_a_spoiler_is_hidden_from_the_first_preview_to_the_result() -> None:
+    seen = view(Previewed(job=JOB, image=b"x", media_type="image/png"), Started(job=JOB, server=HERE), spoiler=True)
+    assert all(one.spoiler for one in render(seen)[0].uploads)
+    seen.hear(Finished(HERE, ("a.png",), job=JOB), 1000.0, lambda _: None)
+    assert all(one.spoiler for one in render(seen, [Upload("a.png", "a.png")])[0].uploads)
+
+
+def test_what_people_typed_is_shown_as_they_typed_it() -> None:
+    (card,) = render(view(Queued(job=JOB, position=0), prompt="**bold** [x](http://y) @everyone"))
+    assert "**bold**" not in words(card)
+    assert "[x](" not in words(card)
+
+
+@pytest.mark.parametrize("awkward", ["*_~`|>" * 2000, "line\n" * 900, "ß" * 9000])
+def test_no_card_is_larger_than_discord_allows(awkward: str) -> None:
+    settings = tuple(Setting(awkward[:50], awkward) for _ in range(30))
+    onward = tuple(Onward(f"w{number}", awkward[:40] or "x", slot("image", "image"), "image") for number in range(30))
+    finished = Finished(HERE, ("a.png",), (awkward, awkward), (awkward,) * 9, 1, job=JOB)
+    files = [Upload(f"{number}.png", "x.png") for number in range(10)]
+    ends: list[AnyUpdate] = [finished, Failed(job=JOB, reason=awkward), Queued(job=JOB, position=2, note=awkward)]
+    for end in [*ends, Progressed(job=JOB, fraction=0.3, node=awkward, note=awkward, step=1, steps=2)]:
+        seen = view(end, title=awkward, prompt=awkward, settings=settings, onward=onward)
+        for card in render(seen, files if end is finished else ()):
+            assert weight(card) <= MOST_COMPONENTS
+            assert len(words(card)) <= MOST_TEXT
+            assert len(card.uploads) <= MOST_PICTURES
+            assert all(len(block.buttons) <= BUTTONS_IN_A_ROW for block in card.blocks if isinstance(block, Row))

@@ -1,0 +1,116 @@
+"""What the journal keeps of a job."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import asdict, fields
+
+from app.core.job import Attempt, FirstChoice, Job, State, Upload, Wish
+from app.events import (
+    Cancelled,
+    Failed,
+    FileRef,
+    Finished,
+    JobId,
+    Lost,
+    NodeId,
+    NodeOutput,
+    PromptId,
+    ServerName,
+    Settled,
+)
+from app.journal.serialization import Record, decode, encode, encode_wish
+from app.ports import History, Json
+
+HERE = ServerName("here")
+
+_json: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**64 - 1) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+_words: st.SearchStrategy[Settled | None] = st.sampled_from(
+    [
+        None,
+        Finished(HERE, ("a.png",), ("text",), ("note",), 2**63, job=JobId("j")),
+        Failed("no", ("half.png",), job=JobId("j")),
+        Cancelled(job=JobId("j")),
+        Lost("gone", job=JobId("j")),
+    ]
+)
+_histories = st.none() | st.builds(
+    History,
+    outcome=st.sampled_from(["success", "failed", "interrupted"]),
+    outputs=st.tuples(st.builds(NodeOutput, node=st.just(NodeId("10:2")), texts=st.tuples(st.text()))),
+    error=st.text(),
+    cached=st.frozensets(st.text(max_size=3)),
+)
+
+
+@given(
+    state=st.sampled_from(State),
+    numbers=st.tuples(*[st.integers(0, 99)] * 5),
+    flags=st.tuples(*[st.booleans()] * 5),
+    texts=st.lists(st.text()),
+    files=st.dictionaries(st.builds(FileRef, st.text(), st.text()), st.text()),
+    history=_histories,
+    last_word=_words,
+    values=st.dictionaries(st.text(), _json),
+)
+def test_a_job_comes_back_as_it_was(
+    state: State,
+    numbers: tuple[int, ...],
+    flags: tuple[bool, ...],
+    texts: list[str],
+    files: dict[FileRef, str | None],
+    history: History | None,
+    last_word: Settled | None,
+    values: dict[str, Json],
+) -> None:
+    wish = Wish(
+        job=JobId("j"),
+        workflow="w",
+        graph={"1": {"class_type": "X", "inputs": {"text": "".join(texts), "seed": 2**64 - 1}}},
+        folder="out",
+        owner="ada",
+        seed=2**64 - 1,
+        values=values,
+        uploads=(Upload(NodeId("1"), "image", "photo.png"),),
+        choices=(FirstChoice(NodeId("1"), "ckpt_name"),),
+    )
+    version, tries, crashes, refusals, kept = numbers
+    job = Job(
+        wish=wish,
+        state=state,
+        version=version,
+        attempt=Attempt(PromptId("p"), HERE, flags[0], flags[1], 3),
+        tries=tries,
+        crashes=crashes,
+        refusals=refusals,
+        cancelling=flags[3],
+        blocked=texts,
+        notes=texts,
+        files=files,
+        streamed=texts,
+        kept=kept,
+        history=history,
+        last_word=last_word,
+        told=flags[4],
+        place="".join(texts),
+        receipt="".join(texts),
+    )
+    assert decode(encode_wish(wish), encode(job)) == job
+
+
+def test_what_was_on_its_way_is_forgotten() -> None:
+    wish = Wish(job=JobId("j"), workflow="w", graph={}, folder="out")
+    job = Job(wish=wish, files={FileRef("a.png"): None, FileRef("b.png"): "out/b.png"}, saving=2)
+    found = decode(encode_wish(wish), encode(job))
+    assert found.files == {FileRef("b.png"): "out/b.png"}
+    assert found.saving == 0
+
+
+def test_no_field_of_a_job_is_forgotten_by_the_record() -> None:
+    job = asdict(Job(wish=Wish(job=JobId("j"), workflow="w", graph={}, folder="out")))
+    assert {field.name for field in fields(Record)} == job.keys() - {"wish", "saving"}

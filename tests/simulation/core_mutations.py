@@ -1,0 +1,183 @@
+"""What the house would be without one of its rules: each must be found out by the simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from typing import TypeAlias
+from unittest.mock import patch
+
+from anyio.abc import TaskGroup
+from msgspec.structs import force_setattr, replace
+
+from app.actors.interaction import InteractionActor
+from app.actors.registry import PromptRegistry
+from app.core.effects import Fetched, Kept, Look, Looked, Posted, PostRefused, PostUnsure, ReadDone, Withdrawn
+from app.core.job import Attempt, Job, State, Transition
+from app.core.job_table import Ledger
+from app.core.reconciler import Message, Truth
+from app.core.server_state import Machine
+from app.events import AnyUpdate
+from app.ports import ConnectionLost
+
+# pyright: reportPrivateUsage=false
+
+Tooth: TypeAlias = Callable[[], AbstractContextManager[None]]
+
+
+@contextmanager
+def without_catching_up() -> Generator[None]:
+    """Whatever was missed stays missed: nobody looks."""
+
+    def look(self: Truth, machine: Machine, now: float) -> None:
+        machine.reachable, machine.looked = True, now
+
+    with patch.object(Truth, "_look", look):
+        yield
+
+
+@contextmanager
+def without_fences() -> Generator[None]:
+    """Every answer counts, however old it is, whatever happened since, and whichever attempt it is about."""
+    real, hear = Truth._looked, Truth.hear
+
+    def heard(self: Truth, message: Message, now: float) -> None:
+        match message:
+            case Posted() | PostRefused() | PostUnsure() | ReadDone() | Withdrawn() | Fetched() | Kept():
+                job = self._ledger.jobs.get(message.errand.job)
+                if job is not None and job.attempt is not None:
+                    force_setattr(message.errand, "prompt", job.attempt.prompt)
+            case _:
+                pass
+        hear(self, message, now)
+
+    def looked(self: Truth, machine: Machine, seen: Looked, now: float) -> None:
+        jobs = self._ledger.by_prompt
+        asked = {prompt: jobs[prompt].version for prompt in seen.errand.asked if prompt in jobs}
+        real(self, machine, replace(seen, errand=replace(seen.errand, asked=asked)), now)
+
+    with patch.object(Truth, "_looked", looked), patch.object(Truth, "hear", heard):
+        yield
+
+
+@contextmanager
+def without_ranks() -> Generator[None]:
+    """The newest word counts, be it of something older; and so does a second end."""
+
+    def move(self: Job, state: State) -> bool:
+        self.state = state
+        self.version += 1
+        return True
+
+    with patch.object(Job, "move", move):
+        yield
+
+
+@contextmanager
+def with_looks_while_posting() -> Generator[None]:
+    """A look is believed also about a prompt whose POST has not been answered."""
+
+    def look(self: Truth, machine: Machine, now: float) -> None:
+        if machine.looking:
+            machine.look_again = True
+            return
+        asked = {attempt.prompt: job.version for job, attempt in self._ledger.in_flight(machine.name)}
+        machine.looking, machine.look_again, machine.looked = True, False, now
+        self._ledger.errands.append(Look(machine.name, asked))
+
+    with patch.object(Truth, "_look", look):
+        yield
+
+
+class _Later:
+    """A journal that keeps what it is told to itself."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.story: list[Transition] = []
+
+    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+        self.jobs += jobs
+        self.story += story
+
+    async def unfinished(self) -> Sequence[Job]:
+        return self.jobs
+
+
+@contextmanager
+def with_the_journal_after_the_post() -> Generator[None]:
+    """Done and told first, written down later."""
+    real = PromptRegistry._act
+
+    async def act(self: PromptRegistry, helpers: TaskGroup) -> None:
+        journal, later = self._journal, _Later()
+        self._journal = later
+        await real(self, helpers)
+        self._journal = journal
+        if later.jobs:
+            await journal.record(later.jobs, later.story)
+
+    with patch.object(PromptRegistry, "_act", act):
+        yield
+
+
+@contextmanager
+def without_handing_on() -> Generator[None]:
+    """That a POST was answered is no reason to see whether the next may leave."""
+
+    def answered(self: Ledger, attempt: Attempt) -> None:
+        attempt.posting = False
+
+    with patch.object(Ledger, "answered", answered):
+        yield
+
+
+@contextmanager
+def without_withdrawing() -> Generator[None]:
+    """Who takes a job back is heard, and its server is not told."""
+
+    def withdraw(self: Ledger, job: Job, attempt: Attempt) -> None:
+        pass
+
+    with patch.object(Ledger, "withdraw", withdraw):
+        yield
+
+
+@contextmanager
+def without_insisting() -> Generator[None]:
+    """A last word is said once, whether it is heard or not."""
+
+    async def insist(self: InteractionActor, last_word: AnyUpdate) -> None:
+        try:
+            await self._reply.show(last_word)
+        except ConnectionLost:
+            return
+
+    with patch.object(InteractionActor, "_insist", insist):
+        yield
+
+
+@contextmanager
+def without_nonces() -> Generator[None]:
+    """What is said again is said twice."""
+    numbers = count()
+
+    def another(*_: object) -> str:
+        return str(next(numbers))
+
+    with patch("app.discord.messages.delivery.nonce", another):
+        yield
+
+
+TEETH: tuple[Tooth, ...] = (
+    without_catching_up,
+    without_fences,
+    without_ranks,
+    with_looks_while_posting,
+    with_the_journal_after_the_post,
+    without_handing_on,
+    without_withdrawing,
+    without_insisting,
+    without_nonces,
+)

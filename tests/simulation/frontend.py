@@ -1,0 +1,165 @@
+"""The door of one life of the bot: the real desk, studio, replies and interactions, in front of a board.
+
+It does what `app.discord.app.DiscordGuest` does in Discord; only what hikari does is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from app.actors.operator import SteeringActor
+from app.core.job import Job
+from app.core.journal_port import JournalError
+from app.discord import message_ref
+from app.discord.custom_id import Press
+from app.discord.requests.dispatcher import Desk, typed
+from app.discord.requests.job_factory import Wishes
+from app.discord.requests.session import Studio
+from app.discord.ui.components import Card, Form, Upload
+from app.discord.ui.job_message import render
+from app.discord.ui.job_view import View, view_of
+from app.discord.user_request import Attached, Caller, Ordered, Pressed
+from app.entry_points import run_request
+from app.events import Finished
+from app.workflows.load import Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from app.application import House
+    from app.core.journal_port import Archive
+    from app.discord.files.download import Intake
+    from app.discord.requests.catalog import Catalog
+    from tests.simulation.board import Board
+
+T = TypeVar("T")
+
+GUARDED = frozenset({"cancel", "delete"})
+
+PATIENCE = 1.5
+"""Seconds that the core gets to say what is in a form (`app.discord.gateway.handlers.PATIENCE`)."""
+
+
+class Door:
+    """Owns one life's studio and desk. `broke` is told of every exception that the desk lets through."""
+
+    def __init__(
+        self,
+        house: House,
+        archive: Archive,
+        catalog: Catalog,
+        board: Board,
+        tasks: TaskGroup,
+        folder: Path,
+        clock: Callable[[], float],
+        broke: Callable[[str, Exception], None],
+    ) -> None:
+        self.registry = house.registry
+        self._house = house
+        self._archive = archive
+        self._tasks = tasks
+        self._broke = broke
+        self.studio = Studio(
+            tasks=tasks,
+            registry=house.registry,
+            archive=archive,
+            servers={name: link.comfy for name, link in house.links.items()},
+            catalog=catalog,
+            post=board,
+            fit=fit,
+        )
+        self.studio.now = clock
+        wishes = Wishes(self.studio, cast("Intake", NoFiles()), folder, house.last_round)
+        self.desk = Desk(self.studio, wishes, GUARDED)
+
+    async def live(self, opened: Callable[[], None]) -> None:
+        """Follow unfinished jobs again, and take what people want until the house closes."""
+        for job in await self._archive.unfinished():
+            if (place := message_ref.read(job.place)) is not None:
+                self.studio.resume(job, place)
+        steering = SteeringActor(self._archive, self.registry, self.studio.begin_again)
+        self._tasks.start_soon(steering.run, name="steering")
+        opened()
+        await self._house.closing.wait()
+        await self.studio.say_goodbye()
+        self._tasks.cancel_scope.cancel()
+
+    def tell(self, word: Ordered | Pressed) -> None:
+        """Have the desk do what somebody wants."""
+        self._tasks.start_soon(self._take, word, name=type(word).__name__)
+
+    async def _take(self, word: Ordered | Pressed) -> None:
+        async def refuse(sentence: str) -> None:
+            await self.studio.refuse(word.caller, sentence, typed(word))
+
+        work = self._watched(f"the desk broke on {word!r}", partial(self.desk.take, word))
+        await run_request(work, "a request failed", refuse)
+
+    def _watched(self, what: str, work: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """The same, and all is told that the boundary hides: only the journal may fail here."""
+
+        async def watched() -> T:
+            try:
+                return await work()
+            except Exception as error:
+                if not isinstance(error, JournalError):
+                    self._broke(what, error)
+                raise
+
+        return watched
+
+    async def form(self, press: Press, caller: Caller) -> Form | str | None:
+        """What is in a button's form; a sentence where the bot says so, does not answer in time, or dies."""
+        over, answer = anyio.Event(), list[Form | str | None]()
+
+        async def ask() -> None:
+            answer.append(await self.desk.form(press, caller))
+
+        async def ask_and_say() -> None:
+            await run_request(self._watched(f"the desk broke on the form of {press!r}", ask), "a form failed")
+            over.set()
+
+        self._tasks.start_soon(ask_and_say, name="form")
+        with anyio.move_on_after(PATIENCE):
+            await over.wait()
+        return answer[0] if answer else "The bot is busy: try again in a moment."
+
+
+class NoFiles:
+    """Nobody attaches anything here."""
+
+    async def take(self, file: Attached, kind: str, to: Path) -> Path:
+        raise AssertionError(file, kind, to)
+
+
+@asynccontextmanager
+async def fit(files: Sequence[str], limit: int, person: str) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+    """See `app.discord.messages.ports.Fit`: every file is small enough here, whoever it belongs to."""
+    del person
+    await anyio.lowlevel.checkpoint()
+    yield uploads(files)
+
+
+def uploads(files: Sequence[str]) -> tuple[list[Upload], list[str]]:
+    """Files with their bytes, and a sentence if one is gone."""
+    found = [Upload(path.name, data=path.read_bytes()) for file in files if (path := Path(file)).is_file()]
+    return found, ["A file is no longer kept."] if len(found) < len(files) else []
+
+
+def last_card(job: Job, workflows: Mapping[str, Workflow]) -> Card:
+    """What a job's message must say in the end."""
+    shown, last_word = _view(job, workflows), job.last_word
+    shown.last_word = last_word
+    return render(shown, uploads(last_word.files)[0] if isinstance(last_word, Finished) else ())[0]
+
+
+def _view(job: Job, workflows: Mapping[str, Workflow]) -> View:
+    return view_of(job.wish, workflows.get(job.wish.workflow), (), spoiler=False)

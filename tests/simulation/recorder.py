@@ -1,0 +1,267 @@
+"""What is seen of a world while it goes on, for the invariants to judge."""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+from msgspec import Struct
+
+from app.actors.handle import Command, Registry, Submit, Updates, Watch
+from app.actors.registry import PromptRegistry
+from app.core.effects import Errand
+from app.core.reconciler import Message
+from app.events import JobId, PromptId
+from tests.simulation.network import Network
+from tests.simulation.offer import streams
+from tests.simulation.plan import Kind
+
+ERRANDS = {kind.__name__ for kind in Errand.__args__}
+"""What the registry calls its helpers."""
+
+
+class Taken(Struct, frozen=True):
+    """A prompt that a server took, and in which of its lives."""
+
+    network: Network
+    life: int
+    prompt: PromptId
+
+
+class Witness:
+    """Owns what was seen. `path` is the journal's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.told: dict[JobId, bool] = {}
+        """For each job that somebody was told of: whether the journal had it by then."""
+        self.wrong: list[str] = []
+        """Promises that were broken before everybody's eyes."""
+        self.taken: defaultdict[JobId, list[Taken]] = defaultdict(list)
+        self.taken_away: set[str] = set()
+        """Prompts that somebody else deleted or cleared: only these may run again in the same life of a server."""
+        self.interrupted: set[str] = set()
+        """Prompts that somebody else interrupted."""
+        self.withdrawn: dict[PromptId, float] = {}
+        """When a server first did what our wish to drop a prompt asked for."""
+        self.asked_back: dict[JobId, float] = {}
+        """When a person took a job back."""
+        self.ill: list[tuple[float, float]] = []
+        """Since when and until when something was wrong, or may have been."""
+        self.armed: list[Kind] = []
+        """Unexpected exceptions that the next job that comes their way will meet."""
+        self.hurt: set[JobId] = set()
+        """Jobs that met one: only these may fail because something went wrong."""
+        self.unshown: set[JobId] = set()
+        """Those of them whose message could not be shown, until the next life shows it."""
+        self.unshowable: set[JobId] = set()
+        """All jobs that were ever `unshown`."""
+        self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
+        """For each preview: the prompts that were running when it was made, one for each server."""
+        self._marked: set[tuple[Kind, str]] = set()
+        self._registry: PromptRegistry | None = None
+        self._mailboxes: list[Updates] = []
+
+    @cached_property
+    def journal(self) -> sqlite3.Connection:
+        """The journal, read by somebody else; open from the first look on."""
+        return sqlite3.connect(self._path)
+
+    def close(self) -> None:
+        """Nothing more will be read."""
+        if "journal" in self.__dict__:
+            self.journal.close()
+
+    def saw(self, job: JobId) -> None:
+        """A job is about to be shown."""
+        if job and job not in self.told:
+            self.told[job] = self._find("id", job) is not None
+
+    def took(self, network: Network, prompt: PromptId) -> None:
+        """A server takes a prompt."""
+        if (job := self._find("prompt", prompt)) is None:
+            self.wrong.append(f"{prompt} was sent before it was in the journal")
+            return
+        again = [
+            other
+            for other in self.taken[job]
+            if other.life == other.network.life and other.prompt not in self.taken_away
+        ]
+        # A picture that comes through the websocket may pass while nobody listens: it is made once more.
+        for other in again[1 if streams(self._workflow_of(job)) else 0 :]:
+            self.wrong.append(f"{job} was taken twice in life {other.life} of {other.network.name}")
+        self.taken[job].append(Taken(network, network.life, prompt))
+
+    def withdrew(self, prompt: PromptId) -> None:
+        """A server dropped a prompt, or stops it, because we asked it to."""
+        self.withdrawn.setdefault(prompt, anyio.current_time())
+
+    def well(self, since: float, until: float) -> bool:
+        """Whether nothing was wrong all this time."""
+        return all(end < since or begin > until for begin, end in self.ill)
+
+    def ended_by_itself(self, error: BaseException | None) -> None:
+        """The process ended, and nobody had asked for it."""
+        self.wrong.append(f"the process ended by itself: {_flat(error)}")
+
+    def broke(self, what: str, error: Exception) -> None:
+        """An exception came out of an entry point."""
+        self.wrong.append(f"{what}: {error!r}")
+
+    def not_shown(self, job: JobId) -> None:
+        """Its message could not be shown because of an unexpected exception."""
+        self.hurt.add(job)
+        self.unshown.add(job)
+        self.unshowable.add(job)
+
+    def owner_of(self, job: JobId) -> str:
+        """Whose job it is."""
+        found = self.journal.execute("SELECT owner FROM jobs WHERE id = ?", (job,)).fetchone()
+        return str(found[0]) if found is not None else ""
+
+    def _workflow_of(self, job: JobId) -> str:
+        found = self.journal.execute("SELECT workflow FROM jobs WHERE id = ?", (job,)).fetchone()
+        return str(found[0]) if found is not None else ""
+
+    def waiting(self) -> set[JobId]:
+        """Jobs whose person has not had the last word."""
+        return {JobId(job) for (job,) in self.journal.execute("SELECT id FROM jobs WHERE told = 0")}
+
+    def made(self) -> set[JobId]:
+        """Those of them that no server works on any more."""
+        over = "SELECT id FROM jobs WHERE told = 0 AND state IN ('finished', 'failed', 'cancelled', 'lost')"
+        return {JobId(job) for (job,) in self.journal.execute(over)}
+
+    def ask_as_operator(self, verb: str, which: int) -> None:
+        """Leave a request about a job in the journal, as another process does; before the first life there is none."""
+        if self.journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone() is None:
+            return
+        jobs = self.journal.execute("SELECT id, told FROM jobs ORDER BY number").fetchall()
+        found = [JobId(job) for job, told in jobs if verb == "cancel" or told]
+        if not found:
+            return
+        job = found[which % len(found)]
+        if verb == "cancel":
+            self.asked_back.setdefault(job, anyio.current_time())
+        with self.journal:
+            self.journal.execute("INSERT INTO requests (at, verb, job) VALUES (0, ?, ?)", (verb, job))
+
+    def breaks_prompt(self, kind: Kind, prompt: PromptId) -> bool:
+        """Whether this raises for the job of this prompt: then it does so each time."""
+        if kind not in self.armed and not self._marked:
+            return False
+        job = self._find("prompt", prompt)
+        return job is not None and self._breaks(kind, prompt, job)
+
+    def breaks_file(self, kind: Kind, path: Path) -> bool:
+        """The same for a result on its way to this path."""
+        if kind not in self.armed and not self._marked:
+            return False
+        beginning = path.stem.rsplit("-", 2)[1]
+        found = self.journal.execute("SELECT id FROM jobs WHERE substr(id, 1, 8) = ?", (beginning,)).fetchone()
+        return found is not None and self._breaks(kind, str(path), JobId(found[0]))
+
+    def breaks_job(self, kind: Kind, job: JobId) -> bool:
+        """The same for a job."""
+        return self._breaks(kind, job, job)
+
+    def _breaks(self, kind: Kind, key: str, job: JobId) -> bool:
+        if (kind, key) in self._marked:
+            return True
+        if kind not in self.armed:
+            return False
+        self.armed.remove(kind)
+        self._marked.add((kind, key))
+        self.hurt.add(job)
+        return True
+
+    def _find(self, column: str, value: str) -> JobId | None:
+        found = self.journal.execute(f"SELECT id FROM jobs WHERE {column} = ?", (value,)).fetchone()
+        return None if found is None else JobId(found[0])
+
+    def registry(self) -> type[PromptRegistry]:
+        """A registry that is watched."""
+        witness = self
+
+        class Witnessed(PromptRegistry):
+            async def run(self, *, task_status: TaskStatus[Registry] = TASK_STATUS_IGNORED) -> None:
+                witness._registry = self
+                witness._mailboxes.clear()
+                await super().run(task_status=task_status)
+
+            def _take(self, message: Command | Message) -> None:
+                if isinstance(message, (Submit, Watch)):
+                    witness._mailboxes.append(message.updates)
+                super()._take(message)
+
+            async def _act(self, helpers: TaskGroup) -> None:
+                await super()._act(helpers)
+                witness.wrong += idle(self)
+
+        return Witnessed
+
+    def left_over(self) -> Iterator[str]:
+        """What is still held or at work, although everything has ended."""
+        if (registry := self._registry) is None:
+            return
+        ledger, dispatcher = registry._ledger, registry._dispatcher
+        held = {
+            "jobs": ledger.jobs,
+            "prompts": ledger.by_prompt,
+            "meters": ledger.meters,
+            "to be journalled": ledger.changed,
+            "to be told": ledger.news,
+            "to be done": ledger.errands,
+            "stories": ledger.story,
+            "watchers": registry._watchers,
+            "arrivals": registry._arrivals,
+            "positions": dispatcher._told,
+            "looks": [name for name, machine in registry._truth.machines.items() if machine.looking],
+            "mailboxes": [box for box in self._mailboxes if box._pending or not box._closed],
+            "tasks": [name for task in anyio.get_running_tasks() if _finite(name := task.name or "")],
+        }
+        if left := {name: list(table) for name, table in held.items() if table}:
+            yield f"nothing is left to do, but there are {left}"
+        if waiting := registry._inbox.statistics().current_buffer_used:
+            yield f"nothing is left to do, but {waiting} words wait in the registry's inbox"
+
+
+def idle(registry: PromptRegistry) -> Iterator[str]:
+    """Places that are free although a job waits that may go there: never, once a turn is over.
+
+    A server gets one POST after the other, so none is free before the last was answered.
+    """
+    ledger, dispatcher = registry._ledger, registry._dispatcher
+    waiting = ledger.waiting()
+    if not waiting or not dispatcher.open:
+        return
+    for name, machine in dispatcher._machines.items():
+        attempts = [attempt for _, attempt in ledger.in_flight(name)]
+        if not machine.reachable or len(attempts) >= dispatcher._depth or any(one.posting for one in attempts):
+            continue
+        for job in waiting:
+            if name in dispatcher._able(job):
+                yield f"{job.id} waits, although {name} has a place"
+
+
+def _finite(name: str) -> bool:
+    return name in ERRANDS or name.startswith("interaction") or name in {"form", "Pressed", "Ordered"}
+
+
+def _flat(error: BaseException | None) -> str:
+    """All that was raised, in one line."""
+    match error:
+        case None:
+            return "without an exception"
+        case BaseExceptionGroup(exceptions=parts):  # pyright: ignore[reportUnknownVariableType]
+            return ", ".join(_flat(part) for part in parts)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case _:
+            return repr(error)

@@ -1,0 +1,129 @@
+"""Imports point one way: from the entry point down to plain data. Some libraries have few importers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parent.parent / "app"
+
+LEVELS = [
+    {"boundary", "config", "events", "signals", "standard_streams", "text_file"},
+    {"backoff", "core", "entry_points", "mailbox", "ports", "workflows"},
+    {"actors"},
+    {"media_worker", "service"},
+    {"comfy", "discord", "journal", "simulator"},
+    {"application", "logging"},
+    {"cli"},
+    {"__main__"},
+]
+"""Packages and modules of `app/`, lowest first: each may import from its own level and from those below."""
+
+ADAPTERS = LEVELS[4]
+"""They never import each other."""
+
+DISCORD_LEVELS = [
+    {"bridge", "custom_id", "follow_ups", "message_ref", "text", "user_request"},
+    {"ui"},
+    {"files", "messages"},
+    {"requests"},
+    {"gateway"},
+    {"app"},
+]
+"""The same for the parts of `app/discord/`."""
+
+IMPORTERS = {
+    "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download"],
+    "trio": ["comfy/"],
+    "trio_websocket": ["comfy/"],
+    "aiohttp": ["comfy/", "discord/gateway/"],
+    "asyncio": ["comfy/websocket/aiohttp", "discord/bridge", "discord/gateway/"],
+    "hikari": ["discord/gateway/"],
+    "lightbulb": ["discord/gateway/"],
+    "sqlite3": ["journal/"],
+    "starlette": ["simulator/"],
+    "anycorn": ["simulator/"],
+    "PIL": ["cli/demo", "media_worker/", "simulator/"],
+    "av": ["media_worker/"],
+    "argparse": ["cli/"],
+    "rich": ["__main__", "cli/"],
+}
+"""Libraries that only some modules may import, by the beginnings of their paths."""
+
+MODULES = sorted(path for path in APP.rglob("*.py") if path != APP / "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(APP).with_suffix("").as_posix().removesuffix("/__init__")
+
+
+NAMES = {name_of(path) for path in MODULES}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """What a module imports: `app/comfy/client` for a module of ours, the dotted name for a library."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module, "relative imports hide the direction"
+            assert not node.level, "relative imports hide the direction"
+            if node.module.split(".")[0] != "app":
+                yield node.module
+                continue
+            package = "/".join(node.module.split(".")[1:])
+            for alias in node.names:
+                module = f"{package}/{alias.name}".removeprefix("/")
+                yield f"app/{module if module in NAMES else package}"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.replace(".", "/") if alias.name.startswith("app.") else alias.name
+
+
+def ours(path: Path) -> list[str]:
+    return [name.removeprefix("app/") for name in imports(path) if name.startswith("app/")]
+
+
+def level_of(name: str, levels: list[set[str]]) -> int:
+    found = [number for number, level in enumerate(levels) if name in level]
+    assert found, f"{name} stands on no level: add it to this test"
+    return found[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    part = name_of(path).split("/")[0]
+    for name in ours(path):
+        other = name.split("/")[0]
+        assert level_of(other, LEVELS) <= level_of(part, LEVELS), f"{part} must not import {name}"
+        assert other == part or not {other, part} <= ADAPTERS, f"the adapter {part} must not import {name}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).startswith("discord/")], ids=name_of)
+def test_imports_within_discord_point_one_way(path: Path) -> None:
+    part = name_of(path).split("/")[1]
+    for name in ours(path):
+        if name.startswith("discord/"):
+            other = name.split("/")[1]
+            assert (
+                other == part
+                or level_of(other, DISCORD_LEVELS) < level_of(part, DISCORD_LEVELS)
+                or (level_of(part, DISCORD_LEVELS) == 0 == level_of(other, DISCORD_LEVELS))
+            ), f"{name_of(path)} must not import {name}"
+
+
+def test_no_imports_go_in_circles() -> None:
+    """Imports for types alone and imports inside functions count."""
+    graph = {name_of(path): set(ours(path)) - {name_of(path)} for path in MODULES}
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_some_libraries_have_few_importers(path: Path) -> None:
+    for name in imports(path):
+        allowed = IMPORTERS.get(name.split(".")[0])
+        assert allowed is None or any(
+            f"{name_of(path)}/".startswith(one) or name_of(path).startswith(one) for one in allowed
+        ), name

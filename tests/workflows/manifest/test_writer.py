@@ -1,0 +1,105 @@
+"""A manifest that is written is a manifest that is read."""
+
+from __future__ import annotations
+
+import tempfile
+import tomllib
+from pathlib import Path
+from random import Random
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.events import JobId, NodeId
+from app.ports import Graph, Json
+from app.simulator.nodes.definitions import MODELS
+from app.workflows.bind import bind
+from app.workflows.discovery.discover import Discovery, discover
+from app.workflows.editor_format.convert import convert
+from app.workflows.load import Workflow, load
+from app.workflows.manifest.writer import write
+from app.workflows.model import Slot, Target
+from tests.workflows.discovery.test_discover import ANY_GRAPH, entry, shipped
+from tests.workflows.editor_graphs import UNHURRIED, read, server
+
+
+def stored(folder: Path, graph: Graph, text: str) -> Workflow:
+    (folder / "one").mkdir(exist_ok=True)
+    (folder / "one" / "workflow.json").write_bytes(msgspec.json.encode(graph))
+    (folder / "one" / "manifest.toml").write_text(text, encoding="utf-8")
+    return load(folder, "one")
+
+
+def test_what_was_found_is_what_is_read_again(tmp_path: Path) -> None:
+    graph = shipped()
+    found = discover(graph, server())
+    workflow = stored(tmp_path, graph, write("night-harbour", graph, found))
+    assert (workflow.title, workflow.command) == ("Night harbour", "night-harbour")
+    assert workflow.slots == found.slots
+
+
+def test_a_file_of_the_editor_becomes_a_command_that_fills_in(tmp_path: Path) -> None:
+    converted = convert(read("harbour.ui.json"), server())
+    found = discover(converted.graph, server(), app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
+    workflow = stored(tmp_path, converted.graph, write("harbour", converted.graph, found))
+    given: dict[str, Json] = {"prompt": "a mill", "seed": 0, "negative": "fog"}
+    wish = bind(workflow, JobId("j"), given, rng=Random(1), folder="out")
+    assert wish.graph["2"]["inputs"] == {"text": "a mill", "clip": ["1", 1]}
+    assert wish.graph["12"]["inputs"] == {"value": "fog"}
+    assert (wish.seed, wish.choices) == (0, ())
+    assert wish.graph["1"]["inputs"] == {"ckpt_name": MODELS["checkpoints"][0]}
+
+
+def test_the_comments_say_what_was_found_and_how() -> None:
+    graph = shipped()
+    graph["8"] = entry("KSampler", "Again", positive=["2", 0], latent_image=["4", 0], seed=1)
+    graph["9"] = entry("SaveLatent", samples=["8", 0])
+    text = write("x", graph, discover(graph, server()))
+    assert "# Found by following the links from the sampler: “Prompt”.text." in text
+    assert "# Not clear, so left out: seed could be “Sampler”.seed or “Again”.seed" in text
+    assert "# default = 24  (what the graph has)" in text
+
+
+def test_nodes_are_named_by_title_unless_two_have_it() -> None:
+    graph = shipped()
+    graph["3"]["_meta"] = {"title": "prompt"}
+    told = tomllib.loads(write("x", graph, discover(graph, server())))["slots"]
+    assert (told["prompt"]["node"], told["negative"]["node"], told["steps"]["node"]) == ("2", "3", "Sampler")
+
+
+def test_a_graph_without_slots_gets_an_example_in_comments(tmp_path: Path) -> None:
+    graph: Graph = {"1": entry("Odd", x=1)}
+    text = write("!!", graph, Discovery())
+    assert "# [slots.prompt]" in text
+    assert stored(tmp_path, graph, text).slots == ()
+
+
+@UNHURRIED
+@given(ANY_GRAPH, st.text())
+def test_any_discovery_is_written_so_that_it_can_be_read(graph: Graph, name: str) -> None:
+    found = discover(graph, server())
+    manifest = tomllib.loads(write(name, graph, found))
+    assert set(manifest.get("slots", {})) == {one.name for one in found.slots}
+
+
+@UNHURRIED
+@given(st.text(), st.text(), st.text(), st.tuples(st.text(), st.text()))
+def test_any_text_arrives_in_the_manifest_as_it_is(
+    title: str, described: str, named: str, choices: tuple[str, str]
+) -> None:
+    graph: Graph = {"1": entry("Odd", named, x="a"), "2": entry("Odd", "other", x="a")}
+    one = Slot(
+        name="x",
+        title=title or "x",
+        kind="choice",
+        targets=(Target(NodeId("1"), "x"),),
+        description=described,
+        choices=choices,
+    )
+    told = tomllib.loads(write("w", graph, Discovery(slots=(one,), how={"x": described}, problems=(title,))))
+    assert told["slots"]["x"]["title"] == (title or "x")
+    assert told["slots"]["x"]["choices"] == list(choices)
+    with tempfile.TemporaryDirectory() as folder:
+        workflow = stored(Path(folder), graph, write("w", graph, Discovery(slots=(one,))))
+        assert workflow.slots == (one,)
