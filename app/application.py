@@ -26,13 +26,13 @@ from app.actors.connection import ConnectionActor
 from app.actors.handle import Registry
 from app.actors.registry import PromptRegistry
 from app.backoff import Pauses, backoff
-from app.comfy.client import open_comfy
-from app.comfy.websocket.connect import dial, open_websocket
+from app.comfy.client import open_comfy_client
+from app.comfy.websocket.connect import connect, open_websocket
 from app.config import Config
 from app.core.journal_port import Journal
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
-from app.ports import Comfy, Dial, RunSync
+from app.ports import Comfy, Connect, RunSync
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -40,70 +40,73 @@ GRACE = 1.5
 """Seconds that guests get to say goodbye after a signal: a stop must be over within two."""
 
 
-class Link(Struct, frozen=True):
+class ServerClients(Struct, frozen=True):
     """The two roads to one server."""
 
     comfy: Comfy
-    dial: Dial
+    connect: Connect
 
 
-class House(Struct, frozen=True):
+class Services(Struct, frozen=True):
     """What a guest finds: the registry to ask, and the servers to look at.
 
-    `last_round` is set when nothing new may be handed in, `closing` when it is time to go.
+    `draining` is set when nothing new may be handed in, `shutdown` when it is time to go.
     """
 
     registry: Registry
-    links: Mapping[ServerName, Link]
-    last_round: anyio.Event
-    closing: anyio.Event
+    clients: Mapping[ServerName, ServerClients]
+    draining: anyio.Event
+    shutdown: anyio.Event
 
 
-Guest: TypeAlias = Callable[[House], Awaitable[int]]
-"""Lives in the house; its answer is the exit code. It leaves soon after `closing` is set."""
+Frontend: TypeAlias = Callable[[Services], Awaitable[int]]
+"""Lives in the house; its answer is the exit code. It leaves soon after `shutdown` is set."""
 
 
-def mint() -> PromptId:
+def new_prompt_id() -> PromptId:
     """A new prompt id, in the only form that every ComfyUI takes."""
     return PromptId(str(uuid.uuid4()))
 
 
 @asynccontextmanager
-async def servers(config: Config) -> AsyncGenerator[Mapping[ServerName, Link]]:
+async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
     """Open the HTTP clients, once, for as long as the house stands; one client id for the whole process."""
     client_id = str(uuid.uuid4())
     async with AsyncExitStack() as stack:
-        links: dict[ServerName, Link] = {}
+        clients: dict[ServerName, ServerClients] = {}
         for server in config.servers:
-            comfy = await stack.enter_async_context(open_comfy(server, client_id, run_sync=to_thread.run_sync))
-            way = partial(dial, partial(open_websocket, server, client_id))
-            links[server.label] = Link(comfy, way)
-        yield links
+            comfy = await stack.enter_async_context(open_comfy_client(server, client_id, run_sync=to_thread.run_sync))
+            way = partial(connect, partial(open_websocket, server, client_id))
+            clients[server.label] = ServerClients(comfy, way)
+        yield clients
 
 
 @asynccontextmanager
-async def open_house(
-    links: Mapping[ServerName, Link],
+async def open_services(
+    clients: Mapping[ServerName, ServerClients],
     journal: Journal,
     *,
     depth: int,
     run_sync: RunSync = to_thread.run_sync,
-    mint: Callable[[], PromptId] = mint,
+    new_prompt_id: Callable[[], PromptId] = new_prompt_id,
     pauses: Pauses = backoff,
-) -> AsyncGenerator[House]:
+) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the guests, and before the ground.
 
-    What would be left to chance or to the clock can be given: `run_sync`, `mint`, `pauses`.
+    What would be left to chance or to the clock can be given: `run_sync`, `new_prompt_id`, `pauses`.
     """
     async with anyio.create_task_group() as services:
-        connections = {name: ConnectionActor(name, link.dial, pauses=pauses) for name, link in links.items()}
+        connections = {
+            name: ConnectionActor(name, server_clients.connect, pauses=pauses)
+            for name, server_clients in clients.items()
+        }
         registry = await services.start(
             PromptRegistry(
-                {name: link.comfy for name, link in links.items()},
+                {name: server_clients.comfy for name, server_clients in clients.items()},
                 {name: connection.handle for name, connection in connections.items()},
                 journal,
                 depth=depth,
-                mint=mint,
+                new_prompt_id=new_prompt_id,
                 run_sync=run_sync,
                 pauses=pauses,
             ).run,
@@ -112,12 +115,12 @@ async def open_house(
         for name, connection in connections.items():
             await services.start(connection.run, registry.inbox.clone(), name=f"connection {name}")
         try:
-            yield House(registry, links, anyio.Event(), anyio.Event())
+            yield Services(registry, clients, anyio.Event(), anyio.Event())
         finally:
             services.cancel_scope.cancel()
 
 
-async def run(config: Config, guest: Guest, *, journal: Journal | None = None, drain: bool = False) -> int:
+async def run(config: Config, frontend: Frontend, *, journal: Journal | None = None, drain: bool = False) -> int:
     """Live until the guest leaves, or a signal asks it to.
 
     Without a journal, jobs are remembered for as long as this takes. With `drain`, a first signal lets what
@@ -127,15 +130,15 @@ async def run(config: Config, guest: Guest, *, journal: Journal | None = None, d
     stopped: int | None = None
     code = 0
     journal = journal or MemoryJournal()
-    async with servers(config) as links, open_house(links, journal, depth=config.depth) as house:
+    async with open_clients(config) as clients, open_services(clients, journal, depth=config.depth) as services:
         with signals.listen(patience=2 if drain else 1) as receiver:
             async with anyio.create_task_group() as guests:
 
                 async def close(*, drained: bool) -> None:
-                    house.last_round.set()
+                    services.draining.set()
                     if drained:
-                        await house.registry.drain()
-                    house.closing.set()
+                        await services.registry.drain()
+                    services.shutdown.set()
                     guests.cancel_scope.deadline = anyio.current_time() + GRACE
 
                 async def say_goodbye() -> None:
@@ -151,6 +154,6 @@ async def run(config: Config, guest: Guest, *, journal: Journal | None = None, d
                             await close(drained=False)
 
                 guests.start_soon(say_goodbye, name="signals")
-                code = await guest(house)
+                code = await frontend(services)
                 guests.cancel_scope.cancel()
     return code if stopped is None else receiver.exit_code(stopped)

@@ -134,7 +134,7 @@ class QueueChanged(Struct, frozen=True, tag=True):
     remaining: int
 
 
-Spoken: TypeAlias = (
+ServerEvent: TypeAlias = (
     ExecutionStarted
     | NodesCached
     | NodeStarted
@@ -153,11 +153,11 @@ Spoken: TypeAlias = (
 # What a ConnectionActor posts.
 
 
-class Heard(Struct, frozen=True, tag=True):
+class FrameReceived(Struct, frozen=True, tag=True):
     """A server said something."""
 
     server: ServerName
-    what: Spoken
+    event: ServerEvent
 
 
 class Connected(Struct, frozen=True, tag=True):
@@ -258,7 +258,7 @@ class Lost(Update, frozen=True):
 
 AnyUpdate: TypeAlias = Queued | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost
 
-Settled: TypeAlias = Finished | Failed | Cancelled | Lost
+TerminalUpdate: TypeAlias = Finished | Failed | Cancelled | Lost
 """The last word on a job: always delivered, and nothing follows it."""
 
-LAST_WORDS = (Finished, Failed, Cancelled, Lost)
+TERMINAL_UPDATES = (Finished, Failed, Cancelled, Lost)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTupl
 
 from msgspec import Struct
 
-from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, Spoken
+from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, ServerEvent
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
@@ -24,7 +24,7 @@ else:
 Graph: TypeAlias = dict[str, dict[str, Json]]
 """A workflow in API format: {node id: {"class_type": ..., "inputs": {...}, "_meta": {"title": ...}}}."""
 
-Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[Spoken]]]
+Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[ServerEvent]]]
 """Open one websocket for the length of a block, say hello, and iterate what the server says.
 
 The iteration never ends by itself. Entering and iterating raise `ConnectionLost`, whatever the cause: a

@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     if unknown := [name for name in given.names if name not in BENCHES]:
         parser.error(f"there is no benchmark called {unknown[0]}; there are {', '.join(BENCHES)}")
     names = given.names or list(BENCHES)
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    server_state = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
     # On stderr: what is broken on purpose is told as it would be to an operator.
     configure(debug=False)
     if given.against:
@@ -62,9 +62,9 @@ def main(argv: list[str]) -> int:
             compared = against(given.against, names, given.rounds)
         except UnknownRevision as error:
             parser.error(f"--against {given.against}: {error}")
-        print(json.dumps({"machine": machine, **compared}, indent=2))
+        print(json.dumps({"machine": server_state, **compared}, indent=2))
         return 0
-    told = {"machine": {**machine, "rounds": given.rounds, "jobs": JOBS}}
+    told = {"machine": {**server_state, "rounds": given.rounds, "jobs": JOBS}}
     print(json.dumps({**told, **{name: BENCHES[name](given.rounds) for name in names}}, indent=2))
     return 0
 

@@ -14,13 +14,13 @@ import anyio.lowlevel
 
 from app.actors.interaction import InteractionActor
 from app.actors.registry import Registry
-from app.application import Link, mint, open_house, servers
+from app.application import ServerClients, new_prompt_id, open_clients, open_services
 from app.config import Config, Server
-from app.core.job import Job, Transition, Wish
+from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import Journal
-from app.events import LAST_WORDS, AnyUpdate, Finished, JobId, Spoken
+from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, ServerEvent
 from app.journal.sqlite import JOURNAL, open_journal
-from app.ports import ConnectionLost, Dial, Graph, Json
+from app.ports import Connect, ConnectionLost, Graph, Json
 from bench.lag import graph
 
 SIDE = 64
@@ -43,10 +43,10 @@ class Noted:
         self._since: dict[str, dict[JobId, float]] = {}
         self._more = anyio.Event()
 
-    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
-        await self._journal.record(jobs, story)
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
+        await self._journal.record(jobs, transitions)
         now = time.monotonic()
-        for step in story:
+        for step in transitions:
             self._since.setdefault(step.state, {}).setdefault(step.job, now)
             self.jobs[step.prompt] = step.job
         self._more.set()
@@ -74,20 +74,20 @@ class Told:
 
     async def show(self, update: AnyUpdate) -> None:
         await anyio.lowlevel.checkpoint()
-        if isinstance(update, LAST_WORDS):
+        if isinstance(update, TERMINAL_UPDATES):
             self.words[update.job], self.at[update.job] = update, time.monotonic()
 
 
 class Losses:
     """A way to dial, which also notes when an open websocket is given up."""
 
-    def __init__(self, dial: Dial) -> None:
-        self._dial = dial
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._lost = anyio.Event()
 
     @asynccontextmanager
-    async def dial(self) -> AsyncGenerator[AsyncIterator[Spoken]]:
-        async with self._dial() as spoken:
+    async def dial(self) -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+        async with self._connect() as spoken:
             try:
                 yield spoken
             except ConnectionLost:
@@ -101,7 +101,7 @@ class Losses:
         return time.monotonic()
 
 
-class NearSide:
+class ClientProcess:
     """The house, and what is known of it."""
 
     def __init__(self, registry: Registry, journal: Noted, losses: Losses, folder: Path) -> None:
@@ -116,8 +116,10 @@ class NearSide:
         before = len(self._told.words)
         async with anyio.create_task_group() as tasks:
             for seed in seeds:
-                wish = Wish(job=JobId(mint()), workflow="bench", graph=small(seed), folder=str(self._folder))
-                await tasks.start(InteractionActor(wish, self._registry, self._told).run)
+                request = JobRequest(
+                    job=JobId(new_prompt_id()), workflow="bench", graph=small(seed), folder=str(self._folder)
+                )
+                await tasks.start(InteractionActor(request, self._registry, self._told).run)
             await self.journal.reach(["queued", "running"], before + len(seeds))
             await then()
 
@@ -132,13 +134,13 @@ class NearSide:
 
 
 @asynccontextmanager
-async def near_side(url: str, *, depth: int) -> AsyncGenerator[NearSide]:
+async def client_process(url: str, *, depth: int) -> AsyncGenerator[ClientProcess]:
     """A house for the length of the block, which gives its server up to `depth` jobs."""
     with TemporaryDirectory(dir=Path.cwd()) as temporary:
         folder = Path(temporary)
         config = Config(servers=(Server(url=url),), data=folder, workflows=folder)
-        async with servers(config) as links, open_journal(folder / JOURNAL) as journal:
-            ((name, link),) = links.items()
-            noted, losses = Noted(journal), Losses(link.dial)
-            async with open_house({name: Link(link.comfy, losses.dial)}, noted, depth=depth) as house:
-                yield NearSide(house.registry, noted, losses, folder)
+        async with open_clients(config) as clients, open_journal(folder / JOURNAL) as journal:
+            ((name, link),) = clients.items()
+            noted, losses = Noted(journal), Losses(link.connect)
+            async with open_services({name: ServerClients(link.comfy, losses.dial)}, noted, depth=depth) as services:
+                yield ClientProcess(services.registry, noted, losses, folder)

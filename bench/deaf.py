@@ -14,9 +14,9 @@ import aiohttp
 import anyio
 
 from app.simulator.faults import Request
-from bench.client_process import near_side
+from bench.client_process import client_process
 from bench.lag import collect, post
-from bench.server_process import Order, far_side
+from bench.server_process import Order, server_process
 
 JOBS = 16
 STEP_TIME = 0.05
@@ -32,22 +32,22 @@ ENOUGH = 5.0
 
 async def this_program() -> list[float]:
     """Seconds that each result was late; the first job runs when the socket goes deaf."""
-    async with far_side(STEP_TIME) as far, near_side(far.url, depth=JOBS) as near:
-        await far.ask(HELD)
+    async with server_process(STEP_TIME) as server, client_process(server.url, depth=JOBS) as client:
+        await server.ask(HELD)
 
         async def deafen() -> None:
-            await far.ask(DEAFENED)
+            await server.ask(DEAFENED)
 
-        await near.make(range(JOBS), deafen)
-        return near.late((await far.ask(OVER)).ended)
+        await client.make(range(JOBS), deafen)
+        return client.late((await server.ask(OVER)).ended)
 
 
 async def poller() -> list[float]:
     """A client that asks for each history once a second: it has no socket that could be deaf."""
     done: dict[str, float] = {}
-    async with far_side(STEP_TIME) as far, aiohttp.ClientSession(far.url) as session:
+    async with server_process(STEP_TIME) as server, aiohttp.ClientSession(server.url) as session:
         with TemporaryDirectory(dir=Path.cwd()) as folder:
-            await far.ask(HELD)
+            await server.ask(HELD)
             prompts = [await post(session, uuid.uuid4().hex, seed) for seed in range(JOBS)]
 
             async def follow(prompt: str) -> None:
@@ -58,8 +58,8 @@ async def poller() -> list[float]:
             async with anyio.create_task_group() as tasks:
                 for prompt in prompts:
                     tasks.start_soon(follow, prompt)
-                await far.ask(DEAFENED)
-            ended = (await far.ask(OVER)).ended
+                await server.ask(DEAFENED)
+            ended = (await server.ask(OVER)).ended
             return [done[prompt] - at for prompt, at in ended.items()]
 
 
@@ -67,12 +67,12 @@ async def listener() -> int:
     """A client that only listens to its socket: how many ends it never heard of."""
     heard: set[str] = set()
     client_id = uuid.uuid4().hex
-    async with far_side(STEP_TIME) as far, aiohttp.ClientSession(far.url) as session:
+    async with server_process(STEP_TIME) as server, aiohttp.ClientSession(server.url) as session:
         async with session.ws_connect(f"/ws?clientId={client_id}") as socket:
-            await far.ask(HELD)
+            await server.ask(HELD)
             mine = {await post(session, client_id, seed) for seed in range(JOBS)}
-            await far.ask(DEAFENED)
-            await far.ask(OVER)
+            await server.ask(DEAFENED)
+            await server.ask(OVER)
             with anyio.move_on_after(ENOUGH):
                 while heard < mine:
                     told = json.loads(await socket.receive_str())

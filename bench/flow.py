@@ -17,10 +17,10 @@ from anyio.abc import SocketAttribute
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, Message, Request, TextMessage
 
-from app.application import Link, mint, open_house
-from app.comfy.websocket.connect import dial, open_websocket
+from app.application import ServerClients, new_prompt_id, open_services
+from app.comfy.websocket.connect import connect, open_websocket
 from app.config import Server
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.events import (
     ExecutionStarted,
     FileRef,
@@ -30,8 +30,8 @@ from app.events import (
     Progressed,
     PromptId,
     QueueChanged,
+    ServerEvent,
     ServerName,
-    Spoken,
 )
 from app.journal.memory import MemoryJournal
 from app.ports import Graph, History, Json, Queue, Stats, Ticket
@@ -88,10 +88,10 @@ class Taking:
 
 
 @asynccontextmanager
-async def silent() -> AsyncGenerator[AsyncIterator[Spoken]]:
+async def silent() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
     """A websocket that greets, and says nothing more."""
 
-    async def talk() -> AsyncGenerator[Spoken]:
+    async def talk() -> AsyncGenerator[ServerEvent]:
         yield QueueChanged(remaining=0)
         await anyio.sleep_forever()
 
@@ -152,7 +152,7 @@ async def _decoding() -> float:
     ready = anyio.Event()
     ready.set()
     async with flooding(_steps([]), ready) as port:
-        async with dial(partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x")) as spoken:
+        async with connect(partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x")) as spoken:
             await anext(spoken)
             began = time.perf_counter()
             async for what in spoken:
@@ -165,11 +165,11 @@ async def _through() -> float:
     """Messages a second from the socket through connection and registry to a subscriber."""
     ready, comfy = anyio.Event(), Taking()
     async with flooding(_steps(comfy.prompts), ready) as port:
-        way = partial(dial, partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x"))
-        links = {ServerName("bench"): Link(comfy, way)}  # pyright: ignore[reportArgumentType]
-        async with open_house(links, MemoryJournal(), depth=2) as house:
-            wish = Wish(job=JobId(mint()), workflow="bench", graph=GRAPH, folder=".")
-            async with house.registry.submit(wish) as updates:
+        way = partial(connect, partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x"))
+        clients = {ServerName("bench"): ServerClients(comfy, way)}  # pyright: ignore[reportArgumentType]
+        async with open_services(clients, MemoryJournal(), depth=2) as services:
+            request = JobRequest(job=JobId(new_prompt_id()), workflow="bench", graph=GRAPH, folder=".")
+            async with services.registry.submit(request) as updates:
                 while not comfy.prompts:
                     await anyio.sleep(0.01)
                 began = time.perf_counter()
@@ -184,8 +184,8 @@ async def _memory(jobs: int) -> float:
     """Bytes for each job that lies on the server and is watched, graph included."""
 
     @asynccontextmanager
-    async def way() -> AsyncGenerator[AsyncIterator[Spoken]]:
-        async def talk() -> AsyncGenerator[Spoken]:
+    async def way() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+        async def talk() -> AsyncGenerator[ServerEvent]:
             yield QueueChanged(remaining=0)
             await started.wait()
             for prompt in comfy.prompts:
@@ -197,13 +197,13 @@ async def _memory(jobs: int) -> float:
 
     started, comfy = anyio.Event(), Taking()
     before = after = 0
-    links = {ServerName("bench"): Link(comfy, way)}  # pyright: ignore[reportArgumentType]
-    async with open_house(links, MemoryJournal(), depth=jobs) as house, anyio.create_task_group() as tasks:
+    clients = {ServerName("bench"): ServerClients(comfy, way)}  # pyright: ignore[reportArgumentType]
+    async with open_services(clients, MemoryJournal(), depth=jobs) as services, anyio.create_task_group() as tasks:
 
         async def watch() -> None:
             graph = copy.deepcopy(GRAPH)
-            wish = Wish(job=JobId(mint()), workflow="bench", graph=graph, folder=".")
-            async with house.registry.submit(wish) as updates:
+            request = JobRequest(job=JobId(new_prompt_id()), workflow="bench", graph=graph, folder=".")
+            async with services.registry.submit(request) as updates:
                 async for _ in updates:
                     pass
 
@@ -237,14 +237,14 @@ async def _loop_lag(rate: int, seconds: float) -> dict[str, float]:
     late: list[float] = []
     seen = 0
     async with flooding(previews(), ready) as port:
-        way = partial(dial, partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x"))
-        links = {ServerName("bench"): Link(comfy, way)}  # pyright: ignore[reportArgumentType]
-        async with open_house(links, MemoryJournal(), depth=2) as house, anyio.create_task_group() as tasks:
-            wish = Wish(job=JobId(mint()), workflow="bench", graph=GRAPH, folder=".")
+        way = partial(connect, partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x"))
+        clients = {ServerName("bench"): ServerClients(comfy, way)}  # pyright: ignore[reportArgumentType]
+        async with open_services(clients, MemoryJournal(), depth=2) as services, anyio.create_task_group() as tasks:
+            request = JobRequest(job=JobId(new_prompt_id()), workflow="bench", graph=GRAPH, folder=".")
 
             async def watch() -> None:
                 nonlocal seen
-                async with house.registry.submit(wish) as updates:
+                async with services.registry.submit(request) as updates:
                     async for update in updates:
                         seen += isinstance(update, Previewed)
 

@@ -21,13 +21,13 @@ import msgspec
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from app.core.job import Line
+from app.core.job import TransitionRow
 from app.journal.crash_points import VARIABLE
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from app.ports import Json
 from app.simulator.faults import Request
-from bench.server_process import FarSide, Order, far_side
+from bench.server_process import Order, ServerProcess, server_process
 
 JOBS = 20
 DEPTH = 8
@@ -119,59 +119,61 @@ async def _killed(backend: str) -> dict[str, float]:
     with TemporaryDirectory(dir=Path.cwd()) as temporary:
         folder = Path(temporary)
         (folder / "atelier.toml").write_text(f"depth = {DEPTH}\n")
-        async with far_side(STEP_TIME) as far, discord() as people:
+        async with server_process(STEP_TIME) as server, discord() as people:
             env = {
                 **os.environ,
                 "DISCORD_TOKEN": TOKEN,
                 "DISCORD_REST_URL": people.rest_url,
                 "ATELIER_DATA": str(folder),
                 "ATELIER_WORKFLOWS": str(ROOT / "workflows"),
-                "COMFYUI_URL": far.url,
+                "COMFYUI_URL": server.url,
                 "PYTHONPATH": str(ROOT),
             }
             async with bot(backend, folder, {**env, VARIABLE: POINT}) as process:
-                await _crowd(far, people)
+                await _crowd(server, people)
                 assert await process.wait() == -signal.SIGKILL
             stood = Counter(lines[-1].transition.state for lines in _stories(folder).values())
-            await far.ask(Order(ended=ENDED))
-            await far.ask(Order(faults=Request(hold=True)))
+            await server.ask(Order(ended=ENDED))
+            await server.ask(Order(faults=Request(hold=True)))
             await people.do("heal")
-            before = (await far.ask(Order())).ended
+            before = (await server.ask(Order())).ended
             began = time.time()
             async with bot(backend, folder, env) as process:
                 with anyio.move_on_after(ENOUGH):
                     await people.until_shown("Again", len(before))
-                await far.ask(Order(faults=Request(hold=False), ended=JOBS))
+                await server.ask(Order(faults=Request(hold=False), ended=JOBS))
                 with anyio.move_on_after(ENOUGH):
                     await people.until_shown("Again", JOBS)
                 process.send_signal(signal.SIGTERM)
                 await process.wait()
-            drawn = len((await far.ask(Order())).ended)
+            drawn = len((await server.ask(Order())).ended)
         found = _times(_stories(folder), before, began)
     return {**found, **{f"killed_while_{state}": stood[state] for state in STATES}, "drawn": drawn}
 
 
-async def _crowd(far: FarSide, people: Discord) -> None:
+async def _crowd(server: ServerProcess, people: Discord) -> None:
     """Ask for all, and let the first end, of which nobody is told: nothing is delivered before the bot is killed."""
     await people.until_ready()
-    await far.ask(Order(faults=Request(hold=True)))
+    await server.ask(Order(faults=Request(hold=True)))
     for number in range(JOBS):
         # A channel for each, because Discord lets nobody say much at once in one.
         options: Json = {"prompt": f"picture {number}", "width": 64, "height": 64}
         await people.do("slash", name="imagine", options=options, user=f"user{number}", channel=f"channel{number}")
     await people.until_shown("Cancel", JOBS)
-    await far.ask(Order(taken=DEPTH))
+    await server.ask(Order(taken=DEPTH))
     await people.do("faults", method="PATCH", hold=True, times=None)
-    await far.ask(Order(faults=Request(hold=False)))
+    await server.ask(Order(faults=Request(hold=False)))
 
 
-def _stories(folder: Path) -> dict[str, list[Line]]:
+def _stories(folder: Path) -> dict[str, list[TransitionRow]]:
     """What the journal says, while no bot writes it."""
     with open_store(folder / JOURNAL, clock=time.time) as store:
-        return {entry.job.id: store.story(entry.job.id) for entry in store.newest("", JOBS)}
+        return {entry.job.id: store.transitions(entry.job.id) for entry in store.newest("", JOBS)}
 
 
-def _times(stories: Mapping[str, Sequence[Line]], before: Mapping[str, float], began: float) -> dict[str, float]:
+def _times(
+    stories: Mapping[str, Sequence[TransitionRow]], before: Mapping[str, float], began: float
+) -> dict[str, float]:
     """Seconds from the process's start, by the journal; `before` are the prompts that had ended by then.
 
     One look tells the house what became of all that lay on the server. So all is found again when the last line is

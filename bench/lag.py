@@ -20,10 +20,10 @@ import aiohttp
 import anyio
 
 from app.actors.interaction import InteractionActor
-from app.application import mint, open_house, servers
-from app.comfy.client import HttpComfy
+from app.application import new_prompt_id, open_clients, open_services
+from app.comfy.client import ComfyClient
 from app.config import Config, Server
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.events import AnyUpdate, Finished, JobId, PromptId
 from app.journal.memory import MemoryJournal
 from app.ports import Graph, Json, Ticket
@@ -102,7 +102,7 @@ class _Stamp:
             self._done[update.job] = time.monotonic()
 
 
-class _Noting(HttpComfy):
+class _Noting(ComfyClient):
     """The real client, which notes whose prompt is which."""
 
     prompts: dict[int, str]
@@ -117,17 +117,17 @@ def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
 
     async def client(url: str, folder: Path) -> dict[str, float]:
         done: dict[str, float] = {}
-        jobs = {JobId(mint()): seed for seed in range(JOBS)}
+        jobs = {JobId(new_prompt_id()): seed for seed in range(JOBS)}
         config = Config(servers=(Server(url=url),), data=folder, workflows=folder)
         prompts: dict[int, str] = {}
-        async with servers(config) as links:
-            for link in links.values():
+        async with open_clients(config) as clients:
+            for link in clients.values():
                 cast("_Noting", link.comfy).__class__ = _Noting
                 cast("_Noting", link.comfy).prompts = prompts
-            async with open_house(links, MemoryJournal(), depth=2) as house, anyio.create_task_group() as tasks:
+            async with open_services(clients, MemoryJournal(), depth=2) as services, anyio.create_task_group() as tasks:
                 for job, seed in jobs.items():
-                    wish = Wish(job=job, workflow="bench", graph=graph(seed), folder=str(folder))
-                    await tasks.start(InteractionActor(wish, house.registry, _Stamp(done)).run)
+                    request = JobRequest(job=job, workflow="bench", graph=graph(seed), folder=str(folder))
+                    await tasks.start(InteractionActor(request, services.registry, _Stamp(done)).run)
         return {prompts[seed]: done[job] for job, seed in jobs.items()}
 
     return lambda url, folder: anyio.run(client, url, folder, backend=backend)

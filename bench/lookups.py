@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from app.core.job import Job, State, Transition, Wish
+from app.core.job import Job, JobRequest, State, Transition
 from app.events import JobId
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.journal.store import open_store
@@ -35,9 +35,9 @@ def _fill(path: Path, ids: list[JobId]) -> None:
         for start in range(0, len(ids), 1000):
             jobs = [
                 Job(
-                    wish=Wish(job=job, workflow="bench", graph=GRAPH, folder=".", owner=f"{start}"),
+                    request=JobRequest(job=job, workflow="bench", graph=GRAPH, folder=".", owner=f"{start}"),
                     state=State.DELIVERED,
-                    told=True,
+                    notified=True,
                 )
                 for job in ids[start : start + 1000]
             ]
@@ -58,7 +58,7 @@ async def _find(journal: SqliteJournal, names: list[str]) -> list[float]:
 async def _commit(journal: SqliteJournal) -> list[float]:
     """Milliseconds of each commit of one job, on the disk."""
     took: list[float] = []
-    job = Job(wish=Wish(job=JobId(str(uuid.uuid4())), workflow="bench", graph=GRAPH, folder="."))
+    job = Job(request=JobRequest(job=JobId(str(uuid.uuid4())), workflow="bench", graph=GRAPH, folder="."))
     for _ in range(COMMITS):
         job.version += 1
         began = time.perf_counter()

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from app.application import Link, mint, open_house
-from app.core.job import Attempt, Job, State, Transition, Wish
+from app.application import ServerClients, new_prompt_id, open_services
+from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.events import JobId, PromptId, ServerName
 from app.journal.sqlite import open_journal
 from bench.flow import Taking, silent
@@ -21,7 +21,7 @@ UNFINISHED = 10_000
 
 
 def _job(number: int) -> Job:
-    return Job(wish=Wish(job=JobId(f"{number:08}"), workflow="bench", graph=GRAPH, folder="."))
+    return Job(request=JobRequest(job=JobId(f"{number:08}"), workflow="bench", graph=GRAPH, folder="."))
 
 
 async def _transitions(path: Path, seconds: float) -> dict[str, float]:
@@ -55,12 +55,12 @@ async def _start(path: Path) -> float:
     """Seconds from opening the journal to a registry that takes new wishes, with many jobs to adopt."""
     jobs = [_job(number) for number in range(UNFINISHED)]
     for job in jobs[:1000]:
-        job.state, job.attempt = State.RUNNING, Attempt(PromptId(mint()), ServerName("bench"), posting=False)
+        job.state, job.attempt = State.RUNNING, Attempt(PromptId(new_prompt_id()), ServerName("bench"), posting=False)
     async with open_journal(path) as journal:
         await journal.record(jobs, [])
-    links = {ServerName("bench"): Link(Taking(), silent)}  # pyright: ignore[reportArgumentType]
+    clients = {ServerName("bench"): ServerClients(Taking(), silent)}  # pyright: ignore[reportArgumentType]
     began = time.perf_counter()
-    async with open_journal(path) as journal, open_house(links, journal, depth=2):
+    async with open_journal(path) as journal, open_services(clients, journal, depth=2):
         return time.perf_counter() - began
 
 

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from app.simulator.faults import Request
-from bench.client_process import near_side
-from bench.server_process import Order, Report, far_side
+from bench.client_process import client_process
+from bench.server_process import Order, Report, server_process
 
 CROWD = 1000
 """Jobs in flight when the server goes away: far more than a house ever gives to one, which is 16."""
@@ -33,23 +33,23 @@ Figures = dict[str, float]
 async def _reconcile() -> Figures:
     """Everything ends while websocket and port are away: from their return until the journal knows of every end."""
     found: Figures = {}
-    async with far_side(0.0) as far, near_side(far.url, depth=CROWD) as near:
-        await far.ask(Order(faults=Request(hold=True, history_gap=0.0)))
+    async with server_process(0.0) as server, client_process(server.url, depth=CROWD) as client:
+        await server.ask(Order(faults=Request(hold=True, history_gap=0.0)))
         back = 0.0
 
         async def lose_and_find() -> None:
             nonlocal back
-            left = (await far.ask(Order(line="cut"))).at
-            await far.ask(Order(faults=Request(hold=False), ended=CROWD))
-            back = (await far.ask(Order(line="mend"))).at
+            left = (await server.ask(Order(line="cut"))).at
+            await server.ask(Order(faults=Request(hold=False), ended=CROWD))
+            back = (await server.ask(Order(line="mend"))).at
             found["away_s"] = back - left
-            found["reconciled_s"] = await near.journal.reach(["finished"], CROWD) - back
+            found["reconciled_s"] = await client.journal.reach(["finished"], CROWD) - back
 
-        await near.make(range(CROWD), lose_and_find)
-        report = await far.ask(Order())
-        found["delivered_s"] = max(near.late(report.ended, back))
+        await client.make(range(CROWD), lose_and_find)
+        report = await server.ask(Order())
+        found["delivered_s"] = max(client.late(report.ended, back))
         found |= {f"requests_{kind}": count for kind, count in _requests(report, back).items()}
-        found["wrongly_told"] = near.unfinished
+        found["wrongly_told"] = client.unfinished
     return found
 
 
@@ -63,44 +63,44 @@ def _requests(report: Report, back: float) -> Counter[str]:
 async def _half_open() -> Figures:
     """Nothing moves any more, and nobody says so, while a job ends; new connections work once it was noticed."""
     found: Figures = {}
-    async with far_side(STEP_TIME) as far, near_side(far.url, depth=FEW) as near:
-        await far.ask(Order(faults=Request(hold=True)))
+    async with server_process(STEP_TIME) as server, client_process(server.url, depth=FEW) as client:
+        await server.ask(Order(faults=Request(hold=True)))
         back = 0.0
 
         async def freeze() -> None:
             nonlocal back
-            frozen = await far.ask(Order(line="freeze"))
-            found["noticed_s"] = await near.losses.next() - frozen.at
-            back = (await far.ask(Order(line="mend", faults=Request(hold=False), ended=FEW))).at
+            frozen = await server.ask(Order(line="freeze"))
+            found["noticed_s"] = await client.losses.next() - frozen.at
+            back = (await server.ask(Order(line="mend", faults=Request(hold=False), ended=FEW))).at
 
-        await near.make(range(FEW), freeze)
-        found["late_after_return_s"] = max(near.late((await far.ask(Order())).ended, back))
-        found["wrongly_told"] = near.unfinished
+        await client.make(range(FEW), freeze)
+        found["late_after_return_s"] = max(client.late((await server.ask(Order())).ended, back))
+        found["wrongly_told"] = client.unfinished
     return found
 
 
 async def _path_cut() -> Figures:
     """HTTP and websocket are cut while jobs end: from the path's return to each of their results."""
     late: list[float] = []
-    async with far_side(STEP_TIME) as far, near_side(far.url, depth=FEW) as near:
+    async with server_process(STEP_TIME) as server, client_process(server.url, depth=FEW) as client:
 
         async def cut() -> None:
             nonlocal back
-            left = await far.ask(Order(line="cut", faults=Request(hold=False)))
-            await far.ask(Order(ended=(number + 1) * FEW))
+            left = await server.ask(Order(line="cut", faults=Request(hold=False)))
+            await server.ask(Order(ended=(number + 1) * FEW))
             # The length of the outage is what is given, so time itself is waited for.
-            await anyio.sleep(left.at + CUT - (await far.ask(Order())).at)
-            back = (await far.ask(Order(line="mend"))).at
+            await anyio.sleep(left.at + CUT - (await server.ask(Order())).at)
+            back = (await server.ask(Order(line="mend"))).at
 
         known: set[str] = set()
         for number in range(CUTS):
             back = 0.0
-            await far.ask(Order(faults=Request(hold=True)))
-            await near.make(range(number * FEW, (number + 1) * FEW), cut)
-            ended = (await far.ask(Order())).ended
-            late += near.late({prompt: at for prompt, at in ended.items() if prompt not in known}, back)
+            await server.ask(Order(faults=Request(hold=True)))
+            await client.make(range(number * FEW, (number + 1) * FEW), cut)
+            ended = (await server.ask(Order())).ended
+            late += client.late({prompt: at for prompt, at in ended.items() if prompt not in known}, back)
             known |= ended.keys()
-        told = near.unfinished
+        told = client.unfinished
     return {"late_median_s": statistics.median(late), "late_worst_s": max(late), "wrongly_told": told}
 
 

@@ -64,7 +64,7 @@ class Ends(dict[str, float]):
             await self._more.wait()
 
 
-class FarSide:
+class ServerProcess:
     """The other end of its pipes."""
 
     def __init__(self, port: int, orders: ByteSendStream, reports: BufferedByteReceiveStream) -> None:
@@ -79,14 +79,14 @@ class FarSide:
 
 
 @asynccontextmanager
-async def far_side(step_time: float) -> AsyncGenerator[FarSide]:
+async def server_process(step_time: float) -> AsyncGenerator[ServerProcess]:
     """A new one for the length of the block; its samplers take four steps of `step_time` seconds."""
     command = [sys.executable, "-m", "bench.server_process", str(step_time)]
     async with await anyio.open_process(command, stderr=None) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         reports = BufferedByteReceiveStream(process.stdout)
-        yield FarSide(int(await reports.receive_until(b"\n", LONGEST)), process.stdin, reports)
+        yield ServerProcess(int(await reports.receive_until(b"\n", LONGEST)), process.stdin, reports)
 
 
 async def main(step_time: float) -> None:

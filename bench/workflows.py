@@ -45,8 +45,8 @@ def _graph(nodes: int) -> Graph:
         for number in range(3):
             sampled: dict[str, Json] = {"seed": number, "steps": 20, "cfg": 7.5, "denoise": 1.0}
             kinds: dict[str, Json] = {"sampler_name": "euler", "scheduler": "normal", "latent_image": latent}
-            links: dict[str, Json] = {"model": [model, 0], "positive": [words[0], 0], "negative": [words[1], 0]}
-            latent = [add("KSampler", **sampled, **kinds, **links), 0]
+            clients: dict[str, Json] = {"model": [model, 0], "positive": [words[0], 0], "negative": [words[1], 0]}
+            latent = [add("KSampler", **sampled, **kinds, **clients), 0]
         decoded = add("VAEDecode", samples=latent, vae=[model, 2])
         scaled = add("ImageScaleBy", image=[decoded, 0], upscale_method="lanczos", scale_by=1.5)
         add("SaveImage", images=[scaled, 0], filename_prefix="bench/%date:yyyy-MM-dd%")

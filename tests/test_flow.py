@@ -202,18 +202,18 @@ async def test_three_500s_end_the_job_with_a_sentence(tmp_path: Path) -> None:
 
 
 async def cancelling(found: World, count: int, which: int) -> list[Watcher]:
-    wishes = [found.wish() for _ in range(count)]
-    watchers = [Watcher() for _ in wishes]
+    requests = [found.wish() for _ in range(count)]
+    watchers = [Watcher() for _ in requests]
 
     async def cancel() -> None:
         await until(found, lambda: found.simulator.running is not None)
         await anyio.sleep(0.2)
-        await found.registry.cancel(wishes[which].job)
+        await found.registry.cancel(requests[which].job)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(cancel)
-        for wish, watcher in zip(wishes, watchers, strict=True):
-            await tasks.start(InteractionActor(wish, found.registry, watcher).run)
+        for request, watcher in zip(requests, watchers, strict=True):
+            await tasks.start(InteractionActor(request, found.registry, watcher).run)
     return watchers
 
 
@@ -283,7 +283,7 @@ async def test_an_interaction_that_breaks_is_told_and_does_not_reach_the_others(
         await until(found, lambda: isinstance(broken.last, Failed))
         assert isinstance(broken.last, Failed)
         assert broken.last.reason.startswith("Something went wrong (id ")
-        assert [job.told for job in await found.journal.unfinished()] == [False]
+        assert [job.notified for job in await found.journal.unfinished()] == [False]
 
 
 async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: Path) -> None:
@@ -294,16 +294,16 @@ async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: P
         async with anyio.create_task_group() as ground:
             await ground.start(simulator.run)
             async with house_for(simulator, tmp_path / "results", journal) as first:
-                wishes = [first.wish() for _ in range(4)]
+                requests = [first.wish() for _ in range(4)]
                 async with anyio.create_task_group() as tasks:
-                    for wish in wishes:
-                        await tasks.start(_Life(first, wish).run)
+                    for request in requests:
+                        await tasks.start(_Life(first, request).run)
                     await until(first, lambda: simulator.running is not None)
                     await anyio.sleep(0.2)
                     tasks.cancel_scope.cancel()
             async with house_for(simulator, tmp_path / "results", journal) as second:
-                for wish in wishes:
-                    async with second.registry.watch(wish.job) as updates:
+                for request in requests:
+                    async with second.registry.watch(request.job) as updates:
                         last = [update async for update in updates][-1]
                     assert isinstance(last, Finished)
                     seen.append(on_disk(last))
@@ -315,9 +315,9 @@ async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: P
 class _Life:
     """Hands a wish in, and is killed before it is told anything."""
 
-    def __init__(self, found: World, wish: object) -> None:
+    def __init__(self, found: World, request: object) -> None:
         self._found = found
-        self._wish = wish
+        self._wish = request
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         async with self._found.registry.submit(self._wish):  # pyright: ignore[reportArgumentType]
@@ -396,26 +396,26 @@ async def test_the_same_wish_again_is_cached_and_says_so(tmp_path: Path) -> None
 
 async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None:
     async with world(tmp_path) as found:
-        wish = found.wish()
-        wish.graph["5"]["inputs"]["steps"] = 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
-        last = (await found.make(wish)).last
-        assert last == Failed(job=wish.job, reason="“Sampler”: steps is 0, but must be at least 1.")
+        request = found.wish()
+        request.graph["5"]["inputs"]["steps"] = 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+        last = (await found.make(request)).last
+        assert last == Failed(job=request.job, reason="“Sampler”: steps is 0, but must be at least 1.")
 
 
 async def test_what_a_newer_node_needs_is_filled_in_with_the_servers_default(tmp_path: Path) -> None:
     async with world(tmp_path) as found:
-        wish = found.wish()
-        del wish.graph["5"]["inputs"]["denoise"]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
-        assert delivered(await found.make(wish))
-        assert "denoise" not in str(wish.graph)
+        request = found.wish()
+        del request.graph["5"]["inputs"]["denoise"]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+        assert delivered(await found.make(request))
+        assert "denoise" not in str(request.graph)
 
 
 async def test_what_no_default_can_fill_is_a_reason(tmp_path: Path) -> None:
     async with world(tmp_path) as found:
-        wish = found.wish()
+        request = found.wish()
         for name in ("denoise", "positive"):
-            del wish.graph["5"]["inputs"][name]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
-        last = (await found.make(wish)).last
+            del request.graph["5"]["inputs"][name]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+        last = (await found.make(request)).last
         assert isinstance(last, Failed)
         assert "“Sampler” needs its input “positive”." in last.reason
 
@@ -431,13 +431,13 @@ async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tm
         "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
     }
     async with world(tmp_path) as found:
-        wish = found.wish({**graph(**nodes)})
-        wish.graph["1"]["inputs"] = {"ckpt_name": "?"}
+        request = found.wish({**graph(**nodes)})
+        request.graph["1"]["inputs"] = {"ckpt_name": "?"}
         from msgspec.structs import replace
 
         uploads = (Upload(NodeId("4"), "image", str(photo)),)
         choices = (FirstChoice(NodeId("1"), "ckpt_name"),)
-        watcher = await found.make(replace(wish, uploads=uploads, choices=choices))
+        watcher = await found.make(replace(request, uploads=uploads, choices=choices))
         assert delivered(watcher)
         assert isinstance(watcher.last, Finished)
         with Image.open(watcher.last.files[0]) as picture:
@@ -446,19 +446,19 @@ async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tm
 
 async def test_who_comes_later_hears_where_the_job_stands(tmp_path: Path) -> None:
     async with world(tmp_path) as found:
-        wishes = [found.wish() for _ in range(2)]
+        requests = [found.wish() for _ in range(2)]
         heard: list[AnyUpdate] = []
 
         async def come_later() -> None:
             await until(found, lambda: found.simulator.running is not None)
             await anyio.sleep(0.2)
-            for wish in wishes:
-                async with found.registry.watch(wish.job) as updates:
+            for request in requests:
+                async with found.registry.watch(request.job) as updates:
                     heard.append(await updates.receive())
 
         async with anyio.create_task_group() as tasks:
-            for wish in wishes:
-                await tasks.start(InteractionActor(wish, found.registry, Watcher()).run)
+            for request in requests:
+                await tasks.start(InteractionActor(request, found.registry, Watcher()).run)
             tasks.start_soon(come_later)
         assert [type(update) for update in heard] == [Started, Queued]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.effects import Keep, Kept, Read, ReadDone
+from app.core.effects import HistoryRead, ImageSaved, ReadHistory, SaveImage
 from app.events import ExecutionEnded, Finished, ImageStreamed, NodeId
 from app.ports import History
 from tests.core.test_reconciler import STREAMING, Desk
@@ -14,13 +14,13 @@ def test_a_job_waits_for_a_picture_from_the_websocket_that_is_still_being_writte
     desk.wish("job", STREAMING)
     prompt = desk.posted()
     for picture in (b"one", b"two"):
-        desk.hear(ImageStreamed(prompt=prompt, display=NodeId("7"), image=picture, media_type="image/png"))
-    keeps = [desk.take(Keep) for _ in range(2)]
-    desk.hear(ExecutionEnded(prompt=prompt))
-    desk.hear(ReadDone(desk.take(Read), History("success")))
+        desk.handle(ImageStreamed(prompt=prompt, display=NodeId("7"), image=picture, media_type="image/png"))
+    keeps = [desk.take(SaveImage) for _ in range(2)]
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), History("success")))
     assert not any(isinstance(update, Finished) for update in desk.told), "no picture is on the disk yet"
-    desk.hear(Kept(keeps[0]))
+    desk.handle(ImageSaved(keeps[0]))
     assert not any(isinstance(update, Finished) for update in desk.told), "one picture is not on the disk yet"
-    desk.hear(Kept(keeps[1]))
+    desk.handle(ImageSaved(keeps[1]))
     (finished,) = [update for update in desk.told if isinstance(update, Finished)]
     assert finished.files == (keeps[0].path, keeps[1].path)

@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.application import Link, mint, open_house
-from app.comfy.client import open_comfy
-from app.comfy.websocket.connect import dial
+from app.application import ServerClients, new_prompt_id, open_services
+from app.comfy.client import open_comfy_client
+from app.comfy.websocket.connect import connect
 from app.config import Server
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.core.journal_port import Journal
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
 from app.journal.memory import MemoryJournal
@@ -85,19 +85,19 @@ class World(Struct):
     folder: Path
     journal: Journal
 
-    def wish(self, graph: Graph = PICTURE, **changes: object) -> Wish:
+    def wish(self, graph: Graph = PICTURE, **changes: object) -> JobRequest:
         """A wish of its own seed."""
         graph = copy.deepcopy(graph)
         seed = random.getrandbits(32)
         for entry in graph.values():
             if isinstance(inputs := entry["inputs"], dict) and "seed" in inputs:
                 inputs["seed"] = seed
-        return Wish(job=JobId(mint()), workflow="test", graph=graph, folder=str(self.folder), seed=seed)
+        return JobRequest(job=JobId(new_prompt_id()), workflow="test", graph=graph, folder=str(self.folder), seed=seed)
 
-    async def make(self, wish: Wish | None = None, watcher: Watcher | None = None) -> Watcher:
+    async def make(self, request: JobRequest | None = None, watcher: Watcher | None = None) -> Watcher:
         """Have one wish made, to its last word."""
         watcher = watcher or Watcher()
-        await InteractionActor(wish or self.wish(), self.registry, watcher).run()
+        await InteractionActor(request or self.wish(), self.registry, watcher).run()
         return watcher
 
     async def make_many(self, count: int) -> list[Watcher]:
@@ -128,13 +128,13 @@ async def house_for(
 ) -> AsyncGenerator[World]:
     """A house, as one life of the program has it, for a simulator that lives elsewhere."""
     journal = journal or MemoryJournal()
-    client_id = mint()
+    client_id = new_prompt_id()
     transport = httpx.ASGITransport(application(simulator))
     server = Server(url="http://simulator")
-    async with open_comfy(server, client_id, run_sync=inline, transport=transport) as comfy:
-        links = {HERE: Link(comfy, partial(dial, partial(simulator.connect, client_id)))}
-        async with open_house(links, journal, depth=depth, run_sync=inline) as house:
-            yield World(simulator, house.registry, folder, journal)
+    async with open_comfy_client(server, client_id, run_sync=inline, transport=transport) as comfy:
+        clients = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
+        async with open_services(clients, journal, depth=depth, run_sync=inline) as services:
+            yield World(simulator, services.registry, folder, journal)
 
 
 @asynccontextmanager

@@ -15,20 +15,20 @@ from app.backoff import Pauses, backoff
 from app.events import (
     Connected,
     Disconnected,
-    Heard,
+    FrameReceived,
     ImageStreamed,
     NodesProgressed,
     NodeStepped,
     QueueChanged,
+    ServerEvent,
     ServerName,
-    Spoken,
 )
 from app.mailbox import Mailbox
-from app.ports import ConnectionLost, Dial
+from app.ports import Connect, ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)
 
-News = Heard | Connected | Disconnected
+News = FrameReceived | Connected | Disconnected
 
 GATHERING = 6
 """Turns of the loop in which a flood gathers, for the registry to take it in one turn of its own. On trio that is
@@ -38,13 +38,13 @@ STEADY = 5.0
 """Seconds after which a connection has proved itself, so that its loss begins a new row of pauses."""
 
 
-def _slot(what: Spoken) -> Hashable | None:
+def _slot(event: ServerEvent) -> Hashable | None:
     """What a newer word of the same kind makes worthless. A PNG is no preview but a result, and stays."""
-    match what:
+    match event:
         case NodesProgressed() | NodeStepped():
-            return type(what), what.prompt
+            return type(event), event.prompt
         case ImageStreamed(media_type="image/jpeg"):
-            return ImageStreamed, what.prompt
+            return ImageStreamed, event.prompt
         case QueueChanged():
             return QueueChanged
         case _:
@@ -56,7 +56,7 @@ class Connection(Struct, frozen=True):
 
     requests: Mailbox[None]
 
-    def redial(self) -> None:
+    def reconnect(self) -> None:
         """Have the socket closed and opened anew; asking twice is asking once."""
         self.requests.put(None)
 
@@ -69,9 +69,9 @@ class ConnectionActor:
     is worth endlessly many; anything else is a bug, and ends the bot.
     """
 
-    def __init__(self, server: ServerName, dial: Dial, *, pauses: Pauses = backoff) -> None:
+    def __init__(self, server: ServerName, connect: Connect, *, pauses: Pauses = backoff) -> None:
         self._server = server
-        self._dial = dial
+        self._connect = connect
         self._pauses = pauses
         self._requests = Mailbox[None](lambda _: "redial")
         self.handle = Connection(self._requests)
@@ -87,7 +87,7 @@ class ConnectionActor:
             while True:
                 began = anyio.current_time()
                 try:
-                    async with self._dial() as spoken:
+                    async with self._connect() as spoken:
                         if told:
                             logger.warning("connection is back", server=self._server)
                         told = ""
@@ -107,17 +107,17 @@ class ConnectionActor:
                     pauses = self._pauses()
                 await anyio.sleep(next(pauses))
 
-    async def _listen(self, spoken: AsyncIterator[Spoken], news: MemoryObjectSendStream[News]) -> None:
+    async def _listen(self, spoken: AsyncIterator[ServerEvent], news: MemoryObjectSendStream[News]) -> None:
         """Read until the socket is lost, which raises, or somebody asks for another, which returns."""
         loss: ConnectionLost | None = None
         box = Mailbox(_slot)
         async with box, anyio.create_task_group() as tasks:
             tasks.start_soon(self._forward, box, news, name=f"forward {self._server}")
             async with anyio.create_task_group() as reading:
-                reading.start_soon(self._await_redial, reading.cancel_scope, name=f"redial {self._server}")
+                reading.start_soon(self._await_reconnect, reading.cancel_scope, name=f"redial {self._server}")
                 try:
-                    async for what in spoken:
-                        box.put(what)
+                    async for event in spoken:
+                        box.put(event)
                 except ConnectionLost as lost:
                     loss = lost
                 reading.cancel_scope.cancel()
@@ -125,18 +125,18 @@ class ConnectionActor:
         if loss is not None:
             raise loss
 
-    async def _forward(self, box: Mailbox[Spoken], news: MemoryObjectSendStream[News]) -> None:
+    async def _forward(self, box: Mailbox[ServerEvent], news: MemoryObjectSendStream[News]) -> None:
         async for first in box:
             for _ in range(GATHERING):
                 await anyio.lowlevel.checkpoint()
-            for what in (first, *box.drain()):
-                heard = Heard(server=self._server, what=what)
+            for event in (first, *box.drain()):
+                heard = FrameReceived(server=self._server, event=event)
                 try:
                     # Four times as quick as `send`, which takes a turn of the loop for each word.
                     news.send_nowait(heard)
                 except anyio.WouldBlock:
                     await news.send(heard)
 
-    async def _await_redial(self, reading: anyio.CancelScope) -> None:
+    async def _await_reconnect(self, reading: anyio.CancelScope) -> None:
         await self._requests.receive()
         reading.cancel()

@@ -13,26 +13,26 @@ from app.actors.connection import Connection
 from app.backoff import Pauses, backoff
 from app.boundary import report_failure
 from app.core.effects import (
-    Answer,
-    Errand,
-    Fetch,
-    Fetched,
-    Keep,
-    Kept,
-    Look,
-    Looked,
-    Post,
-    Posted,
-    PostRefused,
-    PostUnsure,
-    Read,
-    ReadDone,
-    Redial,
+    CancelPrompt,
+    Effect,
+    EffectResult,
+    FetchFile,
+    FileFetched,
+    HistoryRead,
+    ImageSaved,
+    PromptCancelled,
+    PromptRefused,
+    PromptSubmitted,
+    QueryServer,
+    ReadHistory,
+    Reconnect,
+    SaveImage,
+    ServerQueried,
+    SubmitPrompt,
+    SubmitUncertain,
     Unreachable,
-    Withdraw,
-    Withdrawn,
 )
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.events import NodeId, PromptId, ServerName
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
 
@@ -44,18 +44,18 @@ class Completion:
         self._comfy = comfy
         self._firsts: dict[tuple[str, str], str] = {}
 
-    async def complete(self, wish: Wish) -> Graph:
+    async def complete(self, request: JobRequest) -> Graph:
         """A job's graph with the names of its uploaded files, and the server's first model where none was chosen.
 
         Raises `ConnectionLost`, `Refused`, and `OSError` for a file that cannot be read.
         """
-        graph = copy.deepcopy(wish.graph)
-        for upload in wish.uploads:
+        graph = copy.deepcopy(request.graph)
+        for upload in request.uploads:
             _inputs(graph, upload.node)[upload.input] = await self._comfy.upload(Path(upload.path))
-        await self._choose(wish, graph)
+        await self._choose(request, graph)
         return graph
 
-    async def mend(self, wish: Wish, graph: Graph, missing: Sequence[tuple[NodeId, str]]) -> bool:
+    async def mend(self, request: JobRequest, graph: Graph, missing: Sequence[tuple[NodeId, str]]) -> bool:
         """Change what the server refused, as far as it was not the person's choice; whether there is a change.
 
         Its lists may be others than they were, and its nodes newer than the workflow: inputs that are `missing` get
@@ -63,15 +63,15 @@ class Completion:
         """
         before = copy.deepcopy(graph)
         self._firsts.clear()
-        await self._choose(wish, graph)
+        await self._choose(request, graph)
         for node, name in missing:
             if (value := await self._comfy.default(_kind(graph, node), name)) is None:
                 return False
             _inputs(graph, node)[name] = value
         return graph != before
 
-    async def _choose(self, wish: Wish, graph: Graph) -> None:
-        for choice in wish.choices:
+    async def _choose(self, request: JobRequest, graph: Graph) -> None:
+        for choice in request.choices:
             key = _kind(graph, choice.node), choice.input
             if key not in self._firsts:
                 if not (offered := await self._comfy.choices(*key)):
@@ -102,7 +102,7 @@ OTHERS = 32
 """How many prompts of others we expect to have ended since: one entry is a few kB."""
 
 
-class Errands:
+class EffectRunner:
     """Does errands. Owns the ways to the servers; raises nothing that is expected."""
 
     def __init__(
@@ -119,87 +119,87 @@ class Errands:
         self._run_sync = run_sync
         self._pauses = pauses
 
-    async def do(self, errand: Errand) -> Answer | None:
+    async def do(self, effect: Effect) -> EffectResult | None:
         """Do one errand, and say what came of it; None where nothing is to be said."""
-        match errand:
-            case Post():
-                return await self._post(errand)
-            case Look():
-                return await self._look(errand)
-            case Read():
-                return await self._read(errand)
-            case Withdraw(prompt=prompt, server=server):
+        match effect:
+            case SubmitPrompt():
+                return await self._submit(effect)
+            case QueryServer():
+                return await self._query(effect)
+            case ReadHistory():
+                return await self._read_history(effect)
+            case CancelPrompt(prompt=prompt, server=server):
                 try:
                     await self._comfies[server].cancel(prompt)
                 except (ConnectionLost, Refused):
-                    return Withdrawn(errand, heard=False)
-                return Withdrawn(errand, heard=True)
-            case Fetch():
-                return await self._fetch(errand)
-            case Keep(image=image, path=path):
-                return Kept(errand, await self._run_sync(_write, image, Path(path)))
-            case Redial(server=server):
-                self._connections[server].redial()
+                    return PromptCancelled(effect, acknowledged=False)
+                return PromptCancelled(effect, acknowledged=True)
+            case FetchFile():
+                return await self._fetch(effect)
+            case SaveImage(image=image, path=path):
+                return ImageSaved(effect, await self._run_sync(_write, image, Path(path)))
+            case Reconnect(server=server):
+                self._connections[server].reconnect()
                 return None
             case _:
-                assert_never(errand)
+                assert_never(effect)
 
-    async def _post(self, errand: Post) -> Answer:
-        comfy, completion = self._comfies[errand.server], self._completions[errand.server]
+    async def _submit(self, effect: SubmitPrompt) -> EffectResult:
+        comfy, completion = self._comfies[effect.server], self._completions[effect.server]
         try:
-            graph = await completion.complete(errand.wish)
+            graph = await completion.complete(effect.request)
             try:
-                ticket = await comfy.submit(errand.prompt, graph)
+                ticket = await comfy.submit(effect.prompt, graph)
             except Refused as refusal:
                 # After a 5xx it may run all the same, so nothing else is sent.
-                if not refusal.certain or not await completion.mend(errand.wish, graph, refusal.missing):
+                if not refusal.certain or not await completion.mend(effect.request, graph, refusal.missing):
                     raise
-                ticket = await comfy.submit(errand.prompt, graph)
-            return Posted(errand, ticket)
+                ticket = await comfy.submit(effect.prompt, graph)
+            return PromptSubmitted(effect, ticket)
         except OSError as error:
-            return PostRefused(errand, f"A file of this job cannot be read: {error.strerror}.", certain=True)
+            return PromptRefused(effect, f"A file of this job cannot be read: {error.strerror}.", certain=True)
         except Refused as refusal:
-            return PostRefused(errand, refusal.reason, refusal.certain)
+            return PromptRefused(effect, refusal.reason, refusal.certain)
         except ConnectionLost as loss:
-            return PostUnsure(errand, str(loss))
+            return SubmitUncertain(effect, str(loss))
 
-    async def _look(self, errand: Look) -> Answer:
+    async def _query(self, effect: QueryServer) -> EffectResult:
         """The queue first: what leaves it in between is in the history by then."""
-        comfy = self._comfies[errand.server]
+        comfy = self._comfies[effect.server]
         try:
             queue = await comfy.queue()
             queued = {*queue.running, *queue.pending}
-            missing = [prompt for prompt in errand.asked if prompt not in queued]
+            missing = [prompt for prompt in effect.asked if prompt not in queued]
             histories, failures = await _histories(comfy, missing)
         except (ConnectionLost, Refused) as loss:
-            return Unreachable(errand, str(loss))
-        return Looked(errand, queue, histories, failures)
+            return Unreachable(effect, str(loss))
+        return ServerQueried(effect, queue, histories, failures)
 
-    async def _read(self, errand: Read) -> Answer:
+    async def _read_history(self, effect: ReadHistory) -> EffectResult:
         for pause in HISTORY_PAUSES:
             await anyio.sleep(pause)
             try:
-                history = await self._comfies[errand.server].history(errand.prompt)
+                history = await self._comfies[effect.server].history(effect.prompt)
             except (ConnectionLost, Refused):
                 break
             if history is not None:
-                return ReadDone(errand, history)
-        return ReadDone(errand, None)
+                return HistoryRead(effect, history)
+        return HistoryRead(effect, None)
 
-    async def _fetch(self, errand: Fetch) -> Answer:
+    async def _fetch(self, effect: FetchFile) -> EffectResult:
         """Try until the server answers: it keeps its output files over a restart (measured, T18)."""
         for pause in self._pauses():
             try:
-                await self._comfies[errand.server].fetch(errand.file, Path(errand.path))
+                await self._comfies[effect.server].fetch(effect.file, Path(effect.path))
             except ConnectionLost:
                 await anyio.sleep(pause)
             except Refused as refusal:
-                return Fetched(errand, refusal.reason)
+                return FileFetched(effect, refusal.reason)
             except OSError as error:
-                return Fetched(errand, _unwritable(error))
+                return FileFetched(effect, _unwritable(error))
             else:
                 break
-        return Fetched(errand)
+        return FileFetched(effect)
 
 
 async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> tuple[dict[PromptId, History], dict[PromptId, str]]:

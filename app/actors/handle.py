@@ -10,7 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.core.reconciler import Message
 from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued
 from app.mailbox import Mailbox
@@ -30,7 +30,7 @@ Updates: TypeAlias = Mailbox[AnyUpdate]
 class Submit(Struct, frozen=True):
     """Make this, and tell me what becomes of it."""
 
-    wish: Wish
+    request: JobRequest
     place: str
     updates: Updates
 
@@ -78,14 +78,14 @@ class Registry(Struct, frozen=True):
     inbox: MemoryObjectSendStream[Command | Message]
 
     @asynccontextmanager
-    async def submit(self, wish: Wish, place: str = "") -> AsyncGenerator[Updates]:
+    async def submit(self, request: JobRequest, place: str = "") -> AsyncGenerator[Updates]:
         """Hand in a wish and follow it; leaving the block stops following, not the job.
 
         The first word is `Queued`, and it is not said before the job is in the journal. `place` is where it
         is shown, in the door's own words.
         """
         async with Mailbox(_slot) as updates:
-            await self.inbox.send(Submit(wish, place, updates))
+            await self.inbox.send(Submit(request, place, updates))
             yield updates
 
     @asynccontextmanager

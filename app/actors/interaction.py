@@ -11,9 +11,9 @@ from anyio.abc import TaskStatus
 from app.actors.handle import Registry, Updates
 from app.backoff import Pauses, backoff
 from app.boundary import report_failure
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.entry_points import run_request
-from app.events import LAST_WORDS, AnyUpdate, Failed, JobId
+from app.events import TERMINAL_UPDATES, AnyUpdate, Failed, JobId
 from app.ports import ConnectionLost, Reply
 
 patient = partial(backoff, 1.0, 60.0)
@@ -34,11 +34,19 @@ class InteractionActor:
     """
 
     def __init__(
-        self, wish: Wish | JobId, registry: Registry, reply: Reply, *, place: str = "", pauses: Pauses = patient
+        self,
+        request: JobRequest | JobId,
+        registry: Registry,
+        reply: Reply,
+        *,
+        place: str = "",
+        pauses: Pauses = patient,
     ) -> None:
-        self._job = wish.job if isinstance(wish, Wish) else wish
+        self._job = request.job if isinstance(request, JobRequest) else request
         self._updates = (
-            partial(registry.submit, wish, place) if isinstance(wish, Wish) else partial(registry.watch, wish)
+            partial(registry.submit, request, place)
+            if isinstance(request, JobRequest)
+            else partial(registry.watch, request)
         )
         self._registry = registry
         self._reply = reply
@@ -50,9 +58,11 @@ class InteractionActor:
         What breaks in here is logged and told to its person, and never reaches the others. The journal then still
         has the job as one whose person has not heard the last word, so the next life of the bot shows it.
         """
-        await run_request(partial(self._live, task_status), "an interaction failed", self._apologise, job=self._job)
+        await run_request(
+            partial(self._live, task_status), "an interaction failed", self._report_failure, job=self._job
+        )
 
-    async def _insist(self, last_word: AnyUpdate) -> None:
+    async def _deliver_with_retry(self, terminal_update: AnyUpdate) -> None:
         """Show it, however long the place is out of reach: nothing but this is left to do.
 
         A failure that is not `ConnectionLost` is logged and tried again, `FAILURES` times in all; the last is raised.
@@ -60,7 +70,7 @@ class InteractionActor:
         failures = 0
         for pause in self._pauses():
             try:
-                await self._reply.show(last_word)
+                await self._reply.show(terminal_update)
             except ConnectionLost as loss:
                 logger.warning("a last word must wait", job=self._job, reason=str(loss))
             except Exception as error:
@@ -78,7 +88,7 @@ class InteractionActor:
             if await self._follow(updates):
                 await self._registry.delivered(self._job, self._reply.receipt)
 
-    async def _apologise(self, sentence: str) -> None:
+    async def _report_failure(self, sentence: str) -> None:
         await self._reply.show(Failed(job=self._job, reason=sentence))
 
     async def _follow(self, updates: Updates) -> bool:
@@ -88,8 +98,8 @@ class InteractionActor:
         """
         whole = True
         async for update in updates:
-            if isinstance(update, LAST_WORDS):
-                await self._insist(update)
+            if isinstance(update, TERMINAL_UPDATES):
+                await self._deliver_with_retry(update)
                 return True
             try:
                 await self._reply.show(update)

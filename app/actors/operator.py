@@ -8,8 +8,8 @@ from functools import partial
 import structlog
 
 from app.actors.handle import Registry
-from app.core.job import Job, Request
-from app.core.journal_port import Archive
+from app.core.job import Job, OperatorRequest
+from app.core.journal_port import JobHistory
 from app.entry_points import run_loop, run_request
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -18,14 +18,14 @@ ROUND = 1.0
 """Seconds between two looks: another process wrote the request, so nobody can wake us."""
 
 
-class SteeringActor:
+class OperatorActor:
     """Looks for requests, and carries them out, each exactly once as long as the bot lives.
 
     `retry` hands a job's wish in again, in the door's own way.
     """
 
-    def __init__(self, archive: Archive, registry: Registry, retry: Callable[[Job], Awaitable[None]]) -> None:
-        self._archive = archive
+    def __init__(self, job_history: JobHistory, registry: Registry, retry: Callable[[Job], Awaitable[None]]) -> None:
+        self._job_history = job_history
         self._registry = registry
         self._retry = retry
         self._done: set[int] = set()
@@ -36,19 +36,19 @@ class SteeringActor:
         await run_loop(self._look, "an operator's requests could not be read")
 
     async def _look(self) -> float:
-        for request in await self._archive.requests():
+        for request in await self._job_history.requests():
             if request.number not in self._done:
                 logger.info("an operator asks", verb=request.verb, job=request.job)
                 self._done.add(request.number)
                 work = partial(self._carry_out, request)
                 await run_request(work, "an operator's request failed", verb=request.verb, job=request.job)
-            await self._archive.done(request)
+            await self._job_history.done(request)
             # The journal gives the number of a forgotten request to the next one.
             self._done.discard(request.number)
         return ROUND
 
-    async def _carry_out(self, request: Request) -> None:
-        job = await self._archive.find(request.job)
+    async def _carry_out(self, request: OperatorRequest) -> None:
+        job = await self._job_history.find(request.job)
         if request.verb == "cancel":
             await self._registry.cancel(request.job)
         elif job is not None:

@@ -9,18 +9,27 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from app.actors.connection import Connection
-from app.actors.effect_runner import Errands
+from app.actors.effect_runner import EffectRunner
 from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Registry, Submit, Updates, Watch
 from app.backoff import Pauses, backoff
 from app.boundary import report_failure
-from app.core.effects import Answer, EffectFailed, Errand, Look, Looked, Redial, Tick, Unreachable
+from app.core.effects import (
+    Effect,
+    EffectFailed,
+    EffectResult,
+    QueryServer,
+    Reconnect,
+    ServerQueried,
+    Tick,
+    Unreachable,
+)
 from app.core.job import Job, State
-from app.core.job_table import Ledger
+from app.core.job_table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
-from app.core.reconciler import Message, Truth
-from app.core.scheduler import Dispatcher
+from app.core.reconciler import Message, Reconciler
+from app.core.scheduler import Scheduler
 from app.events import (
-    LAST_WORDS,
+    TERMINAL_UPDATES,
     AnyUpdate,
     Failed,
     JobId,
@@ -36,7 +45,7 @@ INBOX = 256
 class PromptRegistry:
     """Knows, decides and tells; whatever takes time is done by helpers, who answer into the inbox.
 
-    One turn of the loop takes all that waits in the inbox, lets `Truth` and the ledger decide, writes what
+    One turn of the loop takes all that waits in the inbox, lets `Reconciler` and the ledger decide, writes what
     changed to the journal in one go, tells the watchers, and sends the helpers out. So nothing is told or
     done before it is remembered, and a flood of frames costs one turn.
 
@@ -51,15 +60,15 @@ class PromptRegistry:
         journal: Journal,
         *,
         depth: int,
-        mint: Callable[[], PromptId],
+        new_prompt_id: Callable[[], PromptId],
         run_sync: RunSync,
         pauses: Pauses = backoff,
     ) -> None:
         self._journal = journal
-        self._ledger = Ledger()
-        self._truth = Truth(self._ledger, comfies)
-        self._dispatcher = Dispatcher(self._ledger, self._truth.machines, depth, mint)
-        self._errands = Errands(comfies, connections, run_sync=run_sync, pauses=pauses)
+        self._job_table = JobTable()
+        self._reconciler = Reconciler(self._job_table, comfies)
+        self._scheduler = Scheduler(self._job_table, self._reconciler.servers, depth, new_prompt_id)
+        self._effects = EffectRunner(comfies, connections, run_sync=run_sync, pauses=pauses)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._drains: list[Drain] = []
@@ -80,8 +89,8 @@ class PromptRegistry:
                 await self._act(helpers)
 
     def _adopt(self, job: Job) -> None:
-        with self._ledger.contain(job, "a job of the journal could not be taken over"):
-            self._truth.adopt(job, anyio.current_time())
+        with self._job_table.contain(job, "a job of the journal could not be taken over"):
+            self._reconciler.adopt(job, anyio.current_time())
 
     def _take(self, message: Command | Message) -> None:
         try:
@@ -91,120 +100,120 @@ class PromptRegistry:
 
     def _contain(self, message: Command | Message, reason: str) -> None:
         """End what a message belongs to, after it raised an exception half-way."""
-        jobs = self._ledger.jobs
+        jobs = self._job_table.jobs
         match message:
-            case Looked(errand=errand) | Unreachable(errand=errand):
-                self._truth.look_failed(errand.server, reason, anyio.current_time())
+            case ServerQueried(effect=effect) | Unreachable(effect=effect):
+                self._reconciler.look_failed(effect.server, reason, anyio.current_time())
                 return
-            case Submit(wish=wish, updates=updates):
-                job = jobs.get(wish.job)
+            case Submit(request=request, updates=updates):
+                job = jobs.get(request.job)
                 if job is None:
-                    updates.put(Failed(job=wish.job, reason=reason))
+                    updates.put(Failed(job=request.job, reason=reason))
                     updates.end()
             case Watch(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
             case Drain():
                 job = None
             case _:
-                job = self._truth.job_of(message)
+                job = self._reconciler.job_of(message)
         if job is not None:
-            self._ledger.fail(job, reason)
+            self._job_table.fail(job, reason)
 
     def _handle(self, message: Command | Message) -> None:
         now = anyio.current_time()
         match message:
-            case Submit(wish=wish, place=place, updates=updates):
-                self._watchers.setdefault(wish.job, []).append(updates)
-                self._ledger.accept(wish, place)
+            case Submit(request=request, place=place, updates=updates):
+                self._watchers.setdefault(request.job, []).append(updates)
+                self._job_table.accept(request, place)
             case Watch():
                 self._arrivals.append(message)
             case Cancel(job=job):
-                if (record := self._ledger.jobs.get(job)) is not None:
-                    self._ledger.cancel(record)
+                if (record := self._job_table.jobs.get(job)) is not None:
+                    self._job_table.cancel(record)
             case Drain():
-                self._dispatcher.open = False
+                self._scheduler.open = False
                 self._drains.append(message)
             case Place(job=job, place=place):
-                if (record := self._ledger.jobs.get(job)) is not None:
-                    self._ledger.place(record, place)
+                if (record := self._job_table.jobs.get(job)) is not None:
+                    self._job_table.place(record, place)
             case Delivered(job=job, receipt=receipt):
-                if (record := self._ledger.jobs.get(job)) is not None:
-                    self._ledger.delivered(record, receipt)
+                if (record := self._job_table.jobs.get(job)) is not None:
+                    self._job_table.delivered(record, receipt)
             case _:
-                self._truth.hear(message, now)
+                self._reconciler.handle(message, now)
 
     async def _act(self, helpers: TaskGroup) -> None:
         """Remember, tell, do: in this order."""
-        ledger = self._ledger
+        job_table = self._job_table
         await self._record()
         for watch in self._arrivals:
             self._welcome(watch)
         self._arrivals.clear()
-        for update in ledger.news:
+        for update in job_table.updates:
             self._tell(update)
-        ledger.news.clear()
-        for errand in ledger.errands:
-            helpers.start_soon(self._do, errand, name=type(errand).__name__)
-        ledger.errands.clear()
-        self._rest.deadline = self._truth.due()
+        job_table.updates.clear()
+        for effect in job_table.effects:
+            helpers.start_soon(self._do, effect, name=type(effect).__name__)
+        job_table.effects.clear()
+        self._rest.deadline = self._reconciler.due()
         for drain in self._drains:
-            left = [job for job in ledger.jobs.values() if job.state is not State.ACCEPTED]
-            if all(job.last_word is not None for job in left):
+            left = [job for job in job_table.jobs.values() if job.state is not State.ACCEPTED]
+            if all(job.terminal_update is not None for job in left):
                 drain.ended.set()
             if not left:
                 drain.told.set()
 
     async def _record(self) -> None:
         """Hand out places, and write down what changed; what cannot be written down fails, and frees its place."""
-        ledger, stripped = self._ledger, set[JobId]()
+        job_table, stripped = self._job_table, set[JobId]()
         while True:
-            self._dispatcher.plan(anyio.current_time())
-            if not ledger.changed:
+            self._scheduler.plan(anyio.current_time())
+            if not job_table.changed:
                 return
-            changed, ledger.changed = list(ledger.changed.values()), {}
-            story, ledger.story = ledger.story, []
+            changed, job_table.changed = list(job_table.changed.values()), {}
+            transitions, job_table.transitions = job_table.transitions, []
             try:
-                await self._journal.record(changed, story)
+                await self._journal.record(changed, transitions)
             except UnwritableRecords as refused:
                 for job in changed:
                     if (error := refused.jobs.get(job.id)) is not None:
                         reason = report_failure(error, "a job could not be recorded", job=job.id)
                         if job.id in stripped:
-                            ledger.forget(job)
+                            job_table.forget(job)
                         else:
                             stripped.add(job.id)
-                            ledger.strip(job, reason)
+                            job_table.strip(job, reason)
 
     def _tell(self, update: AnyUpdate) -> None:
         watchers = self._watchers.get(update.job, [])
         for mailbox in tuple(watchers):
             if not mailbox.put(update):
                 watchers.remove(mailbox)
-        if isinstance(update, LAST_WORDS):
+        if isinstance(update, TERMINAL_UPDATES):
             for mailbox in self._watchers.pop(update.job, []):
                 mailbox.end()
 
     def _welcome(self, watch: Watch) -> None:
         """Say where the job stands, to one who comes later; what is news in this turn is told with the rest."""
-        job, updates = self._ledger.jobs.get(watch.job), watch.updates
+        job, updates = self._job_table.jobs.get(watch.job), watch.updates
         if job is None:
             updates.end()
-        elif job.last_word is not None and job.last_word not in self._ledger.news:
-            updates.put(job.last_word)
+        elif job.terminal_update is not None and job.terminal_update not in self._job_table.updates:
+            updates.put(job.terminal_update)
             updates.end()
         else:
             self._watchers.setdefault(watch.job, []).append(updates)
             try:
-                for update in self._dispatcher.standing(job, anyio.current_time()):
+                for update in self._scheduler.snapshot(job, anyio.current_time()):
                     updates.put(update)
             except Exception as error:  # noqa: BLE001  the job goes on, and its watcher hears what comes next
                 report_failure(error, "where a job stands could not be told", job=job.id)
 
-    async def _do(self, errand: Errand) -> None:
+    async def _do(self, effect: Effect) -> None:
         try:
-            answer = await self._errands.do(errand)
+            answer = await self._effects.do(effect)
         except Exception as error:  # noqa: BLE001  the boundary of one effect
-            answer = _effect_failed(errand, error)
+            answer = _effect_failed(effect, error)
         if answer is not None:
             await self._outbox.send(answer)
 
@@ -218,14 +227,14 @@ class PromptRegistry:
             await self._outbox.send(Tick())
 
 
-def _effect_failed(errand: Errand, error: Exception) -> Answer | None:
+def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
     """What an unexpected exception means: the job of the effect fails; a server that it looked at is unreachable."""
-    report = partial(report_failure, error, "an effect broke", effect=type(errand).__name__)
-    match errand:
-        case Look(server=server):
-            return Unreachable(errand, report(server=server))
-        case Redial(server=server):
+    report = partial(report_failure, error, "an effect broke", effect=type(effect).__name__)
+    match effect:
+        case QueryServer(server=server):
+            return Unreachable(effect, report(server=server))
+        case Reconnect(server=server):
             report(server=server)
             return None
         case _:
-            return EffectFailed(errand, report(job=errand.job, prompt=errand.prompt))
+            return EffectFailed(effect, report(job=effect.job, prompt=effect.prompt))

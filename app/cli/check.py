@@ -11,7 +11,7 @@ from rich.console import Console
 from app.cli.workflows.commands import Verdict, verdict_table, verdicts
 from app.cli.workflows.definitions import ask
 from app.events import ServerName
-from app.ports import Comfy, ConnectionLost, Dial, Refused
+from app.ports import Comfy, Connect, ConnectionLost, Refused
 from app.workflows.availability import offers
 
 HANDSHAKE = 5.0
@@ -19,7 +19,7 @@ HANDSHAKE = 5.0
 
 
 async def check(
-    console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Dial]]
+    console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Connect]]
 ) -> int:
     """Look, say what was found, and return 0 if all is well, else 1."""
     found: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
@@ -31,25 +31,25 @@ async def check(
         found.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))
     results: dict[ServerName, tuple[bool, str]] = {}
 
-    async def look(name: ServerName, comfy: Comfy, dial: Dial) -> None:
-        results[name] = await _server(comfy, dial)
+    async def look(name: ServerName, comfy: Comfy, connect: Connect) -> None:
+        results[name] = await _server(comfy, connect)
 
     async with anyio.create_task_group() as tasks:
-        for name, (comfy, dial) in servers.items():
-            tasks.start_soon(look, name, comfy, dial)
+        for name, (comfy, connect) in servers.items():
+            tasks.start_soon(look, name, comfy, connect)
     found += [(results[name][0], name, results[name][1]) for name in servers]
     console.print(verdict_table(found))
     return 0 if all(good is not False for good, _, _ in found) else 1
 
 
-async def _server(comfy: Comfy, dial: Dial) -> tuple[bool, str]:
+async def _server(comfy: Comfy, connect: Connect) -> tuple[bool, str]:
     try:
         stats = await comfy.stats()
         began = anyio.current_time()
         await comfy.stats()
         trip = (anyio.current_time() - began) * 1000
         with anyio.fail_after(HANDSHAKE):
-            async with dial():
+            async with connect():
                 shaken = (anyio.current_time() - began) * 1000 - trip
     except ConnectionLost as loss:
         return False, f"{loss}"

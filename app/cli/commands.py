@@ -17,7 +17,7 @@ import anyio
 from rich.console import Console
 
 from app import logging, signals
-from app.application import House, run, servers
+from app.application import Services, open_clients, run
 from app.cli.check import check
 from app.cli.generate import draw, refusals, rows_of
 from app.cli.jobs import list_jobs, show_job
@@ -25,7 +25,7 @@ from app.cli.output.renderers import choose
 from app.cli.parser import Arguments, parse
 from app.cli.workflows.tables import open_filled, workflows
 from app.config import Config, ConfigError, load_config
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.core.journal_port import JournalError
 from app.events import JobId
 from app.journal.crash_points import crash_point
@@ -136,13 +136,15 @@ async def _command(arguments: Arguments, config: Config) -> int:
             return await _simulate(arguments)
         case "workflows":
             values, sets = _told(arguments)
-            async with servers(config) as links:
-                ways = {name: link.comfy for name, link in links.items()}
+            async with open_clients(config) as clients:
+                ways = {name: server_clients.comfy for name, server_clients in clients.items()}
                 verb, told, folder = arguments.verb, arguments.workflow, config.workflows
                 return await workflows(console, verb, told, folder, ways, values, sets, arguments.preset)
         case "check":
-            async with servers(config) as links:
-                ways = {name: (link.comfy, link.dial) for name, link in links.items()}
+            async with open_clients(config) as clients:
+                ways = {
+                    name: (server_clients.comfy, server_clients.connect) for name, server_clients in clients.items()
+                }
                 return await check(console, config.source, config.workflows, ways)
         case _:
             return await _run(config, drain=arguments.drain)
@@ -153,16 +155,16 @@ async def _run(config: Config, *, drain: bool) -> int:
         complain("no DISCORD_TOKEN is set; try “python -m app demo”, or “generate”.")
         return 2
     # Only here: hikari takes half a second, which no other command needs.
-    from app.discord.app import DiscordGuest
+    from app.discord.app import DiscordApp
 
     async with open_journal(config.data / JOURNAL, crash=crash_point(os.environ)) as journal:
-        door = DiscordGuest(config, journal)
+        door = DiscordApp(config, journal)
 
-        async def guest(house: House) -> int:
-            servers = {name: link.comfy for name, link in house.links.items()}
-            return await door.run(house.registry, servers, house.last_round, house.closing)
+        async def frontend(services: Services) -> int:
+            servers = {name: server_clients.comfy for name, server_clients in services.clients.items()}
+            return await door.run(services.registry, servers, services.draining, services.shutdown)
 
-        return await run(config, guest, journal=journal, drain=drain)
+        return await run(config, frontend, journal=journal, drain=drain)
 
 
 def _jobs(arguments: Arguments, config: Config, console: Console) -> int:
@@ -180,42 +182,44 @@ def _jobs(arguments: Arguments, config: Config, console: Console) -> int:
             return 1
         job = entry.job
         if arguments.verb == "show":
-            show_job(console, entry, store.story(job.id), json=arguments.json)
+            show_job(console, entry, store.transitions(job.id), json=arguments.json)
             return 0
-        if (arguments.verb == "cancel") == (job.last_word is not None):
-            done = f"has ended: {job.state.name.lower()}" if job.last_word else "has not ended yet; cancel it first"
+        if (arguments.verb == "cancel") == (job.terminal_update is not None):
+            done = (
+                f"has ended: {job.state.name.lower()}" if job.terminal_update else "has not ended yet; cancel it first"
+            )
             complain(f"job {job.id[:8]} {done}.")
             return 1
-        store.ask(arguments.verb, job.id)
+        store.add_request(arguments.verb, job.id)
     console.print(f"The bot will {arguments.verb} {job.id[:8]}, as soon as it runs.", highlight=False)
     return 0
 
 
 async def _generate(arguments: Arguments, config: Config, console: Console) -> int:
     values, sets = _told(arguments)
-    async with servers(config) as links:
-        ways = {name: link.comfy for name, link in links.items()}
+    async with open_clients(config) as clients:
+        ways = {name: server_clients.comfy for name, server_clients in clients.items()}
         workflow, definitions = await open_filled(config.workflows, arguments.workflow, values, ways)
     _writable(arguments.out)
     fill = partial(bind, workflow, preset=arguments.preset, definitions=definitions)
     rng = random.SystemRandom()
-    wishes: list[Wish] = []
+    requests: list[JobRequest] = []
     for number in range(arguments.count):
         job = JobId(str(uuid.uuid4()))
         owner = f"#{number + 1}"
-        wishes.append(fill(job, values, sets, rng=rng, folder=str(arguments.out), owner=owner))
-    rows = rows_of(wishes)
+        requests.append(fill(job, values, sets, rng=rng, folder=str(arguments.out), owner=owner))
+    rows = rows_of(requests)
 
-    async def guest(house: House) -> int:
-        refused = await refusals({name: link.comfy for name, link in house.links.items()})
+    async def frontend(services: Services) -> int:
+        refused = await refusals({name: server_clients.comfy for name, server_clients in services.clients.items()})
         for reason in refused.values():
             complain(f"{reason}")
-        if len(refused) == len(house.links):
+        if len(refused) == len(services.clients):
             return 2
         show = choose(console, rows, json=arguments.json)
-        return await draw(wishes, rows, show, house.registry, house.closing, limit=arguments.timeout)
+        return await draw(requests, rows, show, services.registry, services.shutdown, limit=arguments.timeout)
 
-    return await run(config, guest)
+    return await run(config, frontend)
 
 
 async def _simulate(arguments: Arguments) -> int:

@@ -11,11 +11,11 @@ import anyio
 from msgspec.structs import replace
 from rich.console import Console
 
-from app.application import House, run
+from app.application import Services, run
 from app.cli.generate import draw, rows_of
 from app.cli.output.renderers import choose
 from app.config import Config, Server
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.events import JobId
 from app.simulator.art.painter import Recipe, paint
 from app.simulator.engine.simulator import Simulator
@@ -38,34 +38,34 @@ async def demo(config: Config, out: Path, console: Console) -> int:
     """Draw; the exit code."""
     code = 1
     with TemporaryDirectory() as folder:
-        wishes = _wishes(config.workflows, Path(folder) / "photo.png", out)
+        requests = _wishes(config.workflows, Path(folder) / "photo.png", out)
         simulator = Simulator(Path(folder) / "server", steps=12, step_time=STEP_TIME, previews=True)
         async with anyio.create_task_group() as ground:
             port = await ground.start(serve, simulator, "127.0.0.1", 0, name="simulator")
             config = replace(config, servers=(Server(url=f"http://127.0.0.1:{port}"),))
-            code = await run(config, _Guest(wishes, console))
+            code = await run(config, _Frontend(requests, console))
             ground.cancel_scope.cancel()
     if code == 0:
         console.print(f"The pictures lie in {out}.", markup=False, highlight=False, soft_wrap=True)
     return code
 
 
-class _Guest:
-    def __init__(self, wishes: list[Wish], console: Console) -> None:
-        self._wishes = wishes
+class _Frontend:
+    def __init__(self, requests: list[JobRequest], console: Console) -> None:
+        self._wishes = requests
         self._console = console
 
-    async def __call__(self, house: House) -> int:
+    async def __call__(self, services: Services) -> int:
         rows = rows_of(self._wishes)
         show = choose(self._console, rows, json=False)
-        return await draw(self._wishes, rows, show, house.registry, house.closing)
+        return await draw(self._wishes, rows, show, services.registry, services.shutdown)
 
 
-def _wishes(workflows: Path, photo: Path, out: Path) -> list[Wish]:
+def _wishes(workflows: Path, photo: Path, out: Path) -> list[JobRequest]:
     """Of each person's three, the last one is made after a picture."""
     paint(Recipe("a photo to start from", seed=4, model="", steps=12, width=640, height=448)).save(photo)
     rng = random.Random(12)  # noqa: S311  the demo looks the same every time
-    wishes: list[Wish] = []
+    requests: list[JobRequest] = []
     for turn in range(3):
         for person, prompts in PEOPLE.items():
             name = "img2img" if turn == 2 else "txt2img"
@@ -73,5 +73,5 @@ def _wishes(workflows: Path, photo: Path, out: Path) -> list[Wish]:
             values |= {"image": str(photo)} if name == "img2img" else {"width": 640, "height": 448}
             job = JobId(str(uuid.uuid4()))
             workflow = load(workflows, name)
-            wishes.append(bind(workflow, job, values, rng=rng, folder=str(out), owner=person))
-    return wishes
+            requests.append(bind(workflow, job, values, rng=rng, folder=str(out), owner=person))
+    return requests

@@ -8,9 +8,9 @@ import anyio
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.cli.output.renderers import Show
+from app.cli.output.renderers import Renderer
 from app.cli.output.rows import Row, tally
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.events import AnyUpdate, Cancelled, JobId, ServerName
 from app.ports import Comfy, ConnectionLost, Refused
 
@@ -24,7 +24,7 @@ FIRST_LOOK = 3.0
 class _Place:
     """One row, as the Reply port of one interaction."""
 
-    def __init__(self, row: Row, show: Show, reasons: dict[JobId, str]) -> None:
+    def __init__(self, row: Row, show: Renderer, reasons: dict[JobId, str]) -> None:
         self._row = row
         self._show = show
         self._reasons = reasons
@@ -35,13 +35,13 @@ class _Place:
         """See `app.ports.Reply`."""
         if isinstance(update, Cancelled) and not update.reason:
             update = Cancelled(job=update.job, reason=self._reasons.get(update.job, ""))
-        milestone = self._row.hear(update)
+        milestone = self._row.handle(update)
         await self._show.update(self._row, update, milestone=milestone)
 
 
-def rows_of(wishes: Sequence[Wish]) -> list[Row]:
+def rows_of(requests: Sequence[JobRequest]) -> list[Row]:
     """A row for each wish."""
-    return [Row(wish.job, wish.owner, wish.workflow) for wish in wishes]
+    return [Row(request.job, request.owner, request.workflow) for request in requests]
 
 
 async def refusals(servers: Mapping[ServerName, Comfy]) -> dict[ServerName, str]:
@@ -64,11 +64,11 @@ async def refusals(servers: Mapping[ServerName, Comfy]) -> dict[ServerName, str]
 
 
 async def draw(
-    wishes: Sequence[Wish],
+    requests: Sequence[JobRequest],
     rows: Sequence[Row],
-    show: Show,
+    show: Renderer,
     registry: Registry,
-    closing: anyio.Event,
+    shutdown: anyio.Event,
     *,
     limit: float | None = None,
 ) -> int:
@@ -82,12 +82,12 @@ async def draw(
 
     async def take_back(reason: str) -> None:
         for row in rows:
-            if row.last_word is None:
+            if row.terminal_update is None:
                 reasons[row.job] = reason
                 await registry.cancel(row.job)
 
     async def when_closing() -> None:
-        await closing.wait()
+        await shutdown.wait()
         await take_back("")
 
     async def when_torn() -> None:
@@ -102,10 +102,10 @@ async def draw(
     async def own_up() -> None:
         """What no server confirmed within the last call has ended for us, but perhaps not there."""
         for row in rows:
-            if row.last_word is None:
+            if row.terminal_update is None:
                 doubt = "The server did not confirm it, and may still run it." if row.job in handed_in else ""
                 update = Cancelled(job=row.job, reason=" ".join(filter(None, (reasons.get(row.job), doubt))))
-                await show.update(row, update, milestone=row.hear(update))
+                await show.update(row, update, milestone=row.handle(update))
 
     try:
         with show.open():
@@ -115,13 +115,13 @@ async def draw(
                 async with anyio.create_task_group() as interactions:
                     if limit is not None:
                         watch.start_soon(when_over, limit, interactions.cancel_scope, name="timeout")
-                    for wish, row in zip(wishes, rows, strict=True):
-                        if closing.is_set() or show.torn.is_set():
+                    for request, row in zip(requests, rows, strict=True):
+                        if shutdown.is_set() or show.torn.is_set():
                             # Whoever took jobs back did not see the last one that was handed in.
                             await take_back("")
                             break
-                        actor = InteractionActor(wish, registry, _Place(row, show, reasons))
-                        await interactions.start(actor.run, name=f"interaction {wish.job}")
+                        actor = InteractionActor(request, registry, _Place(row, show, reasons))
+                        await interactions.start(actor.run, name=f"interaction {request.job}")
                         handed_in.add(row.job)
                 watch.cancel_scope.cancel()
             await own_up()

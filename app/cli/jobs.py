@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.core.job import Entry, Job, Line, State
+from app.core.job import Entry, Job, State, TransitionRow
 from app.events import Finished
 from app.ports import Json
 
@@ -39,68 +39,73 @@ def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None
     for entry in entries:
         job = entry.job
         state = Text(job.state.name.lower(), COLOURS.get(job.state.name.lower(), "cyan"))
-        if job.state.settled and not job.told:
+        if job.state.settled and not job.notified:
             state.append(" (not told)", "yellow")
         server = job.attempt.server if job.attempt else ""
-        cells = (job.id[:8], _time(entry.accepted), job.wish.owner, job.wish.workflow)
+        cells = (job.id[:8], _time(entry.accepted), job.request.owner, job.request.workflow)
         table.add_row(*cells, state, server, Text(_reason(job), "dim"))
     console.print(table)
 
 
-def show_job(console: Console, entry: Entry, story: Sequence[Line], *, json: bool) -> None:
+def show_job(console: Console, entry: Entry, transitions: Sequence[TransitionRow], *, json: bool) -> None:
     """Everything about one job: what was wished for, and what happened, transition by transition."""
     if json:
-        steps: list[Json] = [{"at": line.at, **msgspec.to_builtins(line.transition)} for line in story]
-        wish = entry.job.wish
-        told: dict[str, Json] = {**_facts(entry), "values": wish.values, "graph": dict(wish.graph), "story": steps}
+        steps: list[Json] = [{"at": line.at, **msgspec.to_builtins(line.transition)} for line in transitions]
+        request = entry.job.request
+        told: dict[str, Json] = {
+            **_facts(entry),
+            "values": request.values,
+            "graph": dict(request.graph),
+            "story": steps,
+        }
         _say(console, told)
         return
     job = entry.job
-    console.print(f"{job.id}  {job.wish.workflow}  for {job.wish.owner or 'nobody'}", style="bold", markup=False)
-    for name, value in job.wish.values.items():
+    console.print(f"{job.id}  {job.request.workflow}  for {job.request.owner or 'nobody'}", style="bold", markup=False)
+    for name, value in job.request.values.items():
         console.print(f"  {name} = {value}", markup=False, highlight=False)
-    if job.wish.seed is not None and "seed" not in job.wish.values:
-        console.print(f"  seed = {job.wish.seed}", markup=False, highlight=False)
+    if job.request.seed is not None and "seed" not in job.request.values:
+        console.print(f"  seed = {job.request.seed}", markup=False, highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     before = entry.accepted
-    for line in story:
+    for line in transitions:
         step = line.transition
         where = f"{step.server} {step.prompt[:8]}" if step.server else ""
         cells = (_time(line.at), f"+{line.at - before:.3f} s", step.state, where, step.cause)
         table.add_row(*(Text(cell) for cell in cells))
         before = line.at
     console.print(table)
-    for file in job.last_word.files if isinstance(job.last_word, Finished) else ():
+    for file in job.terminal_update.files if isinstance(job.terminal_update, Finished) else ():
         console.print(file, markup=False, highlight=False, soft_wrap=True)
 
 
 def _facts(entry: Entry) -> dict[str, Json]:
     job = entry.job
-    last_word: Json = msgspec.to_builtins(job.last_word) if job.last_word else None
+    terminal_update: Json = msgspec.to_builtins(job.terminal_update) if job.terminal_update else None
     return {
         "job": job.id,
         "state": job.state.name.lower(),
-        "told": job.told,
-        "owner": job.wish.owner,
-        "workflow": job.wish.workflow,
-        "seed": job.wish.seed,
+        "told": job.notified,
+        "owner": job.request.owner,
+        "workflow": job.request.workflow,
+        "seed": job.request.seed,
         "server": job.attempt.server if job.attempt else None,
         "prompt": job.attempt.prompt if job.attempt else None,
         "tries": job.tries,
         "accepted": entry.accepted,
         "changed": entry.changed,
-        "last_word": last_word,
+        "last_word": terminal_update,
     }
 
 
 def _reason(job: Job) -> str:
-    match job.last_word:
+    match job.terminal_update:
         case None:
             return ""
         case Finished(files=files, texts=texts):
             return f"{len(files)} files" if len(files) != 1 else "1 file" if files or not texts else "text"
-        case last_word:
-            return last_word.reason
+        case terminal_update:
+            return terminal_update.reason
 
 
 def _time(seconds: float) -> str:

@@ -32,7 +32,7 @@ from app.comfy.response_limits import (
     length,
 )
 from app.comfy.tls import tls_context
-from app.comfy.validation_errors import dropped, missing, sentence
+from app.comfy.validation_errors import dropped, format_validation_error, missing
 from app.config import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
@@ -65,14 +65,14 @@ _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 @asynccontextmanager
-async def open_comfy(
+async def open_comfy_client(
     server: Server,
     client_id: str,
     *,
     run_sync: RunSync = to_thread.run_sync,
     transport: httpx.AsyncBaseTransport | None = None,
     largest_result: int = RESULT_BYTES,
-) -> AsyncGenerator[HttpComfy]:
+) -> AsyncGenerator[ComfyClient]:
     """Open the HTTP client for the length of the block. `transport` is for a server in memory.
 
     A result of more than `largest_result` bytes is refused.
@@ -92,10 +92,10 @@ async def open_comfy(
         # What a server puts into cookies would come back with every request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
-        yield HttpComfy(client, server, client_id, run_sync, largest_result)
+        yield ComfyClient(client, server, client_id, run_sync, largest_result)
 
 
-class HttpComfy:
+class ComfyClient:
     """See `app.ports.Comfy`. Knows besides only whether the server can cancel by itself."""
 
     def __init__(
@@ -115,7 +115,7 @@ class HttpComfy:
         body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": {}}
         answer = await self._ask("POST", "prompt", json=body)
         if answer.status == 400:
-            raise Refused(sentence(answer.content, graph), missing=missing(answer.content, graph))
+            raise Refused(format_validation_error(answer.content, graph), missing=missing(answer.content, graph))
         accepted = self._read(answer, http_schemas.Accepted)
         return Ticket(PromptId(accepted.prompt_id), dropped(accepted.node_errors, graph))
 

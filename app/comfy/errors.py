@@ -12,7 +12,7 @@ import httpx
 from app.ports import ConnectionLost, Refused
 
 
-def failure(server: str, error: Exception, request: httpx.Request | None = None) -> ConnectionLost | Refused:
+def translate_error(server: str, error: Exception, request: httpx.Request | None = None) -> ConnectionLost | Refused:
     """A loss, after which it is worth to ask again; anything else is refused, and nobody knows what the server did."""
     match error:
         case httpx.ConnectTimeout():
@@ -25,7 +25,7 @@ def failure(server: str, error: Exception, request: httpx.Request | None = None)
             # h11 says both in its own words.
             told = "it hung up in the middle" if _left(error) else "its answer is not HTTP"
         case httpx.TransportError() | OSError():
-            told = why(error)
+            told = describe_network_error(error)
         case _:
             reason = shortened(str(error)) or type(error).__name__
             return Refused(f"{server} answers with nonsense: {reason}.", certain=False)
@@ -46,7 +46,7 @@ LONGEST = 100
 """Letters of a library's own words that a sentence may hold."""
 
 
-def why(error: BaseException) -> str:
+def describe_network_error(error: BaseException) -> str:
     """Say it in half a sentence that begins with “it”, or with “its”.
 
     trio, asyncio, aiohttp and httpx wrap the same few errors, and some wrappers pretend to be what they wrap:

@@ -9,7 +9,7 @@ import anyio
 import httpx
 from msgspec import Struct
 
-from app.comfy.errors import failure
+from app.comfy.errors import translate_error
 from app.comfy.response_limits import Pace, TooLarge, Unpacker, Unreadable, length, unpacker
 from app.ports import ConnectionLost
 
@@ -43,7 +43,7 @@ def translated(server: str, request: httpx.Request | None = None) -> Generator[N
     try:
         yield
     except Exception as error:
-        raise failure(server, error, request) from error
+        raise translate_error(server, error, request) from error
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ async def body(server: str, response: httpx.Response, largest: int) -> AsyncGene
                         raise TooLarge(largest)
                     yield piece
     except Unreadable as error:
-        raise failure(server, error) from error
+        raise translate_error(server, error) from error
     _check_end(server, packed, size)
 
 

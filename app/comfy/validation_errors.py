@@ -24,7 +24,7 @@ SHORT_LIST = 6
 _REJECTED = msgspec.json.Decoder(Rejected)
 
 
-def sentence(body: bytes, graph: Graph) -> str:
+def format_validation_error(body: bytes, graph: Graph) -> str:
     """Read a 400 of POST /prompt. Its shapes are those of transcript 05."""
     try:
         rejected = decode_shallow(body, _REJECTED)

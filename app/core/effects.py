@@ -10,28 +10,28 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.events import FileRef, JobId, PromptId, ServerName
 from app.ports import History, Queue, Ticket
 
 
-class Post(Struct, frozen=True):
+class SubmitPrompt(Struct, frozen=True):
     """Upload what must be uploaded, then POST /prompt."""
 
     job: JobId
     prompt: PromptId
     server: ServerName
-    wish: Wish
+    request: JobRequest
 
 
-class Look(Struct, frozen=True):
+class QueryServer(Struct, frozen=True):
     """GET /queue, then the history of those that are not in it. `asked` maps prompts to versions."""
 
     server: ServerName
     asked: dict[PromptId, int]
 
 
-class Read(Struct, frozen=True):
+class ReadHistory(Struct, frozen=True):
     """Read the history of a prompt that ended."""
 
     job: JobId
@@ -39,7 +39,7 @@ class Read(Struct, frozen=True):
     server: ServerName
 
 
-class Withdraw(Struct, frozen=True):
+class CancelPrompt(Struct, frozen=True):
     """Ask the server to drop exactly this prompt."""
 
     job: JobId
@@ -47,7 +47,7 @@ class Withdraw(Struct, frozen=True):
     server: ServerName
 
 
-class Fetch(Struct, frozen=True):
+class FetchFile(Struct, frozen=True):
     """Bring a result file to our disk."""
 
     job: JobId
@@ -57,7 +57,7 @@ class Fetch(Struct, frozen=True):
     path: str
 
 
-class Keep(Struct, frozen=True):
+class SaveImage(Struct, frozen=True):
     """Write a picture that came through the websocket to our disk."""
 
     job: JobId
@@ -66,47 +66,47 @@ class Keep(Struct, frozen=True):
     path: str
 
 
-class Redial(Struct, frozen=True):
+class Reconnect(Struct, frozen=True):
     """Close this server's websocket and open a new one: it seems to be deaf."""
 
     server: ServerName
 
 
-JobErrand: TypeAlias = Post | Read | Withdraw | Fetch | Keep
+JobErrand: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | SaveImage
 """What is done for one job. All else is done for a server."""
 
-Errand: TypeAlias = JobErrand | Look | Redial
+Effect: TypeAlias = JobErrand | QueryServer | Reconnect
 
 
-class Posted(Struct, frozen=True):
+class PromptSubmitted(Struct, frozen=True):
     """The server took it."""
 
-    errand: Post
+    effect: SubmitPrompt
     ticket: Ticket
 
 
-class PostRefused(Struct, frozen=True):
+class PromptRefused(Struct, frozen=True):
     """The server said no; not `certain` after a 5xx, when it may have taken it all the same."""
 
-    errand: Post
+    effect: SubmitPrompt
     reason: str
     certain: bool
 
 
-class PostUnsure(Struct, frozen=True):
+class SubmitUncertain(Struct, frozen=True):
     """The connection went before the answer came."""
 
-    errand: Post
+    effect: SubmitPrompt
     reason: str
 
 
-class Looked(Struct, frozen=True):
+class ServerQueried(Struct, frozen=True):
     """What the server has, read in the only safe order: the queue, then the histories.
 
     `failures` are sentences about histories whose reading raised an exception that nobody expected.
     """
 
-    errand: Look
+    effect: QueryServer
     queue: Queue
     histories: dict[PromptId, History]
     failures: dict[PromptId, str] = {}
@@ -115,42 +115,42 @@ class Looked(Struct, frozen=True):
 class Unreachable(Struct, frozen=True):
     """The server did not answer a look."""
 
-    errand: Look
+    effect: QueryServer
     reason: str
 
 
-class ReadDone(Struct, frozen=True):
+class HistoryRead(Struct, frozen=True):
     """The history of a prompt that ended; None if there is none, or the server is away."""
 
-    errand: Read
+    effect: ReadHistory
     history: History | None
 
 
-class Withdrawn(Struct, frozen=True):
+class PromptCancelled(Struct, frozen=True):
     """The server heard the request (or was away), which proves nothing; what happens next does."""
 
-    errand: Withdraw
-    heard: bool
+    effect: CancelPrompt
+    acknowledged: bool
 
 
-class Fetched(Struct, frozen=True):
+class FileFetched(Struct, frozen=True):
     """The file lies at the errand's path, or it is gone, for the reason in `problem`."""
 
-    errand: Fetch
+    effect: FetchFile
     problem: str = ""
 
 
-class Kept(Struct, frozen=True):
+class ImageSaved(Struct, frozen=True):
     """The streamed picture lies at the errand's path, or could not be written, as `problem` says."""
 
-    errand: Keep
+    effect: SaveImage
     problem: str = ""
 
 
 class EffectFailed(Struct, frozen=True):
     """A job's effect raised an exception that nobody expected. `reason` is the sentence for its person."""
 
-    errand: JobErrand
+    effect: JobErrand
     reason: str
 
 
@@ -158,16 +158,16 @@ class Tick(Struct, frozen=True):
     """Time has passed: look at who is silent."""
 
 
-Answer: TypeAlias = (
-    Posted
-    | PostRefused
-    | PostUnsure
-    | Looked
+EffectResult: TypeAlias = (
+    PromptSubmitted
+    | PromptRefused
+    | SubmitUncertain
+    | ServerQueried
     | Unreachable
-    | ReadDone
-    | Withdrawn
-    | Fetched
-    | Kept
+    | HistoryRead
+    | PromptCancelled
+    | FileFetched
+    | ImageSaved
     | EffectFailed
     | Tick
 )

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from msgspec import Struct, field
 
-from app.events import FileRef, JobId, NodeId, PromptId, ServerName, Settled
+from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
 from app.ports import Graph, History, Json
 
 
@@ -25,7 +25,7 @@ class FirstChoice(Struct, frozen=True):
     input: str
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class JobRequest(Struct, frozen=True, kw_only=True):
     """What a person wants, ready to be sent but for what only the chosen server knows.
 
     `owner` is whoever asked, in the door's own words; `folder` is where result files shall lie; `seed` is
@@ -83,14 +83,14 @@ class Transition(Struct, frozen=True):
     prompt: str = ""
 
 
-class Attempt(Struct):
+class Attempt(Struct, rename={"cancel_acknowledged": "withdrawn"}):
     """One try at a job on one server, under a prompt id of its own."""
 
     prompt: PromptId
     server: ServerName
     posting: bool = True
     """Our POST has not been answered, so that a look at the server proves nothing yet."""
-    withdrawn: bool = False
+    cancel_acknowledged: bool = False
     """The server heard that we want it dropped."""
     foreign: int = 0
     """How many prompts of other clients lie before it in the server's queue."""
@@ -103,12 +103,12 @@ class Job(Struct, kw_only=True):
     is stale, and changes nothing.
     """
 
-    wish: Wish
+    request: JobRequest
     state: State = State.ACCEPTED
     version: int = 0
     attempt: Attempt | None = None
     tries: int = 0
-    crashes: int = 0
+    worker_deaths: int = 0
     """How often a server forgot it while working on it."""
     refusals: int = 0
     """How often a server answered its POST with a 5xx and had not taken it."""
@@ -124,9 +124,9 @@ class Job(Struct, kw_only=True):
     kept: int = 0
     """How many file names were given out."""
     history: History | None = None
-    last_word: Settled | None = None
+    terminal_update: TerminalUpdate | None = None
     """What its person is to be told at the end, kept until they were, and for whoever asks later."""
-    told: bool = False
+    notified: bool = False
     """Whether its person has had the last word."""
     place: str = ""
     """Where it is shown, in the door's own words."""
@@ -136,7 +136,7 @@ class Job(Struct, kw_only=True):
     @property
     def id(self) -> JobId:
         """Its id, for life."""
-        return self.wish.job
+        return self.request.job
 
     @property
     def in_flight(self) -> bool:
@@ -164,7 +164,7 @@ class Job(Struct, kw_only=True):
         self.version += 1
         return True
 
-    def again(self) -> None:
+    def reset_for_retry(self) -> None:
         """Go back to the start for another attempt: the one way back, for what a server forgot or cannot be asked."""
         self.state = State.ACCEPTED
         self.version += 1
@@ -184,14 +184,14 @@ class Entry(Struct, frozen=True):
     changed: float
 
 
-class Line(Struct, frozen=True):
+class TransitionRow(Struct, frozen=True):
     """One line of a job's story, and when it was written, in seconds since 1970."""
 
     at: float
     transition: Transition
 
 
-class Request(Struct, frozen=True):
+class OperatorRequest(Struct, frozen=True):
     """What an operator wants of the bot, told through the journal: "cancel" or "retry" a job."""
 
     number: int

@@ -1,7 +1,7 @@
 """Every job we know, and what may happen to it. No I/O, no clock, no task in here.
 
-The ledger's verbs decide; what follows from them gathers in `changed` and `story` (to be journalled), `news`
-(to be told) and `errands` (to be done), and the registry carries that out in this order.
+The ledger's verbs decide; what follows from them gathers in `changed` and `transitions` (to be journalled), `updates`
+(to be told) and `effects` (to be done), and the registry carries that out in this order.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import PurePath
 
 from app.boundary import report_failure
-from app.core.effects import Errand, Fetch, Keep, Look, Post, Redial, Withdraw
-from app.core.job import Attempt, Job, State, Transition, Wish
-from app.core.progress import Meter
+from app.core.effects import CancelPrompt, Effect, FetchFile, QueryServer, Reconnect, SaveImage, SubmitPrompt
+from app.core.job import Attempt, Job, JobRequest, State, Transition
+from app.core.progress import ProgressTracker
 from app.core.results import failure, file_name, remarks, results, streams, texts
 from app.events import (
     AnyUpdate,
@@ -25,30 +25,30 @@ from app.events import (
     Lost,
     PromptId,
     ServerName,
-    Settled,
     Started,
+    TerminalUpdate,
 )
 from app.ports import History
 
-MOST_CRASHES = 2
+MOST_WORKER_DEATHS = 2
 """A job whose server died twice while working on it may be what kills the server (DESIGN.md, truth 4)."""
 
 MOST_REFUSALS = 3
 """A 5xx may be a passing weakness; three in a row are an answer."""
 
 
-class Ledger:
+class JobTable:
     """Owns the table of jobs, in the order in which they were accepted."""
 
     def __init__(self) -> None:
         self.jobs: dict[JobId, Job] = {}
         self.by_prompt: dict[PromptId, Job] = {}
-        self.meters: dict[JobId, Meter] = {}
+        self.trackers: dict[JobId, ProgressTracker] = {}
         self.changed: dict[JobId, Job] = {}
-        self.story: list[Transition] = []
-        self.news: list[AnyUpdate] = []
-        self.errands: list[Errand] = []
-        self.moved = False
+        self.transitions: list[Transition] = []
+        self.updates: list[AnyUpdate] = []
+        self.effects: list[Effect] = []
+        self.positions_dirty = False
         """Whether places or positions may have changed since somebody last looked."""
 
     def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
@@ -61,20 +61,20 @@ class Ledger:
         """The jobs that lie with us, oldest first."""
         return [job for job in self.jobs.values() if job.state is State.ACCEPTED]
 
-    def accept(self, wish: Wish, place: str = "") -> None:
+    def accept(self, request: JobRequest, place: str = "") -> None:
         """Take a wish in."""
-        self._note(self.jobs.setdefault(wish.job, Job(wish=wish, place=place)), "accepted")
+        self._note(self.jobs.setdefault(request.job, Job(request=request, place=place)), "accepted")
 
     def adopt(self, job: Job, now: float) -> None:
         """Take in a job from an earlier life; the next look at its server says what became of it."""
         self.jobs[job.id] = job
-        self.moved = True
-        if (attempt := job.attempt) is None or job.last_word is not None:
+        self.positions_dirty = True
+        if (attempt := job.attempt) is None or job.terminal_update is not None:
             return
-        attempt.posting = attempt.withdrawn = False
+        attempt.posting = attempt.cancel_acknowledged = False
         self.by_prompt[attempt.prompt] = job
         if job.state is State.RUNNING:
-            self.meters[job.id] = Meter(job.id, job.wish.graph, now)
+            self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
         job.saving = 0
         job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:
@@ -91,12 +91,12 @@ class Ledger:
             if job.cancelling:
                 self.settle(job, State.CANCELLED, Cancelled(job=job.id))
             else:
-                self.again(job, f"{attempt.server} is no longer configured")
+                self.reset_for_retry(job, f"{attempt.server} is no longer configured")
             return
         gone = [file for file in results(history) if job.files.get(file) is None]
-        unheard = bool(streams(job.wish.graph)) and not job.streamed
+        unheard = bool(streams(job.request.graph)) and not job.streamed
         if history.outcome == "success" and (gone or unheard):
-            self.again(job, f"{attempt.server} is no longer configured, and has not sent all results")
+            self.reset_for_retry(job, f"{attempt.server} is no longer configured, and has not sent all results")
         else:
             job.files |= dict.fromkeys(gone, "")
             self.complete(job)
@@ -110,7 +110,7 @@ class Ledger:
         if job.attempt is None:
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
         elif not job.attempt.posting:
-            self.withdraw(job, job.attempt)
+            self.cancel_prompt(job, job.attempt)
 
     def place(self, job: Job, place: str) -> None:
         """It is shown there from now on."""
@@ -119,25 +119,25 @@ class Ledger:
 
     def delivered(self, job: Job, receipt: str = "") -> None:
         """Its person has had the last word: it may be forgotten."""
-        if job.last_word is not None and not job.told:
-            job.told, job.receipt = True, receipt
+        if job.terminal_update is not None and not job.notified:
+            job.notified, job.receipt = True, receipt
             job.move(State.DELIVERED)
             self._note(job, "its person has had the last word")
             del self.jobs[job.id]
 
-    def post(self, job: Job, attempt: Attempt) -> None:
+    def submit(self, job: Job, attempt: Attempt) -> None:
         """Begin an attempt."""
         job.attempt = attempt
         job.tries += 1
         job.move(State.SUBMITTING)
         self._note(job, f"try {job.tries}")
         self.by_prompt[attempt.prompt] = job
-        self.errands.append(Post(job.id, attempt.prompt, attempt.server, job.wish))
+        self.effects.append(SubmitPrompt(job.id, attempt.prompt, attempt.server, job.request))
 
     def answered(self, attempt: Attempt) -> None:
         """Its POST is over, so the next may leave, also where the websocket knew before of the job's start."""
         attempt.posting = False
-        self.moved = True
+        self.positions_dirty = True
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
         """An old server chose an id of its own for it."""
@@ -146,9 +146,9 @@ class Ledger:
         attempt.prompt = prompt
         self._note(job, "the server chose an id of its own")
 
-    def withdraw(self, job: Job, attempt: Attempt) -> None:
+    def cancel_prompt(self, job: Job, attempt: Attempt) -> None:
         """Have the server asked to drop it; what happens next says whether it did."""
-        self.errands.append(Withdraw(job.id, attempt.prompt, attempt.server))
+        self.effects.append(CancelPrompt(job.id, attempt.prompt, attempt.server))
 
     def queued(self, job: Job, cause: str) -> None:
         """The server has it in its queue."""
@@ -159,30 +159,30 @@ class Ledger:
         """The server works on it."""
         if job.move(State.RUNNING):
             self._note(job, cause)
-            self.meters[job.id] = Meter(job.id, job.wish.graph, now)
-            self.news.append(Started(job=job.id, server=server))
+            self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
+            self.updates.append(Started(job=job.id, server=server))
 
-    def want(self, job: Job, attempt: Attempt, file: FileRef) -> None:
+    def fetch_result(self, job: Job, attempt: Attempt, file: FileRef) -> None:
         """A result was named: bring it here, once."""
         if file not in job.files:
             job.files[file] = None
-            path = str(PurePath(job.wish.folder) / file_name(job, file.filename))
-            self.errands.append(Fetch(job.id, attempt.prompt, attempt.server, file, path))
+            path = str(PurePath(job.request.folder) / file_name(job, file.filename))
+            self.effects.append(FetchFile(job.id, attempt.prompt, attempt.server, file, path))
 
-    def keep(self, job: Job, attempt: Attempt, image: bytes, media_type: str) -> None:
+    def save_image(self, job: Job, attempt: Attempt, image: bytes, media_type: str) -> None:
         """A result came through the websocket: write it down."""
         job.saving += 1
-        path = str(PurePath(job.wish.folder) / file_name(job, media_type.replace("/", ".")))
-        self.errands.append(Keep(job.id, attempt.prompt, image, path))
+        path = str(PurePath(job.request.folder) / file_name(job, media_type.replace("/", ".")))
+        self.effects.append(SaveImage(job.id, attempt.prompt, image, path))
 
     def ended(self, job: Job, history: History) -> None:
         """The server says how the attempt ended."""
         if not job.ended(history):
             return
         if history.outcome == "success":
-            if streams(job.wish.graph) and not job.streamed and not job.saving and not job.crashes:
-                job.crashes += 1
-                self.again(job, "its picture went by while nobody listened")
+            if streams(job.request.graph) and not job.streamed and not job.saving and not job.worker_deaths:
+                job.worker_deaths += 1
+                self.reset_for_retry(job, "its picture went by while nobody listened")
                 return
             job.move(State.FINISHED)
         self._note(job, f"its history says {history.outcome}")
@@ -190,23 +190,23 @@ class Ledger:
 
     def gone(self, job: Job, attempt: Attempt) -> None:
         """The server knows nothing of it: try again, unless that was tried, or is not wanted."""
-        job.crashes += job.state is State.RUNNING
+        job.worker_deaths += job.state is State.RUNNING
         if job.cancelling:
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
-        elif job.crashes >= MOST_CRASHES:
-            reason = f"{attempt.server} forgot it {job.crashes} times while working on it."
+        elif job.worker_deaths >= MOST_WORKER_DEATHS:
+            reason = f"{attempt.server} forgot it {job.worker_deaths} times while working on it."
             self.settle(job, State.LOST, Lost(job=job.id, reason=reason))
         elif job.refusals >= MOST_REFUSALS:
             self.settle(job, State.FAILED, Failed(job=job.id, reason=" ".join(job.notes)))
         else:
-            self.again(job, "the server knows nothing of it")
+            self.reset_for_retry(job, "the server knows nothing of it")
 
-    def again(self, job: Job, cause: str) -> None:
+    def reset_for_retry(self, job: Job, cause: str) -> None:
         """Back to waiting, for another attempt."""
         if job.attempt is not None:
             self.by_prompt.pop(job.attempt.prompt, None)
-        self.meters.pop(job.id, None)
-        job.again()
+        self.trackers.pop(job.id, None)
+        job.reset_for_retry()
         self._note(job, cause)
 
     @contextmanager
@@ -222,29 +222,29 @@ class Ledger:
 
         What that turn left behind for this job is dropped. A job that had ended before keeps its end.
         """
-        unsent = any(isinstance(errand, Post) and errand.job == job.id for errand in self.errands)
-        self.errands = [e for e in self.errands if isinstance(e, (Look, Redial)) or e.job != job.id]
-        self.news = [update for update in self.news if update.job != job.id]
+        unsent = any(isinstance(effect, SubmitPrompt) and effect.job == job.id for effect in self.effects)
+        self.effects = [e for e in self.effects if isinstance(e, (QueryServer, Reconnect)) or e.job != job.id]
+        self.updates = [update for update in self.updates if update.job != job.id]
         self.by_prompt = {prompt: other for prompt, other in self.by_prompt.items() if other is not job}
-        self.meters.pop(job.id, None)
-        if job.last_word is None:
+        self.trackers.pop(job.id, None)
+        if job.terminal_update is None:
             if job.in_flight and job.attempt is not None and not unsent:
                 # A POST that is still out is withdrawn once it is answered.
                 job.cancelling = True
                 if not job.attempt.posting:
-                    self.withdraw(job, job.attempt)
+                    self.cancel_prompt(job, job.attempt)
             job.fail()
             files = tuple(path for path in (*job.files.values(), *job.streamed) if path)
-            job.last_word = Failed(job=job.id, reason=reason, files=files)
+            job.terminal_update = Failed(job=job.id, reason=reason, files=files)
             self._note(job, reason)
-        if not job.told:
-            self.news.append(job.last_word)
+        if not job.notified:
+            self.updates.append(job.terminal_update)
 
     def strip(self, job: Job, reason: str) -> None:
         """End a job that the journal cannot encode, and drop everything of it that a server or a door wrote."""
-        if not job.told:
+        if not job.notified:
             # Nobody has seen it: the journal comes first.
-            job.last_word = None
+            job.terminal_update = None
         job.receipt = ""
         self.fail(job, reason)
         job.notes, job.blocked, job.files, job.streamed = [], [], {}, []
@@ -255,16 +255,16 @@ class Ledger:
         """Drop a job that the journal cannot encode even so."""
         self.jobs.pop(job.id, None)
 
-    def settle(self, job: Job, state: State, last_word: Settled) -> None:
+    def settle(self, job: Job, state: State, terminal_update: TerminalUpdate) -> None:
         """Say the last word, once. The job stays until it is known to be heard."""
-        if job.last_word is not None or (state is not State.FINISHED and not job.move(state)):
+        if job.terminal_update is not None or (state is not State.FINISHED and not job.move(state)):
             return
-        job.last_word = last_word
-        self._note(job, getattr(last_word, "reason", "") or "all is here")
-        self.meters.pop(job.id, None)
+        job.terminal_update = terminal_update
+        self._note(job, getattr(terminal_update, "reason", "") or "all is here")
+        self.trackers.pop(job.id, None)
         if job.attempt is not None:
             self.by_prompt.pop(job.attempt.prompt, None)
-        self.news.append(last_word)
+        self.updates.append(terminal_update)
 
     def complete(self, job: Job) -> None:
         """Once the history is known and every file has arrived, the job is over."""
@@ -275,24 +275,24 @@ class Ledger:
         if history.outcome == "success":
             said = remarks(job, history, paths)
             found = (tuple(paths), texts(history), said)
-            last_word = Finished(attempt.server, *found, job.wish.seed, job=job.id)
-            self.settle(job, State.FINISHED, last_word)
+            terminal_update = Finished(attempt.server, *found, job.request.seed, job=job.id)
+            self.settle(job, State.FINISHED, terminal_update)
         elif history.outcome == "interrupted":
             reason = "" if job.cancelling else "Somebody interrupted it at the server."
             self.settle(job, State.CANCELLED, Cancelled(job=job.id, reason=reason))
         else:
-            reason = failure(job.wish.graph, history.node, history.error, history.error_kind)
+            reason = failure(job.request.graph, history.node, history.error, history.error_kind)
             self.settle(job, State.FAILED, Failed(job=job.id, reason=reason, files=tuple(paths)))
 
     def _gather(self, job: Job, history: History) -> None:
         if job.attempt is not None:
             for file in results(history):
-                self.want(job, job.attempt, file)
+                self.fetch_result(job, job.attempt, file)
         self.complete(job)
 
     def _note(self, job: Job, cause: str) -> None:
         attempt = job.attempt
         at = (attempt.server, attempt.prompt) if attempt else ()
-        self.story.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
+        self.transitions.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
-        self.moved = True
+        self.positions_dirty = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from app.core.job import Job, Request, Transition
+from app.core.job import Job, OperatorRequest, Transition
 from app.events import JobId
 from app.ports import Json
 
@@ -42,7 +42,7 @@ class UnwritableRecords(Exception):
 class Journal(Protocol):
     """The memory of the house: every job that was accepted, until its person has had the last word."""
 
-    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         """Keep these jobs as they are now, and what happened to them; all or nothing.
 
         Returns when it would survive a crash; while the disk is full or another program holds the journal, that takes
@@ -58,7 +58,7 @@ class Journal(Protocol):
         ...
 
 
-class Archive(Journal, Protocol):
+class JobHistory(Journal, Protocol):
     """A journal that outlives the process, and forgets nothing.
 
     Every method may raise `JournalUnavailable`, and `RecordDamaged` where one record is asked for.
@@ -72,11 +72,11 @@ class Archive(Journal, Protocol):
         """Somebody's jobs, newest first."""
         ...
 
-    async def requests(self) -> Sequence[Request]:
+    async def requests(self) -> Sequence[OperatorRequest]:
         """What an operator asked for through the journal and was not done yet, oldest first."""
         ...
 
-    async def done(self, request: Request) -> None:
+    async def done(self, request: OperatorRequest) -> None:
         """Forget a request."""
         ...
 

@@ -33,7 +33,7 @@ def _weight(entry: dict[str, object]) -> float:
     return float(max(1, min(steps, 1000))) if isinstance(steps, int) else 1.0
 
 
-class Meter:
+class ProgressTracker:
     """Turns one attempt's signals into `Progressed`; never goes backwards."""
 
     def __init__(self, job: JobId, graph: Graph, now: float) -> None:
@@ -49,7 +49,7 @@ class Meter:
         self._first_step: tuple[float, float] | None = None
         self._fraction = 0.0
 
-    def hear(self, signal: Signal, now: float) -> bool:
+    def handle(self, signal: Signal, now: float) -> bool:
         """Take in a signal; whether that moved anything a person can see."""
         before = self._fraction, self._node, self._steps.get(self._node)
         self._take_in(signal, now)
@@ -76,7 +76,7 @@ class Meter:
                 pass
 
     def read(self, now: float, note: str = "") -> Progressed:
-        """How far it is at `now`, in the clock that `hear` was given."""
+        """How far it is at `now`, in the clock that `handle` was given."""
         step, steps = self._steps.get(self._node, (0, 0))
         return Progressed(
             job=self._job,

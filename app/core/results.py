@@ -52,7 +52,7 @@ def file_name(job: Job, extension_of: str) -> str:
     job.kept += 1
     suffix = PurePosixPath(extension_of.replace("\\", "/")).suffix
     extension = suffix.lower() if _EXTENSION.fullmatch(suffix) else ".bin"
-    workflow = re.sub(r"[^\w-]+", "-", job.wish.workflow).strip("-")[:40] or "job"
+    workflow = re.sub(r"[^\w-]+", "-", job.request.workflow).strip("-")[:40] or "job"
     return f"{workflow}-{job.id[:8]}-{job.kept:02}{extension}"
 
 
@@ -77,7 +77,7 @@ def texts(history: History) -> tuple[str, ...]:
 def remarks(job: Job, history: History, paths: list[str]) -> tuple[str, ...]:
     """Sentences about what is unusual in a run that ended well."""
     said = [*job.notes]
-    graph = job.wish.graph
+    graph = job.request.graph
     blocked = [f"“{title(graph, node)}” was blocked, so what depends on it did not run." for node in job.blocked]
     said += blocked
     if streams(graph) and not job.streamed:

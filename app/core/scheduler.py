@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from app.core.job import Attempt, Job, State
-from app.core.job_table import Ledger
-from app.core.server_state import Machine
+from app.core.job_table import JobTable
+from app.core.server_state import ServerState
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 
 
@@ -53,71 +53,75 @@ def positions(
     return ahead
 
 
-class Dispatcher:
+class Scheduler:
     """At most `depth` of our jobs lie on a server; the rest wait with us, where order and cancel are instant.
 
-    `mint` makes prompt ids.
+    `new_prompt_id` makes prompt ids.
     """
 
     def __init__(
-        self, ledger: Ledger, machines: Mapping[ServerName, Machine], depth: int, mint: Callable[[], PromptId]
+        self,
+        job_table: JobTable,
+        servers: Mapping[ServerName, ServerState],
+        depth: int,
+        new_prompt_id: Callable[[], PromptId],
     ) -> None:
-        self._ledger = ledger
-        self._machines = machines
+        self._job_table = job_table
+        self._servers = servers
         self._depth = depth
-        self._mint = mint
+        self._new_prompt_id = new_prompt_id
         self._told: dict[JobId, Queued] = {}
         self.open = True
         """Whether places are handed out; what is closed only waits for what runs."""
 
     def plan(self, now: float) -> None:
         """Once after each batch of messages."""
-        if not self._ledger.moved:
+        if not self._job_table.positions_dirty:
             return
         load: dict[ServerName, int] = {}
         free: dict[ServerName, int] = {}
-        for name, machine in self._machines.items():
-            attempts = [attempt for _, attempt in self._ledger.in_flight(name)]
+        for name, server_state in self._servers.items():
+            attempts = [attempt for _, attempt in self._job_table.in_flight(name)]
             load[name] = len(attempts)
             if any(attempt.posting for attempt in attempts):
                 # Of two POSTs on their way the later job's may arrive first.
                 continue
-            machine.count_foreign(len(attempts))
-            if self.open and machine.reachable:
+            server_state.count_foreign(len(attempts))
+            if self.open and server_state.reachable:
                 free[name] = self._depth - load[name]
-        for job_id, server in choose([(job.id, self._able(job)) for job in self._ledger.waiting()], free):
+        for job_id, server in choose([(job.id, self._able(job)) for job in self._job_table.waiting()], free):
             load[server] += 1
-            self._machines[server].posted = now
-            attempt = Attempt(self._mint(), server, foreign=self._machines[server].foreign)
-            self._ledger.post(self._ledger.jobs[job_id], attempt)
-        self._ledger.moved = False
+            self._servers[server].posted = now
+            attempt = Attempt(self._new_prompt_id(), server, foreign=self._servers[server].foreign)
+            self._job_table.submit(self._job_table.jobs[job_id], attempt)
+        self._job_table.positions_dirty = False
         self._tell_positions(load)
 
     def _able(self, job: Job) -> Collection[ServerName]:
         """The servers that can run it; all, where none of those is ours any more."""
-        return self._machines.keys() & job.wish.servers or self._machines.keys()
+        return self._servers.keys() & job.request.servers or self._servers.keys()
 
-    def standing(self, job: Job, now: float) -> list[AnyUpdate]:
+    def snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
         """What there is to say of an unsettled job to one who has heard nothing of it yet."""
         if (queued := self._told.get(job.id)) is not None:
             return [queued]
-        if (meter := self._ledger.meters.get(job.id)) is not None and job.attempt is not None:
-            return [Started(job=job.id, server=job.attempt.server), meter.read(now)]
+        if (tracker := self._job_table.trackers.get(job.id)) is not None and job.attempt is not None:
+            return [Started(job=job.id, server=job.attempt.server), tracker.read(now)]
         return []
 
     def _tell_positions(self, load: Mapping[ServerName, int]) -> None:
-        ledger, told = self._ledger, self._told
+        job_table, told = self._job_table, self._told
         placed: list[tuple[Job, Attempt]] = []
-        for name, machine in self._machines.items():
-            ours = sorted(ledger.in_flight(name), key=lambda pair: pair[0].state < State.RUNNING)
+        for name, server_state in self._servers.items():
+            ours = sorted(job_table.in_flight(name), key=lambda pair: pair[0].state < State.RUNNING)
             for job, attempt in ours:
-                attempt.foreign = min(attempt.foreign, machine.foreign)
+                attempt.foreign = min(attempt.foreign, server_state.foreign)
                 placed.append((job, attempt))
-        waiting = ledger.waiting()
+        waiting = job_table.waiting()
         ahead = positions(
             [(job.id, attempt.server, attempt.foreign) for job, attempt in placed],
             [job.id for job in waiting],
-            {name: machine.foreign + load[name] for name, machine in self._machines.items()},
+            {name: server_state.foreign + load[name] for name, server_state in self._servers.items()},
         )
         self._told = {}
         for job, server in [*((job, a.server) for job, a in placed), *((job, None) for job in waiting)]:
@@ -125,10 +129,10 @@ class Dispatcher:
                 update = Queued(job=job.id, position=ahead[job.id], server=server, note=self._why(job))
                 self._told[job.id] = update
                 if told.get(job.id) != update:
-                    ledger.news.append(update)
+                    job_table.updates.append(update)
 
     def _why(self, job: Job) -> str:
-        away = [machine.name for machine in self._machines.values() if machine.away]
-        if len(away) == len(self._machines):
+        away = [server_state.name for server_state in self._servers.values() if server_state.away]
+        if len(away) == len(self._servers):
             return f"waiting for {' and '.join(away)} to answer"
-        return "the server had forgotten it, so it is sent again" if job.tries > 1 or job.crashes else ""
+        return "the server had forgotten it, so it is sent again" if job.tries > 1 or job.worker_deaths else ""

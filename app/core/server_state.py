@@ -19,7 +19,7 @@ SUSPICION = 0.5
 """Seconds a socket gets to say what a look has already found: frames and answers may overtake each other."""
 
 
-class Machine(Struct):
+class ServerState(Struct):
     """What is known of one server. Times are in seconds of the house's clock."""
 
     name: ServerName
@@ -28,10 +28,10 @@ class Machine(Struct):
     remaining: int = 0
     foreign: int = 0
     """How many of the remaining prompts are other people's."""
-    looking: bool = False
-    look_again: bool = False
-    spoke: float = float("-inf")
-    looked: float = float("-inf")
+    querying: bool = False
+    query_again: bool = False
+    last_frame_at: float = float("-inf")
+    queried_at: float = float("-inf")
     posted: float = float("-inf")
     answered: float = float("-inf")
     status_at: float = float("-inf")
@@ -45,7 +45,7 @@ class Machine(Struct):
 
     def frame(self, now: float) -> None:
         """Any frame proves that the socket hears."""
-        self.spoke = now
+        self.last_frame_at = now
         self.suspected = float("inf")
 
     def status(self, now: float, remaining: int) -> bool:
@@ -78,7 +78,7 @@ class Machine(Struct):
 
     def learned(self, now: float) -> None:
         """A look found what the socket should have said: soon, or it is deaf."""
-        if self.spoke < self.looked:
+        if self.last_frame_at < self.queried_at:
             self.suspected = min(self.suspected, now)
 
     @property
@@ -93,8 +93,8 @@ class Machine(Struct):
         self.status_due = self.suspected = float("inf")
         return True
 
-    def look_due(self) -> float:
+    def query_due(self) -> float:
         """When to look for ourselves, if anything of ours hangs on this server: after silence, or while it is away."""
-        if self.looking:
+        if self.querying:
             return float("inf")
-        return max(self.spoke, self.looked) + SILENCE if self.reachable else self.looked + PROBE
+        return max(self.last_frame_at, self.queried_at) + SILENCE if self.reachable else self.queried_at + PROBE

@@ -13,29 +13,29 @@ from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from app.actors.handle import Registry
-from app.actors.operator import SteeringActor
+from app.actors.operator import OperatorActor
 from app.config import Config
 from app.core.job import Job
-from app.core.journal_port import Archive
+from app.core.journal_port import JobHistory
 from app.discord import message_ref
-from app.discord.bridge import Crossing, crossings
+from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.custom_id import Press
-from app.discord.files.download import Intake, open_client
+from app.discord.files.download import InputMedia, open_client
 from app.discord.files.retention import tidy
-from app.discord.files.upload import Fitting, clear
+from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, check_token
-from app.discord.gateway.handlers import Clicks
+from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.outage import DoorError
 from app.discord.gateway.rest import Crossed
-from app.discord.requests.builtin_commands import Information
+from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.catalog import LOOK, Catalog
-from app.discord.requests.dispatcher import Desk
+from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.dispatcher import typed as typed_in
-from app.discord.requests.job_factory import Wishes
-from app.discord.requests.server_monitor import RollCall
-from app.discord.requests.session import Studio
+from app.discord.requests.job_factory import JobFactory
+from app.discord.requests.server_monitor import ServerMonitor
+from app.discord.requests.session import DiscordSession
 from app.discord.ui.components import Form
-from app.discord.user_request import Asked, Caller, Word
+from app.discord.user_request import BuiltinCommand, Caller, UserRequest
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
 from app.media_worker.client import MediaClient
@@ -59,23 +59,23 @@ FIRST_CALL = 1.0
 """Seconds for the servers to say what they have before commands are made: who takes longer is heard later."""
 
 
-class DiscordGuest:
+class DiscordApp:
     """Owns the life of the door: from opening it to the last farewell."""
 
-    def __init__(self, config: Config, archive: Archive) -> None:
+    def __init__(self, config: Config, job_history: JobHistory) -> None:
         self._config = config
-        self._archive = archive
+        self._job_history = job_history
         self._catalog: Catalog
-        self._desk: Desk
-        self._information: Information
-        self._studio: Studio
+        self._dispatcher: RequestDispatcher
+        self._information: BuiltinCommands
+        self._session: DiscordSession
 
     async def run(
         self,
         registry: Registry,
         servers: Mapping[ServerName, Comfy],
-        last_round: anyio.Event,
-        closing: anyio.Event,
+        draining: anyio.Event,
+        shutdown: anyio.Event,
         *,
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> int:
@@ -87,7 +87,7 @@ class DiscordGuest:
         wrong: list[DoorError] = []
         try:
             check_token(self._config.discord_token)
-            await self._live(registry, servers, last_round, closing, task_status)
+            await self._live(registry, servers, draining, shutdown, task_status)
         except* DoorError as errors:
             wrong += _flat(errors)
         for error in wrong[:1]:
@@ -98,94 +98,96 @@ class DiscordGuest:
         self,
         registry: Registry,
         servers: Mapping[ServerName, Comfy],
-        last_round: anyio.Event,
-        closing: anyio.Event,
+        draining: anyio.Event,
+        shutdown: anyio.Event,
         task_status: TaskStatus[None],
     ) -> None:
         self._catalog = Catalog(self._config.workflows, list(servers))
-        roll_call = RollCall(servers, self._catalog)
+        server_monitor = ServerMonitor(servers, self._catalog)
         with anyio.move_on_after(FIRST_CALL):
-            await roll_call.call()
+            await server_monitor.poll()
         await run_request(self._catalog.look, "the workflows could not be read")
-        outbox, inbox = anyio.create_memory_object_stream[Word](INBOX)
+        outbox, inbox = anyio.create_memory_object_stream[UserRequest](INBOX)
         async with (
             outbox,
             inbox,
             open_client() as client,
-            crossings() as (into_asyncio, into_core),
+            loop_bridge() as (into_asyncio, into_core),
             anyio.create_task_group() as tasks,
         ):
-            bot = Bot(self._config.discord_token, self._config.discord, Clicks(self, outbox, into_core))
+            bot = Bot(self._config.discord_token, self._config.discord, InteractionHandlers(self, outbox, into_core))
             opened = anyio.Event()
             media, passing = MediaClient(), self._config.data / PASSING
             await to_thread.run_sync(clear, passing)
             await tasks.start(media.run, name="media")
 
             async def follow_jobs() -> None:
-                for job in await self._archive.unfinished():
-                    await run_request(partial(self._follow, studio, job), "a job could not be followed", job=job.id)
+                for job in await self._job_history.unfinished():
+                    await run_request(partial(self._follow, session, job), "a job could not be followed", job=job.id)
 
             async def say_opened() -> None:
                 opened.set()
 
-            studio = self._studio = Studio(
+            session = self._session = DiscordSession(
                 tasks=tasks,
                 registry=registry,
-                archive=self._archive,
+                job_history=self._job_history,
                 servers=servers,
                 catalog=self._catalog,
                 post=Crossed(lambda: bot.post, into_asyncio),
-                fit=Fitting(media, passing, keep_metadata=self._config.discord.keep_metadata),
+                fit=UploadPreparer(media, passing, keep_metadata=self._config.discord.keep_metadata),
             )
             guarded = frozenset(self._config.discord.guarded)
-            intake = Intake(client, media, passing, self._config.discord.rest_url)
-            self._desk = Desk(studio, Wishes(studio, intake, self._config.data, last_round), guarded)
-            self._information = Information(studio, lambda: bot.latency, lambda: (bot.commands, bot.menus))
+            input_media = InputMedia(client, media, passing, self._config.discord.rest_url)
+            self._dispatcher = RequestDispatcher(
+                session, JobFactory(session, input_media, self._config.data, draining), guarded
+            )
+            self._information = BuiltinCommands(session, lambda: bot.latency, lambda: (bot.commands, bot.menus))
             tasks.start_soon(self._serve, inbox, name="desk")
             run = partial(
                 bot.run, self._catalog.workflows, partial(into_core, follow_jobs), partial(into_core, say_opened)
             )
             tasks.start_soon(into_asyncio, run, name="discord")
-            tasks.start_soon(SteeringActor(self._archive, registry, studio.begin_again).run, name="steering")
+            tasks.start_soon(OperatorActor(self._job_history, registry, session.begin_again).run, name="steering")
             tasks.start_soon(tidy, self._config.data, self._config.discord.keep_days, name="retention")
 
             async def watch() -> None:
                 await opened.wait()
                 tasks.start_soon(self._watch_folder, bot, into_asyncio, name="workflows")
-                tasks.start_soon(self._watch_servers, bot, into_asyncio, roll_call, len(servers), name="presence")
+                tasks.start_soon(self._watch_servers, bot, into_asyncio, server_monitor, len(servers), name="presence")
                 task_status.started()
 
             tasks.start_soon(watch, name="opened")
-            await closing.wait()
-            await studio.say_goodbye()
+            await shutdown.wait()
+            await session.say_goodbye()
             tasks.cancel_scope.cancel()
 
-    async def _serve(self, inbox: MemoryObjectReceiveStream[Word]) -> None:
+    async def _serve(self, inbox: MemoryObjectReceiveStream[UserRequest]) -> None:
         async with anyio.create_task_group() as answers:
             async for word in inbox:
-                name = f"/{word.command}" if isinstance(word, Asked) else type(word).__name__
+                name = f"/{word.command}" if isinstance(word, BuiltinCommand) else type(word).__name__
                 answers.start_soon(self._take, word, name, name=name)
 
-    async def _take(self, word: Word, name: str) -> None:
+    async def _take(self, word: UserRequest, name: str) -> None:
         """Do what one person asked for."""
-        if isinstance(word, Asked):
+        if isinstance(word, BuiltinCommand):
             work, typed = partial(self._information.take, word), ""
         else:
-            work, typed = partial(self._desk.take, word), typed_in(word)
+            work, typed = partial(self._dispatcher.take, word), typed_in(word)
 
         async def refuse(sentence: str) -> None:
-            await self._studio.refuse(word.caller, sentence, typed)
+            await self._session.refuse(word.caller, sentence, typed)
 
         await run_request(work, "a request failed", refuse, request=name)
 
-    async def _follow(self, studio: Studio, job: Job) -> None:
+    async def _follow(self, session: DiscordSession, job: Job) -> None:
         # An operator may have had a job made before Discord answered: it is shown already.
-        if job.id not in studio.living and (place := message_ref.read(job.place)) is not None:
-            studio.resume(job, place)
+        if job.id not in session.living and (place := message_ref.read(job.place)) is not None:
+            session.resume(job, place)
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """See `app.discord.gateway.handlers.Core`."""
-        return await self._desk.form(press, caller)
+        return await self._dispatcher.form(press, caller)
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
         """See `app.discord.gateway.handlers.Core`."""
@@ -195,7 +197,7 @@ class DiscordGuest:
         """See `app.discord.gateway.handlers.Core`."""
         return await self._information.suggest(command, user, typed)
 
-    async def _watch_folder(self, bot: Bot, into_asyncio: Crossing) -> None:
+    async def _watch_folder(self, bot: Bot, into_asyncio: CrossLoopCall) -> None:
         registered = self._catalog.workflows
 
         async def step() -> float:
@@ -209,12 +211,14 @@ class DiscordGuest:
 
         await run_loop(step, "the commands could not be brought up to date")
 
-    async def _watch_servers(self, bot: Bot, into_asyncio: Crossing, roll_call: RollCall, count: int) -> None:
+    async def _watch_servers(
+        self, bot: Bot, into_asyncio: CrossLoopCall, server_monitor: ServerMonitor, count: int
+    ) -> None:
         shown: str | None = None
 
         async def step() -> float:
             nonlocal shown
-            away = await roll_call.call()
+            away = await server_monitor.poll()
             all_away = len(away) == count
             text = f"Waiting for {' and '.join(away)}" if all_away else self._config.discord.presence
             if text != shown:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class Crossing(Protocol):
+class CrossLoopCall(Protocol):
     """Call a function of the other side and wait for it, from any task of this side."""
 
     async def __call__(self, function: Callable[[*Ts], Awaitable[T]], /, *args: *Ts) -> T:
@@ -44,7 +44,7 @@ async def _stay(function: Callable[[*Ts], Awaitable[T]], /, *args: *Ts) -> T:
     return await function(*args)
 
 
-class _Across:
+class _PortalCall:
     """Calls into the loop of a portal, which is another thread's."""
 
     def __init__(self, portal: BlockingPortal) -> None:
@@ -70,7 +70,7 @@ class _Across:
 
 
 @asynccontextmanager
-async def crossings() -> AsyncGenerator[tuple[Crossing, Crossing]]:
+async def loop_bridge() -> AsyncGenerator[tuple[CrossLoopCall, CrossLoopCall]]:
     """The way into asyncio and the way into the core, for the length of the block.
 
     On asyncio both are a plain await on the same loop. On trio, asyncio gets a loop of its own in one worker
@@ -85,10 +85,10 @@ async def crossings() -> AsyncGenerator[tuple[Crossing, Crossing]]:
         async with BlockingPortal() as core, anyio.create_task_group() as tasks:
             # Whoever is cancelled while it starts would leave a loop behind that nobody stops.
             with anyio.CancelScope(shield=True) as starting:
-                there: _Across = await tasks.start(_asyncio_thread, core)
+                there: _PortalCall = await tasks.start(_asyncio_thread, core)
                 starting.shield = False
                 try:
-                    yield there, _Across(core)
+                    yield there, _PortalCall(core)
                 finally:
                     await there.close()
     except BaseExceptionGroup as group:
@@ -99,10 +99,10 @@ async def crossings() -> AsyncGenerator[tuple[Crossing, Crossing]]:
         raise alone
 
 
-async def _asyncio_thread(core: BlockingPortal, *, task_status: TaskStatus[_Across]) -> None:
+async def _asyncio_thread(core: BlockingPortal, *, task_status: TaskStatus[_PortalCall]) -> None:
     async def main() -> None:
         async with BlockingPortal() as portal:
-            await core.call_async(task_status.started, _Across(portal))
+            await core.call_async(task_status.started, _PortalCall(portal))
             await portal.sleep_until_stopped()
 
     # The thread is taken for as long as the house stands: it must not count among those that everybody shares.
@@ -119,7 +119,7 @@ def _alone(group: BaseExceptionGroup) -> BaseException | None:
 
 
 @asynccontextmanager
-async def hosting(report: Report, *libraries: ModuleType) -> AsyncGenerator[None]:
+async def cancel_stray_tasks(report: Report, *libraries: ModuleType) -> AsyncGenerator[None]:
     """Host libraries that start tasks and wait for none of them. To be entered in asyncio.
 
     Within the block, errors that nobody waits for go to `report`. At the end the tasks whose code is in one

@@ -28,7 +28,7 @@ SUFFIXES: dict[str, frozenset[str]] = {
 """What results are called, by the kind of the slot that takes them."""
 
 
-class Onward(Struct, frozen=True):
+class FollowUpAction(Struct, frozen=True):
     """One way on: which workflow, what its button says, the slot that gets the result, and what else is told.
 
     `takes` is the kind of results that it is for; `number` counts the ways into the same workflow, from 1.
@@ -42,20 +42,20 @@ class Onward(Struct, frozen=True):
     number: int = 1
 
 
-def way(workflow: Workflow) -> Onward | None:
+def find_follow_up(workflow: Workflow) -> FollowUpAction | None:
     """The way on for a file that belongs to no slot yet: the first that must be there, else the first that may."""
     slots = sorted((one for one in workflow.slots if one.kind in UPLOADED), key=lambda one: not one.required)
     if not slots or any(one.required for one in slots[1:]):
         return None
     label = shorten(workflow.menu or workflow.title or workflow.name, LONGEST_LABEL)
-    return Onward(workflow.name, label, slots[0], slots[0].kind)
+    return FollowUpAction(workflow.name, label, slots[0], slots[0].kind)
 
 
-def ways(maker: Workflow | None, workflows: Mapping[str, Workflow]) -> list[Onward]:
+def list_follow_ups(maker: Workflow | None, workflows: Mapping[str, Workflow]) -> list[FollowUpAction]:
     """What can follow on a workflow's results: what its manifest says, else what stands in the menu of pictures."""
     if maker is None or not maker.follow_ups:
-        return [onward for one in workflows.values() if one.menu and (onward := way(one)) is not None]
-    found: list[Onward] = []
+        return [follow_up for one in workflows.values() if one.menu and (follow_up := find_follow_up(one)) is not None]
+    found: list[FollowUpAction] = []
     # Counted in the manifest's own order: a button must mean the same while another workflow comes and goes.
     counts = Counter[str]()
     for told in maker.follow_ups:
@@ -65,7 +65,7 @@ def ways(maker: Workflow | None, workflows: Mapping[str, Workflow]) -> list[Onwa
         if other is not None and slot is not None:
             label = shorten(told.title or other.title or other.name, LONGEST_LABEL)
             takes = told.result or slot.kind
-            found.append(Onward(other.name, label, slot, takes, told.values, counts[told.workflow]))
+            found.append(FollowUpAction(other.name, label, slot, takes, told.values, counts[told.workflow]))
     return found
 
 
@@ -73,7 +73,7 @@ def menus(workflows: Mapping[str, Workflow]) -> list[Workflow]:
     """The workflows that stand in the menu of a message, as many as Discord takes; each name once."""
     named: dict[str, Workflow] = {}
     for one in workflows.values():
-        if one.menu and way(one) is not None:
+        if one.menu and find_follow_up(one) is not None:
             named.setdefault(menu_name(one), one)
     return list(named.values())[:MOST_MENUS]
 
@@ -82,7 +82,7 @@ def unlisted(workflows: Sequence[Workflow]) -> Iterator[str]:
     """Sentences on the menus that people do not get."""
     listed = [menu_name(one) for one in menus({one.name: one for one in workflows})]
     for one in workflows:
-        if one.menu and way(one) is None:
+        if one.menu and find_follow_up(one) is None:
             yield f"{one.name} has a menu, but a message has one file, and the workflow needs none, or several."
         elif one.menu and menu_name(one) not in listed:
             yield f"{one.name} has no place in the menu of messages: Discord takes {MOST_MENUS} in all."
@@ -93,9 +93,9 @@ def menu_name(workflow: Workflow) -> str:
     return shorten(workflow.menu, LONGEST_MENU)
 
 
-def results(finished: Finished, onward: Onward) -> Sequence[str]:
+def results(finished: Finished, follow_up: FollowUpAction) -> Sequence[str]:
     """Those of the results that can go this way: texts, or paths of files."""
-    if "text" in {onward.takes, onward.slot.kind}:
-        return finished.texts if onward.takes == onward.slot.kind else ()
-    wanted = SUFFIXES.get(onward.takes, frozenset())
+    if "text" in {follow_up.takes, follow_up.slot.kind}:
+        return finished.texts if follow_up.takes == follow_up.slot.kind else ()
+    wanted = SUFFIXES.get(follow_up.takes, frozenset())
     return [file for file in finished.files if PurePath(file).suffix.lower() in wanted]

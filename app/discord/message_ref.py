@@ -9,7 +9,7 @@ TOKEN_LIFE = 14 * 60.0
 """Seconds for which an interaction's token is used. Discord's end is at 15 minutes; the last is for its clock."""
 
 
-class Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message. Ids are texts, "" where unknown; `limit` is in bytes for one file; `more` are messages below it."""
 
     channel: str
@@ -44,14 +44,14 @@ class Token(Struct, frozen=True):
         return f"Token(until={self.until})"
 
 
-def write(place: Place) -> str:
+def write(place: MessageRef) -> str:
     """For the journal."""
     return msgspec.json.encode(place).decode()
 
 
-def read(told: str) -> Place | None:
+def read(told: str) -> MessageRef | None:
     """From the journal; None where another door wrote it."""
     try:
-        return msgspec.json.decode(told, type=Place) if told else None
+        return msgspec.json.decode(told, type=MessageRef) if told else None
     except msgspec.MsgspecError:
         return None

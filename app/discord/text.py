@@ -38,7 +38,7 @@ def _belongs(sign: str) -> bool:
     return sign in _JOINED or bool(unicodedata.combining(sign)) or "\U0001f3fb" <= sign <= "\U0001f3ff"
 
 
-def written(slot: Slot, value: Json) -> str:
+def format_value(slot: Slot, value: Json) -> str:
     """A value as one would type it; "" for none, and for what cannot be typed."""
     match value:
         case None | dict():
@@ -53,7 +53,7 @@ def written(slot: Slot, value: Json) -> str:
             return str(value)
 
 
-def standing(slot: Slot, graph: Graph) -> Json:
+def current_value(slot: Slot, graph: Graph) -> Json:
     """What stands in a slot's place in a graph; None for a connection, and for a row of LoRAs."""
     values = [inputs(graph, one.node).get(one.input) for one in slot.targets if one.node in graph]
     if slot.kind == "size":

@@ -44,7 +44,7 @@ class Attached(Struct, frozen=True):
     media_type: str = ""
 
 
-class Ordered(Struct, frozen=True, kw_only=True):
+class CreateJob(Struct, frozen=True, kw_only=True):
     """Somebody wants something made."""
 
     caller: Caller
@@ -55,7 +55,7 @@ class Ordered(Struct, frozen=True, kw_only=True):
     spoiler: bool = False
 
 
-class Pressed(Struct, frozen=True, kw_only=True):
+class ButtonPressed(Struct, frozen=True, kw_only=True):
     """Somebody pressed a button; or sent its form, then `fields` is what the form said."""
 
     caller: Caller
@@ -63,7 +63,7 @@ class Pressed(Struct, frozen=True, kw_only=True):
     fields: dict[str, str] | None = None
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class BuiltinCommand(Struct, frozen=True, kw_only=True):
     """Somebody used one of the bot's own commands."""
 
     caller: Caller
@@ -71,4 +71,4 @@ class Asked(Struct, frozen=True, kw_only=True):
     argument: str = ""
 
 
-Word: TypeAlias = Ordered | Pressed | Asked
+UserRequest: TypeAlias = CreateJob | ButtonPressed | BuiltinCommand

@@ -27,7 +27,7 @@ class Crash(Struct):
     def at(self, when: str, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]]) -> None:
         """Die here, if this is the point."""
         if when == self.when:
-            self.left -= sum(step.state == self.state for _, story in batches for step in story)
+            self.left -= sum(step.state == self.state for _, transitions in batches for step in transitions)
             if self.left <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 

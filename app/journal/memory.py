@@ -16,11 +16,11 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Job] = {}
 
-    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         for job in jobs:
-            if job.told:
+            if job.notified:
                 self._jobs.pop(job.id, None)
             else:
                 self._jobs[job.id] = job

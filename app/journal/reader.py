@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from app.boundary import report_failure
-from app.core.job import Entry, Job, Line, Request, Transition
+from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import RecordDamaged
 from app.journal import serialization
 from app.journal.errors import translate
@@ -44,12 +44,14 @@ class Reader:
         query = (
             "SELECT id, owner, workflow, version, wish, record FROM jobs WHERE told = 0 AND number > 0 ORDER BY number"
         )
-        for job_id, owner, workflow, version, wish, record in self._rows(query):
+        for job_id, owner, workflow, version, request, record in self._rows(query):
             try:
-                jobs.append(serialization.decode(wish, record))
+                jobs.append(serialization.decode(request, record))
             except UNREADABLE as error:
                 sentence = self._report(job_id, error)
-                if (job := serialization.salvage(job_id, owner, workflow, version, wish, record, sentence)) is not None:
+                if (
+                    job := serialization.salvage(job_id, owner, workflow, version, request, record, sentence)
+                ) is not None:
                     jobs.append(job)
         return jobs
 
@@ -62,9 +64,9 @@ class Reader:
         rows = self._rows(query, prefix, prefix + LAST_LETTER)
         if not rows or (len(rows) > 1 and rows[0][0] != prefix):
             return None
-        job_id, wish, record, accepted, changed = rows[0]
+        job_id, request, record, accepted, changed = rows[0]
         try:
-            return Entry(serialization.decode(wish, record), accepted, changed)
+            return Entry(serialization.decode(request, record), accepted, changed)
         except UNREADABLE as error:
             raise RecordDamaged(f"The record of job {job_id} in {self._path} cannot be read.") from error
 
@@ -80,16 +82,16 @@ class Reader:
         # Numbers begin at 1. The comparison makes the plan a search of the key, from its end.
         return self._entries("number > ?", 0, limit)
 
-    def story(self, job: str) -> list[Line]:
+    def transitions(self, job: str) -> list[TransitionRow]:
         """What happened to a job, in order."""
         rows = self._rows(
             "SELECT at, job, version, state, cause, server, prompt FROM transitions WHERE job = ? ORDER BY number", job
         )
-        return [Line(at, Transition(*row)) for at, *row in rows]
+        return [TransitionRow(at, Transition(*row)) for at, *row in rows]
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[OperatorRequest]:
         """What an operator asked for and was not done yet, oldest first."""
-        return [Request(*row) for row in self._rows("SELECT number, verb, job FROM requests ORDER BY number")]
+        return [OperatorRequest(*row) for row in self._rows("SELECT number, verb, job FROM requests ORDER BY number")]
 
     def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
         """Somebody's own settings, by workflow and slot, without those that are damaged."""
@@ -106,9 +108,9 @@ class Reader:
         columns = "id, wish, record, accepted, changed"
         query = f"SELECT {columns} FROM jobs WHERE {condition} ORDER BY number DESC LIMIT ?"  # noqa: S608  constant
         entries: list[Entry] = []
-        for job_id, wish, record, accepted, changed in self._rows(query, value, limit):
+        for job_id, request, record, accepted, changed in self._rows(query, value, limit):
             try:
-                entries.append(Entry(serialization.decode(wish, record), accepted, changed))
+                entries.append(Entry(serialization.decode(request, record), accepted, changed))
             except UNREADABLE as error:
                 self._report(job_id, error)
         return entries

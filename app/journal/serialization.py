@@ -5,19 +5,24 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from app.core.job import Attempt, Job, State, Wish
-from app.events import Failed, FileRef, JobId, Settled
+from app.core.job import Attempt, Job, JobRequest, State
+from app.events import Failed, FileRef, JobId, TerminalUpdate
 from app.ports import History
 
 
-class Record(Struct, kw_only=True, omit_defaults=True):
+class Record(
+    Struct,
+    kw_only=True,
+    omit_defaults=True,
+    rename={"notified": "told", "worker_deaths": "crashes", "terminal_update": "last_word"},
+):
     """All of a `Job` but its wish, and but what a new life begins anew: files and pictures on their way."""
 
     state: State = State.ACCEPTED
     version: int = 0
     attempt: Attempt | None = None
     tries: int = 0
-    crashes: int = 0
+    worker_deaths: int = 0
     refusals: int = 0
     cancelling: bool = False
     blocked: list[str] = []
@@ -26,8 +31,8 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     streamed: list[str] = []
     kept: int = 0
     history: History | None = None
-    last_word: Settled | None = None
-    told: bool = False
+    terminal_update: TerminalUpdate | None = None
+    notified: bool = False
     place: str = ""
     receipt: str = ""
 
@@ -35,7 +40,7 @@ class Record(Struct, kw_only=True, omit_defaults=True):
 _SAME = tuple(name for name in Record.__struct_fields__ if name != "files")
 _ENCODER = msgspec.json.Encoder()
 _RECORDS = msgspec.json.Decoder(Record)
-_WISHES = msgspec.json.Decoder(Wish)
+_WISHES = msgspec.json.Decoder(JobRequest)
 
 
 class _Place(Struct):
@@ -50,9 +55,9 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _PLACES = msgspec.json.Decoder(_Place)
 
 
-def encode_wish(wish: Wish) -> bytes:
+def encode_wish(request: JobRequest) -> bytes:
     """The part that never changes."""
-    return _ENCODER.encode(wish)
+    return _ENCODER.encode(request)
 
 
 def encode(job: Job) -> bytes:
@@ -62,10 +67,10 @@ def encode(job: Job) -> bytes:
     return _ENCODER.encode(record)
 
 
-def decode(wish: bytes, told: bytes) -> Job:
+def decode(request: bytes, told: bytes) -> Job:
     """The job again. Raises one of `UNREADABLE` where the journal holds something else."""
     record = _RECORDS.decode(told)
-    job = Job(wish=_WISHES.decode(wish), **{name: getattr(record, name) for name in _SAME})
+    job = Job(request=_WISHES.decode(request), **{name: getattr(record, name) for name in _SAME})
     job.files = dict(record.files)
     return job
 
@@ -83,6 +88,6 @@ def salvage(
     try:
         request = _WISHES.decode(wish)
     except UNREADABLE:
-        request = Wish(job=job_id, workflow=workflow, graph={}, folder="", owner=owner)
-    last_word = Failed(job=job_id, reason=reason)
-    return Job(wish=request, state=State.FAILED, version=version + 1, place=place, last_word=last_word)
+        request = JobRequest(job=job_id, workflow=workflow, graph={}, folder="", owner=owner)
+    terminal_update = Failed(job=job_id, reason=reason)
+    return Job(request=request, state=State.FAILED, version=version + 1, place=place, terminal_update=terminal_update)

@@ -19,10 +19,10 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from app.backoff import Pauses, backoff
-from app.core.job import Job, Line, Request, Transition
+from app.core.job import Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import JournalError, JournalUnavailable, UnwritableRecords
 from app.journal.crash_points import Crash
-from app.journal.store import Store, open_store, sole_owner
+from app.journal.store import Store, instance_lock, open_store
 from app.ports import Json, RunSync
 
 T = TypeVar("T")
@@ -51,15 +51,15 @@ logger = structlog.stdlib.get_logger(__name__)
 class _Batch:
     """One caller's records, and what became of them."""
 
-    def __init__(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+    def __init__(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         self.jobs = jobs
-        self.story = story
+        self.transitions = transitions
         self.over = anyio.Event()
         self.error: JournalError | UnwritableRecords | None = None
 
 
 class SqliteJournal:
-    """See `app.core.journal_port.Archive`."""
+    """See `app.core.journal_port.JobHistory`."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class SqliteJournal:
 
     async def _write(self, batches: list[_Batch]) -> None:
         try:
-            records = [(batch.jobs, batch.story) for batch in batches]
+            records = [(batch.jobs, batch.transitions) for batch in batches]
             if self._crash is not None:
                 self._crash.at("before", records)
             refused = await _wait_out(self._pauses, self._write_once, self._store.write, records)
@@ -106,9 +106,9 @@ class SqliteJournal:
         for batch in batches:
             batch.over.set()
 
-    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         """See `app.core.journal_port.Journal`."""
-        batch = _Batch(jobs, story)
+        batch = _Batch(jobs, transitions)
         await self._inbox.send(batch)
         await batch.over.wait()
         if batch.error is not None:
@@ -119,34 +119,34 @@ class SqliteJournal:
         return await _wait_out(self._pauses, self._read_once, self._store.unfinished)
 
     async def find(self, told: str) -> Job | None:
-        """See `app.core.journal_port.Archive`."""
+        """See `app.core.journal_port.JobHistory`."""
         entry = await self._read(self._store.find, told)
         return entry.job if entry else None
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
-        """See `app.core.journal_port.Archive`."""
+        """See `app.core.journal_port.JobHistory`."""
         return await self._read(self._store.jobs_of, owner, limit)
 
-    async def story(self, job: str) -> Sequence[Line]:
+    async def transitions(self, job: str) -> Sequence[TransitionRow]:
         """What happened to a job, in order."""
-        return await self._read(self._store.story, job)
+        return await self._read(self._store.transitions, job)
 
-    async def requests(self) -> Sequence[Request]:
-        """See `app.core.journal_port.Archive`."""
+    async def requests(self) -> Sequence[OperatorRequest]:
+        """See `app.core.journal_port.JobHistory`."""
         return await self._read(self._store.requests)
 
-    async def done(self, request: Request) -> None:
-        """See `app.core.journal_port.Archive`. Waits like `record`: a request that is not forgotten would be done
+    async def done(self, request: OperatorRequest) -> None:
+        """See `app.core.journal_port.JobHistory`. Waits like `record`: a request that is not forgotten would be done
         twice.
         """
         await _wait_out(self._pauses, self._write_once, self._store.done, request)
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
-        """See `app.core.journal_port.Archive`."""
+        """See `app.core.journal_port.JobHistory`."""
         return await self._read(self._store.preferences, owner)
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
-        """See `app.core.journal_port.Archive`."""
+        """See `app.core.journal_port.JobHistory`."""
         await self._patiently(self._write_once, self._store.prefer, owner, workflow, values)
 
     async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
@@ -214,7 +214,7 @@ async def open_journal(
         async def enter(block: Callable[[], AbstractContextManager[T]]) -> T:
             return opened.enter_context(block())
 
-        await _wait_out(pauses, enter, partial(sole_owner, path))
+        await _wait_out(pauses, enter, partial(instance_lock, path))
         store = await _wait_out(pauses, enter, partial(open_store, path, clock=clock, durable=durable, busy=BUSY))
         write_sync, read_sync = (run_sync or _own_thread() for _ in range(2))
         journal = SqliteJournal(store, write_sync=write_sync, read_sync=read_sync, crash=crash, pauses=pauses)

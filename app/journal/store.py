@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.core.job import Job, Request, Transition
+from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import JournalError
 from app.events import JobId
 from app.journal import serialization
@@ -47,8 +47,8 @@ class Store(Reader):
         rows: list[tuple[object, ...]] = []
         lines: list[tuple[object, ...]] = []
         refused: list[dict[JobId, Exception]] = []
-        for jobs, story in batches:
-            found_rows, found_lines, found_refused = _encode(jobs, story, now)
+        for jobs, transitions in batches:
+            found_rows, found_lines, found_refused = _encode(jobs, transitions, now)
             rows += found_rows
             lines += found_lines
             refused.append(found_refused)
@@ -67,12 +67,12 @@ class Store(Reader):
             )
         return refused
 
-    def ask(self, verb: str, job: str) -> None:
+    def add_request(self, verb: str, job: str) -> None:
         """Leave a request for the bot."""
         with self._transaction():
             self._database.execute("INSERT INTO requests (at, verb, job) VALUES (?, ?, ?)", (self._clock(), verb, job))
 
-    def done(self, request: Request) -> None:
+    def done(self, request: OperatorRequest) -> None:
         """Forget a request."""
         with self._transaction():
             self._database.execute("DELETE FROM requests WHERE number = ?", (request.number,))
@@ -147,7 +147,7 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
 
 
 @contextmanager
-def sole_owner(path: Path) -> Generator[None]:
+def instance_lock(path: Path) -> Generator[None]:
     """Hold the journal against a second bot for the length of the block. Raises `JournalError`.
 
     The lock is SQLite's own, on a file beside the journal: it works on every system, and the death of its
@@ -173,7 +173,7 @@ def sole_owner(path: Path) -> Generator[None]:
 
 
 def _encode(
-    jobs: Sequence[Job], story: Sequence[Transition], now: float
+    jobs: Sequence[Job], transitions: Sequence[Transition], now: float
 ) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]], dict[JobId, Exception]]:
     """The rows of jobs and of transitions, and the jobs that cannot be encoded, each with the reason."""
     rows: dict[JobId, tuple[object, ...]] = {}
@@ -184,7 +184,7 @@ def _encode(
             rows[job.id] = _row(job, now)
         except Exception as error:  # noqa: BLE001  whatever is wrong with one job is reported as its own
             refused[job.id] = error
-    for step in story:
+    for step in transitions:
         line = (step.job, now, step.version, step.state, step.server, step.prompt, step.cause)
         try:
             "".join((step.state, step.server, step.prompt, step.cause)).encode()
@@ -198,7 +198,7 @@ def _encode(
 def _row(job: Job, now: float) -> tuple[object, ...]:
     attempt = job.attempt
     server, prompt = (attempt.server, attempt.prompt) if attempt else ("", "")
-    wish = job.wish
-    state, told = job.state.name.lower(), int(job.told)
-    known = (wish.job, wish.owner, wish.workflow, now, now, state, told, job.version, server, prompt)
-    return (*known, serialization.encode_wish(wish), serialization.encode(job))
+    request = job.request
+    state, told = job.state.name.lower(), int(job.notified)
+    known = (request.job, request.owner, request.workflow, now, now, state, told, job.version, server, prompt)
+    return (*known, serialization.encode_wish(request), serialization.encode(job))

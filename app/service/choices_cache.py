@@ -15,7 +15,7 @@ FRESH = 60.0
 """Seconds for which a server's list is taken for true: new models are rare, and each key that is typed asks."""
 
 
-class Lists:
+class ChoicesCache:
     """Owns what the servers said there is to choose from, for a while."""
 
     def __init__(self, servers: Mapping[ServerName, Comfy]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.ports import Json
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot, WorkflowError
@@ -13,13 +13,13 @@ NOBODYS: frozenset[str] = frozenset({"text", "seed"}) | UPLOADED
 """Kinds of slots that belong to one wish, and never to somebody's own settings."""
 
 
-def keepable(wish: Wish, workflow: Workflow) -> dict[str, Json]:
+def savable_values(request: JobRequest, workflow: Workflow) -> dict[str, Json]:
     """What was set for a job and can be kept for the next: no words, no seed, no files."""
     kinds = {slot.name: slot.kind for slot in workflow.slots}
-    return {name: value for name, value in wish.values.items() if kinds.get(name, "text") not in NOBODYS}
+    return {name: value for name, value in request.values.items() if kinds.get(name, "text") not in NOBODYS}
 
 
-def usable(kept: Mapping[str, Json], workflow: Workflow) -> dict[str, Json]:
+def usable_values(kept: Mapping[str, Json], workflow: Workflow) -> dict[str, Json]:
     """What was kept, as far as the workflow still takes it: its manifest may be another by now."""
     return {slot.name: kept[slot.name] for slot in workflow.slots if slot.name in kept and _fits(slot, kept)}
 

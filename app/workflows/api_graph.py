@@ -107,7 +107,7 @@ def sources(graph: Graph, node: str) -> Iterator[str]:
             yield value[0]
 
 
-def needed(graph: Graph, definitions: Definitions) -> list[str]:
+def dependencies(graph: Graph, definitions: Definitions) -> list[str]:
     """The outputs and all they depend on, each after what it gets something from.
 
     Every node, if it is not known which ones are outputs: the server looks at nothing else.

@@ -11,7 +11,7 @@ from msgspec import Struct
 from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.workflows.api_graph import inputs, needed, sources
+from app.workflows.api_graph import dependencies, inputs, sources
 from app.workflows.input_checks import against
 from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, suggest
 from app.workflows.node_definitions import GROWING, Definition, Definitions, Input, compatible
@@ -35,7 +35,7 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
     """Check a workflow against a server; an empty list means that it is sound."""
     found: list[Finding] = []
     slotted = {(str(target.node), target.input): slot for slot in slots for target in slot.targets}
-    reached = set(needed(graph, definitions))
+    reached = set(dependencies(graph, definitions))
     for node, entry in graph.items():
         name, kind = title(graph, node), str(entry.get("class_type"))
         definition = definitions.get(kind)

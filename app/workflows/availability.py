@@ -85,7 +85,7 @@ def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:
         raise
 
 
-def contradictions(workflows: Sequence[Workflow]) -> Iterator[str]:
+def conflicts(workflows: Sequence[Workflow]) -> Iterator[str]:
     """Sentences on what is wrong only between workflows: one command for two, a follow-up's slot that is not there."""
     by_name = {one.name: one for one in workflows}
     for what in ("command", "menu"):
@@ -105,7 +105,7 @@ def contradictions(workflows: Sequence[Workflow]) -> Iterator[str]:
                     yield f"{one.name} fills {name} of {other.name}, which is no slot there{suggest(name, known)}"
 
 
-def loose_ends(found: Sequence[Offer]) -> Iterator[str]:
+def warnings(found: Sequence[Offer]) -> Iterator[str]:
     """A sentence for each workflow whose follow-ups are not in the folder: their buttons are left out."""
     names = {one.name for one in found}
     for workflow in (one.workflow for one in found if one.workflow is not None):

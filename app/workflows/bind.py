@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from app.core.job import FirstChoice, Upload, Wish
+from app.core.job import FirstChoice, JobRequest, Upload
 from app.core.progress import title
 from app.events import JobId
 from app.ports import Graph, Json
@@ -74,7 +74,7 @@ def bind(
     preset: str = "",
     definitions: Definitions | None = None,
     now: datetime | None = None,
-) -> Wish:
+) -> JobRequest:
     """Fill a copy of the graph; the workflow stays as it is.
 
     `values` go to slots by name, over those of the `preset`; `sets` are ("NODE.INPUT", value) with a node's id or
@@ -105,7 +105,7 @@ def bind(
     for target, value in filling.said.items():
         if target.node in graph:
             inputs(graph, target.node)[target.input] = value
-    return Wish(
+    return JobRequest(
         job=job,
         workflow=workflow.name,
         graph=graph,

@@ -12,7 +12,7 @@ from app.ports import Graph, Json
 from app.workflows.api_graph import EXPORT, check_graph
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import Converted, convert
-from app.workflows.editor_format.parser import is_drawing
+from app.workflows.editor_format.parser import is_editor_file
 from app.workflows.files import Place, find, list_names, read_json
 from app.workflows.manifest.parser import OPTION, Source, read_manifest
 from app.workflows.manifest.schema import BUILT_IN, FollowUp, Result
@@ -113,7 +113,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
 def read_converted(place: Place, definitions: Definitions | None) -> Converted:
     """The graph of a file in either format, and what app mode says of it. Raises `WorkflowError`."""
     content = read_json(place)
-    if not is_drawing(content):
+    if not is_editor_file(content):
         return Converted(graph=check_graph(content, place.shown))
     if definitions is None:
         raise NeedsServer(f"{place.shown} is in the editor's own format: {EXPORT}, or let a server be asked.")

@@ -14,15 +14,15 @@ from app.events import (
     Connected,
     Disconnected,
     ExecutionEnded,
-    Heard,
+    FrameReceived,
     ImageStreamed,
     NodeId,
     NodeStepped,
     PromptId,
+    ServerEvent,
     ServerName,
-    Spoken,
 )
-from app.ports import ConnectionLost, Dial
+from app.ports import Connect, ConnectionLost
 from tests.conftest import virtual
 
 HERE = ServerName("here")
@@ -36,7 +36,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 
 @asynccontextmanager
 async def acting(
-    dial: Dial, *, room: int = 100, pause: float = 1.0
+    connect: Connect, *, room: int = 100, pause: float = 1.0
 ) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[News], Connection]]:
     """The actor at work, with what it posts."""
 
@@ -44,7 +44,7 @@ async def acting(
         return [pause] * 1000
 
     send, news = anyio.create_memory_object_stream[News](room)
-    actor = ConnectionActor(HERE, dial, pauses=lambda: iter(pauses()))
+    actor = ConnectionActor(HERE, connect, pauses=lambda: iter(pauses()))
     with anyio.fail_after(1000):
         async with news, anyio.create_task_group() as tasks:
             await tasks.start(actor.run, send)
@@ -52,17 +52,17 @@ async def acting(
             tasks.cancel_scope.cancel()
 
 
-def dialling(talk: Callable[[int], AsyncIterator[Spoken]]) -> tuple[Dial, list[float]]:
+def dialling(talk: Callable[[int], AsyncIterator[ServerEvent]]) -> tuple[Connect, list[float]]:
     """A dial whose n-th socket says what `talk(n)` yields, and the times at which it was dialled."""
     times: list[float] = []
 
     @asynccontextmanager
-    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
+    async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
         times.append(anyio.current_time())
         yield talk(len(times))
 
-    def opened() -> AbstractAsyncContextManager[AsyncIterator[Spoken]]:
-        return dial()
+    def opened() -> AbstractAsyncContextManager[AsyncIterator[ServerEvent]]:
+        return connect()
 
     return opened, times
 
@@ -72,15 +72,15 @@ def step(value: float) -> NodeStepped:
 
 
 async def test_what_is_said_is_posted_in_order_and_a_loss_is_dialled_again() -> None:
-    async def talk(call: int) -> AsyncIterator[Spoken]:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
         yield step(call)
         raise ConnectionLost("hung up")
 
-    dial, times = dialling(talk)
-    async with acting(dial) as (news, _):
+    connect, times = dialling(talk)
+    async with acting(connect) as (news, _):
         for call in (1, 2, 3):
             assert await news.receive() == Connected(HERE)
-            assert await news.receive() == Heard(HERE, step(call))
+            assert await news.receive() == FrameReceived(HERE, step(call))
             assert await news.receive() == Disconnected(HERE, "hung up")
     assert [later - times[0] for later in times] == [0.0, 1.0, 2.0]
 
@@ -89,27 +89,27 @@ async def test_a_refused_connection_is_dialled_again_for_ever() -> None:
     tries = 0
 
     @asynccontextmanager
-    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
+    async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
         nonlocal tries
         tries += 1
         raise ConnectionLost("refused")
         yield  # pyright: ignore[reportUnreachable]
 
-    async with acting(dial, room=1000) as (news, _):
+    async with acting(connect, room=1000) as (news, _):
         for _ in range(200):
             assert await news.receive() == Disconnected(HERE, "refused")
     assert tries >= 200
 
 
 async def test_anything_but_a_loss_is_a_bug_and_ends_the_actor_loudly() -> None:
-    async def talk(call: int) -> AsyncIterator[Spoken]:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
         raise ZeroDivisionError
         yield  # pyright: ignore[reportUnreachable]
 
-    dial, _ = dialling(talk)
+    connect, _ = dialling(talk)
 
     async def act() -> None:
-        async with acting(dial):
+        async with acting(connect):
             await anyio.sleep_forever()
 
     with pytest.raises(BaseExceptionGroup) as caught:
@@ -120,7 +120,7 @@ async def test_anything_but_a_loss_is_a_bug_and_ends_the_actor_loudly() -> None:
 async def test_the_socket_is_read_while_nobody_reads_the_news() -> None:
     said = anyio.Event()
 
-    async def talk(call: int) -> AsyncIterator[Spoken]:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
         for value in range(1000):
             yield step(value)
             yield ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=b"x", media_type="image/jpeg")
@@ -128,13 +128,13 @@ async def test_the_socket_is_read_while_nobody_reads_the_news() -> None:
         said.set()
         await anyio.sleep_forever()
 
-    dial, _ = dialling(talk)
-    async with acting(dial, room=0) as (news, _):
+    connect, _ = dialling(talk)
+    async with acting(connect, room=0) as (news, _):
         assert await news.receive() == Connected(HERE)
         await said.wait()
         heard = [await news.receive() for _ in range(3)]
     picture = ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=b"x", media_type="image/jpeg")
-    assert heard == [Heard(HERE, what) for what in (step(999), picture, ExecutionEnded(prompt=PROMPT))]
+    assert heard == [FrameReceived(HERE, what) for what in (step(999), picture, ExecutionEnded(prompt=PROMPT))]
 
 
 async def test_pngs_are_results_and_each_of_them_arrives() -> None:
@@ -142,28 +142,28 @@ async def test_pngs_are_results_and_each_of_them_arrives() -> None:
         ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=bytes([n]), media_type="image/png") for n in range(5)
     ]
 
-    async def talk(call: int) -> AsyncIterator[Spoken]:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
         for picture in pictures:
             yield picture
         await anyio.sleep_forever()
 
-    dial, _ = dialling(talk)
-    async with acting(dial, room=0) as (news, _):
+    connect, _ = dialling(talk)
+    async with acting(connect, room=0) as (news, _):
         await news.receive()
         await anyio.wait_all_tasks_blocked()
-        assert [await news.receive() for _ in pictures] == [Heard(HERE, picture) for picture in pictures]
+        assert [await news.receive() for _ in pictures] == [FrameReceived(HERE, picture) for picture in pictures]
 
 
 async def test_a_redial_closes_the_socket_and_opens_another() -> None:
-    async def talk(call: int) -> AsyncIterator[Spoken]:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
         await anyio.sleep_forever()
         yield step(0)
 
-    dial, times = dialling(talk)
-    async with acting(dial) as (news, handle):
+    connect, times = dialling(talk)
+    async with acting(connect) as (news, handle):
         await news.receive()
-        handle.redial()
-        handle.redial()
+        handle.reconnect()
+        handle.reconnect()
         assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
         assert await news.receive() == Connected(HERE)
         await anyio.sleep(100)
@@ -171,23 +171,23 @@ async def test_a_redial_closes_the_socket_and_opens_another() -> None:
 
 
 async def test_a_redial_asked_for_while_there_is_no_socket_does_not_close_the_next_one() -> None:
-    async def talk(call: int) -> AsyncIterator[Spoken]:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
         if call == 1:
             raise ConnectionLost("hung up")
         yield step(call)
         await anyio.sleep_forever()
 
-    dial, times = dialling(talk)
-    async with acting(dial) as (news, handle):
+    connect, times = dialling(talk)
+    async with acting(connect) as (news, handle):
         assert await news.receive() == Connected(HERE)
         assert await news.receive() == Disconnected(HERE, "hung up")
-        handle.redial()
+        handle.reconnect()
         assert await news.receive() == Connected(HERE)
-        assert await news.receive() == Heard(HERE, step(2))
+        assert await news.receive() == FrameReceived(HERE, step(2))
         await anyio.sleep(100)
         assert news.statistics().current_buffer_used == 0
         # It still listens to requests about the socket that it has.
-        handle.redial()
+        handle.reconnect()
         assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
     assert len(times) == 2
 
@@ -197,24 +197,24 @@ async def test_a_redial_asked_for_while_the_next_socket_is_being_opened_does_not
     calls = 0
 
     @asynccontextmanager
-    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
+    async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
         nonlocal calls
         calls += 1
         opening.set()
         await opened.wait()
 
-        async def talk() -> AsyncIterator[Spoken]:
+        async def talk() -> AsyncIterator[ServerEvent]:
             yield step(calls)
             await anyio.sleep_forever()
 
         yield talk()
 
-    async with acting(lambda: dial()) as (news, handle):
+    async with acting(lambda: connect()) as (news, handle):
         await opening.wait()
-        handle.redial()
+        handle.reconnect()
         opened.set()
         assert await news.receive() == Connected(HERE)
-        assert await news.receive() == Heard(HERE, step(1))
+        assert await news.receive() == FrameReceived(HERE, step(1))
         await anyio.sleep(100)
         assert news.statistics().current_buffer_used == 0
     assert calls == 1
@@ -222,13 +222,13 @@ async def test_a_redial_asked_for_while_the_next_socket_is_being_opened_does_not
 
 async def test_the_old_socket_is_closed_before_the_new_one_is_dialled() -> None:
     """ComfyUI takes the newest socket of a client id away when an older one closes (ComfyUI#16010)."""
-    story: list[str] = []
+    transitions: list[str] = []
 
     @asynccontextmanager
-    async def dial() -> AsyncGenerator[AsyncIterator[Spoken]]:
-        story.append("dial")
+    async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+        transitions.append("dial")
 
-        async def talk() -> AsyncIterator[Spoken]:
+        async def talk() -> AsyncIterator[ServerEvent]:
             await anyio.sleep_forever()
             yield step(0)
 
@@ -237,29 +237,29 @@ async def test_the_old_socket_is_closed_before_the_new_one_is_dialled() -> None:
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(0.5)
-            story.append("closed")
+            transitions.append("closed")
 
-    async with acting(lambda: dial()) as (news, handle):
+    async with acting(lambda: connect()) as (news, handle):
         for _ in range(3):
             assert await news.receive() == Connected(HERE)
-            handle.redial()
+            handle.reconnect()
             assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
-    assert story[:6] == ["dial", "closed"] * 3
+    assert transitions[:6] == ["dial", "closed"] * 3
 
 
 async def test_a_connection_that_has_proved_itself_is_dialled_again_at_once() -> None:
-    async def talk(call: int) -> AsyncIterator[Spoken]:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
         await anyio.sleep(60)
         raise ConnectionLost("hung up")
         yield  # pyright: ignore[reportUnreachable]
 
-    dial, times = dialling(talk)
+    connect, times = dialling(talk)
     send, news = anyio.create_memory_object_stream[News](100)
 
     def pauses() -> Iterator[float]:
         return iter([0.5, 99.0])
 
-    actor = ConnectionActor(HERE, dial, pauses=pauses)
+    actor = ConnectionActor(HERE, connect, pauses=pauses)
     async with news, anyio.create_task_group() as tasks:
         await tasks.start(actor.run, send)
         await anyio.sleep(200)

@@ -15,12 +15,20 @@ import anyio
 import httpx
 import pytest
 
-from app.actors.effect_runner import Errands
-from app.application import mint
-from app.comfy.client import HttpComfy, open_comfy
+from app.actors.effect_runner import EffectRunner
+from app.application import new_prompt_id
+from app.comfy.client import ComfyClient, open_comfy_client
 from app.config import Server
-from app.core.effects import Keep, Kept, Look, Looked, Post, Posted, PostRefused
-from app.core.job import FirstChoice, Wish
+from app.core.effects import (
+    ImageSaved,
+    PromptRefused,
+    PromptSubmitted,
+    QueryServer,
+    SaveImage,
+    ServerQueried,
+    SubmitPrompt,
+)
+from app.core.job import FirstChoice, JobRequest
 from app.events import JobId, NodeId, PromptId, ServerName
 from app.ports import Comfy, History
 from app.simulator.engine.simulator import Simulator
@@ -59,7 +67,7 @@ class Counting(httpx.AsyncBaseTransport):
 
 async def _draw(comfy: Comfy, count: int, first: int) -> list[PromptId]:
     """Have so many prompts drawn, to the last."""
-    prompts = [PromptId(mint()) for _ in range(count)]
+    prompts = [PromptId(new_prompt_id()) for _ in range(count)]
     for number, prompt in enumerate(prompts):
         graph = copy.deepcopy(PICTURE)
         graph["5"]["inputs"] = {**graph["5"]["inputs"], "seed": first + number}  # pyright: ignore[reportGeneralTypeIssues]
@@ -69,10 +77,10 @@ async def _draw(comfy: Comfy, count: int, first: int) -> list[PromptId]:
     return prompts
 
 
-async def _looked(comfy: Comfy, prompts: Sequence[PromptId]) -> Looked:
-    errands = Errands({HERE: comfy}, {}, run_sync=inline)
-    answer = await errands.do(Look(HERE, dict.fromkeys(prompts, 0)))
-    assert isinstance(answer, Looked)
+async def _looked(comfy: Comfy, prompts: Sequence[PromptId]) -> ServerQueried:
+    effects = EffectRunner({HERE: comfy}, {}, run_sync=inline)
+    answer = await effects.do(QueryServer(HERE, dict.fromkeys(prompts, 0)))
+    assert isinstance(answer, ServerQueried)
     return answer
 
 
@@ -82,53 +90,55 @@ async def test_many_jobs_are_looked_for_in_few_requests(others: int, most: int, 
     way = Counting(simulator)
     async with anyio.create_task_group() as ground:
         await ground.start(simulator.run)
-        async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
+        async with open_comfy_client(
+            Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way
+        ) as comfy:
             ours = await _draw(comfy, 30, 0)
             await _draw(comfy, others, 1000)
             way.asked.clear()
-            looked = await _looked(comfy, [*ours, PromptId(mint())])
+            looked = await _looked(comfy, [*ours, PromptId(new_prompt_id())])
             assert looked.histories.keys() == set(ours)
             assert len(way.asked) <= most
         ground.cancel_scope.cancel()
 
 
-def _post() -> Post:
+def _post() -> SubmitPrompt:
     """A job whose model is for the server to choose."""
     graph = copy.deepcopy(PICTURE)
     choices = (FirstChoice(NodeId("1"), "ckpt_name"),)
-    wish = Wish(job=JobId(mint()), workflow="test", graph=graph, folder="", choices=choices)
-    return Post(wish.job, PromptId(mint()), HERE, wish)
+    request = JobRequest(job=JobId(new_prompt_id()), workflow="test", graph=graph, folder="", choices=choices)
+    return SubmitPrompt(request.job, PromptId(new_prompt_id()), HERE, request)
 
 
-async def _posted(errands: Errands, way: Counting) -> list[str]:
+async def _posted(effects: EffectRunner, way: Counting) -> list[str]:
     """Post such a job, and return what was asked of the server."""
     way.asked.clear()
-    answer = await errands.do(_post())
-    assert isinstance(answer, Posted)
+    answer = await effects.do(_post())
+    assert isinstance(answer, PromptSubmitted)
     return [asked.split("/")[1] for asked in way.asked]
 
 
 async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(tmp_path: Path) -> None:
     simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
     way = Counting(simulator)
-    async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
-        errands = Errands({HERE: comfy}, {}, run_sync=inline)
-        assert await _posted(errands, way) == ["object_info", "prompt"]
-        assert await _posted(errands, way) == ["prompt"]
+    async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
+        effects = EffectRunner({HERE: comfy}, {}, run_sync=inline)
+        assert await _posted(effects, way) == ["object_info", "prompt"]
+        assert await _posted(effects, way) == ["prompt"]
         way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
-        assert await _posted(errands, way) == ["prompt", "object_info", "prompt"]
+        assert await _posted(effects, way) == ["prompt", "object_info", "prompt"]
 
 
 async def test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_now_be_another(tmp_path: Path) -> None:
     way = Counting(Simulator(tmp_path, run_sync=inline))
-    async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
-        errands = Errands({HERE: comfy}, {}, run_sync=inline)
-        await _posted(errands, way)
+    async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
+        effects = EffectRunner({HERE: comfy}, {}, run_sync=inline)
+        await _posted(effects, way)
         way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
         way.broken = True
         way.asked.clear()
-        answer = await errands.do(_post())
-        assert isinstance(answer, PostRefused)
+        answer = await effects.do(_post())
+        assert isinstance(answer, PromptRefused)
         assert not answer.certain
         assert way.asked.count("/prompt") == 1
 
@@ -136,7 +146,7 @@ async def test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_
 class OneBroken:
     """A client that cannot read one prompt's history, nor any list that it is in."""
 
-    def __init__(self, comfy: HttpComfy, broken: PromptId) -> None:
+    def __init__(self, comfy: ComfyClient, broken: PromptId) -> None:
         self.queue = comfy.queue
         self._comfy = comfy
         self._broken = broken
@@ -159,7 +169,9 @@ async def test_one_history_that_cannot_be_read_hides_no_other(count: int, tmp_pa
     async with anyio.create_task_group() as ground:
         await ground.start(simulator.run)
         way = Counting(simulator)
-        async with open_comfy(Server(url="http://here"), mint(), run_sync=inline, transport=way) as comfy:
+        async with open_comfy_client(
+            Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way
+        ) as comfy:
             ours = await _draw(comfy, count, 0)
             looked = await _looked(cast("Comfy", OneBroken(comfy, ours[1])), ours)
             assert looked.histories.keys() == {*ours} - {ours[1]}
@@ -194,8 +206,8 @@ def test_a_picture_from_the_websocket_is_on_the_disk_whole_or_not_at_all(tmp_pat
 
 async def test_a_picture_from_the_websocket_is_written_as_it_came(tmp_path: Path) -> None:
     path = tmp_path / "results" / "picture.png"
-    keep = Keep(JobId("job"), PromptId("prompt"), b"\x89PNG\r\n\x1a\n\0", str(path))
-    assert await Errands({}, {}, run_sync=inline).do(keep) == Kept(keep, "")
+    keep = SaveImage(JobId("job"), PromptId("prompt"), b"\x89PNG\r\n\x1a\n\0", str(path))
+    assert await EffectRunner({}, {}, run_sync=inline).do(keep) == ImageSaved(keep, "")
     assert path.read_bytes() == keep.image
     assert [*path.parent.iterdir()] == [path]
 
@@ -211,8 +223,8 @@ async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves
         return inline(lambda: result)
 
     path = tmp_path / "results" / "picture.png"
-    errands = Errands({}, {}, run_sync=limited)
-    answer = await errands.do(Keep(JobId("job"), PromptId("prompt"), bytes(100_000), str(path)))
-    assert isinstance(answer, Kept)
+    effects = EffectRunner({}, {}, run_sync=limited)
+    answer = await effects.do(SaveImage(JobId("job"), PromptId("prompt"), bytes(100_000), str(path)))
+    assert isinstance(answer, ImageSaved)
     assert answer.problem.startswith("A result could not be written to the bot's disk")
     assert not any(path.parent.iterdir())

@@ -9,7 +9,7 @@ import pytest
 
 from app.actors.handle import Cancel, Command, Registry
 from app.actors.interaction import InteractionActor
-from app.actors.operator import SteeringActor
+from app.actors.operator import OperatorActor
 from app.core.job import Job
 from app.core.reconciler import Message
 from app.events import Cancelled, JobId
@@ -38,7 +38,7 @@ async def test_an_operator_cancels_one_job_and_has_another_made_again(tmp_path: 
         async with anyio.create_task_group() as ground, open_journal(path, run_sync=inline) as journal:
             await ground.start(simulator.run)
             async with house_for(simulator, tmp_path / "results", journal, depth=1) as found:
-                ground.start_soon(SteeringActor(journal, found.registry, retry).run)
+                ground.start_soon(OperatorActor(journal, found.registry, retry).run)
                 done, dropped = Watcher(), Watcher()
                 finished = found.wish()
                 await InteractionActor(finished, found.registry, done).run()
@@ -47,8 +47,8 @@ async def test_an_operator_cancels_one_job_and_has_another_made_again(tmp_path: 
                     waiting = found.wish()
                     await tasks.start(InteractionActor(waiting, found.registry, dropped).run)
                     with open_store(path, clock=lambda: 0.0) as operator:
-                        operator.ask("cancel", waiting.job)
-                        operator.ask("retry", finished.job)
+                        operator.add_request("cancel", waiting.job)
+                        operator.add_request("retry", finished.job)
                 assert isinstance(dropped.last, Cancelled)
                 await anyio.sleep(2)
                 assert [job.id for job in retried] == [finished.job]
@@ -64,10 +64,10 @@ async def test_a_request_that_gets_the_number_of_the_one_before_is_carried_out(t
         raise AssertionError(job)
 
     async with inbox, commands, anyio.create_task_group() as tasks, open_journal(path, run_sync=inline) as journal:
-        tasks.start_soon(SteeringActor(journal, Registry(inbox), retry).run)
+        tasks.start_soon(OperatorActor(journal, Registry(inbox), retry).run)
         with open_store(path, clock=lambda: 0.0) as operator:
             for job in (JobId("first"), JobId("second")):
-                operator.ask("cancel", job)
+                operator.add_request("cancel", job)
                 asked = await journal.requests()
                 with anyio.fail_after(60):
                     while await journal.requests():  # noqa: ASYNC110  another process would look like this as well

@@ -19,17 +19,17 @@ from structlog.testing import capture_logs
 import app.core.job_table
 from app.actors.handle import Submit
 from app.actors.interaction import InteractionActor
-from app.application import Link, mint, open_house
-from app.comfy.client import HttpComfy, open_comfy
-from app.comfy.websocket.connect import dial
+from app.application import ServerClients, new_prompt_id, open_services
+from app.comfy.client import ComfyClient, open_comfy_client
+from app.comfy.websocket.connect import connect
 from app.config import Server
-from app.core.job import Attempt, Job, State, Wish
-from app.core.job_table import Ledger
+from app.core.job import Attempt, Job, JobRequest, State
+from app.core.job_table import JobTable
 from app.core.journal_port import Journal
-from app.core.progress import Meter
-from app.core.reconciler import Truth
-from app.core.scheduler import Dispatcher
-from app.core.server_state import Machine
+from app.core.progress import ProgressTracker
+from app.core.reconciler import Reconciler
+from app.core.scheduler import Scheduler
+from app.core.server_state import ServerState
 from app.events import AnyUpdate, Cancelled, Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
@@ -53,24 +53,24 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 async def opened(
     tmp_path: Path,
     journal: Journal | None = None,
-    change: Callable[[HttpComfy], None] = lambda _: None,
+    change: Callable[[ComfyClient], None] = lambda _: None,
     *,
     depth: int = 2,
 ) -> AsyncGenerator[World]:
     """A simulator and a registry whose client of that server was changed."""
     simulator = Simulator(tmp_path / "server", run_sync=inline)
     journal = journal or MemoryJournal()
-    client_id = mint()
+    client_id = new_prompt_id()
     transport = httpx.ASGITransport(application(simulator))
     with anyio.fail_after(3600):
         async with anyio.create_task_group() as ground:
             await ground.start(simulator.run)
-            opening = open_comfy(Server(url="http://simulator"), client_id, run_sync=inline, transport=transport)
+            opening = open_comfy_client(Server(url="http://simulator"), client_id, run_sync=inline, transport=transport)
             async with opening as comfy:
                 change(comfy)
-                links = {HERE: Link(comfy, partial(dial, partial(simulator.connect, client_id)))}
-                async with open_house(links, journal, depth=depth, run_sync=inline) as house:
-                    yield World(simulator, house.registry, tmp_path / "results", journal)
+                links = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
+                async with open_services(links, journal, depth=depth, run_sync=inline) as services:
+                    yield World(simulator, services.registry, tmp_path / "results", journal)
             ground.cancel_scope.cancel()
 
 
@@ -91,10 +91,10 @@ def raising_once(real: Callable[..., Any], error: Exception, *, after: bool = Fa
     return call
 
 
-def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[HttpComfy], None]:
+def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[ComfyClient], None]:
     """Have a client raise at the first call of one of its verbs."""
 
-    def change(comfy: HttpComfy) -> None:
+    def change(comfy: ComfyClient) -> None:
         real: Callable[..., Awaitable[Any]] = getattr(comfy, verb)
         calls = 0
 
@@ -168,13 +168,13 @@ async def test_a_prompt_whose_post_broke_after_it_was_taken_is_withdrawn(tmp_pat
 
 async def test_a_withdrawal_that_raises_fails_the_job_and_the_server_hears_of_it_all_the_same(tmp_path: Path) -> None:
     async with opened(tmp_path, change=breaking("cancel", KeyError("gone"))) as world:
-        wish, watcher, other = world.wish(), Watcher(), Watcher()
+        request, watcher, other = world.wish(), Watcher(), Watcher()
         async with anyio.create_task_group() as tasks:
-            await tasks.start(InteractionActor(wish, world.registry, watcher).run)
+            await tasks.start(InteractionActor(request, world.registry, watcher).run)
             await tasks.start(InteractionActor(world.wish(), world.registry, other).run)
             while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
                 await anyio.sleep(0.01)
-            await world.registry.cancel(wish.job)
+            await world.registry.cancel(request.job)
         assert sorry(watcher.last)
         assert delivered(other)
         await idle(world)
@@ -187,8 +187,8 @@ async def test_a_picture_from_the_websocket_that_cannot_be_written_at_all_fails_
     async with opened(tmp_path) as world:
         bad, good = Watcher(), Watcher()
         async with anyio.create_task_group() as tasks:
-            wish = replace(world.wish(graph), folder="no\0folder")
-            await tasks.start(InteractionActor(wish, world.registry, bad).run)
+            request = replace(world.wish(graph), folder="no\0folder")
+            await tasks.start(InteractionActor(request, world.registry, bad).run)
             await tasks.start(InteractionActor(world.wish(graph), world.registry, good).run)
         assert sorry(bad.last)
         assert delivered(good)
@@ -202,16 +202,16 @@ async def test_a_look_that_raises_counts_as_a_server_that_is_away_and_is_repeate
 
 
 PLANTED: list[tuple[Any, str]] = [
-    (Ledger, "accept"),
-    (Ledger, "queued"),
-    (Ledger, "running"),
-    (Ledger, "want"),
-    (Ledger, "ended"),
-    (Ledger, "complete"),
-    (Ledger, "settle"),
-    (Ledger, "answered"),
-    (Ledger, "delivered"),
-    (Meter, "hear"),
+    (JobTable, "accept"),
+    (JobTable, "queued"),
+    (JobTable, "running"),
+    (JobTable, "want"),
+    (JobTable, "ended"),
+    (JobTable, "complete"),
+    (JobTable, "settle"),
+    (JobTable, "answered"),
+    (JobTable, "delivered"),
+    (ProgressTracker, "hear"),
     (app.core.job_table, "results"),
     (app.core.job_table, "remarks"),
     (app.core.job_table, "texts"),
@@ -241,7 +241,13 @@ async def test_a_bug_in_what_happens_to_one_job_fails_that_job_alone(
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Machine, "connected"), (Machine, "frame"), (Truth, "_looked"), (Truth, "_look_over"), (Truth, "_tick")],
+    [
+        (ServerState, "connected"),
+        (ServerState, "frame"),
+        (Reconciler, "_looked"),
+        (Reconciler, "_look_over"),
+        (Reconciler, "_tick"),
+    ],
     ids=lambda part: part if isinstance(part, str) else "",
 )
 async def test_a_bug_that_belongs_to_no_job_is_logged_and_leaves_no_server_stuck(
@@ -263,16 +269,16 @@ async def test_one_job_that_breaks_a_look_does_not_break_what_it_says_of_the_oth
         watchers = [Watcher() for _ in range(3)]
         wishes = [world.wish() for _ in watchers]
 
-        def gone(self: Ledger, job: Job, attempt: Attempt) -> None:
+        def gone(self: JobTable, job: Job, attempt: Attempt) -> None:
             if job.id == wishes[0].job:
                 raise ZeroDivisionError("a bug")
             real(self, job, attempt)
 
-        real = Ledger.gone
-        monkeypatch.setattr(Ledger, "gone", gone)
+        real = JobTable.gone
+        monkeypatch.setattr(JobTable, "gone", gone)
         async with anyio.create_task_group() as tasks:
-            for wish, watcher in zip(wishes, watchers, strict=True):
-                await tasks.start(InteractionActor(wish, world.registry, watcher).run)
+            for request, watcher in zip(wishes, watchers, strict=True):
+                await tasks.start(InteractionActor(request, world.registry, watcher).run)
             while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
                 await anyio.sleep(0.01)
             world.fault(restart=1.0)
@@ -282,9 +288,9 @@ async def test_one_job_that_breaks_a_look_does_not_break_what_it_says_of_the_oth
 
 def adoptable(folder: Path, state: State = State.RUNNING, *, server: ServerName = OLD, **fields: Any) -> Job:
     """A job as an earlier life left it in the journal, with its attempt on a server."""
-    name = JobId(mint())
-    wish = Wish(job=name, workflow="test", graph=PICTURE, folder=str(folder / "results"), servers=(server,))
-    return Job(wish=wish, state=state, version=3, tries=1, attempt=Attempt(mint(), server), **fields)
+    name = JobId(new_prompt_id())
+    request = JobRequest(job=name, workflow="test", graph=PICTURE, folder=str(folder / "results"), servers=(server,))
+    return Job(request=request, state=state, version=3, tries=1, attempt=Attempt(new_prompt_id(), server), **fields)
 
 
 async def last_of(world: World, job: Job) -> AnyUpdate:
@@ -302,7 +308,7 @@ async def test_a_job_of_a_server_that_is_no_longer_configured_is_made_on_another
             last = await last_of(world, job)
             assert isinstance(last, Finished)
             assert last.server == HERE
-        causes = [line.transition.cause for line in await journal.story(job.id)]
+        causes = [line.transition.cause for line in await journal.transitions(job.id)]
         assert "removed is no longer configured" in causes
 
 
@@ -355,7 +361,9 @@ async def test_a_job_that_cannot_be_taken_over_fails_and_all_others_go_on(
     jobs = [adoptable(tmp_path, server=HERE) for _ in range(3)]
     journal = MemoryJournal()
     await journal.record(jobs, [])
-    monkeypatch.setattr(app.core.job_table, "Meter", raising_once(Meter, ZeroDivisionError("a bug")))
+    monkeypatch.setattr(
+        app.core.job_table, "ProgressTracker", raising_once(ProgressTracker, ZeroDivisionError("a bug"))
+    )
     async with opened(tmp_path, journal) as world:
         lasts = [await last_of(world, job) for job in jobs]
         assert [sorry(last) for last in lasts] == [True, False, False]
@@ -420,7 +428,7 @@ async def test_the_place_of_a_job_that_cannot_be_written_down_is_free_at_once(tm
 
 
 async def test_a_history_that_cannot_be_written_down_fails_its_own_job(tmp_path: Path) -> None:
-    def change(comfy: HttpComfy) -> None:
+    def change(comfy: ComfyClient) -> None:
         real, seen = comfy.history, list[PromptId]()
 
         async def history(prompt: PromptId) -> History | None:
@@ -440,23 +448,23 @@ async def test_a_history_that_cannot_be_written_down_fails_its_own_job(tmp_path:
             await all_told(world)
         found = await journal.find(bad.last.job)
         assert found is not None
-        assert (found.state, found.last_word) == (State.FAILED, bad.last)
+        assert (found.state, found.terminal_update) == (State.FAILED, bad.last)
 
 
 async def test_who_cannot_be_told_where_a_job_stands_follows_it_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as world:
-        wish, later = world.wish(), list[AnyUpdate]()
-        monkeypatch.setattr(Dispatcher, "standing", raising_once(Dispatcher.standing, ZeroDivisionError("a bug")))
+        request, later = world.wish(), list[AnyUpdate]()
+        monkeypatch.setattr(Scheduler, "snapshot", raising_once(Scheduler.snapshot, ZeroDivisionError("a bug")))
 
         async def come_later() -> None:
             while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
                 await anyio.sleep(0.01)
-            async with world.registry.watch(wish.job) as updates:
+            async with world.registry.watch(request.job) as updates:
                 later.extend([update async for update in updates])
 
-        async with anyio.create_task_group() as tasks, world.registry.submit(wish):
+        async with anyio.create_task_group() as tasks, world.registry.submit(request):
             tasks.start_soon(come_later)
             await anyio.sleep(5)
         assert isinstance(later[-1], Finished)

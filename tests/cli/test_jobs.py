@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from app.cli.commands import main
-from app.core.job import Attempt, Job, State, Transition, Wish
+from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.events import Finished, JobId, PromptId, ServerName
-from app.journal.store import open_store, sole_owner
+from app.journal.store import instance_lock, open_store
 from tests.journal.holding import holding
 
 DONE, OPEN = JobId("d0000000-0000"), JobId("e0000000-0000")
@@ -24,11 +24,11 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATELIER_DATA", str(tmp_path))
     path = tmp_path / "atelier.db"
-    wishes = [Wish(job=job, workflow="txt2img", graph={}, folder="out", owner="ada") for job in (DONE, OPEN)]
-    done, unfinished = (Job(wish=wish) for wish in wishes)
+    wishes = [JobRequest(job=job, workflow="txt2img", graph={}, folder="out", owner="ada") for job in (DONE, OPEN)]
+    done, unfinished = (Job(request=request) for request in wishes)
     done.attempt = Attempt(PromptId("p-1"), ServerName("studio"))
-    done.state, done.told = State.DELIVERED, True
-    done.last_word = Finished(ServerName("studio"), ("out/a.png",), seed=7, job=DONE)
+    done.state, done.notified = State.DELIVERED, True
+    done.terminal_update = Finished(ServerName("studio"), ("out/a.png",), seed=7, job=DONE)
     story = [
         Transition(DONE, 0, "accepted", "accepted"),
         Transition(DONE, 1, "finished", "all is here", "studio", "p-1"),
@@ -63,7 +63,7 @@ def test_an_unknown_job_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_request_reaches_the_bot_that_holds_the_journal(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with sole_owner(journal), open_store(journal, clock=lambda: 0.0) as store:
+    with instance_lock(journal), open_store(journal, clock=lambda: 0.0) as store:
         assert main(["jobs", "cancel", "e0"]) == 0
         assert [(request.verb, request.job) for request in store.requests()] == [("cancel", OPEN)]
     assert "The bot will cancel e0000000" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from app.cli.commands import main
 from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
-from app.cli.workflows.new import adopt
+from app.cli.workflows.new import new_workflow
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Graph, Json
 from app.workflows.api_graph import inputs
@@ -90,7 +90,7 @@ async def test_a_workflow_is_shown_with_what_its_slots_fill(folder: Path) -> Non
 async def test_a_file_of_the_editor_becomes_a_workflow(folder: Path, tmp_path: Path) -> None:
     shutil.copy(DATA / "harbour.ui.json", tmp_path / "Old Harbour.json")
     paper = Paper()
-    await adopt(paper, folder, tmp_path / "Old Harbour.json", STUDIO)
+    await new_workflow(paper, folder, tmp_path / "Old Harbour.json", STUDIO)
     made = load(folder, "old_harbour")
     assert (made.title, made.command) == ("Old harbour", "old_harbour")
     assert made.graph == msgspec.json.decode((DATA / "harbour.api.json").read_bytes())
@@ -104,14 +104,14 @@ async def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
     file.write_bytes(msgspec.json.encode(shipped()))
     before = (folder / "txt2img" / "manifest.toml").read_bytes()
     with pytest.raises(WorkflowError, match=r"There is a workflow called “txt2img” in .* already"):
-        await adopt(Paper(), folder, file, STUDIO)
+        await new_workflow(Paper(), folder, file, STUDIO)
     assert (folder / "txt2img" / "manifest.toml").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["dropped.json", "Dropped in.json"])
 async def test_a_file_in_the_folder_moves_into_its_own(name: str, folder: Path) -> None:
     (folder / name).write_bytes(msgspec.json.encode(shipped()))
-    await adopt(Paper(), folder, folder / name, AWAY)
+    await new_workflow(Paper(), folder, folder / name, AWAY)
     assert not (folder / name).exists()
     assert not any(path.name.startswith(".") for path in tree(folder))
     made = Path(name).stem.lower().replace(" ", "_")
@@ -121,7 +121,7 @@ async def test_a_file_in_the_folder_moves_into_its_own(name: str, folder: Path) 
 async def test_the_bots_own_and_other_workflows_commands_are_left_to_them(folder: Path, tmp_path: Path) -> None:
     for name, command in {"jobs": "make-jobs", "imagine": "make-imagine"}.items():
         (tmp_path / f"{name}.json").write_bytes(msgspec.json.encode(shipped()))
-        await adopt(Paper(), folder, tmp_path / f"{name}.json", STUDIO)
+        await new_workflow(Paper(), folder, tmp_path / f"{name}.json", STUDIO)
         assert load(folder, name).command == command
 
 
@@ -142,7 +142,7 @@ async def test_a_file_that_does_not_serve_leaves_nothing(
         (tmp_path / name).write_text(content)
     before = tree(folder)
     with pytest.raises(WorkflowError, match=sentence):
-        await adopt(Paper(), folder, tmp_path / name, AWAY)
+        await new_workflow(Paper(), folder, tmp_path / name, AWAY)
     assert tree(folder) == before
 
 

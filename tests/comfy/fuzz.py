@@ -29,9 +29,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from app.comfy.client import open_comfy
+from app.comfy.client import open_comfy_client
 from app.comfy.websocket.address import Timing
-from app.comfy.websocket.connect import dial, open_websocket
+from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.decoder import Decoder
 from app.config import Server
 from app.ports import ConnectionLost, OpenWebSocket, Refused
@@ -110,7 +110,7 @@ async def _check_socket(case: SocketCase) -> None:
                     for _ in range(100):
                         assert isinstance(await socket.receive(), (str, bytes))
             with suppress(ConnectionLost):
-                async with dial(opened) as spoken:
+                async with connect(opened) as spoken:
                     async for what in spoken:
                         _check_plain(what)
 
@@ -123,7 +123,7 @@ async def _check_reply(case: ReplyCase) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with (
             peer(behave) as port,
-            open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me", run_sync=inline) as comfy,
+            open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me", run_sync=inline) as comfy,
         ):
             with anyio.fail_after(20), suppress(ConnectionLost, Refused):
                 _check_plain(await VERBS[case.verb](comfy, Path(folder)))
@@ -135,7 +135,7 @@ async def _check_json(case: JsonCase) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         transport = httpx.MockTransport(answer)
-        async with open_comfy(Server(url="http://here"), "me", run_sync=inline, transport=transport) as comfy:
+        async with open_comfy_client(Server(url="http://here"), "me", run_sync=inline, transport=transport) as comfy:
             try:
                 _check_plain(await VERBS[case.verb](comfy, Path(folder)))
             except (ConnectionLost, Refused) as error:
@@ -145,7 +145,7 @@ async def _check_json(case: JsonCase) -> None:
 def _check_frames(case: FramesCase) -> None:
     decoder = Decoder()
     for is_text, data in case.frames:
-        _check_plain(decoder.feed(data.decode(errors="replace") if is_text else data))
+        _check_plain(decoder.decode(data.decode(errors="replace") if is_text else data))
 
 
 def _check_plain(value: object) -> None:

@@ -14,7 +14,7 @@ import pytest
 from anyio.abc import ByteStream
 
 from app.comfy import client
-from app.comfy.client import HttpComfy, open_comfy
+from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import Timing
 from app.config import Server
 from app.events import FileRef, PromptId
@@ -53,10 +53,10 @@ class Answers:
 @asynccontextmanager
 async def comfy_of(
     answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, server: Server | None = None
-) -> AsyncGenerator[tuple[HttpComfy, Answers]]:
+) -> AsyncGenerator[tuple[ComfyClient, Answers]]:
     answers = Answers(answer if callable(answer) else lambda _request: answer)
     server = server or Server(url="http://comfy:8188")
-    async with open_comfy(server, "me", transport=httpx.MockTransport(answers)) as comfy:
+    async with open_comfy_client(server, "me", transport=httpx.MockTransport(answers)) as comfy:
         yield comfy, answers
 
 
@@ -244,7 +244,7 @@ async def test_base_path_headers_and_login_go_with_every_call_and_no_password_in
 
 async def test_a_closed_port_is_a_loss() -> None:
     port = closed_port()
-    async with open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+    async with open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
         with pytest.raises(ConnectionLost) as lost:
             await comfy.stats()
     assert str(lost.value) == f"127.0.0.1:{port} cannot be reached: it refused the connection"
@@ -252,7 +252,7 @@ async def test_a_closed_port_is_a_loss() -> None:
 
 async def test_a_server_that_says_nothing_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.2)
-    async with peer(silent) as port, open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+    async with peer(silent) as port, open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
         with pytest.raises(ConnectionLost, match=r"it said nothing for 0\.2 s"):
             await comfy.stats()
 
@@ -262,7 +262,7 @@ async def test_no_look_hangs_on_a_half_open_line_for_longer_than_the_websocket_d
 ) -> None:
     assert client.QUESTION.read == Timing().pong
     monkeypatch.setattr(client, "QUESTION", httpx.Timeout(60, read=0.2))
-    async with peer(silent) as port, open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+    async with peer(silent) as port, open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
         for ask in (comfy.queue, partial(comfy.history, P), partial(comfy.newest, 7)):
             with pytest.raises(ConnectionLost, match=r"it said nothing for 0\.2 s"):
                 await ask()
@@ -273,7 +273,7 @@ async def test_a_server_that_hangs_up_in_the_middle_is_a_loss(tmp_path: Path) ->
         await stream.receive()
         await stream.send(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nhalf")
 
-    async with peer(half) as port, open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+    async with peer(half) as port, open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
         with pytest.raises(ConnectionLost, match="it hung up in the middle"):
             await comfy.queue()
         with pytest.raises(ConnectionLost, match="it hung up in the middle"):
@@ -298,7 +298,7 @@ async def test_questions_are_answered_however_many_results_are_on_their_way(tmp_
     films = [tmp_path / f"{number}.mp4" for number in range(50)]
     async with (
         peer(narrow) as port,
-        open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy,
+        open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy,
         anyio.create_task_group() as tasks,
     ):
         for film in films:
@@ -483,7 +483,7 @@ async def test_a_cancelled_download_leaves_nothing_behind(tmp_path: Path) -> Non
         await anyio.sleep_forever()
 
     async def fetch(port: int) -> None:
-        async with open_comfy(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
+        async with open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
             await comfy.fetch(FileRef("a.png"), tmp_path / "a.png")
 
     async with peer(endless) as port, anyio.create_task_group() as tasks:
@@ -527,7 +527,7 @@ async def test_recorded_uploads_are_understood() -> None:
 
 async def test_an_upload_that_is_too_large_says_so() -> None:
     async with comfy_of(text("Maximum request body size 104857600 exceeded.", 413, "text/plain")) as (comfy, _):
-        with pytest.raises(Refused, match=r"test_http\.py is larger than comfy:8188 takes"):
+        with pytest.raises(Refused, match=r"test_client\.py is larger than comfy:8188 takes"):
             await comfy.upload(Path(__file__))
 
 

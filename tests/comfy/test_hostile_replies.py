@@ -18,7 +18,7 @@ import pytest
 from anyio.abc import ByteStream
 
 from app.comfy import client, download, response_limits
-from app.comfy.client import HttpComfy, open_comfy
+from app.comfy.client import ComfyClient, open_comfy_client
 from app.config import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Json, Refused
@@ -41,10 +41,10 @@ def nothing_is_left_open() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def comfy_at(behave: Behaviour, largest_result: int = 2**30) -> AsyncGenerator[HttpComfy]:
+async def comfy_at(behave: Behaviour, largest_result: int = 2**30) -> AsyncGenerator[ComfyClient]:
     async with peer(behave) as port:
         server = Server(url=f"http://127.0.0.1:{port}")
-        async with open_comfy(server, "me", run_sync=inline, largest_result=largest_result) as comfy:
+        async with open_comfy_client(server, "me", run_sync=inline, largest_result=largest_result) as comfy:
             yield comfy
 
 

@@ -16,7 +16,7 @@ from tests.comfy import recorded
 
 def shown(name: str) -> list[NodeOutput]:
     decoder = Decoder()
-    heard = [decoder.feed(frame) for frame in recorded.frames(name)]
+    heard = [decoder.decode(frame) for frame in recorded.frames(name)]
     return [event.output for event in heard if isinstance(event, NodeFinished)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.progress import Meter
+from app.core.progress import ProgressTracker
 from app.events import JobId, NodeFinished, NodeId, NodeOutput, NodesCached, NodeStarted, NodeStepped, PromptId
 from app.ports import Graph
 
@@ -20,20 +20,20 @@ def graph(steps: int) -> Graph:
 
 @pytest.mark.parametrize("steps", [0, -1])
 def test_a_sampler_without_steps_still_counts_as_a_node(steps: int) -> None:
-    meter = Meter(JobId("job"), {"3": graph(steps)["3"]}, 0.0)
-    meter.hear(NodeFinished(prompt=PROMPT, output=NodeOutput(SAMPLER, (), ())), 1.0)
-    assert meter.read(1.0).fraction == 1.0
+    tracker = ProgressTracker(JobId("job"), {"3": graph(steps)["3"]}, 0.0)
+    tracker.handle(NodeFinished(prompt=PROMPT, output=NodeOutput(SAMPLER, (), ())), 1.0)
+    assert tracker.read(1.0).fraction == 1.0
 
 
 def test_more_steps_than_were_announced_are_no_more_than_the_whole_node() -> None:
-    meter = Meter(JobId("job"), graph(9), 0.0)
-    meter.hear(NodeStepped(prompt=PROMPT, node=SAMPLER, value=16, maximum=8), 1.0)
-    assert meter.read(1.0).fraction == pytest.approx(9 / 10)
-    meter.hear(NodesCached(prompt=PROMPT, nodes=(NodeId("9"),)), 2.0)
-    assert meter.read(2.0).fraction == 1.0
+    tracker = ProgressTracker(JobId("job"), graph(9), 0.0)
+    tracker.handle(NodeStepped(prompt=PROMPT, node=SAMPLER, value=16, maximum=8), 1.0)
+    assert tracker.read(1.0).fraction == pytest.approx(9 / 10)
+    tracker.handle(NodesCached(prompt=PROMPT, nodes=(NodeId("9"),)), 2.0)
+    assert tracker.read(2.0).fraction == 1.0
 
 
 def test_a_node_that_counts_no_steps_shows_none() -> None:
-    meter = Meter(JobId("job"), graph(9), 0.0)
-    meter.hear(NodeStarted(prompt=PROMPT, node=NodeId("9"), display=NodeId("9")), 1.0)
-    assert (meter.read(1.0).step, meter.read(1.0).steps) == (0, 0)
+    tracker = ProgressTracker(JobId("job"), graph(9), 0.0)
+    tracker.handle(NodeStarted(prompt=PROMPT, node=NodeId("9"), display=NodeId("9")), 1.0)
+    assert (tracker.read(1.0).step, tracker.read(1.0).steps) == (0, 0)

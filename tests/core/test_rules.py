@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.backoff import backoff
-from app.core.job import Job, Wish
-from app.core.progress import Meter
+from app.core.job import Job, JobRequest
+from app.core.progress import ProgressTracker
 from app.core.results import file_name
 from app.core.scheduler import choose, positions
 from app.events import (
@@ -87,40 +87,40 @@ def test_positions_count_everything_that_is_ahead() -> None:
 
 
 def test_progress_counts_nodes_by_their_steps_and_cached_ones_as_done() -> None:
-    meter = Meter(JOB, GRAPH, 0.0)
-    meter.hear(NodesCached(prompt=PROMPT, nodes=(NodeId("8"),)), 0.0)
-    assert meter.read(0.0).fraction == pytest.approx(1 / 10)
-    meter.hear(state(("3", 4, 8, False)), 2.0)
-    assert meter.read(2.0).fraction == pytest.approx(5 / 10)
+    tracker = ProgressTracker(JOB, GRAPH, 0.0)
+    tracker.handle(NodesCached(prompt=PROMPT, nodes=(NodeId("8"),)), 0.0)
+    assert tracker.read(0.0).fraction == pytest.approx(1 / 10)
+    tracker.handle(state(("3", 4, 8, False)), 2.0)
+    assert tracker.read(2.0).fraction == pytest.approx(5 / 10)
 
 
 def test_progress_names_the_node_its_steps_and_the_time() -> None:
-    meter = Meter(JOB, GRAPH, 10.0)
-    meter.hear(NodeStarted(prompt=PROMPT, node=SAMPLER, display=SAMPLER), 10.0)
-    assert meter.read(10.0).remaining is None, "no step has flowed"
-    meter.hear(stepped(2), 12.0)
-    meter.hear(stepped(4), 14.0)
-    told = meter.read(14.0)
+    tracker = ProgressTracker(JOB, GRAPH, 10.0)
+    tracker.handle(NodeStarted(prompt=PROMPT, node=SAMPLER, display=SAMPLER), 10.0)
+    assert tracker.read(10.0).remaining is None, "no step has flowed"
+    tracker.handle(stepped(2), 12.0)
+    tracker.handle(stepped(4), 14.0)
+    told = tracker.read(14.0)
     assert (told.node, told.step, told.steps, told.elapsed) == ("Sampler", 4, 8, 4.0)
     assert told.remaining == pytest.approx(6.0)
 
 
 def test_a_node_within_an_expansion_shows_under_the_node_it_belongs_to() -> None:
-    meter = Meter(JOB, GRAPH, 0.0)
+    tracker = ProgressTracker(JOB, GRAPH, 0.0)
     inner = NodeProgress(NodeId("3.0.0.1"), SAMPLER, 1, 4, finished=False)
-    meter.hear(NodesProgressed(prompt=PROMPT, nodes=(inner,)), 1.0)
-    told = meter.read(1.0)
+    tracker.handle(NodesProgressed(prompt=PROMPT, nodes=(inner,)), 1.0)
+    told = tracker.read(1.0)
     assert (told.node, told.step, told.steps) == ("Sampler", 1, 4)
 
 
 @pytest.mark.parametrize("odd", [float("inf"), float("-inf"), float("nan"), 1e308])
 def test_numbers_that_are_none_say_nothing_of_a_job(odd: float) -> None:
-    meter = Meter(JOB, GRAPH, 0.0)
-    meter.hear(stepped(4), 1.0)
-    before = meter.read(1.0).fraction
+    tracker = ProgressTracker(JOB, GRAPH, 0.0)
+    tracker.handle(stepped(4), 1.0)
+    before = tracker.read(1.0).fraction
     for value, maximum in ((odd, 8.0), (4.0, odd), (odd, odd)):
-        meter.hear(stepped(value, maximum), 2.0)
-        assert before <= meter.read(2.0).fraction <= 1.0
+        tracker.handle(stepped(value, maximum), 2.0)
+        assert before <= tracker.read(2.0).fraction <= 1.0
 
 
 @pytest.mark.parametrize(
@@ -140,17 +140,17 @@ def test_numbers_that_are_none_say_nothing_of_a_job(odd: float) -> None:
     ],
 )
 def test_only_a_whole_plain_extension_is_taken_over_from_a_server(theirs: str, kept: str) -> None:
-    job = Job(wish=Wish(job=JobId("0123456789"), workflow="w", graph={}, folder="out"))
+    job = Job(request=JobRequest(job=JobId("0123456789"), workflow="w", graph={}, folder="out"))
     assert file_name(job, theirs) == f"w-01234567-01{kept}"
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from([1.0, 8.0, 20.0, 0.0])), max_size=40))
 def test_progress_never_goes_backwards_and_never_beyond_the_end(told: list[tuple[float, float]]) -> None:
-    meter = Meter(JOB, GRAPH, 0.0)
-    before = meter.read(0.0)
+    tracker = ProgressTracker(JOB, GRAPH, 0.0)
+    before = tracker.read(0.0)
     for now, (value, maximum) in enumerate(told, start=1):
-        meter.hear(stepped(value, maximum), float(now))
-        after = meter.read(float(now))
+        tracker.handle(stepped(value, maximum), float(now))
+        after = tracker.read(float(now))
         assert before.fraction <= after.fraction <= 1.0
         if before.steps == after.steps:
             assert before.step <= after.step

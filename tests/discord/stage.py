@@ -16,12 +16,12 @@ import msgspec
 from anyio import to_thread
 from PIL import Image
 
-from app.application import House, Link, mint, open_house
-from app.comfy.client import open_comfy
-from app.comfy.websocket.connect import dial
+from app.application import ServerClients, Services, new_prompt_id, open_services
+from app.comfy.client import open_comfy_client
+from app.comfy.websocket.connect import connect
 from app.config import Config, Discord, Server
 from app.core.job import Job
-from app.discord.app import DiscordGuest
+from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
 from app.simulator.engine.simulator import Simulator
@@ -39,8 +39,8 @@ ENOUGH = 60.0
 class Life:
     """One life of the bot: from its start to its end."""
 
-    def __init__(self, house: House, journal: SqliteJournal) -> None:
-        self.house = house
+    def __init__(self, services: Services, journal: SqliteJournal) -> None:
+        self.house = services
         self.journal = journal
 
 
@@ -68,25 +68,25 @@ class Stage:
             discord_token=self.discord.token,
             discord=door,
         )
-        client_id = mint()
+        client_id = new_prompt_id()
         async with AsyncExitStack() as stack:
             journal = await stack.enter_async_context(open_journal(config.data / JOURNAL, durable=False))
-            links: dict[ServerName, Link] = {}
+            links: dict[ServerName, ServerClients] = {}
             for server in config.servers:
                 simulator = self.servers[server.label]
                 transport = httpx.ASGITransport(application(simulator))
-                ways = open_comfy(server, client_id, run_sync=to_thread.run_sync, transport=transport)
+                ways = open_comfy_client(server, client_id, run_sync=to_thread.run_sync, transport=transport)
                 comfy = await stack.enter_async_context(ways)
-                links[server.label] = Link(comfy, partial(dial, partial(simulator.connect, client_id)))
-            async with open_house(links, journal, depth=2) as house, anyio.create_task_group() as guests:
-                guest = DiscordGuest(config, journal)
+                links[server.label] = ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))
+            async with open_services(links, journal, depth=2) as services, anyio.create_task_group() as guests:
+                frontend = DiscordApp(config, journal)
                 servers = {name: link.comfy for name, link in links.items()}
                 with anyio.fail_after(ENOUGH):
-                    await guests.start(guest.run, house.registry, servers, house.last_round, house.closing)
+                    await guests.start(frontend.run, services.registry, servers, services.draining, services.shutdown)
                 try:
-                    yield Life(house, journal)
+                    yield Life(services, journal)
                 finally:
-                    house.closing.set()
+                    services.shutdown.set()
 
     @asynccontextmanager
     async def another_server(self, name: str, **options: object) -> AsyncGenerator[Simulator]:
@@ -120,7 +120,7 @@ class Stage:
         await self.discord.until(lambda: interaction.response is not None, ENOUGH)
         return interaction
 
-    async def whisper(self, interaction: Interaction) -> str:
+    async def ephemeral_followup(self, interaction: Interaction) -> str:
         """Wait for a sentence that only the one who interacted sees, and return it."""
 
         def seen() -> str:
@@ -202,7 +202,7 @@ def job_of(message: Payload) -> JobId:
 async def ended(life: Life, job: JobId) -> Job:
     """The job as the journal has it, once that says that its person has had the last word."""
     with anyio.fail_after(ENOUGH):
-        while (found := await life.journal.find(job)) is None or not found.told:
+        while (found := await life.journal.find(job)) is None or not found.notified:
             await anyio.lowlevel.checkpoint()
     return found
 

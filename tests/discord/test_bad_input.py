@@ -30,7 +30,7 @@ def bomb() -> bytes:
 async def refused(stage: Stage, upload: Upload) -> str:
     """What is said about an attachment; nothing may come of it but that."""
     async with stage.bot() as life:
-        told = await stage.whisper(stage.discord.slash("remix", prompt="x", image=upload))
+        told = await stage.ephemeral_followup(stage.discord.slash("remix", prompt="x", image=upload))
         assert len(stage.discord.messages) == 1
         assert not await life.journal.unfinished()
         return told
@@ -68,7 +68,7 @@ async def test_a_damaged_picture_affects_only_the_person_who_sent_it(stage: Stag
         if name.endswith(".tif"):
             assert files(await stage.result(asked))
         else:
-            assert "that can be used" in (told := await stage.whisper(asked)) or "is damaged" in told
+            assert "that can be used" in (told := await stage.ephemeral_followup(asked)) or "is damaged" in told
         assert files(await stage.result(stage.discord.slash("remix", prompt="x", image=photo())))
 
 
@@ -83,7 +83,7 @@ async def test_an_attachment_of_70_megabytes(stage: Stage) -> None:
 
 async def test_a_prompt_of_6000_characters(stage: Stage) -> None:
     async with stage.bot() as life:
-        told = await stage.whisper(stage.discord.slash("imagine", prompt="x" * 6000))
+        told = await stage.ephemeral_followup(stage.discord.slash("imagine", prompt="x" * 6000))
         assert "6000 characters" in told
         assert not await life.journal.jobs_of(stage.discord.alice.id, 1)
 
@@ -93,4 +93,4 @@ async def test_a_form_of_a_menu_from_an_earlier_life(stage: Stage) -> None:
     async with stage.bot():
         opened = await stage.answered(stage.discord.message_menu("Image to image", message))
     async with stage.bot():
-        assert "too old" in await stage.whisper(stage.discord.submit_modal(opened, {"prompt": "x"}))
+        assert "too old" in await stage.ephemeral_followup(stage.discord.submit_modal(opened, {"prompt": "x"}))

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 from sniffio import current_async_library
 
-from app.discord.bridge import Crossing, crossings
+from app.discord.bridge import CrossLoopCall, loop_bridge
 
 
 class Broken(Exception):
@@ -46,7 +46,7 @@ class Hanging:
 
 
 async def test_a_call_into_asyncio_returns_what_it_returns() -> None:
-    async with crossings() as (into_asyncio, _):
+    async with loop_bridge() as (into_asyncio, _):
         assert await into_asyncio(twice, 21) == 42
 
 
@@ -56,7 +56,7 @@ async def test_over_there_is_asyncio_and_back_here_is_the_core() -> None:
     async def library() -> str:
         return current_async_library()
 
-    async with crossings() as (into_asyncio, into_core):
+    async with loop_bridge() as (into_asyncio, into_core):
         assert await into_asyncio(library) == "asyncio"
 
         async def there_and_back() -> str:
@@ -66,7 +66,7 @@ async def test_over_there_is_asyncio_and_back_here_is_the_core() -> None:
 
 
 async def test_exceptions_come_across_in_both_directions() -> None:
-    async with crossings() as (into_asyncio, into_core):
+    async with loop_bridge() as (into_asyncio, into_core):
         with pytest.raises(Broken, match="a reason"):
             await into_asyncio(breaks)
 
@@ -83,7 +83,7 @@ async def test_exceptions_come_across_in_both_directions() -> None:
 
 async def test_a_cancelled_caller_cancels_asyncio_and_waits_for_its_end() -> None:
     hanging = Hanging()
-    async with crossings() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
+    async with loop_bridge() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
         begun = anyio.Event()
         tasks.start_soon(into_asyncio, _hang_there, into_core, hanging, begun)
         await begun.wait()
@@ -91,7 +91,7 @@ async def test_a_cancelled_caller_cancels_asyncio_and_waits_for_its_end() -> Non
     assert hanging.ended
 
 
-async def _hang_there(into_core: Crossing, hanging: Hanging, begun: anyio.Event) -> None:
+async def _hang_there(into_core: CrossLoopCall, hanging: Hanging, begun: anyio.Event) -> None:
     async def begin() -> None:
         begun.set()
 
@@ -101,7 +101,7 @@ async def _hang_there(into_core: Crossing, hanging: Hanging, begun: anyio.Event)
 
 async def test_a_cancelled_caller_in_asyncio_cancels_the_core() -> None:
     hanging = Hanging()
-    async with crossings() as (into_asyncio, into_core):
+    async with loop_bridge() as (into_asyncio, into_core):
         begun = anyio.Event()
         wait_until_begun = begun.wait
 
@@ -119,7 +119,7 @@ async def test_a_cancelled_caller_in_asyncio_cancels_the_core() -> None:
 
 async def test_a_task_of_asyncio_that_belongs_to_nobody_can_call_the_core() -> None:
     """So are hikari's: no scope of ours is around them."""
-    async with crossings() as (into_asyncio, into_core):
+    async with loop_bridge() as (into_asyncio, into_core):
 
         async def detached() -> int:
             return await asyncio.get_running_loop().create_task(_ask(into_core))
@@ -127,14 +127,14 @@ async def test_a_task_of_asyncio_that_belongs_to_nobody_can_call_the_core() -> N
         assert await into_asyncio(detached) == 42
 
 
-async def _ask(into_core: Crossing) -> int:
+async def _ask(into_core: CrossLoopCall) -> int:
     return await into_core(twice, 21)
 
 
 async def test_a_full_inbox_makes_asyncio_wait() -> None:
     send, receive = anyio.create_memory_object_stream[int](1)
     sent: list[int] = []
-    async with send, receive, crossings() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
+    async with send, receive, loop_bridge() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
 
         async def produce() -> None:
             for number in range(4):
@@ -154,7 +154,7 @@ async def test_a_full_inbox_makes_asyncio_wait() -> None:
 
 
 async def test_many_calls_at_once_in_both_directions() -> None:
-    async with crossings() as (into_asyncio, into_core):
+    async with loop_bridge() as (into_asyncio, into_core):
         answers: list[int] = []
 
         async def there_and_back(number: int) -> int:
@@ -172,7 +172,7 @@ async def test_many_calls_at_once_in_both_directions() -> None:
 async def test_the_other_loop_ends_when_the_core_is_cancelled() -> None:
     hanging = Hanging()
     with anyio.CancelScope() as scope:
-        async with crossings() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
+        async with loop_bridge() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
             begun = anyio.Event()
             tasks.start_soon(into_asyncio, _hang_there, into_core, hanging, begun)
             await begun.wait()
@@ -186,7 +186,7 @@ async def test_one_who_is_cancelled_before_he_enters_leaves_nothing_behind() -> 
     before = threading.active_count()
     with anyio.CancelScope() as scope:
         scope.cancel()
-        async with crossings():
+        async with loop_bridge():
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert threading.active_count() <= before + 1  # an idle worker thread waits for other work
@@ -195,7 +195,7 @@ async def test_one_who_is_cancelled_before_he_enters_leaves_nothing_behind() -> 
 @pytest.mark.parametrize("over_there", [True, False])
 async def test_what_the_block_raises_comes_out_as_it_is(over_there: bool) -> None:
     async def block() -> None:
-        async with crossings() as (into_asyncio, _):
+        async with loop_bridge() as (into_asyncio, _):
             await (into_asyncio(breaks) if over_there else breaks())
 
     with pytest.raises(Broken):
@@ -204,7 +204,7 @@ async def test_what_the_block_raises_comes_out_as_it_is(over_there: bool) -> Non
 
 async def test_a_group_that_the_block_raises_comes_out_as_it_is() -> None:
     with pytest.raises(ExceptionGroup) as raised:
-        async with crossings() as (into_asyncio, _), anyio.create_task_group() as tasks:
+        async with loop_bridge() as (into_asyncio, _), anyio.create_task_group() as tasks:
             tasks.start_soon(into_asyncio, breaks)
     [error] = raised.value.exceptions
     assert isinstance(error, Broken)
@@ -216,7 +216,7 @@ async def test_cleanup_over_there_can_still_speak_to_the_core_at_the_end() -> No
     async def hear(word: str) -> None:
         heard.append(word)
 
-    async with crossings() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
+    async with loop_bridge() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
         begun = anyio.Event()
 
         async def begin() -> None:
@@ -242,7 +242,7 @@ async def test_a_call_that_outlives_the_other_side_is_told_so() -> None:
         return
     lost: list[str] = []
 
-    async def call(into_asyncio: Crossing, into_core: Crossing, begun: anyio.Event) -> None:
+    async def call(into_asyncio: CrossLoopCall, into_core: CrossLoopCall, begun: anyio.Event) -> None:
         try:
             await into_asyncio(_hang_there, into_core, Hanging(), begun)
         except anyio.ClosedResourceError:
@@ -252,7 +252,7 @@ async def test_a_call_that_outlives_the_other_side_is_told_so() -> None:
         except anyio.ClosedResourceError:
             lost.append("afterwards")
 
-    async with anyio.create_task_group() as tasks, crossings() as (into_asyncio, into_core):
+    async with anyio.create_task_group() as tasks, loop_bridge() as (into_asyncio, into_core):
         begun = anyio.Event()
         tasks.start_soon(call, into_asyncio, into_core, begun)
         await begun.wait()
@@ -261,5 +261,5 @@ async def test_a_call_that_outlives_the_other_side_is_told_so() -> None:
 
 async def test_it_can_be_crossed_again_after_the_end() -> None:
     for _ in range(2):
-        async with crossings() as (into_asyncio, _):
+        async with loop_bridge() as (into_asyncio, _):
             assert await into_asyncio(twice, 2) == 4

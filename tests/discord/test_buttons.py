@@ -54,7 +54,7 @@ async def test_a_follow_up_takes_the_picture_that_is_named(stage: Stage) -> None
         second = await stage.result(stage.discord.submit_modal(opened, told))
         job = await life.journal.find(job_of(second))
         assert job is not None
-        assert str(job.wish.values["image"]).endswith("-02.png")
+        assert str(job.request.values["image"]).endswith("-02.png")
 
 
 async def test_a_follow_up_without_questions_starts_at_once(stage: Stage) -> None:
@@ -110,7 +110,7 @@ async def test_a_stranger_is_told_no_and_nothing_happens(stage: Stage, label: st
         else:
             stage.hold()
             message = await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
-        assert "Only whoever asked" in await stage.whisper(stage.press(message, label, user=bob))
+        assert "Only whoever asked" in await stage.ephemeral_followup(stage.press(message, label, user=bob))
         assert "Cancelled" not in words(stage.discord.message(message))
 
 
@@ -152,7 +152,7 @@ async def test_a_button_of_a_workflow_that_is_gone_says_so(stage: Stage) -> None
     shutil.rmtree(stage.workflows / "txt2img")
     async with stage.bot():
         for label in ("Again", "Vary"):
-            assert "was removed" in await stage.whisper(stage.press(first, label))
+            assert "was removed" in await stage.ephemeral_followup(stage.press(first, label))
 
 
 async def test_a_button_of_a_job_that_nobody_remembers_says_so(stage: Stage) -> None:
@@ -162,7 +162,7 @@ async def test_a_button_of_a_job_that_nobody_remembers_says_so(stage: Stage) -> 
         file.unlink()
     async with stage.bot():
         for label in ("Again", "Vary", "Settings", "Delete"):
-            assert "Nobody remembers" in await stage.whisper(stage.press(first, label))
+            assert "Nobody remembers" in await stage.ephemeral_followup(stage.press(first, label))
         assert stage.discord.message(first)["id"] == first["id"]
 
 
@@ -172,7 +172,7 @@ async def test_what_is_out_of_range_in_a_form_is_a_sentence(stage: Stage) -> Non
         opened = await stage.answered(stage.press(first, "Vary"))
         before = len(stage.discord.messages)
         sent = stage.discord.submit_modal(opened, modal(opened) | {"+settings": "steps = 9000"})
-        assert "1 to 150" in await stage.whisper(sent)
+        assert "1 to 150" in await stage.ephemeral_followup(sent)
         assert len(stage.discord.messages) == before + 1
 
 
@@ -194,14 +194,14 @@ async def test_again_and_vary_keep_the_picture_it_was_made_from(stage: Stage) ->
             kept = await life.journal.find(job_of(first))
             assert job is not None
             assert kept is not None
-            assert job.wish.values["image"] == kept.wish.values["image"]
+            assert job.request.values["image"] == kept.request.values["image"]
 
 
 async def test_a_picture_that_is_no_longer_kept_is_a_sentence(stage: Stage) -> None:
     async with stage.bot():
         first = await stage.result(stage.discord.slash("remix", prompt="a drawing", image=photo()))
         shutil.rmtree(stage.data / "inputs")
-        assert "no longer kept" in await stage.whisper(stage.press(first, "Again"))
+        assert "no longer kept" in await stage.ephemeral_followup(stage.press(first, "Again"))
         shutil.rmtree(stage.data / "results")
-        assert "no longer kept" in await stage.whisper(stage.press(first, "Image to image"))
+        assert "no longer kept" in await stage.ephemeral_followup(stage.press(first, "Image to image"))
         assert "no longer kept" in words(await stage.until("[Vary]", stage.discord.slash("show", job=job_of(first))))

@@ -16,13 +16,13 @@ from app.discord.gateway import handlers
 from app.discord.gateway.bot import Bot
 from app.discord.messages import delivery
 from app.discord.requests import catalog, session
-from app.discord.requests.builtin_commands import Information
-from app.discord.requests.dispatcher import Desk
-from app.discord.requests.job_factory import Wishes
-from app.discord.requests.server_monitor import RollCall
+from app.discord.requests.builtin_commands import BuiltinCommands
+from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.job_factory import JobFactory
+from app.discord.requests.server_monitor import ServerMonitor
 from app.discord.ui import pages
 from app.events import ServerName
-from app.service.choices_cache import Lists
+from app.service.choices_cache import ChoicesCache
 from app.simulator.faults import Request
 from tests.discord.fake import Interaction
 from tests.discord.stage import Stage, ended, job_of, modal, photo, words
@@ -47,7 +47,7 @@ async def still_works(stage: Stage) -> None:
 
 async def told(stage: Stage, interaction: Interaction, said: Callable[[], str]) -> None:
     """The one person reads an id, and the log has it, with the cause."""
-    found = IDENTIFIER.search((await stage.whisper(interaction)).replace("\\", ""))
+    found = IDENTIFIER.search((await stage.ephemeral_followup(interaction)).replace("\\", ""))
     assert found
     assert f"id={found[1]}" in said()
 
@@ -127,16 +127,16 @@ async def menu(stage: Stage, plant: Plant) -> Interaction:
     ("act", "owner", "name"),
     [
         (status, pages, "status"),
-        (order, Wishes, "make"),
-        (order, handlers.Clicks, "ordered"),
-        (again, Desk, "_job"),
+        (order, JobFactory, "make"),
+        (order, handlers.InteractionHandlers, "ordered"),
+        (again, RequestDispatcher, "_job"),
         (again, custom_id, "read"),
-        (cancel, Desk, "_cancel"),
-        (vary, Desk, "_form"),
+        (cancel, RequestDispatcher, "_cancel"),
+        (vary, RequestDispatcher, "_form"),
         (vary_sent, handlers, "verify"),
-        (vary_sent, Wishes, "make"),
+        (vary_sent, JobFactory, "make"),
         (menu, handlers, "files_of"),
-        (menu, Desk, "_own"),
+        (menu, RequestDispatcher, "_own"),
     ],
 )
 async def test_a_failure_is_told_to_the_one_person_and_reaches_nobody_else(
@@ -154,7 +154,7 @@ async def test_a_failure_is_told_to_the_one_person_and_reaches_nobody_else(
         await still_works(stage)
 
 
-@pytest.mark.parametrize(("owner", "name"), [(Lists, "of"), (Information, "suggest_values")])
+@pytest.mark.parametrize(("owner", "name"), [(ChoicesCache, "of"), (BuiltinCommands, "suggest_values")])
 async def test_autocomplete_that_fails_offers_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str], owner: Any, name: str
 ) -> None:
@@ -171,7 +171,7 @@ async def test_a_failure_after_the_acknowledgement_does_not_leave_the_person_wai
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage.bot():
-        breaks(monkeypatch, handlers.Clicks, "_tell")
+        breaks(monkeypatch, handlers.InteractionHandlers, "_tell")
         await stage.until("Something went wrong", imagine(stage))
         await still_works(stage)
 
@@ -185,15 +185,15 @@ async def test_an_acknowledgement_that_got_lost_does_not_leave_the_person_waitin
 
 async def test_what_was_typed_comes_back_with_the_failure(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     async with stage.bot():
-        breaks(monkeypatch, Wishes, "make")
-        assert "a very long story" in await stage.whisper(imagine(stage, "a very long story"))
+        breaks(monkeypatch, JobFactory, "make")
+        assert "a very long story" in await stage.ephemeral_followup(imagine(stage, "a very long story"))
 
 
 async def test_a_loop_in_the_background_that_fails_is_called_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
 ) -> None:
     async with stage.bot():
-        breaks(monkeypatch, RollCall, "call")
+        breaks(monkeypatch, ServerMonitor, "call")
         breaks(monkeypatch, catalog, "offers")
         breaks(monkeypatch, Bot, "register")
         manifest = stage.workflows / "txt2img" / "manifest.toml"
@@ -241,7 +241,7 @@ async def test_a_result_whose_display_failed_is_shown_all_the_same(
         breaks(monkeypatch, delivery, "render", times=2)
         stage.go_on()
         await stage.result(asked)
-        assert (await ended(life, job)).told
+        assert (await ended(life, job)).notified
         assert "Planted: render" in said()
 
 
@@ -260,7 +260,7 @@ async def test_a_result_that_cannot_be_shown_at_all_is_shown_by_the_next_bot(
         assert f"id={found[1]}" in said()
         kept = await life.journal.find(job)
         assert kept is not None
-        assert not kept.told
+        assert not kept.notified
     async with stage.bot():
         await stage.result(asked)
 
@@ -274,7 +274,7 @@ async def test_a_form_of_a_manifest_that_was_saved_meanwhile_is_one_sentence(sta
         manifest.write_text(manifest.read_text().replace("[slots.image]", "[slots.picture]"))
         await stage.discord.until(lambda: len(stage.discord.requested("PUT", "/commands")) > before, 20)
         sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a story that took long to write"})
-        told = await stage.whisper(sent)
+        told = await stage.ephemeral_followup(sent)
         assert "Something went wrong" not in told
         assert "image" in told
         assert "a story that took long to write" in told
@@ -296,5 +296,5 @@ async def test_a_job_whose_server_is_no_longer_configured_can_be_cancelled(stage
             stage.press(message, "Cancel")
             await still_works(stage)
             await stage.until("Cancelled", asked)
-            assert (await ended(life, job_of(message))).told
+            assert (await ended(life, job_of(message))).notified
         stage.servers[gone] = other

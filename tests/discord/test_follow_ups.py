@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from app.discord.follow_ups import MOST_MENUS, Onward, menus, results, unlisted, way, ways
+from app.discord.follow_ups import MOST_MENUS, FollowUpAction, find_follow_up, list_follow_ups, menus, results, unlisted
 from app.events import Finished, JobId, ServerName
 from app.workflows.load import Workflow
 from app.workflows.manifest.schema import FollowUp
@@ -18,9 +18,9 @@ def finished(*files: str, texts: tuple[str, ...] = ()) -> Finished:
     return Finished(ServerName("here"), files, texts, job=JobId("job"))
 
 
-def followed(*follow_ups: FollowUp) -> list[Onward]:
+def followed(*follow_ups: FollowUp) -> list[FollowUpAction]:
     others = [workflow(PHOTO, name="grow"), workflow(FILM, name="film"), workflow(slot("prompt"), name="words")]
-    return ways(replace(TXT2IMG, follow_ups=follow_ups), {one.name: one for one in others})
+    return list_follow_ups(replace(TXT2IMG, follow_ups=follow_ups), {one.name: one for one in others})
 
 
 def test_ways_into_the_same_workflow_are_counted_so_that_buttons_can_tell_them_apart() -> None:
@@ -53,9 +53,12 @@ def test_a_manifest_may_say_which_results_a_follow_up_is_for() -> None:
 
 def test_a_file_goes_into_the_one_slot_that_must_have_one_or_the_first_that_may() -> None:
     both = workflow(slot("mask", "image"), PHOTO)
-    assert [one.slot.name for one in map(way, (both, workflow(FILM))) if one is not None] == ["image", "clip"]
-    assert way(workflow(PHOTO, FILM)) is None
-    assert way(TXT2IMG) is None
+    assert [one.slot.name for one in map(find_follow_up, (both, workflow(FILM))) if one is not None] == [
+        "image",
+        "clip",
+    ]
+    assert find_follow_up(workflow(PHOTO, FILM)) is None
+    assert find_follow_up(TXT2IMG) is None
 
 
 def listed(*flows: Workflow) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.gateway import handlers
 from app.discord.requests import dispatcher
-from app.discord.requests.builtin_commands import Information
+from app.discord.requests.builtin_commands import BuiltinCommands
 from app.events import JobId
 from app.workflows.model import WorkflowError
 from tests.discord.fuzz import FUZZERS, Dead, fuzz, living
@@ -48,7 +48,7 @@ def test_the_fuzzer_of_forms_finds_a_line_without_a_value(tmp_path: Path, monkey
         [line.split(" = ")[1] for text in args[1].values() for line in text.splitlines()]
         return {}, 1
 
-    monkeypatch.setattr(handlers.forms, "answers", naive)
+    monkeypatch.setattr(handlers.modals, "answers", naive)
     with living(tmp_path) as run, pytest.raises(AssertionError, match="an interaction failed: IndexError"):
         fuzz(run, FUZZERS["forms"], EXAMPLES)
 
@@ -56,11 +56,11 @@ def test_the_fuzzer_of_forms_finds_a_line_without_a_value(tmp_path: Path, monkey
 def test_the_fuzzer_of_autocomplete_finds_a_search_for_a_pattern(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def naive(_: Information, workflow: str, slot: str, typed: str) -> list[str]:
+    async def naive(_: BuiltinCommands, workflow: str, slot: str, typed: str) -> list[str]:
         typed.encode("ascii")
         return []
 
-    monkeypatch.setattr(Information, "suggest_values", naive)
+    monkeypatch.setattr(BuiltinCommands, "suggest_values", naive)
     with living(tmp_path) as run, pytest.raises(AssertionError, match="autocomplete failed: UnicodeEncodeError"):
         fuzz(run, FUZZERS["autocomplete"], EXAMPLES)
 
@@ -68,20 +68,20 @@ def test_the_fuzzer_of_autocomplete_finds_a_search_for_a_pattern(
 def test_the_fuzzer_of_payloads_finds_a_request_without_a_boundary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = getattr(dispatcher.Desk, "_job")  # noqa: B009
+    whole = getattr(dispatcher.RequestDispatcher, "_job")  # noqa: B009
 
     async def unguarded(work: Callable[[], Awaitable[object]], what: str, *_: Any, **__: Any) -> bool:
         await work()
         return True
 
-    async def naive(self: dispatcher.Desk, told: str) -> Any:
+    async def naive(self: dispatcher.RequestDispatcher, told: str) -> Any:
         try:
             return await whole(self, told)
         except WorkflowError as error:
             raise KeyError(told) from error
 
     monkeypatch.setattr(guest, "run_request", unguarded)
-    monkeypatch.setattr(dispatcher.Desk, "_job", naive)
+    monkeypatch.setattr(dispatcher.RequestDispatcher, "_job", naive)
     # It ends the bot, which the block says once more at its end.
     with pytest.raises((Dead, ExceptionGroup)), living(tmp_path) as run:
         fuzz(run, FUZZERS["payloads"], 400)

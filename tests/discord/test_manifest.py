@@ -40,25 +40,29 @@ async def test_settings_are_kept_as_ones_own_and_given_back(stage: Stage) -> Non
     async with stage.bot():
         message = await stage.result(imagine(stage, steps=3, seed=5))
         shown = stage.press(message, "Settings")
-        await stage.whisper(shown)
+        await stage.ephemeral_followup(shown)
         card = stage.discord.message(shown)
-        assert "Yours for Text to image" in await stage.whisper(stage.press(card, "Keep as mine"))
+        assert "Yours for Text to image" in await stage.ephemeral_followup(stage.press(card, "Keep as mine"))
         mine = words(await stage.result(stage.discord.slash("imagine", prompt="a dog")))
         assert "steps 3" in mine
         assert "seed `5`" not in mine
         bob = stage.discord.person("bob")
         his = stage.discord.slash("imagine", {"prompt": "a bird", **SMALL}, user=bob)
         assert "steps 3" not in words(await stage.result(his))
-        assert "Steps" in await stage.whisper(stage.discord.slash("settings"))
-        assert "no settings of your own" in await stage.whisper(stage.discord.slash("settings", reset="everything"))
+        assert "Steps" in await stage.ephemeral_followup(stage.discord.slash("settings"))
+        assert "no settings of your own" in await stage.ephemeral_followup(
+            stage.discord.slash("settings", reset="everything")
+        )
         assert "steps 3" not in words(await stage.result(imagine(stage)))
-        assert "You have no settings" in await stage.whisper(stage.discord.slash("settings", reset="txt2img"))
+        assert "You have no settings" in await stage.ephemeral_followup(
+            stage.discord.slash("settings", reset="txt2img")
+        )
 
 
 async def test_who_is_not_named_may_not_use_it(stage: Stage) -> None:
     add(stage, "txt2img", 'users = ["1"]')
     async with stage.bot():
-        assert "only for some people" in await stage.whisper(imagine(stage))
+        assert "only for some people" in await stage.ephemeral_followup(imagine(stage))
         assert not stage.simulator.ended_at
 
 

@@ -54,8 +54,8 @@ async def filled_in(stage: Stage, interaction: Interaction) -> dict[str, str]:
 
 async def keep(stage: Stage, message: Payload) -> str:
     shown = stage.press(message, "Settings")
-    await stage.whisper(shown)
-    return await stage.whisper(stage.press(stage.discord.message(shown), "Keep as mine"))
+    await stage.ephemeral_followup(shown)
+    return await stage.ephemeral_followup(stage.press(stage.discord.message(shown), "Keep as mine"))
 
 
 # Follow-ups
@@ -121,7 +121,9 @@ async def test_what_must_be_told_in_a_form_is_asked_for_after_the_command(stage:
         assert "a long story" in told
         assert "steps 3" in told
     async with stage.bot():
-        assert "begin anew" in await stage.whisper(stage.discord.submit_modal(opened, {"prompt": "too late"}))
+        assert "begin anew" in await stage.ephemeral_followup(
+            stage.discord.submit_modal(opened, {"prompt": "too late"})
+        )
 
 
 async def test_a_preset_can_be_named_in_the_form_of_vary(stage: Stage) -> None:
@@ -140,7 +142,7 @@ async def test_more_than_25_presets_are_completed_and_a_wrong_one_is_a_sentence(
     async with stage.bot():
         offered = await stage.answered(stage.discord.autocomplete("imagine", "preset", "p2", prompt="x"))
         assert "p29" in {choice["value"] for choice in offered.data["choices"]}
-        assert "no preset “p99”" in await stage.whisper(imagine(stage, preset="p99"))
+        assert "no preset “p99”" in await stage.ephemeral_followup(imagine(stage, preset="p99"))
         assert "steps 30" in words(await stage.result(imagine(stage, preset="p29")))
 
 
@@ -152,7 +154,7 @@ async def test_a_size_can_be_varied_where_only_the_graph_says_what_it_is(stage: 
         opened = await stage.answered(stage.press(first, "Vary"))
         assert "size = 64x48" in modal(opened)["+settings"]
         await stage.result(stage.discord.submit_modal(opened, modal(opened)))
-        assert "64x48" in await stage.whisper(stage.press(first, "Settings"))
+        assert "64x48" in await stage.ephemeral_followup(stage.press(first, "Settings"))
 
 
 # One's own settings
@@ -210,7 +212,7 @@ async def test_a_role_lets_in_and_everybody_else_is_told_before_a_form_opens(sta
     async with stage.bot():
         made = await stage.result(stage.discord.slash("imagine", {"prompt": "x", **SMALL}, user=painter))
         for name in ("Again", "Vary"):
-            assert "only for some people" in await stage.whisper(stage.press(made, name))
+            assert "only for some people" in await stage.ephemeral_followup(stage.press(made, name))
         assert await filled_in(stage, stage.press(made, "Vary", user=painter))
 
 
@@ -225,7 +227,7 @@ async def test_a_sound_reaches_comfyui_as_it_is(stage: Stage) -> None:
         made = await stage.result(stage.discord.slash("hear", sound=upload))
         job = await life.journal.find(job_of(made))
         assert job is not None
-        kept = str(job.wish.values["sound"])
+        kept = str(job.request.values["sound"])
         assert kept.endswith(".flac")
         lying = [path.read_bytes() for path in (stage.data.parent / "server" / "input").rglob("*.flac")]
         assert lying == [content]
@@ -246,7 +248,7 @@ async def test_a_sound_that_cannot_be_used_is_a_sentence(stage: Stage, upload: U
     write(stage, "hear", SOUND, f'command = "hear"\n{SOUND_SLOTS}')
     stage.discord.state.upload_limit = 100 * 2**20
     async with stage.bot() as life:
-        assert sentence in await stage.whisper(stage.discord.slash("hear", sound=upload))
+        assert sentence in await stage.ephemeral_followup(stage.discord.slash("hear", sound=upload))
         assert not await life.journal.unfinished()
 
 
@@ -254,7 +256,9 @@ async def test_a_menu_looks_for_the_kind_of_file_that_it_takes(stage: Stage) -> 
     write(stage, "hear", SOUND, f'menu = "Hear it"\n{SOUND_SLOTS}')
     async with stage.bot():
         message = stage.discord.say("look", files=[photo()])
-        assert "no sound in this message" in await stage.whisper(stage.discord.message_menu("Hear it", message))
+        assert "no sound in this message" in await stage.ephemeral_followup(
+            stage.discord.message_menu("Hear it", message)
+        )
 
 
 async def test_a_second_file_that_is_missing_is_a_sentence_of_this_place(stage: Stage) -> None:
@@ -266,7 +270,7 @@ async def test_a_second_file_that_is_missing_is_a_sentence_of_this_place(stage: 
     async with stage.bot():
         opened = await stage.answered(stage.press(await stage.result(imagine(stage)), "Draw"))
         sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "x"})
-        assert "needs mask as well" in await stage.whisper(sent)
+        assert "needs mask as well" in await stage.ephemeral_followup(sent)
 
 
 # LoRAs
@@ -281,12 +285,12 @@ async def test_loras_are_completed_one_after_the_other_and_may_be_called_by_shor
         made = await stage.result(imagine(stage, lora="ink-lines:0.8, soft-light"))
         job = await life.journal.find(job_of(made))
         assert job is not None
-        used = [entry["inputs"] for entry in job.wish.graph.values() if entry["class_type"] == "LoraLoader"]
+        used = [entry["inputs"] for entry in job.request.graph.values() if entry["class_type"] == "LoraLoader"]
         assert [one["lora_name"] for one in used if isinstance(one, dict)] == [
             "ink-lines.safetensors",
             "soft-light.safetensors",
         ]
-        assert "no LoRA called “oil”" in await stage.whisper(imagine(stage, lora="oil"))
+        assert "no LoRA called “oil”" in await stage.ephemeral_followup(imagine(stage, lora="oil"))
 
 
 # Offers
@@ -298,7 +302,7 @@ async def test_a_job_is_sent_only_to_a_server_that_can_make_it(stage: Stage) -> 
         for interaction in asked:
             job = await life.journal.find(job_of(await stage.result(interaction)))
             assert job is not None
-            assert job.wish.servers == ("simulator",)
+            assert job.request.servers == ("simulator",)
         assert not bare.history
 
 
@@ -309,9 +313,9 @@ async def test_what_is_not_offered_is_told_in_status_and_by_old_buttons(stage: S
     path.write_text(path.read_text().replace('"KSampler"', '"KSamplerOfNobody"'))
     async with stage.bot():
         assert "imagine" not in names(stage), "the servers were asked before anything was offered"
-        told = await stage.whisper(stage.discord.slash("status"))
+        told = await stage.ephemeral_followup(stage.discord.slash("status"))
         assert "Not offered: txt2img can run on no server" in told.replace("\\", "")
-        assert "cannot be made at the moment" in await stage.whisper(stage.press(made, "Again"))
+        assert "cannot be made at the moment" in await stage.ephemeral_followup(stage.press(made, "Again"))
 
 
 async def test_discord_hears_of_a_change_only_where_it_sees_one(

@@ -266,16 +266,16 @@ async def test_an_operator_tries_a_failed_job_again_in_its_own_message(stage: St
         asked = imagine(stage)
         job = job_of(await stage.until("[Retry]", asked))
         with open_store(stage.data / JOURNAL, clock=time.time, durable=False) as store:
-            store.ask("retry", job)
+            store.add_request("retry", job)
         assert job_of(await stage.result(asked)) != job
 
 
 async def test_in_the_last_round_nothing_new_is_taken(stage: Stage) -> None:
     async with stage.bot() as life:
         message = await stage.result(imagine(stage))
-        life.house.last_round.set()
+        life.house.draining.set()
         for asked in (imagine(stage), stage.press(message, "Again")):
-            assert "about to be started anew" in await stage.whisper(asked)
+            assert "about to be started anew" in await stage.ephemeral_followup(asked)
 
 
 async def test_more_than_ten_pictures_go_into_further_messages(stage: Stage) -> None:

@@ -163,8 +163,8 @@ async def test_what_an_operator_wants_while_discord_is_away_is_shown_when_it_is_
 
 def _finished(folder: Path) -> list[Job]:
     with open_store(folder / "data" / JOURNAL, clock=time.time) as store:
-        return [entry.job for entry in store.newest("", 10) if entry.job.last_word is not None]
+        return [entry.job for entry in store.newest("", 10) if entry.job.terminal_update is not None]
 
 
 def _shown(folder: Path, job: str) -> str:
-    return "delivered" if any(one.id == job and one.told for one in _finished(folder)) else ""
+    return "delivered" if any(one.id == job and one.notified for one in _finished(folder)) else ""

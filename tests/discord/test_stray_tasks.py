@@ -13,7 +13,7 @@ import hikari
 import lightbulb
 import pytest
 
-from app.discord.bridge import Crossing, crossings, hosting
+from app.discord.bridge import CrossLoopCall, cancel_stray_tasks, loop_bridge
 from tests.discord.fake import FakeDiscord, Payload
 from tests.discord.peers import make_bot
 
@@ -26,7 +26,7 @@ Receives: TypeAlias = anyio.abc.ObjectReceiveStream[str]
 class Door:
     """A bot that acknowledges and hands on to the core."""
 
-    def __init__(self, fake: FakeDiscord, into_core: Crossing, inbox: anyio.abc.ObjectSendStream[str]) -> None:
+    def __init__(self, fake: FakeDiscord, into_core: CrossLoopCall, inbox: anyio.abc.ObjectSendStream[str]) -> None:
         self._fake, self._into_core, self._inbox = fake, into_core, inbox
         self.reported: list[BaseException | None] = []
         self.left: int | None = None
@@ -37,7 +37,7 @@ class Door:
         bot = make_bot(self._fake)
         bot.subscribe(hikari.CommandInteractionCreateEvent, self._hear)
         try:
-            async with hosting(lambda _, error, __: self.reported.append(error), hikari, lightbulb):
+            async with cancel_stray_tasks(lambda _, error, __: self.reported.append(error), hikari, lightbulb):
                 try:
                     await bot.start(check_for_updates=False)
                     await bot.join()
@@ -58,7 +58,7 @@ async def serving(fake: FakeDiscord) -> AsyncGenerator[tuple[Door, Receives]]:
     """A bot over there whose inbox holds nothing: who puts something in waits until it is taken out."""
     fake.state.do(fake.state.commands.replace, None, [COMMAND])
     send, receive = anyio.create_memory_object_stream[str]()
-    async with send, receive, crossings() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
+    async with send, receive, loop_bridge() as (into_asyncio, into_core), anyio.create_task_group() as tasks:
         door = Door(fake, into_core, send)
         tasks.start_soon(into_asyncio, door.serve)
         yield door, receive

@@ -16,9 +16,9 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from app.core.job import Attempt, FirstChoice, Job, State, Upload, Wish
+from app.core.job import Attempt, FirstChoice, Job, JobRequest, State, Upload
 from app.discord import custom_id, message_ref
-from app.discord.message_ref import Place
+from app.discord.message_ref import MessageRef
 from app.events import (
     Cancelled,
     Failed,
@@ -30,7 +30,7 @@ from app.events import (
     NodeOutput,
     PromptId,
     ServerName,
-    Settled,
+    TerminalUpdate,
 )
 from app.journal import serialization
 from app.journal.store import Store, open_store
@@ -93,7 +93,7 @@ class Contents(Struct):
     buttons: list[StoredButton]
 
 
-def _last(job: JobId, state: State) -> Settled | None:
+def _last(job: JobId, state: State) -> TerminalUpdate | None:
     match state:
         case State.FINISHED | State.DELIVERED:
             return Finished(
@@ -112,7 +112,7 @@ def _last(job: JobId, state: State) -> Settled | None:
 def job_in(state: State) -> Job:
     """A job in this state with every field set that has a default."""
     job = JobId(f"00000000-0000-4000-8000-00000000000{state.value}")
-    place_of = Place(
+    place_of = MessageRef(
         channel="1100",
         user="2200",
         message="3300",
@@ -122,7 +122,7 @@ def job_in(state: State) -> Job:
         more=("3301", "3302"),
     )
     return Job(
-        wish=Wish(
+        request=JobRequest(
             job=job,
             workflow="txt2img",
             graph=GRAPH,
@@ -138,10 +138,10 @@ def job_in(state: State) -> Job:
         state=state,
         version=7,
         attempt=Attempt(
-            PromptId("11111111-1111-4111-8111-111111111111"), HERE, posting=False, withdrawn=True, foreign=3
+            PromptId("11111111-1111-4111-8111-111111111111"), HERE, posting=False, cancel_acknowledged=True, foreign=3
         ),
         tries=2,
-        crashes=1,
+        worker_deaths=1,
         refusals=2,
         cancelling=True,
         blocked=["10:2"],
@@ -157,14 +157,14 @@ def job_in(state: State) -> Job:
             error_kind="torch.OutOfMemoryError",
             cached=frozenset({"4"}),
         ),
-        last_word=_last(job, state),
-        told=state is State.DELIVERED,
+        terminal_update=_last(job, state),
+        notified=state is State.DELIVERED,
         place=message_ref.write(place_of),
         receipt="3303",
     )
 
 
-PLAIN = Job(wish=Wish(job=JobId("plain"), workflow="w", graph={}, folder="out"))
+PLAIN = Job(request=JobRequest(job=JobId("plain"), workflow="w", graph={}, folder="out"))
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_jobs_are_written_back_under_the_names_under_which_they_were_stored(stor
     for stored in contents.jobs:
         entry = store.find(stored.id)
         assert entry is not None
-        assert_kept(stored.wish, msgspec.json.decode(serialization.encode_wish(entry.job.wish)))
+        assert_kept(stored.wish, msgspec.json.decode(serialization.encode_wish(entry.job.request)))
         assert_kept(stored.record, msgspec.json.decode(serialization.encode(entry.job)))
         assert (entry.accepted, entry.changed) == (stored.accepted, stored.changed)
 
@@ -230,7 +230,7 @@ def test_exactly_the_jobs_whose_person_was_not_told_are_taken_up_again(store: St
 
 def test_transitions_requests_and_preferences_are_read(store: Store, contents: Contents) -> None:
     jobs = {stored.job for stored in contents.transitions}
-    lines = [(line.at, line.transition) for job in sorted(jobs) for line in store.story(job)]
+    lines = [(line.at, line.transition) for job in sorted(jobs) for line in store.transitions(job)]
     actual = [(at, t.job, t.version, t.state, t.cause, t.server, t.prompt) for at, t in lines]
     assert actual == [(t.at, t.job, t.version, t.state, t.cause, t.server, t.prompt) for t in contents.transitions]
     requests = [(request.number, request.verb, request.job) for request in store.requests()]

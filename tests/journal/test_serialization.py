@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, fields
 
-from app.core.job import Attempt, FirstChoice, Job, State, Upload, Wish
+from app.core.job import Attempt, FirstChoice, Job, JobRequest, State, Upload
 from app.events import (
     Cancelled,
     Failed,
@@ -18,7 +18,7 @@ from app.events import (
     NodeOutput,
     PromptId,
     ServerName,
-    Settled,
+    TerminalUpdate,
 )
 from app.journal.serialization import Record, decode, encode, encode_wish
 from app.ports import History, Json
@@ -30,7 +30,7 @@ _json: st.SearchStrategy[Json] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-_words: st.SearchStrategy[Settled | None] = st.sampled_from(
+_words: st.SearchStrategy[TerminalUpdate | None] = st.sampled_from(
     [
         None,
         Finished(HERE, ("a.png",), ("text",), ("note",), 2**63, job=JobId("j")),
@@ -55,7 +55,7 @@ _histories = st.none() | st.builds(
     texts=st.lists(st.text()),
     files=st.dictionaries(st.builds(FileRef, st.text(), st.text()), st.text()),
     history=_histories,
-    last_word=_words,
+    terminal_update=_words,
     values=st.dictionaries(st.text(), _json),
 )
 def test_a_job_comes_back_as_it_was(
@@ -65,10 +65,10 @@ def test_a_job_comes_back_as_it_was(
     texts: list[str],
     files: dict[FileRef, str | None],
     history: History | None,
-    last_word: Settled | None,
+    terminal_update: TerminalUpdate | None,
     values: dict[str, Json],
 ) -> None:
-    wish = Wish(
+    request = JobRequest(
         job=JobId("j"),
         workflow="w",
         graph={"1": {"class_type": "X", "inputs": {"text": "".join(texts), "seed": 2**64 - 1}}},
@@ -81,12 +81,12 @@ def test_a_job_comes_back_as_it_was(
     )
     version, tries, crashes, refusals, kept = numbers
     job = Job(
-        wish=wish,
+        request=request,
         state=state,
         version=version,
         attempt=Attempt(PromptId("p"), HERE, flags[0], flags[1], 3),
         tries=tries,
-        crashes=crashes,
+        worker_deaths=crashes,
         refusals=refusals,
         cancelling=flags[3],
         blocked=texts,
@@ -95,22 +95,22 @@ def test_a_job_comes_back_as_it_was(
         streamed=texts,
         kept=kept,
         history=history,
-        last_word=last_word,
-        told=flags[4],
+        terminal_update=terminal_update,
+        notified=flags[4],
         place="".join(texts),
         receipt="".join(texts),
     )
-    assert decode(encode_wish(wish), encode(job)) == job
+    assert decode(encode_wish(request), encode(job)) == job
 
 
 def test_what_was_on_its_way_is_forgotten() -> None:
-    wish = Wish(job=JobId("j"), workflow="w", graph={}, folder="out")
-    job = Job(wish=wish, files={FileRef("a.png"): None, FileRef("b.png"): "out/b.png"}, saving=2)
-    found = decode(encode_wish(wish), encode(job))
+    request = JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")
+    job = Job(request=request, files={FileRef("a.png"): None, FileRef("b.png"): "out/b.png"}, saving=2)
+    found = decode(encode_wish(request), encode(job))
     assert found.files == {FileRef("b.png"): "out/b.png"}
     assert found.saving == 0
 
 
 def test_no_field_of_a_job_is_forgotten_by_the_record() -> None:
-    job = asdict(Job(wish=Wish(job=JobId("j"), workflow="w", graph={}, folder="out")))
-    assert {field.name for field in fields(Record)} == job.keys() - {"wish", "saving"}
+    job = asdict(Job(request=JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")))
+    assert {field.name for field in fields(Record)} == job.keys() - {"request", "saving"}

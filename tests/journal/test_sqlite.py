@@ -11,7 +11,7 @@ import pytest
 from anyio import to_thread
 from structlog.testing import capture_logs
 
-from app.core.job import Job, Wish
+from app.core.job import Job, JobRequest
 from app.core.journal_port import JournalError, JournalUnavailable, UnwritableRecords
 from app.events import JobId
 from app.journal.sqlite import open_journal
@@ -19,7 +19,7 @@ from tests.journal.holding import holding
 
 
 def _job(name: str) -> Job:
-    return Job(wish=Wish(job=JobId(name), workflow="w", graph={}, folder="out", owner="ada"))
+    return Job(request=JobRequest(job=JobId(name), workflow="w", graph={}, folder="out", owner="ada"))
 
 
 async def test_what_many_tasks_record_is_all_there(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ async def test_what_an_operator_asked_for_is_forgotten_for_certain_also_while_an
 ) -> None:
     path = tmp_path / "atelier.db"
     async with open_journal(path) as journal:
-        journal._store.ask("retry", "a")  # pyright: ignore[reportPrivateUsage]
+        journal._store.add_request("retry", "a")  # pyright: ignore[reportPrivateUsage]
         (request,) = await journal.requests()
         with capture_logs() as lines:
             async with anyio.create_task_group() as tasks:
@@ -144,7 +144,7 @@ async def test_a_commit_does_not_wait_for_a_long_read(tmp_path: Path) -> None:
         await journal.record([_job("a")], [])
         store._reading.text_factory = long_read  # pyright: ignore[reportPrivateUsage]
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(journal.story, "a")
+            tasks.start_soon(journal.transitions, "a")
             tasks.start_soon(journal.find, "a")
             await to_thread.run_sync(began.wait)
             try:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.core.job import Job, Request, State, Transition, Wish
+from app.core.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.events import Finished, JobId, ServerName
 from app.journal.migrations import NEWEST
 from app.journal.reader import Reader
-from app.journal.store import Store, open_store, sole_owner
+from app.journal.store import Store, instance_lock, open_store
 from tests.journal.holding import holding
 
 # pyright: reportPrivateUsage=false
@@ -26,7 +26,7 @@ def _clock() -> float:
 
 
 def _job(name: str, owner: str = "ada") -> Job:
-    return Job(wish=Wish(job=JobId(name), workflow="w", graph={}, folder="out", owner=owner))
+    return Job(request=JobRequest(job=JobId(name), workflow="w", graph={}, folder="out", owner=owner))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_what_was_written_is_there_after_a_restart(path: Path) -> None:
         store.write([([_job("a"), _job("b")], [Transition(JobId("a"), 0, "accepted", "accepted")])])
     with open_store(path, clock=_clock) as store:
         assert [job.id for job in store.unfinished()] == ["a", "b"]
-        assert [line.transition.cause for line in store.story("a")] == ["accepted"]
+        assert [line.transition.cause for line in store.transitions("a")] == ["accepted"]
 
 
 def test_a_job_is_written_once_and_then_brought_up_to_date(store: Store) -> None:
@@ -58,7 +58,7 @@ def test_a_job_is_written_once_and_then_brought_up_to_date(store: Store) -> None
 
 def test_a_job_whose_person_was_told_is_finished_but_not_forgotten(store: Store) -> None:
     job = _job("a")
-    job.last_word, job.told = Finished(ServerName("here"), job=job.id), True
+    job.terminal_update, job.notified = Finished(ServerName("here"), job=job.id), True
     store.write([([job], [])])
     assert store.unfinished() == []
     found = store.find("a")
@@ -94,7 +94,7 @@ def test_a_transaction_is_all_or_nothing(store: Store) -> None:
 
 def test_an_operators_requests_wait_until_they_are_done(path: Path, store: Store) -> None:
     with open_store(path, clock=_clock) as other:
-        other.ask("cancel", "a")
+        other.add_request("cancel", "a")
     (request,) = store.requests()
     assert (request.verb, request.job) == ("cancel", "a")
     store.done(request)
@@ -102,9 +102,9 @@ def test_an_operators_requests_wait_until_they_are_done(path: Path, store: Store
 
 
 def test_a_second_owner_is_refused_until_the_first_one_left(path: Path) -> None:
-    with sole_owner(path), pytest.raises(JournalError, match="in use by another Atelier"), sole_owner(path):
+    with instance_lock(path), pytest.raises(JournalError, match="in use by another Atelier"), instance_lock(path):
         pass
-    with sole_owner(path):
+    with instance_lock(path):
         pass
 
 
@@ -190,13 +190,15 @@ def test_a_damaged_record_belongs_to_whoever_asks_for_it(path: Path) -> None:
 def test_a_job_that_cannot_be_encoded_is_left_out_and_the_others_are_written(store: Store) -> None:
     odd, told_oddly = _job("odd"), _job("told oddly")
     odd.notes.append("half a pair: \ud83d")
-    story = [Transition(JobId(name), 0, "accepted", cause) for name, cause in (("a", "x"), ("told oddly", "\ud83d"))]
-    (refused, none) = store.write([([_job("a"), odd, told_oddly], story), ([_job("b")], [])])
+    transitions = [
+        Transition(JobId(name), 0, "accepted", cause) for name, cause in (("a", "x"), ("told oddly", "\ud83d"))
+    ]
+    (refused, none) = store.write([([_job("a"), odd, told_oddly], transitions), ([_job("b")], [])])
     assert refused.keys() == {"odd", "told oddly"}
     assert all(isinstance(error, UnicodeEncodeError) for error in refused.values())
     assert none == {}
     assert [job.id for job in store.unfinished()] == ["a", "b"]
-    assert store.story("told oddly") == []
+    assert store.transitions("told oddly") == []
 
 
 def test_what_no_id_begins_with_finds_nothing(store: Store) -> None:
@@ -219,10 +221,10 @@ def test_no_statement_scans_the_jobs_or_their_transitions(store: Store) -> None:
         "find": lambda: store.find("a"),
         "jobs_of": lambda: store.jobs_of("ada", 5),
         "newest": lambda: (store.newest("", 5), store.newest("accepted", 5)),
-        "story": lambda: store.story("a"),
-        "ask": lambda: store.ask("cancel", "a"),
+        "story": lambda: store.transitions("a"),
+        "ask": lambda: store.add_request("cancel", "a"),
         "requests": store.requests,
-        "done": lambda: store.done(Request(1, "cancel", JobId("a"))),
+        "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),
         "preferences": lambda: store.preferences("ada"),
         "prefer": lambda: store.prefer("ada", "w", {"steps": 4}),
     }
@@ -268,11 +270,11 @@ RELEASED = """
 
 def test_a_journal_of_the_version_before_is_brought_up_to_date_with_all_that_is_in_it(path: Path) -> None:
     path.parent.mkdir()
-    wish = b'{"job":"a1","workflow":"w","graph":{},"folder":"out","owner":"ada"}'
+    request = b'{"job":"a1","workflow":"w","graph":{},"folder":"out","owner":"ada"}'
     with closing(sqlite3.connect(path)) as database, database:
         database.executescript(RELEASED)
         columns = "id, owner, workflow, accepted, changed, state, told, version, server, prompt, wish, record"
-        row = ("a1", "ada", "w", 5.0, 6.0, "queued", 0, 2, "here", "p", wish, b'{"state":2,"version":2}')
+        row = ("a1", "ada", "w", 5.0, 6.0, "queued", 0, 2, "here", "p", request, b'{"state":2,"version":2}')
         database.execute(f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(row))})", row)
         database.execute("INSERT INTO preferences VALUES ('ada', 'w', ?)", (b'{"steps":4}',))
     with open_store(path, clock=_clock) as store:

@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint
 from structlog.testing import capture_logs
 
 from app.actors.interaction import InteractionActor
-from app.core.job import Job, Wish
+from app.core.job import Job, JobRequest
 from app.core.journal_port import JournalError, JournalUnavailable
 from app.events import Finished, JobId
 from app.journal.sqlite import PATIENCE, SqliteJournal, open_journal
@@ -37,7 +37,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 
 
 def job(name: str, size: int = 0) -> Job:
-    return Job(wish=Wish(job=JobId(name), workflow="w", graph={}, folder="x" * size, owner="ada"))
+    return Job(request=JobRequest(job=JobId(name), workflow="w", graph={}, folder="x" * size, owner="ada"))
 
 
 @contextmanager

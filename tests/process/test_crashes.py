@@ -114,7 +114,7 @@ async def test_a_bot_killed_at_a_commit_delivers_everything_once(
         path = tmp_path / "data" / JOURNAL
         async with bot(discord, tmp_path, second, comfy=address):
             with open_store(path, clock=time.time) as store:
-                await until(lambda: all(entry.job.told for entry in store.newest("", 50)))
+                await until(lambda: all(entry.job.notified for entry in store.newest("", 50)))
     ends = {job.id: job.state for job in written(tmp_path)}
     assert ends.keys() == accepted
     assert Counter(ends.values())[State.DELIVERED] >= len(accepted) - 1

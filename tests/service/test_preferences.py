@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.job import Wish
-from app.discord.text import standing, written
+from app.core.job import JobRequest
+from app.discord.text import current_value, format_value
 from app.events import JobId, NodeId
 from app.ports import Json
-from app.service.preferences import keepable, usable
+from app.service.preferences import savable_values, usable_values
 from app.workflows.model import Target
 from tests.discord.flows import slot, workflow
 
@@ -36,13 +36,13 @@ def test_words_seeds_and_files_are_never_kept() -> None:
         "size": "64x32",
         "gone": 1,
     }
-    wish = Wish(job=JobId("job"), workflow="paint", graph={}, folder="", values=values)
-    assert keepable(wish, FLOW) == {"steps": 7, "size": "64x32"}
+    request = JobRequest(job=JobId("job"), workflow="paint", graph={}, folder="", values=values)
+    assert savable_values(request, FLOW) == {"steps": 7, "size": "64x32"}
 
 
 def test_what_a_workflow_no_longer_takes_is_left_out_and_the_rest_stays() -> None:
     kept: dict[str, Json] = {"steps": 99, "sampler": "gone", "size": "64x32", "old": 1, "prompt": "a cat", "seed": 5}
-    assert usable(kept, FLOW) == {"size": "64x32"}
+    assert usable_values(kept, FLOW) == {"size": "64x32"}
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_what_a_workflow_no_longer_takes_is_left_out_and_the_rest_stays() -> Non
     [("64x32", "64x32"), ([64, 32], "64x32"), (None, ""), ([1, 2, 3], ""), (True, "true"), (7, "7"), ({}, "")],
 )
 def test_values_are_written_as_one_would_type_them(value: Json, told: str) -> None:
-    assert written(SIZE, value) == told
+    assert format_value(SIZE, value) == told
 
 
 def test_what_stands_in_a_graph_is_both_sides_of_a_size_and_no_connection() -> None:
     graph: dict[str, dict[str, Json]] = {"1": {"class_type": "Size", "inputs": {"width": 64, "height": 32}}}
-    assert standing(SIZE, graph) == [64, 32]
+    assert current_value(SIZE, graph) == [64, 32]
     graph["1"]["inputs"] = {"width": ["2", 0], "height": 32}
-    assert standing(SIZE, graph) is None
-    assert standing(slot("width", "integer"), graph) is None
-    assert standing(SIZE, {}) is None
+    assert current_value(SIZE, graph) is None
+    assert current_value(slot("width", "integer"), graph) is None
+    assert current_value(SIZE, {}) is None

@@ -58,7 +58,7 @@ class Interaction(Struct):
 
 
 class Board:
-    """See `app.discord.messages.ports.Post`. Owns the messages.
+    """See `app.discord.messages.ports.MessageSender`. Owns the messages.
 
     `saw` is called before anything is shown: where, and what. `broke` is called for the job whose message
     cannot be shown because of an unexpected exception.
@@ -101,7 +101,7 @@ class Board:
         token = str(len(self.interactions) - 1)
         return Caller(user=person, channel=CHANNEL, token=token, message=str(message.number), fresh=fresh)
 
-    async def answer(self, token: str, card: Card) -> Seen:
+    async def edit_original(self, token: str, card: Card) -> Seen:
         await self._reach()
         return self._show(self._opened(token), card)
 
@@ -118,18 +118,18 @@ class Board:
         self._answer()
         return Seen(CHANNEL, str(message.number))
 
-    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
+    async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         return await self.create(CHANNEL, card, nonce)
 
-    async def whisper(self, token: str, card: Card) -> None:
+    async def ephemeral_followup(self, token: str, card: Card) -> None:
         await self._reach()
         self._valid(token)
         self.whispers += 1
 
-    async def add(self, token: str, card: Card) -> Seen:
+    async def followup(self, token: str, card: Card) -> Seen:
         raise AssertionError(card)
 
-    async def withdraw(self, token: str) -> None:
+    async def delete_original(self, token: str) -> None:
         await self._reach()
         self._opened(token).deleted = True
         self._answer()

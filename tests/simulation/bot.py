@@ -18,24 +18,24 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from app import application
 from app.actors.effect_runner import _unwritable  # pyright: ignore[reportPrivateUsage]
-from app.application import House, Link, open_house
-from app.comfy.websocket.connect import dial
+from app.application import ServerClients, Services, open_services
+from app.comfy.websocket.connect import connect
 from app.config import Config, Server
 from app.core.journal_port import JournalError, JournalUnavailable
-from app.core.progress import Meter
+from app.core.progress import ProgressTracker
 from app.discord.custom_id import Press
 from app.discord.ui.components import Form
-from app.discord.user_request import Caller, Ordered, Pressed
+from app.discord.user_request import ButtonPressed, Caller, CreateJob
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal
 from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
-from tests.simulation.frontend import Door
+from tests.simulation.frontend import SimulatedFrontend
 from tests.simulation.network import Network
 from tests.simulation.offer import catalog_of
 from tests.simulation.plan import Moment, Plan
-from tests.simulation.recorder import Witness
+from tests.simulation.recorder import Recorder
 from tests.simulation.server import MemoryComfy, fail
 
 SLOWEST_DISK = 0.03
@@ -76,7 +76,7 @@ class Bot:
         folder: Path,
         networks: list[Network],
         board: Board,
-        witness: Witness,
+        recorder: Recorder,
         rng: random.Random,
         say: Callable[[str], None],
         reached: Callable[[Moment], None],
@@ -85,7 +85,7 @@ class Bot:
         self._folder = folder
         self._networks = networks
         self._board = board
-        self._witness = witness
+        self._recorder = recorder
         self._rng = rng
         self._say = say
         self._reached = reached
@@ -94,13 +94,13 @@ class Bot:
         self._config = Config(servers=servers, data=folder, workflows=folder / "workflows", depth=plan.depth)
         self._life = anyio.CancelScope()
         self._began = anyio.current_time()
-        self._links: Mapping[ServerName, Link] = {}
+        self._links: Mapping[ServerName, ServerClients] = {}
         self._signals: MemoryObjectSendStream[int] | None = None
         self._patience = 0
         """How many signals this life still takes."""
         self._closing = anyio.Event()
         self._left = float("inf")
-        self.door: Door | None = None
+        self.door: SimulatedFrontend | None = None
         """Where it can be asked; None while it is dead."""
         self.opened = anyio.Event()
         self.down = 1.0
@@ -151,10 +151,10 @@ class Bot:
                 except* JournalError as errors:
                     self._say("the bot ends: its journal is damaged")
                     if anyio.current_time() > self.damaged_until + SLOWEST_DISK:
-                        self._witness.ended_by_itself(errors)
+                        self._recorder.ended_by_itself(errors)
                 except* Exception as errors:  # noqa: BLE001  an invariant judges it
                     self._say("the bot ends by itself")
-                    self._witness.ended_by_itself(errors)
+                    self._recorder.ended_by_itself(errors)
                 self.door, self._signals, self.opened = None, None, anyio.Event()
                 self.draining_since = None
                 await anyio.sleep(self.down)
@@ -162,9 +162,9 @@ class Bot:
     def _left_with(self, code: int) -> None:
         self._say(f"the bot ends with {code}")
         if code or not self._closing.is_set():
-            self._witness.ended_by_itself(None)
+            self._recorder.ended_by_itself(None)
         elif (late := anyio.current_time() - self._left) > STOPS:
-            self._witness.wrong.append(f"a stop took {late:.1f} s")
+            self._recorder.wrong.append(f"a stop took {late:.1f} s")
 
     async def _live(self) -> int:
         client_id = str(self.uuid())
@@ -174,19 +174,19 @@ class Bot:
         opened = open_journal(path, run_sync=self._on_disk, clock=lambda: clock() - self._began, durable=False)
         async with opened as journal:
 
-            async def guest(house: House) -> int:
-                self._closing = house.closing
+            async def frontend(services: Services) -> int:
+                self._closing = services.shutdown
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._note_leaving, house, name="leaving")
-                    door = Door(
-                        house,
+                    tasks.start_soon(self._note_leaving, services, name="leaving")
+                    door = SimulatedFrontend(
+                        services,
                         journal,
                         self._catalog,
                         self._board,
                         tasks,
                         self._folder,
                         lambda: clock() - self._began,
-                        self._witness.broke,
+                        self._recorder.broke,
                     )
 
                     def open_door() -> None:
@@ -199,33 +199,33 @@ class Bot:
                         self.door, self.opened = None, anyio.Event()
                 return 0
 
-            return await application.run(self._config, guest, journal=journal, drain=self._plan.drain)
+            return await application.run(self._config, frontend, journal=journal, drain=self._plan.drain)
 
-    async def _note_leaving(self, house: House) -> None:
-        await house.closing.wait()
+    async def _note_leaving(self, services: Services) -> None:
+        await services.shutdown.wait()
         self._left = anyio.current_time()
 
     @contextmanager
     def _as_in_this_world(self) -> Generator[None]:
         """The house, with the servers, the signals and the dice of this world."""
-        witness, hear = self._witness, Meter.hear
+        recorder, hear = self._recorder, ProgressTracker.handle
 
-        def heard(meter: Meter, signal: Signal, now: float) -> bool:
-            if witness.breaks_job("break_signal", meter._job):  # pyright: ignore[reportPrivateUsage]
+        def heard(tracker: ProgressTracker, signal: Signal, now: float) -> bool:
+            if recorder.breaks_job("break_signal", tracker._job):  # pyright: ignore[reportPrivateUsage]
                 fail(self._rng)
-            return hear(meter, signal, now)
+            return hear(tracker, signal, now)
 
         opens = partial(
-            open_house,
+            open_services,
             run_sync=self._on_results_disk,
-            mint=lambda: PromptId(str(self.uuid())),
+            new_prompt_id=lambda: PromptId(str(self.uuid())),
             pauses=self._pauses,
         )
         with ExitStack() as stack:
             for name, replacement in {
-                "app.application.servers": self._servers,
-                "app.application.open_house": opens,
-                "app.application.PromptRegistry": witness.registry(),
+                "app.application.open_clients": self._servers,
+                "app.application.open_services": opens,
+                "app.application.PromptRegistry": recorder.registry(),
                 "app.signals.listen": self._listen,
                 "uuid.uuid4": self.uuid,
                 "random.SystemRandom": lambda: self._rng,
@@ -234,11 +234,11 @@ class Bot:
                 "app.actors.operator.ROUND": ROUND,
             }.items():
                 stack.enter_context(patch(name, replacement))
-            stack.enter_context(patch.object(Meter, "hear", heard))
+            stack.enter_context(patch.object(ProgressTracker, "handle", heard))
             yield
 
     @asynccontextmanager
-    async def _servers(self, config: Config) -> AsyncGenerator[Mapping[ServerName, Link]]:
+    async def _servers(self, config: Config) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
         yield self._links
 
     @contextmanager
@@ -249,11 +249,11 @@ class Bot:
         with sender, receiver:
             yield Receiver(receiver)
 
-    def _link(self, network: Network, client_id: str) -> Link:
-        comfy = MemoryComfy(network, client_id, self._on_results_disk, self._witness, self._rng)
-        return Link(comfy, partial(dial, partial(network.connect, client_id)))
+    def _link(self, network: Network, client_id: str) -> ServerClients:
+        comfy = MemoryComfy(network, client_id, self._on_results_disk, self._recorder, self._rng)
+        return ServerClients(comfy, partial(connect, partial(network.connect, client_id)))
 
-    def tell(self, word: Ordered | Pressed) -> None:
+    def tell(self, word: CreateJob | ButtonPressed) -> None:
         """Have the desk do what somebody wants, if anybody is there."""
         if self.door is not None:
             self.door.tell(word)
@@ -287,7 +287,7 @@ class Bot:
             if function.__name__ == "_write":
                 return _unwritable(FULL)  # pyright: ignore[reportReturnType]
         path: object = args[-1] if args else None
-        if function.__name__ == "_write" and isinstance(path, Path) and self._witness.breaks_file("break_keep", path):
+        if function.__name__ == "_write" and isinstance(path, Path) and self._recorder.breaks_file("break_keep", path):
             return fail(self._rng)
         return await inline(function, *args)
 

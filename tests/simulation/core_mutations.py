@@ -13,11 +13,21 @@ from msgspec.structs import force_setattr, replace
 
 from app.actors.interaction import InteractionActor
 from app.actors.registry import PromptRegistry
-from app.core.effects import Fetched, Kept, Look, Looked, Posted, PostRefused, PostUnsure, ReadDone, Withdrawn
+from app.core.effects import (
+    FileFetched,
+    HistoryRead,
+    ImageSaved,
+    PromptCancelled,
+    PromptRefused,
+    PromptSubmitted,
+    QueryServer,
+    ServerQueried,
+    SubmitUncertain,
+)
 from app.core.job import Attempt, Job, State, Transition
-from app.core.job_table import Ledger
-from app.core.reconciler import Message, Truth
-from app.core.server_state import Machine
+from app.core.job_table import JobTable
+from app.core.reconciler import Message, Reconciler
+from app.core.server_state import ServerState
 from app.events import AnyUpdate
 from app.ports import ConnectionLost
 
@@ -30,34 +40,42 @@ Tooth: TypeAlias = Callable[[], AbstractContextManager[None]]
 def without_catching_up() -> Generator[None]:
     """Whatever was missed stays missed: nobody looks."""
 
-    def look(self: Truth, machine: Machine, now: float) -> None:
-        machine.reachable, machine.looked = True, now
+    def look(self: Reconciler, server_state: ServerState, now: float) -> None:
+        server_state.reachable, server_state.queried_at = True, now
 
-    with patch.object(Truth, "_look", look):
+    with patch.object(Reconciler, "_query", look):
         yield
 
 
 @contextmanager
 def without_fences() -> Generator[None]:
     """Every answer counts, however old it is, whatever happened since, and whichever attempt it is about."""
-    real, hear = Truth._looked, Truth.hear
+    real, hear = Reconciler._queried, Reconciler.handle
 
-    def heard(self: Truth, message: Message, now: float) -> None:
+    def heard(self: Reconciler, message: Message, now: float) -> None:
         match message:
-            case Posted() | PostRefused() | PostUnsure() | ReadDone() | Withdrawn() | Fetched() | Kept():
-                job = self._ledger.jobs.get(message.errand.job)
+            case (
+                PromptSubmitted()
+                | PromptRefused()
+                | SubmitUncertain()
+                | HistoryRead()
+                | PromptCancelled()
+                | FileFetched()
+                | ImageSaved()
+            ):
+                job = self._job_table.jobs.get(message.effect.job)
                 if job is not None and job.attempt is not None:
-                    force_setattr(message.errand, "prompt", job.attempt.prompt)
+                    force_setattr(message.effect, "prompt", job.attempt.prompt)
             case _:
                 pass
         hear(self, message, now)
 
-    def looked(self: Truth, machine: Machine, seen: Looked, now: float) -> None:
-        jobs = self._ledger.by_prompt
-        asked = {prompt: jobs[prompt].version for prompt in seen.errand.asked if prompt in jobs}
-        real(self, machine, replace(seen, errand=replace(seen.errand, asked=asked)), now)
+    def looked(self: Reconciler, server_state: ServerState, seen: ServerQueried, now: float) -> None:
+        jobs = self._job_table.by_prompt
+        asked = {prompt: jobs[prompt].version for prompt in seen.effect.asked if prompt in jobs}
+        real(self, server_state, replace(seen, effect=replace(seen.effect, asked=asked)), now)
 
-    with patch.object(Truth, "_looked", looked), patch.object(Truth, "hear", heard):
+    with patch.object(Reconciler, "_queried", looked), patch.object(Reconciler, "handle", heard):
         yield
 
 
@@ -78,15 +96,15 @@ def without_ranks() -> Generator[None]:
 def with_looks_while_posting() -> Generator[None]:
     """A look is believed also about a prompt whose POST has not been answered."""
 
-    def look(self: Truth, machine: Machine, now: float) -> None:
-        if machine.looking:
-            machine.look_again = True
+    def look(self: Reconciler, server_state: ServerState, now: float) -> None:
+        if server_state.querying:
+            server_state.query_again = True
             return
-        asked = {attempt.prompt: job.version for job, attempt in self._ledger.in_flight(machine.name)}
-        machine.looking, machine.look_again, machine.looked = True, False, now
-        self._ledger.errands.append(Look(machine.name, asked))
+        asked = {attempt.prompt: job.version for job, attempt in self._job_table.in_flight(server_state.name)}
+        server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
+        self._job_table.effects.append(QueryServer(server_state.name, asked))
 
-    with patch.object(Truth, "_look", look):
+    with patch.object(Reconciler, "_query", look):
         yield
 
 
@@ -95,11 +113,11 @@ class _Later:
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
-        self.story: list[Transition] = []
+        self.transitions: list[Transition] = []
 
-    async def record(self, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         self.jobs += jobs
-        self.story += story
+        self.transitions += transitions
 
     async def unfinished(self) -> Sequence[Job]:
         return self.jobs
@@ -116,7 +134,7 @@ def with_the_journal_after_the_post() -> Generator[None]:
         await real(self, helpers)
         self._journal = journal
         if later.jobs:
-            await journal.record(later.jobs, later.story)
+            await journal.record(later.jobs, later.transitions)
 
     with patch.object(PromptRegistry, "_act", act):
         yield
@@ -126,10 +144,10 @@ def with_the_journal_after_the_post() -> Generator[None]:
 def without_handing_on() -> Generator[None]:
     """That a POST was answered is no reason to see whether the next may leave."""
 
-    def answered(self: Ledger, attempt: Attempt) -> None:
+    def answered(self: JobTable, attempt: Attempt) -> None:
         attempt.posting = False
 
-    with patch.object(Ledger, "answered", answered):
+    with patch.object(JobTable, "answered", answered):
         yield
 
 
@@ -137,10 +155,10 @@ def without_handing_on() -> Generator[None]:
 def without_withdrawing() -> Generator[None]:
     """Who takes a job back is heard, and its server is not told."""
 
-    def withdraw(self: Ledger, job: Job, attempt: Attempt) -> None:
+    def withdraw(self: JobTable, job: Job, attempt: Attempt) -> None:
         pass
 
-    with patch.object(Ledger, "withdraw", withdraw):
+    with patch.object(JobTable, "cancel_prompt", withdraw):
         yield
 
 
@@ -148,13 +166,13 @@ def without_withdrawing() -> Generator[None]:
 def without_insisting() -> Generator[None]:
     """A last word is said once, whether it is heard or not."""
 
-    async def insist(self: InteractionActor, last_word: AnyUpdate) -> None:
+    async def insist(self: InteractionActor, terminal_update: AnyUpdate) -> None:
         try:
-            await self._reply.show(last_word)
+            await self._reply.show(terminal_update)
         except ConnectionLost:
             return
 
-    with patch.object(InteractionActor, "_insist", insist):
+    with patch.object(InteractionActor, "_deliver_with_retry", insist):
         yield
 
 

@@ -16,7 +16,7 @@ from tests.simulation.network import Network
 from tests.simulation.offer import picture
 from tests.simulation.people import People
 from tests.simulation.plan import TROUBLE, ByPeople, Fault, Kind, Moment, Plan, Unexpected
-from tests.simulation.recorder import Witness
+from tests.simulation.recorder import Recorder
 
 BY_PEOPLE: frozenset[Kind] = frozenset(get_args(ByPeople))
 UNEXPECTED: frozenset[Kind] = frozenset(get_args(Unexpected))
@@ -25,7 +25,7 @@ AFTERMATH = ANSWER_TIMEOUT + 5.0
 """Seconds after the end of a fault until nobody waits any more for what it has swallowed."""
 
 
-class Trouble:
+class FaultPlayer:
     """Owns the faults that are still to come."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Trouble:
         plan: Plan,
         networks: list[Network],
         board: Board,
-        witness: Witness,
+        recorder: Recorder,
         people: People,
         say: Callable[[str], None],
     ) -> None:
@@ -41,7 +41,7 @@ class Trouble:
         self._armed: list[Fault] = []
         self._networks = networks
         self._board = board
-        self._witness = witness
+        self._recorder = recorder
         self._people = people
         self._say = say
         self._ends = 0.0
@@ -59,7 +59,7 @@ class Trouble:
                 self._armed.append(fault)
         await anyio.sleep_until(self._ends)
         self._armed.clear()
-        self._witness.armed.clear()
+        self._recorder.armed.clear()
         self._say("calm")
         for network in self._networks:
             network.calm()
@@ -79,7 +79,7 @@ class Trouble:
             self._people.act(fault)
             return
         now = anyio.current_time()
-        self._witness.ill.append((now, now + fault.seconds + AFTERMATH))
+        self._recorder.ill.append((now, now + fault.seconds + AFTERMATH))
         self._between(fault, network, min(now + fault.seconds, self._ends))
 
     def _between(self, fault: Fault, network: Network, until: float) -> None:
@@ -149,7 +149,7 @@ class Trouble:
                 self._forget(fault, network)
             case "interrupt":
                 if (running := network.simulator.running) is not None:
-                    self._witness.interrupted.add(running[1])
+                    self._recorder.interrupted.add(running[1])
                 network.simulator.worker.interrupt(None)
             case "others":
                 for number in range(1 + fault.which % 3):
@@ -161,7 +161,7 @@ class Trouble:
             case "break_message":
                 board.failures = (1, 2, 6)[fault.which % 3]
             case kind if kind in UNEXPECTED:
-                self._witness.armed.append(kind)
+                self._recorder.armed.append(kind)
             case "disk_full":
                 bot.disk_full_until = until
             case "journal_damaged":
@@ -184,7 +184,7 @@ class Trouble:
                 raise AssertionError(kind)
 
     def _forget(self, fault: Fault, network: Network) -> None:
-        simulator, away = network.simulator, self._witness.taken_away
+        simulator, away = network.simulator, self._recorder.taken_away
         pending = [item[1] for item in simulator.pending]
         match fault.kind:
             case "forget_pending":

@@ -1,6 +1,6 @@
 """The door of one life of the bot: the real desk, studio, replies and interactions, in front of a board.
 
-It does what `app.discord.app.DiscordGuest` does in Discord; only what hikari does is left out.
+It does what `app.discord.app.DiscordApp` does in Discord; only what hikari does is left out.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from app.actors.operator import SteeringActor
+from app.actors.operator import OperatorActor
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord import message_ref
 from app.discord.custom_id import Press
-from app.discord.requests.dispatcher import Desk, typed
-from app.discord.requests.job_factory import Wishes
-from app.discord.requests.session import Studio
+from app.discord.requests.dispatcher import RequestDispatcher, typed
+from app.discord.requests.job_factory import JobFactory
+from app.discord.requests.session import DiscordSession
 from app.discord.ui.components import Card, Form, Upload
 from app.discord.ui.job_message import render
-from app.discord.ui.job_view import View, view_of
-from app.discord.user_request import Attached, Caller, Ordered, Pressed
+from app.discord.ui.job_view import JobView, view_of
+from app.discord.user_request import Attached, ButtonPressed, Caller, CreateJob
 from app.entry_points import run_request
 from app.events import Finished
 from app.workflows.load import Workflow
@@ -34,9 +34,9 @@ from app.workflows.load import Workflow
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from app.application import House
-    from app.core.journal_port import Archive
-    from app.discord.files.download import Intake
+    from app.application import Services
+    from app.core.journal_port import JobHistory
+    from app.discord.files.download import InputMedia
     from app.discord.requests.catalog import Catalog
     from tests.simulation.board import Board
 
@@ -48,13 +48,13 @@ PATIENCE = 1.5
 """Seconds that the core gets to say what is in a form (`app.discord.gateway.handlers.PATIENCE`)."""
 
 
-class Door:
+class SimulatedFrontend:
     """Owns one life's studio and desk. `broke` is told of every exception that the desk lets through."""
 
     def __init__(
         self,
-        house: House,
-        archive: Archive,
+        services: Services,
+        job_history: JobHistory,
         catalog: Catalog,
         board: Board,
         tasks: TaskGroup,
@@ -62,41 +62,41 @@ class Door:
         clock: Callable[[], float],
         broke: Callable[[str, Exception], None],
     ) -> None:
-        self.registry = house.registry
-        self._house = house
-        self._archive = archive
+        self.registry = services.registry
+        self._house = services
+        self._job_history = job_history
         self._tasks = tasks
         self._broke = broke
-        self.studio = Studio(
+        self.studio = DiscordSession(
             tasks=tasks,
-            registry=house.registry,
-            archive=archive,
-            servers={name: link.comfy for name, link in house.links.items()},
+            registry=services.registry,
+            job_history=job_history,
+            servers={name: link.comfy for name, link in services.clients.items()},
             catalog=catalog,
             post=board,
             fit=fit,
         )
         self.studio.now = clock
-        wishes = Wishes(self.studio, cast("Intake", NoFiles()), folder, house.last_round)
-        self.desk = Desk(self.studio, wishes, GUARDED)
+        wishes = JobFactory(self.studio, cast("InputMedia", NoFiles()), folder, services.draining)
+        self.desk = RequestDispatcher(self.studio, wishes, GUARDED)
 
     async def live(self, opened: Callable[[], None]) -> None:
         """Follow unfinished jobs again, and take what people want until the house closes."""
-        for job in await self._archive.unfinished():
+        for job in await self._job_history.unfinished():
             if (place := message_ref.read(job.place)) is not None:
                 self.studio.resume(job, place)
-        steering = SteeringActor(self._archive, self.registry, self.studio.begin_again)
+        steering = OperatorActor(self._job_history, self.registry, self.studio.begin_again)
         self._tasks.start_soon(steering.run, name="steering")
         opened()
-        await self._house.closing.wait()
+        await self._house.shutdown.wait()
         await self.studio.say_goodbye()
         self._tasks.cancel_scope.cancel()
 
-    def tell(self, word: Ordered | Pressed) -> None:
+    def tell(self, word: CreateJob | ButtonPressed) -> None:
         """Have the desk do what somebody wants."""
         self._tasks.start_soon(self._take, word, name=type(word).__name__)
 
-    async def _take(self, word: Ordered | Pressed) -> None:
+    async def _take(self, word: CreateJob | ButtonPressed) -> None:
         async def refuse(sentence: str) -> None:
             await self.studio.refuse(word.caller, sentence, typed(word))
 
@@ -142,7 +142,7 @@ class NoFiles:
 
 @asynccontextmanager
 async def fit(files: Sequence[str], limit: int, person: str) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
-    """See `app.discord.messages.ports.Fit`: every file is small enough here, whoever it belongs to."""
+    """See `app.discord.messages.ports.PrepareFiles`: every file is small enough here, whoever it belongs to."""
     del person
     await anyio.lowlevel.checkpoint()
     yield uploads(files)
@@ -156,10 +156,10 @@ def uploads(files: Sequence[str]) -> tuple[list[Upload], list[str]]:
 
 def last_card(job: Job, workflows: Mapping[str, Workflow]) -> Card:
     """What a job's message must say in the end."""
-    shown, last_word = _view(job, workflows), job.last_word
-    shown.last_word = last_word
-    return render(shown, uploads(last_word.files)[0] if isinstance(last_word, Finished) else ())[0]
+    shown, terminal_update = _view(job, workflows), job.terminal_update
+    shown.terminal_update = terminal_update
+    return render(shown, uploads(terminal_update.files)[0] if isinstance(terminal_update, Finished) else ())[0]
 
 
-def _view(job: Job, workflows: Mapping[str, Workflow]) -> View:
-    return view_of(job.wish, workflows.get(job.wish.workflow), (), spoiler=False)
+def _view(job: Job, workflows: Mapping[str, Workflow]) -> JobView:
+    return view_of(job.request, workflows.get(job.request.workflow), (), spoiler=False)

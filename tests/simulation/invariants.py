@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from app.core.job import Job, Line, State
+from app.core.job import Job, State, TransitionRow
 from app.discord.requests.session import NOT_TAKEN
 from app.discord.ui.components import Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost, PromptId
@@ -17,7 +17,7 @@ from tests.simulation.network import Network
 from tests.simulation.offer import ending_of, offered, streams
 from tests.simulation.pictures import expected
 from tests.simulation.plan import Kind, Plan
-from tests.simulation.recorder import Witness
+from tests.simulation.recorder import Recorder
 
 ENDS = {state.name.lower() for state in State if state.settled and state is not State.DELIVERED}
 
@@ -32,32 +32,32 @@ CHECKS = 1.0
 
 
 def broken(
-    plan: Plan, witness: Witness, board: Board, store: Store, networks: Sequence[Network], began: float
+    plan: Plan, recorder: Recorder, board: Board, store: Store, networks: Sequence[Network], began: float
 ) -> Iterator[str]:
     """Every promise that was broken, as a sentence."""
-    for job, remembered in witness.told.items():
+    for job, remembered in recorder.told.items():
         if not remembered:
             yield f"{job} was told before it was in the journal"
     # Among these: the process ended by itself, an exception came out of an entry point, a stop took too long.
-    yield from witness.wrong
+    yield from recorder.wrong
     kinds: set[Kind] = {fault.kind for fault in plan.faults}
     workflows = offered([network.name for network in networks])
     jobs: dict[JobId, Job] = {}
     for entry in store.newest("", 1000):
-        job, story = entry.job, store.story(entry.job.id)
+        job, transitions = entry.job, store.transitions(entry.job.id)
         jobs[job.id] = job
-        yield from _ended(job, board, witness, workflows)
-        yield from _story(story, hurt=job.id in witness.hurt)
-        yield from _deserved(job, story, kinds, witness)
+        yield from _ended(job, board, recorder, workflows)
+        yield from _story(transitions, hurt=job.id in recorder.hurt)
+        yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
-        yield from check_faults_stay_with_their_job(job, witness)
-        if job.id not in witness.hurt:
-            yield from _outlived(job, story, witness, began)
-            yield from _taken_back(job, story, witness, networks, began)
-    yield from check_own_pictures_in_messages(board, jobs, witness, kinds)
+        yield from check_faults_stay_with_their_job(job, recorder)
+        if job.id not in recorder.hurt:
+            yield from _outlived(job, transitions, recorder, began)
+            yield from _taken_back(job, transitions, recorder, networks, began)
+    yield from check_own_pictures_in_messages(board, jobs, recorder, kinds)
     yield from check_no_message_stays_behind(board)
     yield from check_operators_are_heard(store)
-    orphans = {taken.prompt for job in witness.hurt for taken in witness.taken[job]}
+    orphans = {taken.prompt for job in recorder.hurt for taken in recorder.taken[job]}
     for network in networks:
         for item in filter(None, (network.simulator.running, *network.simulator.pending)):
             if item[3].get("client_id") != "somebody else" and item[1] not in orphans:
@@ -66,57 +66,57 @@ def broken(
 
 def check_own_pictures_on_disk(job: Job, kinds: set[Kind]) -> Iterator[str]:
     """The files of a job hold the bytes of its own pictures, and each of them once."""
-    if not isinstance(job.last_word, Finished):
+    if not isinstance(job.terminal_update, Finished):
         return
-    files = [Path(file).read_bytes() for file in job.last_word.files if Path(file).is_file()]
+    files = [Path(file).read_bytes() for file in job.terminal_update.files if Path(file).is_file()]
     yield from _own(f"{job.id} has on disk", files, job, kinds)
 
 
 def check_own_pictures_in_messages(
-    board: Board, jobs: Mapping[JobId, Job], witness: Witness, kinds: set[Kind]
+    board: Board, jobs: Mapping[JobId, Job], recorder: Recorder, kinds: set[Kind]
 ) -> Iterator[str]:
     """A person's message shows only jobs of that person, with the bytes of their own pictures and previews."""
     for message in board.messages:
         for card in message.said:
             if (job := jobs.get(about(card))) is None:
                 continue
-            if message.person not in {"", job.wish.owner}:
-                yield f"message {message.number} of {message.person} shows {job.id} of {job.wish.owner}"
+            if message.person not in {"", job.request.owner}:
+                yield f"message {message.number} of {message.person} shows {job.id} of {job.request.owner}"
             data = [upload.data for upload in card.uploads]
             if is_last_word(card):
                 yield from _own(f"message {message.number} shows", data, job, kinds)
-                promised = job.last_word.files if isinstance(job.last_word, Finished) else ()
-                if len(data) != len(promised) and not is_apology(card, job, witness):
+                promised = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
+                if len(data) != len(promised) and not is_apology(card, job, recorder):
                     yield f"message {message.number} shows {len(data)} of {len(promised)} of {job.id}"
                 continue
-            prompts = {taken.prompt for taken in witness.taken[job.id]}
+            prompts = {taken.prompt for taken in recorder.taken[job.id]}
             for preview in data:
-                made = next((of for whole, of in witness.previews.items() if whole.startswith(preview)), set[str]())
+                made = next((of for whole, of in recorder.previews.items() if whole.startswith(preview)), set[str]())
                 if prompts.isdisjoint(made):
                     yield f"message {message.number} shows {job.id} with a preview of somebody else"
 
 
 def _own(where: str, files: Sequence[bytes], job: Job, kinds: set[Kind]) -> Iterator[str]:
-    due = expected(job.wish.graph)
+    due = expected(job.request.graph)
     for file in files:
         whole = file in due
         # A frame of a picture that breaks off cannot be told from a whole one.
-        broke_off = "garbage" in kinds and streams(job.wish.workflow) and any(one.startswith(file) for one in due)
+        broke_off = "garbage" in kinds and streams(job.request.workflow) and any(one.startswith(file) for one in due)
         if not whole and not broke_off:
             yield f"{where} a picture that is not of {job.id}: {file[:30]!r}"
-    if len(set(files)) < len(files) and not streams(job.wish.workflow):
+    if len(set(files)) < len(files) and not streams(job.request.workflow):
         yield f"{where} a picture of {job.id} twice"
 
 
-def is_apology(card: Card, job: Job, witness: Witness) -> bool:
+def is_apology(card: Card, job: Job, recorder: Recorder) -> bool:
     """Whether it only says that something went wrong while this job was shown."""
-    return job.id in witness.unshowable and "Something" in str(card)
+    return job.id in recorder.unshowable and "Something" in str(card)
 
 
-def check_faults_stay_with_their_job(job: Job, witness: Witness) -> Iterator[str]:
+def check_faults_stay_with_their_job(job: Job, recorder: Recorder) -> Iterator[str]:
     """An unexpected exception in one job's data fails that job at most, and says so; nobody else's."""
-    wrong = isinstance(job.last_word, Failed) and SOMETHING in job.last_word.reason
-    if wrong and job.id not in witness.hurt:
+    wrong = isinstance(job.terminal_update, Failed) and SOMETHING in job.terminal_update.reason
+    if wrong and job.id not in recorder.hurt:
         yield f"{job.id} failed because something went wrong with another job"
 
 
@@ -134,15 +134,15 @@ def check_no_message_stays_behind(board: Board) -> Iterator[str]:
             yield f"message {message.number} says in the end that {message.job} goes on"
 
 
-def _ended(job: Job, board: Board, witness: Witness, workflows: Mapping[str, Workflow]) -> Iterator[str]:
+def _ended(job: Job, board: Board, recorder: Recorder, workflows: Mapping[str, Workflow]) -> Iterator[str]:
     """Each accepted job ended exactly once, and its person knows: from one message, which says what is true."""
-    if job.last_word is None or not job.told:
-        yield f"{job.id} was accepted, and ended {job.state.name.lower()}, told: {job.told}"
+    if job.terminal_update is None or not job.notified:
+        yield f"{job.id} was accepted, and ended {job.state.name.lower()}, told: {job.notified}"
         return
     shown = {message.number: cards for message in board.messages if (cards := message.said_of(job.id))}
     results = {number: [card for card in cards if is_last_word(card)] for number, cards in shown.items()}
     lasting = [number for number, cards in results.items() if cards and not board.messages[number].deleted]
-    deleted = any(message.deleted and message.person == job.wish.owner for message in board.messages)
+    deleted = any(message.deleted and message.person == job.request.owner for message in board.messages)
     deleted |= any(board.messages[number].deleted for number in shown)
     if len(lasting) != 1 and not (deleted and not lasting):
         yield f"{job.id} has {len(lasting)} messages with a last word"
@@ -154,18 +154,18 @@ def _ended(job: Job, board: Board, witness: Witness, workflows: Mapping[str, Wor
         if any(not is_last_word(card) for card in after):
             yield f"{job.id} went on in message {number} after its last word"
         told = [card for card in cards if card != due]
-        apologies = [card for card in told if is_apology(card, job, witness)]
+        apologies = [card for card in told if is_apology(card, job, recorder)]
         if len(told) > len(apologies) or (cards[-1] != due and not board.messages[number].deleted):
-            yield f"{job.id} was told {told}, and is {job.last_word}"
+            yield f"{job.id} was told {told}, and is {job.terminal_update}"
 
 
-def _story(story: Sequence[Line], *, hurt: bool) -> Iterator[str]:
+def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]:
     """Versions only grow, an attempt never goes back, and an end stays the end.
 
     But a job that is `hurt` may fail while its results are on their way, although its server is done with it.
     """
     version, end, reached = -1, "", dict[str, State]()
-    for line in story:
+    for line in transitions:
         step = line.transition
         if step.version < version:
             yield f"{step.job} went back from version {version} to {step.version}"
@@ -181,22 +181,22 @@ def _story(story: Sequence[Line], *, hurt: bool) -> Iterator[str]:
             end = step.state
 
 
-def _deserved(job: Job, story: Sequence[Line], kinds: set[Kind], witness: Witness) -> Iterator[str]:
+def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], recorder: Recorder) -> Iterator[str]:
     """No job ends otherwise than its server, or whoever meddled with it, made it end."""
-    ending = ending_of(job.wish.workflow)
-    prompts = {line.transition.prompt for line in story}
-    hurt = job.id in witness.hurt
-    match job.last_word:
+    ending = ending_of(job.request.workflow)
+    prompts = {line.transition.prompt for line in transitions}
+    hurt = job.id in recorder.hurt
+    match job.terminal_update:
         case Finished(files=files):
-            whole = len(files) == len(expected(job.wish.graph)) and all(Path(file).is_file() for file in files)
-            missing = kinds & {"results_full", "malformed"} or streams(job.wish.workflow)
+            whole = len(files) == len(expected(job.request.graph)) and all(Path(file).is_file() for file in files)
+            missing = kinds & {"results_full", "malformed"} or streams(job.request.workflow)
             if ending != "well" or not (whole or missing):
                 yield f"{job.id} was delivered with {files}, and should have ended: {ending}"
         case Failed():
             if ending == "well" and not kinds & {"post_500", "post_500_effect", "malformed"} and not hurt:
                 yield f"{job.id} failed, and nothing was wrong with it"
         case Cancelled():
-            if job.id not in witness.asked_back and not prompts & witness.interrupted:
+            if job.id not in recorder.asked_back and not prompts & recorder.interrupted:
                 yield f"{job.id} was cancelled, and nobody had asked for it"
         case Lost():
             if len(prompts - {""}) < 2:
@@ -205,34 +205,37 @@ def _deserved(job: Job, story: Sequence[Line], kinds: set[Kind], witness: Witnes
             pass
 
 
-def _outlived(job: Job, story: Sequence[Line], witness: Witness, began: float) -> Iterator[str]:
+def _outlived(job: Job, transitions: Sequence[TransitionRow], recorder: Recorder, began: float) -> Iterator[str]:
     """No server works for a job that has ended."""
-    end = next((line.at + began for line in story if line.transition.state in ENDS), float("inf"))
-    for taken in witness.taken[job.id]:
+    end = next((line.at + began for line in transitions if line.transition.state in ENDS), float("inf"))
+    for taken in recorder.taken[job.id]:
         at = taken.network.simulator.ended_at.get(taken.prompt, float("-inf"))
         if at > end:
             yield f"{taken.prompt} ran on for {at - end:.1f} s after the end of its job"
 
 
 def _taken_back(
-    job: Job, story: Sequence[Line], witness: Witness, networks: Sequence[Network], began: float
+    job: Job, transitions: Sequence[TransitionRow], recorder: Recorder, networks: Sequence[Network], began: float
 ) -> Iterator[str]:
     """What is taken back before its end ends cancelled, as soon as its server hears of it, and is not sent anew."""
-    asked = next((place for place, line in enumerate(story) if line.transition.cause == "to be cancelled"), None)
+    asked = next((place for place, line in enumerate(transitions) if line.transition.cause == "to be cancelled"), None)
     if asked is None:
         return
-    if any(line.transition.state in ENDS for line in story[:asked]):
+    if any(line.transition.state in ENDS for line in transitions[:asked]):
         yield f"{job.id} was taken back after its end, and that was not ignored"
-    if any(line.transition.state == "submitting" and line.transition.cause.startswith("try") for line in story[asked:]):
+    if any(
+        line.transition.state == "submitting" and line.transition.cause.startswith("try")
+        for line in transitions[asked:]
+    ):
         yield f"{job.id} was sent although it had been taken back"
-    if isinstance(job.last_word, Cancelled):
+    if isinstance(job.terminal_update, Cancelled):
         return
-    if story[asked].transition.state == "accepted":
+    if transitions[asked].transition.state == "accepted":
         yield f"{job.id} was taken back while it waited with us, and ended {job.state.name.lower()}"
-    prompt = PromptId(story[-1].transition.prompt)
+    prompt = PromptId(transitions[-1].transition.prompt)
     ended = [at for network in networks if (at := network.simulator.ended_at.get(prompt)) is not None]
-    heard = witness.withdrawn.get(prompt, float("inf")) + CHECKS
-    if witness.well(at := story[asked].at + began, at + HEARD):
+    heard = recorder.withdrawn.get(prompt, float("inf")) + CHECKS
+    if recorder.well(at := transitions[asked].at + began, at + HEARD):
         heard = min(heard, at + HEARD)
     if any(at > heard for at in ended):
         yield f"{job.id} was taken back {max(ended) - heard:.1f} s before its end, which did not win"

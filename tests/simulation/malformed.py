@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 
-from app.comfy.client import HttpComfy
+from app.comfy.client import ComfyClient
 from app.comfy.response_limits import RESULT_BYTES
 from app.config import Server
 from app.events import ServerName
@@ -54,7 +54,7 @@ class Malformed:
         self._rng = rng
         client = httpx.AsyncClient(base_url="http://malformed/", transport=httpx.MockTransport(self._answer))
         server = Server(url="http://malformed", name=name)
-        self.comfy = HttpComfy(client, server, client_id, run_sync, RESULT_BYTES)
+        self.comfy = ComfyClient(client, server, client_id, run_sync, RESULT_BYTES)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         """Nothing was done at the server, whatever the answer says."""

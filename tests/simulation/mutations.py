@@ -18,25 +18,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.actors.connection import ConnectionActor, News
-from app.actors.effect_runner import Errands
-from app.actors.operator import SteeringActor
+from app.actors.effect_runner import EffectRunner
+from app.actors.operator import OperatorActor
 from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
-from app.comfy.client import HttpComfy
+from app.comfy.client import ComfyClient
 from app.comfy.websocket.decoder import Decoder
-from app.core.effects import Answer, Errand, Fetch, Fetched
-from app.core.job import Job, Transition, Wish
-from app.core.job_table import Ledger
+from app.core.effects import Effect, EffectResult, FetchFile, FileFetched
+from app.core.job import Job, JobRequest, Transition
+from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
-from app.core.reconciler import Truth
+from app.core.reconciler import Reconciler
 from app.discord.messages.delivery import Delivery
-from app.discord.requests.dispatcher import Desk
-from app.discord.requests.job_factory import Wishes
-from app.discord.requests.session import Studio
+from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.job_factory import JobFactory
+from app.discord.requests.session import DiscordSession
 from app.discord.ui.components import Upload
-from app.discord.ui.job_view import View
+from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
-from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerName, Spoken
+from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerEvent, ServerName
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
 from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
@@ -101,7 +101,7 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
     run, previous = Delivery.run, list[Sequence[str]]()
 
     async def late(self: Delivery) -> str:
-        fit = self._world.fit
+        fit = self._context.fit
 
         @asynccontextmanager
         async def fitted(
@@ -112,7 +112,7 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
             async with fit(shown, limit, person) as found:
                 yield found
 
-        with patch.object(self._world, "fit", fitted):
+        with patch.object(self._context, "fit", fitted):
             return await run(self)
 
     with patch.object(Delivery, "run", late):
@@ -122,41 +122,41 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
 @contextmanager
 def downloads_are_swapped() -> Generator[None]:
     """The file that was fetched before is fetched again, and kept under the name of this one."""
-    fetch, files = Errands._fetch, list[FileRef]()
+    fetch, files = EffectRunner._fetch, list[FileRef]()
 
-    async def other(self: Errands, errand: Fetch) -> Answer:
-        files.append(errand.file)
-        answer = await fetch(self, replace(errand, file=files[-2]) if len(files) > 1 else errand)
-        return replace(answer, errand=errand) if isinstance(answer, Fetched) else answer
+    async def other(self: EffectRunner, effect: FetchFile) -> EffectResult:
+        files.append(effect.file)
+        answer = await fetch(self, replace(effect, file=files[-2]) if len(files) > 1 else effect)
+        return replace(answer, effect=effect) if isinstance(answer, FileFetched) else answer
 
-    with patch.object(Errands, "_fetch", other):
+    with patch.object(EffectRunner, "_fetch", other):
         yield
 
 
 @contextmanager
 def previews_reach_the_wrong_person() -> Generator[None]:
     """The last preview of anybody is shown to everybody."""
-    hear, last = View.hear, list[Previewed]()
+    hear, last = JobView.handle, list[Previewed]()
 
-    def heard(self: View, update: AnyUpdate, now: float, estimate: Callable[[int], float | None]) -> None:
+    def heard(self: JobView, update: AnyUpdate, now: float, estimate: Callable[[int], float | None]) -> None:
         if isinstance(update, Previewed):
             last.append(update)
             update = last[0]
         hear(self, update, now, estimate)
 
-    with patch.object(View, "hear", heard):
+    with patch.object(JobView, "handle", heard):
         yield
 
 
 @contextmanager
 def streamed_pictures_are_cut() -> Generator[None]:
     """A picture that comes through the websocket is not written whole."""
-    keep = Ledger.keep
+    keep = JobTable.save_image
 
-    def cut(self: Ledger, job: Job, attempt: object, image: bytes, media_type: str) -> None:
+    def cut(self: JobTable, job: Job, attempt: object, image: bytes, media_type: str) -> None:
         keep(self, job, attempt, image[:100], media_type)  # pyright: ignore[reportArgumentType]
 
-    with patch.object(Ledger, "keep", cut):
+    with patch.object(JobTable, "save_image", cut):
         yield
 
 
@@ -164,8 +164,8 @@ def streamed_pictures_are_cut() -> Generator[None]:
 def an_effects_exception_ends_the_registry() -> Generator[None]:
     """No boundary around the effects of one job."""
 
-    async def do(self: PromptRegistry, errand: Errand) -> None:
-        if (answer := await self._errands.do(errand)) is not None:
+    async def do(self: PromptRegistry, effect: Effect) -> None:
+        if (answer := await self._effects.do(effect)) is not None:
             await self._outbox.send(answer)
 
     with patch.object(PromptRegistry, "_do", do):
@@ -180,23 +180,23 @@ def an_answers_exception_ends_the_registry() -> Generator[None]:
         self._handle(message)  # pyright: ignore[reportArgumentType]
 
     @contextmanager
-    def contain(self: Ledger, job: Job, what: str) -> Generator[None]:
+    def contain(self: JobTable, job: Job, what: str) -> Generator[None]:
         yield
 
-    with patch.object(PromptRegistry, "_take", take), patch.object(Ledger, "contain", contain):
+    with patch.object(PromptRegistry, "_take", take), patch.object(JobTable, "contain", contain):
         yield
 
 
 @contextmanager
 def an_exception_fails_every_job_of_a_server() -> Generator[None]:
     """The boundary is around the server."""
-    fail = Ledger.fail
+    fail = JobTable.fail
 
-    def fail_all(self: Ledger, job: Job, reason: str) -> None:
+    def fail_all(self: JobTable, job: Job, reason: str) -> None:
         for other in [one for one in self.jobs.values() if one.attempt is not None]:
             fail(self, other, reason)
 
-    with patch.object(Ledger, "fail", fail_all):
+    with patch.object(JobTable, "fail", fail_all):
         yield
 
 
@@ -211,10 +211,10 @@ def drain_waits_for_an_interaction_that_failed() -> Generator[None]:
 def a_wrong_frame_ends_the_bot() -> Generator[None]:
     """What does not decode raises."""
 
-    def feed(self: Decoder, frame: str | bytes) -> Spoken | None:
+    def feed(self: Decoder, frame: str | bytes) -> ServerEvent | None:
         return self._binary(frame) if isinstance(frame, bytes) else self._text(self._json.decode(frame))
 
-    with patch.object(Decoder, "feed", feed):
+    with patch.object(Decoder, "decode", feed):
         yield
 
 
@@ -224,17 +224,17 @@ def a_lost_socket_ends_the_connection() -> Generator[None]:
     run = ConnectionActor.run
 
     async def once(self: ConnectionActor, news: MemoryObjectSendStream[News], **more: object) -> None:
-        dial = self._dial
+        connect = self._connect
 
         @asynccontextmanager
         async def dialled() -> AsyncGenerator[object]:
             try:
-                async with dial() as spoken:
+                async with connect() as spoken:
                     yield spoken
             except ConnectionLost as lost:
                 raise RuntimeError(str(lost)) from lost
 
-        self._dial = dialled  # pyright: ignore[reportAttributeAccessIssue]
+        self._connect = dialled  # pyright: ignore[reportAttributeAccessIssue]
         await run(self, news, **more)  # pyright: ignore[reportArgumentType]
 
     with patch.object(ConnectionActor, "run", once):
@@ -245,22 +245,22 @@ def a_lost_socket_ends_the_connection() -> Generator[None]:
 def a_malformed_answer_is_an_error_of_ours() -> Generator[None]:
     """What does not decode is not refused."""
 
-    def read(self: HttpComfy, answer: object, shape: type[object]) -> object:
+    def read(self: ComfyClient, answer: object, shape: type[object]) -> object:
         return msgspec.json.decode(answer.content, type=shape)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
 
-    with patch.object(HttpComfy, "_read", read):
+    with patch.object(ComfyClient, "_read", read):
         yield
 
 
 @contextmanager
 def a_button_belongs_to_the_first_person() -> Generator[None]:
     """What Again makes is the first person's, not that of whoever pressed it."""
-    begin = Studio.begin
+    begin = DiscordSession.begin
 
-    def begun(self: Studio, wish: Wish, caller: Caller, *, spoiler: bool) -> None:
-        begin(self, replace(wish, owner="0"), caller, spoiler=spoiler)
+    def begun(self: DiscordSession, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
+        begin(self, replace(request, owner="0"), caller, spoiler=spoiler)
 
-    with patch.object(Studio, "begin", begun):
+    with patch.object(DiscordSession, "begin", begun):
         yield
 
 
@@ -268,12 +268,12 @@ def a_button_belongs_to_the_first_person() -> Generator[None]:
 def a_button_of_an_earlier_life_breaks_the_desk() -> Generator[None]:
     """The desk knows only jobs that are still shown."""
 
-    async def living(self: Desk, told: str) -> Job:
-        job = await self._studio.archive.find(self._studio.living[JobId(told)].view.job)
+    async def living(self: RequestDispatcher, told: str) -> Job:
+        job = await self._session.job_history.find(self._session.living[JobId(told)].view.job)
         assert job is not None
         return job
 
-    with patch.object(Desk, "_job", living):
+    with patch.object(RequestDispatcher, "_job", living):
         yield
 
 
@@ -281,10 +281,10 @@ def a_button_of_an_earlier_life_breaks_the_desk() -> Generator[None]:
 def a_retry_keeps_the_old_id() -> Generator[None]:
     """Retry hands the same job in again."""
 
-    def repeat(self: Wishes, job: Job, caller: Caller, *, spoiler: bool) -> None:
-        self._studio.begin(job.wish, caller, spoiler=spoiler)
+    def repeat(self: JobFactory, job: Job, caller: Caller, *, spoiler: bool) -> None:
+        self._session.begin(job.request, caller, spoiler=spoiler)
 
-    with patch.object(Wishes, "repeat", repeat):
+    with patch.object(JobFactory, "repeat", repeat):
         yield
 
 
@@ -292,10 +292,10 @@ def a_retry_keeps_the_old_id() -> Generator[None]:
 def an_operator_is_not_heard() -> Generator[None]:
     """Nobody looks for requests in the journal."""
 
-    async def run(self: SteeringActor) -> None:
+    async def run(self: OperatorActor) -> None:
         await anyio.sleep_forever()
 
-    with patch.object(SteeringActor, "run", run):
+    with patch.object(OperatorActor, "run", run):
         yield
 
 
@@ -310,10 +310,10 @@ def a_stop_waits_for_discord() -> Generator[None]:
 def an_exception_leaves_a_look_open() -> Generator[None]:
     """A look that raised is never over, so there is no other."""
 
-    def look_failed(self: Truth, server: ServerName, reason: str, now: float) -> None:
+    def look_failed(self: Reconciler, server: ServerName, reason: str, now: float) -> None:
         pass
 
-    with patch.object(Truth, "look_failed", look_failed):
+    with patch.object(Reconciler, "look_failed", look_failed):
         yield
 
 
@@ -333,9 +333,9 @@ def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
     """What is wrong with the journal is not said in its own words."""
     record = SqliteJournal.record
 
-    async def recorded(self: SqliteJournal, jobs: Sequence[Job], story: Sequence[Transition]) -> None:
+    async def recorded(self: SqliteJournal, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         try:
-            await record(self, jobs, story)
+            await record(self, jobs, transitions)
         except JournalError as error:
             raise RuntimeError(str(error)) from error
 

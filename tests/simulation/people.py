@@ -13,7 +13,7 @@ from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.ui.components import Form
 from app.discord.ui.modals import SETTINGS
-from app.discord.user_request import Ordered, Pressed
+from app.discord.user_request import ButtonPressed, CreateJob
 from app.ports import ConnectionLost
 from tests.simulation.board import Board, Message, presses
 from tests.simulation.offer import LARGEST_COLOUR, name_of, values_of
@@ -22,7 +22,7 @@ from tests.simulation.plan import MOST_JOBS, Fault, Want
 if TYPE_CHECKING:
     from app.events import ServerName
     from tests.simulation.bot import Bot
-    from tests.simulation.recorder import Witness
+    from tests.simulation.recorder import Recorder
 
 UNREADABLE = ("steps = many", "seconds", "= 3", "no-such = 1", "steps = 1e99")
 """What somebody may write into a form."""
@@ -37,13 +37,13 @@ class People:
     def __init__(
         self,
         board: Board,
-        witness: Witness,
+        recorder: Recorder,
         servers: list[ServerName],
         rng: random.Random,
         say: Callable[[str], None],
     ) -> None:
         self._board = board
-        self._witness = witness
+        self._recorder = recorder
         self._servers = servers
         self._rng = rng
         self._say = say
@@ -66,7 +66,7 @@ class People:
         self._say(f"#{number} asks")
         color = self._rng.randint(0, LARGEST_COLOUR)
         workflow = name_of(want, self._servers)
-        self._bot.tell(Ordered(caller=caller, workflow=workflow, values=values_of(want, number, color)))
+        self._bot.tell(CreateJob(caller=caller, workflow=workflow, values=values_of(want, number, color)))
         if want.cancel is not None:
             await anyio.sleep(want.cancel)
             message = self._board.messages[int(caller.message)]
@@ -82,7 +82,7 @@ class People:
                 return
             self._added += 1
         if whose == "operator":
-            self._witness.ask_as_operator(verb, fault.which)
+            self._recorder.ask_as_operator(verb, fault.which)
             return
         buttons = [
             (message, press)
@@ -92,7 +92,7 @@ class People:
         ]
         if buttons:
             message, press = buttons[fault.which % len(buttons)]
-            person = self._witness.owner_of(press.job) if fault.which % 5 else "stranger"
+            person = self._recorder.owner_of(press.job) if fault.which % 5 else "stranger"
             self._say(f"{person} presses {verb} in message {message.number}")
             self._tasks.start_soon(self._press, message, press, person, name="press")
 
@@ -100,9 +100,9 @@ class People:
         try:
             if press.verb in {"cancel", "delete"}:
                 caller = await self._board.press(message, person)
-                if press.verb == "cancel" and person == self._witness.owner_of(press.job):
-                    self._witness.asked_back.setdefault(press.job, anyio.current_time())
-                self._bot.tell(Pressed(caller=caller, press=press))
+                if press.verb == "cancel" and person == self._recorder.owner_of(press.job):
+                    self._recorder.asked_back.setdefault(press.job, anyio.current_time())
+                self._bot.tell(ButtonPressed(caller=caller, press=press))
                 return
             fields: dict[str, str] | None = None
             if press.verb == "vary":
@@ -113,7 +113,7 @@ class People:
                 fields = self._filled(form)
                 press = custom_id.read(form.custom_id) or press
             caller = await self._board.command(person)
-            self._bot.tell(Pressed(caller=caller, press=press, fields=fields))
+            self._bot.tell(ButtonPressed(caller=caller, press=press, fields=fields))
         except ConnectionLost:
             return
 

@@ -17,14 +17,14 @@ from msgspec import Struct
 
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
-from app.core.effects import Errand
+from app.core.effects import Effect
 from app.core.reconciler import Message
 from app.events import JobId, PromptId
 from tests.simulation.network import Network
 from tests.simulation.offer import streams
 from tests.simulation.plan import Kind
 
-ERRANDS = {kind.__name__ for kind in Errand.__args__}
+ERRANDS = {kind.__name__ for kind in Effect.__args__}
 """What the registry calls its helpers."""
 
 
@@ -36,7 +36,7 @@ class Taken(Struct, frozen=True):
     prompt: PromptId
 
 
-class Witness:
+class Recorder:
     """Owns what was seen. `path` is the journal's."""
 
     def __init__(self, path: Path) -> None:
@@ -189,22 +189,22 @@ class Witness:
 
     def registry(self) -> type[PromptRegistry]:
         """A registry that is watched."""
-        witness = self
+        recorder = self
 
         class Witnessed(PromptRegistry):
             async def run(self, *, task_status: TaskStatus[Registry] = TASK_STATUS_IGNORED) -> None:
-                witness._registry = self
-                witness._mailboxes.clear()
+                recorder._registry = self
+                recorder._mailboxes.clear()
                 await super().run(task_status=task_status)
 
             def _take(self, message: Command | Message) -> None:
                 if isinstance(message, (Submit, Watch)):
-                    witness._mailboxes.append(message.updates)
+                    recorder._mailboxes.append(message.updates)
                 super()._take(message)
 
             async def _act(self, helpers: TaskGroup) -> None:
                 await super()._act(helpers)
-                witness.wrong += idle(self)
+                recorder.wrong += idle(self)
 
         return Witnessed
 
@@ -212,19 +212,19 @@ class Witness:
         """What is still held or at work, although everything has ended."""
         if (registry := self._registry) is None:
             return
-        ledger, dispatcher = registry._ledger, registry._dispatcher
+        job_table, scheduler = registry._job_table, registry._scheduler
         held = {
-            "jobs": ledger.jobs,
-            "prompts": ledger.by_prompt,
-            "meters": ledger.meters,
-            "to be journalled": ledger.changed,
-            "to be told": ledger.news,
-            "to be done": ledger.errands,
-            "stories": ledger.story,
+            "jobs": job_table.jobs,
+            "prompts": job_table.by_prompt,
+            "meters": job_table.trackers,
+            "to be journalled": job_table.changed,
+            "to be told": job_table.updates,
+            "to be done": job_table.effects,
+            "stories": job_table.transitions,
             "watchers": registry._watchers,
             "arrivals": registry._arrivals,
-            "positions": dispatcher._told,
-            "looks": [name for name, machine in registry._truth.machines.items() if machine.looking],
+            "positions": scheduler._told,
+            "looks": [name for name, server_state in registry._reconciler.servers.items() if server_state.querying],
             "mailboxes": [box for box in self._mailboxes if box._pending or not box._closed],
             "tasks": [name for task in anyio.get_running_tasks() if _finite(name := task.name or "")],
         }
@@ -239,16 +239,16 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
 
     A server gets one POST after the other, so none is free before the last was answered.
     """
-    ledger, dispatcher = registry._ledger, registry._dispatcher
-    waiting = ledger.waiting()
-    if not waiting or not dispatcher.open:
+    job_table, scheduler = registry._job_table, registry._scheduler
+    waiting = job_table.waiting()
+    if not waiting or not scheduler.open:
         return
-    for name, machine in dispatcher._machines.items():
-        attempts = [attempt for _, attempt in ledger.in_flight(name)]
-        if not machine.reachable or len(attempts) >= dispatcher._depth or any(one.posting for one in attempts):
+    for name, server_state in scheduler._servers.items():
+        attempts = [attempt for _, attempt in job_table.in_flight(name)]
+        if not server_state.reachable or len(attempts) >= scheduler._depth or any(one.posting for one in attempts):
             continue
         for job in waiting:
-            if name in dispatcher._able(job):
+            if name in scheduler._able(job):
                 yield f"{job.id} waits, although {name} has a place"
 
 

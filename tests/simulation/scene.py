@@ -18,13 +18,13 @@ from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
 from tests.simulation.board import Board, Message, is_last_word
 from tests.simulation.bot import Bot
-from tests.simulation.faults import Trouble
+from tests.simulation.faults import FaultPlayer
 from tests.simulation.invariants import broken
 from tests.simulation.network import Network
 from tests.simulation.people import People
 from tests.simulation.pictures import without_pixels
 from tests.simulation.plan import TROUBLE, Moment, Plan, calm_of
-from tests.simulation.recorder import Witness
+from tests.simulation.recorder import Recorder
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where files cost nothing, on systems that have such a place."""
@@ -58,14 +58,14 @@ class Scene:
         self._numbers: dict[JobId, int] = {}
         self._began = anyio.current_time()
         self.report = Report()
-        self._witness = Witness(folder / "atelier.db")
+        self._recorder = Recorder(folder / "atelier.db")
         self._networks = [self._network(number) for number in range(plan.servers)]
         servers = [network.name for network in self._networks]
-        self._board = Board(self._rng, self._saw, self._witness.not_shown)
-        self._people = People(self._board, self._witness, servers, self._rng, self._say)
-        self._trouble = Trouble(plan, self._networks, self._board, self._witness, self._people, self._say)
+        self._board = Board(self._rng, self._saw, self._recorder.not_shown)
+        self._people = People(self._board, self._recorder, servers, self._rng, self._say)
+        self._trouble = FaultPlayer(plan, self._networks, self._board, self._recorder, self._people, self._say)
         self._bot = Bot(
-            plan, folder, self._networks, self._board, self._witness, self._rng, self._say, self._trouble.reached
+            plan, folder, self._networks, self._board, self._recorder, self._rng, self._say, self._trouble.reached
         )
 
     def _network(self, number: int) -> Network:
@@ -85,13 +85,13 @@ class Scene:
                 await self._trouble.run(self._bot)
                 await self._end()
                 world.cancel_scope.cancel()
-        self._witness.close()
+        self._recorder.close()
         self.report.seconds = anyio.current_time() - self._began
         with open_store(self._folder / "atelier.db", clock=lambda: 0.0, durable=False) as store:
-            self.report.broken += broken(self._plan, self._witness, self._board, store, self._networks, self._began)
+            self.report.broken += broken(self._plan, self._recorder, self._board, store, self._networks, self._began)
             for entry in reversed(store.newest("", 1000)):
-                self.report.endings.append(type(entry.job.last_word).__name__)
-                for line in store.story(entry.job.id):
+                self.report.endings.append(type(entry.job.terminal_update).__name__)
+                for line in store.transitions(entry.job.id):
                     step = line.transition
                     told = f"{step.version} {step.state} {step.server}: {step.cause}"
                     self._say(f"{self._called(entry.job.id)} {line.at:.3f} {told}")
@@ -110,12 +110,12 @@ class Scene:
     def _saw(self, message: Message, card: Card) -> None:
         ended = ", ended" if is_last_word(card) else ""
         self._say(f"{self._called(message.job)} is shown in message {message.number}{ended}")
-        self._witness.saw(message.job)
+        self._recorder.saw(message.job)
         self._trouble.reached("shown")
 
     def _drew(self, preview: bytes) -> None:
         running = [network.simulator.running for network in self._networks]
-        self._witness.previews[preview].update(item[1] for item in running if item is not None)
+        self._recorder.previews[preview].update(item[1] for item in running if item is not None)
 
     async def _end(self) -> None:
         """Until everything has ended, or too long.
@@ -127,7 +127,7 @@ class Scene:
         all_made = float("inf")
         while anyio.current_time() < min(ends, all_made + TELLING):
             await anyio.sleep(LOOK)
-            if len(self._witness.wrong) > MOST_WRONG:
+            if len(self._recorder.wrong) > MOST_WRONG:
                 return
             if (since := self._bot.draining_since) is not None:
                 if anyio.current_time() > max(since, self._began + TROUBLE) + self._longest_drain():
@@ -137,17 +137,17 @@ class Scene:
                 continue
             if self._bot.door is None:
                 continue
-            waiting, made = self._witness.waiting(), self._witness.made()
+            waiting, made = self._recorder.waiting(), self._recorder.made()
             if not waiting:
                 break
             all_made = min(all_made, anyio.current_time()) if waiting <= made else float("inf")
-            if waiting <= self._witness.unshown:
-                self._witness.unshown.clear()
+            if waiting <= self._recorder.unshown:
+                self._recorder.unshown.clear()
                 self._bot.kill(1.0)
         else:
             self.report.broken.append(f"not everything has ended and was told {calm:.0f} s after the trouble")
         await anyio.sleep(5)
-        self.report.broken += self._witness.left_over()
+        self.report.broken += self._recorder.left_over()
 
     def _longest_drain(self) -> float:
         """Seconds in which all ends that lies on a server, and is told."""

@@ -17,17 +17,17 @@ import anyio.lowlevel
 import msgspec
 from msgspec.structs import replace
 
-from app.comfy.client import HttpComfy
+from app.comfy.client import ComfyClient
 from app.comfy.download import save
 from app.comfy.http_schemas import HistoryReply
-from app.comfy.validation_errors import sentence
+from app.comfy.validation_errors import format_validation_error
 from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
 from app.simulator.engine.queue import Item
 from tests.simulation.malformed import Malformed
 from tests.simulation.network import Network
 from tests.simulation.plan import Kind, Moment
-from tests.simulation.recorder import Witness
+from tests.simulation.recorder import Recorder
 
 T = TypeVar("T")
 Item_ = TypeVar("Item_")
@@ -37,13 +37,13 @@ class MemoryComfy:
     """See `app.ports.Comfy`. The witness hears of each prompt that the server takes, and drops."""
 
     def __init__(
-        self, network: Network, client_id: str, run_sync: RunSync, witness: Witness, rng: random.Random
+        self, network: Network, client_id: str, run_sync: RunSync, recorder: Recorder, rng: random.Random
     ) -> None:
         self._network = network
         self._simulator = network.simulator
         self._client_id = client_id
         self._run_sync = run_sync
-        self._witness = witness
+        self._recorder = recorder
         self._rng = rng
         self._malformed = Malformed(network.name, client_id, run_sync, rng)
 
@@ -52,7 +52,7 @@ class MemoryComfy:
         moment: Moment,
         where: str,
         act: Callable[[], T],
-        wrong: Callable[[HttpComfy], Awaitable[T]],
+        wrong: Callable[[ComfyClient], Awaitable[T]],
         *,
         large: bool = False,
     ) -> T:
@@ -79,9 +79,9 @@ class MemoryComfy:
         }
         status, answer = self._simulator.submit(body)
         if status == 400:
-            raise Refused(sentence(msgspec.json.encode(answer), graph))
+            raise Refused(format_validation_error(msgspec.json.encode(answer), graph))
         assert status == 200, answer
-        self._witness.took(self._network, prompt)
+        self._recorder.took(self._network, prompt)
         return Ticket(prompt)
 
     async def queue(self) -> Queue:
@@ -89,7 +89,7 @@ class MemoryComfy:
         if self._network.broken_looks:
             self._network.broken_looks -= 1
             act = partial(fail, self._rng)
-        return await self._ask("look", "GET /queue", act, HttpComfy.queue)
+        return await self._ask("look", "GET /queue", act, ComfyClient.queue)
 
     def _queue(self) -> Queue:
         running = self._simulator.running
@@ -129,12 +129,12 @@ class MemoryComfy:
     async def _cancel(self, where: str, prompt: PromptId, drop: Callable[[str], bool]) -> None:
         def act() -> None:
             if drop(prompt):
-                self._witness.withdrew(prompt)
+                self._recorder.withdrew(prompt)
 
         await self._ask("withdraw", where, act, lambda comfy: comfy.cancel(prompt))
 
     async def fetch(self, file: FileRef, to: Path) -> None:
-        if self._witness.breaks_file("break_fetch", to):
+        if self._recorder.breaks_file("break_fetch", to):
             fail(self._rng)
         if self._network.malformed:
             self._network.malformed -= 1
@@ -166,7 +166,7 @@ class MemoryComfy:
         raise AssertionError
 
     def _broken(self, kind: Kind, prompt: PromptId) -> bool:
-        return self._witness.breaks_prompt(kind, prompt)
+        return self._recorder.breaks_prompt(kind, prompt)
 
     def _breaking(self, kind: Kind, prompt: PromptId, act: Callable[[], T]) -> Callable[[], T]:
         """What is done at the server; for a job with this fault it raises instead, before or after it was done."""

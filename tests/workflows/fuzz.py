@@ -25,7 +25,7 @@ from app.events import JobId, ServerName
 from app.ports import Json
 from app.workflows.api_graph import inputs
 from app.workflows.audit import audit
-from app.workflows.availability import contradictions, loose_ends, offers
+from app.workflows.availability import conflicts, offers, warnings
 from app.workflows.bind import bind
 from app.workflows.discovery.discover import discover
 from app.workflows.files import GRAPHS, MANIFEST, find
@@ -159,7 +159,7 @@ def listed(folder: Path, definitions: Definitions) -> None:
     known[ServerName("one")] = definitions
     found = offers(folder, known)
     whole = [one.workflow for one in found if one.workflow is not None]
-    sentences = [*contradictions(whole), *loose_ends(found), *(one.refusal for one in found)]
+    sentences = [*conflicts(whole), *warnings(found), *(one.refusal for one in found)]
     Console(file=io.StringIO()).print(verdict_table(verdicts(found, known)))
     assert all(isinstance(one, str) for one in sentences)
 
@@ -205,14 +205,14 @@ def filled(workflow: Workflow, definitions: Definitions, rng: random.Random) -> 
         preset = rng.choice(["", "", *workflow.presets, "none"])
         known = definitions if turn % 2 else None
         try:
-            wish = bind(
+            request = bind(
                 workflow, JobId("j"), values, sets, rng=rng, folder=".", preset=preset, definitions=known, now=NOW
             )
         except WorkflowError as error:
             check_sentence(str(error))
             continue
         # The journal keeps it, and the server gets it.
-        msgspec.json.encode(wish)
+        msgspec.json.encode(request)
 
 
 def main() -> None:

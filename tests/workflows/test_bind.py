@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.job import Upload, Wish
+from app.core.job import JobRequest, Upload
 from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import copied, inputs
@@ -46,7 +46,9 @@ def flow(*slots: Slot, graph: Graph | None = None, **more: object) -> Workflow:
     return Workflow(name="flow", graph=shipped() if graph is None else graph, slots=slots, **more)  # pyright: ignore[reportArgumentType]
 
 
-def fill(workflow: Workflow, values: dict[str, Json], definitions: Definitions | None = None, preset: str = "") -> Wish:
+def fill(
+    workflow: Workflow, values: dict[str, Json], definitions: Definitions | None = None, preset: str = ""
+) -> JobRequest:
     told = bind(
         workflow,
         JobId("j"),
@@ -67,9 +69,9 @@ SIZE = slot("size", "size", ("4", "width"), ("4", "height"))
 def test_two_samplers_with_one_seed_slot_get_one_seed() -> None:
     graph = shipped()
     graph["8"] = copy.deepcopy(graph["5"])
-    wish = fill(flow(slot("seed", "seed", ("5", "seed"), ("8", "seed")), graph=graph), {})
-    assert wish.seed is not None
-    assert inputs(wish.graph, "5")["seed"] == inputs(wish.graph, "8")["seed"] == wish.seed
+    request = fill(flow(slot("seed", "seed", ("5", "seed"), ("8", "seed")), graph=graph), {})
+    assert request.seed is not None
+    assert inputs(request.graph, "5")["seed"] == inputs(request.graph, "8")["seed"] == request.seed
 
 
 def test_a_seed_is_drawn_within_its_slots_limits() -> None:
@@ -81,35 +83,35 @@ def test_a_seed_is_drawn_within_its_slots_limits() -> None:
 
 
 def test_the_largest_seed_arrives_whole() -> None:
-    wish = fill(flow(slot("seed", "seed", ("5", "seed"), maximum=2**64 - 1)), {"seed": "18446744073709551615"})
-    assert inputs(wish.graph, "5")["seed"] == wish.seed == 2**64 - 1
+    request = fill(flow(slot("seed", "seed", ("5", "seed"), maximum=2**64 - 1)), {"seed": "18446744073709551615"})
+    assert inputs(request.graph, "5")["seed"] == request.seed == 2**64 - 1
 
 
 def test_a_size_fills_both_sides_in_the_nodes_steps() -> None:
-    wish = fill(flow(SIZE), {"size": "513x700"}, server())
-    assert (inputs(wish.graph, "4")["width"], inputs(wish.graph, "4")["height"]) == (512, 704)
+    request = fill(flow(SIZE), {"size": "513x700"}, server())
+    assert (inputs(request.graph, "4")["width"], inputs(request.graph, "4")["height"]) == (512, 704)
 
 
 def test_a_slots_own_steps_need_no_server() -> None:
     stepped = slot("size", "size", ("4", "width"), ("4", "height"), step=64, minimum=64)
-    wish = fill(flow(stepped, slot("steps", "integer", ("5", "steps"), step=5)), {"size": "500x100", "steps": 8})
-    assert inputs(wish.graph, "4") == {**inputs(shipped(), "4"), "width": 512, "height": 128}
-    assert inputs(wish.graph, "5")["steps"] == 10
+    request = fill(flow(stepped, slot("steps", "integer", ("5", "steps"), step=5)), {"size": "500x100", "steps": 8})
+    assert inputs(request.graph, "4") == {**inputs(shipped(), "4"), "width": 512, "height": 128}
+    assert inputs(request.graph, "5")["steps"] == 10
 
 
 def test_a_preset_stands_below_what_is_said() -> None:
     slots = (slot("steps", "integer", ("5", "steps"), default=20), slot("cfg", "number", ("5", "cfg"), default=7))
     workflow = flow(*slots, presets={"quick": {"steps": 4, "cfg": 1}})
-    wish = fill(workflow, {"cfg": 2}, preset="quick")
-    assert (inputs(wish.graph, "5")["steps"], inputs(wish.graph, "5")["cfg"]) == (4, 2)
-    assert wish.values == {"steps": 4, "cfg": 2}
+    request = fill(workflow, {"cfg": 2}, preset="quick")
+    assert (inputs(request.graph, "5")["steps"], inputs(request.graph, "5")["cfg"]) == (4, 2)
+    assert request.values == {"steps": 4, "cfg": 2}
     with pytest.raises(WorkflowError, match="“flow” has no preset called “quik”; did you mean “quick”"):
         fill(workflow, {}, preset="quik")
 
 
 def test_a_wish_knows_what_was_said_and_how_long_silence_may_last() -> None:
-    wish = fill(flow(slot("prompt", "text", ("2", "text")), SIZE, silence=300.0), {"prompt": "a mill"})
-    assert (wish.values, wish.silence) == ({"prompt": "a mill"}, 300.0)
+    request = fill(flow(slot("prompt", "text", ("2", "text")), SIZE, silence=300.0), {"prompt": "a mill"})
+    assert (request.values, request.silence) == ({"prompt": "a mill"}, 300.0)
 
 
 @pytest.mark.parametrize("kind", ["image", "video", "audio"])
@@ -125,19 +127,19 @@ def test_files_are_uploaded_later(kind: str) -> None:
 
 def test_loras_are_put_into_the_row_that_their_slot_names() -> None:
     workflow = flow(slot("lora", "lora", ("1", "")))
-    wish = fill(workflow, {"lora": "style:0.5, ink.safetensors"}, server_with(LoraLoader=LOADER))
-    rows = [inputs(wish.graph, node) for node, one in wish.graph.items() if one["class_type"] == "LoraLoader"]
+    request = fill(workflow, {"lora": "style:0.5, ink.safetensors"}, server_with(LoraLoader=LOADER))
+    rows = [inputs(request.graph, node) for node, one in request.graph.items() if one["class_type"] == "LoraLoader"]
     assert [(row["lora_name"], row["strength_model"]) for row in rows] == [
         ("sub/style.safetensors", 0.5),
         ("ink.safetensors", 1.0),
     ]
-    assert inputs(wish.graph, "5")["model"] != ["1", 0]
+    assert inputs(request.graph, "5")["model"] != ["1", 0]
     assert fill(workflow, {}).graph == fill(workflow, {"lora": ""}).graph | {"5": fill(workflow, {}).graph["5"]}
 
 
 def test_a_lora_needs_no_server_for_comfyuis_own_loaders() -> None:
-    wish = fill(flow(slot("lora", "lora", ("1", ""))), {"lora": "any.safetensors:0.5"})
-    assert any(one["class_type"] == "LoraLoader" for one in wish.graph.values())
+    request = fill(flow(slot("lora", "lora", ("1", ""))), {"lora": "any.safetensors:0.5"})
+    assert any(one["class_type"] == "LoraLoader" for one in request.graph.values())
 
 
 @pytest.mark.parametrize(
@@ -159,9 +161,9 @@ def test_what_loras_take_out_of_the_graph_takes_nothing_else_with_it() -> None:
     inputs(graph, "5")["model"] = ["9", 0]
     slots = (slot("lora", "lora", ("9", "")), slot("strength", "number", ("9", "strength_model")))
     which = slot("which", "model", ("9", "lora_name"))
-    wish = fill(flow(*slots, which, graph=graph), {"lora": "", "strength": 2})
-    assert "9" not in wish.graph
-    assert wish.choices == ()
+    request = fill(flow(*slots, which, graph=graph), {"lora": "", "strength": 2})
+    assert "9" not in request.graph
+    assert request.choices == ()
 
 
 def test_dates_are_resolved_in_prefixes_but_not_in_what_people_say() -> None:
@@ -186,11 +188,11 @@ NASTY = st.text(max_size=2000) | st.sampled_from(['"]}', '{"a": [', "\\", "🦊"
 @given(NASTY)
 def test_text_arrives_as_it_is_at_its_input_only(told: str) -> None:
     workflow = flow(slot("prompt", "text", ("2", "text")), slot("seed", "seed", ("5", "seed")))
-    wish = fill(workflow, {"prompt": told, "seed": 1}, server())
+    request = fill(workflow, {"prompt": told, "seed": 1}, server())
     expected = shipped()
     inputs(expected, "2")["text"] = told
     inputs(expected, "5")["seed"] = 1
-    assert wish.graph == expected
+    assert request.graph == expected
     assert workflow.graph == shipped()
 
 
@@ -210,8 +212,8 @@ def test_a_picture_for_any_input_is_uploaded(tmp_path: Path) -> None:
     graph: Graph = {"1": entry("LoadVideo", "Clip", file="old.mp4")}
     (tmp_path / "new.mp4").write_bytes(b"")
     told = str(tmp_path / "new.mp4")
-    wish = bind(flow(graph=graph), JobId("j"), {}, [("Clip.file", told)], rng=Random(1), folder="out")
-    assert wish.uploads == (Upload(NodeId("1"), "file", told),)
+    request = bind(flow(graph=graph), JobId("j"), {}, [("Clip.file", told)], rng=Random(1), folder="out")
+    assert request.uploads == (Upload(NodeId("1"), "file", told),)
 
 
 @UNHURRIED
@@ -239,8 +241,8 @@ def test_half_characters_are_refused_because_nothing_can_store_them(where: str) 
 @pytest.mark.parametrize("name", ["x" * 5000, "~nobody-of-that-name/x.png", "a\0b"])
 def test_a_name_that_no_file_system_takes_is_no_file(name: str) -> None:
     graph: Graph = {"1": entry("Load", "Picture", image="old.png")}
-    wish = bind(flow(graph=graph), JobId("j"), {}, [("Picture.image", name)], rng=Random(1), folder=".")
-    assert inputs(wish.graph, "1")["image"] == name
+    request = bind(flow(graph=graph), JobId("j"), {}, [("Picture.image", name)], rng=Random(1), folder=".")
+    assert inputs(request.graph, "1")["image"] == name
     with pytest.raises(WorkflowError, match="image: there is no file"):
         bind(
             flow(slot("image", "image", ("1", "image")), graph=graph),

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.core.job import Wish
-from app.discord.follow_ups import SUFFIXES, menus, ways
+from app.core.job import JobRequest
+from app.discord.follow_ups import SUFFIXES, list_follow_ups, menus
 from app.discord.ui.options import command
 from app.events import Finished, JobId
 from app.ports import Graph, Json
 from app.simulator.engine.simulator import Simulator
 from app.workflows.api_graph import inputs
 from app.workflows.audit import audit
-from app.workflows.availability import contradictions
+from app.workflows.availability import conflicts
 from app.workflows.bind import bind
 from app.workflows.load import Workflow, list_names, load
 from app.workflows.model import UPLOADED, Slot
@@ -102,7 +102,7 @@ def told(slot: Slot, folder: Path, *, largest: bool) -> Json:
             return slot.default
 
 
-def filled(workflow: Workflow, folder: Path, values: dict[str, Json], definitions: Definitions) -> Wish:
+def filled(workflow: Workflow, folder: Path, values: dict[str, Json], definitions: Definitions) -> JobRequest:
     needs = {slot.name: told(slot, folder, largest=False) for slot in workflow.slots if slot.required}
     job, rng = JobId(workflow.name), random.Random(7)
     return bind(workflow, job, needs | values, rng=rng, folder=str(folder), definitions=definitions)
@@ -119,14 +119,14 @@ def test_it_becomes_a_command_and_its_buttons_lead_somewhere(workflow: Workflow)
     made = command(workflow)
     assert made.name == workflow.command
     everything = {name: load(FOLDER, name) for name in NAMES}
-    onward = ways(workflow, everything)
-    assert len(onward) == len(workflow.follow_ups) or not workflow.follow_ups
-    assert all(one.slot.kind in UPLOADED for one in onward)
+    follow_up = list_follow_ups(workflow, everything)
+    assert len(follow_up) == len(workflow.follow_ups) or not workflow.follow_ups
+    assert all(one.slot.kind in UPLOADED for one in follow_up)
 
 
 def test_together_they_do_not_contradict_each_other() -> None:
     everything = {name: load(FOLDER, name) for name in NAMES}
-    assert list(contradictions(list(everything.values()))) == []
+    assert list(conflicts(list(everything.values()))) == []
     labels = [one.menu for one in menus(everything)]
     assert {"Upscale", "Edit…", "Animate…"} <= set(labels)
     assert len(labels) == 5
@@ -135,7 +135,7 @@ def test_together_they_do_not_contradict_each_other() -> None:
 def test_a_picture_can_be_enlarged_and_then_set_in_motion() -> None:
     everything = {name: load(FOLDER, name) for name in NAMES}
     for maker, follower in (("txt2img", "upscale"), ("upscale", "animate"), ("flux", "kontext")):
-        assert follower in {one.workflow for one in ways(everything[maker], everything)}
+        assert follower in {one.workflow for one in list_follow_ups(everything[maker], everything)}
 
 
 @pytest.mark.parametrize("largest", [False, True])
@@ -143,21 +143,21 @@ def test_it_takes_the_extremes_of_every_slot(
     workflow: Workflow, definitions: Definitions, tmp_path: Path, largest: bool
 ) -> None:
     for slot in workflow.slots:
-        wish = filled(workflow, tmp_path, {slot.name: told(slot, tmp_path, largest=largest)}, definitions)
+        request = filled(workflow, tmp_path, {slot.name: told(slot, tmp_path, largest=largest)}, definitions)
         simulator = equipped(tmp_path)
-        for upload in wish.uploads:
+        for upload in request.uploads:
             (tmp_path / "input").mkdir(exist_ok=True)
             Image.new("RGB", (8, 8)).save(tmp_path / "input" / "there.png")
-            inputs(wish.graph, upload.node)[upload.input] = "there.png"
-        for choice in wish.choices:
-            loader = str(wish.graph[choice.node]["class_type"])
-            inputs(wish.graph, choice.node)[choice.input] = models()[LOADERS[loader][0]][0]
-        status, answer = simulator.submit({"prompt": dict(wish.graph)})
+            inputs(request.graph, upload.node)[upload.input] = "there.png"
+        for choice in request.choices:
+            loader = str(request.graph[choice.node]["class_type"])
+            inputs(request.graph, choice.node)[choice.input] = models()[LOADERS[loader][0]][0]
+        status, answer = simulator.submit({"prompt": dict(request.graph)})
         assert status == 200, answer
         assert isinstance(answer, dict)
         assert not answer["node_errors"]
         if slot.kind == "text" and largest:
-            assert AWKWARD in (inputs(wish.graph, target.node)[target.input] for target in slot.targets)
+            assert AWKWARD in (inputs(request.graph, target.node)[target.input] for target in slot.targets)
 
 
 async def test_it_runs_to_a_file_of_its_kind(workflow: Workflow, definitions: Definitions, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.job import FirstChoice, Upload, Wish
+from app.core.job import FirstChoice, JobRequest, Upload
 from app.events import JobId
 from app.ports import Json
 from app.simulator.engine.simulator import Simulator
@@ -23,12 +23,12 @@ FOLDER = Path(__file__).parent.parent.parent / "workflows"
 GIVEN: dict[str, dict[str, Json]] = {"txt2img": {"prompt": "x"}, "img2img": {"prompt": "x", "image": __file__}}
 
 
-def fill(workflow: Workflow, values: Mapping[str, Json], *sets: tuple[str, str]) -> Wish:
+def fill(workflow: Workflow, values: Mapping[str, Json], *sets: tuple[str, str]) -> JobRequest:
     return bind(workflow, JobId("job"), values, sets, rng=random.Random(1), folder="out")
 
 
-def value(wish: Wish, node: str, name: str) -> Json:
-    inputs = wish.graph[node]["inputs"]
+def value(request: JobRequest, node: str, name: str) -> Json:
+    inputs = request.graph[node]["inputs"]
     assert isinstance(inputs, dict)
     return inputs[name]
 
@@ -41,15 +41,15 @@ def test_the_starters_have_the_commands_that_people_know() -> None:
 def test_a_shipped_workflow_is_valid_for_a_real_servers_nodes(name: str, tmp_path: Path) -> None:
     simulator = Simulator(tmp_path)
     (tmp_path / "input" / "input.png").write_bytes(b"any")
-    wish = fill(load(FOLDER, name), GIVEN[name])
-    wish.graph["1"]["inputs"] = {"ckpt_name": "dreamscape-v1.safetensors"}
-    status, told = simulator.submit({"prompt": {node: dict(entry) for node, entry in wish.graph.items()}})
+    request = fill(load(FOLDER, name), GIVEN[name])
+    request.graph["1"]["inputs"] = {"ckpt_name": "dreamscape-v1.safetensors"}
+    status, told = simulator.submit({"prompt": {node: dict(entry) for node, entry in request.graph.items()}})
     assert (status, told) == (200, {**dict(told), "node_errors": {}})  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def test_texts_become_what_the_node_wants() -> None:
-    wish = fill(load(FOLDER, "txt2img"), {"prompt": "7", "steps": "8", "cfg": "3"})
-    assert (value(wish, "2", "text"), value(wish, "5", "steps"), value(wish, "5", "cfg")) == ("7", 8, 3.0)
+    request = fill(load(FOLDER, "txt2img"), {"prompt": "7", "steps": "8", "cfg": "3"})
+    assert (value(request, "2", "text"), value(request, "5", "steps"), value(request, "5", "cfg")) == ("7", 8, 3.0)
 
 
 def test_without_a_checkpoint_the_servers_first_is_used() -> None:
@@ -58,20 +58,20 @@ def test_without_a_checkpoint_the_servers_first_is_used() -> None:
 
 
 def test_a_picture_is_uploaded_later() -> None:
-    wish = fill(load(FOLDER, "img2img"), GIVEN["img2img"])
-    assert wish.uploads == (Upload("4", "image", __file__),)  # pyright: ignore[reportArgumentType]
+    request = fill(load(FOLDER, "img2img"), GIVEN["img2img"])
+    assert request.uploads == (Upload("4", "image", __file__),)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_seed_that_is_given_stands_and_zero_is_a_seed() -> None:
-    wish = fill(load(FOLDER, "txt2img"), {"prompt": "x", "seed": 0})
-    assert (wish.seed, value(wish, "5", "seed")) == (0, 0)
+    request = fill(load(FOLDER, "txt2img"), {"prompt": "x", "seed": 0})
+    assert (request.seed, value(request, "5", "seed")) == (0, 0)
 
 
 def test_a_seed_that_is_not_given_is_drawn_and_told() -> None:
-    wish = fill(load(FOLDER, "txt2img"), {"prompt": "x"})
-    assert wish.seed == value(wish, "5", "seed")
-    assert wish.seed is not None
-    assert 0 < wish.seed <= LARGEST_SEED
+    request = fill(load(FOLDER, "txt2img"), {"prompt": "x"})
+    assert request.seed == value(request, "5", "seed")
+    assert request.seed is not None
+    assert 0 < request.seed <= LARGEST_SEED
 
 
 def test_every_seed_of_a_file_without_a_manifest_is_drawn(tmp_path: Path) -> None:
@@ -81,10 +81,10 @@ def test_every_seed_of_a_file_without_a_manifest_is_drawn(tmp_path: Path) -> Non
         ' "2": {"class_type": "RandomNoise", "inputs": {"noise_seed": 5}},'
         ' "3": {"class_type": "KSampler", "inputs": {"seed": ["2", 0]}}}'
     )
-    wish = fill(load(FOLDER, str(path)), {})
-    assert value(wish, "1", "seed") != 5
-    assert value(wish, "2", "noise_seed") != 5
-    assert value(wish, "3", "seed") == ["2", 0]
+    request = fill(load(FOLDER, str(path)), {})
+    assert value(request, "1", "seed") != 5
+    assert value(request, "2", "noise_seed") != 5
+    assert value(request, "3", "seed") == ["2", 0]
     kept = fill(load(FOLDER, str(path)), {}, ("1.seed", "5"))
     assert (value(kept, "1", "seed"), kept.seed) == (5, 5)
 
@@ -109,10 +109,10 @@ VALUES = st.fixed_dictionaries(
 def test_filling_in_never_changes_the_workflow_and_only_declared_inputs_differ(values: dict[str, Json]) -> None:
     workflow = load(FOLDER, "txt2img")
     before = copy.deepcopy(workflow.graph)
-    wish = fill(workflow, values)
+    request = fill(workflow, values)
     assert workflow.graph == before
     declared = {(target.node, target.input) for slot in workflow.slots for target in slot.targets}
-    for node, entry in wish.graph.items():
+    for node, entry in request.graph.items():
         inputs, old = entry["inputs"], before[node]["inputs"]
         assert isinstance(inputs, dict)
         assert isinstance(old, dict)

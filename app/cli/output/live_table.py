@@ -19,7 +19,7 @@ SPARE = 8
 """Lines of the terminal that are not rows: heading, borders, summary and the prompt."""
 
 
-class Board:
+class LiveTable:
     """Renders the rows as they are, whenever rich asks."""
 
     def __init__(self, console: Console, rows: Sequence[Row]) -> None:
@@ -38,15 +38,15 @@ class Board:
             table.add_column(name, no_wrap=True, justify="right" if name in {"ahead", "time"} else "left")
         for row in rows:
             table.add_row(*_cells(row, wide=wide))
-        notes = list(dict.fromkeys(row.note for row in self._rows if row.note and not row.last_word))
-        count = tally([row for row in self._rows if row.last_word])
+        notes = list(dict.fromkeys(row.note for row in self._rows if row.note and not row.terminal_update))
+        count = tally([row for row in self._rows if row.terminal_update])
         total = f"{count.jobs} of {len(self._rows)} done"
         told: list[RenderableType] = [Text(note, "yellow") for note in notes[:2]]
         return Group(table, *told, Text(total, "dim"))
 
 
 def _urgency(row: Row) -> tuple[int, int]:
-    if row.last_word is not None:
+    if row.terminal_update is not None:
         return 2, 0
     return (0, 0) if row.started else (1, row.position or 0)
 
@@ -54,17 +54,17 @@ def _urgency(row: Row) -> tuple[int, int]:
 def _cells(row: Row, *, wide: bool) -> list[RenderableType]:
     progress = row.progress
     state, style = "waiting", "dim"
-    if row.last_word is not None:
-        state, style = {**ENDS, **OTHER_ENDS}[type(row.last_word).__name__]
+    if row.terminal_update is not None:
+        state, style = {**ENDS, **OTHER_ENDS}[type(row.terminal_update).__name__]
     elif row.started:
         state, style = "drawing", "cyan"
-    done = 1.0 if isinstance(row.last_word, Finished) else progress.fraction if progress else 0.0
+    done = 1.0 if isinstance(row.terminal_update, Finished) else progress.fraction if progress else 0.0
     width = 24 if wide else 14
     bar = ProgressBar(1.0, done, width, style="grey23", complete_style=style, finished_style=style)
-    working = progress is not None and row.last_word is None
+    working = progress is not None and row.terminal_update is None
     step = f"{progress.step}/{progress.steps}" if progress and progress.steps and working else ""
     node = progress.node[:18] if progress and working else ""
-    waiting = not row.started and row.last_word is None and row.position is not None
+    waiting = not row.started and row.terminal_update is None and row.position is not None
     cells: list[RenderableType] = [Text(row.owner, "bold"), row.workflow, Text(state, style), bar, step]
     cells += [Text(node, "dim")] if wide else []
     return [*cells, str(row.position) if waiting else "", Text(_time(row), "dim")]
@@ -74,6 +74,6 @@ def _time(row: Row) -> str:
     progress = row.progress
     if progress is None:
         return ""
-    if progress.remaining is None or row.last_word is not None:
+    if progress.remaining is None or row.terminal_update is not None:
         return f"{progress.elapsed:.0f} s"
     return f"{progress.elapsed:.0f} s, {progress.remaining:.0f} left"

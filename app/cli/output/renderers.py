@@ -15,14 +15,14 @@ from anyio import to_thread
 from rich.console import Console
 from rich.live import Live
 
-from app.cli.output.live_table import Board
+from app.cli.output.live_table import LiveTable
 from app.cli.output.rows import Row, Tally, sentence
 from app.events import AnyUpdate, Previewed
 from app.ports import Json
 from app.standard_streams import TORN, lose
 
 
-class Show(Protocol):
+class Renderer(Protocol):
     """Where updates are shown. `pause` is that of `app.ports.Reply`."""
 
     pause: float
@@ -89,7 +89,7 @@ def _write(line: str) -> None:
         rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
-class JsonLines:
+class JsonRenderer:
     """One object a line, and nothing else, on stdout."""
 
     pause = 0.0
@@ -101,7 +101,7 @@ class JsonLines:
 
     @property
     def code_when_torn(self) -> int:
-        """See `Show`."""
+        """See `Renderer`."""
         return self._stdout.code
 
     def open(self) -> AbstractContextManager[object]:
@@ -124,7 +124,7 @@ class JsonLines:
         self._stdout.say_last(msgspec.json.encode({"event": "summary", **msgspec.to_builtins(count)}).decode())
 
 
-class Lines:
+class LineRenderer:
     """Milestones as plain lines, where stdout is no terminal."""
 
     pause = 0.2
@@ -135,7 +135,7 @@ class Lines:
 
     @property
     def code_when_torn(self) -> int:
-        """See `Show`."""
+        """See `Renderer`."""
         return self._stdout.code
 
     def open(self) -> AbstractContextManager[object]:
@@ -152,7 +152,7 @@ class Lines:
         self._stdout.say_last(str(count))
 
 
-class LiveTable:
+class TableRenderer:
     """A table that lives, and below it, at the end, what there is to say."""
 
     pause = 0.1
@@ -164,13 +164,13 @@ class LiveTable:
 
     @property
     def code_when_torn(self) -> int:
-        """See `Show`; a terminal is not torn, it hangs up."""
+        """See `Renderer`; a terminal is not torn, it hangs up."""
         return TORN
 
     @contextmanager
     def open(self) -> Generator[None]:
         """Draw ten times a second, from rich's own thread, which only reads."""
-        with Live(Board(self._console, self._rows), console=self._console, refresh_per_second=10):
+        with Live(LiveTable(self._console, self._rows), console=self._console, refresh_per_second=10):
             yield
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
@@ -184,8 +184,8 @@ class LiveTable:
         self._console.print(str(count), style="bold")
 
 
-def choose(console: Console, rows: Sequence[Row], *, json: bool) -> Show:
+def choose(console: Console, rows: Sequence[Row], *, json: bool) -> Renderer:
     """The way that fits where stdout goes."""
     if json:
-        return JsonLines()
-    return LiveTable(console, rows) if console.is_terminal else Lines()
+        return JsonRenderer()
+    return TableRenderer(console, rows) if console.is_terminal else LineRenderer()

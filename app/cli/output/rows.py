@@ -17,8 +17,8 @@ from app.events import (
     Previewed,
     Progressed,
     Queued,
-    Settled,
     Started,
+    TerminalUpdate,
 )
 
 
@@ -32,9 +32,9 @@ class Row(Struct):
     note: str = ""
     progress: Progressed | None = None
     started: bool = False
-    last_word: Settled | None = None
+    terminal_update: TerminalUpdate | None = None
 
-    def hear(self, update: AnyUpdate) -> bool:
+    def handle(self, update: AnyUpdate) -> bool:
         """Take in an update; whether it is a milestone, worth a line of its own."""
         match update:
             case Queued():
@@ -51,7 +51,7 @@ class Row(Struct):
             case Previewed():
                 return False
             case Finished() | Failed() | Cancelled() | Lost():
-                self.last_word = update
+                self.terminal_update = update
                 return True
             case _:
                 assert_never(update)
@@ -84,7 +84,7 @@ class Tally(Struct, frozen=True):
 
 def tally(rows: Sequence[Row]) -> Tally:
     """Count; a job without a last word counts as cancelled, because nobody follows it any more."""
-    words = [row.last_word for row in rows]
+    words = [row.terminal_update for row in rows]
     counts = {kind: sum(isinstance(word, kind) for word in words) for kind in (Finished, Failed, Lost)}
     left = len(rows) - sum(counts.values())
     return Tally(len(rows), counts[Finished], counts[Failed], left, counts[Lost])
@@ -92,7 +92,7 @@ def tally(rows: Sequence[Row]) -> Tally:
 
 def sentence(row: Row) -> str:
     """The last word, or where it stands, as plain text."""
-    match row.last_word:
+    match row.terminal_update:
         case Finished(files=files, texts=texts, notes=notes):
             made = ", ".join([*files, *texts])
             return " ".join([f"finished: {made}" if made else "finished.", *notes])

@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.workflows.definitions import Known, ask, open_workflow
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.core.progress import title
 from app.events import JobId, ServerName
 from app.ports import Comfy, Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.availability import Offer, contradictions, loose_ends, offer
+from app.workflows.availability import Offer, conflicts, offer, warnings
 from app.workflows.bind import bind
 from app.workflows.discovery.candidates import where
 from app.workflows.files import list_names
@@ -96,8 +96,8 @@ async def fill_in(
     """The graph that would be sent, as JSON, and what only the chosen server adds. Raises `WorkflowError`."""
     workflow, definitions = await open_filled(folder, told, values, servers)
     rng = random.SystemRandom()
-    wish = bind(workflow, JobId("fill"), values, sets, rng=rng, folder=".", preset=preset, definitions=definitions)
-    return msgspec.json.format(msgspec.json.encode(wish.graph), indent=2).decode(), list(_later(wish))
+    request = bind(workflow, JobId("fill"), values, sets, rng=rng, folder=".", preset=preset, definitions=definitions)
+    return msgspec.json.format(msgspec.json.encode(request.graph), indent=2).decode(), list(_later(request))
 
 
 async def open_filled(
@@ -153,7 +153,7 @@ def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> li
             ]
         lines += [(True, "", note) for note in one.workflow.notes]
     lines += [(False, "", sentence) for sentence in _contradict(found)]
-    lines += [(True, "", sentence) for sentence in loose_ends(found)] if len(found) > 1 else []
+    lines += [(True, "", sentence) for sentence in warnings(found)] if len(found) > 1 else []
     return lines
 
 
@@ -168,7 +168,7 @@ def verdict_table(lines: Sequence[Verdict]) -> Table:
 
 
 def _contradict(found: Sequence[Offer]) -> list[str]:
-    return list(contradictions([one.workflow for one in found if one.workflow is not None])) if len(found) > 1 else []
+    return list(conflicts([one.workflow for one in found if one.workflow is not None])) if len(found) > 1 else []
 
 
 def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
@@ -190,10 +190,10 @@ def _wanting(one: Offer, workflow: Workflow) -> str:
     return f"{workflow.title}, not offered. {reasons[0]}{more}"
 
 
-def _later(wish: Wish) -> list[str]:
-    graph = wish.graph
-    sent = [f"{one.input} of “{title(graph, one.node)}” becomes {one.path}, uploaded." for one in wish.uploads]
-    return sent + [f"{one.input} of “{title(graph, one.node)}” becomes the server's first." for one in wish.choices]
+def _later(request: JobRequest) -> list[str]:
+    graph = request.graph
+    sent = [f"{one.input} of “{title(graph, one.node)}” becomes {one.path}, uploaded." for one in request.uploads]
+    return sent + [f"{one.input} of “{title(graph, one.node)}” becomes the server's first." for one in request.choices]
 
 
 def _called(workflow: Workflow) -> str:

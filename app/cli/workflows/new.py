@@ -20,7 +20,7 @@ from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import Converted
-from app.workflows.editor_format.parser import is_drawing
+from app.workflows.editor_format.parser import is_editor_file
 from app.workflows.files import GRAPHS, MANIFEST, Place, expanded, is_file, list_names, read_json, stem_of
 from app.workflows.load import load, read_converted
 from app.workflows.manifest.writer import write
@@ -31,7 +31,7 @@ LONGEST_NAME = 48
 """Characters of a workflow's name: a button of the bot has room for 56, and nobody types more."""
 
 
-async def adopt(console: Console, folder: Path, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
+async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
     """Write `folder/<name>/workflow.json` and `manifest.toml` from a file, and show what was found.
 
     Also shown is what the first server has against it. A file that lies in the folder itself moves into the new one.
@@ -40,7 +40,7 @@ async def adopt(console: Console, folder: Path, file: Path, servers: Mapping[Ser
     place = _place(folder, file)
     known = await ask(dict([next(iter(servers.items()))]))
     definitions = next(iter(known.values()), None)
-    is_editors = is_drawing(read_json(place))
+    is_editors = is_editor_file(read_json(place))
     if definitions is None and is_editors:
         server, reason = next(iter(known.silent.items()))
         raise WorkflowError(

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 
 from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
-from app.cli.workflows.new import adopt
+from app.cli.workflows.new import new_workflow
 from app.events import ServerName
 from app.ports import Comfy, Json
 from app.standard_streams import complain
@@ -33,7 +33,7 @@ async def workflows(
         case "show":
             return await show_workflow(console, folder, told, servers)
         case "new":
-            await adopt(console, folder, Path(told), servers)
+            await new_workflow(console, folder, Path(told), servers)
             return 0
         case "check":
             return await check_workflows(console, folder, told, servers)

@@ -10,7 +10,7 @@ from typing import cast
 import aiohttp
 import anyio
 
-from app.comfy.errors import shortened, why
+from app.comfy.errors import describe_network_error, shortened
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
 from app.ports import ConnectionLost, WebSocket
 
@@ -123,4 +123,4 @@ def _handshake_failure(error: Exception, timing: Timing) -> str:
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return "it hung up during the websocket's handshake"
         case _:
-            return f"it cannot be reached: {why(error)}"
+            return f"it cannot be reached: {describe_network_error(error)}"

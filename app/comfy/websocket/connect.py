@@ -13,7 +13,7 @@ from sniffio import current_async_library
 from app.comfy.websocket.address import LARGEST_FRAME, Timing, address
 from app.comfy.websocket.decoder import GREETING, Decoder
 from app.config import Server
-from app.events import QueueChanged, Spoken
+from app.events import QueueChanged, ServerEvent
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
 
 
@@ -37,10 +37,10 @@ async def open_websocket(server: Server, client_id: str, *, timing: Timing | Non
         yield socket
 
 
-FIRST_WORD = 10.0
+FIRST_FRAME_TIMEOUT = 10.0
 """Seconds for the `status` frame that ComfyUI sends at once: what does not is no ComfyUI."""
 
-SMALL_TALK = 100
+MAX_FRAMES_BEFORE_STATUS = 100
 """Frames of other nodes that may slip in before it; what talks on without it is no ComfyUI either."""
 
 SMALL_TALK_BYTES = LARGEST_FRAME
@@ -48,15 +48,15 @@ SMALL_TALK_BYTES = LARGEST_FRAME
 
 
 @asynccontextmanager
-async def dial(open_websocket: OpenWebSocket) -> AsyncGenerator[AsyncIterator[Spoken]]:
-    """Open one websocket for the length of the block; see `app.ports.Dial`.
+async def connect(open_websocket: OpenWebSocket) -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+    """Open one websocket for the length of the block; see `app.ports.Connect`.
 
     The greeting is sent on each connection anew, for flags are forgotten with it (measured, T09).
     """
     decoder = Decoder()
     async with open_websocket() as socket:
         await socket.send(GREETING)
-        first = await _greeted(socket, decoder)
+        first = await _handshake(socket, decoder)
         async with aclosing(_listen(socket, decoder, first)) as spoken:
             yield spoken
 
@@ -65,17 +65,17 @@ class _Typed(Struct):
     type: str
 
 
-async def _greeted(socket: WebSocket, decoder: Decoder) -> Sequence[Spoken]:
+async def _handshake(socket: WebSocket, decoder: Decoder) -> Sequence[ServerEvent]:
     """Wait for the first `status`, and keep what came before it: after a reconnect that may be ours."""
-    heard: list[Spoken] = []
+    heard: list[ServerEvent] = []
     size = 0
-    with anyio.move_on_after(FIRST_WORD):
-        for _ in range(SMALL_TALK):
+    with anyio.move_on_after(FIRST_FRAME_TIMEOUT):
+        for _ in range(MAX_FRAMES_BEFORE_STATUS):
             frame = await socket.receive()
             size += len(frame)
             if size > SMALL_TALK_BYTES:
                 break
-            what = decoder.feed(frame)
+            what = decoder.decode(frame)
             if what is not None:
                 heard.append(what)
             elif isinstance(frame, str) and not _typed(frame):
@@ -94,10 +94,10 @@ def _typed(frame: str) -> bool:
     return True
 
 
-async def _listen(socket: WebSocket, decoder: Decoder, first: Sequence[Spoken]) -> AsyncGenerator[Spoken]:
+async def _listen(socket: WebSocket, decoder: Decoder, first: Sequence[ServerEvent]) -> AsyncGenerator[ServerEvent]:
     for what in first:
         yield what
-    receive, feed = socket.receive, decoder.feed
+    receive, feed = socket.receive, decoder.decode
     while True:
         what = feed(await receive())
         if what is not None:

@@ -26,7 +26,7 @@ from app.events import (
     NodeStepped,
     PromptId,
     QueueChanged,
-    Spoken,
+    ServerEvent,
 )
 
 GREETING = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
@@ -53,7 +53,7 @@ class Decoder:
         self._executing: tuple[str, str] | None = None
         self.ignored = 0
 
-    def feed(self, frame: str | bytes) -> Spoken | None:
+    def decode(self, frame: str | bytes) -> ServerEvent | None:
         """Take one frame, text or binary."""
         try:
             said = self._binary(frame) if isinstance(frame, bytes) else self._text(decode(frame, self._json))
@@ -63,7 +63,7 @@ class Decoder:
             self.ignored += 1
         return said
 
-    def _text(self, frame: schemas.Frame) -> Spoken | None:
+    def _text(self, frame: schemas.Frame) -> ServerEvent | None:
         match frame:
             case schemas.Progress(data=data):
                 if self._executing is None or self._executing[0] != data.prompt_id:
@@ -98,7 +98,7 @@ class Decoder:
                 self._negotiated = data.supports_preview_metadata
                 return None
 
-    def _node_started(self, data: schemas.ExecutingData) -> Spoken | None:
+    def _node_started(self, data: schemas.ExecutingData) -> ServerEvent | None:
         if not data.prompt_id:
             # After a reconnect the server names the node, but not the prompt (measured, T09).
             return None
@@ -110,7 +110,7 @@ class Decoder:
         self._executing = (prompt, display)
         return NodeStarted(prompt=prompt, node=NodeId(data.node), display=NodeId(display))
 
-    def _binary(self, frame: bytes) -> Spoken | None:
+    def _binary(self, frame: bytes) -> ServerEvent | None:
         if len(frame) < 8:
             return None
         kind, second = struct.unpack_from(">II", frame)
@@ -143,7 +143,7 @@ def _states(data: schemas.StatesData) -> list[NodeProgress]:
     ]
 
 
-def _error(data: schemas.ErrorData) -> Spoken:
+def _error(data: schemas.ErrorData) -> ServerEvent:
     prompt, node, message = PromptId(data.prompt_id), NodeId(data.node_id or ""), first_line(data.exception_message)
     if data.exception_type == "ExecutionBlocked":
         return ExecutionBlocked(prompt=prompt, node=node, message=message)

@@ -9,13 +9,13 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.utilities import LocalProtocolError
 
-from app.comfy.errors import why
+from app.comfy.errors import describe_network_error
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
 from app.comfy.websocket.trio_protocol import ClientProtocol
 from app.ports import ConnectionLost, WebSocket
 
 
-class Watched(trio.abc.Stream):
+class ReadTimedStream(trio.abc.Stream):
     """Passes everything through, and times the reading and the writing.
 
     A pong may be late because it queues behind a frame of 64 MB on a slow line, or because we ourselves do
@@ -79,7 +79,7 @@ class _Connection(WebSocketConnection):
 
 
 class _Socket:
-    def __init__(self, connection: _Connection, stream: Watched) -> None:
+    def __init__(self, connection: _Connection, stream: ReadTimedStream) -> None:
         self._connection = connection
         self._stream = stream
         self._loss: ConnectionLost | None = None
@@ -159,7 +159,7 @@ class _Socket:
 @asynccontextmanager
 async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSocket]:
     """See `app.comfy.websocket.connect.open_websocket`."""
-    stream = Watched(await _open_stream(where, timing))
+    stream = ReadTimedStream(await _open_stream(where, timing))
     try:
         async with trio.open_nursery() as nursery:
             socket = _Socket(_connection(where, stream), stream)
@@ -182,7 +182,7 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
         await trio.aclose_forcefully(stream)
 
 
-def _connection(where: Address, stream: Watched) -> _Connection:
+def _connection(where: Address, stream: ReadTimedStream) -> _Connection:
     return _Connection(
         stream,
         ClientProtocol(LARGEST_FRAME),
@@ -216,4 +216,4 @@ async def _open_stream(where: Address, timing: Timing) -> trio.abc.Stream:
     except trio.TooSlowError as error:
         raise ConnectionLost(f"it did not answer within {timing.connect:g} s") from error
     except Exception as error:
-        raise ConnectionLost(f"it cannot be reached: {why(error)}") from error
+        raise ConnectionLost(f"it cannot be reached: {describe_network_error(error)}") from error

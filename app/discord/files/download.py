@@ -38,7 +38,7 @@ MOST_OF_ALL = 40
 """The same for everybody together: 2.5 GB on the disk."""
 
 
-class Intake:
+class InputMedia:
     """Owns the way to Discord's files; `rest_url` is where Discord is, if it is not the real one.
 
     Files arrive in `folder`, until the media worker has made plain ones of them.
@@ -119,7 +119,7 @@ class _Writer:
         self._path = path
         self._threads = threads
         self._gathered = bytearray()
-        self._begun = False
+        self._pending_forms = False
 
     async def write(self, piece: bytes) -> None:
         """Gather a piece, and write what was gathered if it is enough. Raises `OSError`."""
@@ -130,8 +130,8 @@ class _Writer:
     async def flush(self) -> None:
         """Write what was gathered; an empty file, if that is nothing. Raises `OSError`."""
         data, self._gathered = bytes(self._gathered), bytearray()
-        await to_thread.run_sync(_append, self._path, data, self._begun, limiter=self._threads)
-        self._begun = True
+        await to_thread.run_sync(_append, self._path, data, self._pending_forms, limiter=self._threads)
+        self._pending_forms = True
 
 
 def check(file: Attached, kind: str) -> None:
@@ -153,9 +153,9 @@ def _authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _append(path: Path, data: bytes, begun: bool) -> None:
+def _append(path: Path, data: bytes, pending: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab" if begun else "wb") as file:
+    with path.open("ab" if pending else "wb") as file:
         file.write(data)
 
 

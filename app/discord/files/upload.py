@@ -18,7 +18,7 @@ from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Compressed, Refusal
 
 
-class Budget:
+class MemoryBudget:
     """Owns the sum of what is carried now. What is larger than all of it is carried alone."""
 
     def __init__(self, whole: int) -> None:
@@ -28,7 +28,7 @@ class Budget:
         self._lighter = anyio.Event()
 
     @asynccontextmanager
-    async def carrying(self, size: int) -> AsyncGenerator[None]:
+    async def reserve(self, size: int) -> AsyncGenerator[None]:
         """Carry so much for the length of the block."""
         async with self._turn:
             while self._carried and self._carried + size > self._whole:
@@ -55,8 +55,8 @@ THREADS = 2
 """Threads that look at files here. They are not those of the journal."""
 
 
-class Fitting:
-    """See `app.discord.messages.ports.Fit`. `keep_metadata` leaves the workflow in what is posted.
+class UploadPreparer:
+    """See `app.discord.messages.ports.PrepareFiles`. `keep_metadata` leaves the workflow in what is posted.
 
     The media worker writes smaller versions into `folder`; they are there for the length of the block.
     """
@@ -65,14 +65,14 @@ class Fitting:
         self._media = media
         self._folder = folder
         self._keep_metadata = keep_metadata
-        self._budget = Budget(AT_ONCE)
+        self._budget = MemoryBudget(AT_ONCE)
         self._threads = CapacityLimiter(THREADS)
 
     @asynccontextmanager
     async def __call__(
         self, files: Sequence[str], limit: int, person: str
     ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
-        """See `app.discord.messages.ports.Fit`."""
+        """See `app.discord.messages.ports.PrepareFiles`."""
         if not files:
             yield [], []
             return
@@ -93,7 +93,7 @@ class Fitting:
                 if note:
                     notes[note] = None
             # Only what is about to be read counts: a video may take minutes to become small.
-            async with self._budget.carrying(sum(upload.size for upload in uploads)):
+            async with self._budget.reserve(sum(upload.size for upload in uploads)):
                 yield uploads, list(notes)
         finally:
             with anyio.CancelScope(shield=True):

@@ -19,14 +19,14 @@ from hikari.impl import RESTClientImpl
 
 from app.boundary import report_failure
 from app.config import Discord
-from app.discord.bridge import NO_PAYLOAD, hosting
+from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
 from app.discord.follow_ups import menu_name, menus
 from app.discord.gateway.commands import Made, built_in_command, menu, workflow_command
 from app.discord.gateway.connection import Gateway
-from app.discord.gateway.handlers import Clicks
+from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import DoorError, Outage
-from app.discord.gateway.rest import RestPost
+from app.discord.gateway.rest import RestSender
 from app.discord.messages.ports import Away
 from app.discord.requests.builtin_commands import BUILT_IN
 from app.discord.ui.options import Command, commands
@@ -62,10 +62,10 @@ Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
 class Bot:
     """Owns the gateway and the commands. Everything in here runs in hikari's loop."""
 
-    def __init__(self, token: str, config: Discord, clicks: Clicks) -> None:
+    def __init__(self, token: str, config: Discord, handlers: InteractionHandlers) -> None:
         self._token = token
         self._config = config
-        self._clicks = clicks
+        self._handlers = handlers
         self._registered: list[Made] = []
         self._known: Wanted | None = None
         self._client: lightbulb.GatewayEnabledClient
@@ -73,7 +73,7 @@ class Bot:
         self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
         self.commands: Sequence[Command] = ()
         self.menus: Sequence[str] = ()
-        self._post: RestPost | None = None
+        self._post: RestSender | None = None
 
     async def run(
         self,
@@ -94,13 +94,13 @@ class Bot:
         client.error_handler(raise_failure)
         for own in list(bot.get_listeners(hikari.InteractionCreateEvent)):
             bot.unsubscribe(hikari.InteractionCreateEvent, own)
-        bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._clicks).hear)
+        bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._handlers).handle)
         self._gateway = Gateway(bot, self._token, ENCODER.encode)
         self._register(workflows)
         # Without Discord: from here on lightbulb knows the commands, and takes whatever arrives.
         await client.start()
         client.sync_commands = True
-        async with hosting(self._report, hikari, lightbulb):
+        async with cancel_stray_tasks(self._report, hikari, lightbulb):
             cast("RESTClientImpl", bot.rest).start()
             try:
                 await self._live(bot, reached, opened)
@@ -120,7 +120,7 @@ class Bot:
 
         async with self._unread, self._to_answer, anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer_unread, rest, name="unread")
-            self._post = RestPost(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
+            self._post = RestSender(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
             await reached()
             tasks.start_soon(self._gateway.run, say_connected, name="gateway")
             await connected.wait()
@@ -157,7 +157,7 @@ class Bot:
         Raises `hikari.HTTPError` where Discord does not take them: the old commands stand, and say so themselves
         where their workflow is gone.
         """
-        self._clicks.workflows = workflows
+        self._handlers.workflows = workflows
         if self._wanted(workflows) == self._known:
             return
         for made in self._registered:
@@ -172,7 +172,7 @@ class Bot:
         await self._gateway.show_presence(text, away=away)
 
     @property
-    def post(self) -> RestPost:
+    def post(self) -> RestSender:
         """The way to speak in Discord. Raises `Away` until Discord has answered for the first time."""
         if self._post is None:
             raise Away("Discord has not answered yet.")
@@ -200,13 +200,13 @@ class Bot:
             await run_request(partial(answer_unread, rest, one, sentence), "a person could not be told of a failure")
 
     def _register(self, workflows: Mapping[str, Workflow]) -> None:
-        self._clicks.workflows = workflows
+        self._handlers.workflows = workflows
         self._known = found, _ = self._wanted(workflows)
         takers = menus(workflows)
         made = [
-            *(workflow_command(command, self._clicks) for command in found),
-            *(built_in_command(name, self._clicks) for name in BUILT_IN),
-            *(menu(workflow, self._clicks) for workflow in takers),
+            *(workflow_command(command, self._handlers) for command in found),
+            *(built_in_command(name, self._handlers) for name in BUILT_IN),
+            *(menu(workflow, self._handlers) for workflow in takers),
         ]
         self._registered = [self._client.register(one) for one in made]
         self.commands, self.menus = found, [menu_name(workflow) for workflow in takers]

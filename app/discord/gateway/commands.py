@@ -1,4 +1,4 @@
-"""Commands and menus, as lightbulb wants them. What they do is not decided here: see `Takes`."""
+"""Commands and menus, as lightbulb wants them. What they do is not decided here: see `InteractionHandler`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Offer: TypeAlias = Callable[[str, str], Awaitable[list[tuple[str, str]]]]
 """Takes a user's id and what was typed; returns what to show, and what it stands for."""
 
 
-class Takes(Protocol):
+class InteractionHandler(Protocol):
     """Who takes what people do with commands; everything here runs in hikari's loop."""
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
@@ -57,26 +57,26 @@ class Takes(Protocol):
         ...
 
 
-def workflow_command(command: Command, takes: Takes) -> Made:
+def workflow_command(command: Command, handler: InteractionHandler) -> Made:
     """The slash command of a workflow."""
     attributes = {option.name: f"option_{number}" for number, option in enumerate(command.options)}
 
     async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
         given = {name: cast("object", getattr(self, attribute)) for name, attribute in attributes.items()}
-        await takes.ordered(_interaction(ctx), command, given)
+        await handler.ordered(_interaction(ctx), command, given)
 
-    options = {attributes[option.name]: _option(option, command.workflow, takes) for option in command.options}
+    options = {attributes[option.name]: _option(option, command.workflow, handler) for option in command.options}
     return _slash(command.name, command.description, options, invoke)
 
 
-def built_in_command(name: str, takes: Takes) -> Made:
+def built_in_command(name: str, handler: InteractionHandler) -> Made:
     """A command of the bot's own."""
 
     async def offer(user: str, typed: str) -> list[tuple[str, str]]:
-        return await takes.suggest_own(name, user, typed)
+        return await handler.suggest_own(name, user, typed)
 
     async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
-        await takes.asked(_interaction(ctx), name, str(getattr(self, "told", None) or ""))
+        await handler.asked(_interaction(ctx), name, str(getattr(self, "told", None) or ""))
 
     options: dict[str, object] = {}
     if name in NAMED:
@@ -86,11 +86,11 @@ def built_in_command(name: str, takes: Takes) -> Made:
     return _slash(name, BUILT_IN[name], options, invoke)
 
 
-def menu(workflow: Workflow, takes: Takes) -> Made:
+def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
     """The menu at a message with a picture, or whatever file the workflow takes."""
 
     async def invoke(self: lightbulb.MessageCommand, ctx: lightbulb.Context) -> None:
-        await takes.chosen(_interaction(ctx), workflow.name, self.target)
+        await handler.chosen(_interaction(ctx), workflow.name, self.target)
 
     namespace: dict[str, object] = {"invoke": lightbulb.invoke(invoke)}
     return cast(
@@ -126,7 +126,7 @@ def _interaction(ctx: lightbulb.Context) -> hikari.CommandInteraction:
     return ctx.interaction
 
 
-def _option(option: Option, workflow: str, takes: Takes) -> object:
+def _option(option: Option, workflow: str, handler: InteractionHandler) -> object:
     kind = {
         "string": lightbulb.string,
         "integer": lightbulb.integer,
@@ -145,7 +145,7 @@ def _option(option: Option, workflow: str, takes: Takes) -> object:
     if option.suggest:
 
         async def offer(_: str, typed: str) -> list[tuple[str, str]]:
-            return [(name, name) for name in await takes.suggest(workflow, option.slot, typed)]
+            return [(name, name) for name in await handler.suggest(workflow, option.slot, typed)]
 
         wanted["autocomplete"] = _completion(offer)
     return cast("Any", kind)(option.name, option.description, **wanted)

@@ -16,10 +16,10 @@ from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
 
 from app.discord import custom_id
-from app.discord.bridge import Crossing
+from app.discord.bridge import CrossLoopCall
 from app.discord.custom_id import Press
 from app.discord.files.attachment_rules import NAMES
-from app.discord.follow_ups import way
+from app.discord.follow_ups import find_follow_up
 from app.discord.gateway.commands import Given
 from app.discord.gateway.responses import (
     ALONE,
@@ -33,11 +33,11 @@ from app.discord.gateway.responses import (
     files_of,
     say,
 )
-from app.discord.requests.pending_forms import Begun, Waiting
+from app.discord.requests.pending_forms import PendingForm, PendingForms
 from app.discord.ui import modals
 from app.discord.ui.components import Form
 from app.discord.ui.options import PRESET, SPOILER, Command, missing, verify
-from app.discord.user_request import Asked, Attached, Caller, Ordered, Pressed, Word
+from app.discord.user_request import Attached, BuiltinCommand, ButtonPressed, Caller, CreateJob, UserRequest
 from app.events import JobId
 from app.ports import Json
 from app.workflows.load import Workflow
@@ -70,18 +70,18 @@ class Core(Protocol):
         ...
 
 
-class Clicks:
-    """See `app.discord.gateway.commands.Takes`. Owns what was begun, until its form comes back."""
+class InteractionHandlers:
+    """See `app.discord.gateway.commands.InteractionHandler`. Owns what was begun, until its form comes back."""
 
-    def __init__(self, core: Core, inbox: ObjectSendStream[Word], into_core: Crossing) -> None:
+    def __init__(self, core: Core, inbox: ObjectSendStream[UserRequest], into_core: CrossLoopCall) -> None:
         self._core = core
         self._inbox = inbox
         self._into_core = into_core
-        self._begun = Waiting()
+        self._pending_forms = PendingForms()
         self.workflows: Mapping[str, Workflow] = {}
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
-        """See `app.discord.gateway.commands.Takes`."""
+        """See `app.discord.gateway.commands.InteractionHandler`."""
         workflow = self.workflows.get(command.workflow)
         if workflow is None:
             await say(interaction, f"“{command.workflow}” is not offered here any more.")
@@ -100,44 +100,46 @@ class Clicks:
                 case _:
                     continue
         chosen, spoiler = str(own.get(PRESET) or ""), bool(own.get(SPOILER))
-        begun = Begun(values=values, files=tuple(files), preset=chosen, spoiler=spoiler)
+        pending = PendingForm(values=values, files=tuple(files), preset=chosen, spoiler=spoiler)
         try:
-            told = begun.check(workflow, whole=False)
+            told = pending.check(workflow, whole=False)
         except WorkflowError as error:
             await say(interaction, str(error))
             return
         if any(slot.show != "command" for slot in missing(workflow, told)):
-            await self._ask(interaction, "order", workflow, begun)
+            await self._ask(interaction, "order", workflow, pending)
         else:
-            await self._order(interaction, workflow, begun)
+            await self._order(interaction, workflow, pending)
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
-        """See `app.discord.gateway.commands.Takes`."""
+        """See `app.discord.gateway.commands.InteractionHandler`."""
         caller = await defer(interaction, PUBLIC if command == "show" else ALONE)
-        await self._tell(Asked(caller=caller, command=command, argument=argument))
+        await self._tell(BuiltinCommand(caller=caller, command=command, argument=argument))
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
-        """See `app.discord.gateway.commands.Takes`."""
+        """See `app.discord.gateway.commands.InteractionHandler`."""
         found = self.workflows.get(workflow)
-        onward = way(found) if found is not None else None
-        if found is None or onward is None:
+        follow_up = find_follow_up(found) if found is not None else None
+        if found is None or follow_up is None:
             await say(interaction, f"“{workflow}” is not offered here any more.")
             return
-        file = next(files_of(message, onward.slot.kind), None)
+        file = next(files_of(message, follow_up.slot.kind), None)
         if file is None:
-            await say(interaction, f"There is no {NAMES[onward.slot.kind]} in this message.")
+            await say(interaction, f"There is no {NAMES[follow_up.slot.kind]} in this message.")
             return
-        await self._ask(interaction, "menu", found, Begun(files=(replace(file, slot=onward.slot.name),)))
+        await self._ask(interaction, "menu", found, PendingForm(files=(replace(file, slot=follow_up.slot.name),)))
 
-    async def _ask(self, interaction: hikari.CommandInteraction, verb: str, workflow: Workflow, begun: Begun) -> None:
+    async def _ask(
+        self, interaction: hikari.CommandInteraction, verb: str, workflow: Workflow, pending: PendingForm
+    ) -> None:
         """Open the form of what was begun; where there is nothing to ask, go on at once."""
         asked = await self._form(interaction, Press(verb, JobId(str(interaction.id)), workflow.name))
         if isinstance(asked, str):
             await say(interaction, asked)
         elif asked is None:
-            await self._order(interaction, workflow, begun)
+            await self._order(interaction, workflow, pending)
         else:
-            self._begun.put(str(interaction.id), replace(begun, asked=asked))
+            self._pending_forms.put(str(interaction.id), replace(pending, asked=asked))
             await ask(interaction, asked)
 
     async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
@@ -146,19 +148,19 @@ class Clicks:
         return "The bot is busy: try again in a moment."
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
-        """See `app.discord.gateway.commands.Takes`."""
+        """See `app.discord.gateway.commands.InteractionHandler`."""
         with anyio.move_on_after(PATIENCE):
             return await self._into_core(self._core.suggest, workflow, slot, typed)
         return []
 
     async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """See `app.discord.gateway.commands.Takes`."""
+        """See `app.discord.gateway.commands.InteractionHandler`."""
         with anyio.move_on_after(PATIENCE):
             return await self._into_core(self._core.suggest_own, command, user, typed)
         return []
 
     async def pressed(self, interaction: hikari.ComponentInteraction) -> None:
-        """A button. Raises `PostError`."""
+        """A button. Raises `SendError`."""
         press = custom_id.read(interaction.custom_id)
         if press is None:
             await say(interaction, OUT_OF_DATE)
@@ -178,10 +180,10 @@ class Clicks:
         else:
             await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
-        await self._tell(Pressed(caller=caller, press=press))
+        await self._tell(ButtonPressed(caller=caller, press=press))
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
-        """A form. Raises `PostError`."""
+        """A form. Raises `SendError`."""
         told = {
             field.custom_id: field.value
             for row in interaction.components
@@ -193,7 +195,7 @@ class Clicks:
             await say(interaction, OUT_OF_DATE, modals.typed(told))
             return
         if press.verb in BEGINS:
-            await self._begun_sent(interaction, press, told)
+            await self._pending_form_sent(interaction, press, told)
             return
         if (workflow := self.workflows.get(press.workflow)) is not None:
             try:
@@ -202,45 +204,47 @@ class Clicks:
                 await say(interaction, str(error), modals.typed(told))
                 return
         caller = await defer(interaction, PUBLIC)
-        await self._tell(Pressed(caller=caller, press=press, fields=told))
+        await self._tell(ButtonPressed(caller=caller, press=press, fields=told))
 
-    async def _begun_sent(self, interaction: hikari.ModalInteraction, press: Press, told: Mapping[str, str]) -> None:
+    async def _pending_form_sent(
+        self, interaction: hikari.ModalInteraction, press: Press, told: Mapping[str, str]
+    ) -> None:
         workflow = self.workflows.get(press.workflow)
-        begun = self._begun.take(press.job)
-        if workflow is None or begun is None:
+        pending = self._pending_forms.take(press.job)
+        if workflow is None or pending is None:
             await say(interaction, "This form is too old: begin anew.", modals.typed(told))
             return
         try:
-            values, _ = modals.answers(workflow, told, begun.asked, chosen=begun.preset)
+            values, _ = modals.answers(workflow, told, pending.asked, chosen=pending.preset)
         except WorkflowError as error:
             await say(interaction, str(error), modals.typed(told))
             return
-        begun = replace(begun, values={**values, **begun.values})
-        await self._order(interaction, workflow, begun, modals.typed(told))
+        pending = replace(pending, values={**values, **pending.values})
+        await self._order(interaction, workflow, pending, modals.typed(told))
 
     async def _order(
         self,
         interaction: hikari.CommandInteraction | hikari.ModalInteraction,
         workflow: Workflow,
-        begun: Begun,
+        pending: PendingForm,
         typed: str = "",
     ) -> None:
         try:
-            begun.check(workflow)
+            pending.check(workflow)
         except WorkflowError as error:
             await say(interaction, str(error), typed)
             return
-        told = Ordered(
+        told = CreateJob(
             caller=await defer(interaction, PUBLIC),
             workflow=workflow.name,
-            values=begun.values,
-            files=begun.files,
-            preset=begun.preset,
-            spoiler=begun.spoiler,
+            values=pending.values,
+            files=pending.files,
+            preset=pending.preset,
+            spoiler=pending.spoiler,
         )
         await self._tell(told)
 
-    async def _tell(self, word: Word) -> None:
+    async def _tell(self, word: UserRequest) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             # The house is closing; nothing was promised yet.
             await self._into_core(self._inbox.send, word)

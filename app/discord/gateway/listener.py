@@ -11,10 +11,10 @@ import lightbulb
 import structlog
 from msgspec import Struct
 
-from app.discord.gateway.handlers import Clicks
+from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.responses import ALONE, say
 from app.discord.gateway.rest import build, translated
-from app.discord.messages.ports import PostError, Unacceptable
+from app.discord.messages.ports import SendError, Unacceptable
 from app.discord.ui.pages import refusal
 from app.entry_points import run_request
 
@@ -43,11 +43,11 @@ class Unread(Struct, frozen=True):
 class Listener:
     """Hands each interaction to the handlers; where they fail, the person gets one sentence."""
 
-    def __init__(self, client: lightbulb.GatewayEnabledClient, handlers: Clicks) -> None:
+    def __init__(self, client: lightbulb.GatewayEnabledClient, handlers: InteractionHandlers) -> None:
         self._client = client
         self._handlers = handlers
 
-    async def hear(self, event: hikari.InteractionCreateEvent) -> None:
+    async def handle(self, event: hikari.InteractionCreateEvent) -> None:
         """Handle one interaction; hikari calls this in a task of its own."""
         interaction = event.interaction
         tell = partial(apologise, interaction) if isinstance(interaction, Answerable) else None
@@ -58,7 +58,7 @@ class Listener:
             await self._route(interaction)
         except Unacceptable:
             raise
-        except PostError as error:
+        except SendError as error:
             # Discord is away, or it is too late: there is nobody to tell.
             logger.warning("an interaction could not be answered", reason=str(error))
 

@@ -22,7 +22,7 @@ Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction 
 
 
 async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
-    """Answer whoever did it, and nobody else, at once; give back what was `typed`. Raises `PostError`."""
+    """Answer whoever did it, and nobody else, at once; give back what was `typed`. Raises `SendError`."""
     with translated():
         await interaction.create_initial_response(
             hikari.ResponseType.MESSAGE_CREATE, flags=ALONE, components=[build(refusal(sentence, typed))]
@@ -30,19 +30,19 @@ async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
 
 
 async def ask(interaction: hikari.CommandInteraction | hikari.ComponentInteraction, form: Form) -> None:
-    """Answer with a form. Raises `PostError`."""
+    """Answer with a form. Raises `SendError`."""
     with translated():
         await interaction.create_modal_response(form.title, form.custom_id, components=fields(form))
 
 
 async def defer_update(interaction: hikari.ComponentInteraction) -> None:
-    """Say that the message of a button may change. Raises `PostError`."""
+    """Say that the message of a button may change. Raises `SendError`."""
     with translated():
         await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_UPDATE)
 
 
 async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
-    """Say that an answer will come, to be seen by those whom `flags` name. Raises `PostError`."""
+    """Say that an answer will come, to be seen by those whom `flags` name. Raises `SendError`."""
     with translated():
         answer = await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE, flags=flags)
     message = answer.interaction.response_message_id if answer else hikari.UNDEFINED

@@ -22,16 +22,16 @@ from hikari.impl import (
     SectionComponentBuilder,
 )
 
-from app.discord.bridge import Crossing
+from app.discord.bridge import CrossLoopCall
 from app.discord.message_ref import Seen
-from app.discord.messages.ports import Away, Expired, Gone, PostError, TooLarge, Unacceptable
+from app.discord.messages.ports import Away, Expired, Gone, SendError, TooLarge, Unacceptable
 from app.discord.ui.components import Button, Card, File, Form, Gallery, Line, Row, Text, Upload
 
 FRESH = 9.0
 """Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after it was reset, or later."""
 
 
-class Gate:
+class NewBucketLimiter:
     """Owns who was heard lately on each route, and lets the others pass one at a time.
 
     Discord's limits hold for a route and its channel, or its token. Of those whose limit hikari does not know yet it
@@ -76,16 +76,16 @@ TOO_OLD = 30046
 """A message of more than an hour was edited too often."""
 
 
-class RestPost:
-    """See `app.discord.messages.ports.Post`."""
+class RestSender:
+    """See `app.discord.messages.ports.MessageSender`."""
 
     def __init__(self, rest: hikari.api.RESTClient, application: hikari.Snowflake) -> None:
         self._rest = rest
         self._application = application
-        self._gate = Gate()
+        self._gate = NewBucketLimiter()
 
-    async def answer(self, token: str, card: Card) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
+    async def edit_original(self, token: str, card: Card) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
         async with self._passing("answer", token):
             message = await self._rest.edit_interaction_response(
                 self._application, token, attachments=None, components=[await loaded(card)]
@@ -93,42 +93,42 @@ class RestPost:
         return Seen(str(message.channel_id), str(message.id))
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
-        """See `app.discord.messages.ports.Post`."""
+        """See `app.discord.messages.ports.MessageSender`."""
         async with self._passing("edit", channel):
             await self._rest.edit_message(int(channel), int(message), attachments=None, components=[await loaded(card)])
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
+        """See `app.discord.messages.ports.MessageSender`."""
         async with self._passing("create", channel):
             message = await self._rest.create_message(int(channel), components=[await loaded(card)], nonce=nonce)
         return Seen(str(message.channel_id), str(message.id))
 
-    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
+    async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
         with translated():
             channel = await self._rest.create_dm_channel(int(user))
         return await self.create(str(channel.id), card, nonce)
 
-    async def whisper(self, token: str, card: Card) -> None:
-        """See `app.discord.messages.ports.Post`."""
+    async def ephemeral_followup(self, token: str, card: Card) -> None:
+        """See `app.discord.messages.ports.MessageSender`."""
         async with self._passing("add", token):
             await self._rest.execute_webhook(
                 self._application, token, components=[await loaded(card)], flags=hikari.MessageFlag.EPHEMERAL
             )
 
-    async def add(self, token: str, card: Card) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
+    async def followup(self, token: str, card: Card) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
         async with self._passing("add", token):
             message = await self._rest.execute_webhook(self._application, token, components=[await loaded(card)])
         return Seen(str(message.channel_id), str(message.id))
 
-    async def withdraw(self, token: str) -> None:
-        """See `app.discord.messages.ports.Post`."""
+    async def delete_original(self, token: str) -> None:
+        """See `app.discord.messages.ports.MessageSender`."""
         async with self._passing("withdraw", token):
             await self._rest.delete_interaction_response(self._application, token)
 
     async def delete(self, channel: str, message: str) -> None:
-        """See `app.discord.messages.ports.Post`."""
+        """See `app.discord.messages.ports.MessageSender`."""
         async with self._passing("delete", channel):
             await self._rest.delete_message(int(channel), int(message))
 
@@ -142,40 +142,40 @@ class RestPost:
 class Crossed:
     """The Post port as the core uses it: every call crosses into hikari's loop, to what `post` names by then."""
 
-    def __init__(self, post: Callable[[], RestPost], into_asyncio: Crossing) -> None:
+    def __init__(self, post: Callable[[], RestSender], into_asyncio: CrossLoopCall) -> None:
         self._post = post
         self._cross = into_asyncio
 
-    async def answer(self, token: str, card: Card) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
-        return await self._cross(self._post().answer, token, card)
+    async def edit_original(self, token: str, card: Card) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
+        return await self._cross(self._post().edit_original, token, card)
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
-        """See `app.discord.messages.ports.Post`."""
+        """See `app.discord.messages.ports.MessageSender`."""
         await self._cross(self._post().edit, channel, message, card)
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
+        """See `app.discord.messages.ports.MessageSender`."""
         return await self._cross(self._post().create, channel, card, nonce)
 
-    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
-        return await self._cross(self._post().write_to, user, card, nonce)
+    async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
+        return await self._cross(self._post().direct_message, user, card, nonce)
 
-    async def whisper(self, token: str, card: Card) -> None:
-        """See `app.discord.messages.ports.Post`."""
-        await self._cross(self._post().whisper, token, card)
+    async def ephemeral_followup(self, token: str, card: Card) -> None:
+        """See `app.discord.messages.ports.MessageSender`."""
+        await self._cross(self._post().ephemeral_followup, token, card)
 
-    async def add(self, token: str, card: Card) -> Seen:
-        """See `app.discord.messages.ports.Post`."""
-        return await self._cross(self._post().add, token, card)
+    async def followup(self, token: str, card: Card) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
+        return await self._cross(self._post().followup, token, card)
 
-    async def withdraw(self, token: str) -> None:
-        """See `app.discord.messages.ports.Post`."""
-        await self._cross(self._post().withdraw, token)
+    async def delete_original(self, token: str) -> None:
+        """See `app.discord.messages.ports.MessageSender`."""
+        await self._cross(self._post().delete_original, token)
 
     async def delete(self, channel: str, message: str) -> None:
-        """See `app.discord.messages.ports.Post`."""
+        """See `app.discord.messages.ports.MessageSender`."""
         await self._cross(self._post().delete, channel, message)
 
 
@@ -233,7 +233,7 @@ def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """hikari's errors as ours, `PostError`; what no rule knows stays what it is."""
+    """hikari's errors as ours, `SendError`; what no rule knows stays what it is."""
     try:
         yield
     except hikari.ClientHTTPResponseError as error:
@@ -242,7 +242,7 @@ def translated() -> Generator[None]:
         raise Away(f"Discord does not answer: {type(error).__name__}.") from None
 
 
-def _named(error: hikari.ClientHTTPResponseError) -> PostError:
+def _named(error: hikari.ClientHTTPResponseError) -> SendError:
     code = int(error.code)
     if error.status == 413 or code == TOO_LARGE:
         return TooLarge("The files are too large for Discord.")

@@ -16,24 +16,24 @@ CROWD = 8
 not, and fifty requests a second are the limit of the whole bot."""
 
 
-class Traffic:
+class ChannelPacing:
     """Owns the count of living messages in each channel, and the lane of each channel."""
 
     def __init__(self) -> None:
         self._living: Counter[str] = Counter()
-        self._lanes: dict[str, anyio.Lock] = {}
+        self._locks: dict[str, anyio.Lock] = {}
 
     def join(self, channel: str) -> None:
         """One more message lives here."""
         self._living[channel] += 1
-        self._lanes.setdefault(channel, anyio.Lock())
+        self._locks.setdefault(channel, anyio.Lock())
 
     def leave(self, channel: str) -> None:
         """It does not any more."""
         self._living[channel] -= 1
         if self._living[channel] <= 0:
             del self._living[channel]
-            self._lanes.pop(channel, None)
+            self._locks.pop(channel, None)
 
     def pause(self, channel: str, *, as_bot: bool) -> float:
         """Seconds to leave between two edits of one message here.
@@ -45,11 +45,11 @@ class Traffic:
 
     def busy(self, channel: str) -> bool:
         """Whether somebody is in the lane: not the moment for what can be left out."""
-        lane = self._lanes.get(channel)
+        lane = self._locks.get(channel)
         return lane is not None and lane.locked()
 
     @asynccontextmanager
-    async def lane(self, channel: str) -> AsyncGenerator[None]:
+    async def lock(self, channel: str) -> AsyncGenerator[None]:
         """Speak here as the bot: one after the other, so that each knows from the last what is left of the limit."""
-        async with self._lanes.get(channel) or anyio.Lock():
+        async with self._locks.get(channel) or anyio.Lock():
             yield

@@ -8,11 +8,11 @@ import structlog
 from msgspec.structs import replace
 
 from app.discord.message_ref import Seen
-from app.discord.messages.location import Spot
-from app.discord.messages.ports import Away, PostError, TooLarge, Unacceptable, World
+from app.discord.messages.location import MessageLocation
+from app.discord.messages.ports import Away, MessageContext, SendError, TooLarge, Unacceptable
 from app.discord.ui.components import Card
 from app.discord.ui.job_message import plain, render
-from app.discord.ui.job_view import View
+from app.discord.ui.job_view import JobView
 from app.events import Finished
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -24,24 +24,24 @@ LONGEST_NONCE = 25
 class Delivery:
     """One job's result on its way: into its message, else into a new one, else to its owner alone."""
 
-    def __init__(self, view: View, spot: Spot, world: World) -> None:
+    def __init__(self, view: JobView, location: MessageLocation, context: MessageContext) -> None:
         self._view = view
-        self._spot = spot
-        self._world = world
+        self._location = location
+        self._context = context
 
     async def run(self) -> str:
         """Say the last word, smaller and smaller until it fits; the message's id, "" where it reached nobody.
 
         Raises `Away` while Discord is.
         """
-        last = self._view.last_word
+        last = self._view.terminal_update
         files = last.files if isinstance(last, Finished) else ()
-        limit = self._spot.place.limit
+        limit = self._location.place.limit
         while True:
-            async with self._world.fit(files, limit, self._view.owner) as (uploads, notes):
+            async with self._context.fit(files, limit, self._view.owner) as (uploads, notes):
                 view = self._view
                 if notes and isinstance(last, Finished):
-                    view = replace(view, last_word=replace(last, notes=(*last.notes, *notes)))
+                    view = replace(view, terminal_update=replace(last, notes=(*last.notes, *notes)))
                 try:
                     return await self._say(render(view, uploads))
                 except Unacceptable as error:
@@ -55,68 +55,68 @@ class Delivery:
                     limit = max(one.size for one in uploads) // 2
 
     async def _say(self, cards: Sequence[Card]) -> str:
-        roads = [self._by_token, self._by_message, self._by_channel, self._by_hand]
-        for road in roads:
+        routes = [self._by_token, self._by_message, self._by_channel, self._by_direct_message]
+        for route in routes:
             try:
-                seen = await road(cards[0])
+                seen = await route(cards[0])
             except (TooLarge, Away, Unacceptable):
                 raise
-            except PostError as error:
+            except SendError as error:
                 logger.info("a result needs another road", job=self._view.job, reason=str(error))
                 continue
             if seen is not None:
-                await self._spot.settle(seen)
+                await self._location.settle(seen)
                 await self._say_more(cards[1:])
                 return seen.message
         logger.warning("a result reached nobody; it is kept on disk", job=self._view.job, owner=self._view.owner)
         return ""
 
     async def _by_token(self, card: Card) -> Seen | None:
-        if (token := self._spot.token) is None or self._spot.lost:
+        if (token := self._location.token) is None or self._location.lost:
             return None
-        return await self._world.post.answer(token, card)
+        return await self._context.post.edit_original(token, card)
 
     async def _by_message(self, card: Card) -> Seen | None:
-        place = self._spot.place
-        if not place.message or self._spot.lost:
+        place = self._location.place
+        if not place.message or self._location.lost:
             return None
-        async with self._world.traffic.lane(place.channel):
-            await self._world.post.edit(place.channel, place.message, card)
+        async with self._context.pacing.lock(place.channel):
+            await self._context.post.edit(place.channel, place.message, card)
         return Seen(place.channel, place.message)
 
     async def _by_channel(self, card: Card) -> Seen | None:
-        channel = self._spot.place.channel
-        async with self._world.traffic.lane(channel):
-            return await self._world.post.create(channel, card, nonce(self._view.job))
+        channel = self._location.place.channel
+        async with self._context.pacing.lock(channel):
+            return await self._context.post.create(channel, card, nonce(self._view.job))
 
-    async def _by_hand(self, card: Card) -> Seen | None:
-        return await self._world.post.write_to(self._spot.place.user, card, nonce(self._view.job))
+    async def _by_direct_message(self, card: Card) -> Seen | None:
+        return await self._context.post.direct_message(self._location.place.user, card, nonce(self._view.job))
 
     async def _say_more(self, cards: Sequence[Card]) -> None:
         """Further messages below the first; those that an earlier life has sent are not sent again."""
         for page, card in enumerate(cards):
-            if page < len(self._spot.place.more):
+            if page < len(self._location.place.more):
                 continue
             try:
                 seen = await self._below(card, page)
             except (TooLarge, Away):
                 raise
-            except PostError as error:
+            except SendError as error:
                 logger.warning("a part of a result found no place", job=self._view.job, reason=str(error))
                 return
-            await self._spot.extend(seen)
+            await self._location.extend(seen)
 
     async def _below(self, card: Card, page: int) -> Seen:
-        token, channel = self._spot.token, self._spot.place.channel
+        token, channel = self._location.token, self._location.place.channel
         try:
-            async with self._world.traffic.lane(channel):
-                return await self._world.post.create(channel, card, nonce(self._view.job, page + 1))
+            async with self._context.pacing.lock(channel):
+                return await self._context.post.create(channel, card, nonce(self._view.job, page + 1))
         except (TooLarge, Away):
             raise
-        except PostError:
+        except SendError:
             if token is None:
                 raise
-            return await self._world.post.add(token, card)
+            return await self._context.post.followup(token, card)
 
 
 def nonce(job: str, page: int = 0) -> str:

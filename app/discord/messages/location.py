@@ -5,20 +5,20 @@ from __future__ import annotations
 import anyio
 from msgspec.structs import replace
 
-from app.discord.message_ref import Place, Seen, Token, write
-from app.discord.messages.ports import World
+from app.discord.message_ref import MessageRef, Seen, Token, write
+from app.discord.messages.ports import MessageContext
 from app.events import JobId
 
 
-class Spot:
+class MessageLocation:
     """Owns the place of a job's message and the token for it; what changes is told to the journal."""
 
-    def __init__(self, job: JobId, place: Place, world: World, token: Token | None) -> None:
+    def __init__(self, job: JobId, place: MessageRef, context: MessageContext, token: Token | None) -> None:
         self.place = place
         self.lost = False
         """Whether the message is out of reach: deleted by somebody, or with the leave to speak there."""
         self._job = job
-        self._world = world
+        self._context = context
         self._token = token
 
     @property
@@ -46,6 +46,6 @@ class Spot:
         """A further message stands below."""
         await self._move(replace(self.place, more=(*self.place.more, seen.message)))
 
-    async def _move(self, place: Place) -> None:
+    async def _move(self, place: MessageRef) -> None:
         self.place = place
-        await self._world.moved(self._job, write(place))
+        await self._context.place_changed(self._job, write(place))

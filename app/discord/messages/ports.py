@@ -7,41 +7,41 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from app.discord.message_ref import Seen
-from app.discord.messages.channel_pacing import Traffic
+from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import Estimate
 from app.events import JobId
 from app.ports import ConnectionLost
 
 
-class PostError(Exception):
+class SendError(Exception):
     """Discord did not do what we asked."""
 
 
-class Expired(PostError):
+class Expired(SendError):
     """The interaction's token is no good any more: speak as the bot."""
 
 
-class Gone(PostError):
+class Gone(SendError):
     """The message, or the way to it, is not there for us: deleted, no permission, too old. Speak elsewhere."""
 
 
-class TooLarge(PostError):
+class TooLarge(SendError):
     """The files are too large: send smaller ones."""
 
 
-class Away(PostError, ConnectionLost):
+class Away(SendError, ConnectionLost):
     """Discord does not answer: try again."""
 
 
-class Unacceptable(PostError):
+class Unacceptable(SendError):
     """Discord does not take it, and would not the next time: a mistake of ours. The text says which."""
 
 
-class Post(Protocol):
-    """Every verb raises `PostError`. What is said replaces all that was said there before, files included."""
+class MessageSender(Protocol):
+    """Every verb raises `SendError`. What is said replaces all that was said there before, files included."""
 
-    async def answer(self, token: str, card: Card) -> Seen:
+    async def edit_original(self, token: str, card: Card) -> Seen:
         """Edit the message with which an interaction was answered."""
         ...
 
@@ -53,19 +53,19 @@ class Post(Protocol):
         """Say something new, once for each nonce, however often it is tried."""
         ...
 
-    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
+    async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         """Say something new to one person alone, once for each nonce."""
         ...
 
-    async def whisper(self, token: str, card: Card) -> None:
+    async def ephemeral_followup(self, token: str, card: Card) -> None:
         """Say something to whoever interacted, seen by nobody else."""
         ...
 
-    async def add(self, token: str, card: Card) -> Seen:
+    async def followup(self, token: str, card: Card) -> Seen:
         """Say something more in answer to an interaction, for all to see."""
         ...
 
-    async def withdraw(self, token: str) -> None:
+    async def delete_original(self, token: str) -> None:
         """Delete the message with which an interaction was answered, or on which it happened."""
         ...
 
@@ -74,7 +74,7 @@ class Post(Protocol):
         ...
 
 
-class Fit(Protocol):
+class PrepareFiles(Protocol):
     """Make files fit for Discord."""
 
     def __call__(
@@ -87,21 +87,21 @@ class Fit(Protocol):
         ...
 
 
-class World(Protocol):
+class MessageContext(Protocol):
     """What every reply shares: ways to Discord, and what the house knows."""
 
     @property
-    def post(self) -> Post:
+    def post(self) -> MessageSender:
         """The way to Discord."""
         ...
 
     @property
-    def traffic(self) -> Traffic:
+    def pacing(self) -> ChannelPacing:
         """Who else speaks in a channel."""
         ...
 
     @property
-    def fit(self) -> Fit:
+    def fit(self) -> PrepareFiles:
         """How files are made to fit."""
         ...
 
@@ -115,6 +115,6 @@ class World(Protocol):
         """How long a place in the queue takes."""
         ...
 
-    async def moved(self, job: JobId, place: str) -> None:
+    async def place_changed(self, job: JobId, place: str) -> None:
         """Have the journal know where a job is shown."""
         ...

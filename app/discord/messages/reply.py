@@ -5,14 +5,14 @@ from __future__ import annotations
 import anyio
 import structlog
 
-from app.discord.message_ref import Place, Token
+from app.discord.message_ref import MessageRef, Token
 from app.discord.messages.delivery import Delivery
-from app.discord.messages.location import Spot
-from app.discord.messages.ports import Away, Expired, PostError, TooLarge, Unacceptable, World
+from app.discord.messages.location import MessageLocation
+from app.discord.messages.ports import Away, Expired, MessageContext, SendError, TooLarge, Unacceptable
 from app.discord.ui.components import Card
 from app.discord.ui.job_message import render
-from app.discord.ui.job_view import View
-from app.events import LAST_WORDS, AnyUpdate, Previewed
+from app.discord.ui.job_view import JobView
+from app.events import TERMINAL_UPDATES, AnyUpdate, Previewed
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -27,19 +27,19 @@ class MessageReply:
     message is out of reach, in a new message, or to its owner alone.
     """
 
-    def __init__(self, view: View, place: Place, world: World, token: Token | None = None) -> None:
+    def __init__(self, view: JobView, place: MessageRef, context: MessageContext, token: Token | None = None) -> None:
         self.view = view
-        self._spot = Spot(view.job, place, world, token)
-        self._world = world
+        self._location = MessageLocation(view.job, place, context, token)
+        self._context = context
         self._shown: Card | None = None
         self._free_at = 0.0
         self._editor = anyio.Lock()
         self.receipt = ""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> MessageRef:
         """Where it stands."""
-        return self._spot.place
+        return self._location.place
 
     @property
     def pause(self) -> float:
@@ -51,10 +51,10 @@ class MessageReply:
 
         The last word raises `Away`, which is a `ConnectionLost`, until it is said.
         """
-        self.view.hear(update, self._world.now(), self._world.estimate)
-        if isinstance(update, LAST_WORDS):
+        self.view.handle(update, self._context.now(), self._context.estimate)
+        if isinstance(update, TERMINAL_UPDATES):
             async with self._editor:
-                self.receipt = await Delivery(self.view, self._spot, self._world).run()
+                self.receipt = await Delivery(self.view, self._location, self._context).run()
         elif not isinstance(update, Previewed) and self.pause < EARLY:
             # Within the pause there is no more to come than what stands before the last word.
             await self.refresh()
@@ -66,25 +66,25 @@ class MessageReply:
 
     async def _refresh(self) -> None:
         (card, *_) = render(self.view)
-        spot, place, world = self._spot, self._spot.place, self._world
-        if card == self._shown or spot.lost:
+        location, place, context = self._location, self._location.place, self._context
+        if card == self._shown or location.lost:
             return
         try:
-            if (token := spot.token) is not None:
-                await spot.settle(await world.post.answer(token, card))
-            elif place.message and not world.traffic.busy(place.channel):
-                async with world.traffic.lane(place.channel):
-                    await world.post.edit(place.channel, place.message, card)
+            if (token := location.token) is not None:
+                await location.settle(await context.post.edit_original(token, card))
+            elif place.message and not context.pacing.busy(place.channel):
+                async with context.pacing.lock(place.channel):
+                    await context.post.edit(place.channel, place.message, card)
             else:
                 return
             self._shown = card
         except Expired:
-            spot.expire()
+            location.expire()
         except (Away, Unacceptable, TooLarge) as error:
             logger.debug("a message could not be moved", job=self.view.job, reason=str(error))
-        except PostError as error:
+        except SendError as error:
             # Deleted by somebody, or out of reach: the last word will find another place.
-            spot.lose()
+            location.lose()
             logger.info("a message is out of reach", job=self.view.job, reason=str(error))
-        pace = world.traffic.pause(spot.place.channel, as_bot=spot.token is None)
+        pace = context.pacing.pause(location.place.channel, as_bot=location.token is None)
         self._free_at = anyio.current_time() + pace

@@ -10,12 +10,12 @@ import structlog
 from anyio import to_thread
 from msgspec import Raw
 
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.discord.follow_ups import unlisted
 from app.discord.ui.options import LONGEST_WORKFLOW
 from app.events import ServerName
 from app.ports import Json
-from app.workflows.availability import Offer, contradictions, loose_ends, offers
+from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.load import Workflow
 from app.workflows.node_definitions import Definitions
 
@@ -58,9 +58,9 @@ class Catalog:
         """What a server that can run this workflow says of its nodes; None where none has said anything."""
         return next((self._known[one] for one in self.servers.get(name, self._servers) if one in self._known), None)
 
-    def able(self, wish: Wish) -> tuple[ServerName, ...]:
+    def able(self, request: JobRequest) -> tuple[ServerName, ...]:
         """The servers that can make this now, none meaning all; as it was, where its workflow is not offered."""
-        return self.servers.get(wish.workflow, ()) if wish.workflow in self.workflows else wish.servers
+        return self.servers.get(request.workflow, ()) if request.workflow in self.workflows else request.servers
 
     async def look(self) -> bool:
         """Read the folder anew if anything in it, or about the servers, changed; whether the offer is another now.
@@ -106,7 +106,7 @@ class Catalog:
             logger.info("workflows are not offered", reasons=[refused[name] for name in wanting])
             wrong.append(f"No server can run {', '.join(wanting)}, so they are not offered: see check.")
         offered = list(workflows.values())
-        self._tell([*wrong, *contradictions(offered), *loose_ends(found), *unlisted(offered), *_nameless(offered)])
+        self._tell([*wrong, *conflicts(offered), *warnings(found), *unlisted(offered), *_nameless(offered)])
 
     def _tell(self, wrong: Sequence[str]) -> None:
         for sentence in wrong:

@@ -7,49 +7,49 @@ from typing import assert_never
 from app.core.job import Job
 from app.discord import message_ref
 from app.discord.custom_id import Press, write
-from app.discord.requests.job_factory import Wishes, given, onward_of, results_of
-from app.discord.requests.permissions import check_welcome, permitted, refusal
-from app.discord.requests.session import Studio
+from app.discord.requests.job_factory import JobFactory, follow_up_of, given, results_of
+from app.discord.requests.permissions import check_can_use, permitted, refusal
+from app.discord.requests.session import DiscordSession
 from app.discord.ui import modals
 from app.discord.ui.components import Form
 from app.discord.ui.options import preset, uploads, verify
 from app.discord.ui.pages import kept, settings
-from app.discord.user_request import Caller, Ordered, Pressed
+from app.discord.user_request import ButtonPressed, Caller, CreateJob
 from app.ports import Json
-from app.service.preferences import keepable, usable
+from app.service.preferences import savable_values, usable_values
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
 
-def typed(word: Ordered | Pressed) -> str:
+def typed(word: CreateJob | ButtonPressed) -> str:
     """What somebody wrote for this, and would have to write again if nothing came of it."""
     match word:
-        case Ordered():
+        case CreateJob():
             return "\n".join(value for value in word.values.values() if isinstance(value, str) and " " in value)
-        case Pressed():
+        case ButtonPressed():
             return modals.typed(word.fields or {})
 
 
-class Desk:
+class RequestDispatcher:
     """Owns nothing: it knows what each word and each button means. `guarded` verbs are for owners and moderators."""
 
-    def __init__(self, studio: Studio, wishes: Wishes, guarded: frozenset[str]) -> None:
-        self._studio = studio
-        self._wishes = wishes
+    def __init__(self, session: DiscordSession, requests: JobFactory, guarded: frozenset[str]) -> None:
+        self._session = session
+        self._job_factory = requests
         self._guarded = guarded
 
-    async def take(self, word: Ordered | Pressed) -> None:
+    async def take(self, word: CreateJob | ButtonPressed) -> None:
         """Do what was asked for; where that cannot be done, say so to whoever asked, and do nothing else."""
         try:
             match word:
-                case Ordered():
+                case CreateJob():
                     await self._order(word)
-                case Pressed():
+                case ButtonPressed():
                     await self._press(word)
                 case _:
                     assert_never(word)
         except WorkflowError as error:
-            await self._studio.refuse(word.caller, str(error), typed(word))
+            await self._session.refuse(word.caller, str(error), typed(word))
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """What is asked before anything is done: a form, nothing (None), or a sentence why it cannot be done.
@@ -65,8 +65,8 @@ class Desk:
     async def _form(self, press: Press, caller: Caller) -> Form | None:
         if press.verb == "vary":
             job = await self._job(press.job)
-            workflow = self._workflow(job.wish.workflow, caller)
-            return modals.form(workflow, write("vary", job.id, workflow.name), given(job.wish, workflow, seed=True))
+            workflow = self._workflow(job.request.workflow, caller)
+            return modals.form(workflow, write("vary", job.id, workflow.name), given(job.request, workflow, seed=True))
         workflow = self._workflow(press.workflow, caller)
         custom_id = write(press.verb, press.job, workflow.name, press.number)
         own = await self._own(caller.user, workflow)
@@ -75,59 +75,63 @@ class Desk:
         if press.verb == "menu":
             return modals.form(workflow, custom_id, own, show=modals.OFFERED)
         job = await self._job(press.job)
-        onward = onward_of(press, job, workflow, self._studio.catalog.workflows)
-        found = results_of(job, onward)
+        follow_up = follow_up_of(press, job, workflow, self._session.catalog.workflows)
+        found = results_of(job, follow_up)
         same = {slot.name for slot in workflow.slots if slot.kind == "text"}
-        values = own | {name: value for name, value in job.wish.values.items() if name in same} | onward.values
+        values = own | {name: value for name, value in job.request.values.items() if name in same} | follow_up.values
         # One text is there to be worked over; of several, one is chosen by its number.
         several = len(found) > 1
-        if onward.slot.kind == "text" and not several:
-            values[onward.slot.name] = found[0]
-        without = onward.slot.name if several else ""
+        if follow_up.slot.kind == "text" and not several:
+            values[follow_up.slot.name] = found[0]
+        without = follow_up.slot.name if several else ""
         return modals.form(workflow, custom_id, values, results=len(found), show=modals.OFFERED, without=without)
 
-    async def _order(self, word: Ordered) -> None:
+    async def _order(self, word: CreateJob) -> None:
         workflow = self._workflow(word.workflow, word.caller)
         said = {**preset(workflow, word.preset), **word.values}
         verify(workflow, said)
         own = await self._own(word.caller.user, workflow)
-        await self._wishes.make(workflow, {**own, **said}, word.caller, spoiler=word.spoiler, files=word.files)
+        await self._job_factory.make(workflow, {**own, **said}, word.caller, spoiler=word.spoiler, files=word.files)
 
-    async def _press(self, word: Pressed) -> None:
+    async def _press(self, word: ButtonPressed) -> None:
         press, caller = word.press, word.caller
         job = await self._job(press.job)
-        moderator, owner = caller.moderator, job.wish.owner
+        moderator, owner = caller.moderator, job.request.owner
         if not permitted(press.verb, person=caller.user, owner=owner, moderator=moderator, guarded=self._guarded):
             raise WorkflowError(refusal(press.verb))
         shown = message_ref.read(job.place)
         spoiler = shown is not None and shown.spoiler
         match press.verb:
             case "again":
-                workflow = self._workflow(job.wish.workflow, caller)
-                await self._wishes.make(workflow, given(job.wish, workflow, seed=False), caller, spoiler=spoiler)
+                workflow = self._workflow(job.request.workflow, caller)
+                await self._job_factory.make(
+                    workflow, given(job.request, workflow, seed=False), caller, spoiler=spoiler
+                )
             case "vary":
-                workflow = self._workflow(job.wish.workflow, caller)
+                workflow = self._workflow(job.request.workflow, caller)
                 values, _ = modals.answers(workflow, word.fields or {}, await self._form(press, caller))
                 verify(workflow, values)
-                files = {slot.name: job.wish.values.get(slot.name) for slot in uploads(workflow)}
-                await self._wishes.make(workflow, {**values, **files}, caller, spoiler=spoiler)
+                files = {slot.name: job.request.values.get(slot.name) for slot in uploads(workflow)}
+                await self._job_factory.make(workflow, {**values, **files}, caller, spoiler=spoiler)
             case "use":
                 workflow = self._workflow(press.workflow, caller)
-                onward = onward_of(press, job, workflow, self._studio.catalog.workflows)
+                follow_up = follow_up_of(press, job, workflow, self._session.catalog.workflows)
                 values, number = modals.answers(workflow, word.fields or {}, await self._form(press, caller))
-                found = results_of(job, onward)
+                found = results_of(job, follow_up)
                 if number > len(found):
                     raise WorkflowError(f"There are only {len(found)} results here.")
-                values = {onward.slot.name: found[number - 1], **onward.values, **values}
+                values = {follow_up.slot.name: found[number - 1], **follow_up.values, **values}
                 verify(workflow, values)
                 own = await self._own(caller.user, workflow)
-                await self._wishes.make(workflow, {**own, **values}, caller, spoiler=spoiler)
+                await self._job_factory.make(workflow, {**own, **values}, caller, spoiler=spoiler)
             case "retry":
-                self._wishes.repeat(job, caller, spoiler=spoiler)
+                self._job_factory.repeat(job, caller, spoiler=spoiler)
             case "cancel":
                 await self._cancel(job)
             case "settings":
-                await self._studio.tell(caller, settings(job, self._studio.catalog.workflows.get(job.wish.workflow)))
+                await self._session.tell(
+                    caller, settings(job, self._session.catalog.workflows.get(job.request.workflow))
+                )
             case "keep":
                 await self._keep(job, caller)
             case "delete":
@@ -136,39 +140,39 @@ class Desk:
                 raise WorkflowError("This button is from another time, and does nothing any more.")
 
     async def _cancel(self, job: Job) -> None:
-        if job.last_word is not None:
+        if job.terminal_update is not None:
             raise WorkflowError("This has ended already.")
-        await self._studio.registry.cancel(job.id)
+        await self._session.registry.cancel(job.id)
 
     async def _delete(self, job: Job, caller: Caller) -> None:
-        if job.last_word is None and job.id in self._studio.living:
+        if job.terminal_update is None and job.id in self._session.living:
             raise WorkflowError("This is still being made: cancel it first.")
-        await self._studio.remove(caller, message_ref.read(job.place))
+        await self._session.remove(caller, message_ref.read(job.place))
 
     async def _job(self, told: str) -> Job:
-        job = await self._studio.archive.find(told)
+        job = await self._session.job_history.find(told)
         if job is None:
             raise WorkflowError("Nobody remembers this one any more: start anew with a command.")
         return job
 
     def _workflow(self, name: str, caller: Caller) -> Workflow:
         """A workflow that is offered, to whom it is for. Raises `WorkflowError`."""
-        catalog = self._studio.catalog
+        catalog = self._session.catalog
         if (workflow := catalog.workflows.get(name)) is None:
             if name in catalog.refused:
                 raise WorkflowError(f"“{name}” cannot be made at the moment: ask whoever runs this bot.")
             raise WorkflowError(f"The workflow “{name}” was removed by the people who run this bot.")
-        check_welcome(workflow, caller)
+        check_can_use(workflow, caller)
         return workflow
 
     async def _own(self, person: str, workflow: Workflow) -> dict[str, Json]:
-        return usable((await self._studio.archive.preferences(person)).get(workflow.name, {}), workflow)
+        return usable_values((await self._session.job_history.preferences(person)).get(workflow.name, {}), workflow)
 
     async def _keep(self, job: Job, caller: Caller) -> None:
         """Make a job's settings the presser's own."""
-        workflow = self._workflow(job.wish.workflow, caller)
-        values = keepable(job.wish, workflow)
+        workflow = self._workflow(job.request.workflow, caller)
+        values = savable_values(job.request, workflow)
         if not values:
             raise WorkflowError("Everything stands as it was meant here: there is nothing to keep.")
-        await self._studio.archive.prefer(caller.user, workflow.name, values)
-        await self._studio.tell(caller, kept(workflow, values))
+        await self._session.job_history.prefer(caller.user, workflow.name, values)
+        await self._session.tell(caller, kept(workflow, values))

@@ -10,13 +10,13 @@ from pathlib import Path
 import anyio
 from msgspec.structs import replace
 
-from app.core.job import Job, Wish
+from app.core.job import Job, JobRequest
 from app.discord.custom_id import Press
-from app.discord.files.download import Intake
-from app.discord.follow_ups import Onward, results, way, ways
+from app.discord.files.download import InputMedia
+from app.discord.follow_ups import FollowUpAction, find_follow_up, list_follow_ups, results
 from app.discord.requests.pending_forms import kind_of
-from app.discord.requests.permissions import check_welcome
-from app.discord.requests.session import Studio
+from app.discord.requests.permissions import check_can_use
+from app.discord.requests.session import DiscordSession
 from app.discord.ui.options import uploads
 from app.discord.user_request import Attached, Caller
 from app.events import Finished, JobId
@@ -26,47 +26,49 @@ from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
 
-def given(wish: Wish, workflow: Workflow, *, seed: bool) -> dict[str, Json]:
+def given(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict[str, Json]:
     """What was given, as far as the workflow still has slots for it; with the seed it had, or without any."""
     kinds = {slot.name: slot.kind for slot in workflow.slots}
-    values = {name: value for name, value in wish.values.items() if name in kinds and kinds[name] != "seed"}
-    if seed and wish.seed is not None:
-        values.update({name: wish.seed for name, kind in kinds.items() if kind == "seed"})
+    values = {name: value for name, value in request.values.items() if name in kinds and kinds[name] != "seed"}
+    if seed and request.seed is not None:
+        values.update({name: request.seed for name, kind in kinds.items() if kind == "seed"})
     return values
 
 
-def onward_of(press: Press, job: Job, workflow: Workflow, workflows: Mapping[str, Workflow]) -> Onward:
+def follow_up_of(press: Press, job: Job, workflow: Workflow, workflows: Mapping[str, Workflow]) -> FollowUpAction:
     """How a job's results go into this workflow; old buttons may lead where the manifest no longer does.
 
     Raises `WorkflowError`.
     """
-    named = [one for one in ways(workflows.get(job.wish.workflow), workflows) if one.workflow == workflow.name]
-    found = next((one for one in named if one.number == press.number), named[0] if named else way(workflow))
+    named = [
+        one for one in list_follow_ups(workflows.get(job.request.workflow), workflows) if one.workflow == workflow.name
+    ]
+    found = next((one for one in named if one.number == press.number), named[0] if named else find_follow_up(workflow))
     if found is None:
         raise WorkflowError(f"“{workflow.title}” takes no result any more.")
     return found
 
 
-def results_of(job: Job, onward: Onward) -> Sequence[str]:
+def results_of(job: Job, follow_up: FollowUpAction) -> Sequence[str]:
     """What a job has that can go this way: texts, or files that are still there. Raises `WorkflowError`."""
-    found = results(job.last_word, onward) if isinstance(job.last_word, Finished) else ()
-    found = [one for one in found if onward.slot.kind == "text" or Path(one).is_file()]
+    found = results(job.terminal_update, follow_up) if isinstance(job.terminal_update, Finished) else ()
+    found = [one for one in found if follow_up.slot.kind == "text" or Path(one).is_file()]
     if not found:
         raise WorkflowError("The result is no longer kept: make it again first.")
     return found
 
 
-class Wishes:
-    """Owns where files lie, and chance. Nothing new begins after the `last_round` was called.
+class JobFactory:
+    """Owns where files lie, and chance. Nothing new begins after the `draining` was called.
 
     Whatever cannot be made raises `WorkflowError`.
     """
 
-    def __init__(self, studio: Studio, intake: Intake, data: Path, last_round: anyio.Event) -> None:
-        self._studio = studio
-        self._intake = intake
+    def __init__(self, session: DiscordSession, input_media: InputMedia, data: Path, draining: anyio.Event) -> None:
+        self._session = session
+        self._input_media = input_media
         self._data = data
-        self._last_round = last_round
+        self._draining = draining
         self._rng = random.SystemRandom()
 
     async def make(
@@ -92,23 +94,23 @@ class Wishes:
         accepted = [(file, kind_of(workflow, file)) for file in files]
         for file, kind in accepted:
             path = self._data / "inputs" / f"{job}-{file.slot}"
-            told[file.slot] = str(await self._intake.take(file, kind, path, caller.user))
-        wish = bind(
+            told[file.slot] = str(await self._input_media.take(file, kind, path, caller.user))
+        request = bind(
             await self._with_lists(workflow, told),
             job,
             told,
             rng=self._rng,
             folder=str(self._data / "results"),
             owner=caller.user,
-            definitions=self._studio.catalog.definitions(workflow.name),
+            definitions=self._session.catalog.definitions(workflow.name),
         )
-        wish = replace(wish, servers=self._studio.catalog.able(wish))
-        self._studio.begin(wish, caller, spoiler=spoiler or workflow.spoiler)
+        request = replace(request, servers=self._session.catalog.able(request))
+        self._session.begin(request, caller, spoiler=spoiler or workflow.spoiler)
 
     async def _with_lists(self, workflow: Workflow, told: Mapping[str, Json]) -> Workflow:
         """With the LoRAs that there are by now, which may be more than when the server came."""
         slots = [
-            replace(slot, choices=tuple(await self._studio.lists.of(workflow, slot)))
+            replace(slot, choices=tuple(await self._session.lists.of(workflow, slot)))
             if slot.kind == "lora" and slot.name in told
             else slot
             for slot in workflow.slots
@@ -117,15 +119,15 @@ class Wishes:
 
     def repeat(self, job: Job, caller: Caller, *, spoiler: bool) -> None:
         """Have the very same made once more, for somebody."""
-        catalog = self._studio.catalog
-        if (found := catalog.workflows.get(job.wish.workflow)) is not None:
-            check_welcome(found, caller)
+        catalog = self._session.catalog
+        if (found := catalog.workflows.get(job.request.workflow)) is not None:
+            check_can_use(found, caller)
         self._check_open()
-        wish = replace(job.wish, job=_new_job(), owner=caller.user, servers=catalog.able(job.wish))
-        self._studio.begin(wish, caller, spoiler=spoiler)
+        request = replace(job.request, job=_new_job(), owner=caller.user, servers=catalog.able(job.request))
+        self._session.begin(request, caller, spoiler=spoiler)
 
     def _check_open(self) -> None:
-        if self._last_round.is_set():
+        if self._draining.is_set():
             raise WorkflowError("The bot is about to be started anew: ask again in a moment.")
 
 

@@ -18,7 +18,7 @@ MOST = 256
 """Orders that may wait; one that is older is begun anew."""
 
 
-class Begun(Struct, frozen=True, kw_only=True):
+class PendingForm(Struct, frozen=True, kw_only=True):
     """What was told so far, and the form that asks for the rest."""
 
     values: dict[str, Json] = {}
@@ -44,18 +44,18 @@ def kind_of(workflow: Workflow, file: Attached) -> str:
     raise WorkflowError(f"“{workflow.title}” was changed and takes no file as {file.slot} now. Start again with it.")
 
 
-class Waiting:
+class PendingForms:
     """Owns the orders that wait, by the interaction with which they began; the oldest go first."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Begun] = {}
+        self._all: dict[str, PendingForm] = {}
 
-    def put(self, interaction: str, begun: Begun) -> None:
+    def put(self, interaction: str, pending: PendingForm) -> None:
         """Keep one."""
-        self._all[interaction] = begun
+        self._all[interaction] = pending
         while len(self._all) > MOST:
             del self._all[next(iter(self._all))]
 
-    def take(self, interaction: str) -> Begun | None:
+    def take(self, interaction: str) -> PendingForm | None:
         """Give one out, once."""
         return self._all.pop(interaction, None)

@@ -27,13 +27,13 @@ def refusal(verb: str) -> str:
     return f"Only whoever asked for this, or a moderator, may {done}."
 
 
-def welcome(workflow: Workflow, *, person: str, roles: Collection[str]) -> bool:
+def can_use(workflow: Workflow, *, person: str, roles: Collection[str]) -> bool:
     """Whether this person, with these roles' ids, may use a workflow: everybody, unless its manifest names some."""
     named = workflow.users or workflow.roles
     return not named or person in workflow.users or not set(workflow.roles).isdisjoint(roles)
 
 
-def check_welcome(workflow: Workflow, caller: Caller) -> None:
+def check_can_use(workflow: Workflow, caller: Caller) -> None:
     """Raises `WorkflowError` for whoever may not use a workflow."""
-    if not welcome(workflow, person=caller.user, roles=caller.roles):
+    if not can_use(workflow, person=caller.user, roles=caller.roles):
         raise WorkflowError(f"“{workflow.title}” is only for some people here: ask whoever runs this server.")

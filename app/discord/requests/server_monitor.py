@@ -22,7 +22,7 @@ PATIENCE_NODES = 30.0
 """Seconds for a server to list its nodes: it reads all its model folders for that, which may lie on a slow disk."""
 
 
-class RollCall:
+class ServerMonitor:
     """Owns who of the servers is there. What one has is asked once for each time that it came."""
 
     def __init__(self, servers: Mapping[ServerName, Comfy], catalog: Catalog) -> None:
@@ -31,7 +31,7 @@ class RollCall:
         self._known: set[ServerName] = set()
         self._mute: set[ServerName] = set()
 
-    async def call(self) -> list[ServerName]:
+    async def poll(self) -> list[ServerName]:
         """Ask all servers at once; those that are away."""
         away: set[ServerName] = set()
         async with anyio.create_task_group() as asking:

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.core.job import Job, Wish
-from app.core.journal_port import Archive
+from app.core.job import Job, JobRequest
+from app.core.journal_port import JobHistory
 from app.discord import message_ref
-from app.discord.follow_ups import ways
-from app.discord.message_ref import TOKEN_LIFE, Place, Token, write
-from app.discord.messages.channel_pacing import Traffic
-from app.discord.messages.ports import Fit, Post, PostError
+from app.discord.follow_ups import list_follow_ups
+from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
+from app.discord.messages.channel_pacing import ChannelPacing
+from app.discord.messages.ports import MessageSender, PrepareFiles, SendError
 from app.discord.messages.reply import MessageReply
 from app.discord.requests.catalog import Catalog
 from app.discord.ui.components import Card
@@ -32,7 +32,7 @@ from app.discord.user_request import Caller
 from app.entry_points import run_request
 from app.events import Finished, JobId, ServerName
 from app.ports import Comfy
-from app.service.choices_cache import Lists
+from app.service.choices_cache import ChoicesCache
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -48,7 +48,7 @@ FAREWELL_TIME = 0.7
 """Seconds for all farewells together, of the second and a half that guests have."""
 
 
-class Studio:
+class DiscordSession:
     """Owns the living messages, and gives each wish an InteractionActor in the door's own task group."""
 
     def __init__(
@@ -56,20 +56,20 @@ class Studio:
         *,
         tasks: TaskGroup,
         registry: Registry,
-        archive: Archive,
+        job_history: JobHistory,
         servers: Mapping[ServerName, Comfy],
         catalog: Catalog,
-        post: Post,
-        fit: Fit,
+        post: MessageSender,
+        fit: PrepareFiles,
     ) -> None:
         self.registry = registry
-        self.archive = archive
+        self.job_history = job_history
         self.servers = servers
         self.catalog = catalog
-        self.lists = Lists(servers)
+        self.lists = ChoicesCache(servers)
         self.post = post
         self.fit = fit
-        self.traffic = Traffic()
+        self.pacing = ChannelPacing()
         self.now = time.time
         self.living: dict[JobId, MessageReply] = {}
         self._tasks = tasks
@@ -81,13 +81,13 @@ class Studio:
             return None
         return (position + 0.5) * sum(self._runs) / len(self._runs) / max(1, len(self.servers))
 
-    async def moved(self, job: JobId, place: str) -> None:
+    async def place_changed(self, job: JobId, place: str) -> None:
         """Have the journal know where a job is shown."""
         await self.registry.place(job, place)
 
-    def begin(self, wish: Wish, caller: Caller, *, spoiler: bool) -> None:
+    def begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
         """Hand a wish in, and show what becomes of it where the caller was answered."""
-        place = Place(
+        place = MessageRef(
             channel=caller.channel,
             user=caller.user,
             message=caller.message,
@@ -96,9 +96,9 @@ class Studio:
             spoiler=spoiler,
         )
         token = Token(caller.token, anyio.current_time() + TOKEN_LIFE)
-        reply = self._reply(wish, place, token)
-        actor = InteractionActor(wish, self.registry, reply, place=write(place))
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {wish.job}")
+        reply = self._reply(request, place, token)
+        actor = InteractionActor(request, self.registry, reply, place=write(place))
+        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
 
     async def begin_again(self, job: Job) -> None:
         """Have a job's wish made once more, where the job is shown: an operator wants it."""
@@ -106,21 +106,23 @@ class Studio:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=())
-        wish = replace(job.wish, job=JobId(str(uuid.uuid4())), servers=self.catalog.able(job.wish))
-        reply = self._reply(wish, place, None)
-        actor = InteractionActor(wish, self.registry, reply, place=write(place))
-        await self._tasks.start(self._live, reply, actor, name=f"interaction {wish.job}")
+        request = replace(job.request, job=JobId(str(uuid.uuid4())), servers=self.catalog.able(job.request))
+        reply = self._reply(request, place, None)
+        actor = InteractionActor(request, self.registry, reply, place=write(place))
+        await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
 
-    def resume(self, job: Job, place: Place) -> None:
+    def resume(self, job: Job, place: MessageRef) -> None:
         """Go on with a job of an earlier life."""
-        reply = self._reply(job.wish, place, None)
+        reply = self._reply(job.request, place, None)
         reply.view.accepted = True
         actor = InteractionActor(job.id, self.registry, reply)
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
 
-    def _reply(self, wish: Wish, place: Place, token: Token | None) -> MessageReply:
-        workflow = self.catalog.workflows.get(wish.workflow)
-        view = view_of(wish, workflow, tuple(ways(workflow, self.catalog.workflows)), spoiler=place.spoiler)
+    def _reply(self, request: JobRequest, place: MessageRef, token: Token | None) -> MessageReply:
+        workflow = self.catalog.workflows.get(request.workflow)
+        view = view_of(
+            request, workflow, tuple(list_follow_ups(workflow, self.catalog.workflows)), spoiler=place.spoiler
+        )
         return MessageReply(view, place, self, token)
 
     async def _live(
@@ -128,13 +130,13 @@ class Studio:
     ) -> None:
         job, channel = reply.view.job, reply.place.channel
         self.living[job] = reply
-        self.traffic.join(channel)
+        self.pacing.join(channel)
         try:
             await actor.run(task_status=task_status)
         finally:
-            self.traffic.leave(channel)
+            self.pacing.leave(channel)
             self.living.pop(job, None)
-            if reply.view.progress is not None and isinstance(reply.view.last_word, Finished):
+            if reply.view.progress is not None and isinstance(reply.view.terminal_update, Finished):
                 self._runs.append(reply.view.progress.elapsed)
 
     async def say_goodbye(self) -> None:
@@ -142,17 +144,21 @@ class Studio:
         with anyio.move_on_after(FAREWELL_TIME):
             async with anyio.create_task_group() as farewells:
                 for reply in self.living.values():
-                    if reply.view.last_word is None:
+                    if reply.view.terminal_update is None:
                         reply.view.farewell = FAREWELL if reply.view.accepted else NOT_TAKEN
                         part = partial(run_request, reply.refresh, "a farewell failed", job=reply.view.job)
                         farewells.start_soon(part, name=f"farewell {reply.view.job}")
 
     async def tell(self, caller: Caller, card: Card) -> None:
         """Answer; what cannot be said is logged, for there is nobody else to hear it."""
-        say = partial(self.post.answer, caller.token) if caller.fresh else partial(self.post.whisper, caller.token)
+        say = (
+            partial(self.post.edit_original, caller.token)
+            if caller.fresh
+            else partial(self.post.ephemeral_followup, caller.token)
+        )
         try:
             await say(card)
-        except PostError as error:
+        except SendError as error:
             logger.info("an answer found nobody", reason=str(error))
 
     async def refuse(self, caller: Caller, sentence: str, typed: str = "") -> None:
@@ -164,32 +170,32 @@ class Studio:
         if caller.alone:
             await self.tell(caller, card)
             return
-        says = [partial(self.post.whisper, caller.token, card)]
+        says = [partial(self.post.ephemeral_followup, caller.token, card)]
         if caller.fresh:
-            says.insert(0, partial(self.post.withdraw, caller.token))
+            says.insert(0, partial(self.post.delete_original, caller.token))
         for say in says:
             try:
                 await say()
-            except PostError as error:
+            except SendError as error:
                 logger.info("a refusal found nobody", reason=str(error))
 
-    async def show_again(self, job: Job, caller: Caller, place: Place | None) -> None:
+    async def show_again(self, job: Job, caller: Caller, place: MessageRef | None) -> None:
         """Show a result once more, where the caller was answered."""
-        shown = Place(channel=caller.channel, user=caller.user, message=caller.message, limit=caller.limit)
+        shown = MessageRef(channel=caller.channel, user=caller.user, message=caller.message, limit=caller.limit)
         shown = replace(shown, spoiler=place is not None and place.spoiler, guild=caller.guild)
-        reply = self._reply(job.wish, shown, Token(caller.token, anyio.current_time() + TOKEN_LIFE))
+        reply = self._reply(job.request, shown, Token(caller.token, anyio.current_time() + TOKEN_LIFE))
         try:
-            if job.last_word is not None:
-                await reply.show(job.last_word)
-        except PostError as error:
+            if job.terminal_update is not None:
+                await reply.show(job.terminal_update)
+        except SendError as error:
             logger.info("a result could not be shown again", job=job.id, reason=str(error))
 
-    async def remove(self, caller: Caller, place: Place | None) -> None:
+    async def remove(self, caller: Caller, place: MessageRef | None) -> None:
         """Delete a job's messages: the one that was clicked, and all that belong to it."""
         try:
-            await self.post.withdraw(caller.token)
+            await self.post.delete_original(caller.token)
             # What /show has brought back is a message by itself.
             for message in place.more if place and place.message == caller.message else ():
                 await self.post.delete(caller.channel, message)
-        except PostError as error:
+        except SendError as error:
             logger.info("a message could not be deleted", reason=str(error))

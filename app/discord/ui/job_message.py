@@ -11,7 +11,7 @@ from app.discord import custom_id
 from app.discord.follow_ups import results
 from app.discord.text import escape, shorten
 from app.discord.ui.components import MOST_PICTURES, Block, Button, Card, File, Gallery, Row, Text, Upload, rows
-from app.discord.ui.job_view import View
+from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
@@ -33,9 +33,9 @@ MOST_FOLLOW_UPS = 10
 """Two rows of them: a message is not a menu."""
 
 
-def render(view: View, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
+def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
     """All messages of a job, the one that lives first. `uploads` are the result's files, made to fit."""
-    match view.last_word:
+    match view.terminal_update:
         case None:
             return (_unfinished(view),)
         case Finished() as finished:
@@ -48,18 +48,18 @@ def render(view: View, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
             return (_ended(view, "Cancelled", reason, None, retry=False),)
 
 
-def plain(view: View) -> Card:
+def plain(view: JobView) -> Card:
     """A last word that Discord cannot but take, where it did not take the real one."""
     told = "This has ended, but Discord does not take what came of it. Whoever runs this bot has it."
     return Card((Text(told), Text(f"-# <@{view.owner}>"), *rows([_settings(view), _delete(view)])), BROKEN)
 
 
-def _head(view: View) -> Text:
+def _head(view: JobView) -> Text:
     prompt = escape(shorten(view.prompt, LONGEST_PROMPT)).splitlines()
     return Text("\n".join([f"### {escape(shorten(view.title, LONGEST_TITLE))}", *(f"> {line}" for line in prompt)]))
 
 
-def _unfinished(view: View) -> Card:
+def _unfinished(view: JobView) -> Card:
     blocks: list[Block] = [_head(view)]
     if view.farewell:
         return Card((*blocks, Text(view.farewell)), WAITING)
@@ -78,7 +78,7 @@ def _unfinished(view: View) -> Card:
     return Card(tuple(blocks), WORKING if view.started else WAITING)
 
 
-def _progress(view: View, when: str) -> str:
+def _progress(view: JobView, when: str) -> str:
     progress = view.progress
     if progress is None:
         return "Started."
@@ -98,14 +98,14 @@ def _with_note(told: str, note: str) -> str:
     return f"{told}\n-# {escape(shorten(note, LONGEST_SENTENCE))}" if note else told
 
 
-def _ended(view: View, word: str, reason: str, accent: int | None, *, retry: bool) -> Card:
+def _ended(view: JobView, word: str, reason: str, accent: int | None, *, retry: bool) -> Card:
     told = f"{word}: {escape(shorten(reason, LONGEST_SENTENCE))}" if reason else f"{word}."
     buttons = [Button("Retry", custom_id.write("retry", view.job), "primary")] if retry else []
     buttons += [_settings(view), _delete(view)]
     return Card((_head(view), Text(told), Text(f"-# <@{view.owner}>"), *rows(buttons)), accent)
 
 
-def _finished(view: View, finished: Finished, uploads: Sequence[Upload]) -> tuple[Card, ...]:
+def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> tuple[Card, ...]:
     shown = [one for one in uploads if _suffix(one.name) in SHOWN]
     others = [one for one in uploads if _suffix(one.name) not in SHOWN]
     words = "\n\n".join(finished.texts)
@@ -124,12 +124,12 @@ def _finished(view: View, finished: Finished, uploads: Sequence[Upload]) -> tupl
     return main, *(Card(page, DONE) for page in pages[1:])
 
 
-def _gallery(view: View, page: Sequence[Upload]) -> tuple[Block, ...]:
+def _gallery(view: JobView, page: Sequence[Upload]) -> tuple[Block, ...]:
     items = tuple(replace(one, spoiler=view.spoiler) for one in page if _suffix(one.name) in SHOWN)
     return (Gallery(items),) if items else ()
 
 
-def _foot(view: View, finished: Finished) -> tuple[Block, ...]:
+def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
     parts = [f"<@{view.owner}>"]
     if finished.seed is not None:
         parts.append(f"seed `{finished.seed}`")
@@ -140,27 +140,27 @@ def _foot(view: View, finished: Finished) -> tuple[Block, ...]:
     return (Text("\n".join(lines)),)
 
 
-def _buttons(view: View, finished: Finished) -> tuple[Row, ...]:
+def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
     buttons = [
         Button("Again", custom_id.write("again", view.job), "primary"),
         Button("Vary", custom_id.write("vary", view.job)),
         _settings(view),
         _delete(view),
     ]
-    onward = [
+    follow_up = [
         Button(one.label, custom_id.write("use", view.job, one.workflow, one.number))
-        for one in view.onward
+        for one in view.follow_up
         if results(finished, one)
     ][:MOST_FOLLOW_UPS]
     # Rows of their own: what begins something new stands apart from what is about this one.
-    return rows(buttons) + rows(onward)
+    return rows(buttons) + rows(follow_up)
 
 
-def _settings(view: View) -> Button:
+def _settings(view: JobView) -> Button:
     return Button("Settings", custom_id.write("settings", view.job))
 
 
-def _delete(view: View) -> Button:
+def _delete(view: JobView) -> Button:
     return Button("Delete", custom_id.write("delete", view.job), "danger")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from app.core.job import Wish
-from app.discord.follow_ups import Onward
-from app.discord.text import written
+from app.core.job import JobRequest
+from app.discord.follow_ups import FollowUpAction
+from app.discord.text import format_value
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -19,8 +19,8 @@ from app.events import (
     Previewed,
     Progressed,
     Queued,
-    Settled,
     Started,
+    TerminalUpdate,
 )
 from app.ports import Json
 from app.workflows.load import Workflow
@@ -40,7 +40,7 @@ class Setting(Struct, frozen=True):
     value: str
 
 
-class View(Struct, kw_only=True):
+class JobView(Struct, kw_only=True):
     """One job's message. `expected` is when the next thing happens, in whole seconds since 1970."""
 
     job: JobId
@@ -49,7 +49,7 @@ class View(Struct, kw_only=True):
     prompt: str = ""
     settings: tuple[Setting, ...] = ()
     seed: int | None = None
-    onward: tuple[Onward, ...] = ()
+    follow_up: tuple[FollowUpAction, ...] = ()
     spoiler: bool = False
     accepted: bool = False
     """Whether the journal has the job, so that the next life of the bot knows it."""
@@ -59,11 +59,11 @@ class View(Struct, kw_only=True):
     progress: Progressed | None = None
     preview: Previewed | None = None
     expected: int | None = None
-    last_word: Settled | None = None
+    terminal_update: TerminalUpdate | None = None
     farewell: str = ""
     """What to say instead of all that moves, once nobody moves it any more."""
 
-    def hear(self, update: AnyUpdate, now: float, estimate: Estimate) -> None:
+    def handle(self, update: AnyUpdate, now: float, estimate: Estimate) -> None:
         """Take in news, which there is only of what was accepted. `now` is in seconds since 1970."""
         self.accepted = True
         match update:
@@ -79,7 +79,7 @@ class View(Struct, kw_only=True):
             case Previewed():
                 self.preview = update
             case Finished() | Failed() | Cancelled() | Lost():
-                self.last_word, self.preview = update, None
+                self.terminal_update, self.preview = update, None
 
     def _expect(self, now: float, seconds: float | None) -> None:
         if seconds is None:
@@ -88,16 +88,18 @@ class View(Struct, kw_only=True):
             self.expected = round(now + seconds)
 
 
-def view_of(wish: Wish, workflow: Workflow | None, onward: tuple[Onward, ...], *, spoiler: bool) -> View:
+def view_of(
+    request: JobRequest, workflow: Workflow | None, follow_up: tuple[FollowUpAction, ...], *, spoiler: bool
+) -> JobView:
     """What a wish shows before there is any news. `workflow` is None where it was removed meanwhile."""
-    return View(
-        job=wish.job,
-        owner=wish.owner,
-        title=workflow.title if workflow else wish.workflow,
-        prompt=str(wish.values.get("prompt", "")),
-        settings=chosen(workflow, wish.values) if workflow else (),
-        seed=wish.seed,
-        onward=onward,
+    return JobView(
+        job=request.job,
+        owner=request.owner,
+        title=workflow.title if workflow else request.workflow,
+        prompt=str(request.values.get("prompt", "")),
+        settings=chosen(workflow, request.values) if workflow else (),
+        seed=request.seed,
+        follow_up=follow_up,
         spoiler=spoiler,
     )
 
@@ -105,7 +107,7 @@ def view_of(wish: Wish, workflow: Workflow | None, onward: tuple[Onward, ...], *
 def chosen(workflow: Workflow, values: Mapping[str, Json]) -> tuple[Setting, ...]:
     """What differs from the defaults and is short enough to be told: no texts of their own line, no pictures."""
     return tuple(
-        Setting(slot.title, written(slot, values[slot.name]))
+        Setting(slot.title, format_value(slot, values[slot.name]))
         for slot in workflow.slots
         if slot.name in values
         and slot.name != "prompt"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import get_args
 
-from app.discord.text import shorten, standing, written
+from app.discord.text import current_value, format_value, shorten
 from app.discord.ui.components import Field, Form
 from app.discord.ui.options import LONGEST_TEXT, PRESET, missing, preset
 from app.ports import Json
@@ -135,5 +135,5 @@ def _told(workflow: Workflow, slot: Slot, values: Mapping[str, Json]) -> str:
     """The value that would stand if nothing were changed."""
     value = values.get(slot.name, slot.default)
     if value is None and slot.kind not in {"seed", "model"} and not slot.required:
-        value = standing(slot, workflow.graph)
-    return written(slot, value)
+        value = current_value(slot, workflow.graph)
+    return format_value(slot, value)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from app.discord.text import shorten, written
+from app.discord.text import format_value, shorten
 from app.ports import Json
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS
@@ -146,7 +146,7 @@ def _option(slot: Slot) -> Option:
     numeric = kind in {"integer", "number"}
     described = slot.description or slot.title or slot.name
     if slot.default is not None and slot.kind != "text":
-        described = f"{shorten(described, LONGEST_DESCRIPTION - 30)} ({shorten(written(slot, slot.default), 24)})"
+        described = f"{shorten(described, LONGEST_DESCRIPTION - 30)} ({shorten(format_value(slot, slot.default), 24)})"
     return Option(
         name=slot.name,
         slot=slot.name,

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from app.core.job import Job, State, Wish
+from app.core.job import Job, JobRequest, State
 from app.discord import custom_id, message_ref
-from app.discord.text import escape, shorten, standing, written
+from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
 from app.discord.ui.options import Command
 from app.events import Failed, Finished, Lost, ServerName
@@ -58,19 +58,19 @@ class Health(Struct, frozen=True):
     reason: str = ""
 
 
-def graph_file(wish: Wish) -> bytes:
+def graph_file(request: JobRequest) -> bytes:
     """The graph as ComfyUI takes it."""
-    return msgspec.json.format(msgspec.json.encode(wish.graph), indent=2)
+    return msgspec.json.format(msgspec.json.encode(request.graph), indent=2)
 
 
 def settings(job: Job, workflow: Workflow | None) -> Card:
     """What made this: every value as it stood in the graph, and the graph itself to download."""
-    wish = job.wish
-    lines = [f"### {escape(workflow.title if workflow else wish.workflow)}"]
-    lines += [f"**{escape(name)}** {escape(shorten(told, LONGEST_VALUE))}" for name, told in _values(wish, workflow)]
-    if wish.seed is not None:
-        lines.append(f"**Seed** `{wish.seed}`")
-    match job.last_word:
+    request = job.request
+    lines = [f"### {escape(workflow.title if workflow else request.workflow)}"]
+    lines += [f"**{escape(name)}** {escape(shorten(told, LONGEST_VALUE))}" for name, told in _values(request, workflow)]
+    if request.seed is not None:
+        lines.append(f"**Seed** `{request.seed}`")
+    match job.terminal_update:
         case Finished(server=server):
             lines.append(f"Made by {escape(server)}.")
         case Failed(reason=reason) | Lost(reason=reason):
@@ -78,7 +78,7 @@ def settings(job: Job, workflow: Workflow | None) -> Card:
         case _:
             pass
     lines.append(f"-# Job `{job.id}`")
-    graph = Upload(f"{job.id[:8]}-workflow.json", data=graph_file(wish))
+    graph = Upload(f"{job.id[:8]}-workflow.json", data=graph_file(request))
     mine = rows([Button("Keep as mine", custom_id.write("keep", job.id))]) if workflow is not None else ()
     return Card((Text(_page(lines)), File(graph), *mine), INK)
 
@@ -106,20 +106,20 @@ def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]
     slots = {slot.name: slot for slot in workflow.slots} if workflow else {}
     for name, value in values.items():
         slot = slots.get(name)
-        title, told = (slot.title, written(slot, value)) if slot else (name, str(value))
+        title, told = (slot.title, format_value(slot, value)) if slot else (name, str(value))
         yield f"**{escape(title)}** {escape(shorten(told, LONGEST_VALUE))}"
 
 
-def _values(wish: Wish, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
+def _values(request: JobRequest, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
     if workflow is None:
-        yield from ((name, str(value)) for name, value in wish.values.items())
+        yield from ((name, str(value)) for name, value in request.values.items())
         return
     for slot in workflow.slots:
-        stands = standing(slot, wish.graph)
-        value = wish.values.get(slot.name, slot.default if stands is None else stands)
+        stands = current_value(slot, request.graph)
+        value = request.values.get(slot.name, slot.default if stands is None else stands)
         if slot.kind in UPLOADED:
             yield slot.title, "a picture" if slot.kind == "image" else f"a {slot.kind} file"
-        elif slot.kind != "seed" and (told := written(slot, value)):
+        elif slot.kind != "seed" and (told := format_value(slot, value)):
             yield slot.title, told
 
 
@@ -130,9 +130,9 @@ def jobs(found: Sequence[Job]) -> Card:
     blocks: list[Block] = [Text("### Your jobs")]
     for job in found[:MOST_JOBS]:
         place = message_ref.read(job.place)
-        prompt = escape(shorten(" ".join(str(job.wish.values.get("prompt", "")).split()), 60))
-        line = f"`{job.id[:8]}` {escape(job.wish.workflow)} · {STATES[job.state]}\n-# {prompt}"
-        if job.last_word is None:
+        prompt = escape(shorten(" ".join(str(job.request.values.get("prompt", "")).split()), 60))
+        line = f"`{job.id[:8]}` {escape(job.request.workflow)} · {STATES[job.state]}\n-# {prompt}"
+        if job.terminal_update is None:
             if place and place.message:
                 line += f" · [message]({place.link})"
             blocks.append(Line(line, Button("Cancel", custom_id.write("cancel", job.id), "danger")))
@@ -146,7 +146,7 @@ def jobs(found: Sequence[Job]) -> Card:
 def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
     """Everybody's unfinished jobs; the position is None for what runs."""
     lines = [
-        f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.wish.workflow)} · <@{job.wish.owner}>"
+        f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.request.workflow)} · <@{job.request.owner}>"
         for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
     ]
     return Card((Text(_page(["### Queue", *lines]) if lines else "Nothing is being made, and nothing waits."),), INK)

@@ -44,27 +44,27 @@ class Recipe(Struct, frozen=True):
 def paint(recipe: Recipe) -> Image.Image:
     """A picture of the asked size, without its caption. Same recipe, same pixels."""
     said = f"{recipe.words}\0{recipe.seed}\0{recipe.model}".encode()
-    dice = random.Random(hashlib.sha256(said).digest())  # noqa: S311  an artist's dice
-    colors = palette.choose(recipe.words, dice)
-    scene = dice.choice(palette.named(recipe.words, _SCENES) or sorted(_SCENES))
+    rng = random.Random(hashlib.sha256(said).digest())  # noqa: S311  an artist's dice
+    colors = palette.choose(recipe.words, rng)
+    scene = rng.choice(palette.named(recipe.words, _SCENES) or sorted(_SCENES))
     # Larger, and scaled down again: smooth edges, for Pillow draws without antialiasing.
     width, height = max(8, recipe.width), max(8, recipe.height)
     scale = min(OVERSIZE, LARGEST / max(width, height))
     size = max(16, round(width * scale)), max(16, round(height * scale))
     canvas = palette.gradient(size, colors.sky)
-    landscape.clouds(canvas, colors, dice)
+    landscape.clouds(canvas, colors, rng)
     if colors.stars:
-        landscape.stars(canvas, colors, dice)
-    sun = landscape.shine(canvas, colors, dice)
+        landscape.stars(canvas, colors, rng)
+    sun = landscape.shine(canvas, colors, rng)
     if scene == "sea":
-        landscape.sea(canvas, colors, dice, sun)
+        landscape.sea(canvas, colors, rng, sun)
     elif scene == "city":
-        landscape.city(canvas, colors, dice)
+        landscape.city(canvas, colors, rng)
     elif scene == "bokeh":
-        landscape.bokeh(canvas, colors, dice)
+        landscape.bokeh(canvas, colors, rng)
     else:
-        landscape.land(canvas, colors, dice, sharp=scene == "peaks")
-    return _grain(resized(canvas, (width, height), Image.Resampling.BILINEAR), dice)
+        landscape.land(canvas, colors, rng, sharp=scene == "peaks")
+    return _grain(resized(canvas, (width, height), Image.Resampling.BILINEAR), rng)
 
 
 def repaint(recipe: Recipe, base: Image.Image, denoise: float) -> Image.Image:
@@ -132,10 +132,10 @@ def noise(pixels: bytes, side: int) -> bytes:
     return out.getvalue()
 
 
-def _grain(picture: Image.Image, dice: random.Random) -> Image.Image:
+def _grain(picture: Image.Image, rng: random.Random) -> Image.Image:
     """A breath of texture; Pillow's own noise is not repeatable."""
     side = 256
-    tile = curve(Image.frombytes("L", (side, side), dice.randbytes(side * side)), lambda level: 124 + level // 32)
+    tile = curve(Image.frombytes("L", (side, side), rng.randbytes(side * side)), lambda level: 124 + level // 32)
     sheet = Image.new("L", picture.size)
     for x in range(0, picture.width, side):
         for y in range(0, picture.height, side):

@@ -83,10 +83,10 @@ _DRIFT = 14
 """How far a seed moves each channel: two seeds of one prompt shall not look like twins."""
 
 
-def choose(words: str, dice: random.Random) -> Palette:
+def choose(words: str, rng: random.Random) -> Palette:
     """The mood a prompt names, else one by lot; shifted a little by the lot in any case."""
-    found = _PALETTES[dice.choice(named(words, _WORDS) or sorted(_PALETTES))]
-    drift = tuple(dice.randint(-_DRIFT, _DRIFT) for _ in range(3))
+    found = _PALETTES[rng.choice(named(words, _WORDS) or sorted(_PALETTES))]
+    drift = tuple(rng.randint(-_DRIFT, _DRIFT) for _ in range(3))
 
     def shifted(color: Color) -> Color:
         red, green, blue = (max(0, min(255, a + b)) for a, b in zip(color, drift, strict=True))

@@ -10,10 +10,10 @@ from app.simulator.engine.execution_order import Order
 from app.simulator.engine.files import Forbidden
 from app.simulator.engine.progress import Place, Progress
 from app.simulator.engine.queue import Item
-from app.simulator.engine.status_messages import Account, Outcome
+from app.simulator.engine.status_messages import Outcome, StatusMessages
 from app.simulator.http import binary_frames
 from app.simulator.nodes import core
-from app.simulator.nodes.context import Call, Expansion, Interrupted, NodeFailed, Workshop
+from app.simulator.nodes.context import Call, Expansion, Interrupted, NodeContext, NodeFailed
 from app.simulator.nodes.types import Blocked, Value
 
 BREAKAGE = (
@@ -35,7 +35,7 @@ class Execution:
     def __init__(
         self,
         item: Item,
-        shop: Workshop,
+        context: NodeContext,
         cache: Cache,
         clock: Callable[[], int],
         pause: Callable[[], Awaitable[None]],
@@ -48,15 +48,15 @@ class Execution:
         self._submitted = submitted
         self._graph: Graph = dict(submitted)
         self._places = {node: Place(node, node) for node in submitted}
-        self._shop = shop
+        self._context = context
         self._cache = cache
         self._pause = pause
-        self._progress = Progress(self._prompt, self.client, shop.sockets)
+        self._progress = Progress(self._prompt, self.client, context.sockets)
         self._order = Order(self._graph.__getitem__, self._is_output, lambda node: cache.get(node) is not None)
         self._expanded: dict[str, Expansion] = {}
         self._executed: dict[str, None] = {}
         self._outcome = Outcome()
-        self._account = Account(self._prompt, self.client, self._outcome, shop.sockets, clock)
+        self._account = StatusMessages(self._prompt, self.client, self._outcome, context.sockets, clock)
 
     async def run(self) -> Outcome:
         """Run it all. Says everything from `execution_start` to the mark of how it ended."""
@@ -121,7 +121,7 @@ class Execution:
         return True
 
     async def _work(self, node: str, call: Call) -> Result | Expansion:
-        outputs = self._shop.catalog.outputs(call.class_type)
+        outputs = self._context.catalog.outputs(call.class_type)
         for value in call.inputs.values():
             if isinstance(value, Blocked):
                 if value.message is not None:
@@ -142,7 +142,7 @@ class Execution:
         for name, value in inputs.items() if isinstance(inputs, dict) else ():
             link = as_link(value)
             values[name] = self._value(*link) if link else value
-        for name, declared in self._shop.catalog.inputs(str(self._graph[node]["class_type"])).items():
+        for name, declared in self._context.catalog.inputs(str(self._graph[node]["class_type"])).items():
             if name not in values and "default" in declared.options:
                 values[name] = declared.options["default"]
 
@@ -158,7 +158,7 @@ class Execution:
             self._graph,
             self._extra,
             self.client,
-            self._shop,
+            self._context,
             step,
         )
 
@@ -182,7 +182,7 @@ class Execution:
             raise Interrupted
 
     def _is_output(self, node: str) -> bool:
-        return self._shop.catalog.is_output(str(self._graph[node]["class_type"]))
+        return self._context.catalog.is_output(str(self._graph[node]["class_type"]))
 
     def _ids(self, place: Place) -> dict[str, Json]:
         return {"node": place.node, "display_node": place.display, "prompt_id": self._prompt}

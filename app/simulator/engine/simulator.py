@@ -19,7 +19,7 @@ from app.simulator.engine.worker import Worker
 from app.simulator.faults import Actions, Faults
 from app.simulator.http import binary_frames
 from app.simulator.http.memory_socket import MemorySocket
-from app.simulator.nodes.context import Workshop
+from app.simulator.nodes.context import NodeContext
 from app.simulator.nodes.definitions import Catalog
 
 VERSION = "0.3.64"
@@ -75,8 +75,10 @@ class Simulator:
         )
         self._dice = random.Random(seed)  # noqa: S311  ids, and letters in the names of temporary files
         salt = f"#{seed}" if seed else ""
-        shop = Workshop(self.catalog, self.files, self.sockets, run_sync, self._dice, steps, step_time, previews, salt)
-        self.worker = Worker(shop, self.faults, clock=clock, ended=self._ended, modern=modern)
+        context = NodeContext(
+            self.catalog, self.files, self.sockets, run_sync, self._dice, steps, step_time, previews, salt
+        )
+        self.worker = Worker(context, self.faults, clock=clock, ended=self._ended, modern=modern)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Work until cancelled."""

@@ -22,7 +22,7 @@ class Outcome(Struct):
     meta: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
-class Account:
+class StatusMessages:
     """Owns the messages of one prompt's outcome."""
 
     def __init__(

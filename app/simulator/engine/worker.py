@@ -16,7 +16,7 @@ from app.simulator.engine.queue import Item, Prompts
 from app.simulator.engine.status_messages import Outcome
 from app.simulator.engine.validation import Validation, Verdict, reason
 from app.simulator.faults import Faults
-from app.simulator.nodes.context import Workshop
+from app.simulator.nodes.context import NodeContext
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -37,19 +37,19 @@ class Worker:
 
     def __init__(
         self,
-        shop: Workshop,
+        context: NodeContext,
         faults: Faults,
         *,
         clock: Callable[[], int],
         ended: Callable[[str], None],
         modern: bool,
     ) -> None:
-        self._shop = shop
+        self._context = context
         self._faults = faults
         self._clock = clock
         self._ended = ended
         self._modern = modern
-        self._cache = Cache(shop.catalog, shop.files)
+        self._cache = Cache(context.catalog, context.files)
         self._execution: Execution | None = None
         self._life: anyio.CancelScope | None = None
         self.prompts = Prompts(self._tell_status)
@@ -78,7 +78,7 @@ class Worker:
             words = "No prompt provided"
             return _refused(Verdict(reason("no_prompt", words, words)))
         asked = body.get("prompt_id")
-        prompt_id = str(UUID(int=self._shop.dice.getrandbits(128), version=4)) if asked is None else str(asked)
+        prompt_id = str(UUID(int=self._context.rng.getrandbits(128), version=4)) if asked is None else str(asked)
         if self._modern and not _CANONICAL.fullmatch(prompt_id):
             words = "prompt_id must be a canonical UUID"
             return _refused(Verdict(reason("invalid_prompt_id", words, prompt_id)))
@@ -92,7 +92,7 @@ class Worker:
                     return Answer(500, None)
             graph[node] = entry
         targets = body.get("partial_execution_targets")
-        known = Validation(self._shop.catalog, graph, self._exists, modern=self._modern)
+        known = Validation(self._context.catalog, graph, self._exists, modern=self._modern)
         verdict = known.verdict([str(one) for one in targets] if isinstance(targets, list) else None)
         if verdict.error is not None:
             return _refused(verdict)
@@ -138,7 +138,7 @@ class Worker:
         self.prompts.forget()
 
     async def _work(self, item: Item) -> None:
-        execution = self._execution = Execution(item, self._shop, self._cache, self._clock, self._pause)
+        execution = self._execution = Execution(item, self._context, self._cache, self._clock, self._pause)
         outcome = await execution.run()
         await anyio.sleep(self._faults.history_gap)
         self._execution = None
@@ -146,17 +146,17 @@ class Worker:
         self._ended(item[1])
         if execution.client is not None:
             ended: dict[str, Json] = {"node": None, "prompt_id": item[1]}
-            self._shop.sockets.say("executing", ended, execution.client)
+            self._context.sockets.say("executing", ended, execution.client)
 
     async def _pause(self) -> None:
         """Before each node and step: let others have their turn, and wait while somebody holds the worker."""
         await self._faults.held()
 
     def _tell_status(self) -> None:
-        self._shop.sockets.say("status", {"status": self.status}, None)
+        self._context.sockets.say("status", {"status": self.status}, None)
 
     def _exists(self, value: str) -> bool:
-        return self._shop.files.annotated(value) is not None
+        return self._context.files.annotated(value) is not None
 
 
 def _refused(verdict: Verdict) -> Answer:

@@ -32,7 +32,7 @@ class Interrupted(Exception):
     """Somebody interrupted the prompt."""
 
 
-class Workshop(Struct):
+class NodeContext(Struct):
     """What all nodes share. `steps` overrides every sampler's own; `step_time` is in seconds.
 
     `salt` is added to every model's name where something is painted.
@@ -42,7 +42,7 @@ class Workshop(Struct):
     files: Files
     sockets: Sockets
     run_sync: RunSync
-    dice: random.Random
+    rng: random.Random
     steps: int | None
     step_time: float
     previews: bool
@@ -68,7 +68,7 @@ class Call(Struct):
     graph: Graph
     extra_data: dict[str, Json]
     client: str | None
-    shop: Workshop
+    context: NodeContext
     step: Step
 
     def words(self, name: str, default: str = "") -> str:

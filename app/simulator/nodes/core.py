@@ -75,10 +75,10 @@ async def combine(call: Call) -> Result:
 
 async def pass_on(call: Call) -> Result:
     """Any other class: its n-th output of a type is its n-th input of that type, or a blank one."""
-    if call.shop.catalog.is_output(call.class_type):
+    if call.context.catalog.is_output(call.class_type):
         return await save.save_unknown(call)
-    types = call.shop.catalog.outputs(call.class_type)
-    if not types and not call.shop.catalog.recorded(call.class_type):
+    types = call.context.catalog.outputs(call.class_type)
+    if not types and not call.context.catalog.recorded(call.class_type):
         # Nobody knows what it gives; whoever is linked to it takes what fits.
         found = next((value for value in call.inputs.values() if not isinstance(value, (str, int, float))), None)
         return Result((found,) * 8)

@@ -50,13 +50,13 @@ async def empty_image(call: Call) -> Result:
 
 async def load_image(call: Call) -> Result:
     """LoadImage and its kin. Raises what ComfyUI raises for a file that is no picture (T03)."""
-    picture, alpha = await call.shop.run_sync(_load, call)
+    picture, alpha = await call.context.run_sync(_load, call)
     return Result((Images((picture,)), Mask((alpha,))))
 
 
 def _load(call: Call) -> tuple[Image.Image, Image.Image]:
     name = call.words("image")
-    path = call.shop.files.annotated(name)
+    path = call.context.files.annotated(name)
     try:
         if path is None:
             raise NodeFailed("FileNotFoundError", f"[Errno 2] No such file or directory: '/comfyui/input/{name}'")
@@ -173,4 +173,4 @@ async def _scaled(call: Call, factor: float) -> Result:
 
 async def _each(call: Call, change: Callable[[Image.Image], Image.Image]) -> Result:
     pictures = call.pictures()
-    return Result((Images(await call.shop.run_sync(lambda: tuple(map(change, pictures)))),))
+    return Result((Images(await call.context.run_sync(lambda: tuple(map(change, pictures)))),))

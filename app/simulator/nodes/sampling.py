@@ -36,23 +36,23 @@ async def sampler_custom(call: Call) -> Result:
 
 
 async def _sample(call: Call, seed: int, steps: int, denoise: float) -> Result:
-    shop = call.shop
+    context = call.context
     latent = call.get("latent_image", Latent) or Latent(512, 512)
-    steps = shop.steps if shop.steps is not None and steps else steps
+    steps = context.steps if context.steps is not None and steps else steps
     guider, model = call.get("guider", Guider), call.get("model", Model)
     positive = call.get("positive", Conditioning)
     words = guider.words if guider else positive.words if positive else ""
-    name = (guider.model if guider else model.name if model else "") + shop.salt
+    name = (guider.model if guider else model.name if model else "") + context.salt
     recipe = Recipe(words, seed, name, steps, latent.width, latent.height)
     painted: tuple[Image.Image, ...] = ()
-    if shop.previews and steps:
-        painted = await shop.run_sync(_paint, recipe, latent, denoise)
+    if context.previews and steps:
+        painted = await context.run_sync(_paint, recipe, latent, denoise)
     for step in range(1, steps + 1):
-        await anyio.sleep(shop.step_time)
-        image = await shop.run_sync(painter.preview, painted[0], step / steps) if painted else None
+        await anyio.sleep(context.step_time)
+        image = await context.run_sync(painter.preview, painted[0], step / steps) if painted else None
         await call.step(step, steps, image)
     if not painted:
-        painted = await shop.run_sync(_paint, recipe, latent, denoise)
+        painted = await context.run_sync(_paint, recipe, latent, denoise)
     return Result((Latent(latent.width, latent.height, latent.batch, painted, latent.moving),))
 
 

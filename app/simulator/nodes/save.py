@@ -36,7 +36,7 @@ async def save_websocket(call: Call) -> Result:
     """SaveImageWebsocket: whole PNGs as binary frames, and nothing in history."""
     pictures = call.pictures()
     for index, picture in enumerate(pictures):
-        image = await call.shop.run_sync(_png, picture, None)
+        image = await call.context.run_sync(_png, picture, None)
         await call.step(index, len(pictures), image, binary_frames.PNG)
     return Result(())
 
@@ -76,7 +76,7 @@ async def save_latent(call: Call) -> Result:
     latent = call.first(Latent) or Latent(512, 512)
     content = safetensors.encode(latent.batch, latent.width, latent.height, json.dumps(call.graph))
     prefix = call.words("filename_prefix", "latents/ComfyUI")
-    entry = await call.shop.run_sync(call.shop.files.save, prefix, ".latent", content)
+    entry = await call.context.run_sync(call.context.files.save, prefix, ".latent", content)
     return Result((), {"latents": [dict[str, Json](entry)]})
 
 
@@ -105,18 +105,18 @@ async def save_unknown(call: Call) -> Result:
 
 
 async def _pictures(call: Call, prefix: str, folder: str) -> Result:
-    entries = await call.shop.run_sync(_write_pictures, call, prefix, folder)
+    entries = await call.context.run_sync(_write_pictures, call, prefix, folder)
     return Result((), {"images": entries})
 
 
 def _write_pictures(call: Call, prefix: str, folder: str) -> list[Json]:
-    pictures, info, files = call.pictures(), _chunks(call), call.shop.files
+    pictures, info, files = call.pictures(), _chunks(call), call.context.files
     prefix = _expand(prefix, pictures[0])
     return [dict[str, Json](files.save(prefix, ".png", _png(picture, info), folder)) for picture in pictures]
 
 
 async def _animation(call: Call, suffix: str, encode: Encoder) -> Result:
-    entry = await call.shop.run_sync(_write_animation, call, suffix, encode)
+    entry = await call.context.run_sync(_write_animation, call, suffix, encode)
     return Result((), {"images": [entry], "animated": [True]})
 
 
@@ -125,15 +125,15 @@ def _write_animation(call: Call, suffix: str, encode: Encoder) -> Json:
     pictures = video.frames if video else call.pictures()
     rate = video.rate if video else call.number("fps", 8.0)
     prefix = _expand(call.words("filename_prefix", "ComfyUI"), pictures[0])
-    return dict[str, Json](call.shop.files.save(prefix, suffix, encode(pictures, rate)))
+    return dict[str, Json](call.context.files.save(prefix, suffix, encode(pictures, rate)))
 
 
 async def _sound(
     call: Call, prefix: str, folder: str, suffix: str = ".flac", encode: Callable[[float], bytes] = flac.encode
 ) -> Result:
     audio = call.first(Audio) or Audio(1.0)
-    content = await call.shop.run_sync(encode, audio.seconds)
-    entry = await call.shop.run_sync(call.shop.files.save, prefix, suffix, content, folder)
+    content = await call.context.run_sync(encode, audio.seconds)
+    entry = await call.context.run_sync(call.context.files.save, prefix, suffix, content, folder)
     return Result((), {"audio": [dict[str, Json](entry)]})
 
 
@@ -170,7 +170,7 @@ def _apng(pictures: tuple[Image.Image, ...], rate: float) -> bytes:
 
 
 def _letters(call: Call) -> str:
-    return "".join(call.shop.dice.choices(string.ascii_lowercase, k=5))
+    return "".join(call.context.rng.choices(string.ascii_lowercase, k=5))
 
 
 def _expand(prefix: str, picture: Image.Image) -> str:

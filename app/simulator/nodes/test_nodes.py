@@ -33,7 +33,7 @@ async def sleep(call: Call) -> Result:
     image: bytes | None = None
     if call.inputs.get("previews"):
         side = min(call.whole("preview_size", 64), GRAIN)
-        image = await call.shop.run_sync(painter.noise, call.shop.dice.randbytes(3 * side * side), side)
+        image = await call.context.run_sync(painter.noise, call.context.rng.randbytes(3 * side * side), side)
     for step in range(1, steps + 1):
         await anyio.sleep(call.number("seconds", 0.2))
         await call.step(step, steps, image)
@@ -84,7 +84,7 @@ async def expand(call: Call) -> Expansion:
 
 async def chatter(call: Call) -> Result:
     """BotTestChatter: frames that only custom nodes send, some to all, some to its client (T08, T22)."""
-    sockets = call.shop.sockets
+    sockets = call.context.sockets
     sockets.say("notification", {"id": "bot-test", "message": "hello"}, None)
     sockets.say("bot_test.weird", ["a", "list", "as", "data"], None)
     sockets.say("bot_test.null", None, call.client)
@@ -96,8 +96,8 @@ async def chatter(call: Call) -> Result:
 
 async def films(call: Call) -> Result:
     """BotTestVHS: the outputs of VHS_VideoCombine, with a key and a form of their own."""
-    content = await call.shop.run_sync(save.webp, call.pictures(), FILM_RATE)
-    entry = call.shop.files.save(call.words("filename_prefix", "vhs"), ".webp", content, tail="")
+    content = await call.context.run_sync(save.webp, call.pictures(), FILM_RATE)
+    entry = call.context.files.save(call.words("filename_prefix", "vhs"), ".webp", content, tail="")
     name = entry["filename"]
     told: dict[str, Json] = {"format": "image/webp", "frame_rate": FILM_RATE, "workflow": name.replace(".webp", ".png")}
     return Result((), {"gifs": [{**entry, **told, "fullpath": f"/comfyui/output/{name}"}]})

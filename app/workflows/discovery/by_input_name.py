@@ -24,7 +24,7 @@ PLAIN = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "*"})
 HOW = "the name of the input"
 
 
-def spoken(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
+def by_input_name(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
     """Candidates by name alone: words of several lines, seeds, and the usual settings of the nodes that take words."""
     for node in flow:
         given, definition = inputs(graph, node), definitions.get(str(graph[node].get("class_type")))

@@ -107,7 +107,7 @@ KRITA: dict[str, tuple[Kind, str]] = {
 """Krita's types of parameters, with the slot that two of them are."""
 
 
-def conventional(graph: Graph) -> Iterator[Candidate]:
+def by_node_class(graph: Graph) -> Iterator[Candidate]:
     """The candidates that other tools' nodes name."""
     for node, entry in graph.items():
         convention = _convention(str(entry.get("class_type")))

@@ -27,7 +27,7 @@ MODELS = frozenset({"checkpoints", "diffusion_models"})
 """The folders of what a sampler runs."""
 
 
-def walked(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
+def by_sampler(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
     """Candidates from the links of the samplers in `flow`. Several samplers may give several of one name."""
     for sampler in _samplers(graph, flow):
         for name, targets in _around(graph, definitions, sampler):

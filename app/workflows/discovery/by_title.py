@@ -37,7 +37,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
 """Which input is meant by a name, where the node has none of the same name."""
 
 
-def titled(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
+def by_title(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
     """The candidates that titles name; a title that does not say which input is added to `problems`."""
     for node in graph:
         found = TITLE.fullmatch(title(graph, node).strip())

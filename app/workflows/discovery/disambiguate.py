@@ -16,7 +16,7 @@ from app.workflows.node_definitions import Definitions
 WORDS = frozenset({"prompt", "negative"})
 
 
-def told_apart(
+def separate(
     graph: Graph, definitions: Definitions, found: Sequence[Candidate], taken: Collection[str]
 ) -> list[Candidate]:
     """One slot for all that are one thing, or one for each; none if it is not certain that all are meant.

@@ -9,13 +9,13 @@ from msgspec import Struct
 from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph
-from app.workflows.api_graph import inputs, needed
-from app.workflows.discovery.by_input_name import spoken
-from app.workflows.discovery.by_node_class import conventional
-from app.workflows.discovery.by_sampler import walked
-from app.workflows.discovery.by_title import outputs, titled
+from app.workflows.api_graph import dependencies, inputs
+from app.workflows.discovery.by_input_name import by_input_name
+from app.workflows.discovery.by_node_class import by_node_class
+from app.workflows.discovery.by_sampler import by_sampler
+from app.workflows.discovery.by_title import by_title, outputs
 from app.workflows.discovery.candidates import Candidate, slot, slug, where
-from app.workflows.discovery.disambiguate import told_apart
+from app.workflows.discovery.disambiguate import separate
 from app.workflows.discovery.result_kind import made
 from app.workflows.discovery.uploads import uploads
 from app.workflows.editor_format.convert import AppInput
@@ -58,10 +58,10 @@ def discover(
     Several that links or names lead to are told `apart`, where that is certain; they are a problem otherwise.
     """
     problems: list[str] = []
-    flow = needed(graph, definitions)
-    named, other = list(titled(graph, problems)), list(conventional(graph))
-    guessed = [*walked(graph, definitions, flow), *uploads(graph, definitions, flow)]
-    by_name = list(spoken(graph, definitions, flow))
+    flow = dependencies(graph, definitions)
+    named, other = list(by_title(graph, problems)), list(by_node_class(graph))
+    guessed = [*by_sampler(graph, definitions, flow), *uploads(graph, definitions, flow)]
+    by_name = list(by_input_name(graph, definitions, flow))
     by_app = list(_shown(graph, app_inputs, [*named, *other, *guessed]))
     chosen: dict[str, Candidate] = {}
     unclear: set[str] = set()
@@ -73,7 +73,7 @@ def discover(
             if name in chosen or name in unclear or not free:
                 continue
             if len(free) > 1 and apart and (way is guessed or way is by_name):
-                free = told_apart(graph, definitions, free, names - {name}) or free
+                free = separate(graph, definitions, free, names - {name}) or free
             if len({one.name for one in free}) < len(free):
                 unclear.add(name)
                 problems.append(_two(graph, name, free))

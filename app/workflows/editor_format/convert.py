@@ -14,7 +14,7 @@ from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.editor_format.links import UNSENT, Held, Lost, Wire, trace
-from app.workflows.editor_format.parser import BYPASSED, EXPORT, MUTED, Drawing, Node, read_drawing
+from app.workflows.editor_format.parser import BYPASSED, EXPORT, MUTED, EditorFile, Node, read_editor_file
 from app.workflows.editor_format.subgraphs import Opened, expand
 from app.workflows.editor_format.widgets import DRAWN, field_values
 from app.workflows.model import Target, WorkflowError
@@ -45,15 +45,15 @@ def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> C
     Nodes that miss a required input because its source is switched off are left out, and those that need
     them too: the server would refuse them. With `prune=False` they stay, as in the editor's own export.
     """
-    drawing = read_drawing(content)
+    editor_file = read_editor_file(content)
     graph: Graph = {}
     missing: list[tuple[str, str]] = []
     promoted: Promoted = {}
-    for here in expand(drawing):
-        for node in here.sheet.nodes.values():
+    for here in expand(editor_file):
+        for node in here.graph.nodes.values():
             if node.mode in {MUTED, BYPASSED} or node.type in UNSENT or node.id in here.inner:
                 continue
-            definition = _definition(drawing, definitions, node)
+            definition = _definition(editor_file, definitions, node)
             values = _own(here, node, definition)
             for name, source in _sources(here, node):
                 match source:
@@ -66,20 +66,20 @@ def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> C
                         values.update({name: _literal(value)} if given else {})
                         for place in through:
                             promoted.setdefault(place, []).append(Target(NodeId(here.id(node)), name))
-            _refuse_drawn(node, definition, values)
+            _refuse_editor_only_nodes(node, definition, values)
             title = {"title": node.title or definition.title}
             graph[here.id(node)] = {"inputs": values, "class_type": node.type, "_meta": {**title}}
     if prune:
         _prune(graph, definitions, missing)
     if not graph:
         raise WorkflowError("The workflow has no node that would run: all are switched off, or only for the editor.")
-    return _shown(drawing, graph, promoted)
+    return _shown(editor_file, graph, promoted)
 
 
-def _definition(drawing: Drawing, definitions: Definitions, node: Node) -> Definition:
+def _definition(editor_file: EditorFile, definitions: Definitions, node: Node) -> Definition:
     if (found := definitions.get(node.type)) is not None:
         return found
-    if node.type in drawing.groups or node.type.startswith(("workflow>", "workflow/")):
+    if node.type in editor_file.groups or node.type.startswith(("workflow>", "workflow/")):
         raise WorkflowError(f"“{node.name}” is a group node: turn it into a subgraph, or {EXPORT}.")
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", node.type):
         raise WorkflowError(f"“{node.name}” is a subgraph that the file does not have. {EXPORT}.")
@@ -107,7 +107,7 @@ def _sources(here: Opened, node: Node) -> Iterator[tuple[str, Wire | Held | Lost
             yield one.name, trace(here, node, one)
 
 
-def _refuse_drawn(node: Node, definition: Definition, values: dict[str, Json]) -> None:
+def _refuse_editor_only_nodes(node: Node, definition: Definition, values: dict[str, Json]) -> None:
     for one in definition.inputs.values():
         if one.type in DRAWN and one.required and not isinstance(values.get(one.name), list):
             raise WorkflowError(f"“{one.name}” of “{node.name}” is made in the browser, and no file has it. {EXPORT}.")
@@ -132,9 +132,9 @@ def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]
             missing += users.get(node, [])
 
 
-def _shown(drawing: Drawing, graph: Graph, promoted: Promoted) -> Converted:
+def _shown(editor_file: EditorFile, graph: Graph, promoted: Promoted) -> Converted:
     """What app mode shows, by the ids of API format; what no longer exists is left out, as the editor does."""
-    told = drawing.app if isinstance(drawing.app, dict) else {}
+    told = editor_file.app if isinstance(editor_file.app, dict) else {}
     fields, outputs = told.get("inputs"), told.get("outputs")
     found: list[AppInput] = []
     for one in fields if isinstance(fields, list) else ():

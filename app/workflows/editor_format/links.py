@@ -91,7 +91,7 @@ def trace(here: Opened, node: Node, start: Socket) -> Wire | Held | Lost:
         edge = Held()
         if origin == NOWHERE:
             return edge
-        source = here.sheet.nodes.get(origin)
+        source = here.graph.nodes.get(origin)
         if source is None:
             told = f"“{found.socket.name}” of “{found.node.name}” comes from a node that is not there"
             raise WorkflowError(f"{told}. {EXPORT}.")
@@ -106,7 +106,7 @@ NOWHERE = "no origin"
 def _origin(place: _Place) -> tuple[Opened, str, int]:
     """The node at the other end of an input's link, inside a subgraph if the link comes out of one."""
     here = place.here
-    link = here.sheet.links.get(place.socket.link or "")
+    link = here.graph.links.get(place.socket.link or "")
     if link is None:
         told = f"“{place.socket.name}” of “{place.node.name}” hangs on a link that the file does not have"
         raise WorkflowError(f"{told}. {EXPORT}.")
@@ -120,9 +120,9 @@ def _origin(place: _Place) -> tuple[Opened, str, int]:
 
 def _edge(here: Opened, slot: int, before: Held) -> Held:
     """What a subgraph holds for one of its inputs; an outer one counts more than an inner one."""
-    if here.outer is None or here.host is None or not 0 <= slot < len(here.sheet.inputs):
+    if here.outer is None or here.host is None or not 0 <= slot < len(here.graph.inputs):
         return before
-    name = here.sheet.inputs[slot]
+    name = here.graph.inputs[slot]
     through = (*before.through, (here.outer.id(here.host), name))
     if name in here.values:
         return Held(here.values[name], given=True, through=through)
@@ -131,10 +131,10 @@ def _edge(here: Opened, slot: int, before: Held) -> Held:
 
 def _outside(here: Opened, slot: int, place: _Place) -> _Place | None:
     """The input on the outside of a subgraph; None if nothing is shown there."""
-    if here.outer is None or here.host is None or not 0 <= slot < len(here.sheet.inputs):
+    if here.outer is None or here.host is None or not 0 <= slot < len(here.graph.inputs):
         told = f"“{place.socket.name}” of “{place.node.name}” comes from an input that its subgraph does not have"
         raise WorkflowError(f"{told}. {EXPORT}.")
-    shown = here.host.socket(here.sheet.inputs[slot])
+    shown = here.host.socket(here.graph.inputs[slot])
     return _Place(here.outer, here.host, shown, shown.type) if shown is not None else None
 
 
@@ -179,7 +179,7 @@ def _setter(here: Opened, getter: Node, wanted: str) -> _Place | None:
     name = getter.values[0] if isinstance(getter.values, list) and getter.values else None
     at: Opened | None = here
     while at is not None:
-        for node in at.sheet.nodes.values():
+        for node in at.graph.nodes.values():
             if node.type in SETTERS and node.inputs and isinstance(node.values, list) and node.values[:1] == [name]:
                 return _Place(at, node, node.inputs[0], wanted)
         at = at.outer

@@ -61,7 +61,7 @@ class Link(Struct, frozen=True):
     target_slot: int
 
 
-class Sheet(Struct, frozen=True, kw_only=True):
+class EditorGraph(Struct, frozen=True, kw_only=True):
     """A graph in the editor's format: the workflow itself, or a subgraph with the names of its inputs."""
 
     nodes: dict[str, Node]
@@ -69,40 +69,40 @@ class Sheet(Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
 
 
-class Drawing(Struct, frozen=True, kw_only=True):
+class EditorFile(Struct, frozen=True, kw_only=True):
     """A whole file: the workflow, its subgraphs by id, and what app mode shows of it."""
 
-    sheet: Sheet
-    subgraphs: dict[str, Sheet]
+    graph: EditorGraph
+    subgraphs: dict[str, EditorGraph]
     groups: frozenset[str] = frozenset()
     """The names of group nodes, which came before subgraphs."""
     app: Json = None
 
 
-def is_drawing(content: Json) -> bool:
+def is_editor_file(content: Json) -> bool:
     """Whether a file is in the editor's own format, not in API format."""
     return isinstance(content, dict) and isinstance(content.get("nodes"), list)
 
 
-def read_drawing(content: Json) -> Drawing:
+def read_editor_file(content: Json) -> EditorFile:
     """Read a file in the editor's format, version 0.4 or 1. Raises `WorkflowError`."""
-    if not isinstance(content, dict) or not is_drawing(content):
+    if not isinstance(content, dict) or not is_editor_file(content):
         raise WorkflowError("This is no workflow: it has no list of nodes.")
     extra = _table(content.get("extra"))
-    subgraphs: dict[str, Sheet] = {}
+    subgraphs: dict[str, EditorGraph] = {}
     for where in (extra, content):
         for one in _list(_table(where.get("definitions")).get("subgraphs")):
             if isinstance(one, dict) and "id" in one:
                 subgraphs[_text(one["id"])] = _sheet(one)
-    return Drawing(
-        sheet=_sheet(content),
+    return EditorFile(
+        graph=_sheet(content),
         subgraphs=subgraphs,
         groups=frozenset(_table(extra.get("groupNodes"))),
         app=extra.get("linearData"),
     )
 
 
-def _sheet(content: dict[str, Json]) -> Sheet:
+def _sheet(content: dict[str, Json]) -> EditorGraph:
     nodes: dict[str, Node] = {}
     for entry in _list(content.get("nodes")):
         if not isinstance(entry, dict) or "id" not in entry or not isinstance(kind := entry.get("type"), str):
@@ -114,7 +114,7 @@ def _sheet(content: dict[str, Json]) -> Sheet:
             )
         nodes[node.id] = node
     inputs = tuple(_text(_table(one).get("name")) for one in _list(content.get("inputs")))
-    return Sheet(nodes=nodes, links=dict(_links(content.get("links"))), inputs=inputs)
+    return EditorGraph(nodes=nodes, links=dict(_links(content.get("links"))), inputs=inputs)
 
 
 def _node(entry: dict[str, Json], kind: str) -> Node:

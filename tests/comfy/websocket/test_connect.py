@@ -13,8 +13,8 @@ import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from app.comfy.websocket import connect as connect_module
-from app.comfy.websocket.connect import dial
-from app.events import ExecutionEnded, ExecutionFailed, ImageStreamed, QueueChanged, Spoken
+from app.comfy.websocket.connect import connect
+from app.events import ExecutionEnded, ExecutionFailed, ImageStreamed, QueueChanged, ServerEvent
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
 from tests.comfy import recorded
 
@@ -61,7 +61,7 @@ async def scripted(*script: str | bytes, silent: bool = False) -> AsyncGenerator
 
 
 async def test_flags_are_sent_first_and_the_first_status_is_passed_on() -> None:
-    async with scripted(STATUS) as (socket, opened), dial(opened) as spoken:
+    async with scripted(STATUS) as (socket, opened), connect(opened) as spoken:
         assert [msgspec.json.decode(text) for text in socket.heard] == [
             {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
         ]
@@ -73,7 +73,7 @@ async def test_flags_are_sent_first_and_the_first_status_is_passed_on() -> None:
 async def test_what_other_nodes_say_before_the_status_neither_hurts_nor_is_lost() -> None:
     ended = '{"type":"executing","data":{"node":null,"prompt_id":"p"}}'
     chatter = '{"type":"crystools.monitor","data":{"gpus":[]}}'
-    async with scripted(chatter, ended, chatter, STATUS) as (_, opened), dial(opened) as spoken:
+    async with scripted(chatter, ended, chatter, STATUS) as (_, opened), connect(opened) as spoken:
         first, second = await anext(spoken), await anext(spoken)
     assert isinstance(first, ExecutionEnded)
     assert isinstance(second, QueueChanged)
@@ -83,11 +83,11 @@ async def test_what_other_nodes_say_before_the_status_neither_hurts_nor_is_lost(
 async def test_a_recorded_run_comes_through_in_order(name: str) -> None:
     heard: list[object] = []
 
-    async def listen(spoken: AsyncIterator[Spoken]) -> None:
+    async def listen(spoken: AsyncIterator[ServerEvent]) -> None:
         async for what in spoken:
             heard.append(what)  # noqa: PERF401  the loss would take a comprehension's list with it
 
-    async with scripted(*recorded.frames(name)) as (_, opened), dial(opened) as spoken:
+    async with scripted(*recorded.frames(name)) as (_, opened), connect(opened) as spoken:
         with pytest.raises(ConnectionLost):
             await listen(spoken)
     assert isinstance(heard[0], QueueChanged)
@@ -96,12 +96,13 @@ async def test_a_recorded_run_comes_through_in_order(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [["hello"], ["[1]"], ['{"hello":"world"}'], ['{"type":"tick"}'] * (connect_module.SMALL_TALK + 1)]
+    "script",
+    [["hello"], ["[1]"], ['{"hello":"world"}'], ['{"type":"tick"}'] * (connect_module.MAX_FRAMES_BEFORE_STATUS + 1)],
 )
 async def test_one_that_talks_otherwise_is_no_comfyui(script: list[str]) -> None:
     async with scripted(*script) as (socket, opened):
         with pytest.raises(ConnectionLost, match="does not speak ComfyUI's language"):
-            async with dial(opened):
+            async with connect(opened):
                 pass
         assert socket.left
 
@@ -112,24 +113,24 @@ async def test_one_that_says_much_before_its_greeting_is_no_comfyui(monkeypatch:
     picture = struct.pack(">II", 4, len(head)) + head + bytes(300)
     async with scripted(picture, picture, picture, STATUS) as (socket, opened):
         with pytest.raises(ConnectionLost, match="does not speak ComfyUI's language"):
-            async with dial(opened):
+            async with connect(opened):
                 pass
         assert socket.left
-    async with scripted(picture, picture, STATUS) as (_, opened), dial(opened) as spoken:
+    async with scripted(picture, picture, STATUS) as (_, opened), connect(opened) as spoken:
         assert isinstance(await anext(spoken), ImageStreamed)
 
 
 async def test_one_that_says_nothing_is_no_comfyui(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect_module, "FIRST_WORD", 0.05)
+    monkeypatch.setattr(connect_module, "FIRST_FRAME_TIMEOUT", 0.05)
     async with scripted(silent=True) as (socket, opened):
         with pytest.raises(ConnectionLost, match="does not speak ComfyUI's language"):
-            async with dial(opened):
+            async with connect(opened):
                 pass
         assert socket.left
 
 
 async def test_leaving_the_block_leaves_the_socket() -> None:
     async with scripted(STATUS, silent=True) as (socket, opened):
-        async with dial(opened) as spoken:
+        async with connect(opened) as spoken:
             await anext(spoken)
         assert socket.left

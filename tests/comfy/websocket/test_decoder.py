@@ -25,8 +25,8 @@ from app.events import (
     NodeStepped,
     PromptId,
     QueueChanged,
+    ServerEvent,
     Signal,
-    Spoken,
 )
 from tests.comfy import recorded
 
@@ -35,13 +35,13 @@ EXECUTING = '{"type":"executing","data":{"node":"3","display_node":"3","prompt_i
 BARE_PICTURE = struct.pack(">II", 1, 1) + b"\xff\xd8"
 
 
-def events(name: str, sock: str = "A") -> list[Spoken]:
+def events(name: str, sock: str = "A") -> list[ServerEvent]:
     decoder = Decoder()
-    fed = [decoder.feed(frame) for frame in recorded.frames(name, sock)]
+    fed = [decoder.decode(frame) for frame in recorded.frames(name, sock)]
     return [event for event in fed if event is not None]
 
 
-def kinds(heard: list[Spoken]) -> list[type[Spoken]]:
+def kinds(heard: list[ServerEvent]) -> list[type[ServerEvent]]:
     """The row of kinds, without the chatter of progress and queue."""
     noise = (QueueChanged, NodesProgressed, NodeStepped, ImageStreamed)
     return [type(event) for event in heard if not isinstance(event, noise)]
@@ -61,7 +61,7 @@ def test_every_recorded_text_is_understood_or_known_to_be_nothing_for_us(name: s
     for sock in sorted({line.sock for line in recorded.lines(name) if line.sock}):
         decoder = Decoder()
         for frame in recorded.frames(name, sock):
-            said = decoder.feed(frame)
+            said = decoder.decode(frame)
             if isinstance(frame, str):
                 read = msgspec.json.decode(frame, type=dict[str, msgspec.Raw])
                 kind = msgspec.json.decode(read["type"], type=str)
@@ -107,19 +107,19 @@ def test_running_out_of_memory_keeps_its_meaning() -> None:
     failed = next(event for event in events("06_oom") if isinstance(event, ExecutionFailed))
     assert (failed.kind, failed.message) == ("torch.OutOfMemoryError", "out of memory")
     cryptic = "Allocation on device 0\nThis error means you ran out of memory on your GPU.\n\nTIPS: …"
-    failed = Decoder().feed(error(cryptic))
+    failed = Decoder().decode(error(cryptic))
     assert isinstance(failed, ExecutionFailed)
     assert failed.message == "This error means you ran out of memory on your GPU."
 
 
 def test_an_error_shows_one_line_and_no_paths() -> None:
-    failed = Decoder().feed(error("\n[Errno 2] No such file: '/srv/comfy/input/cat.png'\nTraceback: …\n"))
+    failed = Decoder().decode(error("\n[Errno 2] No such file: '/srv/comfy/input/cat.png'\nTraceback: …\n"))
     assert isinstance(failed, ExecutionFailed)
     assert failed.message == "[Errno 2] No such file: 'cat.png'"
 
 
 def test_an_error_without_words_is_still_an_error() -> None:
-    failed = Decoder().feed(error(None, None))
+    failed = Decoder().decode(error(None, None))
     assert isinstance(failed, ExecutionFailed)
     assert (failed.message, failed.kind) == ("", "")
 
@@ -181,7 +181,7 @@ def test_previews_after_a_reconnect_belong_to_whom_progress_names() -> None:
 @pytest.mark.parametrize("name", ["08_chatter", "23_crystools_like_chatter"])
 def test_the_chatter_of_other_nodes_is_ignored_and_counted(name: str) -> None:
     decoder = Decoder()
-    fed = [decoder.feed(frame) for frame in recorded.frames(name)]
+    fed = [decoder.decode(frame) for frame in recorded.frames(name)]
     assert kinds([event for event in fed if event is not None])[-1] is ExecutionEnded
     assert decoder.ignored == fed.count(None) > 0
 
@@ -209,7 +209,7 @@ def test_the_chatter_of_other_nodes_is_ignored_and_counted(name: str) -> None:
     ],
 )
 def test_junk_is_ignored(frame: str | bytes) -> None:
-    assert Decoder().feed(frame) is None
+    assert Decoder().decode(frame) is None
 
 
 def test_numbers_that_are_none_do_not_hide_a_result() -> None:
@@ -217,26 +217,26 @@ def test_numbers_that_are_none_do_not_hide_a_result() -> None:
         '{"type":"executed","data":{"prompt_id":"p","node":"1","output":'
         '{"score":[NaN,-Infinity,123456789012345678901234567890],"images":[{"filename":"a.png"}]}}}'
     )
-    heard = Decoder().feed(frame)
+    heard = Decoder().decode(frame)
     assert isinstance(heard, NodeFinished)
     assert heard.output.files == (FileRef("a.png"),)
 
 
 def test_without_metadata_a_picture_is_somebody_elses_once_metadata_was_agreed_on() -> None:
     decoder = Decoder()
-    decoder.feed(EXECUTING)
-    heard = decoder.feed(BARE_PICTURE)
+    decoder.decode(EXECUTING)
+    heard = decoder.decode(BARE_PICTURE)
     assert isinstance(heard, ImageStreamed)
     assert (heard.prompt, heard.display, heard.image) == (PromptId("p"), "3", b"\xff\xd8")
-    decoder.feed(FLAGS)
-    assert decoder.feed(BARE_PICTURE) is None
+    decoder.decode(FLAGS)
+    assert decoder.decode(BARE_PICTURE) is None
 
 
 def test_a_picture_after_the_end_belongs_to_nobody() -> None:
     decoder = Decoder()
-    decoder.feed(EXECUTING)
-    decoder.feed('{"type":"executing","data":{"node":null,"prompt_id":"p"}}')
-    assert decoder.feed(BARE_PICTURE) is None
+    decoder.decode(EXECUTING)
+    decoder.decode('{"type":"executing","data":{"node":null,"prompt_id":"p"}}')
+    assert decoder.decode(BARE_PICTURE) is None
 
 
 KEYS = st.sampled_from(
@@ -252,14 +252,14 @@ TYPES = st.sampled_from(["status", "executing", "executed", "progress", "progres
 
 @given(st.one_of(st.text(), st.binary()))
 def test_no_frame_is_an_error(frame: str | bytes) -> None:
-    Decoder().feed(frame)
+    Decoder().decode(frame)
 
 
 @given(st.sampled_from([1, 3, 4]), st.integers(0, 2**32 - 1), st.binary())
 def test_no_binary_frame_is_an_error(kind: int, second: int, rest: bytes) -> None:
-    Decoder().feed(struct.pack(">II", kind, second) + rest)
+    Decoder().decode(struct.pack(">II", kind, second) + rest)
 
 
 @given(TYPES, JSON)
 def test_no_frame_of_a_known_type_is_an_error(kind: str, data: object) -> None:
-    Decoder().feed(msgspec.json.encode({"type": kind, "data": data}).decode())
+    Decoder().decode(msgspec.json.encode({"type": kind, "data": data}).decode())

@@ -29,7 +29,7 @@ class Cdn:
 
     def put(self, channel: str, name: str, upload: Upload) -> Payload:
         """Keep a file; the attachment object that tells where."""
-        ident = self.flakes.mint()
+        ident = self.flakes.new_prompt_id()
         path = f"/attachments/{channel}/{ident}/{name}"
         self.files[path] = upload
         kind, size = _picture(upload.content)

@@ -173,9 +173,9 @@ class Commands:
         before = next((other["id"] for other in self.of[guild] if (other["name"], other["type"]) == key), None)
         stored["options"] = [_plain(option) for option in items(command, "options")]
         stored |= {
-            "id": before or self.flakes.mint(),
+            "id": before or self.flakes.new_prompt_id(),
             "application_id": self.application,
-            "version": self.flakes.mint(),
+            "version": self.flakes.new_prompt_id(),
         }
         return stored | ({"guild_id": guild} if guild else {})
 

@@ -40,7 +40,7 @@ class Crowd:
         """Somebody else joins the server."""
 
         def join() -> Person:
-            person = Person(self.state.flakes.mint(), name, permissions, list(roles))
+            person = Person(self.state.flakes.new_prompt_id(), name, permissions, list(roles))
             self.state.people[person.id] = person
             return person
 
@@ -50,7 +50,7 @@ class Crowd:
         """Another text channel in the server."""
 
         def open_() -> Channel:
-            channel = Channel(self.state.flakes.mint(), name, self.guild, None, bot_permissions, nsfw)
+            channel = Channel(self.state.flakes.new_prompt_id(), name, self.guild, None, bot_permissions, nsfw)
             self.state.channels[channel.id] = channel
             return channel
 
@@ -201,7 +201,7 @@ class Crowd:
         self, kind: int, data: Payload, person: Person, channel: Channel, source: Payload | None = None
     ) -> Interaction:
         state = self.state
-        ident = state.flakes.mint()
+        ident = state.flakes.new_prompt_id()
         payload: Payload = {
             "id": ident,
             "application_id": state.bot.id,

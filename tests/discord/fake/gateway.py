@@ -169,7 +169,7 @@ class Gateway:
         if intents & PRIVILEGED & ~self.privileged:
             return line.say(Goodbye(4014, "Disallowed intent(s)."))
         index, count = data.get("shard") or (0, 1)
-        session = Session(f"{int(self._state.flakes.mint()):032x}", (index, count), intents, line)
+        session = Session(f"{int(self._state.flakes.new_prompt_id()):032x}", (index, count), intents, line)
         # Of the sessions of one shard only the newest gets events; those nobody listens to are in its way.
         for old in [one for one in self.sessions.values() if one.shard == session.shard and not one.line]:
             del self.sessions[old.id]

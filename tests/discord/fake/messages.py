@@ -66,7 +66,7 @@ class Messages:
             if ident in self.all and self.clock.now() - at < SAME_NONCE:
                 return self.all[ident]
         message: Payload = {
-            "id": self.flakes.mint(),
+            "id": self.flakes.new_prompt_id(),
             "type": 0,
             "channel_id": channel.id,
             "author": author.describe(),

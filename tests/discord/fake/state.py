@@ -141,6 +141,6 @@ class State:
         for channel in self.channels.values():
             if channel.recipient is person:
                 return channel
-        channel = Channel(self.flakes.mint(), person.name, None, person)
+        channel = Channel(self.flakes.new_prompt_id(), person.name, None, person)
         self.channels[channel.id] = channel
         return channel

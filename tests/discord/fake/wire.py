@@ -79,7 +79,7 @@ class Flakes:
     clock: Clock
     _count: count[int] = field(default_factory=count)
 
-    def mint(self) -> str:
+    def new_prompt_id(self) -> str:
         return str((int((self.clock.now() - EPOCH) * 1000) << 22) | (next(self._count) & 0x3FFFFF))
 
 

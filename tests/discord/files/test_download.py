@@ -14,7 +14,7 @@ from anyio.abc import ByteStream
 
 from app.discord.files import download
 from app.discord.files.attachment_rules import NAMES, UNUSABLE, allowed, check_size, sentence
-from app.discord.files.download import Intake, check, open_client
+from app.discord.files.download import InputMedia, check, open_client
 from app.discord.user_request import Attached
 from app.media_worker.client import MediaClient
 from app.media_worker.limits import MOST_BYTES
@@ -74,9 +74,9 @@ def test_every_reason_is_one_short_sentence(reason: Reason) -> None:
 
 
 @asynccontextmanager
-async def taking(folder: Path, base: str) -> AsyncGenerator[Intake]:
+async def taking(folder: Path, base: str) -> AsyncGenerator[InputMedia]:
     async with running() as media, open_client() as client:
-        yield Intake(client, media, folder / "passing", base)
+        yield InputMedia(client, media, folder / "passing", base)
         assert not list((folder / "passing").glob("*")), "nothing is left behind"
 
 
@@ -205,7 +205,7 @@ async def test_one_person_has_ten_files_on_their_way_and_no_more(fake: FakeDisco
     file = put(fake, "a.png", PNG)
     refused: list[str] = []
     async with open_client() as client, anyio.create_task_group() as tasks:
-        intake = Intake(client, media, tmp_path / "passing", fake.rest_url)
+        intake = InputMedia(client, media, tmp_path / "passing", fake.rest_url)
 
         async def take(number: int, person: str) -> None:
             try:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from app.discord.files.upload import Budget
+from app.discord.files.upload import MemoryBudget
 
 pytestmark = pytest.mark.anyio
 
 
 async def carry(sizes: list[int]) -> tuple[int, list[int]]:
     """The most that was carried at once, and who came in which turn."""
-    budget, carried, most, turns = Budget(10), 0, 0, list[int]()
+    budget, carried, most, turns = MemoryBudget(10), 0, 0, list[int]()
 
     async def one(size: int) -> None:
         nonlocal carried, most
-        async with budget.carrying(size):
+        async with budget.reserve(size):
             carried += size
             most = max(most, carried)
             turns.append(size)
@@ -40,16 +40,16 @@ async def test_what_is_larger_is_carried_alone() -> None:
 
 
 async def test_who_is_cancelled_while_waiting_keeps_nobody_back() -> None:
-    budget, gone = Budget(10), anyio.Event()
+    budget, gone = MemoryBudget(10), anyio.Event()
 
     async def wait() -> None:
         with anyio.move_on_after(0.01):
-            async with budget.carrying(8):
+            async with budget.reserve(8):
                 raise AssertionError
         gone.set()
 
-    async with anyio.create_task_group() as tasks, budget.carrying(8):
+    async with anyio.create_task_group() as tasks, budget.reserve(8):
         tasks.start_soon(wait)
         await gone.wait()
-        async with budget.carrying(2):
+        async with budget.reserve(2):
             pass

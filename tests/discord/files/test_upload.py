@@ -11,7 +11,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from app.discord.files.upload import AT_ONCE, Fitting, clear
+from app.discord.files.upload import AT_ONCE, UploadPreparer, clear
 from app.discord.ui.components import Upload
 from app.media_worker.client import MediaClient
 from tests.media_worker.processes import running
@@ -23,9 +23,9 @@ LIMIT = 10 * 2**20
 
 
 @asynccontextmanager
-async def fitting(folder: Path, *, keep_metadata: bool = False) -> AsyncGenerator[Fitting]:
+async def fitting(folder: Path, *, keep_metadata: bool = False) -> AsyncGenerator[UploadPreparer]:
     async with running() as media:
-        yield Fitting(media, folder / "passing", keep_metadata=keep_metadata)
+        yield UploadPreparer(media, folder / "passing", keep_metadata=keep_metadata)
         assert left(folder) == [], "nothing is left behind"
 
 
@@ -92,7 +92,7 @@ async def test_without_a_media_worker_nothing_with_a_graph_is_sent(tmp_path: Pat
     async with anyio.create_task_group() as tasks:
         await tasks.start(media.run)
         tasks.cancel_scope.cancel()
-    fit = Fitting(media, tmp_path / "passing", keep_metadata=False)
+    fit = UploadPreparer(media, tmp_path / "passing", keep_metadata=False)
     picture = graph_png(tmp_path / "a.png", noise())
     async with fit([str(picture)], LIMIT, "ada") as (uploads, notes):
         assert uploads == []
@@ -102,7 +102,7 @@ async def test_without_a_media_worker_nothing_with_a_graph_is_sent(tmp_path: Pat
 async def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
     (tmp_path / "passing").write_bytes(b"a file where a folder should be")
     picture = graph_png(tmp_path / "a.png", noise())
-    fit = Fitting(MediaClient(), tmp_path / "passing", keep_metadata=False)
+    fit = UploadPreparer(MediaClient(), tmp_path / "passing", keep_metadata=False)
     async with fit([str(picture)], LIMIT, "ada") as (uploads, notes):
         assert uploads == []
         assert "could not be prepared" in notes[0]

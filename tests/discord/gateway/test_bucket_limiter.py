@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from app.discord.gateway.rest import Gate
+from app.discord.gateway.rest import NewBucketLimiter
 
 pytestmark = pytest.mark.anyio
 
 
-async def most_at_once(gate: Gate, requests: Sequence[tuple[str, str]]) -> int:
+async def most_at_once(gate: NewBucketLimiter, requests: Sequence[tuple[str, str]]) -> int:
     inside: set[tuple[str, str]] = set()
     seen: list[int] = []
 
@@ -30,17 +30,17 @@ async def most_at_once(gate: Gate, requests: Sequence[tuple[str, str]]) -> int:
 
 
 async def test_those_who_are_new_on_a_route_pass_one_at_a_time_and_then_all_together() -> None:
-    gate = Gate()
+    gate = NewBucketLimiter()
     channels = [("edit", "a"), ("edit", "b"), ("edit", "c")]
     assert [await most_at_once(gate, channels) for _ in range(2)] == [1, 3]
 
 
 async def test_each_route_has_a_gate_of_its_own() -> None:
-    assert await most_at_once(Gate(), [("edit", "a"), ("create", "a"), ("answer", "a")]) == 3
+    assert await most_at_once(NewBucketLimiter(), [("edit", "a"), ("create", "a"), ("answer", "a")]) == 3
 
 
 async def test_a_request_that_failed_has_told_no_limit() -> None:
-    gate = Gate()
+    gate = NewBucketLimiter()
     for whose in ("a", "b"):
         with pytest.raises(OSError, match="down"):
             async with gate.passing("edit", whose):

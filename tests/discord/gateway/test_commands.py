@@ -33,7 +33,7 @@ async def test_a_command_becomes_a_picture_in_the_same_message(stage: Stage) -> 
         assert "a \\*cat\\*" in words(message)
         assert "steps 7" in words(message)
         job = await ended(life, job_of(message))
-        assert (job.receipt, job.wish.owner) == (asked.original, stage.discord.alice.id)
+        assert (job.receipt, job.request.owner) == (asked.original, stage.discord.alice.id)
 
 
 async def test_a_picture_is_made_after_a_picture(stage: Stage) -> None:
@@ -103,13 +103,13 @@ async def test_cancel_takes_back_the_newest_or_the_one_that_is_named(stage: Stag
         job = job_of(await stage.until("[Cancel]", first))
         second = stage.discord.slash("imagine", prompt="second")
         await stage.until("[Cancel]", second)
-        assert "Cancelling" in await stage.whisper(stage.discord.slash("cancel"))
+        assert "Cancelling" in await stage.ephemeral_followup(stage.discord.slash("cancel"))
         await stage.until("Cancelled", second)
         offered = await stage.answered(stage.discord.autocomplete("cancel", "job", "fir"))
         assert [choice["value"] for choice in offered.data["choices"]] == [job]
-        assert "Cancelling" in await stage.whisper(stage.discord.slash("cancel", job=job))
+        assert "Cancelling" in await stage.ephemeral_followup(stage.discord.slash("cancel", job=job))
         await stage.until("Cancelled", first)
-        assert "Nothing of yours" in await stage.whisper(stage.discord.slash("cancel"))
+        assert "Nothing of yours" in await stage.ephemeral_followup(stage.discord.slash("cancel"))
 
 
 async def test_show_brings_back_any_result_of_mine_with_its_buttons(stage: Stage) -> None:
@@ -120,7 +120,7 @@ async def test_show_brings_back_any_result_of_mine_with_its_buttons(stage: Stage
         assert len(files(shown)) == 1
         assert button(shown, "Vary") == button(message, "Vary")
         stranger = stage.discord.slash("show", job=job_of(message), user=stage.discord.person("bob"))
-        assert "None of your jobs" in await stage.whisper(stranger)
+        assert "None of your jobs" in await stage.ephemeral_followup(stranger)
 
 
 async def test_models_come_from_the_server(stage: Stage) -> None:
@@ -169,7 +169,7 @@ async def test_a_menu_takes_one_of_our_own_results(stage: Stage) -> None:
 async def test_a_menu_at_a_message_without_a_picture_says_so(stage: Stage) -> None:
     async with stage.bot():
         opened = stage.discord.message_menu("Image to image", stage.discord.say("no picture"))
-        assert "no picture" in await stage.whisper(opened)
+        assert "no picture" in await stage.ephemeral_followup(opened)
 
 
 async def test_commands_appear_only_where_they_are_wanted(stage: Stage) -> None:

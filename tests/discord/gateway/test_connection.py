@@ -61,7 +61,7 @@ async def test_an_interaction_that_hikari_cannot_decode_is_answered_with_an_id(
             stage.discord.tamper = tamper
             asked = imagine(stage)
             stage.discord.tamper = None
-            found = IDENTIFIER.search((await stage.whisper(asked)).replace("\\", ""))
+            found = IDENTIFIER.search((await stage.ephemeral_followup(asked)).replace("\\", ""))
             assert found
             assert f"id={found[1]}" in said()
         await still_works(stage)
@@ -172,14 +172,14 @@ async def test_a_command_that_was_taken_away_says_so(stage: Stage) -> None:
         stage.discord.tamper = lambda payload: payload | {"data": payload["data"] | {"name": "gone"}}
         asked = imagine(stage)
         stage.discord.tamper = None
-        assert "out of date" in await stage.whisper(asked)
+        assert "out of date" in await stage.ephemeral_followup(asked)
 
 
 async def test_a_button_that_is_none_of_ours_says_so(stage: Stage) -> None:
     async with stage.bot():
         message = await stage.result(imagine(stage))
         pressed = stage.discord.forge(3, {"custom_id": "another bot's", "component_type": 2, "id": 1}, message=message)
-        assert "out of date" in await stage.whisper(pressed)
+        assert "out of date" in await stage.ephemeral_followup(pressed)
 
 
 def test_a_payload_is_decoded_as_it_is() -> None:

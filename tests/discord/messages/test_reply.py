@@ -9,13 +9,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from app.discord.message_ref import TOKEN_LIFE, Place, Seen, Token
-from app.discord.messages.channel_pacing import Traffic
+from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token
+from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.delivery import nonce
-from app.discord.messages.ports import Away, Expired, Gone, PostError, TooLarge, Unacceptable
+from app.discord.messages.ports import Away, Expired, Gone, SendError, TooLarge, Unacceptable
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
-from app.discord.ui.job_view import View
+from app.discord.ui.job_view import JobView
 from app.events import Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost
 from tests.conftest import virtual
@@ -34,11 +34,11 @@ class Room:
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
-        self.broken: dict[str, list[PostError]] = {}
+        self.broken: dict[str, list[SendError]] = {}
         self.largest = 10_000
         self.nonces: dict[str, str] = {}
         self.moves: list[str] = []
-        self.traffic = Traffic()
+        self.pacing = ChannelPacing()
         self.sizes: list[int] = []
         self.picky = False
 
@@ -54,7 +54,7 @@ class Room:
         self.sizes = [one.size or len(one.data) for one in card.uploads]
         return Seen("dm" if road == "hand" else "channel", message)
 
-    async def answer(self, token: str, card: Card) -> Seen:
+    async def edit_original(self, token: str, card: Card) -> Seen:
         return await self._say("token", card, "original")
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
@@ -65,16 +65,16 @@ class Room:
         self.nonces[nonce] = seen.message
         return seen
 
-    async def write_to(self, user: str, card: Card, nonce: str) -> Seen:
+    async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         return await self._say("hand", card, "letter")
 
-    async def whisper(self, token: str, card: Card) -> None:
+    async def ephemeral_followup(self, token: str, card: Card) -> None:
         raise AssertionError
 
-    async def add(self, token: str, card: Card) -> Seen:
+    async def followup(self, token: str, card: Card) -> Seen:
         return await self._say("add", card, "added")
 
-    async def withdraw(self, token: str) -> None:
+    async def delete_original(self, token: str) -> None:
         raise AssertionError
 
     async def delete(self, channel: str, message: str) -> None:
@@ -97,7 +97,7 @@ class Room:
     def estimate(self, position: int) -> float | None:
         return None
 
-    async def moved(self, job: JobId, place: str) -> None:
+    async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()
         self.moves.append(place)
 
@@ -105,12 +105,12 @@ class Room:
     def roads(self) -> list[str]:
         return [road for road, _ in self.said]
 
-    def break_(self, *roads: str, error: PostError | None = None) -> None:
-        self.broken |= {road: [error or Gone("")] for road in roads}
+    def break_(self, *routes: str, error: SendError | None = None) -> None:
+        self.broken |= {road: [error or Gone("")] for road in routes}
 
     def reply(self, *, token: bool = True, message: str = "original") -> MessageReply:
-        place = Place(channel="channel", user="42", message=message)
-        view = View(job=JOB, owner="42", title="Paint")
+        place = MessageRef(channel="channel", user="42", message=message)
+        view = JobView(job=JOB, owner="42", title="Paint")
         good = Token("token", anyio.current_time() + TOKEN_LIFE) if token else None
         return MessageReply(view, place, self, good)
 
@@ -232,12 +232,12 @@ async def test_where_the_bot_may_not_speak_further_messages_answer_the_interacti
 
 
 async def test_many_messages_of_one_channel_share_its_limit() -> None:
-    traffic = Traffic()
+    pacing = ChannelPacing()
     for _ in range(16):
-        traffic.join("channel")
-    assert traffic.pause("channel", as_bot=True) == pytest.approx(16 * 1.1)
-    assert traffic.pause("channel", as_bot=False) == pytest.approx(2 * 1.1)
-    assert traffic.pause("elsewhere", as_bot=True) == pytest.approx(1.1)
+        pacing.join("channel")
+    assert pacing.pause("channel", as_bot=True) == pytest.approx(16 * 1.1)
+    assert pacing.pause("channel", as_bot=False) == pytest.approx(2 * 1.1)
+    assert pacing.pause("elsewhere", as_bot=True) == pytest.approx(1.1)
 
 
 def test_a_nonce_is_short_enough_and_tells_pages_apart() -> None:
@@ -264,11 +264,11 @@ async def test_the_terminal_update_waits_for_the_edit_that_is_under_way() -> Non
             super().__init__()
             self.begun, self.proceed = anyio.Event(), anyio.Event()
 
-        async def answer(self, token: str, card: Card) -> Seen:
+        async def edit_original(self, token: str, card: Card) -> Seen:
             if not self.begun.is_set():
                 self.begun.set()
                 await self.proceed.wait()
-            return await super().answer(token, card)
+            return await super().edit_original(token, card)
 
     room = Slow()
     reply = room.reply()

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from anyio import to_thread
 
-from app.comfy.client import open_comfy
+from app.comfy.client import open_comfy_client
 from app.config import Server
-from app.core.job import Wish
+from app.core.job import JobRequest
 from app.discord.requests.catalog import Catalog
-from app.discord.requests.server_monitor import RollCall
+from app.discord.requests.server_monitor import ServerMonitor
 from app.discord.ui.options import LONGEST_WORKFLOW
 from app.events import JobId, ServerName
 from app.ports import Comfy, Json
@@ -89,8 +89,8 @@ async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> No
     known = catalog.definitions("ink")
     assert known is not None
     assert known.get("Ink") is not None
-    wish = Wish(job=JobId("job"), workflow="ink", graph={}, folder="")
-    assert catalog.able(wish) == (B,)
+    request = JobRequest(job=JobId("job"), workflow="ink", graph={}, folder="")
+    assert catalog.able(request) == (B,)
 
 
 async def test_a_last_good_version_is_held_against_the_servers_too(folder: Path) -> None:
@@ -140,7 +140,9 @@ async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFix
 @asynccontextmanager
 async def server(answer: Callable[[httpx.Request], httpx.Response]) -> AsyncGenerator[Comfy]:
     transport = httpx.MockTransport(answer)
-    async with open_comfy(Server(url="http://a"), "x", run_sync=to_thread.run_sync, transport=transport) as comfy:
+    async with open_comfy_client(
+        Server(url="http://a"), "x", run_sync=to_thread.run_sync, transport=transport
+    ) as comfy:
         yield comfy
 
 
@@ -151,7 +153,7 @@ async def test_a_server_that_does_not_list_its_nodes_is_not_away(folder: Path) -
     write(folder, "oil")
     catalog = Catalog(folder, [A])
     async with server(answer) as comfy:
-        assert await RollCall({A: comfy}, catalog).call() == []
+        assert await ServerMonitor({A: comfy}, catalog).poll() == []
     await catalog.look()
     assert "oil" in catalog.workflows
 
@@ -167,11 +169,11 @@ async def test_nodes_are_asked_for_once_each_time_that_a_server_comes(folder: Pa
         return httpx.Response(200, json=IDLE if asked[-1] == "/queue" else {})
 
     async with server(answer) as comfy:
-        roll_call = RollCall({A: comfy}, Catalog(folder, [A]))
-        calls = [await roll_call.call(), await roll_call.call()]
+        server_monitor = ServerMonitor({A: comfy}, Catalog(folder, [A]))
+        calls = [await server_monitor.poll(), await server_monitor.poll()]
         there = False
-        calls.append(await roll_call.call())
+        calls.append(await server_monitor.poll())
         there = True
-        calls.append(await roll_call.call())
+        calls.append(await server_monitor.poll())
     assert calls == [[], [], [A], []]
     assert asked.count("/object_info") == 2

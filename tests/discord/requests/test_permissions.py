@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from app.discord.requests.permissions import permitted, welcome
+from app.discord.requests.permissions import can_use, permitted
 from tests.discord.flows import workflow
 
 
@@ -28,8 +28,8 @@ def test_an_operator_may_draw_the_line_elsewhere() -> None:
 
 
 def test_a_workflow_is_for_everybody_unless_its_manifest_names_some() -> None:
-    assert welcome(workflow(), person="bob", roles=())
+    assert can_use(workflow(), person="bob", roles=())
     named = replace(workflow(), users=("ada",), roles=("painters",))
-    assert welcome(named, person="ada", roles=())
-    assert welcome(named, person="bob", roles={"painters"})
-    assert not welcome(named, person="bob", roles={"readers"})
+    assert can_use(named, person="ada", roles=())
+    assert can_use(named, person="bob", roles={"painters"})
+    assert not can_use(named, person="bob", roles={"readers"})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.job import Wish
-from app.discord.follow_ups import Onward
+from app.core.job import JobRequest
+from app.discord.follow_ups import FollowUpAction
 from app.discord.ui.components import (
     BUTTONS_IN_A_ROW,
     MOST_COMPONENTS,
@@ -21,7 +21,7 @@ from app.discord.ui.components import (
     weight,
 )
 from app.discord.ui.job_message import render
-from app.discord.ui.job_view import Setting, View, view_of
+from app.discord.ui.job_view import JobView, Setting, view_of
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -41,11 +41,11 @@ JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
 HERE = ServerName("studio")
 
 
-def view(*updates: AnyUpdate, estimate: float | None = None, **more: object) -> View:
+def view(*updates: AnyUpdate, estimate: float | None = None, **more: object) -> JobView:
     told: dict[str, object] = {"job": JOB, "owner": "42", "title": "Text to image", "prompt": "a cat", **more}
-    made = View(**told)  # pyright: ignore[reportArgumentType]
+    made = JobView(**told)  # pyright: ignore[reportArgumentType]
     for update in updates:
-        made.hear(update, 1000.0, lambda _: estimate)
+        made.handle(update, 1000.0, lambda _: estimate)
     return made
 
 
@@ -73,14 +73,14 @@ def test_a_running_job_tells_how_far_it_is() -> None:
 def test_a_preview_is_shown_until_the_end() -> None:
     seen = view(Started(job=JOB, server=HERE), Previewed(job=JOB, image=b"jpeg", media_type="image/jpeg"))
     assert render(seen)[0].uploads == (Upload("preview.jpeg", data=b"jpeg"),)
-    seen.hear(Finished(HERE, job=JOB), 1000.0, lambda _: None)
+    seen.handle(Finished(HERE, job=JOB), 1000.0, lambda _: None)
     assert not render(seen)[0].uploads
 
 
 def test_an_expected_time_that_hardly_changes_is_not_shown_anew() -> None:
     first = view(Progressed(job=JOB, fraction=0.5, remaining=30.0))
     before = render(first)
-    first.hear(Progressed(job=JOB, fraction=0.5, remaining=29.0), 1003.0, lambda _: None)
+    first.handle(Progressed(job=JOB, fraction=0.5, remaining=29.0), 1003.0, lambda _: None)
     assert render(first) == before
 
 
@@ -89,7 +89,7 @@ def test_a_result_tells_seed_settings_and_notes() -> None:
     seen = view(
         finished,
         settings=(Setting("Steps", "7"),),
-        onward=(Onward("img2img", "Edit", slot("image", "image"), "image"),),
+        follow_up=(FollowUpAction("img2img", "Edit", slot("image", "image"), "image"),),
     )
     (card,) = render(seen, [Upload("a.png", "a.png")])
     assert "seed `77` · steps 7" in words(card)
@@ -99,8 +99,8 @@ def test_a_result_tells_seed_settings_and_notes() -> None:
 
 def test_only_what_differs_from_the_defaults_is_told() -> None:
     values = {"prompt": "a cat", "steps": 24, "cfg": 4.0, "negative": ""}
-    wish = Wish(job=JOB, workflow="txt2img", graph={}, folder="out", owner="42", values=dict(values))
-    seen = view_of(wish, TXT2IMG, (), spoiler=False)
+    request = JobRequest(job=JOB, workflow="txt2img", graph={}, folder="out", owner="42", values=dict(values))
+    seen = view_of(request, TXT2IMG, (), spoiler=False)
     assert seen.settings == (Setting("Guidance", "4.0"),)
 
 
@@ -141,7 +141,7 @@ def test_texts_are_texts_and_long_ones_are_files() -> None:
 def test_a_spoiler_is_hidden_from_the_first_preview_to_the_result() -> None:
     seen = view(Previewed(job=JOB, image=b"x", media_type="image/png"), Started(job=JOB, server=HERE), spoiler=True)
     assert all(one.spoiler for one in render(seen)[0].uploads)
-    seen.hear(Finished(HERE, ("a.png",), job=JOB), 1000.0, lambda _: None)
+    seen.handle(Finished(HERE, ("a.png",), job=JOB), 1000.0, lambda _: None)
     assert all(one.spoiler for one in render(seen, [Upload("a.png", "a.png")])[0].uploads)
 
 
@@ -154,12 +154,14 @@ def test_what_people_typed_is_shown_as_they_typed_it() -> None:
 @pytest.mark.parametrize("awkward", ["*_~`|>" * 2000, "line\n" * 900, "ß" * 9000])
 def test_no_card_is_larger_than_discord_allows(awkward: str) -> None:
     settings = tuple(Setting(awkward[:50], awkward) for _ in range(30))
-    onward = tuple(Onward(f"w{number}", awkward[:40] or "x", slot("image", "image"), "image") for number in range(30))
+    follow_up = tuple(
+        FollowUpAction(f"w{number}", awkward[:40] or "x", slot("image", "image"), "image") for number in range(30)
+    )
     finished = Finished(HERE, ("a.png",), (awkward, awkward), (awkward,) * 9, 1, job=JOB)
     files = [Upload(f"{number}.png", "x.png") for number in range(10)]
     ends: list[AnyUpdate] = [finished, Failed(job=JOB, reason=awkward), Queued(job=JOB, position=2, note=awkward)]
     for end in [*ends, Progressed(job=JOB, fraction=0.3, node=awkward, note=awkward, step=1, steps=2)]:
-        seen = view(end, title=awkward, prompt=awkward, settings=settings, onward=onward)
+        seen = view(end, title=awkward, prompt=awkward, settings=settings, follow_up=follow_up)
         for card in render(seen, files if end is finished else ()):
             assert weight(card) <= MOST_COMPONENTS
             assert len(words(card)) <= MOST_TEXT

@@ -44,11 +44,11 @@ def test_a_file_of_the_editor_becomes_a_command_that_fills_in(tmp_path: Path) ->
     found = discover(converted.graph, server(), app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
     workflow = stored(tmp_path, converted.graph, write("harbour", converted.graph, found))
     given: dict[str, Json] = {"prompt": "a mill", "seed": 0, "negative": "fog"}
-    wish = bind(workflow, JobId("j"), given, rng=Random(1), folder="out")
-    assert wish.graph["2"]["inputs"] == {"text": "a mill", "clip": ["1", 1]}
-    assert wish.graph["12"]["inputs"] == {"value": "fog"}
-    assert (wish.seed, wish.choices) == (0, ())
-    assert wish.graph["1"]["inputs"] == {"ckpt_name": MODELS["checkpoints"][0]}
+    request = bind(workflow, JobId("j"), given, rng=Random(1), folder="out")
+    assert request.graph["2"]["inputs"] == {"text": "a mill", "clip": ["1", 1]}
+    assert request.graph["12"]["inputs"] == {"value": "fog"}
+    assert (request.seed, request.choices) == (0, ())
+    assert request.graph["1"]["inputs"] == {"ckpt_name": MODELS["checkpoints"][0]}
 
 
 def test_the_comments_say_what_was_found_and_how() -> None:
