@@ -29,7 +29,7 @@ WHOLE_WAY = TRUTH + "test_a_job_goes_from_the_wish_to_the_file"
 DRAWN: tuple[Change, ...] = (
     Change(
         drawn=1,
-        symbol="app.core.progress:Meter.read",
+        symbol="app.core.progress:ProgressTracker.read",
         old="elapsed=now - self.since,",
         new="elapsed=now << self.since,",
         tests=(RULES + "test_progress_names_the_node_its_steps_and_the_time",),
@@ -44,13 +44,13 @@ DRAWN: tuple[Change, ...] = (
     Change(
         drawn=3,
         symbol="app.core.job:Job",
-        old="told: bool = False",
-        new="told: bool = True",
+        old="notified: bool = False",
+        new="notified: bool = True",
         tests=(TRUTH + "test_a_job_is_forgotten_when_its_last_word_was_heard_and_not_before",),
     ),
     Change(
         drawn=4,
-        symbol="app.core.job_table:Ledger._note",
+        symbol="app.core.job_table:JobTable._note",
         old="if attempt else ()",
         new="if not attempt else ()",
         tests=(WHOLE_WAY,),
@@ -78,7 +78,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=8,
-        symbol="app.core.job_table:Ledger.complete",
+        symbol="app.core.job_table:JobTable.complete",
         old='history.outcome == "success"',
         new='history.outcome > "success"',
         tests=(WHOLE_WAY,),
@@ -92,7 +92,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=10,
-        symbol="app.core.job_table:Ledger.adopt",
+        symbol="app.core.job_table:JobTable.adopt",
         old="job.state is State.RUNNING",
         new="job.state > State.RUNNING",
         tests=(TRUTH + "test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_there",),
@@ -106,7 +106,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=12,
-        symbol="app.core.server_state:Machine.count_foreign",
+        symbol="app.core.server_state:ServerState.count_foreign",
         old="self.remaining - ours",
         new="self.remaining << ours",
         tests=("tests/test_flow.py::test_five_in_rapid_fire_have_true_positions_and_finish_in_order",),
@@ -127,7 +127,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=15,
-        symbol="app.core.scheduler:Dispatcher._tell_positions",
+        symbol="app.core.scheduler:Scheduler._tell_positions",
         old="if job.state < State.RUNNING:",
         new="if not job.state < State.RUNNING:",
         tests=(WHOLE_WAY,),
@@ -141,14 +141,14 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=17,
-        symbol="app.core.progress:Meter._reach",
+        symbol="app.core.progress:ProgressTracker._reach",
         old="min(share, 1.0)",
         new="min(share, 2.0)",
         tests=("tests/core/test_progress.py::test_more_steps_than_were_announced_are_no_more_than_the_whole_node",),
     ),
     Change(
         drawn=18,
-        symbol="app.discord.messages.channel_pacing:Traffic.pause",
+        symbol="app.discord.messages.channel_pacing:ChannelPacing.pause",
         old="return PAUSE * (",
         new="return PAUSE ** (",
         tests=("tests/discord/messages/test_reply.py::test_many_messages_of_one_channel_share_its_limit",),
@@ -169,7 +169,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=21,
-        symbol="app.core.progress:Meter.read",
+        symbol="app.core.progress:ProgressTracker.read",
         old="(0, 0)",
         new="(0, 1)",
         tests=("tests/core/test_progress.py::test_a_node_that_counts_no_steps_shows_none",),
@@ -183,7 +183,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=23,
-        symbol="app.core.progress:Meter._step",
+        symbol="app.core.progress:ProgressTracker._step",
         old="if maximum > 1 and (of",
         new="if maximum == 1 and (of",
         tests=(RULES + "test_progress_names_the_node_its_steps_and_the_time",),
@@ -211,7 +211,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=28,
-        symbol="app.core.reconciler:Truth._answer",
+        symbol="app.core.reconciler:Reconciler._answer",
         old="job.saving -= 1",
         new="job.saving -= 2",
         tests=(TRUTH + "test_a_picture_that_comes_through_the_websocket_is_a_result_and_others_are_previews",),
@@ -225,14 +225,14 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=30,
-        symbol="app.core.reconciler:Truth._look",
+        symbol="app.core.reconciler:Reconciler._query",
         old="= True, False, now",
         new="= True, True, now",
         tests=(TRUTH + "test_an_idle_house_asks_nothing",),
     ),
     Change(
         drawn=31,
-        symbol="app.core.reconciler:Truth.hear",
+        symbol="app.core.reconciler:Reconciler.handle",
         old="job.attempt is not None and job.attempt.prompt",
         new="job.attempt is None and job.attempt.prompt",
         tests=(WHOLE_WAY,),
@@ -246,8 +246,8 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=33,
-        symbol="app.core.scheduler:Dispatcher._tell_positions",
-        old="machine.foreign + load[name]",
+        symbol="app.core.scheduler:Scheduler._tell_positions",
+        old="server_state.foreign + load[name]",
         new="machine.foreign % load[name]",
         tests=(TRUTH + "test_a_position_counts_our_own_and_other_peoples_prompts",),
     ),
@@ -322,26 +322,26 @@ CHOSEN: tuple[Change, ...] = (
         tests=("tests/comfy/websocket/test_sockets.py::test_the_address_follows_from_the_servers",),
     ),
     Change(
-        symbol="app.core.reconciler:Truth._looked",
+        symbol="app.core.reconciler:Reconciler._queried",
         old=" or job.version != version",
         new="",
         tests=(TRUTH + "test_a_reading_from_before_a_transition_changes_nothing",),
     ),
     Change(
-        symbol="app.core.job_table:Ledger.gone",
-        old="job.crashes >= MOST_CRASHES",
-        new="job.crashes > MOST_CRASHES",
+        symbol="app.core.job_table:JobTable.gone",
+        old="job.worker_deaths >= MOST_WORKER_DEATHS",
+        new="job.worker_deaths > MOST_WORKER_DEATHS",
         tests=(TRUTH + "test_a_job_that_was_running_is_sent_again_once_and_then_lost_and_told",),
     ),
     Change(
-        symbol="app.core.job_table:Ledger.want",
+        symbol="app.core.job_table:JobTable.fetch_result",
         old="if file not in job.files:",
         new="if True:",
         tests=(TRUTH + "test_a_file_is_fetched_as_soon_as_its_node_names_it_and_only_once",),
     ),
     # Pictures from the websocket are not waited for.
     Change(
-        symbol="app.core.job_table:Ledger.complete",
+        symbol="app.core.job_table:JobTable.complete",
         old="or job.saving or",
         new="or",
         tests=("tests/test_streamed_pictures.py",),
@@ -390,7 +390,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(SOCKET + "test_a_redial_asked_for_while_there_is_no_socket_does_not_close_the_next_one",),
     ),
     Change(
-        symbol="app.discord.files.download:Intake._fetch",
+        symbol="app.discord.files.download:InputMedia._fetch",
         old="size += len(piece)",
         new="size = len(piece)",
         tests=("tests/discord/files/test_download.py::test_bytes_are_counted_as_they_arrive",),
