@@ -35,7 +35,8 @@ def test_credentials_by_name_are_hidden_however_deep() -> None:
 def test_a_log_that_nobody_reads_ends_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    code = "import logging; from app import logs; logs.configure(debug=False); logging.warning('fog'); print('goes on')"
+    start = "import logging; from app.logging import configure; configure(debug=False)"
+    code = f"{start}; logging.warning('fog'); print('goes on')"
     root = Path(__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", code], cwd=root, stderr=writer, stdout=subprocess.PIPE, check=False)
     os.close(writer)

@@ -183,15 +183,15 @@ async def test_one_history_that_cannot_be_read_hides_no_other(count: int, tmp_pa
 KILLED = """
 import resource, signal, sys
 import anyio
-from app.actors.effect_runner import Errands
-from app.core.effects import Keep
+from app.actors.effect_runner import EffectRunner
+from app.core.effects import SaveImage
 
 async def inline(function, *args):
     return function(*args)
 
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-anyio.run(Errands({}, {}, run_sync=inline).do, Keep("job", "prompt", b"x" * 100_000, sys.argv[1]))
+anyio.run(EffectRunner({}, {}, run_sync=inline).do, SaveImage("job", "prompt", b"x" * 100_000, sys.argv[1]))
 """
 
 

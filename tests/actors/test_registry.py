@@ -198,20 +198,20 @@ async def test_a_look_that_raises_counts_as_a_server_that_is_away_and_is_repeate
     async with opened(tmp_path, change=breaking("queue", RuntimeError("a bug"))) as world:
         with capture_logs() as lines:
             assert delivered(await world.make())
-        assert [line["effect"] for line in lines if line["event"] == "an effect broke"] == ["Look"]
+        assert [line["effect"] for line in lines if line["event"] == "an effect broke"] == ["QueryServer"]
 
 
 PLANTED: list[tuple[Any, str]] = [
     (JobTable, "accept"),
     (JobTable, "queued"),
     (JobTable, "running"),
-    (JobTable, "want"),
+    (JobTable, "fetch_result"),
     (JobTable, "ended"),
     (JobTable, "complete"),
     (JobTable, "settle"),
     (JobTable, "answered"),
     (JobTable, "delivered"),
-    (ProgressTracker, "hear"),
+    (ProgressTracker, "handle"),
     (app.core.job_table, "results"),
     (app.core.job_table, "remarks"),
     (app.core.job_table, "texts"),
@@ -244,8 +244,8 @@ async def test_a_bug_in_what_happens_to_one_job_fails_that_job_alone(
     [
         (ServerState, "connected"),
         (ServerState, "frame"),
-        (Reconciler, "_looked"),
-        (Reconciler, "_look_over"),
+        (Reconciler, "_queried"),
+        (Reconciler, "_query_over"),
         (Reconciler, "_tick"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",

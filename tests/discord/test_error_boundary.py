@@ -193,7 +193,7 @@ async def test_a_loop_in_the_background_that_fails_is_called_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
 ) -> None:
     async with stage.bot():
-        breaks(monkeypatch, ServerMonitor, "call")
+        breaks(monkeypatch, ServerMonitor, "poll")
         breaks(monkeypatch, catalog, "offers")
         breaks(monkeypatch, Bot, "register")
         manifest = stage.workflows / "txt2img" / "manifest.toml"

@@ -166,11 +166,11 @@ DISK = """
 import errno, os, resource, sys
 from pathlib import Path
 from app.events import JobId
-from app.core.job import Job, Wish
+from app.core.job import Job, JobRequest
 from app.journal.store import open_store
 
 def job(name, size=0):
-    return Job(wish=Wish(job=JobId(name), workflow="w", graph={}, folder="x" * size))
+    return Job(request=JobRequest(job=JobId(name), workflow="w", graph={}, folder="x" * size))
 
 path, quota = Path(sys.argv[1]), sys.argv[2] == "quota"
 with open_store(path, clock=lambda: 0.0) as store:
