@@ -1,1 +1,1 @@
-"""The front door: Discord, through hikari and lightbulb."""
+"""The Discord frontend, built on hikari and lightbulb."""

@@ -1,4 +1,4 @@
-"""The door as a guest of the house: it brings Discord in, and what people want to the desk."""
+"""The Discord frontend of the application: connects to Discord and passes people's requests to the core."""
 
 from __future__ import annotations
 
@@ -44,23 +44,26 @@ from app.ports import Comfy
 logger = structlog.stdlib.get_logger(__name__)
 
 INBOX = 64
-"""Words that may wait before hikari's handlers do: those have acknowledged already, so nobody sees it."""
+"""Requests that may wait in the inbox before hikari's handlers have to wait.
+
+Handlers have already acknowledged the interaction by then, so nobody notices the wait.
+"""
 
 HEALTH = 10.0
-"""Seconds between two looks at whether any ComfyUI answers, for the presence."""
+"""Seconds between two polls of the ComfyUI servers for the presence."""
 
 HEALTH_AWAY = 2.0
-"""The same while none does: people wait for it."""
+"""The same while no server answers: shorter, because people are waiting."""
 
 PASSING = "passing"
-"""The folder for files that are only kept while they are prepared; it is emptied at each start."""
+"""The folder for temporary files while an upload is prepared; emptied at each start."""
 
 FIRST_CALL = 1.0
-"""Seconds for the servers to say what they have before commands are made: who takes longer is heard later."""
+"""Seconds for the first poll of the servers, before the commands are made; slower servers are polled again later."""
 
 
 class DiscordApp:
-    """Owns the life of the door: from opening it to the last farewell."""
+    """Runs the Discord frontend, from connecting to the last goodbye message."""
 
     def __init__(self, config: Config, job_history: JobHistory) -> None:
         self._config = config
@@ -79,10 +82,10 @@ class DiscordApp:
         *,
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> int:
-        """Live until the house closes, or the door cannot be kept open; the exit code.
+        """Run until `shutdown` is set or Discord cannot be used; return the exit code.
 
-        From the last round on nothing new is taken.
-        Started means that Discord knows the commands, and that unfinished jobs are followed again.
+        Once `draining` is set, no new jobs are accepted.
+        Reports itself started once Discord knows the commands and unfinished jobs are followed again.
         """
         wrong: list[DoorError] = []
         try:
@@ -169,7 +172,7 @@ class DiscordApp:
                 answers.start_soon(self._take, word, name, name=name)
 
     async def _take(self, word: UserRequest, name: str) -> None:
-        """Do what one person asked for."""
+        """Handle one user request."""
         if isinstance(word, BuiltinCommand):
             work, typed = partial(self._information.take, word), ""
         else:
@@ -181,7 +184,7 @@ class DiscordApp:
         await run_request(work, "a request failed", refuse, request=name)
 
     async def _follow(self, session: DiscordSession, job: Job) -> None:
-        # An operator may have had a job made before Discord answered: it is shown already.
+        # An operator may have created a job before Discord answered: its message is already live.
         if job.id not in session.living and (place := message_ref.read(job.place)) is not None:
             session.resume(job, place)
 

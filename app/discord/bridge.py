@@ -1,4 +1,4 @@
-"""The crossing between the core, on either backend, and Discord's libraries, which know asyncio only."""
+"""The loop bridge between the core, on either backend, and Discord's libraries, which support asyncio only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_FAREWELL = 3.0
 """Seconds that tasks have to end after they were cancelled."""
 
 Report: TypeAlias = Callable[[str, BaseException | None, object], None]
-"""Takes a sentence, the exception if there is one, and the gateway's payload that it is about, or `NO_PAYLOAD`."""
+"""Takes a sentence, the exception if there is one, and the gateway payload that it is about, or `NO_PAYLOAD`."""
 
 NO_PAYLOAD = object()
 
@@ -30,10 +30,10 @@ Ts = TypeVarTuple("Ts")
 
 
 class CrossLoopCall(Protocol):
-    """Call a function of the other side and wait for it, from any task of this side."""
+    """Calls a function on the other side of the bridge and waits for it, from any task of this side."""
 
     async def __call__(self, function: Callable[[*Ts], Awaitable[T]], /, *args: *Ts) -> T:
-        """Return what it returns and raise what it raises; to be cancelled is to cancel it, and to wait for its end.
+        """Return its result and raise its exceptions; if the caller is cancelled, cancel it and wait for its end.
 
         On trio it raises `ClosedResourceError` when the other side has ended, or ends before the function does.
         """
@@ -45,7 +45,7 @@ async def _stay(function: Callable[[*Ts], Awaitable[T]], /, *args: *Ts) -> T:
 
 
 class _PortalCall:
-    """Calls into the loop of a portal, which is another thread's."""
+    """Calls into the event loop of a portal, which runs in another thread."""
 
     def __init__(self, portal: BlockingPortal) -> None:
         self._portal = portal
@@ -57,25 +57,25 @@ class _PortalCall:
         try:
             return await self._portal.call_async(function, *args)
         except CancelledError as error:
-            # Nobody over here was cancelled: over there everybody was, because that side has come to its end.
+            # Nothing was cancelled on this side: all tasks on the other side were, because its loop has ended.
             raise anyio.ClosedResourceError from error
 
     async def close(self) -> None:
-        """Cancel all that runs over there, and let nobody in any more."""
+        """Cancel everything that runs in the portal, and refuse further calls."""
         self._closed = True
-        # Nothing else ends the other thread's loop, so this has to happen even to those who are cancelled.
-        # The portal says with a RuntimeError that it has ended by itself.
+        # Nothing else ends the other thread's loop, so this must run even in a cancelled task.
+        # The portal raises RuntimeError if it has already stopped.
         with anyio.CancelScope(shield=True), suppress(RuntimeError):
             await self._portal.call_async(partial(self._portal.stop, cancel_remaining=True))
 
 
 @asynccontextmanager
 async def loop_bridge() -> AsyncGenerator[tuple[CrossLoopCall, CrossLoopCall]]:
-    """The way into asyncio and the way into the core, for the length of the block.
+    """Yield the calls into asyncio and into the core, valid within the block.
 
-    On asyncio both are a plain await on the same loop. On trio, asyncio gets a loop of its own in one worker
-    thread, and at the end of the block what still runs there is cancelled and waited for. Its cleanup may
-    call the core until then, unless the core itself is cancelled. What the block raises comes out as it is.
+    On asyncio both are a plain await on the same loop. On trio, asyncio gets its own loop in one worker thread, and
+    at the end of the block what still runs there is cancelled and waited for. Its cleanup may call the core until
+    then, unless the core itself is cancelled. Exceptions of the block are raised unwrapped.
     """
     if current_async_library() == "asyncio":
         yield _stay, _stay
@@ -83,7 +83,7 @@ async def loop_bridge() -> AsyncGenerator[tuple[CrossLoopCall, CrossLoopCall]]:
     alone: BaseException | None = None
     try:
         async with BlockingPortal() as core, anyio.create_task_group() as tasks:
-            # Whoever is cancelled while it starts would leave a loop behind that nobody stops.
+            # Cancelling during the start would leave behind a loop that nothing stops.
             with anyio.CancelScope(shield=True) as starting:
                 there: _PortalCall = await tasks.start(_asyncio_thread, core)
                 starting.shield = False
@@ -105,12 +105,12 @@ async def _asyncio_thread(core: BlockingPortal, *, task_status: TaskStatus[_Port
             await core.call_async(task_status.started, _PortalCall(portal))
             await portal.sleep_until_stopped()
 
-    # The thread is taken for as long as the house stands: it must not count among those that everybody shares.
+    # The thread is in use for the whole run of the application: it must not count against the shared limiter.
     await anyio.to_thread.run_sync(partial(anyio.run, main, backend="asyncio"), limiter=anyio.CapacityLimiter(1))
 
 
 def _alone(group: BaseExceptionGroup) -> BaseException | None:
-    """The one exception that both task groups of ours have wrapped."""
+    """The single exception that both task groups of `loop_bridge` have wrapped, or None."""
     match group.exceptions:
         case [BaseExceptionGroup(exceptions=[error])]:
             return error
@@ -120,10 +120,10 @@ def _alone(group: BaseExceptionGroup) -> BaseException | None:
 
 @asynccontextmanager
 async def cancel_stray_tasks(report: Report, *libraries: ModuleType) -> AsyncGenerator[None]:
-    """Host libraries that start tasks and wait for none of them. To be entered in asyncio.
+    """Contain libraries that start tasks and wait for none of them. Must be entered in asyncio.
 
-    Within the block, errors that nobody waits for go to `report`. At the end the tasks whose code is in one
-    of the libraries are cancelled and waited for.
+    Within the block, unhandled errors of the loop go to `report`. At the end the tasks whose code is in one of the
+    libraries are cancelled and waited for.
     """
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()

@@ -1,4 +1,4 @@
-"""What a button remembers: a verb, and the job it is about. Nothing else, so that it works for ever."""
+"""The custom id of a button: a verb and the job it is about. It holds nothing else, so that it never expires."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from msgspec import Struct
 from app.events import JobId
 
 LONGEST = 100
-"""Characters that Discord keeps for us."""
+"""Characters in a custom id (Discord's limit)."""
 
 
 class Press(Struct, frozen=True):
-    """`verb` is what to do, `workflow` which follow-up it starts, `job` what it is about.
+    """A parsed custom id: `verb` is what to do, `workflow` the follow-up's workflow, `job` the job it is about.
 
-    `number` tells several ways into one workflow apart, from 1, in the order of the manifest.
+    `number` tells several follow-ups into one workflow apart, counted from 1 in the order of the manifest.
     """
 
     verb: str
@@ -23,7 +23,7 @@ class Press(Struct, frozen=True):
 
 
 def write(verb: str, job: str, workflow: str = "", number: int = 1) -> str:
-    """The id of a button or a form. Raises `ValueError` if it gets too long."""
+    """The custom id of a button or a form. Raises `ValueError` if it gets too long."""
     written = f"{verb}{f'-{number}' if number > 1 else ''}{'.' if workflow else ''}{workflow}:{job}"
     if len(written) > LONGEST:
         raise ValueError(f"“{written}” is longer than {LONGEST} characters")
@@ -31,8 +31,8 @@ def write(verb: str, job: str, workflow: str = "", number: int = 1) -> str:
 
 
 def read(custom_id: str) -> Press | None:
-    """What was pressed; None if it is none of ours."""
-    # A file may have colons and dots in its name, and so may the workflow; jobs and verbs have none.
+    """Parse a custom id; None if it is not one of this bot's."""
+    # A workflow may have colons and dots in its name (it is a file name); job ids and verbs have neither.
     left, _, job = custom_id.rpartition(":")
     told, _, workflow = left.partition(".")
     verb, dash, number = told.partition("-")

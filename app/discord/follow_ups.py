@@ -1,4 +1,4 @@
-"""What can go on from a result, or from anybody's picture: buttons and menus. Pure."""
+"""Which workflows can use a result or any picture as input: follow-up buttons and message menus. Pure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SUFFIXES: dict[str, frozenset[str]] = {
     "video": frozenset({".mp4", ".webm", ".mov", ".mkv", ".gif"}),
     "audio": frozenset({".mp3", ".wav", ".flac", ".ogg", ".opus", ".m4a"}),
 }
-"""What results are called, by the kind of the slot that takes them."""
+"""File suffixes of results, by the kind of the slot that takes them."""
 
 
 class FollowUpAction(Struct, frozen=True):
-    """One way on: which workflow, what its button says, the slot that gets the result, and what else is told.
+    """A follow-up: its workflow, the button's label, the slot that gets the result, and `values` for other slots.
 
-    `takes` is the kind of results that it is for; `number` counts the ways into the same workflow, from 1.
+    `takes` is the kind of results that it accepts; `number` counts the follow-ups into the same workflow, from 1.
     """
 
     workflow: str
@@ -43,7 +43,10 @@ class FollowUpAction(Struct, frozen=True):
 
 
 def find_follow_up(workflow: Workflow) -> FollowUpAction | None:
-    """The way on for a file that belongs to no slot yet: the first that must be there, else the first that may."""
+    """The follow-up for a file without a slot: into the first required file slot, else the first optional one.
+
+    None if the workflow has no file slot, or more than one that is required.
+    """
     slots = sorted((one for one in workflow.slots if one.kind in UPLOADED), key=lambda one: not one.required)
     if not slots or any(one.required for one in slots[1:]):
         return None
@@ -52,11 +55,11 @@ def find_follow_up(workflow: Workflow) -> FollowUpAction | None:
 
 
 def list_follow_ups(maker: Workflow | None, workflows: Mapping[str, Workflow]) -> list[FollowUpAction]:
-    """What can follow on a workflow's results: what its manifest says, else what stands in the menu of pictures."""
+    """The follow-ups on a workflow's results: those its manifest lists, else every workflow with a message menu."""
     if maker is None or not maker.follow_ups:
         return [follow_up for one in workflows.values() if one.menu and (follow_up := find_follow_up(one)) is not None]
     found: list[FollowUpAction] = []
-    # Counted in the manifest's own order: a button must mean the same while another workflow comes and goes.
+    # Count in the manifest's own order: a button must keep its meaning when another workflow appears or disappears.
     counts = Counter[str]()
     for told in maker.follow_ups:
         counts[told.workflow] += 1
@@ -70,7 +73,7 @@ def list_follow_ups(maker: Workflow | None, workflows: Mapping[str, Workflow]) -
 
 
 def menus(workflows: Mapping[str, Workflow]) -> list[Workflow]:
-    """The workflows that stand in the menu of a message, as many as Discord takes; each name once."""
+    """The workflows that get a message menu, at most as many as Discord accepts; the first one of each menu name."""
     named: dict[str, Workflow] = {}
     for one in workflows.values():
         if one.menu and find_follow_up(one) is not None:
@@ -79,7 +82,7 @@ def menus(workflows: Mapping[str, Workflow]) -> list[Workflow]:
 
 
 def unlisted(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Sentences on the menus that people do not get."""
+    """Yield a sentence for each message menu that Discord does not get."""
     listed = [menu_name(one) for one in menus({one.name: one for one in workflows})]
     for one in workflows:
         if one.menu and find_follow_up(one) is None:
@@ -89,12 +92,12 @@ def unlisted(workflows: Sequence[Workflow]) -> Iterator[str]:
 
 
 def menu_name(workflow: Workflow) -> str:
-    """What the menu is called."""
+    """The name of the workflow's message menu."""
     return shorten(workflow.menu, LONGEST_MENU)
 
 
 def results(finished: Finished, follow_up: FollowUpAction) -> Sequence[str]:
-    """Those of the results that can go this way: texts, or paths of files."""
+    """The results that this follow-up can use: texts, or paths of files."""
     if "text" in {follow_up.takes, follow_up.slot.kind}:
         return finished.texts if follow_up.takes == follow_up.slot.kind else ()
     wanted = SUFFIXES.get(follow_up.takes, frozenset())

@@ -1,4 +1,4 @@
-"""Where a job is shown, in the door's own words: what the journal keeps for us, so that a restart finds it."""
+"""Where a job's message is. The journal stores it, so that the message is found after a restart."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import msgspec
 from msgspec import Struct
 
 TOKEN_LIFE = 14 * 60.0
-"""Seconds for which an interaction's token is used. Discord's end is at 15 minutes; the last is for its clock."""
+"""Seconds for which an interaction's token is used. Discord allows 15 minutes; one is kept for clock differences."""
 
 
 class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message. Ids are texts, "" where unknown; `limit` is in bytes for one file; `more` are messages below it."""
+    """A reference to a message. Ids are strings, "" if unknown.
+
+    `limit` is the most bytes for one file; `more` are the ids of messages that continue it.
+    """
 
     channel: str
     user: str
@@ -22,7 +25,7 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def link(self) -> str:
-        """The address that opens the message."""
+        """The URL that opens the message."""
         return f"https://discord.com/channels/{self.guild or '@me'}/{self.channel}/{self.message}"
 
 
@@ -34,23 +37,23 @@ class Seen(Struct, frozen=True):
 
 
 class Token(Struct, frozen=True):
-    """Leave to speak in answer to one interaction, until `until` in seconds of the house's clock."""
+    """An interaction token, usable until `until` (in seconds of anyio's clock)."""
 
     value: str
     until: float
 
     def __repr__(self) -> str:
-        """Without the value: whoever has it speaks in our name."""
+        """Leave out the value: whoever has it can post in the bot's name."""
         return f"Token(until={self.until})"
 
 
 def write(place: MessageRef) -> str:
-    """For the journal."""
+    """Serialize for the journal."""
     return msgspec.json.encode(place).decode()
 
 
 def read(told: str) -> MessageRef | None:
-    """From the journal; None where another door wrote it."""
+    """Read from the journal; None for "" or what another frontend wrote."""
     try:
         return msgspec.json.decode(told, type=MessageRef) if told else None
     except msgspec.MsgspecError:

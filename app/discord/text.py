@@ -1,4 +1,4 @@
-"""Text for Discord: values as people read them, shortened and escaped."""
+"""Text for Discord: values formatted for people, shortened and escaped."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from app.workflows.api_graph import inputs
 from app.workflows.model import Slot
 
 _MARKS = re.compile(r"[\\*_~`|>#\[\]()<@:+\-]|(?<=\d)\.(?=\s)")
-"""Whatever begins something in Discord's markdown: emphasis, spoilers, code, quotes, headings, lists, masked
-links, mentions, timestamps, and the colon without which no address becomes a link. A backslash before a sign
-that is no letter and no digit makes it plain."""
+"""Every character that starts something in Discord's markdown: emphasis, spoilers, code, quotes, headings, lists,
+masked links, mentions, timestamps, and the colon, without which no address becomes a link. A backslash before a
+character that is neither a letter nor a digit makes it literal."""
 
 _JOINED = frozenset({"\u200d", "\ufe0e", "\ufe0f", "\u20e3"})
-"""Signs that belong to their neighbour: the joiner of emoji families, variation selectors, the keycap."""
+"""Characters that belong to the one before: the joiner of emoji families, variation selectors, the keycap."""
 
 
 def escape(text: str) -> str:
-    """Markdown, shown as it was typed; at most twice as long."""
+    """Escape markdown so that the text is shown as it was typed; the result is at most twice as long."""
     return _MARKS.sub(lambda found: f"\\{found[0]}", text)
 
 
 def shorten(text: str, most: int) -> str:
-    """At most so many characters, the last one “…” where something is missing; never half an emoji."""
+    """Shorten to at most `most` characters, ending in “…” if anything was cut; never splits an emoji."""
     if len(text) <= most:
         return text
     end = max(most - 1, 0)
@@ -34,12 +34,12 @@ def shorten(text: str, most: int) -> str:
 
 
 def _belongs(sign: str) -> bool:
-    """Whether a sign is drawn on the one before it."""
+    """Whether a character is drawn on the one before it."""
     return sign in _JOINED or bool(unicodedata.combining(sign)) or "\U0001f3fb" <= sign <= "\U0001f3ff"
 
 
 def format_value(slot: Slot, value: Json) -> str:
-    """A value as one would type it; "" for none, and for what cannot be typed."""
+    """A value as a person would type it; "" for None and for what cannot be typed."""
     match value:
         case None | dict():
             return ""
@@ -54,7 +54,7 @@ def format_value(slot: Slot, value: Json) -> str:
 
 
 def current_value(slot: Slot, graph: Graph) -> Json:
-    """What stands in a slot's place in a graph; None for a connection, and for a row of LoRAs."""
+    """The value that a slot has in a graph; None for a connection and for a row of LoRAs."""
     values = [inputs(graph, one.node).get(one.input) for one in slot.targets if one.node in graph]
     if slot.kind == "size":
         return values[:2] if all(isinstance(one, int) for one in values[:2]) and len(values) > 1 else None

@@ -1,4 +1,4 @@
-"""What hikari's loop tells the core: plain data about who did what, acknowledged already."""
+"""What hikari's loop sends to the core: plain data about who did what, already acknowledged."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.ports import Json
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who did something, where, and how to answer. Ids are texts, "" where there is none.
+    """Who did something, where, and how to answer. Ids are strings, "" if there is none.
 
-    `message` is the one that was acknowledged with; `fresh` says that it was made for this answer, so that
-    it goes again where there is none; `alone` that nobody else sees it. `limit` is the most
-    bytes one file may have here.
+    `message` is the message that acknowledged the interaction. `fresh` says that it was created for this answer, so
+    that it is deleted if there is no answer. `alone` says that only this person sees it. `limit` is the most bytes
+    for one file here.
     """
 
     user: str
@@ -30,12 +30,12 @@ class Caller(Struct, frozen=True, kw_only=True):
     limit: int = 10 * 2**20
 
     def __repr__(self) -> str:
-        """Without the token."""
+        """Leave out the token."""
         return f"Caller(user={self.user!r}, channel={self.channel!r})"
 
 
 class Attached(Struct, frozen=True):
-    """A file that somebody attached, for one slot; nothing about it is certain."""
+    """A file that somebody attached, for one slot; nothing about it is verified yet."""
 
     slot: str
     url: str
@@ -45,7 +45,7 @@ class Attached(Struct, frozen=True):
 
 
 class CreateJob(Struct, frozen=True, kw_only=True):
-    """Somebody wants something made."""
+    """A request to create a job."""
 
     caller: Caller
     workflow: str
@@ -56,7 +56,7 @@ class CreateJob(Struct, frozen=True, kw_only=True):
 
 
 class ButtonPressed(Struct, frozen=True, kw_only=True):
-    """Somebody pressed a button; or sent its form, then `fields` is what the form said."""
+    """A button press. If it comes from the button's form, `fields` holds what was filled in."""
 
     caller: Caller
     press: Press
@@ -64,7 +64,7 @@ class ButtonPressed(Struct, frozen=True, kw_only=True):
 
 
 class BuiltinCommand(Struct, frozen=True, kw_only=True):
-    """Somebody used one of the bot's own commands."""
+    """A use of one of the bot's own commands."""
 
     caller: Caller
     command: str

@@ -1,4 +1,4 @@
-"""What a message is made of, in our own words: Components V2 without Discord's names for it."""
+"""The parts of a message as plain data: Components V2 without hikari's or Discord's types."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MOST_PICTURES = 10
 """Items in one gallery, and files in one message (Discord's limits)."""
 
 BUTTONS_IN_A_ROW = 5
-"""Discord's limit."""
+"""Buttons in one row (Discord's limit)."""
 
 Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
 
 
 class Upload(Struct, frozen=True):
-    """A file to be shown: `path` on our disk, or `data` itself; `name` is what people see, `size` is that of `path`."""
+    """A file to show: at `path` on disk, or `data` itself. `name` is shown to people, `size` is in bytes, of `path`."""
 
     name: str
     path: str = ""
@@ -32,13 +32,13 @@ class Upload(Struct, frozen=True):
 
 
 class Text(Struct, frozen=True):
-    """Markdown."""
+    """A block of markdown."""
 
     text: str
 
 
 class Gallery(Struct, frozen=True):
-    """Pictures and videos, side by side; at most `MOST_PICTURES`."""
+    """Pictures and videos side by side; at most `MOST_PICTURES`."""
 
     items: tuple[Upload, ...]
 
@@ -50,7 +50,7 @@ class File(Struct, frozen=True):
 
 
 class Button(Struct, frozen=True):
-    """Something to press: `custom_id` comes back to us; with `url` it opens that instead."""
+    """A button: pressing it sends `custom_id` to the bot; with `url` it opens that instead."""
 
     label: str
     custom_id: str = ""
@@ -59,13 +59,13 @@ class Button(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """At most `BUTTONS_IN_A_ROW` buttons."""
+    """A row of at most `BUTTONS_IN_A_ROW` buttons."""
 
     buttons: tuple[Button, ...]
 
 
 class Line(Struct, frozen=True):
-    """A text with one button at its side."""
+    """A text with one button beside it."""
 
     text: str
     button: Button
@@ -75,14 +75,14 @@ Block: TypeAlias = Text | Gallery | File | Row | Line
 
 
 class Card(Struct, frozen=True):
-    """One message: blocks in a frame, whose colour is `accent` (0xRRGGBB)."""
+    """One message: blocks in a frame with the colour `accent` (0xRRGGBB)."""
 
     blocks: tuple[Block, ...]
     accent: int | None = None
 
     @property
     def uploads(self) -> tuple[Upload, ...]:
-        """Every file it shows, in order."""
+        """Every file that the card shows, in order."""
         found: list[Upload] = []
         for block in self.blocks:
             match block:
@@ -96,7 +96,7 @@ class Card(Struct, frozen=True):
 
 
 class Field(Struct, frozen=True):
-    """One line, or one long text, of a form."""
+    """A text input of a form: one line, or multi-line if `long`. `most` is its limit in characters."""
 
     name: str
     label: str
@@ -107,7 +107,7 @@ class Field(Struct, frozen=True):
 
 
 class Form(Struct, frozen=True):
-    """A window with at most five fields."""
+    """A modal form with at most five fields."""
 
     custom_id: str
     title: str
@@ -115,14 +115,14 @@ class Form(Struct, frozen=True):
 
 
 def rows(buttons: tuple[Button, ...] | list[Button]) -> tuple[Row, ...]:
-    """As many rows as the buttons need."""
+    """Split buttons into as many rows as they need."""
     return tuple(
         Row(tuple(buttons[start : start + BUTTONS_IN_A_ROW])) for start in range(0, len(buttons), BUTTONS_IN_A_ROW)
     )
 
 
 def weight(card: Card) -> int:
-    """How many components Discord counts in a card; galleries' items do not count, the frame does."""
+    """The number of components that Discord counts in a card; gallery items do not count, the frame does."""
     count = 1
     for block in card.blocks:
         match block:

@@ -21,20 +21,20 @@ LONGEST_PROMPT = 450
 LONGEST_TEXT = 700
 LONGEST_SENTENCE = 250
 LONGEST_SETTINGS = 700
-"""Characters. Escaping doubles them at worst, and what stands together stays below Discord's 4,000."""
+"""Characters. Escaping at most doubles them, and texts shown together stay below Discord's 4,000."""
 
 BAR = 12
-"""Squares of the bar: the widest that stays on one line on a telephone."""
+"""Squares of the progress bar: the widest that stays on one line on a phone."""
 
 SHOWN = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif", "mp4", "webm", "mov"})
-"""What Discord shows by itself; everything else is a file to download."""
+"""Suffixes of files that Discord shows inline; everything else is a file to download."""
 
 MOST_FOLLOW_UPS = 10
-"""Two rows of them: a message is not a menu."""
+"""Follow-up buttons, in two rows: a message is not a menu."""
 
 
 def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
-    """All messages of a job, the one that lives first. `uploads` are the result's files, made to fit."""
+    """All messages of a job, the live message first. `uploads` are the result's files, compressed to fit."""
     match view.terminal_update:
         case None:
             return (_unfinished(view),)
@@ -49,7 +49,7 @@ def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
 
 
 def plain(view: JobView) -> Card:
-    """A last word that Discord cannot but take, where it did not take the real one."""
+    """A minimal final card, for when Discord refused the real one."""
     told = "This has ended, but Discord does not take what came of it. Whoever runs this bot has it."
     return Card((Text(told), Text(f"-# <@{view.owner}>"), *rows([_settings(view), _delete(view)])), BROKEN)
 
@@ -152,7 +152,7 @@ def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
         for one in view.follow_up
         if results(finished, one)
     ][:MOST_FOLLOW_UPS]
-    # Rows of their own: what begins something new stands apart from what is about this one.
+    # Follow-ups get their own rows: buttons that start something new are separate from those about this job.
     return rows(buttons) + rows(follow_up)
 
 

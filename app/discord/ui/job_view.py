@@ -1,4 +1,4 @@
-"""What is known of a job that somebody watches, and how news change it."""
+"""What a job's message knows about the job, and how updates change it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
 STEADY = 5.0
-"""Seconds by which an expected time must change before people see another: Discord counts it down by itself."""
+"""Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
 
 Estimate = Callable[[int], "float | None"]
-"""Seconds until a job at this position in the queue begins; None where nobody can know."""
+"""Returns the seconds until a job at this position in the queue starts; None if unknown."""
 
 
 class Setting(Struct, frozen=True):
-    """One value that was chosen, as people read it."""
+    """One value that was chosen, formatted for people."""
 
     title: str
     value: str
 
 
 class JobView(Struct, kw_only=True):
-    """One job's message. `expected` is when the next thing happens, in whole seconds since 1970."""
+    """The state of one job's message. `expected` is when the job starts or ends, in whole seconds since 1970."""
 
     job: JobId
     owner: str
@@ -52,7 +52,7 @@ class JobView(Struct, kw_only=True):
     follow_up: tuple[FollowUpAction, ...] = ()
     spoiler: bool = False
     accepted: bool = False
-    """Whether the journal has the job, so that the next life of the bot knows it."""
+    """Whether the journal has the job, so that it continues after a restart."""
     position: int | None = None
     note: str = ""
     started: bool = False
@@ -61,10 +61,10 @@ class JobView(Struct, kw_only=True):
     expected: int | None = None
     terminal_update: TerminalUpdate | None = None
     farewell: str = ""
-    """What to say instead of all that moves, once nobody moves it any more."""
+    """The sentence to show instead of all progress, once the bot no longer updates it."""
 
     def handle(self, update: AnyUpdate, now: float, estimate: Estimate) -> None:
-        """Take in news, which there is only of what was accepted. `now` is in seconds since 1970."""
+        """Apply an update; only accepted jobs have updates. `now` is in seconds since 1970."""
         self.accepted = True
         match update:
             case Queued(position=position, note=note):
@@ -91,7 +91,7 @@ class JobView(Struct, kw_only=True):
 def view_of(
     request: JobRequest, workflow: Workflow | None, follow_up: tuple[FollowUpAction, ...], *, spoiler: bool
 ) -> JobView:
-    """What a wish shows before there is any news. `workflow` is None where it was removed meanwhile."""
+    """The view of a request before any update. `workflow` is None if it was removed meanwhile."""
     return JobView(
         job=request.job,
         owner=request.owner,
@@ -105,7 +105,7 @@ def view_of(
 
 
 def chosen(workflow: Workflow, values: Mapping[str, Json]) -> tuple[Setting, ...]:
-    """What differs from the defaults and is short enough to be told: no texts of their own line, no pictures."""
+    """The values that differ from the defaults, formatted for people; no prompt, files or seed."""
     return tuple(
         Setting(slot.title, format_value(slot, values[slot.name]))
         for slot in workflow.slots

@@ -1,7 +1,7 @@
-"""Forms for a workflow's slots, and what a filled-in one says. Pure.
+"""Forms for a workflow's slots, and how to read a submitted form. Pure.
 
-Discord's forms have five fields of text. Long texts get fields of their own; everything else is one field of
-lines, `name = value`, so that no workflow has too many slots.
+Discord's forms have five text fields. Long texts get their own fields; everything else shares one field of lines,
+`name = value`, so that no workflow has too many slots.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from app.workflows.model import UPLOADED, Show, Slot, WorkflowError, suggest
 
 MOST_FIELDS = 5
 LONGEST_TITLE = 45
-"""Discord's limits; labels are as short as titles."""
+"""Discord's limits; labels have the same limit as titles."""
 
 SETTINGS = "+settings"
 RESULT = "+result"
-"""Fields that are no slots: no slot's name begins so."""
+"""Names of fields that are not slots: no slot's name begins with "+"."""
 
 ALL: frozenset[Show] = frozenset(get_args(Show))
 OFFERED: frozenset[Show] = frozenset({"command", "modal"})
-"""Everything, and what is asked of whoever begins: the rest is only among the settings of what was made."""
+"""`ALL` is every place where slots are shown; `OFFERED` are those that a new job asks for.
+
+The rest (`show = "settings"`) can be set only by varying a job that exists.
+"""
 
 
 def form(
@@ -38,10 +41,10 @@ def form(
     show: Collection[Show] = ALL,
     without: str = "",
 ) -> Form | None:
-    """What to ask before this is made, filled in with `values`; None if there is nothing to ask.
+    """The form to fill in before a job is created, prefilled with `values`; None if there is nothing to ask.
 
-    `results` is how many there are that can be worked on: which one is asked if it is more than one. Asked for are
-    the slots that are shown in one of the places `show`, but for `without`, and whatever must be told and is not yet.
+    `results` is the number of results to choose from; if it is more than one, the form asks which. It asks for the
+    slots that are shown in one of the places `show`, except `without`, and for every required slot without a value.
     """
     needed = missing(workflow, values)
     slots = [
@@ -64,7 +67,7 @@ def form(
     lines = [f"{PRESET} ="] if _has_presets(workflow) and "command" in show else []
     lines += [f"{slot.name} = {' '.join(_told(workflow, slot, values).split())}" for slot in slots if slot not in own]
     while sum(map(len, lines)) + len(lines) > LONGEST_TEXT:
-        # What is not told is left to the workflow.
+        # A line that is dropped leaves its slot at the workflow's default.
         lines.pop()
     if lines:
         fields.append(Field(SETTINGS, "Settings, one on each line; empty is default", "\n".join(lines), long=True))
@@ -74,10 +77,10 @@ def form(
 def answers(
     workflow: Workflow, fields: Mapping[str, str], asked: Form | None = None, *, chosen: str = ""
 ) -> tuple[dict[str, Json], int]:
-    """What a form says: values by slot, and the number of the result, from 1. Raises `WorkflowError`.
+    """Read a submitted form: values by slot, and the number of the result, from 1. Raises `WorkflowError`.
 
-    A preset, named in the form or `chosen` before, counts more than what stands in it as it was `asked`, and less
-    than what was changed.
+    A preset, named in the form or `chosen` earlier, overrides the values prefilled in `asked`, but not the values that
+    the person changed.
     """
     slots = {slot.name: slot for slot in workflow.slots if slot.kind not in UPLOADED}
     told = _pairs(fields)
@@ -103,18 +106,18 @@ def answers(
 
 
 def typed(fields: Mapping[str, str]) -> str:
-    """Everything that a form says, to be given back where nothing can be done with it; texts first."""
+    """Everything that was filled in, texts first, to give back when the form cannot be used."""
     ordered = sorted(fields, key=lambda name: name.startswith("+"))
     return "\n".join(fields[name] for name in ordered if name != RESULT and fields[name].strip())
 
 
 def _has_presets(workflow: Workflow) -> bool:
-    """Whether `preset` means one, and not a slot."""
+    """Whether the name `preset` means a preset and not a slot."""
     return bool(workflow.presets) and all(slot.name != PRESET for slot in workflow.slots)
 
 
 def _pairs(fields: Mapping[str, str]) -> dict[str, str]:
-    """What stands in a form, by the names of slots."""
+    """The text of each slot or setting that was filled in, by name."""
     found: dict[str, str] = {}
     for name, text in fields.items():
         if name == SETTINGS:
@@ -132,7 +135,7 @@ def _line(line: str) -> tuple[str, str]:
 
 
 def _told(workflow: Workflow, slot: Slot, values: Mapping[str, Json]) -> str:
-    """The value that would stand if nothing were changed."""
+    """The value that applies if nothing is changed, as text."""
     value = values.get(slot.name, slot.default)
     if value is None and slot.kind not in {"seed", "model"} and not slot.required:
         value = current_value(slot, workflow.graph)

@@ -17,17 +17,17 @@ MOST_CHOICES = 25
 LONGEST_DESCRIPTION = 100
 LONGEST_CHOICE = 100
 LARGEST_NUMBER = 2**53 - 1
-"""Discord's limits, for one command each; numbers go through JavaScript."""
+"""Discord's limits for one command; its numbers are JavaScript numbers."""
 
 LONGEST_TEXT = 4000
-"""What a form's field takes, too: so whatever was typed once can be varied later."""
+"""Characters that a form's field accepts, too, so that every text can be edited later with Vary."""
 
 LONGEST_WORKFLOW = 56
-"""Together with a verb and a job's id it must fit into a button's hundred letters."""
+"""Characters. With a verb and a job's id the name must fit into a custom id's hundred characters."""
 
 SPOILER = "spoiler"
 PRESET = "preset"
-"""The bot's own options beside those of the slots."""
+"""The bot's own options, in addition to those of the slots."""
 
 Kind: TypeAlias = Literal["string", "integer", "number", "boolean", "attachment"]
 
@@ -43,7 +43,7 @@ KINDS: dict[str, Kind] = {
 
 
 class Option(Struct, frozen=True, kw_only=True):
-    """One option; `slot` is whose value it is, "" for the bot's own. `suggest` means autocomplete."""
+    """One option; `slot` is the slot whose value it is, "" for the bot's own. `suggest` means autocomplete."""
 
     name: str
     slot: str
@@ -57,7 +57,7 @@ class Option(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """One slash command. Slots that are no options can be told in the form of Vary."""
+    """One slash command. Slots that are not options can be set in the form of Vary."""
 
     name: str
     workflow: str
@@ -66,8 +66,8 @@ class Command(Struct, frozen=True, kw_only=True):
 
 
 def command(workflow: Workflow) -> Command:
-    """What a workflow looks like in Discord. Its names and their number were checked when it was read."""
-    # Python's sort keeps the manifest's own order where nothing else decides.
+    """The slash command of a workflow. Its names and their number were checked when the manifest was read."""
+    # Python's sort is stable: it keeps the manifest's order among equals.
     ordered = sorted(workflow.slots, key=lambda slot: (not slot.required, slot.name != "prompt"))
     options = [_option(slot) for slot in ordered if slot.show == "command"]
     names = {option.name for option in options}
@@ -94,7 +94,7 @@ def command(workflow: Workflow) -> Command:
 
 
 def commands(workflows: Collection[Workflow]) -> list[Command]:
-    """The commands of all workflows that want one; of two with one name, the first."""
+    """The commands of all workflows that have one; of two with the same name, the first."""
     found: dict[str, Command] = {}
     for workflow in workflows:
         if workflow.command:
@@ -103,7 +103,7 @@ def commands(workflows: Collection[Workflow]) -> list[Command]:
 
 
 def missing(workflow: Workflow, values: Mapping[str, Json]) -> list[Slot]:
-    """What must be told and was not; files apart, which no form can ask for."""
+    """The required slots that have no value; excludes files, which no form can ask for."""
     return [
         slot
         for slot in workflow.slots
@@ -112,9 +112,9 @@ def missing(workflow: Workflow, values: Mapping[str, Json]) -> list[Slot]:
 
 
 def verify(workflow: Workflow, values: Mapping[str, Json], *, whole: bool = True) -> None:
-    """Say early, and without any I/O, what would be refused later; files apart. Raises `WorkflowError`.
+    """Check early, and without any I/O, what would be refused later; excludes files. Raises `WorkflowError`.
 
-    What is not `whole` may lack something that is told elsewhere.
+    If not `whole`, required values may be missing, because they are asked for elsewhere.
     """
     slots = {slot.name: slot for slot in workflow.slots}
     for slot in missing(workflow, values) if whole else ():
@@ -135,7 +135,7 @@ def preset(workflow: Workflow, name: str) -> dict[str, Json]:
 
 
 def uploads(workflow: Workflow) -> list[Slot]:
-    """Its slots for files."""
+    """The workflow's slots for files."""
     return [slot for slot in workflow.slots if slot.kind in UPLOADED]
 
 

@@ -1,4 +1,4 @@
-"""Pages that people ask for: settings, jobs, queue, models, status, help. Pure."""
+"""The pages of the bot's own commands: settings, jobs, queue, models, status, help. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.workflows.model import UPLOADED
 INK = 0x5865F2
 
 MOST_JOBS = 10
-"""Jobs on one page: three components each, of Discord's forty."""
+"""Jobs on one page: each takes three of Discord's forty components."""
 
 MOST_TEXT = 3600
 """Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""
@@ -29,10 +29,10 @@ LONGEST_VALUE = 900
 """Characters of one setting."""
 
 LONGEST_REASON = 300
-"""Characters on why a workflow is not offered; the log has them all."""
+"""Characters of the reason why a workflow is not offered; the log has the full text."""
 
 MOST_REASONS = 3
-"""Workflows that are not offered and of which the reasons are told: more are only named, most wait for models."""
+"""Unoffered workflows whose reasons are shown; if there are more, only their names are, as most just lack models."""
 
 STATES = {
     State.ACCEPTED: "waiting",
@@ -48,7 +48,7 @@ STATES = {
 
 
 class Health(Struct, frozen=True):
-    """One server, as it was seen just now. `reason` says why there is nothing to see."""
+    """The state of one server just now. `reason` says why there are no figures."""
 
     name: ServerName
     stats: Stats | None = None
@@ -59,12 +59,12 @@ class Health(Struct, frozen=True):
 
 
 def graph_file(request: JobRequest) -> bytes:
-    """The graph as ComfyUI takes it."""
+    """The graph in ComfyUI's API format, as JSON."""
     return msgspec.json.format(msgspec.json.encode(request.graph), indent=2)
 
 
 def settings(job: Job, workflow: Workflow | None) -> Card:
-    """What made this: every value as it stood in the graph, and the graph itself to download."""
+    """The settings page of a job: every value in its graph, and the graph itself to download."""
     request = job.request
     lines = [f"### {escape(workflow.title if workflow else request.workflow)}"]
     lines += [f"**{escape(name)}** {escape(shorten(told, LONGEST_VALUE))}" for name, told in _values(request, workflow)]
@@ -84,14 +84,14 @@ def settings(job: Job, workflow: Workflow | None) -> Card:
 
 
 def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
-    """What somebody's own settings are from now on."""
+    """The page that confirms somebody's saved settings for a workflow."""
     lines = [f"### Yours for {escape(workflow.title)}", *_own(workflow, values)]
     lines.append("-# These stand wherever you say nothing else. /settings shows them, and takes them back.")
     return Card((Text(_page(lines)),), INK)
 
 
 def own_settings(found: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
-    """All that somebody has made their own."""
+    """The page of all settings that somebody has saved."""
     lines: list[str] = []
     for name, values in found.items():
         workflow = workflows.get(name)
@@ -124,7 +124,7 @@ def _values(request: JobRequest, workflow: Workflow | None) -> Iterator[tuple[st
 
 
 def jobs(found: Sequence[Job]) -> Card:
-    """Somebody's own jobs, newest first."""
+    """The page of somebody's own jobs, newest first."""
     if not found:
         return Card((Text("You have not asked for anything yet."),), INK)
     blocks: list[Block] = [Text("### Your jobs")]
@@ -144,7 +144,7 @@ def jobs(found: Sequence[Job]) -> Card:
 
 
 def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
-    """Everybody's unfinished jobs; the position is None for what runs."""
+    """The page of everybody's unfinished jobs; the position is None for a running job."""
     lines = [
         f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.request.workflow)} · <@{job.request.owner}>"
         for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
@@ -153,7 +153,7 @@ def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
 
 
 def models(lists: Mapping[str, Sequence[str]]) -> Card:
-    """What the servers have to choose from, by what it is for."""
+    """The page of the models that the servers have, by the title of their slot."""
     lines: list[str] = []
     for title, names in lists.items():
         lines.append(f"### {escape(title)}")
@@ -162,7 +162,10 @@ def models(lists: Mapping[str, Sequence[str]]) -> Card:
 
 
 def status(servers: Sequence[Health], latency: float, unfinished: int, refused: Mapping[str, str]) -> Card:
-    """How everything is. `latency` is that of Discord's gateway, in seconds; `refused` are workflows, and why."""
+    """The status page. `latency` is that of Discord's gateway, in seconds.
+
+    `refused` maps each workflow that is not offered to the reason.
+    """
     lines = ["### Status", f"Discord: {_milliseconds(latency)} · jobs in hand: {unfinished}"]
     for one in servers:
         if one.stats is None:
@@ -182,7 +185,7 @@ def status(servers: Sequence[Health], latency: float, unfinished: int, refused: 
 
 
 def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequence[str]) -> Card:
-    """What one can do here."""
+    """The help page."""
     lines = ["### Make something"]
     for one in commands:
         needs = ", ".join(f"`{option.name}`" for option in one.options if option.required)
@@ -215,7 +218,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def refusal(sentence: str, typed: str = "") -> Card:
-    """Why nothing happens, and what was typed for it, to be copied."""
+    """A card that says why nothing happens, with the text that was typed, to be copied."""
     blocks = [Text(shorten(escape(sentence), MOST_TEXT))]
     if typed:
         room = max(1, MOST_TEXT - len(blocks[0].text))
