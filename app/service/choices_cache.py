@@ -1,4 +1,4 @@
-"""What the servers have to choose from, remembered for a while."""
+"""Caches the choices that the servers list for an input."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from app.workflows.load import Workflow
 from app.workflows.model import Slot
 
 FRESH = 60.0
-"""Seconds for which a server's list is taken for true: new models are rare, and each key that is typed asks."""
+"""Seconds for which a server's list stays valid: new models are rare, and every keystroke asks."""
 
 
 class ChoicesCache:
-    """Owns what the servers said there is to choose from, for a while."""
+    """Caches the choices of each input that the servers list."""
 
     def __init__(self, servers: Mapping[ServerName, Comfy]) -> None:
         self._servers = servers
         self._known: dict[tuple[str, str], tuple[float, Sequence[str]]] = {}
 
     async def of(self, workflow: Workflow, slot: Slot) -> Sequence[str]:
-        """What may stand in a slot: its own choices, else what any server lists. Empty where none answers."""
+        """The choices of a slot: its own, else those that any server lists. Empty if no server answers.
+
+        After a failure the last known list is used.
+        """
         if slot.choices or not slot.targets:
             return slot.choices
         target = slot.targets[0]
         key = str(workflow.graph[target.node].get("class_type", "")), target.input
         if slot.kind == "lora":
-            # Its target is a loader as such, and may be the one of the model before a row that is still empty.
+            # The slot's target is any loader, perhaps that of the model before an empty row of LoRAs.
             key = "LoraLoader", "lora_name"
         known = self._known.get(key)
         if known is not None and anyio.current_time() - known[0] < FRESH:

@@ -1,4 +1,4 @@
-"""Somebody's own settings: what of a job can become theirs, and what of theirs a workflow still takes. Pure."""
+"""A person's saved settings: which values of a job can be saved, and which a workflow still accepts. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot, WorkflowError
 
 NOBODYS: frozenset[str] = frozenset({"text", "seed"}) | UPLOADED
-"""Kinds of slots that belong to one wish, and never to somebody's own settings."""
+"""Kinds of slots that belong to one request and are never saved."""
 
 
 def savable_values(request: JobRequest, workflow: Workflow) -> dict[str, Json]:
-    """What was set for a job and can be kept for the next: no words, no seed, no files."""
+    """The values of a request that can be saved for later jobs: no texts, no seed, no files."""
     kinds = {slot.name: slot.kind for slot in workflow.slots}
     return {name: value for name, value in request.values.items() if kinds.get(name, "text") not in NOBODYS}
 
 
 def usable_values(kept: Mapping[str, Json], workflow: Workflow) -> dict[str, Json]:
-    """What was kept, as far as the workflow still takes it: its manifest may be another by now."""
+    """The saved values that the workflow still accepts: its manifest may have changed."""
     return {slot.name: kept[slot.name] for slot in workflow.slots if slot.name in kept and _fits(slot, kept)}
 
 

@@ -1,6 +1,6 @@
-"""What people may attach, as far as it can be said without looking into the file, and how to say that it is unusable.
+"""What people may attach, checked without opening the file, and the sentences for unusable files.
 
-The media worker looks into files; see `app.media_worker`.
+The media worker opens files; see `app.media_worker`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from app.media_worker.protocol import Kind, Refused
 from app.workflows.model import WorkflowError
 
 HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
-"""Where Discord keeps attachments. We fetch from nowhere else: an address that people choose could lead inside."""
+"""Discord's attachment hosts. Files are downloaded from nowhere else: a URL that people choose could lead into the
+operator's own network."""
 
 UNUSABLE = {
     "image": "This is no picture that can be used: attach a PNG, JPEG or WebP.",
     "video": "This is no video that can be used: attach an MP4 or WebM.",
     "audio": "This is no sound that can be used: attach an MP3, WAV, FLAC or Ogg.",
 }
-"""What to say of a file, by the kind that is wanted."""
+"""The sentence for an unusable file, by the kind that is needed."""
 
 NAMES = {"image": "picture", "video": "video", "audio": "sound"}
 """What people call files of a kind."""
@@ -29,19 +30,19 @@ TYPES = {
     "video": ("video/", "image/gif"),
     "audio": ("audio/", "application/ogg", "video/ogg"),
 }
-"""How the media types begin that Discord gives to files of a kind; it goes by their names."""
+"""Prefixes of the media types that Discord gives to files of a kind; it derives them from file names."""
 
 KINDS: dict[str, Kind] = {"image": "image", "video": "video", "audio": "audio"}
-"""The kinds of slots that take files, as the media worker knows them."""
+"""The kinds of slots that take files, in the media worker's types."""
 
 
 def fits(kind: str, media_type: str) -> bool:
-    """Whether a file of this type may be what a slot of a kind takes; one without a type may."""
+    """Whether a slot of this kind may take a file of this media type; a file without a type is accepted."""
     return not media_type or media_type.startswith(TYPES[kind])
 
 
 def allowed(url: str, rest_url: str = "") -> bool:
-    """Whether an attachment may be fetched from there: Discord's hosts, or the host that stands in for Discord."""
+    """Whether an attachment may be downloaded from this URL: from Discord's hosts, or the host of `rest_url`."""
     try:
         parts, own = urlsplit(url), urlsplit(rest_url)
         if parts.username is not None or parts.password is not None:
@@ -59,14 +60,14 @@ def is_too_large(size: int) -> bool:
 
 
 def check_size(size: int) -> None:
-    """Raises `WorkflowError` for more bytes than are accepted."""
+    """Raise `WorkflowError` if a file has more bytes than are accepted."""
     if is_too_large(size):
         told = f"has {size / 2**20:.0f} MB, and {MOST_BYTES // 2**20} MB is the most: make it smaller"
         raise WorkflowError(f"The file {told}.")
 
 
 def sentence(refused: Refused, kind: str) -> str:
-    """What to say to whoever sent a file of this kind that was refused."""
+    """The sentence for the person who sent a file of this kind that was refused."""
     name = NAMES[kind]
     match refused.reason:
         case "unrecognised":

@@ -1,4 +1,4 @@
-"""Fetching what people attach: from Discord alone, and no more than is accepted."""
+"""Downloads what people attach: from Discord alone, and no more than is accepted."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from app.media_worker.protocol import Refusal
 from app.workflows.model import WorkflowError
 
 PATIENCE = 20.0
-"""Seconds that Discord's file servers get to answer, and between two pieces of a file."""
+"""Seconds that Discord's file servers have to answer, and between two pieces of a file."""
 
 DEADLINE = 120.0
 """Seconds for a whole file: 64 MB at 5 Mbit a second."""
 
 THREADS = 2
-"""Threads that write what arrives. They are not those of the journal, which never waits for a file."""
+"""Threads that write downloads. They are separate from the journal's, which never waits for a file."""
 
 WRITTEN_AT_ONCE = 2**20
-"""Bytes in memory until they are written."""
+"""Bytes kept in memory until they are written."""
 
 MOST_OF_ONE = 10
-"""Files of one person that may be on their way at once; Discord allows ten in a message."""
+"""Files of one person that may be downloading at once; Discord allows ten in a message."""
 
 MOST_OF_ALL = 40
-"""The same for everybody together: 2.5 GB on the disk."""
+"""The same for everybody together: 2.5 GB on disk."""
 
 
 class InputMedia:
-    """Owns the way to Discord's files; `rest_url` is where Discord is, if it is not the real one.
+    """Downloads attachments from Discord; `rest_url` is Discord's address, if it is not the real one.
 
-    Files arrive in `folder`, until the media worker has made plain ones of them.
+    Files arrive in `folder`; the media worker then normalises them.
     """
 
     def __init__(self, client: httpx.AsyncClient, media: MediaClient, folder: Path, rest_url: str) -> None:
@@ -53,7 +53,7 @@ class InputMedia:
         self._on_their_way: Counter[str] = Counter()
 
     async def take(self, file: Attached, kind: str, to: Path, person: str) -> Path:
-        """Fetch a person's file for a slot of this kind, and keep it at `to` with an ending of its own; its path.
+        """Download a person's file for a slot of this kind to `to`, with a suffix appended; return the final path.
 
         A picture becomes a plain PNG, anything else stays as it is. Raises `WorkflowError` with a sentence.
         """
@@ -77,9 +77,9 @@ class InputMedia:
                     await to_thread.run_sync(_remove, arrived, plain, limiter=self._threads)
 
     async def _fetch(self, url: str, to: Path) -> None:
-        """Write a file as it arrives, and count its bytes. Raises `WorkflowError`, and `OSError` of our disk."""
+        """Write a file as it arrives, and count its bytes. Raises `WorkflowError`, or `OSError` of the bot's disk."""
         size, writer = 0, _Writer(to, self._threads)
-        # As it is: what arrives compressed could become a thousand times as large.
+        # Uncompressed: a compressed response could expand a thousandfold.
         headers = {"Accept-Encoding": "identity"}
         try:
             with anyio.fail_after(DEADLINE):
@@ -88,7 +88,7 @@ class InputMedia:
                     async for piece in response.aiter_raw():
                         size += len(piece)
                         if is_too_large(size):
-                            # Closed, the stream ends with an error; httpx cleans up badly where a loop is left.
+                            # Closing ends the stream with an error; httpx cleans up badly when the loop is left early.
                             await response.aclose()
                         else:
                             await writer.write(piece)
@@ -100,7 +100,7 @@ class InputMedia:
 
     @contextmanager
     def _counted(self, person: str) -> Generator[None]:
-        """Refuse more files at once than one person, or all together, may send."""
+        """Refuse a file when one person, or all together, have too many in progress."""
         if self._on_their_way[person] >= MOST_OF_ONE or self._on_their_way.total() >= MOST_OF_ALL:
             raise WorkflowError("Wait until your other files have arrived, and try again.")
         self._on_their_way[person] += 1
@@ -113,7 +113,7 @@ class InputMedia:
 
 
 class _Writer:
-    """Appends to a file in pieces that are worth a thread."""
+    """Appends to a file in pieces large enough to be worth a call to a thread."""
 
     def __init__(self, path: Path, threads: CapacityLimiter) -> None:
         self._path = path
@@ -122,34 +122,34 @@ class _Writer:
         self._pending_forms = False
 
     async def write(self, piece: bytes) -> None:
-        """Gather a piece, and write what was gathered if it is enough. Raises `OSError`."""
+        """Buffer a piece, and write the buffer once it is large enough. Raises `OSError`."""
         self._gathered += piece
         if len(self._gathered) >= WRITTEN_AT_ONCE:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was gathered; an empty file, if that is nothing. Raises `OSError`."""
+        """Write the buffer; creates an empty file if there is nothing to write. Raises `OSError`."""
         data, self._gathered = bytes(self._gathered), bytearray()
         await to_thread.run_sync(_append, self._path, data, self._pending_forms, limiter=self._threads)
         self._pending_forms = True
 
 
 def check(file: Attached, kind: str) -> None:
-    """What can be said before anything is fetched. Raises `WorkflowError`."""
+    """Check what can be checked before the download. Raises `WorkflowError`."""
     check_size(file.size)
     if not fits(kind, file.media_type):
         raise WorkflowError(UNUSABLE[kind])
 
 
 def open_client() -> httpx.AsyncClient:
-    """A client for Discord's files: it follows no redirect, which could lead inside our own network."""
+    """An HTTP client for Discord's files; it follows no redirects, which could lead into the operator's own network."""
     limits = httpx.Limits(max_connections=8)
     return httpx.AsyncClient(timeout=PATIENCE, follow_redirects=False, limits=limits, verify=_authorities())
 
 
 @cache
 def _authorities() -> ssl.SSLContext:
-    """The authorities that certifi lists. Loading them takes 30 ms, so it is done once."""
+    """The certificate authorities that certifi lists. Loading them takes 30 ms, so it is done once."""
     return httpx.create_ssl_context()
 
 

@@ -1,4 +1,4 @@
-"""How long pictures stay on our disk: as long as the operator wants it."""
+"""Deletes old pictures from the bot's disk, after the time that the operator set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.entry_points import run_loop
 logger = structlog.stdlib.get_logger(__name__)
 
 ROUND = 3600.0
-"""Seconds between two rounds: days are counted."""
+"""Seconds between two runs; the limit is in days, so an hour is precise enough."""
 
 DAY = 86400.0
 
@@ -21,7 +21,7 @@ FOLDERS = ("results", "inputs")
 
 
 async def tidy(data: Path, days: int) -> None:
-    """Live, and delete what is older than `days`; 0 keeps everything."""
+    """Run forever, and delete files older than `days`; returns at once if that is 0, which keeps everything."""
 
     async def step() -> float:
         if gone := await to_thread.run_sync(delete_older, data, time.time() - days * DAY):
@@ -33,7 +33,7 @@ async def tidy(data: Path, days: int) -> None:
 
 
 def delete_older(data: Path, before: float) -> int:
-    """Delete every picture that was last changed before this, in seconds since 1970; how many there were."""
+    """Delete every file last changed before this time, in seconds since 1970; return how many."""
     gone = 0
     for folder in FOLDERS:
         for file in (data / folder).glob("**/*"):

@@ -19,7 +19,7 @@ from app.media_worker.protocol import Compressed, Refusal
 
 
 class MemoryBudget:
-    """Owns the sum of what is carried now. What is larger than all of it is carried alone."""
+    """Tracks the bytes that are reserved. A size above the whole budget is reserved alone."""
 
     def __init__(self, whole: int) -> None:
         self._whole = whole
@@ -29,7 +29,7 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def reserve(self, size: int) -> AsyncGenerator[None]:
-        """Carry so much for the length of the block."""
+        """Reserve `size` bytes for the length of the block, waiting until they are free."""
         async with self._turn:
             while self._carried and self._carried + size > self._whole:
                 self._lighter = anyio.Event()
@@ -47,18 +47,18 @@ logger = structlog.stdlib.get_logger(__name__)
 LONGEST_STEM = 40
 
 AT_ONCE = 64 * 2**20
-"""Bytes of results in memory, until Discord has them: after an outage a hundred may want to be told at once."""
+"""Bytes of results in memory while they are sent: after an outage a hundred results may be delivered at once."""
 
 NOT_PREPARED = "A file could not be prepared for Discord; whoever runs this bot has it."
 
 THREADS = 2
-"""Threads that look at files here. They are not those of the journal."""
+"""Threads for file operations here. They are separate from the journal's."""
 
 
 class UploadPreparer:
-    """See `app.discord.messages.ports.PrepareFiles`. `keep_metadata` leaves the workflow in what is posted.
+    """See `app.discord.messages.ports.PrepareFiles`. `keep_metadata` leaves the workflow in the posted files.
 
-    The media worker writes smaller versions into `folder`; they are there for the length of the block.
+    The media worker writes smaller versions into `folder`; they exist within the block.
     """
 
     def __init__(self, media: MediaClient, folder: Path, *, keep_metadata: bool) -> None:
@@ -92,7 +92,7 @@ class UploadPreparer:
                     uploads.append(upload)
                 if note:
                     notes[note] = None
-            # Only what is about to be read counts: a video may take minutes to become small.
+            # Reserve only what is about to be read: compressing a video may take minutes.
             async with self._budget.reserve(sum(upload.size for upload in uploads)):
                 yield uploads, list(notes)
         finally:
@@ -100,7 +100,7 @@ class UploadPreparer:
                 await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True), limiter=self._threads)
 
     async def _fit(self, path: Path, number: int, limit: int, target: Path, person: str) -> tuple[Upload | None, str]:
-        """One file as an upload, None if there is no way; and what to say about it, "" for nothing."""
+        """One file as an upload, None if that is impossible; and a sentence about it, "" for none."""
         size = await to_thread.run_sync(_size, path, limiter=self._threads)
         if size is None:
             return None, "A file is no longer kept."
@@ -113,7 +113,7 @@ class UploadPreparer:
             if reason == "does_not_fit":
                 return None, f"A file of {told} is too large for Discord here; whoever runs this bot has it."
             return None, NOT_PREPARED
-        # A link, so that nobody deletes it while it is sent.
+        # A hard link, so that the file stays readable if it is deleted while it is sent.
         made = await to_thread.run_sync(_link, path, target, limiter=self._threads) if found.unchanged else target
         made_size = await to_thread.run_sync(_size, made, limiter=self._threads)
         if made_size is None or made_size > limit:
@@ -137,7 +137,7 @@ def _note(found: Compressed) -> str:
 
 
 def clear(folder: Path) -> None:
-    """Delete a folder for files that are only kept for a moment: an earlier life may have left some."""
+    """Delete a folder of temporary files: an earlier run may have left some."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -147,7 +147,7 @@ def _make_folder(parent: Path) -> Path:
 
 
 def _link(path: Path, target: Path) -> Path:
-    """Another name for a file, where the system has such; else the file itself."""
+    """A hard link to the file, if the system supports it; else the file itself."""
     try:
         target.hardlink_to(path)
     except OSError:
@@ -156,7 +156,7 @@ def _link(path: Path, target: Path) -> Path:
 
 
 def _size(path: Path) -> int | None:
-    """Bytes; None where there is no file to read."""
+    """The file's size in bytes; None if there is no readable file."""
     try:
         return path.stat().st_size if path.is_file() else None
     except OSError:
@@ -164,6 +164,6 @@ def _size(path: Path) -> int | None:
 
 
 def _name(path: Path, number: int, suffix: str) -> str:
-    """A name that Discord does not change, so that the message finds its files by it."""
+    """A file name that Discord does not change, so that the message can refer to its files by name."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem).strip("_")[-LONGEST_STEM:] or "result"
     return f"{stem}-{number + 1}{suffix}"

@@ -1,1 +1,1 @@
-"""Everything that runs in hikari's loop, as far as it is new: the connection to Discord, and the one listener."""
+"""Code that runs in hikari's event loop: the connection to Discord, and the one listener for interactions."""

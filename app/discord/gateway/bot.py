@@ -1,4 +1,4 @@
-"""hikari and lightbulb: their whole life, in their own loop."""
+"""Runs hikari and lightbulb in their own event loop."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ T = TypeVar("T")
 logger = logging.getLogger("app.discord")
 
 CLOSING = 1.0
-"""Seconds for hikari to say goodbye to Discord; it takes a quarter of one."""
+"""Seconds for hikari to close its connection to Discord; it takes a quarter of a second."""
 
 TIMES = hikari.impl.HTTPTimeoutSettings(request_socket_connect=5.0, request_socket_read=10.0, total=300.0)
-"""Seconds. An edit is never broken off, because who is cancelled in hikari's queue for a limit stops that queue for
-good: its `throttle` wakes a future that is over, and dies of it (hikari 2.6). So the last word waits for the edit
-before it, and Discord has not long to answer; but an upload may take its time."""
+"""Seconds. Never cancel a pending edit: when a request that waits in hikari's queue for a rate limit is cancelled,
+that queue stops for good, because hikari 2.6's `throttle` wakes a future that is already done and dies of it. So the
+final update waits for the edit before it, and Discord gets little time to answer; but an upload may take long."""
 
 TRIES_AGAIN = 1
-"""What is worth more than one more try, the last word, is tried again by the core."""
+"""Retries by hikari. The final update, which deserves more than one, is retried by the core."""
 
 MOST_UNREAD = 64
-"""Interactions that hikari could not decode and that wait for their apology."""
+"""Undecodable interactions that may wait for their error message."""
 
 TOKEN = re.compile(r"[\w-]{10,}\.[\w-]+\.[\w-]+", re.ASCII)
-"""What every token of a bot looks like: https://discord.com/developers/docs/reference#authentication"""
+"""The format of every bot token: https://discord.com/developers/docs/reference#authentication"""
 
 MALFORMED = "DISCORD_TOKEN is not a bot's token: copy it anew from the developer portal, whole."
 
@@ -60,7 +60,7 @@ Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
 
 
 class Bot:
-    """Owns the gateway and the commands. Everything in here runs in hikari's loop."""
+    """Owns the gateway and the commands. Everything in this class runs in hikari's loop."""
 
     def __init__(self, token: str, config: Discord, handlers: InteractionHandlers) -> None:
         self._token = token
@@ -81,10 +81,10 @@ class Bot:
         reached: Callable[[], Awaitable[None]],
         opened: Callable[[], Awaitable[None]],
     ) -> None:
-        """Live until cancelled.
+        """Run until cancelled.
 
-        Says `reached` once Discord has answered and `post` can be used, before anybody's interaction arrives; and
-        `opened` once Discord knows the commands. Interactions are answered from the first moment of the connection.
+        Calls `reached` once Discord has answered and `post` can be used, before any interaction arrives; and `opened`
+        once Discord knows the commands. Interactions are answered from the first moment of the connection.
         Raises `DoorError`.
         """
         bot = self._build()
@@ -97,7 +97,7 @@ class Bot:
         bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._handlers).handle)
         self._gateway = Gateway(bot, self._token, ENCODER.encode)
         self._register(workflows)
-        # Without Discord: from here on lightbulb knows the commands, and takes whatever arrives.
+        # This does not contact Discord: from here on lightbulb knows the commands and can take interactions.
         await client.start()
         client.sync_commands = True
         async with cancel_stray_tasks(self._report, hikari, lightbulb):
@@ -142,7 +142,7 @@ class Bot:
                 return answer
 
     async def _synchronise(self) -> None:
-        """Tell Discord the commands. Raises `DoorError` where waiting does not help."""
+        """Send the commands to Discord. Raises `DoorError` where waiting does not help."""
         try:
             await self._client.sync_application_commands()
         except hikari.ForbiddenError as error:
@@ -152,10 +152,10 @@ class Bot:
             raise DoorError(f"Discord does not take the commands: {error.message}.") from None
 
     async def register(self, workflows: Mapping[str, Workflow]) -> None:
-        """Make these the commands, in the place of those before; Discord hears of it only where they differ.
+        """Replace the registered commands with those of `workflows`; Discord is updated only if they differ.
 
-        Raises `hikari.HTTPError` where Discord does not take them: the old commands stand, and say so themselves
-        where their workflow is gone.
+        Raises `hikari.HTTPError` if Discord refuses them: the old commands then stay, and answer that their workflow is
+        gone where it is.
         """
         self._handlers.workflows = workflows
         if self._wanted(workflows) == self._known:
@@ -168,12 +168,12 @@ class Bot:
         self._known = known
 
     async def show_presence(self, text: str, *, away: bool) -> None:
-        """Say what the bot does; `away` where it cannot work just now."""
+        """Set the bot's status text; `away` if it cannot work just now."""
         await self._gateway.show_presence(text, away=away)
 
     @property
     def post(self) -> RestSender:
-        """The way to speak in Discord. Raises `Away` until Discord has answered for the first time."""
+        """The sender of messages. Raises `Away` until Discord has answered for the first time."""
         if self._post is None:
             raise Away("Discord has not answered yet.")
         return self._post
@@ -184,9 +184,9 @@ class Bot:
         return self._gateway.latency
 
     def _report(self, message: str, error: BaseException | None, payload: object) -> None:
-        """Take what hikari leaves to the loop; hikari calls this where it cannot decode a payload, too."""
+        """Handle an error of the loop that nothing waits for; hikari also reports undecodable payloads this way."""
         if payload is NO_PAYLOAD or not isinstance(error, Exception):
-            # A dead shard's exception among it, of which its joiner hears anyway.
+            # This includes the exception of a shard that ended, which its joiner receives anyway.
             level = logging.DEBUG if isinstance(error, hikari.GatewayError) else logging.ERROR
             logger.log(level, "%s", message, exc_info=error)
             return
@@ -212,7 +212,7 @@ class Bot:
         self.commands, self.menus = found, [menu_name(workflow) for workflow in takers]
 
     def _wanted(self, workflows: Mapping[str, Workflow]) -> Wanted:
-        """All that Discord is to know: the commands, and each menu with its workflow."""
+        """Everything that Discord has to know: the commands, and each menu with its workflow."""
         return commands(workflows.values()), [(menu_name(one), one.name) for one in menus(workflows)]
 
     def _build(self) -> hikari.GatewayBot:
@@ -234,12 +234,12 @@ class Bot:
 
 @cache
 def _authorities() -> ssl.SSLContext:
-    """The authorities that the system trusts. Loading them takes 40 ms, so it is done once."""
+    """The certificate authorities that the system trusts. Loading them takes 40 ms, so it is done once."""
     return ssl.create_default_context()
 
 
 def _plain(value: Any) -> object:
-    """hikari's ids, flags and enums as JSON knows them."""
+    """Convert hikari's ids, flags and enums to JSON types."""
     return str(value) if isinstance(value, str) else int(value)
 
 
@@ -247,7 +247,7 @@ ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def check_token(token: str) -> None:
-    """Raise `DoorError` for what cannot be a token, before hikari takes it apart."""
+    """Raise `DoorError` for what cannot be a token, before hikari parses it."""
     try:
         if not TOKEN.fullmatch(token.strip()):
             raise ValueError(token)

@@ -1,4 +1,4 @@
-"""Commands and menus, as lightbulb wants them. What they do is not decided here: see `InteractionHandler`."""
+"""Builds the commands and menus for lightbulb. What they do is not decided here: see `InteractionHandler`."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from app.workflows.load import Workflow
 
 CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
 INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
-"""Where global commands appear: lightbulb's default is everywhere, also where the bot may not speak."""
+"""Where global commands appear: lightbulb's default is everywhere, including where the bot may not post."""
 
 NAMED = {
     "cancel": ("job", "Which job; the newest unless you say", False),
     "show": ("job", "Which job", True),
     "settings": ("reset", "Go back to how a workflow was meant", False),
 }
-"""The commands of the bot's own that take something: what it is called, what it means, whether it must be told."""
+"""The bot's own commands that have an option: its name, its description, and whether it is required."""
 
 Given: TypeAlias = Mapping[str, object]
 Made: TypeAlias = "type[lightbulb.SlashCommand] | type[lightbulb.MessageCommand]"
 Complete: TypeAlias = Callable[["lightbulb.AutocompleteContext[str]"], Awaitable[None]]
 Offer: TypeAlias = Callable[[str, str], Awaitable[list[tuple[str, str]]]]
-"""Takes a user's id and what was typed; returns what to show, and what it stands for."""
+"""Takes a user's id and what was typed; returns pairs of what to show and the value it stands for."""
 
 
 class InteractionHandler(Protocol):
-    """Who takes what people do with commands; everything here runs in hikari's loop."""
+    """Handles command interactions and autocomplete; everything here runs in hikari's loop."""
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
-        """A workflow's command."""
+        """Handle the command of a workflow."""
         ...
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
-        """A command of the bot's own."""
+        """Handle one of the bot's own commands."""
         ...
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
-        """A workflow's menu, at a message."""
+        """Handle a workflow's menu on a message."""
         ...
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
-        """What may stand in a slot."""
+        """The values to suggest for a slot."""
         ...
 
     async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """What of somebody's own a command may mean: what to show, and what it stands for."""
+        """The user's own jobs or settings to suggest for a command: pairs of what to show and its value."""
         ...
 
 
@@ -70,7 +70,7 @@ def workflow_command(command: Command, handler: InteractionHandler) -> Made:
 
 
 def built_in_command(name: str, handler: InteractionHandler) -> Made:
-    """A command of the bot's own."""
+    """The slash command for one of the bot's own commands."""
 
     async def offer(user: str, typed: str) -> list[tuple[str, str]]:
         return await handler.suggest_own(name, user, typed)
@@ -87,7 +87,7 @@ def built_in_command(name: str, handler: InteractionHandler) -> Made:
 
 
 def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
-    """The menu at a message with a picture, or whatever file the workflow takes."""
+    """The workflow's menu on a message with a picture, or with any other file that the workflow takes."""
 
     async def invoke(self: lightbulb.MessageCommand, ctx: lightbulb.Context) -> None:
         await handler.chosen(_interaction(ctx), workflow.name, self.target)
@@ -152,7 +152,7 @@ def _option(option: Option, workflow: str, handler: InteractionHandler) -> objec
 
 
 def _completion(offer: Offer) -> Complete:
-    """Answers whoever types; where that fails, with an empty list. lightbulb leaves them without any answer."""
+    """Make an autocomplete callback that answers with an empty list on failure; lightbulb would not answer at all."""
 
     async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
         found: list[tuple[str, str]] = []

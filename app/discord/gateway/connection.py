@@ -1,4 +1,4 @@
-"""The connection to Discord's gateway: opened, watched, and opened again for as long as the bot lives."""
+"""The connection to Discord's gateway: opened, watched, and reopened for as long as the bot runs."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from app.discord.bridge import ending_tasks_of
 from app.discord.gateway.outage import Outage
 
 HANDSHAKE = 30.0
-"""Seconds for Discord to greet a new connection: hikari alone would wait for it without an end."""
+"""Seconds for the handshake of a new connection: hikari alone would wait for it without limit."""
 
 SILENCE = 150.0
-"""Seconds without a working connection after which it is opened anew; hikari pauses up to 60 between its own tries."""
+"""Seconds without a working connection until it is reopened; hikari pauses up to 60 between its own tries."""
 
 LOOK = 5.0
-"""Seconds between two looks at whether the connection works."""
+"""Seconds between two checks of whether the connection works."""
 
 WINDOW = 5.0
 """Seconds between two groups of shards (https://discord.com/developers/docs/events/gateway#rate-limiting)."""
 
 CLOSING = 1.0
-"""Seconds for hikari to say goodbye to Discord."""
+"""Seconds for hikari to close its connection to Discord."""
 
 STEADY = 60.0
-"""Seconds after which a connection has proved itself, so that its loss begins a new row of pauses."""
+"""Seconds after which a connection counts as stable, so that its loss restarts the series of pauses."""
 
 DISPATCH, INVALID_SESSION, IGNORED = 0, 9, -1
-"""Opcodes; the last one is our own, and hikari ignores it like any that it does not know."""
+"""Gateway opcodes; `IGNORED` is the bot's own, and hikari ignores it like any that it does not know."""
 
 Encode = Callable[[Any], bytes]
 
@@ -44,10 +44,10 @@ class SilenceError(Exception):
 
 
 class Gateway:
-    """Owns the shards. hikari itself reconnects and resumes after most losses; this dials again after all others.
+    """Owns the shards. hikari itself reconnects and resumes after most losses; this class reopens after all others.
 
-    A hikari bot that runs its shards itself ends for good with the first that does, and hands a payload that is no
-    JSON on as the end of a shard. So the shards are run here, and the bot is only what ties hikari's parts together.
+    A hikari bot that runs its shards itself stops for good when the first shard ends, and it treats a payload that is
+    not JSON as the end of a shard. So the shards run here, and the bot only ties hikari's parts together.
     """
 
     def __init__(self, bot: hikari.GatewayBot, token: str, encode: Encode) -> None:
@@ -59,7 +59,7 @@ class Gateway:
         self._activity: hikari.Activity | None = None
 
     async def run(self, connected: Callable[[], Awaitable[None]]) -> NoReturn:
-        """Keep the connection for as long as this task lives; `connected` is called each time it is there anew.
+        """Keep the connection open for as long as this task runs; call `connected` each time it is open again.
 
         Raises `DoorError` where waiting does not help.
         """
@@ -79,7 +79,7 @@ class Gateway:
                 await outage.wait(error)
 
     async def show_presence(self, text: str, *, away: bool) -> None:
-        """Say what the bot does, now or when the next connection is there; `away` where it cannot work just now."""
+        """Set the bot's status text, now or at the next connection; `away` if it cannot work just now."""
         self._status = hikari.Status.IDLE if away else hikari.Status.ONLINE
         self._activity = hikari.Activity(name=text, state=text, type=hikari.ActivityType.CUSTOM)
         for one in self._shards:
@@ -92,7 +92,7 @@ class Gateway:
         return self._shards[0].heartbeat_latency if self._shards else float("nan")
 
     async def _live(self, ready: Callable[[], Awaitable[None]]) -> NoReturn:
-        """One life of the connection; it ends with an exception."""
+        """Run one connection until it ends with an exception."""
         info = await self._bot.rest.fetch_gateway_bot_info()
         limit = info.session_start_limit
         if limit.remaining < info.shard_count:
@@ -135,7 +135,7 @@ class Gateway:
 
 
 async def _follow(shards: Sequence[GatewayShardImpl]) -> NoReturn:
-    """Wait until a shard ends, and raise its error; or until one has not worked for too long."""
+    """Wait until a shard ends, and raise its error; or `SilenceError` if the shards have not worked for too long."""
     joins = [asyncio.ensure_future(one.join()) for one in shards]
     worked = anyio.current_time()
     try:
@@ -153,9 +153,9 @@ async def _follow(shards: Sequence[GatewayShardImpl]) -> NoReturn:
 
 
 def decode(raw: str | bytes) -> dict[str, Any]:
-    """One payload of the gateway. What is none is logged, and becomes one that hikari ignores.
+    """Decode one gateway payload. An invalid one is logged and replaced by one that hikari ignores.
 
-    hikari reads the fields of the envelope without a check, and a shard ends with the first that is missing.
+    hikari reads the fields of the envelope without a check, and a shard ends at the first that is missing.
     https://discord.com/developers/docs/events/gateway-events#payload-structure
     """
     try:

@@ -1,7 +1,7 @@
-"""Everything that people do, acknowledged in hikari's own loop, then told to the core as plain words.
+"""Handles every interaction: acknowledges it in hikari's own loop, then sends it to the core as plain data.
 
-Discord waits three seconds, whatever the core does: so only what a form is filled in with is asked of the core
-first, and not for long.
+Discord waits three seconds, whatever the core does. So before the acknowledgement the core is asked only for the
+prefilled form, and only for a short time.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ MAKES_NEW = frozenset({"again", "retry", "vary", "use"})
 ANSWERS_ALONE = frozenset({"settings", "keep"})
 OUT_OF_DATE = "This is out of date. Start again with a command."
 BEGINS = frozenset({"menu", "order"})
-"""Forms of what is no job yet: the id is that of the interaction with which it began."""
+"""Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
 
 
 class Core(Protocol):
-    """What the core is asked while somebody waits."""
+    """What the core is asked while an interaction waits for its first answer."""
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
-        """See `app.discord.requests.dispatcher.Desk.form`."""
+        """See `app.discord.requests.dispatcher.RequestDispatcher.form`."""
         ...
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
-        """What may stand in a slot."""
+        """The values to suggest for a slot."""
         ...
 
     async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """What of somebody's own a command may mean."""
+        """The user's own jobs or settings to suggest for a command."""
         ...
 
 
 class InteractionHandlers:
-    """See `app.discord.gateway.commands.InteractionHandler`. Owns what was begun, until its form comes back."""
+    """See `app.discord.gateway.commands.InteractionHandler`. Owns the pending forms until they are submitted."""
 
     def __init__(self, core: Core, inbox: ObjectSendStream[UserRequest], into_core: CrossLoopCall) -> None:
         self._core = core
@@ -132,7 +132,7 @@ class InteractionHandlers:
     async def _ask(
         self, interaction: hikari.CommandInteraction, verb: str, workflow: Workflow, pending: PendingForm
     ) -> None:
-        """Open the form of what was begun; where there is nothing to ask, go on at once."""
+        """Open the form for a pending request; if there is nothing to ask, create the job at once."""
         asked = await self._form(interaction, Press(verb, JobId(str(interaction.id)), workflow.name))
         if isinstance(asked, str):
             await say(interaction, asked)
@@ -160,7 +160,7 @@ class InteractionHandlers:
         return []
 
     async def pressed(self, interaction: hikari.ComponentInteraction) -> None:
-        """A button. Raises `SendError`."""
+        """Handle a button. Raises `SendError`."""
         press = custom_id.read(interaction.custom_id)
         if press is None:
             await say(interaction, OUT_OF_DATE)
@@ -183,7 +183,7 @@ class InteractionHandlers:
         await self._tell(ButtonPressed(caller=caller, press=press))
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
-        """A form. Raises `SendError`."""
+        """Handle a submitted form. Raises `SendError`."""
         told = {
             field.custom_id: field.value
             for row in interaction.components
@@ -246,5 +246,5 @@ class InteractionHandlers:
 
     async def _tell(self, word: UserRequest) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            # The house is closing; nothing was promised yet.
+            # The application is shutting down; nothing was promised to the person yet.
             await self._into_core(self._inbox.send, word)

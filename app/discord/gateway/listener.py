@@ -21,19 +21,19 @@ from app.entry_points import run_request
 logger = structlog.stdlib.get_logger(__name__)
 
 AUTOCOMPLETE, CHOICES, MESSAGE = 4, 8, 4
-"""Discord's numbers for the interaction, and for the two answers that are given here."""
+"""Discord's numbers for the autocomplete interaction, and for the two kinds of answer that are given here."""
 
 EVERYWHERE = 0
 """The key under which lightbulb keeps commands that belong to no guild."""
 
 TOKEN = re.compile(r"[\w.=~+-]{1,512}")
-"""An interaction's token stands in an address: nothing else may."""
+"""An interaction's token becomes part of a URL: no other characters are allowed."""
 
 Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction | hikari.ModalInteraction
 
 
 class Unread(Struct, frozen=True):
-    """An interaction that hikari cannot decode, as far as it can still be answered."""
+    """An interaction that hikari cannot decode: the fields needed to answer it."""
 
     id: int
     token: str
@@ -41,7 +41,7 @@ class Unread(Struct, frozen=True):
 
 
 class Listener:
-    """Hands each interaction to the handlers; where they fail, the person gets one sentence."""
+    """Passes each interaction to the handlers; if they fail, the person gets one sentence."""
 
     def __init__(self, client: lightbulb.GatewayEnabledClient, handlers: InteractionHandlers) -> None:
         self._client = client
@@ -59,7 +59,7 @@ class Listener:
         except Unacceptable:
             raise
         except SendError as error:
-            # Discord is away, or it is too late: there is nobody to tell.
+            # Discord does not answer, or it is too late: the person cannot be told.
             logger.warning("an interaction could not be answered", reason=str(error))
 
     async def _route(self, interaction: hikari.PartialInteraction) -> None:
@@ -74,7 +74,7 @@ class Listener:
                 await self._client.handle_interaction_create(interaction)
 
     def _knows(self, interaction: hikari.CommandInteraction) -> bool:
-        """Whether lightbulb has such a command; it leaves all others without an answer."""
+        """Whether lightbulb has this command; it would leave an unknown one without an answer."""
         known = self._client.invokable_commands.get(interaction.registered_guild_id or EVERYWHERE, {})
         found = known.get((interaction.command_name,))
         if found is None:
@@ -84,12 +84,12 @@ class Listener:
 
 
 async def raise_failure(failure: lightbulb.exceptions.ExecutionPipelineFailedException) -> bool:
-    """Hand on what broke in one command: lightbulb's own handling is to log it."""
+    """Raise the exception that a command failed with: lightbulb's own handling only logs it."""
     raise failure.causes[0]
 
 
 async def apologise(interaction: Answerable, sentence: str) -> None:
-    """Tell the person who interacted, and nobody else; as a follow-up where an answer was given already."""
+    """Answer the person who interacted, and nobody else; as a follow-up if there was an answer already."""
     try:
         await say(interaction, sentence)
     except Unacceptable:
@@ -109,7 +109,7 @@ def unread(payload: object) -> Unread | None:
 
 
 async def answer_unread(rest: hikari.api.RESTClient, one: Unread, sentence: str) -> None:
-    """Tell whoever sent what could not be decoded; an empty list where something was being typed."""
+    """Answer the sender of an undecodable interaction; an autocomplete request gets an empty list."""
     with translated():
         if one.kind == AUTOCOMPLETE:
             await rest.create_autocomplete_response(one.id, one.token, [])

@@ -1,4 +1,4 @@
-"""What to do when Discord cannot be reached: wait and say why, or give up where waiting does not help."""
+"""What to do when Discord cannot be reached: wait and log why, or give up where waiting does not help."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class DoorError(Exception):
 
 
 class Outage:
-    """Counts the failures in a row of one thing that Discord is asked for.
+    """Counts the consecutive failures of one kind of request to Discord.
 
-    `fatal` says for which other errors of this thing waiting does not help: it returns a sentence, or "".
+    The function `fatal` decides for which errors waiting does not help.
     """
 
     def __init__(self, what: str, *, pauses: Pauses = REDIAL) -> None:
@@ -55,7 +55,7 @@ class Outage:
         await anyio.sleep(next(self._row))
 
     def over(self) -> None:
-        """It worked."""
+        """Record that the request succeeded."""
         if self._cause:
             logger.warning("Discord answers again")
         self._cause, self._row = "", self._pauses()

@@ -1,4 +1,4 @@
-"""The first answer to an interaction, given at once in hikari's own loop; and who, where, and which files."""
+"""The first answer to an interaction, sent at once in hikari's own loop; and its caller and files as plain data."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.discord.user_request import Attached, Caller
 
 PUBLIC = hikari.UNDEFINED
 ALONE = hikari.MessageFlag.EPHEMERAL
-"""Who sees an answer."""
+"""Who sees an answer: everybody, or only the person who interacted."""
 
 
 Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction | hikari.ModalInteraction
 
 
 async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
-    """Answer whoever did it, and nobody else, at once; give back what was `typed`. Raises `SendError`."""
+    """Answer at once, visible only to the person who interacted; give back what was `typed`. Raises `SendError`."""
     with translated():
         await interaction.create_initial_response(
             hikari.ResponseType.MESSAGE_CREATE, flags=ALONE, components=[build(refusal(sentence, typed))]
@@ -36,13 +36,13 @@ async def ask(interaction: hikari.CommandInteraction | hikari.ComponentInteracti
 
 
 async def defer_update(interaction: hikari.ComponentInteraction) -> None:
-    """Say that the message of a button may change. Raises `SendError`."""
+    """Acknowledge a button press whose message may change. Raises `SendError`."""
     with translated():
         await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_UPDATE)
 
 
 async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
-    """Say that an answer will come, to be seen by those whom `flags` name. Raises `SendError`."""
+    """Acknowledge an interaction whose answer follows; `flags` say who sees it. Raises `SendError`."""
     with translated():
         answer = await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE, flags=flags)
     message = answer.interaction.response_message_id if answer else hikari.UNDEFINED
@@ -52,7 +52,7 @@ async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.Messag
 
 
 def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool = False) -> Caller:
-    """Who did it, and how to answer."""
+    """Who interacted, and how to answer."""
     member = interaction.member
     return Caller(
         user=str(interaction.user.id),
@@ -69,12 +69,12 @@ def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool
 
 
 def attached(slot: str, file: hikari.Attachment) -> Attached:
-    """A file, for a slot."""
+    """An attachment, for a slot."""
     return Attached(slot, file.url, file.filename, file.size, file.media_type or "")
 
 
 def files_of(message: hikari.Message, kind: str) -> Iterator[Attached]:
-    """The files of a message that are of a slot's kind: attached, or shown in one of our own cards."""
+    """The files of a message that match a slot's kind: attached, or shown in one of the bot's own cards."""
     for file in message.attachments:
         if file.media_type and fits(kind, file.media_type):
             yield attached("", file)

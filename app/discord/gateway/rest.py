@@ -1,4 +1,4 @@
-"""Discord's REST interface through hikari, and a limiter that keeps requests out of hikari's placeholder buckets."""
+"""Discord's REST API through hikari, and a limiter that keeps requests out of hikari's placeholder buckets."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ from app.discord.messages.ports import Away, Expired, Gone, SendError, TooLarge,
 from app.discord.ui.components import Button, Card, File, Form, Gallery, Line, Row, Text, Upload
 
 FRESH = 9.0
-"""Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after it was reset, or later."""
+"""Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after its reset, or later."""
 
 
 class NewBucketLimiter:
-    """Owns who was heard lately on each route, and lets the others pass one at a time.
+    """Remembers which channels and tokens had a response lately on each route, and lets others pass one at a time.
 
-    Discord's limits hold for a route and its channel, or its token. Of those whose limit hikari does not know yet it
-    makes one bucket for each route; all who wait in it share the limit that the first one learns, so that fifty
-    people who ask at once would be answered one a second. Behind this gate nobody waits in that bucket.
+    Discord's limits hold for a route and its channel or token. Until hikari has seen a route's rate-limit headers for
+    a channel or token, all such requests share one placeholder bucket for each route and adopt the first response's
+    limit, so that fifty people who ask at once would be answered one a second. Behind this limiter nothing waits in
+    that bucket.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class NewBucketLimiter:
 
     @asynccontextmanager
     async def passing(self, route: str, whose: str) -> AsyncGenerator[None]:
-        """Send one request on this route, for this channel or token."""
+        """Send one request on this route, for this channel or token, within the block."""
         if self._fresh((route, whose)):
             yield
         else:
@@ -73,7 +74,7 @@ EXPIRED = frozenset({50027, 10015, 10062})
 TOO_LARGE = 40005
 
 TOO_OLD = 30046
-"""A message of more than an hour was edited too often."""
+"""A message older than an hour was edited too often."""
 
 
 class RestSender:
@@ -140,7 +141,7 @@ class RestSender:
 
 
 class Crossed:
-    """The Post port as the core uses it: every call crosses into hikari's loop, to what `post` names by then."""
+    """The `MessageSender` that the core uses: every call runs in hikari's loop, on what `post` returns by then."""
 
     def __init__(self, post: Callable[[], RestSender], into_asyncio: CrossLoopCall) -> None:
         self._post = post
@@ -180,14 +181,14 @@ class Crossed:
 
 
 async def loaded(card: Card) -> ContainerComponentBuilder:
-    """A card as hikari wants it, with all its files. hikari would leave files open that it reads itself."""
+    """A card in hikari's types, with its files read. hikari would leave files open that it reads itself."""
     paths = [one.path for one in card.uploads if one.path]
     contents = await to_thread.run_sync(lambda: {path: Path(path).read_bytes() for path in paths}) if paths else {}
     return build(card, contents)
 
 
 def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerComponentBuilder:
-    """A card as hikari wants it; `contents` are those of the files that it shows, by path."""
+    """A card in hikari's types; `contents` holds the contents of its files, by path."""
 
     def file_of(one: Upload) -> hikari.Bytes:
         return hikari.Bytes((contents or {})[one.path] if one.path else one.data, one.name)
@@ -211,7 +212,7 @@ def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerC
 
 
 def fields(form: Form) -> Sequence[ModalActionRowBuilder]:
-    """A form's fields as hikari wants them."""
+    """A form's fields in hikari's types."""
     return [
         ModalActionRowBuilder().add_text_input(
             field.name,
@@ -233,7 +234,7 @@ def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """hikari's errors as ours, `SendError`; what no rule knows stays what it is."""
+    """Translate hikari's errors into `SendError`; unknown exceptions pass unchanged."""
     try:
         yield
     except hikari.ClientHTTPResponseError as error:

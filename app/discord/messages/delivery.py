@@ -1,4 +1,4 @@
-"""The last word: said once, on the first road that leads to its person, and as large as it may be."""
+"""Delivers the final update: once, by the first delivery route that works, and with files as large as allowed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from app.events import Finished
 logger = structlog.stdlib.get_logger(__name__)
 
 LONGEST_NONCE = 25
-"""Discord's limit."""
+"""Characters (Discord's limit)."""
 
 
 class Delivery:
-    """One job's result on its way: into its message, else into a new one, else to its owner alone."""
+    """Delivers one job's result: into its message, else into a new one in the channel, else to its owner directly."""
 
     def __init__(self, view: JobView, location: MessageLocation, context: MessageContext) -> None:
         self._view = view
@@ -30,9 +30,9 @@ class Delivery:
         self._context = context
 
     async def run(self) -> str:
-        """Say the last word, smaller and smaller until it fits; the message's id, "" where it reached nobody.
+        """Send the final update, with smaller and smaller files until it fits.
 
-        Raises `Away` while Discord is.
+        Returns the message's id, "" if it reached nobody. Raises `Away` while Discord does not answer.
         """
         last = self._view.terminal_update
         files = last.files if isinstance(last, Finished) else ()
@@ -45,13 +45,13 @@ class Delivery:
                 try:
                     return await self._say(render(view, uploads))
                 except Unacceptable as error:
-                    # Rather a plain message than one that says for ever that the job still runs.
+                    # A plain message is better than one that says for ever that the job is still running.
                     logger.error("Discord does not take a result", job=self._view.job, reason=str(error))
                     return await self._say([plain(self._view)])
                 except TooLarge:
                     if not uploads:
                         raise
-                    # Half as much as what was too much: Discord does not say what would not be.
+                    # Half of what was too much: Discord does not say what it would accept.
                     limit = max(one.size for one in uploads) // 2
 
     async def _say(self, cards: Sequence[Card]) -> str:
@@ -93,7 +93,7 @@ class Delivery:
         return await self._context.post.direct_message(self._location.place.user, card, nonce(self._view.job))
 
     async def _say_more(self, cards: Sequence[Card]) -> None:
-        """Further messages below the first; those that an earlier life has sent are not sent again."""
+        """Send further messages after the first, except those that were sent before a restart."""
         for page, card in enumerate(cards):
             if page < len(self._location.place.more):
                 continue
@@ -120,5 +120,5 @@ class Delivery:
 
 
 def nonce(job: str, page: int = 0) -> str:
-    """What makes Discord say a thing once, however often it is tried."""
+    """A nonce that makes Discord post a message only once, however often it is sent."""
     return f"{job.replace('-', '')[: LONGEST_NONCE - 2]}{page:02d}"

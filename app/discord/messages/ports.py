@@ -1,4 +1,4 @@
-"""What a live message needs of Discord and of the rest of the bot."""
+"""The interfaces that a live message needs: to Discord and to the rest of the bot."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from app.ports import ConnectionLost
 
 
 class SendError(Exception):
-    """Discord did not do what we asked."""
+    """Discord did not do what was asked."""
 
 
 class Expired(SendError):
-    """The interaction's token is no good any more: speak as the bot."""
+    """The interaction's token is no longer valid: act as the bot."""
 
 
 class Gone(SendError):
-    """The message, or the way to it, is not there for us: deleted, no permission, too old. Speak elsewhere."""
+    """The message, or access to it, is gone: deleted, no permission, too old. Post elsewhere."""
 
 
 class TooLarge(SendError):
@@ -35,86 +35,86 @@ class Away(SendError, ConnectionLost):
 
 
 class Unacceptable(SendError):
-    """Discord does not take it, and would not the next time: a mistake of ours. The text says which."""
+    """Discord refuses the request and would refuse it again: a mistake of the bot. The text says which."""
 
 
 class MessageSender(Protocol):
-    """Every verb raises `SendError`. What is said replaces all that was said there before, files included."""
+    """Sends to Discord. Every method raises `SendError`. An edit replaces the whole message, files included."""
 
     async def edit_original(self, token: str, card: Card) -> Seen:
-        """Edit the message with which an interaction was answered."""
+        """Edit the message that answered an interaction."""
         ...
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
-        """Edit one of our messages, as the bot."""
+        """Edit one of the bot's messages, as the bot."""
         ...
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
-        """Say something new, once for each nonce, however often it is tried."""
+        """Post a new message in a channel, once for each nonce, however often it is tried."""
         ...
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
-        """Say something new to one person alone, once for each nonce."""
+        """Post a new message to one person directly, once for each nonce."""
         ...
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
-        """Say something to whoever interacted, seen by nobody else."""
+        """Send a follow-up that only the person who interacted sees."""
         ...
 
     async def followup(self, token: str, card: Card) -> Seen:
-        """Say something more in answer to an interaction, for all to see."""
+        """Send a follow-up to an interaction, visible to everybody."""
         ...
 
     async def delete_original(self, token: str) -> None:
-        """Delete the message with which an interaction was answered, or on which it happened."""
+        """Delete the message that answered an interaction, or that the interaction happened on."""
         ...
 
     async def delete(self, channel: str, message: str) -> None:
-        """Delete one of our messages, as the bot."""
+        """Delete one of the bot's messages, as the bot."""
         ...
 
 
 class PrepareFiles(Protocol):
-    """Make files fit for Discord."""
+    """Makes files small enough for Discord."""
 
     def __call__(
         self, files: Sequence[str], limit: int, person: str
     ) -> AbstractAsyncContextManager[tuple[list[Upload], list[str]]]:
-        """A person's files, each of at most `limit` bytes, and a sentence about each that is not as it was.
+        """Yield a person's files, each of at most `limit` bytes, and a sentence about each that was changed.
 
-        They are there for the length of the block; others wait for theirs to be gone, where that is much.
+        The files exist within the block; other calls wait for large ones to be released.
         """
         ...
 
 
 class MessageContext(Protocol):
-    """What every reply shares: ways to Discord, and what the house knows."""
+    """What all replies share: access to Discord, and data of the session."""
 
     @property
     def post(self) -> MessageSender:
-        """The way to Discord."""
+        """The sender to Discord."""
         ...
 
     @property
     def pacing(self) -> ChannelPacing:
-        """Who else speaks in a channel."""
+        """The pacing of each channel."""
         ...
 
     @property
     def fit(self) -> PrepareFiles:
-        """How files are made to fit."""
+        """Makes files fit."""
         ...
 
     @property
     def now(self) -> Callable[[], float]:
-        """Seconds since 1970."""
+        """Returns the seconds since 1970."""
         ...
 
     @property
     def estimate(self) -> Estimate:
-        """How long a place in the queue takes."""
+        """Estimates when a position in the queue starts."""
         ...
 
     async def place_changed(self, job: JobId, place: str) -> None:
-        """Have the journal know where a job is shown."""
+        """Record in the journal where a job is shown."""
         ...

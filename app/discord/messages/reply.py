@@ -1,4 +1,4 @@
-"""The Reply port: one message that lives, and is certain to say the last word."""
+"""The Reply port: one live message, which is certain to show the final update."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from app.events import TERMINAL_UPDATES, AnyUpdate, Previewed
 logger = structlog.stdlib.get_logger(__name__)
 
 EARLY = 0.05
-"""Seconds by which a pause counts as over: timers may ring a little before their time."""
+"""Seconds before the end of a pause at which it counts as over: timers may fire a little early."""
 
 
 class MessageReply:
-    """One job's message. Nobody else edits it while the job is unfinished.
+    """One job's message. Nothing else edits it while the job is unfinished.
 
-    It speaks with the interaction's token while that is good, then as the bot; and the last word, where the
-    message is out of reach, in a new message, or to its owner alone.
+    It is edited with the interaction's token while that is valid, then as the bot. If the message is out of reach, the
+    final update goes to a new message, or to the owner directly.
     """
 
     def __init__(self, view: JobView, place: MessageRef, context: MessageContext, token: Token | None = None) -> None:
@@ -38,29 +38,29 @@ class MessageReply:
 
     @property
     def place(self) -> MessageRef:
-        """Where it stands."""
+        """Where the message is."""
         return self._location.place
 
     @property
     def pause(self) -> float:
-        """See `app.ports.Reply`: what is left until the message may be edited again."""
+        """See `app.ports.Reply`: the seconds left until the message may be edited again."""
         return max(0.0, self._free_at - anyio.current_time())
 
     async def show(self, update: AnyUpdate) -> None:
-        """See `app.ports.Reply`. A preview waits for the next news, and shares its edit.
+        """See `app.ports.Reply`. A preview waits for the next update, and shares its edit.
 
-        The last word raises `Away`, which is a `ConnectionLost`, until it is said.
+        The final update raises `Away`, which is a `ConnectionLost`, until it is sent.
         """
         self.view.handle(update, self._context.now(), self._context.estimate)
         if isinstance(update, TERMINAL_UPDATES):
             async with self._editor:
                 self.receipt = await Delivery(self.view, self._location, self._context).run()
         elif not isinstance(update, Previewed) and self.pause < EARLY:
-            # Within the pause there is no more to come than what stands before the last word.
+            # Skip edits inside the pause; only the final update may follow.
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Show what is new, if that is visible and anything can be shown; no harm is done if it cannot."""
+        """Edit the message if its visible content changed and it can be edited; a failure does no harm."""
         async with self._editor:
             await self._refresh()
 
@@ -83,7 +83,7 @@ class MessageReply:
         except (Away, Unacceptable, TooLarge) as error:
             logger.debug("a message could not be moved", job=self.view.job, reason=str(error))
         except SendError as error:
-            # Deleted by somebody, or out of reach: the last word will find another place.
+            # Deleted, or out of reach: the final update will go elsewhere.
             location.lose()
             logger.info("a message is out of reach", job=self.view.job, reason=str(error))
         pace = context.pacing.pause(location.place.channel, as_bot=location.token is None)

@@ -1,4 +1,4 @@
-"""The bot's own commands: what is going on, and what there is."""
+"""The bot's own commands: jobs, queue, results, models, settings, status and help."""
 
 from __future__ import annotations
 
@@ -26,20 +26,23 @@ BUILT_IN = {
     "status": "How the bot and its servers are.",
     "help": "What one can do here.",
 }
-"""Every command of the bot's own, and what it says of itself."""
+"""The bot's own commands, and their descriptions."""
 
 EVERYTHING = "everything"
-"""What takes back somebody's settings for all workflows at once."""
+"""The argument of /settings that resets somebody's settings for all workflows at once."""
 
 LOOKED_THROUGH = 100
-"""Jobs of one person that are searched for what they type: more than anybody remembers."""
+"""Recent jobs of one person that are searched for what was typed: more than anybody remembers."""
 
 FIRST_LOOK = 2.0
-"""Seconds for a server to say how it is."""
+"""Seconds for a server to report its status."""
 
 
 class BuiltinCommands:
-    """Answers `BuiltinCommand`. `latency` says how far away Discord is, `commands` and `menus` what is registered."""
+    """Answers each `BuiltinCommand`.
+
+    `latency` returns Discord's latency in seconds, `registered` the registered commands and menus.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class BuiltinCommands:
         self._registered = registered
 
     async def take(self, word: BuiltinCommand) -> None:
-        """Answer one."""
+        """Answer one command."""
         caller, session = word.caller, self._session
         match word.command:
             case "jobs":
@@ -77,7 +80,7 @@ class BuiltinCommands:
                 await session.tell(caller, pages.manual(commands, BUILT_IN, menus))
 
     async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
-        """What may stand in a workflow's slot, as far as it fits what was typed."""
+        """The values for a workflow's slot that match what was typed; the presets if `slot` is ""."""
         found = self._session.catalog.workflows.get(workflow)
         if found is not None and slot == "":
             return [name for name in found.presets if typed.lower() in name.lower()][:MOST_CHOICES]
@@ -85,14 +88,14 @@ class BuiltinCommands:
         if found is None or named is None:
             return []
         names = await self._session.lists.of(found, named)
-        # Several LoRAs may be told, one after the other: the last is what is being typed.
+        # Several LoRAs may be given, separated by commas: only the last is being typed.
         before, comma, last = typed.rpartition(",") if named.kind == "lora" else ("", "", typed)
         pending = f"{before}, " if comma else ""
         fitting = [f"{pending}{name}" for name in names if last.strip().lower() in name.lower()]
         return [name for name in fitting if len(name) <= LONGEST_CHOICE][:MOST_CHOICES]
 
     async def suggest(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """Jobs, or settings, of somebody's that may be meant: what to show, and what it stands for."""
+        """The user's jobs, or settings, that match what was typed: pairs of what to show and its value."""
         if command == "settings":
             owned = [EVERYTHING, *await self._session.job_history.preferences(user)]
             return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
@@ -110,7 +113,7 @@ class BuiltinCommands:
         return rows
 
     async def _own(self, word: BuiltinCommand) -> Job | None:
-        """The job that is meant, if it is the caller's own."""
+        """The job that the command names, if it is the caller's own; without an argument the newest unfinished one."""
         if word.argument:
             job = await self._session.job_history.find(word.argument.strip())
             return job if job is not None and job.request.owner == word.caller.user else None

@@ -1,4 +1,4 @@
-"""The workflows people can use, as they lie in their folder now, and which servers can run each."""
+"""The workflows that are offered, as their folder is now, and which servers can run each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.workflows.node_definitions import Definitions
 logger = structlog.stdlib.get_logger(__name__)
 
 LOOK = 1.0
-"""Seconds between two looks at the folder: somebody who edits a manifest looks at Discord next."""
+"""Seconds between two checks of the folder: whoever edits a manifest looks at Discord next."""
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -30,9 +30,9 @@ Signature = tuple[tuple[str, int, int], ...]
 class Catalog:
     """Owns the table of workflows that are offered, and which servers can run each.
 
-    What cannot be read keeps its last good version; what no server can run is not offered. A server that is away
-    counts as it was last seen, so that commands do not come and go with it; one that was never seen counts for
-    nothing, unless none was: then everything that can be read is offered.
+    A workflow that cannot be read keeps its last good version; one that no server can run is not offered. A server that
+    is away counts as last seen, so that commands do not come and go with it. A server that was never seen counts for
+    nothing; if none was ever seen, every readable workflow is offered.
     """
 
     def __init__(self, folder: Path, servers: Collection[ServerName]) -> None:
@@ -44,28 +44,28 @@ class Catalog:
         self._wrong: frozenset[str] = frozenset()
         self.workflows: Mapping[str, Workflow] = {}
         self.servers: Mapping[str, tuple[ServerName, ...]] = {}
-        """Where a workflow can be sent to, if that is not everywhere."""
+        """The servers that a workflow can be sent to, if not all of them."""
         self.refused: Mapping[str, str] = {}
         """Why a workflow of the folder is not offered."""
 
     def learn(self, server: ServerName, nodes: Mapping[str, Json]) -> None:
-        """Take in what nodes a server has; the next look goes through all workflows again."""
-        # As objects they would take ten times the room, and most classes are never asked for.
+        """Store which nodes a server has; the next `look` checks all workflows again."""
+        # As Python objects they would take ten times the memory, and most classes are never looked up.
         self._known[server] = Definitions({name: Raw(msgspec.json.encode(one)) for name, one in nodes.items()})
         self._signature = None
 
     def definitions(self, name: str) -> Definitions | None:
-        """What a server that can run this workflow says of its nodes; None where none has said anything."""
+        """The node definitions of a server that can run this workflow; None if none has sent any."""
         return next((self._known[one] for one in self.servers.get(name, self._servers) if one in self._known), None)
 
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
-        """The servers that can make this now, none meaning all; as it was, where its workflow is not offered."""
+        """The servers that can run this request now, () for all; the request's own if its workflow is not offered."""
         return self.servers.get(request.workflow, ()) if request.workflow in self.workflows else request.servers
 
     async def look(self) -> bool:
-        """Read the folder anew if anything in it, or about the servers, changed; whether the offer is another now.
+        """Read the folder again if it or the servers changed. Returns whether the offered workflows changed.
 
-        What is wrong is logged once.
+        Each problem is logged once.
         """
         try:
             signature = await to_thread.run_sync(_signature, self._folder)
@@ -74,12 +74,12 @@ class Catalog:
             known, self._signature = dict(self._known), signature
             found = await to_thread.run_sync(offers, self._folder, known, self._good)
         except OSError as error:
-            # Somebody is about to change it; the next look finds it as it is then.
+            # The folder is probably being changed; the next look reads it again.
             self._signature = None
             self._tell([f"The folder {self._folder} cannot be read: {error.strerror}."])
             return False
         except Exception:
-            # Whoever calls this reports it, and the next look reads the folder again.
+            # The caller reports it, and the next look reads the folder again.
             self._signature = None
             raise
         before = self.workflows, self.servers, self.refused
@@ -101,7 +101,7 @@ class Catalog:
         self.workflows, self.servers, self.refused = workflows, servers, refused
         wrong = [f"{one.problem} Its last good version is kept." for one in found if one.problem and one.workflow]
         wrong += [refused[one.name] for one in found if one.workflow is None or _too_long(one.name)]
-        # Most of these only wait for a model that nobody wants: one line for all of them.
+        # Most of these only lack a model that nobody needs: one line for all of them.
         if wanting := [name for name, told in refused.items() if told not in wrong]:
             logger.info("workflows are not offered", reasons=[refused[name] for name in wanting])
             wrong.append(f"No server can run {', '.join(wanting)}, so they are not offered: see check.")
@@ -122,7 +122,7 @@ def _too_long(name: str) -> str:
 
 
 def _nameless(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Discord tells us who somebody is by numbers alone."""
+    """Yield a sentence for each person or role that is not a numeric id: Discord identifies people by ids only."""
     for one in workflows:
         for told in (*one.users, *one.roles):
             if not told.isdecimal():
@@ -136,7 +136,7 @@ def _signature(folder: Path) -> Signature:
             try:
                 stat = path.stat()
             except OSError:
-                # Gone since it was listed, or a link to nowhere.
+                # Deleted since it was listed, or a broken link.
                 continue
             found.append((str(path), stat.st_mtime_ns, stat.st_size))
     return tuple(found)

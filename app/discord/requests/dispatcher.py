@@ -1,4 +1,4 @@
-"""Takes what people want, one word after the other, and has it made, or says why not."""
+"""Carries out requests to create a job and button presses, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.workflows.model import WorkflowError
 
 
 def typed(word: CreateJob | ButtonPressed) -> str:
-    """What somebody wrote for this, and would have to write again if nothing came of it."""
+    """What a person wrote for this request, to give back if nothing comes of it."""
     match word:
         case CreateJob():
             return "\n".join(value for value in word.values.values() if isinstance(value, str) and " " in value)
@@ -31,7 +31,7 @@ def typed(word: CreateJob | ButtonPressed) -> str:
 
 
 class RequestDispatcher:
-    """Owns nothing: it knows what each word and each button means. `guarded` verbs are for owners and moderators."""
+    """Carries out each request and each button; it keeps no state. `guarded` verbs are for owners and moderators."""
 
     def __init__(self, session: DiscordSession, requests: JobFactory, guarded: frozenset[str]) -> None:
         self._session = session
@@ -39,7 +39,7 @@ class RequestDispatcher:
         self._guarded = guarded
 
     async def take(self, word: CreateJob | ButtonPressed) -> None:
-        """Do what was asked for; where that cannot be done, say so to whoever asked, and do nothing else."""
+        """Do what was asked for; if that is impossible, only tell the person who asked."""
         try:
             match word:
                 case CreateJob():
@@ -52,10 +52,10 @@ class RequestDispatcher:
             await self._session.refuse(word.caller, str(error), typed(word))
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
-        """What is asked before anything is done: a form, nothing (None), or a sentence why it cannot be done.
+        """The form to fill in first, None if there is nothing to ask, or a sentence why it cannot be done.
 
-        That of a button has its verb; "menu" is for a message's file, and "order" for a command that left out what
-        is asked for in its form alone.
+        The verb is that of the button; "menu" is for a message's file, and "order" for a command that left out
+        values that only its form asks for.
         """
         try:
             return await self._form(press, caller)
@@ -79,7 +79,7 @@ class RequestDispatcher:
         found = results_of(job, follow_up)
         same = {slot.name for slot in workflow.slots if slot.kind == "text"}
         values = own | {name: value for name, value in job.request.values.items() if name in same} | follow_up.values
-        # One text is there to be worked over; of several, one is chosen by its number.
+        # A single text is put into the form to be edited; of several, one is chosen by its number.
         several = len(found) > 1
         if follow_up.slot.kind == "text" and not several:
             values[follow_up.slot.name] = found[0]
@@ -156,7 +156,7 @@ class RequestDispatcher:
         return job
 
     def _workflow(self, name: str, caller: Caller) -> Workflow:
-        """A workflow that is offered, to whom it is for. Raises `WorkflowError`."""
+        """An offered workflow that the caller may use. Raises `WorkflowError`."""
         catalog = self._session.catalog
         if (workflow := catalog.workflows.get(name)) is None:
             if name in catalog.refused:
@@ -169,7 +169,7 @@ class RequestDispatcher:
         return usable_values((await self._session.job_history.preferences(person)).get(workflow.name, {}), workflow)
 
     async def _keep(self, job: Job, caller: Caller) -> None:
-        """Make a job's settings the presser's own."""
+        """Save a job's settings as the caller's own."""
         workflow = self._workflow(job.request.workflow, caller)
         values = savable_values(job.request, workflow)
         if not values:

@@ -27,7 +27,7 @@ from app.workflows.model import WorkflowError
 
 
 def given(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict[str, Json]:
-    """What was given, as far as the workflow still has slots for it; with the seed it had, or without any."""
+    """The values of a request for which the workflow still has slots; with its seed, or without any."""
     kinds = {slot.name: slot.kind for slot in workflow.slots}
     values = {name: value for name, value in request.values.items() if name in kinds and kinds[name] != "seed"}
     if seed and request.seed is not None:
@@ -36,7 +36,7 @@ def given(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict[str, J
 
 
 def follow_up_of(press: Press, job: Job, workflow: Workflow, workflows: Mapping[str, Workflow]) -> FollowUpAction:
-    """How a job's results go into this workflow; old buttons may lead where the manifest no longer does.
+    """The follow-up that puts a job's results into this workflow; an old button may name one no longer in the manifest.
 
     Raises `WorkflowError`.
     """
@@ -50,7 +50,7 @@ def follow_up_of(press: Press, job: Job, workflow: Workflow, workflows: Mapping[
 
 
 def results_of(job: Job, follow_up: FollowUpAction) -> Sequence[str]:
-    """What a job has that can go this way: texts, or files that are still there. Raises `WorkflowError`."""
+    """The results of a job that this follow-up can use: texts, or files that still exist. Raises `WorkflowError`."""
     found = results(job.terminal_update, follow_up) if isinstance(job.terminal_update, Finished) else ()
     found = [one for one in found if follow_up.slot.kind == "text" or Path(one).is_file()]
     if not found:
@@ -59,9 +59,9 @@ def results_of(job: Job, follow_up: FollowUpAction) -> Sequence[str]:
 
 
 class JobFactory:
-    """Owns where files lie, and chance. Nothing new begins after the `draining` was called.
+    """Creates jobs; owns the folders of their files and the random numbers. Creates none once `draining` is set.
 
-    Whatever cannot be made raises `WorkflowError`.
+    Raises `WorkflowError` for a job that cannot be created.
     """
 
     def __init__(self, session: DiscordSession, input_media: InputMedia, data: Path, draining: anyio.Event) -> None:
@@ -80,7 +80,7 @@ class JobFactory:
         spoiler: bool,
         files: Sequence[Attached] = (),
     ) -> None:
-        """Have a workflow made with these values, and with files that are still to be fetched."""
+        """Create a job of a workflow with these values, and with files that are still to be downloaded."""
         self._check_open()
         job = _new_job()
         told = {name: value for name, value in values.items() if value not in (None, "")}
@@ -108,7 +108,7 @@ class JobFactory:
         self._session.begin(request, caller, spoiler=spoiler or workflow.spoiler)
 
     async def _with_lists(self, workflow: Workflow, told: Mapping[str, Json]) -> Workflow:
-        """With the LoRAs that there are by now, which may be more than when the server came."""
+        """The workflow with the current list of LoRAs, which may have grown since the server was polled."""
         slots = [
             replace(slot, choices=tuple(await self._session.lists.of(workflow, slot)))
             if slot.kind == "lora" and slot.name in told
@@ -118,7 +118,7 @@ class JobFactory:
         return replace(workflow, slots=tuple(slots))
 
     def repeat(self, job: Job, caller: Caller, *, spoiler: bool) -> None:
-        """Have the very same made once more, for somebody."""
+        """Create an identical job again, for this caller."""
         catalog = self._session.catalog
         if (found := catalog.workflows.get(job.request.workflow)) is not None:
             check_can_use(found, caller)

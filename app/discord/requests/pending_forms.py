@@ -1,4 +1,4 @@
-"""Orders that wait for their form: what was told before it was opened."""
+"""Requests that wait for their form: what was given before it was opened."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
 MOST = 256
-"""Orders that may wait; one that is older is begun anew."""
+"""Requests that may wait; older ones are dropped, and their person has to start again."""
 
 
 class PendingForm(Struct, frozen=True, kw_only=True):
-    """What was told so far, and the form that asks for the rest."""
+    """What was given so far, and the form that asks for the rest."""
 
     values: dict[str, Json] = {}
     files: tuple[Attached, ...] = ()
@@ -28,7 +28,7 @@ class PendingForm(Struct, frozen=True, kw_only=True):
     asked: Form | None = None
 
     def check(self, workflow: Workflow, *, whole: bool = True) -> Mapping[str, Json]:
-        """All values, if nothing speaks against them and the files. Raises `WorkflowError`."""
+        """All values, if they and the files are acceptable. Raises `WorkflowError`."""
         told = {**preset(workflow, self.preset), **self.values}
         verify(workflow, told, whole=whole)
         for file in self.files:
@@ -37,7 +37,7 @@ class PendingForm(Struct, frozen=True, kw_only=True):
 
 
 def kind_of(workflow: Workflow, file: Attached) -> str:
-    """The kind of the slot that a file is for. Raises `WorkflowError` where the workflow no longer has such a slot."""
+    """The kind of the slot that a file is for. Raises `WorkflowError` if the workflow no longer has such a slot."""
     for slot in uploads(workflow):
         if slot.name == file.slot:
             return slot.kind
@@ -45,17 +45,17 @@ def kind_of(workflow: Workflow, file: Attached) -> str:
 
 
 class PendingForms:
-    """Owns the orders that wait, by the interaction with which they began; the oldest go first."""
+    """Owns the waiting requests, by the id of the interaction that began them; the oldest are dropped first."""
 
     def __init__(self) -> None:
         self._all: dict[str, PendingForm] = {}
 
     def put(self, interaction: str, pending: PendingForm) -> None:
-        """Keep one."""
+        """Keep a request."""
         self._all[interaction] = pending
         while len(self._all) > MOST:
             del self._all[next(iter(self._all))]
 
     def take(self, interaction: str) -> PendingForm | None:
-        """Give one out, once."""
+        """Remove and return a request; None if there is none."""
         return self._all.pop(interaction, None)

@@ -1,4 +1,4 @@
-"""Whether the servers answer, and which nodes they have: asked at the start, and of each that comes back."""
+"""Polls whether the servers answer, and asks which nodes they have: at the start, and whenever one comes back."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PATIENCE = 10.0
 """Seconds for a server to answer at all."""
 
 PATIENCE_NODES = 30.0
-"""Seconds for a server to list its nodes: it reads all its model folders for that, which may lie on a slow disk."""
+"""Seconds for a server to list its nodes: it reads all its model folders for that, which may be on a slow disk."""
 
 
 class ServerMonitor:
-    """Owns who of the servers is there. What one has is asked once for each time that it came."""
+    """Tracks which servers answer. A server is asked for its nodes once each time it comes back."""
 
     def __init__(self, servers: Mapping[ServerName, Comfy], catalog: Catalog) -> None:
         self._servers = servers
@@ -32,7 +32,7 @@ class ServerMonitor:
         self._mute: set[ServerName] = set()
 
     async def poll(self) -> list[ServerName]:
-        """Ask all servers at once; those that are away."""
+        """Ask all servers at once; return those that do not answer."""
         away: set[ServerName] = set()
         async with anyio.create_task_group() as asking:
             for name, comfy in self._servers.items():

@@ -1,4 +1,4 @@
-"""What all interactions share: the house, the ways to Discord, the living messages."""
+"""What all interactions share: the registry, the sender to Discord, the live messages."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from app.service.choices_cache import ChoicesCache
 logger = structlog.stdlib.get_logger(__name__)
 
 REMEMBERED = 20
-"""Runs whose length is averaged into what the next will take: enough to even out, few enough to keep up."""
+"""Recent runs whose average estimates the next: enough to even out, few enough to follow changes."""
 
 FAREWELL = "The bot was stopped. Nothing is lost: once it is back, this goes on, and the result comes here."
 
 NOT_TAKEN = "The bot was stopped before it took this: ask again in a moment."
-"""The same for what may not be in the journal yet, because that could not be written."""
+"""The same for a job that may not be in the journal yet, because the journal could not be written."""
 
 FAREWELL_TIME = 0.7
-"""Seconds for all farewells together, of the second and a half that guests have."""
+"""Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
 
 
 class DiscordSession:
-    """Owns the living messages, and gives each wish an InteractionActor in the door's own task group."""
+    """Owns the live messages, and starts an InteractionActor for each request in the frontend's task group."""
 
     def __init__(
         self,
@@ -76,17 +76,17 @@ class DiscordSession:
         self._runs: deque[float] = deque(maxlen=REMEMBERED)
 
     def estimate(self, position: int) -> float | None:
-        """Seconds until the job at this position begins; None until a run was watched."""
+        """Seconds until the job at this position starts; None until a run was completed."""
         if not self._runs:
             return None
         return (position + 0.5) * sum(self._runs) / len(self._runs) / max(1, len(self.servers))
 
     async def place_changed(self, job: JobId, place: str) -> None:
-        """Have the journal know where a job is shown."""
+        """Record in the journal where a job is shown."""
         await self.registry.place(job, place)
 
     def begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
-        """Hand a wish in, and show what becomes of it where the caller was answered."""
+        """Submit a request, and show its progress where the caller was answered."""
         place = MessageRef(
             channel=caller.channel,
             user=caller.user,
@@ -101,7 +101,7 @@ class DiscordSession:
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
 
     async def begin_again(self, job: Job) -> None:
-        """Have a job's wish made once more, where the job is shown: an operator wants it."""
+        """Run a job's request again as a new job, in the same message: for an operator."""
         if (place := message_ref.read(job.place)) is None:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
@@ -112,7 +112,7 @@ class DiscordSession:
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
 
     def resume(self, job: Job, place: MessageRef) -> None:
-        """Go on with a job of an earlier life."""
+        """Continue a job from before a restart."""
         reply = self._reply(job.request, place, None)
         reply.view.accepted = True
         actor = InteractionActor(job.id, self.registry, reply)
@@ -140,7 +140,7 @@ class DiscordSession:
                 self._runs.append(reply.view.progress.elapsed)
 
     async def say_goodbye(self) -> None:
-        """Leave a true sentence in every message that lives."""
+        """Say in every live message what happens to its job now that the bot stops."""
         with anyio.move_on_after(FAREWELL_TIME):
             async with anyio.create_task_group() as farewells:
                 for reply in self.living.values():
@@ -150,7 +150,7 @@ class DiscordSession:
                         farewells.start_soon(part, name=f"farewell {reply.view.job}")
 
     async def tell(self, caller: Caller, card: Card) -> None:
-        """Answer; what cannot be said is logged, for there is nobody else to hear it."""
+        """Answer the caller; an answer that cannot be sent is only logged."""
         say = (
             partial(self.post.edit_original, caller.token)
             if caller.fresh
@@ -162,9 +162,9 @@ class DiscordSession:
             logger.info("an answer found nobody", reason=str(error))
 
     async def refuse(self, caller: Caller, sentence: str, typed: str = "") -> None:
-        """Say why nothing happens, to nobody else; what was opened for the answer is taken away.
+        """Say why nothing happens, visible only to the caller; delete the message that was created for the answer.
 
-        What was `typed` for it is given back.
+        Gives back what was `typed`.
         """
         card = refusal(sentence, typed)
         if caller.alone:
@@ -180,7 +180,7 @@ class DiscordSession:
                 logger.info("a refusal found nobody", reason=str(error))
 
     async def show_again(self, job: Job, caller: Caller, place: MessageRef | None) -> None:
-        """Show a result once more, where the caller was answered."""
+        """Show a result again, where the caller was answered."""
         shown = MessageRef(channel=caller.channel, user=caller.user, message=caller.message, limit=caller.limit)
         shown = replace(shown, spoiler=place is not None and place.spoiler, guild=caller.guild)
         reply = self._reply(job.request, shown, Token(caller.token, anyio.current_time() + TOKEN_LIFE))
@@ -191,10 +191,10 @@ class DiscordSession:
             logger.info("a result could not be shown again", job=job.id, reason=str(error))
 
     async def remove(self, caller: Caller, place: MessageRef | None) -> None:
-        """Delete a job's messages: the one that was clicked, and all that belong to it."""
+        """Delete a job's messages: the one that was clicked, and all that continue it."""
         try:
             await self.post.delete_original(caller.token)
-            # What /show has brought back is a message by itself.
+            # A message that /show created stands alone: it has no continuations.
             for message in place.more if place and place.message == caller.message else ():
                 await self.post.delete(caller.channel, message)
         except SendError as error:
