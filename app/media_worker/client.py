@@ -41,19 +41,19 @@ from app.media_worker.waiting import FairQueue
 logger = structlog.stdlib.get_logger(__name__)
 
 PROCESSES = 2
-"""For pictures: one for a large one, one that stays free for small ones. Videos have a third."""
+"""Processes for pictures: one for a large picture, one that stays free for small ones. Videos have a third."""
 
 IDLE = 30.0
-"""Seconds without a request after which a process is stopped; a new one takes a tenth of a second."""
+"""Seconds without a request after which a process is stopped; starting a new one takes a tenth of a second."""
 
 ENDING = 1.0
-"""Seconds for a process that closed its pipe to end by itself."""
+"""Seconds for a process that closed its pipe to exit by itself."""
 
 MOST_REQUESTS = 100
-"""Requests after which a process is replaced: decoders leak, and its memory has a limit."""
+"""Requests after which a process is replaced: decoders leak, and its memory is limited."""
 
 LOGGED = 4096
-"""Bytes of each process's stderr that reach the log. The rest is read and dropped."""
+"""Bytes of each process's stderr that are logged. The rest is read and dropped."""
 
 PICTURE_LANES: frozenset[Lane] = frozenset({"light", "heavy"})
 VIDEO_LANES: frozenset[Lane] = frozenset({"video"})
@@ -63,11 +63,14 @@ import runpy, sys
 sys.path[:] = sys.argv.pop(1).split(chr(10))
 runpy.run_module("app.media_worker", None, "__main__")
 """
-"""`python -m app.media_worker` for a Python that knows no folder of ours: it works from any working directory."""
+"""Runs `app.media_worker` as a module in a Python that has none of the bot's folders in its path.
+
+It works from any working directory.
+"""
 
 
 class _Ended(Exception):
-    """The process ended, or said something that is no reply, or nothing in time."""
+    """The process ended, sent something that is not a reply, or did not reply in time."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -75,7 +78,7 @@ class _Ended(Exception):
 
 
 class _Ticket:
-    """One request of one person, and what came of it."""
+    """One request of one person, and its reply."""
 
     def __init__(self, request: Request, person: str) -> None:
         self.request = request
@@ -89,15 +92,15 @@ class _Ticket:
         return self.request.lane
 
     def finish(self, reply: Reply) -> None:
-        """Give the reply to whoever waits."""
+        """Set the reply and wake the waiting caller."""
         self.reply = reply
         self.over.set()
 
 
 class MediaClient:
-    """Owns the processes. `run` is its life; requests made before it wait for it, and later ones are refused.
+    """Owns the processes. `run` serves requests; earlier requests wait for it, and after its end they are refused.
 
-    `pictures` and `videos` are what the processes may use, `idle` is how many seconds without a request they live.
+    `pictures` and `videos` limit what the processes may use; they stop after `idle` seconds without a request.
     """
 
     def __init__(self, pictures: Limits = PICTURES, videos: Limits = VIDEOS, idle: float = IDLE) -> None:
@@ -109,10 +112,10 @@ class MediaClient:
         self._closed = False
         self._idle_processes: Counter[frozenset[Lane]] = Counter()
         self.processes: set[int] = set()
-        """The ids of those that run now."""
+        """The ids of the processes that are running."""
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled. Processes start when there is something to do."""
+        """Serve until cancelled. Processes start when there is a request."""
         try:
             async with anyio.create_task_group() as tasks:
                 for number in range(PROCESSES):
@@ -125,7 +128,7 @@ class MediaClient:
                 ticket.finish(Refused(reason="unavailable"))
 
     async def normalise(self, source: Path, target: Path, kind: Kind, *, person: str) -> str:
-        """Make a plain file at `target` of what a person attached; its ending. Raises `Refusal`."""
+        """Write a plain version of an attached file to `target`; return its suffix. Raises `Refusal`."""
         match await self._ask(Normalise(source=path_to_bytes(source), target=path_to_bytes(target), kind=kind), person):
             case Normalised(suffix=suffix):
                 return suffix
@@ -135,7 +138,7 @@ class MediaClient:
     async def compress(
         self, source: Path, target: Path, limit: int, *, person: str, keep_metadata: bool = False
     ) -> Compressed:
-        """Make a version of at most `limit` bytes at `target` of a person's result. Raises `Refusal`."""
+        """Write a version of a person's result of at most `limit` bytes to `target`. Raises `Refusal`."""
         request = Compress(
             source=path_to_bytes(source), target=path_to_bytes(target), limit=limit, keep_metadata=keep_metadata
         )
@@ -162,7 +165,7 @@ class MediaClient:
             self._changed.notify_all()
 
     async def _next(self, lanes: frozenset[Lane], *, idle: bool = False) -> _Ticket:
-        """Wait for a ticket, for an `idle` process or for one that would have to be started: the former goes first."""
+        """Wait for a ticket. An `idle` process gets it before one that would have to be started."""
         ticket: _Ticket | None = None
         async with self._changed:
             self._idle_processes[lanes] += idle
@@ -174,12 +177,12 @@ class MediaClient:
                         await self._changed.wait()
             finally:
                 self._idle_processes[lanes] -= idle
-            # Whoever stood back for an idle process may have the next one.
+            # A caller that let an idle process go first may take the next ticket.
             self._changed.notify_all()
             return ticket
 
     async def _serve(self, lanes: frozenset[Lane], limits: Limits) -> None:
-        """One process after the other, each from its first request until it is idle, used up or dead."""
+        """Run one process after the other, each from its first request until it is idle, used up or dead."""
         carried: _Ticket | None = None
         while True:
             ticket = carried or await self._next(lanes)
@@ -212,11 +215,11 @@ class MediaClient:
             except _Ended as ended:
                 logger.warning("a media worker ended", pid=process.pid, reason=ended.reason)
                 if ended.reason == "died":
-                    # Let the system say so first: asyncio warns about a child that was killed after its end.
+                    # Wait for the system to report the end: asyncio warns if an ended child is killed.
                     with anyio.move_on_after(ENDING):
                         await process.wait()
                 if number and ended.reason == "died":
-                    # Perhaps an earlier file damaged it: this one gets a process that has seen no other.
+                    # An earlier file may have damaged the process: retry this one in a fresh process.
                     return ticket
                 await self._finish(ticket, Refused(reason=ended.reason))
                 return None
@@ -242,7 +245,7 @@ class MediaClient:
 
 
 async def _exchange(process: Process, request: Request, deadline: float) -> Reply:
-    """One request and its reply. Raises `_Ended`; the process is of no more use then."""
+    """Send one request and return its reply. Raises `_Ended`; the process cannot be used any more then."""
     if process.stdin is None or process.stdout is None:
         raise _Ended("died")
     replies = BufferedByteReceiveStream(process.stdout)
@@ -258,7 +261,7 @@ async def _exchange(process: Process, request: Request, deadline: float) -> Repl
 
 
 def _refused(reply: Reply) -> Refused:
-    """What a reply of the wrong kind means: the process is not to be trusted."""
+    """The refusal in a reply; for a reply of the wrong kind "died", because the process cannot be trusted."""
     return reply if isinstance(reply, Refused) else Refused(reason="died")
 
 
@@ -266,19 +269,19 @@ async def _start(lanes: frozenset[Lane]) -> Process:
     """A process with an empty environment. Raises `OSError`."""
     path = "\n".join(map(os.path.abspath, sys.path))
     which = ("video",) if lanes == VIDEO_LANES else ()
-    # Isolated and without site: it looks for packages where we do, and nowhere else.
+    # Isolated and without site: it imports packages from the bot's path and from nowhere else.
     return await anyio.open_process(
         [sys.executable, "-I", "-S", "-c", BOOT, path, *which], env=_environment(), start_new_session=True
     )
 
 
 def _environment() -> Mapping[str, str]:
-    """Nothing; Windows cannot start a Python without the folder of its system."""
+    """An empty environment; Windows cannot start a Python without its system folder."""
     return {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if sys.platform == "win32" else {}
 
 
 async def _log(stderr: ByteReceiveStream, pid: int) -> None:
-    """Read all that a process says on stderr, and log the beginning."""
+    """Read everything that a process writes to stderr, and log the beginning."""
     left = LOGGED
     async for data in stderr:
         if left > 0 and (text := data[:left].decode(errors="replace").strip()):

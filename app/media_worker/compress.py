@@ -1,4 +1,4 @@
-"""Results that are too large for Discord: level by level from the file as it is down to a small picture of it."""
+"""Makes results small enough for Discord, level by level, from the file as it is down to a small picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.media_worker.normalise import COPIES, check_frames, reading, writing
 from app.media_worker.protocol import Compressed, Lane, Redirection, Refusal, Refused
 
 LARGEST_GRAPH = 8 * 2**20
-"""Bytes that a file may lose with its metadata. One that would have to lose more is not looked through for it."""
+"""Bytes of metadata that a file may lose. If it would have to lose more to fit, it is not scanned for metadata."""
 
 SIZES = (0.75, 0.5, 0.35, 0.25)
 """Scales for when no quality is small enough; each has about half the bytes of the one before."""
@@ -25,7 +25,7 @@ LOSSLESS_PIXELS = 4_000_000
 """Pixels up to which the lossless level is worth its time: three seconds a megapixel."""
 
 LOSSLESS_BYTES, OPAQUE_BYTES, TRANSPARENT_BYTES = 33, 7, 40
-"""Bytes a pixel that WebP's encoder takes, measured. It stores transparency without loss."""
+"""Bytes a pixel that WebP's encoder needs, measured. It stores transparency without loss."""
 
 LARGEST_SCALING = 240_000_000
 """Bytes of a transparent picture and a copy of it, above which it is scaled strip by strip."""
@@ -40,13 +40,13 @@ SAMPLE = 12
 """Frames of an animation that are encoded to estimate the size of all."""
 
 HOPELESS = 1.5
-"""An estimate this many times above the limit is not tried."""
+"""The lowest level is not tried if its estimated size is above this many times the limit."""
 
 VIDEO_BRANDS_ARE_NOT = frozenset({b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix"})
-"""Pictures that begin as MP4 does."""
+"""Brands of picture files that begin as MP4 does."""
 
 UNUSABLE = frozenset({"unrecognised", "damaged", "too_many_bytes", "too_many_pixels", "too_many_frames"})
-"""Refusals that mean: there is only the file as it is."""
+"""Reasons for a refusal after which only the file as it is could have been sent."""
 
 
 class Level(Struct, frozen=True):
@@ -57,18 +57,18 @@ class Level(Struct, frozen=True):
 
 
 STILL = (Level(100), Level(95), Level(90), Level(80), *(Level(80, size) for size in SIZES))
-"""95 cannot be told from the original; 80 shows only when compared."""
+"""95 cannot be told from the original; 80 shows only in a direct comparison."""
 
 MOVING = (Level(90), Level(75), Level(60), *(Level(60, size) for size in SIZES))
-"""Each frame is seen for less time."""
+"""Lower qualities than for still pictures, because each frame is seen for less time."""
 
 
 def compress(source: Path, target: Path, limit: int, *, keep_metadata: bool, lane: Lane) -> Compressed:
     """Write the best version of a file that has at most `limit` bytes to `target`.
 
-    First the file as it is, without its metadata unless that is wanted; then smaller versions of pictures, and of
-    videos where PyAV is installed. Raises `Refusal` if there is none, and `Redirection` if it needs another lane.
-    Raises `OSError` where the file cannot be read.
+    First tries the file as it is, without its metadata unless `keep_metadata`; then smaller versions of pictures, and
+    of videos if PyAV is installed. Raises `Refusal` if there is none, and `Redirection` if it needs another lane.
+    Raises `OSError` if the file cannot be read.
     """
     size = source.stat().st_size
     if size <= limit + (0 if keep_metadata else LARGEST_GRAPH):
@@ -134,7 +134,7 @@ def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _halved(picture: Image.Image) -> Image.Image:
-    """Half as wide and high, strip by strip: Pillow would copy a transparent picture whole before it scales it."""
+    """Halve width and height, strip by strip: Pillow would copy a whole transparent picture before it scales it."""
     made = Image.new(picture.mode, (-(-picture.width // 2), -(-picture.height // 2)))
     for top in range(0, picture.height, STRIP):
         strip = picture.crop((0, top, picture.width, min(top + STRIP, picture.height)))
@@ -161,7 +161,7 @@ def _compress_still(picture: Image.Image, target: Path, limit: int, size: int) -
         if wanted[0] > whole.width or max(wanted) > LONGEST_SIDE or held + copy + cost * pixels > COPIES:
             continue
         made = _resized(whole, wanted)
-        # Pillow would keep what it finds in there.
+        # Pillow would save the metadata that it finds in `info`.
         made.info.clear()
         with target.open("wb") as file:
             # Method 2 takes a third of the time of 4, for a few per cent more bytes.
@@ -172,7 +172,7 @@ def _compress_still(picture: Image.Image, target: Path, limit: int, size: int) -
 
 
 class _Frames(Image.Image):
-    """An animation as Pillow's WebP writer sees it: each frame is decoded and scaled when the writer comes to it.
+    """An animation for Pillow's WebP writer: each frame is decoded and scaled when the writer reaches it.
 
     `pauses` fills with the milliseconds of each frame just before the writer needs them.
     """
@@ -187,7 +187,7 @@ class _Frames(Image.Image):
         self._mode = "RGBA"
 
     def seek(self, frame: int) -> None:
-        """Decode the next frame; the writer goes back to the first when it has finished, which decodes nothing."""
+        """Decode the next frame; when done, the writer seeks back to the first, which decodes nothing."""
         if frame < self._next:
             return
         self._source.seek(frame)
@@ -196,12 +196,12 @@ class _Frames(Image.Image):
         self._next = frame + 1
 
     def tell(self) -> int:
-        """The first frame."""
+        """Return the first frame's number."""
         return 0
 
 
 def encode_frames(source: Path, count: int, level: Level, file: BinaryIO) -> None:
-    """Write the first frames of an animation as WebP. The source is opened anew: not every reader rewinds well."""
+    """Write the first frames of an animation as WebP. Opens the source again, because not every reader rewinds well."""
     with reading(source) as picture:
         frames = _Frames(picture, count, level.scale)
         frames.save(file, "WEBP", save_all=True, duration=frames.pauses, loop=0, quality=level.quality, method=2)
@@ -217,7 +217,7 @@ def _compress_animation(source: Path, frames: int, target: Path, limit: int) -> 
 
 
 def _promising(source: Path, frames: int, limit: int) -> Sequence[Level]:
-    """The levels from the first on whose estimated size fits: encoding all frames at each would take minutes."""
+    """The levels from the first whose estimated size fits: encoding all frames at each level would take minutes."""
     count = min(SAMPLE, frames)
     estimate = 0.0
     for number, level in enumerate(MOVING):

@@ -48,15 +48,15 @@ LARGEST_FILE = 256 * 2**20
 """Bytes that a process may write into one file: a PNG of 40 megapixels of noise has 160 MB."""
 
 NICENESS = 5
-"""The bot answers people within milliseconds, so it goes first where both want the same core."""
+"""The bot answers people within milliseconds, so it has priority when both need the same core."""
 
 
 def limit_process(limits: Limits) -> None:
-    """Limit the process that calls this. Where the system has no such limits, the ones of `limits` are not set."""
+    """Limit the current process. Limits that the system does not support are skipped."""
     with suppress(OSError, AttributeError):
         os.nice(NICENESS)
     with suppress(OSError):
-        # Where memory runs out all the same, Linux ends this process rather than the bot.
+        # If memory runs out anyway, Linux kills this process rather than the bot.
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     if sys.platform == "win32":
         return
@@ -69,12 +69,12 @@ def limit_process(limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         with suppress(OSError, ValueError):
-            # macOS has the name RLIMIT_AS and refuses the value.
+            # macOS defines RLIMIT_AS and refuses the value.
             resource.setrlimit(kind, (value, value))
 
 
 def allow_cpu(seconds: int) -> None:
-    """Let the process that calls this use so many more seconds of CPU time; then the system ends it."""
+    """Let the current process use this many more seconds of CPU time, after which the system ends it."""
     if sys.platform == "win32":
         return
     import resource

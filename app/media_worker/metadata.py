@@ -1,7 +1,7 @@
 """Removes metadata from results: ComfyUI writes the whole workflow into what it saves, and not everybody shares it.
 
-No picture is encoded anew: only the parts of the file that hold metadata go. A file is read part by part, so its size
-does not matter. What is not understood stays as it is.
+No picture is encoded again: only the parts of the file that hold metadata are removed. A file is read part by part, so
+its size does not matter. Unknown parts stay as they are.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import BinaryIO, TypeAlias
 from msgspec import Struct
 
 PNG, JPEG, RIFF, EBML, FLAC, ID3 = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"RIFF", b"\x1a\x45\xdf\xa3", b"fLaC", b"ID3"
-"""How the files begin."""
+"""The first bytes of the file formats."""
 
 PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME"})
 WEBP_METADATA = frozenset({b"EXIF", b"XMP "})
 WEBP_FLAGS = 0b0000_1100
-"""The bits of VP8X that announce them."""
+"""The bits of VP8X that announce these chunks."""
 JPEG_METADATA = frozenset({0xE1, 0xED, 0xFE})
 """APP1 (Exif, XMP), APP13 (Photoshop), comments. Colours (APP2, APP14) stay."""
 JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -27,22 +27,22 @@ FLAC_METADATA = frozenset({2, 4, 6})
 """APPLICATION, VORBIS_COMMENT, PICTURE (https://www.rfc-editor.org/rfc/rfc9639#section-8.1)."""
 MP4_METADATA = frozenset({b"udta", b"meta"})
 SEGMENT, TAGS, VOID = b"\x18\x53\x80\x67", b"\x12\x54\xc3\x67", 0xEC
-"""EBML ids: the whole film, its tags, and an element that means nothing
+"""EBML ids: the segment (the whole film), its tags, and Void, an element without meaning
 (https://www.rfc-editor.org/rfc/rfc8794#section-11.3.2)."""
 
 COPIED_AT_ONCE = 2**20
-"""Bytes."""
+"""Bytes that are copied at once."""
 
 
 class Keep(Struct, frozen=True):
-    """The bytes of the source from `start` to before `end`."""
+    """The bytes of the source from `start` up to, but not including, `end`."""
 
     start: int
     end: int
 
 
 class Zeros(Struct, frozen=True):
-    """So many zero bytes."""
+    """`count` zero bytes."""
 
     count: int
 
@@ -53,7 +53,7 @@ Piece: TypeAlias = Keep | Zeros | bytes
 def plan(source: Path) -> list[Piece]:
     """The pieces that make up the same file without metadata: PNG, JPEG, WebP, MP4, WebM, FLAC, MP3.
 
-    A file of another kind, or one that cannot be followed to its end, is one piece. Raises `OSError`.
+    A file of another kind, or one that cannot be parsed to its end, is one piece. Raises `OSError`.
     """
     with source.open("rb") as file:
         size = file.seek(0, 2)
@@ -65,12 +65,12 @@ def plan(source: Path) -> list[Piece]:
 
 
 def size_of(pieces: list[Piece]) -> int:
-    """Bytes of the file that these pieces make up."""
+    """The size in bytes of the file that these pieces make up."""
     return sum(_length(piece) for piece in pieces)
 
 
 def write(source: Path, target: Path, pieces: list[Piece]) -> None:
-    """Write the pieces to `target`, little by little. Raises `OSError`."""
+    """Write the pieces to `target` in small portions. Raises `OSError`."""
     with source.open("rb") as file, target.open("wb") as made:
         for piece in pieces:
             if isinstance(piece, bytes):
@@ -144,12 +144,12 @@ def _png(file: BinaryIO, size: int) -> Iterator[Piece]:
     at = len(PNG)
     while at < size:
         head = _read(file, at, 8)
-        # The last chunk of a file that was cut off is shorter than it says.
+        # In a truncated file the last chunk is shorter than its length field says.
         end = min(at + 12 + int.from_bytes(head[:4]), size)
         if head[4:] not in PNG_METADATA:
             yield Keep(at, end)
         if head[4:] == b"IEND":
-            # No reader looks at what follows.
+            # Readers ignore what follows IEND.
             return
         at = end
 
@@ -163,7 +163,7 @@ def _jpeg(file: BinaryIO, size: int) -> Iterator[Piece]:
             raise ValueError(at)
         kind = head[1]
         if kind == 0xDA:
-            # The picture itself, to the end.
+            # The picture data, up to the end of the file.
             yield Keep(at, size)
             return
         if kind == 0xFF:
@@ -215,7 +215,7 @@ def _flac(file: BinaryIO, size: int) -> Iterator[Piece]:
 
 
 def _mp3(file: BinaryIO, size: int) -> Iterator[Piece]:
-    """Without ID3v2 at the beginning (https://id3.org/id3v2.4.0-structure) and ID3v1 at the end."""
+    """The file without ID3v2 at the beginning (https://id3.org/id3v2.4.0-structure) and ID3v1 at the end."""
     head = _read(file, 0, 10)
     length = 0
     for seven_bits in head[6:10]:
@@ -228,9 +228,9 @@ def _mp3(file: BinaryIO, size: int) -> Iterator[Piece]:
 
 
 def _blanked(size: int, found: Iterator[tuple[int, int, bytes]]) -> Iterator[Piece]:
-    """The file with some places overwritten: each is where it starts, where it ends, and its new head, before zeros.
+    """The file with ranges overwritten: each has its start, its end, and its new head, which zeros follow.
 
-    Nothing moves, so every address in the file stays right.
+    Nothing moves, so every offset in the file stays right.
     """
     at = 0
     for start, end, head in found:
@@ -242,7 +242,7 @@ def _blanked(size: int, found: Iterator[tuple[int, int, bytes]]) -> Iterator[Pie
 
 
 def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[int, int, bytes]]:
-    """The boxes of metadata in an MP4, which become boxes of nothing."""
+    """The metadata boxes of an MP4, with the heads that turn them into `free` boxes."""
     while at + 8 <= end:
         head = _read(file, at, 16)
         length, kind, body = int.from_bytes(head[:4]), head[4:8], 8
@@ -260,7 +260,7 @@ def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[int, int, bytes]
 
 
 def _elements(file: BinaryIO, end: int) -> Iterator[tuple[int, int, bytes]]:
-    """The tags of a WebM, which become an element of nothing."""
+    """The tags of a WebM, with the head that turns them into a Void element."""
     at = 0
     while at < end:
         start = at
@@ -274,7 +274,7 @@ def _elements(file: BinaryIO, end: int) -> Iterator[tuple[int, int, bytes]]:
             at = body
             continue
         if size == (1 << 7 * size_length) - 1 or body + size > end:
-            # Of unknown length, as live streams are.
+            # An element of unknown length, as in live streams, or one that is cut off.
             return
         whole = body + size - start
         if kind == TAGS and whole >= 9:

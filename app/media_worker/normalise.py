@@ -1,4 +1,4 @@
-"""What people attach becomes a plain file: pictures as PNG, videos and sounds recognised by their first bytes."""
+"""Turns attached files into plain ones: pictures into PNG; videos and sounds are recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 """Each thread of the AV1 decoder reserves address space that the picture needs."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""What Pillow may try. Its rarer readers have had the most security holes."""
+"""The formats that Pillow may try. Its rarer readers have had the most security holes."""
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-"""The colour space that every program assumes for plain numbers."""
+"""The colour space that every program assumes for pictures without a profile."""
 
 COPIES = 330_000_000
-"""Bytes for pixels in one process: its budget less what Python and Pillow take."""
+"""Bytes for pixels in one process: its budget minus what Python and Pillow use."""
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
-"""Errors of the disk. Pillow raises `OSError` without a number for files that it cannot read."""
+"""Errors of the disk. For files that Pillow cannot read it raises `OSError` without a number."""
 
 MARKS: dict[Kind, tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...]] = {
     "image": (),
@@ -70,18 +70,18 @@ MARKS: dict[Kind, tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...]] = {
         (".m4a", ((4, b"ftyp"),)),
     ),
 }
-"""How files of a kind begin: the ending that we give them, and which bytes are where. An MP3 without a title begins
-with its first frame: eleven bits, and layer III of one of three versions."""
+"""First bytes by kind: the suffix that the file gets, and which bytes are at which offset. An MP3 without a title
+begins with its first frame: eleven bits, and layer III of one of three versions."""
 
 FIRST_BYTES = 12
-"""More than the marks need."""
+"""Bytes to read; more than the marks need."""
 
 
 def normalise(source: Path, target: Path, kind: Kind, *, lane: Lane = "heavy") -> str:
-    """Write what somebody attached as a plain file to `target`; the ending that fits it.
+    """Write an attached file as a plain file to `target`; return the suffix that fits it.
 
     A picture becomes an upright sRGB PNG without metadata; anything else is copied if its first bytes are right.
-    Raises `Refusal` whatever is wrong with the file, and `Redirection` for a picture too large for a light lane.
+    Raises `Refusal` for any unusable file, and `Redirection` for a picture too large for the light lane.
     """
     if source.stat().st_size > MOST_BYTES:
         raise Refusal(Refused(reason="too_many_bytes", limit=MOST_BYTES))
@@ -98,7 +98,7 @@ def normalise(source: Path, target: Path, kind: Kind, *, lane: Lane = "heavy") -
 
 
 def recognise(source: Path, kind: Kind) -> str:
-    """The ending of a video or a sound, by its first bytes and never by its name. Raises `Refusal`."""
+    """The suffix of a video or a sound, by its first bytes and never by its name. Raises `Refusal`."""
     with source.open("rb") as file:
         start = file.read(FIRST_BYTES)
     for suffix, marks in MARKS[kind]:
@@ -109,9 +109,9 @@ def recognise(source: Path, kind: Kind) -> str:
 
 @contextmanager
 def reading(source: Path) -> Generator[Image.Image]:
-    """An open picture with an acceptable number of pixels, of which only the header was read.
+    """Yield an open picture with an acceptable number of pixels, of which only the header was read.
 
-    Whatever a decoder raises within the block becomes a `Refusal`.
+    Everything that a decoder raises within the block becomes a `Refusal`.
     """
     with warnings.catch_warnings(), translated():
         # Pillow warns about doubtful files; here they are accepted or refused.
@@ -128,7 +128,7 @@ def reading(source: Path) -> Generator[Image.Image]:
 
 @contextmanager
 def writing() -> Generator[None]:
-    """Errors of the disk within the block become a `Refusal`."""
+    """Turn disk errors within the block into a `Refusal`."""
     try:
         yield
     except OSError as error:
@@ -137,7 +137,7 @@ def writing() -> Generator[None]:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Whatever a decoder raises within the block becomes a `Refusal`: damaged files raise nearly everything."""
+    """Turn what a decoder raises within the block into a `Refusal`: damaged files raise nearly everything."""
     try:
         yield
     except (Refusal, Redirection):
@@ -155,7 +155,7 @@ def translated() -> Generator[None]:
 
 
 def check_pixels(picture: Image.Image) -> None:
-    """Raises `Refusal` for more pixels than a process can decode, by the header."""
+    """Raise `Refusal` for more pixels than a process can decode, according to the header."""
     width, height = picture.size
     kind = picture.format or ""
     most = min(MOST_PIXELS, MOST_PIXELS_OF.get(kind, MOST_PIXELS))
@@ -184,7 +184,7 @@ def _open(source: Path) -> Image.Image:
 
 
 def _bytes_of_progressive(picture: JpegImagePlugin.JpegImageFile) -> int:
-    """Bytes a pixel: 4 of the picture, and two for each coefficient, all of which wait until the last scan."""
+    """Bytes a pixel: 4 of the picture, and two for each coefficient, all of which are kept until the last scan."""
     factors = [(across, down) for _, across, down, _ in picture.layer]
     whole = max((across for across, _ in factors), default=1) * max((down for _, down in factors), default=1)
     return 4 + -(-2 * sum(across * down for across, down in factors) // max(whole, 1))
@@ -224,7 +224,7 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 
 def _in_srgb(picture: Image.Image, profile: bytes, mode: str) -> Image.Image:
-    """The colours that the profile means; with a broken profile, the numbers as they are."""
+    """The picture converted from its profile to sRGB; unchanged if the profile is broken."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         made = ImageCms.profileToProfile(picture, source, SRGB, outputMode=mode)

@@ -1,7 +1,7 @@
-"""What the bot and its media worker say to each other: msgspec messages in frames with a length in front.
+"""The messages between the bot and its media worker: msgspec messages in length-prefixed frames.
 
-Files travel by path, never through the pipes: so the bot's memory does not grow with them, a frame is always short,
-and the worker needs no more than two open files. A frame is four bytes of length (big-endian) and MessagePack.
+Files are passed by path, never through the pipes: so the bot's memory does not grow with them, frames are short, and
+the worker needs no more than two open files. A frame is four bytes of length (big-endian) and MessagePack.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ started."""
 
 
 class Normalise(Struct, frozen=True, tag=True, kw_only=True):
-    """Make a plain file of what somebody attached for a slot of this kind. Paths are as the system has them."""
+    """Asks for a plain version of a file attached for a slot of this kind. Paths are encoded for the file system."""
 
     source: bytes
     target: bytes
@@ -52,7 +52,7 @@ class Normalise(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Compress(Struct, frozen=True, tag=True, kw_only=True):
-    """Make a result at most `limit` bytes large, without its metadata unless `keep_metadata`."""
+    """Asks for a version of a result with at most `limit` bytes, without its metadata unless `keep_metadata`."""
 
     source: bytes
     target: bytes
@@ -62,7 +62,7 @@ class Compress(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Normalised(Struct, frozen=True, tag=True):
-    """The plain file is at `target`; `suffix` is the ending that fits it, such as ".png"."""
+    """The plain file is at `target`; `suffix` fits its format, such as ".png"."""
 
     suffix: str
 
@@ -70,8 +70,8 @@ class Normalised(Struct, frozen=True, tag=True):
 class Compressed(Struct, frozen=True, tag=True, kw_only=True):
     """The version that fits is at `target`, or is the source as it is, if `unchanged`.
 
-    `suffix` is its ending ("" for that of the source), `quality` in percent (100 if nothing was given up),
-    `scale` is how much of its width is left.
+    `suffix` is its suffix ("" for that of the source), `quality` in percent (100 if nothing was given up), `scale` the
+    fraction of the original width.
     """
 
     suffix: str = ""
@@ -89,7 +89,7 @@ class Refused(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Redirected(Struct, frozen=True, tag=True):
-    """Nothing was done: the request belongs into another lane."""
+    """Nothing was done: the request belongs in another lane."""
 
     lane: Lane
 
@@ -114,7 +114,7 @@ class Refusal(Exception):
 
 
 class Redirection(Exception):
-    """A request belongs into another lane; raised inside the worker before anything is decoded."""
+    """A request belongs in another lane; raised inside the worker before anything is decoded."""
 
     def __init__(self, lane: Lane) -> None:
         super().__init__(lane)
@@ -130,7 +130,7 @@ def frame(message: Request | Reply) -> bytes:
 
 
 def path_to_bytes(path: Path) -> bytes:
-    """An absolute path for a message: as bytes, because not every name of a file is text."""
+    """An absolute path for a message, as bytes, because not every file name is valid text."""
     return os.fsencode(path.absolute())
 
 
@@ -140,7 +140,7 @@ def path_from_bytes(path: bytes) -> Path:
 
 
 def length_of(header: bytes) -> int:
-    """How many bytes follow this header. Raises `ProtocolError` if that is more than a frame may have."""
+    """The number of bytes that follow this header. Raises `ProtocolError` if that is more than a frame may have."""
     length = int.from_bytes(header)
     if len(header) != HEADER or length > LONGEST_FRAME:
         raise ProtocolError(f"a frame of {length} bytes")
@@ -164,7 +164,7 @@ def decode_reply(body: bytes) -> Reply:
 
 
 def read_frame(pipe: BinaryIO) -> bytes | None:
-    """The body of the next frame; None where the pipe ends between two. Raises `ProtocolError`."""
+    """The body of the next frame; None if the pipe ends between two frames. Raises `ProtocolError`."""
     header = pipe.read(HEADER)
     if not header:
         return None

@@ -1,4 +1,4 @@
-"""Videos that are too large for Discord: encoded anew as H.264 and AAC in an MP4, one frame at a time.
+"""Re-encodes videos that are too large for Discord as H.264 and AAC in an MP4, one frame at a time.
 
 Needs the extra `video` (PyAV); importing this module without it raises `ImportError`.
 """
@@ -28,10 +28,10 @@ MOST_PIXELS = 4096 * 2304
 """Pixels of a frame; decoders keep several frames."""
 
 MOST_SECONDS = 15 * 60.0
-"""Longer ones would look bad in what Discord accepts."""
+"""Longer videos would look bad at the size that Discord accepts."""
 
 BITS_A_PIXEL = 0.05
-"""Of H.264: with fewer it is better to scale down."""
+"""Bits a pixel of H.264; with fewer it is better to scale down."""
 
 LEAST_VIDEO_BITS = 64_000
 """Bits a second below which nothing can be recognised."""
@@ -39,18 +39,18 @@ LEAST_VIDEO_BITS = 64_000
 AUDIO_BITS = 96_000
 AUDIO_RATE = 48_000
 AUDIO_FRAME = 1024
-"""Samples; AAC's own."""
+"""Samples in a frame of AAC."""
 
 SMALLEST_SCALE = 0.2
 
 HEADROOM = 0.93
-"""Part of the limit to aim at: the container needs a little, and the encoder keeps to its rate only roughly."""
+"""Part of the limit to aim at: the container needs a little, and the encoder follows its rate only roughly."""
 
 TRIES = 3
-"""Each aims as much lower as the one before was too large."""
+"""Tries; each lowers its aim by the factor by which the one before was too large."""
 
 THREADS = 2
-"""Each takes memory for frames of its own."""
+"""Threads; each takes memory for frames of its own."""
 
 
 class Plan(Struct, frozen=True):
@@ -68,7 +68,7 @@ def compress_video(source: Path, target: Path, limit: int) -> Compressed:
     try:
         aim = limit * HEADROOM
         for _ in range(TRIES):
-            # As an open file and a named format, so that nothing inside can lead FFmpeg to another file or address.
+            # An open file and an explicit format, so that nothing inside can lead FFmpeg to another file or address.
             with source.open("rb") as file, av.open(file, "r", _format(file), metadata_errors="replace") as film:
                 plan = _plan(film, aim)
                 _encode(film, target, plan)
@@ -89,7 +89,7 @@ def _format(file: BinaryIO) -> str:
 
 
 def _plan(film: InputContainer, aim: float) -> Plan:
-    """How to stay below `aim` bytes. Raises `Refusal` where that cannot look like anything."""
+    """The encoding that stays below `aim` bytes. Raises `Refusal` if it would be unrecognisable."""
     video = film.streams.video[0]
     seconds = _seconds(film)
     width, height = video.codec_context.width, video.codec_context.height
@@ -145,7 +145,7 @@ def _encode(film: InputContainer, target: Path, plan: Plan) -> None:
         for packet in film.demux(*wanted):
             if packet.stream.index == video.index:
                 for frame in video.decode(packet):
-                    # Players expect times that grow.
+                    # Players expect increasing timestamps.
                     if frame.pts is None or frame.pts <= last:
                         frame.pts = last + 1
                     last = frame.pts

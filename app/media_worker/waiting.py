@@ -1,4 +1,4 @@
-"""Whose file is next: in turn between people, one of each at a time, and only one large one at a time."""
+"""Decides which file is next: in turn between people, one at a time for each, and only one large file at a time."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from app.media_worker.protocol import Lane
 
 
 class Waiter(Protocol):
-    """Something that waits for a process."""
+    """A request that waits for a process."""
 
     @property
     def person(self) -> str:
-        """Who it is for."""
+        """The person whose request it is."""
         ...
 
     @property
     def lane(self) -> Lane:
-        """Where it may be served."""
+        """The lane it may be served in."""
         ...
 
 
@@ -26,19 +26,19 @@ W = TypeVar("W", bound=Waiter)
 
 
 class FairQueue(Generic[W]):
-    """Owns the order of everything that waits, and knows whom the processes work for. Pure.
+    """Owns the order of all waiting requests, and knows which are being served. Pure.
 
-    One person's files are served one at a time, so the other process stays free for other people. Large files
-    are served one at a time as well, so a small one never waits longer than another small one takes.
+    One person's files are served one at a time, so the other process stays free for other people. Large files are also
+    served one at a time, so a small one never waits longer than another small one takes.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[W]] = {}
-        """In the order of turns."""
+        """By person, in the order of turns."""
         self._served: list[W] = []
 
     def put(self, waiter: W, *, first: bool = False) -> None:
-        """Let one wait, behind what its person waits for already, or in front of that if `first`."""
+        """Add a request, behind its person's other requests, or in front of them if `first`."""
         line = self._waiting.setdefault(waiter.person, deque[W]())
         if first:
             line.appendleft(waiter)
@@ -46,7 +46,7 @@ class FairQueue(Generic[W]):
             line.append(waiter)
 
     def take(self, lanes: frozenset[Lane]) -> W | None:
-        """The next one that a process for these lanes may serve now; call `release` afterwards."""
+        """Take the next request that a process for these lanes may serve now; call `release` afterwards."""
         for person, line in self._waiting.items():
             for waiter in line:
                 if waiter.lane in lanes and self._may(waiter):
@@ -58,13 +58,13 @@ class FairQueue(Generic[W]):
         return None
 
     def release(self, waiter: W) -> None:
-        """A process has finished with this one: whoever waits has a turn before its person has another."""
+        """Record that a request is finished; its person's next turn comes after everybody else's."""
         self._served.remove(waiter)
         if line := self._waiting.pop(waiter.person, None):
             self._waiting[waiter.person] = line
 
     def discard(self, waiter: W) -> None:
-        """Forget one that waits, if it still does."""
+        """Remove a request if it is still waiting."""
         line = self._waiting.get(waiter.person, deque[W]())
         if waiter in line:
             line.remove(waiter)
@@ -72,7 +72,7 @@ class FairQueue(Generic[W]):
                 del self._waiting[waiter.person]
 
     def drain(self) -> list[W]:
-        """Everything that waits or is served; afterwards nothing is."""
+        """Remove and return all requests that are waiting or being served."""
         everything = [*self._served, *(waiter for line in self._waiting.values() for waiter in line)]
         self._waiting.clear()
         self._served.clear()

@@ -1,4 +1,4 @@
-"""The process's life: limit itself, then answer one request after the other until the pipe ends."""
+"""The main loop of the process: limits itself, then answers one request after the other until the pipe ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.media_worker.protocol import (
 
 
 def run(argv: list[str]) -> int:
-    """Serve requests from stdin on stdout; "video" as the only argument asks for the larger budget. The exit code."""
+    """Serve requests from stdin on stdout; return the exit code. The argument "video" selects the larger budget."""
     limits = VIDEOS if argv == ["video"] else PICTURES
     requests, replies = sys.stdin.buffer, _own_stdout()
     limit_process(limits)
@@ -45,7 +45,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, limits: Limits) -> None:
 
 
 def answer(request: Request) -> Reply:
-    """Do what is asked for. Whatever the file does becomes a reply."""
+    """Carry out a request. Every failure that the file causes becomes a reply."""
     source, target = path_from_bytes(request.source), path_from_bytes(request.target)
     try:
         match request:
@@ -67,7 +67,7 @@ def answer(request: Request) -> Reply:
 
 
 def _own_stdout() -> BinaryIO:
-    """Where replies go. What libraries print to stdout goes to stderr instead, or it would end up between frames."""
+    """The stream for replies. stdout is redirected to stderr, so that library output does not end up between frames."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return replies
