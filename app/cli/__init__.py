@@ -1,1 +1,1 @@
-"""The side door: the same house without Discord, as a live table, plain lines, or JSON."""
+"""The command line: the application without Discord, with output as a live table, plain lines, or JSON."""

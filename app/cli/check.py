@@ -1,4 +1,4 @@
-"""A look at everything that has to be right, as a table."""
+"""The `check` command: checks the configuration, the workflows and each server, and prints a table."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.ports import Comfy, Connect, ConnectionLost, Refused
 from app.workflows.availability import offers
 
 HANDSHAKE = 5.0
-"""Seconds for the websocket: a server that needs longer will not do."""
+"""Seconds for the websocket to open: a slower server cannot be used."""
 
 
 async def check(
     console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Connect]]
 ) -> int:
-    """Look, say what was found, and return 0 if all is well, else 1."""
+    """Check everything, print the results, and return 0 if all is well, else 1."""
     found: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
     if not (offered := offers(workflows, known)):

@@ -36,18 +36,18 @@ from app.workflows.bind import bind
 from app.workflows.model import WorkflowError
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
-"""What an error without a file's name says of stdout."""
+"""Errno values that, in an error without a file name, mean that stdout cannot be written."""
 
 
 class _Console(Console):
-    """Raises `BrokenPipeError` where nobody reads any more; the library itself ends the process."""
+    """A console that raises `BrokenPipeError` when nobody reads any more; rich itself would end the process."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def start(argv: Sequence[str]) -> int:
-    """Run a command as this process; the exit code, once everything is written."""
+    """Run a command as this process; return the exit code once all output is written."""
     try:
         code = main(argv)
     except SystemExit as end:
@@ -60,7 +60,7 @@ def start(argv: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Do what was asked for; the exit code. What is wrong is said in one sentence on stderr.
+    """Run the command; return the exit code. Errors are reported in one sentence on stderr.
 
     Raises `SystemExit` for a wrong command line and after --help, and `OSError` if that cannot be shown.
     """
@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
         complain(str(error))
         return 2
     except (JournalError, ExceptionGroup) as error:
-        # Out of the registry's task group it comes as a group.
+        # From the registry's task group it comes as a group.
         if arguments.debug or (reason := _journal_error(error)) is None:
             raise
         complain(str(reason))
@@ -89,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _until_stopped(command: Callable[[], Awaitable[int]]) -> int:
-    """Run a command until it ends or a signal stops it; the exit code. What it raises comes out as it is."""
+    """Run a command until it ends or a signal stops it; return the exit code. Its exceptions are raised unwrapped."""
     stopped: int | None = None
     code = 0
     failure: BaseException | None = None
@@ -107,7 +107,7 @@ async def _until_stopped(command: Callable[[], Awaitable[int]]) -> int:
             try:
                 code = await command()
             except (Exception, SystemExit) as error:  # noqa: BLE001  raised again below
-                # In here, the task group would wrap it.
+                # Raised in here, the task group would wrap it.
                 failure = error
             tasks.cancel_scope.cancel()
     if failure is not None:
@@ -154,7 +154,7 @@ async def _run(config: Config, *, drain: bool) -> int:
     if not config.discord_token:
         complain("no DISCORD_TOKEN is set; try “python -m app demo”, or “generate”.")
         return 2
-    # Only here: hikari takes half a second, which no other command needs.
+    # Imported only here: hikari takes half a second, which no other command needs.
     from app.discord.app import DiscordApp
 
     async with open_journal(config.data / JOURNAL, crash=crash_point(os.environ)) as journal:
@@ -168,7 +168,7 @@ async def _run(config: Config, *, drain: bool) -> int:
 
 
 def _jobs(arguments: Arguments, config: Config, console: Console) -> int:
-    """Read the journal, also while a bot writes it, or leave the bot a request in it."""
+    """Read the journal, even while a bot writes it, or leave a request for the bot in it."""
     path = config.data / JOURNAL
     if not path.exists():
         complain(f"there is no journal at {path}: the bot has not run here yet.")
@@ -260,7 +260,7 @@ def _pair(told: str, form: str) -> tuple[str, str]:
 
 
 def _writable(folder: Path) -> None:
-    """Make the folder, before anything is drawn for it. Raises `ConfigError`."""
+    """Create the output folder before any job is submitted. Raises `ConfigError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         usable = os.access(folder, os.W_OK)

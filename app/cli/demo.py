@@ -1,4 +1,4 @@
-"""Twelve pictures for four people at once, on an embedded simulator: the whole way, without a GPU."""
+"""The `demo` command: twelve pictures for four people at once, on an embedded simulator, without a GPU."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ PEOPLE = {
 }
 
 STEP_TIME = 0.045
-"""Seconds a step: with twelve steps a picture is watched for half a second, and the demo lasts about ten."""
+"""Seconds a step: with twelve steps each picture is visible for half a second, and the demo lasts about ten."""
 
 
 async def demo(config: Config, out: Path, console: Console) -> int:
-    """Draw; the exit code."""
+    """Run the demo; return the exit code."""
     code = 1
     with TemporaryDirectory() as folder:
         requests = _wishes(config.workflows, Path(folder) / "photo.png", out)
@@ -62,7 +62,7 @@ class _Frontend:
 
 
 def _wishes(workflows: Path, photo: Path, out: Path) -> list[JobRequest]:
-    """Of each person's three, the last one is made after a picture."""
+    """The requests of all people, three each; the last of the three starts from a picture."""
     paint(Recipe("a photo to start from", seed=4, model="", steps=12, width=640, height=448)).save(photo)
     rng = random.Random(12)  # noqa: S311  the demo looks the same every time
     requests: list[JobRequest] = []

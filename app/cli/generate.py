@@ -1,4 +1,4 @@
-"""Guests of the house that draw: follow all wishes to their last word, and take back what is unfinished."""
+"""The `generate` frontend: follows all requests to their final updates, and cancels what is unfinished at the end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.events import AnyUpdate, Cancelled, JobId, ServerName
 from app.ports import Comfy, ConnectionLost, Refused
 
 LAST_CALL = 2.0
-"""Seconds for a server to confirm what --timeout cancelled; one that is away is not waited for."""
+"""Seconds for a server to confirm what --timeout cancelled; a server that does not answer is not waited for."""
 
 FIRST_LOOK = 3.0
-"""Seconds for the servers to say what they are; one that takes longer is waited for like one that is away."""
+"""Seconds for the servers to report their status; a slower one is treated like one that does not answer."""
 
 
 class _Place:
-    """One row, as the Reply port of one interaction."""
+    """One row of the output, as the Reply port of one interaction."""
 
     def __init__(self, row: Row, show: Renderer, reasons: dict[JobId, str]) -> None:
         self._row = row
@@ -40,12 +40,12 @@ class _Place:
 
 
 def rows_of(requests: Sequence[JobRequest]) -> list[Row]:
-    """A row for each wish."""
+    """One row for each request."""
     return [Row(request.job, request.owner, request.workflow) for request in requests]
 
 
 async def refusals(servers: Mapping[ServerName, Comfy]) -> dict[ServerName, str]:
-    """The servers that answer but cannot be used, with the sentence why; one that is away may come back."""
+    """The servers that answer but cannot be used, with a sentence why; one that does not answer may come back."""
     refused: dict[ServerName, str] = {}
 
     async def look(name: ServerName, comfy: Comfy) -> None:
@@ -72,10 +72,10 @@ async def draw(
     *,
     limit: float | None = None,
 ) -> int:
-    """Have all wishes made at once; the exit code. `limit` is in seconds, for all of them together.
+    """Run all requests at once; return the exit code. `limit` is in seconds, for all of them together.
 
-    When the house closes, or time is over, what is unfinished is cancelled on the server, and followed until
-    that is confirmed.
+    On shutdown, or when the time is over, unfinished jobs are cancelled on the server, and followed until that is
+    confirmed.
     """
     reasons: dict[JobId, str] = {}
     handed_in: set[JobId] = set()
@@ -100,7 +100,7 @@ async def draw(
         interactions.deadline = anyio.current_time() + LAST_CALL
 
     async def own_up() -> None:
-        """What no server confirmed within the last call has ended for us, but perhaps not there."""
+        """Mark the jobs whose end no server confirmed in time as cancelled; a server may still run them."""
         for row in rows:
             if row.terminal_update is None:
                 doubt = "The server did not confirm it, and may still run it." if row.job in handed_in else ""
@@ -117,7 +117,7 @@ async def draw(
                         watch.start_soon(when_over, limit, interactions.cancel_scope, name="timeout")
                     for request, row in zip(requests, rows, strict=True):
                         if shutdown.is_set() or show.torn.is_set():
-                            # Whoever took jobs back did not see the last one that was handed in.
+                            # `take_back` ran before the latest job was submitted: call it again.
                             await take_back("")
                             break
                         actor = InteractionActor(request, registry, _Place(row, show, reasons))

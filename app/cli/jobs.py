@@ -1,4 +1,4 @@
-"""The journal, for an operator: a list of jobs, and the whole story of one."""
+"""The journal for an operator: a list of jobs, and the full history of one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from app.events import Finished
 from app.ports import Json
 
 STATES = tuple(state.name.lower() for state in State)
-"""What --state takes."""
+"""The values that --state accepts."""
 
 WHOLE = {"job": 8, "accepted": 15, "state": 9}
-"""Letters that a column keeps on a narrow terminal: `jobs show` takes an id's first eight."""
+"""Characters that a column keeps on a narrow terminal: `jobs show` accepts an id's first eight."""
 
 COLOURS = {"delivered": "green", "finished": "green", "failed": "red", "lost": "red", "cancelled": "yellow"}
 
 
 def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None:
-    """A table, newest first; or one JSON object a line."""
+    """Print a table, newest first; or one JSON object a line."""
     if json:
         for entry in entries:
             _say(console, _facts(entry))
@@ -34,7 +34,7 @@ def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("job", "accepted", "who", "workflow", "state", "server", "says"):
-        # Where there is little room, what can be typed again stays whole.
+        # On a narrow terminal, keep whole what people may want to type again.
         table.add_column(name, no_wrap=name != "says", min_width=WHOLE.get(name))
     for entry in entries:
         job = entry.job
@@ -48,7 +48,7 @@ def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None
 
 
 def show_job(console: Console, entry: Entry, transitions: Sequence[TransitionRow], *, json: bool) -> None:
-    """Everything about one job: what was wished for, and what happened, transition by transition."""
+    """Print everything about one job: its request, and what happened, transition by transition."""
     if json:
         steps: list[Json] = [{"at": line.at, **msgspec.to_builtins(line.transition)} for line in transitions]
         request = entry.job.request

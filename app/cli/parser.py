@@ -1,4 +1,4 @@
-"""What one can type: commands, options, and their explanations."""
+"""The command line: commands, options, and their help texts."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ EXAMPLES = {
 }
 
 TAKING_SLOTS = frozenset({"generate", "workflows"})
-"""Commands with slot=value words."""
+"""Commands that take slot=value arguments."""
 
 VERBS = ("list", "show", "new", "check", "fill", "schema")
-"""What can be done with workflows."""
+"""What `workflows` can do."""
 
 
 class Arguments(argparse.Namespace):
-    """Everything that can be told on the command line."""
+    """Everything that the command line can set."""
 
     command: str
     backend: str
@@ -75,19 +75,19 @@ class Arguments(argparse.Namespace):
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one sentence."""
+    """An argument parser that reports an error in one sentence."""
 
     def error(self, message: str) -> NoReturn:
         complain(f"{message}; see {self.prog} --help.")
         self.exit(2)
 
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:
-        """Show the help. Raises `OSError`, which the library itself hides."""
+        """Print the help. Raises `OSError`, which argparse itself would hide."""
         (file or sys.stdout).write(self.format_help())
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """Read a command line. Raises `SystemExit`: 2 where it is wrong, 0 after --help."""
+    """Parse a command line. Raises `SystemExit`: 2 for an error, 0 after --help."""
     shared = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     shared.add_argument("--backend", choices=("trio", "asyncio"), help="event loop (default: trio)")
     shared.add_argument("--debug", action="store_true", help="show logs and tracebacks")
@@ -118,7 +118,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     if (name := command_of(argv)) not in EXAMPLES:
         parser.error(f"there is no command “{name}”: choose {', '.join(EXAMPLES)}")
     told, rest = parser.parse_known_args(argv, Arguments())
-    # argparse takes positional words in one piece; slots may stand after options, too.
+    # argparse takes positional arguments in one piece; slots may also follow options.
     if rest and (told.command not in TAKING_SLOTS or not all("=" in word and word[0] != "-" for word in rest)):
         parser.error(f"unknown: {' '.join(rest)}")
     if told.command in TAKING_SLOTS:
@@ -148,7 +148,7 @@ def _workflows(parser: argparse.ArgumentParser) -> None:
 
 
 def _misused(told: Arguments) -> str:
-    """What is wrong with the words after `workflows`, "" for nothing."""
+    """What is wrong with the arguments of `workflows`, "" for nothing."""
     if bool(told.workflow) != (told.verb in {"show", "new", "fill"}) and not (told.verb == "check" and told.workflow):
         wanted = {"show": "a name", "fill": "a name", "new": "a file"}.get(told.verb, "no name")
         return f"workflows {told.verb} takes {wanted}"

@@ -20,14 +20,14 @@ SPARE = 8
 
 
 class LiveTable:
-    """Renders the rows as they are, whenever rich asks."""
+    """Renders the current state of the rows whenever rich asks for it."""
 
     def __init__(self, console: Console, rows: Sequence[Row]) -> None:
         self._console = console
         self._rows = rows
 
     def __rich__(self) -> RenderableType:
-        """The table; with more jobs than lines, the ones that matter now."""
+        """The table; with more jobs than lines, only the most relevant ones."""
         room = max(4, self._console.size.height - SPARE)
         rows = self._rows
         if len(rows) > room:

@@ -1,4 +1,4 @@
-"""Three ways to show what becomes of jobs: a live table, plain lines, one JSON object a line."""
+"""Three ways to show the progress of jobs: a live table, plain lines, or one JSON object a line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Renderer(Protocol):
 
     pause: float
     torn: anyio.Event
-    """Set once stdout takes nothing any more (`| head`, a full disk); what is shown after that is dropped."""
+    """Set once stdout cannot be written any more (`| head`, a full disk); later output is dropped."""
 
     @property
     def code_when_torn(self) -> int:
@@ -35,24 +35,24 @@ class Renderer(Protocol):
         ...
 
     def open(self) -> AbstractContextManager[object]:
-        """Show for the length of the block."""
+        """Show output for the length of the block."""
         ...
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
-        """Show what has just happened to a row, which knows it already."""
+        """Show an update that was already applied to its row."""
         ...
 
     def summary(self, count: Tally) -> None:
-        """Say how it all ended."""
+        """Show how many jobs ended how."""
         ...
 
 
 LAST_CALL = 0.5
-"""Seconds for a reader who does not read to make room for the last line."""
+"""Seconds for a slow reader to make room for the last line."""
 
 
 class _Stdout:
-    """Lines onto stdout, in order, without ever holding up the loop for a reader who is slow."""
+    """Writes lines to stdout, in order, without ever blocking the event loop for a slow reader."""
 
     def __init__(self) -> None:
         self.torn = anyio.Event()
@@ -60,7 +60,7 @@ class _Stdout:
         self._lane = anyio.CapacityLimiter(1)
 
     async def say(self, line: str) -> None:
-        """Write in a thread, which is left behind where whoever waits for it has to go."""
+        """Write in a thread, which is abandoned if the caller is cancelled."""
         if not self.torn.is_set():
             try:
                 await to_thread.run_sync(_write, line, limiter=self._lane, abandon_on_cancel=True)
@@ -68,7 +68,7 @@ class _Stdout:
                 self._lose(error)
 
     def say_last(self, line: str) -> None:
-        """Write on the spot, when nothing else is left to do; not to a reader who does not read."""
+        """Write without a thread, once nothing else is left to do; skips the line if the reader does not read."""
         if not self.torn.is_set():
             try:
                 if select([], [sys.stdout], [], LAST_CALL)[1]:
@@ -83,14 +83,14 @@ class _Stdout:
 
 
 def _write(line: str) -> None:
-    """Past Python's buffer: a thread that is left behind would hold its lock until the reader reads."""
+    """Write past Python's buffer: an abandoned thread would hold the buffer's lock until the reader reads."""
     rest = f"{line}\n".encode(sys.stdout.encoding, "backslashreplace")
     while rest:
         rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
 class JsonRenderer:
-    """One object a line, and nothing else, on stdout."""
+    """Writes one JSON object a line, and nothing else, to stdout."""
 
     pause = 0.0
 
@@ -105,11 +105,11 @@ class JsonRenderer:
         return self._stdout.code
 
     def open(self) -> AbstractContextManager[object]:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
         return nullcontext()
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
-        """Say everything; a preview by its size."""
+        """Write the whole update; of a preview only the size in bytes."""
         told: dict[str, Json] = msgspec.to_builtins(update, builtin_types=(bytes,))
         told.pop("type")
         if isinstance(update, Previewed):
@@ -120,12 +120,12 @@ class JsonRenderer:
         await self._stdout.say(msgspec.json.encode({**head, "event": event, **told}).decode())
 
     def summary(self, count: Tally) -> None:
-        """The last line."""
+        """Write the last line."""
         self._stdout.say_last(msgspec.json.encode({"event": "summary", **msgspec.to_builtins(count)}).decode())
 
 
 class LineRenderer:
-    """Milestones as plain lines, where stdout is no terminal."""
+    """Writes milestones as plain lines, for when stdout is not a terminal."""
 
     pause = 0.2
 
@@ -139,21 +139,21 @@ class LineRenderer:
         return self._stdout.code
 
     def open(self) -> AbstractContextManager[object]:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
         return nullcontext()
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
-        """Say what is worth a line."""
+        """Write a line if the update is a milestone."""
         if milestone:
             await self._stdout.say(f"{row.owner}  {row.workflow}  {sentence(row)}")
 
     def summary(self, count: Tally) -> None:
-        """The last line."""
+        """Write the last line."""
         self._stdout.say_last(str(count))
 
 
 class TableRenderer:
-    """A table that lives, and below it, at the end, what there is to say."""
+    """Shows a live table, and at the end a line for each job below it."""
 
     pause = 0.1
 
@@ -164,7 +164,7 @@ class TableRenderer:
 
     @property
     def code_when_torn(self) -> int:
-        """See `Renderer`; a terminal is not torn, it hangs up."""
+        """See `Renderer`; `torn` is never set for a terminal, because closing it sends a hangup instead."""
         return TORN
 
     @contextmanager
@@ -174,10 +174,10 @@ class TableRenderer:
             yield
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
-        """The table looks at the rows by itself."""
+        """Do nothing: the table reads the rows by itself."""
 
     def summary(self, count: Tally) -> None:
-        """Every job's last word, then the count."""
+        """Print every job's final update, then the count."""
         for row in self._rows:
             line = f"{row.owner}  {sentence(row)}"
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -185,7 +185,7 @@ class TableRenderer:
 
 
 def choose(console: Console, rows: Sequence[Row], *, json: bool) -> Renderer:
-    """The way that fits where stdout goes."""
+    """The renderer that fits where stdout goes."""
     if json:
         return JsonRenderer()
     return TableRenderer(console, rows) if console.is_terminal else LineRenderer()

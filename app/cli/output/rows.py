@@ -1,4 +1,4 @@
-"""What is known of each job, as a person at a terminal wants to see it."""
+"""The state of each job, as the terminal shows it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Row(Struct):
     terminal_update: TerminalUpdate | None = None
 
     def handle(self, update: AnyUpdate) -> bool:
-        """Take in an update; whether it is a milestone, worth a line of its own."""
+        """Apply an update; return whether it is a milestone, worth a line of its own."""
         match update:
             case Queued():
                 milestone = self.position is None or update.note != self.note
@@ -83,7 +83,7 @@ class Tally(Struct, frozen=True):
 
 
 def tally(rows: Sequence[Row]) -> Tally:
-    """Count; a job without a last word counts as cancelled, because nobody follows it any more."""
+    """Count the jobs; one without a final update counts as cancelled, because nothing follows it any more."""
     words = [row.terminal_update for row in rows]
     counts = {kind: sum(isinstance(word, kind) for word in words) for kind in (Finished, Failed, Lost)}
     left = len(rows) - sum(counts.values())
@@ -91,7 +91,7 @@ def tally(rows: Sequence[Row]) -> Tally:
 
 
 def sentence(row: Row) -> str:
-    """The last word, or where it stands, as plain text."""
+    """The final update, or the current state, as plain text."""
     match row.terminal_update:
         case Finished(files=files, texts=texts, notes=notes):
             made = ", ".join([*files, *texts])

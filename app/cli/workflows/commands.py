@@ -1,4 +1,4 @@
-"""The workflows, listed, shown, filled in and checked."""
+"""Lists, shows, fills in and checks workflows."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SHOWN = 60
 """Characters of a value in a table."""
 
 NEEDING_NAMES = frozenset({"lora", "size"})
-"""Kinds whose values are read better when a server's lists and steps are known."""
+"""Kinds of slots whose values are parsed better if a server's lists and steps are known."""
 
 
 def list_workflows(console: Console, folder: Path) -> int:
-    """A line for each workflow; what cannot be loaded says why. The exit code."""
+    """Print a line for each workflow, with the error for each that cannot be loaded; return the exit code."""
     table = _table("name", "command", "title", "slots")
     for name in list_names(folder):
         try:
@@ -54,7 +54,7 @@ def list_workflows(console: Console, folder: Path) -> int:
 
 
 async def show_workflow(console: Console, folder: Path, told: str, servers: Mapping[ServerName, Comfy]) -> int:
-    """A workflow's slots as a table. The exit code. Raises `WorkflowError`."""
+    """Print a workflow's slots as a table; return the exit code. Raises `WorkflowError`."""
     workflow, _ = await open_workflow(folder, told, servers)
     head = " · ".join(filter(None, (workflow.title, _called(workflow), workflow.result)))
     console.print(Text(head, "bold"))
@@ -71,7 +71,7 @@ async def show_workflow(console: Console, folder: Path, told: str, servers: Mapp
 
 
 def slots_table(workflow: Workflow) -> Table:
-    """One line for each slot."""
+    """A table with one line for each slot."""
     table = _table("slot", "kind", "what it fills", "unless told", "limits", "shown in")
     for slot in workflow.slots:
         table.add_row(
@@ -93,7 +93,10 @@ async def fill_in(
     preset: str,
     servers: Mapping[ServerName, Comfy],
 ) -> tuple[str, list[str]]:
-    """The graph that would be sent, as JSON, and what only the chosen server adds. Raises `WorkflowError`."""
+    """The graph that would be sent, as JSON, and sentences on what only the chosen server adds.
+
+    Raises `WorkflowError`.
+    """
     workflow, definitions = await open_filled(folder, told, values, servers)
     rng = random.SystemRandom()
     request = bind(workflow, JobId("fill"), values, sets, rng=rng, folder=".", preset=preset, definitions=definitions)
@@ -103,7 +106,7 @@ async def fill_in(
 async def open_filled(
     folder: Path, told: str, values: Mapping[str, Json], servers: Mapping[ServerName, Comfy]
 ) -> tuple[Workflow, Definitions | None]:
-    """Load a workflow that is to be filled with these values; the first server is asked where that helps.
+    """Load a workflow to fill in with these values; asks the first server only if that helps.
 
     Raises `WorkflowError`.
     """
@@ -116,7 +119,7 @@ async def open_filled(
 
 
 async def check_workflows(console: Console, folder: Path, told: str, servers: Mapping[ServerName, Comfy]) -> int:
-    """Audit one workflow, or all, against each server; 0 if each can run somewhere."""
+    """Audit one workflow, or all, against each server; return 0 if each can run on a server."""
     known = await ask(servers)
     names = [told] if told else list_names(folder)
     found = [offer(folder, name, known) for name in names]
@@ -127,13 +130,13 @@ async def check_workflows(console: Console, folder: Path, told: str, servers: Ma
 
 
 Verdict: TypeAlias = tuple[bool | None, str, str]
-"""Whether something is right (None: it is wanting, and wanted by nobody yet), its name, and what to say of it."""
+"""Whether a check passed (None: something is missing that nobody needs yet), its name, and the details."""
 
 
 def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> list[Verdict]:
-    """Per workflow: whether it can run anywhere, its name, and what is to be said of it, a line for each server.
+    """The verdicts of each workflow: whether it can run anywhere, its name, and the findings for each server.
 
-    In brief, what only waits for its models or nodes gets one line.
+    If `brief`, a workflow that no server can run gets only one line.
     """
     lines: list[Verdict] = []
     for one in found:
@@ -158,7 +161,7 @@ def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> li
 
 
 def verdict_table(lines: Sequence[Verdict]) -> Table:
-    """Verdicts as people read them; a line without a name goes on about the one above."""
+    """Format verdicts as a table; a line without a name continues the one above."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for good, what, told in lines:
         mark = {True: Text("✔", "green") if what else Text("!", "yellow"), False: Text("✘", "red"), None: Text("–")}
@@ -179,7 +182,7 @@ def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
 
 
 def _wanting(one: Offer, workflow: Workflow) -> str:
-    """Why nothing can run it, as far as one sentence goes."""
+    """Why no server can run the workflow: the first reason, and how many more there are."""
     reasons = [
         f"{server}: {finding.sentence}"
         for server, findings in one.findings.items()

@@ -1,4 +1,4 @@
-"""What servers say of their nodes, asked for where a file or a check needs it."""
+"""The servers' node definitions, requested when a file or a check needs them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
 PATIENCE = 15.0
-"""Seconds for /object_info: a server reads all its model folders for it, which may lie on a slow disk."""
+"""Seconds for /object_info: a server reads all its model folders for it, which may be on a slow disk."""
 
 
 class Known(dict[ServerName, Definitions]):
-    """The definitions of the servers that answered, and why the others did not."""
+    """The definitions of the servers that answered, and in `silent` why the others did not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Known(dict[ServerName, Definitions]):
 
 
 async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
-    """Ask all servers at once for their nodes; in the order of the servers."""
+    """Ask all servers at once for their nodes; the result is in the order of the servers."""
     answers: dict[ServerName, dict[str, Json]] = {}
     known = Known()
 
@@ -51,7 +51,7 @@ async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
 
 
 async def first(servers: Mapping[ServerName, Comfy]) -> Definitions:
-    """The nodes of the first server. Raises `WorkflowError`."""
+    """The node definitions of the first server. Raises `WorkflowError`."""
     name = next(iter(servers))
     known = await ask({name: servers[name]})
     if name not in known:
@@ -62,7 +62,7 @@ async def first(servers: Mapping[ServerName, Comfy]) -> Definitions:
 async def open_workflow(
     folder: Path, told: str, servers: Mapping[ServerName, Comfy]
 ) -> tuple[Workflow, Definitions | None]:
-    """Load a workflow; the first server is asked only where the file needs it. Raises `WorkflowError`."""
+    """Load a workflow; asks the first server only if the file needs it. Raises `WorkflowError`."""
     try:
         return load(folder, told), None
     except NeedsServer:

@@ -1,4 +1,4 @@
-"""`workflows new`: an exported file becomes a workflow with a manifest, ready to be used and edited."""
+"""`workflows new`: turns an exported file into a workflow with a manifest, ready to use and edit."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
 LONGEST_NAME = 48
-"""Characters of a workflow's name: a button of the bot has room for 56, and nobody types more."""
+"""Characters of a workflow's name: a button's custom id has room for 56, and nobody types more."""
 
 
 async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
-    """Write `folder/<name>/workflow.json` and `manifest.toml` from a file, and show what was found.
+    """Write `folder/<name>/workflow.json` and `manifest.toml` from a file, and show the slots that were found.
 
-    Also shown is what the first server has against it. A file that lies in the folder itself moves into the new one.
-    Raises `WorkflowError`, also where something of that name is there already.
+    Also shows what the first server objects to. A file directly in `folder` is moved into the new folder.
+    Raises `WorkflowError`, also if something of that name exists already.
     """
     place = _place(folder, file)
     known = await ask(dict([next(iter(servers.items()))]))
@@ -76,7 +76,7 @@ def _place(folder: Path, file: Path) -> Place:
 
 
 def _commands(folder: Path) -> frozenset[str]:
-    """The commands of the other workflows; those that are broken have none."""
+    """The commands of the other workflows; skips those that cannot be loaded."""
     found: set[str] = set()
     for name in list_names(folder):
         try:
@@ -87,7 +87,7 @@ def _commands(folder: Path) -> frozenset[str]:
 
 
 def _store(folder: Path, place: Place, converted: Converted | None, manifest: str) -> None:
-    """Write both files, or none: the folder gets its name when all is in it."""
+    """Write all files, or none: the folder is renamed into place once it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     lies_there = place.graph.resolve().parent == folder.resolve()
     with TemporaryDirectory(prefix=".new-", dir=folder) as temporary:

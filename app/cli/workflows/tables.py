@@ -1,4 +1,4 @@
-"""`python -m app workflows`: which verb does what."""
+"""`python -m app workflows`: calls the function for each verb."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def workflows(
     sets: Sequence[tuple[str, str]],
     preset: str,
 ) -> int:
-    """Do what was asked for; the exit code. Raises `WorkflowError`."""
+    """Carry out the verb; return the exit code. Raises `WorkflowError`."""
     match verb:
         case "show":
             return await show_workflow(console, folder, told, servers)
