@@ -1,1 +1,1 @@
-"""A graph and its named inputs: load, audit, bind. Pure, but for reading files."""
+"""Loads, audits and fills in workflows: graphs with named inputs. Pure, except for reading files."""

@@ -14,14 +14,14 @@ from app.workflows.node_definitions import Definitions
 J = TypeVar("J")
 
 EXPORT = "in ComfyUI choose Workflow > Export (API)"
-"""How one gets a file in API format."""
+"""How to get a file in API format; the end of several error messages."""
 
 SEEDS = frozenset({"seed", "noise_seed"})
-"""What ComfyUI's samplers call the input that its editor randomises."""
+"""The names that ComfyUI's samplers give to the input that its editor randomises."""
 
 
 def copied(graph: dict[str, J]) -> dict[str, J]:
-    """A deep copy of a JSON table; the library's own takes ten times as long."""
+    """Return a deep copy of a JSON object; the standard library's deep copy takes ten times as long."""
     return cast("dict[str, J]", _copy(cast("dict[str, Json]", graph)))
 
 
@@ -31,14 +31,17 @@ def _copy(table: dict[str, Json]) -> dict[str, Json]:
         if isinstance(value, dict):
             fresh[key] = _copy(value)
         elif isinstance(value, list):
-            # Nearly all lists are connections, and most of the time goes into them.
+            # Nearly all lists are connections, and most of the time is spent on them.
             is_link = len(value) == 2 and type(value[0]) is str and type(value[1]) is int
             fresh[key] = value.copy() if is_link else [_copy({"": one})[""] for one in value]
     return fresh
 
 
 def check_graph(content: Json, where: str) -> Graph:
-    """Take a file's content, which sentences call `where`, for a graph in API format. Raises `WorkflowError`."""
+    """Check that a file's content is a graph in API format, and return it. Error texts name the file as `where`.
+
+    Raises `WorkflowError` if it is not.
+    """
     if not isinstance(content, dict) or not content:
         raise WorkflowError(f"{where} is no workflow: {EXPORT}.")
     graph: Graph = {}
@@ -62,13 +65,16 @@ def check_graph(content: Json, where: str) -> Graph:
 
 
 def inputs(graph: Graph, node: str) -> dict[str, Json]:
-    """A node's inputs; changing them changes the graph."""
+    """Return a node's inputs, not a copy: changing them changes the graph."""
     found = graph[node]["inputs"]
     return found if isinstance(found, dict) else {}
 
 
 def find_node(graph: Graph, told: str) -> NodeId:
-    """A node by its id, else by title or class, which must then be unique. Raises `WorkflowError`."""
+    """Find a node by its id, else by its title, else by its class; ignores the case of title and class.
+
+    Raises `WorkflowError` if no node has that name or several do.
+    """
     if told in graph:
         return NodeId(told)
     titles = {node: title(graph, node) for node in graph}
@@ -84,7 +90,7 @@ def find_node(graph: Graph, told: str) -> NodeId:
 
 
 def find_target(graph: Graph, node: str, name: str) -> Target:
-    """An input of a node. Raises `WorkflowError`."""
+    """Find an input of a node (see `find_node`). Raises `WorkflowError` if the node or the input does not exist."""
     found = find_node(graph, node)
     if name not in inputs(graph, found):
         known = inputs(graph, found)
@@ -93,7 +99,7 @@ def find_target(graph: Graph, node: str, name: str) -> Target:
 
 
 def seeds(graph: Graph) -> Iterator[Target]:
-    """Every seed that is a number in the graph, not a connection."""
+    """Yield every seed input that is a number in the graph, not a connection."""
     for node in graph:
         for name, value in inputs(graph, node).items():
             if name in SEEDS and isinstance(value, int):
@@ -101,20 +107,21 @@ def seeds(graph: Graph) -> Iterator[Target]:
 
 
 def sources(graph: Graph, node: str) -> Iterator[str]:
-    """The nodes that a node is connected to, in the order of its inputs; they may not be there."""
+    """Yield the nodes that a node's inputs come from, in the order of the inputs; the graph may lack some of them."""
     for value in inputs(graph, node).values():
         if isinstance(value, list) and value and isinstance(value[0], str):
             yield value[0]
 
 
 def dependencies(graph: Graph, definitions: Definitions) -> list[str]:
-    """The outputs and all they depend on, each after what it gets something from.
+    """List the output nodes and everything they depend on, each node after its own dependencies.
 
-    Every node, if it is not known which ones are outputs: the server looks at nothing else.
+    The server looks at no other nodes. A node whose class is unknown counts as an output; if no node is an output,
+    lists every node.
     """
     kinds = {node: definitions.get(str(entry.get("class_type"))) for node, entry in graph.items()}
     done: dict[str, None] = {}
-    # A loop, because a chain may be thousands long.
+    # A loop instead of recursion, because a chain may be thousands of nodes long.
     for output in [node for node, kind in kinds.items() if kind is None or kind.is_output] or list(graph):
         path = {output: sources(graph, output)} if output not in done else {}
         while path:

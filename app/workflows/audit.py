@@ -1,4 +1,4 @@
-"""Whether a server can run a workflow: said before anybody waits for it, with the node's name."""
+"""Checks whether a server can run a workflow, before anybody waits for it; each finding names the node."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, suggest
 from app.workflows.node_definitions import GROWING, Definition, Definitions, Input, compatible
 
 SOCKETS = frozenset({"MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "MASK"})
-"""ComfyUI's own types that no JSON value can be, so that only a connection will do."""
+"""ComfyUI's own types that JSON cannot express; an input of such a type must be connected."""
 
 Severity = Literal["error", "warning"]
-"""An error means that the server refuses, or that nothing comes out; a warning, that something is not as meant."""
+"""An "error" means that the server refuses or produces nothing; a "warning", that something may not be intended."""
 
 
 class Finding(Struct, frozen=True):
-    """One thing that is wrong. `node` is the title of the node, "" for the whole workflow."""
+    """One problem with a workflow. `node` is the title of the node, "" for the whole workflow."""
 
     severity: Severity
     node: str
@@ -32,7 +32,7 @@ class Finding(Struct, frozen=True):
 
 
 def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list[Finding]:
-    """Check a workflow against a server; an empty list means that it is sound."""
+    """Check a workflow against a server's node definitions; returns an empty list if nothing is wrong."""
     found: list[Finding] = []
     slotted = {(str(target.node), target.input): slot for slot in slots for target in slot.targets}
     reached = set(dependencies(graph, definitions))
@@ -45,7 +45,7 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
             found.append(Finding("error", name, f"“{name}” is a {kind}, which the server does not have{hint}"))
             continue
         for severity, sentence in _node(graph, node, definition, definitions, slotted):
-            # The server looks only at what its outputs need.
+            # The server validates only what its outputs depend on.
             found.append(Finding(severity if node in reached else "warning", name, sentence))
     for slot in slots:
         found += _slot(graph, slot, definitions)
@@ -89,7 +89,7 @@ def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None, n
         if slot.required or slot.kind in UPLOADED:
             return
         if slot.kind == "model" and slot.default in (None, ""):
-            # The server's first is taken, whatever stands in the graph.
+            # `bind` replaces the graph's value by the first model that the server lists.
             if known.choices is not None and not known.choices:
                 yield from against(name, kind, known, value)
             return
@@ -100,13 +100,13 @@ def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None, n
 
 
 def _default(slot: Slot, node: str, name: str, present: Json) -> Json:
-    """What stands in an input when its slot is left out."""
+    """Return the value that an input gets when no value is given for its slot."""
     if slot.default is None:
         return present
     try:
         read = slot.read(slot.default)
     except WorkflowError:
-        # The server's own list may be shorter than the manifest thinks.
+        # The server may list fewer values than the manifest assumes.
         return slot.default
     return read[slot.targets.index(Target(NodeId(node), name)) % 2] if isinstance(read, list) else read
 
@@ -134,7 +134,7 @@ def _link(graph: Graph, name: str, field: str, link: list[Json], known: Input, d
 
 
 def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Finding]:
-    """A slot must not promise more than its node takes."""
+    """Yield a warning for each limit or choice of a slot that its node does not accept."""
     for target in slot.targets:
         definition = definitions.get(str(graph.get(target.node, {}).get("class_type")))
         known = definition.inputs.get(target.input) if definition is not None else None
@@ -156,7 +156,10 @@ def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Findin
 
 
 def _titles(graph: Graph, slots: Sequence[Slot]) -> Iterator[Finding]:
-    """A slot finds its node by the title when the workflow is exported again with other ids."""
+    """Yield a warning for each slot whose node shares its title with other nodes.
+
+    A slot finds its node by title when the workflow is exported again with other ids, so the title must be unique.
+    """
     bearers: dict[str, list[str]] = {}
     for node in graph:
         bearers.setdefault(title(graph, node), []).append(node)
@@ -169,7 +172,10 @@ def _titles(graph: Graph, slots: Sequence[Slot]) -> Iterator[Finding]:
 
 
 def _circle(graph: Graph) -> list[str]:
-    """The nodes of one circle, if there is any. A loop, because a chain may be thousands long."""
+    """Return the nodes of one cycle, or an empty list if there is none.
+
+    Uses a loop instead of recursion, because a chain may be thousands of nodes long.
+    """
     done: set[str] = set()
     for start in graph:
         path: dict[str, Iterator[str]] = {} if start in done else {start: sources(graph, start)}

@@ -1,4 +1,4 @@
-"""What can be offered to people: the workflows of a folder, and the servers that can run each."""
+"""Determines which workflows of a folder people can use, and which servers can run each of them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from app.workflows.node_definitions import Definitions
 
 
 class Offer(Struct, frozen=True, kw_only=True):
-    """One workflow of the folder. `problem` is the sentence why its files cannot be read, else "".
+    """One workflow of the folder. `problem` is a sentence that says why its files cannot be read, else "".
 
-    With a problem, `workflow` is the last version that could be read, or None.
+    If there is a problem, `workflow` is the last version that could be read, or None.
     """
 
     name: str
     workflow: Workflow | None = None
     problem: str = ""
     findings: dict[ServerName, tuple[Finding, ...]] = {}
-    """What each server that was asked has against it, also what does no harm."""
+    """The audit findings, warnings included, for each server whose node definitions are known."""
 
     @property
     def servers(self) -> frozenset[ServerName]:
-        """The servers that can run it."""
+        """The servers that can run the workflow: those without an error among their findings."""
         return frozenset(
             server
             for server, found in self.findings.items()
@@ -37,7 +37,10 @@ class Offer(Struct, frozen=True, kw_only=True):
 
     @property
     def refusal(self) -> str:
-        """Why nobody can use it, "" if people can. As long as no server was asked, each is believed to have all."""
+        """Why nobody can use the workflow, "" if people can.
+
+        As long as no server's node definitions are known, every server is assumed to have all nodes and models.
+        """
         if self.workflow is None:
             return self.problem
         if not self.findings or self.servers:
@@ -50,7 +53,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions], last_good: Workflow | None = None) -> Offer:
-    """Load a workflow, or else take its last good version, and audit it against each server."""
+    """Load a workflow, or use `last_good` if its files cannot be read, and audit it against each server."""
     problem = ""
     try:
         workflow = _first(folder, name, list(known.values()))
@@ -67,12 +70,12 @@ def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions], last
 def offers(
     folder: Path, known: Mapping[ServerName, Definitions], last_good: Mapping[str, Workflow] | None = None
 ) -> list[Offer]:
-    """All workflows of a folder, by name."""
+    """Return an `Offer` for every workflow of a folder, sorted by name."""
     return [offer(folder, name, known, (last_good or {}).get(name)) for name in list_names(folder)]
 
 
 def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:
-    """The workflow as the first server has it that can make sense of it; most files need none."""
+    """Load a workflow, converted by the first server that can convert it; most files need no server's definitions."""
     try:
         return load(folder, name)
     except NeedsServer:
@@ -86,7 +89,11 @@ def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:
 
 
 def conflicts(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Sentences on what is wrong only between workflows: one command for two, a follow-up's slot that is not there."""
+    """Yield a sentence for each conflict between workflows.
+
+    Conflicts are a command or menu entry that two workflows share, and a follow-up that fills a slot which its
+    workflow does not have.
+    """
     by_name = {one.name: one for one in workflows}
     for what in ("command", "menu"):
         owners: dict[str, str] = {}
@@ -106,7 +113,7 @@ def conflicts(workflows: Sequence[Workflow]) -> Iterator[str]:
 
 
 def warnings(found: Sequence[Offer]) -> Iterator[str]:
-    """A sentence for each workflow whose follow-ups are not in the folder: their buttons are left out."""
+    """Yield a sentence for each workflow with follow-ups that the folder lacks; their buttons are left out."""
     names = {one.name for one in found}
     for workflow in (one.workflow for one in found if one.workflow is not None):
         missing = dict.fromkeys(one.workflow for one in workflow.follow_ups if one.workflow not in names)

@@ -1,4 +1,4 @@
-"""Filling in: a workflow and what a person wants become a wish. Pure, but for looking whether files exist."""
+"""Turns a workflow and a person's values into a job request. Pure, except for checking whether files exist."""
 
 from __future__ import annotations
 
@@ -33,32 +33,35 @@ from app.workflows.placeholders import resolve
 from app.workflows.rounding import round_sizes, stepped
 
 FILES = frozenset({"image", "video", "audio", "file"})
-"""What ComfyUI's loaders call the input that names an uploaded file."""
+"""The names that ComfyUI's loaders give to the input that holds the name of an uploaded file."""
 
 EXAMPLES = {"image": "photo.png", "video": "clip.mp4", "audio": "voice.mp3", "size": "1024x768", "lora": "style:0.8"}
-"""What one might type for a kind; words for all others."""
+"""Examples of what to type for a kind, for error texts; all other kinds use a text as their example."""
 
 EMPTY: frozenset[Kind] = frozenset({"text", "choice", "model", "lora"})
-"""Kinds in which nothing is something: no words, the server's first model, no LoRA. Others are left out."""
+"""Kinds for which an empty value has a meaning: no text, an empty choice, the server's first model, no LoRA.
+
+For all other kinds, an empty value counts as not given.
+"""
 
 
 class _Filling(Struct):
-    """A graph on its way to a wish."""
+    """The state of one `bind` call: the graph that is being filled, and what was collected for the job request."""
 
     graph: Graph
     rng: random.Random
     definitions: Definitions | None
     seed: int | None = None
     touched: set[Target] = field(default_factory=set[Target])
-    """The inputs that need no drawn seed any more."""
+    """The inputs that have a value already and need no random seed."""
     said: dict[Target, Json] = field(default_factory=dict[Target, Json])
-    """What the person gave, which stays as it is."""
+    """Values that the person gave, in which placeholders are not resolved."""
     uploads: list[Upload] = field(default_factory=list[Upload])
     choices: list[FirstChoice] = field(default_factory=list[FirstChoice])
 
     def put(self, targets: Sequence[Target], value: Json) -> None:
         for number, target in enumerate(targets):
-            # A size has its targets in pairs.
+            # A size has its targets in pairs: width, height.
             inputs(self.graph, target.node)[target.input] = value[number % 2] if isinstance(value, list) else value
 
 
@@ -75,12 +78,12 @@ def bind(
     definitions: Definitions | None = None,
     now: datetime | None = None,
 ) -> JobRequest:
-    """Fill a copy of the graph; the workflow stays as it is.
+    """Fill in a copy of the workflow's graph and return it as a job request; the workflow itself does not change.
 
-    `values` go to slots by name, over those of the `preset`; `sets` are ("NODE.INPUT", value) with a node's id or
-    title. Every seed that is not given is drawn. With `definitions`, sizes are rounded to the nodes' steps, and
-    LoRAs may be called by short names. `now` dates file prefixes; it is the local time unless told. Raises
-    `WorkflowError`.
+    `values` maps slot names to values and overrides the values of the `preset`. `sets` are pairs of ("NODE.INPUT",
+    value), where NODE is a node's id, title or class. Every seed that is not given is drawn from `rng`. With
+    `definitions`, sizes are rounded to the nodes' steps, and LoRAs may be given by short names. `now` is the date in
+    file prefixes (default: the local time). Raises `WorkflowError`.
     """
     told = {**_preset(workflow, preset), **values}
     known = {slot.name: slot for slot in workflow.slots}
@@ -88,7 +91,7 @@ def bind(
         if name not in known:
             raise WorkflowError(_no_slot(workflow, name))
     filling = _Filling(copied(workflow.graph), rng, definitions)
-    # A row of LoRAs may lose nodes that other slots fill, so it comes last.
+    # Filling a chain of LoRAs may remove nodes that other slots fill, so it comes last.
     for slot in sorted(workflow.slots, key=lambda one: one.kind == "lora"):
         _fill(workflow, filling, slot, told)
     if definitions is not None:
@@ -164,7 +167,7 @@ def _fill(workflow: Workflow, filling: _Filling, slot: Slot, told: Mapping[str, 
 
 
 def _loras(filling: _Filling, slot: Slot, told: str) -> Graph:
-    """The graph with these LoRAs in the slot's row."""
+    """Return the graph with these LoRAs in the slot's chain."""
     listed = slot.choices
     for kind in ("LoraLoader", "LoraLoaderModelOnly"):
         definition = filling.definitions.get(kind) if filling.definitions is not None else None
@@ -191,7 +194,7 @@ def _set(filling: _Filling, where: str, told: str) -> None:
 
 
 def _address(graph: Graph, where: str) -> Target:
-    """Ids and titles may hold dots: the last one parts the node from its input."""
+    """Parse `NODE.INPUT`. Ids and titles may contain dots, so the last dot separates the node from its input."""
     node, dot, name = where.rpartition(".")
     if not dot:
         some = next(iter(graph))
@@ -200,7 +203,7 @@ def _address(graph: Graph, where: str) -> Target:
 
 
 def _draw(rng: random.Random, slot: Slot) -> int:
-    """A seed within the slot's limits."""
+    """Draw a seed within the slot's limits."""
     low = math.ceil(slot.minimum or 0)
     high = math.floor(min(LARGEST_SEED, slot.maximum if slot.maximum is not None else LARGEST_SEED))
     return rng.randint(min(max(low, 0), high), high)

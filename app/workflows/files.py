@@ -1,4 +1,4 @@
-"""Where workflows lie: `name/workflow.json` with `name/manifest.toml`, or `name.json` with `name.toml`."""
+"""Finds the files of workflows: `name/workflow.json` with `name/manifest.toml`, or `name.json` with `name.toml`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from app.workflows.api_graph import EXPORT, copied
 from app.workflows.model import WorkflowError, suggest
 
 GRAPHS = ("workflow.json", "workflow.app.json")
-"""What the graph in a workflow's folder is called; the second is how ComfyUI names an app."""
+"""Names of the graph's file in a workflow's folder; ComfyUI gives the second name to an app."""
 
 NO_GRAPH = ".schema.json"
-"""The end of the manifest's schema, which editors find beside the workflows."""
+"""The end of the name of the manifest's schema, which lies beside the workflows so that text editors find it."""
 
 MANIFEST = "manifest.toml"
 
 LARGEST = 16 * 2**20
-"""Bytes. The largest workflows that people share have about 2 MB; the rest is pictures pasted into notes."""
+"""Bytes. The largest workflows that people share have about 2 MB; anything more is pictures pasted into notes."""
 
 
 class Place(Struct, frozen=True):
-    """The files of one workflow; `manifest` is None where there is none."""
+    """The files of one workflow; `manifest` is None if it has none."""
 
     name: str
     graph: Path
@@ -33,12 +33,12 @@ class Place(Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The graph's file as sentences name it."""
+        """The name of the graph's file in error texts."""
         return f"{self.name}/{self.graph.name}" if self.graph.name in GRAPHS else self.graph.name
 
 
 def expanded(told: str | Path) -> Path:
-    """A path as people type it: ~ is a home, where there is one of that name."""
+    """Return a path with `~` expanded to the home directory; unchanged if that user has none."""
     try:
         return Path(told).expanduser()
     except RuntimeError:
@@ -46,7 +46,7 @@ def expanded(told: str | Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; False also for a name that no file system takes."""
+    """Return whether a file exists; False also for a name that no file system accepts."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -54,12 +54,15 @@ def is_file(path: Path) -> bool:
 
 
 def list_names(folder: Path) -> list[str]:
-    """The names of all workflows in a folder."""
+    """Return the names of all workflows in a folder, sorted."""
     return sorted({place.name for place in _all(folder)})
 
 
 def find(folder: Path, told: str) -> Place:
-    """A workflow by its name in `folder`, or by the path of a folder or a JSON file. Raises `WorkflowError`."""
+    """Find a workflow by its name in `folder`, or by the path of a folder or a JSON file.
+
+    Raises `WorkflowError` if there is none, or two of that name.
+    """
     found = list(_called(folder, told)) if Path(told).name == told else []
     if len(found) > 1:
         files = " and ".join(str(place.graph.relative_to(folder)) for place in found)
@@ -77,13 +80,13 @@ def find(folder: Path, told: str) -> Place:
 
 
 def read_json(place: Place) -> Json:
-    """What the graph's file holds, in whatever format. Raises `WorkflowError`."""
+    """Read the graph's file, in either format. Raises `WorkflowError` if it is unreadable, too large or not JSON."""
     try:
         size = place.graph.stat().st_size
         if size > LARGEST:
             limit = f"a workflow may have {LARGEST // 2**20}"
             raise WorkflowError(f"{place.shown} has {size / 2**20:.0f} MB, {limit}: {EXPORT}.")
-        # What cannot be copied because it is too deep cannot be filled in either.
+        # Copying finds content that is nested too deeply: `bind` could not copy it either.
         return copied({"": msgspec.json.decode(place.graph.read_bytes(), type=Json)})[""]
     except OSError as error:
         raise WorkflowError(f"{place.graph} cannot be read: {error.strerror}.") from error
@@ -94,7 +97,7 @@ def read_json(place: Place) -> Json:
 
 
 def stem_of(path: Path) -> str:
-    """The name that a file gives its workflow."""
+    """Return the name of the workflow in a file: the file's name without `.json` or `.app.json`."""
     return path.name.removesuffix(".json").removesuffix(".app")
 
 
@@ -102,7 +105,7 @@ def _all(folder: Path) -> Iterator[Place]:
     try:
         paths = sorted(folder.iterdir())
     except (OSError, ValueError):
-        # No folder, or none that we may look into: there are no workflows in it.
+        # The folder does not exist or cannot be read, so it has no workflows.
         return
     for path in paths:
         if path.name.startswith("."):

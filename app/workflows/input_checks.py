@@ -1,4 +1,4 @@
-"""Whether a value may stand in an input: its type, its range, its list; and where a model's file belongs."""
+"""Checks a value against an input's type, range and choices, and says in which folder a model's file belongs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FOLDERS = {
     "upscale_model_name": "upscale_models",
     "model_path": "diffusers",
 }
-"""The folder under ComfyUI's `models` by the name of the input, as its own loaders call them."""
+"""Input names of ComfyUI's own loaders, and the folder under `models` that each takes its files from."""
 
 CLASS_FOLDERS = {
     ("UpscaleModelLoader", "model_name"): "upscale_models",
@@ -37,22 +37,22 @@ CLASS_FOLDERS = {
     ("ModelPatchLoader", "name"): "model_patches",
     ("LatentUpscaleModelLoader", "model_name"): "latent_upscale_models",
 }
-"""Where the name of the input alone does not tell the folder."""
+"""The folder by class and input name, where the input's name alone does not determine it."""
 
 MODEL_FILES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".onnx")
-"""What files with weights end with, in ComfyUI and its common packs."""
+"""File name endings of model files in ComfyUI and its common node packs."""
 
 SHOWN = 8
-"""As many values of a list are named; a message should stay one sentence."""
+"""The number of choices that an error text names, so that it stays one sentence."""
 
 
 def folder_of(kind: str, name: str) -> str:
-    """The folder of the models that an input of a class takes, "" if it takes none."""
+    """Return the folder of the models that an input of a class takes, "" if it takes none."""
     return CLASS_FOLDERS.get((kind, name)) or FOLDERS.get(name, "")
 
 
 def is_model(kind: str, known: Input) -> bool:
-    """Whether an input names a file with weights."""
+    """Return whether an input's values are names of model files."""
     values = known.choices or ()
     return bool(known.choices is not None and folder_of(kind, known.name)) or (
         bool(values) and all(isinstance(one, str) and one.lower().endswith(MODEL_FILES) for one in values)
@@ -60,7 +60,7 @@ def is_model(kind: str, known: Input) -> bool:
 
 
 def against(name: str, kind: str, known: Input, value: Json) -> Iterator[str]:
-    """What speaks against a value in an input of the node called `name`, as the server would see it."""
+    """Yield a sentence for each reason why the server would refuse a value in an input of the node titled `name`."""
     where = f"“{known.name}” of “{name}”"
     match known.widget_type:
         case "INT" | "FLOAT":
@@ -96,7 +96,7 @@ def _listed(where: str, kind: str, known: Input, value: Json) -> Iterator[str]:
 
 
 def _number(value: Json, *, whole: bool) -> float | None:
-    """A number as the server reads it, which also takes texts; None if it is none."""
+    """Parse a number as the server does, which also accepts strings; None if it is not a number."""
     try:
         if isinstance(value, str):
             return int(value) if whole else float(value)

@@ -1,4 +1,4 @@
-"""Workflows from their files: a graph, and a manifest that names its inputs."""
+"""Loads workflows from their files: a graph, and a manifest that names its inputs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["NeedsServer", "Workflow", "list_names", "load", "read"]
 
 
 class NeedsServer(WorkflowError):
-    """The file is in the editor's own format, which only a server's node definitions explain."""
+    """The file is in the editor's own format, which cannot be converted without a server's node definitions."""
 
 
 class Workflow(Struct, frozen=True, kw_only=True):
-    """A graph and its named inputs. `command` is the Discord command it becomes, "" for none.
+    """A graph and its named inputs. `command` is the name of its Discord command, "" for none.
 
-    `menu` is its entry in the menu of a message, `silence` is in seconds, `users` and `roles` may use it (empty:
-    all), and `notes` are sentences on what is not quite as its author may think.
+    `menu` is its entry in the menu of a message; `silence` is in seconds; `users` and `roles` list who may use it
+    (empty: everybody); `notes` are sentences that warn its author about what may not be as intended.
     """
 
     name: str
@@ -54,16 +54,17 @@ class Workflow(Struct, frozen=True, kw_only=True):
 
 
 def load(folder: Path, told: str, definitions: Definitions | None = None) -> Workflow:
-    """A workflow by its name in `folder`, or by the path of a folder or a JSON file.
+    """Load a workflow by its name in `folder`, or by the path of a folder or a JSON file.
 
-    With a server's definitions, files in the editor's own format are converted, and slots have the server's
-    limits and lists where the manifest has none. Raises `WorkflowError`; `NeedsServer` where it cannot do without.
+    With a server's definitions, files in the editor's own format are converted, and slots get the server's limits
+    and choices where the manifest gives none. Raises `WorkflowError`; `NeedsServer` if the file cannot be loaded
+    without definitions.
     """
     return read(find(folder, told), definitions)
 
 
 def read(place: Place, definitions: Definitions | None = None) -> Workflow:
-    """See `load`."""
+    """Read a workflow from its files, as `load` describes."""
     converted = read_converted(place, definitions)
     graph = converted.graph
 
@@ -73,7 +74,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
         return discover(graph, known, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
 
     if place.manifest is None:
-        # Nobody has said that anything is required.
+        # Without a manifest, no slot is declared as required.
         slots = tuple(replace(one, required=False) for one in found().slots)
         return Workflow(name=place.name, title=place.name, graph=graph, slots=slots, notes=found().problems)
     where = f"{place.name}/{place.manifest.name}" if place.manifest.stem != place.name else place.manifest.name
@@ -86,7 +87,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
         except WorkflowError as error:
             raise source.error(("slots", name), str(error)) from error
         declared_slots.append(completed(slot, graph, definitions) if definitions is not None else slot)
-    # A choice among presets is an option, too.
+    # The choice of a preset takes one of the command's options.
     slots, note = crowded(declared_slots, MOST_OPTIONS - bool(manifest.presets))
     _check_presets(source, slots)
     return Workflow(
@@ -111,7 +112,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
 
 
 def read_converted(place: Place, definitions: Definitions | None) -> Converted:
-    """The graph of a file in either format, and what app mode says of it. Raises `WorkflowError`."""
+    """Return the graph of a file in either format, and its app mode's inputs and outputs. Raises `WorkflowError`."""
     content = read_json(place)
     if not is_editor_file(content):
         return Converted(graph=check_graph(content, place.shown))

@@ -1,4 +1,4 @@
-"""LoRAs in a row: the chain of loaders between a model and all that use it is made as long as is wanted."""
+"""Puts any number of LoRAs into a graph: adds or removes loaders in the chain between a model and its users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.workflows.model import WorkflowError, suggest
 from app.workflows.node_definitions import Definitions
 
 LOADER, MODEL_ONLY = "LoraLoader", "LoraLoaderModelOnly"
-"""ComfyUI's own loaders: for a model with its text encoder, and for a model alone."""
+"""ComfyUI's own loaders: the first for a model with its text encoder, the second for a model alone."""
 
 CORE: dict[str, Json] = {
     "CheckpointLoaderSimple": {"output": ["MODEL", "CLIP", "VAE"]},
@@ -24,17 +24,17 @@ CORE: dict[str, Json] = {
     "ImageOnlyCheckpointLoader": {"output": ["MODEL", "CLIP_VISION", "VAE"]},
     "UNETLoader": {"output": ["MODEL"]},
 }
-"""What ComfyUI's own loaders give, for when no server was asked."""
+"""The outputs of ComfyUI's own model loaders, for use without a server's node definitions."""
 
 STRONGEST = 100.0
-"""What the loaders take at most, in either direction."""
+"""The largest weight that the loaders accept, positive or negative."""
 
 Output = tuple[str, int]
-"""An output: the node and its number."""
+"""An output: the node's id and the number of the output, counted from 0."""
 
 
 class Lora(Struct, frozen=True):
-    """A LoRA and its weight; the text encoder's is the same unless told."""
+    """A LoRA and its weight; the text encoder's weight is the same unless `clip_weight` is given."""
 
     name: str
     weight: float = 1.0
@@ -42,7 +42,7 @@ class Lora(Struct, frozen=True):
 
 
 class Chain(Struct, frozen=True, kw_only=True):
-    """The place for LoRAs in a graph: where model and text encoder come from, and the loaders there now."""
+    """The place for LoRAs in a graph: the outputs that give the model and the text encoder, and the current loaders."""
 
     model: Output
     clip: Output | None = None
@@ -50,7 +50,7 @@ class Chain(Struct, frozen=True, kw_only=True):
 
 
 def read_loras(told: str) -> tuple[Lora, ...]:
-    """Read `name:0.8, other.safetensors`; without a weight it is 1. Raises `WorkflowError`."""
+    """Parse a list such as `name:0.8, other.safetensors`; the default weight is 1. Raises `WorkflowError`."""
     found: list[Lora] = []
     for part in (one.strip() for one in told.split(",")):
         name, colon, weight = part.rpartition(":")
@@ -65,9 +65,9 @@ def read_loras(told: str) -> tuple[Lora, ...]:
 
 
 def called(loras: tuple[Lora, ...], listed: Sequence[str]) -> tuple[Lora, ...]:
-    """The LoRAs by their whole names in a server's list; people leave out folder and ending.
+    """Replace short names of LoRAs by their full names in a server's list; people leave out folder and file ending.
 
-    Raises `WorkflowError` where the list has none or several of a name; without a list, names stay.
+    Names stay as they are if the list is empty. Raises `WorkflowError` if the list has no or several LoRAs of a name.
     """
     return tuple(structs.replace(one, name=_whole_name(one.name, listed)) for one in loras) if listed else loras
 
@@ -95,9 +95,10 @@ def _key(name: str) -> str:
 
 
 def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
-    """The chain that a node belongs to: any LoRA loader of it, or the loader of the model where none is yet.
+    """Find the chain that a node belongs to; the node is one of its LoRA loaders, or the loader of the model.
 
-    Raises `WorkflowError` if the node has no model to offer.
+    Raises `WorkflowError` if the node outputs no model, if several chains begin at it, or if no model comes before the
+    chain.
     """
     if not _is_loader(graph, node):
         definition = definitions.get(str(graph.get(node, {}).get("class_type")))
@@ -128,10 +129,10 @@ def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
 
 
 def fill_loras(graph: Graph, chain: Chain, loras: tuple[Lora, ...]) -> Graph:
-    """A copy of the graph with exactly these LoRAs in the chain, in this order; none takes all loaders out.
+    """Return a copy of the graph with exactly these LoRAs in the chain, in this order; no LoRAs removes all loaders.
 
-    Whatever took model or text encoder from the chain's loaders takes them from its new end; with a chain that
-    had none, whatever took them from the source. Raises `WorkflowError` on a weight that is none.
+    Every input that took the model or text encoder from the chain's loaders (or from the chain's source, if it had no
+    loaders) then takes it from the new end of the chain. Raises `WorkflowError` if a weight is out of range.
     """
     filled = copied(graph)
     model_users, clip_users = _all_users(filled, chain)
@@ -157,7 +158,7 @@ def fill_loras(graph: Graph, chain: Chain, loras: tuple[Lora, ...]) -> Graph:
 
 
 def _all_users(graph: Graph, chain: Chain) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The inputs outside the chain that take its model, and those that take its text encoder."""
+    """Return the inputs outside the chain that take its model, and those that take its text encoder."""
     models = [(one, 0) for one in chain.loaders] or [chain.model]
     clips = [(one, 1) for one in chain.loaders] or ([chain.clip] if chain.clip is not None else [])
     return (
@@ -167,9 +168,9 @@ def _all_users(graph: Graph, chain: Chain) -> tuple[list[tuple[str, str]], list[
 
 
 def _new_loader(graph: Graph, number: int, *, is_double: bool) -> str:
-    """Put another loader into the graph, under an id that is free."""
+    """Add a loader to the graph under an unused id, and return the id."""
     parts = (part for one in graph for part in one.split(":"))
-    # Longer rows of digits are no numbers of the editor, and Python reads only so many.
+    # The editor's ids have fewer digits, and Python refuses to parse very long numbers.
     whole = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 16]
     node = str(max(whole, default=0) + 1)
     kind = LOADER if is_double else MODEL_ONLY

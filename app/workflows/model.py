@@ -1,4 +1,4 @@
-"""A slot: a named input of a workflow, and what may stand in it."""
+"""Slots: the named inputs of a workflow, and the values that each accepts."""
 
 from __future__ import annotations
 
@@ -17,51 +17,52 @@ Kind: TypeAlias = Literal[
 ]
 
 Show: TypeAlias = Literal["command", "modal", "settings"]
-"""Where a person meets a slot: as an option of the command, in its form, or only among its settings."""
+"""Where a person sees a slot: as an option of the command, in its form, or only among its settings."""
 
 UPLOADED: frozenset[Kind] = frozenset({"image", "video", "audio"})
-"""Kinds whose value is a file of ours, which the chosen server gets before the job."""
+"""Kinds whose value is a local file, which is uploaded to the chosen server before the job."""
 
 LARGEST_SEED = 2**53 - 1
-"""Drawn seeds stay exact in every program that reads JSON numbers as doubles, ComfyUI's editor among them."""
+"""The largest seed that is exact in programs that read JSON numbers as doubles, such as ComfyUI's editor."""
 
 
 LONGEST_SENTENCE = 600
-"""Characters. Titles and values from files stand in sentences, and may be as long as a file."""
+"""Characters. An error text contains titles and values from files, which may be as long as a file."""
 
 LONGEST_NAME = 60
-"""Characters of a name among several in a sentence."""
+"""Characters of each name in a list of names in an error text."""
 
 
 class WorkflowError(Exception):
-    """A workflow, or what was put into it, is wrong; the text is a sentence that says what to do, on one line."""
+    """A workflow or a value for it is wrong; the text is one line, a sentence that says what to do."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(shortened(" ".join(sentence.split()), LONGEST_SENTENCE))
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text, or its beginning and "…" where it has more characters."""
+    """Return the text, cut to `longest` characters with "…" at the end if it has more."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def check_text(name: str, value: Json) -> None:
-    """Refuse half characters, which neither the journal nor a server can store. Raises `WorkflowError`."""
+    """Raise `WorkflowError` if a text contains surrogates, which neither the journal nor a server can store."""
     if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
         raise WorkflowError(f"{name} has characters that are not valid: type them again.")
 
 
 class Target(Struct, frozen=True):
-    """One input of one node of the graph. A LoRA's target is a loader as such, and its input is ""."""
+    """One input of one node of the graph. The target of a LoRA slot is a whole loader, and its input is ""."""
 
     node: NodeId
     input: str
 
 
 class Slot(Struct, frozen=True, kw_only=True):
-    """A named input. Without a default, the graph's own value stands.
+    """A named input of a workflow. Without a default, the graph's own value is used.
 
-    Whole limits are ints, so that the largest seed is exact. A size has its targets in pairs, width and height.
+    Limits that are whole numbers are ints, so that the largest seed is exact. A size has its targets in pairs: width,
+    height.
     """
 
     name: str
@@ -75,11 +76,11 @@ class Slot(Struct, frozen=True, kw_only=True):
     maximum: int | float | None = None
     step: int | float | None = None
     choices: tuple[str, ...] = ()
-    """What may be chosen; empty for whatever the server lists."""
+    """The allowed choices; empty for whatever the server lists."""
     show: Show = "command"
 
     def read(self, value: Json) -> Json:
-        """Turn what a person gave into what the node wants; a size into [width, height]. Raises `WorkflowError`."""
+        """Convert a person's value to the node's value; a size becomes [width, height]. Raises `WorkflowError`."""
         check_text(self.name, value)
         try:
             return self._read(value)
@@ -111,7 +112,7 @@ class Slot(Struct, frozen=True, kw_only=True):
 
 
 def suggest(told: str, known: Iterable[str]) -> str:
-    """The end of a sentence: what was perhaps meant, and what there is."""
+    """Return the end of an error text: the most similar known name, else a list of the known names."""
     names = list(known)
     close = difflib.get_close_matches(told, names, 1)
     listing = ", ".join(shortened(name, LONGEST_NAME) for name in names[:12]) + (", …" if len(names) > 12 else "")
@@ -119,7 +120,7 @@ def suggest(told: str, known: Iterable[str]) -> str:
 
 
 def typed_like(where: str, told: str, present: Json) -> Json:
-    """Read a text as the type of what stands there now. Raises `WorkflowError`."""
+    """Parse a text as the type of the input's present value. Raises `WorkflowError`."""
     try:
         match present:
             case bool():

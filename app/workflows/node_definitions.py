@@ -1,4 +1,4 @@
-"""What a server says of its node classes: /object_info, read class by class when one is asked for."""
+"""Reads a server's node definitions (`/object_info`); each class is parsed when it is first asked for."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from app.ports import Json
 WIDGETS = frozenset(
     {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3", "COLOR", "MARKDOWN", "TEXTAREA"}
 )
-"""Types that the editor shows as a field on the node. All others are sockets, unless a node's own file says no."""
+"""Types that the editor shows as a field on the node. All others are sockets, unless a node's `widgetType` differs."""
 
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
-"""A list whose choice decides which further fields the node has; these are named `field.further`."""
+"""A list whose choice determines which further fields the node has; these are named `field.further`."""
 
 GROWING = "COMFY_AUTOGROW_V3"
-"""A group of sockets that grows; its members are named `group.member`."""
+"""A group of sockets that grows as sockets are connected; its members are named `group.member`."""
 
 Uploaded: TypeAlias = Literal["", "image", "video", "audio"]
 
@@ -29,49 +29,49 @@ UPLOADS: dict[str, Uploaded] = {
     "audio_upload": "audio",
     "file_upload": "",
 }
-"""Options of lists that hold the files of the server's input folder, which an upload extends."""
+"""Options that mark a list of the files in the server's input folder, to which an upload adds; the kind of file."""
 
 
 ENDLESS = 1e300
-"""A limit beyond this is none, and its digits would not fit a message."""
+"""A limit of this size or more counts as no limit; its digits would not fit in a message."""
 
 
 class Input(Struct, frozen=True, kw_only=True):
-    """One input of a class. `type` is "COMBO" for lists in the older form, too."""
+    """One input of a class. `type` is "COMBO" also for lists in the older form."""
 
     name: str
     type: str
     required: bool
     options: dict[str, Json] = {}
     choices: tuple[Json, ...] | None = None
-    """The values of a list; None if the server names none (they may come from elsewhere)."""
+    """The values of a list; None if the server gives no list (the values may come from elsewhere)."""
 
     @property
     def default(self) -> Json:
-        """What a new node has in it: the default it names, else a list's first; None if neither."""
+        """The value in a new node: the input's default, else the first value of its list, else None."""
         return self.options.get("default", next(iter(self.choices or ()), None))
 
     @property
     def is_widget(self) -> bool:
-        """Whether the editor shows a field for it, and so writes a value."""
+        """Whether the editor shows a field for the input, and so writes a value to the file."""
         return not self.options.get("forceInput") and self.widget_type in WIDGETS
 
     @property
     def widget_type(self) -> str:
-        """The type of its field, which for a socket of any type may be told apart."""
+        """The type of the input's field, which `widgetType` may set for a socket of another type."""
         told = self.options.get("widgetType")
         return told if isinstance(told, str) else self.type
 
     @property
     def is_upload(self) -> bool:
-        """Whether it names a file of the server's input folder."""
+        """Whether the input's value is the name of a file in the server's input folder."""
         return any(self.options.get(key) is True for key in UPLOADS)
 
     @property
     def uploaded(self) -> Uploaded:
-        """What it is a file of; "" if it is none, or of anything."""
+        """The kind of file that can be uploaded for the input; "" if none, or a file of any kind."""
         if self.options.get("image_folder", "input") != "input":
-            # A list of the server's own results, which no upload extends.
+            # A list of the server's own results, to which uploads do not add.
             return ""
         for key, kind in UPLOADS.items():
             if self.options.get(key) is True:
@@ -80,13 +80,13 @@ class Input(Struct, frozen=True, kw_only=True):
 
     @property
     def is_controlled(self) -> bool:
-        """Whether the editor adds a field that says what becomes of the value after a run."""
+        """Whether the editor adds a field that says how the value changes after a run."""
         by_name = self.type == "INT" and self.name in {"seed", "noise_seed"}
         return bool(self.options.get("control_after_generate", by_name))
 
     @property
     def fallback(self) -> Json:
-        """What stands in its field when a file has no value for it."""
+        """The value of the input's field when a file has no value for it."""
         if "default" in self.options:
             return self.options["default"]
         if self.choices is not None:
@@ -95,14 +95,14 @@ class Input(Struct, frozen=True, kw_only=True):
         return zeros.get(self.widget_type, "")
 
     def limit(self, key: str) -> float | None:
-        """`min`, `max` or `step`, where it is a number."""
+        """Return the option `min`, `max` or `step`; None if it is missing, not a number, or at least `ENDLESS`."""
         told = self.options.get(key)
         if isinstance(told, bool) or not isinstance(told, (int, float)):
             return None
         return told if abs(told) < ENDLESS else None
 
     def branch(self, chosen: Json) -> tuple[Input, ...]:
-        """The further fields of a list of which `chosen` was chosen."""
+        """Return the further fields that the choice `chosen` of a `DYNAMIC_COMBO` adds."""
         branches = self.options.get("options")
         for branch in branches if self.type == DYNAMIC_COMBO and isinstance(branches, list) else ():
             if isinstance(branch, dict) and branch.get("key") == chosen:
@@ -111,19 +111,19 @@ class Input(Struct, frozen=True, kw_only=True):
 
 
 class Definition(Struct, frozen=True, kw_only=True):
-    """One class of nodes."""
+    """The definition of one node class."""
 
     name: str
     title: str
-    """What the editor calls a node of it that nobody named."""
+    """The title of a node of this class to which nobody gave another title."""
     inputs: dict[str, Input]
-    """Required ones first; hidden ones, which the server fills in, are left out."""
+    """Required inputs first; hidden inputs, which the server fills in, are left out."""
     hidden: frozenset[str] = frozenset()
     outputs: tuple[str, ...] = ()
     is_output: bool = False
 
     def known(self, name: str) -> Input | None:
-        """An input by its name, also by the dotted name of one that depends on another."""
+        """Return an input by its name; for the dotted name of a dependent input, the input that it depends on."""
         if name in self.inputs:
             return self.inputs[name]
         group = self.inputs.get(name.split(".")[0])
@@ -131,9 +131,9 @@ class Definition(Struct, frozen=True, kw_only=True):
 
 
 class Definitions:
-    """Owns a server's /object_info and what was read of it, class by class; most are never asked for.
+    """Holds a server's `/object_info`, and parses each class when it is first asked for; most never are.
 
-    Anything may stand in there; a class whose entry makes no sense is one that is not there.
+    The content may be anything; a class whose entry cannot be parsed counts as missing.
     """
 
     def __init__(self, object_info: Mapping[str, Json | Raw]) -> None:
@@ -142,14 +142,14 @@ class Definitions:
 
     @classmethod
     def parse(cls, content: bytes) -> Definitions:
-        """Take in the answer of a server as it came. Raises `msgspec.DecodeError`."""
+        """Parse the body of a server's `/object_info` response. Raises `msgspec.DecodeError`."""
         return cls(json.decode(content, type=dict[str, Raw]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._raw)
 
     def get(self, name: str) -> Definition | None:
-        """A class by its name, None if the server does not have it."""
+        """Return a class by its name, None if the server does not have it."""
         if name not in self._read:
             entry = self._raw.get(name)
             self._read[name] = _definition(name, json.decode(entry, type=Json) if isinstance(entry, Raw) else entry)
@@ -193,7 +193,7 @@ def _input(name: str, spec: list[Json], *, required: bool) -> Input:
 
 
 def compatible(given: str, wanted: str) -> bool:
-    """Whether an output may go into an input: types may be lists with commas, `*` is any."""
+    """Return whether an output may be connected to an input; a type may be a comma-separated list, `*` is any type."""
     if not given or not wanted or "*" in {given, wanted}:
         return True
     return bool({one.strip().lower() for one in given.split(",")} & {one.strip().lower() for one in wanted.split(",")})

@@ -1,4 +1,4 @@
-"""What people write, read as numbers, sizes, yes and no; and numbers written for people."""
+"""Parses numbers, sizes and booleans as people write them, and formats numbers for people."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from app.ports import Json
 
 SIDES = re.compile(r"\s*(\d{1,9})\s*[x×*:, ]\s*(\d{1,9})\s*", re.IGNORECASE)
-"""`1024x768`, and what else people put between two numbers."""
+"""`1024x768`, and the other separators that people put between two numbers."""
 
 LONGEST = 4000
-"""Digits of a number; Python itself refuses to read more than 4,300, with a sentence for programmers."""
+"""Digits of a number; Python itself refuses to parse more than 4,300, with an error text meant for programmers."""
 
 
 class NotMeant(ValueError):
-    """It cannot be read; the text is what it should have been, such as “a whole number”."""
+    """A value cannot be parsed; the text says what it should have been, such as “a whole number”."""
 
 
 def whole(value: Json) -> int:
-    """A whole number, exact. Raises `NotMeant`."""
+    """Parse a whole number, exactly. Raises `NotMeant`."""
     try:
         if isinstance(value, str) and len(value) <= LONGEST:
             return int(value)
@@ -30,7 +30,7 @@ def whole(value: Json) -> int:
 
 
 def finite(value: Json) -> float:
-    """A number, neither infinite nor none. Raises `NotMeant`."""
+    """Parse a number; infinity and NaN are refused. Raises `NotMeant`."""
     try:
         if isinstance(value, (str, int, float)) and abs(number := float(value)) < float("inf"):
             return number
@@ -40,7 +40,7 @@ def finite(value: Json) -> float:
 
 
 def boolean(value: Json) -> bool:
-    """Yes or no. Raises `NotMeant`."""
+    """Parse yes or no. Raises `NotMeant`."""
     match str(value).lower():
         case "true" | "yes" | "on" | "1":
             return True
@@ -51,7 +51,7 @@ def boolean(value: Json) -> bool:
 
 
 def sides(value: Json) -> tuple[int, int]:
-    """Width and height, from `1024x768` or [1024, 768]. Raises `NotMeant`."""
+    """Parse width and height from `1024x768` or [1024, 768]. Raises `NotMeant`."""
     match value:
         case str() if found := SIDES.fullmatch(value):
             return int(found[1]), int(found[2])
@@ -62,12 +62,12 @@ def sides(value: Json) -> tuple[int, int]:
 
 
 def span(low: float | None, high: float | None) -> str:
-    """What a number must be: within its limits, of which at least one is told."""
+    """Describe the limits of a number, of which at least one must be given."""
     if low is not None and high is not None:
         return f"within {plain(low)} to {plain(high)}"
     return f"at least {plain(low)}" if low is not None else f"at most {plain(high)}"
 
 
 def plain(number: float | None) -> str:
-    """A number as people write it; whole ones with every digit."""
+    """Format a number as people write it; an int with every digit."""
     return str(number) if isinstance(number, int) else f"{number:g}"

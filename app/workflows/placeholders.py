@@ -1,4 +1,7 @@
-"""Placeholders in file prefixes, which only the editor resolves: `%date:yyyy-MM-dd%`, `%Sampler.seed%`."""
+"""Resolves the placeholders in file prefixes that otherwise only the editor resolves.
+
+Examples: `%date:yyyy-MM-dd%`, `%Sampler.seed%`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 
 PREFIXES = frozenset({"filename_prefix"})
-"""Inputs in which the editor resolves placeholders. %year%, %width% and the like are the server's own affair."""
+"""Inputs in which the editor resolves placeholders. The server itself resolves `%year%`, `%width%` and the like."""
 
 DAY = "yyyy-MM-dd"
-"""What `%date%` alone means."""
+"""The date format of `%date%` without a format."""
 
 LONGEST = 80
-"""Characters of a value in a file's name; most file systems allow 255 bytes for the whole name."""
+"""Characters of a value in a file name; most file systems allow 255 bytes for the whole name."""
 
 _PLACEHOLDER = re.compile(r"%([^%]+)%")
 _PARTS = re.compile(r"yyyy|yy|MM?|dd?|hh?|mm?|ss?")
@@ -24,9 +27,9 @@ _FORBIDDEN = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 
 
 def resolve(graph: Graph, now: datetime) -> Graph:
-    """A copy of the graph whose file prefixes hold no placeholder that can be resolved; the others stay.
+    """Return a copy of the graph with the placeholders in file prefixes resolved; unknown placeholders stay.
 
-    Nodes that stay as they are belong to both.
+    The copy shares the nodes that do not change with the original.
     """
     resolved = dict(graph)
     for node, entry in graph.items():
@@ -38,7 +41,7 @@ def resolve(graph: Graph, now: datetime) -> Graph:
 
 
 def resolve_text(text: str, graph: Graph, now: datetime) -> str:
-    """A text with its placeholders resolved. What comes from a node is made fit for a file's name."""
+    """Return a text with its placeholders resolved. Characters that file names forbid become `_`."""
     return _PLACEHOLDER.sub(lambda found: _resolved(found[1], graph, now) or found[0], text)
 
 
@@ -60,13 +63,13 @@ def _date(pattern: str, now: datetime) -> str:
 
 
 def _value(told: str, name: str, graph: Graph) -> str | None:
-    """The first node of that class, else of that title, as in the editor."""
+    """Return the value of an input of the first node of that class, else of that title, as the editor does."""
     classes = (node for node, entry in graph.items() if entry.get("class_type") == told)
     titles = (node for node in graph if title(graph, node) == told)
     for node in (*classes, *titles):
         value: Json = inputs(graph, node).get(name)
         if isinstance(value, (str, int, float)):
             text = _FORBIDDEN.sub("_", str(value))[:LONGEST].strip()
-            # A name of dots alone would be a folder of the file system.
+            # A name of dots alone (`.`, `..`) would be a directory.
             return text if text.strip(".") else "_"
     return None

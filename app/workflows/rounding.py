@@ -1,4 +1,4 @@
-"""Sizes as a node takes them: in its steps, and within its limits."""
+"""Rounds sizes to a node's steps, within its limits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from app.workflows.node_definitions import Definitions
 
 
 def to_step(value: int, step: int, minimum: int | None = None, maximum: int | None = None) -> int:
-    """The nearest value of the row that begins at the minimum, the larger of two that are as near.
+    """Round to the nearest value of the series that begins at the minimum; a tie rounds up.
 
-    A length from 1 in steps of 4 is 1, 5, 9, ...; a width from 16 in steps of 8 is 16, 24, 32, ... The result is
-    within the limits, which counts more than the step.
+    A length from 1 in steps of 4 is 1, 5, 9, ...; a width from 16 in steps of 8 is 16, 24, 32, ... The result is always
+    within the limits, even if it then does not fit the step.
     """
     start = (minimum or 0) % step
     rounded = (2 * (value - start) + step) // (2 * step) * step + start
@@ -27,7 +27,7 @@ def to_step(value: int, step: int, minimum: int | None = None, maximum: int | No
 
 
 def stepped(value: Json, slot: Slot) -> Json:
-    """A slot's whole number, or the sides of its size, in the slot's own steps; all else as it is."""
+    """Round a slot's whole number, or the sides of its size, to the slot's steps; return all else unchanged."""
     if slot.step is None or slot.step < 1 or slot.kind not in {"integer", "size"}:
         return value
     if isinstance(value, list):
@@ -36,9 +36,9 @@ def stepped(value: Json, slot: Slot) -> Json:
 
 
 def round_sizes(graph: Graph, definitions: Definitions, targets: Iterable[Target]) -> Graph:
-    """A copy of the graph in which whole numbers at the targets fit their nodes' steps.
+    """Return a copy of the graph in which the whole numbers at the targets are rounded to their nodes' steps.
 
-    Nodes that stay as they are belong to both.
+    The copy shares the nodes that do not change with the original.
     """
     rounded = dict(graph)
     for target in targets:

@@ -1,1 +1,1 @@
-"""The slots of a graph, found by what it says of itself, and written as a manifest."""
+"""Finds the slots of a graph from its app mode, titles, node classes, links and input names."""

@@ -1,4 +1,4 @@
-"""Guessing from what inputs are called, where no sampler leads to them: nodes that do everything by themselves."""
+"""Finds slots by the names of inputs, for nodes that do everything by themselves, without a sampler."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from app.workflows.model import Target
 from app.workflows.node_definitions import Definition, Definitions
 
 WORDS = {"prompt": SAID, "negative": AGAINST, "lyrics": (LYRICS,)}
-"""What such nodes call the words that are meant for people."""
+"""The names that such nodes give to the texts that people write, by slot."""
 
 SETTINGS = ("aspect_ratio", "resolution", "duration", "width", "height")
-"""What people want to say besides, and everybody calls the same."""
+"""Other settings that people want to change, which have the same name in all such nodes."""
 
 PLAIN = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "*"})
-"""What comes out of a node that only holds a value: it is told by the name of the input into which it goes."""
+"""Output types of a node that only holds a value: its slot is named after the input to which it is connected."""
 
 HOW = "the name of the input"
 
 
 def by_input_name(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
-    """Candidates by name alone: words of several lines, seeds, and the usual settings of the nodes that take words."""
+    """Yield candidates by name alone: multiline texts, seeds, and the usual settings of nodes that take a prompt."""
     for node in flow:
         given, definition = inputs(graph, node), definitions.get(str(graph[node].get("class_type")))
         lines = _lines(definition)
@@ -47,7 +47,7 @@ def by_input_name(graph: Graph, definitions: Definitions, flow: Sequence[str]) -
 
 
 def _lines(definition: Definition | None) -> set[str]:
-    """The inputs of a node that take words of several lines; on a server that does not know it, none."""
+    """Return a node's multiline text inputs; empty if the server does not have the node's class."""
     known = definition.inputs.values() if definition is not None else ()
     return {one.name for one in known if one.type == "STRING" and one.options.get("multiline") is True}
 
@@ -58,5 +58,5 @@ def _words(graph: Graph, node: str, name: str) -> list[Target]:
 
 
 def _is_needed(graph: Graph, name: str, target: Target) -> bool:
-    """What the author of such a node left empty, such as an upscaler's prompt, may stay so."""
+    """Return whether the slot is required: a prompt is, unless the author left it empty, as for an upscaler."""
     return name == "prompt" and bool(str(inputs(graph, target.node)[target.input]).strip())

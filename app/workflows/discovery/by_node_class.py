@@ -1,4 +1,4 @@
-"""Input nodes that other tools bring: recognised by their class when a workflow has them, never required."""
+"""Finds slots by the input nodes of other tools, which are recognised by their class; such nodes are optional."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from app.workflows.model import Kind, Target
 
 
 class Convention(Struct, frozen=True, kw_only=True):
-    """Where a tool's input nodes keep what a slot needs. Several names: the first that is there, "" for any."""
+    """The inputs in which a tool's nodes hold a slot's properties. The first name that exists counts; "" is any."""
 
     tool: str
     value: tuple[str, ...]
     name: tuple[str, ...] = ()
-    """Empty: the node's title is the name."""
+    """The inputs that hold the slot's name. If empty, the node's title is the name."""
     title: str = ""
     description: str = ""
     limits: tuple[str, str] = ("", "")
@@ -80,10 +80,10 @@ CONVENTIONS: dict[str, Convention] = {
         kind="number",
     ),
 }
-"""By class, with the names that the tools' own nodes have for their inputs."""
+"""The conventions by node class, with the input names of the tools' own nodes."""
 
 PACKS = ("CPackInput", "BentoInput")
-"""The beginnings of comfy-pack's classes; the later name came with the later versions."""
+"""The prefixes of comfy-pack's classes; later versions use the second."""
 
 PACKED: dict[str, Kind | None] = {
     "String": "text",
@@ -94,7 +94,7 @@ PACKED: dict[str, Kind | None] = {
     "Image": "image",
     "Any": None,
 }
-"""comfy-pack's inputs; the one for anything calls its only input as the node that it feeds does."""
+"""The rest of comfy-pack's class names, and the kind of slot; "Any" names its only input after the node it feeds."""
 
 KRITA: dict[str, tuple[Kind, str]] = {
     "number": ("number", ""),
@@ -104,11 +104,11 @@ KRITA: dict[str, tuple[Kind, str]] = {
     "prompt (positive)": ("text", "prompt"),
     "prompt (negative)": ("text", "negative"),
 }
-"""Krita's types of parameters, with the slot that two of them are."""
+"""Krita's parameter types: the kind of slot, and the slot's name where the type determines it."""
 
 
 def by_node_class(graph: Graph) -> Iterator[Candidate]:
-    """The candidates that other tools' nodes name."""
+    """Yield the candidates that other tools' input nodes name."""
     for node, entry in graph.items():
         convention = _convention(str(entry.get("class_type")))
         if convention is None:

@@ -1,4 +1,4 @@
-"""Guessing from the sampler: what flows into it says what each node is for."""
+"""Finds slots by following the links into samplers, which show what each node is for."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "sampler": ("sampler", ("sampler_name",)),
     "scheduler": ("sigmas", ("scheduler",)),
 }
-"""What a sampler has itself, or one node before it: the way there and the input's names."""
+"""Settings of a sampler or of the node before it: the sampler's input that leads there, and the setting's names."""
 
 MODELS = frozenset({"checkpoints", "diffusion_models"})
-"""The folders of what a sampler runs."""
+"""The folders of the models that a sampler runs."""
 
 
 def by_sampler(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
-    """Candidates from the links of the samplers in `flow`. Several samplers may give several of one name."""
+    """Yield candidates from the links of the samplers in `flow`; several samplers may give several of one name."""
     for sampler in _samplers(graph, flow):
         for name, targets in _around(graph, definitions, sampler):
             yield Candidate(name=name, targets=targets, how="following the links from the sampler")
 
 
 def _samplers(graph: Graph, flow: Sequence[str]) -> list[str]:
-    """The nodes that turn a latent into another, as directed by conditionings.
+    """Return the nodes that turn one latent into another, guided by conditionings.
 
-    Where there is none: those that do all in one, and so are told both texts and a seed.
+    If there are none, return the nodes that do everything in one: they have both texts connected, and a seed.
     """
     given = {node: inputs(graph, node) for node in flow}
     found = [
@@ -69,7 +69,7 @@ def _around(graph: Graph, definitions: Definitions, sampler: str) -> Iterator[tu
     yield from (("negative", one) for one in dict.fromkeys(negatives))
     for name, (way, names) in PARTS.items():
         if name == "seed" and given.get("add_noise") == "disable":
-            # Without noise of its own, a later sampler's seed has no effect.
+            # The seed of a later sampler that adds no noise has no effect.
             continue
         if (target := _near(graph, sampler, way, names)) is not None:
             yield name, (target,)
@@ -103,7 +103,7 @@ def _near(graph: Graph, node: str, way: str, names: tuple[str, ...]) -> Target |
 
 
 def _texts(graph: Graph, definitions: Definitions, node: str, way: str) -> Iterator[tuple[Target, ...]]:
-    """The words that reach a conditioning, past whatever changes it on the way."""
+    """Yield the texts that reach a conditioning, following the links past nodes that change the conditioning."""
     start = _source(graph, node, way)
     waiting, seen = [start] if start is not None else [], set[tuple[str, int]]()
     while waiting:
@@ -125,7 +125,10 @@ def _texts(graph: Graph, definitions: Definitions, node: str, way: str) -> Itera
 
 
 def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[str]:
-    """The inputs through which a node's conditioning comes. With both signs, the outputs have the same order."""
+    """Return the inputs from which a node's conditioning comes.
+
+    A node with `positive` and `negative` inputs has its outputs in the same order.
+    """
     given = inputs(graph, node)
     if {"positive", "negative"} <= given.keys():
         return ["positive", "negative"][slot : slot + 1]
@@ -135,7 +138,7 @@ def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[
 
 
 def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
-    """Width, height and count, or the length of a sound, where the latent is made."""
+    """Yield width, height, count and frames, or the seconds of a sound, from the node that creates the latent."""
     node, seen = sampler, set[str]()
     while node not in seen:
         seen.add(node)
@@ -155,7 +158,7 @@ def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
 
 
 def _model(graph: Graph, start: str) -> Target | None:
-    """The loader of the model, past the LoRAs and patches on the way."""
+    """Return the loader's model input, following the links past LoRAs and patches; None if there is none."""
     node, seen = start, set[str]()
     while node not in seen:
         seen.add(node)

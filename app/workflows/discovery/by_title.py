@@ -1,4 +1,4 @@
-"""Slots by the titles of nodes: `@prompt`, `@image:2`, `@strength.denoise`. It works in any ComfyUI."""
+"""Finds slots by the titles of nodes: `@prompt`, `@image:2`, `@strength.denoise`. Works in any ComfyUI."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.workflows.discovery.vocabulary import together
 from app.workflows.model import Target
 
 TITLE = re.compile(r"@(?P<name>[A-Za-z][\w-]*)(?::(?P<number>\d{1,3}))?(?:\.(?P<input>[^\s]+))?(?:\s+(?P<rest>.*))?")
-"""`@name`, then perhaps `:number`, `.input` and a title for people."""
+"""`@name`, then optionally `:number`, `.input` and a title for people."""
 
 OUTPUT = "output"
-"""The name for the node whose results are meant."""
+"""The name that marks the node whose results are used."""
 
 INPUTS: dict[str, tuple[str, ...]] = {
     "prompt": ("text", "prompt", "text_g", "clip_l"),
@@ -34,11 +34,11 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "strength": ("denoise", "strength", "strength_model"),
     "mask": ("image", "mask"),
 }
-"""Which input is meant by a name, where the node has none of the same name."""
+"""The inputs that a slot's name stands for, where the node has no input of that name; the first that exists counts."""
 
 
 def by_title(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
-    """The candidates that titles name; a title that does not say which input is added to `problems`."""
+    """Yield the candidates that titles name; add a sentence to `problems` for a title that leaves the input unclear."""
     for node in graph:
         found = TITLE.fullmatch(title(graph, node).strip())
         if found is None or found["name"].lower() == OUTPUT:
@@ -59,7 +59,7 @@ def by_title(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
 
 
 def outputs(graph: Graph) -> list[NodeId]:
-    """The nodes called `@output`."""
+    """Return the nodes titled `@output`."""
     found = ((node, TITLE.fullmatch(title(graph, node).strip())) for node in graph)
     return [NodeId(node) for node, named in found if named is not None and named["name"].lower() == OUTPUT]
 

@@ -1,4 +1,4 @@
-"""A candidate for a slot, whatever found it; and the slot that it becomes on a server's nodes."""
+"""Candidates for slots, from all the ways of finding them, and their conversion to slots."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ TITLES = {
     "audio": "Sound",
     "denoise": "Strength",
 }
-"""What people read for the names that mean more to the field than to them; else the name itself."""
+"""Slot titles for names that are technical terms; for other names, the name itself is the title."""
 
 NEEDED = frozenset({"prompt", "image", "video", "audio"})
-"""Slots without which the workflow would make what its author made, not what was asked for."""
+"""Slots that are required, because without them the workflow only repeats its author's result."""
 
 EXACT = 2**53
-"""Limits beyond this say “no limit”; classes without one give the largest number that they can store."""
+"""Limits of this size or more mean “no limit”: a class without a limit gives the largest number that it can store."""
 
 LONGEST = 32
-"""Characters of a slot's name; Discord allows no longer ones for an option."""
+"""Characters of a slot's name: Discord's limit for the name of an option."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """Inputs that could be a slot. `how` ends the sentence “Found by …”."""
+    """Inputs that could be a slot. `how` completes the sentence “Found by …”."""
 
     name: str
     targets: tuple[Target, ...]
@@ -43,21 +43,21 @@ class Candidate(Struct, frozen=True, kw_only=True):
     title: str = ""
     description: str = ""
     kind: Kind | None = None
-    """Told by the finder; None for what the server says of the input."""
+    """Set by the finder; None to derive it from the server's definition of the input."""
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     required: bool | None = None
-    """None: if its name is one of those that are needed."""
+    """None to derive it: required if the name is in `NEEDED`, or for a file that the server does not list."""
 
 
 def slug(told: str, longest: int = LONGEST) -> str:
-    """A name for a slot: small letters, digits, - and _; "" if nothing is left."""
+    """Convert a text to a slot's name: lowercase letters, digits, - and _; "" if nothing is left."""
     return re.sub(r"[^a-z0-9_-]+", "_", told.lower()).strip("_-")[:longest].strip("_-")
 
 
 def where(graph: Graph, targets: tuple[Target, ...]) -> str:
-    """Inputs as people name them: “Sampler”.seed, with the id where the title is not unique."""
+    """Describe inputs for people: “Sampler”.seed, with the node's id if its title is not unique."""
     names = [title(graph, node) for node in graph]
     shown: list[str] = []
     for target in targets:
@@ -68,7 +68,7 @@ def where(graph: Graph, targets: tuple[Target, ...]) -> str:
 
 
 def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
-    """The slot of a candidate. What the finder did not tell is read from the server's definition."""
+    """Convert a candidate to a slot. What the finder did not set is derived from the server's definition."""
     target = found.targets[0]
     kind_of_node = str(graph[target.node].get("class_type"))
     value = inputs(graph, target.node).get(target.input)
@@ -79,7 +79,7 @@ def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
     if kind == "choice" and not choices:
         kind = "text"
     low, high = _limits(graph, definitions, found.targets) if kind in {"integer", "number", "seed"} else (None, None)
-    # The file that its author had is nowhere else, unless the server says so.
+    # The author's file is not on the server, unless the server lists it.
     needed = found.name in NEEDED or (kind in UPLOADED and value not in choices)
     return Slot(
         name=found.name,
@@ -88,7 +88,7 @@ def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
         targets=found.targets,
         description=found.description,
         required=needed if found.required is None else found.required,
-        # Without a default, a slot of this kind would take the server's first model.
+        # Without a default, a model slot would take the server's first model.
         default=value if kind == "model" and isinstance(value, str) else None,
         minimum=found.minimum if found.minimum is not None else _meant(low, kind),
         maximum=found.maximum if found.maximum is not None else _meant(high, kind),
@@ -120,7 +120,7 @@ def _kind(kind_of_node: str, known: Input | None, name: str, value: Json) -> Kin
 
 
 def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...]) -> tuple[float | None, float | None]:
-    """What all the inputs take that get the same number."""
+    """Return the limits that hold for all of the inputs, because they get the same number."""
     lows: list[float] = []
     highs: list[float] = []
     for target in targets:

@@ -1,4 +1,4 @@
-"""Several candidates for one slot, where it is certain that all are meant: words and seeds."""
+"""Resolves several candidates of one name, for prompts and seeds, where it is certain that all are meant."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ WORDS = frozenset({"prompt", "negative"})
 def separate(
     graph: Graph, definitions: Definitions, found: Sequence[Candidate], taken: Collection[str]
 ) -> list[Candidate]:
-    """One slot for all that are one thing, or one for each; none if it is not certain that all are meant.
+    """Return one candidate for all, or one for each; an empty list if it is not certain that all are meant.
 
-    All seeds get the same number, and texts that are the same now stay the same. Other prompts are told apart by the
-    titles that their author gave them, else by number, and may be left out; none is called as one of those `taken`.
+    All seeds share one candidate, and so do texts that are equal in the graph. Other prompts become optional
+    candidates, named after the titles that the author gave their nodes, else numbered. A title that is in `taken` is
+    not used as a name.
     """
     name = found[0].name
     if name == "seed" or (name in WORDS and len({_standing(graph, one) for one in found}) == 1):
@@ -47,12 +48,12 @@ def _standing(graph: Graph, one: Candidate) -> str:
 
 
 def _is_encoder(graph: Graph, one: Candidate) -> bool:
-    """Whether no sampler says that these words are wanted: they may be what is not."""
+    """Return whether the text was found by its input's name in a text encoder: it may be a negative prompt."""
     return one.how == HOW and isinstance(inputs(graph, one.targets[0].node).get("clip"), list)
 
 
 def _title(graph: Graph, definitions: Definitions, one: Candidate) -> str:
-    """The title that its author gave a node; "" for none."""
+    """Return the title that the workflow's author gave the node; "" if it is still the class's own title."""
     kind = str(graph[one.targets[0].node].get("class_type"))
     definition = definitions.get(kind)
     given = title(graph, one.targets[0].node).strip()

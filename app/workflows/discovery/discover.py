@@ -1,4 +1,4 @@
-"""Which inputs are meant for people: app mode, then titles, then other tools' nodes, links, and names."""
+"""Finds the inputs that are meant for people, by app mode, then titles, other tools' nodes, links, and input names."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from app.workflows.node_definitions import Definitions
 class Discovery(Struct, frozen=True, kw_only=True):
     """The slots of a graph, and how each was found.
 
-    `problems` are sentences: two candidates for one slot, a title that is not clear. Such slots are left out.
+    `problems` are sentences about slots that were left out: several candidates for one slot, or an unclear title.
     """
 
     slots: tuple[Slot, ...] = ()
     how: dict[str, str] = {}
     outputs: tuple[NodeId, ...] = ()
-    """The nodes whose results are meant; empty for all."""
+    """The nodes whose results are used; empty for all."""
     problems: tuple[str, ...] = ()
     result: Result = ""
-    """What the graph makes, where that is known."""
+    """The kind of the graph's results; "" if it is not known."""
 
     def sure(self) -> tuple[Slot, ...]:
-        """The slots, if nothing is unclear. Raises `WorkflowError` with the first problem."""
+        """Return the slots. Raises `WorkflowError` with the first problem if there are any."""
         if self.problems:
             raise WorkflowError(self.problems[0])
         return self.slots
@@ -53,9 +53,10 @@ def discover(
     app_outputs: Sequence[NodeId] = (),
     apart: bool = False,
 ) -> Discovery:
-    """Find the slots of a graph; per slot the first way that finds any counts.
+    """Find the slots of a graph; for each slot, the first way that finds a candidate counts.
 
-    Several that links or names lead to are told `apart`, where that is certain; they are a problem otherwise.
+    Several candidates of one name are a problem. With `apart`, those that links or input names lead to are separated
+    instead, where it is certain that all are meant (see `separate`).
     """
     problems: list[str] = []
     flow = dependencies(graph, definitions)
@@ -91,7 +92,7 @@ def discover(
 
 
 def _grouped(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
-    """Candidates by name, each set of inputs once."""
+    """Group candidates by name, each set of inputs once."""
     groups: dict[str, list[Candidate]] = {}
     for one in found:
         group = groups.setdefault(one.name, [])
@@ -106,7 +107,7 @@ def _two(graph: Graph, name: str, found: Sequence[Candidate]) -> str:
 
 
 def _shown(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate]) -> list[Candidate]:
-    """What app mode shows, under the names that the other ways have for the same inputs."""
+    """Return a candidate for each field that app mode shows, with the name that other ways give to the same inputs."""
     names = {target: one.name for one in reversed(known) for target in one.targets}
     found: list[Candidate] = []
     for field in fields:

@@ -1,4 +1,4 @@
-"""What a graph makes, told by its output nodes."""
+"""Determines the kind of a graph's results from its output nodes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from app.workflows.manifest.schema import Result
 from app.workflows.node_definitions import Definitions
 
 KINDS: dict[str, Result] = {"IMAGE": "image", "VIDEO": "video", "AUDIO": "audio", "STRING": "text"}
-"""What an output's connection carries, and what comes of it."""
+"""The type of the connection into an output node, and the kind of result."""
 
 MOVING = frozenset({"fps", "frame_rate"})
-"""With one of these fields, a node makes a film of its pictures."""
+"""A node with one of these inputs makes a video of its images."""
 
 
 def made(graph: Graph, definitions: Definitions, outputs: Sequence[str] = ()) -> Result:
-    """The kind of the results of `outputs`, of all if none is named; "" if they differ, or it is not known.
+    """Return the kind of the results of `outputs` (default: all output nodes); "" if they differ or are unknown.
 
-    What is only a preview counts where nothing else comes out.
+    Preview nodes count only if there is no other output.
     """
     kinds: dict[bool, set[Result]] = {True: set(), False: set()}
     for node in outputs or graph:
@@ -32,7 +32,7 @@ def made(graph: Graph, definitions: Definitions, outputs: Sequence[str] = ()) ->
 
 
 def _of(graph: Graph, definitions: Definitions, node: str) -> Result:
-    """The kind of what comes into an output node; "" for anything else than what is shown."""
+    """Return the kind of result that an output node receives; "" if it is none of `KINDS`."""
     for value in inputs(graph, node).values():
         match value:
             case [str() as source, int() as number] if source in graph:

@@ -1,4 +1,4 @@
-"""The pictures, films and sounds that a graph begins with: each loader is a slot of its own."""
+"""Finds the images, videos and sounds that a graph loads: each loader becomes a slot."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from app.workflows.node_definitions import Definitions, Uploaded
 HOW = "the class of the node"
 
 SILENT = re.compile(r"(?:.*\.)?(?:image|images|pixels|video|audio|input)_?\d*")
-"""Inputs whose names say nothing of what a file is for."""
+"""Names of inputs that do not say what a file is for."""
 
 FARTHEST = 3
-"""So many nodes away a picture may have been scaled and joined; farther, it has become something else."""
+"""Links to follow from a loader: up to here an image may have been scaled or joined, but is still the same image."""
 
 
 class _Loaded(Struct, frozen=True):
-    """One file that is loaded, under the name that it has where it is the only one."""
+    """One file that the graph loads. `name` is its slot's name if it is the only file of that name."""
 
     node: str
     target: Target
@@ -34,7 +34,7 @@ class _Loaded(Struct, frozen=True):
 
 
 def uploads(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
-    """One candidate for each file in `flow`. Several of a kind are told apart by title, use, or number."""
+    """Yield a candidate for each file in `flow`. Several of a kind are named by title, else by use, else by number."""
     groups: dict[str, list[_Loaded]] = {}
     for one in _loaded(graph, definitions, flow):
         groups.setdefault(one.name, []).append(one)
@@ -54,9 +54,9 @@ def _names(graph: Graph, name: str, group: Sequence[_Loaded]) -> list[str]:
 
 
 def _leads(graph: Graph, node: str) -> str:
-    """What the input is called into which a loader's file goes, "" if there are several. Masks do not count.
+    """Return the name of the input to which a loader's file goes, "" if there are several. Masks do not count.
 
-    Where it says nothing, such as `image`, the next one does, into which the node gives it on.
+    If the name is uninformative, such as `image`, use the name of the input that the file reaches next.
     """
     outputs: list[Json] = [[node, 0]]
     for _ in range(FARTHEST):

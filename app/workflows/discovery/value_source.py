@@ -1,4 +1,4 @@
-"""Where a value stands: in the input, in a node that only holds it, or in the parts that a text is made of."""
+"""Finds where a value is stored: in the input, in a node that only holds it, or in the parts of a computed text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from app.workflows.discovery.vocabulary import SAID
 from app.workflows.model import Target
 
 VALUES = ("value", "text", "string", "prompt", "seed", "noise_seed", "int", "float", "number")
-"""What nodes that only hold a value call it."""
+"""The input names that nodes which only hold a value give to it."""
 
 CALLED = frozenset({"prompt", "user_prompt", "positive_prompt", "positive", "negative", "negative_prompt"})
-"""Titles that say of one text among several that it is the one for people."""
+"""Titles that mark one text among several as the one that people write."""
 
 
 def held(graph: Graph, node: str) -> str:
-    """The input of a node that does nothing but hold a value; "" if it does more.
+    """Return the input of a node that does nothing but hold a value; "" if it does more.
 
-    Beside a text there is no other one, and nothing comes from elsewhere: such a node would make one of two.
+    A node with a second text, or with another input that is connected, does not count: it combines the two.
     """
     given = inputs(graph, node)
     names = [one for one in VALUES if one in given]
@@ -34,7 +34,7 @@ def held(graph: Graph, node: str) -> str:
 
 
 def literal(graph: Graph, node: str, name: str) -> Target | None:
-    """The place where an input's value stands: there, or in the node that holds it. None if it is computed."""
+    """Return the input that stores a value: this one, or that of the node which holds it. None if it is computed."""
     seen: set[str] = set()
     while node in graph and node not in seen:
         seen.add(node)
@@ -51,22 +51,22 @@ def literal(graph: Graph, node: str, name: str) -> Target | None:
 
 
 def text(graph: Graph, node: str, name: str) -> Target | None:
-    """The place of a text; None if it is computed, or no text."""
+    """Return the input that stores a text; None if the value is computed or not a text."""
     found = literal(graph, node, name)
     return found if found is not None and isinstance(inputs(graph, found.node).get(found.input), str) else None
 
 
 def number(graph: Graph, node: str, name: str) -> Target | None:
-    """The place of a number; None if it is computed, or no number."""
+    """Return the input that stores a number; None if the value is computed or not a number."""
     found = literal(graph, node, name)
     value = inputs(graph, found.node).get(found.input) if found is not None else None
     return found if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def parts(graph: Graph, node: str, name: str) -> list[Target]:
-    """The texts of their own that a computed text is made of: nodes that only hold one, or that are asked for one.
+    """Return the stored texts of which a computed text is made: in nodes that only hold a text or have a prompt input.
 
-    If the title of only one says that it is the prompt, it is that one: the others are templates around it.
+    If exactly one has a title that says it is the prompt, return only that one: the others are templates around it.
     """
     link = inputs(graph, node).get(name)
     waiting = [str(link[0])] if isinstance(link, list) and link else []

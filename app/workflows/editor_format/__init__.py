@@ -1,1 +1,1 @@
-"""The editor's own format, read and turned into API format."""
+"""Reads the editor's own format and converts it to API format."""

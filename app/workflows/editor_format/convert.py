@@ -1,4 +1,4 @@
-"""From the editor's format to API format, as the editor's own “Export (API)” does it."""
+"""Converts the editor's format to API format, as the editor's own “Export (API)” does."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from app.workflows.model import Target, WorkflowError
 from app.workflows.node_definitions import Definition, Definitions
 
 Promoted: TypeAlias = dict[tuple[str, str], list[Target]]
-"""What the inputs of subgraphs stand for: (node, input) to inputs inside."""
+"""The inputs of subgraph nodes, as (node, input), and the inputs inside that each stands for."""
 
 
 class AppInput(Struct, frozen=True):
-    """A field that app mode shows: its name there, and the inputs it stands for."""
+    """A field that app mode shows: its name there, and the inputs that it stands for."""
 
     name: str
     targets: tuple[Target, ...]
 
 
 class Converted(Struct, frozen=True, kw_only=True):
-    """A graph in API format, and what only the editor's format says of it."""
+    """A graph in API format, and its app mode's inputs and outputs, which only the editor's format contains."""
 
     graph: Graph
     app_inputs: tuple[AppInput, ...] = ()
@@ -42,8 +42,8 @@ class Converted(Struct, frozen=True, kw_only=True):
 def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> Converted:
     """Convert a file in the editor's format. Raises `WorkflowError`, which names the node.
 
-    Nodes that miss a required input because its source is switched off are left out, and those that need
-    them too: the server would refuse them. With `prune=False` they stay, as in the editor's own export.
+    Nodes that lack a required input because its source is switched off are left out, and so are the nodes that require
+    them, because the server would refuse them. With `prune=False` they stay, as in the editor's own export.
     """
     editor_file = read_editor_file(content)
     graph: Graph = {}
@@ -89,7 +89,7 @@ def _definition(editor_file: EditorFile, definitions: Definitions, node: Node) -
 
 
 def _own(here: Opened, node: Node, definition: Definition) -> dict[str, Json]:
-    """The values of a node's own fields, or what the subgraph around it has put into them."""
+    """Return the values of a node's own fields, or those that the subgraph around it gives to them."""
     values = field_values(node, definition)
     for name in values:
         values[name] = _literal(here.overrides.get((node.id, name), values[name]))
@@ -97,7 +97,7 @@ def _own(here: Opened, node: Node, definition: Definition) -> dict[str, Json]:
 
 
 def _literal(value: Json) -> Json:
-    """A list would be read as a connection, so the editor wraps it, and the server unwraps it."""
+    """Wrap a list as the editor does, because the server would read it as a connection; the server unwraps it."""
     return {"__value__": value} if isinstance(value, list) else value
 
 
@@ -114,7 +114,7 @@ def _refuse_editor_only_nodes(node: Node, definition: Definition, values: dict[s
 
 
 def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]]) -> None:
-    """Take out the nodes that cannot run, and what hangs on them."""
+    """Remove the nodes that lack a required input, and the nodes that require them."""
     users: dict[str, list[tuple[str, str]]] = {}
     for node in graph:
         for name, value in inputs(graph, node).items():
@@ -133,7 +133,7 @@ def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]
 
 
 def _shown(editor_file: EditorFile, graph: Graph, promoted: Promoted) -> Converted:
-    """What app mode shows, by the ids of API format; what no longer exists is left out, as the editor does."""
+    """Add app mode's inputs and outputs, with the ids of API format; leave out missing ones, as the editor does."""
     told = editor_file.app if isinstance(editor_file.app, dict) else {}
     fields, outputs = told.get("inputs"), told.get("outputs")
     found: list[AppInput] = []
@@ -154,7 +154,10 @@ def _shown(editor_file: EditorFile, graph: Graph, promoted: Promoted) -> Convert
 
 
 def _meant(graph: Graph, promoted: Promoted, node: str, name: str) -> list[Target]:
-    """App mode's name of a field: a node and a field, or `graph:node:field` since 2026, or a node in a subgraph."""
+    """Return the inputs that a field of app mode stands for.
+
+    App mode names a node and a field, or `graph:node:field` since 2026, or a node inside a subgraph.
+    """
     match node.split(":"):
         case [_, inner, field] if node not in graph:
             node, name = unquote(inner), unquote(field)

@@ -1,4 +1,4 @@
-"""Where an input's value comes from, past everything that exists only in the editor."""
+"""Finds the source of an input's value, past everything that exists only in the editor."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import compatible
 
 REROUTES = frozenset({"Reroute", "Reroute (rgthree)"})
-"""Nodes that only bend a line."""
+"""Nodes that only redirect a link."""
 
 PRIMITIVE = "PrimitiveNode"
-"""Holds a value for one or more fields; it is written into them before sending."""
+"""A node that holds a value for one or more fields, which the editor writes into them before sending."""
 
 SETTERS, GETTERS = frozenset({"SetNode", "easy setNode"}), frozenset({"GetNode", "easy getNode"})
-"""Lines without a line: a getter takes what the setter of the same name is given."""
+"""Links by name: a getter takes the input of the setter of the same name."""
 
 UNSENT = frozenset(
     {
@@ -35,7 +35,7 @@ UNSENT = frozenset(
         *GETTERS,
     }
 )
-"""Nodes of the editor alone: no server has them, and none is sent."""
+"""Nodes that exist only in the editor: no server has them, and they are not sent."""
 
 
 class Wire(Struct, frozen=True):
@@ -46,33 +46,33 @@ class Wire(Struct, frozen=True):
 
 
 class Held(Struct, frozen=True):
-    """No line, but perhaps a value that something else holds for the field."""
+    """No source node, but possibly a value for the field that a subgraph or a primitive node holds."""
 
     value: Json = None
     given: bool = False
-    """Whether there is such a value; else the field's own stands."""
+    """Whether there is such a value; if not, the field's own value is used."""
     through: tuple[tuple[str, str], ...] = ()
-    """The subgraphs whose input leads to the field: (node, input), the nearest first."""
+    """The subgraph inputs that lead to the field, as (node, input), the nearest first."""
 
 
 class Lost(Struct, frozen=True):
-    """A node that is switched off: what should come from there does not come."""
+    """The source is a node that is switched off, so the input gets no value."""
 
 
 class _Place(Struct, frozen=True):
-    """An input on the way."""
+    """An input on the way from the start of a trace to its source."""
 
     here: Opened
     node: Node
     socket: Socket
     wanted: str
-    """The type that is looked for; it decides what a bypassed node passes on."""
+    """The type of the traced input; it determines which input a bypassed node passes on."""
 
 
 def trace(here: Opened, node: Node, start: Socket) -> Wire | Held | Lost:
-    """Follow an input to its source. Raises `WorkflowError` where lines run in a circle or come from nowhere.
+    """Follow an input to its source. Raises `WorkflowError` if links form a cycle, or a node or link is missing.
 
-    A loop instead of a recursion, because a line may bend thousands of times.
+    Uses a loop instead of recursion, because a link may pass through thousands of nodes.
     """
     found: _Place | Wire | Held | Lost = _Place(here, node, start, start.type)
     edge = Held()
@@ -100,11 +100,11 @@ def trace(here: Opened, node: Node, start: Socket) -> Wire | Held | Lost:
 
 
 NOWHERE = "no origin"
-"""Stands for the origin of a subgraph's output to which nothing is connected."""
+"""The origin of a subgraph's output to which nothing is connected."""
 
 
 def _origin(place: _Place) -> tuple[Opened, str, int]:
-    """The node at the other end of an input's link, inside a subgraph if the link comes out of one."""
+    """Return the node at the other end of an input's link, inside a subgraph if the link comes out of one."""
     here = place.here
     link = here.graph.links.get(place.socket.link or "")
     if link is None:
@@ -119,7 +119,7 @@ def _origin(place: _Place) -> tuple[Opened, str, int]:
 
 
 def _edge(here: Opened, slot: int, before: Held) -> Held:
-    """What a subgraph holds for one of its inputs; an outer one counts more than an inner one."""
+    """Return the value that a subgraph holds for one of its inputs; an outer subgraph overrides an inner one."""
     if here.outer is None or here.host is None or not 0 <= slot < len(here.graph.inputs):
         return before
     name = here.graph.inputs[slot]
@@ -130,7 +130,7 @@ def _edge(here: Opened, slot: int, before: Held) -> Held:
 
 
 def _outside(here: Opened, slot: int, place: _Place) -> _Place | None:
-    """The input on the outside of a subgraph; None if nothing is shown there."""
+    """Return the input on the outside of a subgraph; None if the subgraph's node does not show it."""
     if here.outer is None or here.host is None or not 0 <= slot < len(here.graph.inputs):
         told = f"“{place.socket.name}” of “{place.node.name}” comes from an input that its subgraph does not have"
         raise WorkflowError(f"{told}. {EXPORT}.")
@@ -139,7 +139,7 @@ def _outside(here: Opened, slot: int, place: _Place) -> _Place | None:
 
 
 def _step(here: Opened, source: Node, slot: int, wanted: str) -> _Place | Wire | Held | Lost:
-    """From a node's output to its input, if the node is only passed; else to the result."""
+    """Go from a node's output to its input, if the node only passes it on; else return the result of the trace."""
     if source.mode == MUTED:
         return Lost()
     if source.mode == BYPASSED:
@@ -147,7 +147,7 @@ def _step(here: Opened, source: Node, slot: int, wanted: str) -> _Place | Wire |
         return _Place(here, source, passed, passed.type) if passed is not None else Held()
     if source.type == PRIMITIVE:
         own = source.values if isinstance(source.values, list) else []
-        # A subgraph may show the field of a primitive inside, and then holds its value.
+        # A subgraph's node may show the field of a primitive inside it, and then holds its value.
         held = here.overrides.get((source.id, "value"), own[0] if own else None)
         return Held(held, given=True) if own or held is not None else Held()
     if source.type in GETTERS:
@@ -158,10 +158,10 @@ def _step(here: Opened, source: Node, slot: int, wanted: str) -> _Place | Wire |
 
 
 def _passed(source: Node, slot: int, wanted: str) -> Socket | None:
-    """The input that a bypassed node passes on for an output.
+    """Return the input that a bypassed node passes on for an output.
 
-    As the editor does it: for any type the input of the same number; else the input of the same number if it
-    fits, else the first of exactly that type, else the first that fits.
+    As in the editor: for a wanted type of `*`, the input of the same number, else the first input. For another type,
+    the input of the same number if it fits, else the first of exactly that type, else the first that fits.
     """
     inputs = source.inputs
     same = inputs[slot] if 0 <= slot < len(inputs) else None
@@ -175,7 +175,7 @@ def _passed(source: Node, slot: int, wanted: str) -> Socket | None:
 
 
 def _setter(here: Opened, getter: Node, wanted: str) -> _Place | None:
-    """The setter of a getter's name: on the same sheet, else on those around it."""
+    """Return the input of the setter with a getter's name: in the same graph, else in those around it."""
     name = getter.values[0] if isinstance(getter.values, list) and getter.values else None
     at: Opened | None = here
     while at is not None:

@@ -1,4 +1,4 @@
-"""The editor's own format, read: nodes, links and subgraphs. What is missing is empty, what is wrong is told."""
+"""Parses the editor's own format: nodes, links and subgraphs. Missing parts become empty; damage is an error."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from app.ports import Json
 from app.workflows.model import WorkflowError
 
 EXPORT = "“Export (API)” in ComfyUI (older: “Save (API Format)”) helps"
-"""The way around everything that cannot be converted: the editor itself does it."""
+"""The end of error texts about files that cannot be converted: the editor itself can convert them."""
 
 INSIDE, OUTSIDE = "-10", "-20"
-"""The ids that the editor gives the left and the right edge of a subgraph."""
+"""The node ids that the editor gives to the inputs (left edge) and the outputs (right edge) of a subgraph."""
 
 MUTED, BYPASSED = 2, 4
-"""The editor's numbers for nodes that are switched off, and for those that pass their inputs on."""
+"""The editor's modes for nodes that are switched off, and for those that only pass their inputs on."""
 
 
 class Socket(Struct, frozen=True, kw_only=True):
-    """An input of a node. `widget` names the field it stands for, "" for none."""
+    """An input of a node. `widget` is the name of its field, "" for none."""
 
     name: str
     type: str = "*"
@@ -29,7 +29,7 @@ class Socket(Struct, frozen=True, kw_only=True):
 
 
 class Node(Struct, frozen=True, kw_only=True):
-    """A node as the editor saved it. `title` is "" when nobody gave one."""
+    """A node as the editor saved it. `title` is "" if the file has none."""
 
     id: str
     type: str
@@ -37,18 +37,21 @@ class Node(Struct, frozen=True, kw_only=True):
     title: str = ""
     inputs: tuple[Socket, ...] = ()
     outputs: tuple[str, ...] = ()
-    """The types of its outputs."""
+    """The types of the node's outputs."""
     values: list[Json] | dict[str, Json] = []
     promoted: tuple[tuple[str, str], ...] | None = None
-    """Which node's which field stands on a subgraph, in the order of its values; None in files before 2025-09."""
+    """The fields that a subgraph's node shows, as (inner node, field), in the order of `values`.
+
+    None in files from before 2025-09.
+    """
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name of the node in error texts: its title, else its class."""
         return self.title or self.type
 
     def socket(self, name: str) -> Socket | None:
-        """An input by its name; the editor leaves out fields that nothing is connected to."""
+        """Return an input by its name; None if the file lacks it: the editor leaves out unconnected fields."""
         return next((one for one in self.inputs if one.name == name), None)
 
 
@@ -70,22 +73,22 @@ class EditorGraph(Struct, frozen=True, kw_only=True):
 
 
 class EditorFile(Struct, frozen=True, kw_only=True):
-    """A whole file: the workflow, its subgraphs by id, and what app mode shows of it."""
+    """A whole file: the workflow, its subgraphs by id, and its app mode."""
 
     graph: EditorGraph
     subgraphs: dict[str, EditorGraph]
     groups: frozenset[str] = frozenset()
-    """The names of group nodes, which came before subgraphs."""
+    """The names of group nodes, the predecessors of subgraphs."""
     app: Json = None
 
 
 def is_editor_file(content: Json) -> bool:
-    """Whether a file is in the editor's own format, not in API format."""
+    """Return whether a file is in the editor's own format, not in API format."""
     return isinstance(content, dict) and isinstance(content.get("nodes"), list)
 
 
 def read_editor_file(content: Json) -> EditorFile:
-    """Read a file in the editor's format, version 0.4 or 1. Raises `WorkflowError`."""
+    """Parse a file in the editor's format, version 0.4 or 1. Raises `WorkflowError`."""
     if not isinstance(content, dict) or not is_editor_file(content):
         raise WorkflowError("This is no workflow: it has no list of nodes.")
     extra = _table(content.get("extra"))
@@ -145,7 +148,7 @@ def _socket(entry: dict[str, Json]) -> Socket:
 
 
 def _links(entries: Json) -> Iterator[tuple[str, Link]]:
-    """Lists in version 0.4, tables in version 1 and in subgraphs; what the editor itself would skip is skipped."""
+    """Parse links: lists in version 0.4, objects in version 1 and in subgraphs. Skips what the editor would skip."""
     for entry in entries.values() if isinstance(entries, dict) else _list(entries):
         match entry:
             case [id_, origin, int() as slot, target, int() as target_slot, *_]:
@@ -158,7 +161,7 @@ def _links(entries: Json) -> Iterator[tuple[str, Link]]:
 
 
 def _type(told: Json) -> str:
-    """The editor writes 0 and -1 for any type, and lists for combos."""
+    """Parse a type: the editor writes 0 or -1 for any type, and a list for a combo."""
     return told if isinstance(told, str) else "COMBO" if isinstance(told, list) else "*"
 
 

@@ -1,4 +1,4 @@
-"""Subgraphs laid open: every use of a subgraph becomes a sheet of its own, with the values it was given."""
+"""Expands subgraphs: each use of a subgraph becomes an `Opened` of its own, with the values that it was given."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from app.workflows.editor_format.parser import BYPASSED, INSIDE, MUTED, OUTSIDE,
 from app.workflows.model import WorkflowError
 
 DEEPEST = 32
-"""Subgraphs within subgraphs; nobody draws that many, and a file that holds itself has no end."""
+"""The limit for subgraphs within subgraphs. No real file has that many; one that contains itself would never end."""
 
 MOST = 20_000
-"""Nodes after all subgraphs are laid open; a server with more would not answer anyhow."""
+"""The limit for nodes after all subgraphs are expanded; a server with more nodes would not respond anyway."""
 
 
 class Opened(Struct, eq=False, kw_only=True):
-    """One use of a sheet: the workflow itself, or a subgraph at the place of one node."""
+    """One use of a graph: the workflow itself, or a subgraph in the place of one node."""
 
     path: tuple[str, ...]
     graph: EditorGraph
     values: dict[str, Json] = {}
-    """What was given to the subgraph's own inputs, by their names."""
+    """The values that were given to the subgraph's own inputs, by their names."""
     overrides: dict[tuple[str, str], Json] = {}
-    """What was given to fields of its nodes: (node, field)."""
+    """The values that were given to fields of the nodes inside, by (node, field)."""
     outer: Opened | None = None
     host: Node | None = None
     inner: dict[str, Opened] = {}
-    """The sheets of its subgraphs, by the id of the node that stands for each."""
+    """The subgraphs used in this graph, by the id of the node that stands for each."""
     ends: dict[int, Link]
-    """The links that leave it, by the output they lead to."""
+    """The links to the subgraph's outputs, by the number of the output."""
 
     def id(self, node: Node) -> str:
-        """A node's id in API format, such as `10:2`."""
+        """Return a node's id in API format, such as `10:2`."""
         return ":".join((*self.path, node.id))
 
 
 def expand(editor_file: EditorFile) -> list[Opened]:
-    """All sheets in use, the workflow first; subgraphs that are switched off are left closed.
+    """Return every use of a graph, the workflow first; subgraphs that are muted or bypassed are not expanded.
 
-    Raises `WorkflowError`.
+    Raises `WorkflowError` if there are more than `MOST` nodes, or more than `DEEPEST` subgraphs within each other.
     """
     found: list[Opened] = []
     root = Opened(path=(), graph=editor_file.graph, ends={})
@@ -90,7 +90,7 @@ def _open(here: Opened, node: Node, graph: EditorGraph) -> Opened:
 
 
 def _given(node: Node, graph: EditorGraph) -> Iterator[tuple[tuple[str, str], Json]]:
-    """The values on a subgraph's node, each with its node inside ("-1": an input of the subgraph) and its field."""
+    """Yield the values of a subgraph's node, each with (inner node, field); "-1" is the subgraph's own input."""
     if isinstance(node.values, dict):
         yield from ((("-1", name), value) for name, value in node.values.items())
         return
@@ -104,7 +104,7 @@ def _given(node: Node, graph: EditorGraph) -> Iterator[tuple[tuple[str, str], Js
 
 
 def _fields(node: Node, graph: EditorGraph) -> Iterator[str]:
-    """The inputs of a subgraph that have a field: those that lead to a field inside."""
+    """Yield the inputs of a subgraph that have a field: those that lead to a field inside."""
     leading = {
         link.slot
         for inner in graph.nodes.values()

@@ -1,4 +1,4 @@
-"""The values of a node's fields by name: the editor saves them in a row, in the order in which it shows them."""
+"""Assigns the values of a node's fields to their names: the editor saves a list, in the order of display."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definition, Input
 
 CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
-"""What may become of a seed after a run; saved in a field of its own behind the seed."""
+"""How a seed may change after a run; saved in a separate field after the seed."""
 
 BUTTONS = frozenset({"upload", "videopreview", "audioUI", "choose video to upload", "choose file to upload"})
 """Fields that only the editor has: they are saved, but never sent."""
 
 DRAWN = frozenset({"WEBCAM", "LOAD_3D", "LOAD_3D_ANIMATION", "AUDIO_RECORD", "PAINTER"})
-"""Types whose value is made in the browser at the moment of sending, so that no file holds it."""
+"""Types whose value the browser creates when it sends the workflow, so that no file contains it."""
 
 
 def field_values(node: Node, definition: Definition) -> dict[str, Json]:
-    """The values of a node's fields, connected ones included. Raises `WorkflowError`."""
+    """Return the values of a node's fields, connected ones included. Raises `WorkflowError` if they do not fit."""
     if isinstance(node.values, dict):
         found = _by_name(node.values, definition)
     else:
@@ -36,7 +36,10 @@ def field_values(node: Node, definition: Definition) -> dict[str, Json]:
 
 
 def _by_name(values: dict[str, Json], definition: Definition) -> dict[str, Json]:
-    """Some packs save a table. Fields that depend on others are in it, though the server does not list them."""
+    """Assign values that are saved by name, as some packs do.
+
+    They may contain fields that depend on others, which the server does not list.
+    """
     found: dict[str, Json] = {}
     for name, value in values.items():
         is_sent = not (name in BUTTONS or name.startswith("control_") or isinstance(value, (list, dict)))
@@ -61,7 +64,10 @@ def _in_a_row(node: Node, definition: Definition, values: list[Json]) -> dict[st
 
 
 def _without_forced(definition: Definition, own: set[str], values: list[Json]) -> list[Json]:
-    """Editors before 1.16 also saved a value for inputs that are always sockets; told by the number of values."""
+    """Remove the values of inputs that are always sockets, which editors before 1.16 also saved.
+
+    Such files are recognised by the number of values.
+    """
     forced: list[bool] = []
     for one in definition.inputs.values():
         if one.is_widget or one.name in own or one.options.get("forceInput"):
@@ -79,18 +85,21 @@ def _take(fields: Iterable[Input], rest: deque[Json], found: dict[str, Json], pr
         if field.is_controlled and rest and _is_control(rest[0]):
             rest.popleft()
             if field.type == "COMBO" and rest:
-                # Lists have a filter behind the control.
+                # A list has a filter field after the control field.
                 rest.popleft()
         _take((one for one in field.branch(value) if one.is_widget), rest, found, f"{prefix}{field.name}.")
 
 
 def _is_control(value: Json) -> bool:
-    """The editors of early 2023 saved a yes or no there; files made by programs often have nothing."""
+    """Return whether a saved value belongs to the control field.
+
+    The editors of early 2023 saved a boolean there; files that programs write often have null.
+    """
     return value is None or isinstance(value, bool) or value in CONTROLS
 
 
 def _fits(field: Input, value: Json) -> bool:
-    """Whether a value can be meant for a field; a row that has slipped shows itself here."""
+    """Return whether a value can belong to a field; finds lists in which the values have shifted."""
     match field.widget_type:
         case "INT" | "FLOAT" if isinstance(value, str):
             try:

@@ -1,1 +1,1 @@
-"""The manifest of a workflow: its schema, and how it is read and written."""
+"""The manifest of a workflow: its schema, parser and writer."""

@@ -1,4 +1,4 @@
-"""A manifest from its file. What is wrong in it is one sentence, with the line."""
+"""Parses a manifest file. An error is one sentence, with the number of the line."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from app.workflows.model import Kind, Show, WorkflowError, suggest
 S = TypeVar("S", bound=Struct)
 
 Way = tuple[str, ...]
-"""The way to a key through the tables of a file."""
+"""The path to a key through the tables of a file."""
 
 OPTION = re.compile(r"[a-z0-9_-]{1,32}")
-"""What Discord takes as the name of a command or an option; see `app.workflows.manifest.schema.NAME`."""
+"""Names that Discord accepts for a command or an option; see `app.workflows.manifest.schema.NAME`."""
 
 WORDS = {
     "int | float | null": "a number",
@@ -35,7 +35,7 @@ WORDS = {
     "object": "a table",
     "null": "nothing",
 }
-"""The library's names of types, in plain words."""
+"""msgspec's names of types, in plain words."""
 
 EXPECTED = re.compile(r"Expected `(?P<meant>[^`]+)`, got `(?P<told>[^`]+)`(?: - at `\$(?P<at>.*)`)?")
 INVALID = re.compile(r"Invalid enum value (?P<told>.+?)(?: - at `\$(?P<at>.*)`)?")
@@ -49,11 +49,11 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "show": get_args(Show),
     "result": ("image", "video", "audio", "text"),
 }
-"""Keys that take one of a few words."""
+"""Keys with a fixed set of values."""
 
 
 class _Wrong(Exception):
-    """Something at a key is wrong: the way there, and a sentence that goes on after “line 3: ”."""
+    """An error at a key: the path to the key, and a sentence that follows “line 3: ”."""
 
     def __init__(self, way: Way, sentence: str) -> None:
         super().__init__(sentence)
@@ -61,14 +61,14 @@ class _Wrong(Exception):
 
 
 class Source(Struct, frozen=True):
-    """A manifest that was read, and the text of its file; sentences call the file `where`."""
+    """A parsed manifest and the text of its file; error texts name the file as `where`."""
 
     where: str
     text: str
     manifest: Manifest
 
     def error(self, way: Way, sentence: str) -> WorkflowError:
-        """A sentence about what stands at a key, with its line."""
+        """Return an error about the value at a key, with its line."""
         return _at(self.where, self.text, way, sentence)
 
 
@@ -77,7 +77,7 @@ def _at(where: str, text: str, way: Way, sentence: str) -> WorkflowError:
 
 
 def read_manifest(path: Path, where: str) -> Source:
-    """Read a manifest. Raises `WorkflowError`."""
+    """Read and parse a manifest file. Raises `WorkflowError`."""
     try:
         text = read_text(path)
         if text is None:
@@ -92,7 +92,7 @@ def read_manifest(path: Path, where: str) -> Source:
 
 
 def _manifest(content: dict[str, Json]) -> Manifest:
-    """Table by table, because the library does not say in which of several a mistake is."""
+    """Convert the tables one by one, because msgspec does not say which of several tables has the mistake."""
     for path, table, shape in _tables(content):
         for key in table:
             if key not in shape.__struct_fields__:
@@ -121,7 +121,7 @@ def _tables(content: dict[str, Json]) -> Iterator[tuple[Way, dict[str, Json], ty
 
 
 def _named(content: dict[str, Json], key: str) -> dict[str, dict[str, Json]]:
-    """The tables under a key, each with a name that can be an option."""
+    """Return the tables under a key. Raises `_Wrong` if one is not a table, or its name cannot name an option."""
     tables = content.get(key, {})
     if not isinstance(tables, dict):
         raise _Wrong((key,), f"{key} must be tables such as [{key}.name].")
@@ -144,7 +144,7 @@ def _converted(path: Way, table: dict[str, Json], shape: type[S]) -> S:
 
 
 def _plainly(path: Way, told: str) -> _Wrong:
-    """The library's words, turned into plain ones."""
+    """Convert msgspec's error text to a sentence in plain words."""
     if told.startswith("Object missing required field"):
         name = told.split("`")[1]
         missing = (*path, *_steps(told.partition("$")[2]))
@@ -173,5 +173,5 @@ def _bound(found: re.Match[str]) -> str:
 
 
 def _steps(at: str | None) -> list[str]:
-    """`.slots[0].kind` without its numbers."""
+    """Split a path such as `.slots[0].kind` into its keys, without the numbers."""
     return re.findall(r"\.([\w-]+)", at or "")

@@ -1,4 +1,7 @@
-"""What may stand in a manifest, key by key; editors get it as a JSON schema."""
+"""The keys of a manifest and their types; text editors get them as a JSON schema.
+
+The docstrings of the structs are the descriptions in that schema.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from app.ports import Json
 from app.workflows.model import Kind, Show
 
 NAME = r"^[a-z0-9_-]{1,32}$"
-"""Discord takes no other names for commands and their options."""
+"""The names that Discord accepts for commands and their options."""
 
 BUILT_IN = frozenset({"jobs", "queue", "cancel", "show", "models", "status", "help", "settings", "workflows"})
-"""The bot's own commands, or what they may be called one day."""
+"""Names of the bot's own commands, present and possible."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME)]
 
 Result: TypeAlias = Literal["", "image", "video", "audio", "text"]
 
 Number: TypeAlias = int | float
-"""An int stays one: the largest seed, 2**64 - 1, is no float."""
+"""An int is kept as an int, because the largest seed, 2**64 - 1, is not exact as a float."""
 
 
 class ManifestTarget(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -85,6 +88,6 @@ class Manifest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def schema() -> dict[str, Json]:
-    """The JSON schema of a manifest."""
+    """Return the JSON schema of a manifest."""
     told = cast("dict[str, Json]", msgspec.json.schema(Manifest))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Atelier workflow manifest", **told}

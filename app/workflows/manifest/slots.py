@@ -1,4 +1,4 @@
-"""The slots that a manifest declares, found in the graph, and completed by what the server says of their inputs."""
+"""Resolves the slots that a manifest declares to inputs of the graph, and completes them with the server's limits."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SIDES = ("width", "height")
 """The inputs of a size, in this order."""
 
 MOST_OPTIONS = 25
-"""Discord takes no more options for a command."""
+"""Discord's limit for the options of a command."""
 
 
 def declared(name: str, told: ManifestSlot, graph: Graph, found: Callable[[], Discovery]) -> Slot:
-    """A slot of a manifest. One that names no node is looked for by `found`. Raises `WorkflowError`."""
+    """Convert a manifest's slot. One without a node is looked up in the result of `found`. Raises `WorkflowError`."""
     targets = _targets(name, told, graph) if told.node or told.targets else _looked_for(name, found())
     slot = Slot(
         name=name,
@@ -51,9 +51,9 @@ def declared(name: str, told: ManifestSlot, graph: Graph, found: Callable[[], Di
 
 
 def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
-    """With the limits and the list of the server's input, where the manifest has none of its own.
+    """Return the slot with the limits and choices of the server's input, where the manifest has none of its own.
 
-    Where its own default would not pass, it stays as it is: that is for the audit to say, server by server.
+    If the slot's default would then be refused, the slot stays as it is: the audit reports that for each server.
     """
     if slot.kind not in {"integer", "number", "choice"}:
         return slot
@@ -71,8 +71,11 @@ def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
 
 
 def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], str]:
-    """The slots, of which no more than `room` stay options; and a sentence if some moved to the form, else ""."""
-    # A form has no place for files, so they stay as long as they can.
+    """Move slots to the form until at most `room` are options of the command.
+
+    Returns the slots, and a sentence that names those that were moved, or "".
+    """
+    # A form cannot take files, so among equally required slots, those for files stay longest.
     options = sorted(
         (one for one in slots if one.show == "command"), key=lambda one: (not one.required, one.kind not in UPLOADED)
     )

@@ -1,4 +1,4 @@
-"""A manifest, written from what was found in a graph: to be read and edited by people, and read by `load`."""
+"""Writes a manifest from the slots that were found in a graph, for people to edit and for `load` to read."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.workflows.manifest.schema import BUILT_IN
 from app.workflows.model import Slot
 
 WIDTH = 110
-"""Lists longer than this are written one value per line."""
+"""Characters. Lists on longer lines are written one value per line."""
 
 SHOWN = 60
-"""Characters of a present value that a comment shows."""
+"""Characters of a graph's value that a comment shows."""
 
 
 def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = ()) -> str:
-    """The text of `manifest.toml` for the workflow called `name`; its command is none of those that are `taken`.
+    """Return the text of `manifest.toml` for the workflow `name`; its command is none of those in `taken`.
 
-    Nodes are named by their title where only one has it, because titles survive a new export and ids do not.
+    Nodes are named by title where it is unique, because titles survive a new export and ids do not.
     """
     lines = [
         "# Written from the graph; every line may be changed. A slot that is left out keeps the graph's value.",
@@ -91,13 +91,13 @@ def _choices(choices: tuple[str, ...]) -> Iterator[str]:
 
 
 def _command(name: str, taken: Container[str]) -> str:
-    """The name, or one that is like it and free; "" for none."""
+    """Return the name, else a similar one that is not taken; "" for no command."""
     ways = (name, f"make-{name}"[:LONGEST], *(f"{name[: LONGEST - 3]}-{number}" for number in range(2, 100)))
     return next((one for one in ways if one not in BUILT_IN and one not in taken), "") if name else ""
 
 
 def _address(graph: Graph, node: str) -> str:
-    """The title, if it leads to this node and no other; else the id."""
+    """Return the node's title if it finds this node and no other; else its id."""
     name = title(graph, node)
     same = sum(title(graph, other).lower() == name.lower() for other in graph)
     return name if same == 1 and name not in graph and _is_encodable(name) else node
@@ -118,12 +118,12 @@ def _value(value: Json) -> str:
 
 
 def _number(number: float) -> str:
-    """Limits come from JSON, so they are finite; whole ones are written as such."""
+    """Format a number. Limits come from JSON, so they are finite; an int is written without a fraction."""
     return str(int(number)) if isinstance(number, int) else repr(number)
 
 
 def _text(text: str) -> str:
-    """A TOML string on one line: controls, quotes and half characters do not survive unescaped."""
+    """Format a TOML string on one line; escapes control characters and quotes, and replaces surrogates."""
     return f'"{"".join(_escaped(char) for char in text)}"'
 
 
@@ -138,5 +138,5 @@ def _escaped(char: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """One line without what TOML forbids in comments."""
+    """Return the text on one line, without the characters that TOML forbids in comments."""
     return "".join(char if char >= " " and char != "\x7f" and _is_encodable(char) else " " for char in text)
