@@ -1,1 +1,1 @@
-"""The pure core: jobs, their states, and what to believe about servers. No I/O, no clock, no tasks."""
+"""The pure core: jobs, their states, and the state of each server. No I/O, no clock, no tasks."""

@@ -1,7 +1,7 @@
-"""What the ledger wants done, and what comes back: the words between the registry and its helpers.
+"""The effects that the core asks for, and their results: the messages between the registry and the effect runner.
 
-Memory only, one process: an errand may name what it needs, and its answer always says for which attempt
-and at which version it was sent, so that the ledger can tell stale news from fresh.
+They exist only in memory, in one process. Each result carries its effect, which names the attempt (or the versions of
+the jobs) it was sent for, so that the core can tell stale results from current ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.ports import History, Queue, Ticket
 
 
 class SubmitPrompt(Struct, frozen=True):
-    """Upload what must be uploaded, then POST /prompt."""
+    """Upload the input files, then POST /prompt."""
 
     job: JobId
     prompt: PromptId
@@ -25,7 +25,10 @@ class SubmitPrompt(Struct, frozen=True):
 
 
 class QueryServer(Struct, frozen=True):
-    """GET /queue, then the history of those that are not in it. `asked` maps prompts to versions."""
+    """GET /queue, then the history of each prompt that is not in it.
+
+    `asked` maps each prompt to the version of its job.
+    """
 
     server: ServerName
     asked: dict[PromptId, int]
@@ -48,7 +51,7 @@ class CancelPrompt(Struct, frozen=True):
 
 
 class FetchFile(Struct, frozen=True):
-    """Bring a result file to our disk."""
+    """Download a result file to `path`."""
 
     job: JobId
     prompt: PromptId
@@ -58,7 +61,7 @@ class FetchFile(Struct, frozen=True):
 
 
 class SaveImage(Struct, frozen=True):
-    """Write a picture that came through the websocket to our disk."""
+    """Write an image that arrived over the websocket to `path`."""
 
     job: JobId
     prompt: PromptId
@@ -67,26 +70,29 @@ class SaveImage(Struct, frozen=True):
 
 
 class Reconnect(Struct, frozen=True):
-    """Close this server's websocket and open a new one: it seems to be deaf."""
+    """Close this server's websocket and open a new one, because this one seems to have stopped delivering frames."""
 
     server: ServerName
 
 
 JobErrand: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | SaveImage
-"""What is done for one job. All else is done for a server."""
+"""An effect for one job. All other effects are for a server."""
 
 Effect: TypeAlias = JobErrand | QueryServer | Reconnect
 
 
 class PromptSubmitted(Struct, frozen=True):
-    """The server took it."""
+    """The server accepted the prompt."""
 
     effect: SubmitPrompt
     ticket: Ticket
 
 
 class PromptRefused(Struct, frozen=True):
-    """The server said no; not `certain` after a 5xx, when it may have taken it all the same."""
+    """The server refused the prompt.
+
+    `certain` is False after a 5xx, when the server may have queued it anyway.
+    """
 
     effect: SubmitPrompt
     reason: str
@@ -94,16 +100,16 @@ class PromptRefused(Struct, frozen=True):
 
 
 class SubmitUncertain(Struct, frozen=True):
-    """The connection went before the answer came."""
+    """The connection was lost before the POST was answered."""
 
     effect: SubmitPrompt
     reason: str
 
 
 class ServerQueried(Struct, frozen=True):
-    """What the server has, read in the only safe order: the queue, then the histories.
+    """The state of a server: its queue, then the histories. Only this order misses nothing.
 
-    `failures` are sentences about histories whose reading raised an exception that nobody expected.
+    `failures` maps a prompt to the sentence for its user if reading its history raised an unexpected exception.
     """
 
     effect: QueryServer
@@ -113,49 +119,53 @@ class ServerQueried(Struct, frozen=True):
 
 
 class Unreachable(Struct, frozen=True):
-    """The server did not answer a look."""
+    """The server did not answer a query."""
 
     effect: QueryServer
     reason: str
 
 
 class HistoryRead(Struct, frozen=True):
-    """The history of a prompt that ended; None if there is none, or the server is away."""
+    """The history of a prompt that ended; None if there is none, or if the server cannot be reached."""
 
     effect: ReadHistory
     history: History | None
 
 
 class PromptCancelled(Struct, frozen=True):
-    """The server heard the request (or was away), which proves nothing; what happens next does."""
+    """The result of a cancel request.
+
+    `acknowledged` is False if the server could not be reached or refused. Even True does not prove that the prompt was
+    dropped; only what the server reports next does.
+    """
 
     effect: CancelPrompt
     acknowledged: bool
 
 
 class FileFetched(Struct, frozen=True):
-    """The file lies at the errand's path, or it is gone, for the reason in `problem`."""
+    """The file is at the effect's path, or could not be fetched, for the reason in `problem`."""
 
     effect: FetchFile
     problem: str = ""
 
 
 class ImageSaved(Struct, frozen=True):
-    """The streamed picture lies at the errand's path, or could not be written, as `problem` says."""
+    """The streamed image is at the effect's path, or could not be written, for the reason in `problem`."""
 
     effect: SaveImage
     problem: str = ""
 
 
 class EffectFailed(Struct, frozen=True):
-    """A job's effect raised an exception that nobody expected. `reason` is the sentence for its person."""
+    """A job's effect raised an unexpected exception. `reason` is the sentence for the user."""
 
     effect: JobErrand
     reason: str
 
 
 class Tick(Struct, frozen=True):
-    """Time has passed: look at who is silent."""
+    """Time has passed: check for servers that are silent."""
 
 
 EffectResult: TypeAlias = (

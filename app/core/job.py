@@ -1,4 +1,4 @@
-"""A job: what was wished for, and where it stands. Plain data, and the one rule by which it moves."""
+"""A job: its request, its state, and the one rule for changing the state. Plain data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.ports import Graph, History, Json
 
 
 class Upload(Struct, frozen=True):
-    """Before submitting, upload the file at `path` and put the name it gets into this input."""
+    """Before submitting, upload the file at `path` and write the name the server gives it into this input."""
 
     node: NodeId
     input: str
@@ -19,19 +19,19 @@ class Upload(Struct, frozen=True):
 
 
 class FirstChoice(Struct, frozen=True):
-    """Before submitting, put the first value the chosen server lists for this input (a checkpoint, say)."""
+    """Before submitting, set this input to the first value that the chosen server lists for it (e.g. a checkpoint)."""
 
     node: NodeId
     input: str
 
 
 class JobRequest(Struct, frozen=True, kw_only=True):
-    """What a person wants, ready to be sent but for what only the chosen server knows.
+    """A request for one job, complete except for what only the chosen server knows.
 
-    `owner` is whoever asked, in the door's own words; `folder` is where result files shall lie; `seed` is
-    the seed that stands in the graph, and `values` what the person gave for which slot, both for telling;
-    after `silence` seconds without a word about it while it runs, its person is told that it still does;
-    `servers` are those that can run it, none meaning that all can.
+    `owner` identifies the user, in the frontend's format. `folder` is where result files are written. `seed` is the
+    seed in the graph and `values` are the values the user set, by slot; both are kept for display. If the running job
+    produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
+    can run it; empty means all.
     """
 
     job: JobId
@@ -48,14 +48,14 @@ class JobRequest(Struct, frozen=True, kw_only=True):
 
 
 class State(IntEnum):
-    """Where a job stands. The number is its rank: facts may overtake each other, and a lower rank loses."""
+    """The state of a job. The number is its rank: messages may arrive out of order, and a lower rank is ignored."""
 
     ACCEPTED = 0
     SUBMITTING = 1
     QUEUED = 2
     RUNNING = 3
     FINISHED = 4
-    """ComfyUI ended well; the files may still be on their way to our disk."""
+    """ComfyUI succeeded; the files may still be downloading."""
     DELIVERED = 5
     FAILED = 6
     CANCELLED = 7
@@ -68,12 +68,12 @@ class State(IntEnum):
 
     @property
     def settled(self) -> bool:
-        """Whether the server's part is over, for better or worse; it never changes sides after that."""
+        """Whether the server is done with the job, successfully or not. After that the outcome never changes."""
         return self >= State.FINISHED
 
 
 class Transition(Struct, frozen=True):
-    """One line of a job's story: where it stood after this, on which server, as which prompt, and why."""
+    """One change of a job, for the journal: the state after it, the server, the prompt, and the cause."""
 
     job: JobId
     version: int
@@ -84,23 +84,23 @@ class Transition(Struct, frozen=True):
 
 
 class Attempt(Struct, rename={"cancel_acknowledged": "withdrawn"}):
-    """One try at a job on one server, under a prompt id of its own."""
+    """One attempt at a job on one server, with its own prompt id."""
 
     prompt: PromptId
     server: ServerName
     posting: bool = True
-    """Our POST has not been answered, so that a look at the server proves nothing yet."""
+    """Our POST has not been answered yet, so a query of the server proves nothing."""
     cancel_acknowledged: bool = False
-    """The server heard that we want it dropped."""
+    """The server acknowledged our cancel request."""
     foreign: int = 0
-    """How many prompts of other clients lie before it in the server's queue."""
+    """The number of other clients' prompts ahead of it in the server's queue."""
 
 
 class Job(Struct, kw_only=True):
-    """The registry's record of a job; nobody else changes it.
+    """The registry's record of a job; nothing else changes it.
 
-    `version` grows with every move and fences it: a reading of the server that is based on another version
-    is stale, and changes nothing.
+    `version` grows with every change of state. A reading of the server that was requested for another version is stale
+    and changes nothing.
     """
 
     request: JobRequest
@@ -109,42 +109,46 @@ class Job(Struct, kw_only=True):
     attempt: Attempt | None = None
     tries: int = 0
     worker_deaths: int = 0
-    """How often a server forgot it while working on it."""
+    """How often a server forgot the job while running it."""
     refusals: int = 0
-    """How often a server answered its POST with a 5xx and had not taken it."""
+    """How often a server answered its POST with a 5xx and had not queued it."""
     cancelling: bool = False
     blocked: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
     files: dict[FileRef, str | None] = field(default_factory=dict[FileRef, str | None])
-    """Result files announced so far, and where they lie: None while on their way, "" if they are gone."""
+    """Result files announced so far, and their paths: None while downloading, "" if they are gone."""
     streamed: list[str] = field(default_factory=list[str])
-    """Pictures that came through the websocket (SaveImageWebsocket), and where they lie."""
+    """Paths of the images that arrived over the websocket (SaveImageWebsocket)."""
     saving: int = 0
-    """How many streamed pictures are on their way to disk."""
+    """How many streamed images are being written to disk."""
     kept: int = 0
-    """How many file names were given out."""
+    """How many file names were handed out."""
     history: History | None = None
     terminal_update: TerminalUpdate | None = None
-    """What its person is to be told at the end, kept until they were, and for whoever asks later."""
+    """The terminal update, kept until the user has seen it and for anyone who asks later."""
     notified: bool = False
-    """Whether its person has had the last word."""
+    """Whether the user has seen the terminal update."""
     place: str = ""
-    """Where it is shown, in the door's own words."""
+    """Where it is shown, in the frontend's format."""
     receipt: str = ""
-    """What proves that the last word was shown there, in the door's own words."""
+    """Proof that the terminal update was shown there, in the frontend's format."""
 
     @property
     def id(self) -> JobId:
-        """Its id, for life."""
+        """The job's id, which never changes."""
         return self.request.job
 
     @property
     def in_flight(self) -> bool:
-        """Whether it takes a place on a server."""
+        """Whether it occupies a slot of a server's queue."""
         return self.state.at_server and self.history is None
 
     def move(self, state: State) -> bool:
-        """Move forward, or say False: a lower rank and a second end are late news, and change nothing."""
+        """Advance to `state` and return True; return False and change nothing if the job is already there or further.
+
+        A lower rank or a second outcome is a late message. The one move after the server is done is the one to
+        DELIVERED.
+        """
         if state <= self.state or (self.state.settled and state is not State.DELIVERED):
             return False
         self.state = state
@@ -152,12 +156,12 @@ class Job(Struct, kw_only=True):
         return True
 
     def fail(self) -> None:
-        """End as failed, from any state that is not an end for its person: also with files on their way."""
+        """Set the state to FAILED, from any state before the terminal update, even while files are downloading."""
         self.state = State.FAILED
         self.version += 1
 
     def ended(self, history: History) -> bool:
-        """Note how the attempt ended; False if that was known."""
+        """Record how the attempt ended; return False if that was already known."""
         if self.history is not None or self.state.settled:
             return False
         self.history = history
@@ -165,7 +169,10 @@ class Job(Struct, kw_only=True):
         return True
 
     def reset_for_retry(self) -> None:
-        """Go back to the start for another attempt: the one way back, for what a server forgot or cannot be asked."""
+        """Return to ACCEPTED for another attempt, after the server forgot the job or can no longer be queried.
+
+        Nothing else moves a job back.
+        """
         self.state = State.ACCEPTED
         self.version += 1
         self.attempt = None
@@ -185,14 +192,14 @@ class Entry(Struct, frozen=True):
 
 
 class TransitionRow(Struct, frozen=True):
-    """One line of a job's story, and when it was written, in seconds since 1970."""
+    """A transition and the time it was written, in seconds since 1970."""
 
     at: float
     transition: Transition
 
 
 class OperatorRequest(Struct, frozen=True):
-    """What an operator wants of the bot, told through the journal: "cancel" or "retry" a job."""
+    """A request from an operator, passed through the journal: `verb` is "cancel" or "retry"."""
 
     number: int
     verb: str

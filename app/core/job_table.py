@@ -1,7 +1,7 @@
-"""Every job we know, and what may happen to it. No I/O, no clock, no task in here.
+"""All known jobs and the operations on them. No I/O, no clock, no tasks.
 
-The ledger's verbs decide; what follows from them gathers in `changed` and `transitions` (to be journalled), `updates`
-(to be told) and `effects` (to be done), and the registry carries that out in this order.
+The methods of `JobTable` decide. Their consequences collect in `changed` and `transitions` (to be written to the
+journal), `updates` (to be sent to watchers) and `effects` (to be run); the registry processes them in this order.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from app.events import (
 from app.ports import History
 
 MOST_WORKER_DEATHS = 2
-"""A job whose server died twice while working on it may be what kills the server (DESIGN.md, truth 4)."""
+"""If a server died twice while running the same job, the job may be what kills it (docs/DESIGN.md, rule 4)."""
 
 MOST_REFUSALS = 3
-"""A 5xx may be a passing weakness; three in a row are an answer."""
+"""One 5xx may be temporary; three for the same job are final."""
 
 
 class JobTable:
-    """Owns the table of jobs, in the order in which they were accepted."""
+    """Owns all jobs, in the order in which they were accepted."""
 
     def __init__(self) -> None:
         self.jobs: dict[JobId, Job] = {}
@@ -49,24 +49,24 @@ class JobTable:
         self.updates: list[AnyUpdate] = []
         self.effects: list[Effect] = []
         self.positions_dirty = False
-        """Whether places or positions may have changed since somebody last looked."""
+        """Whether free slots or queue positions may have changed since the scheduler last ran."""
 
     def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        """Our jobs that take a place on a server, oldest attempt first."""
+        """Yield our jobs that occupy a slot of a server, oldest attempt first."""
         for job in self.by_prompt.values():
             if job.in_flight and job.attempt is not None and job.attempt.server == server:
                 yield job, job.attempt
 
     def waiting(self) -> list[Job]:
-        """The jobs that lie with us, oldest first."""
+        """The jobs that no server has yet, oldest first."""
         return [job for job in self.jobs.values() if job.state is State.ACCEPTED]
 
     def accept(self, request: JobRequest, place: str = "") -> None:
-        """Take a wish in."""
+        """Accept a job request."""
         self._note(self.jobs.setdefault(request.job, Job(request=request, place=place)), "accepted")
 
     def adopt(self, job: Job, now: float) -> None:
-        """Take in a job from an earlier life; the next look at its server says what became of it."""
+        """Load an unfinished job from the journal; the next query of its server says what became of it."""
         self.jobs[job.id] = job
         self.positions_dirty = True
         if (attempt := job.attempt) is None or job.terminal_update is not None:
@@ -81,9 +81,9 @@ class JobTable:
             self._gather(job, job.history)
 
     def release(self, job: Job, attempt: Attempt) -> None:
-        """Take in a job from an earlier life whose server is no longer configured, so that nobody can ask it.
+        """Load an unfinished job from the journal whose server is no longer configured, so that it cannot be queried.
 
-        It is tried again on another server, unless the person gave it up or all that matters of it is here.
+        It is retried on another server, unless the user cancelled it or all results that matter are already here.
         """
         self.jobs[job.id] = job
         history, job.saving = job.history, 0
@@ -102,7 +102,7 @@ class JobTable:
             self.complete(job)
 
     def cancel(self, job: Job) -> None:
-        """Take a wish back; does nothing after its end."""
+        """Cancel a job; does nothing if it has ended."""
         if job.cancelling or job.history is not None or job.state.settled:
             return
         job.cancelling = True
@@ -113,12 +113,12 @@ class JobTable:
             self.cancel_prompt(job, job.attempt)
 
     def place(self, job: Job, place: str) -> None:
-        """It is shown there from now on."""
+        """Record where the job is shown from now on."""
         job.place = place
         self.changed[job.id] = job
 
     def delivered(self, job: Job, receipt: str = "") -> None:
-        """Its person has had the last word: it may be forgotten."""
+        """Record that the user has seen the terminal update, and remove the job from the table."""
         if job.terminal_update is not None and not job.notified:
             job.notified, job.receipt = True, receipt
             job.move(State.DELIVERED)
@@ -126,7 +126,7 @@ class JobTable:
             del self.jobs[job.id]
 
     def submit(self, job: Job, attempt: Attempt) -> None:
-        """Begin an attempt."""
+        """Start an attempt."""
         job.attempt = attempt
         job.tries += 1
         job.move(State.SUBMITTING)
@@ -135,48 +135,51 @@ class JobTable:
         self.effects.append(SubmitPrompt(job.id, attempt.prompt, attempt.server, job.request))
 
     def answered(self, attempt: Attempt) -> None:
-        """Its POST is over, so the next may leave, also where the websocket knew before of the job's start."""
+        """Record that the attempt's POST has been answered, so that the next one may be sent.
+
+        This is needed even if the websocket reported the start of the job earlier.
+        """
         attempt.posting = False
         self.positions_dirty = True
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
-        """An old server chose an id of its own for it."""
+        """Record the prompt id that an old server chose itself."""
         if self.by_prompt.pop(attempt.prompt, None) is not None:
             self.by_prompt[prompt] = job
         attempt.prompt = prompt
         self._note(job, "the server chose an id of its own")
 
     def cancel_prompt(self, job: Job, attempt: Attempt) -> None:
-        """Have the server asked to drop it; what happens next says whether it did."""
+        """Ask the server to drop the prompt; what it reports next says whether it did."""
         self.effects.append(CancelPrompt(job.id, attempt.prompt, attempt.server))
 
     def queued(self, job: Job, cause: str) -> None:
-        """The server has it in its queue."""
+        """Record that the server has the job in its queue."""
         if job.move(State.QUEUED):
             self._note(job, cause)
 
     def running(self, job: Job, server: ServerName, now: float, cause: str) -> None:
-        """The server works on it."""
+        """Record that the server is running the job."""
         if job.move(State.RUNNING):
             self._note(job, cause)
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
             self.updates.append(Started(job=job.id, server=server))
 
     def fetch_result(self, job: Job, attempt: Attempt, file: FileRef) -> None:
-        """A result was named: bring it here, once."""
+        """Download a result file that the server named, once."""
         if file not in job.files:
             job.files[file] = None
             path = str(PurePath(job.request.folder) / file_name(job, file.filename))
             self.effects.append(FetchFile(job.id, attempt.prompt, attempt.server, file, path))
 
     def save_image(self, job: Job, attempt: Attempt, image: bytes, media_type: str) -> None:
-        """A result came through the websocket: write it down."""
+        """Write a result that arrived over the websocket to disk."""
         job.saving += 1
         path = str(PurePath(job.request.folder) / file_name(job, media_type.replace("/", ".")))
         self.effects.append(SaveImage(job.id, attempt.prompt, image, path))
 
     def ended(self, job: Job, history: History) -> None:
-        """The server says how the attempt ended."""
+        """Record how the server says the attempt ended."""
         if not job.ended(history):
             return
         if history.outcome == "success":
@@ -189,7 +192,7 @@ class JobTable:
         self._gather(job, history)
 
     def gone(self, job: Job, attempt: Attempt) -> None:
-        """The server knows nothing of it: try again, unless that was tried, or is not wanted."""
+        """Retry a job that the server does not know, unless its retries are used up or it was cancelled."""
         job.worker_deaths += job.state is State.RUNNING
         if job.cancelling:
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
@@ -202,7 +205,7 @@ class JobTable:
             self.reset_for_retry(job, "the server knows nothing of it")
 
     def reset_for_retry(self, job: Job, cause: str) -> None:
-        """Back to waiting, for another attempt."""
+        """Return the job to waiting, for another attempt."""
         if job.attempt is not None:
             self.by_prompt.pop(job.attempt.prompt, None)
         self.trackers.pop(job.id, None)
@@ -211,16 +214,17 @@ class JobTable:
 
     @contextmanager
     def contain(self, job: Job, what: str) -> Generator[None]:
-        """Run the part of a turn that concerns one job: an exception in it fails this job, and nothing else."""
+        """Run the part of a registry turn that concerns one job: an exception in it fails only this job."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  the boundary of one job
             self.fail(job, report_failure(error, what, job=job.id))
 
     def fail(self, job: Job, reason: str) -> None:
-        """End a job after an exception, however far the turn that raised it had come.
+        """Fail a job after an exception, wherever in the turn it was raised.
 
-        What that turn left behind for this job is dropped. A job that had ended before keeps its end.
+        The updates and effects that this turn collected for the job are dropped. A job that has already ended keeps its
+        outcome.
         """
         unsent = any(isinstance(effect, SubmitPrompt) and effect.job == job.id for effect in self.effects)
         self.effects = [e for e in self.effects if isinstance(e, (QueryServer, Reconnect)) or e.job != job.id]
@@ -229,7 +233,7 @@ class JobTable:
         self.trackers.pop(job.id, None)
         if job.terminal_update is None:
             if job.in_flight and job.attempt is not None and not unsent:
-                # A POST that is still out is withdrawn once it is answered.
+                # A prompt whose POST is still unanswered is cancelled once the answer arrives.
                 job.cancelling = True
                 if not job.attempt.posting:
                     self.cancel_prompt(job, job.attempt)
@@ -241,9 +245,9 @@ class JobTable:
             self.updates.append(job.terminal_update)
 
     def strip(self, job: Job, reason: str) -> None:
-        """End a job that the journal cannot encode, and drop everything of it that a server or a door wrote."""
+        """Fail a job that the journal cannot encode, and drop everything in it that a server or a frontend wrote."""
         if not job.notified:
-            # Nobody has seen it: the journal comes first.
+            # It has not been shown to anyone: updates are sent only after the journal is written.
             job.terminal_update = None
         job.receipt = ""
         self.fail(job, reason)
@@ -252,11 +256,11 @@ class JobTable:
         self.changed[job.id] = job
 
     def forget(self, job: Job) -> None:
-        """Drop a job that the journal cannot encode even so."""
+        """Remove a job that the journal cannot encode even after `strip`."""
         self.jobs.pop(job.id, None)
 
     def settle(self, job: Job, state: State, terminal_update: TerminalUpdate) -> None:
-        """Say the last word, once. The job stays until it is known to be heard."""
+        """Send the terminal update, once. The job stays in the table until it is known to have been shown."""
         if job.terminal_update is not None or (state is not State.FINISHED and not job.move(state)):
             return
         job.terminal_update = terminal_update
@@ -267,7 +271,7 @@ class JobTable:
         self.updates.append(terminal_update)
 
     def complete(self, job: Job) -> None:
-        """Once the history is known and every file has arrived, the job is over."""
+        """End the job if its history is known and every file has arrived."""
         history, attempt = job.history, job.attempt
         if history is None or attempt is None or job.saving or None in job.files.values():
             return

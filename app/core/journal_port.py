@@ -1,4 +1,4 @@
-"""What the house needs of its memory: a journal of jobs, and for the door an archive of all there ever were."""
+"""The interfaces to the journal: `Journal` is what the registry needs, `JobHistory` what the frontend needs."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from app.ports import Json
 class JournalError(Exception):
     """The journal cannot be read or written; the text is a sentence that says what to do.
 
-    Nothing can be promised without it, so it ends the bot.
+    The bot ends, because it cannot promise anything without the journal.
     """
 
 
 class JournalUnavailable(JournalError):
     """The journal cannot be used for the moment: its disk is full, or another program holds it.
 
-    Only the one request that raised it fails. The journal itself waits this out before it records anything.
+    Only the request that raised it fails. When recording, the journal itself waits until it can be used again.
     """
 
 
 class RecordDamaged(JournalError):
-    """One record of the journal cannot be read. It belongs to the one request or job that needs it."""
+    """One record of the journal cannot be read. The error concerns only the request or job that needs it."""
 
 
 class UnwritableRecords(Exception):
-    """Some jobs cannot be written down, for what is in them; all others of the same call were recorded.
+    """Some jobs cannot be encoded; all others of the same call were recorded.
 
     `jobs` maps each of them to the exception.
     """
@@ -40,50 +40,51 @@ class UnwritableRecords(Exception):
 
 
 class Journal(Protocol):
-    """The memory of the house: every job that was accepted, until its person has had the last word."""
+    """Keeps every accepted job until its terminal update has been shown."""
 
     async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
-        """Keep these jobs as they are now, and what happened to them; all or nothing.
+        """Record the current state of these jobs and these transitions; all or nothing.
 
-        Returns when it would survive a crash; while the disk is full or another program holds the journal, that takes
-        as long as it takes. Raises `JournalError`, and `UnwritableRecords` for jobs that cannot be encoded.
+        Returns once the records would survive a crash. While the disk is full or another program holds the journal, it
+        waits without a limit. Raises `JournalError`, and `UnwritableRecords` for jobs that cannot be encoded.
         """
         ...
 
     async def unfinished(self) -> Sequence[Job]:
-        """All jobs whose last word nobody heard yet, oldest first.
+        """All jobs whose terminal update nobody has seen, oldest first.
 
-        A job whose record is damaged comes as failed, if it is still known where to say so; otherwise it is skipped.
+        A job whose record is damaged is returned as failed if it is still known where to show that; otherwise it is
+        skipped.
         """
         ...
 
 
 class JobHistory(Journal, Protocol):
-    """A journal that outlives the process, and forgets nothing.
+    """A journal that outlives the process and keeps every job.
 
-    Every method may raise `JournalUnavailable`, and `RecordDamaged` where one record is asked for.
+    Every method may raise `JournalUnavailable`, and `RecordDamaged` if one record is asked for.
     """
 
     async def find(self, told: str) -> Job | None:
-        """A job of any age by its id, or by a beginning of it that fits no other."""
+        """A job of any age, by its id or by a prefix of it that matches no other job; None if there is none."""
         ...
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
-        """Somebody's jobs, newest first."""
+        """The owner's jobs, newest first, at most `limit`."""
         ...
 
     async def requests(self) -> Sequence[OperatorRequest]:
-        """What an operator asked for through the journal and was not done yet, oldest first."""
+        """The operator requests in the journal that have not been carried out, oldest first."""
         ...
 
     async def done(self, request: OperatorRequest) -> None:
-        """Forget a request."""
+        """Delete a request."""
         ...
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
-        """Somebody's own settings, by workflow and slot."""
+        """The owner's preferences, by workflow and slot."""
         ...
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
-        """Make these somebody's own settings for a workflow; none are forgotten."""
+        """Replace the owner's preferences for a workflow; empty `values` delete them."""
         ...

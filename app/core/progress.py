@@ -1,4 +1,4 @@
-"""How far a running job honestly is."""
+"""Progress of a running job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.ports import Graph
 
 
 def title(graph: Graph, node: str) -> str:
-    """What people call a node: its title, else its class, else its id."""
+    """The display name of a node: its title, else its class, else its id."""
     entry = graph.get(node, {})
     meta = entry.get("_meta")
     named = meta.get("title") if isinstance(meta, dict) else None
@@ -27,14 +27,14 @@ def title(graph: Graph, node: str) -> str:
 
 
 def _weight(entry: dict[str, object]) -> float:
-    """A node with steps takes about as long as they are many; any other counts as one."""
+    """The weight of a node in the whole graph: its number of steps (1 to 1000) if it has steps, else 1."""
     inputs = entry.get("inputs")
     steps: object = inputs.get("steps") if isinstance(inputs, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return float(max(1, min(steps, 1000))) if isinstance(steps, int) else 1.0
 
 
 class ProgressTracker:
-    """Turns one attempt's signals into `Progressed`; never goes backwards."""
+    """Computes `Progressed` updates from the signals of one attempt; the progress never goes backwards."""
 
     def __init__(self, job: JobId, graph: Graph, now: float) -> None:
         self._job = job
@@ -45,12 +45,12 @@ class ProgressTracker:
         self._node = ""
         self._whole = sum(self._weights.values())
         self.since = now
-        """Since when we know that it runs."""
+        """The time from which we know that the job runs."""
         self._first_step: tuple[float, float] | None = None
         self._fraction = 0.0
 
     def handle(self, signal: Signal, now: float) -> bool:
-        """Take in a signal; whether that moved anything a person can see."""
+        """Process a signal; return whether it changed anything that is displayed."""
         before = self._fraction, self._node, self._steps.get(self._node)
         self._take_in(signal, now)
         return before != (self._fraction, self._node, self._steps.get(self._node))
@@ -76,7 +76,7 @@ class ProgressTracker:
                 pass
 
     def read(self, now: float, note: str = "") -> Progressed:
-        """How far it is at `now`, in the clock that `handle` was given."""
+        """The progress at `now`, in the clock that was passed to `handle`."""
         step, steps = self._steps.get(self._node, (0, 0))
         return Progressed(
             job=self._job,

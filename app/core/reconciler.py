@@ -1,7 +1,8 @@
-"""What to believe: the websocket is a hint, HTTP is the truth, the journal is the memory.
+"""Merges websocket events, query results and effect results into the state of the jobs.
 
-`Reconciler` takes every message about the servers, keeps what is known of each, and tells the ledger what
-happened to which job. The rules and their numbers are those of the section "The truth" in docs/DESIGN.md.
+The websocket is only a hint and HTTP decides; the journal keeps what was learned. `Reconciler` handles every message
+about a server, keeps the state of each server, and applies what happened to the job table. The rules and their numbers
+are those of docs/DESIGN.md.
 """
 
 from __future__ import annotations
@@ -51,18 +52,18 @@ Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
 NEVER = float("inf")
 
 DEAD = 10
-"""After so many times its usual silence, a job's server may have lost its worker, and we say that, too."""
+"""After this many times `JobRequest.silence`, the worker of the server may have died, and the note says so."""
 
 
 class Reconciler:
-    """Owns what is known of each server; changes jobs only through the ledger's verbs."""
+    """Owns the state of each server; changes jobs mostly through the methods of the job table."""
 
     def __init__(self, job_table: JobTable, servers: Iterable[ServerName]) -> None:
         self.servers = {name: ServerState(name) for name in servers}
         self._job_table = job_table
 
     def adopt(self, job: Job, now: float) -> None:
-        """Take in a job from an earlier life, also one whose server is no longer configured."""
+        """Load an unfinished job from the journal, even if its server is no longer configured."""
         attempt = job.attempt
         if attempt is None or job.terminal_update is not None or attempt.server in self.servers:
             self._job_table.adopt(job, now)
@@ -70,7 +71,7 @@ class Reconciler:
             self._job_table.release(job, attempt)
 
     def job_of(self, message: Message) -> Job | None:
-        """The job that a message is about; None where it is about a server, or about no job that we know."""
+        """The job that a message is about; None if it is about a server or an unknown job."""
         match message:
             case FrameReceived(event=event):
                 return None if isinstance(event, QueueChanged) else self._job_table.by_prompt.get(event.prompt)
@@ -80,12 +81,12 @@ class Reconciler:
                 return self._job_table.jobs.get(message.effect.job)
 
     def look_failed(self, server: ServerName, reason: str, now: float) -> None:
-        """A look brought no answer, for whatever reason: the server counts as away, and may be looked at again."""
+        """Record that a query failed: the server counts as unreachable, and the next query may start."""
         self._away(self.servers[server], reason)
         self._query_over(self.servers[server], now)
 
     def handle(self, message: Message, now: float) -> None:
-        """Take in one message at `now`, seconds of the house's clock."""
+        """Handle one message at `now`, in seconds of the application's clock."""
         match message:
             case FrameReceived(server=server, event=event):
                 self.servers[server].frame(now)
@@ -111,7 +112,7 @@ class Reconciler:
                     self._answer(job, job.attempt, message, now)
 
     def _signal(self, job: Job, event: Signal, now: float) -> None:
-        """Rule 2: the end is `executing` with node null, and history decides what it was."""
+        """Apply a signal to its job. Rule 2: `executing` with node null is the end; the history decides the outcome."""
         attempt = job.attempt
         if attempt is None or not job.in_flight:
             return
@@ -199,7 +200,10 @@ class Reconciler:
                 assert_never(answer)
 
     def _query(self, server_state: ServerState, now: float) -> None:
-        """Rule 3: one mechanism for every catch-up; one look at a time; who asks meanwhile gets the next."""
+        """Query the server. Rule 3: this one mechanism serves every catch-up.
+
+        Only one query runs at a time; a request during a query starts another one after it.
+        """
         if server_state.querying:
             server_state.query_again = True
             return
@@ -213,7 +217,10 @@ class Reconciler:
             self._query(server_state, now)
 
     def _queried(self, server_state: ServerState, seen: ServerQueried, now: float) -> None:
-        """Rule 4: in neither queue nor history means forgotten; a reading of another version is stale."""
+        """Apply a query's result. Rule 4: a prompt in neither queue nor history was forgotten.
+
+        A result for another version of the job is stale and is ignored.
+        """
         if not server_state.reachable:
             server_state.reachable = self._job_table.positions_dirty = True
         for prompt, version in seen.effect.asked.items():
@@ -225,7 +232,7 @@ class Reconciler:
         self._query_over(server_state, now)
 
     def _found(self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float) -> None:
-        """What a look says of one job."""
+        """Apply a query's result to one job."""
         prompt, pending = attempt.prompt, seen.queue.pending
         if prompt in seen.queue.running:
             if job.state < State.RUNNING:
@@ -250,11 +257,11 @@ class Reconciler:
             self._job_table.cancel_prompt(job, job.attempt)
 
     def _quiet(self, job: Job, server_state: ServerState, now: float) -> None:
-        """Rule 7: silence is looked into, and told; it ends nothing that the server still works on."""
-        # After a start the server may not have spoken to us yet, nor we have listened for long.
+        """Rule 7: tell the user about a long silence; it never ends a job that the server is still running."""
+        # A connection or a job that has just started may not have produced a frame yet.
         quiet = now - max(server_state.last_frame_at, self._job_table.trackers[job.id].since)
         if quiet >= job.request.silence:
-            # Told anew each time that it lasts as long again, and not after every look.
+            # The note changes only once per `silence` seconds, not with every query.
             length = quiet // job.request.silence * job.request.silence
             note = f"{server_state.name} still works on it, without a word for {length:.0f} s"
             if quiet >= job.request.silence * DEAD:
@@ -266,7 +273,7 @@ class Reconciler:
         self._job_table.positions_dirty = True
 
     def _tick(self, now: float) -> None:
-        """Rule 5: silence is looked into, and a deaf socket is replaced."""
+        """Rule 5: query servers that are silent, and reconnect websockets that no longer deliver frames."""
         for server_state in self.servers.values():
             if server_state.deaf(now):
                 self._job_table.effects.append(Reconnect(server_state.name))
@@ -274,14 +281,14 @@ class Reconciler:
                 self._query(server_state, now)
 
     def due(self) -> float:
-        """When, in the house's clock, time alone will change something: `inf` while nothing of ours is anywhere."""
+        """The time, in the application's clock, at which time alone requires action; `inf` if no job needs any."""
         return min(
             min(server_state.deaf_at, server_state.query_due() if self._watched(server_state) else NEVER)
             for server_state in self.servers.values()
         )
 
     def _watched(self, server_state: ServerState) -> bool:
-        """Whether anything of ours hangs on this server: a job that it has, or, while it is away, one that waits."""
+        """Whether a job depends on this server: one that it has, or, while it is unreachable, one that waits."""
         if any(not attempt.posting for _, attempt in self._job_table.in_flight(server_state.name)):
             return True
         return not server_state.reachable and any(job.state is State.ACCEPTED for job in self._job_table.jobs.values())

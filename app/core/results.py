@@ -1,4 +1,4 @@
-"""What a finished job left behind: result files, texts and notes, and the sentence that explains a failure."""
+"""The results of a finished job: files, texts and notes, and the sentence that explains a failure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from app.events import FileRef
 from app.ports import Graph, History
 
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\"<>|]+[\\/])+")
-"""The folders of an absolute path, on any system; the last part is kept, for it is often the user's own."""
+"""The folders of an absolute path, on any system; the last part is kept, because the user often named it."""
 
 LONGEST = 300
-"""Characters. Longer sentences are dumps (tensors, shapes, whole prompts), and nobody reads them."""
+"""Maximum length in characters. Longer messages are dumps (tensors, shapes, whole prompts) that nobody reads."""
 
 
 def first_line(message: str | None) -> str:
-    """The first line that says something; where a later one is about memory, that one (measured, T06_oom).
+    """The first non-empty line, or the first line about memory if there is one (measured, T06_oom).
 
-    ComfyUI appends its advice on memory to whatever the GPU's driver said, which may be cryptic.
+    ComfyUI appends its advice on memory to the GPU driver's message, which may be cryptic.
     """
     lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
     if not lines:
@@ -30,25 +30,25 @@ def first_line(message: str | None) -> str:
 
 
 def without_paths(sentence: str) -> str:
-    """The sentence with file names where it had whole paths (COMFYUI.md 2.5: never show them)."""
+    """Reduce whole paths in a sentence to file names; paths are never shown (docs/protocol/comfyui.md 2.5)."""
     return _FOLDERS.sub("", sentence)
 
 
 STREAMING_NODE = "SaveImageWebsocket"
-"""The one core node whose pictures come through the websocket and leave no trace in the history."""
+"""The only core node whose images arrive over the websocket and leave no trace in the history."""
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}")
-"""All that we take over from a server's file name: it is untrusted, and joined to a path of ours."""
+"""The only part of a server's file name that we use: the name is untrusted, and is joined to one of our paths."""
 
 
 def results(history: History) -> list[FileRef]:
-    """All files of a history that are results, in order; `temp` ones are the editor's previews."""
+    """All result files of a history, in order, each once. Files of type `temp` are only the editor's previews."""
     found = dict.fromkeys(file for output in history.outputs for file in output.files if file.type == "output")
     return list(found)
 
 
 def file_name(job: Job, extension_of: str) -> str:
-    """Give out the next name for a result of this job; only a checked extension comes from outside."""
+    """Return the next file name for a result of this job; only a valid extension is taken from `extension_of`."""
     job.kept += 1
     suffix = PurePosixPath(extension_of.replace("\\", "/")).suffix
     extension = suffix.lower() if _EXTENSION.fullmatch(suffix) else ".bin"
@@ -57,12 +57,12 @@ def file_name(job: Job, extension_of: str) -> str:
 
 
 def streams(graph: Graph) -> list[str]:
-    """The nodes that send their pictures through the websocket."""
+    """The nodes that send their images over the websocket."""
     return [node for node, entry in graph.items() if entry.get("class_type") == STREAMING_NODE]
 
 
 def failure(graph: Graph, node: str, error: str, kind: str) -> str:
-    """One sentence about why a run failed, with the node's title, without tracebacks and paths."""
+    """One sentence about why a run failed, with the node's title and without tracebacks and paths."""
     if "OutOfMemory" in kind or "out of memory" in error.lower():
         return f"“{title(graph, node)}” ran out of memory: try a smaller size or fewer pictures at once."
     words = first_line(error) or kind.rpartition(".")[2] or "no reason was given"
@@ -70,12 +70,12 @@ def failure(graph: Graph, node: str, error: str, kind: str) -> str:
 
 
 def texts(history: History) -> tuple[str, ...]:
-    """All text that the workflow made."""
+    """All texts that the workflow produced."""
     return tuple(text for output in history.outputs for text in output.texts)
 
 
 def remarks(job: Job, history: History, paths: list[str]) -> tuple[str, ...]:
-    """Sentences about what is unusual in a run that ended well."""
+    """Sentences about anything unusual in a successful run."""
     said = [*job.notes]
     graph = job.request.graph
     blocked = [f"“{title(graph, node)}” was blocked, so what depends on it did not run." for node in job.blocked]

@@ -13,16 +13,17 @@ from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 def choose(
     waiting: Sequence[tuple[JobId, Collection[ServerName]]], free: Mapping[ServerName, int]
 ) -> list[tuple[JobId, ServerName]]:
-    """Pair waiting jobs with servers that have places left: first come first served, emptiest server first.
+    """Pair waiting jobs with servers that have free slots: first come, first served, emptiest server first.
 
-    `waiting` is in order of arrival, each job with the servers that can run it; `free` is the number of places on
-    each server that takes another job now. Each gets one: of two POSTs on their way the later could arrive first.
+    `waiting` is in order of arrival, each job with the servers that can run it. `free` is the number of free slots of
+    each server that accepts another job now. Each server gets at most one job: of two concurrent POSTs the later one
+    could arrive first.
     """
     places = dict(free)
     pairs: list[tuple[JobId, ServerName]] = []
     for job, able in waiting:
         open_to_it = [name for name, left in places.items() if left > 0 and name in able]
-        # Who must wait for one server holds up nobody who can go to another.
+        # A job that must wait for one server does not block jobs that can go to another.
         if open_to_it:
             server = max(open_to_it, key=lambda name: places[name])
             del places[server]
@@ -37,10 +38,10 @@ def positions(
     waiting: Iterable[JobId],
     load: Mapping[ServerName, int],
 ) -> dict[JobId, int]:
-    """How many are ahead of each job that does not run yet, ours and other people's; 0 is next.
+    """The number of prompts ahead of each job that is not running, ours and other clients'; 0 is next.
 
-    `at_server` are our prompts on servers, oldest first, each with the number of foreign prompts before it;
-    running ones before the others. `load` is all that each server has or is being sent, anybody's.
+    `at_server` are our prompts on servers, oldest first but running ones before the others, each with the number of
+    foreign prompts ahead of it. `load` is everything that each server has or is being sent, from any client.
     """
     ahead: dict[JobId, int] = {}
     ours: dict[ServerName, int] = {}
@@ -54,9 +55,9 @@ def positions(
 
 
 class Scheduler:
-    """At most `depth` of our jobs lie on a server; the rest wait with us, where order and cancel are instant.
+    """Keeps at most `depth` of our jobs on a server; the rest wait here, where ordering and cancelling are instant.
 
-    `new_prompt_id` makes prompt ids.
+    `new_prompt_id` creates prompt ids.
     """
 
     def __init__(
@@ -72,10 +73,10 @@ class Scheduler:
         self._new_prompt_id = new_prompt_id
         self._told: dict[JobId, Queued] = {}
         self.open = True
-        """Whether places are handed out; what is closed only waits for what runs."""
+        """Whether waiting jobs are submitted; if False, only jobs that servers already have continue."""
 
     def plan(self, now: float) -> None:
-        """Once after each batch of messages."""
+        """Assign waiting jobs to servers and update the queue positions; called after each batch of messages."""
         if not self._job_table.positions_dirty:
             return
         load: dict[ServerName, int] = {}
@@ -84,7 +85,7 @@ class Scheduler:
             attempts = [attempt for _, attempt in self._job_table.in_flight(name)]
             load[name] = len(attempts)
             if any(attempt.posting for attempt in attempts):
-                # Of two POSTs on their way the later job's may arrive first.
+                # Of two concurrent POSTs the later job's may arrive first.
                 continue
             server_state.count_foreign(len(attempts))
             if self.open and server_state.reachable:
@@ -98,11 +99,11 @@ class Scheduler:
         self._tell_positions(load)
 
     def _able(self, job: Job) -> Collection[ServerName]:
-        """The servers that can run it; all, where none of those is ours any more."""
+        """The servers that can run the job; all of them if none of those it names is configured any more."""
         return self._servers.keys() & job.request.servers or self._servers.keys()
 
     def snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
-        """What there is to say of an unsettled job to one who has heard nothing of it yet."""
+        """The updates that bring a new watcher of an unfinished job up to date."""
         if (queued := self._told.get(job.id)) is not None:
             return [queued]
         if (tracker := self._job_table.trackers.get(job.id)) is not None and job.attempt is not None:

@@ -1,4 +1,4 @@
-"""One server as the ledger sees it: whether it answers, whether it is silent, whether its socket is deaf."""
+"""The state of one server: whether it is reachable or silent, and whether its websocket still delivers frames."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from msgspec import Struct
 from app.events import ServerName
 
 SILENCE = 2.0
-"""Seconds without a frame, with jobs of ours in flight, after which we look (DESIGN.md, truth 5)."""
+"""Seconds without a frame, with jobs of ours in flight, after which we query the server (docs/DESIGN.md, rule 5)."""
 
 PROBE = 1.0
-"""Seconds between two looks at a server that does not answer while somebody waits for it."""
+"""Seconds between two queries of a server that does not answer while a job waits for it."""
 
 STATUS_DUE = 5.0
-"""Seconds within which a POST that was answered 200 must show as a `status` frame (COMFYUI.md 2.2)."""
+"""Seconds within which a POST answered with 200 must appear as a `status` frame (docs/protocol/comfyui.md 2.2)."""
 
 SUSPICION = 0.5
-"""Seconds a socket gets to say what a look has already found: frames and answers may overtake each other."""
+"""Seconds that the websocket gets to deliver what a query has already found: frames and HTTP answers may overtake
+each other."""
 
 
 class ServerState(Struct):
-    """What is known of one server. Times are in seconds of the house's clock."""
+    """What is known about one server. Times are in seconds of the application's clock.
+
+    A deaf websocket is one that is open but no longer delivers frames.
+    """
 
     name: ServerName
     reachable: bool = False
     reason: str = ""
     remaining: int = 0
     foreign: int = 0
-    """How many of the remaining prompts are other people's."""
+    """How many of the `remaining` prompts are other clients'."""
     querying: bool = False
     query_again: bool = False
     last_frame_at: float = float("-inf")
@@ -40,61 +44,61 @@ class ServerState(Struct):
 
     @property
     def away(self) -> bool:
-        """Whether it was asked, and did not answer."""
+        """Whether the server failed to answer since it was last reachable."""
         return not self.reachable and bool(self.reason)
 
     def frame(self, now: float) -> None:
-        """Any frame proves that the socket hears."""
+        """Record a frame: it proves that the websocket delivers frames."""
         self.last_frame_at = now
         self.suspected = float("inf")
 
     def status(self, now: float, remaining: int) -> bool:
-        """A `status` frame came; whether the queue's length is news."""
+        """Record a `status` frame; return whether the queue's length changed."""
         news, self.remaining = remaining != self.remaining, remaining
         self.status_at = now
         self.status_due = float("inf")
         return news
 
     def connected(self, now: float) -> None:
-        """A new socket is open."""
+        """Record that a new websocket is open."""
         self.reachable = True
         self.frame(now)
         self.status_due = float("inf")
 
     def answered_post(self, now: float) -> None:
-        """The server took a prompt, so a `status` frame has come since we asked, or is due."""
+        """Record that the server accepted a prompt: a `status` frame has arrived since the POST was sent, or is due."""
         self.reachable = True
         self.answered = now
         if self.status_at < self.posted:
             self.status_due = min(self.status_due, now + STATUS_DUE)
 
     def count_foreign(self, ours: int) -> None:
-        """Tell other people's prompts from ours, which are `ours` and all answered.
-
-        Only a `status` that is younger than our last POST counts that one too.
-        """
+        """Compute how many prompts are other clients'. `ours` is the number of our prompts, all POSTs answered."""
         if self.status_at >= self.answered:
             self.foreign = max(0, self.remaining - ours)
 
     def learned(self, now: float) -> None:
-        """A look found what the socket should have said: soon, or it is deaf."""
+        """Record that a query found what the websocket should have delivered: unless that follows soon, it is deaf."""
         if self.last_frame_at < self.queried_at:
             self.suspected = min(self.suspected, now)
 
     @property
     def deaf_at(self) -> float:
-        """When the socket must be taken for deaf, if nothing is heard until then."""
+        """The time from which the websocket counts as deaf if no frame arrives until then."""
         return min(self.status_due, self.suspected + SUSPICION)
 
     def deaf(self, now: float) -> bool:
-        """Whether the socket must be taken for deaf; says so once per suspicion."""
+        """Whether the websocket counts as deaf; returns True once per suspicion."""
         if now < self.deaf_at:
             return False
         self.status_due = self.suspected = float("inf")
         return True
 
     def query_due(self) -> float:
-        """When to look for ourselves, if anything of ours hangs on this server: after silence, or while it is away."""
+        """The time of the next query, if a job depends on this server.
+
+        A reachable server is queried after `SILENCE`, an unreachable one every `PROBE` seconds.
+        """
         if self.querying:
             return float("inf")
         return max(self.last_frame_at, self.queried_at) + SILENCE if self.reachable else self.queried_at + PROBE
