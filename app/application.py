@@ -1,11 +1,11 @@
-"""The plan of the house: opens everything in order, lets guests in, closes in reverse.
+"""The composition root: opens everything in order, runs the frontend, and closes in reverse order.
 
-It alone knows everybody.
+Only this module knows all the others.
 
 run
-└─ servers            HTTP clients and ways to dial: the ground
-   └─ open_house      PromptRegistry, and one ConnectionActor for each server: the services
-      └─ guest        the door people came through, and their InteractionActors
+└─ open_clients       an HTTP client and a way to open websockets for each server
+   └─ open_services   PromptRegistry, and one ConnectionActor for each server
+      └─ frontend     the command line or Discord, and its InteractionActors
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from app.ports import Comfy, Connect, RunSync
 logger = structlog.stdlib.get_logger(__name__)
 
 GRACE = 1.5
-"""Seconds that guests get to say goodbye after a signal: a stop must be over within two."""
+"""Seconds that the frontend gets to finish after a signal: the process must end within two."""
 
 
 class ServerClients(Struct, frozen=True):
-    """The two roads to one server."""
+    """The HTTP client of one server, and the function that opens its websocket."""
 
     comfy: Comfy
     connect: Connect
 
 
 class Services(Struct, frozen=True):
-    """What a guest finds: the registry to ask, and the servers to look at.
+    """What a frontend works with: the registry, and the clients of the servers.
 
-    `draining` is set when nothing new may be handed in, `shutdown` when it is time to go.
+    `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
     """
 
     registry: Registry
@@ -60,17 +60,17 @@ class Services(Struct, frozen=True):
 
 
 Frontend: TypeAlias = Callable[[Services], Awaitable[int]]
-"""Lives in the house; its answer is the exit code. It leaves soon after `shutdown` is set."""
+"""Runs on the services and returns the exit code. It returns soon after `shutdown` is set."""
 
 
 def new_prompt_id() -> PromptId:
-    """A new prompt id, in the only form that every ComfyUI takes."""
+    """A new prompt id, in the only form that every ComfyUI accepts."""
     return PromptId(str(uuid.uuid4()))
 
 
 @asynccontextmanager
 async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
-    """Open the HTTP clients, once, for as long as the house stands; one client id for the whole process."""
+    """Open the HTTP clients for the lifetime of the application, with one client id for the whole process."""
     client_id = str(uuid.uuid4())
     async with AsyncExitStack() as stack:
         clients: dict[ServerName, ServerClients] = {}
@@ -91,9 +91,9 @@ async def open_services(
     new_prompt_id: Callable[[], PromptId] = new_prompt_id,
     pauses: Pauses = backoff,
 ) -> AsyncGenerator[Services]:
-    """Start the services; on leaving, they end after the guests, and before the ground.
+    """Start the services; on leaving, they end after the frontend and before the clients.
 
-    What would be left to chance or to the clock can be given: `run_sync`, `new_prompt_id`, `pauses`.
+    Everything that depends on chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`.
     """
     async with anyio.create_task_group() as services:
         connections = {
@@ -121,11 +121,11 @@ async def open_services(
 
 
 async def run(config: Config, frontend: Frontend, *, journal: Journal | None = None, drain: bool = False) -> int:
-    """Live until the guest leaves, or a signal asks it to.
+    """Run until the frontend returns or a signal stops it.
 
-    Without a journal, jobs are remembered for as long as this takes. With `drain`, a first signal lets what
-    the servers have come to its end, and a second one does not. One signal more ends the process at once. Returns
-    the exit code: the guest's own, or that of the last signal.
+    Without a journal, jobs are kept only while this runs. With `drain`, the first signal lets the jobs that servers
+    have finish, and the second one stops at once. One signal more ends the process immediately. Returns the exit code:
+    the frontend's, or that of the last signal.
     """
     stopped: int | None = None
     code = 0

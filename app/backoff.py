@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Pauses between retries."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 Pauses: TypeAlias = Callable[[], Iterator[float]]
-"""Begin a new, endless row of pauses, in seconds."""
+"""Starts a new, endless sequence of pauses, in seconds."""
 
 
 def backoff(first: float = 0.05, ceiling: float = 2.0, patience: float = 10.0) -> Iterator[float]:
-    """Yield pauses in seconds, jittered to between half and whole, for ever.
+    """Yield pauses in seconds without end, each jittered to between half and all of its nominal length.
 
-    For about `patience` seconds they stay as short as the first, because most outages are a restart, and
-    people wait for its end: a result is promised within a tenth of a second of it, and catching up needs the other
-    half of that. Then they double up to the ceiling, which is low because the other side is usually on our own network.
+    For about `patience` seconds they stay as short as the first, because most outages are a restart and people wait for
+    its end: a result is promised within a tenth of a second of it, and catching up takes the other half of that. Then
+    they double up to `ceiling`, which is low because the other side is usually on our own network.
     """
     pause, waited = first, 0.0
     while True:

@@ -1,9 +1,9 @@
-"""The error boundary: what an entry point does with an exception that nobody expected.
+"""The error boundary: how an entry point handles an unexpected exception.
 
 Each entry point (one command, button, form, autocomplete or operator request, one effect of one job) has exactly one
-`except Exception` around everything it does, and calls `report_failure` there. The exception is logged under an id,
-the one person it belongs to reads that id, and nobody else is affected. Inside the boundary, errors are not caught
-just to hide them.
+`except Exception` around everything it does, and calls `report_failure` there. The exception is logged under an id, the
+one user it belongs to sees that id, and nobody else is affected. Inside the boundary, errors are not caught just to
+hide them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def new_id() -> str:
 
 
 def report_failure(error: Exception, what: str, **context: object) -> str:
-    """Log an unexpected exception under a new id; `what` names the entry point that it broke.
+    """Log an unexpected exception under a new id; `what` is the log message.
 
-    Returns the sentence for the person it belongs to.
+    Returns the sentence for the user.
     """
     identifier = new_id()
     logger.error(what, exc_info=error, id=identifier, at=_origin(error), **context)

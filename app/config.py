@@ -1,4 +1,4 @@
-"""One frozen tree of settings: defaults, then atelier.toml, then .env, then the environment, then the command line."""
+"""The configuration: defaults, then atelier.toml, then .env, then the environment, then the command line."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from app.events import ServerName
 from app.text_file import TextFileError, Way, at, line_of, parse_toml, read_bytes, read_text
 
 DEFAULT_URL = "http://127.0.0.1:8188"
-"""Where a ComfyUI listens unless it is told otherwise."""
+"""The address at which ComfyUI listens by default."""
 
 
 BUTTONS = ("cancel", "delete", "retry", "again", "vary", "use", "settings", "keep")
-"""What `guarded` may name."""
+"""The buttons that `guarded` may name."""
 
 VARIABLES = frozenset({"ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_CRASH"})
-"""Every variable of ours, so that a slip in a .env is noticed."""
+"""All variables of Atelier, so that a typing error in a .env file is noticed."""
 
 LONGEST_TEXT = 128
-"""Characters of a name or a presence; Discord shows no longer ones."""
+"""Maximum number of characters of a name or a presence; Discord shows no longer ones."""
 
 LARGEST_ID = 2**63 - 1
-"""Discord's ids have 64 bits, and the first of them is 0 for the next decades."""
+"""Discord's ids have 64 bits, and the highest bit stays 0 for the next decades."""
 
 MOST_DAYS = 36_500
-"""A hundred years: beyond, dates have no numbers."""
+"""A hundred years, in days: beyond that, dates cannot be calculated."""
 
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""What the name of a header may be (RFC 9110, 5.6.2)."""
+"""A valid name of a header (RFC 9110, 5.6.2)."""
 
 OWN_HEADERS = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"})
-"""Headers that describe a single message; beside them, everything that begins with `sec-websocket-`."""
+"""Headers that belong to a single message; names that begin with `sec-websocket-` are refused too."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Names of this machine, which are one server on one port."""
+"""Names of this machine: on one port they are one server."""
 
 
 class ConfigError(Exception):
-    """A setting is wrong; the text is a sentence that says which, and what to do."""
+    """A setting is wrong; the text is a sentence that says which one and what to do."""
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """One ComfyUI.
+    """One ComfyUI server.
 
-    `url` is http or https, with a base path if it has one; the websocket's address follows from it.
-    `headers` go with every HTTP call and the websocket handshake; `ca_file` is a PEM file to trust.
+    `url` is http or https, with a base path if it has one; the websocket's address is derived from it. `headers` are
+    sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust.
     """
 
     url: str
@@ -67,17 +67,17 @@ class Server(Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> ServerName:
-        """What people call it: its name, else host and port; never the password that an address may carry."""
+        """Its display name: its name, else host and port, without the password that an address may contain."""
         return ServerName(self.name or urlsplit(self.url).netloc.rpartition("@")[2])
 
 
 class Discord(Struct, frozen=True, kw_only=True):
-    """The front door.
+    """The settings of the Discord frontend.
 
-    `guilds` are the ids of servers whose commands appear at once; without any they are global. `rest_url` is
-    where Discord is, "" for the real one. `guarded` is what only owners and moderators may press.
-    `keep_metadata` leaves the workflow in posted pictures. `keep_days` is for how long results stay on disk,
-    0 for ever.
+    `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
+    `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
+    press. `keep_metadata` leaves the workflow in posted images. `keep_days` is how many days results stay on disk, 0
+    for ever.
     """
 
     guilds: tuple[int, ...] = ()
@@ -89,7 +89,7 @@ class Discord(Struct, frozen=True, kw_only=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """Every setting, checked. `source` is the file that was read, "" if there was none."""
+    """All settings, validated. `source` is the file that was read, "" if there was none."""
 
     servers: tuple[Server, ...]
     data: Path
@@ -100,12 +100,12 @@ class Config(Struct, frozen=True, kw_only=True):
     source: str = ""
 
     def __repr__(self) -> str:
-        """Without the token and the headers, which may carry one."""
+        """Omits the token and the headers, which may contain one."""
         return f"Config(servers={[server.label for server in self.servers]}, source={self.source!r})"
 
 
 def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[str] = ()) -> Config:
-    """Put the settings together. `servers` are those of the command line. Raises `ConfigError`."""
+    """Load all settings. `servers` are those of the command line. Raises `ConfigError`."""
     variables = _Variables(environ, folder / ".env")
     named = variables.text("ATELIER_CONFIG")
     path = Path(named) if named else folder / "atelier.toml"
@@ -132,14 +132,14 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
 
 
 class _File(Struct, frozen=True):
-    """A file that was read. `shown` is what sentences call it."""
+    """A file that was read. `shown` is its name in messages."""
 
     shown: str
     text: str
 
 
 class _Table:
-    """A table of a file: gives its values, or says in which line a wrong one is."""
+    """A table of a file: returns its values, or raises an error that names the line of a wrong one."""
 
     def __init__(self, file: _File, way: Way, content: Mapping[str, object]) -> None:
         self._file = file
@@ -147,7 +147,7 @@ class _Table:
         self._content = content
 
     def error(self, key: str, sentence: str, *more: str | int) -> ConfigError:
-        """A sentence about what is at a key."""
+        """An error about the value of a key; its text is the sentence with the file and line."""
         return ConfigError(at(self._file.shown, self.line(key, *more), sentence))
 
     def line(self, key: str = "", *more: str | int) -> int:
@@ -155,7 +155,7 @@ class _Table:
         return line_of(self._file.text, (*self._way, *([key] if key else []), *more))
 
     def check_keys(self, known: Collection[str]) -> None:
-        """Refuse what nothing reads. Raises `ConfigError`."""
+        """Reject unknown keys. Raises `ConfigError`."""
         for key in self._content:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
@@ -163,7 +163,7 @@ class _Table:
                 raise self.error(key, f"there is no key “{_short(key)}”: {hint}")
 
     def text(self, key: str, default: str) -> str:
-        """A text of one line, without the spaces around it."""
+        """A text of one line, stripped of surrounding spaces."""
         value = self._content.get(key, default)
         if not isinstance(value, str):
             raise self.error(key, f"“{key}” must be a text in double quotes.")
@@ -178,27 +178,27 @@ class _Table:
         return value
 
     def shown_text(self, key: str, default: str) -> str:
-        """A text that people see, of limited length."""
+        """A text that is displayed, of at most `LONGEST_TEXT` characters."""
         if len(value := self.text(key, default)) > LONGEST_TEXT:
             raise self.error(key, f"“{key}” must have at most {LONGEST_TEXT} characters.")
         return value
 
     def whole(self, key: str, default: int, low: int, high: int) -> int:
-        """A whole number within limits."""
+        """A whole number from `low` to `high`."""
         value = self._content.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise self.error(key, f"“{key}” must be a whole number between {low} and {high}.")
         return value
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """Yes or no."""
+        """A boolean."""
         value = self._content.get(key, default)
         if not isinstance(value, bool):
             raise self.error(key, f"“{key}” must be true or false, without quotes.")
         return value
 
     def items(self, key: str, default: Sequence[object]) -> Sequence[object]:
-        """A list of anything."""
+        """A list of any values."""
         value = self._content.get(key, default)
         if not isinstance(value, (list, tuple)):
             raise self.error(key, f"“{key}” must be a list in square brackets.")
@@ -212,7 +212,7 @@ class _Table:
         return _Table(self._file, (*self._way, key), cast("dict[str, object]", value))
 
     def tables(self, key: str) -> list[_Table]:
-        """All tables under a key; `[key]` in place of `[[key]]` is one."""
+        """All tables under a key; `[key]` instead of `[[key]]` counts as one."""
         value = self._content.get(key, [])
         if isinstance(value, dict):
             return [self.table(key)]
@@ -224,19 +224,19 @@ class _Table:
         return found
 
     def values(self) -> Mapping[str, object]:
-        """Everything in it, as it is."""
+        """All values of the table, unchecked."""
         return self._content
 
 
 class _Source(Struct, frozen=True):
-    """A server, and the table that it is from."""
+    """A server and the table that defines it."""
 
     server: Server
     table: _Table
 
 
 class _Variables:
-    """The environment and, where it has nothing, a .env file."""
+    """The variables of the environment and, for those that it does not set, of a .env file."""
 
     def __init__(self, environ: Mapping[str, str], path: Path) -> None:
         self._environ = environ
@@ -244,14 +244,14 @@ class _Variables:
         self._shown = path.name
 
     def text(self, name: str) -> str:
-        """A variable without the spaces around it, "" if it is not set. Raises `ConfigError`."""
+        """A variable stripped of surrounding spaces, "" if it is not set. Raises `ConfigError`."""
         value = (self._environ[name] if name in self._environ else self._dotenv.get(name, ("", 0))[0]).strip()
         if problem := _unprintable(value):
             raise self.error(name)(f"{name} {problem}.")
         return value
 
     def error(self, name: str) -> Callable[[str], ConfigError]:
-        """What makes an error out of a sentence that begins with the variable's name."""
+        """Return a function that makes an error out of a sentence beginning with the variable's name."""
 
         def make(sentence: str) -> ConfigError:
             is_ours = name in self._environ or name not in self._dotenv
@@ -275,7 +275,7 @@ def _dotenv(path: Path) -> dict[str, tuple[str, int]]:
     except TextFileError as error:
         raise ConfigError(error.told(path.name)) from error
     found: dict[str, tuple[str, int]] = {}
-    # The library's own reader only logs which lines it did not understand.
+    # The library's own reader only logs the lines that it could not parse.
     for binding in parse_stream(io.StringIO(text or "", newline="")):
         written = binding.original.string
         line = binding.original.line + len(re.findall(r"\r\n|\n|\r", written[: len(written) - len(written.lstrip())]))
@@ -331,7 +331,7 @@ def _check_apart(known: Sequence[_Source]) -> None:
 
 
 def _named(told: str, known: Sequence[_Source]) -> Server | None:
-    """A server of the file by its name or address; it keeps the file's headers."""
+    """The server of the file with this name or address, which has the file's headers; None if there is none."""
     for source in known:
         if told == source.server.name:
             return source.server
@@ -343,7 +343,7 @@ def _named(told: str, known: Sequence[_Source]) -> Server | None:
 
 
 def _same(one: Server, other: Server) -> bool:
-    """Whether two addresses lead to one server: this machine has several names, and each scheme has a port."""
+    """Whether two addresses lead to the same server: this machine has several names, and each scheme a default port."""
     return _place(one.url) == _place(other.url)
 
 
@@ -373,7 +373,7 @@ def _server(table: _Table) -> Server:
 
 
 def _url(told: str) -> str:
-    """The address of a server in one form. Raises `ValueError`; its text goes on after the address."""
+    """The normalised address of a server. Raises `ValueError`, whose text continues a sentence after the address."""
     wrong = "is not the address of a server: write http://host:8188."
     if re.search(r"[\s\\\x00-\x1f\x7f]", told):
         raise ValueError(wrong)
@@ -399,7 +399,7 @@ def _host(host: str, wrong: str) -> str:
         except ValueError:
             raise ValueError(wrong) from None
     try:
-        # Names with other letters have a form in ASCII, which is what is asked for and sent.
+        # Names with other letters have an ASCII form, which is what is looked up and sent.
         name = host.encode("idna").decode("ascii")
     except UnicodeError:
         raise ValueError(wrong) from None
@@ -488,7 +488,7 @@ def _token(variables: _Variables) -> str:
 
 
 def _path(told: str) -> Path:
-    """A path; ~ is the home, where there is one."""
+    """A path with ~ expanded to the home folder, if there is one."""
     try:
         return Path(told).expanduser()
     except RuntimeError:
@@ -496,13 +496,13 @@ def _path(told: str) -> Path:
 
 
 def _unprintable(value: str) -> str:
-    """Why a text is not one line that can be shown, "" if it can."""
+    """Why a text cannot be shown on one line; "" if it can."""
     if any(ord(char) < 32 or ord(char) == 127 for char in value):
         return "must be on one line, without control characters"
     return ""
 
 
 def _short(text: str) -> str:
-    """At most 60 characters, for a sentence; what no terminal shows is marked."""
+    """Shorten a text to 60 characters for a sentence, and replace unprintable characters with a marker."""
     shown = "".join(char if char.isprintable() else "\ufffd" for char in text)
     return f"{shown[:59]}…" if len(shown) > 60 else shown

@@ -1,4 +1,4 @@
-"""Running an entry point inside the error boundary: one request, or one loop in the background."""
+"""Runs an entry point inside the error boundary: one request, or one background loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.boundary import report_failure
 UNTOLD = "a person could not be told of a failure"
 
 slow = partial(backoff, 1.0, 60.0, 0.0)
-"""Pauses between two tries of a background loop: it does nothing that a person waits for."""
+"""Pauses between two attempts of a background loop: nobody waits for what it does."""
 
 
 async def run_request(
@@ -23,9 +23,9 @@ async def run_request(
     tell: Callable[[str], Awaitable[object]] | None = None,
     **context: object,
 ) -> bool:
-    """Do one thing that somebody asked for; True if it succeeded.
+    """Run `work`, something that a user requested; return True if it succeeded.
 
-    Any exception is logged as `what`, with `context`, and `tell` gets the sentence for the person. Nothing but
+    Any exception is logged as `what`, with `context`, and `tell` is called with the sentence for the user. Only
     cancellation leaves this function.
     """
     try:

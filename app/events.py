@@ -1,8 +1,8 @@
-"""The words our tasks say to each other.
+"""The events and updates that tasks send to each other.
 
-Facts are past-tense, frozen, tagged structs: serialisable, without live objects. There are two kinds.
-*Signals* are what one server's websocket says about one prompt (an attempt of a job); the wire makes them,
-the registry understands them. *Updates* are what becomes of a job; the registry makes them, people see them.
+They are past-tense facts as frozen, tagged structs: serialisable, without live objects. There are two kinds. *Signals*
+are what one server's websocket reports about one prompt (an attempt at a job); the decoder makes them and the registry
+handles them. *Updates* are what happens to a job; the registry makes them and users see them.
 
 Ids are strings and stay strings: ComfyUI's node ids look like "3", "10:2" or "2.0.0.1".
 """
@@ -14,10 +14,10 @@ from typing import NewType, TypeAlias
 from msgspec import Struct
 
 JobId = NewType("JobId", str)
-"""A person's wish, for life: a lower-case hyphenated uuid4."""
+"""A job, for its whole life: a lower-case hyphenated uuid4."""
 
 PromptId = NewType("PromptId", str)
-"""One attempt at a job, as ComfyUI knows it: a uuid4 minted by us (ComfyUI >= 0.25 accepts nothing else)."""
+"""One attempt at a job, as ComfyUI knows it: a uuid4 that we create (ComfyUI >= 0.25 accepts nothing else)."""
 
 ServerName = NewType("ServerName", str)
 """A server's name in the configuration; by default its address."""
@@ -26,7 +26,7 @@ NodeId = NewType("NodeId", str)
 
 
 class FileRef(Struct, frozen=True):
-    """A file on a server, as GET /view wants to hear it. Untrusted: never joined to a path."""
+    """A file on a server, as the parameters of GET /view. Untrusted: never joined to a path."""
 
     filename: str
     subfolder: str = ""
@@ -34,18 +34,18 @@ class FileRef(Struct, frozen=True):
 
 
 class NodeOutput(Struct, frozen=True):
-    """What one node showed: files and texts, under whatever keys it chose."""
+    """The output of one node: files and texts, under any keys."""
 
     node: NodeId
     files: tuple[FileRef, ...] = ()
     texts: tuple[str, ...] = ()
 
 
-# Signals: what a websocket says.
+# Signals: what a websocket reports.
 
 
 class Signal(Struct, frozen=True, kw_only=True, tag=True):
-    """Said by one server, about one prompt."""
+    """Something that one server reported about one prompt."""
 
     prompt: PromptId
 
@@ -55,20 +55,20 @@ class ExecutionStarted(Signal, frozen=True):
 
 
 class NodesCached(Signal, frozen=True):
-    """`execution_cached`: these nodes need no work; always said, even of none."""
+    """`execution_cached`: these nodes need not run; sent for every prompt, even if there are none."""
 
     nodes: tuple[NodeId, ...]
 
 
 class NodeStarted(Signal, frozen=True):
-    """`executing` with a node. `display` is the node of the submitted graph it belongs to."""
+    """`executing` with a node. `display` is the node of the submitted graph that it belongs to."""
 
     node: NodeId
     display: NodeId
 
 
 class NodeStepped(Signal, frozen=True):
-    """`progress`: one node's own steps, the older way of saying it."""
+    """`progress`: the steps of one node, in the older message format."""
 
     node: NodeId
     value: float
@@ -86,19 +86,19 @@ class NodeProgress(Struct, frozen=True):
 
 
 class NodesProgressed(Signal, frozen=True):
-    """`progress_state`: every node touched so far; cumulative, pending and cached nodes absent."""
+    """`progress_state`: every node touched so far; cumulative, without pending and cached nodes."""
 
     nodes: tuple[NodeProgress, ...]
 
 
 class NodeFinished(Signal, frozen=True):
-    """`executed`: a node showed something."""
+    """`executed`: a node produced output."""
 
     output: NodeOutput
 
 
 class ImageStreamed(Signal, frozen=True):
-    """A binary frame with a picture: a preview, or what SaveImageWebsocket sends."""
+    """A binary frame with an image: a preview, or an image from SaveImageWebsocket."""
 
     display: NodeId
     image: bytes
@@ -106,14 +106,14 @@ class ImageStreamed(Signal, frozen=True):
 
 
 class ExecutionBlocked(Signal, frozen=True):
-    """`execution_error` of type ExecutionBlocked: a warning, the run goes on and succeeds."""
+    """`execution_error` of type ExecutionBlocked: a warning; the run goes on and succeeds."""
 
     node: NodeId
     message: str
 
 
 class ExecutionFailed(Signal, frozen=True):
-    """`execution_error`. A mark, not the end: history is written after it."""
+    """`execution_error`. Not the end of the prompt: the history is written after it."""
 
     node: NodeId
     message: str
@@ -121,15 +121,15 @@ class ExecutionFailed(Signal, frozen=True):
 
 
 class ExecutionInterrupted(Signal, frozen=True):
-    """`execution_interrupted`. A mark, not the end."""
+    """`execution_interrupted`. Not the end of the prompt."""
 
 
 class ExecutionEnded(Signal, frozen=True):
-    """`executing` with node null: the end of a prompt, and its history exists by now."""
+    """`executing` with node null: the end of a prompt, whose history exists by now."""
 
 
 class QueueChanged(Struct, frozen=True, tag=True):
-    """`status`: how many prompts, anybody's, the server has pending or running."""
+    """`status`: how many prompts of all clients the server has pending or running."""
 
     remaining: int
 
@@ -150,42 +150,42 @@ ServerEvent: TypeAlias = (
 )
 
 
-# What a ConnectionActor posts.
+# What a ConnectionActor sends to the registry.
 
 
 class FrameReceived(Struct, frozen=True, tag=True):
-    """A server said something."""
+    """A server sent an event."""
 
     server: ServerName
     event: ServerEvent
 
 
 class Connected(Struct, frozen=True, tag=True):
-    """The websocket is open and greeted: now look at what was missed."""
+    """The websocket is open and the handshake is done: query the server for what was missed."""
 
     server: ServerName
 
 
 class Disconnected(Struct, frozen=True, tag=True):
-    """The websocket is gone; the ConnectionActor is already on its way back."""
+    """The websocket is gone; the ConnectionActor is already reconnecting."""
 
     server: ServerName
     reason: str
 
 
-# Updates: what becomes of a job.
+# Updates: what happens to a job.
 
 
 class Update(Struct, frozen=True, kw_only=True, tag=True):
-    """A fact about one job, for those who watch it."""
+    """A fact about one job, for its watchers."""
 
     job: JobId
 
 
 class Queued(Update, frozen=True):
-    """Accepted and waiting. `position` counts all that is ahead, ours and other people's: 0 is next.
+    """Accepted and waiting. `position` counts all prompts ahead, ours and other clients'; 0 is next.
 
-    `note` says why it waits where that is not plain: a server that is away, another try.
+    `note` gives the reason for waiting if it is not obvious: an unreachable server, another attempt.
     """
 
     position: int
@@ -194,17 +194,17 @@ class Queued(Update, frozen=True):
 
 
 class Started(Update, frozen=True):
-    """A server works on it."""
+    """A server is running the job."""
 
     server: ServerName
 
 
 class Progressed(Update, frozen=True):
-    """How far it is.
+    """The progress of a running job.
 
-    `fraction` is 0 to 1 over the whole graph; `node` the title of the node at work; `step` of `steps` its
-    own progress, 0 of 0 where it has none; `elapsed` seconds since the start; `remaining` seconds, None
-    until steps flow; `note` says so where the server works on but says nothing.
+    `fraction` is 0 to 1 over the whole graph; `node` is the title of the running node; `step` of `steps` is its own
+    progress, 0 of 0 if it has none; `elapsed` is seconds since the start; `remaining` is seconds, None until steps
+    arrive; `note` says so if the server is still running the job but has sent nothing for long.
     """
 
     fraction: float
@@ -217,17 +217,17 @@ class Progressed(Update, frozen=True):
 
 
 class Previewed(Update, frozen=True):
-    """A glimpse of the unfinished picture."""
+    """A preview of the unfinished image."""
 
     image: bytes
     media_type: str
 
 
 class Finished(Update, frozen=True):
-    """Done, and every file is on our disk.
+    """The job succeeded, and every file is on our disk.
 
-    `files` are paths as strings, in order of execution; `notes` are sentences a person should read (a part
-    that was dropped, a run without outputs, everything cached).
+    `files` are paths as strings, in order of execution; `notes` are sentences that the user should read (a part that
+    was dropped, a run without outputs, everything cached).
     """
 
     server: ServerName
@@ -238,20 +238,20 @@ class Finished(Update, frozen=True):
 
 
 class Failed(Update, frozen=True):
-    """The server said no, or broke on it. `reason` is one sentence for a person."""
+    """The server refused the job or failed on it. `reason` is one sentence for the user."""
 
     reason: str
     files: tuple[str, ...] = ()
 
 
 class Cancelled(Update, frozen=True):
-    """Taken back, by its owner or by somebody at the server."""
+    """The job was cancelled, by its owner or by somebody at the server."""
 
     reason: str = ""
 
 
 class Lost(Update, frozen=True):
-    """The server forgot it while working on it, twice: we say so instead of trying for ever."""
+    """The server forgot the job twice while running it; it is not tried again."""
 
     reason: str
 
@@ -259,6 +259,6 @@ class Lost(Update, frozen=True):
 AnyUpdate: TypeAlias = Queued | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost
 
 TerminalUpdate: TypeAlias = Finished | Failed | Cancelled | Lost
-"""The last word on a job: always delivered, and nothing follows it."""
+"""The last update of a job: always delivered, and nothing follows it."""
 
 TERMINAL_UPDATES = (Finished, Failed, Cancelled, Lost)

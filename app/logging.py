@@ -1,4 +1,4 @@
-"""Logs: one line each on stderr, with secrets removed before anything else sees them."""
+"""Logging to stderr, one line per entry, with secrets removed before anything else sees them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 HIDDEN = "[hidden]"
 
 SECRET_NAME = re.compile(r"token|secret|password|authorization|cookie|api_?key", re.IGNORECASE)
-"""Whatever has such a name is hidden whole."""
+"""Values under such a name are hidden completely."""
 
 SECRETS = re.compile(
     r"(?P<user>(?<=//)[^/\s@]+(?=@))"
@@ -24,14 +24,14 @@ SECRETS = re.compile(
     r"|(?P<token>\b[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,})",
     re.IGNORECASE,
 )
-"""What is secret wherever it stands: a user in an address, an authorization header, the end of an
-interaction's address (whoever has it can answer in our name for 15 minutes), a bot's own token."""
+"""What is secret wherever it occurs: a user in an address, an authorization header, the end of an interaction's
+address (whoever has it can answer in our name for 15 minutes), a bot's own token."""
 
 
 def configure(*, debug: bool) -> None:
-    """Have our log and the libraries' on stderr: warnings in one line each, or all of it with `debug`.
+    """Send our log and the libraries' logs to stderr: warnings in one line each, or everything with `debug`.
 
-    The libraries stay at INFO even then: below it, HTTP clients write down the headers they send.
+    The libraries stay at INFO even then: below that, HTTP clients log the headers they send.
     """
     first: list[Processor] = [
         redact,
@@ -53,7 +53,7 @@ def configure(*, debug: bool) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             show_errors,
-            # Once more: only now an exception has become text.
+            # Again, because only now has an exception become text.
             redact,
             structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False),
         ],
@@ -65,21 +65,21 @@ def configure(*, debug: bool) -> None:
 
 
 class _Stderr(logging.Handler):
-    """Asks for stderr anew each time: a live table puts itself in its place while it is shown."""
+    """Looks up stderr for each entry: a live table replaces it while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Without anybody who reads it (a closed terminal, a full disk), the program goes on.
+        # The program goes on if nobody reads stderr (a closed terminal, a full disk).
         with suppress(OSError, ValueError):
             print(self.format(record), file=sys.stderr)
 
 
 def redact(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
-    """A processor: the same entry without secrets."""
+    """A structlog processor: return the entry without secrets."""
     return {key: value if key.startswith(("_", "exc_info")) else _hide(key, value) for key, value in entry.items()}
 
 
 def hide_secrets(text: str) -> str:
-    """The same text without secrets."""
+    """Return the text without secrets."""
     return SECRETS.sub(lambda found: f"{found['scheme'] or found['url'] or ''}{HIDDEN}", text)
 
 
@@ -101,7 +101,7 @@ def _hide(key: str, value: object) -> object:
 
 
 def _name_error(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
-    """A processor: an exception becomes its name and text; the traceback needs --debug."""
+    """A structlog processor: replace an exception with its name and text; the traceback needs --debug."""
     if told := entry.pop("exc_info", None):
         error = told if isinstance(told, BaseException) else sys.exc_info()[1]
         entry["error"] = f"{type(error).__name__}: {error}" if error else "unknown"

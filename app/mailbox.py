@@ -1,4 +1,4 @@
-"""The conflating stream: a place where news wait for one reader, and whose writer never waits."""
+"""A conflating stream: holds items for one reader, and its writer never waits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Mailbox(ObjectReceiveStream[T], Generic[T]):
-    """Milestones queue up; of each volatile kind only the newest is kept, in its predecessor's place.
+    """A stream that queues milestones, and keeps only the newest item of each volatile kind, in the old one's position.
 
-    `slot` names the place of a volatile item, None for a milestone. The writer calls `put` and, after the
-    last word, `end`; the reader iterates, which stops after the last word, and closes.
+    `slot` returns the conflation key of a volatile item, None for a milestone. The writer calls `put` and, after the
+    last item, `end`; the reader iterates, which stops after the last item, and closes.
     """
 
     def __init__(self, slot: Callable[[T], Hashable | None]) -> None:
@@ -27,7 +27,7 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Leave an item; False if nobody will read it any more. After `end` nothing is taken."""
+        """Add an item; return False if nobody will read it any more. After `end` no item is accepted."""
         if self._closed or self._ended:
             return False
         slot = self._slot(item)
@@ -36,12 +36,12 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         return True
 
     def end(self) -> None:
-        """Say that the last word is in: the reader gets what is pending, and then the stream ends."""
+        """Declare that the last item was put: the reader gets the pending items, and then the stream ends."""
         self._ended = True
         self._change.set()
 
     async def ended(self) -> None:
-        """Wait for the last word to be in (not: to be read); for the one reader, between two items."""
+        """Wait until `end` was called, not until everything was read; for the one reader, between two items."""
         while not self._ended:
             self._change = anyio.Event()
             await self._change.wait()
@@ -49,7 +49,7 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
     async def receive(self) -> T:
         """Take the oldest item. Raises `EndOfStream` after the last, `ClosedResourceError` when closed."""
         if self._pending or self._closed or self._ended:
-            # Waiting is a checkpoint of its own, and a second one would cost as much as all the rest.
+            # The wait below is a checkpoint itself, and a second one would cost as much as everything else here.
             await anyio.lowlevel.checkpoint()
         while not self._pending:
             if self._closed:
@@ -61,13 +61,13 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         return self._pending.pop(next(iter(self._pending)))
 
     def drain(self) -> list[T]:
-        """Take all that is pending, without waiting."""
+        """Remove and return all pending items, without waiting."""
         items = list(self._pending.values())
         self._pending.clear()
         return items
 
     async def aclose(self) -> None:
-        """Stop reading: what is pending is forgotten, and the writer is told at its next `put`."""
+        """Stop reading: pending items are dropped, and the writer's next `put` returns False."""
         self._closed = True
         self._pending.clear()
         self._change.set()

@@ -1,4 +1,4 @@
-"""What the house needs of the world, in the house's own words. Adapters translate, errors included."""
+"""The interfaces through which the application uses the outside. Adapters translate everything, including errors."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
     """Any JSON value."""
 else:
-    # msgspec reads types at run time, and has no recursive ones.
+    # msgspec reads types at run time and does not support recursive ones.
     Json = Any
 
 Graph: TypeAlias = dict[str, dict[str, Json]]
 """A workflow in API format: {node id: {"class_type": ..., "inputs": {...}, "_meta": {"title": ...}}}."""
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[ServerEvent]]]
-"""Open one websocket for the length of a block, say hello, and iterate what the server says.
+"""Open one websocket for the length of a block, do the handshake, and iterate over the server's events.
 
-The iteration never ends by itself. Entering and iterating raise `ConnectionLost`, whatever the cause: a
-refused connection, a 502, a bad certificate, a peer that hung up or no longer answers pings.
+The iteration never ends by itself. Entering and iterating raise `ConnectionLost`, whatever the cause: a refused
+connection, a 502, a bad certificate, a peer that hung up or no longer answers pings.
 """
 
 
 class RunSync(Protocol):
-    """Run a blocking function without blocking the loop: a thread, or on the spot where time is virtual."""
+    """Runs a blocking function without blocking the event loop: in a thread, or directly if time is virtual."""
 
     def __call__(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> Awaitable[T]:
         """Return what the function returns, or raise what it raises."""
@@ -41,15 +41,15 @@ class RunSync(Protocol):
 
 
 class ConnectionLost(Exception):
-    """The other side is away: expected, and worth another try. The text is a sentence for the log."""
+    """The other side cannot be reached: expected, and worth another attempt. The text is a sentence for the log."""
 
 
 class Refused(Exception):
-    """The server understood and said no. `reason` is one sentence for a person, with node titles.
+    """The server understood and refused. `reason` is one sentence for a user, with node titles.
 
-    `certain` is False for a 5xx: the server may have taken the prompt all the same (measured, T19), so look
-    into queue and history before asking again. `missing` are inputs that the server's nodes need and the prompt
-    does not have, if nothing else is wrong with it.
+    `certain` is False for a 5xx: the server may have queued the prompt anyway (measured, T19), so read the queue and
+    the history before submitting again. `missing` are inputs that the server's nodes require and the prompt does not
+    have, if nothing else is wrong with it.
     """
 
     def __init__(self, reason: str, *, certain: bool = True, missing: Sequence[tuple[NodeId, str]] = ()) -> None:
@@ -60,9 +60,9 @@ class Refused(Exception):
 
 
 class Ticket(Struct, frozen=True):
-    """The server took a prompt. `prompt` is the id it uses, which an old one chose itself.
+    """The server accepted a prompt. `prompt` is the id it uses; an old server chooses its own.
 
-    `dropped` are sentences about outputs that did not pass validation and will not run.
+    `dropped` are sentences about outputs that failed validation and will not run.
     """
 
     prompt: PromptId
@@ -70,7 +70,7 @@ class Ticket(Struct, frozen=True):
 
 
 class Queue(Struct, frozen=True):
-    """GET /queue: the ids running, and those pending in the order in which they will run."""
+    """GET /queue: the running prompts, and the pending ones in the order in which they will run."""
 
     running: tuple[PromptId, ...] = ()
     pending: tuple[PromptId, ...] = ()
@@ -88,7 +88,7 @@ class History(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True):
-    """GET /system_stats, the part that people ask for. Memory in bytes."""
+    """The part of GET /system_stats that is displayed. Memory in bytes."""
 
     version: str
     devices: tuple[str, ...] = ()
@@ -97,10 +97,10 @@ class Stats(Struct, frozen=True):
 
 
 class Comfy(Protocol):
-    """One ComfyUI over HTTP. Every verb may raise `ConnectionLost`."""
+    """One ComfyUI server over HTTP. Every method may raise `ConnectionLost`."""
 
     async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
-        """POST /prompt under our id and our client id. Raises `Refused`."""
+        """POST /prompt with our prompt id and our client id. Raises `Refused`."""
         ...
 
     async def queue(self) -> Queue:
@@ -112,45 +112,45 @@ class Comfy(Protocol):
         ...
 
     async def newest(self, count: int) -> Mapping[PromptId, History]:
-        """GET /history?max_items: the `count` prompts, anybody's, that ended last; fewer if there are no more."""
+        """GET /history?max_items: the `count` prompts of all clients that ended last; fewer if there are no more."""
         ...
 
     async def cancel(self, prompt: PromptId) -> None:
-        """Ask the server to drop exactly this prompt, pending or running; no proof that it did."""
+        """Ask the server to drop exactly this prompt, pending or running; returning does not prove that it did."""
         ...
 
     async def fetch(self, file: FileRef, to: Path) -> None:
-        """GET /view, streamed to disk; `to` appears whole or not at all. Raises `Refused` if it is gone."""
+        """GET /view, streamed to disk; `to` appears completely or not at all. Raises `Refused` if the file is gone."""
         ...
 
     async def upload(self, file: Path) -> str:
-        """POST /upload/image under a name of our own; the answer is what a LoadImage node wants to hear.
+        """POST /upload/image under a name of our own; returns the value for the input of a LoadImage node.
 
         Raises `Refused`.
         """
         ...
 
     async def choices(self, class_type: str, input_name: str) -> Sequence[str]:
-        """What the server's /object_info lists for one input of one node class; empty if it lists nothing."""
+        """The values that the server's /object_info lists for one input of one node class; empty if it lists none."""
         ...
 
     async def default(self, class_type: str, input_name: str) -> Json:
-        """What the server's /object_info puts into an input of a new node; None if nothing."""
+        """The value that the server's /object_info gives to an input of a new node; None if it gives none."""
         ...
 
     async def nodes(self) -> dict[str, Json]:
-        """GET /object_info, whole: every node class of the server, as it describes them; a few MB."""
+        """GET /object_info: every node class of the server, as the server describes it; a few MB."""
         ...
 
     async def stats(self) -> Stats:
-        """GET /system_stats. Raises `Refused` where something answers that is no ComfyUI."""
+        """GET /system_stats. Raises `Refused` if what answers is not ComfyUI."""
         ...
 
 
 class WebSocket(Protocol):
-    """One open websocket, whoever speaks it: trio-websocket, aiohttp or the simulator in memory.
+    """One open websocket, over trio-websocket, aiohttp or the in-memory simulator.
 
-    Every verb raises `ConnectionLost` once the peer is gone. Pings are the opener's business.
+    Every method raises `ConnectionLost` once the peer is gone. Whoever opens it sends the pings.
     """
 
     async def send(self, message: str) -> None:
@@ -163,22 +163,22 @@ class WebSocket(Protocol):
 
 
 OpenWebSocket: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocket]]
-"""Open one websocket for the length of a block; raises `ConnectionLost` where that fails."""
+"""Open one websocket for the length of a block; raises `ConnectionLost` if that fails."""
 
 
 class Reply(Protocol):
-    """The one place where a person watches their job: a message, a line of a table."""
+    """The one place where a user follows a job: a message, or a line of a table."""
 
     @property
     def pause(self) -> float:
-        """Seconds to leave between two words, unless the second is the last; 0 shows everything."""
+        """Seconds to wait between two updates, unless the second is the terminal update; 0 shows everything."""
         ...
 
     @property
     def receipt(self) -> str:
-        """What proves, after the last word, that it was shown; "" where nothing can."""
+        """Proof, after the terminal update, that it was shown; "" if there is none."""
         ...
 
     async def show(self, update: AnyUpdate) -> None:
-        """Make the place say this now. Raises `ConnectionLost` where it is out of reach for the moment."""
+        """Display this update. Raises `ConnectionLost` if the place cannot be reached for the moment."""
         ...

@@ -1,9 +1,10 @@
-"""Stop signals, handled from the first moment of the process to the last.
+"""Stop signals, handled from the start of the process to its end.
 
-`install` comes before every heavy import, and its handlers stay for the life of the process. Until a block listens,
-a signal ends the process at once: nothing was begun yet. A block that listens decides itself; a further signal then
-ends the process at once. trio and asyncio replace only Python's own handler of SIGINT, so none of the two raises
-`KeyboardInterrupt`, and there is no moment, before or after their loop, in which a signal shows a traceback.
+`install` is called before every heavy import, and its handlers stay for the life of the process. Until a block listens,
+a signal ends the process at once, because nothing has been started yet. A block that listens decides for itself; a
+further signal then ends the process at once. trio and asyncio replace only Python's own handler of SIGINT, so neither
+of them raises `KeyboardInterrupt`, and there is no moment, before or after their loop, in which a signal shows a
+traceback.
 """
 
 from __future__ import annotations
@@ -18,49 +19,49 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGHUP = getattr(signal, "SIGHUP", signal.SIGTERM)
-"""A terminal was closed; the same as SIGTERM on systems that do not have it."""
+"""Sent when the terminal is closed; the same as SIGTERM on systems that do not have it."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, SIGHUP)
 
 SERVICES = frozenset({"run", "simulate"})
-"""Commands that run until they are stopped, so that SIGTERM is their normal end."""
+"""Commands that run until they are stopped, for which SIGTERM is the normal end."""
 
 ONE_PRESS = 0.001
-"""Seconds in which the same signal counts once: `timeout` and other wrappers send it to us and to our group."""
+"""Seconds within which the same signal counts once: `timeout` and other wrappers send it to us and to our group."""
 
 HANDLED = 128
-"""What our handler adds to a signal's number; Python itself writes the bare number, only to wake the loop."""
+"""Added to a signal's number by our handler; Python itself writes the bare number, only to wake the event loop."""
 
 SHOW_CURSOR = b"\x1b[?25h"
-"""A live table hides the cursor of the terminal."""
+"""Escape sequence that shows the terminal's cursor, which a live table hides."""
 
 
 def command_of(argv: Sequence[str]) -> str:
-    """The command that a command line names: its first word, "run" without one."""
+    """The command that a command line names: its first word, or "run" if there is none."""
     words = [word for index, word in enumerate(argv) if index == 0 or argv[index - 1] != "--backend"]
     return next((word for word in words if not word.startswith("-")), "run")
 
 
 def exit_code(command: str, signum: int) -> int:
-    """The exit code after a signal: 0 after SIGTERM for what only a signal ends, else 128 and the signal's number."""
+    """The exit code after a signal: 0 after SIGTERM for commands that only a signal ends, else 128 plus its number."""
     return 0 if signum == signal.SIGTERM and command in SERVICES else 128 + signum
 
 
 class Process:
-    """What the handlers know."""
+    """The state that the signal handlers use."""
 
     def __init__(self) -> None:
         self.command = ""
         self.receivers: list[Callable[[int], object]] = []
-        """One for each block that listens; the last gets the signals."""
+        """One function for each block that listens; the last one gets the signals."""
         self.patience = 1
         """How many signals the blocks get before one more ends the process."""
         self.received = 0
         self.last = (0, 0.0)
-        """The last signal, and when it came."""
+        """The last signal and the time of it."""
 
     def handle(self, signum: int, _: FrameType | None) -> None:
-        """Python calls it in the main thread, between any two steps of the program."""
+        """Handle a signal; Python calls this in the main thread, between any two steps of the program."""
         if not stops(signum):
             if self.receivers:
                 self.receivers[-1](signum)
@@ -84,7 +85,7 @@ _process = Process()
 
 
 def install(argv: Sequence[str]) -> None:
-    """Handle the signals from now on. A hangup that was ignored when the process began (`nohup`) stays ignored."""
+    """Handle the signals from now on. A hangup that was ignored when the process started (`nohup`) stays ignored."""
     _process.command = command_of(argv)
     for signum in SIGNALS:
         if signum != SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
@@ -92,24 +93,24 @@ def install(argv: Sequence[str]) -> None:
 
 
 def ignore() -> None:
-    """From now on nothing interrupts the end of the process; Python would put back the handlers that kill it."""
+    """Ignore the signals from now on, because at its exit Python would restore the handlers that kill the process."""
     for signum in SIGNALS:
         if signal.getsignal(signum) == _process.handle:
             signal.signal(signum, signal.SIG_IGN)
 
 
 def stops(signum: int) -> bool:
-    """Whether a signal stops this process: a bot goes on without its terminal."""
+    """Whether a signal stops this process: a running bot survives the closing of its terminal."""
     return not (_process.command == "run" and signum == SIGHUP != signal.SIGTERM)
 
 
 @contextmanager
 def listen(*, patience: int = 1) -> Generator[Receiver]:
-    """Get the signals for the length of the block, instead of the blocks around it.
+    """Receive the signals for the length of the block, instead of the blocks around it.
 
     `patience` is how many of them it gets before one more ends the process at once.
     """
-    # Only here: whoever listens has these anyhow, and signals must be handled before they are imported.
+    # Imported here: code that listens has these modules anyway, and signals must be handled before they are imported.
     import socket
 
     reader, writer = socket.socketpair()
@@ -122,7 +123,7 @@ def listen(*, patience: int = 1) -> Generator[Receiver]:
             try:
                 writer.send(bytes([signum + HANDLED]))
             except BlockingIOError:
-                # Thousands wait already.
+                # Thousands of signals are already waiting.
                 return
 
         before, _process.patience = _process.patience, max(patience, _process.patience)
@@ -136,9 +137,10 @@ def listen(*, patience: int = 1) -> Generator[Receiver]:
 
 @contextmanager
 def _waking(descriptor: int) -> Generator[None]:
-    """Have the loop woken by signals that reach another thread than its own.
+    """Wake the event loop for signals that reach a thread other than its own.
 
-    Python runs handlers in the main thread, and only once that runs. trio has itself woken; asyncio does not.
+    Python runs handlers in the main thread, and only when that thread runs. trio arranges to be woken; asyncio does
+    not.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

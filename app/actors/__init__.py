@@ -1,1 +1,1 @@
-"""The people who work: each is a class with one `run`, and others hold its handle."""
+"""The long-running tasks: each is a class with one `run` method, and other tasks hold only its handle."""

@@ -1,4 +1,4 @@
-"""ConnectionActor: one websocket to one ComfyUI, for as long as the process lives."""
+"""ConnectionActor: one websocket to one ComfyUI server, for the lifetime of the process."""
 
 from __future__ import annotations
 
@@ -31,15 +31,21 @@ logger = structlog.stdlib.get_logger(__name__)
 News = FrameReceived | Connected | Disconnected
 
 GATHERING = 6
-"""Turns of the loop in which a flood gathers, for the registry to take it in one turn of its own. On trio that is
-half as much again a second (bench/flow.py); to a word that comes alone it is some hundredths of a millisecond."""
+"""Turns of the event loop to wait, so that a burst of frames collects and the registry handles it in one turn.
+
+On trio this raises the throughput by half (bench/flow.py). It delays a single frame by some hundredths of a
+millisecond.
+"""
 
 STEADY = 5.0
-"""Seconds after which a connection has proved itself, so that its loss begins a new row of pauses."""
+"""Seconds after which a connection counts as stable, so that its loss restarts the backoff."""
 
 
 def _slot(event: ServerEvent) -> Hashable | None:
-    """What a newer word of the same kind makes worthless. A PNG is no preview but a result, and stays."""
+    """Conflation key of an event, or None if every one must be kept.
+
+    A PNG is kept: it is not a preview but a result.
+    """
     match event:
         case NodesProgressed() | NodeStepped():
             return type(event), event.prompt
@@ -52,21 +58,21 @@ def _slot(event: ServerEvent) -> Hashable | None:
 
 
 class Connection(Struct, frozen=True):
-    """The handle: all that others may ask of a connection."""
+    """The handle of a connection: everything that other tasks may request from it."""
 
     requests: Mailbox[None]
 
     def reconnect(self) -> None:
-        """Have the socket closed and opened anew; asking twice is asking once."""
+        """Request that the websocket is closed and opened again; several pending requests count as one."""
         self.requests.put(None)
 
 
 class ConnectionActor:
-    """Keeps one socket open, and posts what comes out of it.
+    """Keeps one websocket open and sends its events to the registry.
 
-    The socket is read as fast as it speaks, whatever the reader of `news` does: ComfyUI stalls all its
-    clients for one that does not read (measured, T15). Only `ConnectionLost` is worth another try, and it
-    is worth endlessly many; anything else is a bug, and ends the bot.
+    The websocket is read as fast as frames arrive, even if the receiver of `news` is slow: one client that does not
+    read stalls all clients of a ComfyUI server (measured, T15). Only `ConnectionLost` leads to another attempt, without
+    a limit; any other exception is a bug and ends the bot.
     """
 
     def __init__(self, server: ServerName, connect: Connect, *, pauses: Pauses = backoff) -> None:
@@ -79,7 +85,7 @@ class ConnectionActor:
     async def run(
         self, news: MemoryObjectSendStream[News], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Live; `news` is ours to close."""
+        """Run until cancelled; closes `news` at the end."""
         async with news, self._requests:
             task_status.started()
             pauses = self._pauses()
@@ -91,14 +97,14 @@ class ConnectionActor:
                         if told:
                             logger.warning("connection is back", server=self._server)
                         told = ""
-                        # A request was about the last socket, not about this one.
+                        # A reconnect request concerned the previous websocket, not this one.
                         self._requests.drain()
                         await news.send(Connected(server=self._server))
                         await self._listen(spoken, news)
                         reason = "its socket seemed deaf"
                 except ConnectionLost as loss:
                     reason = str(loss)
-                # Once for each outage and cause, not once for each try.
+                # Log once per outage and cause, not once per attempt.
                 log = logger.debug if reason == told else logger.warning
                 log("connection lost", server=self._server, reason=reason)
                 told = reason
@@ -108,7 +114,7 @@ class ConnectionActor:
                 await anyio.sleep(next(pauses))
 
     async def _listen(self, spoken: AsyncIterator[ServerEvent], news: MemoryObjectSendStream[News]) -> None:
-        """Read until the socket is lost, which raises, or somebody asks for another, which returns."""
+        """Read until the websocket is lost, which raises, or a reconnect is requested, which returns."""
         loss: ConnectionLost | None = None
         box = Mailbox(_slot)
         async with box, anyio.create_task_group() as tasks:
@@ -132,7 +138,7 @@ class ConnectionActor:
             for event in (first, *box.drain()):
                 heard = FrameReceived(server=self._server, event=event)
                 try:
-                    # Four times as quick as `send`, which takes a turn of the loop for each word.
+                    # Four times as fast as `send`, which takes a turn of the event loop for each event.
                     news.send_nowait(heard)
                 except anyio.WouldBlock:
                     await news.send(heard)

@@ -1,4 +1,6 @@
-"""Runs the effects that the core asks for, in tasks of their own, and posts the results back to the registry."""
+"""Runs the effects that the core asks for and returns their results to the registry, which runs each in its own
+task.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,14 @@ from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunS
 
 
 class Completion:
-    """Completes graphs for one server. Owns the first of each of its lists, until it refuses a graph."""
+    """Completes graphs for one server. Caches the first value of each of its lists until it refuses a graph."""
 
     def __init__(self, comfy: Comfy) -> None:
         self._comfy = comfy
         self._firsts: dict[tuple[str, str], str] = {}
 
     async def complete(self, request: JobRequest) -> Graph:
-        """A job's graph with the names of its uploaded files, and the server's first model where none was chosen.
+        """A job's graph with the names of its uploaded files, and the server's first model for each input left open.
 
         Raises `ConnectionLost`, `Refused`, and `OSError` for a file that cannot be read.
         """
@@ -56,10 +58,10 @@ class Completion:
         return graph
 
     async def mend(self, request: JobRequest, graph: Graph, missing: Sequence[tuple[NodeId, str]]) -> bool:
-        """Change what the server refused, as far as it was not the person's choice; whether there is a change.
+        """Fix refused defaults (stale model lists, missing inputs) in place. Returns True if the graph changed.
 
-        Its lists may be others than they were, and its nodes newer than the workflow: inputs that are `missing` get
-        its defaults. Raises `ConnectionLost` and `Refused`.
+        The server's lists may have changed, and its nodes may be newer than the workflow: `missing` inputs get the
+        server's defaults. Values that the user chose are not changed. Raises `ConnectionLost` and `Refused`.
         """
         before = copy.deepcopy(graph)
         self._firsts.clear()
@@ -96,14 +98,14 @@ HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
 
 FEW = 4
-"""So many histories are asked for one by one; more come in one answer, which may hold other people's, too."""
+"""Up to this many histories are requested singly; more are requested at once, which may return other clients' too."""
 
 OTHERS = 32
-"""How many prompts of others we expect to have ended since: one entry is a few kB."""
+"""How many prompts of other clients are expected to have ended since; one history entry is a few kB."""
 
 
 class EffectRunner:
-    """Does errands. Owns the ways to the servers; raises nothing that is expected."""
+    """Runs effects. Owns the clients of the servers. Expected errors become effect results and are not raised."""
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class EffectRunner:
         self._pauses = pauses
 
     async def do(self, effect: Effect) -> EffectResult | None:
-        """Do one errand, and say what came of it; None where nothing is to be said."""
+        """Run one effect and return its result; None if there is nothing to report."""
         match effect:
             case SubmitPrompt():
                 return await self._submit(effect)
@@ -151,7 +153,7 @@ class EffectRunner:
             try:
                 ticket = await comfy.submit(effect.prompt, graph)
             except Refused as refusal:
-                # After a 5xx it may run all the same, so nothing else is sent.
+                # After a 5xx the prompt may run anyway, so nothing else is sent.
                 if not refusal.certain or not await completion.mend(effect.request, graph, refusal.missing):
                     raise
                 ticket = await comfy.submit(effect.prompt, graph)
@@ -164,7 +166,7 @@ class EffectRunner:
             return SubmitUncertain(effect, str(loss))
 
     async def _query(self, effect: QueryServer) -> EffectResult:
-        """The queue first: what leaves it in between is in the history by then."""
+        """Query a server: the queue first, because a prompt that leaves it in between is in the history by then."""
         comfy = self._comfies[effect.server]
         try:
             queue = await comfy.queue()
@@ -187,7 +189,7 @@ class EffectRunner:
         return HistoryRead(effect, None)
 
     async def _fetch(self, effect: FetchFile) -> EffectResult:
-        """Try until the server answers: it keeps its output files over a restart (measured, T18)."""
+        """Retry until the server answers: it keeps its output files over a restart (measured, T18)."""
         for pause in self._pauses():
             try:
                 await self._comfies[effect.server].fetch(effect.file, Path(effect.path))
@@ -203,7 +205,7 @@ class EffectRunner:
 
 
 async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> tuple[dict[PromptId, History], dict[PromptId, str]]:
-    """The histories of these prompts as far as there are any, and a sentence about each that cannot be read."""
+    """The histories of these prompts that exist, and a sentence about each one that cannot be read."""
     if len(prompts) > FEW:
         try:
             return await _newest(comfy, prompts), {}
@@ -227,7 +229,10 @@ async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> tuple[dict[Pr
 
 
 async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, History]:
-    """Many at once: ours are among those that ended last, unless other people's ended after them."""
+    """Read the newest histories at once, more of them until ours are included or there are no more.
+
+    Ours are usually among those that ended last, unless many prompts of other clients ended after them.
+    """
     count = len(prompts) + OTHERS
     while True:
         newest = await comfy.newest(count)
@@ -242,7 +247,7 @@ def _unwritable(error: OSError) -> str:
 
 
 def _write(image: bytes, path: Path) -> str:
-    """Write a picture whole or not at all; the problem, if there is one."""
+    """Write an image completely or not at all. Returns the problem as a sentence, or ""."""
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

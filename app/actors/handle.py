@@ -1,4 +1,4 @@
-"""The registry's handle: all that one may ask of it, and the words that carry it."""
+"""The registry's handle: every command that other tasks may send to the registry."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued
 from app.mailbox import Mailbox
 
 TELLING = 60.0
-"""Seconds for everybody to hear the last word when the bot is drained: a result is uploaded in less, unless Discord is
-away, or its display failed."""
+"""Seconds for all terminal updates to be shown when the bot is drained.
+
+Uploading a result takes less, unless Discord cannot be reached or showing it failed.
+"""
 
 
 def _slot(update: AnyUpdate) -> Hashable | None:
@@ -28,7 +30,7 @@ Updates: TypeAlias = Mailbox[AnyUpdate]
 
 
 class Submit(Struct, frozen=True):
-    """Make this, and tell me what becomes of it."""
+    """Accept this job request and send its updates to `updates`."""
 
     request: JobRequest
     place: str
@@ -36,34 +38,37 @@ class Submit(Struct, frozen=True):
 
 
 class Watch(Struct, frozen=True):
-    """Tell me, too, what becomes of this job."""
+    """Send the updates of this job to `updates` as well."""
 
     job: JobId
     updates: Updates
 
 
 class Cancel(Struct, frozen=True):
-    """Drop this job."""
+    """Cancel this job."""
 
     job: JobId
 
 
 class Delivered(Struct, frozen=True):
-    """The person has had the last word on this job."""
+    """The user has seen the terminal update of this job."""
 
     job: JobId
     receipt: str
 
 
 class Place(Struct, frozen=True):
-    """This job is shown there from now on."""
+    """This job is shown at `place` from now on."""
 
     job: JobId
     place: str
 
 
 class Drain(Struct, frozen=True):
-    """Send nothing more to the servers, say when all that was there has `ended`, and when everybody was `told`."""
+    """Submit nothing more to the servers.
+
+    `ended` is set when every job that a server had has ended, `told` when all their terminal updates have been shown.
+    """
 
     ended: anyio.Event
     told: anyio.Event
@@ -73,16 +78,16 @@ Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place | Drain
 
 
 class Registry(Struct, frozen=True):
-    """The handle: all that other tasks may ask of the registry."""
+    """The registry's handle: everything that other tasks may request from it."""
 
     inbox: MemoryObjectSendStream[Command | Message]
 
     @asynccontextmanager
     async def submit(self, request: JobRequest, place: str = "") -> AsyncGenerator[Updates]:
-        """Hand in a wish and follow it; leaving the block stops following, not the job.
+        """Submit a job request and follow its updates; leaving the block stops following, not the job.
 
-        The first word is `Queued`, and it is not said before the job is in the journal. `place` is where it
-        is shown, in the door's own words.
+        The first update is `Queued`, and it is sent only after the job is in the journal. `place` is where the job is
+        shown, in the frontend's format.
         """
         async with Mailbox(_slot) as updates:
             await self.inbox.send(Submit(request, place, updates))
@@ -90,23 +95,23 @@ class Registry(Struct, frozen=True):
 
     @asynccontextmanager
     async def watch(self, job: JobId) -> AsyncGenerator[Updates]:
-        """Follow a job that was handed in earlier; ends at once if nobody knows it."""
+        """Follow a job that was submitted earlier; ends at once if the registry does not know it."""
         async with Mailbox(_slot) as updates:
             await self.inbox.send(Watch(job, updates))
             yield updates
 
     async def cancel(self, job: JobId) -> None:
-        """Take a wish back; what comes of it is told to whoever follows."""
+        """Cancel a job; its followers get the outcome as an update."""
         await self.inbox.send(Cancel(job))
 
     async def place(self, job: JobId, place: str) -> None:
-        """Say where a job is shown from now on."""
+        """Record where a job is shown from now on."""
         await self.inbox.send(Place(job, place))
 
     async def drain(self) -> None:
-        """Have nothing more sent to the servers, and wait until what they had has ended and was told.
+        """Submit nothing more to the servers, and wait until what they had has ended and has been shown.
 
-        Once all of it has ended, the telling has `TELLING` seconds; the journal keeps the rest for the next life.
+        Once all of it has ended, showing it gets `TELLING` seconds; the journal keeps the rest for the next start.
         """
         ended, told = anyio.Event(), anyio.Event()
         await self.inbox.send(Drain(ended, told))
@@ -115,5 +120,5 @@ class Registry(Struct, frozen=True):
             await told.wait()
 
     async def delivered(self, job: JobId, receipt: str = "") -> None:
-        """Say that the last word on a job was heard, so that the house may forget it."""
+        """Record that the terminal update of a job was shown, so that the registry may forget the job."""
         await self.inbox.send(Delivered(job, receipt))

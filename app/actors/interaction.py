@@ -1,4 +1,4 @@
-"""InteractionActor: one wish of one person, from the first word to the picture."""
+"""InteractionActor: one job of one user, from its submission until its terminal update is shown."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from app.events import TERMINAL_UPDATES, AnyUpdate, Failed, JobId
 from app.ports import ConnectionLost, Reply
 
 patient = partial(backoff, 1.0, 60.0)
-"""Pauses between two tries to show a last word: a place of people is away for minutes, not for moments."""
+"""Pauses between two attempts to show a terminal update: Discord is unreachable for minutes rather than moments."""
 
 FAILURES = 3
-"""Unexpected failures to show a last word after which this life of the bot leaves it to the next one."""
+"""Unexpected failures to show a terminal update after which this process leaves it to the next start of the bot."""
 
 logger = structlog.stdlib.get_logger(__name__)
 
 
 class InteractionActor:
-    """Hands in one wish, or takes up one that was handed in earlier, and shows what becomes of it.
+    """Submits one job request, or follows a job that was submitted earlier, and shows its updates.
 
-    It keeps its person's place of watching up to date until the last word, and has the house note that this
-    was shown. The reader is paced, not the writer: between two words it leaves the reply's pause, and what it missed
-    is already conflated. The last word does not wait.
+    It keeps the `reply` up to date until the terminal update, and tells the registry when that has been shown. The
+    reader is paced, not the writer: it waits `reply.pause` between two updates, and what it missed meanwhile is already
+    conflated. The terminal update does not wait.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class InteractionActor:
         self._pauses = pauses
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Live until the last word was shown; started means that the wish is handed in.
+        """Run until the terminal update has been shown; `task_status` is started once the job is submitted.
 
-        What breaks in here is logged and told to its person, and never reaches the others. The journal then still
-        has the job as one whose person has not heard the last word, so the next life of the bot shows it.
+        An exception in here is logged and reported to the user, and never reaches other tasks. The journal then still
+        has the job as one whose terminal update has not been shown, so the next start of the bot shows it.
         """
         await run_request(
             partial(self._live, task_status), "an interaction failed", self._report_failure, job=self._job
         )
 
     async def _deliver_with_retry(self, terminal_update: AnyUpdate) -> None:
-        """Show it, however long the place is out of reach: nothing but this is left to do.
+        """Show the terminal update, however long its place is unreachable: this task has nothing else to do.
 
         A failure that is not `ConnectionLost` is logged and tried again, `FAILURES` times in all; the last is raised.
         """
@@ -92,9 +92,9 @@ class InteractionActor:
         await self._reply.show(Failed(job=self._job, reason=sentence))
 
     async def _follow(self, updates: Updates) -> bool:
-        """Show everything; whether the last word was among it.
+        """Show all updates; return whether the terminal update was among them.
 
-        What cannot be shown on the way to the last word is left out: the log has the first failure.
+        An update before it that cannot be shown is skipped; only the first such failure is logged.
         """
         whole = True
         async for update in updates:

@@ -1,4 +1,4 @@
-"""Steering: does what an operator asked for through the journal (`python -m app jobs cancel`, `jobs retry`)."""
+"""OperatorActor: carries out operator requests from the journal (`python -m app jobs cancel`, `jobs retry`)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.entry_points import run_loop, run_request
 logger = structlog.stdlib.get_logger(__name__)
 
 ROUND = 1.0
-"""Seconds between two looks: another process wrote the request, so nobody can wake us."""
+"""Seconds between two readings: another process writes the requests, so nothing can wake us."""
 
 
 class OperatorActor:
-    """Looks for requests, and carries them out, each exactly once as long as the bot lives.
+    """Reads operator requests and carries them out, each exactly once while the bot runs.
 
-    `retry` hands a job's wish in again, in the door's own way.
+    `retry` submits a job's request again, in the frontend's own way.
     """
 
     def __init__(self, job_history: JobHistory, registry: Registry, retry: Callable[[Job], Awaitable[None]]) -> None:
@@ -29,10 +29,10 @@ class OperatorActor:
         self._registry = registry
         self._retry = retry
         self._done: set[int] = set()
-        """The numbers of requests that were carried out, and that the journal still has."""
+        """The numbers of requests that were carried out but that the journal still has."""
 
     async def run(self) -> None:
-        """Live. A request that fails is logged, and is done with: it would fail again."""
+        """Run until cancelled. A request that fails is logged and not tried again: it would fail again."""
         await run_loop(self._look, "an operator's requests could not be read")
 
     async def _look(self) -> float:
@@ -43,7 +43,7 @@ class OperatorActor:
                 work = partial(self._carry_out, request)
                 await run_request(work, "an operator's request failed", verb=request.verb, job=request.job)
             await self._job_history.done(request)
-            # The journal gives the number of a forgotten request to the next one.
+            # The journal gives the number of a deleted request to the next one.
             self._done.discard(request.number)
         return ROUND
 

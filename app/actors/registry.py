@@ -1,4 +1,4 @@
-"""PromptRegistry: every job, where it stands, and who watches it."""
+"""PromptRegistry: owns every job, its state and its watchers."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ from app.events import (
 from app.ports import Comfy, RunSync
 
 INBOX = 256
-"""Messages that may wait before their writers do: a few milliseconds of the busiest server's talk."""
+"""Messages that may wait before their senders do: a few milliseconds of frames from the busiest server."""
 
 
 class PromptRegistry:
-    """Knows, decides and tells; whatever takes time is done by helpers, who answer into the inbox.
+    """Owns the jobs and decides; anything that takes time runs in tasks of its own, whose results arrive in the inbox.
 
-    One turn of the loop takes all that waits in the inbox, lets `Reconciler` and the ledger decide, writes what
-    changed to the journal in one go, tells the watchers, and sends the helpers out. So nothing is told or
-    done before it is remembered, and a flood of frames costs one turn.
+    One turn of the loop takes all messages that wait in the inbox, lets the reconciler and the job table decide, writes
+    all changes to the journal at once, sends the updates, and starts the effects. So nothing is shown or done before it
+    is recorded, and a burst of frames costs one turn.
 
-    An exception that nobody expected fails the one job it belongs to, and the loop goes on. There are three such
-    boundaries: `_take` around each message, `_do` around each effect, and `_adopt` around each job of the journal.
+    An unexpected exception fails the one job it belongs to, and the loop goes on. There are three such boundaries:
+    `_take` around each message, `_do` around each effect, and `_adopt` around each job of the journal.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PromptRegistry:
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
 
     async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Live. Adopts what the journal remembers before it takes anything new."""
+        """Run until cancelled. Loads the unfinished jobs of the journal before it takes any message."""
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
             for job in await self._journal.unfinished():
                 self._adopt(job)
@@ -99,7 +99,7 @@ class PromptRegistry:
             self._contain(message, report_failure(error, "a message broke", message=type(message).__name__))
 
     def _contain(self, message: Command | Message, reason: str) -> None:
-        """End what a message belongs to, after it raised an exception half-way."""
+        """Fail the job or query that a message belongs to, after handling the message raised an exception."""
         jobs = self._job_table.jobs
         match message:
             case ServerQueried(effect=effect) | Unreachable(effect=effect):
@@ -143,7 +143,7 @@ class PromptRegistry:
                 self._reconciler.handle(message, now)
 
     async def _act(self, helpers: TaskGroup) -> None:
-        """Remember, tell, do: in this order."""
+        """Write to the journal, send updates, start effects: in this order."""
         job_table = self._job_table
         await self._record()
         for watch in self._arrivals:
@@ -164,7 +164,10 @@ class PromptRegistry:
                 drain.told.set()
 
     async def _record(self) -> None:
-        """Hand out places, and write down what changed; what cannot be written down fails, and frees its place."""
+        """Assign waiting jobs to servers and record all changes.
+
+        A job that cannot be encoded fails, which frees its slot, so this repeats until everything is recorded.
+        """
         job_table, stripped = self._job_table, set[JobId]()
         while True:
             self._scheduler.plan(anyio.current_time())
@@ -194,7 +197,7 @@ class PromptRegistry:
                 mailbox.end()
 
     def _welcome(self, watch: Watch) -> None:
-        """Say where the job stands, to one who comes later; what is news in this turn is told with the rest."""
+        """Send a new watcher the current state of its job; updates of this turn follow with the rest."""
         job, updates = self._job_table.jobs.get(watch.job), watch.updates
         if job is None:
             updates.end()
@@ -218,17 +221,20 @@ class PromptRegistry:
             await self._outbox.send(answer)
 
     async def _tick(self) -> None:
-        """Say when time alone has changed something; each turn tells how long to rest."""
+        """Send a `Tick` when time alone requires action; each turn sets the deadline."""
         while True:
             with self._rest:
                 await anyio.sleep_forever()
-            # Made before the registry takes the tick, whose turn sets its deadline.
+            # Created before the registry handles the tick, because that turn sets its deadline.
             self._rest = anyio.CancelScope()
             await self._outbox.send(Tick())
 
 
 def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
-    """What an unexpected exception means: the job of the effect fails; a server that it looked at is unreachable."""
+    """The result of an effect that raised an unexpected exception.
+
+    The job of the effect fails; a server that was being queried counts as unreachable.
+    """
     report = partial(report_failure, error, "an effect broke", effect=type(effect).__name__)
     match effect:
         case QueryServer(server=server):

@@ -44,7 +44,7 @@ class ServerState(Struct):
 
     @property
     def away(self) -> bool:
-        """Whether the server failed to answer since it was last reachable."""
+        """Whether the server was tried and could not be reached."""
         return not self.reachable and bool(self.reason)
 
     def frame(self, now: float) -> None:
