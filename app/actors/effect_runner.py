@@ -1,6 +1,4 @@
-"""Runs the effects that the core asks for and returns their results to the registry, which runs each in its own
-task.
-"""
+"""Runs the effects that the core asks for and returns their results to the registry, which gives each its own task."""
 
 from __future__ import annotations
 

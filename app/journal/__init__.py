@@ -1,1 +1,1 @@
-"""The memory of the house: in memory for one command, in SQLite for the bot."""
+"""The journal of jobs: in memory for a single command, in SQLite for the bot."""

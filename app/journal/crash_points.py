@@ -1,7 +1,7 @@
-"""Dying on purpose: `ATELIER_CRASH=before:queued` ends the program like `kill -9` just before that is committed.
+"""Crashes on purpose: `ATELIER_CRASH=before:queued` kills the process as `kill -9` does, just before that commit.
 
-Only so can a test stand at every point between two commits, in a real process. A third word is which time:
-`after:finished:2` is after the second job's end.
+This lets tests stop a real process at every point between two commits. A third part is the number of the occurrence:
+`after:finished:2` is after the commit of the second job's end.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ VARIABLE = "ATELIER_CRASH"
 
 
 class Crash(Struct):
-    """Die "before" or "after" the commit of a transition into this state, at the `left`th of them."""
+    """Crash "before" or "after" the commit of a transition into this state, at the `left`th such transition."""
 
     when: str
     state: str
     left: int = 1
 
     def at(self, when: str, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]]) -> None:
-        """Die here, if this is the point."""
+        """Kill this process if this is the crash point."""
         if when == self.when:
             self.left -= sum(step.state == self.state for _, transitions in batches for step in transitions)
             if self.left <= 0:
@@ -33,7 +33,7 @@ class Crash(Struct):
 
 
 def crash_point(environ: Mapping[str, str]) -> Crash | None:
-    """The point that the environment names, if it names one."""
+    """The crash point that the environment names; None if it names none."""
     when, _, point = environ.get(VARIABLE, "").partition(":")
     state, _, left = point.partition(":")
     return Crash(when, state, int(left or 1)) if state else None

@@ -1,4 +1,6 @@
-"""What SQLite reports, as an error of the journal with one sentence that says what to do."""
+"""Translates errors of SQLite and the file system into journal errors, whose text is a sentence that says what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,17 @@ LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 (https://sqlite.org/rescode.html#protocol)."""
 
 MAYBE_FULL = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
-"""What SQLite reports for a full disk where it is not a plain write that fails: an exhausted quota, no room for the
-shared memory file of the WAL, no room to create a file."""
+"""What SQLite reports for a full disk if it is not a plain write that fails: an exhausted quota, no room for the
+shared memory file of the WAL, or no room to create a file."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 PROBE = 256 * 1024
-"""Bytes that a disk must take to count as not full: more than SQLite needs for its shared memory file (32 kB)."""
+"""Bytes that a disk must accept to count as not full: more than SQLite needs for its shared memory file (32 kB)."""
 
 
 def translate(path: Path, error: sqlite3.Error | OSError) -> JournalError:
-    """The journal's own error for what SQLite or the file system said: `JournalUnavailable` if waiting may help."""
+    """The journal error for an error of SQLite or the file system: `JournalUnavailable` if waiting may help."""
     name = "" if isinstance(error, OSError) else getattr(error, "sqlite_errorname", "")
     if name.startswith(LOCKED):
         return JournalUnavailable(f"The journal {path} is held by another program: close that one first.")
@@ -51,7 +53,7 @@ def _out_of_room(path: Path, error: sqlite3.Error | OSError, name: str) -> bool:
 
 
 def _disk_is_full(folder: Path) -> bool:
-    """Whether the disk refuses a small file. SQLite does not report the cause of an I/O error, so we ask ourselves."""
+    """Whether the disk refuses a small file. SQLite does not report the cause of an I/O error, so this tries it."""
     try:
         with TemporaryFile(dir=folder, buffering=0) as file:
             file.write(bytes(PROBE))

@@ -1,4 +1,4 @@
-"""A memory that lasts as long as the process: for commands that take back what they leave unfinished."""
+"""A journal that lasts as long as the process, for commands that cancel what they leave unfinished."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.events import JobId
 
 
 class MemoryJournal:
-    """Keeps every job until its person has had the last word."""
+    """Keeps every job until its terminal update has been shown."""
 
     def __init__(self) -> None:
         self._jobs: dict[JobId, Job] = {}

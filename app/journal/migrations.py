@@ -1,4 +1,4 @@
-"""The tables of the journal, as numbered steps: each brings a file from one version to the next."""
+"""The tables of the journal as numbered migrations: each brings a file from one version to the next."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ MIGRATIONS = (
     CREATE INDEX jobs_by_state ON jobs (state, number);
     """,
 )
-"""Never changed once released; a new version is a new step. Times are seconds since 1970."""
+"""A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 
 NEWEST = len(MIGRATIONS)
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Bring a file to the newest version, in one transaction. `user_version` says where it stands."""
+    """Bring a file to the newest version, in one transaction. `user_version` holds the version of a file."""
     version = version_of(database)
     if version >= NEWEST:
         return

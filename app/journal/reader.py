@@ -1,7 +1,7 @@
-"""Reading the journal: a connection of its own, so that no commit waits for a reader. Synchronous.
+"""Reads the journal over a connection of its own, so that no commit waits for a reader. Synchronous.
 
-In WAL mode readers and the writer do not block each other (https://sqlite.org/wal.html#concurrency).
-No statement scans the table of jobs or of transitions: a test holds the plan of each against that.
+In WAL mode readers and the writer do not block each other (https://sqlite.org/wal.html#concurrency). No statement scans
+the whole table of jobs or of transitions; a test checks the query plan of each statement.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from app.journal.serialization import UNREADABLE
 from app.ports import Json
 
 LAST_LETTER = "\U0010ffff"
-"""The highest code point: every text that begins with a prefix sorts before the prefix with this letter."""
+"""The highest code point: every text that begins with a prefix sorts before the prefix followed by this character."""
 
 
 class Reader:
-    """Owns a connection that only reads. Every method raises `JournalError` with a sentence."""
+    """Owns a read-only connection. Every method raises `JournalError` with a sentence."""
 
     def __init__(self, path: Path, reading: sqlite3.Connection) -> None:
         self._path = path
         self._reading = reading
-        # A damaged letter spoils its own text only, and not the list that it is in.
+        # A damaged character then spoils only its own text, and not the whole list of rows.
         self._reading.text_factory = _text
         self._sentences: dict[str, str] = {}
 
     def unfinished(self) -> list[Job]:
         """All jobs whose terminal update nobody has seen, oldest first.
 
-        A job whose record is damaged comes as failed; it is left out if nobody knows where to tell its person.
+        A job whose record is damaged is returned as failed, or left out if it is not known where to show that.
         """
         jobs: list[Job] = []
         # The comparison lets SQLite search the index of unfinished jobs; every number is greater than 0.
@@ -56,7 +56,7 @@ class Reader:
         return jobs
 
     def find(self, told: str) -> Entry | None:
-        """A job by its id, or by a beginning of it that fits no other. Raises `RecordDamaged`."""
+        """A job by its id, or by a prefix of it that matches no other job; else None. Raises `RecordDamaged`."""
         prefix = told.lower()
         if not prefix or not _encodable(prefix):
             return None
@@ -71,30 +71,30 @@ class Reader:
             raise RecordDamaged(f"The record of job {job_id} in {self._path} cannot be read.") from error
 
     def jobs_of(self, owner: str, limit: int) -> list[Job]:
-        """Somebody's jobs, newest first, without those whose record is damaged."""
+        """The owner's jobs, newest first, without those whose record is damaged."""
         entries = self._entries("owner = ?", owner, limit)
         return [entry.job for entry in entries]
 
     def newest(self, state: str, limit: int) -> list[Entry]:
-        """The newest jobs, newest first, without those whose record is damaged; of one state, unless it is ""."""
+        """The newest jobs, newest first, without those whose record is damaged; only those of `state` unless ""."""
         if state:
             return self._entries("state = ?", state, limit)
-        # Numbers begin at 1. The comparison makes the plan a search of the key, from its end.
+        # Numbers begin at 1. The comparison makes SQLite search the primary key from its end.
         return self._entries("number > ?", 0, limit)
 
     def transitions(self, job: str) -> list[TransitionRow]:
-        """What happened to a job, in order."""
+        """The transitions of a job, in order."""
         rows = self._rows(
             "SELECT at, job, version, state, cause, server, prompt FROM transitions WHERE job = ? ORDER BY number", job
         )
         return [TransitionRow(at, Transition(*row)) for at, *row in rows]
 
     def requests(self) -> list[OperatorRequest]:
-        """What an operator asked for and was not done yet, oldest first."""
+        """The operator requests that have not been carried out, oldest first."""
         return [OperatorRequest(*row) for row in self._rows("SELECT number, verb, job FROM requests ORDER BY number")]
 
     def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
-        """Somebody's own settings, by workflow and slot, without those that are damaged."""
+        """The owner's preferences, by workflow and slot, without those that are damaged."""
         settings: dict[str, dict[str, Json]] = {}
         query = "SELECT workflow, told FROM preferences WHERE owner = ? ORDER BY workflow"
         for workflow, values in self._rows(query, owner):
@@ -116,7 +116,7 @@ class Reader:
         return entries
 
     def _report(self, record: str, error: Exception) -> str:
-        """Log a damaged record once, however often it is met; the sentence for its person."""
+        """Log a damaged record once, however often it is read; return the sentence for the user."""
         if record not in self._sentences:
             self._sentences[record] = report_failure(error, "a record of the journal cannot be read", record=record)
         return self._sentences[record]

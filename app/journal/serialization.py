@@ -1,4 +1,4 @@
-"""A job as the journal keeps it: the wish, written once, and the rest, written with every move."""
+"""The stored form of a job: the request, written once, and a record of the rest, written with every change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Record(
     omit_defaults=True,
     rename={"notified": "told", "worker_deaths": "crashes", "terminal_update": "last_word"},
 ):
-    """All of a `Job` but its wish, and but what a new life begins anew: files and pictures on their way."""
+    """The mutable fields of a `Job`; excludes the request, and the downloads and image writes in progress."""
 
     state: State = State.ACCEPTED
     version: int = 0
@@ -44,31 +44,31 @@ _WISHES = msgspec.json.Decoder(JobRequest)
 
 
 class _Place(Struct):
-    """The one part of a record that tells where a job's person can be reached."""
+    """The one field of a record that says where the job's user can be reached."""
 
     place: str = ""
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What decoding a damaged record raises."""
+"""The exceptions that decoding a damaged record raises."""
 
 _PLACES = msgspec.json.Decoder(_Place)
 
 
 def encode_wish(request: JobRequest) -> bytes:
-    """The part that never changes."""
+    """Encode the request, which never changes."""
     return _ENCODER.encode(request)
 
 
 def encode(job: Job) -> bytes:
-    """The part that changes."""
+    """Encode the record, which changes with the job."""
     record = Record(**{name: getattr(job, name) for name in _SAME})
     record.files = [(file, path) for file, path in job.files.items() if path is not None]
     return _ENCODER.encode(record)
 
 
 def decode(request: bytes, told: bytes) -> Job:
-    """The job again. Raises one of `UNREADABLE` where the journal holds something else."""
+    """Decode a job. Raises one of `UNREADABLE` if the journal holds something else."""
     record = _RECORDS.decode(told)
     job = Job(request=_WISHES.decode(request), **{name: getattr(record, name) for name in _SAME})
     job.files = dict(record.files)
@@ -78,7 +78,7 @@ def decode(request: bytes, told: bytes) -> Job:
 def salvage(
     job_id: JobId, owner: str, workflow: str, version: int, wish: bytes, told: bytes, reason: str
 ) -> Job | None:
-    """A job whose record is damaged, as failed for `reason`; None if its record no longer says where it is shown."""
+    """A job with a damaged record, as failed for `reason`; None if its record no longer says where it is shown."""
     try:
         place = _PLACES.decode(told).place
     except UNREADABLE:

@@ -1,7 +1,7 @@
-"""The durable journal: many tasks record, one writer commits what has gathered, in one transaction.
+"""The durable journal: many tasks record, and one writer commits everything that has collected in one transaction.
 
-Reading has a thread and a connection of its own, so a commit never waits for a lookup. A full disk and a journal that
-another program holds are waited out: the writer keeps its batch, and nothing is accepted until it is written.
+Reading has its own thread and connection, so a commit never waits for a lookup. If the disk is full or another program
+holds the journal, the writer keeps its batch and retries, and nothing is accepted until the batch is written.
 """
 
 from __future__ import annotations
@@ -32,24 +32,26 @@ JOURNAL = "atelier.db"
 """The file's name in the data folder."""
 
 WAITING = 64
-"""Records that may wait for the writer before their tasks do."""
+"""Calls of `record` that may wait for the writer before their tasks do."""
 
 
 BUSY = 0.1
-"""Seconds that a call waits in its thread for another process that holds the journal. It cannot be cancelled
-meanwhile, so longer waits are pauses between calls."""
+"""Seconds that a call waits in its thread for another process that holds the journal.
+
+The call cannot be cancelled meanwhile, so longer waits are pauses between calls.
+"""
 
 PATIENCE = 2.0
-"""Seconds that the journal is tried for one person's request: Discord gives up after three."""
+"""Seconds for which the journal is retried for one user's request: Discord gives up after three."""
 
 retry_pauses = partial(backoff, 0.1, 5.0, 1.0)
-"""Pauses between two attempts to write: short at first, because most programs hold a journal for a moment only."""
+"""Pauses between two attempts to write: short at first, because most programs hold a journal only for a moment."""
 
 logger = structlog.stdlib.get_logger(__name__)
 
 
 class _Batch:
-    """One caller's records, and what became of them."""
+    """The records of one caller, and their outcome."""
 
     def __init__(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         self.jobs = jobs
@@ -75,7 +77,7 @@ class SqliteJournal:
         self._write_sync = write_sync
         self._read_sync = read_sync
         self._pauses = pauses
-        # Each of the two connections serves one thread at a time.
+        # Each of the two connections may be used by one thread at a time.
         self._writing = anyio.Lock()
         self._reading = anyio.Lock()
         self._inbox: MemoryObjectSendStream[_Batch]
@@ -83,7 +85,7 @@ class SqliteJournal:
         self._inbox, self._batches = anyio.create_memory_object_stream[_Batch](WAITING)
 
     async def run(self) -> None:
-        """Write until cancelled; a commit that has begun is finished first."""
+        """Write until cancelled; a commit that has started is finished first."""
         async with self._inbox, self._batches:
             async for batch in self._batches:
                 gathered = range(self._batches.statistics().current_buffer_used)
@@ -128,7 +130,7 @@ class SqliteJournal:
         return await self._read(self._store.jobs_of, owner, limit)
 
     async def transitions(self, job: str) -> Sequence[TransitionRow]:
-        """What happened to a job, in order."""
+        """The transitions of a job, in order."""
         return await self._read(self._store.transitions, job)
 
     async def requests(self) -> Sequence[OperatorRequest]:
@@ -136,8 +138,9 @@ class SqliteJournal:
         return await self._read(self._store.requests)
 
     async def done(self, request: OperatorRequest) -> None:
-        """See `app.core.journal_port.JobHistory`. Waits like `record`: a request that is not forgotten would be done
-        twice.
+        """See `app.core.journal_port.JobHistory`.
+
+        Waits as `record` does, because a request that is not deleted would be carried out twice.
         """
         await _wait_out(self._pauses, self._write_once, self._store.done, request)
 
@@ -161,7 +164,7 @@ class SqliteJournal:
             return await self._read_sync(function, *args)
 
     async def _patiently(self, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
-        """Try for as long as one person waits. Raises `JournalUnavailable` after that, and any other error at once."""
+        """Retry for as long as one user waits, then raise `JournalUnavailable`; raises any other error at once."""
         end = anyio.current_time() + PATIENCE
         for pause in self._pauses():
             try:
@@ -174,9 +177,9 @@ class SqliteJournal:
 
 
 async def _wait_out(pauses: Pauses, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
-    """Call, however long the disk is full or another program holds the journal. Raises other errors at once.
+    """Call `function` until the journal can be used, however long its disk is full or another program holds it.
 
-    Each cause is logged once, and so is its end.
+    Raises other errors at once. Each cause is logged once, and so is its end.
     """
     logged = ""
     for pause in pauses():
@@ -204,10 +207,10 @@ async def open_journal(
     crash: Crash | None = None,
     pauses: Pauses = retry_pauses,
 ) -> AsyncGenerator[SqliteJournal]:
-    """Open the one journal of this process, against all others; a full disk is waited out. Raises `JournalError`.
+    """Open the journal for this process alone, waiting while its disk is full. Raises `JournalError`.
 
-    `run_sync` runs SQLite, by default in two threads of its own; on the spot where time is virtual. `clock` is in
-    seconds since 1970; `crash` is where to die; `pauses` are those between two attempts to write.
+    `run_sync` runs SQLite, by default in two threads of its own; if time is virtual, pass one that runs it directly.
+    `clock` is in seconds since 1970, `crash` is where to crash, and `pauses` are those between two attempts to write.
     """
     with ExitStack() as opened:
 
@@ -227,7 +230,7 @@ async def open_journal(
 
 
 def _own_thread() -> RunSync:
-    """Run in a worker thread that nothing else of this program can occupy."""
+    """Return a function that runs others in a worker thread that no other part of this program can occupy."""
     limiter = anyio.CapacityLimiter(1)
 
     async def run_sync(function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:

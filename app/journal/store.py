@@ -1,4 +1,4 @@
-"""The journal's file: SQLite, opened once for writing and once for reading. Synchronous."""
+"""The journal's SQLite file, opened once for writing and once for reading. Synchronous."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from app.journal.reader import Reader
 from app.ports import Json
 
 BUSY = 5.0
-"""Seconds to wait for another process that writes (`jobs cancel`, a backup): they take milliseconds."""
+"""Seconds to wait for another process that writes (`jobs cancel`, a backup); such writes take milliseconds."""
 
 MAGIC = b"SQLite format 3\0"
-"""How each file of SQLite begins."""
+"""The first bytes of every SQLite file."""
 
 
 class Store(Reader):
-    """Owns both connections: the inherited one reads, its own one writes. One thread at a time may touch each.
+    """Owns both connections: the inherited one reads, its own one writes. Each may be used by one thread at a time.
 
-    Every method raises `JournalError` with a sentence; `JournalUnavailable` if the same call may succeed later.
+    Every method raises `JournalError` with a sentence, and `JournalUnavailable` if the same call may succeed later.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Store(Reader):
         self._clock = clock
 
     def write(self, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]]) -> list[dict[JobId, Exception]]:
-        """Write many callers' records in one transaction: what makes durability cheap.
+        """Write the records of many callers in one transaction, which makes durability cheap.
 
         Returns, for each batch, the jobs that were left out because they cannot be encoded.
         """
@@ -68,17 +68,17 @@ class Store(Reader):
         return refused
 
     def add_request(self, verb: str, job: str) -> None:
-        """Leave a request for the bot."""
+        """Add an operator request for the bot."""
         with self._transaction():
             self._database.execute("INSERT INTO requests (at, verb, job) VALUES (?, ?, ?)", (self._clock(), verb, job))
 
     def done(self, request: OperatorRequest) -> None:
-        """Forget a request."""
+        """Delete an operator request."""
         with self._transaction():
             self._database.execute("DELETE FROM requests WHERE number = ?", (request.number,))
 
     def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
-        """Make these somebody's own settings, in the place of those before; none are forgotten."""
+        """Replace the owner's preferences for a workflow; empty `values` delete them."""
         with self._transaction():
             self._database.execute("DELETE FROM preferences WHERE owner = ? AND workflow = ?", (owner, workflow))
             if values:
@@ -93,7 +93,7 @@ class Store(Reader):
                 yield
                 self._database.execute("COMMIT")
             finally:
-                # Only where something went wrong: a commit that failed keeps its transaction open.
+                # Only after an error: a commit that fails leaves its transaction open.
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
         except sqlite3.Error as error:
@@ -107,22 +107,22 @@ def _beginning(path: Path) -> bytes:
 
 @contextmanager
 def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, busy: float = BUSY) -> Generator[Store]:
-    """Open the file, made and brought up to date where needed. Raises `JournalError`.
+    """Open the file, and create or migrate it if needed. Raises `JournalError`.
 
-    Not `durable` leaves the last transactions to the system's cache: they survive the end of the process,
-    not that of the machine. Each call waits `busy` seconds for another process that holds the file.
+    If not `durable`, the last transactions stay in the operating system's cache: they survive the end of the process,
+    but not a crash of the machine. Each call waits `busy` seconds for another process that holds the file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and _beginning(path) not in {b"", MAGIC}:
-            # SQLite takes a small file of another kind for an empty one of its own.
+            # SQLite treats a small file of another kind as an empty one of its own.
             raise damaged(path, "file is not a database")
         database = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:
         raise translate(path, error) from error
     with closing(database):
         try:
-            # WAL lets others read while we write; FULL has every commit on the disk before it returns.
+            # WAL lets others read while we write; FULL puts every commit on the disk before it returns.
             for pragma in ("journal_mode = WAL", f"synchronous = {'FULL' if durable else 'OFF'}"):
                 database.execute(f"PRAGMA {pragma}")
             version = version_of(database)
@@ -133,7 +133,7 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
             if damage[0] != "ok":
                 raise damaged(path, damage[0])
             migrate(database)
-            # Only writing tells whether one may write.
+            # Only a write transaction shows whether the file may be written.
             database.executescript("BEGIN IMMEDIATE; COMMIT;")
             reading = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -148,10 +148,10 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
 
 @contextmanager
 def instance_lock(path: Path) -> Generator[None]:
-    """Hold the journal against a second bot for the length of the block. Raises `JournalError`.
+    """Lock the journal against a second bot for the length of the block. Raises `JournalError`.
 
-    The lock is SQLite's own, on a file beside the journal: it works on every system, and the death of its
-    holder, however sudden, sets it free.
+    The lock is SQLite's own, on a file beside the journal: it works on every system, and is released when its holder
+    dies, however suddenly.
     """
     lock = path.with_name(f"{path.name}-owner")
     try:
