@@ -1,1 +1,1 @@
-"""The back door, to the machines: HTTP, the websocket, and what its frames mean."""
+"""The client for ComfyUI: HTTP, the websocket, and the meaning of its frames."""

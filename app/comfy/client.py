@@ -1,4 +1,4 @@
-"""The Comfy port over httpx: one client for each server, opened once and closed once."""
+"""Implements the `Comfy` port over httpx: one client for each server, opened once and closed once."""
 
 from __future__ import annotations
 
@@ -40,24 +40,33 @@ from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused, RunS
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds. Name, TCP and TLS: a server that needs longer is as good as away, and will be asked again."""
+"""Seconds for name lookup, TCP and TLS: a server that needs longer counts as unreachable, and is tried again."""
 
 ANSWER_TIMEOUT = 30.0
-"""Seconds without a byte. ComfyUI's loop answers within 65 ms even under load (measured, T17), but it reads
-a picture and a history from disk and encodes them while its one thread samples."""
+"""Seconds without a byte.
+
+ComfyUI's event loop answers within 65 ms even under load (measured, T17), but it reads images and histories from disk
+and encodes them while its one thread samples.
+"""
 
 QUESTION = httpx.Timeout(5.0, connect=CONNECT_TIMEOUT)
-"""For queue and history, which it has in memory: as long as for a pong, so that no look hangs on a half-open line
-for longer than the websocket does. Who asked in vain asks again, on another line."""
+"""For the queue and the history, which the server has in memory.
+
+It is as long as the wait for a pong, so that no query hangs on a half-open connection for longer than the websocket
+does. A caller that gets no answer tries again, on another connection.
+"""
 
 LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
-"""Kept for less than aiohttp keeps an idle one, 75 s."""
+"""Idle connections are kept for less time than aiohttp, ComfyUI's server, keeps them: 75 s."""
 
 DOWNLOADS = 16
-"""Results at once: half of the connections are left for questions, however long fifty films take on a narrow line."""
+"""Concurrent downloads of results.
+
+Half of the connections stay free for other requests, however long many large files take on a slow network.
+"""
 
 AWAY = frozenset({502, 503, 504})
-"""What a reverse proxy says of a ComfyUI that is down."""
+"""Statuses that a reverse proxy sends if ComfyUI is down."""
 
 _NODES = msgspec.json.Decoder(dict[str, Json])
 
@@ -73,12 +82,10 @@ async def open_comfy_client(
     transport: httpx.AsyncBaseTransport | None = None,
     largest_result: int = RESULT_BYTES,
 ) -> AsyncGenerator[ComfyClient]:
-    """Open the HTTP client for the length of the block. `transport` is for a server in memory.
+    """Open the HTTP client for the length of the block. `transport` is for an in-memory server.
 
-    A result of more than `largest_result` bytes is refused.
-
-    Raises `OSError` for a CA file that cannot be read. Proxies of the environment are not used: the server
-    is usually on our own network, or on this machine.
+    A result of more than `largest_result` bytes is refused. Raises `OSError` for a CA file that cannot be read. Proxies
+    of the environment are not used: the server is usually on our own network or on this machine.
     """
     async with httpx.AsyncClient(
         base_url=server.url.rstrip("/") + "/",
@@ -89,14 +96,14 @@ async def open_comfy_client(
         transport=transport,
         trust_env=False,
         follow_redirects=False,
-        # What a server puts into cookies would come back with every request.
+        # Otherwise cookies that a server sets would be sent with every request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
         yield ComfyClient(client, server, client_id, run_sync, largest_result)
 
 
 class ComfyClient:
-    """See `app.ports.Comfy`. Knows besides only whether the server can cancel by itself."""
+    """See `app.ports.Comfy`. Also remembers whether the server has the route that cancels a job."""
 
     def __init__(
         self, client: httpx.AsyncClient, server: Server, client_id: str, run_sync: RunSync, largest_result: int
@@ -136,26 +143,26 @@ class ComfyClient:
         return {prompt: http_schemas.history(entry) for prompt, entry in entries.items()}
 
     async def cancel(self, prompt: PromptId) -> None:
-        """See `app.ports.Comfy.cancel`; never a global interrupt or clear."""
+        """See `app.ports.Comfy.cancel`. Never sends a global interrupt or clear."""
         if self._cancels_jobs:
             answer = await self._ask("POST", f"api/jobs/{_quoted(prompt)}/cancel")
             if answer.is_success and self._understood(answer, http_schemas.Cancelled):
                 return
-            # A 404 without JSON is the router's, for good; one with JSON is about this job alone.
+            # A 404 without JSON means that the route does not exist; one with JSON is about this job alone.
             known = self._understood(answer, dict[str, msgspec.Raw])
             self._cancels_jobs = known or answer.status not in {404, 405}
-        # First out of the queue, then off the machine: a prompt that starts in between is not missed.
+        # First delete from the queue, then interrupt: this does not miss a prompt that starts in between.
         self._checked(await self._ask("POST", "queue", json={"delete": [prompt]}))
         self._checked(await self._ask("POST", "interrupt", json={"prompt_id": prompt}))
 
     async def fetch(self, file: FileRef, to: Path) -> None:
-        """See `app.ports.Comfy.fetch`. Raises `OSError` for our own disk, also where it has too little room."""
+        """See `app.ports.Comfy.fetch`. Raises `OSError` for errors of our own disk, including too little room."""
         name = PurePosixPath(file.filename.replace("\\", "/")).name[:100]
         where = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         async with self._downloads:
             with anyio.move_on_after(RESULT_SECONDS):
                 with translated(self._name):
-                    # A picture does not get smaller, and its length is known.
+                    # Compression does not make an image smaller, and without it the length is known.
                     request = self._client.build_request(
                         "GET", "view", params=where, headers={"Accept-Encoding": "identity"}
                     )
@@ -166,7 +173,7 @@ class ComfyClient:
                     expected = length(response.headers)
                     try:
                         if (expected or 0) > self._largest_result:
-                            # Not the disk's fault, which would be asked next.
+                            # Checked before the room on the disk, so that the error names the right reason.
                             raise TooLarge(self._largest_result)
                         async with aclosing(body(self._name, response, self._largest_result)) as pieces:
                             await save(pieces, to, self._run_sync, expected=expected)
@@ -176,9 +183,9 @@ class ComfyClient:
         raise ConnectionLost(f"{self._name} did not finish a file within {RESULT_SECONDS:g} s")
 
     async def upload(self, file: Path) -> str:
-        """See `app.ports.Comfy.upload`. Raises `OSError` for our own disk.
+        """See `app.ports.Comfy.upload`. Raises `OSError` for errors of our own disk.
 
-        Servers never delete uploads, and rename what clashes (measured, T03), so the name is one of our own.
+        Servers never delete uploads, and rename files whose name is taken (measured, T03), so we use a unique name.
         """
         content = await self._run_sync(file.read_bytes)
         suffix = file.suffix.lower()
@@ -263,7 +270,7 @@ class ComfyClient:
         return Answer(response.status_code, media_type(response), b"".join(parts))
 
     def _check_way(self, status: int) -> None:
-        """Whether it is the server that answers, and to us."""
+        """Raise an error if a proxy answers instead of the server, or if our credentials are refused."""
         if status in AWAY:
             raise ConnectionLost(f"{self._name} is away: a proxy answers {status}")
         if status in {401, 403, 407}:
@@ -276,7 +283,7 @@ class ComfyClient:
         if status == 413:
             raise Refused(f"The workflow is larger than {self._name} takes (100 MB, if it is set up as usual).")
         if status >= 500:
-            # It may have done it all the same (measured, T19).
+            # The server may have done it anyway (measured, T19).
             raise Refused(f"{self._name} broke on this request ({status}): its own log says why.", certain=False)
         raise Refused(f"{self._name} answers {status}: is this address that of a ComfyUI?")
 
@@ -299,13 +306,13 @@ class ComfyClient:
         return True
 
     def _stranger(self, answer: Answer) -> Refused:
-        # What claims to be JSON may well come from a ComfyUI that did what it was asked to.
+        # An answer that claims to be JSON may come from a ComfyUI that did what was requested.
         told = f"{self._name} answers, but is no ComfyUI: it sent {answer.kind}. Check the address."
         return Refused(told, certain=not answer.is_json)
 
 
 def _encoded(json: object) -> bytes:
-    """JSON to be sent. Raises `Refused` for what JSON cannot hold: halves of letters, and too many levels."""
+    """Encode JSON. Raises `Refused` for what JSON cannot hold: unpaired surrogates, and too many levels."""
     try:
         return msgspec.json.encode(json)
     except (UnicodeError, RecursionError) as error:
@@ -317,5 +324,5 @@ def _size(size: int) -> str:
 
 
 def _quoted(part: str) -> str:
-    """One part of a path: ids and class names may hold anything (measured, T05: an id with a slash)."""
+    """Quote one part of a path: ids and class names may hold any character (measured, T05: an id with a slash)."""
     return quote(part, safe="", errors="replace")

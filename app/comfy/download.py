@@ -1,4 +1,4 @@
-"""A stream of bytes onto the disk, whole or not at all."""
+"""Writes a stream of bytes to the disk, completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import anyio
 from app.ports import ConnectionLost, RunSync
 
 CHUNK = 4 * 2**20
-"""Bytes for each hop to the disk: most pictures take one, and a video does not fill the memory."""
+"""Bytes for each write to the disk: most images take one, and a video does not fill the memory."""
 
 
 ROOM = 16 * 2**20
-"""Bytes of the disk that a download leaves free, so that the journal can still say what came of it."""
+"""Bytes that a download leaves free on the disk, so that the journal can still record its result."""
 
 
 async def save(chunks: AsyncIterator[bytes], to: Path, run_sync: RunSync, *, expected: int | None = None) -> None:
-    """Write the stream to `to`, by way of a neighbour that is renamed at the end.
+    """Write the stream to a file beside `to`, which is renamed to `to` at the end.
 
-    Raises `OSError`, also where the disk has not the room for `expected` bytes, and `ConnectionLost` where the stream
-    has another length.
+    Raises `OSError`, also if the disk does not have room for `expected` bytes, and `ConnectionLost` if the stream has
+    another length.
     """
     part = _Part(to)
     held: list[bytes] = []
@@ -44,14 +44,14 @@ async def save(chunks: AsyncIterator[bytes], to: Path, run_sync: RunSync, *, exp
             raise ConnectionLost(f"a file broke off: {total + size} of {expected} bytes came")
         await run_sync(part.finish, held)
     except BaseException:
-        # Also where it is cancelled: half a picture must not lie around.
+        # Also on cancellation: no partial file must remain.
         with anyio.CancelScope(shield=True):
             await run_sync(part.discard)
         raise
 
 
 class _Part:
-    """The unfinished file; touched only through `run_sync`, one call at a time."""
+    """The unfinished file; used only through `run_sync`, one call at a time."""
 
     def __init__(self, to: Path) -> None:
         self._to = to
@@ -59,7 +59,7 @@ class _Part:
         self._file: IO[bytes] | None = None
 
     def check_room(self, size: int) -> None:
-        """Raise `OSError` where the disk cannot take so many bytes more."""
+        """Raise `OSError` if the disk has no room for `size` more bytes."""
         folder = next((folder for folder in self._path.parents if folder.exists()), Path())
         if shutil.disk_usage(folder).free < size + ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._to))

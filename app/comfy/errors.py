@@ -13,7 +13,10 @@ from app.ports import ConnectionLost, Refused
 
 
 def translate_error(server: str, error: Exception, request: httpx.Request | None = None) -> ConnectionLost | Refused:
-    """A loss, after which it is worth to ask again; anything else is refused, and nobody knows what the server did."""
+    """The error of the ports for an exception: `ConnectionLost` if another attempt may help.
+
+    Anything else is `Refused` and not `certain`, because it is not known what the server did.
+    """
     match error:
         case httpx.ConnectTimeout():
             told = f"it did not answer within {_limit(request, 'connect'):g} s"
@@ -22,7 +25,7 @@ def translate_error(server: str, error: Exception, request: httpx.Request | None
         case httpx.TimeoutException():
             told = f"it said nothing for {_limit(request, 'read'):g} s"
         case httpx.RemoteProtocolError():
-            # h11 says both in its own words.
+            # h11 reports both cases as this error.
             told = "it hung up in the middle" if _left(error) else "its answer is not HTTP"
         case httpx.TransportError() | OSError():
             told = describe_network_error(error)
@@ -33,7 +36,7 @@ def translate_error(server: str, error: Exception, request: httpx.Request | None
 
 
 def _limit(request: httpx.Request | None, which: str) -> float:
-    """Seconds that the request was given."""
+    """The timeout of the request, in seconds."""
     return request.extensions["timeout"][which] if request is not None else 0.0
 
 
@@ -43,14 +46,14 @@ def _left(error: httpx.RemoteProtocolError) -> bool:
 
 
 LONGEST = 100
-"""Letters of a library's own words that a sentence may hold."""
+"""Maximum number of characters of a library's message in a sentence."""
 
 
 def describe_network_error(error: BaseException) -> str:
-    """Say it in half a sentence that begins with “it”, or with “its”.
+    """Describe an error in half a sentence that begins with “it” or “its”.
 
-    trio, asyncio, aiohttp and httpx wrap the same few errors, and some wrappers pretend to be what they wrap:
-    so the innermost error that means something is the one that tells.
+    trio, asyncio, aiohttp and httpx wrap the same few errors, and some wrappers look like what they wrap, so the
+    innermost known error decides.
     """
     causes = list(_causes(error))[::-1]
     for cause in causes:
@@ -72,13 +75,13 @@ def describe_network_error(error: BaseException) -> str:
 
 
 def shortened(told: str) -> str:
-    """The first line of what a library says, for a sentence: some repeat everything that the server sent."""
+    """Shorten a library's message to its first line, for a sentence: some repeat everything that the server sent."""
     line = next(iter(told.splitlines()), "").strip()
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and below it whatever led to it, outermost first."""
+    """Yield the error and then everything that led to it, outermost first."""
     seen: set[int] = set()
     ahead = [error]
     while ahead:
@@ -92,5 +95,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
                 ahead += cast("tuple[BaseException, ...]", inner)
             case _:
                 pass
-        # Also a suppressed context: httpcore says `from None`, and hides the one thing worth knowing.
+        # Also follow a suppressed context: httpcore raises `from None`, which hides the actual cause.
         ahead += [other for other in (cause.__cause__, cause.__context__) if other is not None]

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer: the only place that calls httpx, and that translates what it raises."""
+"""One HTTP request and its answer: the only module that calls httpx and translates its exceptions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.ports import ConnectionLost
 
 
 class Answer(Struct, frozen=True):
-    """A whole answer. `kind` is its media type."""
+    """A complete answer. `kind` is its media type."""
 
     status: int
     kind: str
@@ -23,23 +23,23 @@ class Answer(Struct, frozen=True):
 
     @property
     def is_success(self) -> bool:
-        """Whether the status says that all is well."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def is_json(self) -> bool:
-        """Whether it claims to be JSON."""
+        """Whether its media type is JSON."""
         return self.kind == "application/json"
 
 
 def media_type(response: httpx.Response) -> str:
-    """What a response says it holds, without parameters, and short enough for a sentence."""
+    """The media type of a response, without parameters, and short enough for a sentence."""
     return response.headers.get("content-type", "nothing known").partition(";")[0].strip()[:60]
 
 
 @contextmanager
 def translated(server: str, request: httpx.Request | None = None) -> Generator[None]:
-    """Around a call of httpx, and of nothing else: whatever it raises becomes `ConnectionLost` or `Refused`."""
+    """Wraps a call of httpx and nothing else: every exception becomes `ConnectionLost` or `Refused`."""
     try:
         yield
     except Exception as error:
@@ -48,7 +48,7 @@ def translated(server: str, request: httpx.Request | None = None) -> Generator[N
 
 @asynccontextmanager
 async def exchange(client: httpx.AsyncClient, server: str, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
-    """Send a request, and give its response, of which the body is still to be read. Raises as `translated`."""
+    """Send a request and yield its response, whose body is not read yet. Raises the same errors as `translated`."""
     with translated(server, request):
         response = await client.send(request, stream=True)
     try:
@@ -59,10 +59,10 @@ async def exchange(client: httpx.AsyncClient, server: str, request: httpx.Reques
 
 
 async def body(server: str, response: httpx.Response, largest: int) -> AsyncGenerator[bytes]:
-    """The bytes of a body, unpacked, piece by piece.
+    """Yield the bytes of a body, uncompressed, piece by piece.
 
-    Raises `TooLarge` where there are more than `largest`, packed or unpacked, `ConnectionLost` where the body breaks
-    off or is too slow, and `Refused` for nonsense.
+    Raises `TooLarge` if there are more than `largest`, compressed or uncompressed, `ConnectionLost` if the body breaks
+    off or is too slow, and `Refused` if it is invalid.
     """
     if (length(response.headers) or 0) > largest:
         raise TooLarge(largest)
@@ -93,7 +93,7 @@ def _check_end(server: str, packed: Unpacker | None, size: int) -> None:
 
 
 async def _raw(server: str, response: httpx.Response) -> AsyncGenerator[bytes]:
-    """The bytes as they come. Not `aiter_bytes`, which unpacks whatever comes without a limit."""
+    """Yield the bytes as they arrive. Does not use `aiter_bytes`, which decompresses without a limit."""
     if not isinstance(response.stream, httpx.AsyncByteStream):
         raise TypeError("an asynchronous client has asynchronous streams")
     chunks = aiter(response.stream)

@@ -1,4 +1,7 @@
-"""What ComfyUI's HTTP answers say, in our words. The shapes are those of ComfyUI 0.3.64, as measured."""
+"""The shapes of ComfyUI's HTTP answers, and their translation into the types of the ports.
+
+The shapes are those of ComfyUI 0.3.64, as measured.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +20,25 @@ from app.ports import History, Json, Queue, Stats
 
 
 class Item(Struct, array_like=True):
-    """One prompt in /queue; the rest of it (graph, extra data, outputs) is large, and skipped."""
+    """One prompt in /queue; the rest of the item (graph, extra data, outputs) is large and is skipped."""
 
     number: Json
     prompt_id: Json
 
     @property
     def order(self) -> float:
-        """Where it stands; behind all others if it does not say."""
+        """The sort key of the prompt; items without a number come last."""
         return self.number if isinstance(self.number, (int, float)) else math.inf
 
 
 class QueueReply(Struct):
-    """GET /queue. Pending prompts come in heap order (measured, T19)."""
+    """GET /queue. Pending prompts come in heap order, not in running order (measured, T19)."""
 
     queue_running: tuple[Item, ...]
     queue_pending: tuple[Item, ...]
 
     def read(self) -> Queue:
-        """The ids, in the order in which they run. An item whose id is no text is nobody's who asks with one."""
+        """The ids, in the order in which they run. Items whose id is not text are left out: we never send such ids."""
         pending = sorted(self.queue_pending, key=lambda item: item.order)
         return Queue(_ids(self.queue_running), _ids(pending))
 
@@ -45,7 +48,7 @@ def _ids(items: Iterable[Item]) -> tuple[PromptId, ...]:
 
 
 class _Message(Struct):
-    """What we read of any message; the tensors and tracebacks of an error are skipped."""
+    """The fields that we read of any message; the tensors and tracebacks of an error are skipped."""
 
     nodes: tuple[str, ...] = ()
     node_id: str | None = None
@@ -65,11 +68,11 @@ class HistoryReply(Struct):
     status: _Status | None = None
 
     def read(self) -> History:
-        """How it ended: `status_str` and the last message decide, never the presence of outputs.
+        """How the prompt ended: `status_str` and the last message decide, never the presence of outputs.
 
-        Without a status (servers before `status` existed, and custom executors), an entry still proves that
-        the prompt ended, and nothing says that it failed: that is success, be it one without outputs, which
-        is normal (measured, T06_blocked) and told to its person as such. Outputs are in the server's order.
+        An entry without a status (servers before `status` existed, and custom executors) still proves that the prompt
+        ended, and nothing says that it failed, so it counts as a success. A success without outputs is normal
+        (measured, T06_blocked), and the user is told so. Outputs are in the server's order.
         """
         outputs = tuple(scan(node, shown) for node, shown in self.outputs.items())
         status = self.status or _Status()
@@ -91,7 +94,7 @@ class HistoryReply(Struct):
 
 
 class _LooseHistory(Struct):
-    """An entry of which nothing has to be as it should."""
+    """A history entry in which every field may have any type."""
 
     outputs: Json = None
     status: Json = None
@@ -102,9 +105,10 @@ _LOOSE_HISTORY = msgspec.json.Decoder(_LooseHistory)
 
 
 def history(entry: msgspec.Raw) -> History:
-    """One entry of GET /history/{id}, whatever it looks like: that it is there proves that the prompt ended.
+    """Read one entry of GET /history/{id}, whatever its shape: its existence proves that the prompt ended.
 
-    What cannot be read is left out. Where that are the outputs, the prompt failed, and its reason says so.
+    Parts that cannot be read are left out. If the outputs cannot be read, the prompt counts as failed, and the error
+    says so.
     """
     try:
         return decode(bytes(entry), _HISTORY).read()
@@ -127,7 +131,7 @@ UNREADABLE = History("failed", error="The server's record of this job cannot be 
 
 
 class Problem(Struct):
-    """One reason against a node, or against the whole prompt."""
+    """One validation error of a node or of the whole prompt."""
 
     type: str = ""
     message: str = ""
@@ -136,7 +140,7 @@ class Problem(Struct):
 
 
 class NodeProblems(Struct):
-    """The reasons against one node."""
+    """The validation errors of one node."""
 
     errors: tuple[Problem, ...] = ()
     class_type: str = ""
@@ -144,32 +148,32 @@ class NodeProblems(Struct):
 
 
 class Accepted(Struct):
-    """POST /prompt that was taken; `node_errors` name outputs that will not run (measured, T05)."""
+    """The answer to an accepted POST /prompt; `node_errors` name outputs that will not run (measured, T05)."""
 
     prompt_id: str
     node_errors: dict[str, NodeProblems] = {}
 
 
 class Rejected(Struct):
-    """POST /prompt that was not. `error` is a plain string for some old servers."""
+    """The answer to a refused POST /prompt. Some old servers send `error` as plain text."""
 
     error: Problem | str = ""
     node_errors: dict[str, NodeProblems] | list[Json] = {}
 
 
 class Uploaded(Struct):
-    """POST /upload/image. The name may differ from the one that was sent."""
+    """The answer to POST /upload/image. The name may differ from the one that was sent."""
 
     name: str
     subfolder: str = ""
 
     def value(self) -> str:
-        """What a LoadImage node wants to hear."""
+        """The value for the input of a LoadImage node."""
         return f"{self.subfolder}/{self.name}" if self.subfolder else self.name
 
 
 class Cancelled(Struct):
-    """POST /api/jobs/{id}/cancel (ComfyUI >= 0.26); false where there was nothing left to cancel."""
+    """The answer to POST /api/jobs/{id}/cancel (ComfyUI >= 0.26); false if there was nothing left to cancel."""
 
     cancelled: bool
 
@@ -191,7 +195,7 @@ class StatsReply(Struct):
     devices: tuple[_Device, ...] = ()
 
     def read(self) -> Stats:
-        """The part that people ask for."""
+        """The part that is displayed."""
         return Stats(
             version=shortened(self.system.comfyui_version),
             devices=tuple(shortened(device.name) for device in self.devices),
@@ -201,7 +205,7 @@ class StatsReply(Struct):
 
 
 def _memory(sizes: Iterable[int]) -> int:
-    """Bytes, as far as there can be so many."""
+    """The sum of the sizes, in bytes, without negative ones and at most 2**60."""
     return min(sum(max(size, 0) for size in sizes), 2**60)
 
 
@@ -213,13 +217,13 @@ _INFO = msgspec.json.Decoder(dict[str, _NodeInfo])
 
 
 def input_config(body: bytes, class_type: str, input_name: str) -> Json:
-    """What /object_info/{class} says of an input; None if nothing. Raises `msgspec.DecodeError`."""
+    """The definition of an input in /object_info/{class}; None if there is none. Raises `msgspec.DecodeError`."""
     kinds = decode_shallow(body, _INFO).get(class_type, _NodeInfo()).input.values()
     return next((kind[input_name] for kind in kinds if isinstance(kind, dict) and input_name in kind), None)
 
 
 def default(config: Json) -> Json:
-    """What the editor would put into a new node: the default it names, else a list's first."""
+    """The value that the editor gives to a new node's input: the stated default, else the first value of a list."""
     match config:
         case [_, {"default": value}, *_]:
             return value
@@ -228,7 +232,7 @@ def default(config: Json) -> Json:
 
 
 def listed(config: Json) -> list[Json]:
-    """The values of a combo: `[[...], {}]` (V1), or `["COMBO", {"options": [...]}]` (V3)."""
+    """The values of a combo input: `[[...], {}]` (V1) or `["COMBO", {"options": [...]}]` (V3)."""
     match config:
         case [list() as values, *_]:
             return values

@@ -1,4 +1,4 @@
-"""JSON as Python servers write it, which is not always JSON."""
+"""Decodes JSON as Python servers write it, which is not always valid."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from app.comfy.response_limits import check_depth, check_values
 T = TypeVar("T")
 
 ODDITIES = (b"NaN", b"Infinity", b"\\ud", b"\\uD")
-"""What Python's json module writes and the standard forbids: numbers that are none, and halves of surrogate
-pairs (a file name that is not UTF-8). Only content that has one is read a second time."""
+"""What Python's json module writes and the standard forbids: NaN, infinities, and unpaired surrogates (a file name
+that is not UTF-8). Only content that has one of these is parsed a second time."""
 
 
 def decode(content: str | bytes | memoryview, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode; NaN and infinities become null, broken letters become “?”. Raises `msgspec.DecodeError`.
+    """Decode; NaN and infinities become null, unpaired surrogates become “?”. Raises `msgspec.DecodeError`.
 
-    One custom node that shows a NaN must not make a whole history unreadable. Something with too many values, or with
-    too deep ones where it is read, is no JSON either.
+    One custom node that shows a NaN must not make a whole history unreadable. JSON with too many values, or with values
+    nested too deep for the decoder, raises the same error.
     """
     if isinstance(content, bytes):
         check_values(content)
@@ -39,7 +39,7 @@ def decode(content: str | bytes | memoryview, decoder: msgspec.json.Decoder[T]) 
 
 
 def decode_shallow(content: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode what is passed on as it is, with all its levels: see `decode`, and `ANSWER_DEPTH` for the limit."""
+    """Decode JSON that is passed on with all its levels: see `decode`, and `ANSWER_DEPTH` for the limit."""
     check_depth(content)
     return decode(content, decoder)
 

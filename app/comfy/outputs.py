@@ -1,4 +1,4 @@
-"""What a node showed, found under whatever keys it chose. All of it is untrusted."""
+"""Reads the output of a node, whatever keys it uses. All of it is untrusted."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from app.events import FileRef, NodeId, NodeOutput
 from app.ports import Json
 
 NAMED_ALONE = frozenset({"3d", "result"})
-"""Keys under which 3D nodes give a file's bare name, without a table around it (COMFYUI.md 3)."""
+"""Keys under which 3D nodes give a file's bare name, without a table around it (docs/protocol/comfyui.md 4)."""
 
 
 def scan(node: str, output: Json) -> NodeOutput:
     """Collect the files of all keys (images, gifs, audio, video, 3d, ...) and the texts of `text`.
 
-    The output may be null (measured, T08: cached nodes), and a list may hold anything (T04_odd_output).
-    Temporary files are collected too, with their type: what counts as a result is decided later. A file
-    that is listed under two keys is listed once.
+    The output may be null (measured, T08: cached nodes), and a list may hold anything (T04_odd_output). Temporary files
+    are collected too, with their type: which ones are results is decided later. A file under two keys is listed once.
     """
     files: list[FileRef] = []
     texts: list[str] = []
@@ -49,7 +48,7 @@ def _text(item: Json) -> Iterator[str]:
 
 
 def _bare(item: str) -> Iterator[FileRef]:
-    """`folder/name.glb`, relative to the server's output folder; anything else is no file's name."""
+    """Read `folder/name.glb`, relative to the server's output folder; any other text is not a file name."""
     subfolder, _, name = item.replace("\\", "/").rpartition("/")
     if "." in name.strip(".") and not item.startswith("/") and ":" not in item and "\n" not in item:
         yield FileRef(name, subfolder)

@@ -1,7 +1,7 @@
-"""How much of a server's answer is read: bytes, values, depth and time, in one place.
+"""Limits on what is read of a server's answer: bytes, values, depth and time.
 
-A server may be wrong, and so may what stands between it and us: an answer without end, one that unpacks to a
-thousand times its size, or one byte in four seconds must not take our memory or a place in the queue for ever.
+The server, or something between it and us, may be faulty: an answer without end, one that unpacks to a thousand times
+its size, or one byte every four seconds must not exhaust our memory or block a slot for ever.
 """
 
 from __future__ import annotations
@@ -13,42 +13,45 @@ import msgspec
 from msgspec import Struct
 
 ANSWER_BYTES = 64 * 2**20
-"""For one JSON answer, packed and unpacked. The list of all nodes is a few MB, and up to 60 MB on servers with very
-many models. The queue holds the graphs of all prompts, of which a large one has 500 kB."""
+"""Bytes of one JSON answer, both compressed and uncompressed.
+
+The list of all nodes is a few MB, and up to 60 MB on servers with very many models. The queue holds the graphs of all
+prompts; a large one has 500 kB.
+"""
 
 ANSWER_VALUES = 4_000_000
-"""Values in one JSON answer. In memory a value takes about 80 bytes, which is up to 40 times as much as in JSON."""
+"""Values in one JSON answer. A value takes about 80 bytes in memory, which is up to 40 times its size in JSON."""
 
 ANSWER_DEPTH = 64
-"""Levels of JSON in what is passed on. Node definitions have about ten; whoever walks through them recurses."""
+"""Levels of JSON that is passed on as it is. Node definitions have about ten levels; code that walks them recurses."""
 
 ANSWER_SECONDS = 60.0
-"""For one answer as a whole, from the question to its last byte. A pause within it has a shorter limit of its own."""
+"""Seconds for one whole answer, from the request to its last byte. A pause within it has its own, shorter limit."""
 
 LARGE = 4 * 2**20
-"""Bytes above which an answer takes one of few places, so that 32 answers at once cannot take 32 times the limit."""
+"""Bytes above which an answer takes one of few slots, so that 32 concurrent answers cannot use 32 times the limit."""
 
 LARGE_AT_ONCE = 4
-"""Such places for each server."""
+"""Number of slots for large answers, for each server."""
 
 RESULT_BYTES = 2**30
-"""For one file that is downloaded, unless the configuration says otherwise: minutes of video in high quality."""
+"""Bytes of one downloaded file, unless the caller sets another limit: minutes of video in high quality."""
 
 RESULT_SECONDS = 3600.0
-"""For one file as a whole."""
+"""Seconds for one whole file."""
 
 SLOWEST = 8 * 2**10
-"""Bytes a second, below which a transfer is given up. Sixteen downloads that share 1 Mbit/s have 8 kB/s each."""
+"""Bytes per second below which a transfer is given up. Sixteen downloads that share 1 Mbit/s have 8 kB/s each."""
 
 SLOWEST_OVER = 30.0
-"""Seconds over which that is measured: as long as a server may pause."""
+"""Seconds over which the rate is measured: as long as a server may pause."""
 
 PIECE = 2**20
-"""Bytes that are unpacked at once."""
+"""Bytes that are decompressed at once."""
 
 
 class TooLarge(Exception):
-    """An answer has more bytes than it may have; the limit is the argument, in bytes."""
+    """An answer has more bytes than allowed; `limit` is in bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit} bytes")
@@ -56,21 +59,21 @@ class TooLarge(Exception):
 
 
 class Unreadable(Exception):
-    """An answer is packed in a way that was not asked for, or wrongly."""
+    """An answer is compressed in a way that was not requested, or its compression is invalid."""
 
 
 def length(headers: Mapping[str, str]) -> int | None:
-    """How many bytes the body has, where the header means just that."""
+    """The length of the body in bytes; None if the header does not give it (because it is compressed, for example)."""
     told = headers.get("content-length", "")
-    # More than 18 digits are no length of anything, and from 4,300 on Python refuses to read them.
+    # More than 18 digits cannot be a length, and Python refuses to convert more than 4,300.
     plain = told.isascii() and told.isdigit() and len(told) <= 18
     return int(told) if plain and "content-encoding" not in headers else None
 
 
 def unpacker(headers: Mapping[str, str]) -> Unpacker | None:
-    """What undoes the compression of a body; None where there is none. Raises `Unreadable`.
+    """The decompressor for a body; None if it is not compressed. Raises `Unreadable`.
 
-    Several layers are refused: each may grow a thousandfold.
+    Several layers of compression are refused, because each may grow a thousandfold.
     """
     match headers.get("content-encoding", "").strip().lower():
         case "" | "identity":
@@ -82,13 +85,13 @@ def unpacker(headers: Mapping[str, str]) -> Unpacker | None:
 
 
 class Unpacker:
-    """Unpacks gzip in pieces of at most `PIECE` bytes. Raises `Unreadable` for what is not gzip."""
+    """Decompresses gzip in pieces of at most `PIECE` bytes. Raises `Unreadable` for what is not gzip."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
-        """The pieces that these bytes add."""
+        """Yield the pieces that these bytes add."""
         while data and not self._inflate.eof:
             try:
                 piece = self._inflate.decompress(data, PIECE)
@@ -100,18 +103,18 @@ class Unpacker:
 
     @property
     def ended(self) -> bool:
-        """Whether the end of the compressed data was there."""
+        """Whether the end of the compressed data was reached."""
         return self._inflate.eof
 
 
 class Pace(Struct):
-    """Whether a transfer goes on fast enough. Times in seconds of the caller's clock."""
+    """Measures whether a transfer is fast enough. Times are in seconds of the caller's clock."""
 
     since: float
     size: int = 0
 
     def is_too_slow(self, now: float, added: int) -> bool:
-        """Count bytes that came just now; true where `SLOWEST_OVER` brought too few."""
+        """Count bytes that just arrived; return True if the last `SLOWEST_OVER` seconds brought too few."""
         self.size += added
         if now - self.since < SLOWEST_OVER:
             return False
@@ -132,7 +135,7 @@ _NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 def check_depth(content: bytes) -> None:
     """Raise `msgspec.DecodeError` for JSON of more than `ANSWER_DEPTH` levels.
 
-    Without strings and everything else that is no bracket, each round takes away the innermost level.
+    Strings and everything else except brackets are removed; then each round removes the innermost level.
     """
     if content.count(b"[") + content.count(b"{") <= ANSWER_DEPTH:
         return

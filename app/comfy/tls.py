@@ -1,4 +1,4 @@
-"""Whom to trust, for https and wss alike."""
+"""TLS settings for https and wss."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from app.config import Server
 
 
 def tls_context(server: Server) -> ssl.SSLContext:
-    """What the configuration says about certificates. Raises `OSError` for an unreadable CA file."""
+    """The TLS context for a server's configuration. Raises `OSError` for a CA file that cannot be read."""
     if not server.url.startswith("https:"):
-        # Never used, for redirects are not followed; and loading the system's authorities takes 20 ms.
+        # Never used, because redirects are not followed; loading the system's authorities takes 20 ms.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context = ssl.create_default_context(cafile=server.ca_file or None)
     if not server.verify:

@@ -1,4 +1,4 @@
-"""Why a server said no, in one sentence that says what to do, with titles instead of ids."""
+"""Explains why a server refused a workflow, in sentences that say what to do, with node titles instead of ids."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from app.events import NodeId
 from app.ports import Graph, Json
 
 MOST_REASONS = 3
-"""More than three reasons at once help nobody; the rest is counted."""
+"""Reasons that are listed; the others are only counted, because more than three at once do not help."""
 
 SHORT_LIST = 6
-"""So many choices can be read at a glance; a folder of models is named by none."""
+"""Choices that are listed, because they can be read at a glance; longer lists (a folder of models) are left out."""
 
 _REJECTED = msgspec.json.Decoder(Rejected)
 
 
 def format_validation_error(body: bytes, graph: Graph) -> str:
-    """Read a 400 of POST /prompt. Its shapes are those of transcript 05."""
+    """Explain a 400 of POST /prompt. Its shapes are those of transcript T05."""
     try:
         rejected = decode_shallow(body, _REJECTED)
     except msgspec.DecodeError:
@@ -45,7 +45,7 @@ def format_validation_error(body: bytes, graph: Graph) -> str:
 
 
 def missing(body: bytes, graph: Graph) -> tuple[tuple[NodeId, str], ...]:
-    """The inputs that a 400 of POST /prompt misses, if it has no other reason."""
+    """The inputs that are missing according to a 400 of POST /prompt; empty if it has any other reason."""
     try:
         rejected = decode_shallow(body, _REJECTED)
     except msgspec.DecodeError:
@@ -58,14 +58,14 @@ def missing(body: bytes, graph: Graph) -> tuple[tuple[NodeId, str], ...]:
 
 
 def dropped(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[str, ...]:
-    """Sentences about outputs that a taken prompt will not run."""
+    """Sentences about outputs of an accepted prompt that will not run."""
     if not nodes:
         return ()
     return (f"A part of the workflow was left out. {listing(nodes, graph)}",)
 
 
 def listing(nodes: Mapping[str, NodeProblems], graph: Graph) -> str:
-    """The first reasons against the nodes, one sentence each."""
+    """The first errors of the nodes, one sentence each."""
     reasons = [reason for node, problems in nodes.items() for reason in _reasons(node, problems, graph)]
     more = len(reasons) - MOST_REASONS
     told = " ".join(reasons[:MOST_REASONS]) or "The server refused a node without saying why."
@@ -117,7 +117,10 @@ def _limit(extra: Mapping[str, Json], key: str) -> str:
 
 
 def _offered(extra: Mapping[str, Json]) -> str:
-    """ComfyUI leaves the list out where it is longer than 20 (COMFYUI.md 3)."""
+    """The end of the sentence, with the allowed values if they are known and few.
+
+    ComfyUI leaves out lists of more than 20 values.
+    """
     if "input_config" not in extra or not isinstance(extra["input_config"], list):
         return "."
     values = listed(extra["input_config"])
@@ -127,7 +130,7 @@ def _offered(extra: Mapping[str, Json]) -> str:
 
 
 def _dangling(extra: Mapping[str, Json]) -> bool:
-    """A link to a node or an output that is not there surfaces as Python's own error (measured, T05)."""
+    """Whether a link leads nowhere: a missing node or output is reported as a Python exception (measured, T05)."""
     return extra.get("exception_type") in {"KeyError", "IndexError"}
 
 
@@ -136,7 +139,7 @@ def _closed(sentence: str) -> str:
 
 
 def _missing_class(error: Problem, graph: Graph) -> str:
-    """0.3.64 says it in prose, newer ones in `extra_info` (COMFYUI.md 3)."""
+    """Explain an unknown node class. ComfyUI 0.3.64 names it in the message, newer versions in `extra_info`."""
     told = error.extra_info.get("class_type")
     found = re.search(r"node (.+) does not exist", error.message)
     wanted = shortened(str(told) if told else found.group(1) if found else "")

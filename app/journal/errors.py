@@ -1,6 +1,4 @@
-"""Translates errors of SQLite and the file system into journal errors, whose text is a sentence that says what to
-do.
-"""
+"""Translates errors of SQLite and the file system into journal errors, whose text is a sentence with what to do."""
 
 from __future__ import annotations
 

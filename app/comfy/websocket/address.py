@@ -1,4 +1,4 @@
-"""Where a server's websocket is, and how long to wait for it: what both libraries are told."""
+"""The address of a server's websocket and the timeouts for it, for both libraries."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from app.config import Server
 
 
 class Timing(Struct, frozen=True):
-    """How long to wait for what, in seconds."""
+    """Timeouts and intervals, in seconds."""
 
     connect: float = 5.0
-    """For TCP and TLS, and once more for the handshake: what needs longer is as good as away."""
+    """For TCP and TLS, and again for the handshake: a server that needs longer counts as unreachable."""
     close: float = 1.0
-    """A goodbye is a courtesy: the process must be able to end within two seconds."""
+    """For the close handshake, which is optional: the process must be able to end within two seconds."""
     ping: float = 5.0
-    """The server sends no pings of its own (COMFYUI.md 2.1), so a dead peer shows itself by ours alone."""
+    """Between two pings. The server sends none (docs/protocol/comfyui.md 2.1), so only ours detect a dead peer."""
     pong: float = 5.0
-    """The server's loop answers within 34 ms even under load (measured, T17); aiohttp takes half of `ping`."""
+    """For a pong. The server answers within 34 ms even under load (measured, T17); aiohttp uses half of `ping`."""
 
 
 class Address(Struct, frozen=True):
-    """Where to go and how to introduce oneself, taken apart for both libraries.
+    """The address and headers of a websocket, split up for both libraries.
 
-    `authority` is what belongs into the Host header: brackets around IPv6, and a port only where it is not
-    the scheme's own.
+    `authority` is the value of the Host header: with brackets around IPv6, and a port only if it is not the scheme's
+    default.
     """
 
     url: str
@@ -42,13 +42,13 @@ class Address(Struct, frozen=True):
 
 
 LARGEST_FRAME = 256 * 2**20
-"""A 4096² PNG by SaveImageWebsocket is about 30 MB (T04_big_image), and batches of video are larger."""
+"""Bytes. A 4096² PNG from SaveImageWebsocket is about 30 MB (T04_big_image), and batches of video are larger."""
 
 
 def address(server: Server, client_id: str) -> Address:
-    """Derive the websocket's address from the server's. Raises `OSError` for an unreadable CA file.
+    """Derive the websocket's address from the server's. Raises `OSError` for a CA file that cannot be read.
 
-    A user and a password in it become a header, as httpx does it, and leave the address.
+    A user and a password in the address become a header, as in httpx, and are removed from the address.
     """
     parts = urlsplit(server.url)
     secure = parts.scheme == "https"

@@ -1,4 +1,4 @@
-"""The websocket on asyncio, spoken by aiohttp."""
+"""The websocket on asyncio, over aiohttp."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Socket:
                     if kind is aiohttp.WSMsgType.TEXT or kind is aiohttp.WSMsgType.BINARY:
                         return data
                     if kind is aiohttp.WSMsgType.PING:
-                        # Ours to answer, because aiohttp would wait for ever on a server that does not read.
+                        # We answer pings ourselves, because aiohttp would wait for ever on a server that does not read.
                         with anyio.fail_after(self._timing.pong):
                             await self._socket.pong(message.data)
                     continue
@@ -63,8 +63,8 @@ class _Socket:
 async def open_on_asyncio(where: Address, timing: Timing) -> AsyncGenerator[WebSocket]:
     """See `app.comfy.websocket.connect.open_websocket`.
 
-    aiohttp's heartbeat is our ping loop: any byte that comes in postpones it, so that a large frame on a
-    slow line is no silence, and it waits half of `ping` for the pong.
+    aiohttp's heartbeat sends our pings: any incoming byte postpones it, so that a large frame on a slow network does
+    not count as silence, and it waits half of `ping` for the pong.
     """
     tracing = aiohttp.TraceConfig()
     tracing.on_request_redirect.append(_refuse_redirect)
@@ -105,12 +105,12 @@ def _hang_up(line: SocketType | None) -> None:
 async def _refuse_redirect(
     _session: aiohttp.ClientSession, _context: object, answer: aiohttp.TraceRequestRedirectParams
 ) -> None:
-    """aiohttp follows redirects, with our headers, and `ws_connect` has no option against it."""
+    """Refuse a redirect: aiohttp follows it with our headers, and `ws_connect` has no option against that."""
     raise ConnectionLost(f"it answered {answer.response.status} to the websocket's handshake")
 
 
 def _handshake_failure(error: Exception, timing: Timing) -> str:
-    """Whatever aiohttp raised instead of opening a websocket, in one sentence."""
+    """Explain in one sentence why aiohttp could not open a websocket."""
     match error:
         case aiohttp.WSServerHandshakeError(status=101):
             return "it sent a wrong answer to the websocket's handshake"

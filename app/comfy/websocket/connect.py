@@ -21,8 +21,8 @@ from app.ports import ConnectionLost, OpenWebSocket, WebSocket
 async def open_websocket(server: Server, client_id: str, *, timing: Timing | None = None) -> AsyncGenerator[WebSocket]:
     """Open one websocket for the length of a block, and keep it alive with pings.
 
-    Whatever goes wrong (refused, 403, 502, certificate, hung up, no pong, a frame beyond all measure) is a
-    `ConnectionLost` that says so. What the block itself raises comes out as it is.
+    Every failure (refused, 403, 502, certificate, closed by the peer, no pong, a frame that is too large) is raised as
+    `ConnectionLost` with the reason. Exceptions of the block itself are not changed.
     """
     timing = timing or Timing()
     try:
@@ -38,20 +38,20 @@ async def open_websocket(server: Server, client_id: str, *, timing: Timing | Non
 
 
 FIRST_FRAME_TIMEOUT = 10.0
-"""Seconds for the `status` frame that ComfyUI sends at once: what does not is no ComfyUI."""
+"""Seconds for the `status` frame that ComfyUI sends at once: a server that does not send it is not ComfyUI."""
 
 MAX_FRAMES_BEFORE_STATUS = 100
-"""Frames of other nodes that may slip in before it; what talks on without it is no ComfyUI either."""
+"""Frames that custom nodes may send before the `status` frame; a server that sends more is not ComfyUI either."""
 
 SMALL_TALK_BYTES = LARGEST_FRAME
-"""Bytes of all these frames together, because what they say is kept: as many as a single frame may have."""
+"""Bytes of all these frames together, because their events are kept: as many as a single frame may have."""
 
 
 @asynccontextmanager
 async def connect(open_websocket: OpenWebSocket) -> AsyncGenerator[AsyncIterator[ServerEvent]]:
     """Open one websocket for the length of the block; see `app.ports.Connect`.
 
-    The greeting is sent on each connection anew, for flags are forgotten with it (measured, T09).
+    The feature flags are sent on every connection, because the server forgets them with it (measured, T09).
     """
     decoder = Decoder()
     async with open_websocket() as socket:
@@ -66,7 +66,7 @@ class _Typed(Struct):
 
 
 async def _handshake(socket: WebSocket, decoder: Decoder) -> Sequence[ServerEvent]:
-    """Wait for the first `status`, and keep what came before it: after a reconnect that may be ours."""
+    """Wait for the first `status` and return all events so far: after a reconnect they may concern our prompts."""
     heard: list[ServerEvent] = []
     size = 0
     with anyio.move_on_after(FIRST_FRAME_TIMEOUT):
@@ -86,7 +86,7 @@ async def _handshake(socket: WebSocket, decoder: Decoder) -> Sequence[ServerEven
 
 
 def _typed(frame: str) -> bool:
-    """Whether a frame that says nothing to us is at least of the kind that ComfyUI's nodes send."""
+    """Whether an ignored frame at least has the form of ComfyUI's messages."""
     try:
         msgspec.json.decode(frame, type=_Typed)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

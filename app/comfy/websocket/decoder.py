@@ -1,4 +1,4 @@
-"""What ComfyUI's frames mean; no I/O here. The layout is that of ComfyUI 0.3.64, as measured."""
+"""Decodes ComfyUI's frames into events. No I/O. The layout is that of ComfyUI 0.3.64, as measured."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from app.events import (
 )
 
 GREETING = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
-"""The only words ComfyUI listens to, and only as the first frame of each connection (COMFYUI.md 2.1)."""
+"""The only message that ComfyUI reads, and only as the first frame of a connection (docs/protocol/comfyui.md 2.1)."""
 
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4
-"""Binary event numbers (COMFYUI.md 2.6)."""
+"""Binary event numbers (docs/protocol/comfyui.md 2.6)."""
 
 MEDIA_TYPES = {1: "image/jpeg", 2: "image/png"}
 
 
 class Decoder:
-    """Turns the frames of one connection into what they say; None for what is not our business.
+    """Decodes the frames of one connection into events; None for frames that we do not use.
 
-    Unknown types, junk and truncated frames are None, never an error: custom nodes send what they like.
-    It remembers what a preview without metadata could belong to, for servers that know no metadata.
-    `ignored` counts the frames that said nothing to us.
+    Unknown types, junk and truncated frames give None, never an error, because custom nodes send any content. The
+    decoder remembers which prompt a preview without metadata could belong to, for servers without metadata. `ignored`
+    counts the frames that gave None.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Decoder:
         self.ignored = 0
 
     def decode(self, frame: str | bytes) -> ServerEvent | None:
-        """Take one frame, text or binary."""
+        """Decode one frame, text or binary."""
         try:
             said = self._binary(frame) if isinstance(frame, bytes) else self._text(decode(frame, self._json))
         except msgspec.DecodeError:
@@ -67,7 +67,7 @@ class Decoder:
         match frame:
             case schemas.Progress(data=data):
                 if self._executing is None or self._executing[0] != data.prompt_id:
-                    # After a reconnect this is the first to name the prompt, and its preview follows it.
+                    # After a reconnect this is the first frame that names the prompt, and its preview follows it.
                     self._executing = (data.prompt_id, data.node)
                 return NodeStepped(
                     prompt=PromptId(data.prompt_id),
@@ -120,7 +120,7 @@ class Decoder:
             return _image(data.prompt_id, display, frame[8 + second :], data.image_type)
         if kind == PREVIEW and not self._negotiated and self._executing is not None:
             return _image(*self._executing, frame[8:], MEDIA_TYPES.get(second, ""))
-        # With metadata negotiated, one without belongs to somebody else's prompt (measured, T22).
+        # If metadata is negotiated, a preview without it belongs to another client's prompt (measured, T22).
         return None
 
 

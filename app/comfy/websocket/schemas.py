@@ -1,4 +1,4 @@
-"""The shapes of ComfyUI's text frames, as far as we read them (COMFYUI.md 2.5)."""
+"""The shapes of ComfyUI's text frames, limited to the fields that we read (docs/protocol/comfyui.md 2.5)."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from app.ports import Json
 
 
 class ExecInfo(Struct):
-    """How long the queue is."""
+    """The length of the queue."""
 
     queue_remaining: int = 0
 
 
 class StatusInfo(Struct):
-    """Wraps it."""
+    """Wraps `ExecInfo`."""
 
     exec_info: ExecInfo
 
 
 class StatusData(Struct):
-    """Wraps it again; the first one names the `sid` as well."""
+    """Wraps `StatusInfo`; the first one of a connection also has the `sid`."""
 
     status: StatusInfo
 
 
 class FlagsData(Struct):
-    """What the server can do."""
+    """The features that the server supports."""
 
     supports_preview_metadata: bool = False
 
 
 class StartData(Struct):
-    """Only about which prompt."""
+    """Names the prompt."""
 
     prompt_id: str
 
 
 class CachedData(Struct):
-    """Nodes that need no work."""
+    """Nodes whose results are cached."""
 
     prompt_id: str
     nodes: tuple[str, ...] = ()
 
 
 class ExecutingData(Struct):
-    """After a reconnect without prompt_id (measured, T09); at the end node is null."""
+    """The node that runs; null at the end. After a reconnect, `prompt_id` is absent (measured, T09)."""
 
     prompt_id: str = ""
     node: str | None = None
@@ -55,7 +55,7 @@ class ExecutingData(Struct):
 
 
 class StepData(Struct):
-    """One node's steps."""
+    """The steps of one node."""
 
     prompt_id: str
     node: str
@@ -80,7 +80,7 @@ class StatesData(Struct):
 
 
 class ExecutedData(Struct):
-    """What a node showed; null for some cached ones (measured, T08)."""
+    """The output of a node; null for some cached ones (measured, T08)."""
 
     prompt_id: str
     node: str
@@ -89,7 +89,7 @@ class ExecutedData(Struct):
 
 
 class ErrorData(Struct):
-    """Why a node failed; traceback and inputs are not read."""
+    """The error of a node; traceback and inputs are not read."""
 
     prompt_id: str
     node_id: str | None = None
@@ -172,7 +172,7 @@ Frame: TypeAlias = (
 
 
 class Metadata(Struct):
-    """The head of a binary preview."""
+    """The metadata of a binary preview."""
 
     prompt_id: str
     node_id: str

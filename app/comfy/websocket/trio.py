@@ -16,10 +16,10 @@ from app.ports import ConnectionLost, WebSocket
 
 
 class ReadTimedStream(trio.abc.Stream):
-    """Passes everything through, and times the reading and the writing.
+    """A stream that passes everything through and times reading and writing.
 
-    A pong may be late because it queues behind a frame of 64 MB on a slow line, or because we ourselves do
-    not read for a while: neither is a dead peer. Dead is who lets us wait and sends no byte at all, or reads none.
+    A pong may be late because it queues behind a frame of 64 MB on a slow network, or because we do not read for a
+    while; neither means a dead peer. A peer is dead if we wait for it and it sends no byte at all, or reads none.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -29,7 +29,7 @@ class ReadTimedStream(trio.abc.Stream):
 
     @property
     def waited(self) -> float:
-        """Seconds since we began to wait for bytes that have not come, or have not been taken; 0 if we do not wait."""
+        """Seconds since we began to wait for bytes to arrive or to be accepted; 0 if we are not waiting."""
         begun = [since for since in (self._reading_since, self._writing_since) if since is not None]
         return trio.current_time() - min(begun) if begun else 0.0
 
@@ -59,15 +59,18 @@ class ReadTimedStream(trio.abc.Stream):
 
 
 READ_SIZE = 64 * 1024
-"""trio-websocket's own 4 KiB cost five times the CPU for previews of 50 kB (DISCORD.md 2)."""
+"""Bytes. trio-websocket's 4 KiB cost five times the CPU for previews of 50 kB (docs/protocol/discord.md 2)."""
 
 SETTLING = 1.0
-"""Seconds within which a reader that has failed says why; it takes one turn of the loop."""
+"""Seconds that a failed reader gets to report its reason; it takes one turn of the event loop."""
 
 
 class _Connection(WebSocketConnection):
-    """trio-websocket's connection, whose reader we run ourselves: `wrap_client_stream` leaves its errors to a nursery
-    that belongs to the caller, where they end everything."""
+    """trio-websocket's connection, but with a reader that we run ourselves.
+
+    `wrap_client_stream` leaves the reader's errors to a nursery that belongs to the caller, where they cancel
+    everything.
+    """
 
     async def read(self) -> None:
         """Send the handshake, and read until the connection ends."""
@@ -100,7 +103,7 @@ class _Socket:
             raise await self._lost(closed) from closed
 
     async def read(self) -> None:
-        """Read until the connection ends; what ended it is what `send` and `receive` raise from then on."""
+        """Read until the connection ends; `send` and `receive` raise its reason from then on."""
         try:
             await self._connection.read()
         except Exception as error:  # noqa: BLE001  whatever trio-websocket, wsproto and h11 raise, this connection is lost
@@ -111,7 +114,7 @@ class _Socket:
             self._closing.cancel()
 
     async def keep_alive(self, timing: Timing) -> None:
-        """Ping; where nothing comes back, cut the line, which ends whoever reads."""
+        """Send pings; if nothing comes back, close the stream, which ends all reads."""
         while True:
             await trio.sleep(timing.ping)
             with trio.move_on_after(timing.pong) as waiting:
@@ -135,14 +138,14 @@ class _Socket:
         raise self._loss or ConnectionLost("it hung up during the websocket's handshake")
 
     async def close(self, timing: Timing) -> None:
-        """Say goodbye, and wait for the answer as long as somebody reads it."""
-        # Not shielded: a cancelled nursery has no reader left who could see the answer.
+        """Send a close frame, and wait for the answer as long as the reader runs."""
+        # Not shielded: a cancelled nursery has no reader left that could receive the answer.
         self._closing.deadline = trio.current_time() + timing.close
         with self._closing:
             await self._connection.aclose()
 
     def _fail(self, error: Exception) -> None:
-        """Keep the first reason: what comes after it is a consequence."""
+        """Keep the first reason; later ones are its consequences."""
         if self._loss is None:
             known = isinstance(error, ConnectionLost)
             self._loss = error if known else ConnectionLost(f"it broke the connection: {type(error).__name__}")
@@ -150,7 +153,7 @@ class _Socket:
     async def _lost(self, closed: ConnectionClosed | LocalProtocolError) -> ConnectionLost:
         reason = closed.reason if isinstance(closed, ConnectionClosed) else None
         if reason is None:
-            # Nobody closed it, so the reader is on its way out, and knows why in a moment.
+            # Neither side closed it, so the reader is about to end and will know the reason in a moment.
             with trio.move_on_after(SETTLING):
                 await self._ended.wait()
         return self._loss or ConnectionLost(f"it hung up with code {int(reason.code) if reason else 1006}")
@@ -175,7 +178,7 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
                 await socket.close(timing)
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # The nursery wraps even the one error of the block, which on asyncio arrives bare.
+        # The nursery wraps even a single error of the block, which is not wrapped on asyncio.
         error = _only(group)
         raise error from error.__cause__
     finally:
@@ -195,7 +198,7 @@ def _connection(where: Address, stream: ReadTimedStream) -> _Connection:
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Unwrap one layer, ours; a group that the block itself raised stays one."""
+    """Unwrap the group of our own nursery; a group that the block itself raised stays a group."""
     return group.exceptions[0] if len(group.exceptions) == 1 else group
 
 
@@ -207,7 +210,7 @@ async def _open_stream(where: Address, timing: Timing) -> trio.abc.Stream:
                 return plain
             secure = trio.SSLStream(plain, where.tls, server_hostname=where.host, https_compatible=True)
             try:
-                # Here, so that the reason is seen: trio-websocket would only time out.
+                # Done here so that the reason is known: trio-websocket would only time out.
                 await secure.do_handshake()
             except BaseException:
                 await trio.aclose_forcefully(plain)

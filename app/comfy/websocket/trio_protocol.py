@@ -1,8 +1,8 @@
-"""The websocket protocol of trio-websocket, with limits: what a wrong server sends is `ConnectionLost`.
+"""The websocket protocol of trio-websocket, with limits; what a faulty server sends raises `ConnectionLost`.
 
-trio-websocket reads in a task of its own. wsproto raises there what it thinks of a wrong handshake, and trio-websocket
-collects the parts of a message without counting empty ones. Both are corrected below trio-websocket, in its protocol
-object: https://github.com/python-trio/trio-websocket/blob/master/trio_websocket/_impl.py (`_reader_task`).
+trio-websocket reads in a task of its own. There, wsproto raises its errors about a wrong handshake, and trio-websocket
+collects the parts of a message without counting empty ones. Both are corrected one level below, in its protocol object:
+https://github.com/python-trio/trio-websocket/blob/master/trio_websocket/_impl.py (`_reader_task`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.ports import ConnectionLost
 
 
 class ClientProtocol(WSConnection):
-    """One client connection that accepts messages of at most `largest` bytes, in however many parts."""
+    """A client connection that accepts messages of at most `largest` bytes, in any number of parts."""
 
     def __init__(self, largest: int) -> None:
         super().__init__(ConnectionType.CLIENT)
@@ -27,22 +27,22 @@ class ClientProtocol(WSConnection):
         self._parts = bytearray()
 
     def send(self, event: Event) -> bytes:
-        """Encode one event; a pong after our own close frame is left out, because the protocol forbids it."""
+        """Encode one event; a pong after our own close frame is omitted, because the protocol forbids it."""
         if isinstance(event, Pong) and self.state is not ConnectionState.OPEN:
             return b""
         return super().send(event)
 
     def receive_data(self, data: bytes | None) -> None:
-        """Take bytes from the server. Raises `ConnectionLost` for a wrong handshake."""
+        """Process bytes from the server. Raises `ConnectionLost` for a wrong handshake."""
         try:
             super().receive_data(data)
         except (RemoteProtocolError, ValueError) as error:
-            # A ValueError is a header that is not ASCII. The hint in the other one is an HTTP response, which only
-            # servers can send: h11 refuses it.
+            # A ValueError is a header that is not ASCII. The hint in the RemoteProtocolError is an HTTP response, which
+            # only servers may send, so h11 refuses it.
             raise ConnectionLost("it sent a wrong answer to the websocket's handshake") from error
 
     def events(self) -> Generator[Event, None, None]:
-        """What the server said, each message whole. Raises `ConnectionLost` for a refusal and a broken frame."""
+        """Yield the server's events, each message whole. Raises `ConnectionLost` for a refusal or a broken frame."""
         for event in super().events():
             match event:
                 case TextMessage() | BytesMessage() if event.message_finished and not self._parts:
@@ -50,10 +50,10 @@ class ClientProtocol(WSConnection):
                 case TextMessage() | BytesMessage():
                     yield from self._gather(event)
                 case RejectConnection(status_code=status):
-                    # At once: the body of this answer may never end.
+                    # Immediately, because the body of this answer may never end.
                     raise ConnectionLost(f"it answered {status} to the websocket's handshake")
                 case CloseConnection(reason=reason) if self.state is ConnectionState.OPEN:
-                    # wsproto reports a frame that it cannot read like a close frame, but in this state.
+                    # wsproto reports a frame that it cannot read as a close frame, but in this state.
                     raise ConnectionLost(f"it sent a broken frame: {shortened(reason or '')}")
                 case _:
                     yield event
