@@ -1,7 +1,7 @@
 """Changes of the code that break one of the newer promises: the simulation must find each of them, and say so.
 
-The older ones are in `teeth.py`. A mutation names the words of the check that finds it, and the faults without which
-nobody would notice.
+The older ones are in `core_mutations.py`. A mutation names the words of the check that finds it, and the faults without
+which nobody would notice.
 """
 
 from __future__ import annotations

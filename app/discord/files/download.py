@@ -119,7 +119,7 @@ class _Writer:
         self._path = path
         self._threads = threads
         self._gathered = bytearray()
-        self._pending_forms = False
+        self._started = False
 
     async def write(self, piece: bytes) -> None:
         """Buffer a piece, and write the buffer once it is large enough. Raises `OSError`."""
@@ -130,8 +130,8 @@ class _Writer:
     async def flush(self) -> None:
         """Write the buffer; creates an empty file if there is nothing to write. Raises `OSError`."""
         data, self._gathered = bytes(self._gathered), bytearray()
-        await to_thread.run_sync(_append, self._path, data, self._pending_forms, limiter=self._threads)
-        self._pending_forms = True
+        await to_thread.run_sync(_append, self._path, data, self._started, limiter=self._threads)
+        self._started = True
 
 
 def check(file: Attached, kind: str) -> None:
@@ -153,9 +153,9 @@ def _authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _append(path: Path, data: bytes, pending: bool) -> None:
+def _append(path: Path, data: bytes, started: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab" if pending else "wb") as file:
+    with path.open("ab" if started else "wb") as file:
         file.write(data)
 
 

@@ -1,4 +1,4 @@
-"""One prompt at work: which frames it says, in which order (COMFYUI.md 2.4; T01 to T08)."""
+"""One prompt at work: which frames it says, in which order (docs/protocol/comfyui.md 2.4; T01 to T08)."""
 
 from __future__ import annotations
 

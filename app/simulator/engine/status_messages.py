@@ -1,4 +1,4 @@
-"""What is said about a prompt as a whole, and remembered for its history (COMFYUI.md 2.3, 2.5)."""
+"""What is said about a prompt as a whole, and remembered for its history (docs/protocol/comfyui.md 2.3, 2.5)."""
 
 from __future__ import annotations
 

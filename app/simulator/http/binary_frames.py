@@ -1,4 +1,4 @@
-"""The bytes of frames (COMFYUI.md 2.5, 2.6)."""
+"""The bytes of frames (docs/protocol/comfyui.md 2.5, 2.6)."""
 
 from __future__ import annotations
 
