@@ -248,7 +248,7 @@ DRAWN: tuple[Change, ...] = (
         drawn=33,
         symbol="app.core.scheduler:Scheduler._tell_positions",
         old="server_state.foreign + load[name]",
-        new="machine.foreign % load[name]",
+        new="server_state.foreign % load[name]",
         tests=(TRUTH + "test_a_position_counts_our_own_and_other_peoples_prompts",),
     ),
     Change(
