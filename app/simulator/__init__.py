@@ -1,1 +1,1 @@
-"""An embedded ComfyUI: one engine, one face in memory and one on a real port."""
+"""A simulated ComfyUI: one engine, with an interface in memory and one on a real port."""

@@ -1,4 +1,4 @@
-"""What can go wrong on request: in tests, and over HTTP at POST /simulator/faults. Times are in seconds."""
+"""Faults on request, for tests and over HTTP at POST /simulator/faults. Times are in seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.ports import ConnectionLost
 
 
 class FailPrompt(Struct, frozen=True, forbid_unknown_fields=True):
-    """The next `count` POSTs of a prompt answer `status`; with `effect` the prompt is queued all the same."""
+    """Answer the next `count` POSTs of a prompt with `status`; with `effect`, the prompt is queued nonetheless."""
 
     count: int = 1
     status: int = 500
@@ -20,11 +20,11 @@ class FailPrompt(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Request(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The body of POST /simulator/faults: any of these."""
+    """The body of POST /simulator/faults, with any of these fields."""
 
     drop_sockets: bool = False
     keep_sockets: bool = False
-    """Do not drop the open websockets with `refuse_sockets` or `refuse_all`, which else do."""
+    """Keep open websockets with `refuse_sockets` or `refuse_all`, which otherwise drop them."""
     deaf: bool = False
     refuse_sockets: float | None = None
     refuse_all: float | None = None
@@ -39,14 +39,14 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Faults:
-    """Owns what is out of order. Plain verbs, one for each; all take effect at once.
+    """Owns the active faults. One method for each fault; all take effect at once.
 
-    `refuse_*`, `restart` and `stall` last as long as they say; `hold` until it is lifted, or somebody interrupts.
+    `refuse_*`, `restart` and `stall` last for the given time; `hold` until it is lifted or the prompt is interrupted.
     """
 
     def __init__(self, *, history_gap: float, actions: Actions) -> None:
         self.history_gap = history_gap
-        """Between `execution_success` and the history entry: up to 0.27 s seen (T14)."""
+        """Seconds between `execution_success` and the history entry; up to 0.27 s were seen (T14)."""
         self.http_delay = 0.0
         self.failing = FailPrompt(count=0)
         self._actions = actions
@@ -57,53 +57,53 @@ class Faults:
         self._going_on.set()
 
     def drop_sockets(self) -> None:
-        """Cut every websocket, without a close frame."""
+        """Cut every websocket without a close frame."""
         self._actions.drop()
 
     def deaf(self) -> None:
-        """Open websockets answer pings and hear nothing more; new ones work (ComfyUI#16010)."""
+        """Send nothing more to open websockets, which still answer pings; new ones work (ComfyUI#16010)."""
         self._actions.deafen()
 
     def refuse_sockets(self, seconds: float) -> None:
-        """Turn new websockets away, with a 502 before the handshake; open ones stay."""
+        """Refuse new websockets with status 502 before the handshake; open ones stay."""
         self._door_shut_until = anyio.current_time() + seconds
 
     def refuse_all(self, seconds: float) -> None:
-        """Be unreachable: the real port is closed, in memory HTTP answers 502. Open websockets stay."""
+        """Be unreachable: the real port is closed, and HTTP in memory answers 502. Open websockets stay."""
         self._away_until = anyio.current_time() + seconds
         self._change.set()
         self._change = anyio.Event()
 
     def restart(self, seconds: float) -> None:
-        """Die and come back: queue, running prompt, history, counter, cache and temp are lost (T18)."""
+        """Restart: queue, running prompt, history, counter, cache and temporary files are lost (T18)."""
         self.refuse_all(seconds)
         self._actions.restart()
 
     def fail_prompt(self, count: int = 1, *, status: int = 500, effect: bool = False) -> None:
-        """Let the next POSTs fail; with `effect` they were queued in truth (T19)."""
+        """Fail the next POSTs of a prompt; with `effect`, the prompt is queued nonetheless (T19)."""
         self.failing = FailPrompt(count, status, effect)
 
     def forget(self, what: str) -> None:
-        """Somebody else deletes a prompt (pending, or from history), or clears "pending" or "history"."""
+        """Delete a prompt (pending or in the history) or clear "pending" or "history", as another client would."""
         self._actions.forget(what)
 
     def stall(self, seconds: float = math.inf) -> None:
-        """One reader stops reading, and nobody hears anything until it is gone (T15); 0 is the end of it."""
+        """Act as if one client stopped reading: no client gets anything until it is gone (T15); 0 ends the stall."""
         self._actions.stall(seconds)
 
     def garbage(self) -> None:
-        """Frames that no client should understand, and none should fall over."""
+        """Send frames that clients cannot understand, and must survive."""
         self._actions.garbage()
 
     def hold(self, *, lifted: bool = False) -> None:
-        """Let the worker stop before its next node, or go on."""
+        """Stop the worker before its next node or step, or let it continue."""
         if lifted:
             self._going_on.set()
         elif self._going_on.is_set():
             self._going_on = anyio.Event()
 
     def ask(self, request: Request) -> None:
-        """Bring about what was asked for."""
+        """Apply the faults of a request."""
         if request.delay_http is not None:
             self.http_delay = request.delay_http
         if request.history_gap is not None:
@@ -113,7 +113,7 @@ class Faults:
         if request.hold is not None:
             self.hold(lifted=not request.hold)
         if request.stall is not None:
-            # JSON has no infinity: true is one.
+            # JSON has no infinity, so `true` stands for it.
             self.stall(math.inf if request.stall is True else request.stall)
         if request.forget is not None:
             self.forget(request.forget)
@@ -134,27 +134,27 @@ class Faults:
 
     @property
     def away(self) -> float:
-        """For how many seconds nobody is at home."""
+        """The number of seconds for which the server is still unreachable."""
         return max(0.0, self._away_until - anyio.current_time())
 
     async def left(self) -> None:
-        """Wait until the server is away."""
+        """Wait until the server is unreachable."""
         while not self.away:
             await self._change.wait()
 
     async def back(self) -> None:
-        """Wait until the server is no longer away: its time is over, or `refuse_all(0)` ends it."""
+        """Wait until the server is reachable again, because the time is over or `refuse_all(0)` ends it."""
         while self.away:
             with anyio.move_on_after(self.away):
                 await self._change.wait()
 
     def admit_socket(self) -> None:
-        """Raises `ConnectionLost` where a new websocket is turned away."""
+        """Raise `ConnectionLost` if new websockets are refused."""
         if self.away or anyio.current_time() < self._door_shut_until:
             raise ConnectionLost("the server refuses websockets")
 
     def fail_next(self) -> FailPrompt | None:
-        """Take one of the failures that were ordered for POST /prompt."""
+        """Take one of the failures that were requested for POST /prompt; None if there are none."""
         if not self.failing.count:
             return None
         failing = self.failing
@@ -167,7 +167,7 @@ class Faults:
 
 
 class Actions(Struct, frozen=True):
-    """What faults do to the rest of the simulator."""
+    """The effects of faults on the rest of the simulator."""
 
     drop: Callable[[], None]
     deafen: Callable[[], None]

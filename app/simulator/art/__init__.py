@@ -1,1 +1,1 @@
-"""Painting the simulator's pictures."""
+"""Paints the simulator's images."""

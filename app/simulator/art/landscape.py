@@ -1,4 +1,4 @@
-"""Skies, lights and lands: the layers of a painting. Everything is drawn by the dice it is given."""
+"""The layers of a painted image: skies, lights and landscapes. All randomness comes from the given `rng`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.simulator.nodes.images import curve, resized
 
 
 def shine(canvas: Image.Image, palette: Palette, rng: random.Random) -> tuple[float, float]:
-    """A sun or moon with its glow; the answer is where it stands, as shares of the canvas."""
+    """Draw a sun or moon with its glow; returns its position as fractions of the canvas."""
     width, height = canvas.size
     x, y = rng.uniform(0.18, 0.82), rng.uniform(0.14, 0.44)
     radius = min(canvas.size) * rng.uniform(0.05, 0.12)
@@ -27,7 +27,7 @@ def shine(canvas: Image.Image, palette: Palette, rng: random.Random) -> tuple[fl
 
 
 def stars(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
-    """Points of light in the upper part."""
+    """Draw points of light in the upper part."""
     draw = ImageDraw.Draw(canvas)
     for _ in range(rng.randint(60, 140)):
         x, y = rng.random() * canvas.width, rng.random() ** 1.6 * canvas.height * 0.6
@@ -39,7 +39,7 @@ def stars(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
 
 
 def clouds(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
-    """Long soft streaks."""
+    """Draw long soft streaks."""
     columns, rows = 7, 18
     noise = Image.frombytes("L", (columns, rows), rng.randbytes(columns * rows))
     thick = rng.uniform(0.6, 1.1)
@@ -50,7 +50,7 @@ def clouds(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
 
 
 def land(canvas: Image.Image, palette: Palette, rng: random.Random, *, sharp: bool) -> None:
-    """Ranges of hills, or of peaks, the far ones in the haze."""
+    """Draw ranges of hills or of peaks, the far ones in the haze."""
     width, height = canvas.size
     layers = rng.randint(4, 6)
     top = rng.uniform(0.46, 0.6)
@@ -66,7 +66,7 @@ def land(canvas: Image.Image, palette: Palette, rng: random.Random, *, sharp: bo
 
 
 def sea(canvas: Image.Image, palette: Palette, rng: random.Random, sun: tuple[float, float]) -> None:
-    """Water up to the horizon, that mirrors the sky and glitters below the light."""
+    """Draw water up to the horizon, which mirrors the sky and glitters below the light."""
     width, height = canvas.size
     horizon = round(height * rng.uniform(0.56, 0.68))
     mirror = canvas.crop((0, 0, width, horizon)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
@@ -89,7 +89,7 @@ def sea(canvas: Image.Image, palette: Palette, rng: random.Random, sun: tuple[fl
 
 
 def city(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
-    """Rows of houses with lit windows."""
+    """Draw rows of buildings with lit windows."""
     width, height = canvas.size
     draw = ImageDraw.Draw(canvas)
     far, near = palette.land
@@ -111,7 +111,7 @@ def city(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
 
 
 def bokeh(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
-    """Lights out of focus."""
+    """Draw lights out of focus."""
     colors: list[Color] = [palette.light, *palette.sky[1:]]
     for sharpness in (0.03, 0.012, 0.003):
         light = Image.new("L", canvas.size)
@@ -142,7 +142,7 @@ def _ridge(rng: random.Random, width: int, base: float, swing: float, *, sharp: 
 
 
 def _shore(x: float, side: int, width: int) -> float:
-    """How far a headland sinks: it stands on one side, and is gone in the middle."""
+    """Return how far a headland sinks: it rises at one side, and is gone in the middle."""
     return min(1.0, abs(x - side) / width * 0.3)
 
 

@@ -1,4 +1,4 @@
-"""Paints pictures from words: deterministic, quick, and no model anywhere near."""
+"""Paints images from a prompt's text: deterministic, fast, and without a model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.simulator.art import landscape, palette
 from app.simulator.nodes.images import curve, resized
 
 PREVIEW = 512
-"""ComfyUI scales previews up or down to fit this many pixels (--preview-size)."""
+"""The size in pixels to which ComfyUI scales previews up or down (--preview-size)."""
 
 LARGEST = 1280
-"""Pixels of the longer side of what is painted; larger pictures are scaled up from it, to stay quick."""
+"""Pixels of the longer side of a painted image; larger images are scaled up from it, to save time."""
 
 OVERSIZE = 1.6
-"""Enough for smooth edges, and 512 by 512 stays below 60 ms."""
+"""The factor by which images are painted larger: enough for smooth edges, and 512 by 512 stays below 60 ms."""
 
 _SCENES = {
     "sea": ("sea", "ocean", "lake", "beach", "water", "ship", "island"),
@@ -31,7 +31,7 @@ _SCENES = {
 
 
 class Recipe(Struct, frozen=True):
-    """All that a picture depends on."""
+    """Everything that an image depends on."""
 
     words: str
     seed: int
@@ -42,12 +42,12 @@ class Recipe(Struct, frozen=True):
 
 
 def paint(recipe: Recipe) -> Image.Image:
-    """A picture of the asked size, without its caption. Same recipe, same pixels."""
+    """Paint an image of the recipe's size, without a caption. The same recipe gives the same pixels."""
     said = f"{recipe.words}\0{recipe.seed}\0{recipe.model}".encode()
     rng = random.Random(hashlib.sha256(said).digest())  # noqa: S311  an artist's dice
     colors = palette.choose(recipe.words, rng)
     scene = rng.choice(palette.named(recipe.words, _SCENES) or sorted(_SCENES))
-    # Larger, and scaled down again: smooth edges, for Pillow draws without antialiasing.
+    # Painted larger and scaled down for smooth edges, because Pillow draws without antialiasing.
     width, height = max(8, recipe.width), max(8, recipe.height)
     scale = min(OVERSIZE, LARGEST / max(width, height))
     size = max(16, round(width * scale)), max(16, round(height * scale))
@@ -68,14 +68,14 @@ def paint(recipe: Recipe) -> Image.Image:
 
 
 def repaint(recipe: Recipe, base: Image.Image, denoise: float) -> Image.Image:
-    """img2img: the base shines through as much as denoise (0 to 1) leaves of it."""
+    """Paint over a base image (img2img); the lower denoise (0 to 1) is, the more of the base remains."""
     fresh = paint(recipe)
     kept = resized(base.convert("RGB"), fresh.size, Image.Resampling.BILINEAR)
     return Image.blend(kept, fresh, max(0.0, min(1.0, denoise)))
 
 
 def film(still: Image.Image, frames: int) -> tuple[Image.Image, ...]:
-    """A slow pan over a picture, `frames` long."""
+    """Return `frames` frames of a slow pan over an image."""
     width, height = still.size
     room_x, room_y = width * 0.12, height * 0.08
     shots: list[Image.Image] = []
@@ -88,7 +88,7 @@ def film(still: Image.Image, frames: int) -> tuple[Image.Image, ...]:
 
 
 def caption(picture: Image.Image, recipe: Recipe) -> Image.Image:
-    """The picture with what it was made of in its lower corner; nothing where it would not be readable."""
+    """Write the recipe into a lower corner of the image; leave it out if the text would be too small to read."""
     size = round(min(picture.size) / 34)
     if size < 7:
         return picture
@@ -112,10 +112,10 @@ def caption(picture: Image.Image, recipe: Recipe) -> Image.Image:
 
 
 def preview(picture: Image.Image, clearness: float) -> bytes:
-    """A JPEG that is the clearer the further the sampling is (0 to 1)."""
+    """Encode a preview as a JPEG, which is sharper the further the sampling is (`clearness`, 0 to 1)."""
     scale = PREVIEW / max(picture.size)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    # Blurred at half the size: nobody sees it, and it is four times quicker.
+    # Blurred at half the size, which looks the same and is four times faster.
     small = resized(picture.convert("RGB"), (max(1, size[0] // 2), max(1, size[1] // 2)))
     foggy = small.filter(ImageFilter.GaussianBlur((1 - clearness) ** 1.5 * 22))
     out = io.BytesIO()
@@ -125,7 +125,7 @@ def preview(picture: Image.Image, clearness: float) -> bytes:
 
 
 def noise(pixels: bytes, side: int) -> bytes:
-    """A preview of nothing but noise, which is as large as real ones: 100 to 150 kB (T07). `pixels` are RGB."""
+    """Encode a preview of noise that is as large as real ones: 100 to 150 kB (T07). `pixels` are RGB."""
     out = io.BytesIO()
     grain = Image.frombytes("RGB", (side, side), pixels)
     resized(grain, (PREVIEW, PREVIEW), Image.Resampling.BILINEAR).save(out, "JPEG", quality=95)
@@ -133,7 +133,7 @@ def noise(pixels: bytes, side: int) -> bytes:
 
 
 def _grain(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """A breath of texture; Pillow's own noise is not repeatable."""
+    """Add a slight texture; Pillow's own noise is not reproducible."""
     side = 256
     tile = curve(Image.frombytes("L", (side, side), rng.randbytes(side * side)), lambda level: 124 + level // 32)
     sheet = Image.new("L", picture.size)

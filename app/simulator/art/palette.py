@@ -1,4 +1,4 @@
-"""Colours, and the moods that words ask for."""
+"""Colours, and the palettes that the words of a prompt select."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Color: TypeAlias = tuple[int, int, int]
 
 
 class Palette(Struct, frozen=True):
-    """A mood: the sky from its top to the horizon, the land from far to near, and what shines."""
+    """The colours of an image: the sky from its top to the horizon, the land from far to near, and the light."""
 
     sky: tuple[Color, ...]
     land: tuple[Color, Color]
@@ -80,11 +80,11 @@ _WORDS = {
 }
 
 _DRIFT = 14
-"""How far a seed moves each channel: two seeds of one prompt shall not look like twins."""
+"""How far a seed shifts each colour channel, so that two seeds of one prompt do not look alike."""
 
 
 def choose(words: str, rng: random.Random) -> Palette:
-    """The mood a prompt names, else one by lot; shifted a little by the lot in any case."""
+    """Return the palette that a prompt names, else a random one; always with a small random shift."""
     found = _PALETTES[rng.choice(named(words, _WORDS) or sorted(_PALETTES))]
     drift = tuple(rng.randint(-_DRIFT, _DRIFT) for _ in range(3))
 
@@ -97,21 +97,21 @@ def choose(words: str, rng: random.Random) -> Palette:
 
 
 def named(words: str, signs: Mapping[str, Sequence[str]]) -> list[str]:
-    """The keys of which a prompt has a word, singular or plural."""
+    """Return the keys of which the prompt contains a word, singular or plural."""
     said = {word.strip(",.;:!?()[]").removesuffix("s") for word in words.lower().split()}
     return [key for key, found in signs.items() if not said.isdisjoint(found)]
 
 
 def mix(one: Color, other: Color, share: float) -> Color:
-    """`share` (0 to 1) of the other colour in the one."""
+    """Mix two colours; `share` (0 to 1) is that of the second."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def gradient(size: tuple[int, int], stops: Sequence[Color]) -> Image.Image:
-    """A picture that runs through the colours from top to bottom."""
+    """Return an image that runs through the colours from top to bottom."""
     strip = Image.new("RGB", (1, len(stops)))
     for row, color in enumerate(stops):
         strip.putpixel((0, row), color)
-    # Half a stop is cut off above and below, where the interpolation stands still.
+    # Cuts off half a stop above and below, where the interpolation is constant.
     return resized(strip, size, Image.Resampling.BICUBIC, (0, 0.5, 1, len(stops) - 0.5))

@@ -1,1 +1,1 @@
-"""The simulator's queue, cache, and execution."""
+"""The simulator's queue, cache and execution."""

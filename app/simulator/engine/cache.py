@@ -1,4 +1,4 @@
-"""What need not be computed again: results by content, for as long as the next prompt uses them."""
+"""The cache of node results by content; a result is kept as long as each next prompt contains it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.simulator.nodes.definitions import Catalog
 from app.simulator.nodes.types import Value
 
 NEVER_CACHED = {"SaveImageWebsocket"}
-"""It says of itself that it always changes: its pictures are nowhere but in the frames."""
+"""Classes that declare that they always change: their images exist only in the binary frames."""
 
 
 class Result(Struct, frozen=True):
-    """What a node gave: its outputs, and what it showed (None if nothing)."""
+    """The result of a node: its outputs, and what it shows in `executed` (None if nothing)."""
 
     outputs: tuple[Value, ...]
     shown: dict[str, Json] | None = None
@@ -27,8 +27,9 @@ class Result(Struct, frozen=True):
 class Cache:
     """Owns the results of the last prompt.
 
-    ComfyUI's classic cache: a result is found by class, inputs and all that lies upstream, never by node id,
-    and is dropped when a prompt starts that does not contain it. So only repeated prompts profit.
+    As ComfyUI's classic cache: a result is found by the node's class, inputs and everything upstream, not by its id
+    (except for classes that receive their own id). It is dropped when a prompt starts that does not contain it, so only
+    repeated prompts benefit.
     """
 
     def __init__(self, catalog: Catalog, files: Files) -> None:
@@ -39,7 +40,7 @@ class Cache:
         self._prompts = 0
 
     def start(self, graph: Graph) -> None:
-        """A prompt begins: know its nodes, forget what it does not contain."""
+        """Start a prompt: compute the keys of its nodes, and drop the results that it does not contain."""
         self._keys = {}
         self._prompts += 1
         for node in graph:
@@ -48,16 +49,16 @@ class Cache:
         self._results = {key: result for key, result in self._results.items() if key in kept}
 
     def get(self, node: str) -> Result | None:
-        """The result of this node, or of one that is the same but for its name."""
+        """Return the cached result of this node, or of an equal node with another id; None if there is none."""
         key = self._keys.get(node)
         return None if key is None else self._results.get(key)
 
     def put(self, node: str, result: Result) -> None:
-        """Keep a result; a node that was not in the submitted graph is kept for this prompt only."""
+        """Store a result; that of a node which was not in the submitted graph is kept for this prompt only."""
         self._results[self._keys.setdefault(node, f"ephemeral {node}")] = result
 
     def clear(self) -> None:
-        """Forget everything: POST /free with free_memory, a restart."""
+        """Drop all results, after POST /free with free_memory or a restart."""
         self._results.clear()
 
     def _key(self, graph: Graph, node: str, above: tuple[str, ...]) -> str:
@@ -82,7 +83,7 @@ class Cache:
         return key
 
     def _content(self, class_type: str, name: str, value: Json) -> str:
-        """ComfyUI's IS_CHANGED of loaders: an upload that was overwritten is another input."""
+        """Return a hash of a loader's file, as ComfyUI's IS_CHANGED does: an overwritten upload is a new input."""
         declared = self._catalog.inputs(class_type).get(name) if class_type.startswith("Load") else None
         if declared is None or not declared.upload or not isinstance(value, str):
             return ""
@@ -91,7 +92,7 @@ class Cache:
 
 
 def as_link(value: Json) -> tuple[str, int] | None:
-    """The node and output that an input is linked to, if it is."""
+    """Return the node and output that an input is linked to; None if it is not linked."""
     match value:
         case [str() as node, int() as slot]:
             return node, slot
@@ -100,7 +101,7 @@ def as_link(value: Json) -> tuple[str, int] | None:
 
 
 def links(node: Mapping[str, Json]) -> list[tuple[str, int]]:
-    """All links into a node, in the order of its inputs."""
+    """Return all links into a node, in the order of its inputs."""
     inputs = node.get("inputs")
     values = inputs.values() if isinstance(inputs, dict) else ()
     return [link for value in values if (link := as_link(value))]

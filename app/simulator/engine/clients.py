@@ -1,4 +1,4 @@
-"""Who listens, and how frames reach them: one queue, one publisher, as in ComfyUI."""
+"""The connected clients, and the delivery of frames to them: one queue and one publisher, as in ComfyUI."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from app.ports import ConnectionLost, Json
 from app.simulator.http import binary_frames
 
 BACKLOG = 64 * 2**20
-"""Bytes that may wait for one reader that does not read. ComfyUI keeps them without bound; here that reader is cut
-off, so that a demo left alone over night does not eat the machine. The one that was measured was some 40 MB behind
-(T15): that much must be possible."""
+"""Bytes that may wait while one client does not read. ComfyUI has no limit; the simulator cuts that client's connection
+off, so that a demo that runs overnight does not use up the memory. The measured client was about 40 MB behind (T15), so
+the limit must be larger."""
 
 OVERHEAD = 256
-"""Bytes that Python needs around a frame, roughly: many small ones must count, too."""
+"""Approximate bytes that Python needs per frame besides its content, so that many small frames count too."""
 
 
 class Socket(Protocol):
-    """One open websocket, seen from the server."""
+    """One open websocket, from the server's side."""
 
     async def deliver(self, frame: str | bytes) -> None:
-        """Send; waits while the peer does not read. Raises `ConnectionLost` once it is gone."""
+        """Send a frame; waits while the peer does not read. Raises `ConnectionLost` if the peer is gone."""
         ...
 
     def abort(self) -> None:
-        """Cut the line: no close frame, the peer sees 1006."""
+        """Cut the connection without a close frame; the peer sees 1006."""
         ...
 
 
 class Listener:
-    """One connection, and what it said first."""
+    """One connection. `greeted` says whether its first valid message has arrived."""
 
     def __init__(self, sid: str, socket: Socket) -> None:
         self.sid = sid
@@ -47,10 +47,10 @@ class Listener:
 class Sockets:
     """Owns the table of listeners, by client id, and the queue of frames.
 
-    Reproduced on purpose: the newer socket of an id takes the older one's place in the table, and the older
-    one, when it closes, removes the newer: which stays open, answers pings and hears nothing (T09, T24). One
-    reader that does not read stalls all (T15), for the publisher awaits each send; unlike ComfyUI's, it is cut
-    off once `BACKLOG` waits for it.
+    Reproduces two defects of ComfyUI on purpose. A newer socket with the same id replaces the older one in the table;
+    when the older one closes, it removes the newer one, which stays open and answers pings but receives no frames
+    (T09, T24). One client that does not read stalls all others (T15), because the publisher awaits each send; unlike
+    in ComfyUI, that client is cut off once `BACKLOG` bytes wait for it.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Sockets:
         self._lifted = anyio.Event()
 
     def enter(self, sid: str, socket: Socket) -> Listener:
-        """A socket was opened."""
+        """Add a socket that was opened."""
         listener = Listener(sid, socket)
         self._table[sid] = listener
         self._flags[sid] = {}
@@ -73,14 +73,14 @@ class Sockets:
         return listener
 
     def leave(self, listener: Listener) -> None:
-        """A socket was closed; whoever holds its id by now goes with it (ComfyUI#16010)."""
+        """Remove a socket that was closed, and with it the newer socket of the same id, if any (ComfyUI#16010)."""
         if listener in self._open:
             self._open.remove(listener)
         self._table.pop(listener.sid, None)
         self._flags.pop(listener.sid, None)
 
     async def hear(self, listener: Listener, message: str) -> None:
-        """The one thing a client can say: feature_flags, as its first valid message (T13)."""
+        """Handle a client's message; only feature_flags has an effect, and only as the first valid message (T13)."""
         try:
             said: Json = msgspec.json.decode(message)
         except msgspec.DecodeError:
@@ -96,7 +96,7 @@ class Sockets:
                 await newest.socket.deliver(binary_frames.text("feature_flags", binary_frames.FEATURES))
 
     def wants_metadata(self, sid: str | None) -> bool:
-        """Whether this client negotiated previews that say where they come from."""
+        """Return whether this client negotiated previews with metadata about their node."""
         return sid is not None and bool(self._flags.get(sid, {}).get("supports_preview_metadata"))
 
     def say(self, kind: str, data: Json, sid: str | None) -> None:
@@ -104,7 +104,7 @@ class Sockets:
         self.push(binary_frames.text(kind, data), sid)
 
     def push(self, frame: str | bytes, sid: str | None) -> None:
-        """Queue any frame for one client, or for all (None)."""
+        """Queue a frame for one client, or for all (None)."""
         self._queue.append((frame, sid))
         self._waiting += len(frame) + OVERHEAD
         self._news.set()
@@ -114,37 +114,37 @@ class Sockets:
                 self._reader.abort()
 
     async def publish(self) -> None:
-        """Deliver, for ever: one frame after the other, waiting for each reader."""
+        """Deliver frames until cancelled: one after the other, waiting for each client to read."""
         while True:
             await self._news.wait()
             self._news = anyio.Event()
             while self._queue:
                 await lowlevel.checkpoint()
                 await self._flowing()
-                # A restart may have emptied the queue meanwhile.
+                # A restart may have emptied the queue in the meantime.
                 if self._queue:
                     frame, sid = self._queue.popleft()
                     self._waiting -= len(frame) + OVERHEAD
                     await self._send(frame, sid)
 
     def stall(self, seconds: float) -> None:
-        """Behave as if one reader did not read for so long; 0 is the end of it."""
+        """Behave as if one client did not read for this many seconds; 0 ends the stall."""
         self._stalled_until = anyio.current_time() + seconds
         self._lifted.set()
 
     def deafen(self) -> None:
-        """Every open socket stays open and hears nothing more."""
+        """Leave every open socket open, but send nothing more to it."""
         self._table.clear()
         self._flags.clear()
 
     def drop(self) -> None:
-        """Cut every line; this also takes the reader away that stalled the others."""
+        """Cut every connection, including the one that stalls the others."""
         for listener in list(self._open):
             listener.socket.abort()
         self.stall(0)
 
     def garbage(self) -> None:
-        """Say what custom nodes and broken ones say: unknown types, odd data, short and unknown binaries."""
+        """Send frames as custom and broken nodes do: unknown types, odd data, short and unknown binary frames."""
         stray: dict[str, Json] = {"node": "1", "prompt_id": "somebody-elses", "output": None}
         words: tuple[tuple[str, Json], ...] = (
             ("crystools.monitor", {"cpu_utilization": 3.1, "gpus": [{"gpu_utilization": 0}]}),
@@ -163,7 +163,7 @@ class Sockets:
             self.push(binary, None)
 
     def forget(self) -> None:
-        """The process died: nothing that was queued is ever sent."""
+        """Drop all queued frames and connections, as when the process dies."""
         self._queue.clear()
         self._waiting = 0
         self.drop()
@@ -175,7 +175,7 @@ class Sockets:
             try:
                 await listener.socket.deliver(frame)
             except ConnectionLost:
-                # Its own task notices, and leaves.
+                # The connection's own task notices this and calls `leave`.
                 continue
         self._reader = None
 

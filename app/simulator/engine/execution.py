@@ -1,4 +1,4 @@
-"""One prompt at work: which frames it says, in which order (docs/protocol/comfyui.md 2.4; T01 to T08)."""
+"""Executes one prompt, and sends its frames in ComfyUI's order (docs/protocol/comfyui.md, 2.4; T01 to T08)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ BREAKAGE = (
     TypeError,
     ValueError,
 )
-"""What a node may raise over odd inputs (for a broken PNG, SyntaxError): the prompt fails, not us."""
+"""What a node may raise for odd inputs (SyntaxError for a broken PNG): it fails the prompt, not the simulator."""
 
 
 class Execution:
-    """Owns one prompt while it runs. `node` is the display id of the node at work, as reconnects hear it."""
+    """Owns one prompt while it runs. `node` is the display id of the running node, which reconnecting clients get."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Execution:
         self._account = StatusMessages(self._prompt, self.client, self._outcome, context.sockets, clock)
 
     async def run(self) -> Outcome:
-        """Run it all. Says everything from `execution_start` to the mark of how it ended."""
+        """Run the prompt. Sends everything from `execution_start` to the message about its outcome."""
         self._account.mark("execution_start", {})
         self._cache.start(self._submitted)
         cached: list[Json] = [node for node in self._submitted if self._cache.get(node) is not None]
@@ -69,7 +69,7 @@ class Execution:
         while self._order:
             node = self._order.next()
             if node is None:
-                # Nodes that wait for each other: validation stops what it sees of them.
+                # A cycle that validation did not find.
                 self._account.failed(
                     self._about(next(iter(self._submitted))),
                     NodeFailed("graph.DependencyCycleError", "cycle"),
@@ -95,11 +95,11 @@ class Execution:
         return self._outcome
 
     async def _execute(self, node: str, call: Call) -> bool:
-        """Run one node; False if others must run first."""
+        """Run one node; returns False if it expanded into nodes that must run first."""
         place = self._places[node]
         known = self._cache.get(node)
         if known is not None:
-            # Said again, with the old files; null for what shows nothing (T08).
+            # `executed` is sent again with the old files; null for a node that shows nothing (T08).
             self._account.say("executed", {**self._ids(place), "output": known.shown})
         elif node in self._expanded:
             outputs = tuple(self._value(source, slot) for source, slot in self._expanded[node].outputs)
@@ -126,7 +126,7 @@ class Execution:
             if isinstance(value, Blocked):
                 if value.message is not None:
                     self._account.blocked({**self._about(node), "node_id": node}, value.message)
-                # From here on in silence: the message is told once.
+                # Nodes further downstream are blocked without a message, which is sent only once.
                 return Result((Blocked(None),) * max(1, len(outputs)))
         self._check()
         try:
@@ -188,13 +188,13 @@ class Execution:
         return {"node": place.node, "display_node": place.display, "prompt_id": self._prompt}
 
     def _about(self, node: str) -> dict[str, Json]:
-        """Who broke: of an expanded node, the one that was submitted."""
+        """Return the data that identifies a failed node; for a node from an expansion, the submitted node."""
         real = self._places[node].real or node
         class_type = self._graph[real]["class_type"]
         return {"node_id": real, "node_type": class_type, "executed": list[Json](self._executed)}
 
     def _collect(self) -> None:
-        """What was shown: in order of execution, then that of nodes which were cached."""
+        """Collect what nodes showed: in order of execution, then that of cached nodes."""
         for node in dict.fromkeys([*self._executed, *self._outputs]):
             result = self._cache.get(node)
             if result is not None and result.shown is not None:

@@ -1,4 +1,4 @@
-"""In which order nodes run: ComfyUI's topological order with its preference for showing something soon."""
+"""The order in which nodes run: ComfyUI's topological order, which prefers nodes that lead to an output soon."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from app.simulator.engine.cache import links
 
 
 class Order:
-    """Owns what is still to run of one prompt.
+    """Owns the nodes of one prompt that have not run yet.
 
-    As measured (T01, T02): a stack descends from each output; among the nodes that are ready an output
-    comes first, then what feeds an output, then what feeds what feeds one, else the first found.
+    As measured (T01, T02): nodes are found depth-first from each output. Of the nodes that are ready, an output comes
+    first, then a node that feeds an output, then a node two links before an output, else the first that was found.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Order:
         return bool(self._waiting)
 
     def add(self, node: str) -> None:
-        """This node shall run, and all it needs that is not cached."""
+        """Add a node, and everything it depends on that is not cached."""
         stack, found = [node], list[tuple[str, str]]()
         while stack:
             one = stack.pop()
@@ -47,7 +47,7 @@ class Order:
             self.hold(target, source)
 
     def hold(self, target: str, source: str) -> None:
-        """`target` waits for `source`, unless that is known already."""
+        """Make `target` wait for `source`, unless the result of `source` is cached."""
         if self._is_cached(source):
             return
         self.add(source)
@@ -56,7 +56,7 @@ class Order:
             self._waiting[target] += 1
 
     def next(self) -> str | None:
-        """The node to run now; None if those that are left wait for each other."""
+        """Return the node to run now; None if the remaining nodes wait for each other."""
         ready = [node for node, count in self._waiting.items() if count == 0]
         for distance in range(3):
             for node in ready:
@@ -65,7 +65,7 @@ class Order:
         return ready[0] if ready else None
 
     def done(self, node: str) -> None:
-        """This one ran."""
+        """Remove a node that has run."""
         del self._waiting[node]
         for target in self._feeds.pop(node):
             self._waiting[target] -= 1

@@ -1,4 +1,4 @@
-"""The server's three folders, and who may name what in them. Measured: T03, T12."""
+"""The server's three folders, and the rules for names in them. Measured: T03, T12."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _ANNOTATED = re.compile(r"^(?P<name>.*) \[(?P<folder>input|output|temp)\]$")
 
 
 class Forbidden(Exception):
-    """A path that leads out of its folder."""
+    """A path leads out of its folder."""
 
 
 class Files:
-    """Owns `folder` with input, output and temp; every verb is blocking and short."""
+    """Owns `folder` with input, output and temp; every method blocks, but only briefly."""
 
     def __init__(self, folder: Path) -> None:
         self._root = folder.resolve()
@@ -24,25 +24,25 @@ class Files:
         self.wipe_temp()
 
     def wipe_temp(self) -> None:
-        """Forget temporary files: ComfyUI does so at each start (T18)."""
+        """Delete the temporary files, as ComfyUI does at each start (T18)."""
         shutil.rmtree(self._root / "temp", ignore_errors=True)
         (self._root / "temp").mkdir()
 
     def names(self, folder: str) -> list[str]:
-        """The files on the top level of a folder, sorted."""
+        """Return the names of the files at the top level of a folder, sorted."""
         return sorted(path.name for path in (self._root / folder).iterdir() if path.is_file())
 
     def inputs(self) -> list[str]:
-        """The names of the uploads."""
+        """Return the names of the uploads."""
         return self.names("input")
 
     def save(
         self, prefix: str, suffix: str, content: bytes, folder: str = "output", *, tail: str = "_"
     ) -> dict[str, str]:
-        """Write a result; the entry by which `executed` and history name it.
+        """Write a result file, and return the entry that names it in `executed` and in the history.
 
-        ComfyUI's rule: the prefix with its subfolders, then the next free number and `tail`. Raises `Forbidden` for
-        a prefix that leads out.
+        ComfyUI's rule for the name: the prefix with its subfolders, then the next free number and `tail`. Raises
+        `Forbidden` if the prefix leads out of the folder.
         """
         base = self._inside(folder, prefix)
         place = base.parent
@@ -55,7 +55,7 @@ class Files:
         return {"filename": path.name, "subfolder": "" if subfolder == "." else subfolder, "type": folder}
 
     def annotated(self, value: str) -> Path | None:
-        """The file that LoadImage means by "name", "sub/name" or "name [temp]"; None if there is none."""
+        """Return the file that "name", "sub/name" or "name [temp]" means to LoadImage; None if there is none."""
         found = _ANNOTATED.match(value)
         name, folder = (found["name"], found["folder"]) if found else (value, "input")
         try:
@@ -65,7 +65,7 @@ class Files:
         return path if path.is_file() else None
 
     def view(self, filename: str, subfolder: str, folder: str) -> Path | None:
-        """The file that GET /view means; raises `Forbidden` for a subfolder that leads out."""
+        """Return the file for GET /view; None if there is none. Raises `Forbidden` if the subfolder leads out."""
         found = _ANNOTATED.match(filename)
         if found:
             filename, folder = found["name"], found["folder"]
@@ -73,7 +73,7 @@ class Files:
         return path if path.is_file() else None
 
     def upload(self, content: bytes, name: str, subfolder: str, folder: str, *, overwrite: bool) -> Path:
-        """Keep an upload: the same name with other content becomes "x (1).png". Raises `Forbidden`."""
+        """Store an upload; the same name with other content becomes "x (1).png". Raises `Forbidden`."""
         place = self._inside(folder, subfolder)
         path = self._inside(folder, f"{subfolder}/{name}" if subfolder else name)
         if path.parent != place:

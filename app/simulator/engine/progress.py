@@ -1,4 +1,4 @@
-"""How far each node of a prompt is: `progress_state`, `progress` and previews, in the measured order."""
+"""Sends the progress of a prompt's nodes: `progress_state`, `progress` and previews, in the measured order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from app.simulator.http import binary_frames
 
 
 class Place(Struct, frozen=True):
-    """Where a node stands: its id, the node it is shown as, the one that made it, its own first name."""
+    """The ids of a node: its own, the node that displays it, the node that created it, and its real id.
+
+    An empty real id means that it is the node's own.
+    """
 
     node: str
     display: str
@@ -19,7 +22,7 @@ class Place(Struct, frozen=True):
 
     @property
     def metadata(self) -> dict[str, Json]:
-        """The four ids, as frames name them."""
+        """The four ids, under their names in frames."""
         return {
             "node_id": self.node,
             "display_node_id": self.display,
@@ -29,10 +32,10 @@ class Place(Struct, frozen=True):
 
 
 class Progress:
-    """Owns the states of one prompt's nodes, and tells every change.
+    """Owns the states of one prompt's nodes, and sends every change.
 
-    It goes to the prompt's client; without one it goes to all, as type 1 even to those that negotiated
-    metadata (T22).
+    Frames go to the prompt's client; without one they go to all clients, with previews of type 1 even for those that
+    negotiated metadata (T22).
     """
 
     def __init__(self, prompt: str, client: str | None, sockets: Sockets) -> None:
@@ -42,14 +45,14 @@ class Progress:
         self._states: dict[str, dict[str, Json]] = {}
 
     def start(self, place: Place) -> None:
-        """A node begins."""
+        """Mark a node as running."""
         self._states[place.node] = self._state(place, 0.0, 1.0, "running")
         self._tell()
 
     def step(self, place: Place, value: int, maximum: int, image: bytes | None, form: int) -> None:
-        """A node did so many of its steps, and perhaps shows a picture.
+        """Report that a node has done `value` of `maximum` steps, optionally with a preview image.
 
-        Type 4 comes between `progress_state` and `progress`, type 1 after it (T02a, T02b).
+        A preview of type 4 is sent between `progress_state` and `progress`, one of type 1 after both (T02a, T02b).
         """
         self._states[place.node] = self._state(place, value, maximum, "running")
         self._tell()
@@ -66,7 +69,7 @@ class Progress:
             self._sockets.push(binary_frames.preview(image, form), self._client)
 
     def finish(self, place: Place) -> None:
-        """A node is done, or was cached."""
+        """Mark a node as finished, because it ran or was cached."""
         state = self._states.setdefault(place.node, self._state(place, 0, 1, "pending"))
         state["state"] = "finished"
         state["value"] = state["max"]

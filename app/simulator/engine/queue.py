@@ -11,14 +11,14 @@ import anyio
 from app.ports import Graph, Json
 
 KEPT = 10_000
-"""How many history entries ComfyUI keeps."""
+"""The number of history entries that ComfyUI keeps."""
 
 Item: TypeAlias = tuple[float, str, Graph, dict[str, Json], list[str]]
 """number, prompt_id, prompt, extra_data, outputs_to_execute."""
 
 
 class Prompts:
-    """Owns what waits, what runs and what ended. `changed` is called where ComfyUI says `status`."""
+    """Owns the waiting, running and ended prompts. `changed` is called where ComfyUI sends `status`."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -31,13 +31,13 @@ class Prompts:
 
     @property
     def remaining(self) -> int:
-        """What `status` tells: pending and running."""
+        """The number of pending and running prompts, as in `status`."""
         return len(self._heap) + (self.running is not None)
 
     def number(self, asked: Json, *, front: bool) -> float:
-        """The place of a new prompt: asked for, or counted, failed requests included.
+        """Return the number of a new prompt: the one asked for, else a counter that also counts failed requests.
 
-        Raises `ValueError` or `TypeError` for what is no number.
+        Raises `ValueError` or `TypeError` if `asked` is not a number.
         """
         if asked is not None:
             if isinstance(asked, (list, dict)):
@@ -50,8 +50,8 @@ class Prompts:
     def put(self, item: Item) -> None:
         """Queue a prompt.
 
-        Raises `TypeError` for a twin of the same number and id, which is in the queue all the same: ComfyUI's
-        heap falls back to comparing the prompts, which cannot be compared (T19).
+        Raises `TypeError` if a prompt of the same number and id is queued, but queues the new one nonetheless:
+        ComfyUI's heap then compares the prompts themselves, which cannot be compared (T19).
         """
         twin = any(number == item[0] and prompt == item[1] for number, prompt, _, _ in self._heap)
         self._arrivals += 1
@@ -62,7 +62,7 @@ class Prompts:
         self._changed()
 
     async def take(self) -> Item:
-        """Wait for the next prompt; it runs from now on."""
+        """Wait for the next prompt, and mark it as running."""
         while not self._heap:
             self._arrived = anyio.Event()
             await self._arrived.wait()
@@ -71,7 +71,7 @@ class Prompts:
         return self.running
 
     def finish(self, entry: Json) -> None:
-        """The running one ended: history has it from now on."""
+        """Move the running prompt to the history."""
         if self.running is None:
             return
         while len(self.history) >= KEPT:
@@ -81,11 +81,11 @@ class Prompts:
         self._changed()
 
     def pending(self) -> Sequence[Item]:
-        """As GET /queue lists them: in the heap's order, which is not the order of execution."""
+        """Return the pending prompts as GET /queue lists them: in the heap's order, not the order of execution."""
         return [item for *_, item in self._heap]
 
     def delete(self, prompt: str) -> bool:
-        """Drop a pending prompt; its last one empties the queue and says `status` twice."""
+        """Delete a pending prompt; deleting the last one clears the queue and sends `status` twice."""
         for index, (_, waiting, _, _) in enumerate(self._heap):
             if waiting == prompt:
                 if len(self._heap) == 1:
@@ -98,19 +98,19 @@ class Prompts:
         return False
 
     def clear(self) -> None:
-        """Drop everybody's pending prompts."""
+        """Delete all pending prompts, of all clients."""
         self._heap.clear()
         self._changed()
 
     def listed(self, maximum: int | None, offset: int) -> dict[str, Json]:
-        """GET /history: the oldest first; by default the newest `maximum`."""
+        """Return entries for GET /history, the oldest first; a negative `offset` selects the newest `maximum`."""
         if offset < 0 and maximum is not None:
             offset = len(self.history) - maximum
         kept = list(self.history.items())[max(offset, 0) :]
         return dict(kept if maximum is None else kept[:maximum])
 
     def forget(self) -> None:
-        """The process died."""
+        """Drop everything, as when the process dies."""
         self._heap.clear()
         self.history.clear()
         self.running = None

@@ -1,4 +1,4 @@
-"""The whole engine of the embedded ComfyUI, put together, and its face in memory."""
+"""The simulated ComfyUI: all parts of the engine, and its interface in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.simulator.nodes.context import NodeContext
 from app.simulator.nodes.definitions import Catalog
 
 VERSION = "0.3.64"
-"""The ComfyUI whose behaviour was measured."""
+"""The version of ComfyUI whose behaviour was measured."""
 
 
 def _no_clock() -> int:
@@ -31,13 +31,13 @@ def _no_clock() -> int:
 
 
 class Simulator:
-    """An embedded ComfyUI. `run` is its whole life; everything else may be called while it runs.
+    """A simulated ComfyUI. It works while `run` runs; everything else may be called meanwhile.
 
-    `folder` gets input, output and temp. `steps` overrides every sampler's own; `step_time` is in seconds;
-    `previews` as `--preview-method` would; `any_node` runs unknown classes; `modern` is the dialect of versions
-    from 0.26 on; another `seed` paints otherwise, and makes other ids; `history_gap` is the seconds between
-    `execution_success` and the history (seen up to 0.27 s, T14); `clock` tells milliseconds for timestamps;
-    `models` replaces folders of the list of models.
+    `folder` gets the subfolders input, output and temp. `steps` overrides every sampler's steps; `step_time` is in
+    seconds; `previews` sends previews as with `--preview-method`; `any_node` accepts unknown classes; `modern` is the
+    protocol of versions from 0.26 on; `seed` changes the painted images and the ids; `history_gap` is the time in
+    seconds between `execution_success` and the history entry (seen: up to 0.27 s, T14); `clock` returns milliseconds
+    for timestamps; `models` replaces folders of the list of models.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Simulator:
         self.catalog = Catalog(self.files, models or {}, any_node=any_node)
         self.run_sync = run_sync
         self.ended_at: dict[str, float] = {}
-        """When each prompt's end was said, in the loop's clock: what the benchmark measures from."""
+        """When the end of each prompt was reported, in the event loop's clock; the benchmark measures from it."""
         self.faults = Faults(
             history_gap=history_gap,
             actions=Actions(
@@ -81,7 +81,7 @@ class Simulator:
         self.worker = Worker(context, self.faults, clock=clock, ended=self._ended, modern=modern)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Work until cancelled."""
+        """Run the publisher and the worker until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.sockets.publish, name="simulator publishes")
             task_status.started()
@@ -89,27 +89,27 @@ class Simulator:
 
     @property
     def running(self) -> Item | None:
-        """The prompt at work."""
+        """The running prompt, or None."""
         return self.worker.prompts.running
 
     @property
     def pending(self) -> Sequence[Item]:
-        """The prompts that wait, as GET /queue lists them."""
+        """The pending prompts, as GET /queue lists them."""
         return self.worker.prompts.pending()
 
     @property
     def history(self) -> dict[str, Json]:
-        """What ended, by prompt."""
+        """The history entries of ended prompts, by prompt id."""
         return self.worker.prompts.history
 
     def submit(self, body: Mapping[str, Json]) -> tuple[int, Json]:
-        """POST /prompt: the status code and the answer; None is ComfyUI's text for 500."""
+        """Handle POST /prompt: returns the status code and the body; None stands for ComfyUI's text for status 500."""
         answer = self.worker.submit(body)
         return answer.status, answer.body
 
     @asynccontextmanager
     async def connect(self, client_id: str | None = None) -> AsyncGenerator[WebSocket]:
-        """A websocket in memory, open for the length of the block. Raises `ConnectionLost` if refused."""
+        """Open a websocket in memory for the duration of the block. Raises `ConnectionLost` if refused."""
         self.faults.admit_socket()
         socket = MemorySocket()
         listener = await self.greet(client_id, socket)
@@ -125,14 +125,14 @@ class Simulator:
             socket.abort()
 
     async def greet(self, client_id: str | None, socket: Socket) -> Listener:
-        """Enter a socket, and tell it the queue; and where its prompt is, if that is at work (T09)."""
+        """Register a socket and send it `status`, and the running node if its client's prompt is running (T09)."""
         sid = client_id or f"{self._dice.getrandbits(128):032x}"
         listener = self.sockets.enter(sid, socket)
         try:
             status: Json = {"status": self.worker.status, "sid": sid}
             await socket.deliver(binary_frames.text("status", status))
             if node := self.worker.executing(sid):
-                # Without prompt_id and display_node (T09).
+                # As in ComfyUI, without prompt_id and display_node (T09).
                 await socket.deliver(binary_frames.text("executing", {"node": node}))
         except (ConnectionLost, anyio.get_cancelled_exc_class()):
             self.sockets.leave(listener)

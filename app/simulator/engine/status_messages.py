@@ -1,4 +1,4 @@
-"""What is said about a prompt as a whole, and remembered for its history (docs/protocol/comfyui.md 2.3, 2.5)."""
+"""The messages about a prompt as a whole, also stored in its history (docs/protocol/comfyui.md, 2.3 and 2.5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.simulator.nodes.types import Value
 
 
 class Outcome(Struct):
-    """What history will say, but for the prompt itself."""
+    """The contents of a history entry, except for the prompt itself."""
 
     success: bool = True
     messages: list[Json] = field(default_factory=list[Json])
@@ -23,7 +23,7 @@ class Outcome(Struct):
 
 
 class StatusMessages:
-    """Owns the messages of one prompt's outcome."""
+    """Sends the messages about one prompt, and records them in its `Outcome`."""
 
     def __init__(
         self, prompt: str, client: str | None, outcome: Outcome, sockets: Sockets, clock: Callable[[], int]
@@ -35,24 +35,24 @@ class StatusMessages:
         self._clock = clock
 
     def mark(self, kind: str, data: dict[str, Json], *, broadcast: bool = False) -> None:
-        """Say it and remember it for history; without a client only `broadcast` ones are said (T22)."""
+        """Send a message and record it for the history; without a client, send it only with `broadcast` (T22)."""
         told: dict[str, Json] = {"prompt_id": self._prompt, **data, "timestamp": self._clock()}
         self._outcome.messages.append([kind, told])
         if self._client is not None or broadcast:
             self._sockets.say(kind, told, self._client)
 
     def say(self, kind: str, data: dict[str, Json]) -> None:
-        """Say it to the prompt's client, if it has one."""
+        """Send a message to the prompt's client, if it has one."""
         if self._client is not None:
             self._sockets.say(kind, data, self._client)
 
     def interrupted(self, about: dict[str, Json]) -> None:
-        """Somebody interrupted it; the one mark that goes to all where there is no client."""
+        """Report that the prompt was interrupted: the only recorded message that goes to all if there is no client."""
         self._outcome.success = False
         self.mark("execution_interrupted", about, broadcast=True)
 
     def failed(self, about: dict[str, Json], error: NodeFailed, inputs: dict[str, Value], nodes: list[str]) -> None:
-        """A node broke."""
+        """Report that a node failed."""
         self._outcome.success = False
         tail = OUT_OF_MEMORY if error.kind == "torch.OutOfMemoryError" else ""
         shown: dict[str, Json] = {name: [_dump(value)] for name, value in inputs.items()}
@@ -66,7 +66,7 @@ class StatusMessages:
         self.mark("execution_error", {**about, **data})
 
     def blocked(self, about: dict[str, Json], message: str) -> None:
-        """An error that is none: no timestamp, not in history, and the run goes on (T06)."""
+        """Report a blocked node: an `execution_error` without timestamp, not in the history; the run goes on (T06)."""
         data: dict[str, Json] = {
             "exception_message": f"Execution Blocked: {message}",
             "exception_type": "ExecutionBlocked",
@@ -78,7 +78,7 @@ class StatusMessages:
 
 
 def _dump(value: Value) -> str:
-    """A real server puts tensors here; nobody should show these to a person."""
+    """Format an input's value; a real server puts tensors here, which clients should not show to people."""
     if value is None or isinstance(value, (str, int, float)):
         return str(value)
     return f"<{type(value).__name__}>"

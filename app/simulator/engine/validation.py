@@ -1,4 +1,4 @@
-"""Whether a prompt may run: ComfyUI's validation, with its words (T05)."""
+"""ComfyUI's validation of a prompt, with its error texts (T05)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.simulator.nodes.definitions import Catalog, Input
 Error: TypeAlias = dict[str, Json]
 
 LONG_LIST = 20
-"""Longer lists of choices are not quoted."""
+"""The longest list of choices that an error quotes."""
 
 _PYTHON = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 
 
 class Verdict(Struct, frozen=True):
-    """What validation found. `error` is None if at least one output may run: those in `outputs`."""
+    """The result of validation. `error` is None if at least one output may run: those in `outputs`."""
 
     error: Error | None
     outputs: list[str] = field(default_factory=list[str])
@@ -27,19 +27,19 @@ class Verdict(Struct, frozen=True):
 
 
 class Fault(Struct):
-    """Why a node may not run; no errors means that the fault lies upstream."""
+    """Whether a node is valid, and its errors; an invalid node without errors has them upstream."""
 
     valid: bool
     errors: list[Error]
 
 
 def reason(kind: str, message: str, details: str = "", extra: dict[str, Json] | None = None) -> Error:
-    """An error as ComfyUI words it."""
+    """Return an error in ComfyUI's form."""
     return {"type": kind, "message": message, "details": details, "extra_info": extra or {}}
 
 
 class Validation:
-    """One prompt's validation. Changes the graph: values are coerced, "8" becomes 8."""
+    """Validates one prompt. Changes the graph: values are converted to their types, "8" becomes 8."""
 
     def __init__(self, catalog: Catalog, graph: Graph, exists: Callable[[str], bool], *, modern: bool) -> None:
         self._catalog = catalog
@@ -49,7 +49,7 @@ class Validation:
         self._found: dict[str, Fault] = {}
 
     def verdict(self, targets: Collection[str] | None) -> Verdict:
-        """Judge; `targets` limits the outputs. Raises `TypeError` where ComfyUI answers 500."""
+        """Validate the prompt; `targets` limits the outputs. Raises `TypeError` where ComfyUI answers 500."""
         outputs: list[str] = []
         for node, entry in self._graph.items():
             if "class_type" not in entry:
@@ -65,7 +65,7 @@ class Validation:
                 outputs.append(node)
         if not outputs:
             return Verdict(reason("prompt_no_outputs", "Prompt has no outputs"))
-        # ComfyUI keeps its outputs in a set, whose order is nobody's; in the recorded ones the last was the first,
+        # ComfyUI keeps its outputs in a set, whose order is arbitrary; in the recorded runs the last output came first,
         # and the others followed in their order (T01, T03, T04).
         outputs[:0] = [outputs.pop()]
         good, told, nodes = list[str](), list[str](), dict[str, Json]()
@@ -199,7 +199,7 @@ class Validation:
 
 
 def fits(given: str, wanted: str | list[Json]) -> bool:
-    """Whether an output of one type may go into an input of another; "*" is anything, "A,B" either."""
+    """Return whether an output type fits an input type; "*" is any type, "A,B" is either."""
     if isinstance(wanted, list):
         return given in {"COMBO", "*"} or given.startswith("[")
     if given == "*" or wanted == "*":

@@ -1,4 +1,4 @@
-"""The worker: takes one prompt after the other from its queue, and says how each of them ended."""
+"""The worker: runs the queued prompts one after the other, and reports how each ended."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Answer(Struct, frozen=True):
-    """What POST /prompt answers; a body of None is ComfyUI's text for 500."""
+    """The response to POST /prompt; a body of None stands for ComfyUI's text for status 500."""
 
     status: int
     body: dict[str, Json] | None
 
 
 class Worker:
-    """Owns the queue, the running prompt, the cache.
+    """Owns the queue, the running prompt and the cache.
 
-    `clock` tells milliseconds since 1970, for timestamps only; `ended` is called with each prompt whose end is
-    said.
+    `clock` returns milliseconds since 1970, for timestamps only; `ended` is called with the id of each prompt when its
+    end is reported.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Worker:
 
     @property
     def status(self) -> dict[str, Json]:
-        """GET /prompt, and the heart of `status`."""
+        """The response to GET /prompt, which is also the content of `status`."""
         return {"exec_info": {"queue_remaining": self.prompts.remaining}}
 
     async def run(self) -> None:
-        """Execute one prompt after the other, for ever; a restart begins a new life."""
+        """Execute prompts one after the other until cancelled; `die` cancels only the present prompt."""
         while True:
             with anyio.CancelScope() as life:
                 self._life = life
@@ -68,7 +68,7 @@ class Worker:
                     await self._work(await self.prompts.take())
 
     def submit(self, body: Mapping[str, Json]) -> Answer:
-        """POST /prompt."""
+        """Handle POST /prompt."""
         try:
             number = self.prompts.number(body.get("number"), front=bool(body.get("front")))
         except (TypeError, ValueError):
@@ -85,7 +85,7 @@ class Worker:
         graph: Graph = {}
         for node, entry in prompt.items() if isinstance(prompt, dict) else ():
             if not isinstance(entry, dict):
-                # A workflow in the format of the user interface: ComfyUI trips over it (T05).
+                # A workflow in the editor's format: ComfyUI fails on some of its entries (T05).
                 if isinstance(entry, (str, list)):
                     entry = dict[str, Json]()
                 else:
@@ -107,30 +107,33 @@ class Worker:
         return Answer(200, {"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors})
 
     def interrupt(self, prompt: str | None) -> bool:
-        """POST /interrupt: whoever runs, or this one if it runs (else nothing)."""
+        """Handle POST /interrupt: interrupt the running prompt, if it is `prompt` or that is None.
+
+        Returns whether a prompt was interrupted.
+        """
         running = self.prompts.running
         if self._execution is None or running is None or (prompt is not None and running[1] != prompt):
             return False
         self._execution.interrupted = True
-        # A held node could not notice.
+        # A node that is held could not notice the interruption.
         self._faults.hold(lifted=True)
         return True
 
     def cancel(self, prompt: str) -> bool:
-        """POST /api/jobs/{id}/cancel of newer versions: pending or running, in one step."""
+        """Handle POST /api/jobs/{id}/cancel of newer versions: cancel a pending or running prompt in one step."""
         return self.prompts.delete(prompt) or self.interrupt(prompt)
 
     def executing(self, client: str) -> str | None:
-        """The node that a reconnecting client is told, if its prompt is at work."""
+        """Return the running node for a reconnecting client; None if none of its prompts is running."""
         at_work = self._execution
         return at_work.node if at_work is not None and at_work.client == client else None
 
     def free(self) -> None:
-        """POST /free with free_memory: the cache is dropped."""
+        """Handle POST /free with free_memory: drop the cache."""
         self._cache.clear()
 
     def die(self) -> None:
-        """What a restart forgets."""
+        """Drop the running prompt, the cache, the queue and the history, as a restart does."""
         if self._life is not None:
             self._life.cancel()
         self._execution = None
@@ -149,7 +152,7 @@ class Worker:
             self._context.sockets.say("executing", ended, execution.client)
 
     async def _pause(self) -> None:
-        """Before each node and step: let others have their turn, and wait while somebody holds the worker."""
+        """Wait while the worker is held; called before each node and step, also to let other tasks run."""
         await self._faults.held()
 
     def _tell_status(self) -> None:
@@ -177,6 +180,6 @@ def _entry(item: Item, outcome: Outcome) -> Json:
 
 
 def item_json(item: Item) -> Json:
-    """The five of a prompt, as /queue and /history tell them."""
+    """Return the five fields of a prompt, as in /queue and /history."""
     number, prompt_id, graph, extra, outputs = item
     return [number, prompt_id, dict[str, Json](graph), extra, list[Json](outputs)]

@@ -1,9 +1,9 @@
-"""The face on a real port: a Starlette application, served by anycorn on both backends.
+"""The simulator on a real port: a Starlette application, served by anycorn on asyncio and trio.
 
-anycorn brings the protocols; the listener and the connections are ours, for two things its own `serve` cannot
-do. ComfyUI's failures cut TCP, without a close frame and with the port closed, where an ASGI application can
-only ask for a polite 1011. And anycorn shields its sends, so that a client which does not read would keep a
-cancelled server alive: closing the stream from outside is what ends such a send.
+anycorn provides the protocols; this module has its own listener and connections, because anycorn's `serve` cannot do
+two things. ComfyUI's failures cut TCP connections without a close frame and close the port, but an ASGI application
+can only ask for an orderly close with code 1011. And anycorn shields its sends from cancellation, so a client that
+does not read would keep a cancelled server alive; only closing the stream from outside ends such a send.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ from app.simulator.http.websocket import ABORT, WebSocketEndpoint
 
 
 def application(simulator: Simulator) -> Starlette:
-    """All routes, with and without /api. `simulator.run` must be running; no lifespan of its own."""
+    """Return an application with all routes, with and without /api; it has no lifespan.
+
+    `simulator.run` must be running.
+    """
     found = [*PromptRoutes(simulator).routes(), *FileRoutes(simulator).routes()]
     listening = WebSocketEndpoint(simulator)
     routes: list[Route | WebSocketRoute] = []
@@ -43,7 +46,7 @@ def application(simulator: Simulator) -> Starlette:
         routes += [
             Route(prefix + path, respond, methods=[method])
             for method, path, respond in found
-            # Jobs are only ever below /api.
+            # The routes for jobs exist only below /api.
             if prefix or not path.startswith("/jobs/")
         ]
         routes += [WebSocketRoute(f"{prefix}/ws", listening), Route(f"{prefix}/ws", _no_upgrade)]
@@ -52,12 +55,12 @@ def application(simulator: Simulator) -> Starlette:
 
 
 async def _no_upgrade(_: Request) -> Response:
-    """Plain HTTP where a websocket was meant (T21)."""
+    """Answer plain HTTP requests to the websocket's path (T21)."""
     return PlainTextResponse('No WebSocket UPGRADE hdr: None\n Can "Upgrade" only to "WebSocket".', 400)
 
 
 async def _nowhere(_: Request, __: Exception) -> Response:
-    """Not found; without a word (T12)."""
+    """Answer 404 without a body (T12)."""
     return Response(status_code=404)
 
 
@@ -68,10 +71,9 @@ async def serve(
     *,
     task_status: TaskStatus[int] = TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled, and run the simulator meanwhile. `started` gets the real port.
+    """Run the simulator and serve it until cancelled. `started` gets the real port.
 
-    Being away (`refuse_all`, `restart`) closes the port, and opens it again. Raises `OSError` where the port
-    is taken.
+    While it is unreachable (`refuse_all`, `restart`), the port is closed. Raises `OSError` if the port is in use.
     """
     app = application(simulator)
     config = Config()
@@ -81,7 +83,7 @@ async def serve(
     config.websocket_max_message_size = 4 * 1024 * 1024
     config.websocket_permessage_deflate = True
     config.keep_alive_timeout = 75.0
-    # Not within the group below, which would wrap its error.
+    # Outside the task group below, which would wrap its error in an exception group.
     listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
     async with listener, anyio.create_task_group() as group, AsyncExitStack() as connections:
         connections.push_async_callback(_cut, opened := dict[int, SocketStream]())
@@ -102,7 +104,7 @@ async def serve(
 
 
 async def _converse(app: ASGIApp, config: Config, stream: SocketStream, opened: dict[int, SocketStream]) -> None:
-    """One connection, from its first byte to its last; registered, so that it can be cut."""
+    """Serve one connection from its first byte to its last; `opened` registers it, so that it can be cut."""
 
     async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("extensions", {})[ABORT] = abort
@@ -119,7 +121,7 @@ async def _converse(app: ASGIApp, config: Config, stream: SocketStream, opened: 
 
 
 async def _cut(opened: dict[int, SocketStream]) -> None:
-    """The end: nobody is waited for."""
+    """Close all connections at the end, without waiting for any client."""
     for stream in list(opened.values()):
         with anyio.CancelScope(shield=True):
             await anyio.aclose_forcefully(stream)

@@ -1,4 +1,4 @@
-"""The HTTP side of files and facts (T03, T12)."""
+"""The HTTP routes for files, models, node definitions, system information and faults (T03, T12)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 class FileRoutes:
-    """The routes about files, models and the machine."""
+    """The routes for files, models, node definitions, system information and faults."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -36,7 +36,7 @@ class FileRoutes:
         self._catalog = simulator.catalog
 
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Return all routes."""
         return [
             ("GET", "/view", self._view),
             ("POST", "/upload/image", self._upload),
@@ -166,9 +166,9 @@ class FileRoutes:
 
 
 def whole_or_part(request: Request, path: Path, told: dict[str, str]) -> Response:
-    """A file: all of it, the asked range, only its headers, or the news that it has not changed.
+    """Return a response with the whole file, the requested range, only its headers, or 304 if it has not changed.
 
-    Not Starlette's FileResponse, which reads in threads of its own: those have no place in virtual time.
+    Starlette's FileResponse is not used, because it reads in threads of its own, which do not work with virtual time.
     """
     found = path.stat()
     size, status = found.st_size, 200
@@ -206,7 +206,7 @@ def _converted(path: Path, form: str, quality: int) -> bytes:
 
 
 def _channel(path: Path, channel: str) -> bytes:
-    """A picture without its alpha, or nothing but it."""
+    """Return an image as a PNG without its alpha channel, or with nothing but it."""
     out = io.BytesIO()
     with Image.open(path) as picture:
         shown = picture.convert("RGB")
@@ -219,7 +219,7 @@ def _channel(path: Path, channel: str) -> bytes:
 
 
 def _masked(original: Path, mask: bytes) -> bytes:
-    """The original, with the alpha of the mask."""
+    """Return the original as a PNG with the alpha channel of the mask."""
     out = io.BytesIO()
     with Image.open(original) as picture, Image.open(io.BytesIO(mask)) as upper:
         whole = picture.convert("RGBA")

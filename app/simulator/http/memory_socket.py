@@ -1,4 +1,4 @@
-"""A websocket without a wire: for tests, and for a demo in one process."""
+"""A websocket in memory, for tests and for a demo in one process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anyio import lowlevel
 from app.ports import ConnectionLost
 
 ROOM = 4 * 2**20
-"""Bytes that a reader may leave unread before the publisher waits for it: what a kernel keeps of one connection."""
+"""Bytes that a client may leave unread before the publisher waits for it: as much as a kernel buffers."""
 
 
 class MemorySocket:
@@ -22,21 +22,21 @@ class MemorySocket:
         self._unread = 0
         self._closed = False
         self._moved = anyio.Event()
-        """Something was put in or taken out, or the line was cut; another event follows each."""
+        """Set when a frame is added or removed, or the connection is cut; then replaced by a new event."""
         self._said: Callable[[str], Awaitable[None]] | None = None
 
     def opened(self, said: Callable[[str], Awaitable[None]]) -> None:
-        """From now on what the client sends is heard."""
+        """Set the handler of the client's messages."""
         self._said = said
 
     async def send(self, message: str) -> None:
-        """Client to server."""
+        """Send a message from the client to the server. Raises `ConnectionLost` if the connection was cut."""
         if self._said is None:
             raise ConnectionLost("the connection was cut")
         await self._said(message)
 
     async def receive(self) -> str | bytes:
-        """Server to client."""
+        """Wait for the server's next frame. Raises `ConnectionLost` if the connection was cut."""
         await lowlevel.checkpoint()
         while not self._closed and not self._frames:
             await self._moved.wait()
@@ -48,7 +48,10 @@ class MemorySocket:
         return frame
 
     async def deliver(self, frame: str | bytes) -> None:
-        """The server sends; a frame of any size goes where there is room at all, and at once."""
+        """Send a frame from the server to the client; waits until fewer than `ROOM` bytes are unread.
+
+        Then a frame of any size is added whole. Raises `ConnectionLost` if the connection was cut.
+        """
         while not self._closed and self._unread >= ROOM:
             await self._moved.wait()
         if self._closed:
@@ -58,7 +61,7 @@ class MemorySocket:
         self._move()
 
     def abort(self) -> None:
-        """Cut: what was not read yet is lost with it."""
+        """Cut the connection; unread frames are lost."""
         self._said = None
         self._closed = True
         self._frames.clear()

@@ -1,4 +1,4 @@
-"""What stands before every route: faults, foreign origins, bodies that are too large. Plain ASGI."""
+"""Middleware for all routes: faults, foreign origins, and bodies that are too large. Plain ASGI."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from app.simulator.engine.simulator import Simulator
 from app.simulator.http.binary_frames import MAX_BODY
 
 CONTROL = "/simulator/faults"
-"""The one path that answers always, so that a fault can be lifted."""
+"""The only path that always answers, so that a fault can be lifted."""
 
 
 TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
-"""What ComfyUI says when it breaks on a request: text, not JSON."""
+"""ComfyUI's response when a request makes it fail: text, not JSON."""
 
 TRIPS = (LookupError, OSError, TypeError, ValueError, msgspec.MsgspecError)
-"""What odd requests make it break with: a preview of what is no picture, an object where a list should be."""
+"""Errors that odd requests raise, such as a preview of a file that is no image, or an object in place of a list."""
 
 
 class TooLarge(Exception):
-    """A body without a length turned out too long."""
+    """A body without a content-length is larger than `MAX_BODY`."""
 
 
 class Gates:
-    """Owns nothing; stands between the server and the routes."""
+    """Applies faults and ComfyUI's checks to each request before its route."""
 
     def __init__(self, app: ASGIApp, simulator: Simulator) -> None:
         self._app = app
         self._faults = simulator.faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or one websocket."""
+        """Handle one HTTP request; websockets are passed on unchanged."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -74,7 +74,7 @@ class Gates:
 
 
 def foreign(headers: Headers) -> bool:
-    """Whether a page from elsewhere calls: Host is this machine, and Origin is another one (T12)."""
+    """Return whether a foreign web page sent the request: Host is this machine, and Origin is another one (T12)."""
     if "origin" not in headers:
         return False
     host, origin = headers.get("host", "").lower(), urlsplit(headers["origin"].lower())

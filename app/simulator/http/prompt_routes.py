@@ -1,4 +1,4 @@
-"""The HTTP side of prompts, queue and history (T05, T07, T12, T19)."""
+"""The HTTP routes for prompts, queue and history (T05, T07, T12, T19)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from app.simulator.engine.worker import Answer, item_json
 from app.simulator.http.middleware import TROUBLE
 
 Route: TypeAlias = tuple[str, str, Callable[[Request], Awaitable[Response]]]
-"""Method, path, and who answers."""
+"""Method, path, and handler."""
 
 
 def answer(body: Json, status: int = 200) -> Response:
-    """A JSON answer."""
+    """Return a JSON response."""
     return Response(msgspec.json.encode(body), status, media_type="application/json; charset=utf-8")
 
 
 def broken() -> Response:
-    """What an unhandled error of the server looks like."""
+    """Return the response of an unhandled error in the server."""
     return PlainTextResponse(TROUBLE, 500)
 
 
 async def body_of(request: Request) -> Json:
-    """The JSON of a request. Raises `msgspec.DecodeError`."""
+    """Decode the JSON body of a request. Raises `msgspec.DecodeError`."""
     body: Json = msgspec.json.decode(await request.body())
     return body
 
 
 class PromptRoutes:
-    """The routes about prompts."""
+    """The routes for prompts, queue and history."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -43,7 +43,7 @@ class PromptRoutes:
         self._prompts = simulator.worker.prompts
 
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Return all routes."""
         found: list[Route] = [
             ("GET", "/prompt", self._status),
             ("POST", "/prompt", self._submit),
@@ -71,7 +71,7 @@ class PromptRoutes:
         except msgspec.DecodeError:
             return broken()
         if not isinstance(body, dict):
-            # "prompt" in [1] is False, and "prompt" in 1 an error (T05).
+            # In Python, `"prompt" in [1]` is False, but `"prompt" in 1` is an error (T05).
             body = dict[str, Json]() if isinstance(body, (list, str)) else {"number": "none"}
         done: Answer = self._worker.submit(body)
         if failing is not None:

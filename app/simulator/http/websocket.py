@@ -1,4 +1,4 @@
-"""GET /ws on the real face."""
+"""The websocket endpoint (GET /ws) on the real port."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from app.simulator.engine.simulator import Simulator
 from app.simulator.http.middleware import foreign
 
 ABORT = "atelier.abort"
-"""The ASGI extension by which web.py lends us the scissors for this connection's TCP."""
+"""The ASGI extension by which `application.py` provides the function that cuts this connection's TCP stream."""
 
 
 class RealSocket:
-    """`Socket` over Starlette."""
+    """Implements `Socket` with a Starlette websocket."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
         self.aborted = anyio.Event()
 
     async def deliver(self, frame: str | bytes) -> None:
-        """Waits as long as TCP does."""
+        """Send a frame; waits as long as TCP does. Raises `ConnectionLost` if the connection was cut."""
         if self.aborted.is_set():
             raise ConnectionLost("the connection was cut")
         try:
@@ -34,11 +34,11 @@ class RealSocket:
             else:
                 await self._websocket.send_bytes(frame)
         except (WebSocketDisconnect, RuntimeError, OSError) as error:
-            # RuntimeError is how Starlette says that the socket is closed.
+            # Starlette raises RuntimeError when the socket is closed.
             raise ConnectionLost("the reader is gone") from error
 
     def abort(self) -> None:
-        """Ask its own task to cut the line."""
+        """Ask the connection's own task to cut it."""
         self.aborted.set()
 
 
@@ -49,7 +49,7 @@ class WebSocketEndpoint:
         self._simulator = simulator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One websocket, from handshake to the end."""
+        """Serve one websocket, from the handshake to the end."""
         websocket = WebSocket(scope, receive, send)
         abort = cast("Callable[[], Awaitable[None]] | None", scope.get("extensions", {}).get(ABORT))
         try:
@@ -77,7 +77,7 @@ class WebSocketEndpoint:
                         await self._simulator.sockets.hear(listener, said)
                 group.cancel_scope.cancel()
         except* (ConnectionLost, WebSocketDisconnect):
-            # The peer is gone, which is no news here.
+            # The client is gone, which is expected here.
             pass
         finally:
             self._simulator.sockets.leave(listener)
@@ -94,7 +94,7 @@ async def _cut_when_aborted(
 
 
 async def _deny(scope: Scope, send: Send, status: int) -> None:
-    """Refuse before the handshake; servers without that extension answer 403."""
+    """Refuse a websocket before the handshake; servers without the response extension answer 403."""
     if "websocket.http.response" in scope.get("extensions", {}):
         start: dict[str, object] = {"type": "websocket.http.response.start", "status": status, "headers": []}
         await send(start)

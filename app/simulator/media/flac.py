@@ -1,4 +1,4 @@
-"""A FLAC file: a real tone, stored verbatim, as the format allows."""
+"""Writes FLAC files: a real tone, stored verbatim, as the format allows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import struct
 from functools import cache
 
 RATE = 8000
-"""Samples in a second: low, for the tone is lower still, and the files stay small."""
+"""Samples per second: low, to keep the files small; the tone's frequency is lower still."""
 
 _BLOCK = 4096
 _LONGEST = 10.0
-"""Seconds that are written of a longer sound."""
+"""Seconds after which a longer sound is cut off."""
 
 
 def encode(seconds: float, pitch: float = 440.0) -> bytes:
-    """A mono tone of 16 bits that fades out."""
+    """Encode a mono tone of 16 bits that fades out."""
     count = max(_BLOCK, round(min(seconds, _LONGEST) * RATE))
     samples = [round(9000 * (1 - n / count) * math.sin(math.tau * pitch * n / RATE)) for n in range(count)]
     digest = hashlib.md5(struct.pack(f"<{count}h", *samples), usedforsecurity=False).digest()

@@ -1,16 +1,16 @@
-"""An MP3 file: real frames that hold nothing. There is no encoder here, but silence needs none."""
+"""Writes MP3 files of silence, which needs no encoder: real frames without content."""
 
 from __future__ import annotations
 
 FRAME = b"\xff\xfb\x90\xc4" + bytes(413)
-"""MPEG-1 layer III, 128 kbit/s, 44100 Hz, mono: a head, and 413 bytes of zeros, which decode as silence."""
+"""MPEG-1 layer III, 128 kbit/s, 44100 Hz, mono: a header, and 413 zero bytes, which decode as silence."""
 
 _PER_SECOND = 44100 / 1152
 
 _LONGEST = 10.0
-"""Seconds that are written of a longer sound."""
+"""Seconds after which a longer sound is cut off."""
 
 
 def encode(seconds: float) -> bytes:
-    """So much silence."""
+    """Encode silence of the given length."""
     return FRAME * max(1, round(min(seconds, _LONGEST) * _PER_SECOND))

@@ -1,4 +1,4 @@
-"""A small MP4 file: real video, every frame a JPEG.
+"""Writes small MP4 files: real video in which every frame is a JPEG.
 
 Pillow has no video encoder, but ISO base media may carry JPEG frames ("mp4v" with object type 0x6C). FFmpeg,
 VLC and mpv play it; browsers and Discord's inline player want H.264, and offer it as a download.
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from PIL import Image
 
 _SCALE = 1000
-"""Units of time in a second."""
+"""Units of time per second."""
 
 _UNITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 """The identity matrix, in the fixed-point format of ISO 14496-12."""
 
 
 def encode(frames: Sequence[Image.Image], rate: float) -> bytes:
-    """An MP4 of these frames, so many in a second."""
+    """Encode frames as an MP4; `rate` is in frames per second."""
     samples = [_jpeg(frame) for frame in frames]
     width, height = frames[0].size
     ticks = max(1, round(_SCALE / rate))
@@ -47,7 +47,7 @@ def encode(frames: Sequence[Image.Image], rate: float) -> bytes:
     dinf = _box(b"dinf", _full(b"dref", struct.pack(">I", 1), _full(b"url ", flags=1)))
     moov_size = 0
     while True:
-        # The place of the frames depends on the size of the table that tells it.
+        # The offset of the frames depends on the size of the table that contains it.
         offset = len(ftyp) + moov_size + 8
         stbl = _box(
             b"stbl",

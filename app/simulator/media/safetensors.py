@@ -1,4 +1,4 @@
-"""A .latent file: the safetensors format, with a latent of zeros (T04)."""
+"""Writes .latent files: the safetensors format, with a latent of zeros (T04)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import struct
 import msgspec
 
 CHANNELS, STRIDE = 4, 8
-"""A Stable Diffusion latent: four numbers for each 8 by 8 pixels."""
+"""A Stable Diffusion latent has four numbers for each 8 by 8 pixels."""
 
 
 def encode(batch: int, width: int, height: int, prompt: str) -> bytes:
-    """`batch` latents of this size in pixels, with the prompt as metadata, as SaveLatent writes it."""
+    """Encode `batch` latents of this size in pixels, with the prompt as metadata, as SaveLatent does."""
     shape = [batch, CHANNELS, height // STRIDE, width // STRIDE]
     size = 4 * shape[0] * shape[1] * shape[2] * shape[3]
     head = msgspec.json.encode(

@@ -1,4 +1,7 @@
-"""A WebM file: real VP8, which Pillow can make, for a lossy WebP is one VP8 key frame. Browsers play it."""
+"""Writes WebM files with real VP8, which browsers play.
+
+Pillow can encode VP8, because a lossy WebP is one VP8 key frame.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from PIL import Image
 
 
 def encode(frames: Sequence[Image.Image], rate: float) -> bytes:
-    """A WebM of these frames, so many in a second, every one a key frame."""
+    """Encode frames as a WebM in which each is a key frame; `rate` is in frames per second."""
     width, height = frames[0].size
     ticks = 1000 / rate
     head = _element(
@@ -40,7 +43,7 @@ def encode(frames: Sequence[Image.Image], rate: float) -> bytes:
     )
     clusters: list[bytes] = []
     for number, frame in enumerate(frames):
-        # Track 1, no offset within its cluster, a key frame.
+        # Track 1, no time offset within its cluster, a key frame.
         block = _element(0xA3, b"\x81\x00\x00\x80" + _vp8(frame))
         clusters.append(_element(0x1F43B675, _number(0xE7, round(number * ticks)), block))
     return head + _element(0x18538067, info, _element(0x1654AE6B, track), *clusters)

@@ -1,4 +1,4 @@
-"""What a node is given when it runs, and what it may give back."""
+"""The arguments of a node when it runs, and what it may return or raise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class NodeFailed(Exception):
-    """A node broke. `kind` is the qualified name of the exception, as the frame tells it."""
+    """A node failed. `kind` is the qualified name of the exception, as in the frame."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -29,13 +29,13 @@ class NodeFailed(Exception):
 
 
 class Interrupted(Exception):
-    """Somebody interrupted the prompt."""
+    """The prompt was interrupted."""
 
 
 class NodeContext(Struct):
-    """What all nodes share. `steps` overrides every sampler's own; `step_time` is in seconds.
+    """What all nodes share. `steps` overrides every sampler's steps; `step_time` is in seconds.
 
-    `salt` is added to every model's name where something is painted.
+    `salt` is added to the model's name for every painted image.
     """
 
     catalog: Catalog
@@ -50,17 +50,17 @@ class NodeContext(Struct):
 
 
 class Step(Protocol):
-    """Tell progress; raises `Interrupted`."""
+    """Reports a node's progress. Raises `Interrupted`."""
 
     async def __call__(
         self, value: int, maximum: int, image: bytes | None = None, form: int = binary_frames.JPEG
     ) -> None:
-        """This many steps are done; perhaps with a picture. Waits while the worker is held."""
+        """Report `value` of `maximum` steps, optionally with a preview image. Waits while the worker is held."""
         ...
 
 
 class Call(Struct):
-    """One node at work."""
+    """One execution of a node, with its inputs."""
 
     node: str
     class_type: str
@@ -72,40 +72,40 @@ class Call(Struct):
     step: Step
 
     def words(self, name: str, default: str = "") -> str:
-        """A text."""
+        """Return a text input; `default` if it is missing or not a text."""
         value = self.inputs.get(name, default)
         return value if isinstance(value, str) else default
 
     def number(self, name: str, default: float = 0) -> float:
-        """A number."""
+        """Return a number input; `default` if it is missing or not a number."""
         value = self.inputs.get(name, default)
         return value if isinstance(value, (int, float)) else default
 
     def whole(self, name: str, default: int = 0) -> int:
-        """A whole number."""
+        """Return a number input as an int."""
         return int(self.number(name, default))
 
     def get(self, name: str, kind: type[T]) -> T | None:
-        """An input, if it is of this kind."""
+        """Return an input if it is of this type, else None."""
         value = self.inputs.get(name)
         return value if isinstance(value, kind) else None
 
     def first(self, kind: type[T]) -> T | None:
-        """The first input of this kind, whatever it is called."""
+        """Return the first input of this type, whatever its name; None if there is none."""
         return next((value for value in self.inputs.values() if isinstance(value, kind)), None)
 
     def pictures(self) -> tuple[Image.Image, ...]:
-        """The first batch of pictures among the inputs; a grey one where there is none."""
+        """Return the first batch of images among the inputs; if there is none, one grey image."""
         found = self.first(Images)
         return found.batch if found else (Image.new("RGB", (512, 512), (120, 124, 132)),)
 
 
 class Expansion(Struct, frozen=True):
-    """Instead of a result: nodes to run first, and which of their outputs are the result's."""
+    """Returned in place of a result: nodes to run first, and which of their outputs become the node's outputs."""
 
     graph: Graph
     outputs: tuple[tuple[str, int], ...]
 
 
 Node: TypeAlias = Callable[[Call], Awaitable[Result | Expansion]]
-"""What a class does."""
+"""The function that does the work of a class."""

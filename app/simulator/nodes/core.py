@@ -1,4 +1,4 @@
-"""Which function does the work of which class; the rest pass on what they were given."""
+"""The functions that do the work of each class; all other classes pass on their inputs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from app.simulator.nodes.types import (
 )
 
 _WORDY = ("text", "prompt", "clip_l", "t5xxl", "tags", "lyrics", "string", "user_prompt")
-"""How encoders call the inputs in which the words of a prompt come."""
+"""The beginnings of the names of the inputs in which encoders take the prompt's text."""
 
 
 async def encode_text(call: Call) -> Result:
-    """CLIPTextEncode and its kin: the words, each once."""
+    """CLIPTextEncode and similar classes: the texts, each once."""
     said = [
         value for name, value in call.inputs.items() if isinstance(value, str) and value and name.startswith(_WORDY)
     ]
@@ -36,7 +36,7 @@ async def encode_text(call: Call) -> Result:
 
 
 async def guide(call: Call) -> Result:
-    """CFGGuider, BasicGuider and their kin."""
+    """CFGGuider, BasicGuider and similar classes."""
     model, told = call.first(Model), call.first(Conditioning)
     return Result((Guider(model.name if model else "", told.words if told else ""),))
 
@@ -47,7 +47,7 @@ async def noise(call: Call) -> Result:
 
 
 async def schedule(call: Call) -> Result:
-    """BasicScheduler and its kin."""
+    """BasicScheduler and similar classes."""
     return Result((Sigmas(max(1, call.whole("steps", 20)), call.number("denoise", 1.0)),))
 
 
@@ -62,7 +62,7 @@ async def empty_audio(call: Call) -> Result:
 
 
 async def image_size(call: Call) -> Result:
-    """GetImageSize: width, height, and how many."""
+    """GetImageSize: width, height, and the number of images."""
     pictures = call.pictures()
     return Result((*pictures[0].size, len(pictures)))
 
@@ -74,12 +74,12 @@ async def combine(call: Call) -> Result:
 
 
 async def pass_on(call: Call) -> Result:
-    """Any other class: its n-th output of a type is its n-th input of that type, or a blank one."""
+    """Any other class: its n-th output of a type is its n-th input of that type (or the last), or a blank value."""
     if call.context.catalog.is_output(call.class_type):
         return await save.save_unknown(call)
     types = call.context.catalog.outputs(call.class_type)
     if not types and not call.context.catalog.recorded(call.class_type):
-        # Nobody knows what it gives; whoever is linked to it takes what fits.
+        # The outputs of an unknown class are unknown, so all get the first input that is not a plain value.
         found = next((value for value in call.inputs.values() if not isinstance(value, (str, int, float))), None)
         return Result((found,) * 8)
     taken: Counter[str] = Counter()
@@ -190,7 +190,7 @@ _BY_NAME: dict[str, Node] = {
 
 
 def find(class_type: str, outputs: list[str]) -> Node:
-    """What does the work of a class: its own function, one for its kin, or `pass_on`."""
+    """Return the function of a class: its own, one for similar classes, or `pass_on`."""
     if class_type in _BY_NAME:
         return _BY_NAME[class_type]
     if class_type.startswith(("CLIPTextEncode", "TextEncode")) and outputs[:1] == ["CONDITIONING"]:

@@ -1,4 +1,4 @@
-"""Which nodes and models this server has: what /object_info and /models tell."""
+"""The nodes and models that the simulator has: the contents of /object_info and /models."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.ports import Json
 from app.simulator.engine.files import Files
 
 RECORDED = Path(__file__).parent / "object_info.json.gz"
-"""/object_info of the measured server (0.3.64 and its test nodes), without its prose."""
+"""/object_info of the measured server (0.3.64 and its test nodes), without its descriptions."""
 
 Definition: TypeAlias = dict[str, Json]
-"""One class as /object_info tells it."""
+"""One class as in /object_info."""
 
 MODELS: dict[str, tuple[str, ...]] = {
     "checkpoints": ("dreamscape-v1.safetensors", "portrait-xl.safetensors"),
@@ -42,7 +42,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "model_patches": (),
     "audio_encoders": (),
 }
-"""The folders of the measured server, with files that do not exist anywhere else."""
+"""The model folders of the measured server, with invented files."""
 
 _FOLDERS = {
     "ckpt_name": "checkpoints",
@@ -73,7 +73,7 @@ class Input(Struct, frozen=True):
 
     @property
     def choices(self) -> list[Json] | None:
-        """The values it takes, where it has a list: both the older and the newer way of saying so."""
+        """The allowed values, if the input has a list, in the older or the newer form; else None."""
         if isinstance(self.type, list):
             return self.type
         if self.type == "COMBO":
@@ -83,17 +83,17 @@ class Input(Struct, frozen=True):
 
     @property
     def upload(self) -> str:
-        """ "image", "audio" or "video" for inputs that take uploads, which are checked by existence."""
+        """ "image", "audio" or "video" for an input that takes uploads, whose file must exist; else ""."""
         return next((name.removesuffix("_upload") for name in _UPLOADS if self.options.get(name)), "")
 
     @property
     def config(self) -> list[Json]:
-        """What errors quote as `input_config`."""
+        """The input's definition as errors quote it in `input_config`."""
         return [self.type, self.options]
 
 
 class Catalog:
-    """Owns the definitions; lists of models and uploads are filled in when somebody asks."""
+    """Owns the definitions; lists of models and uploads are filled in on each request."""
 
     def __init__(self, files: Files, models: Mapping[str, Sequence[str]], *, any_node: bool) -> None:
         self._files = files
@@ -104,31 +104,31 @@ class Catalog:
         self._definitions = _recorded()
 
     def known(self, class_type: str) -> bool:
-        """Whether a prompt may use this class."""
+        """Return whether a prompt may use this class."""
         return self._any or class_type in self._definitions
 
     def is_output(self, class_type: str) -> bool:
-        """Whether it is an output node; an unknown class is one if its name says that it saves or shows."""
+        """Return whether a class is an output; an unknown class is one if its name says that it saves or shows."""
         definition = self._definitions.get(class_type)
         if definition is None:
             return "Save" in class_type or "Preview" in class_type
         return definition.get("output_node") is True
 
     def outputs(self, class_type: str) -> list[str]:
-        """The types of its outputs; an unknown class has none that are known."""
+        """Return the types of a class's outputs; empty for an unknown class."""
         outputs = self._definitions.get(class_type, {}).get("output")
         return [str(one) for one in outputs] if isinstance(outputs, list) else []
 
     def sees_itself(self, class_type: str) -> bool:
-        """Whether it is told its own node id, which then is part of what its results depend on."""
+        """Return whether a class receives its own node id, so that its results depend on the id."""
         return "unique_id" in self._section(class_type, "hidden")
 
     def recorded(self, class_type: str) -> bool:
-        """Whether the definition is known, not only tolerated."""
+        """Return whether the class has a definition, and is not only accepted because of `any_node`."""
         return class_type in self._definitions
 
     def inputs(self, class_type: str) -> dict[str, Input]:
-        """Its inputs in their order, with today's models and uploads."""
+        """Return the inputs of a class in their order, with the present models and uploads."""
         found: dict[str, Input] = {}
         for section in ("required", "optional"):
             for name, spec in self._section(class_type, section).items():
@@ -138,7 +138,7 @@ class Catalog:
         return found
 
     def describe(self, class_type: str) -> Definition:
-        """One class for /object_info; {} where it is unknown."""
+        """Return one class for /object_info; {} if it is unknown."""
         definition = self._definitions.get(class_type)
         if definition is None:
             return {}
@@ -152,18 +152,18 @@ class Catalog:
         return {class_type: {**definition, "input": sections}}
 
     def describe_all(self) -> Definition:
-        """All of /object_info."""
+        """Return all of /object_info."""
         told: Definition = {}
         for class_type in self._definitions:
             told |= self.describe(class_type)
         return told
 
     def folders(self) -> list[str]:
-        """GET /models."""
+        """Return the folders for GET /models."""
         return list(self._models)
 
     def models(self, folder: str) -> list[str] | None:
-        """GET /models/{folder}; None where there is no such folder."""
+        """Return the files for GET /models/{folder}; None if there is no such folder."""
         return self._models.get(folder)
 
     def _section(self, class_type: str, section: str) -> dict[str, Json]:
@@ -184,7 +184,7 @@ class Catalog:
 
 @cache
 def _recorded() -> dict[str, Definition]:
-    """All definitions; nobody changes them, so one process reads them once."""
+    """Read all definitions; they never change, so a process reads them only once."""
     with gzip.open(RECORDED) as recorded:
         return msgspec.json.decode(recorded.read(), type=dict[str, Definition])
 

@@ -20,12 +20,12 @@ def resized(
     method: Resampling = Resampling.BILINEAR,
     box: Box | None = None,
 ) -> Image.Image:
-    """The picture, or a part of it, in this size."""
+    """Return the image, or the part of it within `box`, in another size."""
     return picture.resize(size, method, box)  # pyright: ignore[reportUnknownMemberType]
 
 
 def curve(picture: Image.Image, change: Callable[[int], float]) -> Image.Image:
-    """A grey picture with every level (0 to 255) changed."""
+    """Return a greyscale image with `change` applied to every level (0 to 255)."""
     levels = [max(0, min(255, round(change(level)))) for level in range(256)]
     return picture.point(levels)  # pyright: ignore[reportUnknownMemberType]
 
@@ -49,7 +49,7 @@ async def empty_image(call: Call) -> Result:
 
 
 async def load_image(call: Call) -> Result:
-    """LoadImage and its kin. Raises what ComfyUI raises for a file that is no picture (T03)."""
+    """LoadImage and similar classes. Raises what ComfyUI raises for a file that is no image (T03)."""
     picture, alpha = await call.context.run_sync(_load, call)
     return Result((Images((picture,)), Mask((alpha,))))
 
@@ -68,7 +68,7 @@ def _load(call: Call) -> tuple[Image.Image, Image.Image]:
 
 
 async def vae_encode(call: Call) -> Result:
-    """VAEEncode and its kin: the pictures, cut to multiples of 8."""
+    """VAEEncode and similar classes: the images, cropped to multiples of 8 pixels."""
     pictures = call.pictures()
     width, height = (max(8, side // 8 * 8) for side in pictures[0].size)
     kept = tuple(picture.crop((0, 0, width, height)) for picture in pictures)
@@ -76,14 +76,14 @@ async def vae_encode(call: Call) -> Result:
 
 
 async def vae_decode(call: Call) -> Result:
-    """VAEDecode: noise, where nobody has sampled."""
+    """VAEDecode: the latent's images, or plain grey ones if no sampler has run."""
     latent = call.first(Latent) or Latent(512, 512)
     blank = Image.new("RGB", (latent.width, latent.height), (128, 120, 112))
     return Result((Images(latent.pictures or (blank,) * latent.batch),))
 
 
 async def empty_latent(call: Call) -> Result:
-    """EmptyLatentImage and its kin, also those of videos, which have a length."""
+    """EmptyLatentImage and similar classes, including those for videos, which have a length."""
     width, height = call.whole("width", 512), call.whole("height", 512)
     if length := call.whole("length"):
         return Result((Latent(width, height, length * call.whole("batch_size", 1), moving=True),))
@@ -112,7 +112,7 @@ async def image_scale_by(call: Call) -> Result:
 
 
 async def upscale_with_model(call: Call) -> Result:
-    """ImageUpscaleWithModel: four times, as most of these models do."""
+    """ImageUpscaleWithModel: scales by 4, as most of these models do."""
     return await _scaled(call, 4.0)
 
 
@@ -122,7 +122,7 @@ async def invert(call: Call) -> Result:
 
 
 async def image_batch(call: Call) -> Result:
-    """ImageBatch: the second in the size of the first."""
+    """ImageBatch: the second batch is scaled to the size of the first."""
     one, two = call.get("image1", Images), call.get("image2", Images)
     first = one.batch if one else call.pictures()
     more = two.batch if two else ()

@@ -1,4 +1,4 @@
-"""Samplers: the nodes that take time, and paint."""
+"""Samplers: the nodes that take time and paint the images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.simulator.nodes.context import Call
 from app.simulator.nodes.types import Conditioning, Guider, Latent, Model, Noise, Sigmas
 
 _MOST_FRAMES = 24
-"""Frames of a film that differ; a longer one repeats them, to stay quick."""
+"""The number of different frames in a video; a longer one repeats them, to save time."""
 
 
 async def ksampler(call: Call) -> Result:
@@ -21,7 +21,7 @@ async def ksampler(call: Call) -> Result:
 
 
 async def ksampler_advanced(call: Call) -> Result:
-    """KSamplerAdvanced: a part of the steps; starting late keeps as much of what is there."""
+    """KSamplerAdvanced: runs a part of the steps; a later start keeps more of the input image."""
     total = max(1, call.whole("steps", 20))
     start, end = call.whole("start_at_step"), min(call.whole("end_at_step", total), total)
     return await _sample(call, call.whole("noise_seed"), max(0, end - start), 1 - min(start, total) / total)

@@ -1,4 +1,4 @@
-"""Output nodes: real files, announced under ComfyUI's keys (T04, T20)."""
+"""Output nodes: they write real files and report them under ComfyUI's keys (T04, T20)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.simulator.nodes.context import Call
 from app.simulator.nodes.types import Audio, Images, Latent, Video
 
 Encoder: TypeAlias = Callable[[tuple[Image.Image, ...], float], bytes]
-"""Frames and their rate per second, to a file's content."""
+"""Encodes frames, with their rate per second, to the content of a file."""
 
 
 async def save_image(call: Call) -> Result:
@@ -28,7 +28,7 @@ async def save_image(call: Call) -> Result:
 
 
 async def preview_image(call: Call) -> Result:
-    """PreviewImage and MaskPreview: into temp, under a name with five letters by lot."""
+    """PreviewImage and MaskPreview: save to temp, under a name with five random letters."""
     return await _pictures(call, f"ComfyUI_temp_{_letters(call)}", "temp")
 
 
@@ -52,27 +52,27 @@ async def save_apng(call: Call) -> Result:
 
 
 async def save_video(call: Call) -> Result:
-    """SaveVideo: JPEG frames in an MP4, see mp4.py."""
+    """SaveVideo: JPEG frames in an MP4; see `media/mp4.py`."""
     return await _animation(call, ".mp4", mp4.encode)
 
 
 async def save_webm(call: Call) -> Result:
-    """SaveWEBM: VP8, whatever codec was asked for, see webm.py."""
+    """SaveWEBM: VP8, whatever codec was requested; see `media/webm.py`."""
     return await _animation(call, ".webm", webm.encode)
 
 
 async def save_audio(call: Call) -> Result:
-    """SaveAudio; Opus has no encoder here, and becomes FLAC by name and content."""
+    """SaveAudio; there is no Opus encoder, so Opus files become FLAC by name and content."""
     return await _sound(call, call.words("filename_prefix", "audio/ComfyUI"), "output")
 
 
 async def save_mp3(call: Call) -> Result:
-    """SaveAudioMP3: as long as it should be, but silent, see mp3.py."""
+    """SaveAudioMP3: a silent file of the right length; see `media/mp3.py`."""
     return await _sound(call, call.words("filename_prefix", "audio/ComfyUI"), "output", ".mp3", mp3.encode)
 
 
 async def save_latent(call: Call) -> Result:
-    """SaveLatent: a real file, whose numbers are zeros."""
+    """SaveLatent: a real file in which all numbers are zero."""
     latent = call.first(Latent) or Latent(512, 512)
     content = safetensors.encode(latent.batch, latent.width, latent.height, json.dumps(call.graph))
     prefix = call.words("filename_prefix", "latents/ComfyUI")
@@ -98,7 +98,7 @@ async def preview_any(call: Call) -> Result:
 
 
 async def save_unknown(call: Call) -> Result:
-    """Output nodes of other kinds: pictures if they were given some, else nothing."""
+    """Other output classes: save the input's images if there are any, else nothing."""
     if call.first(Images) is None:
         return Result(())
     return await _pictures(call, call.words("filename_prefix", "ComfyUI"), "output")
@@ -138,7 +138,7 @@ async def _sound(
 
 
 def _chunks(call: Call) -> PngInfo:
-    """The graph and what came as extra_pnginfo: every picture tells how it was made (T20)."""
+    """Return PNG metadata with the graph and the request's extra_pnginfo, as ComfyUI adds to every image (T20)."""
     info = PngInfo()
     info.add_text("prompt", json.dumps(call.graph))
     extra = call.extra_data.get("extra_pnginfo")
@@ -154,7 +154,7 @@ def _png(picture: Image.Image, info: PngInfo | None) -> bytes:
 
 
 def webp(pictures: tuple[Image.Image, ...], rate: float) -> bytes:
-    """An animated WEBP of these frames, so many in a second."""
+    """Encode frames as an animated WEBP; `rate` is in frames per second."""
     out = io.BytesIO()
     duration = round(1000 / rate)
     pictures[0].save(out, "WEBP", save_all=True, append_images=pictures[1:], duration=duration, quality=80, method=2)
@@ -174,5 +174,5 @@ def _letters(call: Call) -> str:
 
 
 def _expand(prefix: str, picture: Image.Image) -> str:
-    """The two placeholders that the server itself knows."""
+    """Resolve the two placeholders `%width%` and `%height%`."""
     return prefix.replace("%width%", str(picture.width)).replace("%height%", str(picture.height))

@@ -1,4 +1,4 @@
-"""The test nodes of the measured server: they sleep, break, block, expand and chatter on request."""
+"""The test nodes of the measured server: they sleep, fail, block, expand and send extra frames on request."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ OUT_OF_MEMORY = (
     "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might"
     " have accidentally set the batch_size to a large number."
 )
-"""What ComfyUI adds to such an error (T06)."""
+"""The text that ComfyUI adds to an out-of-memory error (T06)."""
 
 
 FILM_RATE = 8.0
-"""Frames per second of what the test node for VHS writes, as recorded (T04)."""
+"""Frames per second of the file that the test node for VHS writes, as recorded (T04)."""
 
 
 GRAIN = 128
-"""Pixels of noise that are scaled up to a preview; with more the JPEG gets larger than those recorded (T15)."""
+"""Pixels of noise that are scaled up to a preview; with more, the JPEG would be larger than the recorded ones (T15)."""
 
 
 async def sleep(call: Call) -> Result:
-    """BotTestSleep: so many steps of so many seconds, with previews if asked for."""
+    """BotTestSleep: waits the given seconds in each of the given steps, with previews on request."""
     steps = call.whole("steps", 10)
     image: bytes | None = None
     if call.inputs.get("previews"):
@@ -62,7 +62,7 @@ async def block(call: Call) -> Result:
 
 
 async def expand(call: Call) -> Expansion:
-    """BotTestExpand: two nodes of its own, with ids like "2.0.0.1"."""
+    """BotTestExpand: expands into two nodes with ids such as "2.0.0.1"."""
     first, second = f"{call.node}.0.0.1", f"{call.node}.0.0.2"
     source = call.graph[call.node]["inputs"]
     image: Json = source["image"] if isinstance(source, dict) else None
@@ -83,7 +83,7 @@ async def expand(call: Call) -> Expansion:
 
 
 async def chatter(call: Call) -> Result:
-    """BotTestChatter: frames that only custom nodes send, some to all, some to its client (T08, T22)."""
+    """BotTestChatter: sends frames of custom nodes, some to all clients, some to its own (T08, T22)."""
     sockets = call.context.sockets
     sockets.say("notification", {"id": "bot-test", "message": "hello"}, None)
     sockets.say("bot_test.weird", ["a", "list", "as", "data"], None)
@@ -95,7 +95,7 @@ async def chatter(call: Call) -> Result:
 
 
 async def films(call: Call) -> Result:
-    """BotTestVHS: the outputs of VHS_VideoCombine, with a key and a form of their own."""
+    """BotTestVHS: the outputs of VHS_VideoCombine, which have their own key and form."""
     content = await call.context.run_sync(save.webp, call.pictures(), FILM_RATE)
     entry = call.context.files.save(call.words("filename_prefix", "vhs"), ".webp", content, tail="")
     name = entry["filename"]
@@ -104,7 +104,7 @@ async def films(call: Call) -> Result:
 
 
 async def oddities(call: Call) -> Result:
-    """BotTestOddOutput: what a client must survive (T04)."""
+    """BotTestOddOutput: odd outputs that a client must survive (T04)."""
     images: list[Json] = [
         {"filename": "does_not_exist.png", "subfolder": "", "type": "output"},
         {"filename": "no_type.png"},

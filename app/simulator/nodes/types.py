@@ -1,4 +1,4 @@
-"""What flows along the links of a graph."""
+"""The types of values that pass along the links of a graph."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from app.ports import Json
 
 
 class Images(Struct, frozen=True):
-    """A batch of pictures (IMAGE), never empty."""
+    """A batch of images (IMAGE), never empty."""
 
     batch: tuple[Image.Image, ...]
 
 
 class Mask(Struct, frozen=True):
-    """A batch of grey pictures (MASK)."""
+    """A batch of greyscale images (MASK)."""
 
     batch: tuple[Image.Image, ...]
 
 
 class Latent(Struct, frozen=True):
-    """A place for pictures (LATENT). Sizes in pixels; `pictures` is None while there is only noise."""
+    """A latent (LATENT). Sizes are in pixels; `pictures` is None as long as there is only noise."""
 
     width: int
     height: int
     batch: int = 1
     pictures: tuple[Image.Image, ...] | None = None
     moving: bool = False
-    """Whether the batch is one film, whose frames shall resemble each other."""
+    """Whether the batch is one video, in which consecutive frames should be similar."""
 
 
 class Model(Struct, frozen=True):
-    """Anything loaded from a file: MODEL, CLIP, VAE, UPSCALE_MODEL."""
+    """Anything that is loaded from a model file: MODEL, CLIP, VAE, UPSCALE_MODEL."""
 
     name: str
 
 
 class Conditioning(Struct, frozen=True):
-    """A prompt (CONDITIONING); the simulator keeps the words."""
+    """A prompt (CONDITIONING); the simulator keeps the text."""
 
     words: str
 
 
 class Guider(Struct, frozen=True):
-    """GUIDER: a model and what it is told."""
+    """GUIDER: a model and its prompt."""
 
     model: str
     words: str
@@ -59,14 +59,14 @@ class Noise(Struct, frozen=True):
 
 
 class Sigmas(Struct, frozen=True):
-    """SIGMAS: how many steps, and how much they change."""
+    """SIGMAS: the number of steps, and how much they change the image (`denoise`, 0 to 1)."""
 
     steps: int
     denoise: float = 1.0
 
 
 class Audio(Struct, frozen=True):
-    """AUDIO: a tone of so many seconds."""
+    """AUDIO: a tone of the given length in seconds."""
 
     seconds: float
 
@@ -79,13 +79,13 @@ class Video(Struct, frozen=True):
 
 
 class Opaque(Struct, frozen=True):
-    """A value the simulator has no idea of, but passes on."""
+    """A value of a type that the simulator does not know, but passes on."""
 
     type: str
 
 
 class Blocked(Struct, frozen=True):
-    """An ExecutionBlocker: what needs it does not run; its message is told once, if it has one."""
+    """An ExecutionBlocker: nodes that need it do not run; its message, if any, is sent once."""
 
     message: str | None
 
@@ -111,7 +111,7 @@ Value: TypeAlias = (
     | dict[str, Json]
     | None
 )
-"""Anything a node may give or take."""
+"""Any input or output of a node."""
 
 TYPES: dict[str, type] = {
     "IMAGE": Images,
@@ -128,4 +128,4 @@ TYPES: dict[str, type] = {
     "AUDIO": Audio,
     "VIDEO": Video,
 }
-"""ComfyUI's names for them."""
+"""The types by ComfyUI's names."""
