@@ -1,1 +1,1 @@
-"""Figures, as JSON: medians and ratios against a baseline of the same run."""
+"""Benchmarks: they print figures as JSON, medians and ratios against a baseline of the same run."""

@@ -1,4 +1,4 @@
-"""`python -m bench [--rounds N] [--against REV] [NAME…]`: all figures, or those of these names, as JSON on stdout."""
+"""`python -m bench [--rounds N] [--against REV] [NAME…]`: runs all or the named benchmarks, and prints JSON."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
 
 
 def main(argv: list[str]) -> int:
-    """Measure, and print the figures. It never judges them: the exit code says only whether it could begin."""
+    """Run benchmarks and print their figures without judging them: the exit code says only whether they could start."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=f"Benchmarks: {', '.join(BENCHES)}.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which benchmarks to run (default: all)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"there is no benchmark called {unknown[0]}; there are {', '.join(BENCHES)}")
     names = given.names or list(BENCHES)
     server_state = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    # On stderr: what is broken on purpose is told as it would be to an operator.
+    # The log goes to stderr: benchmarks that break something on purpose log it as in production.
     configure(debug=False)
     if given.against:
         try:

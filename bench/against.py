@@ -1,11 +1,11 @@
-"""`python -m bench --against REV`: this tree and another commit, measured in turn in the same run.
+"""`python -m bench --against REV`: measures this tree and another commit alternately in the same run.
 
-Each tree runs its own benchmark code as a process of its own (`python -m bench --rounds 1 NAME`), so that a commit
-with other modules or other functions can still be measured. Both use this interpreter and its packages, and both
-write into the same scratch folder, so that the disk below it is the same one.
+Each tree runs its own benchmark code in a separate process (`python -m bench --rounds 1 NAME`), so that a commit
+with other modules or functions can still be measured. Both use this interpreter and its packages, and both write
+to the same scratch folder, so that they use the same disk.
 
-What this cannot do: compare a figure that only one of the trees knows (it is listed, not compared), notice that the
-benchmark itself was changed between the two commits, or run a commit that needs packages which are not installed here.
+Limits: a figure that only one of the trees has is listed, not compared; a change of the benchmark itself between the
+two commits is not noticed; a commit that needs packages which are not installed here cannot be run.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from msgspec import Struct
 ROOT = Path(__file__).parents[1]
 
 LONGEST = 1800.0
-"""Seconds that one benchmark of one tree may take in one round."""
+"""Seconds after which one benchmark of one tree in one round is stopped."""
 
 Figures: TypeAlias = dict[str, float]
-"""Every number of a benchmark's report, by its path in the JSON, such as `atelier_trio.median_ms`."""
+"""The numbers of a benchmark's report, by their path in the JSON, such as `atelier_trio.median_ms`."""
 
 
 class UnknownRevision(Exception):
-    """Git has no such commit. The text is a sentence for people."""
+    """Git has no such commit. The text is git's message."""
 
 
 class Tree(Struct, frozen=True):
-    """A checked out version of the program."""
+    """A checked-out version of the program, and the names of its benchmarks."""
 
     folder: Path
     benchmarks: frozenset[str]
 
 
 class Measured(Struct):
-    """What came out of one benchmark in both trees, round by round."""
+    """The figures of one benchmark in both trees, for each round."""
 
     here: list[Figures]
     there: list[Figures]
@@ -53,9 +53,9 @@ class Measured(Struct):
 
 
 def against(revision: str, names: Sequence[str], rounds: int, root: Path = ROOT) -> dict[str, object]:
-    """Run benchmarks in the tree `root` and in its commit `revision`; medians of both, and their ratios.
+    """Run benchmarks in the tree `root` and in its commit `revision`; returns medians of both, and their ratios.
 
-    Raises UnknownRevision.
+    Raises `UnknownRevision`.
     """
     commit = _git(root, "rev-parse", "--verify", f"{revision}^{{commit}}")
     with _checked_out(root, commit) as other, TemporaryDirectory(dir=Path.cwd()) as scratch:
@@ -64,7 +64,7 @@ def against(revision: str, names: Sequence[str], rounds: int, root: Path = ROOT)
         found = {name: Measured([], [], []) for name in both}
         for number in range(rounds):
             for name in both:
-                # Whoever runs second finds warmer disks and other neighbours, so they take turns at it.
+                # The second to run finds warmer disk caches and another load, so the trees take turns.
                 for tree in (here, there) if number % 2 == 0 else (there, here):
                     _measure(tree, name, Path(scratch), found[name], into="here" if tree is here else "there")
         return {
@@ -76,7 +76,7 @@ def against(revision: str, names: Sequence[str], rounds: int, root: Path = ROOT)
 
 
 def flatten(report: object, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every number in a report, with its path."""
+    """Yield every number in a report, with its path."""
     if isinstance(report, Mapping):
         for key, value in msgspec.convert(report, dict[str, object]).items():
             yield from flatten(value, f"{path}.{key}" if path else key)
@@ -85,9 +85,9 @@ def flatten(report: object, path: str = "") -> Iterator[tuple[str, float]]:
 
 
 def compare(here: Sequence[float], there: Sequence[float]) -> dict[str, float | None]:
-    """Medians of both, their ratio, and the lowest and highest ratio of two figures of the same round.
+    """Return the medians of both, their ratio, and the lowest and highest ratio of two figures of the same round.
 
-    A ratio above 1 means that the figure is larger here. Ratios are None where the other figure is 0.
+    A ratio above 1 means that the figure is larger here. A ratio is None if the other figure is 0.
     """
     ratios = [mine / theirs for mine, theirs in zip(here, there, strict=False) if theirs]
     mine, theirs = statistics.median(here), statistics.median(there)
@@ -111,7 +111,7 @@ def _compared(measured: Measured) -> dict[str, object]:
 
 
 def _measure(tree: Tree, name: str, scratch: Path, measured: Measured, *, into: str) -> None:
-    """Run one benchmark once; what went wrong is noted, because the other figures are still worth having."""
+    """Run one benchmark once; an error is added to `problems`, because the other figures are still useful."""
     command = [sys.executable, "-m", "bench", "--rounds", "1", name]
     print(f"bench: {name}, {into}", file=sys.stderr)
     try:
@@ -131,13 +131,13 @@ def _run(
     command: Sequence[str], tree: Path, *, cwd: Path, timeout: float | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with this tree's modules."""
-    # Nothing of the other tree may be imported: PYTHONPATH is this tree alone, for the processes that it starts, too.
+    # Nothing of the other tree may be imported: PYTHONPATH is this tree alone, also for the processes that it starts.
     env = {**os.environ, "PYTHONPATH": str(tree)}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def _tree(folder: Path) -> Tree:
-    """Compile a tree, so that the first round does not pay for it, and ask which benchmarks it knows."""
+    """Compile a tree, so that the first round does not include it, and get the names of its benchmarks."""
     _run([sys.executable, "-m", "compileall", "-q", "app", "bench", "tests"], folder, cwd=folder)
     ask = "import json; from bench.__main__ import BENCHES; print(json.dumps(list(BENCHES)))"
     done = _run([sys.executable, "-c", ask], folder, cwd=folder)
@@ -145,7 +145,7 @@ def _tree(folder: Path) -> Tree:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Run git. Raises UnknownRevision with its last line."""
+    """Run git. Raises `UnknownRevision` with git's last line if it fails."""
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UnknownRevision(done.stderr.strip().splitlines()[-1])
@@ -154,7 +154,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 @contextmanager
 def _checked_out(root: Path, commit: str) -> Generator[Path]:
-    """A git worktree of a commit, for the length of the block."""
+    """Create a git worktree of a commit for the duration of the block."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "there"
         _git(root, "worktree", "add", "--detach", str(folder), commit)

@@ -1,7 +1,7 @@
-"""Ten attachments of 40 megapixels at once from one person: how much later another person's job is, and the memory.
+"""One person sends ten attachments of 40 megapixels at once: the delay of another person's jobs, and the memory.
 
-Each of the ten commands has a second attachment that is no picture, so it is refused after the first one was
-decoded and encoded whole: nothing of it reaches ComfyUI, and only the bot's own work delays the other person.
+Each of the ten commands has a second attachment that is not an image, so it is refused after the first one was
+completely decoded and encoded. Nothing of it reaches ComfyUI, so only the bot's own work delays the other person.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ AT_ONCE = 10
 SIZE = (8_000, 5_000)
 
 JOBS = 5
-"""Jobs of the other person of each kind, one after the other, with and without the flood."""
+"""The other person's jobs of each kind, one after the other, with and without the ten attachments."""
 
 EVERY = 0.5
-"""Seconds between two looks at the memory of all processes: the system itself keeps the most each has had."""
+"""Seconds between two reads of the memory of all processes; the system itself records the peak of each."""
 
 BOTS = ("atelier_trio", "atelier_asyncio")
 
 
 class _Memory:
-    """The most memory that the bot and any of its children have had resident, in MB."""
+    """The peak resident memory of the bot and of any of its child processes, in MB."""
 
     def __init__(self, bot: int) -> None:
         self._bot = bot
@@ -69,7 +69,7 @@ class _Memory:
 
 
 def _status(pid: int, name: str, unit: float = 1024 / 10**6) -> float:
-    """A number from a process's status; 0 where the process has ended."""
+    """Return a number from a process's status; 0 if the process has ended."""
     try:
         found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     except OSError:
@@ -78,7 +78,7 @@ def _status(pid: int, name: str, unit: float = 1024 / 10**6) -> float:
 
 
 def _picture(size: tuple[int, int]) -> bytes:
-    """A photo, as far as its decoder can tell."""
+    """Return a JPEG of noise, which takes as much work to decode as a photo."""
     made = io.BytesIO()
     noise = Image.effect_noise((size[0] // 8, size[1] // 8), 60)
     noise = noise.resize(size)  # pyright: ignore[reportUnknownMemberType]
@@ -91,7 +91,7 @@ def _is_refused(discord: FakeDiscord, asked: Interaction) -> bool:
 
 
 def _jobs(discord: FakeDiscord, person: Person, small: Upload, flood: list[Interaction]) -> list[float]:
-    """Seconds from each interaction to the edit with its picture, half of them made after an attachment.
+    """Return the seconds from each interaction to the edit with its picture; every second job has an attachment.
 
     With a flood, only the jobs that began before its end count.
     """
@@ -144,7 +144,7 @@ def _round(name: str) -> dict[str, float]:
 
 
 def attachments(rounds: int) -> dict[str, object]:
-    """Both backends: seconds and MB, medians of the rounds."""
+    """Return the figures of both backends: seconds and MB, medians of the rounds."""
     found: dict[str, object] = {}
     for name in BOTS:
         lives = [_round(name) for _ in range(rounds)]

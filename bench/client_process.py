@@ -1,4 +1,4 @@
-"""The near side: the house on real sockets and a real journal, watched in what it writes, tells and gives up."""
+"""The application on real sockets with a real journal; records its transitions, updates and lost connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.ports import Connect, ConnectionLost, Graph, Json
 from bench.lag import graph
 
 SIDE = 64
-"""Pixels: the picture is not what is measured."""
+"""Width and height in pixels: small, because the image itself is not measured."""
 
 
 def small(seed: int) -> Graph:
@@ -34,11 +34,11 @@ def small(seed: int) -> Graph:
 
 
 class Noted:
-    """A journal that also notes when each job was first in which state: when that was on the disk."""
+    """A journal that also notes when each job first reached each state, at the time when that was on the disk."""
 
     def __init__(self, journal: Journal) -> None:
         self.jobs: dict[str, JobId] = {}
-        """Which job a prompt was an attempt of."""
+        """The job of each prompt."""
         self._journal = journal
         self._since: dict[str, dict[JobId, float]] = {}
         self._more = anyio.Event()
@@ -55,7 +55,7 @@ class Noted:
         return await self._journal.unfinished()
 
     async def reach(self, states: Sequence[str], count: int) -> float:
-        """Wait until so many jobs have been in one of these states, and say when the last of them was."""
+        """Wait until `count` jobs have reached one of these states; returns the time of the last of them."""
         while len(found := {job: at for state in states for job, at in self._since.get(state, {}).items()}) < count:
             self._more = anyio.Event()
             await self._more.wait()
@@ -63,7 +63,7 @@ class Noted:
 
 
 class Told:
-    """A Reply that notes the last word of each job, and when it came: every file is on the disk by then."""
+    """A `Reply` that notes the terminal update of each job and its time; all files are on the disk by then."""
 
     pause = 0.0
     receipt = ""
@@ -79,7 +79,7 @@ class Told:
 
 
 class Losses:
-    """A way to dial, which also notes when an open websocket is given up."""
+    """Connects as the given function does, and also notes when an open websocket is lost."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -95,14 +95,14 @@ class Losses:
                 raise
 
     async def next(self) -> float:
-        """Wait for the next loss, and say when it was noticed."""
+        """Wait for the next lost websocket; returns when the loss was noticed."""
         self._lost = anyio.Event()
         await self._lost.wait()
         return time.monotonic()
 
 
 class ClientProcess:
-    """The house, and what is known of it."""
+    """The running application, and what was recorded of it."""
 
     def __init__(self, registry: Registry, journal: Noted, losses: Losses, folder: Path) -> None:
         self.journal = journal
@@ -112,7 +112,7 @@ class ClientProcess:
         self._folder = folder
 
     async def make(self, seeds: Sequence[int], then: Callable[[], Awaitable[None]]) -> None:
-        """Hand in a wish for each seed, do something once the server has them all, and wait for every last word."""
+        """Submit a job request per seed, call `then` once the server has all, and wait for all terminal updates."""
         before = len(self._told.words)
         async with anyio.create_task_group() as tasks:
             for seed in seeds:
@@ -124,18 +124,18 @@ class ClientProcess:
             await then()
 
     def late(self, ended: Mapping[str, float], back: float = 0.0) -> list[float]:
-        """Seconds from each prompt's end, or from `back` where that is later, to its job's last word."""
+        """Return the seconds from each prompt's end, or from `back` if that is later, to its job's terminal update."""
         return [self._told.at[self.journal.jobs[prompt]] - max(at, back) for prompt, at in ended.items()]
 
     @property
     def unfinished(self) -> int:
-        """How many jobs were told another end than the good one."""
+        """The number of jobs whose terminal update is not `Finished`."""
         return sum(not isinstance(word, Finished) for word in self._told.words.values())
 
 
 @asynccontextmanager
 async def client_process(url: str, *, depth: int) -> AsyncGenerator[ClientProcess]:
-    """A house for the length of the block, which gives its server up to `depth` jobs."""
+    """Run the application for the duration of the block; it gives its server up to `depth` jobs."""
     with TemporaryDirectory(dir=Path.cwd()) as temporary:
         folder = Path(temporary)
         config = Config(servers=(Server(url=url),), data=folder, workflows=folder)

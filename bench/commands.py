@@ -1,7 +1,7 @@
 """The program as a person starts it: how long `demo` takes, and how soon `generate` ends after a signal.
 
-Without Discord and without a GPU: the server is the simulator, as a process. What `run` needs to stop is in
-`bench.discord`.
+Needs neither Discord nor a GPU: the server is the simulator, in its own process. The time that `run` needs to stop
+is measured in `bench.discord`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def _started(*words: str) -> Generator[subprocess.Popen[str]]:
-    """A command of the program; it is killed at the end of the block if it still runs."""
+    """Start a command of the program; kill it at the end of the block if it still runs."""
     command = [sys.executable, "-m", "app", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -33,7 +33,7 @@ def _started(*words: str) -> Generator[subprocess.Popen[str]]:
 
 
 def _demo(backend: str) -> float:
-    """Seconds for twelve pictures, from the start of the process to its end."""
+    """Return the seconds for twelve pictures, from the start of the process to its end."""
     with TemporaryDirectory() as folder:
         began = time.monotonic()
         command = [sys.executable, "-m", "app", "demo", "--out", folder, "--backend", backend]
@@ -42,7 +42,7 @@ def _demo(backend: str) -> float:
 
 
 def _stop(backend: str) -> float:
-    """Seconds from SIGINT to the end of `generate`, which takes five jobs off the server in that time."""
+    """Return the seconds from SIGINT to the end of `generate`, which cancels five jobs on the server in that time."""
     with TemporaryDirectory() as folder, _started("simulate", "--port", "0", "--step-time", "0.2") as server:
         assert server.stdout is not None
         url = server.stdout.readline().removeprefix("listening on ").strip()
@@ -59,7 +59,7 @@ def _stop(backend: str) -> float:
 
 
 def commands(rounds: int) -> dict[str, dict[str, float]]:
-    """Both backends in turn; medians, in seconds."""
+    """Measure both backends alternately; returns medians in seconds."""
     found: dict[str, dict[str, list[float]]] = {
         backend: {"demo_s": [], "generate_stop_s": []} for backend in ("trio", "asyncio")
     }

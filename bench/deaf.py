@@ -1,4 +1,4 @@
-"""A websocket that stays open and hears nothing (ComfyUI#16010): how late results come, here and elsewhere."""
+"""How late results come if a websocket stays open but receives nothing (ComfyUI#16010), also in other clients."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from bench.server_process import Order, server_process
 
 JOBS = 16
 STEP_TIME = 0.05
-"""Seconds for each of four steps: the jobs end over four seconds, so before a look, between two, and after it."""
+"""Seconds for each of four steps: the jobs end over four seconds, so before, between and after server queries."""
 
 HELD = Order(faults=Request(hold=True))
 DEAFENED = Order(faults=Request(hold=False, deaf=True))
 OVER = Order(ended=JOBS)
 
 ENOUGH = 5.0
-"""Seconds after the last end, for a client that only listens: what has not come by then comes never."""
+"""Seconds to wait after the last end for a client that only listens; what has not arrived by then never does."""
 
 
 async def this_program() -> list[float]:
-    """Seconds that each result was late; the first job runs when the socket goes deaf."""
+    """Return how late each result was, in seconds; the first job runs when the socket stops receiving."""
     async with server_process(STEP_TIME) as server, client_process(server.url, depth=JOBS) as client:
         await server.ask(HELD)
 
@@ -43,7 +43,7 @@ async def this_program() -> list[float]:
 
 
 async def poller() -> list[float]:
-    """A client that asks for each history once a second: it has no socket that could be deaf."""
+    """Measure a client that asks for each history once a second, and so needs no websocket."""
     done: dict[str, float] = {}
     async with server_process(STEP_TIME) as server, aiohttp.ClientSession(server.url) as session:
         with TemporaryDirectory(dir=Path.cwd()) as folder:
@@ -64,7 +64,7 @@ async def poller() -> list[float]:
 
 
 async def listener() -> int:
-    """A client that only listens to its socket: how many ends it never heard of."""
+    """Measure a client that only listens to its websocket; returns the number of ends that it never received."""
     heard: set[str] = set()
     client_id = uuid.uuid4().hex
     async with server_process(STEP_TIME) as server, aiohttp.ClientSession(server.url) as session:
@@ -82,7 +82,7 @@ async def listener() -> int:
 
 
 def deaf(rounds: int) -> dict[str, object]:
-    """All clients in turn; seconds."""
+    """Measure all clients alternately; returns figures in seconds."""
     found: dict[str, list[list[float]]] = {"atelier_trio": [], "atelier_asyncio": [], "poller": []}
     for _ in range(rounds):
         for backend in ("trio", "asyncio"):

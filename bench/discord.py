@@ -1,4 +1,4 @@
-"""The door as people feel it: a bot as a process between a Discord and a ComfyUI, beside a bot that polls."""
+"""The bot as people experience it: a process between a fake Discord and a simulated ComfyUI. Also a polling bot."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ BOTS: Mapping[str, tuple[str, ...]] = {
 }
 
 ALONE = 20
-"""Pictures asked for one after the other, each when the one before is there."""
+"""Pictures that are requested one after the other, each when the one before has been posted."""
 
 CROWD = 20
 A_SECOND = 50
 RUSH = 100
-"""Interactions of a rush: two seconds of fifty a second, from twenty people."""
+"""Interactions in a rush: fifty per second for two seconds, from twenty people."""
 
 IDLE = 3.0
-"""Seconds after the start until memory is read: what the start took is given back by then."""
+"""Seconds from the start until memory is read; the memory that the start needed is released by then."""
 
 PATIENCE = 120.0
 
 
 @contextmanager
 def _bot(name: str, discord: FakeDiscord, url: str, folder: Path) -> Generator[tuple[subprocess.Popen[bytes], float]]:
-    """A bot that is ready, and the seconds that it took to get there: Discord has its commands."""
+    """Start a bot, and wait until Discord has its commands; yields the process, and the seconds that it took."""
     shutil.copytree(ROOT / "workflows" / "txt2img", folder / "workflows" / "txt2img")
     env = {
         **os.environ,
@@ -66,7 +66,7 @@ def _bot(name: str, discord: FakeDiscord, url: str, folder: Path) -> Generator[t
 
 
 def _resident(process: subprocess.Popen[bytes]) -> float:
-    """MiB."""
+    """Return the resident memory of a process in MiB."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
@@ -74,7 +74,7 @@ def _resident(process: subprocess.Popen[bytes]) -> float:
 
 
 def _shown(discord: FakeDiscord, asked: Interaction) -> float | None:
-    """When the first byte of the edit with the picture came, in Discord's clock; in the fake's thread."""
+    """Return when the edit with the picture began to arrive, in Discord's clock; runs in the fake's thread."""
     for one in discord.state.requests:
         if one.files and one.status == 200 and asked.token in one.path:
             return one.at
@@ -86,7 +86,7 @@ def _imagine(discord: FakeDiscord, text: str, person: Person) -> Interaction:
 
 
 def _fetching(url: str) -> float:
-    """Seconds to fetch one of the pictures, and nothing else: history and file, by a connection that is open."""
+    """Return the seconds to fetch only the history and the file of a picture, over an open connection."""
     took: list[float] = []
     with httpx.Client(base_url=url) as client:
         entry = next(iter(client.get("/history").raise_for_status().json().values()))
@@ -100,7 +100,7 @@ def _fetching(url: str) -> float:
 
 
 def _round(name: str) -> dict[str, float]:
-    """One life of a bot. Milliseconds, but for `start_s`, `stop_s` and `idle_mib`."""
+    """Measure one run of a bot. Figures are in milliseconds, except `start_s`, `stop_s` and `idle_mib`."""
     told: dict[str, float] = {}
     with TemporaryDirectory() as folder, server() as (url, _, comfy), running() as discord:
         offset = discord.state.clock.now() - time.monotonic()
@@ -138,7 +138,7 @@ def _round(name: str) -> dict[str, float]:
 
 
 def _stamps(comfy: subprocess.Popen[str]) -> tuple[list[float], list[float]]:
-    """When each prompt was posted, and when each ended, in the order of the posts."""
+    """Return when each prompt was posted, and when each ended, in the order of the posts."""
     assert comfy.stdout is not None
     posted: dict[str, float] = {}
     ended: dict[str, float] = {}
@@ -152,7 +152,7 @@ def _stamps(comfy: subprocess.Popen[str]) -> tuple[list[float], list[float]]:
 
 
 def discord(rounds: int) -> dict[str, object]:
-    """All bots in turn, so that what the machine does besides hits them alike; medians of the rounds."""
+    """Measure all bots alternately, so that other load affects them alike; returns medians of the rounds."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in BOTS}
     for _ in range(rounds):
         for name in BOTS:

@@ -1,4 +1,4 @@
-"""Events from the socket to a subscriber, memory for each job, and how late the loop is under previews."""
+"""Events per second from the socket to a subscriber, memory per job, and the event loop's delay under previews."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STATUS = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":1}},
 
 
 class Taking:
-    """A server over HTTP that takes everything and finishes nothing."""
+    """A ComfyUI client whose server accepts every prompt and finishes none."""
 
     def __init__(self) -> None:
         self.prompts: list[PromptId] = []
@@ -89,7 +89,7 @@ class Taking:
 
 @asynccontextmanager
 async def silent() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
-    """A websocket that greets, and says nothing more."""
+    """Open a websocket that sends the first `status` and nothing more."""
 
     async def talk() -> AsyncGenerator[ServerEvent]:
         yield QueueChanged(remaining=0)
@@ -113,7 +113,7 @@ def _preview(prompt: str) -> bytes:
 
 @asynccontextmanager
 async def flooding(frames: AsyncIterator[str | bytes], ready: anyio.Event) -> AsyncGenerator[int]:
-    """Serve one client: greet, wait until `ready`, then send these frames as fast as it reads."""
+    """Serve one client: send `status`, wait until `ready`, then send these frames as fast as the client reads."""
 
     async def handle(stream: anyio.abc.SocketStream) -> None:
         protocol = WSConnection(ConnectionType.SERVER)
@@ -148,7 +148,7 @@ async def _steps(prompts: list[PromptId]) -> AsyncIterator[str | bytes]:
 
 
 async def _decoding() -> float:
-    """Messages a second from the socket to the decoder: what everything else is held against."""
+    """Return messages per second from the socket to the decoder, the baseline for everything else."""
     ready = anyio.Event()
     ready.set()
     async with flooding(_steps([]), ready) as port:
@@ -162,7 +162,7 @@ async def _decoding() -> float:
 
 
 async def _through() -> float:
-    """Messages a second from the socket through connection and registry to a subscriber."""
+    """Return messages per second from the socket through connection and registry to a subscriber."""
     ready, comfy = anyio.Event(), Taking()
     async with flooding(_steps(comfy.prompts), ready) as port:
         way = partial(connect, partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x"))
@@ -181,7 +181,7 @@ async def _through() -> float:
 
 
 async def _memory(jobs: int) -> float:
-    """Bytes for each job that lies on the server and is watched, graph included."""
+    """Return the bytes per job that is on the server and has a subscriber, its graph included."""
 
     @asynccontextmanager
     async def way() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
@@ -223,7 +223,10 @@ async def _memory(jobs: int) -> float:
 
 
 async def _loop_lag(rate: int, seconds: float) -> dict[str, float]:
-    """How late a timer of 1 ms is, in ms, while previews of 50 kB come at a rate; sender in the same process."""
+    """Return how late a timer of 1 ms is, in ms, while `rate` previews of 50 kB arrive per second.
+
+    The sender is in the same process.
+    """
     ready, comfy = anyio.Event(), Taking()
 
     async def previews() -> AsyncIterator[str | bytes]:
@@ -265,7 +268,7 @@ async def _loop_lag(rate: int, seconds: float) -> dict[str, float]:
 
 
 def flow(backend: str, rounds: int) -> dict[str, object]:
-    """All figures of one backend."""
+    """Return all figures of one backend."""
     decoding = [anyio.run(_decoding, backend=backend) for _ in range(rounds)]
     through = [anyio.run(_through, backend=backend) for _ in range(rounds)]
     return {

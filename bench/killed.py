@@ -1,4 +1,4 @@
-"""The bot killed with jobs in every state, and started again: processes as in life, and a Discord on the loopback."""
+"""Kills the bot while it has jobs in every state, and restarts it: real processes, with a fake Discord on loopback."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ from bench.server_process import Order, ServerProcess, server_process
 
 JOBS = 20
 DEPTH = 8
-"""Jobs on the server; the others wait with us."""
+"""Jobs on the server; the others wait in the bot."""
 
 STEP_TIME = 0.05
 """Seconds for each of four steps."""
 
 POINT = f"before:queued:{DEPTH + 3}"
-"""Where `kill -9` strikes: three more were sent because three have ended, and of the last one's POST only the server
-knows that it was answered."""
+"""Where `kill -9` happens: three more jobs were sent because three have ended, and the bot has not yet recorded the
+answer to the last POST."""
 
 ENDED = 6
-"""Jobs that have ended when the bot comes back: three that it knew of, and as many that it did not."""
+"""Jobs that have ended when the bot comes back: three that it knew of, and three that it did not."""
 
 STATES = ("accepted", "submitting", "queued", "running", "finished")
-"""Every one in which a job is unfinished."""
+"""All states of an unfinished job."""
 
 ENOUGH = 10.0
-"""Seconds for what has ended to be delivered, and again for all: what was not by then is counted."""
+"""Seconds to wait for the delivery of the ended jobs, and again for all; later ones count as not delivered."""
 
 TOKEN = base64.b64encode(b"1100000000000000000").decode() + ".GfAkEt." + "a" * 38
-"""Shaped as Discord's are."""
+"""Has the form of Discord's tokens."""
 
 ROOT = Path(__file__).parent.parent
 
 
 class Told(msgspec.Struct):
-    """A message that stands in Discord, as far as we look at it."""
+    """The fields of a message in the fake Discord that the benchmark reads."""
 
     id: str
     message: dict[str, Json] | None
 
 
 class Discord:
-    """The people, and what they see."""
+    """A client of the fake Discord: acts as its users, and reads what they see."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -77,13 +77,13 @@ class Discord:
         answer.raise_for_status()
 
     async def until_ready(self) -> None:
-        """Wait until the bot's commands are known."""
+        """Wait until Discord has the bot's commands."""
         version = 0
         while b'"imagine"' not in (await self._client.get("/fake/commands")).content:
             version = await self._change(version)
 
     async def until_shown(self, label: str, count: int) -> None:
-        """Wait until so many messages have a button with this label."""
+        """Wait until `count` messages have a button with this label."""
         version = 0
         while await self._labelled(label) < count:
             version = await self._change(version)
@@ -152,11 +152,11 @@ async def _killed(backend: str) -> dict[str, float]:
 
 
 async def _crowd(server: ServerProcess, people: Discord) -> None:
-    """Ask for all, and let the first end, of which nobody is told: nothing is delivered before the bot is killed."""
+    """Request all jobs and let the first ones end; nothing is delivered before the bot is killed."""
     await people.until_ready()
     await server.ask(Order(faults=Request(hold=True)))
     for number in range(JOBS):
-        # A channel for each, because Discord lets nobody say much at once in one.
+        # One channel per job, because Discord limits the rate of messages in a channel.
         options: Json = {"prompt": f"picture {number}", "width": 64, "height": 64}
         await people.do("slash", name="imagine", options=options, user=f"user{number}", channel=f"channel{number}")
     await people.until_shown("Cancel", JOBS)
@@ -166,7 +166,7 @@ async def _crowd(server: ServerProcess, people: Discord) -> None:
 
 
 def _stories(folder: Path) -> dict[str, list[TransitionRow]]:
-    """What the journal says, while no bot writes it."""
+    """Return the transitions of all jobs from the journal, while no bot writes to it."""
     with open_store(folder / JOURNAL, clock=time.time) as store:
         return {entry.job.id: store.transitions(entry.job.id) for entry in store.newest("", JOBS)}
 
@@ -174,10 +174,11 @@ def _stories(folder: Path) -> dict[str, list[TransitionRow]]:
 def _times(
     stories: Mapping[str, Sequence[TransitionRow]], before: Mapping[str, float], began: float
 ) -> dict[str, float]:
-    """Seconds from the process's start, by the journal; `before` are the prompts that had ended by then.
+    """Return figures from the journal, in seconds from the restart; `before` are the prompts that had ended by then.
 
-    One look tells the house what became of all that lay on the server. So all is found again when the last line is
-    written that this look has caused: ends that nobody knew of, the prompt at work, the POST in between.
+    One query tells the application the state of everything on the server. So everything is adopted when the last
+    transition is written that this query caused: ends that the bot did not know of, the running prompt, and the POST
+    without a recorded answer.
     """
     found: list[float] = []
     first: list[float] = []
@@ -200,6 +201,6 @@ def _times(
 
 
 def killed(backend: str, rounds: int) -> dict[str, float]:
-    """All figures of one backend's bot, which is another process: medians."""
+    """Return medians of all figures of a bot with this backend, which runs in its own process."""
     found = [anyio.run(_killed, backend, backend="asyncio") for _ in range(rounds)]
     return {name: round(statistics.median(one[name] for one in found), 3) for name in found[0]}

@@ -1,4 +1,4 @@
-"""From the server's end frame to the file on disk: this program, a bare client, and a poller."""
+"""The time from the server's end frame to the file on disk: for this program, a bare client, and a poller."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def server() -> Generator[tuple[str, dict[str, float], subprocess.Popen[str]]]:
 
 
 def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
-    """Milliseconds of lag of each job of one round."""
+    """Return the lag of each job of one round, in milliseconds."""
     with server() as (url, ends, process), tempfile.TemporaryDirectory() as folder:
         done = client(url, Path(folder))
         assert process.stdout is not None
@@ -89,7 +89,7 @@ def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
 
 
 class _Stamp:
-    """A Reply that notes when the last word came: every file is on disk by then."""
+    """A `Reply` that notes when `Finished` came; all files are on disk by then."""
 
     pause = 0.0
     receipt = ""
@@ -103,7 +103,7 @@ class _Stamp:
 
 
 class _Noting(ComfyClient):
-    """The real client, which notes whose prompt is which."""
+    """The real client, which also notes the prompt id of each seed."""
 
     prompts: dict[int, str]
 
@@ -113,7 +113,7 @@ class _Noting(ComfyClient):
 
 
 def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
-    """Everything of this program but the command line."""
+    """Return a client that is this program without the command line."""
 
     async def client(url: str, folder: Path) -> dict[str, float]:
         done: dict[str, float] = {}
@@ -154,7 +154,7 @@ async def collect(session: aiohttp.ClientSession, prompt: str, folder: Path) -> 
 
 
 async def _bare(url: str, folder: Path) -> dict[str, float]:
-    """Waits on the socket, then fetches: about the quickest that can be written in forty lines."""
+    """Wait on the websocket, then fetch: about the fastest client that can be written in forty lines."""
     done: dict[str, float] = {}
     client_id = uuid.uuid4().hex
     async with aiohttp.ClientSession(url) as session, session.ws_connect(f"/ws?clientId={client_id}") as socket:
@@ -179,7 +179,7 @@ async def _bare(url: str, folder: Path) -> dict[str, float]:
 
 
 async def _poller(url: str, folder: Path) -> dict[str, float]:
-    """Asks for the history once a second, as today's bots do."""
+    """Ask for the history once a second, as other bots do."""
     done: dict[str, float] = {}
     async with aiohttp.ClientSession(url) as session:
 
@@ -195,7 +195,7 @@ async def _poller(url: str, folder: Path) -> dict[str, float]:
 
 
 def summary(rounds: list[list[float]]) -> dict[str, float]:
-    """Median of the rounds' medians, with their spread; the worst of all."""
+    """Return the median of the rounds' medians with their spread, the median 90th percentile, and the worst value."""
     medians = [statistics.median(lags) for lags in rounds]
     return {
         "median_ms": round(statistics.median(medians), 2),
@@ -207,7 +207,7 @@ def summary(rounds: list[list[float]]) -> dict[str, float]:
 
 
 def lag(rounds: int) -> dict[str, object]:
-    """All clients in turn, so that what the machine does besides hits them alike."""
+    """Measure all clients alternately, so that other load affects them alike."""
     clients: dict[str, Callable[[str, Path], dict[str, float]]] = {
         "atelier_trio": this_program("trio"),
         "atelier_asyncio": this_program("asyncio"),

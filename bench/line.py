@@ -1,4 +1,4 @@
-"""A line to a server: it can be cut, frozen and mended, and it notes the requests that it carries."""
+"""A TCP proxy in front of a server: it can be cut, frozen and mended, and it records the requests that pass."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from msgspec import Struct
 GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 ABORTED = struct.pack("ii", 1, 0)
-"""SO_LINGER of no time at all: what is closed with it says RST instead of goodbye."""
+"""SO_LINGER with a timeout of 0: closing a socket then sends RST instead of FIN."""
 
 REQUEST = re.compile(rb"(GET|POST) (\S+) HTTP/1\.1\r\n")
-"""How a request begins. Nobody sends the next one before the last is answered, so it begins a piece of data."""
+"""The start of a request. Clients wait for each response, so a request starts a piece of received data."""
 
 
 class Carried(Struct, frozen=True):
-    """A request that went over the line, and when, by the clock that all processes of a machine share."""
+    """A request that passed, and its time by the monotonic clock, which all processes of a machine share."""
 
     at: float
     method: str
@@ -30,13 +30,13 @@ class Carried(Struct, frozen=True):
 
 
 class Era:
-    """From one mending to the next: a connection lives in the one in which it was opened."""
+    """The time from one `mend` to the next; a connection belongs to the era in which it was opened."""
 
     frozen = False
 
 
 class Line:
-    """Owns the port, and all connections through it. For trio, where a closed socket can say RST and no more."""
+    """Owns the port and all connections through it. Runs on trio, where closing a socket can send nothing but RST."""
 
     def __init__(self, upstream: int) -> None:
         self.carried: list[Carried] = []
@@ -50,7 +50,7 @@ class Line:
         self._moved = anyio.Event()
 
     async def run(self, *, task_status: TaskStatus[int] = TASK_STATUS_IGNORED) -> None:
-        """Carry until cancelled. `started` gets the port, which is the same after each cut."""
+        """Forward data until cancelled. `started` gets the port, which is the same after each cut."""
         port = 0
         while True:
             listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
@@ -71,23 +71,23 @@ class Line:
             await self._mended.wait()
 
     async def cut(self) -> None:
-        """Close the port, and end whatever is open with RST; returns when that is done."""
+        """Close the port, and close all open connections with RST; returns when that is done."""
         self._cut.set()
         await self._closed.wait()
 
     def freeze(self) -> None:
-        """Half open: connections are accepted and stay open, nothing moves, and nobody is told."""
+        """Make connections half open: they are accepted and stay open, but no data passes and no side is notified."""
         self._era.frozen = True
 
     async def mend(self) -> None:
-        """New connections work from now on; those that were frozen never will again."""
+        """Let new connections work from now on; those that were frozen stay frozen."""
         self._era = Era()
         if self._closed.is_set():
             self._mended.set()
             await self._opened.wait()
 
     async def moved(self) -> None:
-        """Wait until something has gone over the line."""
+        """Wait until data has passed."""
         self._moved = anyio.Event()
         await self._moved.wait()
 
@@ -116,6 +116,6 @@ class Line:
         except GONE:
             pass
         if era.frozen:
-            # Also the other side's end is not told.
+            # The end of one side is not passed on to the other.
             await anyio.sleep_forever()
         ways.cancel()

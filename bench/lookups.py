@@ -1,4 +1,4 @@
-"""The journal with 100,000 jobs: how long finding one takes, and how long a commit takes while jobs are looked up."""
+"""The journal with 100,000 jobs: the time to find one, and the time of a commit while jobs are looked up."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ JOBS = 100_000
 LOOKUPS = 2_000
 COMMITS = 300
 PREFIX = 8
-"""Letters of an id that people type: as many as `jobs list` shows."""
+"""Characters of an id that people type: as many as `jobs list` shows."""
 
 FOUND_MS = 1.0
 DELAY_MS = 2.0
-"""The goals: a job is found within the first, and no commit takes longer by more than the second."""
+"""The goals: a job is found within `FOUND_MS`, and lookups delay a commit by at most `DELAY_MS`."""
 
 
 def _fill(path: Path, ids: list[JobId]) -> None:
-    """As many jobs as a busy year leaves, told and done."""
+    """Fill a journal with as many jobs as a busy year produces, all delivered and notified."""
     with open_store(path, clock=time.time, durable=False) as store:
         for start in range(0, len(ids), 1000):
             jobs = [
@@ -45,7 +45,7 @@ def _fill(path: Path, ids: list[JobId]) -> None:
 
 
 async def _find(journal: SqliteJournal, names: list[str]) -> list[float]:
-    """Milliseconds of each lookup, with its way through the reader's thread."""
+    """Return the milliseconds of each lookup, including the way to the reader's thread and back."""
     took: list[float] = []
     for name in names:
         began = time.perf_counter()
@@ -56,7 +56,7 @@ async def _find(journal: SqliteJournal, names: list[str]) -> list[float]:
 
 
 async def _commit(journal: SqliteJournal) -> list[float]:
-    """Milliseconds of each commit of one job, on the disk."""
+    """Return the milliseconds of each commit of one job, until it is on the disk."""
     took: list[float] = []
     job = Job(request=JobRequest(job=JobId(str(uuid.uuid4())), workflow="bench", graph=GRAPH, folder="."))
     for _ in range(COMMITS):
@@ -71,7 +71,7 @@ async def _measure(path: Path, ids: list[JobId]) -> dict[str, float]:
     rng = random.Random(1)
     async with open_journal(path) as journal:
         by_id = await _find(journal, rng.sample(ids, LOOKUPS))
-        # Of 100,000 ids about two share their beginning, and would be found by neither.
+        # Of 100,000 ids, about two share their prefix, which then finds neither.
         unique = [prefix for prefix, count in Counter(job[:PREFIX] for job in ids).items() if count == 1]
         by_prefix = await _find(journal, rng.sample(unique, LOOKUPS))
         alone: list[float] = []
@@ -81,7 +81,7 @@ async def _measure(path: Path, ids: list[JobId]) -> dict[str, float]:
             while True:
                 await _find(journal, [rng.choice(ids)])
 
-        # In turns, because how fast the disk is changes from second to second.
+        # Measured alternately, because the speed of the disk changes from second to second.
         for _ in range(3):
             alone += await _commit(journal)
             async with anyio.create_task_group() as tasks:
@@ -106,7 +106,7 @@ def _percentile(values: list[float], percent: int) -> float:
 
 
 def lookups(rounds: int) -> dict[str, object]:
-    """All figures of both backends: medians of the rounds, beside the goals."""
+    """Return all figures of both backends, as medians of the rounds, and the goals."""
     ids = [JobId(str(uuid.UUID(int=random.getrandbits(128), version=4))) for _ in range(JOBS)]
     with TemporaryDirectory(dir=Path.cwd()) as folder:
         path = Path(folder) / "atelier.db"

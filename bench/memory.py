@@ -1,4 +1,4 @@
-"""The journal: transitions a second with every commit on the disk, and a start with many unfinished jobs."""
+"""The journal: transitions per second with every commit on the disk, and a start with many unfinished jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _job(number: int) -> Job:
 
 
 async def _transitions(path: Path, seconds: float) -> dict[str, float]:
-    """Many callers record one transition after the other; how late the loop is meanwhile, in ms."""
+    """Let many callers record transitions; returns transitions per second, and the event loop's delay in ms."""
     written = 0
     late: list[float] = []
     async with open_journal(path) as journal, anyio.create_task_group() as tasks:
@@ -52,7 +52,7 @@ async def _transitions(path: Path, seconds: float) -> dict[str, float]:
 
 
 async def _start(path: Path) -> float:
-    """Seconds from opening the journal to a registry that takes new wishes, with many jobs to adopt."""
+    """Return the seconds from opening the journal to a registry that accepts job requests, with many jobs to adopt."""
     jobs = [_job(number) for number in range(UNFINISHED)]
     for job in jobs[:1000]:
         job.state, job.attempt = State.RUNNING, Attempt(PromptId(new_prompt_id()), ServerName("bench"), posting=False)
@@ -65,7 +65,7 @@ async def _start(path: Path) -> float:
 
 
 def memory(backend: str, rounds: int) -> dict[str, object]:
-    """All figures of one backend: medians."""
+    """Return medians of all figures of one backend."""
     with TemporaryDirectory(dir=Path.cwd()) as folder:
         paths = [Path(folder) / f"{number}.db" for number in range(2 * rounds)]
         written = [anyio.run(_transitions, path, 3.0, backend=backend) for path in paths[:rounds]]

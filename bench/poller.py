@@ -1,6 +1,6 @@
-"""A Discord bot as they usually are, to compare with: it asks ComfyUI once a second whether a picture is there.
+"""A typical Discord bot for comparison: it asks ComfyUI once a second whether a picture is finished.
 
-Its pictures are those of `bench.lag`, whatever is asked for.
+Its pictures are those of `bench.lag`, whatever the prompt is.
 """
 
 from __future__ import annotations

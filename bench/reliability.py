@@ -1,4 +1,4 @@
-"""What it costs when something breaks: until all is known again, and how late a result comes."""
+"""The cost of failures: the time until the state of all jobs is known again, and the delay of results."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from bench.client_process import client_process
 from bench.server_process import Order, Report, server_process
 
 CROWD = 1000
-"""Jobs in flight when the server goes away: far more than a house ever gives to one, which is 16."""
+"""Jobs in flight when the server goes away: far more than the 16 that the application gives to one server at most."""
 
 FEW = 4
-"""Jobs in flight where time is measured, and not work: they all end while nobody hears it."""
+"""Jobs in flight where time is measured, not the amount of work: they all end while no connection works."""
 
 STEP_TIME = 0.05
-"""Seconds for each of four steps of a sampler: the few end one after the other, within two seconds."""
+"""Seconds for each of four steps of a sampler: the `FEW` jobs end one after the other, within two seconds."""
 
 CUT = 5.0
-"""Seconds without any path."""
+"""Seconds without any connection to the server."""
 
 CUTS = 2
-"""Cuts in a round: where the next dial falls after the path's return is chance."""
+"""Cuts per round: how soon the next connection attempt follows the end of an outage is random."""
 
 Figures = dict[str, float]
 
 
 async def _reconcile() -> Figures:
-    """Everything ends while websocket and port are away: from their return until the journal knows of every end."""
+    """Let all jobs end while the server is unreachable; measures until the journal has every end after its return."""
     found: Figures = {}
     async with server_process(0.0) as server, client_process(server.url, depth=CROWD) as client:
         await server.ask(Order(faults=Request(hold=True, history_gap=0.0)))
@@ -54,14 +54,14 @@ async def _reconcile() -> Figures:
 
 
 def _requests(report: Report, back: float) -> Counter[str]:
-    """What the server was asked since then; the websocket's handshake is among the others."""
+    """Count the requests to the server since `back` by purpose; the websocket's handshake counts as "other"."""
     kinds = {"queue": "reconciling", "history": "reconciling", "view": "files"}
     paths = [request.path.partition("?")[0] for request in report.carried if request.at >= back]
     return Counter(kinds.get(path.split("/")[1], "other") for path in paths)
 
 
 async def _half_open() -> Figures:
-    """Nothing moves any more, and nobody says so, while a job ends; new connections work once it was noticed."""
+    """Freeze all connections silently while jobs wait; they end, and new connections work, once this is noticed."""
     found: Figures = {}
     async with server_process(STEP_TIME) as server, client_process(server.url, depth=FEW) as client:
         await server.ask(Order(faults=Request(hold=True)))
@@ -80,7 +80,7 @@ async def _half_open() -> Figures:
 
 
 async def _path_cut() -> Figures:
-    """HTTP and websocket are cut while jobs end: from the path's return to each of their results."""
+    """Cut HTTP and websocket while jobs end; measures from the end of the outage to each of their results."""
     late: list[float] = []
     async with server_process(STEP_TIME) as server, client_process(server.url, depth=FEW) as client:
 
@@ -88,7 +88,7 @@ async def _path_cut() -> Figures:
             nonlocal back
             left = await server.ask(Order(line="cut", faults=Request(hold=False)))
             await server.ask(Order(ended=(number + 1) * FEW))
-            # The length of the outage is what is given, so time itself is waited for.
+            # The length of the outage is fixed, so this waits for time to pass, not for an event.
             await anyio.sleep(left.at + CUT - (await server.ask(Order())).at)
             back = (await server.ask(Order(line="mend"))).at
 
@@ -105,12 +105,12 @@ async def _path_cut() -> Figures:
 
 
 def medians(found: Sequence[Figures]) -> Figures:
-    """Of each figure, over the rounds."""
+    """Return the median of each figure over the rounds."""
     return {name: round(statistics.median(one.get(name, 0.0) for one in found), 3) for name in found[0]}
 
 
 def reliability(backend: str, rounds: int) -> dict[str, Figures]:
-    """All figures of one backend; times in seconds."""
+    """Return all figures of one backend; times are in seconds."""
     trials: dict[str, Callable[[], Awaitable[Figures]]] = {
         "reconcile_1000": _reconcile,
         "half_open": _half_open,

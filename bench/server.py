@@ -1,4 +1,4 @@
-"""The simulator in a process of its own, which says on stdout when it took each prompt, and when it said its end."""
+"""The simulator in its own process; it prints when it accepted each prompt, and when it reported its end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from app.simulator.http.application import serve
 
 
 def _say(what: str, prompt: object) -> None:
-    """With the clock that all processes of a machine share."""
+    """Print an event with the time of the monotonic clock, which all processes of a machine share."""
     print(json.dumps({what: prompt, "t": time.monotonic()}), flush=True)
 
 
 class _Stamped(dict[str, float]):
-    """Prints what is written into it."""
+    """Prints each prompt that is written into it as ended."""
 
     def __setitem__(self, prompt: str, _: float) -> None:
         _say("ended", prompt)

@@ -1,4 +1,4 @@
-"""The far side, in a process of its own: a simulator behind a line, which does what it is told on stdin."""
+"""A simulator behind a `Line`, in its own process, which executes orders from stdin."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from app.simulator.http.application import serve
 from bench.line import Carried, Line
 
 LONGEST = 64 * 2**20
-"""Bytes of one report: a thousand prompts and their requests are some hundred kB."""
+"""The limit in bytes for one report; a thousand prompts and their requests take some hundred kB."""
 
 
 class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What shall happen, in the order of these fields; it is reported when all of it has."""
+    """Actions to execute in the order of these fields; a report follows when all are done."""
 
     line: Literal["", "cut", "freeze", "mend"] = ""
     faults: Request | None = None
     taken: int = 0
-    """Wait until so many prompts were taken."""
+    """Wait until the server has accepted this many prompts."""
     ended: int = 0
-    """Wait until so many prompts have ended."""
+    """Wait until this many prompts have ended."""
 
 
 class Report(Struct, frozen=True):
-    """How it stands. Times are those of the clock that all processes of a machine share."""
+    """The state after an order. Times are of the monotonic clock, which all processes of a machine share."""
 
     at: float
-    """When the order was done."""
+    """When the order was completed."""
     ended: dict[str, float]
-    """When each prompt's end was said."""
+    """When each prompt's end was reported."""
     carried: list[Carried]
     """All requests so far."""
 
 
 class Ends(dict[str, float]):
-    """When each prompt's end was said; one may wait for so many."""
+    """When each prompt's end was reported; `reach` waits for a number of ends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Ends(dict[str, float]):
 
 
 class ServerProcess:
-    """The other end of its pipes."""
+    """The process from the outside: sends orders to its stdin, and reads reports from its stdout."""
 
     def __init__(self, port: int, orders: ByteSendStream, reports: BufferedByteReceiveStream) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -73,14 +73,14 @@ class ServerProcess:
         self._reports = reports
 
     async def ask(self, order: Order) -> Report:
-        """Have something done, and wait for that."""
+        """Send an order, and wait for its report."""
         await self._orders.send(msgspec.json.encode(order) + b"\n")
         return msgspec.json.decode(await self._reports.receive_until(b"\n", LONGEST), type=Report)
 
 
 @asynccontextmanager
 async def server_process(step_time: float) -> AsyncGenerator[ServerProcess]:
-    """A new one for the length of the block; its samplers take four steps of `step_time` seconds."""
+    """Run a server process for the duration of the block; its samplers take four steps of `step_time` seconds."""
     command = [sys.executable, "-m", "bench.server_process", str(step_time)]
     async with await anyio.open_process(command, stderr=None) as process:
         assert process.stdin is not None
@@ -90,7 +90,7 @@ async def server_process(step_time: float) -> AsyncGenerator[ServerProcess]:
 
 
 async def main(step_time: float) -> None:
-    """Live until stdin ends."""
+    """Execute orders until stdin ends."""
     with TemporaryDirectory() as folder:
         simulator = Simulator(Path(folder), steps=4, step_time=step_time)
         ends = simulator.ended_at = Ends()

@@ -1,4 +1,4 @@
-"""Workflows: loading and auditing many, filling in a large one, and reading what a server says of its nodes."""
+"""Workflows: loading and auditing many, filling in a large one, and reading a server's node definitions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ WORKFLOWS, NODES = 200, 100
 LARGE = 300
 MEGABYTES = 3
 LISTED = 50
-"""Fillings per round: one alone is too short for the clock."""
+"""Calls of `bind` per round: one alone is too short to measure."""
 
 
 def _graph(nodes: int) -> Graph:
-    """Chains as people draw them, each from a checkpoint to a file; the nodes of the first have titles of slots."""
+    """Return typical chains, each from a checkpoint to a file; nodes of the first have titles that name slots."""
     graph: Graph = {}
 
     def add(kind: str, **given: Json) -> str:
@@ -62,7 +62,7 @@ def _store(folder: Path, name: str, graph: Graph, definitions: Definitions) -> N
 
 
 def _load(folder: Path, definitions: Definitions) -> float:
-    """Seconds for all workflows of a folder: read, checked, bound to their slots and audited."""
+    """Return the seconds to load and audit all workflows of a folder."""
     began = time.perf_counter()
     found = offers(folder, {ServerName("bench"): definitions})
     spent = time.perf_counter() - began
@@ -72,7 +72,7 @@ def _load(folder: Path, definitions: Definitions) -> float:
 
 
 def _fill(workflow: Workflow, definitions: Definitions) -> float:
-    """Milliseconds for one filling with text, seed, size and a date."""
+    """Return the milliseconds of one `bind` with text, seed, size and a date."""
     values: dict[str, Json] = {"prompt": "a mill " * 40, "seed": 7}
     began = time.perf_counter()
     for _ in range(LISTED):
@@ -81,7 +81,7 @@ def _fill(workflow: Workflow, definitions: Definitions) -> float:
 
 
 def _object_info(recorded: dict[str, Json]) -> bytes:
-    """A server with so many packs that its list of nodes has at least three megabytes."""
+    """Return the `/object_info` of a server with so many node packs that it has at least `MEGABYTES`."""
     grown = dict(recorded)
     while len(told := msgspec.json.encode(grown)) < MEGABYTES * 2**20:
         number = len(grown)
@@ -90,7 +90,7 @@ def _object_info(recorded: dict[str, Json]) -> bytes:
 
 
 def _read(told: bytes) -> tuple[float, float]:
-    """Milliseconds to parse the list, and to read every class of it, too."""
+    """Return the milliseconds to parse the definitions, and those to also read every class."""
     began = time.perf_counter()
     definitions = Definitions.parse(told)
     parsed = time.perf_counter()
@@ -100,7 +100,7 @@ def _read(told: bytes) -> tuple[float, float]:
 
 
 def workflows(rounds: int) -> dict[str, object]:
-    """All figures: medians."""
+    """Return medians of all figures."""
     recorded = msgspec.json.decode(gzip.decompress(RECORDED.read_bytes()), type=dict[str, Json])
     definitions = Definitions(recorded)
     with TemporaryDirectory(dir=Path.cwd()) as temporary:

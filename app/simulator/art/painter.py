@@ -44,7 +44,7 @@ class Recipe(Struct, frozen=True):
 def paint(recipe: Recipe) -> Image.Image:
     """Paint an image of the recipe's size, without a caption. The same recipe gives the same pixels."""
     said = f"{recipe.words}\0{recipe.seed}\0{recipe.model}".encode()
-    rng = random.Random(hashlib.sha256(said).digest())  # noqa: S311  an artist's dice
+    rng = random.Random(hashlib.sha256(said).digest())  # noqa: S311  only for painting
     colors = palette.choose(recipe.words, rng)
     scene = rng.choice(palette.named(recipe.words, _SCENES) or sorted(_SCENES))
     # Painted larger and scaled down for smooth edges, because Pillow draws without antialiasing.
