@@ -63,6 +63,8 @@ class PromptRoutes:
         return answer(self._worker.status)
 
     async def _submit(self, request: Request) -> Response:
+        # As a real server does: a refusal before the body is read may reach the client as a lost connection.
+        await request.body()
         failing = self._simulator.faults.fail_next()
         if failing is not None and not failing.effect:
             return PlainTextResponse(f"{failing.status} ordered", failing.status)
