@@ -23,7 +23,8 @@ from app.cli.generate import draw, refusals, rows_of
 from app.cli.jobs import list_jobs, show_job
 from app.cli.output.renderers import choose
 from app.cli.parser import Arguments, parse
-from app.cli.workflows.tables import open_filled, workflows
+from app.cli.workflows.commands import open_filled
+from app.cli.workflows.dispatch import workflows
 from app.config import Config, ConfigError, load_config
 from app.core.job import JobRequest
 from app.core.journal_port import JournalError

@@ -9,7 +9,7 @@ import pytest
 
 from tests.discord.fake import FakeDiscord
 from tests.discord.stage import words
-from tests.process.bot import bot, said, says
+from tests.process.bot import bot, said, says, send_signal
 
 
 def sentence(text: str) -> str:
@@ -26,7 +26,7 @@ async def test_a_signal_ends_it_and_leaves_a_true_sentence(
         await discord.until(lambda: discord.state.commands.of[None])
         asked = discord.slash("imagine", prompt="a cat")
         await discord.until(lambda: "[Cancel]" in says(discord, asked))
-        process.send_signal(signum)
+        send_signal(process, signum)
         text = await said(process)
         assert process.returncode == (0 if signum is signal.SIGTERM else 130)
         assert "Nothing is lost" in words(discord.message(asked))

@@ -19,7 +19,7 @@ from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from tests.discord.fake import TOKEN, FakeDiscord
 from tests.discord.stage import job_of, words
-from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, until
+from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, send_signal, until
 
 
 async def heard(process: Process, sentence: str) -> str:
@@ -83,7 +83,7 @@ async def test_a_discord_that_is_not_there_is_waited_for_and_said_once(
     async with bot(discord, tmp_path, anyio_backend_name, **more) as process:
         text = await heard(process, "Discord is not reached")
         began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        send_signal(process, signal.SIGTERM)
         text += await said(process)
         assert process.returncode == 0
         assert time.monotonic() - began < PATIENCE
@@ -108,7 +108,7 @@ async def test_a_discord_that_fails_at_the_start_is_waited_for_and_then_used(
         await discord.until(lambda: discord.gateway.connected and discord.state.commands.of[None], PATIENCE)
         asked = imagine(discord, "a cat")
         await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
-        process.send_signal(signal.SIGTERM)
+        send_signal(process, signal.SIGTERM)
         text = await said(process)
         assert process.returncode == 0
         assert "Traceback" not in text
@@ -121,7 +121,7 @@ async def test_a_discord_that_hangs_at_the_start_does_not_keep_the_bot_from_endi
     discord.fail("GET", "/oauth2", hold=True, times=None)
     async with bot(discord, tmp_path, anyio_backend_name) as process:
         await discord.until(lambda: discord.requests, PATIENCE)
-        process.send_signal(signal.SIGTERM)
+        send_signal(process, signal.SIGTERM)
         with anyio.fail_after(PATIENCE):
             assert "Traceback" not in await said(process)
         assert process.returncode == 0
@@ -135,7 +135,7 @@ async def test_a_gateway_that_is_down_at_the_start_is_waited_for(
         text = await heard(process, "failed to communicate with server")
         discord.gateway.refusing = False
         await discord.until(lambda: discord.gateway.connected and discord.state.commands.of[None], PATIENCE)
-        process.send_signal(signal.SIGTERM)
+        send_signal(process, signal.SIGTERM)
         assert "Traceback" not in text + await said(process)
         assert process.returncode == 0
 
@@ -150,7 +150,7 @@ async def test_what_an_operator_wants_while_discord_is_away_is_shown_when_it_is_
             await discord.until(lambda: "[Again]" in says(discord, asked), PATIENCE)
             job = job_of(discord.message(asked))
             await until(lambda: "delivered" in _shown(tmp_path, job))
-            process.send_signal(signal.SIGTERM)
+            send_signal(process, signal.SIGTERM)
             await said(process)
         discord.fail("GET", "/oauth2", status=503, times=None)
         async with bot(discord, tmp_path, anyio_backend_name, comfy=address):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -55,6 +56,16 @@ async def bot(
         finally:
             if process.returncode is None:
                 process.kill()
+
+
+def send_signal(process: Process, signum: signal.Signals) -> None:
+    """Send a signal to a process unless it has ended; it may be ending.
+
+    `Process.send_signal` polls first, which can take the exit code away from asyncio, which then reports 255.
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signum)
 
 
 async def said(process: Process) -> str:

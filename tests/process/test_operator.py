@@ -12,7 +12,7 @@ import pytest
 from app.simulator.faults import FailPrompt, Request
 from tests.discord.fake import FakeDiscord, running
 from tests.discord.stage import job_of, words
-from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, until
+from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, send_signal, until
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_a_job_that_failed_is_retried_by_the_next_bot(
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
             asked = imagine(discord, "a cat")
             await discord.until(lambda: "[Retry]" in says(discord, asked), PATIENCE)
-            process.send_signal(signal.SIGTERM)
+            send_signal(process, signal.SIGTERM)
             await said(process)
         await jobs(discord, tmp_path, "retry", job_of(discord.message(asked)))
         async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
@@ -68,7 +68,7 @@ async def test_a_bot_that_drains_brings_what_runs_and_leaves_the_rest_for_later(
             for one in asked:
                 await discord.until(lambda one=one: "[Cancel]" in says(discord, one), PATIENCE)
             await until(lambda: simulator.running is not None and len(simulator.pending) == 1)
-            process.send_signal(signal.SIGTERM)
+            send_signal(process, signal.SIGTERM)
             late = imagine(discord, "too late")
             await discord.until(lambda: "about to be started anew" in heard(discord), PATIENCE)
             simulator.faults.ask(Request(hold=False))
@@ -90,11 +90,11 @@ async def test_a_second_signal_ends_the_draining(discord: FakeDiscord, tmp_path:
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
             asked = imagine(discord, "a cat")
             await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
-            process.send_signal(signal.SIGINT)
+            send_signal(process, signal.SIGINT)
             imagine(discord, "too late")
             await discord.until(lambda: "about to be started anew" in heard(discord), PATIENCE)
             # The server holds its job for ever, so draining alone would not end.
-            process.send_signal(signal.SIGINT)
+            send_signal(process, signal.SIGINT)
             await said(process)
             assert process.returncode == 130
             assert len(simulator.ended_at) == 0

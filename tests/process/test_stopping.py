@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -18,7 +18,7 @@ from anyio.streams.text import TextReceiveStream
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
 from tests.discord.fake import FakeDiscord, running
-from tests.process.bot import NOWHERE, PATIENCE, ROOT, bot, comfyui, imagine, says, until
+from tests.process.bot import NOWHERE, PATIENCE, ROOT, bot, comfyui, imagine, says, send_signal, until
 from tests.process.bot import environment as bot_environment
 
 PROC = Path("/proc")
@@ -81,15 +81,6 @@ async def handles_signals(process: Process) -> None:
         await anyio.sleep(0.001)
 
 
-def send(process: Process, signum: signal.Signals) -> None:
-    """Send a signal to a process that may be ending.
-
-    Not by `Process.send_signal`: it polls first, which takes the exit code away from asyncio, which then reports 255.
-    """
-    with suppress(ProcessLookupError):
-        os.kill(process.pid, signum)
-
-
 async def end_of(process: Process) -> tuple[int, str]:
     """The exit code and stderr. Nothing that the program started outlives it."""
     assert process.stderr is not None
@@ -148,7 +139,7 @@ async def sweep(
         async with lanes, program(*words, "--backend", backend, env=own, cwd=cwd) as process:
             await handles_signals(process)
             await anyio.sleep(delay)
-            send(process, signum)
+            send_signal(process, signum)
             code, said = await end_of(process)
             ends.append((delay, code, said))
 
@@ -211,7 +202,7 @@ async def test_sigterm_and_sighup_cancel_what_a_command_has_on_the_server(
         env = {"COMFYUI_URL": address}
         async with program(*commands(tmp_path)[name], "--backend", backend, env=env) as process:
             await told(process, {"generate": '"progressed"', "demo": "started", "simulate": "listening"}[name])
-            process.send_signal(signum)
+            send_signal(process, signum)
             assert await end_of(process) == (code, "")
         assert simulator.running is None
         assert not simulator.pending
@@ -236,7 +227,7 @@ async def test_a_signal_after_the_last_line_shows_no_traceback(backend: str, tmp
             async with program(*words, env={"COMFYUI_URL": address}) as process:
                 await told(process, '"summary"')
                 await anyio.sleep(delay)
-                send(process, signal.SIGINT)
+                send_signal(process, signal.SIGINT)
                 code, said = await end_of(process)
             assert code in {0, 130}
             assert said == ""
@@ -249,9 +240,9 @@ async def test_a_second_signal_during_the_grace_period_ends_at_once(backend: str
         async with program(*words, env={"COMFYUI_URL": address}) as process:
             await told(process, '"started"')
             # Nothing confirms a cancellation any more, so that the whole grace period is used.
-            server.send_signal(signal.SIGSTOP)
-            process.send_signal(signal.SIGTERM)
-            process.send_signal(signal.SIGINT)
+            send_signal(server, signal.SIGSTOP)
+            send_signal(process, signal.SIGTERM)
+            send_signal(process, signal.SIGINT)
             assert process.stdout is not None
             with anyio.fail_after(QUICKLY):
                 rest = "".join([piece async for piece in TextReceiveStream(process.stdout)])
@@ -259,7 +250,7 @@ async def test_a_second_signal_during_the_grace_period_ends_at_once(backend: str
             # Python handles both in its own order if they arrive together.
             assert (code in {130, 143}, said) == (True, "")
             assert "summary" not in rest, "it waited for the grace period"
-        server.send_signal(signal.SIGCONT)
+        send_signal(server, signal.SIGCONT)
 
 
 @asynccontextmanager
@@ -282,7 +273,7 @@ async def test_a_closed_terminal_takes_our_jobs_off_the_server(backend: str, tmp
             await until(lambda: simulator.running is not None)
             # A shell tells its jobs that the terminal is gone; writing there fails from now on.
             os.close(master)
-            process.send_signal(signal.SIGHUP)
+            send_signal(process, signal.SIGHUP)
             code, _ = await end_of(process)
         assert code == 129
         assert simulator.running is None
@@ -304,7 +295,7 @@ async def test_a_reader_who_does_not_read_holds_up_no_end(tmp_path: Path) -> Non
             words = (*commands(tmp_path)["generate"], "--backend", backend)
             async with program(*words, env={"COMFYUI_URL": address}, stdout=writer) as process:
                 await until(lambda: simulator.running is not None)
-                process.send_signal(signal.SIGINT)
+                send_signal(process, signal.SIGINT)
                 assert await end_of(process) == (130, "")
             assert simulator.running is None
     os.close(reader)
@@ -386,14 +377,14 @@ async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_pa
     async with program("run", env=env) as process:
         await handles_signals(process)
         assert process.stderr is not None
-        process.send_signal(signal.SIGHUP)
+        send_signal(process, signal.SIGHUP)
         await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-        process.send_signal(signal.SIGHUP)
+        send_signal(process, signal.SIGHUP)
         with anyio.fail_after(PATIENCE):
             text = ""
             while "SIGHUP received" not in text:
                 text += (await process.stderr.receive()).decode()
-        process.send_signal(signal.SIGTERM)
+        send_signal(process, signal.SIGTERM)
         code, said = await end_of(process)
         assert code == 0
         assert "Traceback" not in text + said
@@ -408,7 +399,7 @@ async def test_the_bot_leaves_its_jobs_to_the_next_start_and_says_so_with_0(
         await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
         asked = imagine(discord, "a cat")
         await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
-        process.send_signal(signal.SIGTERM)
+        send_signal(process, signal.SIGTERM)
         code, said = await end_of(process)
         assert code == 0
         assert "Traceback" not in said

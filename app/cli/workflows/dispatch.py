@@ -8,14 +8,12 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
+from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, show_workflow
 from app.cli.workflows.new import new_workflow
 from app.events import ServerName
 from app.ports import Comfy, Json
 from app.standard_streams import complain
 from app.workflows.manifest.schema import schema
-
-__all__ = ["open_filled", "workflows"]
 
 
 async def workflows(
