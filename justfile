@@ -1,17 +1,25 @@
 # What one does here every day. `just` lists it.
 
+# --no-config: [tool.uv] holds the constraints of before, which an upgrade contradicts
+compile := "uv pip compile pyproject.toml --no-config --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links"
+
 default:
-    @just --list
+    @{{just_executable()}} --list
 
 # lint, format, types and tests: what has to pass before anything lands
 check:
-    uv run ruff check
-    uv run ruff format --check
-    uv run basedpyright
-    uv run pytest
+    uv run --dev ruff check
+    uv run --dev ruff format --check
+    uv run --dev basedpyright
+    uv run --dev pytest
 
+# the fast tests, in less than a minute
 test *ARGS:
-    uv run pytest {{ARGS}}
+    uv run --dev pytest -m "not slow" {{ARGS}}
+
+# all tests, or those of a path
+test-all *ARGS:
+    uv run --dev pytest {{ARGS}}
 
 # twelve pictures for four people, on the embedded simulator
 demo *ARGS:
@@ -22,20 +30,21 @@ run *ARGS:
 
 # play so many worlds in which everything goes wrong, until one of them breaks a promise
 simulate-faults SEEDS="1000" *ARGS:
-    uv run python -m tests.simulation --seeds {{SEEDS}} {{ARGS}}
+    uv run --dev python -m tests.simulation --seeds {{SEEDS}} {{ARGS}}
 
 # figures as JSON: all benchmarks or those that are named; --against REV measures another commit in the same run
 bench *ARGS:
-    uv run python -m bench {{ARGS}}
+    uv run --dev python -m bench {{ARGS}}
 
 # make each change of tests/mutants/table.py in a copy, and show that a test notices it
 mutants *WORDS:
-    uv run python -m tests.mutants {{WORDS}}
+    uv run --dev python -m tests.mutants {{WORDS}}
 
 # run every fuzzer for so many minutes, until one finds something
 fuzz MINUTES:
-    uv run python -m tests.fuzz {{MINUTES}}
+    uv run --dev python -m tests.fuzz {{MINUTES}}
 
-# compile the constraints anew, after a change of the direct dependencies
+# compile the constraints anew, after a change of the direct dependencies; then copy constraints.txt to [tool.uv]
 pin:
-    uv pip compile pyproject.toml --group dev --extra video --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
+    {{compile}} --group dev --extra video --output-file constraints.txt
+    {{compile}} --constraints constraints.txt --output-file constraints-runtime.txt
