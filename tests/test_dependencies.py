@@ -27,7 +27,7 @@ ADAPTERS = LEVELS[4]
 """They never import each other."""
 
 DISCORD_LEVELS = [
-    {"bridge", "custom_id", "follow_ups", "message_ref", "text", "user_request"},
+    {"bridge", "custom_id", "message_ref", "text", "user_request"},
     {"ui"},
     {"files", "messages"},
     {"requests"},

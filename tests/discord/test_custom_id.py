@@ -8,7 +8,7 @@ import pytest
 
 from app.discord import custom_id
 from app.discord.custom_id import Press
-from app.discord.ui.options import LONGEST_WORKFLOW
+from app.discord.ui.offer_rules import LONGEST_WORKFLOW
 from app.events import JobId
 
 JOB = str(uuid.uuid4())

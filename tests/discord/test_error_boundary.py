@@ -14,15 +14,15 @@ from app.discord import custom_id
 from app.discord.files import retention
 from app.discord.gateway import handlers
 from app.discord.gateway.bot import Bot
-from app.discord.messages import delivery
-from app.discord.requests import catalog, session
+from app.discord.messages import delivery, live_messages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
-from app.discord.requests.job_factory import JobFactory
-from app.discord.requests.server_monitor import ServerMonitor
 from app.discord.ui import pages
 from app.events import ServerName
+from app.service import catalog
 from app.service.choices_cache import ChoicesCache
+from app.service.job_factory import JobFactory
+from app.service.server_monitor import ServerMonitor
 from app.simulator.faults import Request
 from tests.discord.fake import Interaction
 from tests.discord.stage import Stage, ended, job_of, modal, photo, words
@@ -127,16 +127,16 @@ async def menu(stage: Stage, plant: Plant) -> Interaction:
     ("act", "owner", "name"),
     [
         (status, pages, "status"),
-        (order, JobFactory, "make"),
+        (order, JobFactory, "_make"),
         (order, handlers.InteractionHandlers, "ordered"),
         (again, RequestDispatcher, "_job"),
         (again, custom_id, "read"),
         (cancel, RequestDispatcher, "_cancel"),
         (vary, RequestDispatcher, "_form"),
-        (vary_sent, handlers, "verify"),
-        (vary_sent, JobFactory, "make"),
+        (vary_sent, handlers, "check_values"),
+        (vary_sent, JobFactory, "_make"),
         (menu, handlers, "files_of"),
-        (menu, RequestDispatcher, "_own"),
+        (menu, JobFactory, "own_values"),
     ],
 )
 async def test_a_failure_is_told_to_the_one_person_and_reaches_nobody_else(
@@ -185,7 +185,7 @@ async def test_an_acknowledgement_that_got_lost_does_not_leave_the_person_waitin
 
 async def test_what_was_typed_comes_back_with_the_failure(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     async with stage.bot():
-        breaks(monkeypatch, JobFactory, "make")
+        breaks(monkeypatch, JobFactory, "_make")
         assert "a very long story" in await stage.ephemeral_followup(imagine(stage, "a very long story"))
 
 
@@ -225,7 +225,7 @@ async def test_one_job_that_cannot_be_followed_after_a_restart_is_one_job(
         second = imagine(stage)
         await stage.until("[Cancel]", second)
     # The jobs are followed in the order in which they were accepted.
-    breaks(monkeypatch, session, "view_of")
+    breaks(monkeypatch, live_messages, "view_of")
     async with stage.bot():
         stage.go_on()
         await stage.result(second)

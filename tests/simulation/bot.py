@@ -25,7 +25,7 @@ from app.core.journal_port import JournalError, JournalUnavailable
 from app.core.progress import ProgressTracker
 from app.discord.custom_id import Press
 from app.discord.ui.components import Form
-from app.discord.user_request import ButtonPressed, Caller, CreateJob
+from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal
 from app.signals import exit_code
@@ -253,10 +253,10 @@ class Bot:
         comfy = MemoryComfy(network, client_id, self._on_results_disk, self._recorder, self._rng)
         return ServerClients(comfy, partial(connect, partial(network.connect, client_id)))
 
-    def tell(self, word: CreateJob | ButtonPressed) -> None:
-        """Have the desk do what somebody wants, if anybody is there."""
+    def tell(self, request: UserRequest) -> None:
+        """Carry out what somebody wants, if the bot is running."""
         if self.door is not None:
-            self.door.tell(word)
+            self.door.tell(request)
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """What is in a button's form, if anybody is there."""

@@ -1,4 +1,4 @@
-"""The door of one life of the bot: the real desk, studio, replies and interactions, in front of a board.
+"""The frontend of one run of the bot: the real dispatcher, live messages and interactions, in front of a board.
 
 It does what `app.discord.app.DiscordApp` does in Discord; only what hikari does is left out.
 """
@@ -18,17 +18,19 @@ from anyio.abc import TaskGroup
 from app.actors.operator import OperatorActor
 from app.core.job import Job
 from app.core.journal_port import JournalError
-from app.discord import message_ref
 from app.discord.custom_id import Press
+from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
-from app.discord.requests.job_factory import JobFactory
-from app.discord.requests.session import DiscordSession
+from app.discord.requests.responder import Responder
 from app.discord.ui.components import Card, Form, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView, view_of
-from app.discord.user_request import Attached, ButtonPressed, Caller, CreateJob
+from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
+from app.service.choices_cache import ChoicesCache
+from app.service.job_factory import JobFactory
+from app.service.requests import AttachedFile
 from app.workflows.load import Workflow
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 
     from app.application import Services
     from app.core.journal_port import JobHistory
-    from app.discord.files.download import InputMedia
-    from app.discord.requests.catalog import Catalog
+    from app.discord.requests.builtin_commands import BuiltinCommands
+    from app.service.catalog import Catalog
     from tests.simulation.board import Board
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ PATIENCE = 1.5
 
 
 class SimulatedFrontend:
-    """Owns one life's studio and desk. `broke` is told of every exception that the desk lets through."""
+    """Owns the live messages of one run. `broke` is told of every exception that the dispatcher lets through."""
 
     def __init__(
         self,
@@ -63,44 +65,47 @@ class SimulatedFrontend:
         broke: Callable[[str, Exception], None],
     ) -> None:
         self.registry = services.registry
-        self._house = services
+        self._services = services
         self._job_history = job_history
         self._tasks = tasks
         self._broke = broke
-        self.studio = DiscordSession(
-            tasks=tasks,
+        servers = {name: clients.comfy for name, clients in services.clients.items()}
+        self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit, servers=len(servers))
+        self.live_messages.now = clock
+        self._responder = Responder(board)
+        job_factory = JobFactory(catalog, ChoicesCache(servers), job_history, NoFiles(), folder, services.draining)
+        self._dispatcher = RequestDispatcher(
             registry=services.registry,
             job_history=job_history,
-            servers={name: link.comfy for name, link in services.clients.items()},
             catalog=catalog,
-            post=board,
-            fit=fit,
+            job_factory=job_factory,
+            live_messages=self.live_messages,
+            responder=self._responder,
+            # Nobody uses the bot's own commands here.
+            builtin_commands=cast("BuiltinCommands", None),
+            guarded=GUARDED,
         )
-        self.studio.now = clock
-        wishes = JobFactory(self.studio, cast("InputMedia", NoFiles()), folder, services.draining)
-        self.desk = RequestDispatcher(self.studio, wishes, GUARDED)
 
     async def live(self, opened: Callable[[], None]) -> None:
-        """Follow unfinished jobs again, and take what people want until the house closes."""
+        """Follow unfinished jobs again, and carry out what people want until the bot stops."""
         for job in await self._job_history.unfinished():
-            if (place := message_ref.read(job.place)) is not None:
-                self.studio.resume(job, place)
-        steering = OperatorActor(self._job_history, self.registry, self.studio.begin_again)
-        self._tasks.start_soon(steering.run, name="steering")
+            await self.live_messages.resume(job)
+        operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
+        self._tasks.start_soon(operator.run, name="operator")
         opened()
-        await self._house.shutdown.wait()
-        await self.studio.say_goodbye()
+        await self._services.shutdown.wait()
+        await self.live_messages.say_goodbye()
         self._tasks.cancel_scope.cancel()
 
-    def tell(self, word: CreateJob | ButtonPressed) -> None:
-        """Have the desk do what somebody wants."""
-        self._tasks.start_soon(self._take, word, name=type(word).__name__)
+    def tell(self, request: UserRequest) -> None:
+        """Carry out what somebody wants."""
+        self._tasks.start_soon(self._take, request, name=type(request.action).__name__)
 
-    async def _take(self, word: CreateJob | ButtonPressed) -> None:
+    async def _take(self, request: UserRequest) -> None:
         async def refuse(sentence: str) -> None:
-            await self.studio.refuse(word.caller, sentence, typed(word))
+            await self._responder.refuse(request.caller, sentence, typed(request.action))
 
-        work = self._watched(f"the desk broke on {word!r}", partial(self.desk.take, word))
+        work = self._watched(f"the dispatcher broke on {request!r}", partial(self._dispatcher.take, request))
         await run_request(work, "a request failed", refuse)
 
     def _watched(self, what: str, work: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
@@ -121,10 +126,10 @@ class SimulatedFrontend:
         over, answer = anyio.Event(), list[Form | str | None]()
 
         async def ask() -> None:
-            answer.append(await self.desk.form(press, caller))
+            answer.append(await self._dispatcher.form(press, caller))
 
         async def ask_and_say() -> None:
-            await run_request(self._watched(f"the desk broke on the form of {press!r}", ask), "a form failed")
+            await run_request(self._watched(f"the dispatcher broke on the form of {press!r}", ask), "a form failed")
             over.set()
 
         self._tasks.start_soon(ask_and_say, name="form")
@@ -136,8 +141,8 @@ class SimulatedFrontend:
 class NoFiles:
     """Nobody attaches anything here."""
 
-    async def take(self, file: Attached, kind: str, to: Path) -> Path:
-        raise AssertionError(file, kind, to)
+    async def take(self, file: AttachedFile, kind: str, to: Path, person: str) -> Path:
+        raise AssertionError(file, kind, to, person)
 
 
 @asynccontextmanager

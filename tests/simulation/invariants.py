@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app.core.job import Job, State, TransitionRow
-from app.discord.requests.session import NOT_TAKEN
+from app.discord.messages.live_messages import NOT_TAKEN
 from app.discord.ui.components import Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost, PromptId
 from app.journal.store import Store

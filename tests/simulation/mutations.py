@@ -30,15 +30,16 @@ from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
 from app.discord.messages.delivery import Delivery
+from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher
-from app.discord.requests.job_factory import JobFactory
-from app.discord.requests.session import DiscordSession
 from app.discord.ui.components import Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
 from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerEvent, ServerName
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
+from app.service.job_factory import JobFactory
+from app.service.requests import Person
 from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
 
 # pyright: reportPrivateUsage=false
@@ -101,7 +102,7 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
     run, previous = Delivery.run, list[Sequence[str]]()
 
     async def late(self: Delivery) -> str:
-        fit = self._context.fit
+        fit = self._context.prepare_files
 
         @asynccontextmanager
         async def fitted(
@@ -255,21 +256,21 @@ def a_malformed_answer_is_an_error_of_ours() -> Generator[None]:
 @contextmanager
 def a_button_belongs_to_the_first_person() -> Generator[None]:
     """What Again makes is the first person's, not that of whoever pressed it."""
-    begin = DiscordSession.begin
+    begin = LiveMessages.begin
 
-    def begun(self: DiscordSession, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
+    def begun(self: LiveMessages, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
         begin(self, replace(request, owner="0"), caller, spoiler=spoiler)
 
-    with patch.object(DiscordSession, "begin", begun):
+    with patch.object(LiveMessages, "begin", begun):
         yield
 
 
 @contextmanager
-def a_button_of_an_earlier_life_breaks_the_desk() -> Generator[None]:
-    """The desk knows only jobs that are still shown."""
+def a_button_of_an_earlier_life_breaks_the_dispatcher() -> Generator[None]:
+    """The dispatcher knows only jobs that are still shown."""
 
     async def living(self: RequestDispatcher, told: str) -> Job:
-        job = await self._session.job_history.find(self._session.living[JobId(told)].view.job)
+        job = await self._job_history.find(self._live_messages.living[JobId(told)].view.job)
         assert job is not None
         return job
 
@@ -281,10 +282,11 @@ def a_button_of_an_earlier_life_breaks_the_desk() -> Generator[None]:
 def a_retry_keeps_the_old_id() -> Generator[None]:
     """Retry hands the same job in again."""
 
-    def repeat(self: JobFactory, job: Job, caller: Caller, *, spoiler: bool) -> None:
-        self._session.begin(job.request, caller, spoiler=spoiler)
+    def retry(_: JobFactory, job: Job, person: Person) -> JobRequest:
+        del person
+        return job.request
 
-    with patch.object(JobFactory, "repeat", repeat):
+    with patch.object(JobFactory, "retry", retry):
         yield
 
 
@@ -302,7 +304,7 @@ def an_operator_is_not_heard() -> Generator[None]:
 @contextmanager
 def a_stop_waits_for_discord() -> Generator[None]:
     """Farewells take as long as they take."""
-    with patch("app.discord.requests.session.FAREWELL_TIME", 3600.0), patch("app.application.GRACE", 3600.0):
+    with patch("app.discord.messages.live_messages.FAREWELL_TIME", 3600.0), patch("app.application.GRACE", 3600.0):
         yield
 
 
@@ -371,7 +373,7 @@ MUTATIONS = (
     *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
     Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",)),
     *each(a_button_belongs_to_the_first_person, " of 0", "press_again", "press_vary", "press_retry"),
-    *each(a_button_of_an_earlier_life_breaks_the_desk, "the desk broke", "press_delete", "press_cancel"),
+    *each(a_button_of_an_earlier_life_breaks_the_dispatcher, "the dispatcher broke", "press_delete", "press_cancel"),
     Mutation(a_retry_keeps_the_old_id, "went back", ("press_retry",)),
     *each(an_operator_is_not_heard, "an operator asked", "operator_cancel", "operator_retry"),
     Mutation(a_stop_waits_for_discord, "a stop took", ("rate_limit", "stop")),

@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from app.discord.requests.catalog import Catalog
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
+from app.service.catalog import Catalog
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, Target
 from tests.simulation.plan import Ending, Want

@@ -13,8 +13,9 @@ from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.ui.components import Form
 from app.discord.ui.modals import SETTINGS
-from app.discord.user_request import ButtonPressed, CreateJob
+from app.discord.user_request import ButtonPressed, UserRequest
 from app.ports import ConnectionLost
+from app.service.requests import CreateJob
 from tests.simulation.board import Board, Message, presses
 from tests.simulation.offer import LARGEST_COLOUR, name_of, values_of
 from tests.simulation.plan import MOST_JOBS, Fault, Want
@@ -66,7 +67,8 @@ class People:
         self._say(f"#{number} asks")
         color = self._rng.randint(0, LARGEST_COLOUR)
         workflow = name_of(want, self._servers)
-        self._bot.tell(CreateJob(caller=caller, workflow=workflow, values=values_of(want, number, color)))
+        order = CreateJob(workflow=workflow, values=values_of(want, number, color))
+        self._bot.tell(UserRequest(caller, order))
         if want.cancel is not None:
             await anyio.sleep(want.cancel)
             message = self._board.messages[int(caller.message)]
@@ -102,7 +104,7 @@ class People:
                 caller = await self._board.press(message, person)
                 if press.verb == "cancel" and person == self._recorder.owner_of(press.job):
                     self._recorder.asked_back.setdefault(press.job, anyio.current_time())
-                self._bot.tell(ButtonPressed(caller=caller, press=press))
+                self._bot.tell(UserRequest(caller, ButtonPressed(press=press)))
                 return
             fields: dict[str, str] | None = None
             if press.verb == "vary":
@@ -113,7 +115,7 @@ class People:
                 fields = self._filled(form)
                 press = custom_id.read(form.custom_id) or press
             caller = await self._board.command(person)
-            self._bot.tell(ButtonPressed(caller=caller, press=press, fields=fields))
+            self._bot.tell(UserRequest(caller, ButtonPressed(press=press, fields=fields)))
         except ConnectionLost:
             return
 

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from app.core.job import JobRequest
-from app.discord.follow_ups import SUFFIXES, list_follow_ups, menus
+from app.discord.ui.menus import menus
 from app.discord.ui.options import command
 from app.events import Finished, JobId
 from app.ports import Graph, Json
+from app.service.follow_ups import SUFFIXES, list_follow_ups
 from app.simulator.engine.simulator import Simulator
 from app.workflows.api_graph import inputs
 from app.workflows.audit import audit

@@ -14,9 +14,9 @@ import httpx
 from anyio import CapacityLimiter, to_thread
 
 from app.discord.files.attachment_rules import KINDS, UNUSABLE, allowed, check_size, fits, is_too_large, sentence
-from app.discord.user_request import Attached
 from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Refusal
+from app.service.requests import AttachedFile
 from app.workflows.model import WorkflowError
 
 PATIENCE = 20.0
@@ -52,7 +52,7 @@ class InputMedia:
         self._threads = CapacityLimiter(THREADS)
         self._on_their_way: Counter[str] = Counter()
 
-    async def take(self, file: Attached, kind: str, to: Path, person: str) -> Path:
+    async def take(self, file: AttachedFile, kind: str, to: Path, person: str) -> Path:
         """Download a person's file for a slot of this kind to `to`, with a suffix appended; return the final path.
 
         A picture becomes a plain PNG, anything else stays as it is. Raises `WorkflowError` with a sentence.
@@ -134,7 +134,7 @@ class _Writer:
         self._started = True
 
 
-def check(file: Attached, kind: str) -> None:
+def check(file: AttachedFile, kind: str) -> None:
     """Check what can be checked before the download. Raises `WorkflowError`."""
     check_size(file.size)
     if not fits(kind, file.media_type):

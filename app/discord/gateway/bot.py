@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import anyio
 import hikari
@@ -20,15 +20,14 @@ from hikari.impl import RESTClientImpl
 from app.boundary import report_failure
 from app.config import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
-from app.discord.follow_ups import menu_name, menus
 from app.discord.gateway.commands import Made, built_in_command, menu, workflow_command
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import DoorError, Outage
-from app.discord.gateway.rest import RestSender
-from app.discord.messages.ports import Away
+from app.discord.gateway.rest import ENCODER, RestSender
 from app.discord.requests.builtin_commands import BUILT_IN
+from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
 from app.entry_points import run_request
 from app.workflows.load import Workflow
@@ -62,10 +61,11 @@ Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
 class Bot:
     """Owns the gateway and the commands. Everything in this class runs in hikari's loop."""
 
-    def __init__(self, token: str, config: Discord, handlers: InteractionHandlers) -> None:
+    def __init__(self, token: str, config: Discord, handlers: InteractionHandlers, sender: RestSender) -> None:
         self._token = token
         self._config = config
         self._handlers = handlers
+        self._sender = sender
         self._registered: list[Made] = []
         self._known: Wanted | None = None
         self._client: lightbulb.GatewayEnabledClient
@@ -73,7 +73,6 @@ class Bot:
         self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
         self.commands: Sequence[Command] = ()
         self.menus: Sequence[str] = ()
-        self._post: RestSender | None = None
 
     async def run(
         self,
@@ -83,7 +82,7 @@ class Bot:
     ) -> None:
         """Run until cancelled.
 
-        Calls `reached` once Discord has answered and `post` can be used, before any interaction arrives; and `opened`
+        Calls `reached` once Discord has answered and messages can be sent, before any interaction arrives; and `opened`
         once Discord knows the commands. Interactions are answered from the first moment of the connection.
         Raises `DoorError`.
         """
@@ -120,7 +119,7 @@ class Bot:
 
         async with self._unread, self._to_answer, anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer_unread, rest, name="unread")
-            self._post = RestSender(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
+            self._sender.open(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
             await reached()
             tasks.start_soon(self._gateway.run, say_connected, name="gateway")
             await connected.wait()
@@ -170,13 +169,6 @@ class Bot:
     async def show_presence(self, text: str, *, away: bool) -> None:
         """Set the bot's status text; `away` if it cannot work just now."""
         await self._gateway.show_presence(text, away=away)
-
-    @property
-    def post(self) -> RestSender:
-        """The sender of messages. Raises `Away` until Discord has answered for the first time."""
-        if self._post is None:
-            raise Away("Discord has not answered yet.")
-        return self._post
 
     @property
     def latency(self) -> float:
@@ -236,14 +228,6 @@ class Bot:
 def _authorities() -> ssl.SSLContext:
     """The certificate authorities that the system trusts. Loading them takes 40 ms, so it is done once."""
     return ssl.create_default_context()
-
-
-def _plain(value: Any) -> object:
-    """Convert hikari's ids, flags and enums to JSON types."""
-    return str(value) if isinstance(value, str) else int(value)
-
-
-ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def check_token(token: str) -> None:

@@ -9,8 +9,8 @@ import hikari
 import lightbulb
 from hikari.impl import AutocompleteChoiceBuilder
 
-from app.discord.follow_ups import menu_name
 from app.discord.requests.builtin_commands import BUILT_IN
+from app.discord.ui.menus import menu_name
 from app.discord.ui.options import MOST_CHOICES, Command, Option
 from app.entry_points import run_request
 from app.workflows.load import Workflow
@@ -20,9 +20,9 @@ INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
 """Where global commands appear: lightbulb's default is everywhere, including where the bot may not post."""
 
 NAMED = {
-    "cancel": ("job", "Which job; the newest unless you say", False),
-    "show": ("job", "Which job", True),
-    "settings": ("reset", "Go back to how a workflow was meant", False),
+    "cancel": ("job", "The job to cancel (default: the latest)", False),
+    "show": ("job", "The job to show", True),
+    "settings": ("reset", "The workflow whose settings to reset", False),
 }
 """The bot's own commands that have an option: its name, its description, and whether it is required."""
 

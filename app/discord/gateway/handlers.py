@@ -19,7 +19,7 @@ from app.discord import custom_id
 from app.discord.bridge import CrossLoopCall
 from app.discord.custom_id import Press
 from app.discord.files.attachment_rules import NAMES
-from app.discord.follow_ups import find_follow_up
+from app.discord.files.download import check
 from app.discord.gateway.commands import Given
 from app.discord.gateway.responses import (
     ALONE,
@@ -33,13 +33,15 @@ from app.discord.gateway.responses import (
     files_of,
     say,
 )
-from app.discord.requests.pending_forms import PendingForm, PendingForms
 from app.discord.ui import modals
 from app.discord.ui.components import Form
-from app.discord.ui.options import PRESET, SPOILER, Command, missing, verify
-from app.discord.user_request import Attached, BuiltinCommand, ButtonPressed, Caller, CreateJob, UserRequest
+from app.discord.ui.options import PRESET, SPOILER, Command
+from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, UserRequest
 from app.events import JobId
 from app.ports import Json
+from app.service.follow_ups import find_follow_up
+from app.service.requests import AttachedFile, CreateJob
+from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -53,31 +55,46 @@ OUT_OF_DATE = "This is out of date. Start again with a command."
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
 
+MOST_PENDING = 256
+"""Requests that may wait for their form; older ones are dropped, and their person has to start again."""
 
-class Core(Protocol):
-    """What the core is asked while an interaction waits for its first answer."""
+
+class Forms(Protocol):
+    """What the core is asked while a command or button waits for its first answer."""
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """See `app.discord.requests.dispatcher.RequestDispatcher.form`."""
         ...
 
-    async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
-        """The values to suggest for a slot."""
+
+class Suggestions(Protocol):
+    """What the core is asked while a person types an option."""
+
+    async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
+        """See `app.discord.requests.builtin_commands.BuiltinCommands.suggest_values`."""
         ...
 
-    async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """The user's own jobs or settings to suggest for a command."""
+    async def suggest(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
+        """See `app.discord.requests.builtin_commands.BuiltinCommands.suggest`."""
         ...
 
 
 class InteractionHandlers:
-    """See `app.discord.gateway.commands.InteractionHandler`. Owns the pending forms until they are submitted."""
+    """See `app.discord.gateway.commands.InteractionHandler`. Owns the requests that wait for their form."""
 
-    def __init__(self, core: Core, inbox: ObjectSendStream[UserRequest], into_core: CrossLoopCall) -> None:
-        self._core = core
+    def __init__(
+        self,
+        forms: Forms,
+        suggestions: Suggestions,
+        inbox: ObjectSendStream[UserRequest],
+        into_core: CrossLoopCall,
+    ) -> None:
+        self._forms = forms
+        self._suggestions = suggestions
         self._inbox = inbox
         self._into_core = into_core
-        self._pending_forms = PendingForms()
+        self._pending: dict[str, tuple[CreateJob, Form]] = {}
+        """By the id of the interaction that began them, oldest first: what was given, and the form for the rest."""
         self.workflows: Mapping[str, Workflow] = {}
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
@@ -86,77 +103,66 @@ class InteractionHandlers:
         if workflow is None:
             await say(interaction, f"“{command.workflow}” is not offered here any more.")
             return
-        values: dict[str, Json] = {}
-        files: list[Attached] = []
-        own: dict[str, object] = {}
-        for option in command.options:
-            match given.get(option.name):
-                case hikari.Attachment() as file:
-                    files.append(attached(option.slot, file))
-                case (str() | int() | float()) as value if option.slot:
-                    values[option.slot] = value
-                case value if not option.slot:
-                    own[option.name] = value
-                case _:
-                    continue
-        chosen, spoiler = str(own.get(PRESET) or ""), bool(own.get(SPOILER))
-        pending = PendingForm(values=values, files=tuple(files), preset=chosen, spoiler=spoiler)
+        request = _request(command, given)
         try:
-            told = pending.check(workflow, whole=False)
+            values = _checked(workflow, request, complete=False)
         except WorkflowError as error:
             await say(interaction, str(error))
             return
-        if any(slot.show != "command" for slot in missing(workflow, told)):
-            await self._ask(interaction, "order", workflow, pending)
+        if any(slot.show != "command" for slot in missing_slots(workflow, values)):
+            await self._ask(interaction, "order", workflow, request)
         else:
-            await self._order(interaction, workflow, pending)
+            await self._order(interaction, workflow, request)
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """See `app.discord.gateway.commands.InteractionHandler`."""
         caller = await defer(interaction, PUBLIC if command == "show" else ALONE)
-        await self._tell(BuiltinCommand(caller=caller, command=command, argument=argument))
+        await self._tell(caller, BuiltinCommand(command=command, argument=argument))
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
         """See `app.discord.gateway.commands.InteractionHandler`."""
-        found = self.workflows.get(workflow)
-        follow_up = find_follow_up(found) if found is not None else None
-        if found is None or follow_up is None:
+        taker = self.workflows.get(workflow)
+        follow_up = find_follow_up(taker) if taker is not None else None
+        if taker is None or follow_up is None:
             await say(interaction, f"“{workflow}” is not offered here any more.")
             return
         file = next(files_of(message, follow_up.slot.kind), None)
         if file is None:
             await say(interaction, f"There is no {NAMES[follow_up.slot.kind]} in this message.")
             return
-        await self._ask(interaction, "menu", found, PendingForm(files=(replace(file, slot=follow_up.slot.name),)))
+        request = CreateJob(workflow=taker.name, files=(replace(file, slot=follow_up.slot.name),))
+        await self._ask(interaction, "menu", taker, request)
 
     async def _ask(
-        self, interaction: hikari.CommandInteraction, verb: str, workflow: Workflow, pending: PendingForm
+        self, interaction: hikari.CommandInteraction, verb: str, workflow: Workflow, request: CreateJob
     ) -> None:
-        """Open the form for a pending request; if there is nothing to ask, create the job at once."""
-        asked = await self._form(interaction, Press(verb, JobId(str(interaction.id)), workflow.name))
-        if isinstance(asked, str):
-            await say(interaction, asked)
-        elif asked is None:
-            await self._order(interaction, workflow, pending)
+        """Open the form for the rest of a request; if there is nothing to ask, create the job at once."""
+        form = await self._form(interaction, Press(verb, JobId(str(interaction.id)), workflow.name))
+        if isinstance(form, str):
+            await say(interaction, form)
+        elif form is None:
+            await self._order(interaction, workflow, request)
         else:
-            self._pending_forms.put(str(interaction.id), replace(pending, asked=asked))
-            await ask(interaction, asked)
+            self._pending[str(interaction.id)] = request, form
+            while len(self._pending) > MOST_PENDING:
+                del self._pending[next(iter(self._pending))]
+            await ask(interaction, form)
 
     async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
         with anyio.move_on_after(PATIENCE):
-            return await self._into_core(self._core.form, press, caller_of(interaction, "", fresh=False))
+            return await self._into_core(self._forms.form, press, caller_of(interaction, "", fresh=False))
         return "The bot is busy: try again in a moment."
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
         """See `app.discord.gateway.commands.InteractionHandler`."""
         with anyio.move_on_after(PATIENCE):
-            return await self._into_core(self._core.suggest, workflow, slot, typed)
+            return await self._into_core(self._suggestions.suggest_values, workflow, slot, typed)
         return []
 
     async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """See `app.discord.gateway.commands.InteractionHandler`."""
         with anyio.move_on_after(PATIENCE):
-            return await self._into_core(self._core.suggest_own, command, user, typed)
+            return await self._into_core(self._suggestions.suggest, command, user, typed)
         return []
 
     async def pressed(self, interaction: hikari.ComponentInteraction) -> None:
@@ -166,12 +172,12 @@ class InteractionHandlers:
             await say(interaction, OUT_OF_DATE)
             return
         if press.verb in ASKS_FIRST:
-            asked = await self._form(interaction, press)
-            if isinstance(asked, str):
-                await say(interaction, asked)
+            form = await self._form(interaction, press)
+            if isinstance(form, str):
+                await say(interaction, form)
                 return
-            if asked is not None:
-                await ask(interaction, asked)
+            if form is not None:
+                await ask(interaction, form)
                 return
         if press.verb in MAKES_NEW:
             caller = await defer(interaction, PUBLIC)
@@ -180,11 +186,11 @@ class InteractionHandlers:
         else:
             await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
-        await self._tell(ButtonPressed(caller=caller, press=press))
+        await self._tell(caller, ButtonPressed(press=press))
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
         """Handle a submitted form. Raises `SendError`."""
-        told = {
+        fields = {
             field.custom_id: field.value
             for row in interaction.components
             for field in getattr(row, "components", ())
@@ -192,59 +198,84 @@ class InteractionHandlers:
         }
         press = custom_id.read(interaction.custom_id)
         if press is None:
-            await say(interaction, OUT_OF_DATE, modals.typed(told))
+            await say(interaction, OUT_OF_DATE, modals.typed(fields))
             return
         if press.verb in BEGINS:
-            await self._pending_form_sent(interaction, press, told)
+            await self._pending_form_sent(interaction, press, fields)
             return
         if (workflow := self.workflows.get(press.workflow)) is not None:
             try:
-                verify(workflow, modals.answers(workflow, told)[0], whole=False)
+                check_values(workflow, modals.answers(workflow, fields)[0], complete=False)
             except WorkflowError as error:
-                await say(interaction, str(error), modals.typed(told))
+                await say(interaction, str(error), modals.typed(fields))
                 return
         caller = await defer(interaction, PUBLIC)
-        await self._tell(ButtonPressed(caller=caller, press=press, fields=told))
+        await self._tell(caller, ButtonPressed(press=press, fields=fields))
 
     async def _pending_form_sent(
-        self, interaction: hikari.ModalInteraction, press: Press, told: Mapping[str, str]
+        self, interaction: hikari.ModalInteraction, press: Press, fields: Mapping[str, str]
     ) -> None:
         workflow = self.workflows.get(press.workflow)
-        pending = self._pending_forms.take(press.job)
+        pending = self._pending.pop(press.job, None)
         if workflow is None or pending is None:
-            await say(interaction, "This form is too old: begin anew.", modals.typed(told))
+            await say(interaction, "This form is out of date. Start again with the command.", modals.typed(fields))
             return
+        request, form = pending
         try:
-            values, _ = modals.answers(workflow, told, pending.asked, chosen=pending.preset)
+            values, _ = modals.answers(workflow, fields, form, chosen=request.preset)
         except WorkflowError as error:
-            await say(interaction, str(error), modals.typed(told))
+            await say(interaction, str(error), modals.typed(fields))
             return
-        pending = replace(pending, values={**values, **pending.values})
-        await self._order(interaction, workflow, pending, modals.typed(told))
+        request = replace(request, values={**values, **request.values})
+        await self._order(interaction, workflow, request, modals.typed(fields))
 
     async def _order(
         self,
         interaction: hikari.CommandInteraction | hikari.ModalInteraction,
         workflow: Workflow,
-        pending: PendingForm,
+        request: CreateJob,
         typed: str = "",
     ) -> None:
         try:
-            pending.check(workflow)
+            _checked(workflow, request)
         except WorkflowError as error:
             await say(interaction, str(error), typed)
             return
-        told = CreateJob(
-            caller=await defer(interaction, PUBLIC),
-            workflow=workflow.name,
-            values=pending.values,
-            files=pending.files,
-            preset=pending.preset,
-            spoiler=pending.spoiler,
-        )
-        await self._tell(told)
+        await self._tell(await defer(interaction, PUBLIC), request)
 
-    async def _tell(self, word: UserRequest) -> None:
+    async def _tell(self, caller: Caller, action: Action) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             # The application is shutting down; nothing was promised to the person yet.
-            await self._into_core(self._inbox.send, word)
+            await self._into_core(self._inbox.send, UserRequest(caller, action))
+
+
+def _request(command: Command, given: Given) -> CreateJob:
+    """What a person gave as the options of a command."""
+    values: dict[str, Json] = {}
+    files: list[AttachedFile] = []
+    own: dict[str, object] = {}
+    for option in command.options:
+        match given.get(option.name):
+            case hikari.Attachment() as file:
+                files.append(attached(option.slot, file))
+            case (str() | int() | float()) as value if option.slot:
+                values[option.slot] = value
+            case value if not option.slot:
+                own[option.name] = value
+            case _:
+                continue
+    return CreateJob(
+        workflow=command.workflow,
+        values=values,
+        files=tuple(files),
+        preset=str(own.get(PRESET) or ""),
+        spoiler=bool(own.get(SPOILER)),
+    )
+
+
+def _checked(workflow: Workflow, request: CreateJob, *, complete: bool = True) -> Mapping[str, Json]:
+    """Check a request and its files; return its values. Raises `WorkflowError`."""
+    values = check_request(workflow, request, complete=complete)
+    for file in request.files:
+        check(file, kind_of(workflow, file))
+    return values

@@ -11,9 +11,10 @@ import lightbulb
 import structlog
 from msgspec import Struct
 
+from app.discord.gateway.component_builders import build
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.responses import ALONE, say
-from app.discord.gateway.rest import build, translated
+from app.discord.gateway.rest import translated
 from app.discord.messages.ports import SendError, Unacceptable
 from app.discord.ui.pages import refusal
 from app.entry_points import run_request

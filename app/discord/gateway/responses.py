@@ -8,10 +8,12 @@ from typing import TypeAlias
 import hikari
 
 from app.discord.files.attachment_rules import fits
-from app.discord.gateway.rest import build, fields, translated
+from app.discord.gateway.component_builders import build, fields
+from app.discord.gateway.rest import translated
 from app.discord.ui.components import Form
 from app.discord.ui.pages import refusal
-from app.discord.user_request import Attached, Caller
+from app.discord.user_request import Caller
+from app.service.requests import AttachedFile
 
 PUBLIC = hikari.UNDEFINED
 ALONE = hikari.MessageFlag.EPHEMERAL
@@ -68,12 +70,12 @@ def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool
     )
 
 
-def attached(slot: str, file: hikari.Attachment) -> Attached:
+def attached(slot: str, file: hikari.Attachment) -> AttachedFile:
     """An attachment, for a slot."""
-    return Attached(slot, file.url, file.filename, file.size, file.media_type or "")
+    return AttachedFile(slot, file.url, file.filename, file.size, file.media_type or "")
 
 
-def files_of(message: hikari.Message, kind: str) -> Iterator[Attached]:
+def files_of(message: hikari.Message, kind: str) -> Iterator[AttachedFile]:
     """The files of a message that match a slot's kind: attached, or shown in one of the bot's own cards."""
     for file in message.attachments:
         if file.media_type and fits(kind, file.media_type):
@@ -81,7 +83,7 @@ def files_of(message: hikari.Message, kind: str) -> Iterator[Attached]:
     for item in _shown(message.components):
         media = item.media
         if media.content_type and fits(kind, media.content_type):
-            yield Attached("", media.resource.url, media.resource.filename, 0, media.content_type or "")
+            yield AttachedFile("", media.resource.url, media.resource.filename, 0, media.content_type or "")
 
 
 def _shown(components: Sequence[object]) -> Iterator[hikari.MediaGalleryItem]:

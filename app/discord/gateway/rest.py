@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import anyio
 import hikari
 import msgspec
-from anyio import to_thread
-from hikari.impl import (
-    ContainerComponentBuilder,
-    FileComponentBuilder,
-    InteractiveButtonBuilder,
-    LinkButtonBuilder,
-    MediaGalleryItemBuilder,
-    ModalActionRowBuilder,
-    SectionComponentBuilder,
-)
 
 from app.discord.bridge import CrossLoopCall
+from app.discord.gateway.component_builders import loaded
 from app.discord.message_ref import Seen
 from app.discord.messages.ports import Away, Expired, Gone, SendError, TooLarge, Unacceptable
-from app.discord.ui.components import Button, Card, File, Form, Gallery, Line, Row, Text, Upload
+from app.discord.ui.components import Card
 
 FRESH = 9.0
 """Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after its reset, or later."""
@@ -41,8 +31,8 @@ class NewBucketLimiter:
     """
 
     def __init__(self) -> None:
-        self._heard: dict[tuple[str, str], float] = {}
-        self._gates: dict[str, anyio.Lock] = {}
+        self._answered_at: dict[tuple[str, str], float] = {}
+        self._locks: dict[str, anyio.Lock] = {}
 
     @asynccontextmanager
     async def passing(self, route: str, whose: str) -> AsyncGenerator[None]:
@@ -50,23 +40,25 @@ class NewBucketLimiter:
         if self._fresh((route, whose)):
             yield
         else:
-            async with self._gates.setdefault(route, anyio.Lock()):
+            async with self._locks.setdefault(route, anyio.Lock()):
                 yield
-        self._heard = {known: at for known, at in self._heard.items() if self._fresh(known)}
-        self._heard[route, whose] = anyio.current_time()
+        self._answered_at = {known: at for known, at in self._answered_at.items() if self._fresh(known)}
+        self._answered_at[route, whose] = anyio.current_time()
 
     def _fresh(self, known: tuple[str, str]) -> bool:
-        return anyio.current_time() - self._heard.get(known, float("-inf")) < FRESH
+        return anyio.current_time() - self._answered_at.get(known, float("-inf")) < FRESH
 
 
 T = TypeVar("T")
 
-STYLES = {
-    "primary": hikari.ButtonStyle.PRIMARY,
-    "secondary": hikari.ButtonStyle.SECONDARY,
-    "success": hikari.ButtonStyle.SUCCESS,
-    "danger": hikari.ButtonStyle.DANGER,
-}
+
+def _plain(value: Any) -> object:
+    """Convert hikari's ids, flags and enums to JSON types."""
+    return str(value) if isinstance(value, str) else int(value)
+
+
+ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+"""Encodes what hikari sends to Discord."""
 
 EXPIRED = frozenset({50027, 10015, 10062})
 """Invalid webhook token, unknown webhook, unknown interaction."""
@@ -78,158 +70,98 @@ TOO_OLD = 30046
 
 
 class RestSender:
-    """See `app.discord.messages.ports.MessageSender`."""
+    """See `app.discord.messages.ports.MessageSender`. Lives in the core; only hikari's own calls run in hikari's loop.
 
-    def __init__(self, rest: hikari.api.RESTClient, application: hikari.Snowflake) -> None:
-        self._rest = rest
-        self._application = application
-        self._gate = NewBucketLimiter()
+    Every method raises `Away` until `open` was called.
+    """
+
+    def __init__(self, into_asyncio: CrossLoopCall) -> None:
+        self._into_asyncio = into_asyncio
+        self._rest: hikari.api.RESTClient | None = None
+        self._application = hikari.Snowflake(0)
+        self._limiter = NewBucketLimiter()
+
+    def open(self, rest: hikari.api.RESTClient, application: hikari.Snowflake) -> None:
+        """Start to send, as this application."""
+        self._rest, self._application = rest, application
 
     async def edit_original(self, token: str, card: Card) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
-        async with self._passing("answer", token):
-            message = await self._rest.edit_interaction_response(
-                self._application, token, attachments=None, components=[await loaded(card)]
+        content = [await loaded(card)]
+        return _seen(
+            await self._send(
+                "answer",
+                token,
+                lambda rest: rest.edit_interaction_response(
+                    self._application, token, attachments=None, components=content
+                ),
             )
-        return Seen(str(message.channel_id), str(message.id))
+        )
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
-        async with self._passing("edit", channel):
-            await self._rest.edit_message(int(channel), int(message), attachments=None, components=[await loaded(card)])
+        content = [await loaded(card)]
+        await self._send(
+            "edit",
+            channel,
+            lambda rest: rest.edit_message(int(channel), int(message), attachments=None, components=content),
+        )
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
-        async with self._passing("create", channel):
-            message = await self._rest.create_message(int(channel), components=[await loaded(card)], nonce=nonce)
-        return Seen(str(message.channel_id), str(message.id))
+        content = [await loaded(card)]
+        return _seen(
+            await self._send(
+                "create", channel, lambda rest: rest.create_message(int(channel), components=content, nonce=nonce)
+            )
+        )
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
-        with translated():
-            channel = await self._rest.create_dm_channel(int(user))
+        channel = await self._call(lambda rest: rest.create_dm_channel(int(user)))
         return await self.create(str(channel.id), card, nonce)
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
-        async with self._passing("add", token):
-            await self._rest.execute_webhook(
-                self._application, token, components=[await loaded(card)], flags=hikari.MessageFlag.EPHEMERAL
-            )
-
-    async def followup(self, token: str, card: Card) -> Seen:
-        """See `app.discord.messages.ports.MessageSender`."""
-        async with self._passing("add", token):
-            message = await self._rest.execute_webhook(self._application, token, components=[await loaded(card)])
-        return Seen(str(message.channel_id), str(message.id))
-
-    async def delete_original(self, token: str) -> None:
-        """See `app.discord.messages.ports.MessageSender`."""
-        async with self._passing("withdraw", token):
-            await self._rest.delete_interaction_response(self._application, token)
-
-    async def delete(self, channel: str, message: str) -> None:
-        """See `app.discord.messages.ports.MessageSender`."""
-        async with self._passing("delete", channel):
-            await self._rest.delete_message(int(channel), int(message))
-
-    @asynccontextmanager
-    async def _passing(self, route: str, whose: str) -> AsyncGenerator[None]:
-        with translated():
-            async with self._gate.passing(route, whose):
-                yield
-
-
-class Crossed:
-    """The `MessageSender` that the core uses: every call runs in hikari's loop, on what `post` returns by then."""
-
-    def __init__(self, post: Callable[[], RestSender], into_asyncio: CrossLoopCall) -> None:
-        self._post = post
-        self._cross = into_asyncio
-
-    async def edit_original(self, token: str, card: Card) -> Seen:
-        """See `app.discord.messages.ports.MessageSender`."""
-        return await self._cross(self._post().edit_original, token, card)
-
-    async def edit(self, channel: str, message: str, card: Card) -> None:
-        """See `app.discord.messages.ports.MessageSender`."""
-        await self._cross(self._post().edit, channel, message, card)
-
-    async def create(self, channel: str, card: Card, nonce: str) -> Seen:
-        """See `app.discord.messages.ports.MessageSender`."""
-        return await self._cross(self._post().create, channel, card, nonce)
-
-    async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
-        """See `app.discord.messages.ports.MessageSender`."""
-        return await self._cross(self._post().direct_message, user, card, nonce)
-
-    async def ephemeral_followup(self, token: str, card: Card) -> None:
-        """See `app.discord.messages.ports.MessageSender`."""
-        await self._cross(self._post().ephemeral_followup, token, card)
-
-    async def followup(self, token: str, card: Card) -> Seen:
-        """See `app.discord.messages.ports.MessageSender`."""
-        return await self._cross(self._post().followup, token, card)
-
-    async def delete_original(self, token: str) -> None:
-        """See `app.discord.messages.ports.MessageSender`."""
-        await self._cross(self._post().delete_original, token)
-
-    async def delete(self, channel: str, message: str) -> None:
-        """See `app.discord.messages.ports.MessageSender`."""
-        await self._cross(self._post().delete, channel, message)
-
-
-async def loaded(card: Card) -> ContainerComponentBuilder:
-    """A card in hikari's types, with its files read. hikari would leave files open that it reads itself."""
-    paths = [one.path for one in card.uploads if one.path]
-    contents = await to_thread.run_sync(lambda: {path: Path(path).read_bytes() for path in paths}) if paths else {}
-    return build(card, contents)
-
-
-def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerComponentBuilder:
-    """A card in hikari's types; `contents` holds the contents of its files, by path."""
-
-    def file_of(one: Upload) -> hikari.Bytes:
-        return hikari.Bytes((contents or {})[one.path] if one.path else one.data, one.name)
-
-    frame = ContainerComponentBuilder()
-    if card.accent is not None:
-        frame = ContainerComponentBuilder(accent_color=hikari.Color(card.accent))
-    for block in card.blocks:
-        match block:
-            case Text(text=text):
-                frame.add_text_display(text)
-            case Gallery(items=items):
-                frame.add_media_gallery([MediaGalleryItemBuilder(media=file_of(i), spoiler=i.spoiler) for i in items])
-            case File(file=file):
-                frame.add_component(FileComponentBuilder(file=file_of(file), spoiler=file.spoiler))
-            case Row(buttons=buttons):
-                frame.add_action_row([_button(button) for button in buttons])
-            case Line(text=text, button=button):
-                frame.add_component(SectionComponentBuilder(accessory=_button(button)).add_text_display(text))
-    return frame
-
-
-def fields(form: Form) -> Sequence[ModalActionRowBuilder]:
-    """A form's fields in hikari's types."""
-    return [
-        ModalActionRowBuilder().add_text_input(
-            field.name,
-            field.label,
-            value=field.value or hikari.UNDEFINED,
-            required=field.required,
-            style=hikari.TextInputStyle.PARAGRAPH if field.long else hikari.TextInputStyle.SHORT,
-            max_length=field.most,
+        content, flags = [await loaded(card)], hikari.MessageFlag.EPHEMERAL
+        await self._send(
+            "add",
+            token,
+            lambda rest: rest.execute_webhook(self._application, token, components=content, flags=flags),
         )
-        for field in form.fields
-    ]
+
+    async def followup(self, token: str, card: Card) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
+        content = [await loaded(card)]
+        return _seen(
+            await self._send(
+                "add", token, lambda rest: rest.execute_webhook(self._application, token, components=content)
+            )
+        )
+
+    async def delete_original(self, token: str) -> None:
+        """See `app.discord.messages.ports.MessageSender`."""
+        await self._send("withdraw", token, lambda rest: rest.delete_interaction_response(self._application, token))
+
+    async def delete(self, channel: str, message: str) -> None:
+        """See `app.discord.messages.ports.MessageSender`."""
+        await self._send("delete", channel, lambda rest: rest.delete_message(int(channel), int(message)))
+
+    async def _send(self, route: str, whose: str, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
+        """Make one call; `whose` is the channel or token whose rate limit it counts against."""
+        async with self._limiter.passing(route, whose):
+            return await self._call(call)
+
+    async def _call(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
+        """Make one call in hikari's loop. Raises `SendError`."""
+        if (rest := self._rest) is None:
+            raise Away("Discord has not answered yet.")
+        with translated():
+            return await self._into_asyncio(call, rest)
 
 
-def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
-    if button.url:
-        return LinkButtonBuilder(url=button.url, label=button.label)
-    return InteractiveButtonBuilder(style=STYLES[button.style], custom_id=button.custom_id, label=button.label)
+def _seen(message: hikari.Message) -> Seen:
+    return Seen(str(message.channel_id), str(message.id))
 
 
 @contextmanager

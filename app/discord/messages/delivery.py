@@ -38,7 +38,7 @@ class Delivery:
         files = last.files if isinstance(last, Finished) else ()
         limit = self._location.place.limit
         while True:
-            async with self._context.fit(files, limit, self._view.owner) as (uploads, notes):
+            async with self._context.prepare_files(files, limit, self._view.owner) as (uploads, notes):
                 view = self._view
                 if notes and isinstance(last, Finished):
                     view = replace(view, terminal_update=replace(last, notes=(*last.notes, *notes)))
@@ -74,23 +74,23 @@ class Delivery:
     async def _by_token(self, card: Card) -> Seen | None:
         if (token := self._location.token) is None or self._location.lost:
             return None
-        return await self._context.post.edit_original(token, card)
+        return await self._context.sender.edit_original(token, card)
 
     async def _by_message(self, card: Card) -> Seen | None:
         place = self._location.place
         if not place.message or self._location.lost:
             return None
         async with self._context.pacing.lock(place.channel):
-            await self._context.post.edit(place.channel, place.message, card)
+            await self._context.sender.edit(place.channel, place.message, card)
         return Seen(place.channel, place.message)
 
     async def _by_channel(self, card: Card) -> Seen | None:
         channel = self._location.place.channel
         async with self._context.pacing.lock(channel):
-            return await self._context.post.create(channel, card, nonce(self._view.job))
+            return await self._context.sender.create(channel, card, nonce(self._view.job))
 
     async def _by_direct_message(self, card: Card) -> Seen | None:
-        return await self._context.post.direct_message(self._location.place.user, card, nonce(self._view.job))
+        return await self._context.sender.direct_message(self._location.place.user, card, nonce(self._view.job))
 
     async def _say_more(self, cards: Sequence[Card]) -> None:
         """Send further messages after the first, except those that were sent before a restart."""
@@ -110,13 +110,13 @@ class Delivery:
         token, channel = self._location.token, self._location.place.channel
         try:
             async with self._context.pacing.lock(channel):
-                return await self._context.post.create(channel, card, nonce(self._view.job, page + 1))
+                return await self._context.sender.create(channel, card, nonce(self._view.job, page + 1))
         except (TooLarge, Away):
             raise
         except SendError:
             if token is None:
                 raise
-            return await self._context.post.followup(token, card)
+            return await self._context.sender.followup(token, card)
 
 
 def nonce(job: str, page: int = 0) -> str:

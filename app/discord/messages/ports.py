@@ -91,7 +91,7 @@ class MessageContext(Protocol):
     """What all replies share: access to Discord, and data of the session."""
 
     @property
-    def post(self) -> MessageSender:
+    def sender(self) -> MessageSender:
         """The sender to Discord."""
         ...
 
@@ -101,8 +101,8 @@ class MessageContext(Protocol):
         ...
 
     @property
-    def fit(self) -> PrepareFiles:
-        """Makes files fit."""
+    def prepare_files(self) -> PrepareFiles:
+        """Makes files small enough."""
         ...
 
     @property

@@ -71,10 +71,10 @@ class MessageReply:
             return
         try:
             if (token := location.token) is not None:
-                await location.settle(await context.post.edit_original(token, card))
+                await location.settle(await context.sender.edit_original(token, card))
             elif place.message and not context.pacing.busy(place.channel):
                 async with context.pacing.lock(place.channel):
-                    await context.post.edit(place.channel, place.message, card)
+                    await context.sender.edit(place.channel, place.message, card)
             else:
                 return
             self._shown = card

@@ -4,90 +4,103 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import anyio
-
+from app.actors.handle import Registry
 from app.core.job import Job
-from app.discord import message_ref
-from app.discord.requests.session import DiscordSession
+from app.core.journal_port import JobHistory
+from app.discord.messages.live_messages import LiveMessages
+from app.discord.requests.responder import Responder
 from app.discord.text import shorten
 from app.discord.ui import pages
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
-from app.discord.user_request import BuiltinCommand
-from app.events import ServerName
-from app.ports import Comfy, ConnectionLost, Refused
+from app.discord.user_request import BuiltinCommand, Caller
+from app.service.catalog import Catalog
+from app.service.choices_cache import ChoicesCache
+from app.service.server_monitor import ServerMonitor
 
 BUILT_IN = {
-    "jobs": "Your own jobs, with a link and a way to cancel each.",
-    "queue": "What is being made, and what waits, everybody's.",
-    "cancel": "Take back a job of yours; the newest, unless you name one.",
-    "show": "Bring back any result of yours.",
-    "models": "The models there are to choose from.",
-    "settings": "Your own settings, workflow by workflow.",
-    "status": "How the bot and its servers are.",
-    "help": "What one can do here.",
+    "jobs": "List your jobs, with a link to each",
+    "queue": "Show what is being made and what is waiting",
+    "cancel": "Cancel one of your jobs (default: the latest)",
+    "show": "Show one of your results again",
+    "models": "List the models that you can choose",
+    "settings": "Show or reset your saved settings",
+    "status": "Show the state of the bot and its servers",
+    "help": "Show what you can do here",
 }
 """The bot's own commands, and their descriptions."""
 
 EVERYTHING = "everything"
 """The argument of /settings that resets somebody's settings for all workflows at once."""
 
+NO_SUCH_JOB = "None of your jobs has this name. See /jobs."
+
 LOOKED_THROUGH = 100
 """Recent jobs of one person that are searched for what was typed: more than anybody remembers."""
 
-FIRST_LOOK = 2.0
-"""Seconds for a server to report its status."""
-
 
 class BuiltinCommands:
-    """Answers each `BuiltinCommand`.
+    """Answers each `BuiltinCommand`, and suggests what to type for an option.
 
     `latency` returns Discord's latency in seconds, `registered` the registered commands and menus.
     """
 
     def __init__(
         self,
-        session: DiscordSession,
+        *,
+        registry: Registry,
+        job_history: JobHistory,
+        catalog: Catalog,
+        choices: ChoicesCache,
+        server_monitor: ServerMonitor,
+        live_messages: LiveMessages,
+        responder: Responder,
         latency: Callable[[], float],
         registered: Callable[[], tuple[Sequence[Command], Sequence[str]]],
     ) -> None:
-        self._session = session
+        self._registry = registry
+        self._job_history = job_history
+        self._catalog = catalog
+        self._choices = choices
+        self._server_monitor = server_monitor
+        self._live_messages = live_messages
+        self._responder = responder
         self._latency = latency
         self._registered = registered
 
-    async def take(self, word: BuiltinCommand) -> None:
+    async def take(self, command: BuiltinCommand, caller: Caller) -> None:
         """Answer one command."""
-        caller, session = word.caller, self._session
-        match word.command:
+        match command.command:
             case "jobs":
-                found = await session.job_history.jobs_of(caller.user, pages.MOST_JOBS)
-                await session.tell(caller, pages.jobs(found))
+                jobs = await self._job_history.jobs_of(caller.user, pages.MOST_JOBS)
+                await self._responder.tell(caller, pages.jobs(jobs))
             case "queue":
-                await session.tell(caller, pages.queue(await self._queue()))
+                await self._responder.tell(caller, pages.queue(await self._queue()))
             case "cancel":
-                await self._cancel(word)
+                await self._cancel(command.argument, caller)
             case "show":
-                await self._show(word)
+                await self._show(command.argument, caller)
             case "models":
-                await session.tell(caller, pages.models(await self._models()))
+                await self._responder.tell(caller, pages.models(await self._models()))
             case "settings":
-                await self._settings(word)
+                await self._settings(command.argument, caller)
             case "status":
-                unfinished = await session.job_history.unfinished()
-                health, refused = await self._health(), session.catalog.refused
-                await session.tell(caller, pages.status(health, self._latency(), len(unfinished), refused))
+                unfinished = await self._job_history.unfinished()
+                servers, refused = await self._server_monitor.status(), self._catalog.refused
+                card = pages.status(servers, self._latency(), len(unfinished), refused)
+                await self._responder.tell(caller, card)
             case _:
                 commands, menus = self._registered()
-                await session.tell(caller, pages.manual(commands, BUILT_IN, menus))
+                await self._responder.tell(caller, pages.manual(commands, BUILT_IN, menus))
 
     async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
         """The values for a workflow's slot that match what was typed; the presets if `slot` is ""."""
-        found = self._session.catalog.workflows.get(workflow)
-        if found is not None and slot == "":
-            return [name for name in found.presets if typed.lower() in name.lower()][:MOST_CHOICES]
-        named = next((one for one in found.slots if one.name == slot), None) if found else None
-        if found is None or named is None:
+        offered = self._catalog.workflows.get(workflow)
+        if offered is not None and slot == "":
+            return [name for name in offered.presets if typed.lower() in name.lower()][:MOST_CHOICES]
+        named = next((each for each in offered.slots if each.name == slot), None) if offered else None
+        if offered is None or named is None:
             return []
-        names = await self._session.lists.of(found, named)
+        names = await self._choices.of(offered, named)
         # Several LoRAs may be given, separated by commas: only the last is being typed.
         before, comma, last = typed.rpartition(",") if named.kind == "lora" else ("", "", typed)
         pending = f"{before}, " if comma else ""
@@ -97,90 +110,69 @@ class BuiltinCommands:
     async def suggest(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """The user's jobs, or settings, that match what was typed: pairs of what to show and its value."""
         if command == "settings":
-            owned = [EVERYTHING, *await self._session.job_history.preferences(user)]
+            owned = [EVERYTHING, *await self._job_history.preferences(user)]
             return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
-        found = await self._session.job_history.jobs_of(user, LOOKED_THROUGH)
-        wanted = [job for job in found if (job.terminal_update is None) == (command == "cancel")]
-        named = [(_name(job), str(job.id)) for job in wanted]
+        jobs = await self._job_history.jobs_of(user, LOOKED_THROUGH)
+        fitting = [job for job in jobs if (job.terminal_update is None) == (command == "cancel")]
+        named = [(_name(job), str(job.id)) for job in fitting]
         return [(name, job) for name, job in named if typed.lower() in name.lower()][:MOST_CHOICES]
 
     async def _queue(self) -> list[tuple[int | None, Job]]:
         rows: list[tuple[int | None, Job]] = []
-        for job in await self._session.job_history.unfinished():
-            reply = self._session.living.get(job.id)
+        for job in await self._job_history.unfinished():
+            reply = self._live_messages.living.get(job.id)
             if job.terminal_update is None and reply is not None:
                 rows.append((None if reply.view.started else reply.view.position or 0, job))
         return rows
 
-    async def _own(self, word: BuiltinCommand) -> Job | None:
-        """The job that the command names, if it is the caller's own; without an argument the newest unfinished one."""
-        if word.argument:
-            job = await self._session.job_history.find(word.argument.strip())
-            return job if job is not None and job.request.owner == word.caller.user else None
-        found = await self._session.job_history.jobs_of(word.caller.user, LOOKED_THROUGH)
-        return next((job for job in found if job.terminal_update is None), None)
+    async def _own_job(self, argument: str, caller: Caller) -> Job | None:
+        """The job that the argument names, if it is the caller's own; without one, the newest unfinished job."""
+        if argument:
+            job = await self._job_history.find(argument.strip())
+            return job if job is not None and job.request.owner == caller.user else None
+        jobs = await self._job_history.jobs_of(caller.user, LOOKED_THROUGH)
+        return next((job for job in jobs if job.terminal_update is None), None)
 
-    async def _cancel(self, word: BuiltinCommand) -> None:
-        job = await self._own(word)
+    async def _cancel(self, argument: str, caller: Caller) -> None:
+        job = await self._own_job(argument, caller)
         if job is None:
-            told = "None of your jobs is called so: see /jobs." if word.argument else "Nothing of yours is unfinished."
-            await self._session.refuse(word.caller, told)
+            sentence = NO_SUCH_JOB if argument else "You have nothing in the queue."
         elif job.terminal_update is not None:
-            await self._session.refuse(word.caller, "This has ended already.")
+            sentence = "This has ended already."
         else:
-            await self._session.registry.cancel(job.id)
-            await self._session.refuse(word.caller, f"Cancelling {_name(job)}.")
+            await self._registry.cancel(job.id)
+            sentence = f"Cancelling {_name(job)}."
+        await self._responder.refuse(caller, sentence)
 
-    async def _settings(self, word: BuiltinCommand) -> None:
-        session, person = self._session, word.caller.user
-        found = await session.job_history.preferences(person)
-        if word.argument:
-            gone = list(found) if word.argument == EVERYTHING else [name for name in found if name == word.argument]
+    async def _settings(self, argument: str, caller: Caller) -> None:
+        person = caller.user
+        saved = await self._job_history.preferences(person)
+        if argument:
+            gone = list(saved) if argument == EVERYTHING else [name for name in saved if name == argument]
             if not gone:
-                await session.refuse(word.caller, "You have no settings of your own there: see /settings.")
+                await self._responder.refuse(caller, "You have no saved settings there. See /settings.")
                 return
             for name in gone:
-                await session.job_history.prefer(person, name, {})
-            found = await session.job_history.preferences(person)
-        await session.tell(word.caller, pages.own_settings(found, session.catalog.workflows))
+                await self._job_history.prefer(person, name, {})
+            saved = await self._job_history.preferences(person)
+        await self._responder.tell(caller, pages.own_settings(saved, self._catalog.workflows))
 
-    async def _show(self, word: BuiltinCommand) -> None:
-        job = await self._own(word) if word.argument else None
+    async def _show(self, argument: str, caller: Caller) -> None:
+        job = await self._own_job(argument, caller) if argument else None
         if job is None:
-            await self._session.refuse(word.caller, "None of your jobs is called so: see /jobs.")
+            await self._responder.refuse(caller, NO_SUCH_JOB)
         elif job.terminal_update is None:
-            await self._session.refuse(word.caller, "This is still being made: see /jobs.")
+            await self._responder.refuse(caller, "This is still being made. See /jobs.")
         else:
-            await self._session.show_again(job, word.caller, message_ref.read(job.place))
+            await self._live_messages.show_again(job, caller)
 
     async def _models(self) -> dict[str, Sequence[str]]:
-        found: dict[str, Sequence[str]] = {}
-        for workflow in self._session.catalog.workflows.values():
+        models: dict[str, Sequence[str]] = {}
+        for workflow in self._catalog.workflows.values():
             for slot in workflow.slots:
-                if slot.kind == "model" and slot.title not in found:
-                    found[slot.title] = await self._session.lists.of(workflow, slot)
-        return found
-
-    async def _health(self) -> list[pages.Health]:
-        found: dict[ServerName, pages.Health] = {
-            name: pages.Health(name, reason="It does not answer.") for name in self._session.servers
-        }
-
-        async def look(name: ServerName, comfy: Comfy) -> None:
-            before = anyio.current_time()
-            try:
-                stats = await comfy.stats()
-                took = round((anyio.current_time() - before) * 1000)
-                lying = await comfy.queue()
-            except (ConnectionLost, Refused):
-                return
-            found[name] = pages.Health(name, stats, len(lying.running), len(lying.pending), took)
-
-        with anyio.move_on_after(FIRST_LOOK):
-            async with anyio.create_task_group() as looks:
-                for name, comfy in self._session.servers.items():
-                    looks.start_soon(look, name, comfy, name=f"look {name}")
-        return list(found.values())
+                if slot.kind == "model" and slot.title not in models:
+                    models[slot.title] = await self._choices.of(workflow, slot)
+        return models
 
 
 def _name(job: Job) -> str:

@@ -1,55 +1,96 @@
-"""Carries out requests to create a job and button presses, or says why it cannot."""
+"""Carries out what people ask for: new jobs, buttons, and the bot's own commands; or says why it cannot."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import assert_never
 
-from app.core.job import Job
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from app.actors.handle import Registry
+from app.core.job import Job, JobRequest
+from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import Press, write
-from app.discord.requests.job_factory import JobFactory, follow_up_of, given, results_of
-from app.discord.requests.permissions import check_can_use, permitted, refusal
-from app.discord.requests.session import DiscordSession
-from app.discord.ui import modals
+from app.discord.messages.live_messages import LiveMessages
+from app.discord.requests.builtin_commands import BuiltinCommands
+from app.discord.requests.responder import Responder
+from app.discord.ui import modals, pages
 from app.discord.ui.components import Form
-from app.discord.ui.options import preset, uploads, verify
-from app.discord.ui.pages import kept, settings
-from app.discord.user_request import ButtonPressed, Caller, CreateJob
-from app.ports import Json
-from app.service.preferences import savable_values, usable_values
-from app.workflows.load import Workflow
+from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, CreateJob, UserRequest
+from app.entry_points import run_request
+from app.service.catalog import Catalog
+from app.service.follow_ups import follow_up_of, kept_results
+from app.service.job_factory import JobFactory, given_values
+from app.service.permissions import check_permitted
+from app.service.preferences import savable_values
 from app.workflows.model import WorkflowError
 
 
-def typed(word: CreateJob | ButtonPressed) -> str:
+def typed(action: Action) -> str:
     """What a person wrote for this request, to give back if nothing comes of it."""
-    match word:
+    match action:
         case CreateJob():
-            return "\n".join(value for value in word.values.values() if isinstance(value, str) and " " in value)
+            return "\n".join(value for value in action.values.values() if isinstance(value, str) and " " in value)
         case ButtonPressed():
-            return modals.typed(word.fields or {})
+            return modals.typed(action.fields or {})
+        case BuiltinCommand():
+            return ""
 
 
 class RequestDispatcher:
-    """Carries out each request and each button; it keeps no state. `guarded` verbs are for owners and moderators."""
+    """Carries out each request; it keeps no state. `guarded` buttons are for owners and moderators."""
 
-    def __init__(self, session: DiscordSession, requests: JobFactory, guarded: frozenset[str]) -> None:
-        self._session = session
-        self._job_factory = requests
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        job_history: JobHistory,
+        catalog: Catalog,
+        job_factory: JobFactory,
+        live_messages: LiveMessages,
+        responder: Responder,
+        builtin_commands: BuiltinCommands,
+        guarded: frozenset[str],
+    ) -> None:
+        self._registry = registry
+        self._job_history = job_history
+        self._catalog = catalog
+        self._job_factory = job_factory
+        self._live_messages = live_messages
+        self._responder = responder
+        self._builtin_commands = builtin_commands
         self._guarded = guarded
 
-    async def take(self, word: CreateJob | ButtonPressed) -> None:
+    async def run(self, inbox: MemoryObjectReceiveStream[UserRequest]) -> None:
+        """Carry out every request that arrives, each in a task of its own."""
+        async with anyio.create_task_group() as tasks:
+            async for request in inbox:
+                action = request.action
+                name = f"/{action.command}" if isinstance(action, BuiltinCommand) else type(action).__name__
+                refuse = partial(self._refuse, request)
+                work = partial(run_request, partial(self.take, request), "a request failed", refuse, request=name)
+                tasks.start_soon(work, name=name)
+
+    async def take(self, request: UserRequest) -> None:
         """Do what was asked for; if that is impossible, only tell the person who asked."""
         try:
-            match word:
-                case CreateJob():
-                    await self._order(word)
-                case ButtonPressed():
-                    await self._press(word)
+            match request.action:
+                case CreateJob() as order:
+                    job = await self._job_factory.create(order, request.caller)
+                    self._begin(job, request.caller, spoiler=order.spoiler)
+                case ButtonPressed() as pressed:
+                    await self._press(pressed, request.caller)
+                case BuiltinCommand() as command:
+                    await self._builtin_commands.take(command, request.caller)
                 case _:
-                    assert_never(word)
+                    assert_never(request.action)
         except WorkflowError as error:
-            await self._session.refuse(word.caller, str(error), typed(word))
+            await self._refuse(request, str(error))
+
+    async def _refuse(self, request: UserRequest, sentence: str) -> None:
+        await self._responder.refuse(request.caller, sentence, typed(request.action))
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """The form to fill in first, None if there is nothing to ask, or a sentence why it cannot be done.
@@ -65,114 +106,89 @@ class RequestDispatcher:
     async def _form(self, press: Press, caller: Caller) -> Form | None:
         if press.verb == "vary":
             job = await self._job(press.job)
-            workflow = self._workflow(job.request.workflow, caller)
-            return modals.form(workflow, write("vary", job.id, workflow.name), given(job.request, workflow, seed=True))
-        workflow = self._workflow(press.workflow, caller)
+            workflow = self._catalog.usable(job.request.workflow, caller)
+            values = given_values(job.request, workflow, seed=True)
+            return modals.form(workflow, write("vary", job.id, workflow.name), values)
+        workflow = self._catalog.usable(press.workflow, caller)
         custom_id = write(press.verb, press.job, workflow.name, press.number)
-        own = await self._own(caller.user, workflow)
+        own = await self._job_factory.own_values(workflow, caller)
         if press.verb == "order":
             return modals.form(workflow, custom_id, own, show=("modal",))
         if press.verb == "menu":
             return modals.form(workflow, custom_id, own, show=modals.OFFERED)
         job = await self._job(press.job)
-        follow_up = follow_up_of(press, job, workflow, self._session.catalog.workflows)
-        found = results_of(job, follow_up)
-        same = {slot.name for slot in workflow.slots if slot.kind == "text"}
-        values = own | {name: value for name, value in job.request.values.items() if name in same} | follow_up.values
+        follow_up = follow_up_of(job, workflow, press.number, self._catalog.workflows)
+        results = kept_results(job, follow_up)
+        texts = {slot.name for slot in workflow.slots if slot.kind == "text"}
+        values = own | {name: value for name, value in job.request.values.items() if name in texts} | follow_up.values
         # A single text is put into the form to be edited; of several, one is chosen by its number.
-        several = len(found) > 1
+        several = len(results) > 1
         if follow_up.slot.kind == "text" and not several:
-            values[follow_up.slot.name] = found[0]
+            values[follow_up.slot.name] = results[0]
         without = follow_up.slot.name if several else ""
-        return modals.form(workflow, custom_id, values, results=len(found), show=modals.OFFERED, without=without)
+        return modals.form(workflow, custom_id, values, results=len(results), show=modals.OFFERED, without=without)
 
-    async def _order(self, word: CreateJob) -> None:
-        workflow = self._workflow(word.workflow, word.caller)
-        said = {**preset(workflow, word.preset), **word.values}
-        verify(workflow, said)
-        own = await self._own(word.caller.user, workflow)
-        await self._job_factory.make(workflow, {**own, **said}, word.caller, spoiler=word.spoiler, files=word.files)
-
-    async def _press(self, word: ButtonPressed) -> None:
-        press, caller = word.press, word.caller
+    async def _press(self, pressed: ButtonPressed, caller: Caller) -> None:
+        press = pressed.press
         job = await self._job(press.job)
-        moderator, owner = caller.moderator, job.request.owner
-        if not permitted(press.verb, person=caller.user, owner=owner, moderator=moderator, guarded=self._guarded):
-            raise WorkflowError(refusal(press.verb))
-        shown = message_ref.read(job.place)
-        spoiler = shown is not None and shown.spoiler
+        check_permitted(press.verb, caller, job.request.owner, self._guarded)
         match press.verb:
             case "again":
-                workflow = self._workflow(job.request.workflow, caller)
-                await self._job_factory.make(
-                    workflow, given(job.request, workflow, seed=False), caller, spoiler=spoiler
-                )
+                self._begin_from(job, await self._job_factory.again(job, caller), caller)
             case "vary":
-                workflow = self._workflow(job.request.workflow, caller)
-                values, _ = modals.answers(workflow, word.fields or {}, await self._form(press, caller))
-                verify(workflow, values)
-                files = {slot.name: job.request.values.get(slot.name) for slot in uploads(workflow)}
-                await self._job_factory.make(workflow, {**values, **files}, caller, spoiler=spoiler)
+                workflow = self._catalog.usable(job.request.workflow, caller)
+                values, _ = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
+                self._begin_from(job, await self._job_factory.vary(job, values, caller), caller)
             case "use":
-                workflow = self._workflow(press.workflow, caller)
-                follow_up = follow_up_of(press, job, workflow, self._session.catalog.workflows)
-                values, number = modals.answers(workflow, word.fields or {}, await self._form(press, caller))
-                found = results_of(job, follow_up)
-                if number > len(found):
-                    raise WorkflowError(f"There are only {len(found)} results here.")
-                values = {follow_up.slot.name: found[number - 1], **follow_up.values, **values}
-                verify(workflow, values)
-                own = await self._own(caller.user, workflow)
-                await self._job_factory.make(workflow, {**own, **values}, caller, spoiler=spoiler)
+                workflow = self._catalog.usable(press.workflow, caller)
+                values, number = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
+                request = await self._job_factory.follow_up(job, workflow.name, press.number, values, number, caller)
+                self._begin_from(job, request, caller)
             case "retry":
-                self._job_factory.repeat(job, caller, spoiler=spoiler)
+                self._begin_from(job, self._job_factory.retry(job, caller), caller)
             case "cancel":
                 await self._cancel(job)
             case "settings":
-                await self._session.tell(
-                    caller, settings(job, self._session.catalog.workflows.get(job.request.workflow))
-                )
+                workflow = self._catalog.workflows.get(job.request.workflow)
+                await self._responder.tell(caller, pages.settings(job, workflow))
             case "keep":
                 await self._keep(job, caller)
             case "delete":
                 await self._delete(job, caller)
             case _:
-                raise WorkflowError("This button is from another time, and does nothing any more.")
+                raise WorkflowError("This button is out of date. Start again with a command.")
+
+    def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
+        """Begin a job that was made from an earlier one; it is hidden if that one is."""
+        place = message_ref.read(job.place)
+        self._begin(request, caller, spoiler=place is not None and place.spoiler)
+
+    def _begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
+        workflow = self._catalog.workflows.get(request.workflow)
+        hidden = workflow is not None and workflow.spoiler
+        self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
 
     async def _cancel(self, job: Job) -> None:
         if job.terminal_update is not None:
             raise WorkflowError("This has ended already.")
-        await self._session.registry.cancel(job.id)
+        await self._registry.cancel(job.id)
 
     async def _delete(self, job: Job, caller: Caller) -> None:
-        if job.terminal_update is None and job.id in self._session.living:
+        if job.terminal_update is None and job.id in self._live_messages.living:
             raise WorkflowError("This is still being made: cancel it first.")
-        await self._session.remove(caller, message_ref.read(job.place))
+        await self._responder.remove(caller, message_ref.read(job.place))
 
-    async def _job(self, told: str) -> Job:
-        job = await self._session.job_history.find(told)
+    async def _job(self, job_id: str) -> Job:
+        job = await self._job_history.find(job_id)
         if job is None:
             raise WorkflowError("Nobody remembers this one any more: start anew with a command.")
         return job
 
-    def _workflow(self, name: str, caller: Caller) -> Workflow:
-        """An offered workflow that the caller may use. Raises `WorkflowError`."""
-        catalog = self._session.catalog
-        if (workflow := catalog.workflows.get(name)) is None:
-            if name in catalog.refused:
-                raise WorkflowError(f"“{name}” cannot be made at the moment: ask whoever runs this bot.")
-            raise WorkflowError(f"The workflow “{name}” was removed by the people who run this bot.")
-        check_can_use(workflow, caller)
-        return workflow
-
-    async def _own(self, person: str, workflow: Workflow) -> dict[str, Json]:
-        return usable_values((await self._session.job_history.preferences(person)).get(workflow.name, {}), workflow)
-
     async def _keep(self, job: Job, caller: Caller) -> None:
         """Save a job's settings as the caller's own."""
-        workflow = self._workflow(job.request.workflow, caller)
+        workflow = self._catalog.usable(job.request.workflow, caller)
         values = savable_values(job.request, workflow)
         if not values:
             raise WorkflowError("Everything stands as it was meant here: there is nothing to keep.")
-        await self._session.job_history.prefer(caller.user, workflow.name, values)
-        await self._session.tell(caller, kept(workflow, values))
+        await self._job_history.prefer(caller.user, workflow.name, values)
+        await self._responder.tell(caller, pages.kept(workflow, values))

@@ -8,11 +8,11 @@ from pathlib import PurePath
 from msgspec.structs import replace
 
 from app.discord import custom_id
-from app.discord.follow_ups import results
 from app.discord.text import escape, shorten
 from app.discord.ui.components import MOST_PICTURES, Block, Button, Card, File, Gallery, Row, Text, Upload, rows
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
+from app.service.follow_ups import results
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
 
@@ -28,6 +28,9 @@ BAR = 12
 
 SHOWN = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif", "mp4", "webm", "mov"})
 """Suffixes of files that Discord shows inline; everything else is a file to download."""
+
+LONGEST_LABEL = 40
+"""Characters on a follow-up's button."""
 
 MOST_FOLLOW_UPS = 10
 """Follow-up buttons, in two rows: a message is not a menu."""
@@ -148,7 +151,7 @@ def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
         _delete(view),
     ]
     follow_up = [
-        Button(one.label, custom_id.write("use", view.job, one.workflow, one.number))
+        Button(shorten(one.label, LONGEST_LABEL), custom_id.write("use", view.job, one.workflow, one.number))
         for one in view.follow_up
         if results(finished, one)
     ][:MOST_FOLLOW_UPS]

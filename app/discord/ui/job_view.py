@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from app.core.job import JobRequest
-from app.discord.follow_ups import FollowUpAction
 from app.discord.text import format_value
 from app.events import (
     AnyUpdate,
@@ -23,6 +22,7 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import Json
+from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 

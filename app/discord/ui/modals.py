@@ -11,8 +11,9 @@ from typing import get_args
 
 from app.discord.text import current_value, format_value, shorten
 from app.discord.ui.components import Field, Form
-from app.discord.ui.options import LONGEST_TEXT, PRESET, missing, preset
+from app.discord.ui.options import PRESET
 from app.ports import Json
+from app.service.values import LONGEST_TEXT, missing_slots, preset
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Show, Slot, WorkflowError, suggest
 
@@ -46,7 +47,7 @@ def form(
     `results` is the number of results to choose from; if it is more than one, the form asks which. It asks for the
     slots that are shown in one of the places `show`, except `without`, and for every required slot without a value.
     """
-    needed = missing(workflow, values)
+    needed = missing_slots(workflow, values)
     slots = [
         slot
         for slot in workflow.slots

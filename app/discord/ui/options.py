@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from app.discord.text import format_value, shorten
-from app.ports import Json
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS
-from app.workflows.model import UPLOADED, Slot, WorkflowError, suggest
+from app.workflows.model import Slot
 
 MOST_CHOICES = 25
 LONGEST_DESCRIPTION = 100
 LONGEST_CHOICE = 100
 LARGEST_NUMBER = 2**53 - 1
 """Discord's limits for one command; its numbers are JavaScript numbers."""
-
-LONGEST_TEXT = 4000
-"""Characters that a form's field accepts, too, so that every text can be edited later with Vary."""
-
-LONGEST_WORKFLOW = 56
-"""Characters. With a verb and a job's id the name must fit into a custom id's hundred characters."""
 
 SPOILER = "spoiler"
 PRESET = "preset"
@@ -100,43 +93,6 @@ def commands(workflows: Collection[Workflow]) -> list[Command]:
         if workflow.command:
             found.setdefault(workflow.command, command(workflow))
     return list(found.values())
-
-
-def missing(workflow: Workflow, values: Mapping[str, Json]) -> list[Slot]:
-    """The required slots that have no value; excludes files, which no form can ask for."""
-    return [
-        slot
-        for slot in workflow.slots
-        if slot.required and slot.kind not in UPLOADED and not str(values.get(slot.name, slot.default) or "").strip()
-    ]
-
-
-def verify(workflow: Workflow, values: Mapping[str, Json], *, whole: bool = True) -> None:
-    """Check early, and without any I/O, what would be refused later; excludes files. Raises `WorkflowError`.
-
-    If not `whole`, required values may be missing, because they are asked for elsewhere.
-    """
-    slots = {slot.name: slot for slot in workflow.slots}
-    for slot in missing(workflow, values) if whole else ():
-        raise WorkflowError(f"“{workflow.title}” needs {slot.title}.")
-    for name, value in values.items():
-        if (slot := slots.get(name)) is None:
-            raise WorkflowError(f"“{workflow.title}” has no {name} any more.")
-        read = slot.read(value)
-        if isinstance(read, str) and len(read) > LONGEST_TEXT:
-            raise WorkflowError(f"{slot.title} has {len(read)} characters; {LONGEST_TEXT} are the most.")
-
-
-def preset(workflow: Workflow, name: str) -> dict[str, Json]:
-    """The values of a preset; none for "". Raises `WorkflowError`."""
-    if name and name not in workflow.presets:
-        raise WorkflowError(f"“{workflow.title}” has no preset “{shorten(name, 40)}”{suggest(name, workflow.presets)}")
-    return workflow.presets.get(name, {})
-
-
-def uploads(workflow: Workflow) -> list[Slot]:
-    """The workflow's slots for files."""
-    return [slot for slot in workflow.slots if slot.kind in UPLOADED]
 
 
 def _option(slot: Slot) -> Option:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
 
 from app.core.job import Job, JobRequest, State
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
 from app.discord.ui.options import Command
-from app.events import Failed, Finished, Lost, ServerName
-from app.ports import Json, Stats
+from app.events import Failed, Finished, Lost
+from app.ports import Json
+from app.service.server_monitor import ServerStatus
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
@@ -45,17 +45,6 @@ STATES = {
     State.CANCELLED: "cancelled",
     State.LOST: "lost",
 }
-
-
-class Health(Struct, frozen=True):
-    """The state of one server just now. `reason` says why there are no figures."""
-
-    name: ServerName
-    stats: Stats | None = None
-    running: int = 0
-    pending: int = 0
-    milliseconds: int = 0
-    reason: str = ""
 
 
 def graph_file(request: JobRequest) -> bytes:
@@ -161,7 +150,7 @@ def models(lists: Mapping[str, Sequence[str]]) -> Card:
     return Card((Text(_page(lines) if lines else "No workflow here lets you choose a model."),), INK)
 
 
-def status(servers: Sequence[Health], latency: float, unfinished: int, refused: Mapping[str, str]) -> Card:
+def status(servers: Sequence[ServerStatus], latency: float, unfinished: int, refused: Mapping[str, str]) -> Card:
     """The status page. `latency` is that of Discord's gateway, in seconds.
 
     `refused` maps each workflow that is not offered to the reason.
@@ -169,7 +158,7 @@ def status(servers: Sequence[Health], latency: float, unfinished: int, refused: 
     lines = ["### Status", f"Discord: {_milliseconds(latency)} · jobs in hand: {unfinished}"]
     for one in servers:
         if one.stats is None:
-            lines.append(f"**{escape(one.name)}**: away. {escape(one.reason)}")
+            lines.append(f"**{escape(one.name)}**: away. It does not answer.")
             continue
         told = [f"ComfyUI {escape(one.stats.version)}", f"{one.milliseconds} ms"]
         told.append(f"{one.running} running, {one.pending} waiting")

@@ -15,10 +15,10 @@ from anyio.abc import ByteStream
 from app.discord.files import download
 from app.discord.files.attachment_rules import NAMES, UNUSABLE, allowed, check_size, sentence
 from app.discord.files.download import InputMedia, check, open_client
-from app.discord.user_request import Attached
 from app.media_worker.client import MediaClient
 from app.media_worker.limits import MOST_BYTES
 from app.media_worker.protocol import Reason, Refused
+from app.service.requests import AttachedFile
 from app.workflows.model import WorkflowError
 from tests.discord.fake import FakeDiscord, Upload
 from tests.media_worker.fuzz import corpus, mutate
@@ -35,7 +35,7 @@ def test_too_many_bytes_are_refused_unseen() -> None:
         check_size(70 * 2**20)
     check_size(MOST_BYTES)
     with pytest.raises(WorkflowError, match="make it smaller"):
-        check(Attached("image", "", "a.png", MOST_BYTES + 1, "image/png"), "image")
+        check(AttachedFile("image", "", "a.png", MOST_BYTES + 1, "image/png"), "image")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_bytes_are_counted_as_they_arrive(
     async with server.serving() as base, taking(tmp_path, base) as intake:
         with pytest.raises(WorkflowError, match="make it smaller"):
             await intake.take(
-                Attached("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
+                AttachedFile("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
             )
     assert server.sent < 30 * MB
     assert b"identity" in server.asked
@@ -147,7 +147,7 @@ async def test_what_was_compressed_on_the_way_is_not_unpacked(tmp_path: Path) ->
     async with server.serving() as base, taking(tmp_path, base) as intake:
         with pytest.raises(WorkflowError, match="no picture"):
             await intake.take(
-                Attached("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
+                AttachedFile("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
             )
 
 
@@ -158,7 +158,7 @@ async def test_a_server_that_breaks_off_is_a_sentence(head: bytes, tmp_path: Pat
     async with server.serving() as base, taking(tmp_path, base) as intake:
         with pytest.raises(WorkflowError, match="attach it once more"):
             await intake.take(
-                Attached("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
+                AttachedFile("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
             )
 
 
@@ -169,12 +169,12 @@ async def test_a_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatc
         base = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
         async with taking(tmp_path, base) as intake:
             with pytest.raises(WorkflowError, match="attach it once more"):
-                await intake.take(Attached("image", f"{base}/a.png", "a.png", 10), "image", tmp_path / "a", PERSON)
+                await intake.take(AttachedFile("image", f"{base}/a.png", "a.png", 10), "image", tmp_path / "a", PERSON)
 
 
-def put(fake: FakeDiscord, name: str, data: bytes) -> Attached:
+def put(fake: FakeDiscord, name: str, data: bytes) -> AttachedFile:
     found = fake.state.do(fake.state.cdn.put, fake.state.channel.id, name, Upload(name, data))
-    return Attached("image", str(found["url"]), name, len(data))
+    return AttachedFile("image", str(found["url"]), name, len(data))
 
 
 @pytest.mark.anyio

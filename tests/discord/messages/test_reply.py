@@ -81,11 +81,11 @@ class Room:
         raise AssertionError
 
     @property
-    def post(self) -> Room:
+    def sender(self) -> Room:
         return self
 
     @asynccontextmanager
-    async def fit(
+    async def prepare_files(
         self, files: Sequence[str], limit: int, person: str
     ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
         await anyio.lowlevel.checkpoint()

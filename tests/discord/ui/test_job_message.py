@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from app.core.job import JobRequest
-from app.discord.follow_ups import FollowUpAction
 from app.discord.ui.components import (
     BUTTONS_IN_A_ROW,
     MOST_COMPONENTS,
@@ -35,6 +34,7 @@ from app.events import (
     ServerName,
     Started,
 )
+from app.service.follow_ups import FollowUpAction
 from tests.discord.flows import TXT2IMG, slot
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from app.discord.ui.options import LONGEST_TEXT, PRESET, command, commands, missing, preset, uploads, verify
-from app.workflows.model import WorkflowError
+from app.discord.ui.options import PRESET, command, commands
 from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
 
 
@@ -66,9 +65,6 @@ def test_more_than_25_presets_are_completed() -> None:
     many = replace(workflow(slot("steps", "integer")), presets={f"p{n}": {"steps": n} for n in range(30)})
     (option,) = (one for one in command(many).options if one.name == PRESET)
     assert (option.choices, option.suggest) == ((), True)
-    assert preset(many, "p7") == {"steps": 7}
-    with pytest.raises(WorkflowError, match="no preset “p77”"):
-        preset(many, "p77")
 
 
 def test_descriptions_fit() -> None:
@@ -76,25 +72,9 @@ def test_descriptions_fit() -> None:
     assert all(1 <= len(option.description) <= 100 for option in command(long).options)
 
 
-def test_files_are_slots_of_three_kinds() -> None:
+def test_files_are_attachments() -> None:
     flow = workflow(slot("a", "image"), slot("b", "video"), slot("c", "audio"), slot("d"))
-    assert [one.name for one in uploads(flow)] == ["a", "b", "c"]
     assert [option.kind for option in command(flow).options[:3]] == ["attachment"] * 3
-
-
-@pytest.mark.parametrize(
-    ("values", "sentence"),
-    [
-        ({"prompt": "x" * (LONGEST_TEXT + 1)}, "4000 are the most"),
-        ({"prompt": "x", "steps": 9000}, "1 to 150"),
-        ({"prompt": "  "}, "needs Prompt"),
-        ({"prompt": "x", "sampler": "eulr"}, "did you mean “euler”"),
-        ({"prompt": "x", "gone": 1}, "has no gone any more"),
-    ],
-)
-def test_what_would_be_refused_later_is_refused_at_once(values: dict[str, str | int], sentence: str) -> None:
-    with pytest.raises(WorkflowError, match=sentence):
-        verify(TXT2IMG, dict(values))
 
 
 def test_a_choice_without_choices_of_its_own_is_suggested_from_the_servers() -> None:
@@ -105,13 +85,6 @@ def test_a_choice_without_choices_of_its_own_is_suggested_from_the_servers() -> 
 def test_of_two_commands_with_one_name_the_first_stays() -> None:
     found = commands([TXT2IMG, workflow(command="imagine", name="other"), workflow(command="")])
     assert [(one.name, one.workflow) for one in found] == [("imagine", "txt2img")]
-
-
-def test_what_must_be_told_and_was_not_is_named_but_for_files() -> None:
-    flow = workflow(slot("prompt", required=True), slot("n", "integer", required=True, default=3))
-    assert [one.name for one in missing(flow, {"prompt": "  "})] == ["prompt"]
-    assert not missing(IMG2IMG, {"prompt": "x"})
-    verify(flow, {}, whole=False)
 
 
 def test_the_bots_own_options_take_only_the_room_that_is_left() -> None:

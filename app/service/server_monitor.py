@@ -7,11 +7,12 @@ from functools import partial
 
 import anyio
 import structlog
+from msgspec import Struct
 
-from app.discord.requests.catalog import Catalog
 from app.entry_points import run_request
 from app.events import ServerName
-from app.ports import Comfy, ConnectionLost, Refused
+from app.ports import Comfy, ConnectionLost, Refused, Stats
+from app.service.catalog import Catalog
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -20,6 +21,19 @@ PATIENCE = 10.0
 
 PATIENCE_NODES = 30.0
 """Seconds for a server to list its nodes: it reads all its model folders for that, which may be on a slow disk."""
+
+PATIENCE_STATUS = 2.0
+"""Seconds for a server to report its status to a person who waits for it."""
+
+
+class ServerStatus(Struct, frozen=True):
+    """The state of one server just now; `stats` is None if it does not answer. Times in milliseconds."""
+
+    name: ServerName
+    stats: Stats | None = None
+    running: int = 0
+    pending: int = 0
+    milliseconds: int = 0
 
 
 class ServerMonitor:
@@ -41,6 +55,26 @@ class ServerMonitor:
                 part = partial(run_request, ask, "a server could not be asked what it has", server=name)
                 asking.start_soon(part, name=f"ask {name}")
         return [name for name in self._servers if name in away]
+
+    async def status(self) -> list[ServerStatus]:
+        """Ask all servers at once how they are; takes `PATIENCE_STATUS` at most."""
+        statuses = {name: ServerStatus(name) for name in self._servers}
+
+        async def ask(name: ServerName, comfy: Comfy) -> None:
+            before = anyio.current_time()
+            try:
+                stats = await comfy.stats()
+                milliseconds = round((anyio.current_time() - before) * 1000)
+                queue = await comfy.queue()
+            except (ConnectionLost, Refused):
+                return
+            statuses[name] = ServerStatus(name, stats, len(queue.running), len(queue.pending), milliseconds)
+
+        with anyio.move_on_after(PATIENCE_STATUS):
+            async with anyio.create_task_group() as asking:
+                for name, comfy in self._servers.items():
+                    asking.start_soon(ask, name, comfy, name=f"status of {name}")
+        return list(statuses.values())
 
     async def _ask(self, name: ServerName, comfy: Comfy, away: set[ServerName]) -> None:
         try:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 from anyio import to_thread
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from app.core.job import JobRequest
-from app.discord.follow_ups import unlisted
-from app.discord.ui.options import LONGEST_WORKFLOW
 from app.events import ServerName
 from app.ports import Json
+from app.service.permissions import check_can_use
+from app.service.requests import Person
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.load import Workflow
+from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -27,6 +28,15 @@ LOOK = 1.0
 Signature = tuple[tuple[str, int, int], ...]
 
 
+class OfferRules(Struct, frozen=True):
+    """What a frontend demands of the workflows that it offers."""
+
+    name_problem: Callable[[str], str] = lambda _: ""
+    """Returns why a workflow of this name cannot be offered, "" if it can."""
+    warnings: Callable[[Sequence[Workflow]], Iterable[str]] = lambda _: ()
+    """Returns a sentence for each thing in the manifests that the frontend cannot show."""
+
+
 class Catalog:
     """Owns the table of workflows that are offered, and which servers can run each.
 
@@ -35,9 +45,10 @@ class Catalog:
     nothing; if none was ever seen, every readable workflow is offered.
     """
 
-    def __init__(self, folder: Path, servers: Collection[ServerName]) -> None:
+    def __init__(self, folder: Path, servers: Collection[ServerName], rules: OfferRules | None = None) -> None:
         self._folder = folder
         self._servers = servers
+        self._rules = rules or OfferRules()
         self._known: dict[ServerName, Definitions] = {}
         self._signature: Signature | None = None
         self._good: Mapping[str, Workflow] = {}
@@ -51,16 +62,27 @@ class Catalog:
     def learn(self, server: ServerName, nodes: Mapping[str, Json]) -> None:
         """Store which nodes a server has; the next `look` checks all workflows again."""
         # As Python objects they would take ten times the memory, and most classes are never looked up.
-        self._known[server] = Definitions({name: Raw(msgspec.json.encode(one)) for name, one in nodes.items()})
+        self._known[server] = Definitions({name: Raw(msgspec.json.encode(node)) for name, node in nodes.items()})
         self._signature = None
 
     def definitions(self, name: str) -> Definitions | None:
         """The node definitions of a server that can run this workflow; None if none has sent any."""
-        return next((self._known[one] for one in self.servers.get(name, self._servers) if one in self._known), None)
+        return next(
+            (self._known[server] for server in self.servers.get(name, self._servers) if server in self._known), None
+        )
 
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
         """The servers that can run this request now, () for all; the request's own if its workflow is not offered."""
         return self.servers.get(request.workflow, ()) if request.workflow in self.workflows else request.servers
+
+    def usable(self, name: str, person: Person) -> Workflow:
+        """An offered workflow that the person may use. Raises `WorkflowError`."""
+        if (workflow := self.workflows.get(name)) is None:
+            if name in self.refused:
+                raise WorkflowError(f"“{name}” cannot be made at the moment: ask whoever runs this bot.")
+            raise WorkflowError(f"The workflow “{name}” was removed by the people who run this bot.")
+        check_can_use(workflow, person)
+        return workflow
 
     async def look(self) -> bool:
         """Read the folder again if it or the servers changed. Returns whether the offered workflows changed.
@@ -72,65 +94,57 @@ class Catalog:
             if signature == self._signature:
                 return False
             known, self._signature = dict(self._known), signature
-            found = await to_thread.run_sync(offers, self._folder, known, self._good)
+            offered = await to_thread.run_sync(offers, self._folder, known, self._good)
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.
             self._signature = None
-            self._tell([f"The folder {self._folder} cannot be read: {error.strerror}."])
+            self._warn([f"The folder {self._folder} cannot be read: {error.strerror}."])
             return False
         except Exception:
             # The caller reports it, and the next look reads the folder again.
             self._signature = None
             raise
         before = self.workflows, self.servers, self.refused
-        self._take(found, known)
+        self._take(offered, known)
         return before != (self.workflows, self.servers, self.refused)
 
-    def _take(self, found: Sequence[Offer], known: Collection[ServerName]) -> None:
+    def _take(self, offered: Sequence[Offer], known: Collection[ServerName]) -> None:
         workflows: dict[str, Workflow] = {}
         servers: dict[str, tuple[ServerName, ...]] = {}
-        refused = {one.name: told for one in found if (told := one.refusal or _too_long(one.name))}
-        for one in found:
-            if one.workflow is None or one.name in refused:
+        unnameable = {offer.name: problem for offer in offered if (problem := self._rules.name_problem(offer.name))}
+        refused = {
+            offer.name: reason for offer in offered if (reason := offer.refusal or unnameable.get(offer.name, ""))
+        }
+        for offer in offered:
+            if offer.workflow is None or offer.name in refused:
                 continue
-            workflows[one.name] = one.workflow
-            able = tuple(server for server in self._servers if server in one.servers)
+            workflows[offer.name] = offer.workflow
+            able = tuple(server for server in self._servers if server in offer.servers)
             if known and len(able) < len(self._servers):
-                servers[one.name] = able
-        self._good = {one.name: one.workflow for one in found if one.workflow is not None}
+                servers[offer.name] = able
+        self._good = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
         self.workflows, self.servers, self.refused = workflows, servers, refused
-        wrong = [f"{one.problem} Its last good version is kept." for one in found if one.problem and one.workflow]
-        wrong += [refused[one.name] for one in found if one.workflow is None or _too_long(one.name)]
+        wrong = [
+            f"{offer.problem} Its last good version is kept." for offer in offered if offer.problem and offer.workflow
+        ]
+        broken = {offer.name for offer in offered if offer.workflow is None} | unnameable.keys()
+        wrong += [reason for name, reason in refused.items() if name in broken]
         # Most of these only lack a model that nobody needs: one line for all of them.
-        if wanting := [name for name, told in refused.items() if told not in wrong]:
-            logger.info("workflows are not offered", reasons=[refused[name] for name in wanting])
-            wrong.append(f"No server can run {', '.join(wanting)}, so they are not offered: see check.")
-        offered = list(workflows.values())
-        self._tell([*wrong, *conflicts(offered), *warnings(found), *unlisted(offered), *_nameless(offered)])
+        if unable := [name for name in refused if name not in broken]:
+            logger.info("workflows are not offered", reasons=[refused[name] for name in unable])
+            wrong.append(f"No server can run {', '.join(unable)}, so they are not offered: see check.")
+        everything = list(workflows.values())
+        self._warn([*wrong, *conflicts(everything), *warnings(offered), *self._rules.warnings(everything)])
 
-    def _tell(self, wrong: Sequence[str]) -> None:
+    def _warn(self, wrong: Sequence[str]) -> None:
         for sentence in wrong:
             if sentence not in self._wrong:
                 logger.warning("a workflow cannot be used as it is", reason=sentence)
         self._wrong = frozenset(wrong)
 
 
-def _too_long(name: str) -> str:
-    if len(name) <= LONGEST_WORKFLOW:
-        return ""
-    return f"“{name}” is too long a name for Discord's buttons: {LONGEST_WORKFLOW} letters are the most."
-
-
-def _nameless(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Yield a sentence for each person or role that is not a numeric id: Discord identifies people by ids only."""
-    for one in workflows:
-        for told in (*one.users, *one.roles):
-            if not told.isdecimal():
-                yield f"{one.name}: “{told}” is no id; copy that of the person or the role in Discord."
-
-
 def _signature(folder: Path) -> Signature:
-    found: list[tuple[str, int, int]] = []
+    files: list[tuple[str, int, int]] = []
     for path in sorted(path for glob in ("*", "*/*") for path in folder.glob(glob)):
         if path.suffix in {".json", ".toml"}:
             try:
@@ -138,5 +152,5 @@ def _signature(folder: Path) -> Signature:
             except OSError:
                 # Deleted since it was listed, or a broken link.
                 continue
-            found.append((str(path), stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
+            files.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(files)

@@ -14,11 +14,11 @@ from anyio import to_thread
 from app.comfy.client import open_comfy_client
 from app.config import Server
 from app.core.job import JobRequest
-from app.discord.requests.catalog import Catalog
-from app.discord.requests.server_monitor import ServerMonitor
-from app.discord.ui.options import LONGEST_WORKFLOW
+from app.discord.ui.offer_rules import LONGEST_WORKFLOW, name_problem, warnings
 from app.events import JobId, ServerName
 from app.ports import Comfy, Json
+from app.service.catalog import Catalog, OfferRules
+from app.service.server_monitor import ServerMonitor
 
 A, B = ServerName("a"), ServerName("b")
 
@@ -27,6 +27,8 @@ PAINT: dict[str, Json] = {"input": {}, "output": ["IMAGE"]}
 GRAPH = """{"1": {"class_type": "%s", "inputs": {}}, "2": {"class_type": "Save", "inputs": {"images": ["1", 0]}}}"""
 
 IDLE: dict[str, list[Json]] = {"queue_running": [], "queue_pending": []}
+
+DISCORD = OfferRules(name_problem, warnings)
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +45,7 @@ def write(folder: Path, name: str, kind: str = "Paint", manifest: str = "") -> N
 
 
 async def test_both_layouts_come_change_and_go(folder: Path) -> None:
-    catalog = Catalog(folder, [A])
+    catalog = Catalog(folder, [A], DISCORD)
     assert not await catalog.look(), "nothing is there, and nothing was"
     write(folder, "oil")
     (folder / "ink" / "workflow.app.json").write_text(GRAPH % "Paint")
@@ -62,14 +64,14 @@ async def test_both_layouts_come_change_and_go(folder: Path) -> None:
 async def test_a_link_to_nowhere_does_no_harm(folder: Path) -> None:
     write(folder, "oil")
     (folder / "lost.json").symlink_to(folder / "gone.json")
-    catalog = Catalog(folder, [A])
+    catalog = Catalog(folder, [A], DISCORD)
     assert await catalog.look()
     assert set(catalog.workflows) == {"oil"}
 
 
 async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: Path) -> None:
     write(folder, "oil")
-    catalog = Catalog(folder, [A, B])
+    catalog = Catalog(folder, [A, B], DISCORD)
     await catalog.look()
     assert (set(catalog.workflows), dict(catalog.servers)) == ({"oil"}, {})
     assert catalog.definitions("oil") is None
@@ -78,7 +80,7 @@ async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: 
 async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> None:
     write(folder, "oil")
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A, B])
+    catalog = Catalog(folder, [A, B], DISCORD)
     catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert dict(catalog.servers) == {"oil": (A,)}, "nobody knows yet what b has"
@@ -95,7 +97,7 @@ async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> No
 
 async def test_a_last_good_version_is_held_against_the_servers_too(folder: Path) -> None:
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A])
+    catalog = Catalog(folder, [A], DISCORD)
     catalog.learn(A, {"Ink": PAINT, "Save": SAVE})
     await catalog.look()
     (folder / "ink.toml").write_text("nonsense =")
@@ -114,7 +116,7 @@ async def test_a_follow_up_that_no_server_can_run_yet_is_no_mistake(
 ) -> None:
     write(folder, "oil", manifest='[[follow_ups]]\nworkflow = "ink"\nslot = "image"\n')
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A])
+    catalog = Catalog(folder, [A], DISCORD)
     catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert set(catalog.workflows) == {"oil"}
@@ -127,7 +129,7 @@ async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFix
     write(folder, "w" * (LONGEST_WORKFLOW + 1), manifest='command = "long"')
     write(folder, "oil", manifest='command = "oil"\nroles = ["painters"]')
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A])
+    catalog = Catalog(folder, [A], DISCORD)
     for _ in range(2):
         catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
         await catalog.look()
@@ -151,7 +153,7 @@ async def test_a_server_that_does_not_list_its_nodes_is_not_away(folder: Path) -
         return httpx.Response(200, json=IDLE) if request.url.path == "/queue" else httpx.Response(404)
 
     write(folder, "oil")
-    catalog = Catalog(folder, [A])
+    catalog = Catalog(folder, [A], DISCORD)
     async with server(answer) as comfy:
         assert await ServerMonitor({A: comfy}, catalog).poll() == []
     await catalog.look()
@@ -169,7 +171,7 @@ async def test_nodes_are_asked_for_once_each_time_that_a_server_comes(folder: Pa
         return httpx.Response(200, json=IDLE if asked[-1] == "/queue" else {})
 
     async with server(answer) as comfy:
-        server_monitor = ServerMonitor({A: comfy}, Catalog(folder, [A]))
+        server_monitor = ServerMonitor({A: comfy}, Catalog(folder, [A], DISCORD))
         calls = [await server_monitor.poll(), await server_monitor.poll()]
         there = False
         calls.append(await server_monitor.poll())

@@ -1,12 +1,11 @@
-"""What can go on from a result, and which buttons and menus that makes."""
+"""Which workflows can use a result as their input."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from app.discord.follow_ups import MOST_MENUS, FollowUpAction, find_follow_up, list_follow_ups, menus, results, unlisted
 from app.events import Finished, JobId, ServerName
-from app.workflows.load import Workflow
+from app.service.follow_ups import FollowUpAction, find_follow_up, list_follow_ups, results
 from app.workflows.manifest.schema import FollowUp
 from tests.discord.flows import TXT2IMG, slot, workflow
 
@@ -59,22 +58,3 @@ def test_a_file_goes_into_the_one_slot_that_must_have_one_or_the_first_that_may(
     ]
     assert find_follow_up(workflow(PHOTO, FILM)) is None
     assert find_follow_up(TXT2IMG) is None
-
-
-def listed(*flows: Workflow) -> tuple[list[str], list[str]]:
-    return [one.name for one in menus({one.name: one for one in flows})], list(unlisted(flows))
-
-
-def test_a_menu_of_the_same_name_stands_there_once() -> None:
-    one, two = (replace(workflow(PHOTO, name=name), menu="Draw it") for name in "ab")
-    assert listed(one, two)[0] == ["a"]
-
-
-def test_a_menu_that_people_do_not_get_is_a_sentence() -> None:
-    many = [replace(workflow(PHOTO, name=f"w{n}"), menu=f"Draw {n}") for n in range(MOST_MENUS + 1)]
-    names, sentences = listed(*many)
-    assert names == [f"w{n}" for n in range(MOST_MENUS)]
-    assert sentences == [f"w{MOST_MENUS} has no place in the menu of messages: Discord takes {MOST_MENUS} in all."]
-    names, sentences = listed(replace(workflow(PHOTO, FILM), menu="Both"))
-    assert not names
-    assert "paint has a menu, but a message has one file" in sentences[0]

@@ -1,0 +1,79 @@
+"""Cards and forms in hikari's types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import hikari
+from anyio import to_thread
+from hikari.impl import (
+    ContainerComponentBuilder,
+    FileComponentBuilder,
+    InteractiveButtonBuilder,
+    LinkButtonBuilder,
+    MediaGalleryItemBuilder,
+    ModalActionRowBuilder,
+    SectionComponentBuilder,
+)
+
+from app.discord.ui.components import Button, Card, File, Form, Gallery, Line, Row, Text, Upload
+
+STYLES = {
+    "primary": hikari.ButtonStyle.PRIMARY,
+    "secondary": hikari.ButtonStyle.SECONDARY,
+    "success": hikari.ButtonStyle.SUCCESS,
+    "danger": hikari.ButtonStyle.DANGER,
+}
+
+
+async def loaded(card: Card) -> ContainerComponentBuilder:
+    """A card in hikari's types, with its files read. hikari would leave files open that it reads itself."""
+    paths = [one.path for one in card.uploads if one.path]
+    contents = await to_thread.run_sync(lambda: {path: Path(path).read_bytes() for path in paths}) if paths else {}
+    return build(card, contents)
+
+
+def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerComponentBuilder:
+    """A card in hikari's types; `contents` holds the contents of its files, by path."""
+
+    def file_of(one: Upload) -> hikari.Bytes:
+        return hikari.Bytes((contents or {})[one.path] if one.path else one.data, one.name)
+
+    frame = ContainerComponentBuilder()
+    if card.accent is not None:
+        frame = ContainerComponentBuilder(accent_color=hikari.Color(card.accent))
+    for block in card.blocks:
+        match block:
+            case Text(text=text):
+                frame.add_text_display(text)
+            case Gallery(items=items):
+                frame.add_media_gallery([MediaGalleryItemBuilder(media=file_of(i), spoiler=i.spoiler) for i in items])
+            case File(file=file):
+                frame.add_component(FileComponentBuilder(file=file_of(file), spoiler=file.spoiler))
+            case Row(buttons=buttons):
+                frame.add_action_row([_button(button) for button in buttons])
+            case Line(text=text, button=button):
+                frame.add_component(SectionComponentBuilder(accessory=_button(button)).add_text_display(text))
+    return frame
+
+
+def fields(form: Form) -> Sequence[ModalActionRowBuilder]:
+    """A form's fields in hikari's types."""
+    return [
+        ModalActionRowBuilder().add_text_input(
+            field.name,
+            field.label,
+            value=field.value or hikari.UNDEFINED,
+            required=field.required,
+            style=hikari.TextInputStyle.PARAGRAPH if field.long else hikari.TextInputStyle.SHORT,
+            max_length=field.most,
+        )
+        for field in form.fields
+    ]
+
+
+def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
+    if button.url:
+        return LinkButtonBuilder(url=button.url, label=button.label)
+    return InteractiveButtonBuilder(style=STYLES[button.style], custom_id=button.custom_id, label=button.label)

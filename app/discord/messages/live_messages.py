@@ -1,0 +1,163 @@
+"""The live messages of all jobs: begins, resumes and ends them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import deque
+from functools import partial
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+from msgspec.structs import replace
+
+from app.actors.handle import Registry
+from app.actors.interaction import InteractionActor
+from app.core.job import Job, JobRequest
+from app.discord import message_ref
+from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
+from app.discord.messages.channel_pacing import ChannelPacing
+from app.discord.messages.ports import MessageSender, PrepareFiles, SendError
+from app.discord.messages.reply import MessageReply
+from app.discord.ui.job_view import view_of
+from app.discord.user_request import Caller
+from app.entry_points import run_request
+from app.events import Finished, JobId
+from app.service.catalog import Catalog
+from app.service.follow_ups import list_follow_ups
+
+logger = structlog.stdlib.get_logger(__name__)
+
+REMEMBERED = 20
+"""Recent runs whose average estimates the next: enough to even out, few enough to follow changes."""
+
+FAREWELL = "I'm restarting. Your picture is safe and will appear here."
+
+NOT_TAKEN = "I'm restarting and did not take this. Ask again in a moment."
+"""The same for a job that may not be in the journal yet, because the journal could not be written."""
+
+FAREWELL_TIME = 0.7
+"""Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
+
+
+class LiveMessages:
+    """Owns the live messages, and starts an InteractionActor for each in `tasks`, the frontend's task group.
+
+    It is the `MessageContext` of its messages. `servers` is the number of servers, for estimates.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        registry: Registry,
+        catalog: Catalog,
+        sender: MessageSender,
+        prepare_files: PrepareFiles,
+        *,
+        servers: int,
+    ) -> None:
+        self.sender = sender
+        self.prepare_files = prepare_files
+        self.pacing = ChannelPacing()
+        self.now = time.time
+        self.living: dict[JobId, MessageReply] = {}
+        self._tasks = tasks
+        self._registry = registry
+        self._catalog = catalog
+        self._servers = max(1, servers)
+        self._runs: deque[float] = deque(maxlen=REMEMBERED)
+
+    def estimate(self, position: int) -> float | None:
+        """Seconds until the job at this position starts; None until a run was completed."""
+        if not self._runs:
+            return None
+        return (position + 0.5) * sum(self._runs) / len(self._runs) / self._servers
+
+    async def place_changed(self, job: JobId, place: str) -> None:
+        """Record in the journal where a job is shown."""
+        await self._registry.place(job, place)
+
+    def begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
+        """Submit a request, and show its progress where the caller was answered."""
+        place = _place(caller, spoiler=spoiler)
+        reply = self._reply(request, place, _token(caller))
+        actor = InteractionActor(request, self._registry, reply, place=write(place))
+        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
+
+    async def begin_again(self, job: Job) -> None:
+        """Run a job's request again as a new job, in the same message: for an operator."""
+        if (place := message_ref.read(job.place)) is None:
+            logger.warning("a job cannot be tried again here", job=job.id)
+            return
+        place = replace(place, more=())
+        request = replace(job.request, job=JobId(str(uuid.uuid4())), servers=self._catalog.able(job.request))
+        reply = self._reply(request, place, None)
+        actor = InteractionActor(request, self._registry, reply, place=write(place))
+        await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
+
+    async def resume(self, job: Job) -> None:
+        """Continue a job from before a restart, unless its message is already live or was another frontend's."""
+        # An operator may have created the job before Discord answered: its message is already live.
+        if job.id in self.living or (place := message_ref.read(job.place)) is None:
+            return
+        reply = self._reply(job.request, place, None)
+        reply.view.accepted = True
+        actor = InteractionActor(job.id, self._registry, reply)
+        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
+
+    async def show_again(self, job: Job, caller: Caller) -> None:
+        """Show a result again, where the caller was answered."""
+        shown = message_ref.read(job.place)
+        place = _place(caller, spoiler=shown is not None and shown.spoiler)
+        reply = self._reply(job.request, place, _token(caller))
+        try:
+            if job.terminal_update is not None:
+                await reply.show(job.terminal_update)
+        except SendError as error:
+            logger.info("a result could not be shown again", job=job.id, reason=str(error))
+
+    async def say_goodbye(self) -> None:
+        """Say in every live message what happens to its job now that the bot stops."""
+        with anyio.move_on_after(FAREWELL_TIME):
+            async with anyio.create_task_group() as farewells:
+                for reply in self.living.values():
+                    if reply.view.terminal_update is None:
+                        reply.view.farewell = FAREWELL if reply.view.accepted else NOT_TAKEN
+                        part = partial(run_request, reply.refresh, "a farewell failed", job=reply.view.job)
+                        farewells.start_soon(part, name=f"farewell {reply.view.job}")
+
+    def _reply(self, request: JobRequest, place: MessageRef, token: Token | None) -> MessageReply:
+        workflow = self._catalog.workflows.get(request.workflow)
+        follow_ups = tuple(list_follow_ups(workflow, self._catalog.workflows))
+        return MessageReply(view_of(request, workflow, follow_ups, spoiler=place.spoiler), place, self, token)
+
+    async def _live(
+        self, reply: MessageReply, actor: InteractionActor, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
+        job, channel = reply.view.job, reply.place.channel
+        self.living[job] = reply
+        self.pacing.join(channel)
+        try:
+            await actor.run(task_status=task_status)
+        finally:
+            self.pacing.leave(channel)
+            self.living.pop(job, None)
+            if reply.view.progress is not None and isinstance(reply.view.terminal_update, Finished):
+                self._runs.append(reply.view.progress.elapsed)
+
+
+def _place(caller: Caller, *, spoiler: bool) -> MessageRef:
+    return MessageRef(
+        channel=caller.channel,
+        user=caller.user,
+        message=caller.message,
+        guild=caller.guild,
+        limit=caller.limit,
+        spoiler=spoiler,
+    )
+
+
+def _token(caller: Caller) -> Token:
+    return Token(caller.token, anyio.current_time() + TOKEN_LIFE)

@@ -1,0 +1,165 @@
+"""Makes job requests: from what a person gave, and from earlier jobs."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+from msgspec.structs import replace
+
+from app.core.job import Job, JobRequest
+from app.core.journal_port import JobHistory
+from app.events import JobId
+from app.ports import Json
+from app.service.catalog import Catalog
+from app.service.choices_cache import ChoicesCache
+from app.service.follow_ups import follow_up_of, kept_results
+from app.service.permissions import check_can_use
+from app.service.preferences import usable_values
+from app.service.requests import AttachedFile, CreateJob, Person
+from app.service.values import kind_of, preset, upload_slots
+from app.workflows.bind import bind
+from app.workflows.load import Workflow
+from app.workflows.model import WorkflowError
+
+
+class InputFiles(Protocol):
+    """Gets the files that people attach, wherever the frontend has them."""
+
+    async def take(self, file: AttachedFile, kind: str, to: Path, person: str) -> Path:
+        """Store a person's file for a slot of this kind as `to`, with a suffix appended; return the final path.
+
+        Raises `WorkflowError` for a file that cannot be used.
+        """
+        ...
+
+
+class JobFactory:
+    """Makes job requests; owns the folders of their files and the random numbers. Makes none once `draining` is set.
+
+    Every method raises `WorkflowError` for a request that cannot be made.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        choices: ChoicesCache,
+        job_history: JobHistory,
+        input_files: InputFiles,
+        data: Path,
+        draining: anyio.Event,
+    ) -> None:
+        self._catalog = catalog
+        self._choices = choices
+        self._job_history = job_history
+        self._input_files = input_files
+        self._data = data
+        self._draining = draining
+        self._rng = random.SystemRandom()
+
+    async def create(self, request: CreateJob, person: Person) -> JobRequest:
+        """Make a new job; the person's saved settings apply where the request says nothing."""
+        workflow = self._catalog.usable(request.workflow, person)
+        own = await self.own_values(workflow, person)
+        values = {**own, **preset(workflow, request.preset), **request.values}
+        return await self._make(workflow, values, person, request.files)
+
+    async def again(self, job: Job, person: Person) -> JobRequest:
+        """Make a job with the same values and another seed."""
+        workflow = self._catalog.usable(job.request.workflow, person)
+        return await self._make(workflow, given_values(job.request, workflow, seed=False), person)
+
+    async def vary(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
+        """Make a job with these values, and the files of an earlier job."""
+        workflow = self._catalog.usable(job.request.workflow, person)
+        files = {slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow)}
+        return await self._make(workflow, {**values, **files}, person)
+
+    async def follow_up(
+        self, job: Job, workflow: str, number: int, values: Mapping[str, Json], result: int, person: Person
+    ) -> JobRequest:
+        """Make a job of another workflow from a result, counted from 1, of an earlier job.
+
+        `number` is that of the follow-up, if several lead into the same workflow.
+        """
+        taker = self._catalog.usable(workflow, person)
+        action = follow_up_of(job, taker, number, self._catalog.workflows)
+        kept = kept_results(job, action)
+        if result > len(kept):
+            raise WorkflowError(f"There are only {len(kept)} results here.")
+        values = {action.slot.name: kept[result - 1], **action.values, **values}
+        return await self._make(taker, {**await self.own_values(taker, person), **values}, person)
+
+    def retry(self, job: Job, person: Person) -> JobRequest:
+        """Make an identical job, for this person."""
+        if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
+            check_can_use(workflow, person)
+        self._check_open()
+        return replace(job.request, job=_new_job(), owner=person.user, servers=self._catalog.able(job.request))
+
+    async def own_values(self, workflow: Workflow, person: Person) -> dict[str, Json]:
+        """The person's saved settings for a workflow, as far as it still accepts them."""
+        saved = await self._job_history.preferences(person.user)
+        return usable_values(saved.get(workflow.name, {}), workflow)
+
+    async def _make(
+        self, workflow: Workflow, values: Mapping[str, Json], person: Person, files: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Fill in the workflow with these values, and with files that are still to be fetched."""
+        self._check_open()
+        job = _new_job()
+        values = {name: value for name, value in values.items() if value not in (None, "")}
+        attached = {file.slot for file in files}
+        for slot in upload_slots(workflow):
+            if (path := values.get(slot.name)) is not None and not _is_kept(path):
+                raise WorkflowError("The file this was made from is no longer kept: start anew with another.")
+            if slot.required and slot.name not in values and slot.name not in attached:
+                raise WorkflowError(f"“{workflow.title}” needs {slot.title} as well: use its command, and attach it.")
+        for file, kind in [(file, kind_of(workflow, file)) for file in files]:
+            path = self._data / "inputs" / f"{job}-{file.slot}"
+            values[file.slot] = str(await self._input_files.take(file, kind, path, person.user))
+        request = bind(
+            await self._with_loras(workflow, values),
+            job,
+            values,
+            rng=self._rng,
+            folder=str(self._data / "results"),
+            owner=person.user,
+            definitions=self._catalog.definitions(workflow.name),
+        )
+        return replace(request, servers=self._catalog.able(request))
+
+    async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
+        """The workflow with the current list of LoRAs, which may have grown since the server was polled."""
+        slots = [
+            replace(slot, choices=tuple(await self._choices.of(workflow, slot)))
+            if slot.kind == "lora" and slot.name in values
+            else slot
+            for slot in workflow.slots
+        ]
+        return replace(workflow, slots=tuple(slots))
+
+    def _check_open(self) -> None:
+        if self._draining.is_set():
+            raise WorkflowError("The bot is about to be started anew: ask again in a moment.")
+
+
+def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict[str, Json]:
+    """The values of a request for which the workflow still has slots; with its seed, or without any."""
+    kinds = {slot.name: slot.kind for slot in workflow.slots}
+    values = {name: value for name, value in request.values.items() if name in kinds and kinds[name] != "seed"}
+    if seed and request.seed is not None:
+        values.update({name: request.seed for name, kind in kinds.items() if kind == "seed"})
+    return values
+
+
+def _is_kept(path: Json) -> bool:
+    return Path(str(path)).is_file()
+
+
+def _new_job() -> JobId:
+    return JobId(str(uuid.uuid4()))

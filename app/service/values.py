@@ -1,0 +1,76 @@
+"""Checks what a person gave for a workflow, early and without any I/O. Pure.
+
+An entry point checks a request here, while it can still refuse it to that person alone; `app.workflows.bind` checks it
+again when the graph is filled, because the workflow may have changed in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.ports import Json
+from app.service.requests import AttachedFile, CreateJob
+from app.workflows.load import Workflow
+from app.workflows.model import UPLOADED, Slot, WorkflowError, shortened, suggest
+
+LONGEST_TEXT = 4000
+"""Characters that a field of Discord's forms accepts, so that every text can be edited later."""
+
+LONGEST_QUOTE = 40
+"""Characters of a wrong name that an error text repeats."""
+
+
+def check_request(workflow: Workflow, request: CreateJob, *, complete: bool = True) -> Mapping[str, Json]:
+    """Check a request, except its files; return its values, with those of its preset. Raises `WorkflowError`.
+
+    If not `complete`, required values may be missing, because they are asked for elsewhere.
+    """
+    values = {**preset(workflow, request.preset), **request.values}
+    check_values(workflow, values, complete=complete)
+    return values
+
+
+def check_values(workflow: Workflow, values: Mapping[str, Json], *, complete: bool = True) -> None:
+    """Check values by slot; those of files are left out. Raises `WorkflowError`.
+
+    If not `complete`, required values may be missing, because they are asked for elsewhere.
+    """
+    slots = {slot.name: slot for slot in workflow.slots}
+    for slot in missing_slots(workflow, values) if complete else ():
+        raise WorkflowError(f"“{workflow.title}” needs {slot.title}.")
+    for name, value in values.items():
+        if (slot := slots.get(name)) is None:
+            raise WorkflowError(f"“{workflow.title}” has no {name} any more.")
+        read = slot.read(value)
+        if isinstance(read, str) and len(read) > LONGEST_TEXT:
+            raise WorkflowError(f"{slot.title} has {len(read)} characters; {LONGEST_TEXT} are the most.")
+
+
+def missing_slots(workflow: Workflow, values: Mapping[str, Json]) -> list[Slot]:
+    """The required slots that have no value; excludes files, which no form can ask for."""
+    return [
+        slot
+        for slot in workflow.slots
+        if slot.required and slot.kind not in UPLOADED and not str(values.get(slot.name, slot.default) or "").strip()
+    ]
+
+
+def preset(workflow: Workflow, name: str) -> dict[str, Json]:
+    """The values of a preset; none for "". Raises `WorkflowError`."""
+    if name and name not in workflow.presets:
+        hint = suggest(name, workflow.presets)
+        raise WorkflowError(f"“{workflow.title}” has no preset “{shortened(name, LONGEST_QUOTE)}”{hint}")
+    return workflow.presets.get(name, {})
+
+
+def upload_slots(workflow: Workflow) -> list[Slot]:
+    """The workflow's slots for files."""
+    return [slot for slot in workflow.slots if slot.kind in UPLOADED]
+
+
+def kind_of(workflow: Workflow, file: AttachedFile) -> str:
+    """The kind of the slot that a file is for. Raises `WorkflowError` if the workflow no longer has such a slot."""
+    for slot in upload_slots(workflow):
+        if slot.name == file.slot:
+            return slot.kind
+    raise WorkflowError(f"“{workflow.title}” was changed and takes no file as {file.slot} now. Start again with it.")
