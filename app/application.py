@@ -24,7 +24,7 @@ from msgspec import Struct
 from app import signals
 from app.actors.connection import ConnectionActor
 from app.actors.handle import Registry
-from app.actors.registry import PromptRegistry
+from app.actors.registry import PromptRegistry, new_prompt_id
 from app.backoff import Pauses, backoff
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
@@ -32,6 +32,7 @@ from app.config import Config
 from app.core.journal_port import Journal
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
+from app.node_cache import NodeCache
 from app.ports import Comfy, Connect, RunSync
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -48,24 +49,20 @@ class ServerClients(Struct, frozen=True):
 
 
 class Services(Struct, frozen=True):
-    """What a frontend works with: the registry, and the clients of the servers.
+    """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
     """
 
     registry: Registry
     clients: Mapping[ServerName, ServerClients]
+    nodes: Mapping[ServerName, NodeCache]
     draining: anyio.Event
     shutdown: anyio.Event
 
 
 Frontend: TypeAlias = Callable[[Services], Awaitable[int]]
 """Runs on the services and returns the exit code. It returns soon after `shutdown` is set."""
-
-
-def new_prompt_id() -> PromptId:
-    """A new prompt id, in the only form that every ComfyUI accepts."""
-    return PromptId(str(uuid.uuid4()))
 
 
 @asynccontextmanager
@@ -100,9 +97,12 @@ async def open_services(
             name: ConnectionActor(name, server_clients.connect, pauses=pauses)
             for name, server_clients in clients.items()
         }
+        comfies = {name: server_clients.comfy for name, server_clients in clients.items()}
+        nodes = {name: NodeCache(comfy) for name, comfy in comfies.items()}
         registry = await services.start(
             PromptRegistry(
-                {name: server_clients.comfy for name, server_clients in clients.items()},
+                comfies,
+                nodes,
                 {name: connection.handle for name, connection in connections.items()},
                 journal,
                 depth=depth,
@@ -115,7 +115,7 @@ async def open_services(
         for name, connection in connections.items():
             await services.start(connection.run, registry.inbox.clone(), name=f"connection {name}")
         try:
-            yield Services(registry, clients, anyio.Event(), anyio.Event())
+            yield Services(registry, clients, nodes, anyio.Event(), anyio.Event())
         finally:
             services.cancel_scope.cancel()
 

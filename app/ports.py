@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, ServerEvent
 
@@ -130,15 +130,11 @@ class Comfy(Protocol):
         """
         ...
 
-    async def choices(self, class_type: str, input_name: str) -> Sequence[str]:
-        """The values that the server's /object_info lists for one input of one node class; empty if it lists none."""
+    async def node(self, class_type: str) -> Raw | None:
+        """GET /object_info/{class}: one node class, as the server describes it; None if the server does not have it."""
         ...
 
-    async def default(self, class_type: str, input_name: str) -> Json:
-        """The value that the server's /object_info gives to an input of a new node; None if it gives none."""
-        ...
-
-    async def nodes(self) -> dict[str, Json]:
+    async def nodes(self) -> Mapping[str, Raw]:
         """GET /object_info: every node class of the server, as the server describes it; a few MB."""
         ...
 

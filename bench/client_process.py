@@ -13,8 +13,8 @@ import anyio
 import anyio.lowlevel
 
 from app.actors.interaction import InteractionActor
-from app.actors.registry import Registry
-from app.application import ServerClients, new_prompt_id, open_clients, open_services
+from app.actors.registry import Registry, new_prompt_id
+from app.application import ServerClients, open_clients, open_services
 from app.config import Config, Server
 from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import Journal

@@ -7,17 +7,19 @@ import statistics
 import struct
 import time
 import tracemalloc
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 import anyio
 import msgspec
 from anyio.abc import SocketAttribute
+from msgspec import Raw
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, Message, Request, TextMessage
 
-from app.application import ServerClients, new_prompt_id, open_services
+from app.actors.registry import new_prompt_id
+from app.application import ServerClients, open_services
 from app.comfy.websocket.connect import connect, open_websocket
 from app.config import Server
 from app.core.job import JobRequest
@@ -34,7 +36,7 @@ from app.events import (
     ServerName,
 )
 from app.journal.memory import MemoryJournal
-from app.ports import Graph, History, Json, Queue, Stats, Ticket
+from app.ports import Graph, History, Queue, Stats, Ticket
 from bench.lag import GRAPH
 
 MESSAGES = 20_000
@@ -74,11 +76,11 @@ class Taking:
         await anyio.lowlevel.checkpoint()
         return ""
 
-    async def choices(self, class_type: str, input_name: str) -> list[str]:
+    async def node(self, class_type: str) -> Raw | None:
         await anyio.lowlevel.checkpoint()
-        return []
+        return None
 
-    async def nodes(self) -> dict[str, Json]:
+    async def nodes(self) -> Mapping[str, Raw]:
         await anyio.lowlevel.checkpoint()
         return {}
 

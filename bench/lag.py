@@ -20,7 +20,8 @@ import aiohttp
 import anyio
 
 from app.actors.interaction import InteractionActor
-from app.application import new_prompt_id, open_clients, open_services
+from app.actors.registry import new_prompt_id
+from app.application import open_clients, open_services
 from app.comfy.client import ComfyClient
 from app.config import Config, Server
 from app.core.job import JobRequest

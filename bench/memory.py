@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from app.application import ServerClients, new_prompt_id, open_services
+from app.actors.registry import new_prompt_id
+from app.application import ServerClients, open_services
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.events import JobId, PromptId, ServerName
 from app.journal.sqlite import open_journal

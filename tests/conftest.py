@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import selectors
 from collections.abc import Callable, Generator
@@ -15,6 +16,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck
 from trio.testing import MockClock
+
+from app.logging import configure
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -32,6 +35,18 @@ def use_plain_tracebacks() -> None:
     """Print logs without what structlog adds by default: all local variables of a traceback take seconds of CPU."""
     render = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.processors.add_log_level, render])
+
+
+@pytest.fixture
+def program_logs() -> Generator[None]:
+    """Logs as the program writes them, with --debug, for tests that read them."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    configure(debug=False)
+    logging.getLogger("app").setLevel(logging.DEBUG)
+    yield
+    use_plain_tracebacks()
+    logging.basicConfig(handlers=handlers, level=level, force=True)
 
 
 def pytest_configure() -> None:

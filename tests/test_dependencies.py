@@ -13,7 +13,7 @@ APP = Path(__file__).parent.parent / "app"
 
 LEVELS = [
     {"boundary", "config", "events", "signals", "standard_streams", "text_file"},
-    {"backoff", "core", "entry_points", "mailbox", "ports", "workflows"},
+    {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "service"},
     {"comfy", "discord", "journal", "simulator"},

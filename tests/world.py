@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.application import ServerClients, new_prompt_id, open_services
+from app.actors.registry import new_prompt_id
+from app.application import ServerClients, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config import Server

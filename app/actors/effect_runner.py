@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -34,15 +35,17 @@ from app.core.effects import (
 )
 from app.core.job import JobRequest
 from app.events import NodeId, PromptId, ServerName
+from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
+from app.workflows.node_definitions import Input
 
 
 class Completion:
-    """Completes graphs for one server. Caches the first value of each of its lists until it refuses a graph."""
+    """Completes graphs for one server. What the server listed earlier counts until it refuses a graph."""
 
-    def __init__(self, comfy: Comfy) -> None:
+    def __init__(self, comfy: Comfy, nodes: NodeCache) -> None:
         self._comfy = comfy
-        self._firsts: dict[tuple[str, str], str] = {}
+        self._nodes = nodes
 
     async def complete(self, request: JobRequest) -> Graph:
         """A job's graph with the names of its uploaded files, and the server's first model for each input left open.
@@ -52,7 +55,7 @@ class Completion:
         graph = copy.deepcopy(request.graph)
         for upload in request.uploads:
             _inputs(graph, upload.node)[upload.input] = await self._comfy.upload(Path(upload.path))
-        await self._choose(request, graph)
+        await self._choose(request, graph, max_age=math.inf)
         return graph
 
     async def mend(self, request: JobRequest, graph: Graph, missing: Sequence[tuple[NodeId, str]]) -> bool:
@@ -62,23 +65,26 @@ class Completion:
         server's defaults. Values that the user chose are not changed. Raises `ConnectionLost` and `Refused`.
         """
         before = copy.deepcopy(graph)
-        self._firsts.clear()
-        await self._choose(request, graph)
+        await self._choose(request, graph, max_age=0.0)
         for node, name in missing:
-            if (value := await self._comfy.default(_kind(graph, node), name)) is None:
+            known = await self._input(graph, node, name, max_age=0.0)
+            if known is None or known.default is None:
                 return False
-            _inputs(graph, node)[name] = value
+            _inputs(graph, node)[name] = known.default
         return graph != before
 
-    async def _choose(self, request: JobRequest, graph: Graph) -> None:
+    async def _choose(self, request: JobRequest, graph: Graph, *, max_age: float) -> None:
         for choice in request.choices:
-            key = _kind(graph, choice.node), choice.input
-            if key not in self._firsts:
-                if not (offered := await self._comfy.choices(*key)):
-                    reason = f"The server offers nothing for “{choice.input}” of {key[0]}: put a model there first."
-                    raise Refused(reason)
-                self._firsts[key] = offered[0]
-            _inputs(graph, choice.node)[choice.input] = self._firsts[key]
+            known = await self._input(graph, choice.node, choice.input, max_age=max_age)
+            if known is None or not known.choices:
+                kind = _kind(graph, choice.node)
+                reason = f"The server offers nothing for “{choice.input}” of {kind}: put a model there first."
+                raise Refused(reason)
+            _inputs(graph, choice.node)[choice.input] = known.choices[0]
+
+    async def _input(self, graph: Graph, node: NodeId, name: str, *, max_age: float) -> Input | None:
+        definition = await self._nodes.node(_kind(graph, node), max_age=max_age)
+        return definition.inputs.get(name) if definition is not None else None
 
 
 def _kind(graph: Graph, node: NodeId) -> str:
@@ -108,13 +114,14 @@ class EffectRunner:
     def __init__(
         self,
         comfies: Mapping[ServerName, Comfy],
+        nodes: Mapping[ServerName, NodeCache],
         connections: Mapping[ServerName, Connection],
         *,
         run_sync: RunSync,
         pauses: Pauses = backoff,
     ) -> None:
         self._comfies = comfies
-        self._completions = {name: Completion(comfy) for name, comfy in comfies.items()}
+        self._completions = {name: Completion(comfy, nodes[name]) for name, comfy in comfies.items()}
         self._connections = connections
         self._run_sync = run_sync
         self._pauses = pauses

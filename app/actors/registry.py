@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -36,10 +37,16 @@ from app.events import (
     PromptId,
     ServerName,
 )
+from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
 
 INBOX = 256
 """Messages that may wait before their senders do: a few milliseconds of frames from the busiest server."""
+
+
+def new_prompt_id() -> PromptId:
+    """A new prompt id, in the only form that every ComfyUI accepts."""
+    return PromptId(str(uuid.uuid4()))
 
 
 class PromptRegistry:
@@ -56,11 +63,12 @@ class PromptRegistry:
     def __init__(
         self,
         comfies: Mapping[ServerName, Comfy],
+        nodes: Mapping[ServerName, NodeCache],
         connections: Mapping[ServerName, Connection],
         journal: Journal,
         *,
         depth: int,
-        new_prompt_id: Callable[[], PromptId],
+        new_prompt_id: Callable[[], PromptId] = new_prompt_id,
         run_sync: RunSync,
         pauses: Pauses = backoff,
     ) -> None:
@@ -68,7 +76,7 @@ class PromptRegistry:
         self._job_table = JobTable()
         self._reconciler = Reconciler(self._job_table, comfies)
         self._scheduler = Scheduler(self._job_table, self._reconciler.servers, depth, new_prompt_id)
-        self._effects = EffectRunner(comfies, connections, run_sync=run_sync, pauses=pauses)
+        self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, pauses=pauses)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._drains: list[Drain] = []

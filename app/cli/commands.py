@@ -163,7 +163,7 @@ async def _run(config: Config, *, drain: bool) -> int:
 
         async def frontend(services: Services) -> int:
             servers = {name: server_clients.comfy for name, server_clients in services.clients.items()}
-            return await door.run(services.registry, servers, services.draining, services.shutdown)
+            return await door.run(services.registry, servers, services.nodes, services.draining, services.shutdown)
 
         return await run(config, frontend, journal=journal, drain=drain)
 

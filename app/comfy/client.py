@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path, PurePosixPath
@@ -35,7 +35,7 @@ from app.comfy.tls import tls_context
 from app.comfy.validation_errors import dropped, format_validation_error, missing
 from app.config import Server
 from app.events import FileRef, PromptId
-from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
+from app.ports import ConnectionLost, Graph, History, Queue, Refused, RunSync, Stats, Ticket
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ Half of the connections stay free for other requests, however long many large fi
 AWAY = frozenset({502, 503, 504})
 """Statuses that a reverse proxy sends if ComfyUI is down."""
 
-_NODES = msgspec.json.Decoder(dict[str, Json])
+_NODES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
@@ -198,30 +198,23 @@ class ComfyClient:
             raise Refused(f"{self._name} does not take {file.name}: try another file.")
         return self._read(answer, http_schemas.Uploaded).value()
 
-    async def choices(self, class_type: str, input_name: str) -> Sequence[str]:
-        """See `app.ports.Comfy.choices`."""
-        return [str(value) for value in http_schemas.listed(await self._input(class_type, input_name))]
+    async def node(self, class_type: str) -> msgspec.Raw | None:
+        """See `app.ports.Comfy.node`."""
+        return self._parts(await self._ask("GET", f"object_info/{_quoted(class_type)}")).get(class_type)
 
-    async def default(self, class_type: str, input_name: str) -> Json:
-        """See `app.ports.Comfy.default`."""
-        return http_schemas.default(await self._input(class_type, input_name))
-
-    async def nodes(self) -> dict[str, Json]:
+    async def nodes(self) -> Mapping[str, msgspec.Raw]:
         """See `app.ports.Comfy.nodes`."""
-        answer = self._checked(await self._ask("GET", "object_info"))
-        try:
-            return decode_shallow(answer.content, _NODES)
-        except msgspec.DecodeError as error:
-            raise self._stranger(answer) from error
+        return self._parts(await self._ask("GET", "object_info"))
 
     async def stats(self) -> Stats:
         """See `app.ports.Comfy.stats`."""
         return self._read(await self._ask("GET", "system_stats"), http_schemas.StatsReply).read()
 
-    async def _input(self, class_type: str, input_name: str) -> Json:
-        answer = self._checked(await self._ask("GET", f"object_info/{_quoted(class_type)}"))
+    def _parts(self, answer: Answer) -> Mapping[str, msgspec.Raw]:
+        """Split /object_info into its classes without decoding them: most are never looked up."""
+        self._checked(answer)
         try:
-            return http_schemas.input_config(answer.content, class_type, input_name)
+            return decode_shallow(answer.content, _NODES)
         except msgspec.DecodeError as error:
             raise self._stranger(answer) from error
 

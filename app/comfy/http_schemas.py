@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from app.comfy.errors import shortened
-from app.comfy.json import decode, decode_shallow
+from app.comfy.json import decode
 from app.comfy.outputs import scan
 from app.core.results import first_line
 from app.events import PromptId
@@ -207,28 +207,6 @@ class StatsReply(Struct):
 def _memory(sizes: Iterable[int]) -> int:
     """The sum of the sizes, in bytes, without negative ones and at most 2**60."""
     return min(sum(max(size, 0) for size in sizes), 2**60)
-
-
-class _NodeInfo(Struct):
-    input: dict[str, Json] = {}
-
-
-_INFO = msgspec.json.Decoder(dict[str, _NodeInfo])
-
-
-def input_config(body: bytes, class_type: str, input_name: str) -> Json:
-    """The definition of an input in /object_info/{class}; None if there is none. Raises `msgspec.DecodeError`."""
-    kinds = decode_shallow(body, _INFO).get(class_type, _NodeInfo()).input.values()
-    return next((kind[input_name] for kind in kinds if isinstance(kind, dict) and input_name in kind), None)
-
-
-def default(config: Json) -> Json:
-    """The value that the editor gives to a new node's input: the stated default, else the first value of a list."""
-    match config:
-        case [_, {"default": value}, *_]:
-            return value
-        case _:
-            return next(iter(listed(config)), None)
 
 
 def listed(config: Json) -> list[Json]:

@@ -32,9 +32,10 @@ from app.discord.user_request import UserRequest
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
 from app.media_worker.client import MediaClient
+from app.node_cache import NodeCache
 from app.ports import Comfy
 from app.service.catalog import LOOK, Catalog, OfferRules
-from app.service.choices_cache import ChoicesCache
+from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.server_monitor import ServerMonitor
 
@@ -70,6 +71,7 @@ class DiscordApp:
         self,
         registry: Registry,
         servers: Mapping[ServerName, Comfy],
+        nodes: Mapping[ServerName, NodeCache],
         draining: anyio.Event,
         shutdown: anyio.Event,
         *,
@@ -83,7 +85,7 @@ class DiscordApp:
         wrong: list[DoorError] = []
         try:
             check_token(self._config.discord_token)
-            await self._live(registry, servers, draining, shutdown, task_status)
+            await self._live(registry, servers, nodes, draining, shutdown, task_status)
         except* DoorError as errors:
             wrong += _flat(errors)
         for error in wrong[:1]:
@@ -94,13 +96,15 @@ class DiscordApp:
         self,
         registry: Registry,
         servers: Mapping[ServerName, Comfy],
+        nodes: Mapping[ServerName, NodeCache],
         draining: anyio.Event,
         shutdown: anyio.Event,
         task_status: TaskStatus[None],
     ) -> None:
         config, job_history = self._config, self._job_history
-        catalog = Catalog(config.workflows, list(servers), OfferRules(offer_rules.name_problem, offer_rules.warnings))
-        server_monitor = ServerMonitor(servers, catalog)
+        rules = OfferRules(offer_rules.name_problem, offer_rules.warnings)
+        catalog = Catalog(config.workflows, list(servers), lambda name: nodes[name].definitions, rules)
+        server_monitor = ServerMonitor(servers, nodes)
         with anyio.move_on_after(FIRST_CALL):
             await server_monitor.poll()
         await run_request(catalog.look, "the workflows could not be read")
@@ -119,7 +123,7 @@ class DiscordApp:
             prepare_files = UploadPreparer(media, passing, keep_metadata=config.discord.keep_metadata)
             live_messages = LiveMessages(tasks, registry, catalog, sender, prepare_files, servers=len(servers))
             responder = Responder(sender)
-            choices = ChoicesCache(servers)
+            choices = Choices(nodes)
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
             builtin_commands = BuiltinCommands(
                 registry=registry,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 import structlog
 from anyio import to_thread
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.events import ServerName
-from app.ports import Json
 from app.service.permissions import check_can_use
 from app.service.requests import Person
 from app.workflows.availability import Offer, conflicts, offers, warnings
@@ -45,11 +43,19 @@ class Catalog:
     nothing; if none was ever seen, every readable workflow is offered.
     """
 
-    def __init__(self, folder: Path, servers: Collection[ServerName], rules: OfferRules | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        servers: Collection[ServerName],
+        definitions_of: Callable[[ServerName], Definitions | None],
+        rules: OfferRules | None = None,
+    ) -> None:
         self._folder = folder
         self._servers = servers
+        self._definitions_of = definitions_of
         self._rules = rules or OfferRules()
         self._known: dict[ServerName, Definitions] = {}
+        """What the servers had when the folder was read last."""
         self._signature: Signature | None = None
         self._good: Mapping[str, Workflow] = {}
         self._wrong: frozenset[str] = frozenset()
@@ -59,17 +65,10 @@ class Catalog:
         self.refused: Mapping[str, str] = {}
         """Why a workflow of the folder is not offered."""
 
-    def learn(self, server: ServerName, nodes: Mapping[str, Json]) -> None:
-        """Store which nodes a server has; the next `look` checks all workflows again."""
-        # As Python objects they would take ten times the memory, and most classes are never looked up.
-        self._known[server] = Definitions({name: Raw(msgspec.json.encode(node)) for name, node in nodes.items()})
-        self._signature = None
-
     def definitions(self, name: str) -> Definitions | None:
         """The node definitions of a server that can run this workflow; None if none has sent any."""
-        return next(
-            (self._known[server] for server in self.servers.get(name, self._servers) if server in self._known), None
-        )
+        able = map(self._definitions_of, self.servers.get(name, self._servers))
+        return next((definitions for definitions in able if definitions is not None), None)
 
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
         """The servers that can run this request now, () for all; the request's own if its workflow is not offered."""
@@ -91,9 +90,14 @@ class Catalog:
         """
         try:
             signature = await to_thread.run_sync(_signature, self._folder)
-            if signature == self._signature:
+            known = {
+                server: definitions
+                for server in self._servers
+                if (definitions := self._definitions_of(server)) is not None
+            }
+            if signature == self._signature and known == self._known:
                 return False
-            known, self._signature = dict(self._known), signature
+            self._known, self._signature = known, signature
             offered = await to_thread.run_sync(offers, self._folder, known, self._good)
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.

@@ -16,7 +16,7 @@ from app.core.journal_port import JobHistory
 from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog
-from app.service.choices_cache import ChoicesCache
+from app.service.choices import Choices
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
@@ -47,7 +47,7 @@ class JobFactory:
     def __init__(
         self,
         catalog: Catalog,
-        choices: ChoicesCache,
+        choices: Choices,
         job_history: JobHistory,
         input_files: InputFiles,
         data: Path,

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from app.entry_points import run_request
 from app.events import ServerName
+from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Refused, Stats
-from app.service.catalog import Catalog
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -39,9 +39,9 @@ class ServerStatus(Struct, frozen=True):
 class ServerMonitor:
     """Tracks which servers answer. A server is asked for its nodes once each time it comes back."""
 
-    def __init__(self, servers: Mapping[ServerName, Comfy], catalog: Catalog) -> None:
+    def __init__(self, servers: Mapping[ServerName, Comfy], nodes: Mapping[ServerName, NodeCache]) -> None:
         self._servers = servers
-        self._catalog = catalog
+        self._nodes = nodes
         self._known: set[ServerName] = set()
         self._mute: set[ServerName] = set()
 
@@ -88,7 +88,7 @@ class ServerMonitor:
             return
         try:
             with anyio.fail_after(PATIENCE_NODES):
-                self._catalog.learn(name, await comfy.nodes())
+                await self._nodes[name].read_all()
         except (ConnectionLost, Refused, TimeoutError) as error:
             if name not in self._mute:
                 logger.warning("a server does not say which nodes it has", server=name, reason=str(error))

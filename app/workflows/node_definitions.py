@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
-from msgspec import Raw, Struct, json
+from msgspec import DecodeError, Raw, Struct, json
 
 from app.ports import Json
+
+T = TypeVar("T")
 
 WIDGETS = frozenset(
     {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3", "COLOR", "MARKDOWN", "TEXTAREA"}
@@ -151,12 +153,33 @@ class Definitions:
     def get(self, name: str) -> Definition | None:
         """Return a class by its name, None if the server does not have it."""
         if name not in self._read:
-            entry = self._raw.get(name)
-            self._read[name] = _definition(name, json.decode(entry, type=Json) if isinstance(entry, Raw) else entry)
+            self._read[name] = _definition(name, self._raw.get(name))
         return self._read[name]
 
+    def updated(self, object_info: Mapping[str, Json | Raw]) -> Definitions:
+        """Return these definitions with another content; the same object if nothing has changed."""
+        return self if self._raw == object_info else Definitions(object_info)
 
-def _definition(name: str, entry: Json) -> Definition | None:
+    def with_node(self, name: str, entry: Raw | None) -> Definitions:
+        """Return these definitions with one class replaced, or removed; the same object if nothing has changed."""
+        if self._raw.get(name) == entry:
+            return self
+        rest = _without(self._raw, name)
+        changed = Definitions(rest if entry is None else {**rest, name: entry})
+        changed._read = _without(self._read, name)
+        return changed
+
+
+def _without(classes: Mapping[str, T], name: str) -> dict[str, T]:
+    return {other: entry for other, entry in classes.items() if other != name}
+
+
+def _definition(name: str, entry: Json | Raw) -> Definition | None:
+    if isinstance(entry, Raw):
+        try:
+            entry = json.decode(entry, type=Json)
+        except (DecodeError, UnicodeError, RecursionError):
+            return None
     if not isinstance(entry, dict) or not isinstance(groups := entry.get("input", {}), dict):
         return None
     hidden, outputs = groups.get("hidden"), entry.get("output")

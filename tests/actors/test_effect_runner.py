@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from app.actors.effect_runner import EffectRunner
-from app.application import new_prompt_id
+from app.actors.registry import new_prompt_id
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.config import Server
 from app.core.effects import (
@@ -30,6 +30,7 @@ from app.core.effects import (
 )
 from app.core.job import FirstChoice, JobRequest
 from app.events import JobId, NodeId, PromptId, ServerName
+from app.node_cache import NodeCache
 from app.ports import Comfy, History
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
@@ -78,7 +79,7 @@ async def _draw(comfy: Comfy, count: int, first: int) -> list[PromptId]:
 
 
 async def _looked(comfy: Comfy, prompts: Sequence[PromptId]) -> ServerQueried:
-    effects = EffectRunner({HERE: comfy}, {}, run_sync=inline)
+    effects = EffectRunner({HERE: comfy}, {HERE: NodeCache(comfy)}, {}, run_sync=inline)
     answer = await effects.do(QueryServer(HERE, dict.fromkeys(prompts, 0)))
     assert isinstance(answer, ServerQueried)
     return answer
@@ -122,7 +123,7 @@ async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(t
     simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
     way = Counting(simulator)
     async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
-        effects = EffectRunner({HERE: comfy}, {}, run_sync=inline)
+        effects = EffectRunner({HERE: comfy}, {HERE: NodeCache(comfy)}, {}, run_sync=inline)
         assert await _posted(effects, way) == ["object_info", "prompt"]
         assert await _posted(effects, way) == ["prompt"]
         way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
@@ -132,7 +133,7 @@ async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(t
 async def test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_now_be_another(tmp_path: Path) -> None:
     way = Counting(Simulator(tmp_path, run_sync=inline))
     async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
-        effects = EffectRunner({HERE: comfy}, {}, run_sync=inline)
+        effects = EffectRunner({HERE: comfy}, {HERE: NodeCache(comfy)}, {}, run_sync=inline)
         await _posted(effects, way)
         way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
         way.broken = True
@@ -191,7 +192,7 @@ async def inline(function, *args):
 
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-anyio.run(EffectRunner({}, {}, run_sync=inline).do, SaveImage("job", "prompt", b"x" * 100_000, sys.argv[1]))
+anyio.run(EffectRunner({}, {}, {}, run_sync=inline).do, SaveImage("job", "prompt", b"x" * 100_000, sys.argv[1]))
 """
 
 
@@ -207,7 +208,7 @@ def test_a_picture_from_the_websocket_is_on_the_disk_whole_or_not_at_all(tmp_pat
 async def test_a_picture_from_the_websocket_is_written_as_it_came(tmp_path: Path) -> None:
     path = tmp_path / "results" / "picture.png"
     keep = SaveImage(JobId("job"), PromptId("prompt"), b"\x89PNG\r\n\x1a\n\0", str(path))
-    assert await EffectRunner({}, {}, run_sync=inline).do(keep) == ImageSaved(keep, "")
+    assert await EffectRunner({}, {}, {}, run_sync=inline).do(keep) == ImageSaved(keep, "")
     assert path.read_bytes() == keep.image
     assert [*path.parent.iterdir()] == [path]
 
@@ -223,7 +224,7 @@ async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves
         return inline(lambda: result)
 
     path = tmp_path / "results" / "picture.png"
-    effects = EffectRunner({}, {}, run_sync=limited)
+    effects = EffectRunner({}, {}, {}, run_sync=limited)
     answer = await effects.do(SaveImage(JobId("job"), PromptId("prompt"), bytes(100_000), str(path)))
     assert isinstance(answer, ImageSaved)
     assert answer.problem.startswith("A result could not be written to the bot's disk")

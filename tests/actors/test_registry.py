@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 import app.core.job_table
 from app.actors.handle import Submit
 from app.actors.interaction import InteractionActor
-from app.application import ServerClients, new_prompt_id, open_services
+from app.actors.registry import new_prompt_id
+from app.application import ServerClients, open_services
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config import Server

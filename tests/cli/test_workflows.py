@@ -10,6 +10,7 @@ from typing import cast
 
 import msgspec
 import pytest
+from msgspec import Raw
 from rich.console import Console
 
 from app.cli.commands import main
@@ -32,10 +33,10 @@ class Listing:
     def __init__(self, nodes: Mapping[str, Json] | None) -> None:
         self._nodes = nodes
 
-    async def nodes(self) -> dict[str, Json]:
+    async def nodes(self) -> dict[str, Raw]:
         if self._nodes is None:
             raise ConnectionLost("it cannot be reached: connection refused.")
-        return dict(self._nodes)
+        return {name: Raw(msgspec.json.encode(node)) for name, node in self._nodes.items()}
 
 
 def servers(**nodes: Mapping[str, Json] | None) -> dict[ServerName, Comfy]:

@@ -445,8 +445,7 @@ def _true_answers() -> dict[str, list[bytes]]:
         "queue": "/queue",
         "upload": "/upload/image",
         "stats": "/system_stats",
-        "choices": "/object_info/",
-        "default": "/object_info/",
+        "node": "/object_info/",
         "nodes": "/object_info/",
     }
     found = [each for name in recorded.names() for each in recorded.exchanges(name) if _is_short_json(each.body)]

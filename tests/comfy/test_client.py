@@ -18,7 +18,9 @@ from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import Timing
 from app.config import Server
 from app.events import FileRef, PromptId
+from app.node_cache import NodeCache
 from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused
+from app.workflows.node_definitions import Input
 from tests.comfy import recorded
 from tests.comfy.peers import closed_port, peer, silent
 
@@ -538,26 +540,42 @@ def info(name: str) -> str:
     return next(e.body for e in recorded.exchanges("12_http_misc") if e.path == f"/object_info/{name}")
 
 
+async def input_of(class_type: str, name: str) -> Input | None:
+    async with comfy_of(text(info(class_type))) as (comfy, _):
+        definition = await NodeCache(comfy).node(class_type)
+    assert definition is not None
+    return definition.inputs.get(name)
+
+
 async def test_choices_are_read_from_both_ways_of_listing_them() -> None:
-    async with comfy_of(text(info("CheckpointLoaderSimple"))) as (comfy, _):
-        models = await comfy.choices("CheckpointLoaderSimple", "ckpt_name")
-    assert models == ["sd15_random_full.safetensors", "sd15_random_tiny.safetensors"]
-    async with comfy_of(text(info("SaveVideo"))) as (comfy, _):
-        assert "mp4" in await comfy.choices("SaveVideo", "format")
-        assert await comfy.choices("SaveVideo", "no_such_input") == []
+    models = await input_of("CheckpointLoaderSimple", "ckpt_name")
+    assert models is not None
+    assert models.choices == ("sd15_random_full.safetensors", "sd15_random_tiny.safetensors")
+    formats = await input_of("SaveVideo", "format")
+    assert formats is not None
+    assert "mp4" in (formats.choices or ())
+    assert await input_of("SaveVideo", "no_such_input") is None
 
 
 async def test_defaults_are_those_of_a_new_node() -> None:
-    async with comfy_of(text(info("CheckpointLoaderSimple"))) as (comfy, _):
-        assert await comfy.default("CheckpointLoaderSimple", "ckpt_name") == "sd15_random_full.safetensors"
-    async with comfy_of(text(info("SaveVideo"))) as (comfy, _):
-        assert await comfy.default("SaveVideo", "filename_prefix") == "video/ComfyUI"
-        assert await comfy.default("SaveVideo", "video") is None
+    models, prefix = (
+        await input_of("CheckpointLoaderSimple", "ckpt_name"),
+        await input_of("SaveVideo", "filename_prefix"),
+    )
+    video = await input_of("SaveVideo", "video")
+    assert models is not None
+    assert prefix is not None
+    assert video is not None
+    assert (models.default, prefix.default, video.default) == (
+        "sd15_random_full.safetensors",
+        "video/ComfyUI",
+        None,
+    )
 
 
-async def test_an_unknown_class_has_no_choices_and_its_name_may_hold_anything() -> None:
+async def test_an_unknown_class_is_none_and_its_name_may_hold_anything() -> None:
     async with comfy_of(text("{}")) as (comfy, answers):
-        assert await comfy.choices("CR Image/Thing?", "x") == []
+        assert await comfy.node("CR Image/Thing?") is None
     assert answers.paths == ["GET /object_info/CR%20Image%2FThing%3F"]
 
 
@@ -580,4 +598,5 @@ async def test_the_newest_of_the_history_come_in_one_answer() -> None:
 
 async def test_all_node_classes_come_as_the_server_describes_them() -> None:
     async with comfy_of(text('{"KSampler":{"input":{"required":{"cfg":["FLOAT",{"max":NaN}]}}}}')) as (comfy, _):
-        assert (await comfy.nodes())["KSampler"] == {"input": {"required": {"cfg": ["FLOAT", {"max": None}]}}}
+        described = msgspec.json.decode((await comfy.nodes())["KSampler"])
+    assert described == {"input": {"required": {"cfg": ["FLOAT", {"max": None}]}}}

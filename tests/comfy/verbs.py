@@ -21,8 +21,7 @@ VERBS: dict[str, Verb] = {
     "cancel": lambda comfy, _: comfy.cancel(PROMPT),
     "fetch": lambda comfy, folder: comfy.fetch(FileRef("a.png"), folder / "a.png"),
     "upload": lambda comfy, _: comfy.upload(Path(__file__)),
-    "choices": lambda comfy, _: comfy.choices("KSampler", "sampler_name"),
-    "default": lambda comfy, _: comfy.default("KSampler", "sampler_name"),
+    "node": lambda comfy, _: comfy.node("KSampler"),
     "nodes": lambda comfy, _: comfy.nodes(),
     "stats": lambda comfy, _: comfy.stats(),
 }

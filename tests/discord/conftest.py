@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
 
-from app import logging as logs
-from tests.conftest import use_plain_tracebacks
 from tests.discord.fake import FakeDiscord, running
 from tests.discord.stage import Stage, stage_for
 
 
 @pytest.fixture(autouse=True)
-def plain_logs() -> Iterator[None]:
-    """Logs as the program writes them, because some tests read them."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    logs.configure(debug=False)
-    # Some tests read what an operator reads with --debug only.
-    logging.getLogger("app").setLevel(logging.DEBUG)
-    yield
-    use_plain_tracebacks()
-    logging.basicConfig(handlers=handlers, level=level, force=True)
+def logs_as_the_program_writes_them(program_logs: None) -> None:
+    """Some tests read what an operator reads."""
 
 
 @pytest.fixture

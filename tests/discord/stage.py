@@ -16,7 +16,8 @@ import msgspec
 from anyio import to_thread
 from PIL import Image
 
-from app.application import ServerClients, Services, new_prompt_id, open_services
+from app.actors.registry import new_prompt_id
+from app.application import ServerClients, Services, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config import Config, Discord, Server
@@ -82,7 +83,14 @@ class Stage:
                 frontend = DiscordApp(config, journal)
                 servers = {name: link.comfy for name, link in links.items()}
                 with anyio.fail_after(ENOUGH):
-                    await guests.start(frontend.run, services.registry, servers, services.draining, services.shutdown)
+                    await guests.start(
+                        frontend.run,
+                        services.registry,
+                        servers,
+                        services.nodes,
+                        services.draining,
+                        services.shutdown,
+                    )
                 try:
                     yield Life(services, journal)
                 finally:

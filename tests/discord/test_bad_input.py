@@ -93,4 +93,4 @@ async def test_a_form_of_a_menu_from_an_earlier_life(stage: Stage) -> None:
     async with stage.bot():
         opened = await stage.answered(stage.discord.message_menu("Image to image", message))
     async with stage.bot():
-        assert "too old" in await stage.ephemeral_followup(stage.discord.submit_modal(opened, {"prompt": "x"}))
+        assert "out of date" in await stage.ephemeral_followup(stage.discord.submit_modal(opened, {"prompt": "x"}))

@@ -110,7 +110,7 @@ async def test_a_stranger_is_told_no_and_nothing_happens(stage: Stage, label: st
         else:
             stage.hold()
             message = await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
-        assert "Only whoever asked" in await stage.ephemeral_followup(stage.press(message, label, user=bob))
+        assert "Only the person who asked" in await stage.ephemeral_followup(stage.press(message, label, user=bob))
         assert "Cancelled" not in words(stage.discord.message(message))
 
 

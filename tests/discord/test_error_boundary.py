@@ -20,7 +20,7 @@ from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui import pages
 from app.events import ServerName
 from app.service import catalog
-from app.service.choices_cache import ChoicesCache
+from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.server_monitor import ServerMonitor
 from app.simulator.faults import Request
@@ -154,7 +154,7 @@ async def test_a_failure_is_told_to_the_one_person_and_reaches_nobody_else(
         await still_works(stage)
 
 
-@pytest.mark.parametrize(("owner", "name"), [(ChoicesCache, "of"), (BuiltinCommands, "suggest_values")])
+@pytest.mark.parametrize(("owner", "name"), [(Choices, "of"), (BuiltinCommands, "suggest_values")])
 async def test_autocomplete_that_fails_offers_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str], owner: Any, name: str
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from app.discord import app as guest
 from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.gateway import handlers
@@ -80,7 +79,7 @@ def test_the_fuzzer_of_payloads_finds_a_request_without_a_boundary(
         except WorkflowError as error:
             raise KeyError(told) from error
 
-    monkeypatch.setattr(guest, "run_request", unguarded)
+    monkeypatch.setattr(dispatcher, "run_request", unguarded)
     monkeypatch.setattr(dispatcher.RequestDispatcher, "_job", naive)
     # It ends the bot, which the block says once more at its end.
     with pytest.raises((Dead, ExceptionGroup)), living(tmp_path) as run:

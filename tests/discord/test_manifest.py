@@ -50,11 +50,11 @@ async def test_settings_are_kept_as_ones_own_and_given_back(stage: Stage) -> Non
         his = stage.discord.slash("imagine", {"prompt": "a bird", **SMALL}, user=bob)
         assert "steps 3" not in words(await stage.result(his))
         assert "Steps" in await stage.ephemeral_followup(stage.discord.slash("settings"))
-        assert "no settings of your own" in await stage.ephemeral_followup(
+        assert "no saved settings" in await stage.ephemeral_followup(
             stage.discord.slash("settings", reset="everything")
         )
         assert "steps 3" not in words(await stage.result(imagine(stage)))
-        assert "You have no settings" in await stage.ephemeral_followup(
+        assert "You have no saved settings" in await stage.ephemeral_followup(
             stage.discord.slash("settings", reset="txt2img")
         )
 

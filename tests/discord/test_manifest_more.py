@@ -121,7 +121,7 @@ async def test_what_must_be_told_in_a_form_is_asked_for_after_the_command(stage:
         assert "a long story" in told
         assert "steps 3" in told
     async with stage.bot():
-        assert "begin anew" in await stage.ephemeral_followup(
+        assert "out of date" in await stage.ephemeral_followup(
             stage.discord.submit_modal(opened, {"prompt": "too late"})
         )
 

@@ -29,7 +29,7 @@ async def test_a_signal_ends_it_and_leaves_a_true_sentence(
         send_signal(process, signum)
         text = await said(process)
         assert process.returncode == (0 if signum is signal.SIGTERM else 130)
-        assert "Nothing is lost" in words(discord.message(asked))
+        assert "Your result is safe" in words(discord.message(asked))
         assert "Traceback" not in text
         assert asked.token not in text
 

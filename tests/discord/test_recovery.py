@@ -88,7 +88,7 @@ async def test_a_result_finds_its_message_after_a_restart(stage: Stage) -> None:
         stage.hold()
         asked = imagine(stage)
         await stage.until("[Cancel]", asked)
-    assert "Nothing is lost" in words(stage.discord.message(asked))
+    assert "Your result is safe" in words(stage.discord.message(asked))
     async with stage.bot() as life:
         stage.go_on()
         message = await stage.result(asked)

@@ -75,7 +75,7 @@ async def test_a_bot_that_drains_brings_what_runs_and_leaves_the_rest_for_later(
             assert "Traceback" not in await said(process)
             assert process.returncode == 0
         drawn = [one for one in asked if "[Again]" in says(discord, one)]
-        left = [one for one in asked if "Nothing is lost" in says(discord, one)]
+        left = [one for one in asked if "Your result is safe" in says(discord, one)]
         assert (len(drawn), len(left)) == (2, 2)
         assert "[Cancel]" not in says(discord, late)
         async with bot(discord, tmp_path, anyio_backend_name, comfy=address):

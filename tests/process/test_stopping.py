@@ -403,4 +403,4 @@ async def test_the_bot_leaves_its_jobs_to_the_next_start_and_says_so_with_0(
         code, said = await end_of(process)
         assert code == 0
         assert "Traceback" not in said
-        assert "Nothing is lost" in says(discord, asked)
+        assert "Your result is safe" in says(discord, asked)

@@ -16,9 +16,11 @@ from app.config import Server
 from app.core.job import JobRequest
 from app.discord.ui.offer_rules import LONGEST_WORKFLOW, name_problem, warnings
 from app.events import JobId, ServerName
+from app.node_cache import NodeCache
 from app.ports import Comfy, Json
 from app.service.catalog import Catalog, OfferRules
 from app.service.server_monitor import ServerMonitor
+from app.workflows.node_definitions import Definitions
 
 A, B = ServerName("a"), ServerName("b")
 
@@ -30,7 +32,7 @@ IDLE: dict[str, list[Json]] = {"queue_running": [], "queue_pending": []}
 
 DISCORD = OfferRules(name_problem, warnings)
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("program_logs")]
 
 
 @pytest.fixture
@@ -45,7 +47,8 @@ def write(folder: Path, name: str, kind: str = "Paint", manifest: str = "") -> N
 
 
 async def test_both_layouts_come_change_and_go(folder: Path) -> None:
-    catalog = Catalog(folder, [A], DISCORD)
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A], known.get, DISCORD)
     assert not await catalog.look(), "nothing is there, and nothing was"
     write(folder, "oil")
     (folder / "ink" / "workflow.app.json").write_text(GRAPH % "Paint")
@@ -64,14 +67,16 @@ async def test_both_layouts_come_change_and_go(folder: Path) -> None:
 async def test_a_link_to_nowhere_does_no_harm(folder: Path) -> None:
     write(folder, "oil")
     (folder / "lost.json").symlink_to(folder / "gone.json")
-    catalog = Catalog(folder, [A], DISCORD)
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A], known.get, DISCORD)
     assert await catalog.look()
     assert set(catalog.workflows) == {"oil"}
 
 
 async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: Path) -> None:
     write(folder, "oil")
-    catalog = Catalog(folder, [A, B], DISCORD)
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A, B], known.get, DISCORD)
     await catalog.look()
     assert (set(catalog.workflows), dict(catalog.servers)) == ({"oil"}, {})
     assert catalog.definitions("oil") is None
@@ -80,33 +85,35 @@ async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: 
 async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> None:
     write(folder, "oil")
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A, B], DISCORD)
-    catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A, B], known.get, DISCORD)
+    known[A] = Definitions({"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert dict(catalog.servers) == {"oil": (A,)}, "nobody knows yet what b has"
     assert "Ink" in catalog.refused["ink"]
-    catalog.learn(B, {"Paint": PAINT, "Ink": PAINT, "Save": SAVE})
+    known[B] = Definitions({"Paint": PAINT, "Ink": PAINT, "Save": SAVE})
     assert await catalog.look()
     assert dict(catalog.servers) == {"ink": (B,)}
-    known = catalog.definitions("ink")
-    assert known is not None
-    assert known.get("Ink") is not None
+    definitions = catalog.definitions("ink")
+    assert definitions is not None
+    assert definitions.get("Ink") is not None
     request = JobRequest(job=JobId("job"), workflow="ink", graph={}, folder="")
     assert catalog.able(request) == (B,)
 
 
 async def test_a_last_good_version_is_held_against_the_servers_too(folder: Path) -> None:
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A], DISCORD)
-    catalog.learn(A, {"Ink": PAINT, "Save": SAVE})
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A], known.get, DISCORD)
+    known[A] = Definitions({"Ink": PAINT, "Save": SAVE})
     await catalog.look()
     (folder / "ink.toml").write_text("nonsense =")
     assert not await catalog.look(), "the offer is what it was"
     assert "ink" in catalog.workflows
-    catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+    known[A] = Definitions({"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert "ink" in catalog.refused
-    catalog.learn(A, {"Ink": PAINT, "Save": SAVE})
+    known[A] = Definitions({"Ink": PAINT, "Save": SAVE})
     await catalog.look()
     assert "ink" in catalog.workflows, "it is remembered while no server can run it"
 
@@ -116,8 +123,9 @@ async def test_a_follow_up_that_no_server_can_run_yet_is_no_mistake(
 ) -> None:
     write(folder, "oil", manifest='[[follow_ups]]\nworkflow = "ink"\nslot = "image"\n')
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A], DISCORD)
-    catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A], known.get, DISCORD)
+    known[A] = Definitions({"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert set(catalog.workflows) == {"oil"}
     said = "".join(capfd.readouterr())
@@ -129,9 +137,10 @@ async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFix
     write(folder, "w" * (LONGEST_WORKFLOW + 1), manifest='command = "long"')
     write(folder, "oil", manifest='command = "oil"\nroles = ["painters"]')
     write(folder, "ink", "Ink")
-    catalog = Catalog(folder, [A], DISCORD)
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A], known.get, DISCORD)
     for _ in range(2):
-        catalog.learn(A, {"Paint": PAINT, "Save": SAVE})
+        known[A] = Definitions({"Paint": PAINT, "Save": SAVE})
         await catalog.look()
     said = "".join(capfd.readouterr())
     assert set(catalog.workflows) == {"oil"}
@@ -153,14 +162,15 @@ async def test_a_server_that_does_not_list_its_nodes_is_not_away(folder: Path) -
         return httpx.Response(200, json=IDLE) if request.url.path == "/queue" else httpx.Response(404)
 
     write(folder, "oil")
-    catalog = Catalog(folder, [A], DISCORD)
     async with server(answer) as comfy:
-        assert await ServerMonitor({A: comfy}, catalog).poll() == []
+        nodes = NodeCache(comfy)
+        catalog = Catalog(folder, [A], lambda _: nodes.definitions, DISCORD)
+        assert await ServerMonitor({A: comfy}, {A: nodes}).poll() == []
     await catalog.look()
     assert "oil" in catalog.workflows
 
 
-async def test_nodes_are_asked_for_once_each_time_that_a_server_comes(folder: Path) -> None:
+async def test_nodes_are_asked_for_once_each_time_that_a_server_comes() -> None:
     asked: list[str] = []
     there = True
 
@@ -171,7 +181,7 @@ async def test_nodes_are_asked_for_once_each_time_that_a_server_comes(folder: Pa
         return httpx.Response(200, json=IDLE if asked[-1] == "/queue" else {})
 
     async with server(answer) as comfy:
-        server_monitor = ServerMonitor({A: comfy}, Catalog(folder, [A], DISCORD))
+        server_monitor = ServerMonitor({A: comfy}, {A: NodeCache(comfy)})
         calls = [await server_monitor.poll(), await server_monitor.poll()]
         there = False
         calls.append(await server_monitor.poll())

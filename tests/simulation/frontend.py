@@ -28,7 +28,7 @@ from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
-from app.service.choices_cache import ChoicesCache
+from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.requests import AttachedFile
 from app.workflows.load import Workflow
@@ -73,7 +73,7 @@ class SimulatedFrontend:
         self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit, servers=len(servers))
         self.live_messages.now = clock
         self._responder = Responder(board)
-        job_factory = JobFactory(catalog, ChoicesCache(servers), job_history, NoFiles(), folder, services.draining)
+        job_factory = JobFactory(catalog, Choices(services.nodes), job_history, NoFiles(), folder, services.draining)
         self._dispatcher = RequestDispatcher(
             registry=services.registry,
             job_history=job_history,

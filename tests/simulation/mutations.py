@@ -113,7 +113,7 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
             async with fit(shown, limit, person) as found:
                 yield found
 
-        with patch.object(self._context, "fit", fitted):
+        with patch.object(self._context, "prepare_files", fitted):
             return await run(self)
 
     with patch.object(Delivery, "run", late):

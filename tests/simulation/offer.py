@@ -57,7 +57,7 @@ def values_of(want: Want, number: int, color: int) -> dict[str, Json]:
 
 def catalog_of(servers: Sequence[ServerName]) -> Catalog:
     """A catalog as it is after it read its folder."""
-    catalog = Catalog(Path("workflows"), servers)
+    catalog = Catalog(Path("workflows"), servers, lambda _: None)
     workflows: dict[str, Workflow] = {}
     able: dict[str, tuple[ServerName, ...]] = {}
     for want in WANTS:

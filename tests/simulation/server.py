@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio.lowlevel
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from app.comfy.client import ComfyClient
@@ -153,13 +154,10 @@ class MemoryComfy:
     async def upload(self, file: Path) -> str:
         raise AssertionError(file)
 
-    async def choices(self, class_type: str, input_name: str) -> Sequence[str]:
+    async def node(self, class_type: str) -> Raw | None:
         raise AssertionError(class_type)
 
-    async def default(self, class_type: str, input_name: str) -> Json:
-        raise AssertionError(class_type)
-
-    async def nodes(self) -> dict[str, Json]:
+    async def nodes(self) -> Mapping[str, Raw]:
         raise AssertionError
 
     async def stats(self) -> Stats:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
+from msgspec import Raw
 
 from app.events import ServerName
-from app.ports import Comfy, ConnectionLost, Json, Refused
+from app.ports import Comfy, ConnectionLost, Refused
 from app.workflows.api_graph import EXPORT
 from app.workflows.files import find
 from app.workflows.load import NeedsServer, Workflow, load
@@ -29,7 +30,7 @@ class Known(dict[ServerName, Definitions]):
 
 async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
     """Ask all servers at once for their nodes; the result is in the order of the servers."""
-    answers: dict[ServerName, dict[str, Json]] = {}
+    answers: dict[ServerName, Mapping[str, Raw]] = {}
     known = Known()
 
     async def one(name: ServerName, comfy: Comfy) -> None:

@@ -33,7 +33,7 @@ logger = structlog.stdlib.get_logger(__name__)
 REMEMBERED = 20
 """Recent runs whose average estimates the next: enough to even out, few enough to follow changes."""
 
-FAREWELL = "I'm restarting. Your picture is safe and will appear here."
+FAREWELL = "I'm restarting. Your result is safe and will appear here."
 
 NOT_TAKEN = "I'm restarting and did not take this. Ask again in a moment."
 """The same for a job that may not be in the journal yet, because the journal could not be written."""

@@ -14,7 +14,7 @@ from app.discord.ui import pages
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
 from app.discord.user_request import BuiltinCommand, Caller
 from app.service.catalog import Catalog
-from app.service.choices_cache import ChoicesCache
+from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
 
 BUILT_IN = {
@@ -50,7 +50,7 @@ class BuiltinCommands:
         registry: Registry,
         job_history: JobHistory,
         catalog: Catalog,
-        choices: ChoicesCache,
+        choices: Choices,
         server_monitor: ServerMonitor,
         live_messages: LiveMessages,
         responder: Responder,

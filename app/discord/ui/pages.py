@@ -86,7 +86,7 @@ def own_settings(found: Mapping[str, Mapping[str, Json]], workflows: Mapping[str
         workflow = workflows.get(name)
         lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
     if not lines:
-        return Card((Text("You have no settings of your own: press Settings below a result, then Keep as mine."),), INK)
+        return Card((Text("You have no saved settings. Press Settings below a result, then Keep as mine."),), INK)
     lines.append("-# `/settings reset:` takes them back.")
     return Card((Text(_page(lines)),), INK)
 

@@ -109,7 +109,7 @@ async def test_cancel_takes_back_the_newest_or_the_one_that_is_named(stage: Stag
         assert [choice["value"] for choice in offered.data["choices"]] == [job]
         assert "Cancelling" in await stage.ephemeral_followup(stage.discord.slash("cancel", job=job))
         await stage.until("Cancelled", first)
-        assert "Nothing of yours" in await stage.ephemeral_followup(stage.discord.slash("cancel"))
+        assert "You have nothing in the queue" in await stage.ephemeral_followup(stage.discord.slash("cancel"))
 
 
 async def test_show_brings_back_any_result_of_mine_with_its_buttons(stage: Stage) -> None:

@@ -1,0 +1,41 @@
+"""Lists the choices for an input, as the servers have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from app.events import ServerName
+from app.node_cache import NodeCache
+from app.ports import ConnectionLost, Refused
+from app.workflows.load import Workflow
+from app.workflows.model import Slot
+
+
+class Choices:
+    """Lists the choices of slots; `nodes` are the node definitions of all servers."""
+
+    def __init__(self, nodes: Mapping[ServerName, NodeCache]) -> None:
+        self._nodes = nodes
+
+    async def of(self, workflow: Workflow, slot: Slot) -> Sequence[str]:
+        """The choices of a slot: its own, else those that any server lists. Empty if no server has answered yet.
+
+        A server that does not answer now counts as it was last seen.
+        """
+        if slot.choices or not slot.targets:
+            return slot.choices
+        target = slot.targets[0]
+        class_type, name = str(workflow.graph[target.node].get("class_type", "")), target.input
+        if slot.kind == "lora":
+            # The slot's target is any loader, perhaps that of the model before an empty row of LoRAs.
+            class_type, name = "LoraLoader", "lora_name"
+        choices: dict[str, None] = {}
+        for nodes in self._nodes.values():
+            try:
+                definition = await nodes.node(class_type)
+            except (ConnectionLost, Refused):
+                definition = nodes.known.get(class_type)
+            known = definition.inputs.get(name) if definition is not None else None
+            if known is not None:
+                choices.update(dict.fromkeys(map(str, known.choices or ())))
+        return tuple(choices)
