@@ -5,7 +5,7 @@ One promise: a generation that was accepted is never lost and never stuck.
 Where things are. Imports point down this list, and `tests/test_dependencies.py` enforces it:
 
     __main__        entry point
-    cli/            commands of the terminal: parser, generate, jobs, check, demo; output/ and workflows/
+    cli/            commands of the terminal: arguments, parser, commands; output/ and workflows/
     application     opens everything in order, runs a frontend, shuts down in reverse
     comfy/          ComfyUI: HTTP client; websocket/ has the connection and its decoder
     discord/        Discord: gateway/ (hikari), requests/, messages/, files/, ui/
@@ -22,3 +22,6 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
 
 To understand the whole, read `events`, `application` and one actor.
 """
+
+__version__ = "0.2.0"
+"""The version in pyproject.toml; a test holds both equal."""

@@ -12,6 +12,6 @@ if __name__ == "__main__":
     signals.install(sys.argv[1:])
     standard_streams.prepare()
     # Only here: it takes half a second, in which a signal may arrive.
-    from app.cli.commands import start
+    from app.cli.main import start
 
     sys.exit(start(sys.argv[1:]))

@@ -7,24 +7,45 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
 import anyio
+import msgspec
 from rich.console import Console
 
 from app import logging, signals
 from app.application import Services, open_clients, run
+from app.cli.arguments import (
+    CancelJob,
+    Check,
+    CheckWorkflows,
+    Demo,
+    Filling,
+    FillWorkflow,
+    Generate,
+    JobsCommand,
+    ListJobs,
+    ListWorkflows,
+    NewWorkflow,
+    OnServers,
+    PrintSchema,
+    Run,
+    ShowJob,
+    ShowWorkflow,
+    Simulate,
+    WorkflowsCommand,
+)
 from app.cli.check import check
 from app.cli.generate import draw, refusals, rows_of
 from app.cli.jobs import list_jobs, show_job
 from app.cli.output.renderers import choose
-from app.cli.parser import Arguments, parse
-from app.cli.workflows.commands import open_filled
-from app.cli.workflows.dispatch import workflows
+from app.cli.parser import Invocation
+from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
+from app.cli.workflows.new import new_workflow
 from app.config import Config, ConfigError, load_config
 from app.core.job import JobRequest
 from app.core.journal_port import JournalError
@@ -32,50 +53,29 @@ from app.events import JobId
 from app.journal.crash_points import crash_point
 from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
-from app.standard_streams import complain, finish, lose
+from app.standard_streams import complain, lose
 from app.workflows.bind import bind
+from app.workflows.manifest.schema import schema
 from app.workflows.model import WorkflowError
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
 """Errno values that, in an error without a file name, mean that stdout cannot be written."""
 
 
-class _Console(Console):
-    """A console that raises `BrokenPipeError` when nobody reads any more; rich itself would end the process."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
-def start(argv: Sequence[str]) -> int:
-    """Run a command as this process; return the exit code once all output is written."""
+def execute(invocation: Invocation, console: Console) -> int:
+    """Run the command; return the exit code. Errors are reported in one sentence on stderr."""
+    command, backend, debug = invocation
+    logging.configure(debug=debug)
     try:
-        code = main(argv)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
-    except OSError as error:
-        code = lose(error)
-    code = finish(code)
-    signals.ignore()
-    return code
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run the command; return the exit code. Errors are reported in one sentence on stderr.
-
-    Raises `SystemExit` for a wrong command line and after --help, and `OSError` if that cannot be shown.
-    """
-    arguments = parse(argv)
-    logging.configure(debug=arguments.debug)
-    try:
-        config = load_config(os.environ, Path.cwd(), servers=arguments.server)
-        if arguments.command == "jobs":
-            return _jobs(arguments, config, _Console())
-        return anyio.run(_until_stopped, partial(_command, arguments, config), backend=arguments.backend)
+        servers = command.server if isinstance(command, OnServers) else ()
+        config = load_config(os.environ, Path.cwd(), servers=servers)
+        if isinstance(command, JobsCommand):
+            return _jobs(command, config, console)
+        return anyio.run(_until_stopped, partial(_run_command, command, config, console), backend=backend)
     except BrokenPipeError as error:
         return lose(error)
     except (ConfigError, WorkflowError, OSError) as error:
-        if arguments.debug:
+        if debug:
             raise
         if isinstance(error, OSError) and error.filename is None and error.errno in OUTPUT_ERRORS:
             return lose(error)
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     except (JournalError, ExceptionGroup) as error:
         # From the registry's task group it comes as a group.
-        if arguments.debug or (reason := _journal_error(error)) is None:
+        if debug or (reason := _journal_error(error)) is None:
             raise
         complain(str(reason))
         return 1
@@ -118,37 +118,59 @@ async def _until_stopped(command: Callable[[], Awaitable[int]]) -> int:
 
 def _journal_error(error: BaseException) -> JournalError | None:
     if isinstance(error, BaseExceptionGroup):
-        found = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return next(filter(None, map(_journal_error, found)), None)
+        errors = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return next(filter(None, map(_journal_error, errors)), None)
     return error if isinstance(error, JournalError) else None
 
 
-async def _command(arguments: Arguments, config: Config) -> int:
-    console = _Console()
-    match arguments.command:
-        case "demo":
+async def _run_command(
+    command: Run | Demo | Generate | Simulate | Check | WorkflowsCommand, config: Config, console: Console
+) -> int:
+    match command:
+        case Run():
+            return await _run(config, drain=command.drain)
+        case Demo():
             from app.cli.demo import demo
 
-            _writable(arguments.out)
-            return await demo(config, arguments.out, console)
-        case "generate":
-            return await _generate(arguments, config, console)
-        case "simulate":
-            return await _simulate(arguments)
-        case "workflows":
-            values, sets = _told(arguments)
+            _writable(command.out)
+            return await demo(config, command.out, console)
+        case Generate():
+            return await _generate(command, config, console)
+        case Simulate():
+            return await _simulate(command)
+        case Check():
             async with open_clients(config) as clients:
-                ways = {name: server_clients.comfy for name, server_clients in clients.items()}
-                verb, told, folder = arguments.verb, arguments.workflow, config.workflows
-                return await workflows(console, verb, told, folder, ways, values, sets, arguments.preset)
-        case "check":
-            async with open_clients(config) as clients:
-                ways = {
+                connections = {
                     name: (server_clients.comfy, server_clients.connect) for name, server_clients in clients.items()
                 }
-                return await check(console, config.source, config.workflows, ways)
+                return await check(console, config.source, config.workflows, connections)
         case _:
-            return await _run(config, drain=arguments.drain)
+            return await _workflows(command, config, console)
+
+
+async def _workflows(command: WorkflowsCommand, config: Config, console: Console) -> int:
+    folder = config.workflows
+    if isinstance(command, ListWorkflows):
+        return list_workflows(console, folder)
+    if isinstance(command, PrintSchema):
+        print(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())
+        return 0
+    async with open_clients(config) as clients:
+        servers = {name: server_clients.comfy for name, server_clients in clients.items()}
+        match command:
+            case ShowWorkflow():
+                return await show_workflow(console, folder, command.workflow, servers)
+            case NewWorkflow():
+                await new_workflow(console, folder, command.file, servers)
+            case CheckWorkflows():
+                return await check_workflows(console, folder, command.workflow, servers)
+            case FillWorkflow():
+                values, sets = _values(command)
+                graph, notes = await fill_in(folder, command.workflow, values, sets, command.preset, servers)
+                print(graph)
+                for note in notes:
+                    complain(note)
+    return 0
 
 
 async def _run(config: Config, *, drain: bool) -> int:
@@ -159,56 +181,57 @@ async def _run(config: Config, *, drain: bool) -> int:
     from app.discord.app import DiscordApp
 
     async with open_journal(config.data / JOURNAL, crash=crash_point(os.environ)) as journal:
-        door = DiscordApp(config, journal)
+        bot = DiscordApp(config, journal)
 
         async def frontend(services: Services) -> int:
             servers = {name: server_clients.comfy for name, server_clients in services.clients.items()}
-            return await door.run(services.registry, servers, services.nodes, services.draining, services.shutdown)
+            return await bot.run(services.registry, servers, services.nodes, services.draining, services.shutdown)
 
         return await run(config, frontend, journal=journal, drain=drain)
 
 
-def _jobs(arguments: Arguments, config: Config, console: Console) -> int:
+def _jobs(command: JobsCommand, config: Config, console: Console) -> int:
     """Read the journal, even while a bot writes it, or leave a request for the bot in it."""
     path = config.data / JOURNAL
     if not path.exists():
         complain(f"there is no journal at {path}: the bot has not run here yet.")
         return 1
     with open_store(path, clock=time.time) as store:
-        if arguments.verb == "list":
-            list_jobs(console, store.newest(arguments.state, arguments.limit), json=arguments.json)
+        if isinstance(command, ListJobs):
+            list_jobs(console, store.newest(command.state or "", command.limit), json=command.json)
             return 0
-        if (entry := store.find(arguments.job)) is None:
-            complain(f"no job, or more than one, begins with “{arguments.job}”: see jobs.")
+        if (entry := store.find(command.job)) is None:
+            complain(f"no job, or more than one, begins with “{command.job}”: see jobs.")
             return 1
         job = entry.job
-        if arguments.verb == "show":
-            show_job(console, entry, store.transitions(job.id), json=arguments.json)
+        if isinstance(command, ShowJob):
+            show_job(console, entry, store.transitions(job.id), json=command.json)
             return 0
-        if (arguments.verb == "cancel") == (job.terminal_update is not None):
-            done = (
+        verb = "cancel" if isinstance(command, CancelJob) else "retry"
+        if (verb == "cancel") == (job.terminal_update is not None):
+            reason = (
                 f"has ended: {job.state.name.lower()}" if job.terminal_update else "has not ended yet; cancel it first"
             )
-            complain(f"job {job.id[:8]} {done}.")
+            complain(f"job {job.id[:8]} {reason}.")
             return 1
-        store.add_request(arguments.verb, job.id)
-    console.print(f"The bot will {arguments.verb} {job.id[:8]}, as soon as it runs.", highlight=False)
+        store.add_request(verb, job.id)
+    console.print(f"The bot will {verb} {job.id[:8]}, as soon as it runs.", highlight=False)
     return 0
 
 
-async def _generate(arguments: Arguments, config: Config, console: Console) -> int:
-    values, sets = _told(arguments)
+async def _generate(command: Generate, config: Config, console: Console) -> int:
+    values, sets = _values(command)
     async with open_clients(config) as clients:
-        ways = {name: server_clients.comfy for name, server_clients in clients.items()}
-        workflow, definitions = await open_filled(config.workflows, arguments.workflow, values, ways)
-    _writable(arguments.out)
-    fill = partial(bind, workflow, preset=arguments.preset, definitions=definitions)
+        servers = {name: server_clients.comfy for name, server_clients in clients.items()}
+        workflow, definitions = await open_filled(config.workflows, command.workflow, values, servers)
+    _writable(command.out)
+    fill = partial(bind, workflow, preset=command.preset, definitions=definitions)
     rng = random.SystemRandom()
     requests: list[JobRequest] = []
-    for number in range(arguments.count):
+    for number in range(command.count):
         job = JobId(str(uuid.uuid4()))
         owner = f"#{number + 1}"
-        requests.append(fill(job, values, sets, rng=rng, folder=str(arguments.out), owner=owner))
+        requests.append(fill(job, values, sets, rng=rng, folder=str(command.out), owner=owner))
     rows = rows_of(requests)
 
     async def frontend(services: Services) -> int:
@@ -217,46 +240,47 @@ async def _generate(arguments: Arguments, config: Config, console: Console) -> i
             complain(f"{reason}")
         if len(refused) == len(services.clients):
             return 2
-        show = choose(console, rows, json=arguments.json)
-        return await draw(requests, rows, show, services.registry, services.shutdown, limit=arguments.timeout)
+        show = choose(console, rows, json=command.json)
+        return await draw(requests, rows, show, services.registry, services.shutdown, limit=command.timeout)
 
     return await run(config, frontend)
 
 
-async def _simulate(arguments: Arguments) -> int:
+async def _simulate(command: Simulate) -> int:
     from app.simulator.engine.simulator import Simulator
     from app.simulator.http.application import serve
 
     with TemporaryDirectory(prefix="atelier-") as folder:
         simulator = Simulator(
             Path(folder),
-            steps=arguments.steps,
-            step_time=arguments.step_time,
-            previews=arguments.previews,
-            any_node=arguments.any_node,
-            seed=arguments.seed,
+            steps=command.steps,
+            step_time=command.step_time,
+            previews=command.previews,
+            any_node=command.any_node,
+            seed=command.seed,
             clock=lambda: time.time_ns() // 1_000_000,
         )
         async with anyio.create_task_group() as tasks:
             try:
-                port = await tasks.start(serve, simulator, arguments.host, arguments.port)
+                port = await tasks.start(serve, simulator, command.host, command.port)
             except OSError as error:
-                complain(f"cannot listen on {arguments.host}:{arguments.port}: {error.strerror}.")
+                complain(f"cannot listen on {command.host}:{command.port}: {error.strerror}.")
                 return 1
-            host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+            host = f"[{command.host}]" if ":" in command.host else command.host
             print(f"listening on http://{host}:{port}", flush=True)
     return 0
 
 
-def _told(arguments: Arguments) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    values = dict(_pair(told, "slot=value") for told in arguments.slots)
-    return values, [_pair(told, "NODE.INPUT=VALUE") for told in arguments.sets]
+def _values(command: Filling) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The values of slots and of single inputs. Raises `WorkflowError`."""
+    values = dict(_pair(text, "slot=value") for text in command.slots)
+    return values, [_pair(text, "NODE.INPUT=VALUE") for text in command.sets]
 
 
-def _pair(told: str, form: str) -> tuple[str, str]:
-    name, equals, value = told.partition("=")
+def _pair(text: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
     if not equals or not name:
-        raise WorkflowError(f"“{told}” is not of the form {form}.")
+        raise WorkflowError(f"“{text}” is not of the form {form}.")
     return name, value
 
 

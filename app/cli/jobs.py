@@ -10,12 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.core.job import Entry, Job, State, TransitionRow
+from app.core.job import Entry, Job, TransitionRow
 from app.events import Finished
 from app.ports import Json
-
-STATES = tuple(state.name.lower() for state in State)
-"""The values that --state accepts."""
 
 WHOLE = {"job": 8, "accepted": 15, "state": 9}
 """Characters that a column keeps on a narrow terminal: `jobs show` accepts an id's first eight."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.cli.commands import main
+from app.cli.main import main
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.events import Finished, JobId, PromptId, ServerName
 from app.journal.store import instance_lock, open_store

@@ -211,7 +211,7 @@ WRONG = {
     "a connection": (("txt2img", "prompt=x", "--set", "Sampler.model=1"), "is connected to another node"),
     "no pair": (("txt2img", "prompt"), "“prompt” is not of the form slot=value."),
     "a bad address": (("txt2img", "prompt=x", "--server", "foo"), "--server: “foo” is not the address of a server"),
-    "a bad count": (("txt2img", "prompt=x", "--count", "0"), "is no whole number from 1 to 1000"),
+    "a bad count": (("txt2img", "prompt=x", "--count", "0"), "“0” is not a whole number between 1 and 1000"),
     "a missing file": (("none.json",), "There is no file none.json."),
     "a long name": (("x" * 300,), "There is no workflow called"),
     "a home of nobody": (("~nobody-of-that-name/x.json",), "There is no file ~nobody-of-that-name/x.json."),
@@ -288,7 +288,7 @@ def test_every_command_explains_itself_with_examples(command: str) -> None:
     done = atelier(command, "--help")
     assert done.returncode == 0
     assert f"python -m app {command}" in done.stdout
-    assert "examples:" in done.stdout
+    assert "Examples:" in done.stdout
 
 
 def test_a_taken_port_is_one_sentence(server: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from msgspec import Raw
 from rich.console import Console
 
-from app.cli.commands import main
+from app.cli.main import main
 from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
 from app.cli.workflows.new import new_workflow
 from app.events import ServerName
@@ -246,13 +246,13 @@ async def test_a_server_is_asked_only_where_it_helps(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["show"], "workflows show takes a name"),
-        (["new"], "workflows new takes a file"),
-        (["list", "x"], "workflows list takes no name"),
-        (["schema", "x"], "workflows schema takes no name"),
-        (["show", "x", "a=b"], "workflows show fills nothing in"),
-        (["fill", "x", "--stpes"], "unknown: --stpes"),
-        (["shwo"], "invalid choice: 'shwo'"),
+        (["show"], "workflows show needs WORKFLOW"),
+        (["new"], "workflows new needs FILE"),
+        (["list", "x"], "“x” is one argument too many; see python -m app workflows list"),
+        (["schema", "x"], "“x” is one argument too many; see python -m app workflows schema"),
+        (["show", "x", "a=b"], "“a=b” is one argument too many; see python -m app workflows show"),
+        (["fill", "x", "--stpes"], "there is no option “--stpes”"),
+        (["shwo"], "there is no command “workflows shwo”; did you mean “show”?"),
     ],
 )
 def test_words_in_the_wrong_place_are_told(

@@ -1,0 +1,292 @@
+"""What can be written on the command line: one record per command, whose fields are its arguments and options."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+from cyclopts import App, Group, Parameter, Token
+
+from app import __version__
+from app.cli.output.help import HelpFormatter
+
+PROGRAM = "python -m app"
+
+COMPLETED = "atelier"
+"""The name by which a shell must know the program, to complete its command lines."""
+
+T = TypeVar("T")
+
+
+def _whole_number(low: int, high: int) -> Parameter:
+    def convert(_: object, tokens: Sequence[Token]) -> int:
+        text = tokens[0].value
+        if not text.isdecimal() or len(text) > 18 or not low <= int(text) <= high:
+            raise ValueError(f"“{text}” is not a whole number between {low} and {high}")
+        return int(text)
+
+    return Parameter(converter=convert)
+
+
+def _seconds(_: object, tokens: Sequence[Token]) -> float:
+    text = tokens[0].value
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"“{text}” is not a number of seconds")
+    return seconds
+
+
+def _workflow_names(_: object) -> Sequence[str]:
+    # Imported only here: this runs when somebody presses Tab, and --help needs neither.
+    from app.config import load_config
+    from app.workflows.files import list_names
+
+    return list_names(load_config(os.environ, Path.cwd()).workflows)
+
+
+ARGUMENTS = Group("Arguments", sort_key=1)
+GENERAL = Group("General options", sort_key=3)
+
+
+def _argument(name: str, explanation: str) -> Parameter:
+    """A positional argument: the empty name keeps it from being an option, too."""
+    return Parameter(name="", metavar=name, group=ARGUMENTS, help=explanation)
+
+
+Count: TypeAlias = Annotated[int, _whole_number(1, 1000), Parameter(metavar="N")]
+Port: TypeAlias = Annotated[int, _whole_number(0, 65535), Parameter(metavar="N")]
+Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, metavar="S")]
+WorkflowName: TypeAlias = Annotated[str, Parameter(completer=_workflow_names)]
+JobPrefix: TypeAlias = Annotated[str, _argument("ID", "A job's id, or its first characters")]
+JobState: TypeAlias = Literal[
+    "accepted", "submitting", "queued", "running", "finished", "delivered", "failed", "cancelled", "lost"
+]
+Json: TypeAlias = Annotated[bool, Parameter(help="Print one JSON object per line")]
+
+
+app = App(
+    PROGRAM,
+    help="Make pictures and videos with ComfyUI.",
+    version=f"{COMPLETED} {__version__}",
+    help_format="plaintext",
+    help_formatter=HelpFormatter(),
+    default_parameter=Parameter(
+        negative="", allow_repeating=True, json_list=False, show_default=lambda default: default or None
+    ),
+    group_commands=Group("Commands", sort_key=0),
+    group_arguments=ARGUMENTS,
+    group_parameters=Group("Options", sort_key=2),
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
+)
+app["--help"].group = app["--version"].group = GENERAL
+_order = itertools.count()
+
+
+def _group(name: str, explanation: str) -> App:
+    return app.command(App(name, help=explanation, sort_key=next(_order)))
+
+
+def _command(usage: str, *examples: str, group: App = app) -> Callable[[type[T]], type[T]]:
+    """Make a record a command. Its docstring is the help, and its fields are the arguments and options."""
+    prefix = " ".join((PROGRAM, *(() if group is app else group.name)))
+    epilogue = "\n".join(("Examples:", *(f"  {PROGRAM} {example}" for example in examples)))
+
+    def register(record: type[T]) -> type[T]:
+        name = usage.split()[0]
+        group.command(
+            record, name=name, sort_key=next(_order), usage=f"{prefix} {usage} [OPTIONS]", help_epilogue=epilogue
+        )
+        return record
+
+    return register
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnServers:
+    """A command that uses the servers; `server` replaces those of the configuration."""
+
+    server: Annotated[
+        tuple[str, ...], Parameter(metavar="URL", help="Use this ComfyUI, by address or name; repeatable")
+    ] = ()
+
+
+@dataclass(frozen=True)
+class Filling(OnServers):
+    """A command that fills in a workflow."""
+
+    workflow: Annotated[WorkflowName, _argument("WORKFLOW", "A workflow's name, or an exported JSON file")]
+    slots: Annotated[tuple[str, ...], Parameter(name="", show=False)] = ()
+    _: KW_ONLY
+    sets: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", metavar="NODE.INPUT=VALUE", help="Set any input; NODE is an id or a title; repeatable"),
+    ] = ()
+    preset: Annotated[str, Parameter(metavar="NAME", help="Use one of the workflow's presets")] = ""
+
+
+@_command("run", "run", "run --drain       (Ctrl-C once waits for running jobs, twice does not)")
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Run the Discord bot (the default command)."""
+
+    drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
+
+
+@_command("demo", "demo", "demo --out pictures --backend asyncio")
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Make twelve pictures for four people, with an embedded simulator."""
+
+    out: Annotated[Path, Parameter(metavar="FOLDER", help="Folder for the pictures")] = Path("out/demo")
+
+
+@_command(
+    "generate WORKFLOW [SLOT=VALUE ...]",
+    'generate txt2img prompt="a lighthouse at dusk" --count 4',
+    'generate img2img prompt="in oil" image=photo.jpg denoise=0.5',
+    "generate my-export.json --set Sampler.steps=30 --json",
+)
+@dataclass(frozen=True)
+class Generate(Filling):
+    """Make pictures with a workflow, without Discord.
+
+    Each SLOT=VALUE fills a slot of the workflow; “workflows show” lists them.
+    """
+
+    _: KW_ONLY
+    count: Annotated[Count, Parameter(help="Number of jobs, each with its own seed")] = 1
+    out: Annotated[Path, Parameter(metavar="FOLDER", help="Folder for the files")] = Path("out")
+    json: Json = False
+    timeout: Annotated[Seconds | None, Parameter(help="Cancel what is unfinished after S seconds")] = None
+
+
+@_command("simulate", "simulate --port 8188 --previews", "simulate --step-time 0.01 --any-node")
+@dataclass(frozen=True, kw_only=True)
+class Simulate:
+    """Start an embedded ComfyUI that any client can use."""
+
+    host: Annotated[str, Parameter(metavar="ADDRESS", help="Address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Parameter(help="Port to listen on; 0 chooses a free one")] = 8188
+    steps: Annotated[Count | None, Parameter(help="Override the steps of every sampler")] = None
+    step_time: Annotated[Seconds, Parameter(help="Seconds per step")] = 0.05
+    previews: Annotated[bool, Parameter(help="Send a preview with each step")] = False
+    any_node: Annotated[bool, Parameter(help="Also run nodes that the simulator does not know")] = False
+    seed: Annotated[int, Parameter(metavar="K", help="Paint different pictures for the same prompts")] = 0
+
+
+jobs = _group("jobs", "List, show, retry and cancel jobs.")
+
+
+@_command("list", "jobs --state running", "jobs list --limit 10 --json", group=jobs)
+@jobs.default
+@dataclass(frozen=True, kw_only=True)
+class ListJobs:
+    """List jobs, newest first (the default)."""
+
+    state: Annotated[JobState | None, Parameter(help="List only jobs in this state")] = None
+    limit: Annotated[Count, Parameter(help="List at most N jobs")] = 50
+    json: Json = False
+
+
+@_command("show ID", "jobs show 3f2a", group=jobs)
+@dataclass(frozen=True)
+class ShowJob:
+    """Show a job's request and everything that happened to it."""
+
+    job: JobPrefix
+    _: KW_ONLY
+    json: Json = False
+
+
+@_command("retry ID", "jobs retry 3f2a", group=jobs)
+@dataclass(frozen=True)
+class RetryJob:
+    """Run an ended job again, also while the bot runs."""
+
+    job: JobPrefix
+
+
+@_command("cancel ID", "jobs cancel 3f2a", group=jobs)
+@dataclass(frozen=True)
+class CancelJob:
+    """Cancel a job, also while the bot runs."""
+
+    job: JobPrefix
+
+
+workflows = _group("workflows", "List, show, create, check and fill in workflows.")
+
+
+@_command("list", "workflows list", group=workflows)
+@workflows.default
+@dataclass(frozen=True, kw_only=True)
+class ListWorkflows:
+    """List all workflows (the default)."""
+
+
+@_command("show WORKFLOW", "workflows show txt2img", group=workflows)
+@dataclass(frozen=True)
+class ShowWorkflow(OnServers):
+    """Show a workflow's slots."""
+
+    workflow: Annotated[WorkflowName, _argument("WORKFLOW", "A workflow's name, or a file")]
+
+
+@_command("new FILE", "workflows new my-export.json", group=workflows)
+@dataclass(frozen=True)
+class NewWorkflow(OnServers):
+    """Create a workflow from a file that ComfyUI exported."""
+
+    file: Annotated[Path, _argument("FILE", "The exported JSON file")]
+
+
+@_command("check [WORKFLOW]", "workflows check", "workflows check txt2img --server studio", group=workflows)
+@dataclass(frozen=True)
+class CheckWorkflows(OnServers):
+    """Check whether the servers can run the workflows."""
+
+    workflow: Annotated[WorkflowName, _argument("WORKFLOW", "Check only this one: a workflow's name, or a file")] = ""
+
+
+@_command("fill WORKFLOW [SLOT=VALUE ...]", 'workflows fill txt2img prompt="a mill" steps=8', group=workflows)
+@dataclass(frozen=True)
+class FillWorkflow(Filling):
+    """Fill in a workflow and print what would be sent to a server.
+
+    Each SLOT=VALUE fills a slot of the workflow; “workflows show” lists them.
+    """
+
+
+@_command("schema", "workflows schema", group=workflows)
+@dataclass(frozen=True, kw_only=True)
+class PrintSchema:
+    """Print the JSON schema of manifests, for text editors."""
+
+
+@_command("check", "check", "check --server https://studio.example/comfy")
+@dataclass(frozen=True, kw_only=True)
+class Check(OnServers):
+    """Check the configuration, the workflows and each server."""
+
+
+JobsCommand: TypeAlias = ListJobs | ShowJob | RetryJob | CancelJob
+WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
+Command: TypeAlias = Run | Demo | Generate | Simulate | JobsCommand | WorkflowsCommand | Check
+
+
+@app.command(
+    sort_key=next(_order), usage=f"{PROGRAM} completion SHELL", help_epilogue=f"Examples:\n  {PROGRAM} completion bash"
+)
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], _argument("SHELL", "The shell")]) -> None:
+    """Print a script with which a shell completes command lines."""
+    print(app.generate_completion(prog_name=COMPLETED, shell=shell))
