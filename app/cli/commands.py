@@ -33,6 +33,7 @@ from app.journal.crash_points import crash_point
 from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
 from app.standard_streams import complain, finish, lose
+from app.texts.reasons import reason_text
 from app.workflows.bind import bind
 from app.workflows.model import WorkflowError
 
@@ -79,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
             raise
         if isinstance(error, OSError) and error.filename is None and error.errno in OUTPUT_ERRORS:
             return lose(error)
-        complain(str(error))
+        complain(reason_text(error.reason) if isinstance(error, WorkflowError) else str(error))
         return 2
     except (JournalError, ExceptionGroup) as error:
         # From the registry's task group it comes as a group.

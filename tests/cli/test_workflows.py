@@ -19,8 +19,8 @@ from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.load import load
-from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
+from tests.reasons import refused
 from tests.workflows.discovery.test_discover import entry, shipped
 from tests.workflows.editor_graphs import DATA, object_info
 from tests.workflows.test_workflows import FOLDER
@@ -103,7 +103,7 @@ async def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "txt2img.json"
     file.write_bytes(msgspec.json.encode(shipped()))
     before = (folder / "txt2img" / "manifest.toml").read_bytes()
-    with pytest.raises(WorkflowError, match=r"There is a workflow called “txt2img” in .* already"):
+    with refused(r"There is a workflow called “txt2img” in .* already"):
         await new_workflow(Paper(), folder, file, STUDIO)
     assert (folder / "txt2img" / "manifest.toml").read_bytes() == before
 
@@ -141,7 +141,7 @@ async def test_a_file_that_does_not_serve_leaves_nothing(
     if content is not None:
         (tmp_path / name).write_text(content)
     before = tree(folder)
-    with pytest.raises(WorkflowError, match=sentence):
+    with refused(sentence):
         await new_workflow(Paper(), folder, tmp_path / name, AWAY)
     assert tree(folder) == before
 
@@ -203,8 +203,8 @@ async def test_workflows_that_contradict_each_other_are_told(folder: Path) -> No
         (folder / f"{name}.toml").write_text(f'command = "same"\n{more}')
     paper = Paper()
     assert await check_workflows(paper, folder, "", STUDIO) == 1
-    assert "The workflows a and b have the same command “same”: change one." in paper.text
-    assert "a fills picture of b, which is no slot there" in paper.text
+    assert "The workflows “a” and “b” have the same command “same”: change one." in paper.text
+    assert "“a” sets “picture” of “b”, which is not a slot there" in paper.text
 
 
 async def test_follow_ups_that_the_folder_does_not_have_are_one_line_and_no_mistake(folder: Path) -> None:
@@ -215,7 +215,7 @@ async def test_follow_ups_that_the_folder_does_not_have_are_one_line_and_no_mist
         (folder / f"{name}.toml").write_text(flows if name == "a" else "")
     paper = Paper()
     await check_workflows(paper, folder, "", STUDIO)
-    (line,) = [line for line in paper.text.splitlines() if "a is to be followed" in line]
+    (line,) = [line for line in paper.text.splitlines() if "“a” has follow-ups that this folder does not have" in line]
     assert line.split()[0] == "!"
     assert "“grow” and “film”" in line
 
@@ -237,7 +237,7 @@ async def test_fill_prints_what_would_be_sent_and_what_the_server_adds(folder: P
 
 async def test_a_server_is_asked_only_where_it_helps(folder: Path) -> None:
     assert (await open_filled(folder, "txt2img", {"prompt": "x"}, AWAY))[1] is None
-    with pytest.raises(WorkflowError, match=r"own format: in ComfyUI choose .* studio cannot say which nodes it has"):
+    with refused(r"own format: in ComfyUI choose .* studio cannot say which nodes it has"):
         await open_filled(folder, str(DATA / "harbour.ui.json"), {}, AWAY)
     assert (await open_filled(folder, str(DATA / "harbour.ui.json"), {}, STUDIO))[1] is not None
 

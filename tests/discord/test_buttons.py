@@ -172,7 +172,7 @@ async def test_what_is_out_of_range_in_a_form_is_a_sentence(stage: Stage) -> Non
         opened = await stage.answered(stage.press(first, "Vary"))
         before = len(stage.discord.messages)
         sent = stage.discord.submit_modal(opened, modal(opened) | {"+settings": "steps = 9000"})
-        assert "1 to 150" in await stage.ephemeral_followup(sent)
+        assert "between 1 and 150" in await stage.ephemeral_followup(sent)
         assert len(stage.discord.messages) == before + 1
 
 

@@ -15,7 +15,8 @@ from app.cli.workflows.commands import slots_table
 from app.cli.workflows.definitions import ask
 from app.events import ServerName
 from app.ports import Comfy
-from app.workflows.api_graph import EXPORT
+from app.texts.reasons import reason_text
+from app.texts.wording import EXPORT
 from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
@@ -55,7 +56,8 @@ async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapp
         app_outputs=converted.app_outputs,
         apart=True,
     )
-    text = write(place.name, converted.graph, found, taken=_commands(folder))
+    problems = [reason_text(problem) for problem in found.problems]
+    text = write(place.name, converted.graph, found, taken=_commands(folder), problems=problems)
     _store(folder, place, converted if is_editors else None, text)
     _tell(console, folder, place.name, found, definitions)
 
@@ -110,7 +112,7 @@ def _tell(console: Console, folder: Path, name: str, found: Discovery, definitio
     for slot, how in found.how.items():
         console.print(Text(f"{slot}: found by {how}", "dim"))
     for problem in (*found.problems, *workflow.notes):
-        console.print(Text(problem, "yellow"))
+        console.print(Text(reason_text(problem), "yellow"))
     written = folder / name / MANIFEST
     console.print(Text(f"Written: {written}. Try: python -m app workflows fill {name}", "bold"), soft_wrap=True)
     if definitions is None:

@@ -40,6 +40,7 @@ from app.discord.ui.options import PRESET, SPOILER, Command, missing, verify
 from app.discord.user_request import Attached, BuiltinCommand, ButtonPressed, Caller, CreateJob, UserRequest
 from app.events import JobId
 from app.ports import Json
+from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -104,7 +105,7 @@ class InteractionHandlers:
         try:
             told = pending.check(workflow, whole=False)
         except WorkflowError as error:
-            await say(interaction, str(error))
+            await say(interaction, reason_text(error.reason))
             return
         if any(slot.show != "command" for slot in missing(workflow, told)):
             await self._ask(interaction, "order", workflow, pending)
@@ -201,7 +202,7 @@ class InteractionHandlers:
             try:
                 verify(workflow, modals.answers(workflow, told)[0], whole=False)
             except WorkflowError as error:
-                await say(interaction, str(error), modals.typed(told))
+                await say(interaction, reason_text(error.reason), modals.typed(told))
                 return
         caller = await defer(interaction, PUBLIC)
         await self._tell(ButtonPressed(caller=caller, press=press, fields=told))
@@ -217,7 +218,7 @@ class InteractionHandlers:
         try:
             values, _ = modals.answers(workflow, told, pending.asked, chosen=pending.preset)
         except WorkflowError as error:
-            await say(interaction, str(error), modals.typed(told))
+            await say(interaction, reason_text(error.reason), modals.typed(told))
             return
         pending = replace(pending, values={**values, **pending.values})
         await self._order(interaction, workflow, pending, modals.typed(told))
@@ -232,7 +233,7 @@ class InteractionHandlers:
         try:
             pending.check(workflow)
         except WorkflowError as error:
-            await say(interaction, str(error), typed)
+            await say(interaction, reason_text(error.reason), typed)
             return
         told = CreateJob(
             caller=await defer(interaction, PUBLIC),

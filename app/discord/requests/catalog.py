@@ -15,6 +15,7 @@ from app.discord.follow_ups import unlisted
 from app.discord.ui.options import LONGEST_WORKFLOW
 from app.events import ServerName
 from app.ports import Json
+from app.texts.reasons import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.load import Workflow
 from app.workflows.node_definitions import Definitions
@@ -89,7 +90,7 @@ class Catalog:
     def _take(self, found: Sequence[Offer], known: Collection[ServerName]) -> None:
         workflows: dict[str, Workflow] = {}
         servers: dict[str, tuple[ServerName, ...]] = {}
-        refused = {one.name: told for one in found if (told := one.refusal or _too_long(one.name))}
+        refused = {one.name: told for one in found if (told := _refusal(one))}
         for one in found:
             if one.workflow is None or one.name in refused:
                 continue
@@ -99,20 +100,29 @@ class Catalog:
                 servers[one.name] = able
         self._good = {one.name: one.workflow for one in found if one.workflow is not None}
         self.workflows, self.servers, self.refused = workflows, servers, refused
-        wrong = [f"{one.problem} Its last good version is kept." for one in found if one.problem and one.workflow]
+        wrong = [
+            f"{reason_text(one.problem)} Its last good version is kept."
+            for one in found
+            if one.problem and one.workflow
+        ]
         wrong += [refused[one.name] for one in found if one.workflow is None or _too_long(one.name)]
         # Most of these only lack a model that nobody needs: one line for all of them.
         if wanting := [name for name, told in refused.items() if told not in wrong]:
             logger.info("workflows are not offered", reasons=[refused[name] for name in wanting])
             wrong.append(f"No server can run {', '.join(wanting)}, so they are not offered: see check.")
         offered = list(workflows.values())
-        self._tell([*wrong, *conflicts(offered), *warnings(found), *unlisted(offered), *_nameless(offered)])
+        wrong += [reason_text(reason) for reason in (*conflicts(offered), *warnings(found))]
+        self._tell([*wrong, *unlisted(offered), *_nameless(offered)])
 
     def _tell(self, wrong: Sequence[str]) -> None:
         for sentence in wrong:
             if sentence not in self._wrong:
                 logger.warning("a workflow cannot be used as it is", reason=sentence)
         self._wrong = frozenset(wrong)
+
+
+def _refusal(one: Offer) -> str:
+    return reason_text(one.refusal) if one.refusal is not None else _too_long(one.name)
 
 
 def _too_long(name: str) -> str:

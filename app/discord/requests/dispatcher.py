@@ -17,6 +17,7 @@ from app.discord.ui.pages import kept, settings
 from app.discord.user_request import ButtonPressed, Caller, CreateJob
 from app.ports import Json
 from app.service.preferences import savable_values, usable_values
+from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -49,7 +50,7 @@ class RequestDispatcher:
                 case _:
                     assert_never(word)
         except WorkflowError as error:
-            await self._session.refuse(word.caller, str(error), typed(word))
+            await self._session.refuse(word.caller, reason_text(error.reason), typed(word))
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """The form to fill in first, None if there is nothing to ask, or a sentence why it cannot be done.
@@ -60,7 +61,7 @@ class RequestDispatcher:
         try:
             return await self._form(press, caller)
         except WorkflowError as error:
-            return str(error)
+            return reason_text(error.reason)
 
     async def _form(self, press: Press, caller: Caller) -> Form | None:
         if press.verb == "vary":

@@ -11,9 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from app.ports import Json
-from app.text_file import TextFileError, at, line_of, parse_toml, read_text
+from app.reasons import Reason
+from app.text_file import TextFileError, line_of, parse_toml, read_text
 from app.workflows.manifest.schema import FollowUp, Manifest, ManifestSlot, ManifestTarget
 from app.workflows.model import Kind, Show, WorkflowError, suggest
+from app.workflows.reasons.wrapped import InFile, PlainText
 
 S = TypeVar("S", bound=Struct)
 
@@ -67,13 +69,13 @@ class Source(Struct, frozen=True):
     text: str
     manifest: Manifest
 
-    def error(self, way: Way, sentence: str) -> WorkflowError:
+    def error(self, way: Way, reason: Reason) -> WorkflowError:
         """Return an error about the value at a key, with its line."""
-        return _at(self.where, self.text, way, sentence)
+        return _at(self.where, self.text, way, reason)
 
 
-def _at(where: str, text: str, way: Way, sentence: str) -> WorkflowError:
-    return WorkflowError(at(where, line_of(text, way), sentence))
+def _at(where: str, text: str, way: Way, reason: Reason) -> WorkflowError:
+    return WorkflowError(InFile(where, reason, line_of(text, way)))
 
 
 def read_manifest(path: Path, where: str) -> Source:
@@ -84,11 +86,11 @@ def read_manifest(path: Path, where: str) -> Source:
             raise TextFileError("it is not there any more.")
         content = cast("dict[str, Json]", parse_toml(text))
     except TextFileError as error:
-        raise WorkflowError(error.told(where)) from error
+        raise WorkflowError(InFile(where, PlainText(error.sentence), error.line)) from error
     try:
         return Source(where, text, _manifest(content))
     except _Wrong as wrong:
-        raise _at(where, text, wrong.way, wrong.sentence) from None
+        raise _at(where, text, wrong.way, PlainText(wrong.sentence)) from None
 
 
 def _manifest(content: dict[str, Json]) -> Manifest:

@@ -16,6 +16,7 @@ from app.workflows.discovery.discover import Discovery
 from app.workflows.manifest.schema import ManifestSlot, ManifestTarget
 from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.manifest import MovedToForm
 
 SIDES = ("width", "height")
 """The inputs of a size, in this order."""
@@ -70,10 +71,10 @@ def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
     return full
 
 
-def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], str]:
+def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], MovedToForm | None]:
     """Move slots to the form until at most `room` are options of the command.
 
-    Returns the slots, and a sentence that names those that were moved, or "".
+    Returns the slots, and a note that names those that were moved, if any.
     """
     # A form cannot take files, so among equally required slots, those for files stay longest.
     options = sorted(
@@ -81,10 +82,9 @@ def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], str]:
     )
     moved = {one.name for one in options[room:]}
     if not moved:
-        return tuple(slots), ""
-    names = ", ".join(one.name for one in slots if one.name in moved)
-    sentence = f"A command has room for {room} of its {len(options)} options, so these are asked for in the form: "
-    return tuple(replace(one, show="modal") if one.name in moved else one for one in slots), f"{sentence}{names}."
+        return tuple(slots), None
+    note = MovedToForm(room, len(options), tuple(one.name for one in slots if one.name in moved))
+    return tuple(replace(one, show="modal") if one.name in moved else one for one in slots), note
 
 
 def _targets(name: str, told: ManifestSlot, graph: Graph) -> tuple[Target, ...]:
@@ -117,7 +117,7 @@ def _looked_for(name: str, found: Discovery) -> tuple[Target, ...]:
         if slot.name == name:
             return slot.targets
     for problem in found.problems:
-        if problem.startswith(f"{name} "):
+        if problem.slot == name:
             raise WorkflowError(problem)
     raise WorkflowError(f"the slot {name} names no node, and none has the title @{name}.")
 

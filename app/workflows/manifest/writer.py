@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from app.core.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import LONGEST, slug, where
+from app.workflows.discovery.candidates import LONGEST, places, slug
 from app.workflows.discovery.discover import Discovery
 from app.workflows.manifest.schema import BUILT_IN
 from app.workflows.model import Slot
@@ -19,9 +19,12 @@ SHOWN = 60
 """Characters of a graph's value that a comment shows."""
 
 
-def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = ()) -> str:
+def write(
+    name: str, graph: Graph, found: Discovery, *, taken: Container[str] = (), problems: Sequence[str] = ()
+) -> str:
     """Return the text of `manifest.toml` for the workflow `name`; its command is none of those in `taken`.
 
+    `problems` are the sentences for the problems of `found`, which become comments.
     Nodes are named by title where it is unique, because titles survive a new export and ids do not.
     """
     lines = [
@@ -37,7 +40,7 @@ def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = 
             "",
             f"# Meant as the result: {_comment(', '.join(f'“{title(graph, one)}”' for one in found.outputs))}.",
         ]
-    for problem in found.problems:
+    for problem in problems:
         lines += ["", f"# Not clear, so left out: {_comment(problem)}"]
     if not found.slots:
         lines += ["", "# No slot was found. Give nodes titles such as @prompt, or write slots like this one:"]
@@ -48,7 +51,7 @@ def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = 
 
 
 def _slot(graph: Graph, slot: Slot, how: str) -> Iterator[str]:
-    yield f"# Found by {_comment(how)}: {_comment(where(graph, slot.targets))}."
+    yield f"# Found by {_comment(how)}: {_comment(_where(graph, slot))}."
     yield f"[slots.{slot.name}]"
     yield f"title = {_text(slot.title)}"
     if slot.description:
@@ -78,6 +81,14 @@ def _slot(graph: Graph, slot: Slot, how: str) -> Iterator[str]:
             yield f"# default = {_comment(_value(present))[:SHOWN]}  (what the graph has)"
     if slot.choices:
         yield from _choices(slot.choices)
+
+
+def _where(graph: Graph, slot: Slot) -> str:
+    shown = (
+        f"“{place.node}”.{place.input}{f' (node {place.node_id})' if place.node_id else ''}"
+        for place in places(graph, slot.targets)
+    )
+    return " and ".join(shown)
 
 
 def _choices(choices: tuple[str, ...]) -> Iterator[str]:
