@@ -1,4 +1,4 @@
-"""The sentences for values that a workflow does not take, and for files that are not workflows."""
+"""The sentences for values that a workflow does not take, and for files and graphs that are not workflows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.texts.wording import (
     suggest,
 )
 from app.workflows.parsing import Expected
-from app.workflows.reasons import binding, files, values
+from app.workflows.reasons import binding, files, graphs, values
 
 EXPECTED: dict[Expected, str] = {
     "integer": "a whole number",
@@ -106,5 +106,28 @@ def file_text(reason: files.FileReason) -> str:
             return f"{path_text(file)} is not valid JSON: {ended(problem)}"
         case files.EditorFormat(file=file):
             return f"{path_text(file)} is in the editor's own format: {EXPORT}, or start a server that can convert it."
+        case _:
+            assert_never(reason)
+
+
+def graph_text(reason: graphs.GraphReason) -> str:
+    """Return the sentence for a graph that is not valid, or a name that does not lead to a node or an input."""
+    match reason:
+        case graphs.NotAWorkflow(file=file):
+            return f"{path_text(file)} is not a workflow: {EXPORT}."
+        case graphs.NotApiFormat(file=file, node=node):
+            return f"{path_text(file)} is not a workflow in API format (node {shortened(node)}): {EXPORT}."
+        case graphs.InputsNotATable(file=file, node=node):
+            return f"{path_text(file)}: the inputs of {quoted(node)} are not a table: {EXPORT}."
+        case graphs.DanglingLink(file=file, node=node, input=field):
+            place = f"{shortened(field)} of {quoted(node)}"
+            return f"{path_text(file)}: {place} comes from a node that does not exist: {EXPORT}."
+        case graphs.AmbiguousNode(given=given, nodes=nodes):
+            ids = listed(nodes)
+            return f"There are {len(nodes)} nodes called {quoted(given)}: use one of the ids {ids}."
+        case graphs.UnknownNode(given=given, known=known):
+            return f"There is no node called {quoted(given)}{suggest(given, known)}"
+        case graphs.UnknownInput(node=node, input=field, known=known):
+            return f"{quoted(node)} has no input {quoted(field)}{suggest(field, known)}"
         case _:
             assert_never(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
@@ -154,6 +155,10 @@ class Definitions:
             entry = self._raw.get(name)
             self._read[name] = _definition(name, json.decode(entry, type=Json) if isinstance(entry, Raw) else entry)
         return self._read[name]
+
+    def similar(self, name: str) -> str:
+        """Return the most similar name of a class that the server has, "" if none is similar."""
+        return next(iter(difflib.get_close_matches(name, self, 1)), "")
 
 
 def _definition(name: str, entry: Json) -> Definition | None:

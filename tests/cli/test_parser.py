@@ -233,9 +233,9 @@ def test_wrong_input_is_one_sentence_and_code_2(arguments: tuple[str, ...], sent
     ("content", "sentence"),
     [
         ("{", "is not valid JSON"),
-        ("[]", "is no workflow: in ComfyUI choose Workflow > Export (API)."),
+        ("[]", "is not a workflow: in ComfyUI choose Workflow > Export (API)."),
         ('{"nodes": [], "links": []}', "is in the editor's own format: in ComfyUI choose"),
-        ('{"1": {"class_type": "A", "inputs": {"x": ["9", 0]}}}', "comes from a node that is not there"),
+        ('{"1": {"class_type": "A", "inputs": {"x": ["9", 0]}}}', "comes from a node that does not exist"),
     ],
 )
 def test_a_file_that_is_no_workflow_says_what_to_do(content: str, sentence: str, tmp_path: Path) -> None:

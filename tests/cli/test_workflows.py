@@ -131,7 +131,7 @@ async def test_the_bots_own_and_other_workflows_commands_are_left_to_them(folder
         ("none.json", None, "There is no file"),
         ("???.json", "{}", "“[?]{3}” cannot name a workflow"),
         ("x.json", "{", "is not valid JSON"),
-        ("x.json", "[]", "is no workflow: in ComfyUI choose"),
+        ("x.json", "[]", "is not a workflow: in ComfyUI choose"),
         ("x.json", '{"nodes": [], "links": []}', "in the editor's own format, and studio cannot say which nodes"),
     ],
 )
@@ -175,7 +175,7 @@ BAD = {
     "a circle": ({**CIRCLE, "3": entry("SaveImage", images=["1", 0])}, "need each other in a circle"),
     "a value": ({"1": entry("EmptyLatentImage", "Size", width=1, height=64, batch_size=1)}, "“Size” is 1, but must be"),
     "an input": ({"1": entry("LoadImage", "Pic", image="a", hue=1)}, "“Pic” has no input “hue”, so the server ignores"),
-    "a link": ({"1": entry("SaveImage", "S", images=["7", 0])}, "images of “S” comes from a node that is not there"),
+    "a link": ({"1": entry("SaveImage", "S", images=["7", 0])}, "images of “S” comes from a node that does not exist"),
 }
 
 

@@ -314,7 +314,7 @@ async def test_what_is_not_offered_is_told_in_status_and_by_old_buttons(stage: S
     async with stage.bot():
         assert "imagine" not in names(stage), "the servers were asked before anything was offered"
         told = await stage.ephemeral_followup(stage.discord.slash("status"))
-        assert "Not offered: txt2img can run on no server" in told.replace("\\", "")
+        assert "Not offered: No server can run “txt2img”" in told.replace("\\", "")
         assert "cannot be made at the moment" in await stage.ephemeral_followup(stage.press(made, "Again"))
 
 

@@ -299,7 +299,7 @@ def test_what_cannot_be_converted_names_the_node_and_the_way_around() -> None:
         assert f"“{title}”" in said
         assert "Export (API)" in said
         assert "Save (API Format)" in said
-    assert "circle" in wrong(circle)
+    assert "form a loop" in wrong(circle)
 
 
 def test_a_class_that_the_server_lacks_is_named_with_what_was_perhaps_meant() -> None:
@@ -310,7 +310,7 @@ def test_a_class_that_the_server_lacks_is_named_with_what_was_perhaps_meant() ->
 
 def test_a_subgraph_that_holds_itself_is_told() -> None:
     content = drawing([node(1, "S")], [], definitions={"subgraphs": [{"id": "S", "nodes": [node(1, "S", title="Me")]}]})
-    assert "“Me” holds itself" in wrong(content)
+    assert "“Me” contains itself" in wrong(content)
 
 
 def test_two_nodes_with_one_id_are_told() -> None:

@@ -233,7 +233,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth", [300, 900, 100_000])
 def test_a_file_that_is_nested_deeply_is_a_sentence(depth: int, tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * depth + "]" * depth)
-    with refused("is (not a|no) workflow"):
+    with refused("is not a workflow"):
         load(tmp_path, "deep")
 
 
