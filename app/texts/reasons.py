@@ -7,7 +7,7 @@ from typing import assert_never
 from app.reasons import Reason
 from app.texts.availability_reasons import availability_text
 from app.texts.editor_format_reasons import editor_format_text
-from app.texts.manifest_reasons import discovery_text, manifest_text
+from app.texts.manifest_reasons import discovery_text, key_text, manifest_text
 from app.texts.wording import path_text, quoted, sentence, shortened
 from app.texts.workflow_reasons import binding_text, file_text, graph_text, value_text
 from app.workflows.reasons.availability import AvailabilityReason
@@ -16,7 +16,7 @@ from app.workflows.reasons.discovery import DiscoveryReason
 from app.workflows.reasons.editor_format import EditorFormatReason
 from app.workflows.reasons.files import FileReason
 from app.workflows.reasons.graphs import GraphReason
-from app.workflows.reasons.manifest import ManifestReason
+from app.workflows.reasons.manifest import KeyReason, ManifestReason
 from app.workflows.reasons.values import ValueReason
 from app.workflows.reasons.wrapped import InFile, InPreset, PlainText, RunsOnNoServer, WrappedReason
 
@@ -39,6 +39,8 @@ def _text(reason: Reason) -> str:
         return graph_text(reason)
     if isinstance(reason, EditorFormatReason):
         return editor_format_text(reason)
+    if isinstance(reason, KeyReason):
+        return key_text(reason)
     if isinstance(reason, ManifestReason):
         return manifest_text(reason)
     if isinstance(reason, DiscoveryReason):

@@ -24,7 +24,7 @@ from app.workflows.editor_format.convert import Converted
 from app.workflows.editor_format.parser import is_editor_file
 from app.workflows.files import GRAPHS, MANIFEST, Place, expanded, is_file, list_names, read_json, stem_of
 from app.workflows.load import load, read_converted
-from app.workflows.manifest.writer import write
+from app.workflows.manifest.writer import found_by, write
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
@@ -110,7 +110,7 @@ def _tell(console: Console, folder: Path, name: str, found: Discovery, definitio
     workflow = load(folder, name)
     console.print(slots_table(workflow))
     for slot, how in found.how.items():
-        console.print(Text(f"{slot}: found by {how}", "dim"))
+        console.print(Text(f"{slot}: found by {found_by(how)}", "dim"))
     for problem in (*found.problems, *workflow.notes):
         console.print(Text(reason_text(problem), "yellow"))
     written = folder / name / MANIFEST

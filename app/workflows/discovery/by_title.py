@@ -9,7 +9,7 @@ from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import Candidate, slug
+from app.workflows.discovery.candidates import Candidate, FoundBy, slug
 from app.workflows.discovery.value_source import VALUES
 from app.workflows.discovery.vocabulary import together
 from app.workflows.model import Target
@@ -53,7 +53,7 @@ def by_title(graph: Graph, problems: list[DiscoveryReason]) -> Iterator[Candidat
             problems.append(UnclearTitle(title(graph, node), name, tuple(free)))
             continue
         targets = tuple(Target(NodeId(node), one) for one in names)
-        yield Candidate(name=name, targets=targets, how="the node's title", title=(found["rest"] or "").strip())
+        yield Candidate(name=name, targets=targets, how=FoundBy("title"), title=(found["rest"] or "").strip())
 
 
 def outputs(graph: Graph) -> list[NodeId]:

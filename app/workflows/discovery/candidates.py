@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from msgspec import Struct
 
@@ -35,12 +36,19 @@ LONGEST = 32
 """Characters of a slot's name: Discord's limit for the name of an option."""
 
 
+class FoundBy(Struct, frozen=True):
+    """How a slot was found. `tool` is the name of the tool, for the input nodes of other tools."""
+
+    way: Literal["app_mode", "title", "tool", "links", "node_class", "input_name"]
+    tool: str = ""
+
+
 class Candidate(Struct, frozen=True, kw_only=True):
-    """Inputs that could be a slot. `how` completes the sentence “Found by …”."""
+    """Inputs that could be a slot."""
 
     name: str
     targets: tuple[Target, ...]
-    how: str
+    how: FoundBy
     title: str = ""
     description: str = ""
     kind: Kind | None = None

@@ -14,7 +14,7 @@ from app.workflows.discovery.by_input_name import by_input_name
 from app.workflows.discovery.by_node_class import by_node_class
 from app.workflows.discovery.by_sampler import by_sampler
 from app.workflows.discovery.by_title import by_title, outputs
-from app.workflows.discovery.candidates import Candidate, places, slot, slug
+from app.workflows.discovery.candidates import Candidate, FoundBy, places, slot, slug
 from app.workflows.discovery.disambiguate import separate
 from app.workflows.discovery.result_kind import made
 from app.workflows.discovery.uploads import uploads
@@ -32,7 +32,7 @@ class Discovery(Struct, frozen=True, kw_only=True):
     """
 
     slots: tuple[Slot, ...] = ()
-    how: dict[str, str] = {}
+    how: dict[str, FoundBy] = {}
     outputs: tuple[NodeId, ...] = ()
     """The nodes whose results are used; empty for all."""
     problems: tuple[DiscoveryReason, ...] = ()
@@ -114,5 +114,5 @@ def _shown(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate])
         if not name or any(one.name == name for one in found):
             name = slug(f"{title(graph, targets[0].node)}_{field.name}")
         if name:
-            found.append(Candidate(name=name, targets=targets, how="app mode"))
+            found.append(Candidate(name=name, targets=targets, how=FoundBy("app_mode")))
     return found

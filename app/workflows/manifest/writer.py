@@ -7,13 +7,22 @@ from collections.abc import Container, Iterator, Sequence
 from app.core.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import LONGEST, places, slug
+from app.workflows.discovery.candidates import LONGEST, FoundBy, places, slug
 from app.workflows.discovery.discover import Discovery
 from app.workflows.manifest.schema import BUILT_IN
 from app.workflows.model import Slot
 
 WIDTH = 110
 """Characters. Lists on longer lines are written one value per line."""
+
+WAYS = {
+    "app_mode": "app mode",
+    "title": "the node's title",
+    "tool": "the input node",
+    "links": "following the links from the sampler",
+    "node_class": "the class of the node",
+    "input_name": "the name of the input",
+}
 
 SHOWN = 60
 """Characters of a graph's value that a comment shows."""
@@ -46,12 +55,18 @@ def write(
         lines += ["", "# No slot was found. Give nodes titles such as @prompt, or write slots like this one:"]
         lines += ["# [slots.prompt]", '# kind = "text"', '# node = "Title of a node"', '# input = "text"']
     for slot in found.slots:
-        lines += ["", *_slot(graph, slot, found.how.get(slot.name, ""))]
+        lines += ["", *_slot(graph, slot, found.how.get(slot.name))]
     return "\n".join(lines) + "\n"
 
 
-def _slot(graph: Graph, slot: Slot, how: str) -> Iterator[str]:
-    yield f"# Found by {_comment(how)}: {_comment(_where(graph, slot))}."
+def found_by(how: FoundBy) -> str:
+    """Return how a slot was found, as the end of a sentence that begins with “Found by”."""
+    return f"{WAYS[how.way]}{f' of {how.tool}' if how.tool else ''}"
+
+
+def _slot(graph: Graph, slot: Slot, how: FoundBy | None) -> Iterator[str]:
+    if how is not None:
+        yield f"# Found by {_comment(found_by(how))}: {_comment(_where(graph, slot))}."
     yield f"[slots.{slot.name}]"
     yield f"title = {_text(slot.title)}"
     if slot.description:

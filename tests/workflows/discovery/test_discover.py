@@ -12,6 +12,7 @@ from app.events import NodeId
 from app.ports import Graph, Json
 from app.texts.reasons import reason_text
 from app.workflows.api_graph import inputs
+from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import AppInput, convert
 from app.workflows.load import load
@@ -57,7 +58,7 @@ def test_the_sampler_leads_to_everything_that_people_want_to_say() -> None:
         "count": ["4.batch_size"],
         "checkpoint": ["1.ckpt_name"],
     }
-    assert found.how["prompt"] == "following the links from the sampler"
+    assert found.how["prompt"] == FoundBy("links")
 
 
 def test_slots_have_the_servers_types_limits_and_lists() -> None:
@@ -144,7 +145,7 @@ def test_titles_name_slots_and_count_more_than_guesses() -> None:
     assert "width" not in told
     assert "negative" not in told
     assert told["steps"] == ["5.steps"]
-    assert (one(found, "prompt").title, found.how["prompt"]) == ("What to paint", "the node's title")
+    assert (one(found, "prompt").title, found.how["prompt"]) == ("What to paint", FoundBy("title"))
     assert found.outputs == ("7",)
 
 
@@ -203,8 +204,8 @@ def test_app_mode_counts_most_and_its_fields_have_the_known_names() -> None:
     converted = convert(read("nested.ui.json"), server())
     graph = {id_: converted.graph[id_] for id_ in converted.graph if not id_.startswith("11")}
     found = discover(graph, server(), app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
-    assert (places(found)["prompt"], found.how["prompt"]) == (["10:2.text"], "app mode")
-    assert (found.how["seed"], found.how["steps"]) == ("app mode", "following the links from the sampler")
+    assert (places(found)["prompt"], found.how["prompt"]) == (["10:2.text"], FoundBy("app_mode"))
+    assert (found.how["seed"], found.how["steps"]) == (FoundBy("app_mode"), FoundBy("links"))
     assert found.outputs == ("7",)
 
 
@@ -241,7 +242,7 @@ def test_input_nodes_of_other_tools_are_recognised_by_their_class() -> None:
     assert kinds == ["text", "integer", "choice", "text", "number", "integer", "text", "image"]
     assert (one(found, "frames").minimum, one(found, "frames").maximum) == (1, 81)
     assert (one(found, "how_many").minimum, one(found, "how_many").maximum) == (1, 9)
-    assert (one(found, "scene_text").title, found.how["power"]) == ("Scene", "the input node of Serving Toolkit")
+    assert (one(found, "scene_text").title, found.how["power"]) == ("Scene", FoundBy("tool", "Serving Toolkit"))
 
 
 def test_a_graph_with_nothing_known_has_no_slots() -> None:
@@ -298,7 +299,7 @@ def test_a_node_that_does_everything_by_itself_is_understood_by_the_names_of_its
         "aspect_ratio": ["1.aspect_ratio"],
     }
     assert (one(found, "prompt").required, one(found, "aspect_ratio").choices) == (True, ("1:1", "16:9"))
-    assert found.how["prompt"] == "the name of the input"
+    assert found.how["prompt"] == FoundBy("input_name")
 
 
 def test_words_that_a_node_gets_from_one_that_only_holds_them_stand_there() -> None:

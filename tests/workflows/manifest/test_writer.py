@@ -16,6 +16,7 @@ from app.ports import Graph, Json
 from app.simulator.nodes.definitions import MODELS
 from app.texts.reasons import reason_text
 from app.workflows.bind import bind
+from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import convert
 from app.workflows.load import Workflow, load
@@ -99,7 +100,7 @@ def test_any_text_arrives_in_the_manifest_as_it_is(
         description=described,
         choices=choices,
     )
-    found = Discovery(slots=(one,), how={"x": described})
+    found = Discovery(slots=(one,), how={"x": FoundBy("tool", described)})
     told = tomllib.loads(write("w", graph, found, problems=(title,)))
     assert told["slots"]["x"]["title"] == (title or "x")
     assert told["slots"]["x"]["choices"] == list(choices)
