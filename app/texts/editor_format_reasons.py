@@ -29,7 +29,7 @@ def editor_format_text(reason: editor_format.EditorFormatReason) -> str:
         case editor_format.UnknownClass(node=node, node_class=node_class, similar=similar):
             advice = f"install its nodes. If only the editor needs it, {EXPORT_ANYWHERE}"
             end = f"; did you mean {quoted(similar)}?" if similar else f": {advice}."
-            return f"{quoted(node)} is a {shortened(node_class)}, which the server does not have{end}"
+            return f"{quoted(node)} is of class {shortened(node_class)}, which the server does not have{end}"
         case editor_format.ValuesDoNotFit(node=node, input=field, value=value):
             problem = f"{quoted(field)} would be {quoted(value)}, probably because the server has another version of it"
             return f"the saved values of {quoted(node)} do not fit: {problem}. To solve this, {EXPORT_ANYWHERE}."

@@ -10,7 +10,7 @@ from typing import assert_never
 from app.texts.wording import either, inputs_text, listed, number_text, quoted, shortened, suggest
 from app.workflows.reasons import discovery, manifest
 
-NAME = "use small letters, digits, - and _, at most 32"
+NAME = "use lowercase letters, digits, - and _, at most 32"
 """What Discord accepts as the name of a command or an option."""
 
 

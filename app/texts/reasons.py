@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from app.reasons import Reason
+from app.texts.audit_reasons import audit_text, input_check_text, link_text
 from app.texts.availability_reasons import availability_text
 from app.texts.editor_format_reasons import editor_format_text
 from app.texts.manifest_reasons import discovery_text, key_text, manifest_text
@@ -12,6 +13,7 @@ from app.texts.wording import path_text, quoted, sentence, shortened
 from app.texts.workflow_reasons import binding_text, file_text, graph_text, value_text
 from app.workflows.reasons.availability import AvailabilityReason
 from app.workflows.reasons.binding import BindingReason
+from app.workflows.reasons.checks import AuditReason, InputCheckReason, LinkReason
 from app.workflows.reasons.discovery import DiscoveryReason
 from app.workflows.reasons.editor_format import EditorFormatReason
 from app.workflows.reasons.files import FileReason
@@ -47,6 +49,12 @@ def _text(reason: Reason) -> str:
         return discovery_text(reason)
     if isinstance(reason, AvailabilityReason):
         return availability_text(reason)
+    if isinstance(reason, InputCheckReason):
+        return input_check_text(reason)
+    if isinstance(reason, LinkReason):
+        return link_text(reason)
+    if isinstance(reason, AuditReason):
+        return audit_text(reason)
     raise TypeError(f"no sentence for {type(reason).__name__}")
 
 

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+from app.workflows.parsing import Expected
 from app.workflows.reasons.discovery import InputPlace
 
 LONGEST_SENTENCE = 600
@@ -21,6 +22,14 @@ MOST_NAMES = 12
 """The number of names that a list in a sentence shows."""
 
 BLANKS = re.compile(r"\s+")
+
+EXPECTED: dict[Expected, str] = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "size": "a size such as 1024x768",
+}
+"""The type that a value must have."""
 
 EXPORT = "in ComfyUI choose Workflow > Export (API)"
 """How to get a file in API format; the end of several sentences."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from app.texts.wording import (
+    EXPECTED,
     EXPORT,
     ended,
     limits_text,
@@ -15,15 +16,7 @@ from app.texts.wording import (
     shortened,
     suggest,
 )
-from app.workflows.parsing import Expected
 from app.workflows.reasons import binding, files, graphs, values
-
-EXPECTED: dict[Expected, str] = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "size": "a size such as 1024x768",
-}
 
 EXAMPLES = {"image": "photo.png", "video": "clip.mp4", "audio": "voice.mp3", "size": "1024x768", "lora": "style:0.8"}
 """Examples of a value by the kind of slot; all other kinds use a text as their example."""

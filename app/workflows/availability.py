@@ -15,7 +15,7 @@ from app.workflows.load import NeedsServer, Workflow, list_names, load
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 from app.workflows.reasons.availability import MissingFollowUps, SameCommand, UnknownFollowUpSlot
-from app.workflows.reasons.wrapped import PlainText, RunsOnNoServer
+from app.workflows.reasons.wrapped import RunsOnNoServer
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class Offer(Struct, frozen=True, kw_only=True):
         if not self.findings or self.servers:
             return None
         errors = (
-            (server, PlainText(next(one.sentence for one in found if one.severity == "error")))
+            (server, next(one.reason for one in found if one.severity == "error"))
             for server, found in self.findings.items()
         )
         return RunsOnNoServer(self.name, tuple(errors))

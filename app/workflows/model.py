@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -29,10 +27,6 @@ LARGEST_SEED = 2**53 - 1
 """The largest seed that is exact in programs that read JSON numbers as doubles, such as ComfyUI's editor."""
 
 
-LONGEST_NAME = 60
-"""Characters of each name in a list of names in an error text."""
-
-
 class WorkflowError(Exception):
     """A workflow or a value for it is wrong. `app.texts` renders the reason; `str(error)` is for logs only.
 
@@ -42,11 +36,6 @@ class WorkflowError(Exception):
     def __init__(self, reason: Reason | str) -> None:
         self.reason: Reason = PlainText(reason) if isinstance(reason, str) else reason
         super().__init__(self.reason)
-
-
-def shortened(text: str, longest: int) -> str:
-    """Return the text, cut to `longest` characters with "…" at the end if it has more."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def check_text(name: str, value: Json) -> None:
@@ -113,14 +102,6 @@ class Slot(Struct, frozen=True, kw_only=True):
         if (low is not None and number < low) or (high is not None and number > high):
             raise WorkflowError(OutOfLimits(self.name, number, low, high))
         return number
-
-
-def suggest(told: str, known: Iterable[str]) -> str:
-    """Return the end of an error text: the most similar known name, else a list of the known names."""
-    names = list(known)
-    close = difflib.get_close_matches(told, names, 1)
-    listing = ", ".join(shortened(name, LONGEST_NAME) for name in names[:12]) + (", …" if len(names) > 12 else "")
-    return f"; did you mean “{close[0]}”?" if close else f": choose from {listing}." if names else "."
 
 
 def typed_like(where: str, told: str, present: Json) -> Json:

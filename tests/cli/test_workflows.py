@@ -150,7 +150,7 @@ async def test_what_no_server_can_run_is_named_with_its_node(folder: Path) -> No
     paper = Paper()
     assert await check_workflows(paper, folder, "", servers(studio=BARE)) == 1
     assert "no server can run it" in paper.text
-    assert "studio: “Sampler” is a KSampler, which the server does not have" in paper.text
+    assert "studio: “Sampler” is of class KSampler, which the server does not have" in paper.text
 
 
 async def test_what_only_some_servers_can_run_is_offered_there(folder: Path) -> None:
@@ -172,7 +172,7 @@ async def test_a_model_that_is_missing_is_named_with_its_folder(folder: Path) ->
 CIRCLE = {"1": entry("ImageInvert", "A", image=["2", 0]), "2": entry("ImageInvert", "B", image=["1", 0])}
 BAD = {
     "no output": ({"1": entry("EmptyLatentImage", width=64, height=64, batch_size=1)}, "has no output: add a node"),
-    "a circle": ({**CIRCLE, "3": entry("SaveImage", images=["1", 0])}, "need each other in a circle"),
+    "a circle": ({**CIRCLE, "3": entry("SaveImage", images=["1", 0])}, "depend on each other in a loop"),
     "a value": ({"1": entry("EmptyLatentImage", "Size", width=1, height=64, batch_size=1)}, "“Size” is 1, but must be"),
     "an input": ({"1": entry("LoadImage", "Pic", image="a", hue=1)}, "“Pic” has no input “hue”, so the server ignores"),
     "a link": ({"1": entry("SaveImage", "S", images=["7", 0])}, "images of “S” comes from a node that does not exist"),
@@ -193,7 +193,7 @@ async def test_a_default_that_the_servers_list_lacks_is_told(folder: Path) -> No
     (folder / "one.toml").write_text(slot)
     paper = Paper()
     assert await check_workflows(paper, folder, "one", STUDIO) == 1
-    assert "cannot be 'eulr'" in paper.text
+    assert "cannot be “eulr”" in paper.text
     assert load(folder, "one", Definitions(object_info())).slots[0].choices == ()
 
 

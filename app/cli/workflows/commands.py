@@ -152,7 +152,11 @@ def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> li
         lines.append((good, what, _summary(one, one.workflow, known)))
         for server, findings in one.findings.items():
             lines += [
-                (finding.severity == "warning" or (good and len(known) > 1), "", f"{server}: {finding.sentence}")
+                (
+                    finding.severity == "warning" or (good and len(known) > 1),
+                    "",
+                    f"{server}: {reason_text(finding.reason)}",
+                )
                 for finding in findings
             ]
         lines += [(True, "", reason_text(note)) for note in one.workflow.notes]
@@ -187,7 +191,7 @@ def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
 def _wanting(one: Offer, workflow: Workflow) -> str:
     """Why no server can run the workflow: the first reason, and how many more there are."""
     reasons = [
-        f"{server}: {finding.sentence}"
+        f"{server}: {reason_text(finding.reason)}"
         for server, findings in one.findings.items()
         for finding in findings
         if finding.severity == "error"

@@ -119,4 +119,4 @@ def _tell(console: Console, folder: Path, name: str, found: Discovery, definitio
         console.print(Text("No server was there to ask, so kinds and limits are guessed from the values.", "yellow"))
         return
     for finding in audit(workflow.graph, workflow.slots, definitions):
-        console.print(Text(finding.sentence, "red" if finding.severity == "error" else "yellow"))
+        console.print(Text(reason_text(finding.reason), "red" if finding.severity == "error" else "yellow"))

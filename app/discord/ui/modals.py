@@ -13,8 +13,9 @@ from app.discord.text import current_value, format_value, shorten
 from app.discord.ui.components import Field, Form
 from app.discord.ui.options import LONGEST_TEXT, PRESET, missing, preset
 from app.ports import Json
+from app.texts.wording import suggest
 from app.workflows.load import Workflow
-from app.workflows.model import UPLOADED, Show, Slot, WorkflowError, suggest
+from app.workflows.model import UPLOADED, Show, Slot, WorkflowError
 
 MOST_FIELDS = 5
 LONGEST_TITLE = 45

@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from app.discord.text import format_value, shorten
 from app.ports import Json
+from app.texts.wording import suggest
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS
-from app.workflows.model import UPLOADED, Slot, WorkflowError, suggest
+from app.workflows.model import UPLOADED, Slot, WorkflowError
 
 MOST_CHOICES = 25
 LONGEST_DESCRIPTION = 100

@@ -94,7 +94,7 @@ WRONG = {
     "no kind": ('[slots.a]\nnode = "x"', "line 1: slots.a lacks the key “kind”."),
     "a bad name": (
         '[slots."My slot"]\nkind = "text"',
-        "“My slot” cannot be a name in slots: use small letters, digits",
+        "“My slot” cannot be a name in slots: use lowercase letters, digits",
     ),
     "a default out of range": (f"{SLOT}maximum = 5\ndefault = 9", "line 1: steps is 9, but must be at most 5."),
     "limits the wrong way": (f"{SLOT}minimum = 5\nmaximum = 1", "line 1: minimum of steps is more than its maximum."),
