@@ -12,6 +12,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     journal/        jobs on disk: SQLite store, serialization, migrations
     simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
     service/        what a request means, free of Discord: preferences, cached choices
+    texts/          every sentence that people see, rendered from tagged reasons
     media_worker/   decodes and re-encodes what people send
     actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator
     core/           pure rules: job, job table, reconciler, scheduler, server state, progress, results

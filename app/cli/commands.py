@@ -54,6 +54,7 @@ from app.journal.crash_points import crash_point
 from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
 from app.standard_streams import complain, lose
+from app.texts.reasons import reason_text
 from app.workflows.bind import bind
 from app.workflows.manifest.schema import schema
 from app.workflows.model import WorkflowError
@@ -79,7 +80,7 @@ def execute(invocation: Invocation, console: Console) -> int:
             raise
         if isinstance(error, OSError) and error.filename is None and error.errno in OUTPUT_ERRORS:
             return lose(error)
-        complain(str(error))
+        complain(reason_text(error.reason) if isinstance(error, WorkflowError) else str(error))
         return 2
     except (JournalError, ExceptionGroup) as error:
         # From the registry's task group it comes as a group.

@@ -11,8 +11,11 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.events import ServerName
+from app.reasons import Reason
 from app.service.permissions import check_can_use
+from app.service.reasons import NotOffered, WorkflowRemoved
 from app.service.requests import Person
+from app.texts.reasons import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
@@ -29,10 +32,10 @@ Signature = tuple[tuple[str, int, int], ...]
 class OfferRules(Struct, frozen=True):
     """What a frontend demands of the workflows that it offers."""
 
-    name_problem: Callable[[str], str] = lambda _: ""
-    """Returns why a workflow of this name cannot be offered, "" if it can."""
-    warnings: Callable[[Sequence[Workflow]], Iterable[str]] = lambda _: ()
-    """Returns a sentence for each thing in the manifests that the frontend cannot show."""
+    name_problem: Callable[[str], Reason | None] = lambda _: None
+    """Returns why a workflow of this name cannot be offered, None if it can."""
+    warnings: Callable[[Sequence[Workflow]], Iterable[Reason]] = lambda _: ()
+    """Returns a reason for each thing in the manifests that the frontend cannot show."""
 
 
 class Catalog:
@@ -62,7 +65,7 @@ class Catalog:
         self.workflows: Mapping[str, Workflow] = {}
         self.servers: Mapping[str, tuple[ServerName, ...]] = {}
         """The servers that a workflow can be sent to, if not all of them."""
-        self.refused: Mapping[str, str] = {}
+        self.refused: Mapping[str, Reason] = {}
         """Why a workflow of the folder is not offered."""
 
     def definitions(self, name: str) -> Definitions | None:
@@ -78,8 +81,8 @@ class Catalog:
         """An offered workflow that the person may use. Raises `WorkflowError`."""
         if (workflow := self.workflows.get(name)) is None:
             if name in self.refused:
-                raise WorkflowError(f"“{name}” cannot be made at the moment: ask whoever runs this bot.")
-            raise WorkflowError(f"The workflow “{name}” was removed by the people who run this bot.")
+                raise WorkflowError(NotOffered(name))
+            raise WorkflowError(WorkflowRemoved(name))
         check_can_use(workflow, person)
         return workflow
 
@@ -116,9 +119,7 @@ class Catalog:
         workflows: dict[str, Workflow] = {}
         servers: dict[str, tuple[ServerName, ...]] = {}
         unnameable = {offer.name: problem for offer in offered if (problem := self._rules.name_problem(offer.name))}
-        refused = {
-            offer.name: reason for offer in offered if (reason := offer.refusal or unnameable.get(offer.name, ""))
-        }
+        refused = unnameable | {offer.name: offer.refusal for offer in offered if offer.refusal is not None}
         for offer in offered:
             if offer.workflow is None or offer.name in refused:
                 continue
@@ -129,16 +130,19 @@ class Catalog:
         self._good = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
         self.workflows, self.servers, self.refused = workflows, servers, refused
         wrong = [
-            f"{offer.problem} Its last good version is kept." for offer in offered if offer.problem and offer.workflow
+            f"{reason_text(offer.problem)} Its last good version is kept."
+            for offer in offered
+            if offer.problem is not None and offer.workflow is not None
         ]
         broken = {offer.name for offer in offered if offer.workflow is None} | unnameable.keys()
-        wrong += [reason for name, reason in refused.items() if name in broken]
+        wrong += [reason_text(reason) for name, reason in refused.items() if name in broken]
         # Most of these only lack a model that nobody needs: one line for all of them.
         if unable := [name for name in refused if name not in broken]:
-            logger.info("workflows are not offered", reasons=[refused[name] for name in unable])
+            logger.info("workflows are not offered", reasons=[reason_text(refused[name]) for name in unable])
             wrong.append(f"No server can run {', '.join(unable)}, so they are not offered: see check.")
         everything = list(workflows.values())
-        self._warn([*wrong, *conflicts(everything), *warnings(offered), *self._rules.warnings(everything)])
+        reasons = (*conflicts(everything), *warnings(offered), *self._rules.warnings(everything))
+        self._warn([*wrong, *map(reason_text, reasons)])
 
     def _warn(self, wrong: Sequence[str]) -> None:
         for sentence in wrong:

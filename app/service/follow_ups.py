@@ -11,6 +11,7 @@ from msgspec import Struct
 from app.core.job import Job
 from app.events import Finished
 from app.ports import Json
+from app.service.reasons import ResultNotKept, TakesNoResult
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot, WorkflowError
 
@@ -79,7 +80,7 @@ def follow_up_of(job: Job, taker: Workflow, number: int, workflows: Mapping[str,
     numbered = next((action for action in actions if action.number == number), None)
     action = numbered or (actions[0] if actions else find_follow_up(taker))
     if action is None:
-        raise WorkflowError(f"“{taker.title}” takes no result any more.")
+        raise WorkflowError(TakesNoResult(taker.title))
     return action
 
 
@@ -96,5 +97,5 @@ def kept_results(job: Job, action: FollowUpAction) -> Sequence[str]:
     usable = results(job.terminal_update, action) if isinstance(job.terminal_update, Finished) else ()
     kept = [result for result in usable if action.slot.kind == "text" or Path(result).is_file()]
     if not kept:
-        raise WorkflowError("The result is no longer kept: make it again first.")
+        raise WorkflowError(ResultNotKept())
     return kept

@@ -20,6 +20,7 @@ from app.service.choices import Choices
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
+from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKept
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
 from app.workflows.bind import bind
@@ -90,7 +91,7 @@ class JobFactory:
         action = follow_up_of(job, taker, number, self._catalog.workflows)
         kept = kept_results(job, action)
         if result > len(kept):
-            raise WorkflowError(f"There are only {len(kept)} results here.")
+            raise WorkflowError(FewerResults(len(kept)))
         values = {action.slot.name: kept[result - 1], **action.values, **values}
         return await self._make(taker, {**await self.own_values(taker, person), **values}, person)
 
@@ -116,9 +117,9 @@ class JobFactory:
         attached = {file.slot for file in files}
         for slot in upload_slots(workflow):
             if (path := values.get(slot.name)) is not None and not _is_kept(path):
-                raise WorkflowError("The file this was made from is no longer kept: start anew with another.")
+                raise WorkflowError(InputNotKept())
             if slot.required and slot.name not in values and slot.name not in attached:
-                raise WorkflowError(f"“{workflow.title}” needs {slot.title} as well: use its command, and attach it.")
+                raise WorkflowError(FileMissing(workflow.title, slot.title))
         for file, kind in [(file, kind_of(workflow, file)) for file in files]:
             path = self._data / "inputs" / f"{job}-{file.slot}"
             values[file.slot] = str(await self._input_files.take(file, kind, path, person.user))
@@ -145,7 +146,7 @@ class JobFactory:
 
     def _check_open(self) -> None:
         if self._draining.is_set():
-            raise WorkflowError("The bot is about to be started anew: ask again in a moment.")
+            raise WorkflowError(Draining())
 
 
 def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.service.reasons import NotForYou, NotYours
 from app.service.requests import Person
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
@@ -22,8 +23,7 @@ def permitted(action: str, person: Person, owner: str, guarded: frozenset[str] =
 def check_permitted(action: str, person: Person, owner: str, guarded: frozenset[str] = GUARDED) -> None:
     """Raise `WorkflowError` if the person may not do this to the owner's job."""
     if not permitted(action, person, owner, guarded):
-        done = {"cancel": "cancel it", "delete": "delete it"}.get(action, "do that")
-        raise WorkflowError(f"Only the person who asked for this (or a moderator) can {done}.")
+        raise WorkflowError(NotYours(action))
 
 
 def can_use(workflow: Workflow, person: Person) -> bool:
@@ -35,4 +35,4 @@ def can_use(workflow: Workflow, person: Person) -> bool:
 def check_can_use(workflow: Workflow, person: Person) -> None:
     """Raise `WorkflowError` if the person may not use the workflow."""
     if not can_use(workflow, person):
-        raise WorkflowError(f"“{workflow.title}” is only for some people here: ask whoever runs this server.")
+        raise WorkflowError(NotForYou(workflow.title))

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.ports import Json
+from app.service.reasons import SlotRemoved, SlotTakesNoFile, TextTooLong, ValueMissing
 from app.service.requests import AttachedFile, CreateJob
 from app.workflows.load import Workflow
-from app.workflows.model import UPLOADED, Slot, WorkflowError, shortened, suggest
+from app.workflows.model import UPLOADED, Slot, WorkflowError
+from app.workflows.reasons.binding import UnknownPreset
 
 LONGEST_TEXT = 4000
 """Characters that a field of Discord's forms accepts, so that every text can be edited later."""
-
-LONGEST_QUOTE = 40
-"""Characters of a wrong name that an error text repeats."""
 
 
 def check_request(workflow: Workflow, request: CreateJob, *, complete: bool = True) -> Mapping[str, Json]:
@@ -37,13 +36,13 @@ def check_values(workflow: Workflow, values: Mapping[str, Json], *, complete: bo
     """
     slots = {slot.name: slot for slot in workflow.slots}
     for slot in missing_slots(workflow, values) if complete else ():
-        raise WorkflowError(f"“{workflow.title}” needs {slot.title}.")
+        raise WorkflowError(ValueMissing(workflow.title, slot.title))
     for name, value in values.items():
         if (slot := slots.get(name)) is None:
-            raise WorkflowError(f"“{workflow.title}” has no {name} any more.")
+            raise WorkflowError(SlotRemoved(workflow.title, name))
         read = slot.read(value)
         if isinstance(read, str) and len(read) > LONGEST_TEXT:
-            raise WorkflowError(f"{slot.title} has {len(read)} characters; {LONGEST_TEXT} are the most.")
+            raise WorkflowError(TextTooLong(slot.title, len(read), LONGEST_TEXT))
 
 
 def missing_slots(workflow: Workflow, values: Mapping[str, Json]) -> list[Slot]:
@@ -58,8 +57,7 @@ def missing_slots(workflow: Workflow, values: Mapping[str, Json]) -> list[Slot]:
 def preset(workflow: Workflow, name: str) -> dict[str, Json]:
     """The values of a preset; none for "". Raises `WorkflowError`."""
     if name and name not in workflow.presets:
-        hint = suggest(name, workflow.presets)
-        raise WorkflowError(f"“{workflow.title}” has no preset “{shortened(name, LONGEST_QUOTE)}”{hint}")
+        raise WorkflowError(UnknownPreset(workflow.title, name, tuple(workflow.presets)))
     return workflow.presets.get(name, {})
 
 
@@ -73,4 +71,4 @@ def kind_of(workflow: Workflow, file: AttachedFile) -> str:
     for slot in upload_slots(workflow):
         if slot.name == file.slot:
             return slot.kind
-    raise WorkflowError(f"“{workflow.title}” was changed and takes no file as {file.slot} now. Start again with it.")
+    raise WorkflowError(SlotTakesNoFile(workflow.title, file.slot))

@@ -8,13 +8,19 @@ from typing import TypeVar, cast
 from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.workflows.model import Target, WorkflowError, suggest
+from app.workflows.model import Target, WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.graphs import (
+    AmbiguousNode,
+    DanglingLink,
+    InputsNotATable,
+    NotApiFormat,
+    NotAWorkflow,
+    UnknownInput,
+    UnknownNode,
+)
 
 J = TypeVar("J")
-
-EXPORT = "in ComfyUI choose Workflow > Export (API)"
-"""How to get a file in API format; the end of several error messages."""
 
 SEEDS = frozenset({"seed", "noise_seed"})
 """The names that ComfyUI's samplers give to the input that its editor randomises."""
@@ -38,27 +44,24 @@ def _copy(table: dict[str, Json]) -> dict[str, Json]:
 
 
 def check_graph(content: Json, where: str) -> Graph:
-    """Check that a file's content is a graph in API format, and return it. Error texts name the file as `where`.
+    """Check that a file's content is a graph in API format, and return it. Reasons name the file as `where`.
 
     Raises `WorkflowError` if it is not.
     """
     if not isinstance(content, dict) or not content:
-        raise WorkflowError(f"{where} is no workflow: {EXPORT}.")
+        raise WorkflowError(NotAWorkflow(where))
     graph: Graph = {}
     for node, entry in content.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("class_type"), str):
-            raise WorkflowError(f"{where} is no workflow in API format (node {node}): {EXPORT}.")
+            raise WorkflowError(NotApiFormat(where, node))
         if not isinstance(entry.setdefault("inputs", {}), dict):
-            raise WorkflowError(f"{where}: the inputs of “{title({node: entry}, node)}” are no table.")
+            raise WorkflowError(InputsNotATable(where, title({node: entry}, node)))
         graph[node] = entry
     for node in graph:
         for name, value in inputs(graph, node).items():
             match value:
                 case [str() as source, int()] if source not in graph:
-                    raise WorkflowError(
-                        f"{where}: {name} of “{title(graph, node)}” comes from a node that is not there: "
-                        f"export it again."
-                    )
+                    raise WorkflowError(DanglingLink(where, title(graph, node), name))
                 case _:
                     continue
     return graph
@@ -84,17 +87,15 @@ def find_node(graph: Graph, told: str) -> NodeId:
         if len(found) == 1:
             return NodeId(found[0])
         if found:
-            ids = ", ".join(found)
-            raise WorkflowError(f"There are {len(found)} nodes called “{told}”: use one of the ids {ids}.")
-    raise WorkflowError(f"There is no node called “{told}”{suggest(told, titles.values())}")
+            raise WorkflowError(AmbiguousNode(told, tuple(found)))
+    raise WorkflowError(UnknownNode(told, tuple(titles.values())))
 
 
 def find_target(graph: Graph, node: str, name: str) -> Target:
     """Find an input of a node (see `find_node`). Raises `WorkflowError` if the node or the input does not exist."""
     found = find_node(graph, node)
     if name not in inputs(graph, found):
-        known = inputs(graph, found)
-        raise WorkflowError(f"“{title(graph, found)}” has no input “{name}”{suggest(name, known)}")
+        raise WorkflowError(UnknownInput(title(graph, found), name, tuple(inputs(graph, found))))
     return Target(found, name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -11,10 +10,28 @@ from msgspec import Struct
 from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
+from app.reasons import Reason
 from app.workflows.api_graph import dependencies, inputs, sources
 from app.workflows.input_checks import against
-from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, suggest
+from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
 from app.workflows.node_definitions import GROWING, Definition, Definitions, Input, compatible
+from app.workflows.reasons.checks import (
+    ChoicesBeyondNode,
+    IgnoredInput,
+    LimitBeyondNode,
+    LinkReason,
+    MissingClass,
+    MissingInput,
+    MissingOutput,
+    MissingSource,
+    NodeLoop,
+    NoOutputNode,
+    NotAConnection,
+    ServerDefault,
+    SharedTitle,
+    ValueInSocket,
+    WrongOutputType,
+)
 
 SOCKETS = frozenset({"MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "MASK"})
 """ComfyUI's own types that JSON cannot express; an input of such a type must be connected."""
@@ -28,7 +45,7 @@ class Finding(Struct, frozen=True):
 
     severity: Severity
     node: str
-    sentence: str
+    reason: Reason
 
 
 def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list[Finding]:
@@ -40,35 +57,33 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
         name, kind = title(graph, node), str(entry.get("class_type"))
         definition = definitions.get(kind)
         if definition is None:
-            close = difflib.get_close_matches(kind, definitions, 1)
-            hint = f"; did you mean “{close[0]}”?" if close else ": install its nodes there, or choose another server."
-            found.append(Finding("error", name, f"“{name}” is a {kind}, which the server does not have{hint}"))
+            found.append(Finding("error", name, MissingClass(name, kind, definitions.similar(kind))))
             continue
-        for severity, sentence in _node(graph, node, definition, definitions, slotted):
+        for severity, reason in _node(graph, node, definition, definitions, slotted):
             # The server validates only what its outputs depend on.
-            found.append(Finding(severity if node in reached else "warning", name, sentence))
+            found.append(Finding(severity if node in reached else "warning", name, reason))
     for slot in slots:
         found += _slot(graph, slot, definitions)
     found += _titles(graph, slots)
     known = [definitions.get(str(entry.get("class_type"))) for entry in graph.values()]
     if not any(one is None or one.is_output for one in known):
-        found.append(Finding("error", "", "The workflow has no output: add a node such as Save Image."))
+        found.append(Finding("error", "", NoOutputNode()))
     if circle := _circle(graph):
-        names = " → ".join(f"“{title(graph, node)}”" for node in circle)
-        found.append(Finding("error", title(graph, circle[0]), f"The nodes {names} need each other in a circle."))
+        names = tuple(title(graph, node) for node in circle)
+        found.append(Finding("error", names[0], NodeLoop(names)))
     return found
 
 
 def _node(
     graph: Graph, node: str, definition: Definition, definitions: Definitions, slotted: dict[tuple[str, str], Slot]
-) -> Iterator[tuple[Severity, str]]:
+) -> Iterator[tuple[Severity, Reason]]:
     name, given = title(graph, node), inputs(graph, node)
     for field, value in given.items():
         known = definition.known(field)
         if known is None:
             if field not in definition.hidden:
-                hint = suggest(field, [one for one in definition.inputs if one not in given] or definition.inputs)
-                yield "warning", f"“{name}” has no input “{field}”, so the server ignores it{hint}"
+                free = tuple(one for one in definition.inputs if one not in given)
+                yield "warning", IgnoredInput(name, field, free or tuple(definition.inputs))
         elif isinstance(value, list):
             if problem := _link(graph, name, field, value, known, definitions):
                 yield "error", problem
@@ -78,13 +93,12 @@ def _node(
                 yield "error", problem
     for field, known in definition.inputs.items():
         if known.required and field not in given and known.default is not None:
-            yield "warning", f"“{name}” has no “{field}” yet, so the server's default stands there: {known.default}."
+            yield "warning", ServerDefault(name, field, str(known.default))
         elif known.required and field not in given and known.type != GROWING:
-            kind = f" (a {known.type})" if not known.is_widget else ""
-            yield "error", f"“{name}” misses its required input “{field}”{kind}."
+            yield "error", MissingInput(name, field, "" if known.is_widget else known.type)
 
 
-def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None, node: str) -> Iterator[str]:
+def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None, node: str) -> Iterator[Reason]:
     if slot is not None:
         if slot.required or slot.kind in UPLOADED:
             return
@@ -95,7 +109,7 @@ def _value(name: str, kind: str, known: Input, value: Json, slot: Slot | None, n
             return
         value = _default(slot, node, known.name, value)
     if known.type in SOCKETS:
-        yield f"“{known.name}” of “{name}” must be connected to a {known.type}, but is a value."
+        yield ValueInSocket(name, known.name, known.type)
     yield from against(name, kind, known, value)
 
 
@@ -111,25 +125,26 @@ def _default(slot: Slot, node: str, name: str, present: Json) -> Json:
     return read[slot.targets.index(Target(NodeId(node), name)) % 2] if isinstance(read, list) else read
 
 
-def _link(graph: Graph, name: str, field: str, link: list[Json], known: Input, definitions: Definitions) -> str | None:
+def _link(
+    graph: Graph, name: str, field: str, link: list[Json], known: Input, definitions: Definitions
+) -> LinkReason | None:
     match link:
         case [str() as source, int() as slot] if not isinstance(slot, bool):
             pass
         case _:
-            return f"“{field}” of “{name}” is a list, but no connection [node, output]."
+            return NotAConnection(name, field)
     if source not in graph:
-        return f"“{field}” of “{name}” comes from node {source}, which is not there: export the workflow again."
+        return MissingSource(name, field, source)
     origin = title(graph, source)
     definition = definitions.get(str(graph[source].get("class_type")))
     if definition is None:
         return None
     if not 0 <= slot < len(definition.outputs):
-        count = len(definition.outputs)
-        return f"“{field}” of “{name}” takes output {slot} of “{origin}”, which has only {count}, counted from 0."
+        return MissingOutput(name, field, origin, slot, len(definition.outputs))
     given = definition.outputs[slot]
     loose = "COMBO" in {given, known.type} or known.type.startswith("COMFY_") or given.startswith("COMFY_")
     if not loose and not compatible(given, known.type):
-        return f"“{field}” of “{name}” needs a {known.type}, but output {slot} of “{origin}” is a {given}."
+        return WrongOutputType(name, field, known.type, origin, slot, given)
     return None
 
 
@@ -141,18 +156,16 @@ def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Findin
         if known is None:
             continue
         name = title(graph, target.node)
-        where = f"“{target.input}” of “{name}”"
         low, high = known.limit("min"), known.limit("max")
         if slot.minimum is not None and low is not None and slot.minimum < float(low):
-            told = f"{slot.name} may go down to {slot.minimum:g}, but {where} only to {low:g}."
-            yield Finding("warning", name, told)
+            reason = LimitBeyondNode(slot.name, "minimum", slot.minimum, name, target.input, low)
+            yield Finding("warning", name, reason)
         if slot.maximum is not None and high is not None and slot.maximum > float(high):
-            told = f"{slot.name} may go up to {slot.maximum:g}, but {where} only to {high:g}."
-            yield Finding("warning", name, told)
-        missing = [one for one in slot.choices if known.choices is not None and one not in known.choices]
+            reason = LimitBeyondNode(slot.name, "maximum", slot.maximum, name, target.input, high)
+            yield Finding("warning", name, reason)
+        missing = tuple(one for one in slot.choices if known.choices is not None and one not in known.choices)
         if missing and not known.is_upload:
-            told = f"{slot.name} offers {', '.join(missing[:5])}, which {where} does not have on this server."
-            yield Finding("warning", name, told)
+            yield Finding("warning", name, ChoicesBeyondNode(slot.name, missing, name, target.input))
 
 
 def _titles(graph: Graph, slots: Sequence[Slot]) -> Iterator[Finding]:
@@ -166,9 +179,7 @@ def _titles(graph: Graph, slots: Sequence[Slot]) -> Iterator[Finding]:
     for slot in slots:
         for name in dict.fromkeys(title(graph, target.node) for target in slot.targets):
             if len(nodes := bearers.get(name, [])) > 1:
-                ids = ", ".join(nodes)
-                told = f"{slot.name} goes to “{name}”, but {len(nodes)} nodes are called so ({ids})"
-                yield Finding("warning", name, f"{told}: give each its own title, so that a new export fits.")
+                yield Finding("warning", name, SharedTitle(slot.name, name, tuple(nodes)))
 
 
 def _circle(graph: Graph) -> list[str]:

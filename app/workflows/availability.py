@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
 from app.events import ServerName
+from app.reasons import Reason
 from app.workflows.audit import Finding, audit
 from app.workflows.load import NeedsServer, Workflow, list_names, load
-from app.workflows.model import WorkflowError, suggest
+from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.availability import MissingFollowUps, SameCommand, UnknownFollowUpSlot
+from app.workflows.reasons.wrapped import RunsOnNoServer
 
 
 class Offer(Struct, frozen=True, kw_only=True):
-    """One workflow of the folder. `problem` is a sentence that says why its files cannot be read, else "".
+    """One workflow of the folder. `problem` is why its files cannot be read, None if they can.
 
     If there is a problem, `workflow` is the last version that could be read, or None.
     """
 
     name: str
     workflow: Workflow | None = None
-    problem: str = ""
+    problem: Reason | None = None
     findings: dict[ServerName, tuple[Finding, ...]] = {}
     """The audit findings, warnings included, for each server whose node definitions are known."""
 
@@ -36,31 +40,31 @@ class Offer(Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def refusal(self) -> str:
-        """Why nobody can use the workflow, "" if people can.
+    def refusal(self) -> Reason | None:
+        """Why nobody can use the workflow, None if people can.
 
         As long as no server's node definitions are known, every server is assumed to have all nodes and models.
         """
         if self.workflow is None:
             return self.problem
         if not self.findings or self.servers:
-            return ""
+            return None
         errors = (
-            f"{server}: {next(one.sentence for one in found if one.severity == 'error')}"
+            (server, next(one.reason for one in found if one.severity == "error"))
             for server, found in self.findings.items()
         )
-        return f"{self.name} can run on no server. {' '.join(errors)}"
+        return RunsOnNoServer(self.name, tuple(errors))
 
 
 def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions], last_good: Workflow | None = None) -> Offer:
     """Load a workflow, or use `last_good` if its files cannot be read, and audit it against each server."""
-    problem = ""
+    problem = None
     try:
         workflow = _first(folder, name, list(known.values()))
     except WorkflowError as error:
         if last_good is None:
-            return Offer(name=name, problem=str(error))
-        workflow, problem = last_good, str(error)
+            return Offer(name=name, problem=error.reason)
+        workflow, problem = last_good, error.reason
     findings = {
         server: tuple(audit(workflow.graph, workflow.slots, definitions)) for server, definitions in known.items()
     }
@@ -88,36 +92,35 @@ def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:
         raise
 
 
-def conflicts(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Yield a sentence for each conflict between workflows.
+def conflicts(workflows: Sequence[Workflow]) -> Iterator[Reason]:
+    """Yield a reason for each conflict between workflows.
 
     Conflicts are a command or menu entry that two workflows share, and a follow-up that fills a slot which its
     workflow does not have.
     """
     by_name = {one.name: one for one in workflows}
-    for what in ("command", "menu"):
+    kinds: tuple[Literal["command", "menu"], ...] = ("command", "menu")
+    for what in kinds:
         owners: dict[str, str] = {}
         for one in workflows:
             word = one.command if what == "command" else one.menu
             if word and word in owners:
-                yield f"The workflows {owners[word]} and {one.name} have the same {what} “{word}”: change one."
+                yield SameCommand((owners[word], one.name), what, word)
             owners.setdefault(word, one.name)
     for one in workflows:
         for follow_up in one.follow_ups:
             if (other := by_name.get(follow_up.workflow)) is None:
                 continue
-            known = [slot.name for slot in other.slots]
+            known = tuple(slot.name for slot in other.slots)
             for name in (follow_up.slot, *follow_up.values):
                 if name not in known:
-                    yield f"{one.name} fills {name} of {other.name}, which is no slot there{suggest(name, known)}"
+                    yield UnknownFollowUpSlot(one.name, other.name, name, known)
 
 
-def warnings(found: Sequence[Offer]) -> Iterator[str]:
-    """Yield a sentence for each workflow with follow-ups that the folder lacks; their buttons are left out."""
+def warnings(found: Sequence[Offer]) -> Iterator[Reason]:
+    """Yield a reason for each workflow with follow-ups that the folder lacks; their buttons are left out."""
     names = {one.name for one in found}
     for workflow in (one.workflow for one in found if one.workflow is not None):
         missing = dict.fromkeys(one.workflow for one in workflow.follow_ups if one.workflow not in names)
         if missing:
-            told = " and ".join(f"“{name}”" for name in missing)
-            hint = suggest(next(iter(missing)), names - {workflow.name}) if len(missing) == 1 else "."
-            yield f"{workflow.name} is to be followed by {told}, which this folder does not have{hint}"
+            yield MissingFollowUps(workflow.name, tuple(missing), tuple(sorted(names - {workflow.name})))

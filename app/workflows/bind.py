@@ -13,6 +13,7 @@ from app.core.job import FirstChoice, JobRequest, Upload
 from app.core.progress import title
 from app.events import JobId
 from app.ports import Graph, Json
+from app.reasons import Reason
 from app.workflows.api_graph import copied, find_target, inputs, seeds
 from app.workflows.files import expanded, is_file
 from app.workflows.load import Workflow
@@ -25,18 +26,16 @@ from app.workflows.model import (
     Target,
     WorkflowError,
     check_text,
-    suggest,
     typed_like,
 )
 from app.workflows.node_definitions import Definitions
 from app.workflows.placeholders import resolve
+from app.workflows.reasons.binding import MissingUpload, MissingValue, NotAnAddress, UnknownPreset, UnknownSlot
+from app.workflows.reasons.discovery import SeveralCandidates
 from app.workflows.rounding import round_sizes, stepped
 
 FILES = frozenset({"image", "video", "audio", "file"})
 """The names that ComfyUI's loaders give to the input that holds the name of an uploaded file."""
-
-EXAMPLES = {"image": "photo.png", "video": "clip.mp4", "audio": "voice.mp3", "size": "1024x768", "lora": "style:0.8"}
-"""Examples of what to type for a kind, for error texts; all other kinds use a text as their example."""
 
 EMPTY: frozenset[Kind] = frozenset({"text", "choice", "model", "lora"})
 """Kinds for which an empty value has a meaning: no text, an empty choice, the server's first model, no LoRA.
@@ -124,18 +123,15 @@ def bind(
 
 def _preset(workflow: Workflow, preset: str) -> Mapping[str, Json]:
     if preset and preset not in workflow.presets:
-        hint = suggest(preset, workflow.presets) if workflow.presets else ": it has none."
-        raise WorkflowError(f"“{workflow.name}” has no preset called “{preset}”{hint}")
+        raise WorkflowError(UnknownPreset(workflow.name, preset, tuple(workflow.presets)))
     return workflow.presets.get(preset, {})
 
 
-def _no_slot(workflow: Workflow, name: str) -> str:
+def _no_slot(workflow: Workflow, name: str) -> Reason:
     for note in workflow.notes:
-        if note.startswith(f"{name} could be "):
+        if isinstance(note, SeveralCandidates) and note.slot == name:
             return note
-    known = [slot.name for slot in workflow.slots]
-    hint = suggest(name, known) if known else ": it has no slots; use --set NODE.INPUT=VALUE."
-    return f"“{workflow.name}” has no slot called “{name}”{hint}"
+    return UnknownSlot(workflow.name, name, tuple(slot.name for slot in workflow.slots))
 
 
 def _fill(workflow: Workflow, filling: _Filling, slot: Slot, told: Mapping[str, Json]) -> None:
@@ -147,8 +143,7 @@ def _fill(workflow: Workflow, filling: _Filling, slot: Slot, told: Mapping[str, 
         filling.seed = value if isinstance(value, int) else filling.seed
     elif value is None or value == "":
         if slot.required:
-            example = EXAMPLES.get(slot.kind, '"a lighthouse at dusk"')
-            raise WorkflowError(f"“{workflow.name}” needs {slot.name}: add {slot.name}={example}.")
+            raise WorkflowError(MissingValue(workflow.name, slot.name, slot.kind))
         if slot.kind == "model":
             filling.choices += [FirstChoice(target.node, target.input) for target in slot.targets]
         if value is None:
@@ -197,8 +192,7 @@ def _address(graph: Graph, where: str) -> Target:
     """Parse `NODE.INPUT`. Ids and titles may contain dots, so the last dot separates the node from its input."""
     node, dot, name = where.rpartition(".")
     if not dot:
-        some = next(iter(graph))
-        raise WorkflowError(f"--set {where}: write NODE.INPUT=VALUE, such as “{title(graph, some)}.seed=7”.")
+        raise WorkflowError(NotAnAddress(where, title(graph, next(iter(graph)))))
     return find_target(graph, node, name)
 
 
@@ -212,5 +206,5 @@ def _draw(rng: random.Random, slot: Slot) -> int:
 def _file(name: str, told: str) -> str:
     path = expanded(told)
     if not is_file(path):
-        raise WorkflowError(f"{name}: there is no file {told}.")
+        raise WorkflowError(MissingUpload(name, told))
     return str(path)

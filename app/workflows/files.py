@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,17 @@ import msgspec
 from msgspec import Struct
 
 from app.ports import Json
-from app.workflows.api_graph import EXPORT, copied
-from app.workflows.model import WorkflowError, suggest
+from app.workflows.api_graph import copied
+from app.workflows.model import WorkflowError
+from app.workflows.reasons.files import (
+    FileNotFound,
+    FileTooLarge,
+    FileUnreadable,
+    NestedTooDeeply,
+    NotJson,
+    SameName,
+    UnknownWorkflow,
+)
 
 GRAPHS = ("workflow.json", "workflow.app.json")
 """Names of the graph's file in a workflow's folder; ComfyUI gives the second name to an app."""
@@ -33,7 +43,7 @@ class Place(Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The name of the graph's file in error texts."""
+        """The name of the graph's file as people know it."""
         return f"{self.name}/{self.graph.name}" if self.graph.name in GRAPHS else self.graph.name
 
 
@@ -65,8 +75,8 @@ def find(folder: Path, told: str) -> Place:
     """
     found = list(_called(folder, told)) if Path(told).name == told else []
     if len(found) > 1:
-        files = " and ".join(str(place.graph.relative_to(folder)) for place in found)
-        raise WorkflowError(f"There are two workflows called “{told}” in {folder}, {files}: give one another name.")
+        files = tuple(str(place.graph.relative_to(folder)) for place in found)
+        raise WorkflowError(SameName(told, str(folder), files))
     if found:
         return found[0]
     path = expanded(told)
@@ -75,8 +85,8 @@ def find(folder: Path, told: str) -> Place:
     if is_file(path):
         return _of_file(path)
     if path.suffix == ".json":
-        raise WorkflowError(f"There is no file {told}.")
-    raise WorkflowError(f"There is no workflow called “{told}” in {folder}{suggest(told, list_names(folder))}")
+        raise WorkflowError(FileNotFound(told))
+    raise WorkflowError(UnknownWorkflow(told, str(folder), tuple(list_names(folder))))
 
 
 def read_json(place: Place) -> Json:
@@ -84,16 +94,15 @@ def read_json(place: Place) -> Json:
     try:
         size = place.graph.stat().st_size
         if size > LARGEST:
-            limit = f"a workflow may have {LARGEST // 2**20}"
-            raise WorkflowError(f"{place.shown} has {size / 2**20:.0f} MB, {limit}: {EXPORT}.")
+            raise WorkflowError(FileTooLarge(place.shown, size, LARGEST))
         # Copying finds content that is nested too deeply: `bind` could not copy it either.
         return copied({"": msgspec.json.decode(place.graph.read_bytes(), type=Json)})[""]
     except OSError as error:
-        raise WorkflowError(f"{place.graph} cannot be read: {error.strerror}.") from error
+        raise WorkflowError(FileUnreadable(str(place.graph), os.strerror(error.errno or 0))) from error
     except RecursionError:
-        raise WorkflowError(f"{place.shown} is no workflow, it is nested too deeply: {EXPORT}.") from None
+        raise WorkflowError(NestedTooDeeply(place.shown)) from None
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise WorkflowError(f"{place.shown} is not valid JSON: {error}.") from error
+        raise WorkflowError(NotJson(place.shown, str(error))) from error
 
 
 def stem_of(path: Path) -> str:

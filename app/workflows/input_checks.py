@@ -6,6 +6,15 @@ from collections.abc import Iterator
 
 from app.ports import Json
 from app.workflows.node_definitions import Input
+from app.workflows.parsing import Expected
+from app.workflows.reasons.checks import (
+    InputCheckReason,
+    InputOutOfLimits,
+    MissingModel,
+    MissingServerFile,
+    NotListed,
+    WrongInputType,
+)
 
 FOLDERS = {
     "ckpt_name": "checkpoints",
@@ -42,9 +51,6 @@ CLASS_FOLDERS = {
 MODEL_FILES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".onnx")
 """File name endings of model files in ComfyUI and its common node packs."""
 
-SHOWN = 8
-"""The number of choices that an error text names, so that it stays one sentence."""
-
 
 def folder_of(kind: str, name: str) -> str:
     """Return the folder of the models that an input of a class takes, "" if it takes none."""
@@ -59,40 +65,38 @@ def is_model(kind: str, known: Input) -> bool:
     )
 
 
-def against(name: str, kind: str, known: Input, value: Json) -> Iterator[str]:
-    """Yield a sentence for each reason why the server would refuse a value in an input of the node titled `name`."""
-    where = f"“{known.name}” of “{name}”"
+def against(name: str, kind: str, known: Input, value: Json) -> Iterator[InputCheckReason]:
+    """Yield each reason why the server would refuse a value in an input of the node titled `name`."""
     match known.widget_type:
         case "INT" | "FLOAT":
             number = _number(value, whole=known.widget_type == "INT")
             low, high = known.limit("min"), known.limit("max")
             if number is None:
-                yield f"{where} must be a {'whole ' if known.widget_type == 'INT' else ''}number, not {value!r:.60}."
+                expected: Expected = "integer" if known.widget_type == "INT" else "number"
+                yield WrongInputType(name, known.name, expected, str(value))
             elif (low is not None and number < low) or (high is not None and number > high):
-                yield f"{where} is {value}, but must be {_span(low, high)}."
+                yield InputOutOfLimits(name, known.name, str(value), low, high)
         case "BOOLEAN" if not isinstance(value, (bool, int)):
-            yield f"{where} must be true or false, not {value!r:.60}."
+            yield WrongInputType(name, known.name, "boolean", str(value))
         case "COMBO" if known.choices is not None:
-            yield from _listed(where, kind, known, value)
+            yield from _listed(name, kind, known, value)
         case _:
             return
 
 
-def _listed(where: str, kind: str, known: Input, value: Json) -> Iterator[str]:
+def _listed(name: str, kind: str, known: Input, value: Json) -> Iterator[InputCheckReason]:
     choices = known.choices or ()
     wrapped = value.get("__value__") if isinstance(value, dict) else None
     for one in wrapped if isinstance(wrapped, list) else [value]:
         if one in choices or str(one) in choices:
             continue
-        if folder := folder_of(kind, known.name) or ("" if not is_model(kind, known) else "the matching folder"):
-            belongs = f"its file belongs in models/{folder}" if " " not in folder else f"its file belongs in {folder}"
-            yield f"{where} is {one}, a model that the server does not have; {belongs}."
+        folder = folder_of(kind, known.name)
+        if folder or is_model(kind, known):
+            yield MissingModel(name, known.name, str(one), folder)
         elif known.is_upload:
-            yield f"{where} is {one}, a file that the server's input folder does not have."
+            yield MissingServerFile(name, known.name, str(one))
         else:
-            names = [str(one) for one in choices]
-            listing = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "") if names else "nothing"
-            yield f"{where} cannot be {one!r:.60}; the server has {listing}."
+            yield NotListed(name, known.name, str(one), tuple(map(str, choices)))
 
 
 def _number(value: Json, *, whole: bool) -> float | None:
@@ -103,13 +107,3 @@ def _number(value: Json, *, whole: bool) -> float | None:
     except ValueError:
         return None
     return value if isinstance(value, (int, float)) else None
-
-
-def _span(low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f"from {_plain(low)} to {_plain(high)}"
-    return f"at least {_plain(low)}" if low is not None else f"at most {_plain(high)}"
-
-
-def _plain(number: float | None) -> str:
-    return str(number) if isinstance(number, int) else f"{number:g}"

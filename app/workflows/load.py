@@ -9,7 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.ports import Graph, Json
-from app.workflows.api_graph import EXPORT, check_graph
+from app.reasons import Reason
+from app.workflows.api_graph import check_graph
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import Converted, convert
 from app.workflows.editor_format.parser import is_editor_file
@@ -17,8 +18,11 @@ from app.workflows.files import Place, find, list_names, read_json
 from app.workflows.manifest.parser import OPTION, Source, read_manifest
 from app.workflows.manifest.schema import BUILT_IN, FollowUp, Result
 from app.workflows.manifest.slots import MOST_OPTIONS, completed, crowded, declared
-from app.workflows.model import Slot, WorkflowError, suggest
+from app.workflows.model import Slot, WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.files import EditorFormat
+from app.workflows.reasons.manifest import BuiltInCommand, FollowUpWithCommand, NotACommand, UnknownPresetSlot
+from app.workflows.reasons.wrapped import InFile, InPreset
 
 __all__ = ["NeedsServer", "Workflow", "list_names", "load", "read"]
 
@@ -31,7 +35,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
     """A graph and its named inputs. `command` is the name of its Discord command, "" for none.
 
     `menu` is its entry in the menu of a message; `silence` is in seconds; `users` and `roles` list who may use it
-    (empty: everybody); `notes` are sentences that warn its author about what may not be as intended.
+    (empty: everybody); `notes` warn its author about what may not be as intended.
     """
 
     name: str
@@ -50,7 +54,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
     slots: tuple[Slot, ...] = ()
     presets: dict[str, dict[str, Json]] = {}
     follow_ups: tuple[FollowUp, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Reason, ...] = ()
 
 
 def load(folder: Path, told: str, definitions: Definitions | None = None) -> Workflow:
@@ -85,7 +89,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
         try:
             slot = declared(name, told, graph, found)
         except WorkflowError as error:
-            raise source.error(("slots", name), str(error)) from error
+            raise source.error(("slots", name), error.reason) from error
         declared_slots.append(completed(slot, graph, definitions) if definitions is not None else slot)
     # The choice of a preset takes one of the command's options.
     slots, note = crowded(declared_slots, MOST_OPTIONS - bool(manifest.presets))
@@ -107,7 +111,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
         slots=slots,
         presets=manifest.presets,
         follow_ups=manifest.follow_ups,
-        notes=(note,) if note else (),
+        notes=(note,) if note is not None else (),
     )
 
 
@@ -117,22 +121,21 @@ def read_converted(place: Place, definitions: Definitions | None) -> Converted:
     if not is_editor_file(content):
         return Converted(graph=check_graph(content, place.shown))
     if definitions is None:
-        raise NeedsServer(f"{place.shown} is in the editor's own format: {EXPORT}, or let a server be asked.")
+        raise NeedsServer(EditorFormat(place.shown))
     try:
         return convert(content, definitions)
     except WorkflowError as error:
-        raise WorkflowError(f"{place.shown}: {error}") from error
+        raise WorkflowError(InFile(place.shown, error.reason)) from error
 
 
 def _check_names(source: Source) -> None:
     manifest = source.manifest
     if manifest.command and not OPTION.fullmatch(manifest.command):
-        told = "small letters, digits, - and _, 32 at most"
-        raise source.error(("command",), f"“{manifest.command}” cannot be a command: it may have {told}.")
+        raise source.error(("command",), NotACommand(manifest.command))
     if manifest.command in BUILT_IN:
-        raise source.error(("command",), f"the bot itself has a command “{manifest.command}”: choose another name.")
+        raise source.error(("command",), BuiltInCommand(manifest.command))
     if manifest.follow_up and (manifest.command or manifest.menu):
-        raise source.error(("follow_up",), "what only follows on another's result has no command and no menu.")
+        raise source.error(("follow_up",), FollowUpWithCommand())
 
 
 def _check_presets(source: Source, slots: tuple[Slot, ...]) -> None:
@@ -141,8 +144,8 @@ def _check_presets(source: Source, slots: tuple[Slot, ...]) -> None:
         for name, value in values.items():
             way = ("presets", preset, name)
             if name not in known:
-                raise source.error(way, f"the preset {preset} fills {name}, which is no slot{suggest(name, known)}")
+                raise source.error(way, UnknownPresetSlot(preset, name, tuple(known)))
             try:
                 known[name].read(value)
             except WorkflowError as error:
-                raise source.error(way, f"the preset {preset}: {error}") from error
+                raise source.error(way, InPreset(preset, error.reason)) from error

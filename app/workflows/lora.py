@@ -12,8 +12,17 @@ from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import copied, inputs
 from app.workflows.input_checks import MODEL_FILES
-from app.workflows.model import WorkflowError, suggest
+from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.binding import (
+    AmbiguousLora,
+    LoraNotParsed,
+    LoraWeightOutOfLimits,
+    NoModelInput,
+    NoModelOutput,
+    SeveralChains,
+    UnknownLora,
+)
 
 LOADER, MODEL_ONLY = "LoraLoader", "LoraLoaderModelOnly"
 """ComfyUI's own loaders: the first for a model with its text encoder, the second for a model alone."""
@@ -60,7 +69,7 @@ def read_loras(told: str) -> tuple[Lora, ...]:
         try:
             found.append(Lora(name.strip(), float(weight)))
         except ValueError:
-            raise WorkflowError(f"{part}: write NAME:WEIGHT, such as {name or 'style'}:0.8.") from None
+            raise WorkflowError(LoraNotParsed(part, name)) from None
     return tuple(found)
 
 
@@ -83,10 +92,8 @@ def _whole_name(told: str, listed: Sequence[str]) -> str:
         if len(found) == 1:
             return found[0]
         if found:
-            raise WorkflowError(f"There are {len(found)} LoRAs called “{told}”: {', '.join(found)}.")
-    raise WorkflowError(
-        f"There is no LoRA called “{told}”{suggest(wanted, [key.split('/')[-1] for key in keys.values()])}"
-    )
+            raise WorkflowError(AmbiguousLora(told, tuple(found)))
+    raise WorkflowError(UnknownLora(told, wanted, tuple(key.split("/")[-1] for key in keys.values())))
 
 
 def _key(name: str) -> str:
@@ -104,12 +111,11 @@ def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
         definition = definitions.get(str(graph.get(node, {}).get("class_type")))
         kinds = definition.outputs if definition is not None else ()
         if "MODEL" not in kinds:
-            raise WorkflowError(f"“{title(graph, node)}” gives no model, so no LoRA can follow it.")
+            raise WorkflowError(NoModelOutput(title(graph, node)))
         model = (node, kinds.index("MODEL"))
         after = [user for user, name in _users(graph, model) if name == "model" and _is_loader(graph, user)]
         if len(after) > 1:
-            names = " and ".join(f"“{title(graph, one)}”" for one in after)
-            raise WorkflowError(f"Several rows of LoRAs begin at “{title(graph, node)}”: name {names} instead.")
+            raise WorkflowError(SeveralChains(title(graph, node), tuple(title(graph, one) for one in after)))
         if not after:
             return Chain(model=model, clip=(node, kinds.index("CLIP")) if "CLIP" in kinds else None)
         node = after[0]
@@ -123,7 +129,7 @@ def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
         row.append(NodeId(after[0]))
     model = _link(graph, row[0], "model")
     if model is None:
-        raise WorkflowError(f"“{title(graph, row[0])}” has no model before it.")
+        raise WorkflowError(NoModelInput(title(graph, row[0])))
     clips = (_link(graph, one, "clip") for one in row)
     return Chain(model=model, clip=next((one for one in clips if one is not None), None), loaders=tuple(row))
 
@@ -180,7 +186,7 @@ def _new_loader(graph: Graph, number: int, *, is_double: bool) -> str:
 
 def _weight(name: str, weight: float) -> float:
     if not math.isfinite(weight) or abs(weight) > STRONGEST:
-        raise WorkflowError(f"The weight of {name} is {weight:g}, but must be from {-STRONGEST:g} to {STRONGEST:g}.")
+        raise WorkflowError(LoraWeightOutOfLimits(name, weight, STRONGEST))
     return weight
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from app.events import NodeId
 from app.ports import Json
-from app.workflows.parsing import NotMeant, boolean, finite, plain, sides, span, whole
+from app.reasons import Reason
+from app.workflows.parsing import NotMeant, boolean, finite, sides, whole
+from app.workflows.reasons.values import ConnectedInput, InvalidCharacters, NotAChoice, OutOfLimits, WrongType
+from app.workflows.reasons.wrapped import PlainText
 
 Kind: TypeAlias = Literal[
     "text", "integer", "number", "boolean", "choice", "seed", "size", "image", "video", "audio", "model", "lora"
@@ -26,29 +27,21 @@ LARGEST_SEED = 2**53 - 1
 """The largest seed that is exact in programs that read JSON numbers as doubles, such as ComfyUI's editor."""
 
 
-LONGEST_SENTENCE = 600
-"""Characters. An error text contains titles and values from files, which may be as long as a file."""
-
-LONGEST_NAME = 60
-"""Characters of each name in a list of names in an error text."""
-
-
 class WorkflowError(Exception):
-    """A workflow or a value for it is wrong; the text is one line, a sentence that says what to do."""
+    """A workflow or a value for it is wrong. `app.texts` renders the reason; `str(error)` is for logs only.
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(shortened(" ".join(sentence.split()), LONGEST_SENTENCE))
+    A text, from callers that have no reasons of their own yet, becomes a `PlainText`.
+    """
 
-
-def shortened(text: str, longest: int) -> str:
-    """Return the text, cut to `longest` characters with "…" at the end if it has more."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    def __init__(self, reason: Reason | str) -> None:
+        self.reason: Reason = PlainText(reason) if isinstance(reason, str) else reason
+        super().__init__(self.reason)
 
 
 def check_text(name: str, value: Json) -> None:
     """Raise `WorkflowError` if a text contains surrogates, which neither the journal nor a server can store."""
     if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
-        raise WorkflowError(f"{name} has characters that are not valid: type them again.")
+        raise WorkflowError(InvalidCharacters(name))
 
 
 class Target(Struct, frozen=True):
@@ -85,7 +78,7 @@ class Slot(Struct, frozen=True, kw_only=True):
         try:
             return self._read(value)
         except NotMeant as error:
-            raise WorkflowError(f"{self.name} must be {error}, not “{value}”.") from None
+            raise WorkflowError(WrongType(self.name, error.expected, str(value))) from None
 
     def _read(self, value: Json) -> Json:
         match self.kind:
@@ -99,7 +92,7 @@ class Slot(Struct, frozen=True, kw_only=True):
                 return [self._limited(side) for side in sides(value)]
             case "choice":
                 if self.choices and value not in self.choices:
-                    raise WorkflowError(f"{self.name} cannot be “{value}”{suggest(str(value), self.choices)}")
+                    raise WorkflowError(NotAChoice(self.name, str(value), self.choices))
                 return value
             case "text" | "image" | "video" | "audio" | "model" | "lora":
                 return value if isinstance(value, str) else str(value)
@@ -107,16 +100,8 @@ class Slot(Struct, frozen=True, kw_only=True):
     def _limited(self, number: float) -> float:
         low, high = self.minimum, self.maximum
         if (low is not None and number < low) or (high is not None and number > high):
-            raise WorkflowError(f"{self.name} is {plain(number)}, but must be {span(low, high)}.")
+            raise WorkflowError(OutOfLimits(self.name, number, low, high))
         return number
-
-
-def suggest(told: str, known: Iterable[str]) -> str:
-    """Return the end of an error text: the most similar known name, else a list of the known names."""
-    names = list(known)
-    close = difflib.get_close_matches(told, names, 1)
-    listing = ", ".join(shortened(name, LONGEST_NAME) for name in names[:12]) + (", …" if len(names) > 12 else "")
-    return f"; did you mean “{close[0]}”?" if close else f": choose from {listing}." if names else "."
 
 
 def typed_like(where: str, told: str, present: Json) -> Json:
@@ -130,8 +115,8 @@ def typed_like(where: str, told: str, present: Json) -> Json:
             case float():
                 return finite(told)
             case list() | dict():
-                raise WorkflowError(f"{where} is connected to another node, so no value can be put there.")
+                raise WorkflowError(ConnectedInput(where))
             case _:
                 return told
     except NotMeant as error:
-        raise WorkflowError(f"{where} must be {error}, not “{told}”.") from None
+        raise WorkflowError(WrongType(where, error.expected, told)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias, TypeVar
 
@@ -159,6 +160,10 @@ class Definitions:
     def updated(self, object_info: Mapping[str, Json | Raw]) -> Definitions:
         """Return these definitions with another content; the same object if nothing has changed."""
         return self if self._raw == object_info else Definitions(object_info)
+
+    def similar(self, name: str) -> str:
+        """Return the most similar name of a class that the server has, "" if none is similar."""
+        return next(iter(difflib.get_close_matches(name, self, 1)), "")
 
     def with_node(self, name: str, entry: Raw | None) -> Definitions:
         """Return these definitions with one class replaced, or removed; the same object if nothing has changed."""

@@ -1,8 +1,9 @@
-"""Parses numbers, sizes and booleans as people write them, and formats numbers for people."""
+"""Parses numbers, sizes and booleans as people write them."""
 
 from __future__ import annotations
 
 import re
+from typing import Literal, TypeAlias
 
 from app.ports import Json
 
@@ -13,8 +14,16 @@ LONGEST = 4000
 """Digits of a number; Python itself refuses to parse more than 4,300, with an error text meant for programmers."""
 
 
+Expected: TypeAlias = Literal["integer", "number", "boolean", "size"]
+"""The type that a value should have had."""
+
+
 class NotMeant(ValueError):
-    """A value cannot be parsed; the text says what it should have been, such as “a whole number”."""
+    """A value cannot be parsed as the `expected` type."""
+
+    def __init__(self, expected: Expected) -> None:
+        super().__init__(expected)
+        self.expected: Expected = expected
 
 
 def whole(value: Json) -> int:
@@ -26,7 +35,7 @@ def whole(value: Json) -> int:
             return int(value)
     except (ValueError, OverflowError):
         pass
-    raise NotMeant("a whole number")
+    raise NotMeant("integer")
 
 
 def finite(value: Json) -> float:
@@ -36,7 +45,7 @@ def finite(value: Json) -> float:
             return number
     except (ValueError, OverflowError):
         pass
-    raise NotMeant("a number")
+    raise NotMeant("number")
 
 
 def boolean(value: Json) -> bool:
@@ -47,7 +56,7 @@ def boolean(value: Json) -> bool:
         case "false" | "no" | "off" | "0":
             return False
         case _:
-            raise NotMeant("true or false")
+            raise NotMeant("boolean")
 
 
 def sides(value: Json) -> tuple[int, int]:
@@ -58,16 +67,4 @@ def sides(value: Json) -> tuple[int, int]:
         case [width, height]:
             return whole(width), whole(height)
         case _:
-            raise NotMeant("a size such as 1024x768")
-
-
-def span(low: float | None, high: float | None) -> str:
-    """Describe the limits of a number, of which at least one must be given."""
-    if low is not None and high is not None:
-        return f"within {plain(low)} to {plain(high)}"
-    return f"at least {plain(low)}" if low is not None else f"at most {plain(high)}"
-
-
-def plain(number: float | None) -> str:
-    """Format a number as people write it; an int with every digit."""
-    return str(number) if isinstance(number, int) else f"{number:g}"
+            raise NotMeant("size")

@@ -198,8 +198,8 @@ WRONG = {
     "no workflow": (("txt2imf",), "There is no workflow called “txt2imf”"),
     "a suggestion": (("txt2imf",), "did you mean “txt2img”?"),
     "no slot": (("txt2img", "prompt=x", "stepps=3"), "no slot called “stepps”; did you mean “steps”?"),
-    "no prompt": (("txt2img",), "needs prompt: add prompt="),
-    "out of range": (("txt2img", "prompt=x", "steps=0"), "steps is 0, but must be within 1 to 150."),
+    "no prompt": (("txt2img",), "needs a value for prompt, such as “a lighthouse at dusk”"),
+    "out of range": (("txt2img", "prompt=x", "steps=0"), "steps is 0, but must be between 1 and 150."),
     "no number": (("txt2img", "prompt=x", "steps=many"), "steps must be a whole number, not “many”."),
     "no choice": (("txt2img", "prompt=x", "sampler=eulr"), "sampler cannot be “eulr”; did you mean “euler”?"),
     "no picture": (("img2img", "prompt=x", "image=nowhere.png"), "image: there is no file nowhere.png."),
@@ -208,14 +208,14 @@ WRONG = {
         ("txt2img", "prompt=x", "--set", "Sampler.cgf=1"),
         "“Sampler” has no input “cgf”; did you mean “cfg”?",
     ),
-    "a connection": (("txt2img", "prompt=x", "--set", "Sampler.model=1"), "is connected to another node"),
+    "a connection": (("txt2img", "prompt=x", "--set", "Sampler.model=1"), "gets its value from another node"),
     "no pair": (("txt2img", "prompt"), "“prompt” is not of the form slot=value."),
     "a bad address": (("txt2img", "prompt=x", "--server", "foo"), "--server: “foo” is not the address of a server"),
     "a bad count": (("txt2img", "prompt=x", "--count", "0"), "“0” is not a whole number between 1 and 1000"),
     "a missing file": (("none.json",), "There is no file none.json."),
     "a long name": (("x" * 300,), "There is no workflow called"),
     "a home of nobody": (("~nobody-of-that-name/x.json",), "There is no file ~nobody-of-that-name/x.json."),
-    "half a character": (("txt2img", "prompt=\udcff"), "prompt has characters that are not valid: type them again."),
+    "half a character": (("txt2img", "prompt=\udcff"), "prompt contains invalid characters: type it again."),
 }
 
 
@@ -233,9 +233,9 @@ def test_wrong_input_is_one_sentence_and_code_2(arguments: tuple[str, ...], sent
     ("content", "sentence"),
     [
         ("{", "is not valid JSON"),
-        ("[]", "is no workflow: in ComfyUI choose Workflow > Export (API)."),
+        ("[]", "is not a workflow: in ComfyUI choose Workflow > Export (API)."),
         ('{"nodes": [], "links": []}', "is in the editor's own format: in ComfyUI choose"),
-        ('{"1": {"class_type": "A", "inputs": {"x": ["9", 0]}}}', "comes from a node that is not there"),
+        ('{"1": {"class_type": "A", "inputs": {"x": ["9", 0]}}}', "comes from a node that does not exist"),
     ],
 )
 def test_a_file_that_is_no_workflow_says_what_to_do(content: str, sentence: str, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.load import load
-from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
+from tests.reasons import refused
 from tests.workflows.discovery.test_discover import entry, shipped
 from tests.workflows.editor_graphs import DATA, object_info
 from tests.workflows.test_workflows import FOLDER
@@ -104,7 +104,7 @@ async def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "txt2img.json"
     file.write_bytes(msgspec.json.encode(shipped()))
     before = (folder / "txt2img" / "manifest.toml").read_bytes()
-    with pytest.raises(WorkflowError, match=r"There is a workflow called “txt2img” in .* already"):
+    with refused(r"There is a workflow called “txt2img” in .* already"):
         await new_workflow(Paper(), folder, file, STUDIO)
     assert (folder / "txt2img" / "manifest.toml").read_bytes() == before
 
@@ -132,7 +132,7 @@ async def test_the_bots_own_and_other_workflows_commands_are_left_to_them(folder
         ("none.json", None, "There is no file"),
         ("???.json", "{}", "“[?]{3}” cannot name a workflow"),
         ("x.json", "{", "is not valid JSON"),
-        ("x.json", "[]", "is no workflow: in ComfyUI choose"),
+        ("x.json", "[]", "is not a workflow: in ComfyUI choose"),
         ("x.json", '{"nodes": [], "links": []}', "in the editor's own format, and studio cannot say which nodes"),
     ],
 )
@@ -142,7 +142,7 @@ async def test_a_file_that_does_not_serve_leaves_nothing(
     if content is not None:
         (tmp_path / name).write_text(content)
     before = tree(folder)
-    with pytest.raises(WorkflowError, match=sentence):
+    with refused(sentence):
         await new_workflow(Paper(), folder, tmp_path / name, AWAY)
     assert tree(folder) == before
 
@@ -151,7 +151,7 @@ async def test_what_no_server_can_run_is_named_with_its_node(folder: Path) -> No
     paper = Paper()
     assert await check_workflows(paper, folder, "", servers(studio=BARE)) == 1
     assert "no server can run it" in paper.text
-    assert "studio: “Sampler” is a KSampler, which the server does not have" in paper.text
+    assert "studio: “Sampler” is of class KSampler, which the server does not have" in paper.text
 
 
 async def test_what_only_some_servers_can_run_is_offered_there(folder: Path) -> None:
@@ -173,10 +173,10 @@ async def test_a_model_that_is_missing_is_named_with_its_folder(folder: Path) ->
 CIRCLE = {"1": entry("ImageInvert", "A", image=["2", 0]), "2": entry("ImageInvert", "B", image=["1", 0])}
 BAD = {
     "no output": ({"1": entry("EmptyLatentImage", width=64, height=64, batch_size=1)}, "has no output: add a node"),
-    "a circle": ({**CIRCLE, "3": entry("SaveImage", images=["1", 0])}, "need each other in a circle"),
+    "a circle": ({**CIRCLE, "3": entry("SaveImage", images=["1", 0])}, "depend on each other in a loop"),
     "a value": ({"1": entry("EmptyLatentImage", "Size", width=1, height=64, batch_size=1)}, "“Size” is 1, but must be"),
     "an input": ({"1": entry("LoadImage", "Pic", image="a", hue=1)}, "“Pic” has no input “hue”, so the server ignores"),
-    "a link": ({"1": entry("SaveImage", "S", images=["7", 0])}, "images of “S” comes from a node that is not there"),
+    "a link": ({"1": entry("SaveImage", "S", images=["7", 0])}, "images of “S” comes from a node that does not exist"),
 }
 
 
@@ -194,7 +194,7 @@ async def test_a_default_that_the_servers_list_lacks_is_told(folder: Path) -> No
     (folder / "one.toml").write_text(slot)
     paper = Paper()
     assert await check_workflows(paper, folder, "one", STUDIO) == 1
-    assert "cannot be 'eulr'" in paper.text
+    assert "cannot be “eulr”" in paper.text
     assert load(folder, "one", Definitions(object_info())).slots[0].choices == ()
 
 
@@ -204,8 +204,8 @@ async def test_workflows_that_contradict_each_other_are_told(folder: Path) -> No
         (folder / f"{name}.toml").write_text(f'command = "same"\n{more}')
     paper = Paper()
     assert await check_workflows(paper, folder, "", STUDIO) == 1
-    assert "The workflows a and b have the same command “same”: change one." in paper.text
-    assert "a fills picture of b, which is no slot there" in paper.text
+    assert "The workflows “a” and “b” have the same command “same”: change one." in paper.text
+    assert "“a” sets “picture” of “b”, which is not a slot there" in paper.text
 
 
 async def test_follow_ups_that_the_folder_does_not_have_are_one_line_and_no_mistake(folder: Path) -> None:
@@ -216,7 +216,7 @@ async def test_follow_ups_that_the_folder_does_not_have_are_one_line_and_no_mist
         (folder / f"{name}.toml").write_text(flows if name == "a" else "")
     paper = Paper()
     await check_workflows(paper, folder, "", STUDIO)
-    (line,) = [line for line in paper.text.splitlines() if "a is to be followed" in line]
+    (line,) = [line for line in paper.text.splitlines() if "“a” has follow-ups that this folder does not have" in line]
     assert line.split()[0] == "!"
     assert "“grow” and “film”" in line
 
@@ -238,7 +238,7 @@ async def test_fill_prints_what_would_be_sent_and_what_the_server_adds(folder: P
 
 async def test_a_server_is_asked_only_where_it_helps(folder: Path) -> None:
     assert (await open_filled(folder, "txt2img", {"prompt": "x"}, AWAY))[1] is None
-    with pytest.raises(WorkflowError, match=r"own format: in ComfyUI choose .* studio cannot say which nodes it has"):
+    with refused(r"own format: in ComfyUI choose .* studio cannot say which nodes it has"):
         await open_filled(folder, str(DATA / "harbour.ui.json"), {}, AWAY)
     assert (await open_filled(folder, str(DATA / "harbour.ui.json"), {}, STUDIO))[1] is not None
 

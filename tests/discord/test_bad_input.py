@@ -39,8 +39,8 @@ async def refused(stage: Stage, upload: Upload) -> str:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("notes.png", b"this is no picture at all", "no picture"),
-        ("notes.txt", b"text", "no picture"),
+        ("notes.png", b"this is no picture at all", "not a picture"),
+        ("notes.txt", b"text", "not a picture"),
         ("moving.gif", encoded("GIF", frames=3), "moves"),
         ("bomb.png", bomb(), "pixels"),
         ("cut.png", encoded("PNG", (300, 300))[:-40], "damaged"),

@@ -238,8 +238,8 @@ async def test_a_sound_reaches_comfyui_as_it_is(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("upload", "sentence"),
     [
-        (Upload("voice.flac", b"#!/bin/sh", "audio/flac"), "no sound that can be used"),
-        (Upload("photo.png", photo().content, "image/png"), "no sound that can be used"),
+        (Upload("voice.flac", b"#!/bin/sh", "audio/flac"), "not a sound that can be used"),
+        (Upload("photo.png", photo().content, "image/png"), "not a sound that can be used"),
         (Upload("long.mp3", b"ID3" + bytes(65 * 2**20), "audio/mpeg"), "make it smaller"),
     ],
     ids=["something else inside", "a picture", "too large"],
@@ -314,8 +314,8 @@ async def test_what_is_not_offered_is_told_in_status_and_by_old_buttons(stage: S
     async with stage.bot():
         assert "imagine" not in names(stage), "the servers were asked before anything was offered"
         told = await stage.ephemeral_followup(stage.discord.slash("status"))
-        assert "Not offered: txt2img can run on no server" in told.replace("\\", "")
-        assert "cannot be made at the moment" in await stage.ephemeral_followup(stage.press(made, "Again"))
+        assert "Not offered: No server can run “txt2img”" in told.replace("\\", "")
+        assert "not available now" in await stage.ephemeral_followup(stage.press(made, "Again"))
 
 
 async def test_discord_hears_of_a_change_only_where_it_sees_one(

@@ -20,6 +20,7 @@ from app.node_cache import NodeCache
 from app.ports import Comfy, Json
 from app.service.catalog import Catalog, OfferRules
 from app.service.server_monitor import ServerMonitor
+from app.texts.reasons import reason_text
 from app.workflows.node_definitions import Definitions
 
 A, B = ServerName("a"), ServerName("b")
@@ -90,7 +91,7 @@ async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> No
     known[A] = Definitions({"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert dict(catalog.servers) == {"oil": (A,)}, "nobody knows yet what b has"
-    assert "Ink" in catalog.refused["ink"]
+    assert "Ink" in reason_text(catalog.refused["ink"])
     known[B] = Definitions({"Paint": PAINT, "Ink": PAINT, "Save": SAVE})
     assert await catalog.look()
     assert dict(catalog.servers) == {"ink": (B,)}
@@ -144,7 +145,7 @@ async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFix
         await catalog.look()
     said = "".join(capfd.readouterr())
     assert set(catalog.workflows) == {"oil"}
-    for part in ("too long a name", "“painters” is no id", "No server can run ink"):
+    for part in ("too long for Discord", "“painters” is not an id", "No server can run ink"):
         assert said.count(part) == 1
 
 

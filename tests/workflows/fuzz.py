@@ -23,6 +23,8 @@ from app.cli.workflows.commands import slots_table, verdict_table, verdicts
 from app.cli.workflows.definitions import Known
 from app.events import JobId, ServerName
 from app.ports import Json
+from app.texts.reasons import reason_text
+from app.texts.wording import LONGEST_SENTENCE
 from app.workflows.api_graph import inputs
 from app.workflows.audit import audit
 from app.workflows.availability import conflicts, offers, warnings
@@ -139,7 +141,7 @@ def attempt(number: int, folder: Path) -> bool:
     try:
         workflow = load(folder, "one", definitions if rng.random() < 0.7 else None)
     except WorkflowError as error:
-        check_sentence(str(error))
+        check_sentence(reason_text(error.reason))
         return False
     shown(workflow)
     filled(workflow, definitions, rng)
@@ -150,7 +152,7 @@ def check_sentence(told: str) -> None:
     """Whether a person can use a sentence. Raises `AssertionError`."""
     assert "\n" not in told, told
     assert "- at `" not in told, told
-    assert len(told) < 2000, told
+    assert len(told) <= LONGEST_SENTENCE, told
 
 
 def listed(folder: Path, definitions: Definitions) -> None:
@@ -159,9 +161,10 @@ def listed(folder: Path, definitions: Definitions) -> None:
     known[ServerName("one")] = definitions
     found = offers(folder, known)
     whole = [one.workflow for one in found if one.workflow is not None]
-    sentences = [*conflicts(whole), *warnings(found), *(one.refusal for one in found)]
+    reasons = [*conflicts(whole), *warnings(found), *(one.refusal for one in found if one.refusal is not None)]
+    for reason in reasons:
+        check_sentence(reason_text(reason))
     Console(file=io.StringIO()).print(verdict_table(verdicts(found, known)))
-    assert all(isinstance(one, str) for one in sentences)
 
 
 def adopted(folder: Path, definitions: Definitions) -> None:
@@ -171,7 +174,8 @@ def adopted(folder: Path, definitions: Definitions) -> None:
     msgspec.json.encode(graph)
     audit(graph, (), definitions)
     found = discover(graph, definitions, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs, apart=True)
-    text = write("one", graph, found)
+    problems = [reason_text(problem) for problem in found.problems]
+    text = write("one", graph, found, problems=problems)
     with TemporaryDirectory() as other:
         home = Path(other) / "two"
         home.mkdir()
@@ -209,7 +213,7 @@ def filled(workflow: Workflow, definitions: Definitions, rng: random.Random) -> 
                 workflow, JobId("j"), values, sets, rng=rng, folder=".", preset=preset, definitions=known, now=NOW
             )
         except WorkflowError as error:
-            check_sentence(str(error))
+            check_sentence(reason_text(error.reason))
             continue
         # The journal keeps it, and the server gets it.
         msgspec.json.encode(request)

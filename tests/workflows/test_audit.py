@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ports import Graph, Json
+from app.texts.reasons import reason_text
 from app.workflows.api_graph import find_target, inputs
 from app.workflows.audit import Finding, audit
 from app.workflows.load import load
@@ -42,7 +43,7 @@ def graph(**changes: Json) -> Graph:
 
 
 def said(found: Graph, *slots: Slot, definitions: Definitions | None = None) -> list[tuple[str, str]]:
-    return [(one.severity, one.sentence) for one in audit(found, slots, definitions or equipped())]
+    return [(one.severity, reason_text(one.reason)) for one in audit(found, slots, definitions or equipped())]
 
 
 @pytest.mark.parametrize("name", ["txt2img", "img2img"])
@@ -59,7 +60,7 @@ def test_a_class_that_the_server_lacks_is_an_error() -> None:
     broken = graph()
     broken["5"]["class_type"] = "KSampeler"
     assert said(broken) == [
-        ("error", "“Sampler” is a KSampeler, which the server does not have; did you mean “KSampler”?")
+        ("error", "“Sampler” is of class KSampeler, which the server does not have; did you mean “KSampler”?")
     ]
 
 
@@ -71,23 +72,23 @@ def test_an_input_that_the_class_does_not_know_is_ignored_by_the_server_and_told
 
 def test_a_connection_that_is_missing_is_an_error() -> None:
     assert said(graph(Sampler__positive=None)) == [
-        ("error", "“Sampler” misses its required input “positive” (a CONDITIONING)."),
+        ("error", "“positive” of “Sampler” needs a connection of type CONDITIONING."),
     ]
 
 
 def test_a_value_that_newer_nodes_want_is_the_servers_own() -> None:
     assert said(graph(Sampler__steps=None)) == [
-        ("warning", "“Sampler” has no “steps” yet, so the server's default stands there: 20.")
+        ("warning", "“steps” of “Sampler” has no value, so the server uses its default, “20”.")
     ]
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"Sampler__steps": 0}, "“steps” of “Sampler” is 0, but must be from 1 to 10000."),
-        ({"Sampler__steps": "x"}, "“steps” of “Sampler” must be a whole number, not 'x'."),
-        ({"Sampler__cfg": 101.5}, "“cfg” of “Sampler” is 101.5, but must be from 0 to 100."),
-        ({"Sampler__seed": -1}, "“seed” of “Sampler” is -1, but must be from 0 to 18446744073709551615."),
+        ({"Sampler__steps": 0}, "“steps” of “Sampler” is 0, but must be between 1 and 10000."),
+        ({"Sampler__steps": "x"}, "“steps” of “Sampler” must be a whole number, not “x”."),
+        ({"Sampler__cfg": 101.5}, "“cfg” of “Sampler” is 101.5, but must be between 0 and 100."),
+        ({"Sampler__seed": -1}, "“seed” of “Sampler” is -1, but must be between 0 and 18446744073709551615."),
     ],
 )
 def test_a_value_out_of_range_is_an_error(changes: dict[str, Json], sentence: str) -> None:
@@ -101,7 +102,7 @@ def test_what_no_output_needs_is_only_a_warning_as_the_server_never_looks_at_it(
         "inputs": {"conditioning_1": ["2", 0]},
         "_meta": {"title": "Rest"},
     }
-    assert said(found) == [("warning", "“Rest” misses its required input “conditioning_2” (a CONDITIONING).")]
+    assert said(found) == [("warning", "“conditioning_2” of “Rest” needs a connection of type CONDITIONING.")]
 
 
 def test_a_text_that_is_a_number_passes_as_on_the_server() -> None:
@@ -112,7 +113,7 @@ def test_a_value_that_is_not_in_the_list_is_told_with_the_list() -> None:
     [(severity, sentence)] = said(graph(Sampler__scheduler="carrot"))
     assert severity == "error"
     assert sentence.startswith(
-        "“scheduler” of “Sampler” cannot be 'carrot'; the server has simple, sgm_uniform, karras"
+        "“scheduler” of “Sampler” cannot be “carrot”; the server has simple, sgm_uniform, karras"
     )
 
 
@@ -120,8 +121,8 @@ def test_a_model_that_is_missing_is_named_with_its_folder() -> None:
     [(severity, sentence)] = said(graph(Checkpoint__ckpt_name="other.safetensors"))
     assert severity == "error"
     assert sentence == (
-        "“ckpt_name” of “Checkpoint” is other.safetensors, a model that the server does not have; "
-        "its file belongs in models/checkpoints."
+        "“ckpt_name” of “Checkpoint” is other.safetensors, a model that the server does not have: "
+        "put its file in models/checkpoints."
     )
 
 
@@ -137,18 +138,18 @@ def test_the_newer_form_of_lists_is_read_too() -> None:
 
 def test_links_must_lead_to_an_output_of_the_right_type() -> None:
     assert said(graph(Sampler__positive=["77", 0], Sampler__negative=["3", 1], Sampler__model=["1", 1])) == [
-        ("error", "“model” of “Sampler” needs a MODEL, but output 1 of “Checkpoint” is a CLIP."),
+        ("error", "“model” of “Sampler” needs MODEL, but output 1 of “Checkpoint” gives CLIP."),
         (
             "error",
-            "“positive” of “Sampler” comes from node 77, which is not there: export the workflow again.",
+            "“positive” of “Sampler” comes from node 77, which does not exist: export the workflow again.",
         ),
         ("error", "“negative” of “Sampler” takes output 1 of “Negative prompt”, which has only 1, counted from 0."),
     ]
     assert said(graph(Sampler__model=["1"])) == [
-        ("error", "“model” of “Sampler” is a list, but no connection [node, output].")
+        ("error", "“model” of “Sampler” is a list, but not a connection [node, output].")
     ]
     assert said(graph(Sampler__model="sdxl")) == [
-        ("error", "“model” of “Sampler” must be connected to a MODEL, but is a value.")
+        ("error", "“model” of “Sampler” needs a connection of type MODEL, not a value.")
     ]
 
 
@@ -164,7 +165,7 @@ def test_a_circle_is_an_error_that_names_its_nodes() -> None:
     found["9"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["8", 0]}, "_meta": {"title": "B"}}
     [(severity, sentence)] = said(found)
     assert severity == "error"
-    assert sentence in {f"The nodes {one} need each other in a circle." for one in ("“A” → “B”", "“B” → “A”")}
+    assert sentence in {f"The nodes {one} depend on each other in a loop." for one in ("“A” → “B”", "“B” → “A”")}
 
 
 def test_a_long_chain_is_no_circle() -> None:
@@ -187,14 +188,14 @@ def test_two_nodes_with_the_title_that_a_slot_means_are_told() -> None:
     found["3"]["_meta"] = {"title": "Sampler"}
     [(severity, sentence)] = said(found, steps)
     assert severity == "warning"
-    assert sentence.startswith("steps goes to “Sampler”, but 2 nodes are called so (3, 5)")
+    assert sentence.startswith("steps goes to “Sampler”, but 2 nodes have that title (3, 5)")
 
 
 def test_a_slot_may_not_promise_more_than_its_node_takes() -> None:
     found = graph()
     assert said(found, slot(found, "Sampler", "steps", minimum=0, maximum=20000)) == [
-        ("warning", "steps may go down to 0, but “steps” of “Sampler” only to 1."),
-        ("warning", "steps may go up to 20000, but “steps” of “Sampler” only to 10000."),
+        ("warning", "steps allows 0, but “steps” of “Sampler” must be at least 1."),
+        ("warning", "steps allows 20000, but “steps” of “Sampler” must be at most 10000."),
     ]
     assert said(found, slot(found, "Sampler", "scheduler", kind="choice", choices=["karras", "carrot"])) == [
         ("warning", "scheduler offers carrot, which “scheduler” of “Sampler” does not have on this server.")
@@ -205,7 +206,7 @@ def test_a_slots_default_counts_instead_of_the_graphs_value() -> None:
     found = graph(Sampler__steps=0)
     assert said(found, slot(found, "Sampler", "steps", default=20)) == []
     assert said(found, slot(found, "Sampler", "steps", default=-2)) == [
-        ("error", "“steps” of “Sampler” is -2, but must be from 1 to 10000.")
+        ("error", "“steps” of “Sampler” is -2, but must be between 1 and 10000.")
     ]
 
 

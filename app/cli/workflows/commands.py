@@ -17,15 +17,16 @@ from app.core.job import JobRequest
 from app.core.progress import title
 from app.events import JobId, ServerName
 from app.ports import Comfy, Graph, Json
+from app.texts.reasons import reason_text
+from app.texts.wording import inputs_text, number_text
 from app.workflows.api_graph import inputs
 from app.workflows.availability import Offer, conflicts, offer, warnings
 from app.workflows.bind import bind
-from app.workflows.discovery.candidates import where
+from app.workflows.discovery.candidates import places
 from app.workflows.files import list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import Slot, WorkflowError
 from app.workflows.node_definitions import Definitions
-from app.workflows.parsing import plain
 
 SHOWN = 60
 """Characters of a value in a table."""
@@ -43,7 +44,7 @@ def list_workflows(console: Console, folder: Path) -> int:
         except NeedsServer:
             table.add_row(Text(name), "", Text("in the editor's own format; show and check ask a server", "dim"), "")
         except WorkflowError as error:
-            table.add_row(Text(name), "", Text(str(error), "red"), "")
+            table.add_row(Text(name), "", Text(reason_text(error.reason), "red"), "")
         else:
             table.add_row(Text(name), Text(_called(one)), Text(one.title), str(len(one.slots)))
     if not table.row_count:
@@ -66,7 +67,7 @@ async def show_workflow(console: Console, folder: Path, told: str, servers: Mapp
     for one in workflow.follow_ups:
         console.print(Text(f"then {one.workflow}, which gets the result as its {one.slot}"))
     for note in workflow.notes:
-        console.print(Text(note, "yellow"))
+        console.print(Text(reason_text(note), "yellow"))
     return 0
 
 
@@ -142,7 +143,7 @@ def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> li
     for one in found:
         what = f"workflow {one.name}"
         if one.workflow is None:
-            lines.append((False, what, one.problem))
+            lines.append((False, what, reason_text(one.problem) if one.problem is not None else ""))
             continue
         good = bool(one.servers) or not known
         if brief and not good:
@@ -151,12 +152,16 @@ def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> li
         lines.append((good, what, _summary(one, one.workflow, known)))
         for server, findings in one.findings.items():
             lines += [
-                (finding.severity == "warning" or (good and len(known) > 1), "", f"{server}: {finding.sentence}")
+                (
+                    finding.severity == "warning" or (good and len(known) > 1),
+                    "",
+                    f"{server}: {reason_text(finding.reason)}",
+                )
                 for finding in findings
             ]
-        lines += [(True, "", note) for note in one.workflow.notes]
+        lines += [(True, "", reason_text(note)) for note in one.workflow.notes]
     lines += [(False, "", sentence) for sentence in _contradict(found)]
-    lines += [(True, "", sentence) for sentence in warnings(found)] if len(found) > 1 else []
+    lines += [(True, "", reason_text(reason)) for reason in warnings(found)] if len(found) > 1 else []
     return lines
 
 
@@ -171,7 +176,9 @@ def verdict_table(lines: Sequence[Verdict]) -> Table:
 
 
 def _contradict(found: Sequence[Offer]) -> list[str]:
-    return list(conflicts([one.workflow for one in found if one.workflow is not None])) if len(found) > 1 else []
+    if len(found) < 2:
+        return []
+    return [reason_text(reason) for reason in conflicts([one.workflow for one in found if one.workflow is not None])]
 
 
 def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
@@ -184,7 +191,7 @@ def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
 def _wanting(one: Offer, workflow: Workflow) -> str:
     """Why no server can run the workflow: the first reason, and how many more there are."""
     reasons = [
-        f"{server}: {finding.sentence}"
+        f"{server}: {reason_text(finding.reason)}"
         for server, findings in one.findings.items()
         for finding in findings
         if finding.severity == "error"
@@ -208,7 +215,7 @@ def _called(workflow: Workflow) -> str:
 def _filled(graph: Graph, slot: Slot) -> str:
     if slot.kind == "lora":
         return f"the row of LoRAs at “{title(graph, slot.targets[0].node)}”"
-    return where(graph, slot.targets)
+    return inputs_text(places(graph, slot.targets))
 
 
 def _present(graph: Graph, slot: Slot) -> str:
@@ -232,7 +239,7 @@ def _limits(slot: Slot) -> str:
     low, high = slot.minimum, slot.maximum
     if low is None and high is None:
         return ""
-    return f"{plain(low) if low is not None else '…'} to {plain(high) if high is not None else '…'}"
+    return f"{number_text(low) if low is not None else '…'} to {number_text(high) if high is not None else '…'}"
 
 
 def _short(value: Json) -> str:

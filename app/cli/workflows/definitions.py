@@ -10,7 +10,8 @@ from msgspec import Raw
 
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Refused
-from app.workflows.api_graph import EXPORT
+from app.texts.reasons import reason_text
+from app.texts.wording import EXPORT
 from app.workflows.files import find
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import WorkflowError
@@ -72,6 +73,6 @@ async def open_workflow(
         definitions = await first(servers)
     except WorkflowError as error:
         raise WorkflowError(
-            f"{place.shown} is in the editor's own format: {EXPORT}, or ask a server. {error}"
+            f"{place.shown} is in the editor's own format: {EXPORT}, or ask a server. {reason_text(error.reason)}"
         ) from error
     return load(folder, told, definitions), definitions

@@ -15,7 +15,8 @@ from app.cli.workflows.commands import slots_table
 from app.cli.workflows.definitions import ask
 from app.events import ServerName
 from app.ports import Comfy
-from app.workflows.api_graph import EXPORT
+from app.texts.reasons import reason_text
+from app.texts.wording import EXPORT
 from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
@@ -23,7 +24,7 @@ from app.workflows.editor_format.convert import Converted
 from app.workflows.editor_format.parser import is_editor_file
 from app.workflows.files import GRAPHS, MANIFEST, Place, expanded, is_file, list_names, read_json, stem_of
 from app.workflows.load import load, read_converted
-from app.workflows.manifest.writer import write
+from app.workflows.manifest.writer import found_by, write
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
@@ -55,7 +56,8 @@ async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapp
         app_outputs=converted.app_outputs,
         apart=True,
     )
-    text = write(place.name, converted.graph, found, taken=_commands(folder))
+    problems = [reason_text(problem) for problem in found.problems]
+    text = write(place.name, converted.graph, found, taken=_commands(folder), problems=problems)
     _store(folder, place, converted if is_editors else None, text)
     _tell(console, folder, place.name, found, definitions)
 
@@ -108,13 +110,13 @@ def _tell(console: Console, folder: Path, name: str, found: Discovery, definitio
     workflow = load(folder, name)
     console.print(slots_table(workflow))
     for slot, how in found.how.items():
-        console.print(Text(f"{slot}: found by {how}", "dim"))
+        console.print(Text(f"{slot}: found by {found_by(how)}", "dim"))
     for problem in (*found.problems, *workflow.notes):
-        console.print(Text(problem, "yellow"))
+        console.print(Text(reason_text(problem), "yellow"))
     written = folder / name / MANIFEST
     console.print(Text(f"Written: {written}. Try: python -m app workflows fill {name}", "bold"), soft_wrap=True)
     if definitions is None:
         console.print(Text("No server was there to ask, so kinds and limits are guessed from the values.", "yellow"))
         return
     for finding in audit(workflow.graph, workflow.slots, definitions):
-        console.print(Text(finding.sentence, "red" if finding.severity == "error" else "yellow"))
+        console.print(Text(reason_text(finding.reason), "red" if finding.severity == "error" else "yellow"))

@@ -13,9 +13,10 @@ import anyio
 import httpx
 from anyio import CapacityLimiter, to_thread
 
-from app.discord.files.attachment_rules import KINDS, UNUSABLE, allowed, check_size, fits, is_too_large, sentence
+from app.discord.files.attachment_rules import KINDS, allowed, check_size, fits, is_too_large
 from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Refusal
+from app.service.reasons import FileNotDownloaded, FileNotStored, FilesArriving, FileUnusable, NotFromDiscord
 from app.service.requests import AttachedFile
 from app.workflows.model import WorkflowError
 
@@ -55,11 +56,11 @@ class InputMedia:
     async def take(self, file: AttachedFile, kind: str, to: Path, person: str) -> Path:
         """Download a person's file for a slot of this kind to `to`, with a suffix appended; return the final path.
 
-        A picture becomes a plain PNG, anything else stays as it is. Raises `WorkflowError` with a sentence.
+        A picture becomes a plain PNG, anything else stays as it is. Raises `WorkflowError`.
         """
         check(file, kind)
         if not allowed(file.url, self._rest_url):
-            raise WorkflowError("The file does not come from Discord: attach it here.")
+            raise WorkflowError(NotFromDiscord())
         with self._counted(person):
             arrived = self._folder / f"{to.name}.arrived"
             plain = self._folder / f"{to.name}.plain"
@@ -68,10 +69,11 @@ class InputMedia:
                 suffix = await self._media.normalise(arrived, plain, KINDS[kind], person=person)
                 return await to_thread.run_sync(_move, plain, to.with_name(f"{to.name}{suffix}"), limiter=self._threads)
             except Refusal as refusal:
-                raise WorkflowError(sentence(refusal.refused, kind)) from refusal
+                refused = refusal.refused
+                reason = FileUnusable(KINDS[kind], refused.reason, refused.format, refused.limit)
+                raise WorkflowError(reason) from refusal
             except OSError as error:
-                told = "The bot cannot keep the file: tell whoever runs it to look at its disk"
-                raise WorkflowError(f"{told} ({error.strerror}).") from error
+                raise WorkflowError(FileNotStored(error.strerror or str(error))) from error
             finally:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(_remove, arrived, plain, limiter=self._threads)
@@ -96,13 +98,13 @@ class InputMedia:
                 await writer.flush()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
             check_size(size)
-            raise WorkflowError("Discord does not give the file out any more: attach it once more.") from None
+            raise WorkflowError(FileNotDownloaded()) from None
 
     @contextmanager
     def _counted(self, person: str) -> Generator[None]:
         """Refuse a file when one person, or all together, have too many in progress."""
         if self._on_their_way[person] >= MOST_OF_ONE or self._on_their_way.total() >= MOST_OF_ALL:
-            raise WorkflowError("Wait until your other files have arrived, and try again.")
+            raise WorkflowError(FilesArriving())
         self._on_their_way[person] += 1
         try:
             yield
@@ -138,7 +140,7 @@ def check(file: AttachedFile, kind: str) -> None:
     """Check what can be checked before the download. Raises `WorkflowError`."""
     check_size(file.size)
     if not fits(kind, file.media_type):
-        raise WorkflowError(UNUSABLE[kind])
+        raise WorkflowError(FileUnusable(KINDS[kind]))
 
 
 def open_client() -> httpx.AsyncClient:

@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from app.discord import custom_id
 from app.discord.bridge import CrossLoopCall
 from app.discord.custom_id import Press
-from app.discord.files.attachment_rules import NAMES
 from app.discord.files.download import check
 from app.discord.gateway.commands import Given
 from app.discord.gateway.responses import (
@@ -42,6 +41,8 @@ from app.ports import Json
 from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob
 from app.service.values import check_request, check_values, kind_of, missing_slots
+from app.texts.reasons import reason_text
+from app.texts.service_reasons import KINDS
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -107,7 +108,7 @@ class InteractionHandlers:
         try:
             values = _checked(workflow, request, complete=False)
         except WorkflowError as error:
-            await say(interaction, str(error))
+            await say(interaction, reason_text(error.reason))
             return
         if any(slot.show != "command" for slot in missing_slots(workflow, values)):
             await self._ask(interaction, "order", workflow, request)
@@ -128,7 +129,7 @@ class InteractionHandlers:
             return
         file = next(files_of(message, follow_up.slot.kind), None)
         if file is None:
-            await say(interaction, f"There is no {NAMES[follow_up.slot.kind]} in this message.")
+            await say(interaction, f"There is no {KINDS[follow_up.slot.kind]} in this message.")
             return
         request = CreateJob(workflow=taker.name, files=(replace(file, slot=follow_up.slot.name),))
         await self._ask(interaction, "menu", taker, request)
@@ -207,7 +208,7 @@ class InteractionHandlers:
             try:
                 check_values(workflow, modals.answers(workflow, fields)[0], complete=False)
             except WorkflowError as error:
-                await say(interaction, str(error), modals.typed(fields))
+                await say(interaction, reason_text(error.reason), modals.typed(fields))
                 return
         caller = await defer(interaction, PUBLIC)
         await self._tell(caller, ButtonPressed(press=press, fields=fields))
@@ -224,7 +225,7 @@ class InteractionHandlers:
         try:
             values, _ = modals.answers(workflow, fields, form, chosen=request.preset)
         except WorkflowError as error:
-            await say(interaction, str(error), modals.typed(fields))
+            await say(interaction, reason_text(error.reason), modals.typed(fields))
             return
         request = replace(request, values={**values, **request.values})
         await self._order(interaction, workflow, request, modals.typed(fields))
@@ -239,7 +240,7 @@ class InteractionHandlers:
         try:
             _checked(workflow, request)
         except WorkflowError as error:
-            await say(interaction, str(error), typed)
+            await say(interaction, reason_text(error.reason), typed)
             return
         await self._tell(await defer(interaction, PUBLIC), request)
 

@@ -25,6 +25,8 @@ from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
 from app.service.permissions import check_permitted
 from app.service.preferences import savable_values
+from app.service.reasons import JobEnded, JobForgotten, JobUnfinished, NothingToSave, UnknownButton
+from app.texts.reasons import reason_text
 from app.workflows.model import WorkflowError
 
 
@@ -87,7 +89,7 @@ class RequestDispatcher:
                 case _:
                     assert_never(request.action)
         except WorkflowError as error:
-            await self._refuse(request, str(error))
+            await self._refuse(request, reason_text(error.reason))
 
     async def _refuse(self, request: UserRequest, sentence: str) -> None:
         await self._responder.refuse(request.caller, sentence, typed(request.action))
@@ -101,7 +103,7 @@ class RequestDispatcher:
         try:
             return await self._form(press, caller)
         except WorkflowError as error:
-            return str(error)
+            return reason_text(error.reason)
 
     async def _form(self, press: Press, caller: Caller) -> Form | None:
         if press.verb == "vary":
@@ -156,7 +158,7 @@ class RequestDispatcher:
             case "delete":
                 await self._delete(job, caller)
             case _:
-                raise WorkflowError("This button is out of date. Start again with a command.")
+                raise WorkflowError(UnknownButton())
 
     def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
         """Begin a job that was made from an earlier one; it is hidden if that one is."""
@@ -170,18 +172,18 @@ class RequestDispatcher:
 
     async def _cancel(self, job: Job) -> None:
         if job.terminal_update is not None:
-            raise WorkflowError("This has ended already.")
+            raise WorkflowError(JobEnded())
         await self._registry.cancel(job.id)
 
     async def _delete(self, job: Job, caller: Caller) -> None:
         if job.terminal_update is None and job.id in self._live_messages.living:
-            raise WorkflowError("This is still being made: cancel it first.")
+            raise WorkflowError(JobUnfinished())
         await self._responder.remove(caller, message_ref.read(job.place))
 
     async def _job(self, job_id: str) -> Job:
         job = await self._job_history.find(job_id)
         if job is None:
-            raise WorkflowError("Nobody remembers this one any more: start anew with a command.")
+            raise WorkflowError(JobForgotten())
         return job
 
     async def _keep(self, job: Job, caller: Caller) -> None:
@@ -189,6 +191,6 @@ class RequestDispatcher:
         workflow = self._catalog.usable(job.request.workflow, caller)
         values = savable_values(job.request, workflow)
         if not values:
-            raise WorkflowError("Everything stands as it was meant here: there is nothing to keep.")
+            raise WorkflowError(NothingToSave())
         await self._job_history.prefer(caller.user, workflow.name, values)
         await self._responder.tell(caller, pages.kept(workflow, values))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from app.discord.text import shorten
+from app.reasons import Reason
 from app.service.follow_ups import find_follow_up
+from app.service.reasons import MenuNeedsOneFile, NoRoomInMenu
 from app.workflows.load import Workflow
 
 MOST_MENUS = 5
@@ -29,11 +31,11 @@ def menu_name(workflow: Workflow) -> str:
     return shorten(workflow.menu, LONGEST_MENU)
 
 
-def unlisted(workflows: Sequence[Workflow]) -> Iterator[str]:
-    """Yield a sentence for each message menu that Discord does not get."""
+def unlisted(workflows: Sequence[Workflow]) -> Iterator[Reason]:
+    """Yield a reason for each message menu that Discord does not get."""
     listed = [menu_name(workflow) for workflow in menus({workflow.name: workflow for workflow in workflows})]
     for workflow in workflows:
         if workflow.menu and find_follow_up(workflow) is None:
-            yield f"{workflow.name} has a menu, but a message has one file, and the workflow needs none, or several."
+            yield MenuNeedsOneFile(workflow.name)
         elif workflow.menu and menu_name(workflow) not in listed:
-            yield f"{workflow.name} has no place in the menu of messages: Discord takes {MOST_MENUS} in all."
+            yield NoRoomInMenu(workflow.name, MOST_MENUS)

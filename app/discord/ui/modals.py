@@ -13,9 +13,10 @@ from app.discord.text import current_value, format_value, shorten
 from app.discord.ui.components import Field, Form
 from app.discord.ui.options import PRESET
 from app.ports import Json
+from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting
 from app.service.values import LONGEST_TEXT, missing_slots, preset
 from app.workflows.load import Workflow
-from app.workflows.model import UPLOADED, Show, Slot, WorkflowError, suggest
+from app.workflows.model import UPLOADED, Show, Slot, WorkflowError
 
 MOST_FIELDS = 5
 LONGEST_TITLE = 45
@@ -92,7 +93,7 @@ def answers(
     for name, text in told.items():
         slot = slots.get(name) or next((one for one in slots.values() if one.title.lower() == name.lower()), None)
         if slot is None:
-            raise WorkflowError(f"“{workflow.title}” has no setting “{shorten(name, 40)}”{suggest(name, slots)}")
+            raise WorkflowError(UnknownSetting(workflow.title, name, tuple(slots)))
         said[slot.name] = text
         if text:
             values[slot.name] = slot.read(text)
@@ -102,7 +103,7 @@ def answers(
             values[name] = value
     number = fields.get(RESULT, "1").strip()
     if not (number.isascii() and number.isdecimal()) or int(number) < 1:
-        raise WorkflowError(f"“{shorten(number, 20)}” is no result's number: write 1, 2, and so on.")
+        raise WorkflowError(NotAResultNumber(number))
     return values, int(number)
 
 
@@ -131,7 +132,7 @@ def _pairs(fields: Mapping[str, str]) -> dict[str, str]:
 def _line(line: str) -> tuple[str, str]:
     name, equals, value = line.partition("=")
     if not equals:
-        raise WorkflowError(f"“{shorten(line.strip(), 40)}” is no setting: write each as name = value, on a line.")
+        raise WorkflowError(NotASetting(line.strip()))
     return name.strip(), value.strip()
 
 

@@ -13,7 +13,9 @@ from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upl
 from app.discord.ui.options import Command
 from app.events import Failed, Finished, Lost
 from app.ports import Json
+from app.reasons import Reason
 from app.service.server_monitor import ServerStatus
+from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
@@ -150,7 +152,7 @@ def models(lists: Mapping[str, Sequence[str]]) -> Card:
     return Card((Text(_page(lines) if lines else "No workflow here lets you choose a model."),), INK)
 
 
-def status(servers: Sequence[ServerStatus], latency: float, unfinished: int, refused: Mapping[str, str]) -> Card:
+def status(servers: Sequence[ServerStatus], latency: float, unfinished: int, refused: Mapping[str, Reason]) -> Card:
     """The status page. `latency` is that of Discord's gateway, in seconds.
 
     `refused` maps each workflow that is not offered to the reason.
@@ -169,7 +171,7 @@ def status(servers: Sequence[ServerStatus], latency: float, unfinished: int, ref
     if len(refused) > MOST_REASONS:
         lines.append(f"Not offered: {escape(', '.join(refused))}")
     else:
-        lines += [f"Not offered: {escape(shorten(told, LONGEST_REASON))}" for told in refused.values()]
+        lines += [f"Not offered: {escape(shorten(reason_text(why), LONGEST_REASON))}" for why in refused.values()]
     return Card((Text(_page(lines)),), INK)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from app.ports import Graph
 from app.workflows.api_graph import SEEDS, inputs
-from app.workflows.discovery.candidates import Candidate
+from app.workflows.discovery.candidates import Candidate, FoundBy
 from app.workflows.discovery.value_source import held, literal, number, parts, text
 from app.workflows.discovery.vocabulary import AGAINST, LYRICS, SAID
 from app.workflows.model import Target
@@ -21,7 +21,7 @@ SETTINGS = ("aspect_ratio", "resolution", "duration", "width", "height")
 PLAIN = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "*"})
 """Output types of a node that only holds a value: its slot is named after the input to which it is connected."""
 
-HOW = "the name of the input"
+BY_INPUT_NAME = FoundBy("input_name")
 
 
 def by_input_name(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
@@ -37,13 +37,15 @@ def by_input_name(graph: Graph, definitions: Definitions, flow: Sequence[str]) -
             found = _words(graph, node, told)
             takes_words |= name == "prompt" and bool(found)
             for target in found:
-                yield Candidate(name=name, targets=(target,), how=HOW, required=_is_needed(graph, name, target))
+                yield Candidate(
+                    name=name, targets=(target,), how=BY_INPUT_NAME, required=_is_needed(graph, name, target)
+                )
         for seed in SEEDS & given.keys():
             if (target := number(graph, node, seed)) is not None:
-                yield Candidate(name="seed", targets=(target,), how=HOW)
+                yield Candidate(name="seed", targets=(target,), how=BY_INPUT_NAME)
         for name in SETTINGS if takes_words else ():
             if (target := literal(graph, node, name)) is not None:
-                yield Candidate(name=name, targets=(target,), how=HOW)
+                yield Candidate(name=name, targets=(target,), how=BY_INPUT_NAME)
 
 
 def _lines(definition: Definition | None) -> set[str]:

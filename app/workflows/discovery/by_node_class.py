@@ -10,7 +10,7 @@ from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import Candidate, slug
+from app.workflows.discovery.candidates import Candidate, FoundBy, slug
 from app.workflows.model import Kind, Target
 
 
@@ -127,7 +127,7 @@ def by_node_class(graph: Graph) -> Iterator[Candidate]:
         yield Candidate(
             name=name,
             targets=(Target(NodeId(node), value),),
-            how=f"the input node of {convention.tool}",
+            how=FoundBy("tool", convention.tool),
             title=_text(given, convention.title),
             description=_text(given, convention.description),
             kind=kind or ("choice" if choices else None),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import SEEDS, inputs
-from app.workflows.discovery.candidates import Candidate
+from app.workflows.discovery.candidates import Candidate, FoundBy
 from app.workflows.discovery.value_source import literal, number, parts, text
 from app.workflows.discovery.vocabulary import ENCODED
 from app.workflows.input_checks import folder_of
@@ -31,7 +31,7 @@ def by_sampler(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> I
     """Yield candidates from the links of the samplers in `flow`; several samplers may give several of one name."""
     for sampler in _samplers(graph, flow):
         for name, targets in _around(graph, definitions, sampler):
-            yield Candidate(name=name, targets=targets, how="following the links from the sampler")
+            yield Candidate(name=name, targets=targets, how=FoundBy("links"))
 
 
 def _samplers(graph: Graph, flow: Sequence[str]) -> list[str]:

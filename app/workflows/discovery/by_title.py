@@ -9,10 +9,11 @@ from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import Candidate, slug
+from app.workflows.discovery.candidates import Candidate, FoundBy, slug
 from app.workflows.discovery.value_source import VALUES
 from app.workflows.discovery.vocabulary import together
 from app.workflows.model import Target
+from app.workflows.reasons.discovery import DiscoveryReason, UnclearTitle
 
 TITLE = re.compile(r"@(?P<name>[A-Za-z][\w-]*)(?::(?P<number>\d{1,3}))?(?:\.(?P<input>[^\s]+))?(?:\s+(?P<rest>.*))?")
 """`@name`, then optionally `:number`, `.input` and a title for people."""
@@ -37,8 +38,8 @@ INPUTS: dict[str, tuple[str, ...]] = {
 """The inputs that a slot's name stands for, where the node has no input of that name; the first that exists counts."""
 
 
-def by_title(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
-    """Yield the candidates that titles name; add a sentence to `problems` for a title that leaves the input unclear."""
+def by_title(graph: Graph, problems: list[DiscoveryReason]) -> Iterator[Candidate]:
+    """Yield the candidates that titles name; add to `problems` each title that leaves the input unclear."""
     for node in graph:
         found = TITLE.fullmatch(title(graph, node).strip())
         if found is None or found["name"].lower() == OUTPUT:
@@ -49,13 +50,10 @@ def by_title(graph: Graph, problems: list[str]) -> Iterator[Candidate]:
         told = found["input"]
         names = (told,) if told in free else () if told else _inputs(slug(found["name"]), free)
         if not names:
-            there = ", ".join(free) or "none that is free"
-            problems.append(
-                f"“{title(graph, node)}” does not say which input is meant: call it @{name}.INPUT; it has {there}."
-            )
+            problems.append(UnclearTitle(title(graph, node), name, tuple(free)))
             continue
         targets = tuple(Target(NodeId(node), one) for one in names)
-        yield Candidate(name=name, targets=targets, how="the node's title", title=(found["rest"] or "").strip())
+        yield Candidate(name=name, targets=targets, how=FoundBy("title"), title=(found["rest"] or "").strip())
 
 
 def outputs(graph: Graph) -> list[NodeId]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ from app.workflows.api_graph import SEEDS, inputs
 from app.workflows.input_checks import is_model
 from app.workflows.model import UPLOADED, Kind, Slot, Target
 from app.workflows.node_definitions import Definitions, Input
+from app.workflows.reasons.discovery import InputPlace
 
 TITLES = {
     "prompt": "Prompt",
@@ -34,12 +36,19 @@ LONGEST = 32
 """Characters of a slot's name: Discord's limit for the name of an option."""
 
 
+class FoundBy(Struct, frozen=True):
+    """How a slot was found. `tool` is the name of the tool, for the input nodes of other tools."""
+
+    way: Literal["app_mode", "title", "tool", "links", "node_class", "input_name"]
+    tool: str = ""
+
+
 class Candidate(Struct, frozen=True, kw_only=True):
-    """Inputs that could be a slot. `how` completes the sentence “Found by …”."""
+    """Inputs that could be a slot."""
 
     name: str
     targets: tuple[Target, ...]
-    how: str
+    how: FoundBy
     title: str = ""
     description: str = ""
     kind: Kind | None = None
@@ -56,15 +65,14 @@ def slug(told: str, longest: int = LONGEST) -> str:
     return re.sub(r"[^a-z0-9_-]+", "_", told.lower()).strip("_-")[:longest].strip("_-")
 
 
-def where(graph: Graph, targets: tuple[Target, ...]) -> str:
-    """Describe inputs for people: “Sampler”.seed, with the node's id if its title is not unique."""
+def places(graph: Graph, targets: tuple[Target, ...]) -> tuple[InputPlace, ...]:
+    """Return inputs as people know them: by the titles of their nodes, with the id of a node whose title is shared."""
     names = [title(graph, node) for node in graph]
-    shown: list[str] = []
+    shown: list[InputPlace] = []
     for target in targets:
         name = title(graph, target.node)
-        number = f" (node {target.node})" if names.count(name) > 1 else ""
-        shown.append(f"“{name}”.{target.input}{number}")
-    return " and ".join(shown)
+        shown.append(InputPlace(name, target.input, target.node if names.count(name) > 1 else ""))
+    return tuple(shown)
 
 
 def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from app.core.progress import title
 from app.ports import Graph
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.by_input_name import HOW
+from app.workflows.discovery.by_input_name import BY_INPUT_NAME
 from app.workflows.discovery.candidates import TITLES, Candidate, slug
 from app.workflows.node_definitions import Definitions
 
@@ -49,7 +49,7 @@ def _standing(graph: Graph, one: Candidate) -> str:
 
 def _is_encoder(graph: Graph, one: Candidate) -> bool:
     """Return whether the text was found by its input's name in a text encoder: it may be a negative prompt."""
-    return one.how == HOW and isinstance(inputs(graph, one.targets[0].node).get("clip"), list)
+    return one.how == BY_INPUT_NAME and isinstance(inputs(graph, one.targets[0].node).get("clip"), list)
 
 
 def _title(graph: Graph, definitions: Definitions, one: Candidate) -> str:

@@ -14,7 +14,7 @@ from app.workflows.discovery.by_input_name import by_input_name
 from app.workflows.discovery.by_node_class import by_node_class
 from app.workflows.discovery.by_sampler import by_sampler
 from app.workflows.discovery.by_title import by_title, outputs
-from app.workflows.discovery.candidates import Candidate, slot, slug, where
+from app.workflows.discovery.candidates import Candidate, FoundBy, places, slot, slug
 from app.workflows.discovery.disambiguate import separate
 from app.workflows.discovery.result_kind import made
 from app.workflows.discovery.uploads import uploads
@@ -22,19 +22,20 @@ from app.workflows.editor_format.convert import AppInput
 from app.workflows.manifest.schema import Result
 from app.workflows.model import Slot, Target, WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.discovery import DiscoveryReason, SeveralCandidates
 
 
 class Discovery(Struct, frozen=True, kw_only=True):
     """The slots of a graph, and how each was found.
 
-    `problems` are sentences about slots that were left out: several candidates for one slot, or an unclear title.
+    `problems` say why slots were left out: several candidates for one slot, or an unclear title.
     """
 
     slots: tuple[Slot, ...] = ()
-    how: dict[str, str] = {}
+    how: dict[str, FoundBy] = {}
     outputs: tuple[NodeId, ...] = ()
     """The nodes whose results are used; empty for all."""
-    problems: tuple[str, ...] = ()
+    problems: tuple[DiscoveryReason, ...] = ()
     result: Result = ""
     """The kind of the graph's results; "" if it is not known."""
 
@@ -58,7 +59,7 @@ def discover(
     Several candidates of one name are a problem. With `apart`, those that links or input names lead to are separated
     instead, where it is certain that all are meant (see `separate`).
     """
-    problems: list[str] = []
+    problems: list[DiscoveryReason] = []
     flow = dependencies(graph, definitions)
     named, other = list(by_title(graph, problems)), list(by_node_class(graph))
     guessed = [*by_sampler(graph, definitions, flow), *uploads(graph, definitions, flow)]
@@ -77,7 +78,7 @@ def discover(
                 free = separate(graph, definitions, free, names - {name}) or free
             if len({one.name for one in free}) < len(free):
                 unclear.add(name)
-                problems.append(_two(graph, name, free))
+                problems.append(SeveralCandidates(name, tuple(places(graph, one.targets) for one in free)))
             else:
                 chosen.update({one.name: one for one in free})
         taken.update(target for one in chosen.values() for target in one.targets)
@@ -101,11 +102,6 @@ def _grouped(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     return groups
 
 
-def _two(graph: Graph, name: str, found: Sequence[Candidate]) -> str:
-    places = " or ".join(where(graph, one.targets) for one in found)
-    return f"{name} could be {places}: give the node that is meant the title @{name}, or name it in the manifest."
-
-
 def _shown(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate]) -> list[Candidate]:
     """Return a candidate for each field that app mode shows, with the name that other ways give to the same inputs."""
     names = {target: one.name for one in reversed(known) for target in one.targets}
@@ -118,5 +114,5 @@ def _shown(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate])
         if not name or any(one.name == name for one in found):
             name = slug(f"{title(graph, targets[0].node)}_{field.name}")
         if name:
-            found.append(Candidate(name=name, targets=targets, how="app mode"))
+            found.append(Candidate(name=name, targets=targets, how=FoundBy("app_mode")))
     return found

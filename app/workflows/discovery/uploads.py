@@ -10,12 +10,12 @@ from msgspec import Struct
 from app.core.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import Candidate, slug
+from app.workflows.discovery.candidates import Candidate, FoundBy, slug
 from app.workflows.discovery.value_source import literal
 from app.workflows.model import Kind, Target
 from app.workflows.node_definitions import Definitions, Uploaded
 
-HOW = "the class of the node"
+BY_CLASS = FoundBy("node_class")
 
 SILENT = re.compile(r"(?:.*\.)?(?:image|images|pixels|video|audio|input)_?\d*")
 """Names of inputs that do not say what a file is for."""
@@ -40,7 +40,7 @@ def uploads(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iter
         groups.setdefault(one.name, []).append(one)
     for name, group in groups.items():
         for one, called in zip(group, _names(graph, name, group), strict=True):
-            yield Candidate(name=called, targets=(one.target,), how=HOW, kind=one.kind)
+            yield Candidate(name=called, targets=(one.target,), how=BY_CLASS, kind=one.kind)
 
 
 def _names(graph: Graph, name: str, group: Sequence[_Loaded]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -14,11 +13,18 @@ from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.editor_format.links import UNSENT, Held, Lost, Wire, trace
-from app.workflows.editor_format.parser import BYPASSED, EXPORT, MUTED, EditorFile, Node, read_editor_file
+from app.workflows.editor_format.parser import BYPASSED, MUTED, EditorFile, Node, read_editor_file
 from app.workflows.editor_format.subgraphs import Opened, expand
 from app.workflows.editor_format.widgets import DRAWN, field_values
 from app.workflows.model import Target, WorkflowError
 from app.workflows.node_definitions import Definition, Definitions
+from app.workflows.reasons.editor_format import (
+    GroupNode,
+    MadeInBrowser,
+    MissingSubgraph,
+    NothingToRun,
+    UnknownClass,
+)
 
 Promoted: TypeAlias = dict[tuple[str, str], list[Target]]
 """The inputs of subgraph nodes, as (node, input), and the inputs inside that each stands for."""
@@ -72,7 +78,7 @@ def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> C
     if prune:
         _prune(graph, definitions, missing)
     if not graph:
-        raise WorkflowError("The workflow has no node that would run: all are switched off, or only for the editor.")
+        raise WorkflowError(NothingToRun())
     return _shown(editor_file, graph, promoted)
 
 
@@ -80,12 +86,10 @@ def _definition(editor_file: EditorFile, definitions: Definitions, node: Node) -
     if (found := definitions.get(node.type)) is not None:
         return found
     if node.type in editor_file.groups or node.type.startswith(("workflow>", "workflow/")):
-        raise WorkflowError(f"“{node.name}” is a group node: turn it into a subgraph, or {EXPORT}.")
+        raise WorkflowError(GroupNode(node.name))
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", node.type):
-        raise WorkflowError(f"“{node.name}” is a subgraph that the file does not have. {EXPORT}.")
-    close = difflib.get_close_matches(node.type, definitions, 1)
-    hint = f"; did you mean “{close[0]}”?" if close else f": install its nodes. If only the editor needs it, {EXPORT}."
-    raise WorkflowError(f"“{node.name}” is a {node.type}, which the server does not have{hint}")
+        raise WorkflowError(MissingSubgraph(node.name))
+    raise WorkflowError(UnknownClass(node.name, node.type, definitions.similar(node.type)))
 
 
 def _own(here: Opened, node: Node, definition: Definition) -> dict[str, Json]:
@@ -110,7 +114,7 @@ def _sources(here: Opened, node: Node) -> Iterator[tuple[str, Wire | Held | Lost
 def _refuse_editor_only_nodes(node: Node, definition: Definition, values: dict[str, Json]) -> None:
     for one in definition.inputs.values():
         if one.type in DRAWN and one.required and not isinstance(values.get(one.name), list):
-            raise WorkflowError(f"“{one.name}” of “{node.name}” is made in the browser, and no file has it. {EXPORT}.")
+            raise WorkflowError(MadeInBrowser(node.name, one.name))
 
 
 def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]]) -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from msgspec import Struct
 
 from app.ports import Json
-from app.workflows.editor_format.parser import BYPASSED, EXPORT, INSIDE, MUTED, Node, Socket
+from app.workflows.editor_format.parser import BYPASSED, INSIDE, MUTED, Node, Socket
 from app.workflows.editor_format.subgraphs import Opened
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import compatible
+from app.workflows.reasons.editor_format import (
+    LinkLoop,
+    MissingLink,
+    MissingOrigin,
+    MissingSubgraphInput,
+    UnsetName,
+)
 
 REROUTES = frozenset({"Reroute", "Reroute (rgthree)"})
 """Nodes that only redirect a link."""
@@ -82,7 +89,7 @@ def trace(here: Opened, node: Node, start: Socket) -> Wire | Held | Lost:
             return edge
         here, origin, slot = _origin(found)
         if (key := (here.path, origin, slot)) in seen:
-            raise WorkflowError(f"The lines into “{found.socket.name}” of “{found.node.name}” run in a circle.")
+            raise WorkflowError(LinkLoop(found.node.name, found.socket.name))
         seen.add(key)
         if origin == INSIDE:
             edge = _edge(here, slot, edge)
@@ -93,13 +100,12 @@ def trace(here: Opened, node: Node, start: Socket) -> Wire | Held | Lost:
             return edge
         source = here.graph.nodes.get(origin)
         if source is None:
-            told = f"“{found.socket.name}” of “{found.node.name}” comes from a node that is not there"
-            raise WorkflowError(f"{told}. {EXPORT}.")
+            raise WorkflowError(MissingOrigin(found.node.name, found.socket.name))
         found = _step(here, source, slot, found.wanted)
     return found
 
 
-NOWHERE = "no origin"
+NOWHERE = "none"
 """The origin of a subgraph's output to which nothing is connected."""
 
 
@@ -108,8 +114,7 @@ def _origin(place: _Place) -> tuple[Opened, str, int]:
     here = place.here
     link = here.graph.links.get(place.socket.link or "")
     if link is None:
-        told = f"“{place.socket.name}” of “{place.node.name}” hangs on a link that the file does not have"
-        raise WorkflowError(f"{told}. {EXPORT}.")
+        raise WorkflowError(MissingLink(place.node.name, place.socket.name))
     origin, slot = link.origin, link.slot
     while origin in here.inner:
         here = here.inner[origin]
@@ -132,8 +137,7 @@ def _edge(here: Opened, slot: int, before: Held) -> Held:
 def _outside(here: Opened, slot: int, place: _Place) -> _Place | None:
     """Return the input on the outside of a subgraph; None if the subgraph's node does not show it."""
     if here.outer is None or here.host is None or not 0 <= slot < len(here.graph.inputs):
-        told = f"“{place.socket.name}” of “{place.node.name}” comes from an input that its subgraph does not have"
-        raise WorkflowError(f"{told}. {EXPORT}.")
+        raise WorkflowError(MissingSubgraphInput(place.node.name, place.socket.name))
     shown = here.host.socket(here.graph.inputs[slot])
     return _Place(here.outer, here.host, shown, shown.type) if shown is not None else None
 
@@ -183,4 +187,4 @@ def _setter(here: Opened, getter: Node, wanted: str) -> _Place | None:
             if node.type in SETTERS and node.inputs and isinstance(node.values, list) and node.values[:1] == [name]:
                 return _Place(at, node, node.inputs[0], wanted)
         at = at.outer
-    raise WorkflowError(f"“{getter.name}” gets “{name}”, which nothing sets. {EXPORT}.")
+    raise WorkflowError(UnsetName(getter.name, str(name)))

@@ -8,9 +8,7 @@ from msgspec import Struct
 
 from app.ports import Json
 from app.workflows.model import WorkflowError
-
-EXPORT = "“Export (API)” in ComfyUI (older: “Save (API Format)”) helps"
-"""The end of error texts about files that cannot be converted: the editor itself can convert them."""
+from app.workflows.reasons.editor_format import DamagedNode, NoListOfNodes, SameId
 
 INSIDE, OUTSIDE = "-10", "-20"
 """The node ids that the editor gives to the inputs (left edge) and the outputs (right edge) of a subgraph."""
@@ -47,7 +45,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name of the node in error texts: its title, else its class."""
+        """The name of the node as people know it: its title, else its class."""
         return self.title or self.type
 
     def socket(self, name: str) -> Socket | None:
@@ -90,7 +88,7 @@ def is_editor_file(content: Json) -> bool:
 def read_editor_file(content: Json) -> EditorFile:
     """Parse a file in the editor's format, version 0.4 or 1. Raises `WorkflowError`."""
     if not isinstance(content, dict) or not is_editor_file(content):
-        raise WorkflowError("This is no workflow: it has no list of nodes.")
+        raise WorkflowError(NoListOfNodes())
     extra = _table(content.get("extra"))
     subgraphs: dict[str, EditorGraph] = {}
     for where in (extra, content):
@@ -109,12 +107,10 @@ def _sheet(content: dict[str, Json]) -> EditorGraph:
     nodes: dict[str, Node] = {}
     for entry in _list(content.get("nodes")):
         if not isinstance(entry, dict) or "id" not in entry or not isinstance(kind := entry.get("type"), str):
-            raise WorkflowError("The file is damaged: a node has no id or no type. Export it again.")
+            raise WorkflowError(DamagedNode())
         node = _node(entry, kind)
         if node.id in nodes:
-            raise WorkflowError(
-                f"“{nodes[node.id].name}” and “{node.name}” have the same id {node.id}; export it again."
-            )
+            raise WorkflowError(SameId((nodes[node.id].name, node.name), node.id))
         nodes[node.id] = node
     inputs = tuple(_text(_table(one).get("name")) for one in _list(content.get("inputs")))
     return EditorGraph(nodes=nodes, links=dict(_links(content.get("links"))), inputs=inputs)

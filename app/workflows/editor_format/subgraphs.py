@@ -9,6 +9,7 @@ from msgspec import Struct
 from app.ports import Json
 from app.workflows.editor_format.parser import BYPASSED, INSIDE, MUTED, OUTSIDE, EditorFile, EditorGraph, Link, Node
 from app.workflows.model import WorkflowError
+from app.workflows.reasons.editor_format import NestedSubgraphs, TooManyNodes
 
 DEEPEST = 32
 """The limit for subgraphs within subgraphs. No real file has that many; one that contains itself would never end."""
@@ -51,13 +52,13 @@ def expand(editor_file: EditorFile) -> list[Opened]:
         found.append(here)
         nodes += len(here.graph.nodes)
         if nodes > MOST:
-            raise WorkflowError(f"The workflow has more than {MOST} nodes once its subgraphs are laid open.")
+            raise WorkflowError(TooManyNodes(MOST))
         for node in here.graph.nodes.values():
             graph = editor_file.subgraphs.get(node.type)
             if graph is None or node.mode in {MUTED, BYPASSED}:
                 continue
             if len(here.path) >= DEEPEST:
-                raise WorkflowError(f"The subgraph “{node.name}” holds itself, or more than {DEEPEST} others in a row.")
+                raise WorkflowError(NestedSubgraphs(node.name, DEEPEST))
             here.inner[node.id] = inner = _open(here, node, graph)
             waiting.append(inner)
     return found

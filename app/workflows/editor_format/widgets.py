@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Iterable
 
 from app.ports import Json
-from app.workflows.editor_format.parser import EXPORT, Node
+from app.workflows.editor_format.parser import Node
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definition, Input
+from app.workflows.reasons.editor_format import ValuesDoNotFit
 
 CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
 """How a seed may change after a run; saved in a separate field after the seed."""
@@ -28,10 +29,7 @@ def field_values(node: Node, definition: Definition) -> dict[str, Json]:
         found = _in_a_row(node, definition, node.values)
     for name, value in found.items():
         if (known := definition.inputs.get(name)) is not None and not _fits(known, value):
-            raise WorkflowError(
-                f"The values of “{node.name}” do not fit its fields on this server (“{name}” would be {value!r:.60}); "
-                f"the node probably has another version there. {EXPORT}."
-            )
+            raise WorkflowError(ValuesDoNotFit(node.name, name, str(value)))
     return found
 
 

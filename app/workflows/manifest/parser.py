@@ -1,4 +1,4 @@
-"""Parses a manifest file. An error is one sentence, with the number of the line."""
+"""Parses a manifest file. An error has the number of the line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,25 @@ import msgspec
 from msgspec import Struct
 
 from app.ports import Json
-from app.text_file import TextFileError, at, line_of, parse_toml, read_text
+from app.reasons import Reason
+from app.text_file import TextFileError, line_of, parse_toml, read_text
 from app.workflows.manifest.schema import FollowUp, Manifest, ManifestSlot, ManifestTarget
-from app.workflows.model import Kind, Show, WorkflowError, suggest
+from app.workflows.model import Kind, Show, WorkflowError
+from app.workflows.reasons.manifest import (
+    Comparison,
+    FileVanished,
+    InvalidKey,
+    KeyOutOfLimits,
+    KeyType,
+    MissingKey,
+    NotAllowed,
+    NotAName,
+    NotATable,
+    NotTables,
+    UnknownKey,
+    WrongKeyType,
+)
+from app.workflows.reasons.wrapped import InFile, PlainText
 
 S = TypeVar("S", bound=Struct)
 
@@ -23,19 +39,21 @@ Way = tuple[str, ...]
 OPTION = re.compile(r"[a-z0-9_-]{1,32}")
 """Names that Discord accepts for a command or an option; see `app.workflows.manifest.schema.NAME`."""
 
-WORDS = {
-    "int | float | null": "a number",
-    "int | float": "a number",
-    "float": "a number",
-    "int": "a whole number",
-    "int | str": "an id or a name",
-    "str": "a text in quotes",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a table",
+TYPES: dict[str, KeyType] = {
+    "int | float | null": "number",
+    "int | float": "number",
+    "float": "number",
+    "int": "integer",
+    "int | str": "id",
+    "str": "text",
+    "bool": "boolean",
+    "array": "list",
+    "object": "table",
     "null": "nothing",
 }
-"""msgspec's names of types, in plain words."""
+"""msgspec's names of types."""
+
+MISSING = "Object missing required field"
 
 EXPECTED = re.compile(r"Expected `(?P<meant>[^`]+)`, got `(?P<told>[^`]+)`(?: - at `\$(?P<at>.*)`)?")
 INVALID = re.compile(r"Invalid enum value (?P<told>.+?)(?: - at `\$(?P<at>.*)`)?")
@@ -43,6 +61,9 @@ BOUND = re.compile(r"Expected `\w+` (?P<bound>.+?)(?: - at `\$(?P<at>.*)`)?")
 ANY = re.compile(r".*?(?: - at `\$(?P<at>.*)`)?")
 
 BOUNDS = re.compile(r"(of length )?(>=|<=|>|<) ([\d.]+)")
+"""The texts of msgspec's errors."""
+
+COMPARISONS: dict[str, Comparison] = {">=": "at_least", ">": "more_than", "<=": "at_most", "<": "less_than"}
 
 ENUMS: dict[str, tuple[str, ...]] = {
     "kind": get_args(Kind),
@@ -53,27 +74,27 @@ ENUMS: dict[str, tuple[str, ...]] = {
 
 
 class _Wrong(Exception):
-    """An error at a key: the path to the key, and a sentence that follows “line 3: ”."""
+    """An error at a key: the path to the key, and what is wrong there."""
 
-    def __init__(self, way: Way, sentence: str) -> None:
-        super().__init__(sentence)
-        self.way, self.sentence = way, sentence
+    def __init__(self, way: Way, reason: Reason) -> None:
+        super().__init__(reason)
+        self.way, self.reason = way, reason
 
 
 class Source(Struct, frozen=True):
-    """A parsed manifest and the text of its file; error texts name the file as `where`."""
+    """A parsed manifest and the text of its file; reasons name the file as `where`."""
 
     where: str
     text: str
     manifest: Manifest
 
-    def error(self, way: Way, sentence: str) -> WorkflowError:
+    def error(self, way: Way, reason: Reason) -> WorkflowError:
         """Return an error about the value at a key, with its line."""
-        return _at(self.where, self.text, way, sentence)
+        return _at(self.where, self.text, way, reason)
 
 
-def _at(where: str, text: str, way: Way, sentence: str) -> WorkflowError:
-    return WorkflowError(at(where, line_of(text, way), sentence))
+def _at(where: str, text: str, way: Way, reason: Reason) -> WorkflowError:
+    return WorkflowError(InFile(where, reason, line_of(text, way)))
 
 
 def read_manifest(path: Path, where: str) -> Source:
@@ -81,14 +102,14 @@ def read_manifest(path: Path, where: str) -> Source:
     try:
         text = read_text(path)
         if text is None:
-            raise TextFileError("it is not there any more.")
+            raise WorkflowError(InFile(where, FileVanished()))
         content = cast("dict[str, Json]", parse_toml(text))
     except TextFileError as error:
-        raise WorkflowError(error.told(where)) from error
+        raise WorkflowError(InFile(where, PlainText(error.sentence), error.line)) from error
     try:
         return Source(where, text, _manifest(content))
     except _Wrong as wrong:
-        raise _at(where, text, wrong.way, wrong.sentence) from None
+        raise _at(where, text, wrong.way, wrong.reason) from None
 
 
 def _manifest(content: dict[str, Json]) -> Manifest:
@@ -96,8 +117,8 @@ def _manifest(content: dict[str, Json]) -> Manifest:
     for path, table, shape in _tables(content):
         for key in table:
             if key not in shape.__struct_fields__:
-                free = [one for one in shape.__struct_fields__ if one not in table]
-                raise _Wrong((*path, key), f"there is no key “{key}”{suggest(key, free)}")
+                free = tuple(one for one in shape.__struct_fields__ if one not in table)
+                raise _Wrong((*path, key), UnknownKey(key, free))
     slots = _named(content, "slots")
     presets = _named(content, "presets")
     manifest = _converted((), {**content, "slots": {}, "presets": {}}, Manifest)
@@ -124,14 +145,13 @@ def _named(content: dict[str, Json], key: str) -> dict[str, dict[str, Json]]:
     """Return the tables under a key. Raises `_Wrong` if one is not a table, or its name cannot name an option."""
     tables = content.get(key, {})
     if not isinstance(tables, dict):
-        raise _Wrong((key,), f"{key} must be tables such as [{key}.name].")
+        raise _Wrong((key,), NotTables(key))
     found: dict[str, dict[str, Json]] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise _Wrong((key, name), f"{key}.{name} must be a table: write [{key}.{name}].")
+            raise _Wrong((key, name), NotATable(f"{key}.{name}"))
         if not OPTION.fullmatch(name):
-            told = "small letters, digits, - and _, 32 at most"
-            raise _Wrong((key, name), f"“{name}” cannot be a name in {key}: it may have {told}.")
+            raise _Wrong((key, name), NotAName(key, name))
         found[name] = table
     return found
 
@@ -144,32 +164,25 @@ def _converted(path: Way, table: dict[str, Json], shape: type[S]) -> S:
 
 
 def _plainly(path: Way, told: str) -> _Wrong:
-    """Convert msgspec's error text to a sentence in plain words."""
-    if told.startswith("Object missing required field"):
+    """Convert the text of msgspec's error to a reason."""
+    if told.startswith(MISSING):
         name = told.split("`")[1]
         missing = (*path, *_steps(told.partition("$")[2]))
-        return _Wrong(missing, f"{'.'.join(missing)} lacks the key “{name}”.")
+        return _Wrong(missing, MissingKey(".".join(missing), name))
     for form in (EXPECTED, INVALID, BOUND, ANY):
         if (found := form.fullmatch(told)) is None:
             continue
         way = (*path, *_steps(found["at"]))
         key = ".".join(way)
         if form is EXPECTED:
-            return _Wrong(way, f"{key} must be {WORDS.get(found['meant'], 'another kind of value')}.")
+            return _Wrong(way, WrongKeyType(key, TYPES.get(found["meant"], "other")))
         if form is INVALID:
-            value = found["told"].strip("'")
-            return _Wrong(way, f"{key} cannot be “{value}”{suggest(value, ENUMS.get(way[-1], ()))}")
-        if form is BOUND:
-            return _Wrong(way, f"{key} must be {BOUNDS.sub(_bound, found['bound'])}.")
-        return _Wrong(way, f"{key} cannot have this value.")
-    return _Wrong(path, "this manifest has a value that cannot be read.")
-
-
-def _bound(found: re.Match[str]) -> str:
-    number = found[3].removesuffix(".0")
-    if found[1]:
-        return f"{number} characters long at most"
-    return f"{'at least' if found[2] == '>=' else 'more than'} {number}"
+            return _Wrong(way, NotAllowed(key, found["told"].strip("'"), ENUMS.get(way[-1], ())))
+        if form is BOUND and (bound := BOUNDS.fullmatch(found["bound"])) is not None:
+            is_length = bound[1] is not None
+            return _Wrong(way, KeyOutOfLimits(key, COMPARISONS[bound[2]], float(bound[3]), is_length))
+        return _Wrong(way, InvalidKey(key))
+    return _Wrong(path, InvalidKey(""))
 
 
 def _steps(at: str | None) -> list[str]:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec.structs import replace
 
 from app.core.progress import title
 from app.ports import Graph
 from app.workflows.api_graph import find_node, find_target, inputs
-from app.workflows.discovery.candidates import Candidate
+from app.workflows.discovery.candidates import Candidate, FoundBy
 from app.workflows.discovery.candidates import slot as found_slot
 from app.workflows.discovery.discover import Discovery
 from app.workflows.manifest.schema import ManifestSlot, ManifestTarget
 from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.manifest import (
+    LimitNotFinite,
+    LimitsReversed,
+    MovedToForm,
+    NodeAndTargets,
+    NoInputNamed,
+    NoNodeNamed,
+    SeveralLoraNodes,
+    StepNotPositive,
+    UnpairedSize,
+)
 
 SIDES = ("width", "height")
 """The inputs of a size, in this order."""
@@ -57,7 +69,9 @@ def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
     """
     if slot.kind not in {"integer", "number", "choice"}:
         return slot
-    told = found_slot(graph, definitions, Candidate(name=slot.name, targets=slot.targets, how="", kind=slot.kind))
+    told = found_slot(
+        graph, definitions, Candidate(name=slot.name, targets=slot.targets, how=FoundBy("title"), kind=slot.kind)
+    )
     low, high = slot.minimum, slot.maximum
     if slot.kind != "choice" and (low is None) and (high is None):
         low, high = told.minimum, told.maximum
@@ -70,10 +84,10 @@ def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
     return full
 
 
-def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], str]:
+def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], MovedToForm | None]:
     """Move slots to the form until at most `room` are options of the command.
 
-    Returns the slots, and a sentence that names those that were moved, or "".
+    Returns the slots, and a note that names those that were moved, if any.
     """
     # A form cannot take files, so among equally required slots, those for files stay longest.
     options = sorted(
@@ -81,23 +95,22 @@ def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], str]:
     )
     moved = {one.name for one in options[room:]}
     if not moved:
-        return tuple(slots), ""
-    names = ", ".join(one.name for one in slots if one.name in moved)
-    sentence = f"A command has room for {room} of its {len(options)} options, so these are asked for in the form: "
-    return tuple(replace(one, show="modal") if one.name in moved else one for one in slots), f"{sentence}{names}."
+        return tuple(slots), None
+    note = MovedToForm(room, len(options), tuple(one.name for one in slots if one.name in moved))
+    return tuple(replace(one, show="modal") if one.name in moved else one for one in slots), note
 
 
 def _targets(name: str, told: ManifestSlot, graph: Graph) -> tuple[Target, ...]:
     if told.node and told.targets:
-        raise WorkflowError(f"the slot {name} has node and targets: keep one of them.")
+        raise WorkflowError(NodeAndTargets(name))
     places = [*told.targets] or [ManifestTarget(node=told.node, input=told.input)]
     if told.kind == "lora":
         if len(places) > 1:
-            raise WorkflowError(f"the slot {name} is a row of LoRAs, and can begin at one node only.")
+            raise WorkflowError(SeveralLoraNodes(name))
         return (Target(find_node(graph, places[0].node), ""),)
     if told.kind == "size":
         if any(place.input for place in places) and len(places) % 2:
-            raise WorkflowError(f"the slot {name} is a size: its targets are pairs, width and height.")
+            raise WorkflowError(UnpairedSize(name))
         pairs = [(place.node, place.input) for place in places if place.input]
         pairs += [(place.node, side) for place in places if not place.input for side in SIDES]
         return tuple(find_target(graph, node, field) for node, field in pairs)
@@ -108,8 +121,7 @@ def _target(name: str, place: ManifestTarget, graph: Graph) -> Target:
     if place.input:
         return find_target(graph, place.node, place.input)
     node = find_node(graph, place.node)
-    there = ", ".join(inputs(graph, node)) or "none"
-    raise WorkflowError(f"the slot {name} does not say which input of “{title(graph, node)}” it is; it has {there}.")
+    raise WorkflowError(NoInputNamed(name, title(graph, node), tuple(inputs(graph, node))))
 
 
 def _looked_for(name: str, found: Discovery) -> tuple[Target, ...]:
@@ -117,16 +129,29 @@ def _looked_for(name: str, found: Discovery) -> tuple[Target, ...]:
         if slot.name == name:
             return slot.targets
     for problem in found.problems:
-        if problem.startswith(f"{name} "):
+        if problem.slot == name:
             raise WorkflowError(problem)
-    raise WorkflowError(f"the slot {name} names no node, and none has the title @{name}.")
+    raise WorkflowError(NoNodeNamed(name))
 
 
 def _check_limits(slot: Slot) -> None:
-    for key, limit in (("minimum", slot.minimum), ("maximum", slot.maximum), ("step", slot.step)):
-        if limit is not None and not math.isfinite(limit):
-            raise WorkflowError(f"{key} of {slot.name} must be a number.")
+    limits: tuple[tuple[Literal["minimum", "maximum", "step"], float | None], ...] = (
+        ("minimum", slot.minimum),
+        ("maximum", slot.maximum),
+        ("step", slot.step),
+    )
+    for key, limit in limits:
+        if limit is not None and not _is_finite(limit):
+            raise WorkflowError(LimitNotFinite(slot.name, key))
     if slot.minimum is not None and slot.maximum is not None and slot.minimum > slot.maximum:
-        raise WorkflowError(f"minimum of {slot.name} is more than its maximum.")
+        raise WorkflowError(LimitsReversed(slot.name))
     if slot.step is not None and slot.step <= 0:
-        raise WorkflowError(f"step of {slot.name} must be more than 0.")
+        raise WorkflowError(StepNotPositive(slot.name))
+
+
+def _is_finite(number: float) -> bool:
+    """Return whether a number, which may be an int of any size, is finite as a floating-point number."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False

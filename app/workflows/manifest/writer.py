@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from app.core.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import LONGEST, slug, where
+from app.workflows.discovery.candidates import LONGEST, FoundBy, places, slug
 from app.workflows.discovery.discover import Discovery
 from app.workflows.manifest.schema import BUILT_IN
 from app.workflows.model import Slot
@@ -15,13 +15,25 @@ from app.workflows.model import Slot
 WIDTH = 110
 """Characters. Lists on longer lines are written one value per line."""
 
+WAYS = {
+    "app_mode": "app mode",
+    "title": "the node's title",
+    "tool": "the input node",
+    "links": "following the links from the sampler",
+    "node_class": "the class of the node",
+    "input_name": "the name of the input",
+}
+
 SHOWN = 60
 """Characters of a graph's value that a comment shows."""
 
 
-def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = ()) -> str:
+def write(
+    name: str, graph: Graph, found: Discovery, *, taken: Container[str] = (), problems: Sequence[str] = ()
+) -> str:
     """Return the text of `manifest.toml` for the workflow `name`; its command is none of those in `taken`.
 
+    `problems` are the sentences for the problems of `found`, which become comments.
     Nodes are named by title where it is unique, because titles survive a new export and ids do not.
     """
     lines = [
@@ -37,18 +49,24 @@ def write(name: str, graph: Graph, found: Discovery, *, taken: Container[str] = 
             "",
             f"# Meant as the result: {_comment(', '.join(f'“{title(graph, one)}”' for one in found.outputs))}.",
         ]
-    for problem in found.problems:
+    for problem in problems:
         lines += ["", f"# Not clear, so left out: {_comment(problem)}"]
     if not found.slots:
         lines += ["", "# No slot was found. Give nodes titles such as @prompt, or write slots like this one:"]
         lines += ["# [slots.prompt]", '# kind = "text"', '# node = "Title of a node"', '# input = "text"']
     for slot in found.slots:
-        lines += ["", *_slot(graph, slot, found.how.get(slot.name, ""))]
+        lines += ["", *_slot(graph, slot, found.how.get(slot.name))]
     return "\n".join(lines) + "\n"
 
 
-def _slot(graph: Graph, slot: Slot, how: str) -> Iterator[str]:
-    yield f"# Found by {_comment(how)}: {_comment(where(graph, slot.targets))}."
+def found_by(how: FoundBy) -> str:
+    """Return how a slot was found, as the end of a sentence that begins with “Found by”."""
+    return f"{WAYS[how.way]}{f' of {how.tool}' if how.tool else ''}"
+
+
+def _slot(graph: Graph, slot: Slot, how: FoundBy | None) -> Iterator[str]:
+    if how is not None:
+        yield f"# Found by {_comment(found_by(how))}: {_comment(_where(graph, slot))}."
     yield f"[slots.{slot.name}]"
     yield f"title = {_text(slot.title)}"
     if slot.description:
@@ -78,6 +96,14 @@ def _slot(graph: Graph, slot: Slot, how: str) -> Iterator[str]:
             yield f"# default = {_comment(_value(present))[:SHOWN]}  (what the graph has)"
     if slot.choices:
         yield from _choices(slot.choices)
+
+
+def _where(graph: Graph, slot: Slot) -> str:
+    shown = (
+        f"“{place.node}”.{place.input}{f' (node {place.node_id})' if place.node_id else ''}"
+        for place in places(graph, slot.targets)
+    )
+    return " and ".join(shown)
 
 
 def _choices(choices: tuple[str, ...]) -> Iterator[str]:

@@ -13,17 +13,20 @@ import pytest
 from anyio.abc import ByteStream
 
 from app.discord.files import download
-from app.discord.files.attachment_rules import NAMES, UNUSABLE, allowed, check_size, sentence
+from app.discord.files.attachment_rules import allowed, check_size
 from app.discord.files.download import InputMedia, check, open_client
 from app.media_worker.client import MediaClient
 from app.media_worker.limits import MOST_BYTES
-from app.media_worker.protocol import Reason, Refused
+from app.service.reasons import FileUnusable, Unusable
 from app.service.requests import AttachedFile
+from app.texts.reasons import reason_text
+from app.texts.service_reasons import KINDS
 from app.workflows.model import WorkflowError
 from tests.discord.fake import FakeDiscord, Upload
 from tests.media_worker.fuzz import corpus, mutate
 from tests.media_worker.processes import running
 from tests.media_worker.samples import encoded, noise
+from tests.reasons import refusal_of, refused
 
 PERSON = "1400000000000000000"
 
@@ -31,10 +34,10 @@ PNG = encoded(noise((20, 10)), "PNG")
 
 
 def test_too_many_bytes_are_refused_unseen() -> None:
-    with pytest.raises(WorkflowError, match="70 MB"):
+    with refused("70 MB"):
         check_size(70 * 2**20)
     check_size(MOST_BYTES)
-    with pytest.raises(WorkflowError, match="make it smaller"):
+    with refused("make it smaller"):
         check(AttachedFile("image", "", "a.png", MOST_BYTES + 1, "image/png"), "image")
 
 
@@ -61,16 +64,16 @@ def test_attachments_come_only_from_discord(url: str, may: bool) -> None:
         assert not allowed(url)
 
 
-@pytest.mark.parametrize("reason", get_args(Reason))
-def test_every_reason_is_one_short_sentence(reason: Reason) -> None:
-    for kind, name in NAMES.items():
-        text = sentence(Refused(reason=reason, limit=18_000_000, format="WEBP"), kind)
+@pytest.mark.parametrize("reason", get_args(Unusable))
+def test_every_reason_is_one_short_sentence(reason: Unusable) -> None:
+    for kind, name in KINDS.items():
+        text = reason_text(FileUnusable(kind, reason, "WEBP", 18_000_000))
         assert text.endswith(".")
         assert text.count(".") == 1
         assert "_" not in text
         assert name in text or reason in {"animated", "too_many_pixels", "disk", "unavailable"}
-    assert sentence(Refused(reason="unrecognised"), "audio") == UNUSABLE["audio"]
-    assert "18 million" in sentence(Refused(reason="too_many_pixels", limit=18_000_000, format="WEBP"), "image")
+    assert "WAV" in reason_text(FileUnusable("audio"))
+    assert "18 million" in reason_text(FileUnusable("image", "too_many_pixels", "WEBP", 18_000_000))
 
 
 @asynccontextmanager
@@ -132,7 +135,7 @@ async def test_bytes_are_counted_as_they_arrive(
     monkeypatch.setattr("app.discord.files.attachment_rules.MOST_BYTES", 3 * MB)
     server = Files(head, body, times=190)
     async with server.serving() as base, taking(tmp_path, base) as intake:
-        with pytest.raises(WorkflowError, match="make it smaller"):
+        with refused("make it smaller"):
             await intake.take(
                 AttachedFile("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
             )
@@ -145,7 +148,7 @@ async def test_what_was_compressed_on_the_way_is_not_unpacked(tmp_path: Path) ->
     """A few kilobytes could become gigabytes."""
     server = Files(b"Content-Encoding: gzip\r\nContent-Length: 100", bytes(100))
     async with server.serving() as base, taking(tmp_path, base) as intake:
-        with pytest.raises(WorkflowError, match="no picture"):
+        with refused("not a picture"):
             await intake.take(
                 AttachedFile("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
             )
@@ -156,7 +159,7 @@ async def test_what_was_compressed_on_the_way_is_not_unpacked(tmp_path: Path) ->
 async def test_a_server_that_breaks_off_is_a_sentence(head: bytes, tmp_path: Path) -> None:
     server = Files(head, b"zz")
     async with server.serving() as base, taking(tmp_path, base) as intake:
-        with pytest.raises(WorkflowError, match="attach it once more"):
+        with refused("Attach it again"):
             await intake.take(
                 AttachedFile("image", f"{base}/a.png", "a.png", 10, "image/png"), "image", tmp_path / "a", PERSON
             )
@@ -168,7 +171,9 @@ async def test_a_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatc
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         base = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
         async with taking(tmp_path, base) as intake:
-            with pytest.raises(WorkflowError, match="attach it once more"):
+            with pytest.raises(WorkflowError, match="Attach it again"):
+                await intake.take(AttachedFile("image", f"{base}/a.png", "a.png", 10), "image", tmp_path / "a", PERSON)
+            with refused("Attach it again"):
                 await intake.take(AttachedFile("image", f"{base}/a.png", "a.png", 10), "image", tmp_path / "a", PERSON)
 
 
@@ -194,7 +199,7 @@ async def test_damaged_files_of_all_kinds_are_sentences(fake: FakeDiscord, tmp_p
             try:
                 await intake.take(put(fake, name, mutate(data, rng)), kind, tmp_path / f"kept{number}", PERSON)
             except WorkflowError as error:
-                assert str(error).endswith("."), name  # noqa: PT017  many are accepted
+                assert refusal_of(error).endswith("."), name  # noqa: PT017  many are accepted
         assert await intake.take(put(fake, "a.png", PNG), "image", tmp_path / "good", PERSON)
 
 
@@ -203,7 +208,7 @@ async def test_one_person_has_ten_files_on_their_way_and_no_more(fake: FakeDisco
     """The media worker is not there yet, so all of them wait."""
     media = MediaClient()
     file = put(fake, "a.png", PNG)
-    refused: list[str] = []
+    refusals: list[str] = []
     async with open_client() as client, anyio.create_task_group() as tasks:
         intake = InputMedia(client, media, tmp_path / "passing", fake.rest_url)
 
@@ -211,19 +216,19 @@ async def test_one_person_has_ten_files_on_their_way_and_no_more(fake: FakeDisco
             try:
                 await intake.take(file, "image", tmp_path / f"{person}{number}", person)
             except WorkflowError as error:
-                refused.append(f"{person}: {error}")
+                refusals.append(f"{person}: {refusal_of(error)}")
 
         async with anyio.create_task_group() as taking:
             for number in range(12):
                 taking.start_soon(take, number, "ada")
             taking.start_soon(take, 0, "grace")
-            while len(refused) < 2:
+            while len(refusals) < 2:
                 await anyio.wait_all_tasks_blocked()
-            assert [text.partition(" ")[0] for text in refused] == ["ada:", "ada:"]
+            assert [text.partition(" ")[0] for text in refusals] == ["ada:", "ada:"]
             await tasks.start(media.run)
-        assert len(refused) == 2
+        assert len(refusals) == 2
         await take(99, "ada")
-        assert len(refused) == 2
+        assert len(refusals) == 2
         tasks.cancel_scope.cancel()
     assert sum(path.suffix == ".png" for path in paths(tmp_path)) == 12
 

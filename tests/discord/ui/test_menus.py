@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from app.discord.ui.menus import MOST_MENUS, menus, unlisted
+from app.reasons import Reason
+from app.service.reasons import MenuNeedsOneFile, NoRoomInMenu
 from app.workflows.load import Workflow
 from tests.discord.flows import slot, workflow
 
@@ -12,7 +14,7 @@ FILM = slot("clip", "video", required=True)
 PHOTO = slot("image", "image", required=True)
 
 
-def listed(*flows: Workflow) -> tuple[list[str], list[str]]:
+def listed(*flows: Workflow) -> tuple[list[str], list[Reason]]:
     return [one.name for one in menus({one.name: one for one in flows})], list(unlisted(flows))
 
 
@@ -23,9 +25,9 @@ def test_a_menu_of_the_same_name_stands_there_once() -> None:
 
 def test_a_menu_that_people_do_not_get_is_a_sentence() -> None:
     many = [replace(workflow(PHOTO, name=f"w{n}"), menu=f"Draw {n}") for n in range(MOST_MENUS + 1)]
-    names, sentences = listed(*many)
+    names, reasons = listed(*many)
     assert names == [f"w{n}" for n in range(MOST_MENUS)]
-    assert sentences == [f"w{MOST_MENUS} has no place in the menu of messages: Discord takes {MOST_MENUS} in all."]
-    names, sentences = listed(replace(workflow(PHOTO, FILM), menu="Both"))
+    assert reasons == [NoRoomInMenu(f"w{MOST_MENUS}", MOST_MENUS)]
+    names, reasons = listed(replace(workflow(PHOTO, FILM), menu="Both"))
     assert not names
-    assert "paint has a menu, but a message has one file" in sentences[0]
+    assert reasons == [MenuNeedsOneFile("paint")]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from app.discord.ui.components import Text
 from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, status
+from app.workflows.reasons.wrapped import PlainText
 
 
 def told(refused: int) -> str:
     """The page of /status with so many workflows that are not offered."""
-    reasons = {f"workflow{number}": f"reason {number} " + "long " * 100 for number in range(refused)}
+    reasons = {f"workflow{number}": PlainText(f"reason {number} " + "long " * 100) for number in range(refused)}
     (text,) = status([], 0.1, 0, reasons).blocks
     assert isinstance(text, Text)
     return text.text

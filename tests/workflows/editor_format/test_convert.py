@@ -11,6 +11,7 @@ from app.ports import Graph, Json
 from app.workflows.editor_format.convert import AppInput, convert
 from app.workflows.model import Target, WorkflowError
 from app.workflows.node_definitions import Definitions
+from tests.reasons import refusal_of, refused
 from tests.workflows.editor_graphs import (
     ANY_DRAWING,
     ANY_JSON,
@@ -191,7 +192,7 @@ def test_a_bypassed_node_without_such_an_input_passes_on_nothing() -> None:
 
 
 def test_a_muted_node_is_dropped_and_all_that_need_it() -> None:
-    with pytest.raises(WorkflowError, match="no node that would run"):
+    with refused("no node that would run"):
         convert(drawing([image(mode=2), SAVE], [[9, 1, 0, 9, 0]]), server())
     found = sent(scaled(2))
     assert found == {"1": {"image": "a.png"}}
@@ -275,7 +276,7 @@ def test_a_muted_subgraph_runs_nothing() -> None:
 def wrong(content: Json) -> str:
     with pytest.raises(WorkflowError) as caught:
         convert(content, server())
-    return str(caught.value)
+    return refusal_of(caught.value)
 
 
 def test_what_cannot_be_converted_names_the_node_and_the_way_around() -> None:
@@ -298,7 +299,7 @@ def test_what_cannot_be_converted_names_the_node_and_the_way_around() -> None:
         assert f"“{title}”" in said
         assert "Export (API)" in said
         assert "Save (API Format)" in said
-    assert "circle" in wrong(circle)
+    assert "form a loop" in wrong(circle)
 
 
 def test_a_class_that_the_server_lacks_is_named_with_what_was_perhaps_meant() -> None:
@@ -309,7 +310,7 @@ def test_a_class_that_the_server_lacks_is_named_with_what_was_perhaps_meant() ->
 
 def test_a_subgraph_that_holds_itself_is_told() -> None:
     content = drawing([node(1, "S")], [], definitions={"subgraphs": [{"id": "S", "nodes": [node(1, "S", title="Me")]}]})
-    assert "“Me” holds itself" in wrong(content)
+    assert "“Me” contains itself" in wrong(content)
 
 
 def test_two_nodes_with_one_id_are_told() -> None:
@@ -341,7 +342,7 @@ def is_converted_or_told(content: Json, definitions: Definitions | None = None) 
     try:
         graph = convert(content, definitions or server()).graph
     except WorkflowError as error:
-        sentences.append(str(error))
+        sentences.append(refusal_of(error))
     assert graph or sentences[0].endswith((".", "?"))
     assert all(isinstance(entry["class_type"], str) for entry in graph.values())
 

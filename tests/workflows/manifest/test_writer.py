@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.simulator.nodes.definitions import MODELS
+from app.texts.reasons import reason_text
 from app.workflows.bind import bind
+from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import convert
 from app.workflows.load import Workflow, load
@@ -55,7 +57,8 @@ def test_the_comments_say_what_was_found_and_how() -> None:
     graph = shipped()
     graph["8"] = entry("KSampler", "Again", positive=["2", 0], latent_image=["4", 0], seed=1)
     graph["9"] = entry("SaveLatent", samples=["8", 0])
-    text = write("x", graph, discover(graph, server()))
+    found = discover(graph, server())
+    text = write("x", graph, found, problems=[reason_text(problem) for problem in found.problems])
     assert "# Found by following the links from the sampler: “Prompt”.text." in text
     assert "# Not clear, so left out: seed could be “Sampler”.seed or “Again”.seed" in text
     assert "# default = 24  (what the graph has)" in text
@@ -97,7 +100,8 @@ def test_any_text_arrives_in_the_manifest_as_it_is(
         description=described,
         choices=choices,
     )
-    told = tomllib.loads(write("w", graph, Discovery(slots=(one,), how={"x": described}, problems=(title,))))
+    found = Discovery(slots=(one,), how={"x": FoundBy("tool", described)})
+    told = tomllib.loads(write("w", graph, found, problems=(title,)))
     assert told["slots"]["x"]["title"] == (title or "x")
     assert told["slots"]["x"]["choices"] == list(choices)
     with tempfile.TemporaryDirectory() as folder:

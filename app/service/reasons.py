@@ -1,0 +1,247 @@
+"""Why a request of a person is refused, or a workflow is not offered, above the level of workflows. Plain data."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from app.reasons import Reason
+
+
+class NotYours(Reason, frozen=True):
+    """Only the owner of the job, or a moderator, may do this; `action` is the verb of the button."""
+
+    action: str
+
+
+class NotForYou(Reason, frozen=True):
+    """The workflow is only for the people and roles that its manifest names."""
+
+    workflow: str
+
+
+class NotOffered(Reason, frozen=True):
+    """The workflow exists, but no server can run it now."""
+
+    workflow: str
+
+
+class WorkflowRemoved(Reason, frozen=True):
+    """There is no workflow of this name any more."""
+
+    workflow: str
+
+
+class TakesNoResult(Reason, frozen=True):
+    """The workflow has no slot for a result any more."""
+
+    workflow: str
+
+
+class ResultNotKept(Reason, frozen=True):
+    """The files of the result were deleted."""
+
+
+class FewerResults(Reason, frozen=True):
+    """The job has only so many results."""
+
+    count: int
+
+
+class InputNotKept(Reason, frozen=True):
+    """The file that an earlier job was made from was deleted."""
+
+
+class FileMissing(Reason, frozen=True):
+    """A file that the workflow needs was not attached."""
+
+    workflow: str
+    slot: str
+
+
+class Draining(Reason, frozen=True):
+    """The bot is about to stop and takes no new jobs."""
+
+
+class ValueMissing(Reason, frozen=True):
+    """A value that the workflow needs was not given."""
+
+    workflow: str
+    slot: str
+
+
+class SlotRemoved(Reason, frozen=True):
+    """The workflow has no such slot any more."""
+
+    workflow: str
+    slot: str
+
+
+class TextTooLong(Reason, frozen=True):
+    """A text has too many characters."""
+
+    slot: str
+    length: int
+    most: int
+
+
+class SlotTakesNoFile(Reason, frozen=True):
+    """The workflow was changed and takes no file for this slot now."""
+
+    workflow: str
+    slot: str
+
+
+class JobForgotten(Reason, frozen=True):
+    """The journal does not have the job any more."""
+
+
+class JobEnded(Reason, frozen=True):
+    """The job has ended, so it cannot be cancelled."""
+
+
+class JobUnfinished(Reason, frozen=True):
+    """The job is unfinished, so its message cannot be deleted."""
+
+
+class NothingToSave(Reason, frozen=True):
+    """The job has only the workflow's own settings."""
+
+
+class UnknownButton(Reason, frozen=True):
+    """A button of an earlier version."""
+
+
+class UnknownSetting(Reason, frozen=True):
+    """A form names a setting that the workflow does not have."""
+
+    workflow: str
+    setting: str
+    known: tuple[str, ...]
+
+
+class NotASetting(Reason, frozen=True):
+    """A line of a form is not `name = value`."""
+
+    line: str
+
+
+class NotAResultNumber(Reason, frozen=True):
+    """A form has no number from 1 where it asks which result to use."""
+
+    given: str
+
+
+FileKind: TypeAlias = Literal["image", "video", "audio"]
+
+Unusable: TypeAlias = Literal[
+    "unrecognised",
+    "damaged",
+    "animated",
+    "too_many_bytes",
+    "too_many_pixels",
+    "too_many_frames",
+    "out_of_memory",
+    "disk",
+    "does_not_fit",
+    "deadline",
+    "died",
+    "unavailable",
+]
+"""Why the media worker cannot use a file."""
+
+
+class FileTooLarge(Reason, frozen=True):
+    """An attached file of `size` bytes is larger than `most` bytes."""
+
+    size: int
+    most: int
+
+
+class FileUnusable(Reason, frozen=True):
+    """An attached file cannot be used. `format` is the format of the file and `limit` the number that it exceeds."""
+
+    kind: FileKind
+    why: Unusable = "unrecognised"
+    format: str = ""
+    limit: int = 0
+
+
+class NotFromDiscord(Reason, frozen=True):
+    """An attached file has an address outside Discord."""
+
+
+class FileNotDownloaded(Reason, frozen=True):
+    """Discord did not send an attached file."""
+
+
+class FilesArriving(Reason, frozen=True):
+    """Too many files are being downloaded already."""
+
+
+class FileNotStored(Reason, frozen=True):
+    """The bot's disk does not take the file; `error` is the system's own word for why."""
+
+    error: str
+
+
+class NameTooLong(Reason, frozen=True):
+    """The name of a workflow does not fit into the ids of Discord's buttons."""
+
+    workflow: str
+    most: int
+
+
+class MenuNeedsOneFile(Reason, frozen=True):
+    """A workflow has a message menu, but does not take exactly one file."""
+
+    workflow: str
+
+
+class NoRoomInMenu(Reason, frozen=True):
+    """A workflow has a message menu, but there are too many already."""
+
+    workflow: str
+    most: int
+
+
+class NotAnId(Reason, frozen=True):
+    """A manifest names a person or role, and not by the numeric id."""
+
+    workflow: str
+    name: str
+
+
+ServiceReason: TypeAlias = (
+    NotYours
+    | NotForYou
+    | NotOffered
+    | WorkflowRemoved
+    | TakesNoResult
+    | ResultNotKept
+    | FewerResults
+    | InputNotKept
+    | FileMissing
+    | Draining
+    | ValueMissing
+    | SlotRemoved
+    | TextTooLong
+    | SlotTakesNoFile
+    | JobForgotten
+    | JobEnded
+    | JobUnfinished
+    | NothingToSave
+    | UnknownButton
+    | UnknownSetting
+    | NotASetting
+    | NotAResultNumber
+    | FileTooLarge
+    | FileUnusable
+    | NotFromDiscord
+    | FileNotDownloaded
+    | FilesArriving
+    | FileNotStored
+    | NameTooLong
+    | MenuNeedsOneFile
+    | NoRoomInMenu
+    | NotAnId
+)

@@ -1,0 +1,77 @@
+"""Renders any reason as one sentence."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from app.reasons import Reason
+from app.service.reasons import ServiceReason
+from app.texts.audit_reasons import audit_text, input_check_text, link_text
+from app.texts.availability_reasons import availability_text
+from app.texts.editor_format_reasons import editor_format_text
+from app.texts.manifest_reasons import discovery_text, key_text, manifest_text
+from app.texts.service_reasons import service_text
+from app.texts.wording import path_text, quoted, sentence, shortened
+from app.texts.workflow_reasons import binding_text, file_text, graph_text, value_text
+from app.workflows.reasons.availability import AvailabilityReason
+from app.workflows.reasons.binding import BindingReason
+from app.workflows.reasons.checks import AuditReason, InputCheckReason, LinkReason
+from app.workflows.reasons.discovery import DiscoveryReason
+from app.workflows.reasons.editor_format import EditorFormatReason
+from app.workflows.reasons.files import FileReason
+from app.workflows.reasons.graphs import GraphReason
+from app.workflows.reasons.manifest import KeyReason, ManifestReason
+from app.workflows.reasons.values import ValueReason
+from app.workflows.reasons.wrapped import InFile, InPreset, PlainText, RunsOnNoServer, WrappedReason
+
+
+def reason_text(reason: Reason) -> str:
+    """Return the sentence for a reason: one line of at most 600 characters. Raises `TypeError` for an unknown kind."""
+    return sentence(_text(reason))
+
+
+def _text(reason: Reason) -> str:
+    if isinstance(reason, WrappedReason):
+        return _wrapped_text(reason)
+    if isinstance(reason, ValueReason):
+        return value_text(reason)
+    if isinstance(reason, BindingReason):
+        return binding_text(reason)
+    if isinstance(reason, FileReason):
+        return file_text(reason)
+    if isinstance(reason, GraphReason):
+        return graph_text(reason)
+    if isinstance(reason, EditorFormatReason):
+        return editor_format_text(reason)
+    if isinstance(reason, KeyReason):
+        return key_text(reason)
+    if isinstance(reason, ManifestReason):
+        return manifest_text(reason)
+    if isinstance(reason, DiscoveryReason):
+        return discovery_text(reason)
+    if isinstance(reason, AvailabilityReason):
+        return availability_text(reason)
+    if isinstance(reason, InputCheckReason):
+        return input_check_text(reason)
+    if isinstance(reason, LinkReason):
+        return link_text(reason)
+    if isinstance(reason, AuditReason):
+        return audit_text(reason)
+    if isinstance(reason, ServiceReason):
+        return service_text(reason)
+    raise TypeError(f"no sentence for {type(reason).__name__}")
+
+
+def _wrapped_text(reason: WrappedReason) -> str:
+    match reason:
+        case PlainText(text=text):
+            return text
+        case InFile(file=file, problem=problem, line=line):
+            return f"{path_text(file)}{f', line {line}' if line else ''}: {_text(problem)}"
+        case InPreset(preset=preset, problem=problem):
+            return f"the preset {shortened(preset)}: {_text(problem)}"
+        case RunsOnNoServer(workflow=workflow, errors=errors):
+            told = " ".join(f"{shortened(server)}: {_text(problem)}" for server, problem in errors)
+            return f"No server can run {quoted(workflow)}. {told}".rstrip()
+        case _:
+            assert_never(reason)

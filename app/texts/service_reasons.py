@@ -1,0 +1,138 @@
+"""The sentences for requests that are refused, and for workflows that are not offered."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from app.service import reasons
+from app.texts.wording import quoted, shortened, suggest
+
+KINDS: dict[reasons.FileKind, str] = {"image": "picture", "video": "video", "audio": "sound"}
+"""What people call files of a kind."""
+
+FORMATS = {"image": "a PNG, JPEG or WebP", "video": "an MP4 or WebM", "audio": "an MP3, WAV, FLAC or Ogg"}
+"""The files of a kind that can be used."""
+
+
+def service_text(reason: reasons.ServiceReason) -> str:
+    """Return the sentence for a refused request."""
+    match reason:
+        case reasons.NotYours(action=action):
+            done = {"cancel": "cancel it", "delete": "delete it"}.get(action, "do that")
+            return f"Only the person who asked for this (or a moderator) can {done}."
+        case reasons.NotForYou(workflow=workflow):
+            return f"Only some people here can use {quoted(workflow)}. Ask the people who run this server."
+        case reasons.NotOffered(workflow=workflow):
+            return f"{quoted(workflow)} is not available now. Ask the people who run this bot."
+        case reasons.WorkflowRemoved(workflow=workflow):
+            return f"The people who run this bot removed the workflow {quoted(workflow)}."
+        case reasons.TakesNoResult(workflow=workflow):
+            return f"{quoted(workflow)} no longer takes a result."
+        case reasons.ResultNotKept():
+            return "The result was deleted. Make it again first."
+        case reasons.FewerResults(count=count):
+            return f"There are only {count} results here."
+        case reasons.InputNotKept():
+            return "The file that this was made from was deleted. Start again with another file."
+        case reasons.FileMissing(workflow=workflow, slot=slot):
+            return f"{quoted(workflow)} also needs {shortened(slot)}. Use its command and attach the file."
+        case reasons.Draining():
+            return "The bot is about to restart. Ask again in a moment."
+        case reasons.ValueMissing(workflow=workflow, slot=slot):
+            return f"{quoted(workflow)} needs {shortened(slot)}."
+        case reasons.SlotRemoved(workflow=workflow, slot=slot):
+            return f"{quoted(workflow)} no longer has {shortened(slot)}."
+        case reasons.TextTooLong(slot=slot, length=length, most=most):
+            return f"{shortened(slot)} has {length} characters. Use at most {most}."
+        case reasons.SlotTakesNoFile(workflow=workflow, slot=slot):
+            return f"{quoted(workflow)} was changed and takes no file for {shortened(slot)} now. Start again."
+        case reasons.JobForgotten():
+            return "This job is too old to continue. Start again with a command."
+        case reasons.JobEnded():
+            return "This has already ended."
+        case reasons.JobUnfinished():
+            return "This is still being made. Cancel it first."
+        case reasons.NothingToSave():
+            return "These are the default settings, so there is nothing to save."
+        case reasons.UnknownButton():
+            return "This button is out of date. Start again with a command."
+        case reasons.UnknownSetting(workflow=workflow, setting=setting, known=known):
+            return f"{quoted(workflow)} has no setting {quoted(setting)}{suggest(setting, known)}"
+        case reasons.NotASetting(line=line):
+            return f"{quoted(line)} is not a setting. Write one setting on each line, as name = value."
+        case reasons.NotAResultNumber(given=given):
+            return f"{quoted(given)} is not the number of a result. Write 1, 2, and so on."
+        case reasons.NameTooLong(workflow=workflow, most=most):
+            return f"The name {quoted(workflow)} is too long for Discord's buttons. Use at most {most} characters."
+        case reasons.MenuNeedsOneFile(workflow=workflow):
+            return f"{shortened(workflow)} cannot have a message menu: it does not take exactly one file."
+        case reasons.NoRoomInMenu(workflow=workflow, most=most):
+            return f"{shortened(workflow)} gets no message menu: Discord allows only {most} in all."
+        case reasons.NotAnId(workflow=workflow, name=name):
+            return f"{shortened(workflow)}: {quoted(name)} is not an id. Copy the id of the person or role in Discord."
+        case (
+            reasons.FileTooLarge()
+            | reasons.FileUnusable()
+            | reasons.NotFromDiscord()
+            | reasons.FileNotDownloaded()
+            | reasons.FilesArriving()
+            | reasons.FileNotStored()
+        ):
+            return _file_text(reason)
+        case _:
+            assert_never(reason)
+
+
+def _file_text(
+    reason: reasons.FileTooLarge
+    | reasons.FileUnusable
+    | reasons.NotFromDiscord
+    | reasons.FileNotDownloaded
+    | reasons.FilesArriving
+    | reasons.FileNotStored,
+) -> str:
+    match reason:
+        case reasons.FileTooLarge(size=size, most=most):
+            return f"The file has {size // 2**20} MB: make it smaller, {most // 2**20} MB at most."
+        case reasons.FileUnusable():
+            return _unusable_text(reason)
+        case reasons.NotFromDiscord():
+            return "The file does not come from Discord. Attach it here."
+        case reasons.FileNotDownloaded():
+            return "Discord does not send the file any more. Attach it again."
+        case reasons.FilesArriving():
+            return "Wait until your other files have arrived, and try again."
+        case reasons.FileNotStored(error=error):
+            return f"The bot's disk cannot store the file ({shortened(error)}). Tell the people who run this bot."
+        case _:
+            assert_never(reason)
+
+
+def _unusable_text(reason: reasons.FileUnusable) -> str:
+    name = KINDS[reason.kind]
+    match reason.why:
+        case "unrecognised":
+            return f"This file is not a {name} that can be used: attach {FORMATS[reason.kind]}."
+        case "animated":
+            return "The picture is animated: attach a single frame of it."
+        case "too_many_bytes":
+            return f"Make the {name} smaller: at most {reason.limit // 2**20} MB are possible."
+        case "too_many_pixels":
+            what = f"a {shortened(reason.format)}" if reason.format else "a picture"
+            most = f"{reason.limit // 10**6} million pixels"
+            other = ", or save it as a plain PNG" if reason.format else ""
+            return f"Make the picture smaller: {what} may have at most {most}{other}."
+        case "too_many_frames":
+            return f"Make the {name} shorter: at most {reason.limit} frames are possible."
+        case "out_of_memory":
+            return f"Make the {name} smaller: it needs too much memory."
+        case "deadline":
+            return f"Make the {name} smaller: it takes too long to open."
+        case "disk":
+            return "The bot's disk cannot store the file: tell the people who run this bot."
+        case "unavailable":
+            return "The bot cannot open files now: try again in a minute."
+        case "damaged" | "died" | "does_not_fit":
+            return f"The {name} is damaged or incomplete: save it again, and attach that."
+        case _:
+            assert_never(reason.why)

@@ -1,0 +1,104 @@
+"""The parts that many sentences share: names, lists of names, numbers, and what was perhaps meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from app.workflows.parsing import Expected
+from app.workflows.reasons.discovery import InputPlace
+
+LONGEST_SENTENCE = 600
+"""Characters. A reason contains titles and values from files, which may be as long as a file."""
+
+LONGEST_NAME = 60
+"""Characters of a name or a value within a sentence."""
+
+LONGEST_PATH = 200
+"""Characters of the path of a file within a sentence."""
+
+MOST_NAMES = 12
+"""The number of names that a list in a sentence shows."""
+
+BLANKS = re.compile(r"\s+")
+
+EXPECTED: dict[Expected, str] = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "size": "a size such as 1024x768",
+}
+"""The type that a value must have."""
+
+EXPORT = "in ComfyUI choose Workflow > Export (API)"
+"""How to get a file in API format; the end of several sentences."""
+
+
+def shortened(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return the text on one line, cut to `longest` characters with "…" at the end if it has more."""
+    line = BLANKS.sub(" ", text[: 10 * longest])
+    return line if len(line) <= longest and len(text) <= 10 * longest else f"{line[: longest - 1]}…"
+
+
+def sentence(text: str) -> str:
+    """Return a sentence on one line, cut to `LONGEST_SENTENCE` characters; it still ends with a period then."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_SENTENCE else f"{line[: LONGEST_SENTENCE - 2]}…."
+
+
+def ended(text: str) -> str:
+    """Return what another program says as the end of a sentence: shortened, with exactly one period."""
+    return f"{shortened(text, LONGEST_PATH).rstrip('.')}."
+
+
+def quoted(name: str) -> str:
+    """Return a name in quotes, shortened."""
+    return f"“{shortened(name)}”"
+
+
+def path_text(path: str) -> str:
+    """Return the path of a file, shortened."""
+    return shortened(path, LONGEST_PATH)
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
+    """Return the first `most` names, separated by commas, with "…" at the end if there are more."""
+    return ", ".join(shortened(name) for name in names[:most]) + (", …" if len(names) > most else "")
+
+
+def either(names: Sequence[str], most: int = MOST_NAMES) -> str:
+    """Return the first `most` parts of a sentence, joined by “or”."""
+    return " or ".join([*names[:most], *(["…"] if len(names) > most else [])])
+
+
+def suggest(given: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence: the most similar known name, else a list of the known names."""
+    names = list(known)
+    close = difflib.get_close_matches(given, names, 1)
+    if close:
+        return f"; did you mean {quoted(close[0])}?"
+    return f": choose from {listed(names)}." if names else "."
+
+
+def number_text(number: float) -> str:
+    """Return a number as people write it; an int with every digit."""
+    return shortened(str(number) if isinstance(number, int) else f"{number:g}")
+
+
+def limits_text(low: float | None, high: float | None) -> str:
+    """Return the limits of a number; at least one must be given."""
+    if low is not None and high is not None:
+        return f"between {number_text(low)} and {number_text(high)}"
+    if low is not None:
+        return f"at least {number_text(low)}"
+    return f"at most {number_text(high)}" if high is not None else "a number"
+
+
+def inputs_text(places: Sequence[InputPlace]) -> str:
+    """Return inputs as people know them: “Sampler”.seed, with the node's id if its title is not unique."""
+    return " and ".join(
+        f"{quoted(place.node)}.{shortened(place.input)}"
+        + (f" (node {shortened(place.node_id)})" if place.node_id else "")
+        for place in places
+    )
