@@ -21,7 +21,7 @@ LONGEST_PATH = 200
 MOST_NAMES = 12
 """The number of names that a list in a sentence shows."""
 
-BLANKS = re.compile(r"\s+")
+BLANKS = re.compile(r" +")
 
 EXPECTED: dict[Expected, str] = {
     "integer": "a whole number",
@@ -37,14 +37,19 @@ EXPORT = "in ComfyUI choose Workflow > Export (API)"
 
 def shortened(text: str, longest: int = LONGEST_NAME) -> str:
     """Return the text on one line, cut to `longest` characters with "…" at the end if it has more."""
-    line = BLANKS.sub(" ", text[: 10 * longest])
+    line = _printable(text[: 10 * longest])
     return line if len(line) <= longest and len(text) <= 10 * longest else f"{line[: longest - 1]}…"
 
 
 def sentence(text: str) -> str:
     """Return a sentence on one line, cut to `LONGEST_SENTENCE` characters; it still ends with a period then."""
-    line = " ".join(text.split())
+    line = _printable(text).strip()
     return line if len(line) <= LONGEST_SENTENCE else f"{line[: LONGEST_SENTENCE - 2]}…."
+
+
+def _printable(text: str) -> str:
+    """Return the text on one line, with one blank for control characters and for characters without a width."""
+    return BLANKS.sub(" ", text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text))
 
 
 def ended(text: str) -> str:

@@ -108,7 +108,7 @@ def graph_text(reason: graphs.GraphReason) -> str:
     match reason:
         case graphs.NotAWorkflow(file=file):
             return f"{path_text(file)} is not a workflow: {EXPORT}."
-        case graphs.NotApiFormat(file=file, node=node):
+        case graphs.NotANode(file=file, node=node):
             return f"{path_text(file)} is not a workflow in API format (node {shortened(node)}): {EXPORT}."
         case graphs.InputsNotATable(file=file, node=node):
             return f"{path_text(file)}: the inputs of {quoted(node)} are not a table: {EXPORT}."

@@ -14,7 +14,7 @@ from app.workflows.reasons.graphs import (
     AmbiguousNode,
     DanglingLink,
     InputsNotATable,
-    NotApiFormat,
+    NotANode,
     NotAWorkflow,
     UnknownInput,
     UnknownNode,
@@ -53,7 +53,7 @@ def check_graph(content: Json, where: str) -> Graph:
     graph: Graph = {}
     for node, entry in content.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("class_type"), str):
-            raise WorkflowError(NotApiFormat(where, node))
+            raise WorkflowError(NotANode(where, node))
         if not isinstance(entry.setdefault("inputs", {}), dict):
             raise WorkflowError(InputsNotATable(where, title({node: entry}, node)))
         graph[node] = entry

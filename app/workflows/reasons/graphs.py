@@ -13,7 +13,7 @@ class NotAWorkflow(Reason, frozen=True):
     file: str
 
 
-class NotApiFormat(Reason, frozen=True):
+class NotANode(Reason, frozen=True):
     """An entry of the file is not a node; `node` is its id."""
 
     file: str
@@ -58,5 +58,5 @@ class UnknownInput(Reason, frozen=True):
 
 
 GraphReason: TypeAlias = (
-    NotAWorkflow | NotApiFormat | InputsNotATable | DanglingLink | AmbiguousNode | UnknownNode | UnknownInput
+    NotAWorkflow | NotANode | InputsNotATable | DanglingLink | AmbiguousNode | UnknownNode | UnknownInput
 )
