@@ -36,6 +36,9 @@ TWO_WORDS = re.compile(r"[^\W\d_]\s|\s[^\W\d_]")
 PROGRAMMING_ERRORS = {"AssertionError", "RuntimeError", "TypeError", "ValueError"}
 """Their texts are for programmers."""
 
+BOUNDARIES = {"report_failure", "run_loop", "run_request"}
+"""Their texts are log messages."""
+
 LOGGING = {"debug", "info", "warning", "error", "exception", "critical"}
 
 MODULES = [path for package in CHECKED for path in sorted((APP / package).rglob("*.py"))]
@@ -71,6 +74,13 @@ def _texts(node: ast.AST) -> Iterator[str]:
             # A docstring.
             return
         case ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=attribute)) if attribute in LOGGING:
+            return
+        case ast.Call(func=ast.Name(id=name)) if name in BOUNDARIES:
+            return
+        case ast.Call(func=ast.Name(id="partial"), args=[ast.Name(id=name), *_]) if name in BOUNDARIES:
+            return
+        case ast.keyword(arg="name"):
+            # The name of a task.
             return
         case ast.Raise(exc=ast.Call(func=ast.Name(id=name))) if name in PROGRAMMING_ERRORS:
             return

@@ -13,7 +13,7 @@ from app.core.job import JobRequest
 from app.events import ServerName
 from app.reasons import Reason
 from app.service.permissions import check_can_use
-from app.service.reasons import NotOffered, WorkflowRemoved
+from app.service.reasons import FolderUnreadable, LastVersionKept, NotOffered, WorkflowRemoved, WorkflowsNotOffered
 from app.service.requests import Person
 from app.texts.reasons import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
@@ -61,7 +61,7 @@ class Catalog:
         """What the servers had when the folder was read last."""
         self._signature: Signature | None = None
         self._good: Mapping[str, Workflow] = {}
-        self._wrong: frozenset[str] = frozenset()
+        self._warned: frozenset[str] = frozenset()
         self.workflows: Mapping[str, Workflow] = {}
         self.servers: Mapping[str, tuple[ServerName, ...]] = {}
         """The servers that a workflow can be sent to, if not all of them."""
@@ -105,7 +105,7 @@ class Catalog:
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.
             self._signature = None
-            self._warn([f"The folder {self._folder} cannot be read: {error.strerror}."])
+            self._warn([FolderUnreadable(str(self._folder), error.strerror or str(error))])
             return False
         except Exception:
             # The caller reports it, and the next look reads the folder again.
@@ -129,26 +129,26 @@ class Catalog:
                 servers[offer.name] = able
         self._good = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
         self.workflows, self.servers, self.refused = workflows, servers, refused
-        wrong = [
-            f"{reason_text(offer.problem)} Its last good version is kept."
+        wrong: list[Reason] = [
+            LastVersionKept(offer.problem)
             for offer in offered
             if offer.problem is not None and offer.workflow is not None
         ]
         broken = {offer.name for offer in offered if offer.workflow is None} | unnameable.keys()
-        wrong += [reason_text(reason) for name, reason in refused.items() if name in broken]
+        wrong += [reason for name, reason in refused.items() if name in broken]
         # Most of these only lack a model that nobody needs: one line for all of them.
         if unable := [name for name in refused if name not in broken]:
             logger.info("workflows are not offered", reasons=[reason_text(refused[name]) for name in unable])
-            wrong.append(f"No server can run {', '.join(unable)}, so they are not offered: see check.")
+            wrong.append(WorkflowsNotOffered(tuple(unable)))
         everything = list(workflows.values())
-        reasons = (*conflicts(everything), *warnings(offered), *self._rules.warnings(everything))
-        self._warn([*wrong, *map(reason_text, reasons)])
+        self._warn([*wrong, *conflicts(everything), *warnings(offered), *self._rules.warnings(everything)])
 
-    def _warn(self, wrong: Sequence[str]) -> None:
-        for sentence in wrong:
-            if sentence not in self._wrong:
+    def _warn(self, wrong: Sequence[Reason]) -> None:
+        sentences = [reason_text(reason) for reason in wrong]
+        for sentence in sentences:
+            if sentence not in self._warned:
                 logger.warning("a workflow cannot be used as it is", reason=sentence)
-        self._wrong = frozenset(wrong)
+        self._warned = frozenset(sentences)
 
 
 def _signature(folder: Path) -> Signature:

@@ -150,7 +150,7 @@ Unusable: TypeAlias = Literal[
 """Why the media worker cannot use a file."""
 
 
-class FileTooLarge(Reason, frozen=True):
+class AttachmentTooLarge(Reason, frozen=True):
     """An attached file of `size` bytes is larger than `most` bytes."""
 
     size: int
@@ -211,6 +211,25 @@ class NotAnId(Reason, frozen=True):
     name: str
 
 
+class FolderUnreadable(Reason, frozen=True):
+    """The folder of workflows cannot be read; `error` is the system's own word for why."""
+
+    folder: str
+    error: str
+
+
+class LastVersionKept(Reason, frozen=True):
+    """The files of a workflow cannot be read, so its last good version is used."""
+
+    problem: Reason
+
+
+class WorkflowsNotOffered(Reason, frozen=True):
+    """No server can run these workflows."""
+
+    workflows: tuple[str, ...]
+
+
 ServiceReason: TypeAlias = (
     NotYours
     | NotForYou
@@ -234,7 +253,7 @@ ServiceReason: TypeAlias = (
     | UnknownSetting
     | NotASetting
     | NotAResultNumber
-    | FileTooLarge
+    | AttachmentTooLarge
     | FileUnusable
     | NotFromDiscord
     | FileNotDownloaded
@@ -244,4 +263,6 @@ ServiceReason: TypeAlias = (
     | MenuNeedsOneFile
     | NoRoomInMenu
     | NotAnId
+    | FolderUnreadable
+    | WorkflowsNotOffered
 )

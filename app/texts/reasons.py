@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from app.reasons import Reason
-from app.service.reasons import ServiceReason
+from app.service.reasons import LastVersionKept, ServiceReason
 from app.texts.audit_reasons import audit_text, input_check_text, link_text
 from app.texts.availability_reasons import availability_text
 from app.texts.editor_format_reasons import editor_format_text
@@ -57,6 +57,8 @@ def _text(reason: Reason) -> str:
         return link_text(reason)
     if isinstance(reason, AuditReason):
         return audit_text(reason)
+    if isinstance(reason, LastVersionKept):
+        return f"{_text(reason.problem)} Its last good version is kept."
     if isinstance(reason, ServiceReason):
         return service_text(reason)
     raise TypeError(f"no sentence for {type(reason).__name__}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import assert_never
 
 from app.service import reasons
-from app.texts.wording import quoted, shortened, suggest
+from app.texts.wording import ended, listed, path_text, quoted, shortened, suggest
 
-KINDS: dict[reasons.FileKind, str] = {"image": "picture", "video": "video", "audio": "sound"}
+FILE_NAMES = {"image": "picture", "video": "video", "audio": "sound"}
 """What people call files of a kind."""
 
 FORMATS = {"image": "a PNG, JPEG or WebP", "video": "an MP4 or WebM", "audio": "an MP3, WAV, FLAC or Ogg"}
@@ -70,8 +70,12 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{shortened(workflow)} gets no message menu: Discord allows only {most} in all."
         case reasons.NotAnId(workflow=workflow, name=name):
             return f"{shortened(workflow)}: {quoted(name)} is not an id. Copy the id of the person or role in Discord."
+        case reasons.FolderUnreadable(folder=folder, error=error):
+            return f"The folder {path_text(folder)} cannot be read: {ended(error)}"
+        case reasons.WorkflowsNotOffered(workflows=workflows):
+            return f"No server can run {listed(workflows)}, so they are not offered: run “check” for the reasons."
         case (
-            reasons.FileTooLarge()
+            reasons.AttachmentTooLarge()
             | reasons.FileUnusable()
             | reasons.NotFromDiscord()
             | reasons.FileNotDownloaded()
@@ -84,7 +88,7 @@ def service_text(reason: reasons.ServiceReason) -> str:
 
 
 def _file_text(
-    reason: reasons.FileTooLarge
+    reason: reasons.AttachmentTooLarge
     | reasons.FileUnusable
     | reasons.NotFromDiscord
     | reasons.FileNotDownloaded
@@ -92,7 +96,7 @@ def _file_text(
     | reasons.FileNotStored,
 ) -> str:
     match reason:
-        case reasons.FileTooLarge(size=size, most=most):
+        case reasons.AttachmentTooLarge(size=size, most=most):
             return f"The file has {size // 2**20} MB: make it smaller, {most // 2**20} MB at most."
         case reasons.FileUnusable():
             return _unusable_text(reason)
@@ -109,7 +113,7 @@ def _file_text(
 
 
 def _unusable_text(reason: reasons.FileUnusable) -> str:
-    name = KINDS[reason.kind]
+    name = FILE_NAMES[reason.kind]
     match reason.why:
         case "unrecognised":
             return f"This file is not a {name} that can be used: attach {FORMATS[reason.kind]}."

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from app.media_worker.limits import MOST_BYTES
 from app.media_worker.protocol import Kind
-from app.service.reasons import FileTooLarge
+from app.service.reasons import AttachmentTooLarge
 from app.workflows.model import WorkflowError
 
 HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
@@ -53,4 +53,4 @@ def is_too_large(size: int) -> bool:
 def check_size(size: int) -> None:
     """Raise `WorkflowError` if a file has more bytes than are accepted."""
     if is_too_large(size):
-        raise WorkflowError(FileTooLarge(size, MOST_BYTES))
+        raise WorkflowError(AttachmentTooLarge(size, MOST_BYTES))

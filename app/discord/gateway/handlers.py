@@ -42,7 +42,7 @@ from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob
 from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.texts.reasons import reason_text
-from app.texts.service_reasons import KINDS
+from app.texts.service_reasons import FILE_NAMES
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -129,7 +129,7 @@ class InteractionHandlers:
             return
         file = next(files_of(message, follow_up.slot.kind), None)
         if file is None:
-            await say(interaction, f"There is no {KINDS[follow_up.slot.kind]} in this message.")
+            await say(interaction, f"There is no {FILE_NAMES[follow_up.slot.kind]} in this message.")
             return
         request = CreateJob(workflow=taker.name, files=(replace(file, slot=follow_up.slot.name),))
         await self._ask(interaction, "menu", taker, request)

@@ -17,10 +17,10 @@ from app.discord.files.attachment_rules import allowed, check_size
 from app.discord.files.download import InputMedia, check, open_client
 from app.media_worker.client import MediaClient
 from app.media_worker.limits import MOST_BYTES
-from app.service.reasons import FileUnusable, Unusable
+from app.service.reasons import FileKind, FileUnusable, Unusable
 from app.service.requests import AttachedFile
 from app.texts.reasons import reason_text
-from app.texts.service_reasons import KINDS
+from app.texts.service_reasons import FILE_NAMES
 from app.workflows.model import WorkflowError
 from tests.discord.fake import FakeDiscord, Upload
 from tests.media_worker.fuzz import corpus, mutate
@@ -66,7 +66,8 @@ def test_attachments_come_only_from_discord(url: str, may: bool) -> None:
 
 @pytest.mark.parametrize("reason", get_args(Unusable))
 def test_every_reason_is_one_short_sentence(reason: Unusable) -> None:
-    for kind, name in KINDS.items():
+    for kind in get_args(FileKind):
+        name = FILE_NAMES[kind]
         text = reason_text(FileUnusable(kind, reason, "WEBP", 18_000_000))
         assert text.endswith(".")
         assert text.count(".") == 1
@@ -171,8 +172,6 @@ async def test_a_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatc
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         base = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
         async with taking(tmp_path, base) as intake:
-            with pytest.raises(WorkflowError, match="Attach it again"):
-                await intake.take(AttachedFile("image", f"{base}/a.png", "a.png", 10), "image", tmp_path / "a", PERSON)
             with refused("Attach it again"):
                 await intake.take(AttachedFile("image", f"{base}/a.png", "a.png", 10), "image", tmp_path / "a", PERSON)
 

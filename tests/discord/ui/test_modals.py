@@ -65,7 +65,7 @@ def test_settings_may_be_called_by_their_titles() -> None:
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", ""])
 def test_a_result_is_chosen_by_a_number_from_one(number: str) -> None:
-    with refused("result's number"):
+    with refused("not the number of a result"):
         answers(IMG2IMG, {RESULT: number})
 
 
@@ -109,7 +109,7 @@ def test_a_preset_of_the_command_counts_in_the_form_that_follows() -> None:
 
 
 def test_a_preset_that_is_none_is_a_sentence() -> None:
-    with refused("no preset “slow”"):
+    with refused("no preset called “slow”"):
         answers(PRESET_FLOW, {SETTINGS: "preset = slow"})
 
 
