@@ -77,7 +77,10 @@ class Queue(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """GET /history/{id} of a prompt that ended. `outcome` is "success", "failed" or "interrupted"."""
+    """GET /history/{id} of a prompt that ended.
+
+    `outcome` is "success", "failed", "interrupted", or "unreadable" if the server's record of it cannot be read.
+    """
 
     outcome: str
     outputs: tuple[NodeOutput, ...] = ()

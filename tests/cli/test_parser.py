@@ -170,7 +170,8 @@ def test_a_timeout_cancels_what_is_unfinished(slow_server: str, tmp_path: Path) 
         "generate", "txt2img", "prompt=x", "--timeout", "1", "--json", "--server", slow_server, "--out", str(tmp_path)
     )
     assert done.returncode == 1
-    assert lines(done.stdout)[-2]["reason"] == "--timeout of 1 s was over."
+    assert lines(done.stdout)[-2]["reason"] == "The time limit of 1 s (--timeout) was reached."
+    assert lines(done.stdout)[-2]["reason_kind"] == "TimeLimitReached"
 
 
 def test_img2img_uploads_a_picture(server: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upl
 from app.discord.ui.options import Command
 from app.events import Failed, Finished, Lost, ServerName
 from app.ports import Json, Stats
+from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
@@ -74,7 +75,7 @@ def settings(job: Job, workflow: Workflow | None) -> Card:
         case Finished(server=server):
             lines.append(f"Made by {escape(server)}.")
         case Failed(reason=reason) | Lost(reason=reason):
-            lines.append(escape(shorten(reason, 300)))
+            lines.append(escape(shorten(reason_text(reason), 300)))
         case _:
             pass
     lines.append(f"-# Job `{job.id}`")

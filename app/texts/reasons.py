@@ -1,0 +1,20 @@
+"""Renders any reason."""
+
+from __future__ import annotations
+
+from app.job_reasons import JobReason
+from app.reasons import Reason
+from app.texts.job_reasons import job_reason_text
+
+
+def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
+    """The sentence for a reason. A text, which an earlier version stored in the journal, is returned unchanged.
+
+    People in Discord do not read which server it was; an `operator` does. Raises `TypeError` for a reason that belongs
+    to no group of this package.
+    """
+    if isinstance(reason, str):
+        return reason
+    if isinstance(reason, JobReason):
+        return job_reason_text(reason, operator=operator)
+    raise TypeError(f"{type(reason).__name__} has no sentence")
