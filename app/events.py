@@ -14,6 +14,7 @@ from typing import NewType, TypeAlias
 from msgspec import Struct
 
 from app.job_reasons import JobReason
+from app.server_reasons import NetworkReason
 
 JobId = NewType("JobId", str)
 """A job, for its whole life: a lower-case hyphenated uuid4."""
@@ -172,7 +173,7 @@ class Disconnected(Struct, frozen=True, tag=True):
     """The websocket is gone; the ConnectionActor is already reconnecting."""
 
     server: ServerName
-    reason: str
+    reason: NetworkReason
 
 
 # Updates: what happens to a job. `app.texts` renders their reasons and notes. One that is a text was stored in the

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from app.reasons import Reason
+from app.server_reasons import RefusalReason
 
 # Why a job waits, or seems to.
 
@@ -132,6 +133,7 @@ JobReason: TypeAlias = (
     | NothingProduced
     | NothingChanged
     | ResultUnwritable
+    | RefusalReason
 )
 
 

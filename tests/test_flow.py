@@ -24,6 +24,7 @@ from app.events import (
 from app.job_reasons import NodeBlocked, NodeFailed, NothingChanged, OutOfMemory, ServersOffline
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost, Graph, Json
+from app.server_reasons import HungUp, InputMissing, NodesInvalid, ServerError, ValueTooSmall
 from app.simulator.engine.simulator import Simulator
 from app.texts.reasons import reason_text
 from tests.conftest import inline, virtual
@@ -200,7 +201,7 @@ async def test_three_500s_end_the_job_with_a_sentence(tmp_path: Path) -> None:
         found.fault(fail_prompt={"count": 3, "status": 500, "effect": False})
         last = (await found.make()).last
         assert isinstance(last, Failed)
-        assert last.reason == "simulator broke on this request (500): its own log says why."
+        assert last.reason == ServerError(500)
 
 
 async def cancelling(found: World, count: int, which: int) -> list[Watcher]:
@@ -398,7 +399,7 @@ async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None
         request = found.wish()
         request.graph["5"]["inputs"]["steps"] = 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
         last = (await found.make(request)).last
-        assert last == Failed(job=request.job, reason="“Sampler”: steps is 0, but must be at least 1.")
+        assert last == Failed(job=request.job, reason=NodesInvalid((ValueTooSmall("Sampler", "steps", "0", "1"),)))
 
 
 async def test_what_a_newer_node_needs_is_filled_in_with_the_servers_default(tmp_path: Path) -> None:
@@ -416,7 +417,8 @@ async def test_what_no_default_can_fill_is_a_reason(tmp_path: Path) -> None:
             del request.graph["5"]["inputs"][name]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
         last = (await found.make(request)).last
         assert isinstance(last, Failed)
-        assert "“Sampler” needs its input “positive”." in reason_text(last.reason)
+        assert isinstance(last.reason, NodesInvalid)
+        assert InputMissing("Sampler", "positive") in last.reason.problems
 
 
 async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tmp_path: Path) -> None:
@@ -468,7 +470,7 @@ async def test_a_last_word_waits_for_a_place_that_is_out_of_reach(tmp_path: Path
 
         async def show(self, update: AnyUpdate) -> None:
             if anyio.current_time() < self.until:
-                raise ConnectionLost("away")
+                raise ConnectionLost(HungUp())
             await super().show(update)
 
     async with world(tmp_path) as found:

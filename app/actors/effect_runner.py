@@ -36,6 +36,7 @@ from app.core.job import JobRequest
 from app.events import NodeId, PromptId, ServerName
 from app.job_reasons import InputUnreadable, InternalError, JobReason, ResultUnwritable
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
+from app.server_reasons import NoChoices, NodeDamaged
 
 
 class Completion:
@@ -76,8 +77,7 @@ class Completion:
             key = _kind(graph, choice.node), choice.input
             if key not in self._firsts:
                 if not (offered := await self._comfy.choices(*key)):
-                    reason = f"The server offers nothing for “{choice.input}” of {key[0]}: put a model there first."
-                    raise Refused(reason)
+                    raise Refused(NoChoices(choice.input, key[0]))
                 self._firsts[key] = offered[0]
             _inputs(graph, choice.node)[choice.input] = self._firsts[key]
 
@@ -89,7 +89,7 @@ def _kind(graph: Graph, node: NodeId) -> str:
 def _inputs(graph: Graph, node: str) -> dict[str, Json]:
     inputs = graph[node].setdefault("inputs", {})
     if not isinstance(inputs, dict):
-        raise Refused(f"Node {node} of the workflow has inputs that are no table.")
+        raise Refused(NodeDamaged(node))
     return inputs
 
 
@@ -162,7 +162,7 @@ class EffectRunner:
         except Refused as refusal:
             return PromptRefused(effect, refusal.reason, refusal.certain)
         except ConnectionLost as loss:
-            return SubmitUncertain(effect, str(loss))
+            return SubmitUncertain(effect, loss.reason)
 
     async def _query(self, effect: QueryServer) -> EffectResult:
         """Query a server: the queue first, because a prompt that leaves it in between is in the history by then."""
@@ -173,7 +173,7 @@ class EffectRunner:
             missing = [prompt for prompt in effect.asked if prompt not in queued]
             histories, failures = await _histories(comfy, missing)
         except (ConnectionLost, Refused) as loss:
-            return Unreachable(effect, str(loss))
+            return Unreachable(effect, loss.reason)
         return ServerQueried(effect, queue, histories, failures)
 
     async def _read_history(self, effect: ReadHistory) -> EffectResult:

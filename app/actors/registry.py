@@ -105,7 +105,7 @@ class PromptRegistry:
         jobs = self._job_table.jobs
         match message:
             case ServerQueried(effect=effect) | Unreachable(effect=effect):
-                self._reconciler.look_failed(effect.server, reason.id, anyio.current_time())
+                self._reconciler.look_failed(effect.server, reason, anyio.current_time())
                 return
             case Submit(request=request, updates=updates):
                 job = jobs.get(request.job)
@@ -240,7 +240,7 @@ def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
     log = partial(log_failure, error, "an effect broke", effect=type(effect).__name__)
     match effect:
         case QueryServer(server=server):
-            return Unreachable(effect, log(server=server))
+            return Unreachable(effect, InternalError(log(server=server)))
         case Reconnect(server=server):
             log(server=server)
             return None

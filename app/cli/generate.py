@@ -14,6 +14,7 @@ from app.core.job import JobRequest
 from app.events import AnyUpdate, Cancelled, JobId, ServerName
 from app.job_reasons import CancelUnconfirmed, TimeLimitReached
 from app.ports import Comfy, ConnectionLost, Refused
+from app.texts.reasons import reason_text
 
 LAST_CALL = 2.0
 """Seconds for a server to confirm what --timeout cancelled; a server that does not answer is not waited for."""
@@ -53,7 +54,7 @@ async def refusals(servers: Mapping[ServerName, Comfy]) -> dict[ServerName, str]
         try:
             await comfy.stats()
         except Refused as refusal:
-            refused[name] = refusal.reason
+            refused[name] = f"{name}: {reason_text(refusal.reason, operator=True)}"
         except ConnectionLost:
             return
 

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.events import FileRef, JobId, PromptId, ServerName
-from app.job_reasons import JobReason
+from app.job_reasons import InternalError, JobReason
 from app.ports import History, Queue, Ticket
+from app.server_reasons import NetworkReason, ServerReason
 
 
 class SubmitPrompt(Struct, frozen=True):
@@ -96,7 +97,7 @@ class PromptRefused(Struct, frozen=True):
     """
 
     effect: SubmitPrompt
-    reason: JobReason | str
+    reason: JobReason
     certain: bool
 
 
@@ -104,7 +105,7 @@ class SubmitUncertain(Struct, frozen=True):
     """The connection was lost before the POST was answered."""
 
     effect: SubmitPrompt
-    reason: str
+    reason: NetworkReason
 
 
 class ServerQueried(Struct, frozen=True):
@@ -123,7 +124,7 @@ class Unreachable(Struct, frozen=True):
     """The server did not answer a query."""
 
     effect: QueryServer
-    reason: str
+    reason: ServerReason | InternalError
 
 
 class HistoryRead(Struct, frozen=True):
@@ -148,7 +149,7 @@ class FileFetched(Struct, frozen=True):
     """The file is at the effect's path, or could not be fetched, for the reason in `problem`."""
 
     effect: FetchFile
-    problem: JobReason | str | None = None
+    problem: JobReason | None = None
 
 
 class ImageSaved(Struct, frozen=True):

@@ -47,6 +47,7 @@ from app.events import (
     Signal,
 )
 from app.job_reasons import NoProgress
+from app.reasons import Reason
 
 Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
 
@@ -81,7 +82,7 @@ class Reconciler:
             case _:
                 return self._job_table.jobs.get(message.effect.job)
 
-    def look_failed(self, server: ServerName, reason: str, now: float) -> None:
+    def look_failed(self, server: ServerName, reason: Reason, now: float) -> None:
         """Record that a query failed: the server counts as unreachable, and the next query may start."""
         self._away(self.servers[server], reason)
         self._query_over(self.servers[server], now)
@@ -267,7 +268,7 @@ class Reconciler:
             note = NoProgress(server_state.name, length, stuck=quiet >= job.request.silence * DEAD)
             self._job_table.updates.append(self._job_table.trackers[job.id].read(now, note))
 
-    def _away(self, server_state: ServerState, reason: str) -> None:
+    def _away(self, server_state: ServerState, reason: Reason) -> None:
         server_state.reachable, server_state.reason = False, reason
         self._job_table.positions_dirty = True
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from app.job_reasons import (
     CancelUnconfirmed,
     ForgottenByServer,
@@ -24,6 +22,7 @@ from app.job_reasons import (
     StoppedOnServer,
     TimeLimitReached,
 )
+from app.texts.server_reasons import refusal_text
 from app.texts.words import brief, one_line, quoted, sentence
 
 MOST_SERVERS = 300
@@ -75,7 +74,7 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
         case ResultUnwritable(message=words):
             return f"A result could not be saved on the bot's disk.{_system(words, operator=operator)}"
         case _:
-            assert_never(reason)
+            return refusal_text(reason, operator=operator)
 
 
 def _system(words: str, *, operator: bool) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from app.job_reasons import JobReason
 from app.reasons import Reason
+from app.server_reasons import NetworkReason
 from app.texts.job_reasons import job_reason_text
+from app.texts.server_reasons import network_reason_text
 
 
 def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
@@ -17,4 +19,6 @@ def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
         return reason
     if isinstance(reason, JobReason):
         return job_reason_text(reason, operator=operator)
+    if isinstance(reason, NetworkReason):
+        return network_reason_text(reason, operator=operator)
     raise TypeError(f"{type(reason).__name__} has no sentence")

@@ -73,8 +73,10 @@ from app.job_reasons import (
     StoppedOnServer,
 )
 from app.ports import Graph, History, Queue, Ticket
+from app.server_reasons import HungUp, LinkBroken, NoOutput, PartDropped, RefusedConnection, ResultGone, ServerError
 
 WRONG = InternalError("00c0ffee")
+DROPPED = PartDropped((LinkBroken("Second"),))
 HERE = ServerName("here")
 PNG = FileRef("a_00001_.png")
 GRAPH: Graph = {
@@ -283,7 +285,9 @@ def test_the_next_job_leaves_also_where_a_start_overtook_the_answer_to_its_post(
     if answer == "taken":
         desk.handle(PromptSubmitted(post, Ticket(post.prompt)))
     else:
-        desk.handle(PromptRefused(post, "no", certain=False) if answer == "500" else SubmitUncertain(post, "cut"))
+        desk.handle(
+            PromptRefused(post, ServerError(500), certain=False) if answer == "500" else SubmitUncertain(post, HungUp())
+        )
         desk.look(running=(post.prompt,))
     assert desk.take(SubmitPrompt).job == "second"
 
@@ -302,7 +306,7 @@ def test_a_post_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(wher
     desk.up()
     job = desk.wish("job")
     post = desk.take(SubmitPrompt)
-    desk.handle(SubmitUncertain(post, "the connection broke"))
+    desk.handle(SubmitUncertain(post, HungUp()))
     assert desk.none(SubmitPrompt)
     if where == "running":
         desk.look(running=("p1",))
@@ -323,9 +327,9 @@ def test_a_500_is_looked_into_and_three_of_them_are_an_answer() -> None:
     desk.up()
     desk.wish("job")
     for _ in range(3):
-        desk.handle(PromptRefused(desk.take(SubmitPrompt), "got itself in trouble", certain=False))
+        desk.handle(PromptRefused(desk.take(SubmitPrompt), ServerError(500), certain=False))
         desk.look()
-    assert desk.last(Failed) == Failed(job=JobId("job"), reason="got itself in trouble")
+    assert desk.last(Failed) == Failed(job=JobId("job"), reason=ServerError(500))
     assert desk.none(SubmitPrompt)
 
 
@@ -333,8 +337,8 @@ def test_a_server_that_says_no_fails_the_job_with_its_reason() -> None:
     desk = Desk()
     desk.up()
     desk.wish("job")
-    desk.handle(PromptRefused(desk.take(SubmitPrompt), "“Sampler” has no such sampler.", certain=True))
-    assert desk.last(Failed) == Failed(job=JobId("job"), reason="“Sampler” has no such sampler.")
+    desk.handle(PromptRefused(desk.take(SubmitPrompt), NoOutput(), certain=True))
+    assert desk.last(Failed) == Failed(job=JobId("job"), reason=NoOutput())
 
 
 def test_a_cancelled_job_that_lies_with_us_is_gone_at_once() -> None:
@@ -533,7 +537,7 @@ def test_a_socket_that_was_only_slower_than_a_look_is_kept() -> None:
 def test_a_server_that_does_not_answer_is_probed_while_somebody_waits() -> None:
     desk = Desk()
     desk.handle(Connected(HERE))
-    desk.handle(Unreachable(desk.take(QueryServer), "refused"))
+    desk.handle(Unreachable(desk.take(QueryServer), RefusedConnection()))
     desk.now += 5
     desk.handle(Tick())
     assert desk.none(QueryServer)
@@ -576,7 +580,7 @@ def test_what_is_unusual_in_a_good_run_gets_a_sentence_of_its_own() -> None:
     desk.up()
     desk.wish("job")
     post = desk.take(SubmitPrompt)
-    desk.handle(PromptSubmitted(post, Ticket(post.prompt, ("“Second” was left out.",))))
+    desk.handle(PromptSubmitted(post, Ticket(post.prompt, (DROPPED,))))
     desk.handle(ExecutionBlocked(prompt=post.prompt, node=NodeId("3"), message="no"))
     desk.handle(ExecutionEnded(prompt=post.prompt))
     history = History("success", (NodeOutput(NodeId("9"), (), ("a cat",)),), cached=frozenset({"3", "9"}))
@@ -585,7 +589,7 @@ def test_what_is_unusual_in_a_good_run_gets_a_sentence_of_its_own() -> None:
     assert isinstance(told, Finished)
     assert told.texts == ("a cat",)
     assert told.notes == (
-        "“Second” was left out.",
+        DROPPED,
         NodeBlocked("Sampler"),
         NothingChanged(),
     )
@@ -596,9 +600,9 @@ def test_a_file_that_is_gone_from_the_server_is_a_note_and_no_reason_to_hang() -
     _, prompt = desk.running()
     desk.handle(ExecutionEnded(prompt=prompt))
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG, FileRef("b.png"))))
-    desk.handle(FileFetched(desk.take(FetchFile), "a.png is gone"))
+    desk.handle(FileFetched(desk.take(FetchFile), ResultGone("a.png")))
     desk.handle(FileFetched(second := desk.take(FetchFile)))
-    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(second.path,), notes=("a.png is gone",))
+    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(second.path,), notes=(ResultGone("a.png"),))
 
 
 def test_a_picture_that_comes_through_the_websocket_is_a_result_and_others_are_previews() -> None:
@@ -708,7 +712,7 @@ def test_a_job_ends_once_also_if_more_is_heard_of_it() -> None:
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
     desk.handle(FileFetched(fetch := desk.take(FetchFile)))
     ended = job.terminal_update
-    desk.handle(FileFetched(fetch, "gone"), EffectFailed(fetch, WRONG))
+    desk.handle(FileFetched(fetch, ResultGone("a.png")), EffectFailed(fetch, WRONG))
     assert job.terminal_update == ended
     assert [type(update) for update in desk.told].count(Finished) == 1
     assert not any(isinstance(update, Failed) for update in desk.told)

@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 
 from app.job_reasons import JobReason
 from app.reasons import Reason
+from app.server_reasons import NetworkReason, RefusalReason
 
 KINDS = cast("tuple[type[Reason], ...]", get_args(JobReason))
+"""All that may be the reason of a job."""
+
+REFUSALS = cast("tuple[type[Reason], ...]", get_args(RefusalReason))
+LOSSES = cast("tuple[type[Reason], ...]", get_args(NetworkReason))
 
 HOSTILE = st.text() | st.sampled_from(["", " ", "a\nb\r\tc", "\u202e\u2028\x00\x1b[31m", "x" * 100_000, "\n" * 5000])
 
@@ -35,7 +40,7 @@ def _of(kind: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
     if kind is int:
         return st.integers(0, 2**40)
     if origin is tuple:
-        return st.lists(_of(arguments[0], texts), max_size=4).map(tuple)
+        return st.lists(_of(arguments[0], texts), max_size=3).map(tuple)
     if origin in (UnionType, Union):
         return st.one_of(*(_of(one, texts) for one in arguments))
     if kind in (bool, type(None)):
