@@ -1,9 +1,9 @@
 """The error boundary: how an entry point handles an unexpected exception.
 
 Each entry point (one command, button, form, autocomplete or operator request, one effect of one job) has exactly one
-`except Exception` around everything it does, and calls `report_failure` there. The exception is logged under an id, the
-one user it belongs to sees that id, and nobody else is affected. Inside the boundary, errors are not caught just to
-hide them.
+`except Exception` around everything it does, and calls `report_failure` or `log_failure` there. The exception is logged
+under an id, the one user it belongs to sees that id, and nobody else is affected. Inside the boundary, errors are not
+caught just to hide them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ def new_id() -> str:
     return secrets.token_hex(4)
 
 
-def report_failure(error: Exception, what: str, **context: object) -> str:
-    """Log an unexpected exception under a new id; `what` is the log message.
-
-    Returns the sentence for the user.
-    """
+def log_failure(error: Exception, what: str, **context: object) -> str:
+    """Log an unexpected exception under a new id, which is returned; `what` is the log message."""
     identifier = new_id()
     logger.error(what, exc_info=error, id=identifier, at=_origin(error), **context)
-    return f"Something went wrong (id {identifier})."
+    return identifier
+
+
+def report_failure(error: Exception, what: str, **context: object) -> str:
+    """Log an unexpected exception like `log_failure`, and return the sentence for the user."""
+    return f"Something went wrong (id {log_failure(error, what, **context)})."
 
 
 def _origin(error: Exception) -> str:

@@ -13,6 +13,9 @@ from typing import NewType, TypeAlias
 
 from msgspec import Struct
 
+from app.job_reasons import JobReason
+from app.server_reasons import NetworkReason
+
 JobId = NewType("JobId", str)
 """A job, for its whole life: a lower-case hyphenated uuid4."""
 
@@ -170,10 +173,11 @@ class Disconnected(Struct, frozen=True, tag=True):
     """The websocket is gone; the ConnectionActor is already reconnecting."""
 
     server: ServerName
-    reason: str
+    reason: NetworkReason
 
 
-# Updates: what happens to a job.
+# Updates: what happens to a job. `app.texts` renders their reasons and notes. One that is a text was stored in the
+# journal by an earlier version, or is the sentence of the error boundary.
 
 
 class Update(Struct, frozen=True, kw_only=True, tag=True):
@@ -190,7 +194,7 @@ class Queued(Update, frozen=True):
 
     position: int
     server: ServerName | None = None
-    note: str = ""
+    note: JobReason | None = None
 
 
 class Started(Update, frozen=True):
@@ -204,7 +208,7 @@ class Progressed(Update, frozen=True):
 
     `fraction` is 0 to 1 over the whole graph; `node` is the title of the running node; `step` of `steps` is its own
     progress, 0 of 0 if it has none; `elapsed` is seconds since the start; `remaining` is seconds, None until steps
-    arrive; `note` says so if the server is still running the job but has sent nothing for long.
+    arrive; `note` is set if the server is still running the job but has sent nothing for long.
     """
 
     fraction: float
@@ -213,7 +217,7 @@ class Progressed(Update, frozen=True):
     steps: int = 0
     elapsed: float = 0.0
     remaining: float | None = None
-    note: str = ""
+    note: JobReason | None = None
 
 
 class Previewed(Update, frozen=True):
@@ -226,34 +230,34 @@ class Previewed(Update, frozen=True):
 class Finished(Update, frozen=True):
     """The job succeeded, and every file is on our disk.
 
-    `files` are paths as strings, in order of execution; `notes` are sentences that the user should read (a part that
-    was dropped, a run without outputs, everything cached).
+    `files` are paths as strings, in order of execution; `notes` are what the user should know (a part that was dropped,
+    a run without outputs, everything cached).
     """
 
     server: ServerName
     files: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[JobReason | str, ...] = ()
     seed: int | None = None
 
 
 class Failed(Update, frozen=True):
-    """The server refused the job or failed on it. `reason` is one sentence for the user."""
+    """The server refused the job or failed on it."""
 
-    reason: str
+    reason: JobReason | str
     files: tuple[str, ...] = ()
 
 
 class Cancelled(Update, frozen=True):
-    """The job was cancelled, by its owner or by somebody at the server."""
+    """The job was cancelled by its owner, or by somebody else for a `reason`."""
 
-    reason: str = ""
+    reason: JobReason | str = ""
 
 
 class Lost(Update, frozen=True):
     """The server forgot the job twice while running it; it is not tried again."""
 
-    reason: str
+    reason: JobReason | str
 
 
 AnyUpdate: TypeAlias = Queued | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost

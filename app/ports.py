@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTupl
 from msgspec import Raw, Struct
 
 from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, ServerEvent
+from app.server_reasons import NetworkReason, PartDropped, RefusalReason
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
@@ -41,18 +42,24 @@ class RunSync(Protocol):
 
 
 class ConnectionLost(Exception):
-    """The other side cannot be reached: expected, and worth another attempt. The text is a sentence for the log."""
+    """The other side cannot be reached: expected, and worth another attempt. Its text is for the log only."""
+
+    def __init__(self, reason: NetworkReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Refused(Exception):
-    """The server understood and refused. `reason` is one sentence for a user, with node titles.
+    """The server understood and refused. Its text is for the log only.
 
     `certain` is False for a 5xx: the server may have queued the prompt anyway (measured, T19), so read the queue and
     the history before submitting again. `missing` are inputs that the server's nodes require and the prompt does not
     have, if nothing else is wrong with it.
     """
 
-    def __init__(self, reason: str, *, certain: bool = True, missing: Sequence[tuple[NodeId, str]] = ()) -> None:
+    def __init__(
+        self, reason: RefusalReason, *, certain: bool = True, missing: Sequence[tuple[NodeId, str]] = ()
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.certain = certain
@@ -62,11 +69,11 @@ class Refused(Exception):
 class Ticket(Struct, frozen=True):
     """The server accepted a prompt. `prompt` is the id it uses; an old server chooses its own.
 
-    `dropped` are sentences about outputs that failed validation and will not run.
+    `dropped` are the outputs that failed validation and will not run.
     """
 
     prompt: PromptId
-    dropped: tuple[str, ...] = ()
+    dropped: tuple[PartDropped, ...] = ()
 
 
 class Queue(Struct, frozen=True):
@@ -77,7 +84,10 @@ class Queue(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """GET /history/{id} of a prompt that ended. `outcome` is "success", "failed" or "interrupted"."""
+    """GET /history/{id} of a prompt that ended.
+
+    `outcome` is "success", "failed", "interrupted", or "unreadable" if the server's record of it cannot be read.
+    """
 
     outcome: str
     outputs: tuple[NodeOutput, ...] = ()

@@ -21,9 +21,12 @@ from app.events import (
     Queued,
     Started,
 )
+from app.job_reasons import NodeBlocked, NodeFailed, NothingChanged, OutOfMemory, ServersOffline
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost, Graph, Json
+from app.server_reasons import HungUp, InputMissing, NodesInvalid, ServerError, ValueTooSmall
 from app.simulator.engine.simulator import Simulator
+from app.texts.reasons import reason_text
 from tests.conftest import inline, virtual
 from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
 
@@ -171,7 +174,7 @@ async def test_a_job_handed_in_while_the_server_is_away_waits_says_so_and_is_mad
         await anyio.sleep(5)
         watcher = await found.make()
         notes = [update.note for update in watcher.shown if isinstance(update, Queued)]
-        assert "waiting for simulator to answer" in notes
+        assert ServersOffline(("simulator",)) in notes
         assert delivered(watcher)
 
 
@@ -198,7 +201,7 @@ async def test_three_500s_end_the_job_with_a_sentence(tmp_path: Path) -> None:
         found.fault(fail_prompt={"count": 3, "status": 500, "effect": False})
         last = (await found.make()).last
         assert isinstance(last, Failed)
-        assert last.reason == "simulator broke on this request (500): its own log says why."
+        assert last.reason == ServerError(500)
 
 
 async def cancelling(found: World, count: int, which: int) -> list[Watcher]:
@@ -282,7 +285,7 @@ async def test_an_interaction_that_breaks_is_told_and_does_not_reach_the_others(
         await until(found, lambda: bool(whole.shown) and isinstance(whole.last, Finished))
         await until(found, lambda: isinstance(broken.last, Failed))
         assert isinstance(broken.last, Failed)
-        assert broken.last.reason.startswith("Something went wrong (id ")
+        assert reason_text(broken.last.reason).startswith("Something went wrong (id ")
         assert [job.notified for job in await found.journal.unfinished()] == [False]
 
 
@@ -374,12 +377,9 @@ async def test_a_failure_names_the_node_and_a_block_is_none(tmp_path: Path) -> N
             last = (await found.make(found.wish(graph(**nodes)))).last
             assert isinstance(last, expected)
             if isinstance(last, Failed):
-                assert last.reason in {
-                    "“Bad” failed: boom",
-                    "“Bad” ran out of memory: try a smaller size or fewer pictures at once.",
-                }
+                assert last.reason in {NodeFailed("Bad", "boom", "RuntimeError"), OutOfMemory("Bad")}
             else:
-                assert any("was blocked" in note for note in last.notes)
+                assert NodeBlocked("SaveImage") in last.notes
 
 
 async def test_the_same_wish_again_is_cached_and_says_so(tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ async def test_the_same_wish_again_is_cached_and_says_so(tmp_path: Path) -> None
         again.graph.update(first.graph)
         last = (await found.make(again)).last
         assert isinstance(last, Finished)
-        assert last.notes == ("Nothing had changed since an earlier run, so the server gave the same result again.",)
+        assert last.notes == (NothingChanged(),)
 
 
 async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None
         request = found.wish()
         request.graph["5"]["inputs"]["steps"] = 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
         last = (await found.make(request)).last
-        assert last == Failed(job=request.job, reason="“Sampler”: steps is 0, but must be at least 1.")
+        assert last == Failed(job=request.job, reason=NodesInvalid((ValueTooSmall("Sampler", "steps", "0", "1"),)))
 
 
 async def test_what_a_newer_node_needs_is_filled_in_with_the_servers_default(tmp_path: Path) -> None:
@@ -417,7 +417,8 @@ async def test_what_no_default_can_fill_is_a_reason(tmp_path: Path) -> None:
             del request.graph["5"]["inputs"][name]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
         last = (await found.make(request)).last
         assert isinstance(last, Failed)
-        assert "“Sampler” needs its input “positive”." in last.reason
+        assert isinstance(last.reason, NodesInvalid)
+        assert InputMissing("Sampler", "positive") in last.reason.problems
 
 
 async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tmp_path: Path) -> None:
@@ -469,7 +470,7 @@ async def test_a_last_word_waits_for_a_place_that_is_out_of_reach(tmp_path: Path
 
         async def show(self, update: AnyUpdate) -> None:
             if anyio.current_time() < self.until:
-                raise ConnectionLost("away")
+                raise ConnectionLost(HungUp())
             await super().show(update)
 
     async with world(tmp_path) as found:

@@ -25,6 +25,7 @@ from app.events import (
 )
 from app.mailbox import Mailbox
 from app.ports import Connect, ConnectionLost
+from app.server_reasons import NetworkReason, SocketDeaf
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -89,25 +90,25 @@ class ConnectionActor:
         async with news, self._requests:
             task_status.started()
             pauses = self._pauses()
-            told = ""
+            logged = ""
             while True:
                 began = anyio.current_time()
                 try:
                     async with self._connect() as spoken:
-                        if told:
+                        if logged:
                             logger.warning("connection is back", server=self._server)
-                        told = ""
+                        logged = ""
                         # A reconnect request concerned the previous websocket, not this one.
                         self._requests.drain()
                         await news.send(Connected(server=self._server))
                         await self._listen(spoken, news)
-                        reason = "its socket seemed deaf"
+                        reason: NetworkReason = SocketDeaf()
                 except ConnectionLost as loss:
-                    reason = str(loss)
+                    reason = loss.reason
                 # Log once per outage and cause, not once per attempt.
-                log = logger.debug if reason == told else logger.warning
-                log("connection lost", server=self._server, reason=reason)
-                told = reason
+                log = logger.debug if logged == repr(reason) else logger.warning
+                logged = repr(reason)
+                log("connection lost", server=self._server, reason=logged)
                 await news.send(Disconnected(server=self._server, reason=reason))
                 if anyio.current_time() - began >= STEADY:
                     pauses = self._pauses()

@@ -12,7 +12,7 @@ import anyio
 
 from app.actors.connection import Connection
 from app.backoff import Pauses, backoff
-from app.boundary import report_failure
+from app.boundary import log_failure, report_failure
 from app.core.effects import (
     CancelPrompt,
     Effect,
@@ -35,8 +35,10 @@ from app.core.effects import (
 )
 from app.core.job import JobRequest
 from app.events import NodeId, PromptId, ServerName
+from app.job_reasons import InputUnreadable, InternalError, JobReason, ResultUnwritable
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
+from app.server_reasons import NoChoices, NodeDamaged
 from app.workflows.node_definitions import Input
 
 
@@ -77,9 +79,7 @@ class Completion:
         for choice in request.choices:
             known = await self._input(graph, choice.node, choice.input, max_age=max_age)
             if known is None or not known.choices:
-                kind = _kind(graph, choice.node)
-                reason = f"The server offers nothing for “{choice.input}” of {kind}: put a model there first."
-                raise Refused(reason)
+                raise Refused(NoChoices(choice.input, _kind(graph, choice.node)))
             _inputs(graph, choice.node)[choice.input] = known.choices[0]
 
     async def _input(self, graph: Graph, node: NodeId, name: str, *, max_age: float) -> Input | None:
@@ -94,7 +94,7 @@ def _kind(graph: Graph, node: NodeId) -> str:
 def _inputs(graph: Graph, node: str) -> dict[str, Json]:
     inputs = graph[node].setdefault("inputs", {})
     if not isinstance(inputs, dict):
-        raise Refused(f"Node {node} of the workflow has inputs that are no table.")
+        raise Refused(NodeDamaged(node))
     return inputs
 
 
@@ -164,11 +164,11 @@ class EffectRunner:
                 ticket = await comfy.submit(effect.prompt, graph)
             return PromptSubmitted(effect, ticket)
         except OSError as error:
-            return PromptRefused(effect, f"A file of this job cannot be read: {error.strerror}.", certain=True)
+            return PromptRefused(effect, InputUnreadable(error.strerror or ""), certain=True)
         except Refused as refusal:
             return PromptRefused(effect, refusal.reason, refusal.certain)
         except ConnectionLost as loss:
-            return SubmitUncertain(effect, str(loss))
+            return SubmitUncertain(effect, loss.reason)
 
     async def _query(self, effect: QueryServer) -> EffectResult:
         """Query a server: the queue first, because a prompt that leaves it in between is in the history by then."""
@@ -179,7 +179,7 @@ class EffectRunner:
             missing = [prompt for prompt in effect.asked if prompt not in queued]
             histories, failures = await _histories(comfy, missing)
         except (ConnectionLost, Refused) as loss:
-            return Unreachable(effect, str(loss))
+            return Unreachable(effect, loss.reason)
         return ServerQueried(effect, queue, histories, failures)
 
     async def _read_history(self, effect: ReadHistory) -> EffectResult:
@@ -203,14 +203,16 @@ class EffectRunner:
             except Refused as refusal:
                 return FileFetched(effect, refusal.reason)
             except OSError as error:
-                return FileFetched(effect, _unwritable(error))
+                return FileFetched(effect, ResultUnwritable(error.strerror or ""))
             else:
                 break
         return FileFetched(effect)
 
 
-async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> tuple[dict[PromptId, History], dict[PromptId, str]]:
-    """The histories of these prompts that exist, and a sentence about each one that cannot be read."""
+async def _histories(
+    comfy: Comfy, prompts: Sequence[PromptId]
+) -> tuple[dict[PromptId, History], dict[PromptId, JobReason]]:
+    """The histories of these prompts that exist, and why others cannot be read."""
     if len(prompts) > FEW:
         try:
             return await _newest(comfy, prompts), {}
@@ -219,14 +221,14 @@ async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> tuple[dict[Pr
         except Exception as error:  # noqa: BLE001  logged; asking one by one finds out whose history it is
             report_failure(error, "many histories at once could not be read")
     histories: dict[PromptId, History] = {}
-    failures: dict[PromptId, str] = {}
+    failures: dict[PromptId, JobReason] = {}
     for prompt in prompts:
         try:
             history = await comfy.history(prompt)
         except (ConnectionLost, Refused):
             raise
         except Exception as error:  # noqa: BLE001  the boundary of one job's history
-            failures[prompt] = report_failure(error, "a history could not be read", prompt=prompt)
+            failures[prompt] = InternalError(log_failure(error, "a history could not be read", prompt=prompt))
         else:
             if history is not None:
                 histories[prompt] = history
@@ -247,12 +249,8 @@ async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, H
         count *= 4
 
 
-def _unwritable(error: OSError) -> str:
-    return f"A result could not be written to the bot's disk: {error.strerror}."
-
-
-def _write(image: bytes, path: Path) -> str:
-    """Write an image completely or not at all. Returns the problem as a sentence, or ""."""
+def _write(image: bytes, path: Path) -> ResultUnwritable | None:
+    """Write an image completely or not at all. Returns the problem; None if there is none."""
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -260,5 +258,5 @@ def _write(image: bytes, path: Path) -> str:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        return _unwritable(error)
-    return ""
+        return ResultUnwritable(error.strerror or "")
+    return None

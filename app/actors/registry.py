@@ -13,7 +13,7 @@ from app.actors.connection import Connection
 from app.actors.effect_runner import EffectRunner
 from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Registry, Submit, Updates, Watch
 from app.backoff import Pauses, backoff
-from app.boundary import report_failure
+from app.boundary import log_failure, report_failure
 from app.core.effects import (
     Effect,
     EffectFailed,
@@ -37,6 +37,7 @@ from app.events import (
     PromptId,
     ServerName,
 )
+from app.job_reasons import InternalError
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
 
@@ -104,9 +105,10 @@ class PromptRegistry:
         try:
             self._handle(message)
         except Exception as error:  # noqa: BLE001  the boundary of one message
-            self._contain(message, report_failure(error, "a message broke", message=type(message).__name__))
+            reason = InternalError(log_failure(error, "a message broke", message=type(message).__name__))
+            self._contain(message, reason)
 
-    def _contain(self, message: Command | Message, reason: str) -> None:
+    def _contain(self, message: Command | Message, reason: InternalError) -> None:
         """Fail the job or query that a message belongs to, after handling the message raised an exception."""
         jobs = self._job_table.jobs
         match message:
@@ -188,7 +190,7 @@ class PromptRegistry:
             except UnwritableRecords as refused:
                 for job in changed:
                     if (error := refused.jobs.get(job.id)) is not None:
-                        reason = report_failure(error, "a job could not be recorded", job=job.id)
+                        reason = InternalError(log_failure(error, "a job could not be recorded", job=job.id))
                         if job.id in stripped:
                             job_table.forget(job)
                         else:
@@ -243,12 +245,12 @@ def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
 
     The job of the effect fails; a server that was being queried counts as unreachable.
     """
-    report = partial(report_failure, error, "an effect broke", effect=type(effect).__name__)
+    log = partial(log_failure, error, "an effect broke", effect=type(effect).__name__)
     match effect:
         case QueryServer(server=server):
-            return Unreachable(effect, report(server=server))
+            return Unreachable(effect, InternalError(log(server=server)))
         case Reconnect(server=server):
-            report(server=server)
+            log(server=server)
             return None
         case _:
-            return EffectFailed(effect, report(job=effect.job, prompt=effect.prompt))
+            return EffectFailed(effect, InternalError(log(job=effect.job, prompt=effect.prompt)))

@@ -12,6 +12,7 @@ from app.cli.workflows.commands import Verdict, verdict_table, verdicts
 from app.cli.workflows.definitions import ask
 from app.events import ServerName
 from app.ports import Comfy, Connect, ConnectionLost, Refused
+from app.texts.reasons import reason_text
 from app.workflows.availability import offers
 
 HANDSHAKE = 5.0
@@ -51,12 +52,10 @@ async def _server(comfy: Comfy, connect: Connect) -> tuple[bool, str]:
         with anyio.fail_after(HANDSHAKE):
             async with connect():
                 shaken = (anyio.current_time() - began) * 1000 - trip
-    except ConnectionLost as loss:
-        return False, f"{loss}"
-    except Refused as refusal:
-        return False, refusal.reason
+    except (ConnectionLost, Refused) as error:
+        return False, reason_text(error.reason, operator=True)
     except TimeoutError:
-        return False, f"its websocket did not open within {HANDSHAKE:g} s"
+        return False, f"Its websocket did not open within {HANDSHAKE:g} s."
     free = f"{stats.memory_free / 2**30:.1f} of {stats.memory_total / 2**30:.1f} GiB free"
     devices = ", ".join(stats.devices) or "no device"
     return True, f"ComfyUI {stats.version}, {devices}, {free}, {trip:.1f} ms, websocket {shaken:.1f} ms"

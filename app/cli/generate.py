@@ -12,7 +12,9 @@ from app.cli.output.renderers import Renderer
 from app.cli.output.rows import Row, tally
 from app.core.job import JobRequest
 from app.events import AnyUpdate, Cancelled, JobId, ServerName
+from app.job_reasons import CancelUnconfirmed, TimeLimitReached
 from app.ports import Comfy, ConnectionLost, Refused
+from app.texts.reasons import reason_text
 
 LAST_CALL = 2.0
 """Seconds for a server to confirm what --timeout cancelled; a server that does not answer is not waited for."""
@@ -24,7 +26,7 @@ FIRST_LOOK = 3.0
 class _Place:
     """One row of the output, as the Reply port of one interaction."""
 
-    def __init__(self, row: Row, show: Renderer, reasons: dict[JobId, str]) -> None:
+    def __init__(self, row: Row, show: Renderer, reasons: dict[JobId, TimeLimitReached]) -> None:
         self._row = row
         self._show = show
         self._reasons = reasons
@@ -52,7 +54,7 @@ async def refusals(servers: Mapping[ServerName, Comfy]) -> dict[ServerName, str]
         try:
             await comfy.stats()
         except Refused as refusal:
-            refused[name] = refusal.reason
+            refused[name] = f"{name}: {reason_text(refusal.reason, operator=True)}"
         except ConnectionLost:
             return
 
@@ -77,34 +79,37 @@ async def draw(
     On shutdown, or when the time is over, unfinished jobs are cancelled on the server, and followed until that is
     confirmed.
     """
-    reasons: dict[JobId, str] = {}
+    reasons: dict[JobId, TimeLimitReached] = {}
     handed_in: set[JobId] = set()
 
-    async def take_back(reason: str) -> None:
+    async def take_back(reason: TimeLimitReached | None = None) -> None:
         for row in rows:
             if row.terminal_update is None:
-                reasons[row.job] = reason
+                if reason is not None:
+                    reasons[row.job] = reason
                 await registry.cancel(row.job)
 
     async def when_closing() -> None:
         await shutdown.wait()
-        await take_back("")
+        await take_back()
 
     async def when_torn() -> None:
         await show.torn.wait()
-        await take_back("")
+        await take_back()
 
     async def when_over(seconds: float, interactions: anyio.CancelScope) -> None:
         await anyio.sleep(seconds)
-        await take_back(f"--timeout of {seconds:g} s was over.")
+        await take_back(TimeLimitReached(seconds))
         interactions.deadline = anyio.current_time() + LAST_CALL
 
     async def own_up() -> None:
         """Mark the jobs whose end no server confirmed in time as cancelled; a server may still run them."""
         for row in rows:
             if row.terminal_update is None:
-                doubt = "The server did not confirm it, and may still run it." if row.job in handed_in else ""
-                update = Cancelled(job=row.job, reason=" ".join(filter(None, (reasons.get(row.job), doubt))))
+                reason = reasons.get(row.job)
+                update = Cancelled(
+                    job=row.job, reason=CancelUnconfirmed(reason) if row.job in handed_in else reason or ""
+                )
                 await show.update(row, update, milestone=row.handle(update))
 
     try:
@@ -118,7 +123,7 @@ async def draw(
                     for request, row in zip(requests, rows, strict=True):
                         if shutdown.is_set() or show.torn.is_set():
                             # `take_back` ran before the latest job was submitted: call it again.
-                            await take_back("")
+                            await take_back()
                             break
                         actor = InteractionActor(request, registry, _Place(row, show, reasons))
                         await interactions.start(actor.run, name=f"interaction {request.job}")

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.core.job import Entry, Job, TransitionRow
+from app.cli.output.rows import json_fields, text_of
+from app.core.job import Entry, Job, Transition, TransitionRow
 from app.events import Finished
+from app.job_reasons import kind_of
 from app.ports import Json
 
 WHOLE = {"job": 8, "accepted": 15, "state": 9}
@@ -47,7 +49,10 @@ def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None
 def show_job(console: Console, entry: Entry, transitions: Sequence[TransitionRow], *, json: bool) -> None:
     """Print everything about one job: its request, and what happened, transition by transition."""
     if json:
-        steps: list[Json] = [{"at": line.at, **msgspec.to_builtins(line.transition)} for line in transitions]
+        steps: list[Json] = [
+            {"at": line.at, **msgspec.to_builtins(line.transition), "cause": _cause(entry.job, line.transition)}
+            for line in transitions
+        ]
         request = entry.job.request
         told: dict[str, Json] = {
             **_facts(entry),
@@ -68,7 +73,7 @@ def show_job(console: Console, entry: Entry, transitions: Sequence[TransitionRow
     for line in transitions:
         step = line.transition
         where = f"{step.server} {step.prompt[:8]}" if step.server else ""
-        cells = (_time(line.at), f"+{line.at - before:.3f} s", step.state, where, step.cause)
+        cells = (_time(line.at), f"+{line.at - before:.3f} s", step.state, where, _cause(job, step))
         table.add_row(*(Text(cell) for cell in cells))
         before = line.at
     console.print(table)
@@ -78,7 +83,7 @@ def show_job(console: Console, entry: Entry, transitions: Sequence[TransitionRow
 
 def _facts(entry: Entry) -> dict[str, Json]:
     job = entry.job
-    terminal_update: Json = msgspec.to_builtins(job.terminal_update) if job.terminal_update else None
+    terminal_update: Json = json_fields(job.terminal_update) if job.terminal_update else None
     return {
         "job": job.id,
         "state": job.state.name.lower(),
@@ -102,7 +107,17 @@ def _reason(job: Job) -> str:
         case Finished(files=files, texts=texts):
             return f"{len(files)} files" if len(files) != 1 else "1 file" if files or not texts else "text"
         case terminal_update:
-            return terminal_update.reason
+            return text_of(terminal_update.reason)
+
+
+def _cause(job: Job, step: Transition) -> str:
+    """The cause of a transition: a sentence if the journal has only the kind of the reason there."""
+    match job.terminal_update:
+        case None | Finished():
+            return step.cause
+        case terminal_update:
+            reason = terminal_update.reason
+            return text_of(reason) if not isinstance(reason, str) and step.cause == kind_of(reason) else step.cause
 
 
 def _time(seconds: float) -> str:

@@ -32,10 +32,25 @@ from app.comfy.response_limits import (
     length,
 )
 from app.comfy.tls import tls_context
-from app.comfy.validation_errors import dropped, format_validation_error, missing
+from app.comfy.validation_errors import dropped, missing, validation_error
 from app.config import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Graph, History, Queue, Refused, RunSync, Stats, Ticket
+from app.server_reasons import (
+    AnswerTooLarge,
+    CredentialsRefused,
+    NotComfyUI,
+    ProxyError,
+    ResultGone,
+    ResultTooLarge,
+    ServerError,
+    TooSlow,
+    UnexpectedStatus,
+    UploadRefused,
+    UploadTooLarge,
+    WorkflowTooLarge,
+    WorkflowUnsendable,
+)
 
 T = TypeVar("T")
 
@@ -99,17 +114,14 @@ async def open_comfy_client(
         # Otherwise cookies that a server sets would be sent with every request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
-        yield ComfyClient(client, server, client_id, run_sync, largest_result)
+        yield ComfyClient(client, client_id, run_sync, largest_result)
 
 
 class ComfyClient:
     """See `app.ports.Comfy`. Also remembers whether the server has the route that cancels a job."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, server: Server, client_id: str, run_sync: RunSync, largest_result: int
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, client_id: str, run_sync: RunSync, largest_result: int) -> None:
         self._client = client
-        self._name = server.label
         self._client_id = client_id
         self._run_sync = run_sync
         self._cancels_jobs = True
@@ -122,7 +134,7 @@ class ComfyClient:
         body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": {}}
         answer = await self._ask("POST", "prompt", json=body)
         if answer.status == 400:
-            raise Refused(format_validation_error(answer.content, graph), missing=missing(answer.content, graph))
+            raise Refused(validation_error(answer.content, graph), missing=missing(answer.content, graph))
         accepted = self._read(answer, http_schemas.Accepted)
         return Ticket(PromptId(accepted.prompt_id), dropped(accepted.node_errors, graph))
 
@@ -161,26 +173,26 @@ class ComfyClient:
         where = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         async with self._downloads:
             with anyio.move_on_after(RESULT_SECONDS):
-                with translated(self._name):
+                with translated():
                     # Compression does not make an image smaller, and without it the length is known.
                     request = self._client.build_request(
                         "GET", "view", params=where, headers={"Accept-Encoding": "identity"}
                     )
-                async with exchange(self._client, self._name, request) as response:
+                async with exchange(self._client, request) as response:
                     if response.status_code in {400, 403, 404}:
-                        raise Refused(f"A result, {name}, is gone from the server.")
+                        raise Refused(ResultGone(name))
                     self._check(response.status_code)
                     expected = length(response.headers)
                     try:
                         if (expected or 0) > self._largest_result:
                             # Checked before the room on the disk, so that the error names the right reason.
                             raise TooLarge(self._largest_result)
-                        async with aclosing(body(self._name, response, self._largest_result)) as pieces:
+                        async with aclosing(body(response, self._largest_result)) as pieces:
                             await save(pieces, to, self._run_sync, expected=expected)
                     except TooLarge as error:
-                        raise Refused(f"A result, {name}, is larger than {_size(error.limit)}.") from error
+                        raise Refused(ResultTooLarge(name, error.limit)) from error
                 return
-        raise ConnectionLost(f"{self._name} did not finish a file within {RESULT_SECONDS:g} s")
+        raise ConnectionLost(TooSlow(RESULT_SECONDS))
 
     async def upload(self, file: Path) -> str:
         """See `app.ports.Comfy.upload`. Raises `OSError` for errors of our own disk.
@@ -192,10 +204,9 @@ class ComfyClient:
         name = f"atelier-{uuid.uuid4().hex}{suffix if _EXTENSION.fullmatch(suffix) else ''}"
         answer = await self._ask("POST", "upload/image", files={"image": (name, content)})
         if answer.status == 413:
-            size = f"{len(content) / 2**20:.0f} MiB"
-            raise Refused(f"{file.name} is larger than {self._name} takes ({size}): make it smaller.")
+            raise Refused(UploadTooLarge(len(content)))
         if answer.status == 400:
-            raise Refused(f"{self._name} does not take {file.name}: try another file.")
+            raise Refused(UploadRefused())
         return self._read(answer, http_schemas.Uploaded).value()
 
     async def node(self, class_type: str) -> msgspec.Raw | None:
@@ -232,7 +243,7 @@ class ComfyClient:
         sent = len(content or b"") + sum(len(file) for _, file in (files or {}).values())
         seconds = ANSWER_SECONDS + sent / SLOWEST
         with anyio.move_on_after(seconds):
-            with translated(self._name):
+            with translated():
                 request = self._client.build_request(
                     method,
                     path,
@@ -241,44 +252,43 @@ class ComfyClient:
                     files=files,
                     timeout=patience or self._client.timeout,
                 )
-            async with exchange(self._client, self._name, request) as response:
+            async with exchange(self._client, request) as response:
                 self._check_way(response.status_code)
                 return await self._read_answer(response)
-        raise ConnectionLost(f"{self._name} did not finish its answer within {seconds:.0f} s")
+        raise ConnectionLost(TooSlow(seconds))
 
     async def _read_answer(self, response: httpx.Response) -> Answer:
         parts: list[bytes] = []
         size = 0
         try:
             async with AsyncExitStack() as stack:
-                pieces = await stack.enter_async_context(aclosing(body(self._name, response, ANSWER_BYTES)))
+                pieces = await stack.enter_async_context(aclosing(body(response, ANSWER_BYTES)))
                 async for piece in pieces:
                     parts.append(piece)
                     size += len(piece)
                     if size - len(piece) <= LARGE < size:
                         await stack.enter_async_context(self._large_answers)
         except TooLarge as error:
-            told = f"{self._name} answers with more than {_size(error.limit)}, which is too much to read."
-            raise Refused(told, certain=False) from error
+            raise Refused(AnswerTooLarge(error.limit), certain=False) from error
         return Answer(response.status_code, media_type(response), b"".join(parts))
 
     def _check_way(self, status: int) -> None:
         """Raise an error if a proxy answers instead of the server, or if our credentials are refused."""
         if status in AWAY:
-            raise ConnectionLost(f"{self._name} is away: a proxy answers {status}")
+            raise ConnectionLost(ProxyError(status))
         if status in {401, 403, 407}:
-            raise Refused(f"{self._name} wants other credentials: look at its headers in atelier.toml.")
+            raise Refused(CredentialsRefused())
 
     def _check(self, status: int) -> None:
         self._check_way(status)
         if 200 <= status < 300:
             return
         if status == 413:
-            raise Refused(f"The workflow is larger than {self._name} takes (100 MB, if it is set up as usual).")
+            raise Refused(WorkflowTooLarge())
         if status >= 500:
             # The server may have done it anyway (measured, T19).
-            raise Refused(f"{self._name} broke on this request ({status}): its own log says why.", certain=False)
-        raise Refused(f"{self._name} answers {status}: is this address that of a ComfyUI?")
+            raise Refused(ServerError(status), certain=False)
+        raise Refused(UnexpectedStatus(status))
 
     def _checked(self, answer: Answer) -> Answer:
         self._check(answer.status)
@@ -300,8 +310,7 @@ class ComfyClient:
 
     def _stranger(self, answer: Answer) -> Refused:
         # An answer that claims to be JSON may come from a ComfyUI that did what was requested.
-        told = f"{self._name} answers, but is no ComfyUI: it sent {answer.kind}. Check the address."
-        return Refused(told, certain=not answer.is_json)
+        return Refused(NotComfyUI(answer.kind), certain=not answer.is_json)
 
 
 def _encoded(json: object) -> bytes:
@@ -309,11 +318,7 @@ def _encoded(json: object) -> bytes:
     try:
         return msgspec.json.encode(json)
     except (UnicodeError, RecursionError) as error:
-        raise Refused("A text of this workflow has a broken letter, or its values are nested too deep.") from error
-
-
-def _size(size: int) -> str:
-    return f"{size // 2**30} GiB" if size >= 2**30 else f"{size // 2**20} MiB"
+        raise Refused(WorkflowUnsendable()) from error
 
 
 def _quoted(part: str) -> str:

@@ -12,6 +12,7 @@ from typing import IO
 import anyio
 
 from app.ports import ConnectionLost, RunSync
+from app.server_reasons import CutShort
 
 CHUNK = 4 * 2**20
 """Bytes for each write to the disk: most images take one, and a video does not fill the memory."""
@@ -40,8 +41,8 @@ async def save(chunks: AsyncIterator[bytes], to: Path, run_sync: RunSync, *, exp
                 await run_sync(part.write, held)
                 total += size
                 held, size = [], 0
-        if expected not in {None, total + size}:
-            raise ConnectionLost(f"a file broke off: {total + size} of {expected} bytes came")
+        if expected is not None and expected != total + size:
+            raise ConnectionLost(CutShort(total + size, expected))
         await run_sync(part.finish, held)
     except BaseException:
         # Also on cancellation: no partial file must remain.

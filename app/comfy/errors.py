@@ -1,4 +1,4 @@
-"""Translates the errors of httpx, aiohttp, trio and ssl into the errors of the ports, in plain words."""
+"""Translates the errors of httpx, aiohttp, trio and ssl into the errors of the ports."""
 
 from __future__ import annotations
 
@@ -10,29 +10,41 @@ from typing import cast
 import httpx
 
 from app.ports import ConnectionLost, Refused
+from app.server_reasons import (
+    AnswerInvalid,
+    HungUp,
+    NetworkReason,
+    NoAnswer,
+    NotHttp,
+    OutOfReach,
+    RefusedConnection,
+    SaysNothing,
+    TlsFailed,
+    TooManyRequests,
+    UnknownHost,
+    UntrustedCertificate,
+)
 
 
-def translate_error(server: str, error: Exception, request: httpx.Request | None = None) -> ConnectionLost | Refused:
+def translate_error(error: Exception, request: httpx.Request | None = None) -> ConnectionLost | Refused:
     """The error of the ports for an exception: `ConnectionLost` if another attempt may help.
 
     Anything else is `Refused` and not `certain`, because it is not known what the server did.
     """
     match error:
         case httpx.ConnectTimeout():
-            told = f"it did not answer within {_limit(request, 'connect'):g} s"
+            return ConnectionLost(NoAnswer(_limit(request, "connect")))
         case httpx.PoolTimeout():
-            told = "too many requests wait for it"
+            return ConnectionLost(TooManyRequests())
         case httpx.TimeoutException():
-            told = f"it said nothing for {_limit(request, 'read'):g} s"
+            return ConnectionLost(SaysNothing(_limit(request, "read")))
         case httpx.RemoteProtocolError():
             # h11 reports both cases as this error.
-            told = "it hung up in the middle" if _left(error) else "its answer is not HTTP"
+            return ConnectionLost(HungUp() if _left(error) else NotHttp())
         case httpx.TransportError() | OSError():
-            told = describe_network_error(error)
+            return ConnectionLost(network_reason(error))
         case _:
-            reason = shortened(str(error)) or type(error).__name__
-            return Refused(f"{server} answers with nonsense: {reason}.", certain=False)
-    return ConnectionLost(f"{server} cannot be reached: {told}")
+            return Refused(AnswerInvalid(shortened(str(error)) or type(error).__name__), certain=False)
 
 
 def _limit(request: httpx.Request | None, which: str) -> float:
@@ -41,16 +53,16 @@ def _limit(request: httpx.Request | None, which: str) -> float:
 
 
 def _left(error: httpx.RemoteProtocolError) -> bool:
-    told = str(error)
-    return "disconnected" in told or "closed connection" in told or "incomplete" in told
+    message = str(error)
+    return "disconnected" in message or "closed connection" in message or "incomplete" in message
 
 
 LONGEST = 100
-"""Maximum number of characters of a library's message in a sentence."""
+"""Maximum number of characters of a library's message in a reason."""
 
 
-def describe_network_error(error: BaseException) -> str:
-    """Describe an error in half a sentence that begins with “it” or “its”.
+def network_reason(error: BaseException) -> NetworkReason:
+    """The reason for an error of the network.
 
     trio, asyncio, aiohttp and httpx wrap the same few errors, and some wrappers look like what they wrap, so the
     innermost known error decides.
@@ -59,24 +71,24 @@ def describe_network_error(error: BaseException) -> str:
     for cause in causes:
         match cause:
             case ssl.SSLCertVerificationError():
-                return f"its certificate is not to be trusted: {cause.verify_message}"
+                return UntrustedCertificate(shortened(cause.verify_message))
             case ssl.SSLError():
-                return f"it speaks no TLS that we do: {cause.reason or cause}"
+                return TlsFailed(shortened(cause.reason or str(cause)))
             case ConnectionRefusedError():
-                return "it refused the connection"
+                return RefusedConnection()
             case socket.gaierror():
-                return "its name is not known"
+                return UnknownHost()
             case ConnectionResetError() | BrokenPipeError() | ConnectionAbortedError():
-                return "it hung up"
+                return HungUp()
             case _:
                 pass
-    told = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), str(error))
-    return f"it is out of reach: {shortened(told) or type(error).__name__}"
+    message = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), str(error))
+    return OutOfReach(shortened(message) or type(error).__name__)
 
 
-def shortened(told: str) -> str:
-    """Shorten a library's message to its first line, for a sentence: some repeat everything that the server sent."""
-    line = next(iter(told.splitlines()), "").strip()
+def shortened(message: str) -> str:
+    """Shorten a library's message to its first line: some repeat everything that the server sent."""
+    line = next(iter(message.splitlines()), "").strip()
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 

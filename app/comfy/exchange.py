@@ -12,6 +12,7 @@ from msgspec import Struct
 from app.comfy.errors import translate_error
 from app.comfy.response_limits import Pace, TooLarge, Unpacker, Unreadable, length, unpacker
 from app.ports import ConnectionLost
+from app.server_reasons import HungUp, TooSlow
 
 
 class Answer(Struct, frozen=True):
@@ -33,32 +34,32 @@ class Answer(Struct, frozen=True):
 
 
 def media_type(response: httpx.Response) -> str:
-    """The media type of a response, without parameters, and short enough for a sentence."""
-    return response.headers.get("content-type", "nothing known").partition(";")[0].strip()[:60]
+    """The media type of a response, without parameters, and at most 60 characters long."""
+    return response.headers.get("content-type", "").partition(";")[0].strip()[:60]
 
 
 @contextmanager
-def translated(server: str, request: httpx.Request | None = None) -> Generator[None]:
+def translated(request: httpx.Request | None = None) -> Generator[None]:
     """Wraps a call of httpx and nothing else: every exception becomes `ConnectionLost` or `Refused`."""
     try:
         yield
     except Exception as error:
-        raise translate_error(server, error, request) from error
+        raise translate_error(error, request) from error
 
 
 @asynccontextmanager
-async def exchange(client: httpx.AsyncClient, server: str, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
+async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
     """Send a request and yield its response, whose body is not read yet. Raises the same errors as `translated`."""
-    with translated(server, request):
+    with translated(request):
         response = await client.send(request, stream=True)
     try:
         yield response
     finally:
-        with translated(server, request):
+        with translated(request):
             await response.aclose()
 
 
-async def body(server: str, response: httpx.Response, largest: int) -> AsyncGenerator[bytes]:
+async def body(response: httpx.Response, largest: int) -> AsyncGenerator[bytes]:
     """Yield the bytes of a body, uncompressed, piece by piece.
 
     Raises `TooLarge` if there are more than `largest`, compressed or uncompressed, `ConnectionLost` if the body breaks
@@ -70,10 +71,10 @@ async def body(server: str, response: httpx.Response, largest: int) -> AsyncGene
     pace = Pace(since=anyio.current_time())
     try:
         packed = unpacker(response.headers)
-        async with aclosing(_raw(server, response)) as raw:
+        async with aclosing(_raw(response)) as raw:
             async for data in raw:
                 if pace.is_too_slow(anyio.current_time(), len(data)):
-                    raise ConnectionLost(f"{server} sends too slowly")
+                    raise ConnectionLost(TooSlow())
                 raw_size += len(data)
                 if raw_size > largest:
                     raise TooLarge(largest)
@@ -83,22 +84,22 @@ async def body(server: str, response: httpx.Response, largest: int) -> AsyncGene
                         raise TooLarge(largest)
                     yield piece
     except Unreadable as error:
-        raise translate_error(server, error) from error
-    _check_end(server, packed, size)
+        raise translate_error(error) from error
+    _check_end(packed, size)
 
 
-def _check_end(server: str, packed: Unpacker | None, size: int) -> None:
+def _check_end(packed: Unpacker | None, size: int) -> None:
     if packed is not None and size and not packed.ended:
-        raise ConnectionLost(f"{server} cannot be reached: it hung up in the middle")
+        raise ConnectionLost(HungUp())
 
 
-async def _raw(server: str, response: httpx.Response) -> AsyncGenerator[bytes]:
+async def _raw(response: httpx.Response) -> AsyncGenerator[bytes]:
     """Yield the bytes as they arrive. Does not use `aiter_bytes`, which decompresses without a limit."""
     if not isinstance(response.stream, httpx.AsyncByteStream):
         raise TypeError("an asynchronous client has asynchronous streams")
     chunks = aiter(response.stream)
     while True:
-        with translated(server, response.request):
+        with translated(response.request):
             data = await anext(chunks, None)
         if data is None:
             return

@@ -107,8 +107,7 @@ _LOOSE_HISTORY = msgspec.json.Decoder(_LooseHistory)
 def history(entry: msgspec.Raw) -> History:
     """Read one entry of GET /history/{id}, whatever its shape: its existence proves that the prompt ended.
 
-    Parts that cannot be read are left out. If the outputs cannot be read, the prompt counts as failed, and the error
-    says so.
+    Parts that cannot be read are left out, except the outputs: without them the outcome is "unreadable".
     """
     try:
         return decode(bytes(entry), _HISTORY).read()
@@ -123,11 +122,11 @@ def history(entry: msgspec.Raw) -> History:
         return UNREADABLE
     outputs = tuple(scan(node, shown) for node, shown in loose.outputs.items())
     if status == "error":
-        return History("failed", outputs, error="The server does not say why.")
+        return History("failed", outputs)
     return History("success", outputs)
 
 
-UNREADABLE = History("failed", error="The server's record of this job cannot be read.")
+UNREADABLE = History("unreadable")
 
 
 class Problem(Struct):

@@ -1,4 +1,4 @@
-"""Explains why a server refused a workflow, in sentences that say what to do, with node titles instead of ids."""
+"""Why a server refused a workflow, with node titles instead of ids."""
 
 from __future__ import annotations
 
@@ -14,34 +14,52 @@ from app.core.progress import title
 from app.core.results import first_line
 from app.events import NodeId
 from app.ports import Graph, Json
+from app.server_reasons import (
+    InputMissing,
+    LinkBroken,
+    LinkMismatch,
+    LinksCircular,
+    NodeInvalid,
+    NodeProblem,
+    NodesInvalid,
+    NoOutput,
+    NotApiFormat,
+    PartDropped,
+    RefusalReason,
+    UnknownNodeClass,
+    ValueInvalid,
+    ValueNotListed,
+    ValueTooLarge,
+    ValueTooSmall,
+    WorkflowRefused,
+)
 
-MOST_REASONS = 3
-"""Reasons that are listed; the others are only counted, because more than three at once do not help."""
+MOST_PROBLEMS = 3
+"""Problems that are kept; the others are only counted, because more than three at once do not help."""
 
 SHORT_LIST = 6
-"""Choices that are listed, because they can be read at a glance; longer lists (a folder of models) are left out."""
+"""Choices that are kept, because they can be read at a glance; longer lists (a folder of models) are left out."""
 
 _REJECTED = msgspec.json.Decoder(Rejected)
 
 
-def format_validation_error(body: bytes, graph: Graph) -> str:
-    """Explain a 400 of POST /prompt. Its shapes are those of transcript T05."""
+def validation_error(body: bytes, graph: Graph) -> RefusalReason:
+    """The reason in a 400 of POST /prompt. Its shapes are those of transcript T05."""
     try:
         rejected = decode_shallow(body, _REJECTED)
     except msgspec.DecodeError:
-        return "The server refused the workflow without saying why."
+        return WorkflowRefused()
     nodes = rejected.node_errors if isinstance(rejected.node_errors, dict) else {}
     if nodes:
-        return listing(nodes, graph)
+        return NodesInvalid(*_first(nodes, graph))
     error = rejected.error if isinstance(rejected.error, Problem) else Problem(message=rejected.error)
     match error.type:
         case "prompt_no_outputs":
-            return "The workflow has no output: add a node that saves or shows something, such as Save Image."
+            return NoOutput()
         case "missing_node_type" | "invalid_prompt":
             return _missing_class(error, graph)
         case _:
-            said = dict.fromkeys(filter(None, (first_line(error.message), first_line(error.details))))
-            return f"The server refused the workflow: {_closed(', '.join(said) or 'it did not say why')}"
+            return WorkflowRefused(_message(error))
 
 
 def missing(body: bytes, graph: Graph) -> tuple[tuple[NodeId, str], ...]:
@@ -57,51 +75,51 @@ def missing(body: bytes, graph: Graph) -> tuple[tuple[NodeId, str], ...]:
     return tuple((node, str(problem.extra_info.get("input_name") or problem.details)) for node, problem in problems)
 
 
-def dropped(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[str, ...]:
-    """Sentences about outputs of an accepted prompt that will not run."""
-    if not nodes:
-        return ()
-    return (f"A part of the workflow was left out. {listing(nodes, graph)}",)
+def dropped(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[PartDropped, ...]:
+    """The outputs of an accepted prompt that will not run."""
+    return (PartDropped(*_first(nodes, graph)),) if nodes else ()
 
 
-def listing(nodes: Mapping[str, NodeProblems], graph: Graph) -> str:
-    """The first errors of the nodes, one sentence each."""
-    reasons = [reason for node, problems in nodes.items() for reason in _reasons(node, problems, graph)]
-    more = len(reasons) - MOST_REASONS
-    told = " ".join(reasons[:MOST_REASONS]) or "The server refused a node without saying why."
-    return f"{told} And {more} more." if more > 0 else told
+def _first(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[tuple[NodeProblem, ...], int]:
+    """The first problems of the nodes, and how many more there are."""
+    found = [problem for node, problems in nodes.items() for problem in _problems(title(graph, node), problems)]
+    return tuple(found[:MOST_PROBLEMS]), max(0, len(found) - MOST_PROBLEMS)
 
 
-def _reasons(node: str, problems: NodeProblems, graph: Graph) -> Iterator[str]:
-    who = f"“{title(graph, node)}”"
+def _problems(node: str, problems: NodeProblems) -> Iterator[NodeProblem]:
+    """The problems of one node, by its title."""
     for problem in problems.errors:
         extra = problem.extra_info
-        field = shortened(str(extra.get("input_name") or problem.details or "an input"))
-        received = shortened(str(extra.get("received_value")))
+        name = shortened(str(extra.get("input_name") or problem.details or "an input"))
+        value = shortened(str(extra.get("received_value")))
         match problem.type:
             case "value_not_in_list":
-                yield f"{who} has no {field} called “{received}”{_offered(extra)}"
+                yield ValueNotListed(node, name, value, _offered(extra))
             case "value_smaller_than_min":
-                yield f"{who}: {field} is {received}, but must be at least {_limit(extra, 'min')}."
+                yield ValueTooSmall(node, name, value, _limit(extra, "min"))
             case "value_bigger_than_max":
-                yield f"{who}: {field} is {received}, but must be at most {_limit(extra, 'max')}."
+                yield ValueTooLarge(node, name, value, _limit(extra, "max"))
             case "required_input_missing":
-                yield f"{who} needs its input “{field}”."
+                yield InputMissing(node, name)
             case "invalid_input_type":
-                yield f"{who}: “{received}” is no value for {field}."
+                yield ValueInvalid(node, name, value)
             case "bad_linked_input":
-                yield f"{who} is connected to something that is not there: export the workflow again."
+                yield LinkBroken(node)
             case "exception_during_validation" | "exception_during_inner_validation" if _dangling(extra):
-                yield f"{who} is connected to something that is not there: export the workflow again."
+                yield LinkBroken(node)
             case "return_type_mismatch":
-                yield f"{who}: what is connected to {field} is of the wrong type."
+                yield LinkMismatch(node, name)
             case "custom_validation_failed":
-                yield f"{who}: {_closed(first_line(problem.details or problem.message))}"
+                yield NodeInvalid(node, first_line(problem.details or problem.message))
             case "dependency_cycle":
-                yield f"{who} waits for its own result: its connections run in a circle."
+                yield LinksCircular(node)
             case _:
-                said = dict.fromkeys(filter(None, (first_line(problem.message), first_line(problem.details))))
-                yield f"{who}: {_closed(', '.join(said) or shortened(problem.type))}"
+                yield NodeInvalid(node, _message(problem) or shortened(problem.type))
+
+
+def _message(problem: Problem) -> str:
+    """The server's message and its details, each once."""
+    return ", ".join(dict.fromkeys(filter(None, (first_line(problem.message), first_line(problem.details)))))
 
 
 def _config(extra: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -116,17 +134,12 @@ def _limit(extra: Mapping[str, Json], key: str) -> str:
     return shortened(str(_config(extra).get(key)))
 
 
-def _offered(extra: Mapping[str, Json]) -> str:
-    """The end of the sentence, with the allowed values if they are known and few.
-
-    ComfyUI leaves out lists of more than 20 values.
-    """
+def _offered(extra: Mapping[str, Json]) -> tuple[str, ...] | None:
+    """The allowed values if they are known and few, else None. ComfyUI leaves out lists of more than 20 values."""
     if "input_config" not in extra or not isinstance(extra["input_config"], list):
-        return "."
+        return None
     values = listed(extra["input_config"])
-    if not values:
-        return ", and none at all."
-    return f": choose {', '.join(shortened(str(value)) for value in values)}." if len(values) <= SHORT_LIST else "."
+    return tuple(shortened(str(value)) for value in values) if len(values) <= SHORT_LIST else None
 
 
 def _dangling(extra: Mapping[str, Json]) -> bool:
@@ -134,16 +147,12 @@ def _dangling(extra: Mapping[str, Json]) -> bool:
     return extra.get("exception_type") in {"KeyError", "IndexError"}
 
 
-def _closed(sentence: str) -> str:
-    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
-
-
-def _missing_class(error: Problem, graph: Graph) -> str:
-    """Explain an unknown node class. ComfyUI 0.3.64 names it in the message, newer versions in `extra_info`."""
-    told = error.extra_info.get("class_type")
-    found = re.search(r"node (.+) does not exist", error.message)
-    wanted = shortened(str(told) if told else found.group(1) if found else "")
-    if not wanted:
-        return "This is no workflow in API format: in ComfyUI choose Workflow > Export (API)."
-    node = next((node for node, entry in graph.items() if entry.get("class_type") == wanted), wanted)
-    return f"The server does not know “{title(graph, node)}” ({wanted}): install the custom node it is from."
+def _missing_class(error: Problem, graph: Graph) -> RefusalReason:
+    """The unknown node class. ComfyUI 0.3.64 names it in the message, newer versions in `extra_info`."""
+    named = error.extra_info.get("class_type")
+    match = re.search(r"node (.+) does not exist", error.message)
+    class_type = shortened(str(named) if named else match.group(1) if match else "")
+    if not class_type:
+        return NotApiFormat()
+    node = next((node for node, entry in graph.items() if entry.get("class_type") == class_type), class_type)
+    return UnknownNodeClass(title(graph, node), class_type)

@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.events import FileRef, JobId, PromptId, ServerName
+from app.job_reasons import InternalError, JobReason
 from app.ports import History, Queue, Ticket
+from app.server_reasons import NetworkReason, ServerReason
 
 
 class SubmitPrompt(Struct, frozen=True):
@@ -95,7 +97,7 @@ class PromptRefused(Struct, frozen=True):
     """
 
     effect: SubmitPrompt
-    reason: str
+    reason: JobReason
     certain: bool
 
 
@@ -103,26 +105,26 @@ class SubmitUncertain(Struct, frozen=True):
     """The connection was lost before the POST was answered."""
 
     effect: SubmitPrompt
-    reason: str
+    reason: NetworkReason
 
 
 class ServerQueried(Struct, frozen=True):
     """The state of a server: its queue, then the histories. Only this order misses nothing.
 
-    `failures` maps a prompt to the sentence for its user if reading its history raised an unexpected exception.
+    `failures` maps a prompt to the reason to fail its job if reading its history raised an unexpected exception.
     """
 
     effect: QueryServer
     queue: Queue
     histories: dict[PromptId, History]
-    failures: dict[PromptId, str] = {}
+    failures: dict[PromptId, JobReason] = {}
 
 
 class Unreachable(Struct, frozen=True):
     """The server did not answer a query."""
 
     effect: QueryServer
-    reason: str
+    reason: ServerReason | InternalError
 
 
 class HistoryRead(Struct, frozen=True):
@@ -147,21 +149,21 @@ class FileFetched(Struct, frozen=True):
     """The file is at the effect's path, or could not be fetched, for the reason in `problem`."""
 
     effect: FetchFile
-    problem: str = ""
+    problem: JobReason | None = None
 
 
 class ImageSaved(Struct, frozen=True):
     """The streamed image is at the effect's path, or could not be written, for the reason in `problem`."""
 
     effect: SaveImage
-    problem: str = ""
+    problem: JobReason | None = None
 
 
 class EffectFailed(Struct, frozen=True):
-    """A job's effect raised an unexpected exception. `reason` is the sentence for the user."""
+    """A job's effect raised an unexpected exception."""
 
     effect: JobErrand
-    reason: str
+    reason: JobReason
 
 
 class Tick(Struct, frozen=True):

@@ -7,6 +7,7 @@ from enum import IntEnum
 from msgspec import Struct, field
 
 from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
+from app.job_reasons import JobReason
 from app.ports import Graph, History, Json
 
 
@@ -73,7 +74,10 @@ class State(IntEnum):
 
 
 class Transition(Struct, frozen=True):
-    """One change of a job, for the journal: the state after it, the server, the prompt, and the cause."""
+    """One change of a job, for the journal: the state after it, the server, the prompt, and the cause.
+
+    If the cause is a reason, only its kind is recorded: the job has the reason itself.
+    """
 
     job: JobId
     version: int
@@ -114,7 +118,7 @@ class Job(Struct, kw_only=True):
     """How often a server answered its POST with a 5xx and had not queued it."""
     cancelling: bool = False
     blocked: list[str] = field(default_factory=list[str])
-    notes: list[str] = field(default_factory=list[str])
+    notes: list[JobReason | str] = field(default_factory=list["JobReason | str"])
     files: dict[FileRef, str | None] = field(default_factory=dict[FileRef, str | None])
     """Result files announced so far, and their paths: None while downloading, "" if they are gone."""
     streamed: list[str] = field(default_factory=list[str])

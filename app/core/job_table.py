@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
 
-from app.boundary import report_failure
+from app.boundary import log_failure
 from app.core.effects import CancelPrompt, Effect, FetchFile, QueryServer, Reconnect, SaveImage, SubmitPrompt
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.progress import ProgressTracker
@@ -28,6 +28,7 @@ from app.events import (
     Started,
     TerminalUpdate,
 )
+from app.job_reasons import ForgottenByServer, InternalError, JobReason, StoppedOnServer, kind_of
 from app.ports import History
 
 MOST_WORKER_DEATHS = 2
@@ -197,10 +198,10 @@ class JobTable:
         if job.cancelling:
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
         elif job.worker_deaths >= MOST_WORKER_DEATHS:
-            reason = f"{attempt.server} forgot it {job.worker_deaths} times while working on it."
+            reason = ForgottenByServer(attempt.server, job.worker_deaths)
             self.settle(job, State.LOST, Lost(job=job.id, reason=reason))
         elif job.refusals >= MOST_REFUSALS:
-            self.settle(job, State.FAILED, Failed(job=job.id, reason=" ".join(job.notes)))
+            self.settle(job, State.FAILED, Failed(job=job.id, reason=job.notes[0]))
         else:
             self.reset_for_retry(job, "the server knows nothing of it")
 
@@ -218,9 +219,9 @@ class JobTable:
         try:
             yield
         except Exception as error:  # noqa: BLE001  the boundary of one job
-            self.fail(job, report_failure(error, what, job=job.id))
+            self.fail(job, InternalError(log_failure(error, what, job=job.id)))
 
-    def fail(self, job: Job, reason: str) -> None:
+    def fail(self, job: Job, reason: JobReason) -> None:
         """Fail a job after an exception, wherever in the turn it was raised.
 
         The updates and effects that this turn collected for the job are dropped. A job that has already ended keeps its
@@ -240,11 +241,11 @@ class JobTable:
             job.fail()
             files = tuple(path for path in (*job.files.values(), *job.streamed) if path)
             job.terminal_update = Failed(job=job.id, reason=reason, files=files)
-            self._note(job, reason)
+            self._note(job, kind_of(reason))
         if not job.notified:
             self.updates.append(job.terminal_update)
 
-    def strip(self, job: Job, reason: str) -> None:
+    def strip(self, job: Job, reason: JobReason) -> None:
         """Fail a job that the journal cannot encode, and drop everything in it that a server or a frontend wrote."""
         if not job.notified:
             # It has not been shown to anyone: updates are sent only after the journal is written.
@@ -264,7 +265,7 @@ class JobTable:
         if job.terminal_update is not None or (state is not State.FINISHED and not job.move(state)):
             return
         job.terminal_update = terminal_update
-        self._note(job, getattr(terminal_update, "reason", "") or "all is here")
+        self._note(job, _cause(terminal_update))
         self.trackers.pop(job.id, None)
         if job.attempt is not None:
             self.by_prompt.pop(job.attempt.prompt, None)
@@ -277,15 +278,14 @@ class JobTable:
             return
         paths = [path for file in results(history) if (path := job.files[file])] + job.streamed
         if history.outcome == "success":
-            said = remarks(job, history, paths)
-            found = (tuple(paths), texts(history), said)
+            found = (tuple(paths), texts(history), remarks(job, history, paths))
             terminal_update = Finished(attempt.server, *found, job.request.seed, job=job.id)
             self.settle(job, State.FINISHED, terminal_update)
         elif history.outcome == "interrupted":
-            reason = "" if job.cancelling else "Somebody interrupted it at the server."
+            reason = "" if job.cancelling else StoppedOnServer()
             self.settle(job, State.CANCELLED, Cancelled(job=job.id, reason=reason))
         else:
-            reason = failure(job.request.graph, history.node, history.error, history.error_kind)
+            reason = failure(job.request.graph, history)
             self.settle(job, State.FAILED, Failed(job=job.id, reason=reason, files=tuple(paths)))
 
     def _gather(self, job: Job, history: History) -> None:
@@ -300,3 +300,12 @@ class JobTable:
         self.transitions.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
         self.positions_dirty = True
+
+
+def _cause(terminal_update: TerminalUpdate) -> str:
+    """The cause of the last transition: the kind of the reason, if there is one."""
+    match terminal_update:
+        case Finished():
+            return "all is here"
+        case Failed(reason=reason) | Cancelled(reason=reason) | Lost(reason=reason):
+            return (reason if isinstance(reason, str) else kind_of(reason)) or "as requested"

@@ -15,6 +15,7 @@ from app.events import (
     Progressed,
     Signal,
 )
+from app.job_reasons import JobReason
 from app.ports import Graph
 
 
@@ -75,7 +76,7 @@ class ProgressTracker:
             case _:
                 pass
 
-    def read(self, now: float, note: str = "") -> Progressed:
+    def read(self, now: float, note: JobReason | None = None) -> Progressed:
         """The progress at `now`, in the clock that was passed to `handle`."""
         step, steps = self._steps.get(self._node, (0, 0))
         return Progressed(

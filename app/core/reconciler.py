@@ -46,6 +46,8 @@ from app.events import (
     ServerName,
     Signal,
 )
+from app.job_reasons import NoProgress
+from app.reasons import Reason
 
 Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
 
@@ -80,7 +82,7 @@ class Reconciler:
             case _:
                 return self._job_table.jobs.get(message.effect.job)
 
-    def look_failed(self, server: ServerName, reason: str, now: float) -> None:
+    def look_failed(self, server: ServerName, reason: Reason, now: float) -> None:
         """Record that a query failed: the server counts as unreachable, and the next query may start."""
         self._away(self.servers[server], reason)
         self._query_over(self.servers[server], now)
@@ -183,12 +185,12 @@ class Reconciler:
                 attempt.cancel_acknowledged = acknowledged
                 self._query(server_state, now)
             case FileFetched(effect=effect, problem=problem):
-                job.files[effect.file] = "" if problem else effect.path
-                job.notes += [problem] if problem else []
+                job.files[effect.file] = effect.path if problem is None else ""
+                job.notes += [] if problem is None else [problem]
                 job_table.complete(job)
             case ImageSaved(effect=effect, problem=problem):
-                job.streamed += [] if problem else [effect.path]
-                job.notes += [problem] if problem else []
+                job.streamed += [effect.path] if problem is None else []
+                job.notes += [] if problem is None else [problem]
                 job.saving -= 1
                 job_table.complete(job)
             case EffectFailed(effect=effect, reason=reason):
@@ -263,12 +265,10 @@ class Reconciler:
         if quiet >= job.request.silence:
             # The note changes only once per `silence` seconds, not with every query.
             length = quiet // job.request.silence * job.request.silence
-            note = f"{server_state.name} still works on it, without a word for {length:.0f} s"
-            if quiet >= job.request.silence * DEAD:
-                note += "; it may hang: whoever runs it should look, or you can cancel"
+            note = NoProgress(server_state.name, length, stuck=quiet >= job.request.silence * DEAD)
             self._job_table.updates.append(self._job_table.trackers[job.id].read(now, note))
 
-    def _away(self, server_state: ServerState, reason: str) -> None:
+    def _away(self, server_state: ServerState, reason: Reason) -> None:
         server_state.reachable, server_state.reason = False, reason
         self._job_table.positions_dirty = True
 

@@ -1,4 +1,4 @@
-"""The results of a finished job: files, texts and notes, and the sentence that explains a failure."""
+"""The results of a finished job: files, texts and notes, and the reason of a failure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from pathlib import PurePosixPath
 from app.core.job import Job
 from app.core.progress import title
 from app.events import FileRef
+from app.job_reasons import (
+    HistoryUnreadable,
+    JobReason,
+    NodeBlocked,
+    NodeFailed,
+    NothingChanged,
+    NothingProduced,
+    OutOfMemory,
+    PictureMissed,
+)
 from app.ports import Graph, History
 
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\"<>|]+[\\/])+")
@@ -61,12 +71,14 @@ def streams(graph: Graph) -> list[str]:
     return [node for node, entry in graph.items() if entry.get("class_type") == STREAMING_NODE]
 
 
-def failure(graph: Graph, node: str, error: str, kind: str) -> str:
-    """One sentence about why a run failed, with the node's title and without tracebacks and paths."""
-    if "OutOfMemory" in kind or "out of memory" in error.lower():
-        return f"“{title(graph, node)}” ran out of memory: try a smaller size or fewer pictures at once."
-    words = first_line(error) or kind.rpartition(".")[2] or "no reason was given"
-    return f"“{title(graph, node)}” failed: {words}" if node else f"The server failed: {words}"
+def failure(graph: Graph, history: History) -> JobReason:
+    """Why a run failed, with the node's title and without tracebacks and paths."""
+    if history.outcome == "unreadable":
+        return HistoryUnreadable()
+    node = title(graph, history.node) if history.node else ""
+    if "OutOfMemory" in history.error_kind or "out of memory" in history.error.lower():
+        return OutOfMemory(node)
+    return NodeFailed(node, first_line(history.error), history.error_kind)
 
 
 def texts(history: History) -> tuple[str, ...]:
@@ -74,16 +86,14 @@ def texts(history: History) -> tuple[str, ...]:
     return tuple(text for output in history.outputs for text in output.texts)
 
 
-def remarks(job: Job, history: History, paths: list[str]) -> tuple[str, ...]:
-    """Sentences about anything unusual in a successful run."""
-    said = [*job.notes]
+def remarks(job: Job, history: History, paths: list[str]) -> tuple[JobReason | str, ...]:
+    """Everything unusual in a successful run."""
     graph = job.request.graph
-    blocked = [f"“{title(graph, node)}” was blocked, so what depends on it did not run." for node in job.blocked]
-    said += blocked
+    notes = [*job.notes, *(NodeBlocked(title(graph, node)) for node in job.blocked)]
     if streams(graph) and not job.streamed:
-        said.append("Its picture was sent through a connection that broke; run it again to get it.")
+        notes.append(PictureMissed())
     elif not paths and not texts(history) and not job.notes:
-        said.append("The workflow ended well, but it made no file and no text.")
+        notes.append(NothingProduced())
     if history.cached >= graph.keys():
-        said.append("Nothing had changed since an earlier run, so the server gave the same result again.")
-    return tuple(dict.fromkeys(said))
+        notes.append(NothingChanged())
+    return tuple(dict.fromkeys(notes))

@@ -8,6 +8,7 @@ from app.core.job import Attempt, Job, State
 from app.core.job_table import JobTable
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
+from app.job_reasons import JobReason, SentAgain, ServersOffline
 
 
 def choose(
@@ -132,8 +133,8 @@ class Scheduler:
                 if told.get(job.id) != update:
                     job_table.updates.append(update)
 
-    def _why(self, job: Job) -> str:
-        away = [server_state.name for server_state in self._servers.values() if server_state.away]
-        if len(away) == len(self._servers):
-            return f"waiting for {' and '.join(away)} to answer"
-        return "the server had forgotten it, so it is sent again" if job.tries > 1 or job.worker_deaths else ""
+    def _why(self, job: Job) -> JobReason | None:
+        offline = tuple(server_state.name for server_state in self._servers.values() if server_state.away)
+        if len(offline) == len(self._servers):
+            return ServersOffline(offline)
+        return SentAgain() if job.tries > 1 or job.worker_deaths else None

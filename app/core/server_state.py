@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from app.events import ServerName
+from app.reasons import Reason
 
 SILENCE = 2.0
 """Seconds without a frame, with jobs of ours in flight, after which we query the server (docs/DESIGN.md, rule 5)."""
@@ -28,7 +29,8 @@ class ServerState(Struct):
 
     name: ServerName
     reachable: bool = False
-    reason: str = ""
+    reason: Reason | None = None
+    """Why it could not be reached the last time that this failed."""
     remaining: int = 0
     foreign: int = 0
     """How many of the `remaining` prompts are other clients'."""
@@ -45,7 +47,7 @@ class ServerState(Struct):
     @property
     def away(self) -> bool:
         """Whether the server was tried and could not be reached."""
-        return not self.reachable and bool(self.reason)
+        return not self.reachable and self.reason is not None
 
     def frame(self, now: float) -> None:
         """Record a frame: it proves that the websocket delivers frames."""

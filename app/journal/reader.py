@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from app.boundary import report_failure
+from app.boundary import log_failure
 from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import RecordDamaged
+from app.job_reasons import InternalError
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE
@@ -32,7 +33,7 @@ class Reader:
         self._reading = reading
         # A damaged character then spoils only its own text, and not the whole list of rows.
         self._reading.text_factory = _text
-        self._sentences: dict[str, str] = {}
+        self._reported: dict[str, InternalError] = {}
 
     def unfinished(self) -> list[Job]:
         """All jobs whose terminal update nobody has seen, oldest first.
@@ -48,10 +49,9 @@ class Reader:
             try:
                 jobs.append(serialization.decode(request, record))
             except UNREADABLE as error:
-                sentence = self._report(job_id, error)
-                if (
-                    job := serialization.salvage(job_id, owner, workflow, version, request, record, sentence)
-                ) is not None:
+                reason = self._report(job_id, error)
+                job = serialization.salvage(job_id, owner, workflow, version, request, record, reason)
+                if job is not None:
                     jobs.append(job)
         return jobs
 
@@ -115,11 +115,12 @@ class Reader:
                 self._report(job_id, error)
         return entries
 
-    def _report(self, record: str, error: Exception) -> str:
-        """Log a damaged record once, however often it is read; return the sentence for the user."""
-        if record not in self._sentences:
-            self._sentences[record] = report_failure(error, "a record of the journal cannot be read", record=record)
-        return self._sentences[record]
+    def _report(self, record: str, error: Exception) -> InternalError:
+        """Log a damaged record once, however often it is read."""
+        if record not in self._reported:
+            identifier = log_failure(error, "a record of the journal cannot be read", record=record)
+            self._reported[record] = InternalError(identifier)
+        return self._reported[record]
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         try:

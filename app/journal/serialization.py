@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from app.core.job import Attempt, Job, JobRequest, State
 from app.events import Failed, FileRef, JobId, TerminalUpdate
+from app.job_reasons import JobReason
 from app.ports import History
 
 
@@ -26,7 +27,7 @@ class Record(
     refusals: int = 0
     cancelling: bool = False
     blocked: list[str] = []
-    notes: list[str] = []
+    notes: list[JobReason | str] = []
     files: list[tuple[FileRef, str]] = []
     streamed: list[str] = []
     kept: int = 0
@@ -76,7 +77,7 @@ def decode(request: bytes, told: bytes) -> Job:
 
 
 def salvage(
-    job_id: JobId, owner: str, workflow: str, version: int, wish: bytes, told: bytes, reason: str
+    job_id: JobId, owner: str, workflow: str, version: int, wish: bytes, told: bytes, reason: JobReason
 ) -> Job | None:
     """A job with a damaged record, as failed for `reason`; None if its record no longer says where it is shown."""
     try:

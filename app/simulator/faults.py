@@ -9,6 +9,7 @@ import anyio
 from msgspec import Struct
 
 from app.ports import ConnectionLost
+from app.server_reasons import RefusedConnection
 
 
 class FailPrompt(Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +152,7 @@ class Faults:
     def admit_socket(self) -> None:
         """Raise `ConnectionLost` if new websockets are refused."""
         if self.away or anyio.current_time() < self._door_shut_until:
-            raise ConnectionLost("the server refuses websockets")
+            raise ConnectionLost(RefusedConnection())
 
     def fail_next(self) -> FailPrompt | None:
         """Take one of the failures that were requested for POST /prompt; None if there are none."""

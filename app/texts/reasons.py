@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from app.job_reasons import JobReason
 from app.reasons import Reason
+from app.server_reasons import NetworkReason
 from app.service.reasons import LastVersionKept, ServiceReason
 from app.texts.audit_reasons import audit_text, input_check_text, link_text
 from app.texts.availability_reasons import availability_text
 from app.texts.editor_format_reasons import editor_format_text
+from app.texts.job_reasons import job_reason_text
 from app.texts.manifest_reasons import discovery_text, key_text, manifest_text
+from app.texts.server_reasons import network_reason_text
 from app.texts.service_reasons import service_text
 from app.texts.wording import path_text, quoted, sentence, shortened
 from app.texts.workflow_reasons import binding_text, file_text, graph_text, value_text
@@ -25,8 +29,18 @@ from app.workflows.reasons.values import ValueReason
 from app.workflows.reasons.wrapped import InFile, InPreset, PlainText, RunsOnNoServer, WrappedReason
 
 
-def reason_text(reason: Reason) -> str:
-    """Return the sentence for a reason: one line of at most 600 characters. Raises `TypeError` for an unknown kind."""
+def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
+    """The sentence for a reason: one line of at most 600 characters.
+
+    A text, which an earlier version stored in the journal, is returned unchanged. People in Discord do not read which
+    server it was; an `operator` does. Raises `TypeError` for an unknown kind.
+    """
+    if isinstance(reason, str):
+        return reason
+    if isinstance(reason, JobReason):
+        return job_reason_text(reason, operator=operator)
+    if isinstance(reason, NetworkReason):
+        return network_reason_text(reason, operator=operator)
     return sentence(_text(reason))
 
 

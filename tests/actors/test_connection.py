@@ -23,6 +23,7 @@ from app.events import (
     ServerName,
 )
 from app.ports import Connect, ConnectionLost
+from app.server_reasons import HungUp, RefusedConnection, SocketDeaf
 from tests.conftest import virtual
 
 HERE = ServerName("here")
@@ -74,14 +75,14 @@ def step(value: float) -> NodeStepped:
 async def test_what_is_said_is_posted_in_order_and_a_loss_is_dialled_again() -> None:
     async def talk(call: int) -> AsyncIterator[ServerEvent]:
         yield step(call)
-        raise ConnectionLost("hung up")
+        raise ConnectionLost(HungUp())
 
     connect, times = dialling(talk)
     async with acting(connect) as (news, _):
         for call in (1, 2, 3):
             assert await news.receive() == Connected(HERE)
             assert await news.receive() == FrameReceived(HERE, step(call))
-            assert await news.receive() == Disconnected(HERE, "hung up")
+            assert await news.receive() == Disconnected(HERE, HungUp())
     assert [later - times[0] for later in times] == [0.0, 1.0, 2.0]
 
 
@@ -92,12 +93,12 @@ async def test_a_refused_connection_is_dialled_again_for_ever() -> None:
     async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
         nonlocal tries
         tries += 1
-        raise ConnectionLost("refused")
+        raise ConnectionLost(RefusedConnection())
         yield  # pyright: ignore[reportUnreachable]
 
     async with acting(connect, room=1000) as (news, _):
         for _ in range(200):
-            assert await news.receive() == Disconnected(HERE, "refused")
+            assert await news.receive() == Disconnected(HERE, RefusedConnection())
     assert tries >= 200
 
 
@@ -164,7 +165,7 @@ async def test_a_redial_closes_the_socket_and_opens_another() -> None:
         await news.receive()
         handle.reconnect()
         handle.reconnect()
-        assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
+        assert await news.receive() == Disconnected(HERE, SocketDeaf())
         assert await news.receive() == Connected(HERE)
         await anyio.sleep(100)
     assert len(times) == 2, "asking twice is asking once"
@@ -173,14 +174,14 @@ async def test_a_redial_closes_the_socket_and_opens_another() -> None:
 async def test_a_redial_asked_for_while_there_is_no_socket_does_not_close_the_next_one() -> None:
     async def talk(call: int) -> AsyncIterator[ServerEvent]:
         if call == 1:
-            raise ConnectionLost("hung up")
+            raise ConnectionLost(HungUp())
         yield step(call)
         await anyio.sleep_forever()
 
     connect, times = dialling(talk)
     async with acting(connect) as (news, handle):
         assert await news.receive() == Connected(HERE)
-        assert await news.receive() == Disconnected(HERE, "hung up")
+        assert await news.receive() == Disconnected(HERE, HungUp())
         handle.reconnect()
         assert await news.receive() == Connected(HERE)
         assert await news.receive() == FrameReceived(HERE, step(2))
@@ -188,7 +189,7 @@ async def test_a_redial_asked_for_while_there_is_no_socket_does_not_close_the_ne
         assert news.statistics().current_buffer_used == 0
         # It still listens to requests about the socket that it has.
         handle.reconnect()
-        assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
+        assert await news.receive() == Disconnected(HERE, SocketDeaf())
     assert len(times) == 2
 
 
@@ -243,14 +244,14 @@ async def test_the_old_socket_is_closed_before_the_new_one_is_dialled() -> None:
         for _ in range(3):
             assert await news.receive() == Connected(HERE)
             handle.reconnect()
-            assert await news.receive() == Disconnected(HERE, "its socket seemed deaf")
+            assert await news.receive() == Disconnected(HERE, SocketDeaf())
     assert transitions[:6] == ["dial", "closed"] * 3
 
 
 async def test_a_connection_that_has_proved_itself_is_dialled_again_at_once() -> None:
     async def talk(call: int) -> AsyncIterator[ServerEvent]:
         await anyio.sleep(60)
-        raise ConnectionLost("hung up")
+        raise ConnectionLost(HungUp())
         yield  # pyright: ignore[reportUnreachable]
 
     connect, times = dialling(talk)

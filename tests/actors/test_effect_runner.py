@@ -30,6 +30,7 @@ from app.core.effects import (
 )
 from app.core.job import FirstChoice, JobRequest
 from app.events import JobId, NodeId, PromptId, ServerName
+from app.job_reasons import InternalError, ResultUnwritable
 from app.node_cache import NodeCache
 from app.ports import Comfy, History
 from app.simulator.engine.simulator import Simulator
@@ -177,7 +178,7 @@ async def test_one_history_that_cannot_be_read_hides_no_other(count: int, tmp_pa
             looked = await _looked(cast("Comfy", OneBroken(comfy, ours[1])), ours)
             assert looked.histories.keys() == {*ours} - {ours[1]}
             assert looked.failures.keys() == {ours[1]}
-            assert looked.failures[ours[1]].startswith("Something went wrong (id ")
+            assert isinstance(looked.failures[ours[1]], InternalError)
         ground.cancel_scope.cancel()
 
 
@@ -208,7 +209,7 @@ def test_a_picture_from_the_websocket_is_on_the_disk_whole_or_not_at_all(tmp_pat
 async def test_a_picture_from_the_websocket_is_written_as_it_came(tmp_path: Path) -> None:
     path = tmp_path / "results" / "picture.png"
     keep = SaveImage(JobId("job"), PromptId("prompt"), b"\x89PNG\r\n\x1a\n\0", str(path))
-    assert await EffectRunner({}, {}, {}, run_sync=inline).do(keep) == ImageSaved(keep, "")
+    assert await EffectRunner({}, {}, {}, run_sync=inline).do(keep) == ImageSaved(keep)
     assert path.read_bytes() == keep.image
     assert [*path.parent.iterdir()] == [path]
 
@@ -227,5 +228,5 @@ async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves
     effects = EffectRunner({}, {}, {}, run_sync=limited)
     answer = await effects.do(SaveImage(JobId("job"), PromptId("prompt"), bytes(100_000), str(path)))
     assert isinstance(answer, ImageSaved)
-    assert answer.problem.startswith("A result could not be written to the bot's disk")
+    assert answer.problem == ResultUnwritable("File too large")
     assert not any(path.parent.iterdir())

@@ -13,6 +13,7 @@ from app.actors.interaction import FAILURES, InteractionActor
 from app.events import AnyUpdate, Failed, Finished, Progressed
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost
+from app.server_reasons import HungUp
 from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
 from tests.world import Watcher, delivered, house_for, world
@@ -42,7 +43,7 @@ class Away(Watcher):
     """A place that is out of reach."""
 
     async def show(self, update: AnyUpdate) -> None:
-        raise ConnectionLost("Discord does not answer")
+        raise ConnectionLost(HungUp())
 
 
 async def until(predicate: Callable[[], bool]) -> None:

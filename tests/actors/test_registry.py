@@ -32,12 +32,14 @@ from app.core.reconciler import Reconciler
 from app.core.scheduler import Scheduler
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, Cancelled, Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
+from app.job_reasons import InternalError, NodeFailed
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
 from app.mailbox import Mailbox
 from app.ports import History
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
+from app.texts.reasons import reason_text
 from tests.conftest import inline, virtual
 from tests.world import HERE, PICTURE, Watcher, World, delivered
 
@@ -117,7 +119,7 @@ def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[C
 
 def sorry(update: AnyUpdate) -> bool:
     """Whether a person reads nothing but that something went wrong, and the id of the log line."""
-    return isinstance(update, Failed) and SORRY.fullmatch(update.reason) is not None
+    return isinstance(update, Failed) and SORRY.fullmatch(reason_text(update.reason)) is not None
 
 
 async def idle(world: World) -> None:
@@ -154,7 +156,7 @@ async def test_an_effect_that_raises_fails_its_own_job_alone(
         assert all(delivered(watcher) for watcher in watchers[1:])
         (line,) = [line for line in lines if line["event"] == "an effect broke"]
         assert isinstance(watchers[0].last, Failed)
-        assert line["id"] in watchers[0].last.reason
+        assert watchers[0].last.reason == InternalError(line["id"])
         await idle(world)
         await all_told(world)
 
@@ -345,7 +347,7 @@ async def test_what_ended_on_a_server_that_is_no_longer_configured_is_told_or_ma
     async with opened(tmp_path, journal) as world:
         last = await last_of(world, job)
         if outcome == "failed":
-            assert last == Failed(job=job.id, reason="The server failed: no memory")
+            assert last == Failed(job=job.id, reason=NodeFailed("", "no memory"))
         elif here:
             assert isinstance(last, Finished)
             assert last.files == ("out/a.png",)

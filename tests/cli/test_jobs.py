@@ -10,9 +10,12 @@ import msgspec
 import pytest
 
 from app.cli.main import main
+from app.cli.output.rows import json_fields
 from app.core.job import Attempt, Job, JobRequest, State, Transition
-from app.events import Finished, JobId, PromptId, ServerName
+from app.events import Failed, Finished, JobId, PromptId, ServerName
+from app.job_reasons import ForgottenByServer, OutOfMemory
 from app.journal.store import instance_lock, open_store
+from app.ports import Json
 from tests.journal.holding import holding
 
 DONE, OPEN = JobId("d0000000-0000"), JobId("e0000000-0000")
@@ -55,6 +58,32 @@ def test_the_story_of_a_job_is_told_step_by_step(capsys: pytest.CaptureFixture[s
     assert main(["jobs", "show", "d0"]) == 0
     told = capsys.readouterr().out
     assert told.index("accepted") < told.index("all is here") < told.index("out/a.png")
+
+
+def test_a_reason_is_a_sentence_and_a_kind(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = Job(request=JobRequest(job=JobId("f0000000-0000"), workflow="txt2img", graph={}, folder="out"))
+    failed.terminal_update = Failed(OutOfMemory("Sampler"), job=failed.id)
+    failed.state = State.FAILED
+    story = [Transition(failed.id, 0, "accepted", "accepted"), Transition(failed.id, 1, "failed", "OutOfMemory")]
+    with open_store(journal, clock=lambda: 1_000.0) as store:
+        store.write([([failed], story)])
+    sentence = "The server ran out of memory at “Sampler”. Choose a smaller size or fewer pictures."
+    assert main(["jobs", "show", "f0", "--json"]) == 0
+    told = msgspec.json.decode(capsys.readouterr().out, type=dict[str, Json])
+    match told:
+        case {"last_word": {"reason": reason, "reason_kind": kind}, "story": [_, {"cause": cause}]}:
+            assert (reason, kind, cause) == (sentence, "OutOfMemory", sentence)
+        case _:
+            raise AssertionError(told)
+    assert main(["jobs", "show", "f0"]) == 0
+    assert "ran out of memory at “Sampler”" in " ".join(capsys.readouterr().out.split())
+    assert main(["jobs", "--state", "failed"]) == 0
+    assert "ran out of memory" in " ".join(capsys.readouterr().out.split())
+
+
+def test_notes_are_sentences_in_json() -> None:
+    fields = json_fields(Finished(ServerName("studio"), notes=(ForgottenByServer("studio", 2), "a text"), job=DONE))
+    assert fields["notes"] == ["studio forgot it 2 times while working on it.", "a text"]
 
 
 def test_an_unknown_job_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,7 +170,8 @@ def test_a_timeout_cancels_what_is_unfinished(slow_server: str, tmp_path: Path) 
         "generate", "txt2img", "prompt=x", "--timeout", "1", "--json", "--server", slow_server, "--out", str(tmp_path)
     )
     assert done.returncode == 1
-    assert lines(done.stdout)[-2]["reason"] == "--timeout of 1 s was over."
+    assert lines(done.stdout)[-2]["reason"] == "The time limit of 1 s (--timeout) was reached."
+    assert lines(done.stdout)[-2]["reason_kind"] == "TimeLimitReached"
 
 
 def test_img2img_uploads_a_picture(server: str, tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_check_says_what_is_right_and_what_is_not(server: str) -> None:
     assert "ComfyUI 0.3.64" in good.stdout
     bad = atelier("check", "--server", server, "--server", "http://127.0.0.1:1")
     assert bad.returncode == 1
-    assert "cannot be reached" in bad.stdout
+    assert "refuses the connection" in " ".join(bad.stdout.split())
 
 
 WRONG = {
@@ -266,7 +267,7 @@ def test_a_server_that_is_no_comfyui_is_named_by_check(tmp_path: Path) -> None:
         page.shutdown()
         thread.join()
     assert done.returncode == 1
-    assert "answers, but is no ComfyUI" in done.stdout
+    assert "is not ComfyUI" in " ".join(done.stdout.split())
 
 
 def test_a_refused_workflow_ends_with_titles_and_code_1(server: str, tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_a_refused_workflow_ends_with_titles_and_code_1(server: str, tmp_path: P
     path.write_text('{"1": {"class_type": "NoSuchNode", "inputs": {}, "_meta": {"title": "Magic"}}}')
     done = atelier("generate", str(path), "--server", server, "--out", str(tmp_path))
     assert done.returncode == 1
-    assert "does not know “Magic” (NoSuchNode): install the custom node it is from." in done.stdout
+    assert "does not have “Magic” (NoSuchNode). Install its custom node there." in done.stdout
 
 
 def test_without_a_token_the_bot_says_what_else_there_is() -> None:

@@ -18,6 +18,7 @@ from app.cli.workflows.commands import check_workflows, fill_in, list_workflows,
 from app.cli.workflows.new import new_workflow
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Graph, Json
+from app.server_reasons import RefusedConnection
 from app.workflows.api_graph import inputs
 from app.workflows.load import load
 from app.workflows.node_definitions import Definitions
@@ -35,7 +36,7 @@ class Listing:
 
     async def nodes(self) -> dict[str, Raw]:
         if self._nodes is None:
-            raise ConnectionLost("it cannot be reached: connection refused.")
+            raise ConnectionLost(RefusedConnection())
         return {name: Raw(msgspec.json.encode(node)) for name, node in self._nodes.items()}
 
 
@@ -224,7 +225,7 @@ async def test_follow_ups_that_the_folder_does_not_have_are_one_line_and_no_mist
 async def test_a_server_that_is_away_is_told_by_the_check(folder: Path) -> None:
     paper = Paper()
     assert await check_workflows(paper, folder, "", servers(studio=object_info(), attic=None)) == 1
-    assert paper.text.splitlines()[0].split()[:3] == ["✘", "attic", "it"]
+    assert paper.text.splitlines()[0].split()[:5] == ["✘", "attic", "The", "server", "refuses"]
 
 
 async def test_fill_prints_what_would_be_sent_and_what_the_server_adds(folder: Path) -> None:

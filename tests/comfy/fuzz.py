@@ -35,6 +35,7 @@ from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.decoder import Decoder
 from app.config import Server
 from app.ports import ConnectionLost, OpenWebSocket, Refused
+from app.texts.reasons import reason_text
 from tests.comfy import recorded
 from tests.comfy.peers import peer
 from tests.comfy.verbs import PROMPT, VERBS
@@ -139,7 +140,7 @@ async def _check_json(case: JsonCase) -> None:
             try:
                 _check_plain(await VERBS[case.verb](comfy, Path(folder)))
             except (ConnectionLost, Refused) as error:
-                assert len(str(error)) < 2000  # noqa: PT017  what is said is said to people
+                assert len(reason_text(error.reason, operator=True)) < 3000  # noqa: PT017  people read it
 
 
 def _check_frames(case: FramesCase) -> None:

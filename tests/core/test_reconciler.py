@@ -60,8 +60,23 @@ from app.events import (
     ServerName,
     Started,
 )
+from app.job_reasons import (
+    ForgottenByServer,
+    InternalError,
+    NodeBlocked,
+    NodeFailed,
+    NoProgress,
+    NothingChanged,
+    NothingProduced,
+    PictureMissed,
+    ServersOffline,
+    StoppedOnServer,
+)
 from app.ports import Graph, History, Queue, Ticket
+from app.server_reasons import HungUp, LinkBroken, NoOutput, PartDropped, RefusedConnection, ResultGone, ServerError
 
+WRONG = InternalError("00c0ffee")
+DROPPED = PartDropped((LinkBroken("Second"),))
 HERE = ServerName("here")
 PNG = FileRef("a_00001_.png")
 GRAPH: Graph = {
@@ -188,9 +203,7 @@ def test_a_prefetched_file_that_history_does_not_know_is_no_result() -> None:
     desk.handle(NodeFinished(prompt=prompt, output=NodeOutput(NodeId("9"), (PNG,))))
     desk.handle(FileFetched(desk.take(FetchFile)), ExecutionEnded(prompt=prompt))
     desk.handle(HistoryRead(desk.take(ReadHistory), success()))
-    assert desk.last(Finished) == Finished(
-        job=JobId("job"), server=HERE, notes=("The workflow ended well, but it made no file and no text.",)
-    )
+    assert desk.last(Finished) == Finished(job=JobId("job"), server=HERE, notes=(NothingProduced(),))
 
 
 def test_a_job_that_waited_on_a_server_that_forgot_it_is_sent_again_under_a_new_id() -> None:
@@ -215,7 +228,7 @@ def test_a_job_that_was_running_is_sent_again_once_and_then_lost_and_told() -> N
     assert second != prompt
     desk.handle(Connected(HERE))
     desk.look()
-    assert desk.last(Lost) == Lost(job=JobId("job"), reason="here forgot it 2 times while working on it.")
+    assert desk.last(Lost) == Lost(job=JobId("job"), reason=ForgottenByServer("here", 2))
     assert desk.none(SubmitPrompt)
 
 
@@ -272,7 +285,9 @@ def test_the_next_job_leaves_also_where_a_start_overtook_the_answer_to_its_post(
     if answer == "taken":
         desk.handle(PromptSubmitted(post, Ticket(post.prompt)))
     else:
-        desk.handle(PromptRefused(post, "no", certain=False) if answer == "500" else SubmitUncertain(post, "cut"))
+        desk.handle(
+            PromptRefused(post, ServerError(500), certain=False) if answer == "500" else SubmitUncertain(post, HungUp())
+        )
         desk.look(running=(post.prompt,))
     assert desk.take(SubmitPrompt).job == "second"
 
@@ -291,7 +306,7 @@ def test_a_post_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(wher
     desk.up()
     job = desk.wish("job")
     post = desk.take(SubmitPrompt)
-    desk.handle(SubmitUncertain(post, "the connection broke"))
+    desk.handle(SubmitUncertain(post, HungUp()))
     assert desk.none(SubmitPrompt)
     if where == "running":
         desk.look(running=("p1",))
@@ -312,9 +327,9 @@ def test_a_500_is_looked_into_and_three_of_them_are_an_answer() -> None:
     desk.up()
     desk.wish("job")
     for _ in range(3):
-        desk.handle(PromptRefused(desk.take(SubmitPrompt), "got itself in trouble", certain=False))
+        desk.handle(PromptRefused(desk.take(SubmitPrompt), ServerError(500), certain=False))
         desk.look()
-    assert desk.last(Failed) == Failed(job=JobId("job"), reason="got itself in trouble")
+    assert desk.last(Failed) == Failed(job=JobId("job"), reason=ServerError(500))
     assert desk.none(SubmitPrompt)
 
 
@@ -322,8 +337,8 @@ def test_a_server_that_says_no_fails_the_job_with_its_reason() -> None:
     desk = Desk()
     desk.up()
     desk.wish("job")
-    desk.handle(PromptRefused(desk.take(SubmitPrompt), "“Sampler” has no such sampler.", certain=True))
-    assert desk.last(Failed) == Failed(job=JobId("job"), reason="“Sampler” has no such sampler.")
+    desk.handle(PromptRefused(desk.take(SubmitPrompt), NoOutput(), certain=True))
+    assert desk.last(Failed) == Failed(job=JobId("job"), reason=NoOutput())
 
 
 def test_a_cancelled_job_that_lies_with_us_is_gone_at_once() -> None:
@@ -389,7 +404,7 @@ def test_an_interrupt_by_somebody_else_is_told_as_such() -> None:
     _, prompt = desk.running()
     desk.handle(ExecutionEnded(prompt=prompt))
     desk.handle(HistoryRead(desk.take(ReadHistory), History("interrupted")))
-    assert desk.told[-1] == Cancelled(job=JobId("job"), reason="Somebody interrupted it at the server.")
+    assert desk.told[-1] == Cancelled(job=JobId("job"), reason=StoppedOnServer())
 
 
 def test_a_failure_names_the_node_and_keeps_what_was_made_before() -> None:
@@ -400,7 +415,7 @@ def test_a_failure_names_the_node_and_keeps_what_was_made_before() -> None:
     history = History("failed", output, node="3", error="bad size in /srv/comfy/nodes.py\nmore", error_kind="X")
     desk.handle(HistoryRead(desk.take(ReadHistory), history))
     desk.handle(FileFetched(fetch := desk.take(FetchFile)))
-    told = Failed(job=JobId("job"), reason="“Sampler” failed: bad size in nodes.py", files=(fetch.path,))
+    told = Failed(job=JobId("job"), reason=NodeFailed("Sampler", "bad size in nodes.py", "X"), files=(fetch.path,))
     assert desk.told[-1] == told
 
 
@@ -469,13 +484,13 @@ def test_a_running_job_that_says_nothing_for_long_is_told_about_and_goes_on() ->
     desk.look(running=(prompt,))
     told = desk.last(Progressed)
     assert isinstance(told, Progressed)
-    assert told.note == "here still works on it, without a word for 60 s"
+    assert told.note == NoProgress("here", 60)
     desk.now += 600
     desk.handle(Tick())
     desk.look(running=(prompt,))
     told = desk.last(Progressed)
     assert isinstance(told, Progressed)
-    assert told.note.endswith("it may hang: whoever runs it should look, or you can cancel")
+    assert told.note == NoProgress("here", 660, stuck=True)
     assert job.state is State.RUNNING
 
 
@@ -522,12 +537,12 @@ def test_a_socket_that_was_only_slower_than_a_look_is_kept() -> None:
 def test_a_server_that_does_not_answer_is_probed_while_somebody_waits() -> None:
     desk = Desk()
     desk.handle(Connected(HERE))
-    desk.handle(Unreachable(desk.take(QueryServer), "refused"))
+    desk.handle(Unreachable(desk.take(QueryServer), RefusedConnection()))
     desk.now += 5
     desk.handle(Tick())
     assert desk.none(QueryServer)
     desk.wish("job")
-    assert desk.last(Queued) == Queued(job=JobId("job"), position=0, note="waiting for here to answer")
+    assert desk.last(Queued) == Queued(job=JobId("job"), position=0, note=ServersOffline(("here",)))
     desk.handle(Tick())
     desk.look()
     assert desk.take(SubmitPrompt).job == "job"
@@ -565,7 +580,7 @@ def test_what_is_unusual_in_a_good_run_gets_a_sentence_of_its_own() -> None:
     desk.up()
     desk.wish("job")
     post = desk.take(SubmitPrompt)
-    desk.handle(PromptSubmitted(post, Ticket(post.prompt, ("“Second” was left out.",))))
+    desk.handle(PromptSubmitted(post, Ticket(post.prompt, (DROPPED,))))
     desk.handle(ExecutionBlocked(prompt=post.prompt, node=NodeId("3"), message="no"))
     desk.handle(ExecutionEnded(prompt=post.prompt))
     history = History("success", (NodeOutput(NodeId("9"), (), ("a cat",)),), cached=frozenset({"3", "9"}))
@@ -574,9 +589,9 @@ def test_what_is_unusual_in_a_good_run_gets_a_sentence_of_its_own() -> None:
     assert isinstance(told, Finished)
     assert told.texts == ("a cat",)
     assert told.notes == (
-        "“Second” was left out.",
-        "“Sampler” was blocked, so what depends on it did not run.",
-        "Nothing had changed since an earlier run, so the server gave the same result again.",
+        DROPPED,
+        NodeBlocked("Sampler"),
+        NothingChanged(),
     )
 
 
@@ -585,9 +600,9 @@ def test_a_file_that_is_gone_from_the_server_is_a_note_and_no_reason_to_hang() -
     _, prompt = desk.running()
     desk.handle(ExecutionEnded(prompt=prompt))
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG, FileRef("b.png"))))
-    desk.handle(FileFetched(desk.take(FetchFile), "a.png is gone"))
+    desk.handle(FileFetched(desk.take(FetchFile), ResultGone("a.png")))
     desk.handle(FileFetched(second := desk.take(FetchFile)))
-    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(second.path,), notes=("a.png is gone",))
+    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(second.path,), notes=(ResultGone("a.png"),))
 
 
 def test_a_picture_that_comes_through_the_websocket_is_a_result_and_others_are_previews() -> None:
@@ -618,7 +633,7 @@ def test_a_picture_that_was_lost_with_the_websocket_is_made_again_once() -> None
         desk.handle(HistoryRead(desk.take(ReadHistory), History("success")))
     told = desk.told[-1]
     assert isinstance(told, Finished)
-    assert told.notes == ("Its picture was sent through a connection that broke; run it again to get it.",)
+    assert told.notes == (PictureMissed(),)
 
 
 def test_progress_is_told_and_never_of_a_foreign_prompt() -> None:
@@ -656,7 +671,7 @@ def test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_the
     later.look(running=(prompt,))
     progress = later.last(Progressed)
     assert isinstance(progress, Progressed)
-    assert progress.note == f"here still works on it, without a word for {job.request.silence:.0f} s"
+    assert progress.note == NoProgress("here", job.request.silence)
     later.handle(NodeStepped(prompt=prompt, node=NodeId("3"), value=5, maximum=10))
     assert isinstance(later.told[-1], Progressed)
 
@@ -697,7 +712,7 @@ def test_a_job_ends_once_also_if_more_is_heard_of_it() -> None:
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
     desk.handle(FileFetched(fetch := desk.take(FetchFile)))
     ended = job.terminal_update
-    desk.handle(FileFetched(fetch, "gone"), EffectFailed(fetch, "odd"))
+    desk.handle(FileFetched(fetch, ResultGone("a.png")), EffectFailed(fetch, WRONG))
     assert job.terminal_update == ended
     assert [type(update) for update in desk.told].count(Finished) == 1
     assert not any(isinstance(update, Failed) for update in desk.told)
@@ -718,8 +733,8 @@ def test_an_effect_that_broke_fails_its_job_and_frees_its_place() -> None:
     job = desk.wish("first")
     post = desk.take(SubmitPrompt)
     desk.wish("second")
-    desk.handle(EffectFailed(post, "Something went wrong."))
-    assert desk.last(Failed) == Failed(job=JobId("first"), reason="Something went wrong.")
+    desk.handle(EffectFailed(post, WRONG))
+    assert desk.last(Failed) == Failed(job=JobId("first"), reason=WRONG)
     assert job.state is State.FAILED
     assert desk.take(CancelPrompt).prompt == post.prompt, "the server may have taken it"
     assert desk.take(SubmitPrompt).job == "second"
@@ -732,7 +747,7 @@ def test_an_effect_that_broke_for_an_attempt_that_is_over_changes_nothing() -> N
     read = desk.take(ReadHistory)
     desk.handle(Connected(HERE))
     desk.look()
-    desk.handle(EffectFailed(read, "Something went wrong."))
+    desk.handle(EffectFailed(read, WRONG))
     assert job.terminal_update is None
 
 
@@ -741,7 +756,7 @@ def test_a_job_that_failed_during_its_post_is_withdrawn_once_the_post_is_answere
     desk.up()
     job = desk.wish("job")
     post = desk.take(SubmitPrompt)
-    desk.job_table.fail(job, "Something went wrong.")
+    desk.job_table.fail(job, WRONG)
     desk.settle()
     assert desk.none(CancelPrompt)
     desk.handle(PromptSubmitted(post, Ticket(PromptId("theirs"))))
@@ -756,8 +771,8 @@ def test_a_failed_job_keeps_the_files_that_have_arrived() -> None:
     desk.handle(ExecutionEnded(prompt=prompt))
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG, FileRef("b.png"))))
     desk.handle(FileFetched(first := desk.take(FetchFile)))
-    desk.handle(EffectFailed(desk.take(FetchFile), "Something went wrong."))
-    assert desk.told[-1] == Failed(job=JobId("job"), reason="Something went wrong.", files=(first.path,))
+    desk.handle(EffectFailed(desk.take(FetchFile), WRONG))
+    assert desk.told[-1] == Failed(job=JobId("job"), reason=WRONG, files=(first.path,))
 
 
 def test_a_history_that_cannot_be_read_fails_its_own_job_and_no_other_of_the_same_look() -> None:
@@ -769,8 +784,8 @@ def test_a_history_that_cannot_be_read_fails_its_own_job_and_no_other_of_the_sam
     second = desk.posted()
     desk.handle(Connected(HERE))
     look = desk.take(QueryServer)
-    desk.handle(ServerQueried(look, Queue(), {second: success()}, {first: "Something went wrong."}))
-    assert desk.last(Failed) == Failed(job=JobId("first"), reason="Something went wrong.")
+    desk.handle(ServerQueried(look, Queue(), {second: success()}, {first: WRONG}))
+    assert desk.last(Failed) == Failed(job=JobId("first"), reason=WRONG)
     assert isinstance(desk.told[-1], Finished)
     desk.handle(Connected(HERE))
     desk.take(QueryServer)

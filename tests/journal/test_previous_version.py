@@ -35,6 +35,7 @@ from app.events import (
 from app.journal import serialization
 from app.journal.store import Store, open_store
 from app.ports import Graph, History, Json
+from app.texts.reasons import reason_text
 
 DATA = Path(__file__).parent.parent / "data" / "journals"
 HERE = ServerName("gpu-1")
@@ -203,6 +204,27 @@ def test_a_job_of_the_previous_version_is_read_with_all_its_fields(store: Store,
     assert entry is not None
     assert asdict(entry.job) == asdict(expected)
     assert (entry.accepted, entry.changed) == (ACCEPTED, CHANGED)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.LOST])
+def test_the_reason_of_a_job_of_the_previous_version_is_shown_as_it_was_written(
+    store: Store, contents: Contents, state: State
+) -> None:
+    expected = job_in(state)
+    (stored,) = [stored.record["last_word"] for stored in contents.jobs if stored.id == expected.id]
+    entry = store.find(expected.id)
+    assert entry is not None
+    assert isinstance(entry.job.terminal_update, (Failed, Cancelled, Lost))
+    assert isinstance(stored, dict)
+    assert reason_text(entry.job.terminal_update.reason) == stored["reason"]
+
+
+def test_the_notes_of_a_job_of_the_previous_version_are_shown_as_they_were_written(store: Store) -> None:
+    entry = store.find(job_in(State.FINISHED).id)
+    assert entry is not None
+    assert isinstance(entry.job.terminal_update, Finished)
+    assert list(map(reason_text, entry.job.terminal_update.notes)) == ["one note"]
+    assert list(map(reason_text, entry.job.notes)) == ["The part at “Save” was dropped."]
 
 
 def test_a_job_that_was_written_with_defaults_has_defaults(store: Store) -> None:

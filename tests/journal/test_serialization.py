@@ -20,8 +20,10 @@ from app.events import (
     ServerName,
     TerminalUpdate,
 )
+from app.job_reasons import JobReason
 from app.journal.serialization import Record, decode, encode, encode_wish
 from app.ports import History, Json
+from tests.texts.reasons import job_reasons
 
 HERE = ServerName("here")
 
@@ -53,6 +55,7 @@ _histories = st.none() | st.builds(
     numbers=st.tuples(*[st.integers(0, 99)] * 5),
     flags=st.tuples(*[st.booleans()] * 5),
     texts=st.lists(st.text()),
+    reasons=st.lists(job_reasons(st.text()), max_size=3),
     files=st.dictionaries(st.builds(FileRef, st.text(), st.text()), st.text()),
     history=_histories,
     terminal_update=_words,
@@ -63,6 +66,7 @@ def test_a_job_comes_back_as_it_was(
     numbers: tuple[int, ...],
     flags: tuple[bool, ...],
     texts: list[str],
+    reasons: list[JobReason],
     files: dict[FileRef, str | None],
     history: History | None,
     terminal_update: TerminalUpdate | None,
@@ -90,7 +94,7 @@ def test_a_job_comes_back_as_it_was(
         refusals=refusals,
         cancelling=flags[3],
         blocked=texts,
-        notes=texts,
+        notes=[*texts, *reasons],
         files=files,
         streamed=texts,
         kept=kept,
@@ -114,3 +118,17 @@ def test_what_was_on_its_way_is_forgotten() -> None:
 def test_no_field_of_a_job_is_forgotten_by_the_record() -> None:
     job = asdict(Job(request=JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")))
     assert {field.name for field in fields(Record)} == job.keys() - {"request", "saving"}
+
+
+@given(job_reasons(st.text()))
+def test_a_reason_comes_back_as_it_was(reason: JobReason) -> None:
+    name = JobId("j")
+    request = JobRequest(job=name, workflow="w", graph={}, folder="out")
+    for end in (
+        Finished(HERE, notes=(reason, "a text"), job=name),
+        Failed(reason, job=name),
+        Cancelled(reason, job=name),
+        Lost(reason, job=name),
+    ):
+        job = Job(request=request, terminal_update=end, notes=[reason, "a text"])
+        assert decode(encode_wish(request), encode(job)) == job

@@ -41,6 +41,7 @@ async def test_a_timeout_under_a_hanging_server_says_that_it_may_go_on_there(bac
     *_, last, summary = [json.loads(line) for line in told.splitlines()]
     assert last["event"] == "cancelled"
     assert last["reason"].endswith("The server did not confirm it, and may still run it.")
+    assert last["reason_kind"] == "CancelUnconfirmed"
     assert summary["cancelled"] == 1
     assert code == 1
 

@@ -17,7 +17,6 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from app import application
-from app.actors.effect_runner import _unwritable  # pyright: ignore[reportPrivateUsage]
 from app.application import ServerClients, Services, open_services
 from app.comfy.websocket.connect import connect
 from app.config import Config, Server
@@ -27,6 +26,7 @@ from app.discord.custom_id import Press
 from app.discord.ui.components import Form
 from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
+from app.job_reasons import ResultUnwritable
 from app.journal.sqlite import open_journal
 from app.signals import exit_code
 from tests.conftest import inline
@@ -285,7 +285,7 @@ class Bot:
             if function.__name__ == "finish":
                 raise FULL
             if function.__name__ == "_write":
-                return _unwritable(FULL)  # pyright: ignore[reportReturnType]
+                return ResultUnwritable(str(FULL.strerror))  # pyright: ignore[reportReturnType]
         path: object = args[-1] if args else None
         if function.__name__ == "_write" and isinstance(path, Path) and self._recorder.breaks_file("break_keep", path):
             return fail(self._rng)

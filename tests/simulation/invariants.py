@@ -10,6 +10,7 @@ from app.discord.messages.live_messages import NOT_TAKEN
 from app.discord.ui.components import Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost, PromptId
 from app.journal.store import Store
+from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import Board, about, is_last_word
 from tests.simulation.frontend import last_card
@@ -115,7 +116,7 @@ def is_apology(card: Card, job: Job, recorder: Recorder) -> bool:
 
 def check_faults_stay_with_their_job(job: Job, recorder: Recorder) -> Iterator[str]:
     """An unexpected exception in one job's data fails that job at most, and says so; nobody else's."""
-    wrong = isinstance(job.terminal_update, Failed) and SOMETHING in job.terminal_update.reason
+    wrong = isinstance(job.terminal_update, Failed) and SOMETHING in reason_text(job.terminal_update.reason)
     if wrong and job.id not in recorder.hurt:
         yield f"{job.id} failed because something went wrong with another job"
 

@@ -9,7 +9,6 @@ import httpx
 
 from app.comfy.client import ComfyClient
 from app.comfy.response_limits import RESULT_BYTES
-from app.config import Server
 from app.events import ServerName
 from app.ports import RunSync
 
@@ -53,8 +52,7 @@ class Malformed:
     def __init__(self, name: ServerName, client_id: str, run_sync: RunSync, rng: random.Random) -> None:
         self._rng = rng
         client = httpx.AsyncClient(base_url="http://malformed/", transport=httpx.MockTransport(self._answer))
-        server = Server(url="http://malformed", name=name)
-        self.comfy = ComfyClient(client, server, client_id, run_sync, RESULT_BYTES)
+        self.comfy = ComfyClient(client, client_id, run_sync, RESULT_BYTES)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         """Nothing was done at the server, whatever the answer says."""

@@ -36,6 +36,7 @@ from app.discord.ui.components import Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
 from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerEvent, ServerName
+from app.job_reasons import JobReason
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
 from app.service.job_factory import JobFactory
@@ -193,7 +194,7 @@ def an_exception_fails_every_job_of_a_server() -> Generator[None]:
     """The boundary is around the server."""
     fail = JobTable.fail
 
-    def fail_all(self: JobTable, job: Job, reason: str) -> None:
+    def fail_all(self: JobTable, job: Job, reason: JobReason) -> None:
         for other in [one for one in self.jobs.values() if one.attempt is not None]:
             fail(self, other, reason)
 

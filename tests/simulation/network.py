@@ -13,6 +13,7 @@ import anyio.lowlevel
 from app.comfy.client import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 from app.events import ServerName
 from app.ports import ConnectionLost, Refused, WebSocket
+from app.server_reasons import HungUp, OutOfReach, RefusedConnection, ServerError
 from app.simulator.engine.simulator import Simulator
 from tests.simulation.plan import Moment
 
@@ -188,18 +189,18 @@ class Network:
 
     def _lost(self, where: str, what: str) -> ConnectionLost:
         self._say(f"{self.name} {where}: {what}")
-        return ConnectionLost(f"{self.name} cannot be reached: {what}")
+        return ConnectionLost(OutOfReach(what))
 
     def _broken(self, where: str, what: str) -> Refused:
         self._say(f"{self.name} {where}: {what}")
-        return Refused(f"{self.name} broke on this request (500).", certain=False)
+        return Refused(ServerError(500), certain=False)
 
     @asynccontextmanager
     async def connect(self, client_id: str) -> AsyncGenerator[WebSocket]:
         """One websocket. See `app.ports.OpenWebSocket`."""
         await anyio.lowlevel.checkpoint()
         if anyio.current_time() < max(self.refused_until, self.sockets_refused_until, self.hangs_until):
-            raise ConnectionLost("refused")
+            raise ConnectionLost(RefusedConnection())
         async with self.simulator.connect(client_id) as inner:
             socket = _Socket(inner, self, self._rng)
             self._sockets.append(socket)
@@ -252,20 +253,20 @@ class _Socket:
     async def send(self, message: str) -> None:
         if anyio.current_time() < self._network.unsendable_until:
             await anyio.lowlevel.checkpoint()
-            raise ConnectionLost("broken pipe")
+            raise ConnectionLost(HungUp())
         await self._inner.send(message)
 
     async def receive(self) -> str | bytes:
         now, network = anyio.current_time(), self._network
         if now < network.mute_until:
             await anyio.sleep(self._rng.uniform(0, SILENT))
-            raise ConnectionLost("closed by the peer")
+            raise ConnectionLost(HungUp())
         if now < network.strange_until:
             await anyio.lowlevel.checkpoint()
             return self._rng.choice(STRANGE)
         if now < network.hang_up_until and self._rng.random() < 0.5:
             await anyio.lowlevel.checkpoint()
-            raise ConnectionLost("closed without a close frame (1006)")
+            raise ConnectionLost(HungUp(1006))
         if now < network.wrong_until and self._rng.random() < 0.3:
             await anyio.lowlevel.checkpoint()
             running = network.simulator.running
@@ -290,4 +291,4 @@ class _Socket:
                     return frame[: self._rng.choice((0, 3, 9, 60, 400))]
                 return frame
         await anyio.sleep_until(self._ends)
-        raise ConnectionLost("cut")
+        raise ConnectionLost(HungUp())

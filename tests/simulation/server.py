@@ -21,9 +21,10 @@ from msgspec.structs import replace
 from app.comfy.client import ComfyClient
 from app.comfy.download import save
 from app.comfy.http_schemas import HistoryReply
-from app.comfy.validation_errors import format_validation_error
+from app.comfy.validation_errors import validation_error
 from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
+from app.server_reasons import ResultGone
 from app.simulator.engine.queue import Item
 from tests.simulation.malformed import Malformed
 from tests.simulation.network import Network
@@ -80,7 +81,7 @@ class MemoryComfy:
         }
         status, answer = self._simulator.submit(body)
         if status == 400:
-            raise Refused(format_validation_error(msgspec.json.encode(answer), graph))
+            raise Refused(validation_error(msgspec.json.encode(answer), graph))
         assert status == 200, answer
         self._recorder.took(self._network, prompt)
         return Ticket(prompt)
@@ -148,7 +149,7 @@ class MemoryComfy:
 
     def _content(self, file: FileRef) -> bytes:
         if (path := self._simulator.files.view(file.filename, file.subfolder, file.type)) is None:
-            raise Refused(f"A result, {file.filename}, is gone from the server.")
+            raise Refused(ResultGone(file.filename))
         return path.read_bytes()
 
     async def upload(self, file: Path) -> str:

@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.output.rows import Row, tally
+from app.cli.output.rows import Row, tally, text_of
 from app.events import Finished
 
 ENDS = {"Finished": ("✔ finished", "green"), "Failed": ("✘ failed", "red")}
@@ -38,7 +38,7 @@ class LiveTable:
             table.add_column(name, no_wrap=True, justify="right" if name in {"ahead", "time"} else "left")
         for row in rows:
             table.add_row(*_cells(row, wide=wide))
-        notes = list(dict.fromkeys(row.note for row in self._rows if row.note and not row.terminal_update))
+        notes = list(dict.fromkeys(text_of(row.note) for row in self._rows if row.note and not row.terminal_update))
         count = tally([row for row in self._rows if row.terminal_update])
         total = f"{count.jobs} of {len(self._rows)} done"
         told: list[RenderableType] = [Text(note, "yellow") for note in notes[:2]]

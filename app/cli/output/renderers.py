@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from app.cli.output.live_table import LiveTable
-from app.cli.output.rows import Row, Tally, sentence
+from app.cli.output.rows import Row, Tally, json_fields, sentence
 from app.events import AnyUpdate, Previewed
 from app.ports import Json
 from app.standard_streams import TORN, lose
@@ -110,7 +110,7 @@ class JsonRenderer:
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """Write the whole update; of a preview only the size in bytes."""
-        told: dict[str, Json] = msgspec.to_builtins(update, builtin_types=(bytes,))
+        told = json_fields(update)
         told.pop("type")
         if isinstance(update, Previewed):
             told["bytes"] = len(update.image)

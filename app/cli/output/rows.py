@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+import msgspec
 from msgspec import Struct
 
 from app.events import (
@@ -20,6 +21,9 @@ from app.events import (
     Started,
     TerminalUpdate,
 )
+from app.job_reasons import JobReason, kind_of
+from app.ports import Json
+from app.texts.reasons import reason_text
 
 
 class Row(Struct):
@@ -29,7 +33,7 @@ class Row(Struct):
     owner: str
     workflow: str
     position: int | None = None
-    note: str = ""
+    note: JobReason | None = None
     progress: Progressed | None = None
     started: bool = False
     terminal_update: TerminalUpdate | None = None
@@ -43,11 +47,11 @@ class Row(Struct):
                 self.started, self.progress = False, None
                 return milestone
             case Started():
-                self.started, self.note = True, ""
+                self.started, self.note = True, None
                 return True
             case Progressed():
                 self.progress, self.note = update, update.note
-                return bool(update.note)
+                return update.note is not None
             case Previewed():
                 return False
             case Finished() | Failed() | Cancelled() | Lost():
@@ -95,14 +99,37 @@ def sentence(row: Row) -> str:
     match row.terminal_update:
         case Finished(files=files, texts=texts, notes=notes):
             made = ", ".join([*files, *texts])
-            return " ".join([f"finished: {made}" if made else "finished.", *notes])
+            return " ".join([f"finished: {made}" if made else "finished.", *map(text_of, notes)])
         case Failed(reason=reason):
-            return f"failed: {reason}"
+            return f"failed: {text_of(reason)}"
         case Lost(reason=reason):
-            return f"lost: {reason}"
+            return f"lost: {text_of(reason)}"
         case Cancelled(reason=reason):
-            return f"cancelled: {reason}" if reason else "cancelled"
+            return f"cancelled: {text_of(reason)}" if reason else "cancelled"
         case None if row.started:
-            return row.note or "started"
+            return text_of(row.note) or "started"
         case None:
-            return f"queued, {row.position or 0} ahead" + (f" ({row.note})" if row.note else "")
+            return f"queued, {row.position or 0} ahead" + (f". {text_of(row.note)}" if row.note else "")
+
+
+def text_of(reason: JobReason | str | None) -> str:
+    """The sentence for the operator; "" for none."""
+    return reason_text(reason, operator=True) if reason is not None else ""
+
+
+def json_fields(update: AnyUpdate) -> dict[str, Json]:
+    """The fields of an update for JSON: reasons and notes as sentences, and `reason_kind`, the kind of the reason."""
+    fields: dict[str, Json] = msgspec.to_builtins(update, builtin_types=(bytes,))
+    match update:
+        case Queued(note=note) | Progressed(note=note):
+            fields["note"] = text_of(note)
+        case Finished(notes=notes):
+            fields["notes"] = [text_of(note) for note in notes]
+        case Failed(reason=reason) | Cancelled(reason=reason) | Lost(reason=reason):
+            fields["reason"] = text_of(reason)
+            fields["reason_kind"] = "" if isinstance(reason, str) else kind_of(reason)
+        case Started() | Previewed():
+            pass
+        case _:
+            assert_never(update)
+    return fields

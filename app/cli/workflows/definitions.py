@@ -38,12 +38,10 @@ async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
         try:
             with anyio.fail_after(PATIENCE):
                 answers[name] = await comfy.nodes()
-        except ConnectionLost as loss:
-            known.silent[name] = f"{loss}".removeprefix(f"{name} ")
-        except Refused as refusal:
-            known.silent[name] = refusal.reason
+        except (ConnectionLost, Refused) as error:
+            known.silent[name] = reason_text(error.reason, operator=True)
         except TimeoutError:
-            known.silent[name] = f"it did not list its nodes within {PATIENCE:g} s"
+            known.silent[name] = f"It did not list its nodes within {PATIENCE:g} s."
 
     async with anyio.create_task_group() as tasks:
         for name, comfy in servers.items():

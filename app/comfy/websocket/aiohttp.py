@@ -10,9 +10,19 @@ from typing import cast
 import aiohttp
 import anyio
 
-from app.comfy.errors import describe_network_error, shortened
+from app.comfy.errors import network_reason, shortened
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
 from app.ports import ConnectionLost, WebSocket
+from app.server_reasons import (
+    FrameInvalid,
+    FrameTooLarge,
+    HandshakeInvalid,
+    HandshakeRefused,
+    HungUp,
+    NetworkReason,
+    NoAnswer,
+    NoPong,
+)
 
 
 class _Socket:
@@ -25,7 +35,7 @@ class _Socket:
         try:
             await self._socket.send_str(message)
         except Exception as error:
-            raise self._loss or ConnectionLost("it hung up") from error
+            raise self._loss or ConnectionLost(HungUp()) from error
 
     async def receive(self) -> str | bytes:
         if self._loss is not None:
@@ -50,13 +60,13 @@ class _Socket:
 
     def _lost(self, why: object) -> ConnectionLost:
         if isinstance(why, (aiohttp.ServerTimeoutError, TimeoutError)):
-            return ConnectionLost("it does not answer pings any more")
+            return ConnectionLost(NoPong())
         code = self._socket.close_code or 1006
         if isinstance(why, aiohttp.WebSocketError):
             if why.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-                return ConnectionLost(f"it sent a frame of more than {LARGEST_FRAME // 2**20} MiB")
-            return ConnectionLost(f"it sent a broken frame: {shortened(str(why))}")
-        return ConnectionLost(f"it hung up with code {int(code)}")
+                return ConnectionLost(FrameTooLarge(LARGEST_FRAME))
+            return ConnectionLost(FrameInvalid(shortened(str(why))))
+        return ConnectionLost(HungUp(int(code)))
 
 
 @asynccontextmanager
@@ -106,21 +116,21 @@ async def _refuse_redirect(
     _session: aiohttp.ClientSession, _context: object, answer: aiohttp.TraceRequestRedirectParams
 ) -> None:
     """Refuse a redirect: aiohttp follows it with our headers, and `ws_connect` has no option against that."""
-    raise ConnectionLost(f"it answered {answer.response.status} to the websocket's handshake")
+    raise ConnectionLost(HandshakeRefused(answer.response.status))
 
 
-def _handshake_failure(error: Exception, timing: Timing) -> str:
-    """Explain in one sentence why aiohttp could not open a websocket."""
+def _handshake_failure(error: Exception, timing: Timing) -> NetworkReason:
+    """Why aiohttp could not open a websocket."""
     match error:
         case aiohttp.WSServerHandshakeError(status=101):
-            return "it sent a wrong answer to the websocket's handshake"
+            return HandshakeInvalid()
         case aiohttp.WSServerHandshakeError():
-            return f"it answered {error.status} to the websocket's handshake"
+            return HandshakeRefused(error.status)
         case aiohttp.ClientResponseError():
-            return "it sent a wrong answer to the websocket's handshake"
+            return HandshakeInvalid()
         case TimeoutError():
-            return f"it did not answer within {timing.connect:g} s"
+            return NoAnswer(timing.connect)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return "it hung up during the websocket's handshake"
+            return HungUp()
         case _:
-            return f"it cannot be reached: {describe_network_error(error)}"
+            return network_reason(error)

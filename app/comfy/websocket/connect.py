@@ -15,6 +15,7 @@ from app.comfy.websocket.decoder import GREETING, Decoder
 from app.config import Server
 from app.events import QueueChanged, ServerEvent
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
+from app.server_reasons import CaFileUnreadable, NotComfyUI
 
 
 @asynccontextmanager
@@ -28,7 +29,7 @@ async def open_websocket(server: Server, client_id: str, *, timing: Timing | Non
     try:
         where = address(server, client_id)
     except OSError as error:
-        raise ConnectionLost(f"the CA file cannot be read: {error.strerror or error}") from error
+        raise ConnectionLost(CaFileUnreadable(error.strerror or str(error))) from error
     if current_async_library() == "trio":
         from app.comfy.websocket.trio import open_on_trio as opened
     else:
@@ -82,7 +83,7 @@ async def _handshake(socket: WebSocket, decoder: Decoder) -> Sequence[ServerEven
                 break
             if isinstance(what, QueueChanged):
                 return heard
-    raise ConnectionLost("what answers there does not speak ComfyUI's language")
+    raise ConnectionLost(NotComfyUI())
 
 
 def _typed(frame: str) -> bool:

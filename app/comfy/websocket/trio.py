@@ -9,10 +9,11 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.utilities import LocalProtocolError
 
-from app.comfy.errors import describe_network_error
+from app.comfy.errors import network_reason
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
 from app.comfy.websocket.trio_protocol import ClientProtocol
 from app.ports import ConnectionLost, WebSocket
+from app.server_reasons import HungUp, LibraryError, NoAnswer, NoPong
 
 
 class ReadTimedStream(trio.abc.Stream):
@@ -126,7 +127,7 @@ class _Socket:
                     self._fail(error)
                     break
             if waiting.cancelled_caught and self._stream.waited >= timing.pong:
-                self._fail(ConnectionLost("it does not answer pings any more"))
+                self._fail(ConnectionLost(NoPong()))
                 break
         await trio.aclose_forcefully(self._stream)
 
@@ -135,7 +136,7 @@ class _Socket:
         with self._opening:
             await self._connection.wait_open()
             return
-        raise self._loss or ConnectionLost("it hung up during the websocket's handshake")
+        raise self._loss or ConnectionLost(HungUp())
 
     async def close(self, timing: Timing) -> None:
         """Send a close frame, and wait for the answer as long as the reader runs."""
@@ -148,7 +149,7 @@ class _Socket:
         """Keep the first reason; later ones are its consequences."""
         if self._loss is None:
             known = isinstance(error, ConnectionLost)
-            self._loss = error if known else ConnectionLost(f"it broke the connection: {type(error).__name__}")
+            self._loss = error if known else ConnectionLost(LibraryError(type(error).__name__))
 
     async def _lost(self, closed: ConnectionClosed | LocalProtocolError) -> ConnectionLost:
         reason = closed.reason if isinstance(closed, ConnectionClosed) else None
@@ -156,7 +157,7 @@ class _Socket:
             # Neither side closed it, so the reader is about to end and will know the reason in a moment.
             with trio.move_on_after(SETTLING):
                 await self._ended.wait()
-        return self._loss or ConnectionLost(f"it hung up with code {int(reason.code) if reason else 1006}")
+        return self._loss or ConnectionLost(HungUp(int(reason.code) if reason else 1006))
 
 
 @asynccontextmanager
@@ -170,7 +171,7 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
             with trio.move_on_after(timing.connect) as waiting:
                 await socket.wait_open()
             if waiting.cancelled_caught:
-                raise ConnectionLost(f"it did not answer within {timing.connect:g} s")
+                raise ConnectionLost(NoAnswer(timing.connect))
             nursery.start_soon(socket.keep_alive, timing, name=f"pings {where.authority}")
             try:
                 yield socket
@@ -217,6 +218,6 @@ async def _open_stream(where: Address, timing: Timing) -> trio.abc.Stream:
                 raise
             return secure
     except trio.TooSlowError as error:
-        raise ConnectionLost(f"it did not answer within {timing.connect:g} s") from error
+        raise ConnectionLost(NoAnswer(timing.connect)) from error
     except Exception as error:
-        raise ConnectionLost(f"it cannot be reached: {describe_network_error(error)}") from error
+        raise ConnectionLost(network_reason(error)) from error

@@ -16,6 +16,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from app.comfy.errors import shortened
 from app.ports import ConnectionLost
+from app.server_reasons import FrameInvalid, FrameTooLarge, HandshakeInvalid, HandshakeRefused
 
 
 class ClientProtocol(WSConnection):
@@ -39,7 +40,7 @@ class ClientProtocol(WSConnection):
         except (RemoteProtocolError, ValueError) as error:
             # A ValueError is a header that is not ASCII. The hint in the RemoteProtocolError is an HTTP response, which
             # only servers may send, so h11 refuses it.
-            raise ConnectionLost("it sent a wrong answer to the websocket's handshake") from error
+            raise ConnectionLost(HandshakeInvalid()) from error
 
     def events(self) -> Generator[Event, None, None]:
         """Yield the server's events, each message whole. Raises `ConnectionLost` for a refusal or a broken frame."""
@@ -51,10 +52,10 @@ class ClientProtocol(WSConnection):
                     yield from self._gather(event)
                 case RejectConnection(status_code=status):
                     # Immediately, because the body of this answer may never end.
-                    raise ConnectionLost(f"it answered {status} to the websocket's handshake")
+                    raise ConnectionLost(HandshakeRefused(status))
                 case CloseConnection(reason=reason) if self.state is ConnectionState.OPEN:
                     # wsproto reports a frame that it cannot read as a close frame, but in this state.
-                    raise ConnectionLost(f"it sent a broken frame: {shortened(reason or '')}")
+                    raise ConnectionLost(FrameInvalid(shortened(reason or "")))
                 case _:
                     yield event
 
@@ -63,7 +64,7 @@ class ClientProtocol(WSConnection):
         self._parts += part.data.encode() if isinstance(part.data, str) else part.data
         if len(self._parts) > self._largest:
             self._parts = bytearray()
-            raise ConnectionLost(f"it sent a frame of more than {self._largest // 2**20} MiB")
+            raise ConnectionLost(FrameTooLarge(self._largest))
         if part.message_finished:
             whole, self._parts = self._parts, bytearray()
             yield TextMessage(whole.decode()) if isinstance(part, TextMessage) else BytesMessage(bytes(whole))

@@ -12,6 +12,7 @@ from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import Estimate
 from app.events import JobId
 from app.ports import ConnectionLost
+from app.server_reasons import OutOfReach
 
 
 class SendError(Exception):
@@ -32,6 +33,9 @@ class TooLarge(SendError):
 
 class Away(SendError, ConnectionLost):
     """Discord does not answer: try again."""
+
+    def __init__(self, message: str) -> None:
+        ConnectionLost.__init__(self, OutOfReach(message))
 
 
 class Unacceptable(SendError):

@@ -12,7 +12,9 @@ from app.discord.text import escape, shorten
 from app.discord.ui.components import MOST_PICTURES, Block, Button, Card, File, Gallery, Row, Text, Upload, rows
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
+from app.job_reasons import JobReason
 from app.service.follow_ups import results
+from app.texts.reasons import reason_text
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
 
@@ -44,11 +46,11 @@ def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
         case Finished() as finished:
             return _finished(view, finished, uploads)
         case Failed(reason=reason):
-            return (_ended(view, "Failed", reason, BROKEN, retry=True),)
+            return (_ended(view, "Failed", reason_text(reason), BROKEN, retry=True),)
         case Lost(reason=reason):
-            return (_ended(view, "Lost", reason, BROKEN, retry=True),)
+            return (_ended(view, "Lost", reason_text(reason), BROKEN, retry=True),)
         case Cancelled(reason=reason):
-            return (_ended(view, "Cancelled", reason, None, retry=False),)
+            return (_ended(view, "Cancelled", reason_text(reason), None, retry=False),)
 
 
 def plain(view: JobView) -> Card:
@@ -97,8 +99,8 @@ def _progress(view: JobView, when: str) -> str:
     return " · ".join(parts)
 
 
-def _with_note(told: str, note: str) -> str:
-    return f"{told}\n-# {escape(shorten(note, LONGEST_SENTENCE))}" if note else told
+def _with_note(told: str, note: JobReason | None) -> str:
+    return f"{told}\n-# {escape(shorten(reason_text(note), LONGEST_SENTENCE))}" if note is not None else told
 
 
 def _ended(view: JobView, word: str, reason: str, accent: int | None, *, retry: bool) -> Card:
@@ -139,7 +141,7 @@ def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
     parts += [f"{escape(setting.title.lower())} {escape(shorten(setting.value, 80))}" for setting in view.settings]
     lines = [f"-# {shorten(' · '.join(parts), LONGEST_SETTINGS)}"]
     if finished.notes:
-        lines.append(f"-# {escape(shorten(' '.join(finished.notes), LONGEST_SENTENCE))}")
+        lines.append(f"-# {escape(shorten(' '.join(map(reason_text, finished.notes)), LONGEST_SENTENCE))}")
     return (Text("\n".join(lines)),)
 
 

@@ -21,6 +21,7 @@ from app.events import (
     Started,
     TerminalUpdate,
 )
+from app.job_reasons import JobReason
 from app.ports import Json
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
@@ -54,7 +55,7 @@ class JobView(Struct, kw_only=True):
     accepted: bool = False
     """Whether the journal has the job, so that it continues after a restart."""
     position: int | None = None
-    note: str = ""
+    note: JobReason | None = None
     started: bool = False
     progress: Progressed | None = None
     preview: Previewed | None = None
@@ -72,7 +73,7 @@ class JobView(Struct, kw_only=True):
                 self.started, self.progress, self.preview = False, None, None
                 self._expect(now, estimate(position))
             case Started():
-                self.started, self.note, self.expected = True, "", None
+                self.started, self.note, self.expected = True, None, None
             case Progressed():
                 self.started, self.progress, self.note = True, update, update.note
                 self._expect(now, update.remaining)

@@ -65,7 +65,7 @@ def settings(job: Job, workflow: Workflow | None) -> Card:
         case Finished(server=server):
             lines.append(f"Made by {escape(server)}.")
         case Failed(reason=reason) | Lost(reason=reason):
-            lines.append(escape(shorten(reason, 300)))
+            lines.append(escape(shorten(reason_text(reason), 300)))
         case _:
             pass
     lines.append(f"-# Job `{job.id}`")

@@ -9,6 +9,7 @@ import anyio
 from anyio import lowlevel
 
 from app.ports import ConnectionLost
+from app.server_reasons import HungUp
 
 ROOM = 4 * 2**20
 """Bytes that a client may leave unread before the publisher waits for it: as much as a kernel buffers."""
@@ -32,7 +33,7 @@ class MemorySocket:
     async def send(self, message: str) -> None:
         """Send a message from the client to the server. Raises `ConnectionLost` if the connection was cut."""
         if self._said is None:
-            raise ConnectionLost("the connection was cut")
+            raise ConnectionLost(HungUp())
         await self._said(message)
 
     async def receive(self) -> str | bytes:
@@ -41,7 +42,7 @@ class MemorySocket:
         while not self._closed and not self._frames:
             await self._moved.wait()
         if self._closed:
-            raise ConnectionLost("the connection was cut")
+            raise ConnectionLost(HungUp())
         frame = self._frames.popleft()
         self._unread -= len(frame)
         self._move()
@@ -55,7 +56,7 @@ class MemorySocket:
         while not self._closed and self._unread >= ROOM:
             await self._moved.wait()
         if self._closed:
-            raise ConnectionLost("the reader is gone")
+            raise ConnectionLost(HungUp())
         self._frames.append(frame)
         self._unread += len(frame)
         self._move()

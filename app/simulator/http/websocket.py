@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.ports import ConnectionLost
+from app.server_reasons import HungUp
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.middleware import foreign
 
@@ -27,7 +28,7 @@ class RealSocket:
     async def deliver(self, frame: str | bytes) -> None:
         """Send a frame; waits as long as TCP does. Raises `ConnectionLost` if the connection was cut."""
         if self.aborted.is_set():
-            raise ConnectionLost("the connection was cut")
+            raise ConnectionLost(HungUp())
         try:
             if isinstance(frame, str):
                 await self._websocket.send_text(frame)
@@ -35,7 +36,7 @@ class RealSocket:
                 await self._websocket.send_bytes(frame)
         except (WebSocketDisconnect, RuntimeError, OSError) as error:
             # Starlette raises RuntimeError when the socket is closed.
-            raise ConnectionLost("the reader is gone") from error
+            raise ConnectionLost(HungUp()) from error
 
     def abort(self) -> None:
         """Ask the connection's own task to cut it."""

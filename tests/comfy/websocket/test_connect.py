@@ -16,6 +16,7 @@ from app.comfy.websocket import connect as connect_module
 from app.comfy.websocket.connect import connect
 from app.events import ExecutionEnded, ExecutionFailed, ImageStreamed, QueueChanged, ServerEvent
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
+from app.server_reasons import HungUp
 from tests.comfy import recorded
 
 STATUS = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":2}},"sid":"me"}}'
@@ -37,7 +38,7 @@ class Scripted:
         try:
             return await self._script.receive()
         except anyio.EndOfStream:
-            raise ConnectionLost("it hung up with code 1006") from None
+            raise ConnectionLost(HungUp(1006)) from None
 
 
 @asynccontextmanager
@@ -66,7 +67,7 @@ async def test_flags_are_sent_first_and_the_first_status_is_passed_on() -> None:
             {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
         ]
         assert await anext(spoken) == QueueChanged(remaining=2)
-        with pytest.raises(ConnectionLost, match="hung up"):
+        with pytest.raises(ConnectionLost, match="HungUp"):
             await anext(spoken)
 
 
@@ -101,7 +102,7 @@ async def test_a_recorded_run_comes_through_in_order(name: str) -> None:
 )
 async def test_one_that_talks_otherwise_is_no_comfyui(script: list[str]) -> None:
     async with scripted(*script) as (socket, opened):
-        with pytest.raises(ConnectionLost, match="does not speak ComfyUI's language"):
+        with pytest.raises(ConnectionLost, match="NotComfyUI"):
             async with connect(opened):
                 pass
         assert socket.left
@@ -112,7 +113,7 @@ async def test_one_that_says_much_before_its_greeting_is_no_comfyui(monkeypatch:
     head = b'{"prompt_id":"p","node_id":"1","image_type":"image/png"}'
     picture = struct.pack(">II", 4, len(head)) + head + bytes(300)
     async with scripted(picture, picture, picture, STATUS) as (socket, opened):
-        with pytest.raises(ConnectionLost, match="does not speak ComfyUI's language"):
+        with pytest.raises(ConnectionLost, match="NotComfyUI"):
             async with connect(opened):
                 pass
         assert socket.left
@@ -123,7 +124,7 @@ async def test_one_that_says_much_before_its_greeting_is_no_comfyui(monkeypatch:
 async def test_one_that_says_nothing_is_no_comfyui(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect_module, "FIRST_FRAME_TIMEOUT", 0.05)
     async with scripted(silent=True) as (socket, opened):
-        with pytest.raises(ConnectionLost, match="does not speak ComfyUI's language"):
+        with pytest.raises(ConnectionLost, match="NotComfyUI"):
             async with connect(opened):
                 pass
         assert socket.left

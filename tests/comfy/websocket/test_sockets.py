@@ -18,6 +18,19 @@ from app.comfy.websocket.address import Timing, address
 from app.comfy.websocket.connect import open_websocket
 from app.config import Server
 from app.ports import ConnectionLost
+from app.server_reasons import (
+    CaFileUnreadable,
+    FrameTooLarge,
+    HandshakeRefused,
+    HungUp,
+    NetworkReason,
+    NoAnswer,
+    NoPong,
+    RefusedConnection,
+    UnknownHost,
+    UntrustedCertificate,
+)
+from app.texts.reasons import reason_text
 from tests.comfy.peers import Conversation, answering, closed_port, peer, silent, talking
 
 SHORT = Timing(connect=0.3, close=0.2)
@@ -45,12 +58,12 @@ async def echo(conversation: Conversation) -> None:
         await conversation.say(await conversation.hear())
 
 
-async def loss_of(server: Server, timing: Timing = UNHURRIED) -> str:
-    """Open a socket and wait for a frame; what the loss says."""
+async def loss_of(server: Server, timing: Timing = UNHURRIED) -> NetworkReason:
+    """Open a socket and wait for a frame; why it was lost."""
     with pytest.raises(ConnectionLost) as lost:
         async with open_websocket(server, "me", timing=timing) as socket:
             await socket.receive()
-    return str(lost.value)
+    return lost.value.reason
 
 
 async def test_frames_go_both_ways() -> None:
@@ -60,20 +73,17 @@ async def test_frames_go_both_ways() -> None:
 
 
 async def test_a_closed_port_refuses() -> None:
-    assert await loss_of(at(closed_port())) == "it cannot be reached: it refused the connection"
+    assert await loss_of(at(closed_port())) == RefusedConnection()
 
 
 async def test_an_unknown_name_is_said_to_be_unknown() -> None:
-    assert (
-        await loss_of(Server(url="http://nobody.invalid:1"), Timing(connect=60))
-        == "it cannot be reached: its name is not known"
-    )
+    assert await loss_of(Server(url="http://nobody.invalid:1"), Timing(connect=60)) == UnknownHost()
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "200 OK", "404 Not Found"])
 async def test_another_answer_than_a_handshake_is_named(status: str) -> None:
     async with peer(answering(status)) as port:
-        assert await loss_of(at(port)) == f"it answered {status[:3]} to the websocket's handshake"
+        assert await loss_of(at(port)) == HandshakeRefused(int(status[:3]))
 
 
 async def test_what_speaks_no_http_is_lost_at_once() -> None:
@@ -91,13 +101,13 @@ async def test_who_hangs_up_within_the_handshake_is_lost() -> None:
         await stream.receive()
 
     async with peer(leave) as port:
-        assert await loss_of(at(port)) == "it hung up during the websocket's handshake"
+        assert await loss_of(at(port)) == HungUp()
 
 
 async def test_who_never_answers_is_given_up() -> None:
     async with peer(silent) as port:
-        assert await loss_of(at(port), SHORT) == "it did not answer within 0.3 s"
-        assert await loss_of(Server(url=f"https://127.0.0.1:{port}"), SHORT) == "it did not answer within 0.3 s"
+        assert await loss_of(at(port), SHORT) == NoAnswer(0.3)
+        assert await loss_of(Server(url=f"https://127.0.0.1:{port}"), SHORT) == NoAnswer(0.3)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -147,7 +157,7 @@ async def test_a_certificate_of_strangers_is_refused_and_that_of_the_ca_file_is_
     async with peer(talking(echo), tls) as port:
         url = f"https://127.0.0.1:{port}"
         for server in (Server(url=url), Server(url=url, ca_file=str(unknown))):
-            assert (await loss_of(server)).startswith("it cannot be reached: its certificate is not to be trusted: ")
+            assert isinstance(await loss_of(server), UntrustedCertificate)
         for server in (Server(url=url, ca_file=str(known)), Server(url=url, verify=False)):
             async with open_websocket(server, "me") as socket:
                 await socket.send("safely")
@@ -158,19 +168,19 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     async with peer(talking(echo), trustme_context(authority, "example.org")) as port:
-        told = await loss_of(Server(url=f"https://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem")))
-    assert told.startswith("it cannot be reached: its certificate is not to be trusted: ")
+        reason = await loss_of(Server(url=f"https://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem")))
+    assert isinstance(reason, UntrustedCertificate)
 
 
 async def test_a_ca_file_that_vanished_is_a_loss_that_says_so(tmp_path: Path) -> None:
-    told = await loss_of(Server(url="https://127.0.0.1:1", ca_file=str(tmp_path / "gone.pem")))
-    assert told.startswith("the CA file cannot be read")
+    reason = await loss_of(Server(url="https://127.0.0.1:1", ca_file=str(tmp_path / "gone.pem")))
+    assert reason == CaFileUnreadable("No such file or directory")
 
 
 async def test_plain_http_where_tls_is_wanted_is_a_loss_that_says_so() -> None:
     async with peer(answering("400 Bad Request")) as port:
-        told = await loss_of(Server(url=f"https://127.0.0.1:{port}"))
-    assert "TLS" in told
+        reason = await loss_of(Server(url=f"https://127.0.0.1:{port}"))
+    assert reason_text(reason, operator=True).endswith("Try http:// instead of https://.")
 
 
 def trustme_context(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
@@ -200,17 +210,17 @@ async def test_a_frame_beyond_all_measure_is_a_loss(monkeypatch: pytest.MonkeyPa
         await conversation.hear()
 
     async with peer(talking(talk)) as port:
-        assert await loss_of(at(port)) == "it sent a frame of more than 1 MiB"
+        assert await loss_of(at(port)) == FrameTooLarge(2**20)
 
 
 async def test_a_peer_that_says_goodbye_is_lost_with_its_code() -> None:
     async with peer(talking(lambda conversation: conversation.close(4001))) as port:
-        assert await loss_of(at(port)) == "it hung up with code 4001"
+        assert await loss_of(at(port)) == HungUp(4001)
 
 
 async def test_a_peer_that_aborts_is_lost() -> None:
     async with peer(talking(lambda conversation: conversation.abort())) as port:
-        assert (await loss_of(at(port))).startswith("it hung up")
+        assert isinstance(await loss_of(at(port)), HungUp)
 
 
 async def test_sending_to_a_peer_that_left_is_a_loss() -> None:
@@ -225,7 +235,7 @@ async def test_sending_to_a_peer_that_left_is_a_loss() -> None:
 async def test_a_peer_that_answers_no_pings_is_lost() -> None:
     async with peer(talking(lambda _conversation: anyio.sleep_forever())) as port:
         with anyio.fail_after(60):
-            assert await loss_of(at(port), NERVOUS) == "it does not answer pings any more"
+            assert await loss_of(at(port), NERVOUS) == NoPong()
 
 
 async def test_a_large_frame_on_a_slow_line_is_no_silence() -> None:

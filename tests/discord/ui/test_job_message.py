@@ -34,6 +34,7 @@ from app.events import (
     ServerName,
     Started,
 )
+from app.job_reasons import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
 from tests.discord.flows import TXT2IMG, slot
 
@@ -58,9 +59,10 @@ def labels(card: Card) -> list[str]:
 
 
 def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> None:
-    (card,) = render(view(Queued(job=JOB, position=3, note="studio is away"), estimate=90.0))
+    (card,) = render(view(Queued(job=JOB, position=3, note=ServersOffline(("studio",))), estimate=90.0))
     assert "3 ahead in the queue, expected to start <t:1090:R>." in words(card)
-    assert "studio is away" in words(card)
+    assert "The image server is offline. Your place is kept." in words(card)
+    assert "studio" not in words(card), "which server it is says nothing to people"
     assert labels(card) == ["Cancel"]
 
 
@@ -107,7 +109,11 @@ def test_only_what_differs_from_the_defaults_is_told() -> None:
 @pytest.mark.parametrize(
     ("word", "said", "buttons"),
     [
-        (Failed(job=JOB, reason="Out of memory."), "Failed: Out of memory.", ["Retry", "Settings", "Delete"]),
+        (
+            Failed(job=JOB, reason=OutOfMemory("S")),
+            "Failed: The server ran out of memory. Choose a smaller size or fewer pictures.",
+            ["Retry", "Settings", "Delete"],
+        ),
         (Lost(job=JOB, reason="studio forgot it."), "Lost: studio forgot it.", ["Retry", "Settings", "Delete"]),
         (Cancelled(job=JOB), "Cancelled.", ["Settings", "Delete"]),
     ],
@@ -159,8 +165,15 @@ def test_no_card_is_larger_than_discord_allows(awkward: str) -> None:
     )
     finished = Finished(HERE, ("a.png",), (awkward, awkward), (awkward,) * 9, 1, job=JOB)
     files = [Upload(f"{number}.png", "x.png") for number in range(10)]
-    ends: list[AnyUpdate] = [finished, Failed(job=JOB, reason=awkward), Queued(job=JOB, position=2, note=awkward)]
-    for end in [*ends, Progressed(job=JOB, fraction=0.3, node=awkward, note=awkward, step=1, steps=2)]:
+    note = NodeFailed(awkward, awkward)
+    ends: list[AnyUpdate] = [
+        finished,
+        Failed(job=JOB, reason=awkward),
+        Failed(job=JOB, reason=note),
+        Queued(job=JOB, position=2, note=note),
+        Progressed(job=JOB, fraction=0.3, node=awkward, note=note, step=1, steps=2),
+    ]
+    for end in ends:
         seen = view(end, title=awkward, prompt=awkward, settings=settings, follow_up=follow_up)
         for card in render(seen, files if end is finished else ()):
             assert weight(card) <= MOST_COMPONENTS

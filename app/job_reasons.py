@@ -1,0 +1,142 @@
+"""Why a job waits, failed, was cancelled or is lost, and what is unusual about its result, as data.
+
+The journal stores these reasons. A class that is renamed keeps its old tag, and a field that is added has a default.
+Names of nodes are their titles. Numbers of seconds and bytes are exact; `app.texts` rounds them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from app.reasons import Reason
+from app.server_reasons import RefusalReason
+
+# Why a job waits, or seems to.
+
+
+class ServersOffline(Reason, frozen=True):
+    """No server can be reached."""
+
+    servers: tuple[str, ...]
+
+
+class SentAgain(Reason, frozen=True):
+    """A server no longer had the job, so it is submitted again."""
+
+
+class NoProgress(Reason, frozen=True):
+    """The server is running the job, and has sent nothing for `seconds`. `stuck` if its worker may have died."""
+
+    server: str
+    seconds: float
+    stuck: bool = False
+
+
+# Why a job failed, was cancelled or is lost.
+
+
+class NodeFailed(Reason, frozen=True):
+    """A node raised an exception: the server's `message` and its Python class. `node` is "" if none is named."""
+
+    node: str
+    message: str = ""
+    exception: str = ""
+
+
+class OutOfMemory(Reason, frozen=True):
+    """The server ran out of memory. `node` is "" if none is named."""
+
+    node: str
+
+
+class HistoryUnreadable(Reason, frozen=True):
+    """The server ended the job, and its record of the job cannot be read."""
+
+
+class InputUnreadable(Reason, frozen=True):
+    """A file that the job needs cannot be read from our disk; `message` is the system's."""
+
+    message: str
+
+
+class InternalError(Reason, frozen=True):
+    """An unexpected exception, which is logged under this id."""
+
+    id: str
+
+
+class StoppedOnServer(Reason, frozen=True):
+    """Somebody interrupted the job on the server."""
+
+
+class TimeLimitReached(Reason, frozen=True):
+    """The time that the operator allowed for all jobs together was over."""
+
+    seconds: float
+
+
+class CancelUnconfirmed(Reason, frozen=True):
+    """The server did not confirm in time that it dropped the job. `after` is the reason for cancelling, if any."""
+
+    after: TimeLimitReached | None = None
+
+
+class ForgottenByServer(Reason, frozen=True):
+    """The server forgot the job `times` times while running it."""
+
+    server: str
+    times: int
+
+
+# What is unusual about a result.
+
+
+class NodeBlocked(Reason, frozen=True):
+    """A node was blocked, so the nodes that depend on it did not run."""
+
+    node: str
+
+
+class PictureMissed(Reason, frozen=True):
+    """A picture was sent only through a websocket, which broke."""
+
+
+class NothingProduced(Reason, frozen=True):
+    """The workflow succeeded without a file and without a text."""
+
+
+class NothingChanged(Reason, frozen=True):
+    """Every node was cached, so the result is that of an earlier run."""
+
+
+class ResultUnwritable(Reason, frozen=True):
+    """A result cannot be written to our disk; `message` is the system's."""
+
+    message: str
+
+
+JobReason: TypeAlias = (
+    ServersOffline
+    | SentAgain
+    | NoProgress
+    | NodeFailed
+    | OutOfMemory
+    | HistoryUnreadable
+    | InputUnreadable
+    | InternalError
+    | StoppedOnServer
+    | TimeLimitReached
+    | CancelUnconfirmed
+    | ForgottenByServer
+    | NodeBlocked
+    | PictureMissed
+    | NothingProduced
+    | NothingChanged
+    | ResultUnwritable
+    | RefusalReason
+)
+
+
+def kind_of(reason: Reason) -> str:
+    """The tag under which a reason is stored, which never changes."""
+    return str(reason.__struct_config__.tag)

@@ -1,0 +1,82 @@
+"""The sentences about jobs: why one waits, how it ended, and what is unusual about its result."""
+
+from __future__ import annotations
+
+from app.job_reasons import (
+    CancelUnconfirmed,
+    ForgottenByServer,
+    HistoryUnreadable,
+    InputUnreadable,
+    InternalError,
+    JobReason,
+    NodeBlocked,
+    NodeFailed,
+    NoProgress,
+    NothingChanged,
+    NothingProduced,
+    OutOfMemory,
+    PictureMissed,
+    ResultUnwritable,
+    SentAgain,
+    ServersOffline,
+    StoppedOnServer,
+    TimeLimitReached,
+)
+from app.texts.server_reasons import refusal_text
+from app.texts.words import brief, one_line, quoted, sentence
+
+MOST_SERVERS = 300
+"""Characters of a list of servers."""
+
+
+def job_reason_text(reason: JobReason, *, operator: bool) -> str:
+    """The sentence for a reason. An `operator` also reads names of servers and messages of the system."""
+    match reason:
+        case ServersOffline(servers=servers):
+            if operator:
+                return f"Waiting for {one_line(' and '.join(servers), MOST_SERVERS)} to answer."
+            return "The image server is offline. Your place is kept."
+        case SentAgain():
+            return "The server forgot this job, so it is sent again."
+        case NoProgress(server=server, seconds=seconds, stuck=stuck):
+            where = f" on {brief(server)}" if operator else ""
+            told = f"Still running{where}, but without any progress for {seconds:.0f} s."
+            return f"{told} It may be stuck: you can cancel it." if stuck else told
+        case NodeFailed(node=node, message=words):
+            who = quoted(node) if node else "The server"
+            return f"{who} failed: {sentence(words)}" if sentence(words) else f"{who} failed, and does not say why."
+        case OutOfMemory(node=node):
+            at = f" at {quoted(node)}" if node and operator else ""
+            return f"The server ran out of memory{at}. Choose a smaller size or fewer pictures."
+        case HistoryUnreadable():
+            return "The server's record of this job cannot be read."
+        case InputUnreadable(message=words):
+            return f"A file of this job can no longer be read.{_system(words, operator=operator)}"
+        case InternalError(id=identifier):
+            return f"Something went wrong (id {brief(identifier)})."
+        case StoppedOnServer():
+            return "Somebody stopped it on the server."
+        case TimeLimitReached(seconds=seconds):
+            return f"The time limit of {seconds:g} s (--timeout) was reached."
+        case CancelUnconfirmed(after=after):
+            doubt = "The server did not confirm it, and may still run it."
+            return f"{job_reason_text(after, operator=operator)} {doubt}" if after is not None else doubt
+        case ForgottenByServer(server=server, times=times):
+            return f"{brief(server) if operator else 'The server'} forgot it {times} times while working on it."
+        case NodeBlocked(node=node):
+            return f"{quoted(node)} was blocked, so what depends on it did not run."
+        case PictureMissed():
+            return "Run it again: the connection broke while the picture was sent."
+        case NothingProduced():
+            return "The workflow finished, but made no file and no text."
+        case NothingChanged():
+            return "Nothing changed since an earlier run, so this is the same result."
+        case ResultUnwritable(message=words):
+            return f"A result could not be saved on the bot's disk.{_system(words, operator=operator)}"
+        case _:
+            return refusal_text(reason, operator=operator)
+
+
+def _system(words: str, *, operator: bool) -> str:
+    """A message of the operating system, for an operator."""
+    return f" ({one_line(words, 100)})" if words and operator else ""

@@ -1,0 +1,51 @@
+"""Reasons with arbitrary facts in them, for property tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import UnionType
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from app.job_reasons import JobReason
+from app.reasons import Reason
+from app.server_reasons import NetworkReason, RefusalReason
+
+KINDS = cast("tuple[type[Reason], ...]", get_args(JobReason))
+"""All that may be the reason of a job."""
+
+REFUSALS = cast("tuple[type[Reason], ...]", get_args(RefusalReason))
+LOSSES = cast("tuple[type[Reason], ...]", get_args(NetworkReason))
+
+HOSTILE = st.text() | st.sampled_from(["", " ", "a\nb\r\tc", "\u202e\u2028\x00\x1b[31m", "x" * 100_000, "\n" * 5000])
+
+
+def reasons_of(kind: type[Reason], texts: st.SearchStrategy[str] = HOSTILE) -> st.SearchStrategy[Reason]:
+    """Reasons of one kind with any facts that their types allow."""
+    return cast("st.SearchStrategy[Reason]", _of(kind, texts))
+
+
+def job_reasons(texts: st.SearchStrategy[str] = HOSTILE) -> st.SearchStrategy[JobReason]:
+    """Reasons of any kind."""
+    return cast("st.SearchStrategy[JobReason]", st.one_of(*(_of(kind, texts) for kind in KINDS)))
+
+
+def _of(kind: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is str:
+        return texts
+    if kind is float:
+        return st.floats(0, 1e9)
+    if kind is int:
+        return st.integers(0, 2**40)
+    if origin is tuple:
+        return st.lists(_of(arguments[0], texts), max_size=3).map(tuple)
+    if origin in (UnionType, Union):
+        return st.one_of(*(_of(one, texts) for one in arguments))
+    if kind in (bool, type(None)):
+        return st.booleans() if kind is bool else st.none()
+    facts = get_type_hints(kind)
+    names: tuple[str, ...] = kind.__struct_fields__
+    build: Callable[..., object] = kind
+    return st.builds(build, **{name: _of(facts[name], texts) for name in names})

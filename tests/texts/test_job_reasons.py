@@ -1,0 +1,141 @@
+"""What people read about a job."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.job_reasons import (
+    CancelUnconfirmed,
+    ForgottenByServer,
+    HistoryUnreadable,
+    InputUnreadable,
+    InternalError,
+    JobReason,
+    NodeBlocked,
+    NodeFailed,
+    NoProgress,
+    NothingChanged,
+    NothingProduced,
+    OutOfMemory,
+    PictureMissed,
+    ResultUnwritable,
+    SentAgain,
+    ServersOffline,
+    StoppedOnServer,
+    TimeLimitReached,
+    kind_of,
+)
+from app.reasons import Reason
+from app.texts.reasons import reason_text
+from tests.texts.reasons import KINDS, REFUSALS, reasons_of
+
+OWN = tuple(kind for kind in KINDS if kind not in REFUSALS)
+"""The reasons that are not those of servers."""
+
+LONGEST = 500
+"""Characters of any of these sentences."""
+
+HERE = "http://10.0.0.7:8188"
+
+SENTENCES: list[tuple[JobReason, str, str]] = [
+    (
+        ServersOffline((HERE, "b")),
+        "The image server is offline. Your place is kept.",
+        f"Waiting for {HERE} and b to answer.",
+    ),
+    (SentAgain(), "The server forgot this job, so it is sent again.", ""),
+    (
+        NoProgress(HERE, 60.0),
+        "Still running, but without any progress for 60 s.",
+        f"Still running on {HERE}, but without any progress for 60 s.",
+    ),
+    (
+        NoProgress(HERE, 660.0, stuck=True),
+        "Still running, but without any progress for 660 s. It may be stuck: you can cancel it.",
+        f"Still running on {HERE}, but without any progress for 660 s. It may be stuck: you can cancel it.",
+    ),
+    (NodeFailed("Sampler", "bad size in nodes.py", "ValueError"), "“Sampler” failed: bad size in nodes.py.", ""),
+    (NodeFailed("Sampler", "", "ValueError"), "“Sampler” failed, and does not say why.", ""),
+    (NodeFailed("", "no memory!"), "The server failed: no memory!", ""),
+    (
+        OutOfMemory("Sampler"),
+        "The server ran out of memory. Choose a smaller size or fewer pictures.",
+        "The server ran out of memory at “Sampler”. Choose a smaller size or fewer pictures.",
+    ),
+    (HistoryUnreadable(), "The server's record of this job cannot be read.", ""),
+    (
+        InputUnreadable("No such file or directory"),
+        "A file of this job can no longer be read.",
+        "A file of this job can no longer be read. (No such file or directory)",
+    ),
+    (InternalError("00c0ffee"), "Something went wrong (id 00c0ffee).", ""),
+    (StoppedOnServer(), "Somebody stopped it on the server.", ""),
+    (TimeLimitReached(1.5), "The time limit of 1.5 s (--timeout) was reached.", ""),
+    (CancelUnconfirmed(), "The server did not confirm it, and may still run it.", ""),
+    (
+        CancelUnconfirmed(TimeLimitReached(2)),
+        "The time limit of 2 s (--timeout) was reached. The server did not confirm it, and may still run it.",
+        "",
+    ),
+    (
+        ForgottenByServer(HERE, 2),
+        "The server forgot it 2 times while working on it.",
+        f"{HERE} forgot it 2 times while working on it.",
+    ),
+    (NodeBlocked("Save"), "“Save” was blocked, so what depends on it did not run.", ""),
+    (PictureMissed(), "Run it again: the connection broke while the picture was sent.", ""),
+    (NothingProduced(), "The workflow finished, but made no file and no text.", ""),
+    (NothingChanged(), "Nothing changed since an earlier run, so this is the same result.", ""),
+    (
+        ResultUnwritable("No space left on device"),
+        "A result could not be saved on the bot's disk.",
+        "A result could not be saved on the bot's disk. (No space left on device)",
+    ),
+]
+"""Each reason, what people read, and what an operator reads if that is something else."""
+
+
+@pytest.mark.parametrize(("reason", "people", "operator"), SENTENCES)
+def test_people_and_operators_read_one_sentence(reason: JobReason, people: str, operator: str) -> None:
+    assert reason_text(reason) == people
+    assert reason_text(reason, operator=True) == (operator or people)
+
+
+@pytest.mark.parametrize("kind", OWN)
+@given(data=st.data())
+def test_whatever_the_facts_are_the_sentence_is_one_line_of_limited_length(
+    kind: type[Reason], data: st.DataObject
+) -> None:
+    reason = data.draw(reasons_of(kind))
+    for operator in (False, True):
+        text = reason_text(reason, operator=operator)
+        assert text.isprintable()
+        assert 0 < len(text) <= LONGEST
+
+
+@pytest.mark.parametrize("kind", [ServersOffline, NoProgress, ForgottenByServer])
+@given(data=st.data())
+def test_people_never_read_which_server_it_was(kind: type[Reason], data: st.DataObject) -> None:
+    reason = data.draw(reasons_of(kind, st.just(HERE)))
+    assert HERE not in reason_text(reason)
+
+
+@given(st.text())
+def test_a_text_of_an_earlier_version_stays_as_it_was(text: str) -> None:
+    assert reason_text(text) == text
+    assert reason_text(text, operator=True) == text
+
+
+def test_a_reason_of_no_group_has_no_sentence() -> None:
+    class Stray(Reason, frozen=True):
+        pass
+
+    with pytest.raises(TypeError, match="Stray has no sentence"):
+        reason_text(Stray())
+
+
+def test_the_kinds_that_are_stored_never_change() -> None:
+    assert [kind_of(reason) for reason, _, _ in SENTENCES] == [type(reason).__name__ for reason, _, _ in SENTENCES]
+    assert {type(reason) for reason, _, _ in SENTENCES} == set(OWN), "a kind is missing above"
