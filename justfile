@@ -13,7 +13,7 @@ check:
     uv run --dev basedpyright
     uv run --dev pytest
 
-# the fast tests, in less than a minute
+# the fast tests of every package, in about a minute
 test *ARGS:
     uv run --dev pytest -m "not slow" {{ARGS}}
 

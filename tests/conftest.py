@@ -1,4 +1,4 @@
-"""What all tests share: both backends, virtual time, no judgement of speed, and no unexpected skips in CI."""
+"""What all tests share: both backends, virtual time, no judgement of speed, no unexpected skips in CI, what is slow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import logging
 import os
 import selectors
 from collections.abc import Callable, Generator
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio.lowlevel
@@ -22,9 +24,28 @@ from app.logging import configure
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+TESTS = Path(__file__).parent
+
 EXPECTED_SKIPS: tuple[str, ...] = ("git is not installed",)
 """Reasons for which a test may be skipped where `CI` is set. Any other skip fails there: a test that never runs
 protects nothing, and nobody reads the list of skips."""
+
+SLOW = (
+    "simulation/*",  # worlds in which everything goes wrong
+    "process/*",  # bots, servers and proxies as processes
+    "*process.py",
+    "cli/test_parser.py",  # the program as a process
+    "workflows/test_command.py",
+    "media_worker/test_client.py",
+    "media_worker/test_video.py",
+    "mutants/*",  # pytest as a process
+    "test_pytest.py",
+    "*fuzz.py",
+    "*test_hostile_*.py",  # peers that do everything wrong, over real sockets
+    "journal/test_waiting.py",  # another program holds the journal, and the disk is full
+    "simulator/test_backlog.py",  # load
+)
+"""Files below `tests` whose tests are marked `slow`, by their kind."""
 
 # Hypothesis gives one example 0.2 s, and drawing it some seconds, of real time: that would test the machine.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -51,6 +72,26 @@ def program_logs() -> Generator[None]:
 
 def pytest_configure() -> None:
     use_plain_tracebacks()
+
+
+def is_slow(test: pytest.Function) -> bool:
+    """Whether a test is slow by its kind: its file, a search by Hypothesis, or a whole bot on a fake Discord.
+
+    The folders of `tests/discord` test one part each, so their tests are not slow.
+    """
+    if not test.path.is_relative_to(TESTS):
+        return False
+    path = test.path.relative_to(TESTS)
+    plays_a_bot = path.parent == Path("discord") and not {"stage", "fake"}.isdisjoint(test.fixturenames)
+    searches = hypothesis.is_hypothesis_test(test.obj)
+    return plays_a_bot or searches or any(fnmatch(path.as_posix(), pattern) for pattern in SLOW)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and is_slow(item):
+            item.add_marker("slow")
 
 
 def pytest_collection_finish() -> None:

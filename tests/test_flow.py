@@ -82,6 +82,7 @@ async def test_five_in_rapid_fire_have_true_positions_and_finish_in_order(tmp_pa
         assert all(delivered(watcher) for watcher in watchers)
 
 
+@pytest.mark.slow
 async def test_a_hundred_people_at_once_all_get_their_picture(tmp_path: Path) -> None:
     async with world(tmp_path, step_time=0.01) as found:
         watchers = await found.make_many(100)
@@ -107,6 +108,7 @@ async def test_at_most_two_of_ours_lie_on_the_server(tmp_path: Path) -> None:
         assert max(seen) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [

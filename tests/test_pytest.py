@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import SLOW, TESTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,3 +89,17 @@ def test_a_test_that_hangs_fails_and_the_next_one_runs(tmp_path: Path) -> None:
 
 def test_every_test_has_a_time_limit(pytestconfig: pytest.Config) -> None:
     assert 60 <= float(pytestconfig.getini("timeout")) <= 300
+
+
+def test_the_fast_tests_cover_every_package() -> None:
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--collect-only", "-qq"]
+    done = subprocess.run([*command, "-m", "not slow"], cwd=ROOT, capture_output=True, text=True, check=True)
+    folders = {Path(line.partition(":")[0]).parent for line in done.stdout.splitlines()}
+    packages = [path.parent.relative_to(ROOT / "app") for path in ROOT.glob("app/*/__init__.py")]
+    packages += [path.parent.relative_to(ROOT / "app") for path in ROOT.glob("app/discord/*/__init__.py")]
+    assert {package for package in packages if Path("tests") / package not in folders} == set()
+
+
+def test_each_rule_about_slow_tests_names_a_file() -> None:
+    files = [path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")]
+    assert [pattern for pattern in SLOW if not fnmatch.filter(files, pattern)] == []

@@ -108,6 +108,7 @@ async def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
         assert "could not be prepared" in notes[0]
 
 
+@pytest.mark.slow
 async def test_only_what_is_about_to_be_read_counts_against_the_memory_for_uploads(tmp_path: Path) -> None:
     """Two results of 40 MB that become small: together they would not fit, and one would wait for the other."""
     for name in ("a", "b"):

@@ -49,6 +49,7 @@ async def test_several_pictures_are_one_gallery(stage: Stage) -> None:
         assert len(gallery["items"]) == len(files(message)) == 3
 
 
+@pytest.mark.slow
 async def test_a_spoiler_stays_hidden(stage: Stage) -> None:
     async with stage.bot():
         message = await stage.result(stage.discord.slash("imagine", prompt="a secret", spoiler=True))
@@ -56,6 +57,7 @@ async def test_a_spoiler_stays_hidden(stage: Stage) -> None:
         assert gallery["items"][0]["spoiler"] is True
 
 
+@pytest.mark.slow
 async def test_progress_and_previews_are_shown_before_the_result(discord: FakeDiscord, tmp_path: Path) -> None:
     async with stage_for(discord, tmp_path, step_time=0.03, steps=120, previews=True) as stage, stage.bot():
         asked = discord.slash("imagine", prompt="slow", width=64, height=64)
@@ -66,6 +68,7 @@ async def test_progress_and_previews_are_shown_before_the_result(discord: FakeDi
         assert files(seen[-1]) != ["preview.jpeg"]
 
 
+@pytest.mark.slow
 async def test_jobs_lists_my_own_with_a_link_and_a_way_to_cancel(stage: Stage) -> None:
     async with stage.bot():
         mine = await stage.result(stage.discord.slash("imagine", prompt="mine"))
@@ -112,6 +115,7 @@ async def test_cancel_takes_back_the_newest_or_the_one_that_is_named(stage: Stag
         assert "You have nothing in the queue" in await stage.ephemeral_followup(stage.discord.slash("cancel"))
 
 
+@pytest.mark.slow
 async def test_show_brings_back_any_result_of_mine_with_its_buttons(stage: Stage) -> None:
     async with stage.bot():
         message = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
@@ -159,6 +163,7 @@ async def test_a_menu_takes_the_picture_of_a_message(stage: Stage) -> None:
         assert "as a drawing" in words(await stage.result(sent))
 
 
+@pytest.mark.slow
 async def test_a_menu_takes_one_of_our_own_results(stage: Stage) -> None:
     async with stage.bot():
         message = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
@@ -172,6 +177,7 @@ async def test_a_menu_at_a_message_without_a_picture_says_so(stage: Stage) -> No
         assert "no picture" in await stage.ephemeral_followup(opened)
 
 
+@pytest.mark.slow
 async def test_commands_appear_only_where_they_are_wanted(stage: Stage) -> None:
     async with stage.bot(guilds=(stage.discord.guild.id,)):
         assert not stage.discord.commands()

@@ -116,6 +116,7 @@ async def test_a_ready_that_lacks_a_field_is_followed_by_a_new_connection(stage:
         await still_works(stage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [4000, 4003, 4012])
 async def test_a_close_that_waiting_can_mend_is_followed_by_a_new_connection(stage: Stage, code: int) -> None:
     gateway = stage.discord.gateway
@@ -135,6 +136,7 @@ async def test_what_the_bot_does_is_shown_on_the_next_connection_too(stage: Stag
         assert "Making pictures" in str(gateway.presences[-1])
 
 
+@pytest.mark.slow
 async def test_a_gateway_that_never_greets_is_dialled_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HANDSHAKE", 1.0)
     gateway = stage.discord.gateway
@@ -148,6 +150,7 @@ async def test_a_gateway_that_never_greets_is_dialled_again(stage: Stage, monkey
         assert len([one for one in gateway.sessions.values() if one.line]) == 1
 
 
+@pytest.mark.slow
 async def test_what_arrives_right_after_ready_is_answered(stage: Stage) -> None:
     async with stage.bot():
         first = await stage.result(imagine(stage))
