@@ -38,6 +38,7 @@ from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.server_monitor import ServerMonitor
+from app.texts.answers import OFFLINE
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -202,7 +203,7 @@ async def _watch_servers(
         nonlocal shown
         away = await server_monitor.poll()
         all_away = len(away) == count
-        text = f"Waiting for {' and '.join(away)}" if all_away else presence
+        text = OFFLINE if all_away else presence
         if text != shown:
             await into_asyncio(partial(bot.show_presence, text, away=all_away))
             shown = text

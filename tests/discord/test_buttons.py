@@ -35,7 +35,7 @@ async def test_again_makes_the_same_with_a_new_seed(stage: Stage) -> None:
 async def test_vary_asks_with_everything_filled_in(stage: Stage) -> None:
     async with stage.bot():
         first = await imagined(stage, steps=7)
-        opened = await stage.answered(stage.press(first, "Vary"))
+        opened = await stage.answered(stage.press(first, "Edit prompt"))
         told = modal(opened)
         assert told["prompt"] == "a cat"
         assert f"seed = {seed_of(first)}" in told["+settings"]
@@ -143,7 +143,7 @@ async def test_a_click_works_after_the_bot_was_restarted(stage: Stage) -> None:
         first = await imagined(stage)
     async with stage.bot():
         assert "a cat" in words(await stage.result(stage.press(first, "Again")))
-        assert modal(await stage.answered(stage.press(first, "Vary")))["prompt"] == "a cat"
+        assert modal(await stage.answered(stage.press(first, "Edit prompt")))["prompt"] == "a cat"
 
 
 async def test_a_button_of_a_workflow_that_is_gone_says_so(stage: Stage) -> None:
@@ -151,7 +151,7 @@ async def test_a_button_of_a_workflow_that_is_gone_says_so(stage: Stage) -> None
         first = await imagined(stage)
     shutil.rmtree(stage.workflows / "txt2img")
     async with stage.bot():
-        for label in ("Again", "Vary"):
+        for label in ("Again", "Edit prompt"):
             assert "was removed" in await stage.ephemeral_followup(stage.press(first, label))
 
 
@@ -161,7 +161,7 @@ async def test_a_button_of_a_job_that_nobody_remembers_says_so(stage: Stage) -> 
     for file in stage.data.glob("atelier.db*"):
         file.unlink()
     async with stage.bot():
-        for label in ("Again", "Vary", "Settings", "Delete"):
+        for label in ("Again", "Edit prompt", "Settings", "Delete"):
             assert "too old to continue" in await stage.ephemeral_followup(stage.press(first, label))
         assert stage.discord.message(first)["id"] == first["id"]
 
@@ -169,7 +169,7 @@ async def test_a_button_of_a_job_that_nobody_remembers_says_so(stage: Stage) -> 
 async def test_what_is_out_of_range_in_a_form_is_a_sentence(stage: Stage) -> None:
     async with stage.bot():
         first = await imagined(stage)
-        opened = await stage.answered(stage.press(first, "Vary"))
+        opened = await stage.answered(stage.press(first, "Edit prompt"))
         before = len(stage.discord.messages)
         sent = stage.discord.submit_modal(opened, modal(opened) | {"+settings": "steps = 9000"})
         assert "between 1 and 150" in await stage.ephemeral_followup(sent)
@@ -180,14 +180,14 @@ async def test_buttons_carry_a_verb_and_a_job_and_nothing_else(stage: Stage) -> 
     async with stage.bot():
         first = await imagined(stage)
         job = job_of(first)
-        told = [button(first, label) for label in ("Again", "Vary", "Settings", "Delete", "Image to image")]
+        told = [button(first, label) for label in ("Again", "Edit prompt", "Settings", "Delete", "Image to image")]
         assert told == [f"{verb}:{job}" for verb in ("again", "vary", "settings", "delete", "use.img2img")]
 
 
 async def test_again_and_vary_keep_the_picture_it_was_made_from(stage: Stage) -> None:
     async with stage.bot() as life:
         first = await stage.result(stage.discord.slash("remix", prompt="a drawing", image=photo()))
-        opened = await stage.answered(stage.press(first, "Vary"))
+        opened = await stage.answered(stage.press(first, "Edit prompt"))
         asked = [stage.press(first, "Again"), stage.discord.submit_modal(opened, modal(opened))]
         for interaction in asked:
             job = await life.journal.find(job_of(await stage.result(interaction)))
@@ -201,7 +201,7 @@ async def test_a_picture_that_is_no_longer_kept_is_a_sentence(stage: Stage) -> N
     async with stage.bot():
         first = await stage.result(stage.discord.slash("remix", prompt="a drawing", image=photo()))
         shutil.rmtree(stage.data / "inputs")
-        assert "no longer kept" in await stage.ephemeral_followup(stage.press(first, "Again"))
+        assert "deleted" in await stage.ephemeral_followup(stage.press(first, "Again"))
         shutil.rmtree(stage.data / "results")
-        assert "no longer kept" in await stage.ephemeral_followup(stage.press(first, "Image to image"))
-        assert "no longer kept" in words(await stage.until("[Vary]", stage.discord.slash("show", job=job_of(first))))
+        assert "deleted" in await stage.ephemeral_followup(stage.press(first, "Image to image"))
+        assert "deleted" in words(await stage.until("[Edit prompt]", stage.discord.slash("show", job=job_of(first))))

@@ -109,7 +109,7 @@ async def cancel(stage: Stage, plant: Plant) -> Interaction:
 async def vary(stage: Stage, plant: Plant) -> Interaction:
     message = await stage.result(imagine(stage))
     plant()
-    return stage.press(message, "Vary")
+    return stage.press(message, "Edit prompt")
 
 
 async def vary_sent(stage: Stage, plant: Plant) -> Interaction:

@@ -42,7 +42,9 @@ async def test_settings_are_kept_as_ones_own_and_given_back(stage: Stage) -> Non
         shown = stage.press(message, "Settings")
         await stage.ephemeral_followup(shown)
         card = stage.discord.message(shown)
-        assert "Yours for Text to image" in await stage.ephemeral_followup(stage.press(card, "Keep as mine"))
+        assert "Your defaults for Text to image" in await stage.ephemeral_followup(
+            stage.press(card, "Save as my defaults")
+        )
         mine = words(await stage.result(stage.discord.slash("imagine", prompt="a dog")))
         assert "steps 3" in mine
         assert "seed `5`" not in mine

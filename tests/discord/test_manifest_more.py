@@ -55,7 +55,7 @@ async def filled_in(stage: Stage, interaction: Interaction) -> dict[str, str]:
 async def keep(stage: Stage, message: Payload) -> str:
     shown = stage.press(message, "Settings")
     await stage.ephemeral_followup(shown)
-    return await stage.ephemeral_followup(stage.press(stage.discord.message(shown), "Keep as mine"))
+    return await stage.ephemeral_followup(stage.press(stage.discord.message(shown), "Save as my defaults"))
 
 
 # Follow-ups
@@ -107,7 +107,7 @@ async def test_what_is_only_among_the_settings_is_not_asked_at_a_menu_but_in_var
         opened = await stage.answered(stage.discord.message_menu("Image to image", message))
         assert "denoise" not in modal(opened)["+settings"]
         made = await stage.result(stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a drawing"}))
-        assert "denoise = 0.6" in (await filled_in(stage, stage.press(made, "Vary")))["+settings"]
+        assert "denoise = 0.6" in (await filled_in(stage, stage.press(made, "Edit prompt")))["+settings"]
         with pytest.raises(Impossible, match="no option denoise"):
             stage.discord.slash("remix", prompt="x", image=photo(), denoise=0.5)
 
@@ -129,7 +129,7 @@ async def test_what_must_be_told_in_a_form_is_asked_for_after_the_command(stage:
 async def test_a_preset_can_be_named_in_the_form_of_vary(stage: Stage) -> None:
     add(stage, "txt2img", "[presets.quick]\nsteps = 3\ncfg = 2.0")
     async with stage.bot():
-        opened = await stage.answered(stage.press(await stage.result(imagine(stage)), "Vary"))
+        opened = await stage.answered(stage.press(await stage.result(imagine(stage)), "Edit prompt"))
         told = modal(opened)
         told["+settings"] = told["+settings"].replace("preset =", "preset = quick").replace("cfg = 6.5", "cfg = 4")
         varied = words(await stage.result(stage.discord.submit_modal(opened, told)))
@@ -151,7 +151,7 @@ async def test_a_size_can_be_varied_where_only_the_graph_says_what_it_is(stage: 
     write(stage, "plain", PLAIN, f'command = "plain"\n{slots}')
     async with stage.bot():
         first = await stage.result(stage.discord.slash("plain"))
-        opened = await stage.answered(stage.press(first, "Vary"))
+        opened = await stage.answered(stage.press(first, "Edit prompt"))
         assert "size = 64x48" in modal(opened)["+settings"]
         await stage.result(stage.discord.submit_modal(opened, modal(opened)))
         assert "64x48" in await stage.ephemeral_followup(stage.press(first, "Settings"))
@@ -211,9 +211,9 @@ async def test_a_role_lets_in_and_everybody_else_is_told_before_a_form_opens(sta
     add(stage, "txt2img", "roles = [180000000000000002]")
     async with stage.bot():
         made = await stage.result(stage.discord.slash("imagine", {"prompt": "x", **SMALL}, user=painter))
-        for name in ("Again", "Vary"):
+        for name in ("Again", "Edit prompt"):
             assert "only for some people" in await stage.ephemeral_followup(stage.press(made, name))
-        assert await filled_in(stage, stage.press(made, "Vary", user=painter))
+        assert await filled_in(stage, stage.press(made, "Edit prompt", user=painter))
 
 
 # Files

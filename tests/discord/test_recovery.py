@@ -142,7 +142,7 @@ async def test_what_is_too_large_is_shown_smaller_and_says_so(stage: Stage) -> N
         message = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
         assert files(message)[0].endswith(".webp")
         assert message["attachments"][0]["size"] <= 60_000
-        assert "small enough for Discord" in words(message)
+        assert "because of Discord's limit" in words(message)
 
 
 async def test_a_413_walks_down_the_ladder(stage: Stage) -> None:
@@ -216,7 +216,7 @@ async def test_the_gateway_comes_back_in_mid_job(stage: Stage, cut: str) -> None
 async def test_comfyui_may_be_away_at_the_start_and_come_later(stage: Stage) -> None:
     stage.fault(refuse_all=3600)
     async with stage.bot():
-        await stage.discord.until(lambda: "Waiting for" in str(stage.discord.gateway.presences))
+        await stage.discord.until(lambda: "Waiting for the image server" in str(stage.discord.gateway.presences))
         asked = imagine(stage)
         assert "to answer" in words(await stage.until("Waiting", asked))
         stage.fault(refuse_all=0)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app.core.job import Job, State, TransitionRow
-from app.discord.messages.live_messages import NOT_TAKEN
 from app.discord.ui.components import Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost, PromptId
 from app.journal.store import Store
+from app.texts.answers import NOT_TAKEN
 from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import Board, about, is_last_word

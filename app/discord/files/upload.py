@@ -15,7 +15,8 @@ from anyio import CapacityLimiter, to_thread
 
 from app.discord.ui.components import Upload
 from app.media_worker.client import MediaClient
-from app.media_worker.protocol import Compressed, Refusal
+from app.media_worker.protocol import Refusal
+from app.texts import job_message as texts
 
 
 class MemoryBudget:
@@ -49,8 +50,6 @@ LONGEST_STEM = 40
 AT_ONCE = 64 * 2**20
 """Bytes of results in memory while they are sent: after an outage a hundred results may be delivered at once."""
 
-NOT_PREPARED = "A file could not be prepared for Discord; whoever runs this bot has it."
-
 THREADS = 2
 """Threads for file operations here. They are separate from the journal's."""
 
@@ -80,7 +79,7 @@ class UploadPreparer:
             folder = await to_thread.run_sync(_make_folder, self._folder, limiter=self._threads)
         except OSError as error:
             logger.error("results cannot be prepared", reason=error.strerror)
-            yield [], [NOT_PREPARED]
+            yield [], [texts.FILE_NOT_PREPARED]
             return
         try:
             uploads: list[Upload] = []
@@ -103,37 +102,25 @@ class UploadPreparer:
         """One file as an upload, None if that is impossible; and a sentence about it, "" for none."""
         size = await to_thread.run_sync(_size, path, limiter=self._threads)
         if size is None:
-            return None, "A file is no longer kept."
+            return None, texts.FILE_NOT_KEPT
         try:
             found = await self._media.compress(path, target, limit, person=person, keep_metadata=self._keep_metadata)
         except Refusal as refusal:
             reason = refusal.refused.reason
             logger.warning("a result cannot be posted, and is kept", path=str(path), reason=reason)
-            told = f"{size / 2**20:.1f} MB"
             if reason == "does_not_fit":
-                return None, f"A file of {told} is too large for Discord here; whoever runs this bot has it."
-            return None, NOT_PREPARED
+                return None, texts.file_too_large(size)
+            return None, texts.FILE_NOT_PREPARED
         # A hard link, so that the file stays readable if it is deleted while it is sent.
         made = await to_thread.run_sync(_link, path, target, limiter=self._threads) if found.unchanged else target
         made_size = await to_thread.run_sync(_size, made, limiter=self._threads)
         if made_size is None or made_size > limit:
             logger.error("the media worker made nothing that fits", path=str(path), size=made_size)
-            return None, NOT_PREPARED
+            return None, texts.FILE_NOT_PREPARED
         suffix = found.suffix or path.suffix.lower()
-        return Upload(_name(path, number, suffix), path=str(made), size=made_size), _note(found)
-
-
-def _note(found: Compressed) -> str:
-    """What was given up, as a sentence; "" for nothing."""
-    if found.scale < 1:
-        how = f"shown at {found.scale:.0%} of its size"
-    elif found.quality == 0:
-        how = "shown at lower quality"
-    elif found.quality < 100:
-        how = f"shown at {found.quality} % quality"
-    else:
-        return ""
-    return f"It is {how}, to be small enough for Discord; the original is kept."
+        return Upload(_name(path, number, suffix), path=str(made), size=made_size), texts.compressed(
+            found.scale, found.quality
+        )
 
 
 def clear(folder: Path) -> None:

@@ -26,10 +26,10 @@ from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import DoorError, Outage
 from app.discord.gateway.rest import ENCODER, RestSender
-from app.discord.requests.builtin_commands import BUILT_IN
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
 from app.entry_points import run_request
+from app.texts.commands import BUILT_IN
 from app.workflows.load import Workflow
 
 T = TypeVar("T")

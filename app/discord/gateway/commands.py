@@ -9,10 +9,10 @@ import hikari
 import lightbulb
 from hikari.impl import AutocompleteChoiceBuilder
 
-from app.discord.requests.builtin_commands import BUILT_IN
 from app.discord.ui.menus import menu_name
 from app.discord.ui.options import MOST_CHOICES, Command, Option
 from app.entry_points import run_request
+from app.texts.commands import BUILT_IN, CANCEL_JOB, RESET_WORKFLOW, SHOW_JOB
 from app.workflows.load import Workflow
 
 CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
@@ -20,9 +20,9 @@ INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
 """Where global commands appear: lightbulb's default is everywhere, including where the bot may not post."""
 
 NAMED = {
-    "cancel": ("job", "The job to cancel (default: the latest)", False),
-    "show": ("job", "The job to show", True),
-    "settings": ("reset", "The workflow whose settings to reset", False),
+    "cancel": ("job", CANCEL_JOB, False),
+    "show": ("job", SHOW_JOB, True),
+    "settings": ("reset", RESET_WORKFLOW, False),
 }
 """The bot's own commands that have an option: its name, its description, and whether it is required."""
 

@@ -41,6 +41,7 @@ from app.ports import Json
 from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob
 from app.service.values import check_request, check_values, kind_of, missing_slots
+from app.texts import answers
 from app.texts.reasons import reason_text
 from app.texts.service_reasons import FILE_NAMES
 from app.workflows.load import Workflow
@@ -52,7 +53,6 @@ PATIENCE = 1.5
 ASKS_FIRST = frozenset({"vary", "use"})
 MAKES_NEW = frozenset({"again", "retry", "vary", "use"})
 ANSWERS_ALONE = frozenset({"settings", "keep"})
-OUT_OF_DATE = "This is out of date. Start again with a command."
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
 
@@ -102,7 +102,7 @@ class InteractionHandlers:
         """See `app.discord.gateway.commands.InteractionHandler`."""
         workflow = self.workflows.get(command.workflow)
         if workflow is None:
-            await say(interaction, f"“{command.workflow}” is not offered here any more.")
+            await say(interaction, answers.not_offered(command.workflow))
             return
         request = _request(command, given)
         try:
@@ -125,11 +125,11 @@ class InteractionHandlers:
         taker = self.workflows.get(workflow)
         follow_up = find_follow_up(taker) if taker is not None else None
         if taker is None or follow_up is None:
-            await say(interaction, f"“{workflow}” is not offered here any more.")
+            await say(interaction, answers.not_offered(workflow))
             return
         file = next(files_of(message, follow_up.slot.kind), None)
         if file is None:
-            await say(interaction, f"There is no {FILE_NAMES[follow_up.slot.kind]} in this message.")
+            await say(interaction, answers.no_file(FILE_NAMES[follow_up.slot.kind]))
             return
         request = CreateJob(workflow=taker.name, files=(replace(file, slot=follow_up.slot.name),))
         await self._ask(interaction, "menu", taker, request)
@@ -152,7 +152,7 @@ class InteractionHandlers:
     async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
         with anyio.move_on_after(PATIENCE):
             return await self._into_core(self._forms.form, press, caller_of(interaction, "", fresh=False))
-        return "The bot is busy: try again in a moment."
+        return answers.BUSY
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
         """See `app.discord.gateway.commands.InteractionHandler`."""
@@ -170,7 +170,7 @@ class InteractionHandlers:
         """Handle a button. Raises `SendError`."""
         press = custom_id.read(interaction.custom_id)
         if press is None:
-            await say(interaction, OUT_OF_DATE)
+            await say(interaction, answers.OUT_OF_DATE)
             return
         if press.verb in ASKS_FIRST:
             form = await self._form(interaction, press)
@@ -199,7 +199,7 @@ class InteractionHandlers:
         }
         press = custom_id.read(interaction.custom_id)
         if press is None:
-            await say(interaction, OUT_OF_DATE, modals.typed(fields))
+            await say(interaction, answers.OUT_OF_DATE, modals.typed(fields))
             return
         if press.verb in BEGINS:
             await self._pending_form_sent(interaction, press, fields)
@@ -219,7 +219,7 @@ class InteractionHandlers:
         workflow = self.workflows.get(press.workflow)
         pending = self._pending.pop(press.job, None)
         if workflow is None or pending is None:
-            await say(interaction, "This form is out of date. Start again with the command.", modals.typed(fields))
+            await say(interaction, answers.FORM_OUT_OF_DATE, modals.typed(fields))
             return
         request, form = pending
         try:

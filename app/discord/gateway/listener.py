@@ -18,6 +18,7 @@ from app.discord.gateway.rest import translated
 from app.discord.messages.ports import SendError, Unacceptable
 from app.discord.ui.pages import refusal
 from app.entry_points import run_request
+from app.texts.answers import COMMAND_OUT_OF_DATE
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -70,7 +71,7 @@ class Listener:
             case hikari.ModalInteraction():
                 await self._handlers.sent(interaction)
             case hikari.CommandInteraction() if not self._knows(interaction):
-                await say(interaction, "This command is out of date. Type / to see the current ones.")
+                await say(interaction, COMMAND_OUT_OF_DATE)
             case _:
                 await self._client.handle_interaction_create(interaction)
 

@@ -27,16 +27,12 @@ from app.entry_points import run_request
 from app.events import Finished, JobId
 from app.service.catalog import Catalog
 from app.service.follow_ups import list_follow_ups
+from app.texts.answers import FAREWELL, NOT_TAKEN
 
 logger = structlog.stdlib.get_logger(__name__)
 
 REMEMBERED = 20
 """Recent runs whose average estimates the next: enough to even out, few enough to follow changes."""
-
-FAREWELL = "I'm restarting. Your result is safe and will appear here."
-
-NOT_TAKEN = "I'm restarting and did not take this. Ask again in a moment."
-"""The same for a job that may not be in the journal yet, because the journal could not be written."""
 
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""

@@ -16,23 +16,11 @@ from app.discord.user_request import BuiltinCommand, Caller
 from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
-
-BUILT_IN = {
-    "jobs": "List your jobs, with a link to each",
-    "queue": "Show what is being made and what is waiting",
-    "cancel": "Cancel one of your jobs (default: the latest)",
-    "show": "Show one of your results again",
-    "models": "List the models that you can choose",
-    "settings": "Show or reset your saved settings",
-    "status": "Show the state of the bot and its servers",
-    "help": "Show what you can do here",
-}
-"""The bot's own commands, and their descriptions."""
+from app.texts import answers
+from app.texts.commands import BUILT_IN
 
 EVERYTHING = "everything"
 """The argument of /settings that resets somebody's settings for all workflows at once."""
-
-NO_SUCH_JOB = "None of your jobs has this name. See /jobs."
 
 LOOKED_THROUGH = 100
 """Recent jobs of one person that are searched for what was typed: more than anybody remembers."""
@@ -136,12 +124,12 @@ class BuiltinCommands:
     async def _cancel(self, argument: str, caller: Caller) -> None:
         job = await self._own_job(argument, caller)
         if job is None:
-            sentence = NO_SUCH_JOB if argument else "You have nothing in the queue."
+            sentence = answers.NO_SUCH_JOB if argument else answers.NOTHING_IN_QUEUE
         elif job.terminal_update is not None:
-            sentence = "This has ended already."
+            sentence = answers.ALREADY_ENDED
         else:
             await self._registry.cancel(job.id)
-            sentence = f"Cancelling {_name(job)}."
+            sentence = answers.cancelling(_name(job))
         await self._responder.refuse(caller, sentence)
 
     async def _settings(self, argument: str, caller: Caller) -> None:
@@ -150,7 +138,7 @@ class BuiltinCommands:
         if argument:
             gone = list(saved) if argument == EVERYTHING else [name for name in saved if name == argument]
             if not gone:
-                await self._responder.refuse(caller, "You have no saved settings there. See /settings.")
+                await self._responder.refuse(caller, answers.NOTHING_SAVED_THERE)
                 return
             for name in gone:
                 await self._job_history.prefer(person, name, {})
@@ -160,9 +148,9 @@ class BuiltinCommands:
     async def _show(self, argument: str, caller: Caller) -> None:
         job = await self._own_job(argument, caller) if argument else None
         if job is None:
-            await self._responder.refuse(caller, NO_SUCH_JOB)
+            await self._responder.refuse(caller, answers.NO_SUCH_JOB)
         elif job.terminal_update is None:
-            await self._responder.refuse(caller, "This is still being made. See /jobs.")
+            await self._responder.refuse(caller, answers.STILL_RUNNING)
         else:
             await self._live_messages.show_again(job, caller)
 

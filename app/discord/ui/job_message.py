@@ -14,6 +14,7 @@ from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
 from app.job_reasons import JobReason
 from app.service.follow_ups import results
+from app.texts import job_message as texts
 from app.texts.reasons import reason_text
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
@@ -46,17 +47,16 @@ def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
         case Finished() as finished:
             return _finished(view, finished, uploads)
         case Failed(reason=reason):
-            return (_ended(view, "Failed", reason_text(reason), BROKEN, retry=True),)
+            return (_ended(view, texts.FAILED, reason_text(reason), BROKEN, retry=True),)
         case Lost(reason=reason):
-            return (_ended(view, "Lost", reason_text(reason), BROKEN, retry=True),)
+            return (_ended(view, texts.LOST, reason_text(reason), BROKEN, retry=True),)
         case Cancelled(reason=reason):
-            return (_ended(view, "Cancelled", reason_text(reason), None, retry=False),)
+            return (_ended(view, texts.CANCELLED, reason_text(reason), None, retry=False),)
 
 
 def plain(view: JobView) -> Card:
     """A minimal final card, for when Discord refused the real one."""
-    told = "This has ended, but Discord does not take what came of it. Whoever runs this bot has it."
-    return Card((Text(told), Text(f"-# <@{view.owner}>"), *rows([_settings(view), _delete(view)])), BROKEN)
+    return Card((Text(texts.NOT_POSTED), Text(f"-# <@{view.owner}>"), *rows([_settings(view), _delete(view)])), BROKEN)
 
 
 def _head(view: JobView) -> Text:
@@ -70,32 +70,30 @@ def _unfinished(view: JobView) -> Card:
         return Card((*blocks, Text(view.farewell)), WAITING)
     when = f"<t:{view.expected}:R>" if view.expected else ""
     if not view.started:
-        ahead = "next in the queue" if not view.position else f"{view.position} ahead in the queue"
-        told = f"Waiting: {ahead}" + (f", expected to start {when}" if when else "") + "."
-        blocks.append(Text(_with_note(told, view.note)))
+        blocks.append(Text(_with_note(texts.waiting(view.position or 0, when), view.note)))
     else:
         blocks.append(Text(_with_note(_progress(view, when), view.note)))
         if view.preview is not None:
             kind = view.preview.media_type.partition("/")[2] or "jpeg"
             glimpse = Upload(f"preview.{kind}", data=view.preview.image, spoiler=view.spoiler)
             blocks.append(Gallery((glimpse,)))
-    blocks.append(Row((Button("Cancel", custom_id.write("cancel", view.job), "danger"),)))
+    blocks.append(Row((Button(texts.CANCEL, custom_id.write("cancel", view.job), "danger"),)))
     return Card(tuple(blocks), WORKING if view.started else WAITING)
 
 
 def _progress(view: JobView, when: str) -> str:
     progress = view.progress
     if progress is None:
-        return "Started."
+        return texts.STARTED
     done = min(max(progress.fraction, 0.0), 1.0)
     full = int(done * BAR)
     parts = [f"{'▰' * full}{'▱' * (BAR - full)} {int(done * 100)} %"]
     if progress.steps:
-        parts.append(f"step {progress.step}/{progress.steps}")
+        parts.append(texts.step(progress.step, progress.steps))
     if progress.node:
         parts.append(escape(shorten(progress.node, 60)))
     if when:
-        parts.append(f"done {when}")
+        parts.append(texts.done(when))
     return " · ".join(parts)
 
 
@@ -105,7 +103,7 @@ def _with_note(told: str, note: JobReason | None) -> str:
 
 def _ended(view: JobView, word: str, reason: str, accent: int | None, *, retry: bool) -> Card:
     told = f"{word}: {escape(shorten(reason, LONGEST_SENTENCE))}" if reason else f"{word}."
-    buttons = [Button("Retry", custom_id.write("retry", view.job), "primary")] if retry else []
+    buttons = [Button(texts.RETRY, custom_id.write("retry", view.job), "primary")] if retry else []
     buttons += [_settings(view), _delete(view)]
     return Card((_head(view), Text(told), Text(f"-# <@{view.owner}>"), *rows(buttons)), accent)
 
@@ -137,7 +135,7 @@ def _gallery(view: JobView, page: Sequence[Upload]) -> tuple[Block, ...]:
 def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
     parts = [f"<@{view.owner}>"]
     if finished.seed is not None:
-        parts.append(f"seed `{finished.seed}`")
+        parts.append(texts.seed(finished.seed))
     parts += [f"{escape(setting.title.lower())} {escape(shorten(setting.value, 80))}" for setting in view.settings]
     lines = [f"-# {shorten(' · '.join(parts), LONGEST_SETTINGS)}"]
     if finished.notes:
@@ -147,8 +145,8 @@ def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
 
 def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
     buttons = [
-        Button("Again", custom_id.write("again", view.job), "primary"),
-        Button("Vary", custom_id.write("vary", view.job)),
+        Button(texts.AGAIN, custom_id.write("again", view.job), "primary"),
+        Button(texts.EDIT_PROMPT, custom_id.write("vary", view.job)),
         _settings(view),
         _delete(view),
     ]
@@ -162,11 +160,11 @@ def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
 
 
 def _settings(view: JobView) -> Button:
-    return Button("Settings", custom_id.write("settings", view.job))
+    return Button(texts.SETTINGS, custom_id.write("settings", view.job))
 
 
 def _delete(view: JobView) -> Button:
-    return Button("Delete", custom_id.write("delete", view.job), "danger")
+    return Button(texts.DELETE, custom_id.write("delete", view.job), "danger")
 
 
 def _suffix(name: str) -> str:

@@ -15,6 +15,7 @@ from app.discord.ui.options import PRESET
 from app.ports import Json
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting
 from app.service.values import LONGEST_TEXT, missing_slots, preset
+from app.texts.commands import FORM_SETTINGS, which_result
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Show, Slot, WorkflowError
 
@@ -58,7 +59,7 @@ def form(
         return None
     fields: list[Field] = []
     if results > 1:
-        fields.append(Field(RESULT, f"Which result, 1 to {results}", "1", required=True, most=4))
+        fields.append(Field(RESULT, which_result(results), "1", required=True, most=4))
     texts = [slot for slot in slots if slot.kind == "text"]
     texts.sort(key=lambda slot: (not slot.required, slot.name != "prompt"))
     own = texts[: MOST_FIELDS - len(fields) - 1]
@@ -72,7 +73,7 @@ def form(
         # A line that is dropped leaves its slot at the workflow's default.
         lines.pop()
     if lines:
-        fields.append(Field(SETTINGS, "Settings, one on each line; empty is default", "\n".join(lines), long=True))
+        fields.append(Field(SETTINGS, FORM_SETTINGS, "\n".join(lines), long=True))
     return Form(custom_id, shorten(workflow.title, LONGEST_TITLE), tuple(fields))
 
 

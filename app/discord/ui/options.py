@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from app.discord.text import format_value, shorten
+from app.texts import commands as texts
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS
 from app.workflows.model import Slot
@@ -50,7 +51,7 @@ class Option(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """One slash command. Slots that are not options can be set in the form of Vary."""
+    """One slash command. Slots that are not options can be set in the form of "Edit prompt"."""
 
     name: str
     workflow: str
@@ -69,11 +70,11 @@ def command(workflow: Workflow) -> Command:
             name=PRESET,
             slot="",
             kind="string",
-            description="A set of settings; what you say yourself counts more.",
+            description=texts.PRESET,
             choices=tuple(workflow.presets) if len(workflow.presets) <= MOST_CHOICES else (),
             suggest=len(workflow.presets) > MOST_CHOICES,
         ),
-        Option(name=SPOILER, slot="", kind="boolean", description="Hide the result until it is clicked."),
+        Option(name=SPOILER, slot="", kind="boolean", description=texts.SPOILER),
     ]
     for option in own if workflow.presets else own[1:]:
         if option.name not in names and len(options) < MOST_OPTIONS:

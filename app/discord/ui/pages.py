@@ -15,6 +15,8 @@ from app.events import Failed, Finished, Lost
 from app.ports import Json
 from app.reasons import Reason
 from app.service.server_monitor import ServerStatus
+from app.texts import pages as texts
+from app.texts.answers import you_wrote
 from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
@@ -63,21 +65,21 @@ def settings(job: Job, workflow: Workflow | None) -> Card:
         lines.append(f"**Seed** `{request.seed}`")
     match job.terminal_update:
         case Finished(server=server):
-            lines.append(f"Made by {escape(server)}.")
+            lines.append(texts.made_by(escape(server)))
         case Failed(reason=reason) | Lost(reason=reason):
             lines.append(escape(shorten(reason_text(reason), 300)))
         case _:
             pass
-    lines.append(f"-# Job `{job.id}`")
+    lines.append(f"-# {texts.job(job.id)}")
     graph = Upload(f"{job.id[:8]}-workflow.json", data=graph_file(request))
-    mine = rows([Button("Keep as mine", custom_id.write("keep", job.id))]) if workflow is not None else ()
+    mine = rows([Button(texts.SAVE_SETTINGS, custom_id.write("keep", job.id))]) if workflow is not None else ()
     return Card((Text(_page(lines)), File(graph), *mine), INK)
 
 
 def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
     """The page that confirms somebody's saved settings for a workflow."""
-    lines = [f"### Yours for {escape(workflow.title)}", *_own(workflow, values)]
-    lines.append("-# These stand wherever you say nothing else. /settings shows them, and takes them back.")
+    lines = [f"### {texts.saved_settings_of(escape(workflow.title))}", *_own(workflow, values)]
+    lines.append(f"-# {texts.SAVED_SETTINGS_APPLY}")
     return Card((Text(_page(lines)),), INK)
 
 
@@ -88,8 +90,8 @@ def own_settings(found: Mapping[str, Mapping[str, Json]], workflows: Mapping[str
         workflow = workflows.get(name)
         lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
     if not lines:
-        return Card((Text("You have no saved settings. Press Settings below a result, then Keep as mine."),), INK)
-    lines.append("-# `/settings reset:` takes them back.")
+        return Card((Text(texts.NO_SAVED_SETTINGS),), INK)
+    lines.append(f"-# {texts.RESET_HINT}")
     return Card((Text(_page(lines)),), INK)
 
 
@@ -109,7 +111,7 @@ def _values(request: JobRequest, workflow: Workflow | None) -> Iterator[tuple[st
         stands = current_value(slot, request.graph)
         value = request.values.get(slot.name, slot.default if stands is None else stands)
         if slot.kind in UPLOADED:
-            yield slot.title, "a picture" if slot.kind == "image" else f"a {slot.kind} file"
+            yield slot.title, texts.PICTURE if slot.kind == "image" else texts.file_of(slot.kind)
         elif slot.kind != "seed" and (told := format_value(slot, value)):
             yield slot.title, told
 
@@ -117,8 +119,8 @@ def _values(request: JobRequest, workflow: Workflow | None) -> Iterator[tuple[st
 def jobs(found: Sequence[Job]) -> Card:
     """The page of somebody's own jobs, newest first."""
     if not found:
-        return Card((Text("You have not asked for anything yet."),), INK)
-    blocks: list[Block] = [Text("### Your jobs")]
+        return Card((Text(texts.NO_JOBS),), INK)
+    blocks: list[Block] = [Text(f"### {texts.JOBS}")]
     for job in found[:MOST_JOBS]:
         place = message_ref.read(job.place)
         prompt = escape(shorten(" ".join(str(job.request.values.get("prompt", "")).split()), 60))
@@ -126,9 +128,9 @@ def jobs(found: Sequence[Job]) -> Card:
         if job.terminal_update is None:
             if place and place.message:
                 line += f" · [message]({place.link})"
-            blocks.append(Line(line, Button("Cancel", custom_id.write("cancel", job.id), "danger")))
+            blocks.append(Line(line, Button(texts.CANCEL, custom_id.write("cancel", job.id), "danger")))
         elif place and place.message:
-            blocks.append(Line(line, Button("Open", url=place.link)))
+            blocks.append(Line(line, Button(texts.OPEN, url=place.link)))
         else:
             blocks.append(Text(line))
     return Card(tuple(blocks), INK)
@@ -140,7 +142,7 @@ def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
         f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.request.workflow)} · <@{job.request.owner}>"
         for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
     ]
-    return Card((Text(_page(["### Queue", *lines]) if lines else "Nothing is being made, and nothing waits."),), INK)
+    return Card((Text(_page([f"### {texts.QUEUE}", *lines]) if lines else texts.EMPTY_QUEUE),), INK)
 
 
 def models(lists: Mapping[str, Sequence[str]]) -> Card:
@@ -148,8 +150,8 @@ def models(lists: Mapping[str, Sequence[str]]) -> Card:
     lines: list[str] = []
     for title, names in lists.items():
         lines.append(f"### {escape(title)}")
-        lines += [f"- {escape(name)}" for name in names] or ["No server answers."]
-    return Card((Text(_page(lines) if lines else "No workflow here lets you choose a model."),), INK)
+        lines += [f"- {escape(name)}" for name in names] or [texts.NO_SERVER]
+    return Card((Text(_page(lines) if lines else texts.NO_MODELS),), INK)
 
 
 def status(servers: Sequence[ServerStatus], latency: float, unfinished: int, refused: Mapping[str, Reason]) -> Card:
@@ -157,34 +159,36 @@ def status(servers: Sequence[ServerStatus], latency: float, unfinished: int, ref
 
     `refused` maps each workflow that is not offered to the reason.
     """
-    lines = ["### Status", f"Discord: {_milliseconds(latency)} · jobs in hand: {unfinished}"]
-    for one in servers:
-        if one.stats is None:
-            lines.append(f"**{escape(one.name)}**: away. It does not answer.")
+    lines = [f"### {texts.STATUS}", texts.connection(texts.milliseconds(latency), unfinished)]
+    for server in servers:
+        name, stats = escape(server.name), server.stats
+        if stats is None:
+            lines.append(texts.server_offline(name))
             continue
-        told = [f"ComfyUI {escape(one.stats.version)}", f"{one.milliseconds} ms"]
-        told.append(f"{one.running} running, {one.pending} waiting")
-        if one.stats.memory_total:
-            told.append(f"{_gibibytes(one.stats.memory_free)} of {_gibibytes(one.stats.memory_total)} free")
-        lines.append(f"**{escape(one.name)}**: {' · '.join(told)}")
-        lines += [f"-# {escape(device)}" for device in one.stats.devices]
+        free, total = texts.gibibytes(stats.memory_free), texts.gibibytes(stats.memory_total)
+        memory = texts.memory(free, total) if stats.memory_total else ""
+        version = escape(stats.version)
+        lines.append(texts.server(name, version, server.milliseconds, server.running, server.pending, memory))
+        lines += [f"-# {escape(device)}" for device in stats.devices]
     if len(refused) > MOST_REASONS:
-        lines.append(f"Not offered: {escape(', '.join(refused))}")
+        lines.append(texts.not_offered(escape(", ".join(refused))))
     else:
-        lines += [f"Not offered: {escape(shorten(reason_text(why), LONGEST_REASON))}" for why in refused.values()]
+        reasons = [escape(shorten(reason_text(why), LONGEST_REASON)) for why in refused.values()]
+        lines += map(texts.not_offered, reasons)
     return Card((Text(_page(lines)),), INK)
 
 
 def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequence[str]) -> Card:
     """The help page."""
-    lines = ["### Make something"]
-    for one in commands:
-        needs = ", ".join(f"`{option.name}`" for option in one.options if option.required)
-        lines.append(f"**/{one.name}** {escape(one.description)}{f' Needs {needs}.' if needs else ''}")
-    lines += ["### See what is going on", *(f"**/{name}** {escape(told)}" for name, told in built_in.items())]
+    lines = [f"### {texts.MAKE}"]
+    for command in commands:
+        needs = [option.name for option in command.options if option.required]
+        lines.append(texts.command(command.name, escape(command.description), needs))
+    lines.append(f"### {texts.LOOK}")
+    lines += [texts.command(name, escape(description)) for name, description in built_in.items()]
     if menus:
-        lines += ["### On a message with a picture", f"Apps: {escape(', '.join(menus))}."]
-    lines.append("The buttons below a result work for as long as the bot remembers it.")
+        lines += [f"### {texts.MENUS}", texts.menus(escape(", ".join(menus)))]
+    lines.append(texts.BUTTONS_LAST)
     return Card((Text(_page(lines)),), INK)
 
 
@@ -195,17 +199,9 @@ def _page(lines: Iterable[str]) -> str:
     for line in lines:
         room -= len(line) + 1
         if room < 0:
-            return "\n".join([*kept, "-# … and more."])
+            return "\n".join([*kept, f"-# {texts.MORE}"])
         kept.append(line)
     return "\n".join(kept)
-
-
-def _gibibytes(number: int) -> str:
-    return f"{number / 2**30:.1f} GiB"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds == seconds else "not measured yet"
 
 
 def refusal(sentence: str, typed: str = "") -> Card:
@@ -213,5 +209,5 @@ def refusal(sentence: str, typed: str = "") -> Card:
     blocks = [Text(shorten(escape(sentence), MOST_TEXT))]
     if typed:
         room = max(1, MOST_TEXT - len(blocks[0].text))
-        blocks.append(Text(f"You wrote:\n>>> {shorten(escape(typed), room)}"))
+        blocks.append(Text(you_wrote(shorten(escape(typed), room))))
     return Card(tuple(blocks))

@@ -71,9 +71,9 @@ async def test_what_is_given_up_is_said(tmp_path: Path) -> None:
         async with fit([str(picture)], 40_000, "ada") as ((upload,), (note,)):
             assert upload.name == "a-1.webp"
             assert len(content(upload)) <= 40_000
-            assert "% quality, to be small enough" in note
+            assert "% quality because of Discord's limit" in note
         async with fit([str(picture)], 9_000, "ada") as ((upload,), (note,)):
-            assert "of its size, to be small enough" in note
+            assert "of its size because of Discord's limit" in note
 
 
 async def test_a_file_that_is_gone_or_never_fits_is_said_and_the_others_come(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_a_file_that_is_gone_or_never_fits_is_said_and_the_others_come(tmp
     async with fitting(tmp_path) as fit, fit(files, 100_000, "ada") as (uploads, notes):
         assert [upload.name for upload in uploads] == ["b-3.gif"]
         gone, large = notes
-        assert "no longer kept" in gone
+        assert "deleted" in gone
         assert "0.4 MB is too large" in large
 
 

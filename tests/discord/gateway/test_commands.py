@@ -122,7 +122,7 @@ async def test_show_brings_back_any_result_of_mine_with_its_buttons(stage: Stage
         shown = await stage.result(stage.discord.slash("show", job=job_of(message)))
         assert shown["id"] != message["id"]
         assert len(files(shown)) == 1
-        assert button(shown, "Vary") == button(message, "Vary")
+        assert button(shown, "Edit prompt") == button(message, "Edit prompt")
         stranger = stage.discord.slash("show", job=job_of(message), user=stage.discord.person("bob"))
         assert "None of your jobs" in await stage.ephemeral_followup(stranger)
 

@@ -291,4 +291,4 @@ async def test_a_result_that_discord_does_not_take_ends_in_a_plain_message() -> 
     await reply.show(DONE)
     ((road, said),) = room.said
     assert (road, reply.receipt) == ("token", "original")
-    assert "does not take what came of it" in said
+    assert "refused to post the result" in said

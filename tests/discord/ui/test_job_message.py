@@ -60,7 +60,7 @@ def labels(card: Card) -> list[str]:
 
 def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> None:
     (card,) = render(view(Queued(job=JOB, position=3, note=ServersOffline(("studio",))), estimate=90.0))
-    assert "3 ahead in the queue, expected to start <t:1090:R>." in words(card)
+    assert "In line: 3 ahead of you · starts <t:1090:R>" in words(card)
     assert "The image server is offline. Your place is kept." in words(card)
     assert "studio" not in words(card), "which server it is says nothing to people"
     assert labels(card) == ["Cancel"]
@@ -96,7 +96,7 @@ def test_a_result_tells_seed_settings_and_notes() -> None:
     (card,) = render(seen, [Upload("a.png", "a.png")])
     assert "seed `77` · steps 7" in words(card)
     assert "All of it was cached." in words(card)
-    assert labels(card) == ["Again", "Vary", "Settings", "Delete", "Edit"]
+    assert labels(card) == ["Again", "Edit prompt", "Settings", "Delete", "Edit"]
 
 
 def test_only_what_differs_from_the_defaults_is_told() -> None:

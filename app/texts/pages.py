@@ -1,0 +1,97 @@
+"""What the pages of the bot's own commands say. Names and values that come in are already escaped for Discord."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SAVE_SETTINGS = "Save as my defaults"
+CANCEL = "Cancel"
+OPEN = "Open"
+"""Labels of buttons."""
+
+JOBS = "Your jobs"
+QUEUE = "Queue"
+STATUS = "Status"
+MAKE = "Make something"
+LOOK = "See what is going on"
+MENUS = "On a message with a picture"
+"""Headings."""
+
+NO_JOBS = "You have not made anything yet."
+EMPTY_QUEUE = "Nothing is being made, and nothing is waiting."
+NO_SERVER = "No server answers."
+NO_MODELS = "No workflow here lets you choose a model."
+NO_SAVED_SETTINGS = "You have no saved settings. Press Settings below a result, then Save as my defaults."
+SAVED_SETTINGS_APPLY = "They apply wherever you set nothing else. Use /settings to see or reset them."
+RESET_HINT = "Use `/settings reset:` to reset them."
+MORE = "… and more."
+BUTTONS_LAST = "The buttons below a result work as long as the bot has its record."
+NOT_MEASURED = "not measured yet"
+PICTURE = "a picture"
+
+
+def saved_settings_of(workflow: str) -> str:
+    """The heading over the saved settings of one workflow."""
+    return f"Your defaults for {workflow}"
+
+
+def made_by(server: str) -> str:
+    """Which server made a result."""
+    return f"Made by {server}."
+
+
+def job(identifier: str) -> str:
+    """The id of a job."""
+    return f"Job `{identifier}`"
+
+
+def file_of(kind: str) -> str:
+    """A file that was attached: "video" or "audio"."""
+    return f"a {kind} file"
+
+
+def connection(latency: str, unfinished: int) -> str:
+    """The bot's connection to Discord, and its number of unfinished jobs."""
+    return f"Discord: {latency} · unfinished jobs: {unfinished}"
+
+
+def server_offline(name: str) -> str:
+    """A server that does not answer."""
+    return f"**{name}**: offline"
+
+
+def server(name: str, version: str, milliseconds: int, running: int, waiting: int, memory: str) -> str:
+    """A server that answers; `memory` is how much of it is free, "" if unknown."""
+    facts = [f"ComfyUI {version}", f"{milliseconds} ms", f"{running} running, {waiting} waiting"]
+    return f"**{name}**: {' · '.join([*facts, *([memory] if memory else [])])}"
+
+
+def memory(free: str, total: str) -> str:
+    """How much memory a server has free."""
+    return f"{free} of {total} free"
+
+
+def not_offered(what: str) -> str:
+    """The names of workflows that are not offered, or the reason why one is not."""
+    return f"Not offered: {what}"
+
+
+def command(name: str, description: str, needs: Sequence[str] = ()) -> str:
+    """One command on the help page, and the options that it needs."""
+    required = f" Needs {', '.join(f'`{option}`' for option in needs)}." if needs else ""
+    return f"**/{name}** {description}{required}"
+
+
+def menus(names: str) -> str:
+    """The message menus on the help page."""
+    return f"Apps: {names}."
+
+
+def gibibytes(size: int) -> str:
+    """A size in bytes, as gibibytes."""
+    return f"{size / 2**30:.1f} GiB"
+
+
+def milliseconds(seconds: float) -> str:
+    """A time in seconds, as milliseconds; NaN was not measured yet."""
+    return f"{seconds * 1000:.0f} ms" if seconds == seconds else NOT_MEASURED
