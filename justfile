@@ -15,7 +15,8 @@ check:
 
 # the fast tests of every package, in about a minute
 test *ARGS:
-    uv run --dev pytest -m "not slow" {{ARGS}}
+    @# Keep what is compiled, whatever the environment says: to rewrite all assertions takes as long as to run the tests.
+    PYTHONDONTWRITEBYTECODE= uv run --dev pytest -m "not slow" {{ARGS}}
 
 # all tests, or those of a path
 test-all *ARGS:

@@ -9,6 +9,7 @@ import os
 import selectors
 from collections.abc import Callable, Generator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -40,6 +41,7 @@ SLOW = (
     "media_worker/test_video.py",
     "mutants/*",  # pytest as a process
     "test_pytest.py",
+    "test_bench.py",
     "*fuzz.py",
     "*test_hostile_*.py",  # peers that do everything wrong, over real sockets
     "journal/test_waiting.py",  # another program holds the journal, and the disk is full
@@ -74,17 +76,19 @@ def pytest_configure() -> None:
     use_plain_tracebacks()
 
 
+@cache
+def is_slow_file(path: Path) -> bool:
+    name = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+    return any(fnmatch(name, pattern) for pattern in SLOW)
+
+
 def is_slow(test: pytest.Function) -> bool:
     """Whether a test is slow by its kind: its file, a search by Hypothesis, or a whole bot on a fake Discord.
 
     The folders of `tests/discord` test one part each, so their tests are not slow.
     """
-    if not test.path.is_relative_to(TESTS):
-        return False
-    path = test.path.relative_to(TESTS)
-    plays_a_bot = path.parent == Path("discord") and not {"stage", "fake"}.isdisjoint(test.fixturenames)
-    searches = hypothesis.is_hypothesis_test(test.obj)
-    return plays_a_bot or searches or any(fnmatch(path.as_posix(), pattern) for pattern in SLOW)
+    plays_a_bot = test.path.parent == TESTS / "discord" and not {"stage", "fake"}.isdisjoint(test.fixturenames)
+    return plays_a_bot or hypothesis.is_hypothesis_test(test.obj) or is_slow_file(test.path)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects

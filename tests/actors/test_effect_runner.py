@@ -86,6 +86,7 @@ async def _looked(comfy: Comfy, prompts: Sequence[PromptId]) -> ServerQueried:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("others", "most"), [(0, 2), (60, 3)], ids=["ours alone", "others ended after them"])
 async def test_many_jobs_are_looked_for_in_few_requests(others: int, most: int, tmp_path: Path) -> None:
     simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)

@@ -189,6 +189,7 @@ def trustme_context(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLCo
     return context
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mebibytes", [3, 64])
 async def test_large_frames_come_whole(mebibytes: int) -> None:
     frame = bytes(range(256)) * (mebibytes * 4096)
