@@ -22,8 +22,8 @@ from app.job_reasons import (
     StoppedOnServer,
     TimeLimitReached,
 )
+from app.texts.excerpts import brief, one_line, quoted, sentence
 from app.texts.server_reasons import refusal_text
-from app.texts.words import brief, one_line, quoted, sentence
 
 MOST_SERVERS = 300
 """Characters of a list of servers."""

@@ -59,7 +59,7 @@ from app.server_reasons import (
     WorkflowTooLarge,
     WorkflowUnsendable,
 )
-from app.texts.words import brief, quoted, sentence
+from app.texts.excerpts import brief, quoted, sentence
 
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 """OpenSSL's names for an answer that is not TLS."""

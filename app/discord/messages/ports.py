@@ -92,7 +92,7 @@ class PrepareFiles(Protocol):
 
 
 class MessageContext(Protocol):
-    """What all replies share: access to Discord, and data of the session."""
+    """What all live messages share: how to send to Discord, the pace of each channel, and estimates."""
 
     @property
     def sender(self) -> MessageSender:

@@ -1,4 +1,4 @@
-"""Facts as parts of a sentence: one line, of limited length, whatever they contain."""
+"""Excerpts of what a server or a file says, as parts of a sentence: one line, of limited length."""
 
 from __future__ import annotations
 
