@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from app.file_reasons import MediaReason
 from app.job_reasons import JobReason
 from app.reasons import Reason
 from app.server_reasons import NetworkReason
+from app.texts.file_reasons import media_reason_text
 from app.texts.job_reasons import job_reason_text
 from app.texts.server_reasons import network_reason_text
 
@@ -21,4 +23,6 @@ def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
         return job_reason_text(reason, operator=operator)
     if isinstance(reason, NetworkReason):
         return network_reason_text(reason, operator=operator)
+    if isinstance(reason, MediaReason):
+        return media_reason_text(reason)
     raise TypeError(f"{type(reason).__name__} has no sentence")

@@ -238,9 +238,9 @@ async def test_a_sound_reaches_comfyui_as_it_is(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("upload", "sentence"),
     [
-        (Upload("voice.flac", b"#!/bin/sh", "audio/flac"), "no sound that can be used"),
-        (Upload("photo.png", photo().content, "image/png"), "no sound that can be used"),
-        (Upload("long.mp3", b"ID3" + bytes(65 * 2**20), "audio/mpeg"), "make it smaller"),
+        (Upload("voice.flac", b"#!/bin/sh", "audio/flac"), "not a sound that can be used"),
+        (Upload("photo.png", photo().content, "image/png"), "not a sound that can be used"),
+        (Upload("long.mp3", b"ID3" + bytes(65 * 2**20), "audio/mpeg"), "Make the sound smaller"),
     ],
     ids=["something else inside", "a picture", "too large"],
 )
