@@ -12,11 +12,13 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     journal/        jobs on disk: SQLite store, serialization, migrations
     simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
     service/        what a request means, free of Discord: preferences, cached choices
+    texts/          every sentence that people see, rendered from tagged reasons
     media_worker/   decodes and re-encodes what people send
     actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator
     core/           pure rules: job, job table, reconciler, scheduler, server state, progress, results
     workflows/      graphs with named inputs: manifest/, discovery/, editor_format/
     ports, events   interfaces that the core needs; everything that crosses a stream
+    *_reasons       why something failed or was refused, as data: of jobs, servers and files
     mailbox         the conflating stream
     config          every setting
 
