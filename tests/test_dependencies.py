@@ -18,6 +18,7 @@ LEVELS = [
         "boundary",
         "config",
         "events",
+        "file_reasons",
         "job_reasons",
         "reasons",
         "server_reasons",

@@ -8,14 +8,17 @@ from msgspec import Struct
 from app.core.job import Attempt, Job, JobRequest, State
 from app.events import Failed, FileRef, JobId, TerminalUpdate
 from app.job_reasons import JobReason
-from app.ports import History
+from app.ports import History, Json
+
+LAST = "last_word"
+"""The stored name of the terminal update."""
 
 
 class Record(
     Struct,
     kw_only=True,
     omit_defaults=True,
-    rename={"notified": "told", "worker_deaths": "crashes", "terminal_update": "last_word"},
+    rename={"notified": "told", "worker_deaths": "crashes", "terminal_update": LAST},
 ):
     """The mutable fields of a `Job`; excludes the request, and the downloads and image writes in progress."""
 
@@ -69,11 +72,41 @@ def encode(job: Job) -> bytes:
 
 
 def decode(request: bytes, told: bytes) -> Job:
-    """Decode a job. Raises one of `UNREADABLE` if the journal holds something else."""
-    record = _RECORDS.decode(told)
+    """Decode a job. Raises one of `UNREADABLE` if the journal holds something else.
+
+    Reasons of kinds that only a later version knows are left out, so that going back to this version loses no job.
+    """
+    try:
+        record = _RECORDS.decode(told)
+    except msgspec.ValidationError:
+        record = msgspec.convert(_without_unknown_reasons(msgspec.json.decode(told)), Record)
     job = Job(request=_WISHES.decode(request), **{name: getattr(record, name) for name in _SAME})
     job.files = dict(record.files)
     return job
+
+
+def _without_unknown_reasons(record: Json) -> Json:
+    """The record without the reasons that cannot be read; a terminal update that needs one has the text "" instead."""
+    if isinstance(record, dict):
+        _keep_known(record)
+        if isinstance(last := record.get(LAST), dict):
+            _keep_known(last)
+            if "reason" in last and not _is_known(last["reason"]):
+                last["reason"] = ""
+    return record
+
+
+def _keep_known(fields: dict[str, Json]) -> None:
+    if isinstance(notes := fields.get("notes"), list):
+        fields["notes"] = [note for note in notes if _is_known(note)]
+
+
+def _is_known(reason: Json) -> bool:
+    try:
+        msgspec.convert(reason, JobReason | str)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def salvage(

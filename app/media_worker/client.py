@@ -15,6 +15,7 @@ from anyio.abc import ByteReceiveStream, Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
+from app.file_reasons import FileReason, TooMuchMemory, TooMuchTime, WorkerDied, WorkerUnavailable
 from app.media_worker.limits import PICTURES, VIDEOS, Limits
 from app.media_worker.protocol import (
     HEADER,
@@ -25,7 +26,6 @@ from app.media_worker.protocol import (
     Normalise,
     Normalised,
     ProtocolError,
-    Reason,
     Redirected,
     Refusal,
     Refused,
@@ -72,9 +72,9 @@ It works from any working directory.
 class _Ended(Exception):
     """The process ended, sent something that is not a reply, or did not reply in time."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: TooMuchTime | WorkerDied) -> None:
         super().__init__(reason)
-        self.reason: Reason = reason
+        self.reason = reason
 
 
 class _Ticket:
@@ -84,7 +84,7 @@ class _Ticket:
         self.request = request
         self.person = person
         self.over = anyio.Event()
-        self.reply: Reply = Refused(reason="unavailable")
+        self.reply: Reply = Refused(WorkerUnavailable())
 
     @property
     def lane(self) -> Lane:
@@ -125,7 +125,7 @@ class MediaClient:
         finally:
             self._closed = True
             for ticket in self._queue.drain():
-                ticket.finish(Refused(reason="unavailable"))
+                ticket.finish(Refused(WorkerUnavailable()))
 
     async def normalise(self, source: Path, target: Path, kind: Kind, *, person: str) -> str:
         """Write a plain version of an attached file to `target`; return its suffix. Raises `Refusal`."""
@@ -133,7 +133,7 @@ class MediaClient:
             case Normalised(suffix=suffix):
                 return suffix
             case reply:
-                raise Refusal(_refused(reply))
+                raise Refusal(_reason(reply))
 
     async def compress(
         self, source: Path, target: Path, limit: int, *, person: str, keep_metadata: bool = False
@@ -146,7 +146,7 @@ class MediaClient:
             case Compressed() as compressed:
                 return compressed
             case reply:
-                raise Refusal(_refused(reply))
+                raise Refusal(_reason(reply))
 
     async def _ask(self, request: Request, person: str) -> Reply:
         ticket = _Ticket(request, person)
@@ -191,7 +191,7 @@ class MediaClient:
             except OSError as error:
                 logger.error("the media worker cannot be started", reason=str(error))
                 carried = None
-                await self._finish(ticket, Refused(reason="unavailable"))
+                await self._finish(ticket, Refused(WorkerUnavailable()))
                 continue
             async with process, anyio.create_task_group() as tasks:
                 self.processes.add(process.pid)
@@ -213,15 +213,16 @@ class MediaClient:
             try:
                 reply = await _exchange(process, ticket.request, limits.deadline)
             except _Ended as ended:
-                logger.warning("a media worker ended", pid=process.pid, reason=ended.reason)
-                if ended.reason == "died":
+                logger.warning("a media worker ended", pid=process.pid, reason=repr(ended.reason))
+                died = isinstance(ended.reason, WorkerDied)
+                if died:
                     # Wait for the system to report the end: asyncio warns if an ended child is killed.
                     with anyio.move_on_after(ENDING):
                         await process.wait()
-                if number and ended.reason == "died":
+                if number and died:
                     # An earlier file may have damaged the process: retry this one in a fresh process.
                     return ticket
-                await self._finish(ticket, Refused(reason=ended.reason))
+                await self._finish(ticket, Refused(ended.reason))
                 return None
             if isinstance(reply, Redirected) and ticket.lane == "light" != reply.lane:
                 ticket.request = replace(ticket.request, lane=reply.lane)
@@ -230,7 +231,7 @@ class MediaClient:
                 await self._tell()
             else:
                 await self._finish(ticket, reply)
-            if isinstance(reply, Refused) and reply.reason == "out_of_memory":
+            if isinstance(reply, Refused) and isinstance(reply.reason, TooMuchMemory):
                 return None
             with anyio.move_on_after(self._idle) as waiting:
                 ticket = await self._next(lanes, idle=True)
@@ -247,7 +248,7 @@ class MediaClient:
 async def _exchange(process: Process, request: Request, deadline: float) -> Reply:
     """Send one request and return its reply. Raises `_Ended`; the process cannot be used any more then."""
     if process.stdin is None or process.stdout is None:
-        raise _Ended("died")
+        raise _Ended(WorkerDied())
     replies = BufferedByteReceiveStream(process.stdout)
     try:
         with anyio.fail_after(deadline):
@@ -255,14 +256,14 @@ async def _exchange(process: Process, request: Request, deadline: float) -> Repl
             length = length_of(await replies.receive_exactly(HEADER))
             return decode_reply(await replies.receive_exactly(length))
     except TimeoutError:
-        raise _Ended("deadline") from None
+        raise _Ended(TooMuchTime()) from None
     except (ProtocolError, OSError, anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead) as error:
-        raise _Ended("died") from error
+        raise _Ended(WorkerDied()) from error
 
 
-def _refused(reply: Reply) -> Refused:
-    """The refusal in a reply; for a reply of the wrong kind "died", because the process cannot be trusted."""
-    return reply if isinstance(reply, Refused) else Refused(reason="died")
+def _reason(reply: Reply) -> FileReason:
+    """The reason of a refusal; for a reply of the wrong kind `WorkerDied`, because the process cannot be trusted."""
+    return reply.reason if isinstance(reply, Refused) else WorkerDied()
 
 
 async def _start(lanes: frozenset[Lane]) -> Process:

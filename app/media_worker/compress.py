@@ -10,10 +10,11 @@ from typing import BinaryIO
 from msgspec import Struct
 from PIL import Image
 
+from app.file_reasons import DoesNotFit, FileDamaged, FileUnrecognised, TooManyBytes, TooManyFrames, TooManyPixels
 from app.media_worker import metadata
 from app.media_worker.limits import LIGHT_PIXELS
 from app.media_worker.normalise import COPIES, check_frames, reading, writing
-from app.media_worker.protocol import Compressed, Lane, Redirection, Refusal, Refused
+from app.media_worker.protocol import Compressed, Lane, Redirection, Refusal
 
 LARGEST_GRAPH = 8 * 2**20
 """Bytes of metadata that a file may lose. If it would have to lose more to fit, it is not scanned for metadata."""
@@ -45,7 +46,7 @@ HOPELESS = 1.5
 VIDEO_BRANDS_ARE_NOT = frozenset({b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix"})
 """Brands of picture files that begin as MP4 does."""
 
-UNUSABLE = frozenset({"unrecognised", "damaged", "too_many_bytes", "too_many_pixels", "too_many_frames"})
+UNUSABLE = (FileUnrecognised, FileDamaged, TooManyBytes, TooManyPixels, TooManyFrames)
 """Reasons for a refusal after which only the file as it is could have been sent."""
 
 
@@ -87,13 +88,13 @@ def compress(source: Path, target: Path, limit: int, *, keep_metadata: bool, lan
     try:
         return _compress_picture(source, target, limit, lane)
     except Refusal as refusal:
-        if refusal.refused.reason in UNUSABLE:
+        if isinstance(refusal.reason, UNUSABLE):
             raise _does_not_fit() from refusal
         raise
 
 
 def _does_not_fit() -> Refusal:
-    return Refusal(Refused(reason="does_not_fit"))
+    return Refusal(DoesNotFit())
 
 
 def _is_video(source: Path) -> bool:

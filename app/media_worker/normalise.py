@@ -24,8 +24,18 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from app.file_reasons import (
+    DiskFailed,
+    FileAnimated,
+    FileDamaged,
+    FileUnrecognised,
+    TooManyBytes,
+    TooManyFrames,
+    TooManyPixels,
+    TooMuchMemory,
+)
 from app.media_worker.limits import LIGHT_PIXELS, MOST_BYTES, MOST_FRAMES, MOST_PIXELS, MOST_PIXELS_OF
-from app.media_worker.protocol import Kind, Lane, Redirection, Refusal, Refused
+from app.media_worker.protocol import Kind, Lane, Redirection, Refusal
 
 PLUGINS = (
     AvifImagePlugin,
@@ -84,7 +94,7 @@ def normalise(source: Path, target: Path, kind: Kind, *, lane: Lane = "heavy") -
     Raises `Refusal` for any unusable file, and `Redirection` for a picture too large for the light lane.
     """
     if source.stat().st_size > MOST_BYTES:
-        raise Refusal(Refused(reason="too_many_bytes", limit=MOST_BYTES))
+        raise Refusal(TooManyBytes(MOST_BYTES))
     if kind == "image":
         _normalise_picture(source, target, lane)
         return ".png"
@@ -104,7 +114,7 @@ def recognise(source: Path, kind: Kind) -> str:
     for suffix, marks in MARKS[kind]:
         if all(start[offset : offset + len(mark)] == mark for offset, mark in marks):
             return suffix
-    raise Refusal(Refused(reason="unrecognised"))
+    raise Refusal(FileUnrecognised())
 
 
 @contextmanager
@@ -132,7 +142,7 @@ def writing() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise Refusal(Refused(reason="disk")) from error
+        raise Refusal(DiskFailed(error.strerror or "")) from error
 
 
 @contextmanager
@@ -143,15 +153,15 @@ def translated() -> Generator[None]:
     except (Refusal, Redirection):
         raise
     except MemoryError as error:
-        raise Refusal(Refused(reason="out_of_memory")) from error
+        raise Refusal(TooMuchMemory()) from error
     except Image.DecompressionBombError as error:
-        raise Refusal(Refused(reason="too_many_pixels", limit=MOST_PIXELS)) from error
+        raise Refusal(TooManyPixels(MOST_PIXELS)) from error
     except OSError as error:
-        reason = "disk" if error.errno in DISK_ERRORS else "damaged"
-        raise Refusal(Refused(reason=reason)) from error
+        disk = error.errno in DISK_ERRORS
+        raise Refusal(DiskFailed(error.strerror or "") if disk else FileDamaged()) from error
     except Exception as error:
         # The boundary of the decoders; the worker logs the cause.
-        raise Refusal(Refused(reason="damaged")) from error
+        raise Refusal(FileDamaged()) from error
 
 
 def check_pixels(picture: Image.Image) -> None:
@@ -162,13 +172,13 @@ def check_pixels(picture: Image.Image) -> None:
     if isinstance(picture, JpegImagePlugin.JpegImageFile) and picture.info.get("progressive"):
         most = min(most, COPIES // _bytes_of_progressive(picture))
     if width * height > most:
-        raise Refusal(Refused(reason="too_many_pixels", limit=most, format=kind if most < MOST_PIXELS else ""))
+        raise Refusal(TooManyPixels(most, kind if most < MOST_PIXELS else ""))
 
 
 def check_frames(picture: Image.Image) -> int:
     """The number of frames, without decoding them. Raises `Refusal` for too many."""
     if (frames := int(getattr(picture, "n_frames", 1))) > MOST_FRAMES:
-        raise Refusal(Refused(reason="too_many_frames", limit=MOST_FRAMES))
+        raise Refusal(TooManyFrames(MOST_FRAMES))
     return frames
 
 
@@ -180,7 +190,7 @@ def _open(source: Path) -> Image.Image:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
-        raise Refusal(Refused(reason="unrecognised")) from error
+        raise Refusal(FileUnrecognised()) from error
 
 
 def _bytes_of_progressive(picture: JpegImagePlugin.JpegImageFile) -> int:
@@ -194,7 +204,7 @@ def _normalise_picture(source: Path, target: Path, lane: Lane) -> None:
     with reading(source) as opened:
         # Cameras that write MPO and TIFF add a preview as a second frame.
         if opened.format not in {"MPO", "TIFF"} and getattr(opened, "is_animated", False):
-            raise Refusal(Refused(reason="animated"))
+            raise Refusal(FileAnimated())
         if lane == "light" and opened.width * opened.height > LIGHT_PIXELS:
             raise Redirection("heavy")
         picture = _plain(opened)

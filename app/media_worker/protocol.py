@@ -13,6 +13,8 @@ from typing import BinaryIO, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from app.file_reasons import FileReason
+
 LONGEST_FRAME = 64 * 2**10
 """Bytes, in both directions: two paths and a few numbers need less than 10 kB."""
 
@@ -23,23 +25,6 @@ Kind: TypeAlias = Literal["image", "video", "audio"]
 
 Lane: TypeAlias = Literal["light", "heavy", "video"]
 """Where a request runs: quick ones, ones that take seconds, and ones that need the budget of videos."""
-
-Reason: TypeAlias = Literal[
-    "unrecognised",
-    "damaged",
-    "animated",
-    "too_many_bytes",
-    "too_many_pixels",
-    "too_many_frames",
-    "out_of_memory",
-    "disk",
-    "does_not_fit",
-    "deadline",
-    "died",
-    "unavailable",
-]
-"""Why a file was refused. The last three come from the bot's side: the process took too long, ended, or cannot be
-started."""
 
 
 class Normalise(Struct, frozen=True, tag=True, kw_only=True):
@@ -80,12 +65,10 @@ class Compressed(Struct, frozen=True, tag=True, kw_only=True):
     scale: float = 1.0
 
 
-class Refused(Struct, frozen=True, tag=True, kw_only=True):
-    """The file cannot be used, and why. `limit` is the number that it exceeds, `format` the format it holds for."""
+class Refused(Struct, frozen=True, tag=True):
+    """The file cannot be used, and why."""
 
-    reason: Reason
-    limit: int = 0
-    format: str = ""
+    reason: FileReason
 
 
 class Redirected(Struct, frozen=True, tag=True):
@@ -106,11 +89,11 @@ class ProtocolError(Exception):
 
 
 class Refusal(Exception):
-    """A file cannot be used; raised inside the worker and, with its `Refused`, by the client."""
+    """A file cannot be used; raised inside the worker and by the client. Its text is for the log only."""
 
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(refused.reason)
-        self.refused = refused
+    def __init__(self, reason: FileReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Redirection(Exception):

@@ -18,8 +18,9 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from msgspec import Struct
 
+from app.file_reasons import DoesNotFit
 from app.media_worker.metadata import EBML
-from app.media_worker.protocol import Compressed, Refusal, Refused
+from app.media_worker.protocol import Compressed, Refusal
 
 LONGEST_SIDE = 1920
 """Pixels: nobody sees more in a message, and the encoder's memory grows with them."""
@@ -77,8 +78,8 @@ def compress_video(source: Path, target: Path, limit: int) -> Compressed:
                 return Compressed(suffix=".mp4", quality=0, scale=plan.scale)
             aim *= HEADROOM * limit / size
     except (av.error.FFmpegError, ValueError, IndexError, ArithmeticError) as error:
-        raise Refusal(Refused(reason="does_not_fit")) from error
-    raise Refusal(Refused(reason="does_not_fit"))
+        raise Refusal(DoesNotFit()) from error
+    raise Refusal(DoesNotFit())
 
 
 def _format(file: BinaryIO) -> str:
@@ -94,12 +95,12 @@ def _plan(film: InputContainer, aim: float) -> Plan:
     seconds = _seconds(film)
     width, height = video.codec_context.width, video.codec_context.height
     if width < 2 or height < 2 or width * height > MOST_PIXELS or not 0 < seconds <= MOST_SECONDS:
-        raise Refusal(Refused(reason="does_not_fit"))
+        raise Refusal(DoesNotFit())
     bits = aim * 8 / seconds
     audio = min(AUDIO_BITS, int(bits / 5)) if film.streams.audio else 0
     bits -= audio
     if bits < LEAST_VIDEO_BITS:
-        raise Refusal(Refused(reason="does_not_fit"))
+        raise Refusal(DoesNotFit())
     rate = float(video.average_rate or 25)
     by_bits = math.sqrt(bits / (BITS_A_PIXEL * rate * width * height))
     scale = max(SMALLEST_SCALE, min(1.0, by_bits, LONGEST_SIDE / max(width, height)))

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import BinaryIO
 
+from app.file_reasons import DiskFailed, TooMuchMemory
 from app.media_worker.compress import compress
 from app.media_worker.limits import PICTURES, VIDEOS, Limits, allow_cpu, limit_process
 from app.media_worker.normalise import normalise
@@ -56,14 +57,14 @@ def answer(request: Request) -> Reply:
     except Refusal as refusal:
         if (cause := refusal.__cause__) is not None:
             print(f"{refusal}: {type(cause).__name__}: {cause}"[:500], file=sys.stderr, flush=True)
-        return refusal.refused
+        return Refused(refusal.reason)
     except Redirection as redirection:
         return Redirected(redirection.lane)
     except MemoryError:
-        return Refused(reason="out_of_memory")
+        return Refused(TooMuchMemory())
     except OSError as error:
         print(f"{type(error).__name__}: {error}"[:500], file=sys.stderr, flush=True)
-        return Refused(reason="disk")
+        return Refused(DiskFailed(error.strerror or ""))
 
 
 def _own_stdout() -> BinaryIO:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from app.reasons import Reason
 
@@ -131,41 +131,6 @@ class NotAResultNumber(Reason, frozen=True):
     given: str
 
 
-FileKind: TypeAlias = Literal["image", "video", "audio"]
-
-Unusable: TypeAlias = Literal[
-    "unrecognised",
-    "damaged",
-    "animated",
-    "too_many_bytes",
-    "too_many_pixels",
-    "too_many_frames",
-    "out_of_memory",
-    "disk",
-    "does_not_fit",
-    "deadline",
-    "died",
-    "unavailable",
-]
-"""Why the media worker cannot use a file."""
-
-
-class AttachmentTooLarge(Reason, frozen=True):
-    """An attached file of `size` bytes is larger than `most` bytes."""
-
-    size: int
-    most: int
-
-
-class FileUnusable(Reason, frozen=True):
-    """An attached file cannot be used. `format` is the format of the file and `limit` the number that it exceeds."""
-
-    kind: FileKind
-    why: Unusable = "unrecognised"
-    format: str = ""
-    limit: int = 0
-
-
 class NotFromDiscord(Reason, frozen=True):
     """An attached file has an address outside Discord."""
 
@@ -176,12 +141,6 @@ class FileNotDownloaded(Reason, frozen=True):
 
 class FilesArriving(Reason, frozen=True):
     """Too many files are being downloaded already."""
-
-
-class FileNotStored(Reason, frozen=True):
-    """The bot's disk does not take the file; `error` is the system's own word for why."""
-
-    error: str
 
 
 class NameTooLong(Reason, frozen=True):
@@ -253,12 +212,9 @@ ServiceReason: TypeAlias = (
     | UnknownSetting
     | NotASetting
     | NotAResultNumber
-    | AttachmentTooLarge
-    | FileUnusable
     | NotFromDiscord
     | FileNotDownloaded
     | FilesArriving
-    | FileNotStored
     | NameTooLong
     | MenuNeedsOneFile
     | NoRoomInMenu

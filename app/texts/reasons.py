@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from app.file_reasons import MediaReason
 from app.job_reasons import JobReason
 from app.reasons import Reason
 from app.server_reasons import NetworkReason
@@ -11,6 +12,7 @@ from app.service.reasons import LastVersionKept, ServiceReason
 from app.texts.audit_reasons import audit_text, input_check_text, link_text
 from app.texts.availability_reasons import availability_text
 from app.texts.editor_format_reasons import editor_format_text
+from app.texts.file_reasons import media_reason_text
 from app.texts.job_reasons import job_reason_text
 from app.texts.manifest_reasons import discovery_text, key_text, manifest_text
 from app.texts.server_reasons import network_reason_text
@@ -41,6 +43,8 @@ def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
         return job_reason_text(reason, operator=operator)
     if isinstance(reason, NetworkReason):
         return network_reason_text(reason, operator=operator)
+    if isinstance(reason, MediaReason):
+        return media_reason_text(reason)
     return sentence(_text(reason))
 
 
@@ -75,7 +79,7 @@ def _text(reason: Reason) -> str:
         return f"{_text(reason.problem)} Its last good version is kept."
     if isinstance(reason, ServiceReason):
         return service_text(reason)
-    raise TypeError(f"no sentence for {type(reason).__name__}")
+    raise TypeError(f"{type(reason).__name__} has no sentence")
 
 
 def _wrapped_text(reason: WrappedReason) -> str:

@@ -68,7 +68,7 @@ NO_REASON = "The server refused the workflow without saying why."
 
 OFFLINE = "The image server does not answer."
 
-ASK = "tell whoever runs this bot"
+ASK = "tell the people who run this bot"
 
 
 def network_reason_text(reason: NetworkReason, *, operator: bool) -> str:

@@ -7,12 +7,6 @@ from typing import assert_never
 from app.service import reasons
 from app.texts.wording import ended, listed, path_text, quoted, shortened, suggest
 
-FILE_NAMES = {"image": "picture", "video": "video", "audio": "sound"}
-"""What people call files of a kind."""
-
-FORMATS = {"image": "a PNG, JPEG or WebP", "video": "an MP4 or WebM", "audio": "an MP3, WAV, FLAC or Ogg"}
-"""The files of a kind that can be used."""
-
 
 def service_text(reason: reasons.ServiceReason) -> str:
     """Return the sentence for a refused request."""
@@ -74,69 +68,11 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"The folder {path_text(folder)} cannot be read: {ended(error)}"
         case reasons.WorkflowsNotOffered(workflows=workflows):
             return f"No server can run {listed(workflows)}, so they are not offered: run “check” for the reasons."
-        case (
-            reasons.AttachmentTooLarge()
-            | reasons.FileUnusable()
-            | reasons.NotFromDiscord()
-            | reasons.FileNotDownloaded()
-            | reasons.FilesArriving()
-            | reasons.FileNotStored()
-        ):
-            return _file_text(reason)
-        case _:
-            assert_never(reason)
-
-
-def _file_text(
-    reason: reasons.AttachmentTooLarge
-    | reasons.FileUnusable
-    | reasons.NotFromDiscord
-    | reasons.FileNotDownloaded
-    | reasons.FilesArriving
-    | reasons.FileNotStored,
-) -> str:
-    match reason:
-        case reasons.AttachmentTooLarge(size=size, most=most):
-            return f"The file has {size // 2**20} MB: make it smaller, {most // 2**20} MB at most."
-        case reasons.FileUnusable():
-            return _unusable_text(reason)
         case reasons.NotFromDiscord():
             return "The file does not come from Discord. Attach it here."
         case reasons.FileNotDownloaded():
             return "Discord does not send the file any more. Attach it again."
         case reasons.FilesArriving():
             return "Wait until your other files have arrived, and try again."
-        case reasons.FileNotStored(error=error):
-            return f"The bot's disk cannot store the file ({shortened(error)}). Tell the people who run this bot."
         case _:
             assert_never(reason)
-
-
-def _unusable_text(reason: reasons.FileUnusable) -> str:
-    name = FILE_NAMES[reason.kind]
-    match reason.why:
-        case "unrecognised":
-            return f"This file is not a {name} that can be used: attach {FORMATS[reason.kind]}."
-        case "animated":
-            return "The picture is animated: attach a single frame of it."
-        case "too_many_bytes":
-            return f"Make the {name} smaller: at most {reason.limit // 2**20} MB are possible."
-        case "too_many_pixels":
-            what = f"a {shortened(reason.format)}" if reason.format else "a picture"
-            most = f"{reason.limit // 10**6} million pixels"
-            other = ", or save it as a plain PNG" if reason.format else ""
-            return f"Make the picture smaller: {what} may have at most {most}{other}."
-        case "too_many_frames":
-            return f"Make the {name} shorter: at most {reason.limit} frames are possible."
-        case "out_of_memory":
-            return f"Make the {name} smaller: it needs too much memory."
-        case "deadline":
-            return f"Make the {name} smaller: it takes too long to open."
-        case "disk":
-            return "The bot's disk cannot store the file: tell the people who run this bot."
-        case "unavailable":
-            return "The bot cannot open files now: try again in a minute."
-        case "damaged" | "died" | "does_not_fit":
-            return f"The {name} is damaged or incomplete: save it again, and attach that."
-        case _:
-            assert_never(reason.why)

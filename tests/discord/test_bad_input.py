@@ -72,7 +72,10 @@ async def test_a_damaged_picture_affects_only_the_person_who_sent_it(stage: Stag
         if name.endswith(".tif"):
             assert files(await stage.result(asked))
         else:
-            assert "that can be used" in (told := await stage.ephemeral_followup(asked)) or "is damaged" in told
+            assert (
+                "that can be used" in (told := await stage.ephemeral_followup(asked))
+                or "is damaged or incomplete" in told
+            )
         assert files(await stage.result(stage.discord.slash("remix", prompt="x", image=photo())))
 
 
@@ -82,7 +85,7 @@ async def test_a_small_file_with_67_megapixels_is_refused_by_its_header(stage: S
 
 async def test_an_attachment_of_70_megabytes(stage: Stage) -> None:
     stage.discord.state.upload_limit = 100 * 2**20
-    assert "make it smaller" in await refused(stage, Upload("large.png", bytes(70 * 2**20), "image/png"))
+    assert "Make the picture smaller" in await refused(stage, Upload("large.png", bytes(70 * 2**20), "image/png"))
 
 
 async def test_a_prompt_of_6000_characters(stage: Stage) -> None:

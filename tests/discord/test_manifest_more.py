@@ -240,7 +240,7 @@ async def test_a_sound_reaches_comfyui_as_it_is(stage: Stage) -> None:
     [
         (Upload("voice.flac", b"#!/bin/sh", "audio/flac"), "not a sound that can be used"),
         (Upload("photo.png", photo().content, "image/png"), "not a sound that can be used"),
-        (Upload("long.mp3", b"ID3" + bytes(65 * 2**20), "audio/mpeg"), "make it smaller"),
+        (Upload("long.mp3", b"ID3" + bytes(65 * 2**20), "audio/mpeg"), "Make the sound smaller"),
     ],
     ids=["something else inside", "a picture", "too large"],
 )

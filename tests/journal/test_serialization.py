@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, fields
@@ -20,8 +22,8 @@ from app.events import (
     ServerName,
     TerminalUpdate,
 )
-from app.job_reasons import JobReason
-from app.journal.serialization import Record, decode, encode, encode_wish
+from app.job_reasons import JobReason, NothingChanged
+from app.journal.serialization import UNREADABLE, Record, decode, encode, encode_wish
 from app.ports import History, Json
 from tests.texts.reasons import job_reasons
 
@@ -132,3 +134,36 @@ def test_a_reason_comes_back_as_it_was(reason: JobReason) -> None:
     ):
         job = Job(request=request, terminal_update=end, notes=[reason, "a text"])
         assert decode(encode_wish(request), encode(job)) == job
+
+
+LATER: Json = {"type": "SomethingOfALaterVersion", "node": "Sampler"}
+
+
+@pytest.mark.parametrize("end", ["Failed", "Cancelled", "Lost"])
+def test_a_reason_that_only_a_later_version_knows_is_left_out_and_the_job_stays(end: str) -> None:
+    request = JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")
+    record: Json = {
+        "state": 6,
+        "notes": [LATER, {"type": "NothingChanged"}, "a text", {"type": "NodesInvalid", "problems": [LATER]}],
+        "last_word": {"type": end, "job": "j", "reason": LATER},
+        "place": "here",
+    }
+    job = decode(encode_wish(request), msgspec.json.encode(record))
+    assert isinstance(job.terminal_update, (Failed, Cancelled, Lost))
+    assert (job.terminal_update.reason, job.notes, job.place) == ("", [NothingChanged(), "a text"], "here")
+
+
+def test_a_note_that_only_a_later_version_knows_does_not_hide_a_result() -> None:
+    request = JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")
+    last: Json = {"type": "Finished", "job": "j", "server": "here", "files": ["a.png"], "notes": [LATER, "a text"]}
+    job = decode(encode_wish(request), msgspec.json.encode({"last_word": last}))
+    assert job.terminal_update == Finished(HERE, ("a.png",), notes=("a text",), job=JobId("j"))
+
+
+@pytest.mark.parametrize(
+    "record", ["[]", '{"state":"odd"}', '{"notes":7}', '{"last_word":{"type":"Odd"}}', '{"last_word":7}']
+)
+def test_anything_else_that_is_wrong_with_a_record_is_damage(record: str) -> None:
+    request = JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")
+    with pytest.raises(UNREADABLE):
+        decode(encode_wish(request), record.encode())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from app.job_reasons import kind_of
 from app.media_worker.normalise import normalise
 from app.media_worker.protocol import Kind, Refusal
 
@@ -95,7 +96,7 @@ def check(name: str, data: bytes, take: Take, folder: Path) -> str:
     try:
         take(source, target, KINDS[Path(name).suffix])
     except Refusal as refusal:
-        return refusal.refused.reason
+        return kind_of(refusal.reason)
     except Exception as error:
         raise Finding(name, data, error) from error
     finally:

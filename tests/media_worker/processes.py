@@ -12,6 +12,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
+from app.job_reasons import kind_of
 from app.media_worker.client import MediaClient
 from app.media_worker.limits import PICTURES, VIDEOS, Limits
 from app.media_worker.protocol import Kind, Refusal
@@ -42,7 +43,7 @@ async def outcome(client: MediaClient, source: Path, person: str = "ada", kind: 
     try:
         return await client.normalise(source, source.with_name(f"{source.name}.{person}.plain"), kind, person=person)
     except Refusal as refusal:
-        return refusal.refused.reason
+        return kind_of(refusal.reason)
 
 
 async def until(predicate: Callable[[], T | None]) -> T:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 from PIL import Image
 
+from app.file_reasons import FileDamaged
 from app.media_worker import client as module
 from app.media_worker.limits import PICTURES, Limits
 from app.media_worker.protocol import Refusal, Refused, frame
@@ -97,8 +98,8 @@ async def test_the_end_of_the_client_ends_its_processes_and_refuses_what_waits(g
             serving.cancel_scope.cancel()
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    assert found == ["unavailable"]
-    assert await outcome(client, good) == "unavailable"
+    assert found == ["WorkerUnavailable"]
+    assert await outcome(client, good) == "WorkerUnavailable"
 
 
 async def test_a_picture_whose_process_is_killed_fails_alone_and_the_next_gets_another(
@@ -117,7 +118,7 @@ async def test_a_picture_whose_process_is_killed_fails_alone_and_the_next_gets_a
         assert await outcome(client, good, "grace") == ".png"
         os.kill(pid, signal.SIGKILL)
         await until(lambda: found)
-        assert found == ["died"]
+        assert found == ["WorkerDied"]
         assert await outcome(client, good) == ".png"
         assert pid not in client.processes
 
@@ -153,7 +154,7 @@ def _opened(pipe: Path) -> int | None:
 async def test_a_process_that_takes_too_long_is_killed(good: Path, tmp_path: Path) -> None:
     hanging = endless(tmp_path / "hanging")
     async with running(IMPATIENT) as client:
-        assert await outcome(client, hanging) == "deadline"
+        assert await outcome(client, hanging) == "TooMuchTime"
         await until(lambda: not client.processes)
         assert await outcome(client, good) == ".png"
 
@@ -209,7 +210,7 @@ async def test_a_process_that_answers_wrongly_fails_one_picture(
     monkeypatch.setattr(module, "BOOT", f"{head}{script}\nsys.stdout.flush()\n")
     async with running(IMPATIENT) as client:
         # One that reads nothing may end before or after our request; both are its end.
-        assert await outcome(client, good) == "died"
+        assert await outcome(client, good) == "WorkerDied"
         monkeypatch.undo()
         assert await outcome(client, good) == ".png"
 
@@ -234,7 +235,7 @@ async def test_a_python_that_cannot_be_started_is_a_reason(good: Path, monkeypat
     async with running() as client:
         with monkeypatch.context() as patched:
             patched.setattr(sys, "executable", "/nowhere/python")
-            assert await outcome(client, good) == "unavailable"
+            assert await outcome(client, good) == "WorkerUnavailable"
         assert await outcome(client, good) == ".png"
 
 
@@ -256,12 +257,13 @@ def test_a_process_limits_its_memory_its_files_and_its_time() -> None:
 def test_what_libraries_print_does_not_end_up_between_replies(tmp_path: Path) -> None:
     code = (
         "import os\nfrom app.media_worker import worker\nfrom app.media_worker.protocol import Refused\n"
-        "worker.answer = lambda _: (print('noise', flush=True), os.write(1, b'noise'), Refused(reason='damaged'))[-1]\n"
+        "from app.file_reasons import FileDamaged\n"
+        "worker.answer = lambda _: (print('noise', flush=True), os.write(1, b'noise'), Refused(FileDamaged()))[-1]\n"
         "worker.run([])\n"
     )
     request = module.Normalise(source=bytes(tmp_path), target=bytes(tmp_path), kind="image")
     found = python(code, frame(request))
-    assert found.stdout == frame(Refused(reason="damaged"))
+    assert found.stdout == frame(Refused(FileDamaged()))
     assert found.stderr.count(b"noise") == 2
 
 
@@ -279,7 +281,7 @@ async def test_a_bomb_is_refused_without_memory_for_it(tmp_path: Path) -> None:
         (tmp_path / f"bomb{number}").write_bytes(claiming(*size))
     async with running() as client:
         for number in range(3):
-            assert await outcome(client, tmp_path / f"bomb{number}") in {"too_many_pixels", "unrecognised"}
+            assert await outcome(client, tmp_path / f"bomb{number}") in {"TooManyPixels", "FileUnrecognised"}
         assert max(map(peak, client.processes)) < 60
 
 

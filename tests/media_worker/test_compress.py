@@ -29,7 +29,7 @@ def target(path: Path) -> Image.Image:
 
 
 def too_large(path: Path, limit: int) -> None:
-    with pytest.raises(Refusal, match="does_not_fit"):
+    with pytest.raises(Refusal, match="DoesNotFit"):
         made(path, limit)
 
 

@@ -9,10 +9,20 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.file_reasons import (
+    DiskFailed,
+    FileAnimated,
+    FileDamaged,
+    FileReason,
+    FileUnrecognised,
+    TooManyFrames,
+    TooManyPixels,
+)
 from app.media_worker import normalise as module
 from app.media_worker.limits import MOST_BYTES, MOST_FRAMES
 from app.media_worker.normalise import SRGB, normalise
-from app.media_worker.protocol import Kind, Redirection, Refusal, Refused
+from app.media_worker.protocol import Kind, Redirection, Refusal
+from app.reasons import Reason
 from tests.media_worker.fuzz import CORPUS, check
 from tests.media_worker.samples import claiming, claiming_webp, encoded, exif, gif, noise
 
@@ -31,10 +41,10 @@ def picture(data: bytes, folder: Path) -> Image.Image:
     return made
 
 
-def refusal(data: bytes, folder: Path, kind: Kind = "image") -> Refused:
+def refusal(data: bytes, folder: Path, kind: Kind = "image") -> FileReason:
     with pytest.raises(Refusal) as caught:
         taken(data, folder, kind)
-    return caught.value.refused
+    return caught.value.reason
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "I;16"])
@@ -72,24 +82,26 @@ def test_colours_are_those_of_the_profile_and_a_broken_profile_is_ignored(tmp_pa
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"GIF89a but no", "unrecognised"),
-        (b"", "unrecognised"),
-        (b"%PDF-1.7", "unrecognised"),
-        (claiming(20_000, 20_000), "too_many_pixels"),
-        (claiming(8_192, 8_192), "too_many_pixels"),
-        (claiming(8_001, 5_000), "too_many_pixels"),
-        (claiming_webp(16_000, 16_000), "too_many_pixels"),
-        (encoded(BLACK, "WEBP", lossless=True)[:20], "unrecognised"),
-        (claiming(100, 100), "damaged"),
-        (encoded(noise(), "PNG")[:900], "damaged"),
-        (encoded(noise(), "JPEG")[:900], "damaged"),
-        (gif(2), "animated"),
-        (encoded(BLACK, "WEBP", save_all=True, append_images=[noise((4, 4))]), "animated"),
-        (encoded(BLACK, "PNG", save_all=True, append_images=[noise((4, 4))]), "animated"),
+        (b"GIF89a but no", FileUnrecognised),
+        (b"", FileUnrecognised),
+        (b"%PDF-1.7", FileUnrecognised),
+        (claiming(20_000, 20_000), TooManyPixels),
+        (claiming(8_192, 8_192), TooManyPixels),
+        (claiming(8_001, 5_000), TooManyPixels),
+        (claiming_webp(16_000, 16_000), TooManyPixels),
+        (encoded(BLACK, "WEBP", lossless=True)[:20], FileUnrecognised),
+        (claiming(100, 100), FileDamaged),
+        (encoded(noise(), "PNG")[:900], FileDamaged),
+        (encoded(noise(), "JPEG")[:900], FileDamaged),
+        (gif(2), FileAnimated),
+        (encoded(BLACK, "WEBP", save_all=True, append_images=[noise((4, 4))]), FileAnimated),
+        (encoded(BLACK, "PNG", save_all=True, append_images=[noise((4, 4))]), FileAnimated),
     ],
 )
-def test_a_picture_that_cannot_be_used_is_refused_with_a_reason(data: bytes, reason: str, tmp_path: Path) -> None:
-    assert refusal(data, tmp_path).reason == reason
+def test_a_picture_that_cannot_be_used_is_refused_with_a_reason(
+    data: bytes, reason: type[Reason], tmp_path: Path
+) -> None:
+    assert isinstance(refusal(data, tmp_path), reason)
 
 
 def test_forty_megapixels_are_accepted_by_the_header(tmp_path: Path) -> None:
@@ -109,10 +121,10 @@ def test_a_format_whose_decoder_takes_more_memory_has_a_lower_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(module.MOST_PIXELS_OF, "WEBP", 99)
-    refused = refusal(encoded(Image.new("RGB", (10, 10)), "WEBP"), tmp_path)
-    assert (refused.reason, refused.limit, refused.format) == ("too_many_pixels", 99, "WEBP")
+    assert refusal(encoded(Image.new("RGB", (10, 10)), "WEBP"), tmp_path) == TooManyPixels(99, "WEBP")
     monkeypatch.setattr(module, "COPIES", 999)
-    assert refusal(encoded(noise((10, 10)), "JPEG", progressive=True, subsampling=0), tmp_path).limit == 99
+    large = encoded(noise((10, 10)), "JPEG", progressive=True, subsampling=0)
+    assert refusal(large, tmp_path) == TooManyPixels(99, "JPEG")
     assert picture(encoded(noise((10, 10)), "JPEG", progressive=True, subsampling=2), tmp_path).size == (10, 10)
 
 
@@ -123,21 +135,21 @@ def test_a_file_whose_decoder_raises_something_unusual_is_refused_or_accepted(na
     Damaged Exif data is no reason to refuse the picture.
     """
     outcome = check(name, (CORPUS / "damaged" / name).read_bytes(), normalise, tmp_path)
-    assert outcome in {"damaged", "unrecognised", "taken"}
+    assert outcome in {"FileDamaged", "FileUnrecognised", "taken"}
 
 
 def test_more_bytes_than_the_limit_are_refused_unread(tmp_path: Path) -> None:
     for kind in ("image", "video", "audio"):
         with (tmp_path / "source").open("wb") as file:
             file.truncate(MOST_BYTES + 1)
-        with pytest.raises(Refusal, match="too_many_bytes"):
+        with pytest.raises(Refusal, match="TooManyBytes"):
             normalise(tmp_path / "source", tmp_path / "target", kind)
 
 
 def test_a_gif_as_a_video_has_a_limit_of_frames(tmp_path: Path) -> None:
     accepted = gif(MOST_FRAMES)
     assert taken(accepted, tmp_path, "video") == accepted
-    assert refusal(gif(MOST_FRAMES + 1), tmp_path, "video").reason == "too_many_frames"
+    assert refusal(gif(MOST_FRAMES + 1), tmp_path, "video") == TooManyFrames(MOST_FRAMES)
 
 
 @pytest.mark.parametrize(
@@ -158,11 +170,11 @@ def test_videos_and_sounds_are_recognised_by_their_first_bytes(
     (tmp_path / "source").write_bytes(data)
     assert normalise(tmp_path / "source", tmp_path / "target", kind) == suffix
     assert (tmp_path / "target").read_bytes() == data
-    assert refusal(b"#!/bin/sh\n", tmp_path, kind).reason == "unrecognised"
+    assert refusal(b"#!/bin/sh\n", tmp_path, kind) == FileUnrecognised()
 
 
 def test_a_full_disk_is_not_a_damaged_picture(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(encoded(noise(), "PNG"))
     with pytest.raises(Refusal) as caught:
         normalise(tmp_path / "source", Path("/dev/full") if os.path.exists("/dev/full") else tmp_path, "image")  # noqa: PTH110
-    assert caught.value.refused.reason == "disk"
+    assert isinstance(caught.value.reason, DiskFailed)

@@ -7,6 +7,7 @@ import io
 import msgspec
 import pytest
 
+from app.file_reasons import FileDamaged
 from app.media_worker.protocol import (
     LONGEST_FRAME,
     Compress,
@@ -31,7 +32,7 @@ def test_messages_come_out_as_they_went_in() -> None:
         assert body is not None
         assert decode_request(body) == expected
     assert read_frame(pipe) is None
-    assert decode_reply(frame(Refused(reason="damaged"))[4:]) == Refused(reason="damaged")
+    assert decode_reply(frame(Refused(FileDamaged()))[4:]) == Refused(FileDamaged())
 
 
 def test_a_frame_has_a_limit_in_both_directions() -> None:

@@ -95,7 +95,7 @@ def test_with_very_few_bytes_it_becomes_smaller_in_its_frame_as_well(tmp_path: P
 
 @pytest.mark.parametrize("limit", [10, 5_000])
 def test_a_film_that_could_show_nothing_is_refused(limit: int, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="does_not_fit"):
+    with pytest.raises(Refusal, match="DoesNotFit"):
         smaller(film(tmp_path / "a.mp4"), limit)
 
 
@@ -103,7 +103,7 @@ def test_a_film_that_could_show_nothing_is_refused(limit: int, tmp_path: Path) -
 def test_a_damaged_film_is_refused(kept: int, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4")
     path.write_bytes(path.read_bytes()[:kept] + bytes(30_000))
-    with pytest.raises(Refusal, match="does_not_fit"):
+    with pytest.raises(Refusal, match="DoesNotFit"):
         smaller(path, 15_000)
 
 
@@ -124,7 +124,7 @@ def test_without_pyav_a_film_is_too_large_as_before(tmp_path: Path, monkeypatch:
     path = film(tmp_path / "a.mp4")
     monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.delitem(sys.modules, "app.media_worker.video", raising=False)
-    with pytest.raises(Refusal, match="does_not_fit"):
+    with pytest.raises(Refusal, match="DoesNotFit"):
         smaller(path, path.stat().st_size // 4)
 
 

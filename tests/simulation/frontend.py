@@ -28,6 +28,7 @@ from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
+from app.file_reasons import PostingNote, ResultDeleted
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.requests import AttachedFile
@@ -146,17 +147,17 @@ class NoFiles:
 
 
 @asynccontextmanager
-async def fit(files: Sequence[str], limit: int, person: str) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+async def fit(files: Sequence[str], limit: int, person: str) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
     """See `app.discord.messages.ports.PrepareFiles`: every file is small enough here, whoever it belongs to."""
     del person
     await anyio.lowlevel.checkpoint()
     yield uploads(files)
 
 
-def uploads(files: Sequence[str]) -> tuple[list[Upload], list[str]]:
-    """Files with their bytes, and a sentence if one is gone."""
+def uploads(files: Sequence[str]) -> tuple[list[Upload], list[PostingNote]]:
+    """Files with their bytes, and a note if one is gone."""
     found = [Upload(path.name, data=path.read_bytes()) for file in files if (path := Path(file)).is_file()]
-    return found, ["A file is no longer kept."] if len(found) < len(files) else []
+    return found, [ResultDeleted()] if len(found) < len(files) else []
 
 
 def last_card(job: Job, workflows: Mapping[str, Workflow]) -> Card:

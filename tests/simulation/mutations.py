@@ -36,6 +36,7 @@ from app.discord.ui.components import Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
 from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerEvent, ServerName
+from app.file_reasons import PostingNote
 from app.job_reasons import JobReason
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
@@ -108,7 +109,7 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
         @asynccontextmanager
         async def fitted(
             files: Sequence[str], limit: int, person: str
-        ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+        ) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
             previous.append(files)
             shown = previous[-2] if len(previous) > 1 and files else files
             async with fit(shown, limit, person) as found:

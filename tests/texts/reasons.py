@@ -8,6 +8,7 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
+from app.file_reasons import MediaReason
 from app.job_reasons import JobReason
 from app.reasons import Reason
 from app.server_reasons import NetworkReason, RefusalReason
@@ -17,6 +18,7 @@ KINDS = cast("tuple[type[Reason], ...]", get_args(JobReason))
 
 REFUSALS = cast("tuple[type[Reason], ...]", get_args(RefusalReason))
 LOSSES = cast("tuple[type[Reason], ...]", get_args(NetworkReason))
+MEDIA = cast("tuple[type[Reason], ...]", get_args(MediaReason))
 
 HOSTILE = st.text() | st.sampled_from(["", " ", "a\nb\r\tc", "\u202e\u2028\x00\x1b[31m", "x" * 100_000, "\n" * 5000])
 

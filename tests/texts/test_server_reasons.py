@@ -131,29 +131,29 @@ REFUSED: list[tuple[RefusalReason, str, str]] = [
     (ResultTooLarge("a.mp4", 2**30), "A result (a.mp4) is larger than 1 GiB, so it stays on the server.", ""),
     (
         CredentialsRefused(),
-        "The image server refuses the bot's credentials: tell whoever runs this bot.",
+        "The image server refuses the bot's credentials: tell the people who run this bot.",
         "The server refuses our credentials. Check its headers in atelier.toml.",
     ),
     (ServerError(500), "The server failed on this request (500). Its log says why.", ""),
     (
         UnexpectedStatus(302),
-        "The image server gives an unexpected answer (302): tell whoever runs this bot.",
+        "The image server gives an unexpected answer (302): tell the people who run this bot.",
         "The server answers 302. Check that its address is that of a ComfyUI.",
     ),
     (AnswerTooLarge(2**26), "The server answers with more than 64 MiB, which is too much to read.", ""),
     (
         AnswerInvalid("DecodingError"),
-        "The image server's answer cannot be read: tell whoever runs this bot.",
+        "The image server's answer cannot be read: tell the people who run this bot.",
         "The server's answer cannot be read: DecodingError.",
     ),
     (
         NotComfyUI(),
-        "The image server's answer cannot be read: tell whoever runs this bot.",
+        "The image server's answer cannot be read: tell the people who run this bot.",
         "What answers is not ComfyUI. Check the address.",
     ),
     (
         NotComfyUI("text/html"),
-        "The image server's answer cannot be read: tell whoever runs this bot.",
+        "The image server's answer cannot be read: tell the people who run this bot.",
         "What answers is not ComfyUI: it sends text/html. Check the address.",
     ),
 ]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from app.file_reasons import FileUnusable, TooManyBytes
 from app.media_worker.limits import MOST_BYTES
 from app.media_worker.protocol import Kind
-from app.service.reasons import AttachmentTooLarge
 from app.workflows.model import WorkflowError
 
 HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
@@ -50,7 +50,7 @@ def is_too_large(size: int) -> bool:
     return size > MOST_BYTES
 
 
-def check_size(size: int) -> None:
-    """Raise `WorkflowError` if a file has more bytes than are accepted."""
+def check_size(size: int, kind: str) -> None:
+    """Raise `WorkflowError` if a file for a slot of this kind has more bytes than are accepted."""
     if is_too_large(size):
-        raise WorkflowError(AttachmentTooLarge(size, MOST_BYTES))
+        raise WorkflowError(FileUnusable(kind, TooManyBytes(MOST_BYTES, size)))

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import anyio
 import httpx
+import structlog
 from anyio import CapacityLimiter, to_thread
 
 from app.discord.files.attachment_rules import KINDS, allowed, check_size, fits, is_too_large
+from app.file_reasons import DiskFailed, FileUnrecognised, FileUnusable
 from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Refusal
-from app.service.reasons import FileNotDownloaded, FileNotStored, FilesArriving, FileUnusable, NotFromDiscord
+from app.service.reasons import FileNotDownloaded, FilesArriving, NotFromDiscord
 from app.service.requests import AttachedFile
 from app.workflows.model import WorkflowError
+
+logger = structlog.stdlib.get_logger(__name__)
 
 PATIENCE = 20.0
 """Seconds that Discord's file servers have to answer, and between two pieces of a file."""
@@ -65,20 +69,20 @@ class InputMedia:
             arrived = self._folder / f"{to.name}.arrived"
             plain = self._folder / f"{to.name}.plain"
             try:
-                await self._fetch(file.url, arrived)
+                await self._fetch(file.url, arrived, kind)
                 suffix = await self._media.normalise(arrived, plain, KINDS[kind], person=person)
                 return await to_thread.run_sync(_move, plain, to.with_name(f"{to.name}{suffix}"), limiter=self._threads)
             except Refusal as refusal:
-                refused = refusal.refused
-                reason = FileUnusable(KINDS[kind], refused.reason, refused.format, refused.limit)
-                raise WorkflowError(reason) from refusal
+                raise WorkflowError(FileUnusable(kind, refusal.reason)) from refusal
             except OSError as error:
-                raise WorkflowError(FileNotStored(error.strerror or str(error))) from error
+                reason = FileUnusable(kind, DiskFailed(error.strerror or ""))
+                logger.error("an attached file cannot be kept", reason=error.strerror)
+                raise WorkflowError(reason) from error
             finally:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(_remove, arrived, plain, limiter=self._threads)
 
-    async def _fetch(self, url: str, to: Path) -> None:
+    async def _fetch(self, url: str, to: Path, kind: str) -> None:
         """Write a file as it arrives, and count its bytes. Raises `WorkflowError`, or `OSError` of the bot's disk."""
         size, writer = 0, _Writer(to, self._threads)
         # Uncompressed: a compressed response could expand a thousandfold.
@@ -94,10 +98,10 @@ class InputMedia:
                             await response.aclose()
                         else:
                             await writer.write(piece)
-                check_size(size)
+                check_size(size, kind)
                 await writer.flush()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
-            check_size(size)
+            check_size(size, kind)
             raise WorkflowError(FileNotDownloaded()) from None
 
     @contextmanager
@@ -138,9 +142,9 @@ class _Writer:
 
 def check(file: AttachedFile, kind: str) -> None:
     """Check what can be checked before the download. Raises `WorkflowError`."""
-    check_size(file.size)
+    check_size(file.size, kind)
     if not fits(kind, file.media_type):
-        raise WorkflowError(FileUnusable(KINDS[kind]))
+        raise WorkflowError(FileUnusable(kind, FileUnrecognised()))
 
 
 def open_client() -> httpx.AsyncClient:

@@ -14,9 +14,16 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from app.discord.ui.components import Upload
+from app.file_reasons import (
+    DoesNotFit,
+    PostingNote,
+    ResultDeleted,
+    ResultNotPrepared,
+    ResultReduced,
+    ResultTooLargeToPost,
+)
 from app.media_worker.client import MediaClient
-from app.media_worker.protocol import Refusal
-from app.texts import job_message as texts
+from app.media_worker.protocol import Compressed, Refusal
 
 
 class MemoryBudget:
@@ -70,7 +77,7 @@ class UploadPreparer:
     @asynccontextmanager
     async def __call__(
         self, files: Sequence[str], limit: int, person: str
-    ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+    ) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
         """See `app.discord.messages.ports.PrepareFiles`."""
         if not files:
             yield [], []
@@ -79,17 +86,17 @@ class UploadPreparer:
             folder = await to_thread.run_sync(_make_folder, self._folder, limiter=self._threads)
         except OSError as error:
             logger.error("results cannot be prepared", reason=error.strerror)
-            yield [], [texts.FILE_NOT_PREPARED]
+            yield [], [ResultNotPrepared()]
             return
         try:
             uploads: list[Upload] = []
-            notes: dict[str, None] = {}
+            notes: dict[PostingNote, None] = {}
             for number, file in enumerate(files):
                 path = Path(file)
                 upload, note = await self._fit(path, number, limit, folder / str(number), person)
                 if upload is not None:
                     uploads.append(upload)
-                if note:
+                if note is not None:
                     notes[note] = None
             # Reserve only what is about to be read: compressing a video may take minutes.
             async with self._budget.reserve(sum(upload.size for upload in uploads)):
@@ -98,29 +105,33 @@ class UploadPreparer:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True), limiter=self._threads)
 
-    async def _fit(self, path: Path, number: int, limit: int, target: Path, person: str) -> tuple[Upload | None, str]:
-        """One file as an upload, None if that is impossible; and a sentence about it, "" for none."""
+    async def _fit(
+        self, path: Path, number: int, limit: int, target: Path, person: str
+    ) -> tuple[Upload | None, PostingNote | None]:
+        """One file as an upload, None if that is impossible; and what is unusual about it, None if nothing is."""
         size = await to_thread.run_sync(_size, path, limiter=self._threads)
         if size is None:
-            return None, texts.FILE_NOT_KEPT
+            return None, ResultDeleted()
         try:
             found = await self._media.compress(path, target, limit, person=person, keep_metadata=self._keep_metadata)
         except Refusal as refusal:
-            reason = refusal.refused.reason
-            logger.warning("a result cannot be posted, and is kept", path=str(path), reason=reason)
-            if reason == "does_not_fit":
-                return None, texts.file_too_large(size)
-            return None, texts.FILE_NOT_PREPARED
+            logger.warning("a result cannot be posted, and is kept", path=str(path), reason=repr(refusal.reason))
+            fails_to_fit = isinstance(refusal.reason, DoesNotFit)
+            return None, ResultTooLargeToPost(size) if fails_to_fit else ResultNotPrepared()
         # A hard link, so that the file stays readable if it is deleted while it is sent.
         made = await to_thread.run_sync(_link, path, target, limiter=self._threads) if found.unchanged else target
         made_size = await to_thread.run_sync(_size, made, limiter=self._threads)
         if made_size is None or made_size > limit:
             logger.error("the media worker made nothing that fits", path=str(path), size=made_size)
-            return None, texts.FILE_NOT_PREPARED
+            return None, ResultNotPrepared()
         suffix = found.suffix or path.suffix.lower()
-        return Upload(_name(path, number, suffix), path=str(made), size=made_size), texts.compressed(
-            found.scale, found.quality
-        )
+        return Upload(_name(path, number, suffix), path=str(made), size=made_size), _note(found)
+
+
+def _note(found: Compressed) -> ResultReduced | None:
+    """What was given up; None for nothing."""
+    reduced = found.scale < 1 or found.quality < 100
+    return ResultReduced(found.quality, found.scale) if reduced else None
 
 
 def clear(folder: Path) -> None:

@@ -42,8 +42,8 @@ from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob
 from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.texts import answers
+from app.texts.file_reasons import NAMES
 from app.texts.reasons import reason_text
-from app.texts.service_reasons import FILE_NAMES
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -129,7 +129,7 @@ class InteractionHandlers:
             return
         file = next(files_of(message, follow_up.slot.kind), None)
         if file is None:
-            await say(interaction, answers.no_file(FILE_NAMES[follow_up.slot.kind]))
+            await say(interaction, answers.no_file(NAMES[follow_up.slot.kind]))
             return
         request = CreateJob(workflow=taker.name, files=(replace(file, slot=follow_up.slot.name),))
         await self._ask(interaction, "menu", taker, request)

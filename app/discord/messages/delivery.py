@@ -14,6 +14,7 @@ from app.discord.ui.components import Card
 from app.discord.ui.job_message import plain, render
 from app.discord.ui.job_view import JobView
 from app.events import Finished
+from app.texts.reasons import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -41,7 +42,7 @@ class Delivery:
             async with self._context.prepare_files(files, limit, self._view.owner) as (uploads, notes):
                 view = self._view
                 if notes and isinstance(last, Finished):
-                    view = replace(view, terminal_update=replace(last, notes=(*last.notes, *notes)))
+                    view = replace(view, terminal_update=replace(last, notes=(*last.notes, *map(reason_text, notes))))
                 try:
                     return await self._say(render(view, uploads))
                 except Unacceptable as error:

@@ -11,6 +11,7 @@ from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import Estimate
 from app.events import JobId
+from app.file_reasons import PostingNote
 from app.ports import ConnectionLost
 from app.server_reasons import OutOfReach
 
@@ -83,8 +84,8 @@ class PrepareFiles(Protocol):
 
     def __call__(
         self, files: Sequence[str], limit: int, person: str
-    ) -> AbstractAsyncContextManager[tuple[list[Upload], list[str]]]:
-        """Yield a person's files, each of at most `limit` bytes, and a sentence about each that was changed.
+    ) -> AbstractAsyncContextManager[tuple[list[Upload], list[PostingNote]]]:
+        """Yield a person's files, each of at most `limit` bytes, and a note about each that was changed.
 
         The files exist within the block; other calls wait for large ones to be released.
         """

@@ -13,6 +13,7 @@ from PIL import Image
 
 from app.discord.files.upload import AT_ONCE, UploadPreparer, clear
 from app.discord.ui.components import Upload
+from app.file_reasons import ResultDeleted, ResultNotPrepared, ResultReduced, ResultTooLargeToPost
 from app.media_worker.client import MediaClient
 from tests.media_worker.processes import running
 from tests.media_worker.samples import SECRET, gif, graph_png, noise
@@ -71,9 +72,11 @@ async def test_what_is_given_up_is_said(tmp_path: Path) -> None:
         async with fit([str(picture)], 40_000, "ada") as ((upload,), (note,)):
             assert upload.name == "a-1.webp"
             assert len(content(upload)) <= 40_000
-            assert "% quality because of Discord's limit" in note
+            assert isinstance(note, ResultReduced)
+            assert (note.quality < 100, note.scale) == (True, 1.0)
         async with fit([str(picture)], 9_000, "ada") as ((upload,), (note,)):
-            assert "of its size because of Discord's limit" in note
+            assert isinstance(note, ResultReduced)
+            assert note.scale < 1
 
 
 async def test_a_file_that_is_gone_or_never_fits_is_said_and_the_others_come(tmp_path: Path) -> None:
@@ -82,9 +85,7 @@ async def test_a_file_that_is_gone_or_never_fits_is_said_and_the_others_come(tmp
     files = [str(tmp_path / name) for name in ("nowhere.png", "a.glb", "b.gif")]
     async with fitting(tmp_path) as fit, fit(files, 100_000, "ada") as (uploads, notes):
         assert [upload.name for upload in uploads] == ["b-3.gif"]
-        gone, large = notes
-        assert "deleted" in gone
-        assert "0.4 MB is too large" in large
+        assert notes == [ResultDeleted(), ResultTooLargeToPost(400_000)]
 
 
 async def test_without_a_media_worker_nothing_with_a_graph_is_sent(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ async def test_without_a_media_worker_nothing_with_a_graph_is_sent(tmp_path: Pat
     picture = graph_png(tmp_path / "a.png", noise())
     async with fit([str(picture)], LIMIT, "ada") as (uploads, notes):
         assert uploads == []
-        assert "could not be prepared" in notes[0]
+        assert notes == [ResultNotPrepared()]
 
 
 async def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ async def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
     fit = UploadPreparer(MediaClient(), tmp_path / "passing", keep_metadata=False)
     async with fit([str(picture)], LIMIT, "ada") as (uploads, notes):
         assert uploads == []
-        assert "could not be prepared" in notes[0]
+        assert notes == [ResultNotPrepared()]
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
 from app.events import Finished, JobId, Previewed, Progressed, Queued, ServerName
+from app.file_reasons import PostingNote
 from app.ports import ConnectionLost
 from tests.conftest import virtual
 
@@ -87,7 +88,7 @@ class Room:
     @asynccontextmanager
     async def prepare_files(
         self, files: Sequence[str], limit: int, person: str
-    ) -> AsyncGenerator[tuple[list[Upload], list[str]]]:
+    ) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
         await anyio.lowlevel.checkpoint()
         yield [Upload(file, path=file, size=min(5_000, limit)) for file in files], []
 
