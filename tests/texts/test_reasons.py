@@ -107,7 +107,7 @@ def test_every_reason_has_a_tag_of_its_own() -> None:
 
 
 def test_a_reason_without_a_sentence_is_a_mistake_in_the_program() -> None:
-    with pytest.raises(TypeError, match="no sentence for Reason"):
+    with pytest.raises(TypeError, match="Reason has no sentence"):
         reason_text(Reason())
 
 
