@@ -465,8 +465,7 @@ def _true_answers() -> dict[str, list[bytes]]:
     return {
         **answers,
         "queue": [*answers["queue"], queue],
-        "choices": answers["choices"] + classes,
-        "default": answers["default"] + classes,
+        "node": answers["node"] + classes,
         "history": histories,
         "newest": histories,
         "cancel": [b'{"cancelled": true}', b'{"error": "Job not found"}'],

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from app.events import FileRef, PromptId
+from app.node_cache import NodeCache
 from app.ports import Comfy, Graph
 
 PROMPT = PromptId("68a341af-b6f0-4711-a615-0957f5b95e53")
@@ -21,7 +22,7 @@ VERBS: dict[str, Verb] = {
     "cancel": lambda comfy, _: comfy.cancel(PROMPT),
     "fetch": lambda comfy, folder: comfy.fetch(FileRef("a.png"), folder / "a.png"),
     "upload": lambda comfy, _: comfy.upload(Path(__file__)),
-    "node": lambda comfy, _: comfy.node("KSampler"),
+    "node": lambda comfy, _: NodeCache(comfy).node("KSampler"),
     "nodes": lambda comfy, _: comfy.nodes(),
     "stats": lambda comfy, _: comfy.stats(),
 }

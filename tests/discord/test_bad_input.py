@@ -42,7 +42,7 @@ async def refused(stage: Stage, upload: Upload) -> str:
     [
         ("notes.png", b"this is no picture at all", "not a picture"),
         ("notes.txt", b"text", "not a picture"),
-        ("moving.gif", encoded("GIF", frames=3), "moves"),
+        ("moving.gif", encoded("GIF", frames=3), "animated"),
         ("bomb.png", bomb, "pixels"),
         ("cut.png", encoded("PNG", (300, 300))[:-40], "damaged"),
     ],

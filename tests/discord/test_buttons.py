@@ -152,7 +152,7 @@ async def test_a_button_of_a_workflow_that_is_gone_says_so(stage: Stage) -> None
     shutil.rmtree(stage.workflows / "txt2img")
     async with stage.bot():
         for label in ("Again", "Edit prompt"):
-            assert "was removed" in await stage.ephemeral_followup(stage.press(first, label))
+            assert "removed the workflow" in await stage.ephemeral_followup(stage.press(first, label))
 
 
 async def test_a_button_of_a_job_that_nobody_remembers_says_so(stage: Stage) -> None:

@@ -64,7 +64,7 @@ async def test_settings_are_kept_as_ones_own_and_given_back(stage: Stage) -> Non
 async def test_who_is_not_named_may_not_use_it(stage: Stage) -> None:
     add(stage, "txt2img", 'users = ["1"]')
     async with stage.bot():
-        assert "only for some people" in await stage.ephemeral_followup(imagine(stage))
+        assert "Only some people" in await stage.ephemeral_followup(imagine(stage))
         assert not stage.simulator.ended_at
 
 

@@ -142,7 +142,7 @@ async def test_more_than_25_presets_are_completed_and_a_wrong_one_is_a_sentence(
     async with stage.bot():
         offered = await stage.answered(stage.discord.autocomplete("imagine", "preset", "p2", prompt="x"))
         assert "p29" in {choice["value"] for choice in offered.data["choices"]}
-        assert "no preset “p99”" in await stage.ephemeral_followup(imagine(stage, preset="p99"))
+        assert "no preset called “p99”" in await stage.ephemeral_followup(imagine(stage, preset="p99"))
         assert "steps 30" in words(await stage.result(imagine(stage, preset="p29")))
 
 
@@ -212,7 +212,7 @@ async def test_a_role_lets_in_and_everybody_else_is_told_before_a_form_opens(sta
     async with stage.bot():
         made = await stage.result(stage.discord.slash("imagine", {"prompt": "x", **SMALL}, user=painter))
         for name in ("Again", "Edit prompt"):
-            assert "only for some people" in await stage.ephemeral_followup(stage.press(made, name))
+            assert "Only some people" in await stage.ephemeral_followup(stage.press(made, name))
         assert await filled_in(stage, stage.press(made, "Edit prompt", user=painter))
 
 
@@ -270,7 +270,7 @@ async def test_a_second_file_that_is_missing_is_a_sentence_of_this_place(stage: 
     async with stage.bot():
         opened = await stage.answered(stage.press(await stage.result(imagine(stage)), "Draw"))
         sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "x"})
-        assert "needs mask as well" in await stage.ephemeral_followup(sent)
+        assert "also needs mask" in await stage.ephemeral_followup(sent)
 
 
 # LoRAs

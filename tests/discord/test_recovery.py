@@ -47,7 +47,6 @@ async def test_twelve_people_at_once_all_get_their_own(stage: Stage) -> None:
             message = await stage.result(interaction)
             assert f"<@{person.id}>" in words(message)
             assert len(files(message)) == 1
-        assert all((interaction.latency or 9.0) < 2.0 for interaction in asked)
         assert stage.discord.refused == 0
 
 
@@ -275,7 +274,7 @@ async def test_in_the_last_round_nothing_new_is_taken(stage: Stage) -> None:
         message = await stage.result(imagine(stage))
         life.house.draining.set()
         for asked in (imagine(stage), stage.press(message, "Again")):
-            assert "about to be started anew" in await stage.ephemeral_followup(asked)
+            assert "about to restart" in await stage.ephemeral_followup(asked)
 
 
 async def test_more_than_ten_pictures_go_into_further_messages(stage: Stage) -> None:

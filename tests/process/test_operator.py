@@ -70,7 +70,7 @@ async def test_a_bot_that_drains_brings_what_runs_and_leaves_the_rest_for_later(
             await until(lambda: simulator.running is not None and len(simulator.pending) == 1)
             send_signal(process, signal.SIGTERM)
             late = imagine(discord, "too late")
-            await discord.until(lambda: "about to be started anew" in heard(discord), PATIENCE)
+            await discord.until(lambda: "about to restart" in heard(discord), PATIENCE)
             simulator.faults.ask(Request(hold=False))
             assert "Traceback" not in await said(process)
             assert process.returncode == 0
@@ -92,7 +92,7 @@ async def test_a_second_signal_ends_the_draining(discord: FakeDiscord, tmp_path:
             await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
             send_signal(process, signal.SIGINT)
             imagine(discord, "too late")
-            await discord.until(lambda: "about to be started anew" in heard(discord), PATIENCE)
+            await discord.until(lambda: "about to restart" in heard(discord), PATIENCE)
             # The server holds its job for ever, so draining alone would not end.
             send_signal(process, signal.SIGINT)
             await said(process)
