@@ -217,7 +217,7 @@ async def test_comfyui_may_be_away_at_the_start_and_come_later(stage: Stage) -> 
     async with stage.bot():
         await stage.discord.until(lambda: "Waiting for the image server" in str(stage.discord.gateway.presences))
         asked = imagine(stage)
-        assert "The image server is offline. Your place is kept." in words(await stage.until("Waiting", asked))
+        assert "The image server is offline. Your place is kept." in words(await stage.until("In line", asked))
         stage.fault(refuse_all=0)
         await stage.result(asked)
         await stage.discord.until(lambda: "Making pictures" in str(stage.discord.gateway.presences[-1]))
