@@ -25,7 +25,7 @@ from app.service.job_factory import JobFactory
 from app.service.server_monitor import ServerMonitor
 from app.simulator.faults import Request
 from tests.discord.fake import Interaction
-from tests.discord.stage import Stage, ended, job_of, modal, photo, words
+from tests.discord.stage import ENOUGH, Stage, ended, job_of, modal, photo, words
 from tests.world import HERE
 
 SMALL = {"width": 64, "height": 64}
@@ -292,9 +292,15 @@ async def test_a_job_whose_server_is_no_longer_configured_can_be_cancelled(stage
             while other.running is None:
                 await anyio.lowlevel.checkpoint()
         stage.servers = {here: stage.simulator}
+        # The next bot makes the job here instead, which must not be over before somebody cancels it.
+        stage.hold()
         async with stage.bot() as life:
             stage.press(message, "Cancel")
-            await still_works(stage)
+            with anyio.fail_after(ENOUGH):
+                while (job := await life.journal.find(job_of(message))) is None or not job.cancelling:
+                    await anyio.lowlevel.checkpoint()
+            stage.go_on()
             await stage.until("Cancelled", asked)
             assert (await ended(life, job_of(message))).notified
+            await still_works(stage)
         stage.servers[gone] = other
