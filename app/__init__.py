@@ -19,7 +19,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     workflows/      graphs with named inputs: manifest/, discovery/, editor_format/
     node_cache      what each server says about its node classes
     ports, events   interfaces that the core needs; everything that crosses a stream
-    *_reasons       why something failed or was refused, as data: of jobs, servers and files
+    reasons/        why something failed or was refused, as data: of jobs, servers and files
     mailbox         the conflating stream
     config          every setting
 

@@ -78,6 +78,11 @@ async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, Ser
         yield clients
 
 
+def comfies(clients: Mapping[ServerName, ServerClients]) -> dict[ServerName, Comfy]:
+    """The HTTP clients alone, for what opens no websockets."""
+    return {name: server_clients.comfy for name, server_clients in clients.items()}
+
+
 @asynccontextmanager
 async def open_services(
     clients: Mapping[ServerName, ServerClients],
@@ -97,11 +102,10 @@ async def open_services(
             name: ConnectionActor(name, server_clients.connect, pauses=pauses)
             for name, server_clients in clients.items()
         }
-        comfies = {name: server_clients.comfy for name, server_clients in clients.items()}
-        nodes = {name: NodeCache(comfy) for name, comfy in comfies.items()}
+        nodes = {name: NodeCache(comfy) for name, comfy in comfies(clients).items()}
         registry = await services.start(
             PromptRegistry(
-                comfies,
+                comfies(clients),
                 nodes,
                 {name: connection.handle for name, connection in connections.items()},
                 journal,

@@ -13,8 +13,8 @@ from typing import NewType, TypeAlias
 
 from msgspec import Struct
 
-from app.job_reasons import JobReason
-from app.server_reasons import NetworkReason
+from app.reasons.jobs import JobReason
+from app.reasons.servers import NetworkReason
 
 JobId = NewType("JobId", str)
 """A job, for its whole life: a lower-case hyphenated uuid4."""

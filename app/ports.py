@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTupl
 from msgspec import Raw, Struct
 
 from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, ServerEvent
-from app.server_reasons import NetworkReason, PartDropped, RefusalReason
+from app.reasons.servers import NetworkReason, PartDropped, RefusalReason
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")

@@ -21,10 +21,10 @@ from app.events import (
     Queued,
     Started,
 )
-from app.job_reasons import NodeBlocked, NodeFailed, NothingChanged, OutOfMemory, ServersOffline
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost, Graph, Json
-from app.server_reasons import HungUp, InputMissing, NodesInvalid, ServerError, ValueTooSmall
+from app.reasons.jobs import NodeBlocked, NodeFailed, NothingChanged, OutOfMemory, ServersOffline
+from app.reasons.servers import HungUp, InputMissing, NodesInvalid, ServerError, ValueTooSmall
 from app.simulator.engine.simulator import Simulator
 from app.texts.reasons import reason_text
 from tests.conftest import inline, virtual

@@ -25,7 +25,7 @@ from app.events import (
 )
 from app.mailbox import Mailbox
 from app.ports import Connect, ConnectionLost
-from app.server_reasons import NetworkReason, SocketDeaf
+from app.reasons.servers import NetworkReason, SocketDeaf
 
 logger = structlog.stdlib.get_logger(__name__)
 

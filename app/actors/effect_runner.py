@@ -35,10 +35,10 @@ from app.core.effects import (
 )
 from app.core.job import JobRequest
 from app.events import NodeId, PromptId, ServerName
-from app.job_reasons import InputUnreadable, InternalError, JobReason, ResultUnwritable
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
-from app.server_reasons import NoChoices, NodeDamaged
+from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable
+from app.reasons.servers import NoChoices, NodeDamaged
 from app.workflows.node_definitions import Input
 
 
@@ -57,7 +57,7 @@ class Completion:
         graph = copy.deepcopy(request.graph)
         for upload in request.uploads:
             _inputs(graph, upload.node)[upload.input] = await self._comfy.upload(Path(upload.path))
-        await self._choose(request, graph, max_age=math.inf)
+        await self._choose(request, graph)
         return graph
 
     async def mend(self, request: JobRequest, graph: Graph, missing: Sequence[tuple[NodeId, str]]) -> bool:
@@ -67,23 +67,27 @@ class Completion:
         server's defaults. Values that the user chose are not changed. Raises `ConnectionLost` and `Refused`.
         """
         before = copy.deepcopy(graph)
-        await self._choose(request, graph, max_age=0.0)
+        nodes = [*(choice.node for choice in request.choices), *(node for node, _ in missing)]
+        for kind in dict.fromkeys(_kind(graph, node) for node in nodes):
+            await self._nodes.node(kind, max_age=0.0)
+        await self._choose(request, graph)
         for node, name in missing:
-            known = await self._input(graph, node, name, max_age=0.0)
+            known = await self._input(graph, node, name)
             if known is None or known.default is None:
                 return False
             _inputs(graph, node)[name] = known.default
         return graph != before
 
-    async def _choose(self, request: JobRequest, graph: Graph, *, max_age: float) -> None:
+    async def _choose(self, request: JobRequest, graph: Graph) -> None:
         for choice in request.choices:
-            known = await self._input(graph, choice.node, choice.input, max_age=max_age)
+            known = await self._input(graph, choice.node, choice.input)
             if known is None or not known.choices:
                 raise Refused(NoChoices(choice.input, _kind(graph, choice.node)))
             _inputs(graph, choice.node)[choice.input] = known.choices[0]
 
-    async def _input(self, graph: Graph, node: NodeId, name: str, *, max_age: float) -> Input | None:
-        definition = await self._nodes.node(_kind(graph, node), max_age=max_age)
+    async def _input(self, graph: Graph, node: NodeId, name: str) -> Input | None:
+        """An input as the server listed it, however long ago."""
+        definition = await self._nodes.node(_kind(graph, node), max_age=math.inf)
         return definition.inputs.get(name) if definition is not None else None
 
 

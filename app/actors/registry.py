@@ -37,9 +37,9 @@ from app.events import (
     PromptId,
     ServerName,
 )
-from app.job_reasons import InternalError
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
+from app.reasons.jobs import InternalError
 
 INBOX = 256
 """Messages that may wait before their senders do: a few milliseconds of frames from the busiest server."""
@@ -69,7 +69,7 @@ class PromptRegistry:
         journal: Journal,
         *,
         depth: int,
-        new_prompt_id: Callable[[], PromptId] = new_prompt_id,
+        new_prompt_id: Callable[[], PromptId],
         run_sync: RunSync,
         pauses: Pauses = backoff,
     ) -> None:

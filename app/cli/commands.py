@@ -18,7 +18,7 @@ import msgspec
 from rich.console import Console
 
 from app import logging, signals
-from app.application import Services, open_clients, run
+from app.application import Services, comfies, open_clients, run
 from app.cli.arguments import (
     CancelJob,
     Check,
@@ -157,7 +157,7 @@ async def _workflows(command: WorkflowsCommand, config: Config, console: Console
         print(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())
         return 0
     async with open_clients(config) as clients:
-        servers = {name: server_clients.comfy for name, server_clients in clients.items()}
+        servers = comfies(clients)
         match command:
             case ShowWorkflow():
                 return await show_workflow(console, folder, command.workflow, servers)
@@ -185,7 +185,7 @@ async def _run(config: Config, *, drain: bool) -> int:
         bot = DiscordApp(config, journal)
 
         async def frontend(services: Services) -> int:
-            servers = {name: server_clients.comfy for name, server_clients in services.clients.items()}
+            servers = comfies(services.clients)
             return await bot.run(services.registry, servers, services.nodes, services.draining, services.shutdown)
 
         return await run(config, frontend, journal=journal, drain=drain)
@@ -223,7 +223,7 @@ def _jobs(command: JobsCommand, config: Config, console: Console) -> int:
 async def _generate(command: Generate, config: Config, console: Console) -> int:
     values, sets = _values(command)
     async with open_clients(config) as clients:
-        servers = {name: server_clients.comfy for name, server_clients in clients.items()}
+        servers = comfies(clients)
         workflow, definitions = await open_filled(config.workflows, command.workflow, values, servers)
     _writable(command.out)
     fill = partial(bind, workflow, preset=command.preset, definitions=definitions)
@@ -236,7 +236,7 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
     rows = rows_of(requests)
 
     async def frontend(services: Services) -> int:
-        refused = await refusals({name: server_clients.comfy for name, server_clients in services.clients.items()})
+        refused = await refusals(comfies(services.clients))
         for reason in refused.values():
             complain(f"{reason}")
         if len(refused) == len(services.clients):

@@ -12,8 +12,8 @@ from app.cli.output.renderers import Renderer
 from app.cli.output.rows import Row, tally
 from app.core.job import JobRequest
 from app.events import AnyUpdate, Cancelled, JobId, ServerName
-from app.job_reasons import CancelUnconfirmed, TimeLimitReached
 from app.ports import Comfy, ConnectionLost, Refused
+from app.reasons.jobs import CancelUnconfirmed, TimeLimitReached
 from app.texts.reasons import reason_text
 
 LAST_CALL = 2.0

@@ -13,8 +13,8 @@ from rich.text import Text
 from app.cli.output.rows import json_fields, text_of
 from app.core.job import Entry, Job, Transition, TransitionRow
 from app.events import Finished
-from app.job_reasons import kind_of
 from app.ports import Json
+from app.reasons.jobs import kind_of
 
 WHOLE = {"job": 8, "accepted": 15, "state": 9}
 """Characters that a column keeps on a narrow terminal: `jobs show` accepts an id's first eight."""

@@ -36,7 +36,7 @@ from app.comfy.validation_errors import dropped, missing, validation_error
 from app.config import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Graph, History, Queue, Refused, RunSync, Stats, Ticket
-from app.server_reasons import (
+from app.reasons.servers import (
     AnswerTooLarge,
     CredentialsRefused,
     NotComfyUI,

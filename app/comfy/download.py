@@ -12,7 +12,7 @@ from typing import IO
 import anyio
 
 from app.ports import ConnectionLost, RunSync
-from app.server_reasons import CutShort
+from app.reasons.servers import CutShort
 
 CHUNK = 4 * 2**20
 """Bytes for each write to the disk: most images take one, and a video does not fill the memory."""

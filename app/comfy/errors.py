@@ -10,7 +10,7 @@ from typing import cast
 import httpx
 
 from app.ports import ConnectionLost, Refused
-from app.server_reasons import (
+from app.reasons.servers import (
     AnswerInvalid,
     HungUp,
     NetworkReason,

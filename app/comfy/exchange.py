@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.comfy.errors import translate_error
 from app.comfy.response_limits import Pace, TooLarge, Unpacker, Unreadable, length, unpacker
 from app.ports import ConnectionLost
-from app.server_reasons import HungUp, TooSlow
+from app.reasons.servers import HungUp, TooSlow
 
 
 class Answer(Struct, frozen=True):

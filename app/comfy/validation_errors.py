@@ -14,7 +14,7 @@ from app.core.progress import title
 from app.core.results import first_line
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.server_reasons import (
+from app.reasons.servers import (
     InputMissing,
     LinkBroken,
     LinkMismatch,

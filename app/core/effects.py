@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.events import FileRef, JobId, PromptId, ServerName
-from app.job_reasons import InternalError, JobReason
 from app.ports import History, Queue, Ticket
-from app.server_reasons import NetworkReason, ServerReason
+from app.reasons.jobs import InternalError, JobReason
+from app.reasons.servers import NetworkReason, ServerReason
 
 
 class SubmitPrompt(Struct, frozen=True):

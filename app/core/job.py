@@ -7,8 +7,8 @@ from enum import IntEnum
 from msgspec import Struct, field
 
 from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
-from app.job_reasons import JobReason
 from app.ports import Graph, History, Json
+from app.reasons.jobs import JobReason
 
 
 class Upload(Struct, frozen=True):

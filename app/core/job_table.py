@@ -28,8 +28,8 @@ from app.events import (
     Started,
     TerminalUpdate,
 )
-from app.job_reasons import ForgottenByServer, InternalError, JobReason, StoppedOnServer, kind_of
 from app.ports import History
+from app.reasons.jobs import ForgottenByServer, InternalError, JobReason, StoppedOnServer, kind_of
 
 MOST_WORKER_DEATHS = 2
 """If a server died twice while running the same job, the job may be what kills it (docs/DESIGN.md, rule 4)."""

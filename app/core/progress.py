@@ -15,8 +15,8 @@ from app.events import (
     Progressed,
     Signal,
 )
-from app.job_reasons import JobReason
 from app.ports import Graph
+from app.reasons.jobs import JobReason
 
 
 def title(graph: Graph, node: str) -> str:

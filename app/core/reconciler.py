@@ -46,8 +46,8 @@ from app.events import (
     ServerName,
     Signal,
 )
-from app.job_reasons import NoProgress
 from app.reasons import Reason
+from app.reasons.jobs import NoProgress
 
 Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
 

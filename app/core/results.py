@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from app.core.job import Job
 from app.core.progress import title
 from app.events import FileRef
-from app.job_reasons import (
+from app.ports import Graph, History
+from app.reasons.jobs import (
     HistoryUnreadable,
     JobReason,
     NodeBlocked,
@@ -18,7 +19,6 @@ from app.job_reasons import (
     OutOfMemory,
     PictureMissed,
 )
-from app.ports import Graph, History
 
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\"<>|]+[\\/])+")
 """The folders of an absolute path, on any system; the last part is kept, because the user often named it."""

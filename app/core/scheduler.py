@@ -8,7 +8,7 @@ from app.core.job import Attempt, Job, State
 from app.core.job_table import JobTable
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
-from app.job_reasons import JobReason, SentAgain, ServersOffline
+from app.reasons.jobs import JobReason, SentAgain, ServersOffline
 
 
 def choose(

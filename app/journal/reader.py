@@ -15,11 +15,11 @@ import msgspec
 from app.boundary import log_failure
 from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import RecordDamaged
-from app.job_reasons import InternalError
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE
 from app.ports import Json
+from app.reasons.jobs import InternalError
 
 LAST_LETTER = "\U0010ffff"
 """The highest code point: every text that begins with a prefix sorts before the prefix followed by this character."""

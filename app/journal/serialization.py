@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from app.core.job import Attempt, Job, JobRequest, State
 from app.events import Failed, FileRef, JobId, TerminalUpdate
-from app.job_reasons import JobReason
 from app.ports import History, Json
+from app.reasons.jobs import JobReason
 
 LAST = "last_word"
 """The stored name of the terminal update."""

@@ -15,7 +15,6 @@ from anyio.abc import ByteReceiveStream, Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
-from app.file_reasons import FileReason, TooMuchMemory, TooMuchTime, WorkerDied, WorkerUnavailable
 from app.media_worker.limits import PICTURES, VIDEOS, Limits
 from app.media_worker.protocol import (
     HEADER,
@@ -37,6 +36,7 @@ from app.media_worker.protocol import (
     path_to_bytes,
 )
 from app.media_worker.waiting import FairQueue
+from app.reasons.files import FileReason, TooMuchMemory, TooMuchTime, WorkerDied, WorkerUnavailable
 
 logger = structlog.stdlib.get_logger(__name__)
 

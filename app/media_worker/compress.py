@@ -10,11 +10,11 @@ from typing import BinaryIO
 from msgspec import Struct
 from PIL import Image
 
-from app.file_reasons import DoesNotFit, FileDamaged, FileUnrecognised, TooManyBytes, TooManyFrames, TooManyPixels
 from app.media_worker import metadata
 from app.media_worker.limits import LIGHT_PIXELS
 from app.media_worker.normalise import COPIES, check_frames, reading, writing
 from app.media_worker.protocol import Compressed, Lane, Redirection, Refusal
+from app.reasons.files import DoesNotFit, FileDamaged, FileUnrecognised, TooManyBytes, TooManyFrames, TooManyPixels
 
 LARGEST_GRAPH = 8 * 2**20
 """Bytes of metadata that a file may lose. If it would have to lose more to fit, it is not scanned for metadata."""

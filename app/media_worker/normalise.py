@@ -24,7 +24,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from app.file_reasons import (
+from app.media_worker.limits import LIGHT_PIXELS, MOST_BYTES, MOST_FRAMES, MOST_PIXELS, MOST_PIXELS_OF
+from app.media_worker.protocol import Kind, Lane, Redirection, Refusal
+from app.reasons.files import (
     DiskFailed,
     FileAnimated,
     FileDamaged,
@@ -34,8 +36,6 @@ from app.file_reasons import (
     TooManyPixels,
     TooMuchMemory,
 )
-from app.media_worker.limits import LIGHT_PIXELS, MOST_BYTES, MOST_FRAMES, MOST_PIXELS, MOST_PIXELS_OF
-from app.media_worker.protocol import Kind, Lane, Redirection, Refusal
 
 PLUGINS = (
     AvifImagePlugin,

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from app.file_reasons import FileReason
+from app.reasons.files import FileReason
 
 LONGEST_FRAME = 64 * 2**10
 """Bytes, in both directions: two paths and a few numbers need less than 10 kB."""

@@ -18,9 +18,9 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from msgspec import Struct
 
-from app.file_reasons import DoesNotFit
 from app.media_worker.metadata import EBML
 from app.media_worker.protocol import Compressed, Refusal
+from app.reasons.files import DoesNotFit
 
 LONGEST_SIDE = 1920
 """Pixels: nobody sees more in a message, and the encoder's memory grows with them."""

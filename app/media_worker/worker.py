@@ -6,7 +6,6 @@ import os
 import sys
 from typing import BinaryIO
 
-from app.file_reasons import DiskFailed, TooMuchMemory
 from app.media_worker.compress import compress
 from app.media_worker.limits import PICTURES, VIDEOS, Limits, allow_cpu, limit_process
 from app.media_worker.normalise import normalise
@@ -25,6 +24,7 @@ from app.media_worker.protocol import (
     path_from_bytes,
     read_frame,
 )
+from app.reasons.files import DiskFailed, TooMuchMemory
 
 
 def run(argv: list[str]) -> int:

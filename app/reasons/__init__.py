@@ -1,4 +1,7 @@
-"""The base of every reason: a refusal or failure as data, which `app.texts` turns into a sentence."""
+"""Why something was refused or went wrong, as data, which `app.texts` turns into sentences: of jobs, servers and files.
+
+Other packages have the reasons of their own level: `app.workflows.reasons`, `app.service.reasons`.
+"""
 
 from msgspec import Struct
 

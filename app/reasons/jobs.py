@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from app.reasons import Reason
-from app.server_reasons import RefusalReason
+from app.reasons.servers import RefusalReason
 
 # Why a job waits, or seems to.
 

@@ -1,6 +1,6 @@
 """Why a ComfyUI server cannot be reached, or what it refused and why, as data.
 
-The journal stores some of these: see `app.job_reasons`. Messages are in the words of the server, of the system or of a
+The journal stores some of these: see `app.reasons.jobs`. Messages are in the words of the server, of the system or of a
 library. Which server it was is not part of a reason: whoever asked it knows.
 """
 

@@ -9,7 +9,7 @@ import anyio
 from msgspec import Struct
 
 from app.ports import ConnectionLost
-from app.server_reasons import RefusedConnection
+from app.reasons.servers import RefusedConnection
 
 
 class FailPrompt(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from app.file_reasons import (
+from app.reasons.files import (
     DiskFailed,
     DoesNotFit,
     FileAnimated,
@@ -25,7 +25,7 @@ from app.file_reasons import (
     WorkerDied,
     WorkerUnavailable,
 )
-from app.texts.excerpts import brief
+from app.texts.wording import brief
 
 NAMES = {"image": "picture", "video": "video", "audio": "sound"}
 """What people call files of a kind."""

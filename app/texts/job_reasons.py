@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.job_reasons import (
+from app.reasons.jobs import (
     CancelUnconfirmed,
     ForgottenByServer,
     HistoryUnreadable,
@@ -22,8 +22,8 @@ from app.job_reasons import (
     StoppedOnServer,
     TimeLimitReached,
 )
-from app.texts.excerpts import brief, one_line, quoted, sentence
 from app.texts.server_reasons import refusal_text
+from app.texts.wording import brief, message_text
 
 MOST_SERVERS = 300
 """Characters of a list of servers."""
@@ -34,7 +34,7 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
     match reason:
         case ServersOffline(servers=servers):
             if operator:
-                return f"Waiting for {one_line(' and '.join(servers), MOST_SERVERS)} to answer."
+                return f"Waiting for {brief(' and '.join(servers), MOST_SERVERS)} to answer."
             return "The image server is offline. Your place is kept."
         case SentAgain():
             return "The server forgot this job, so it is sent again."
@@ -43,10 +43,14 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             told = f"Still running{where}, but without any progress for {seconds:.0f} s."
             return f"{told} It may be stuck: you can cancel it." if stuck else told
         case NodeFailed(node=node, message=words):
-            who = quoted(node) if node else "The server"
-            return f"{who} failed: {sentence(words)}" if sentence(words) else f"{who} failed, and does not say why."
+            who = f"“{brief(node)}”" if node else "The server"
+            return (
+                f"{who} failed: {message_text(words)}"
+                if message_text(words)
+                else f"{who} failed, and does not say why."
+            )
         case OutOfMemory(node=node):
-            at = f" at {quoted(node)}" if node and operator else ""
+            at = f" at “{brief(node)}”" if node and operator else ""
             return f"The server ran out of memory{at}. Choose a smaller size or fewer pictures."
         case HistoryUnreadable():
             return "The server's record of this job cannot be read."
@@ -64,7 +68,7 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
         case ForgottenByServer(server=server, times=times):
             return f"{brief(server) if operator else 'The server'} forgot it {times} times while working on it."
         case NodeBlocked(node=node):
-            return f"{quoted(node)} was blocked, so what depends on it did not run."
+            return f"“{brief(node)}” was blocked, so what depends on it did not run."
         case PictureMissed():
             return "Run it again: the connection broke while the picture was sent."
         case NothingProduced():
@@ -79,4 +83,4 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
 
 def _system(words: str, *, operator: bool) -> str:
     """A message of the operating system, for an operator."""
-    return f" ({one_line(words, 100)})" if words and operator else ""
+    return f" ({brief(words)})" if words and operator else ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from app.file_reasons import MediaReason
-from app.job_reasons import JobReason
 from app.reasons import Reason
-from app.server_reasons import NetworkReason
+from app.reasons.files import MediaReason
+from app.reasons.jobs import JobReason
+from app.reasons.servers import NetworkReason
 from app.service.reasons import LastVersionKept, ServiceReason
 from app.texts.audit_reasons import audit_text, input_check_text, link_text
 from app.texts.availability_reasons import availability_text
@@ -24,7 +24,7 @@ from app.workflows.reasons.binding import BindingReason
 from app.workflows.reasons.checks import AuditReason, InputCheckReason, LinkReason
 from app.workflows.reasons.discovery import DiscoveryReason
 from app.workflows.reasons.editor_format import EditorFormatReason
-from app.workflows.reasons.files import FileReason
+from app.workflows.reasons.files import WorkflowFileReason
 from app.workflows.reasons.graphs import GraphReason
 from app.workflows.reasons.manifest import KeyReason, ManifestReason
 from app.workflows.reasons.values import ValueReason
@@ -55,7 +55,7 @@ def _text(reason: Reason) -> str:
         return value_text(reason)
     if isinstance(reason, BindingReason):
         return binding_text(reason)
-    if isinstance(reason, FileReason):
+    if isinstance(reason, WorkflowFileReason):
         return file_text(reason)
     if isinstance(reason, GraphReason):
         return graph_text(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from app.server_reasons import (
+from app.reasons.servers import (
     AnswerInvalid,
     AnswerTooLarge,
     CaFileUnreadable,
@@ -59,7 +59,7 @@ from app.server_reasons import (
     WorkflowTooLarge,
     WorkflowUnsendable,
 )
-from app.texts.excerpts import brief, quoted, sentence
+from app.texts.wording import brief, message_text
 
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 """OpenSSL's names for an answer that is not TLS."""
@@ -81,7 +81,7 @@ def network_reason_text(reason: NetworkReason, *, operator: bool) -> str:
         case UnknownHost():
             return "The server's name is unknown. Check the address."
         case OutOfReach(message=message):
-            return f"The server cannot be reached: {sentence(message)}"
+            return f"The server cannot be reached: {message_text(message)}"
         case NoAnswer(seconds=seconds):
             return f"The server did not answer within {seconds:g} s."
         case SaysNothing(seconds=seconds):
@@ -99,13 +99,13 @@ def network_reason_text(reason: NetworkReason, *, operator: bool) -> str:
         case SocketDeaf():
             return "The websocket no longer delivers what the server sends."
         case UntrustedCertificate(message=message):
-            return f"The server's certificate is not trusted: {sentence(message)}"
+            return f"The server's certificate is not trusted: {message_text(message)}"
         case TlsFailed(message=message) if message in NO_TLS:
             return "The server does not speak TLS on this port. Try http:// instead of https://."
         case TlsFailed(message=message):
-            return f"TLS with the server failed: {sentence(message)}"
+            return f"TLS with the server failed: {message_text(message)}"
         case CaFileUnreadable(message=message):
-            return f"The CA file cannot be read: {sentence(message)}"
+            return f"The CA file cannot be read: {message_text(message)}"
         case NotHttp():
             return "The server does not speak HTTP on this port. Check the address."
         case ProxyError(status=status):
@@ -115,7 +115,7 @@ def network_reason_text(reason: NetworkReason, *, operator: bool) -> str:
         case HandshakeInvalid():
             return "The server's answer to the websocket's handshake is invalid."
         case FrameInvalid(message=message):
-            return f"The server sent an invalid frame: {sentence(message)}"
+            return f"The server sent an invalid frame: {message_text(message)}"
         case FrameTooLarge(limit=limit):
             return f"The server sent a frame of more than {_size(limit)}."
         case LibraryError(exception=exception):
@@ -136,11 +136,11 @@ def refusal_text(reason: RefusalReason, *, operator: bool) -> str:
         case NoOutput():
             return "The workflow has no output. Add a node that saves something, such as Save Image."
         case UnknownNodeClass(node=node, class_type=class_type):
-            return f"The server does not have {quoted(node)} ({brief(class_type)}). Install its custom node there."
+            return f"The server does not have “{brief(node)}” ({brief(class_type)}). Install its custom node there."
         case NotApiFormat():
             return "This is not a workflow in API format. In ComfyUI, choose Workflow > Export (API)."
         case WorkflowRefused(message=message):
-            words = sentence(message)
+            words = message_text(message)
             return f"The server refused the workflow: {words}" if words else NO_REASON
         case WorkflowTooLarge():
             return "The workflow is larger than the server accepts (usually 100 MB)."
@@ -171,7 +171,7 @@ def refusal_text(reason: RefusalReason, *, operator: bool) -> str:
         case AnswerTooLarge(limit=limit):
             return f"The server answers with more than {_size(limit)}, which is too much to read."
         case AnswerInvalid(message=message):
-            return f"The server's answer cannot be read: {sentence(message)}" if operator else _unreadable()
+            return f"The server's answer cannot be read: {message_text(message)}" if operator else _unreadable()
         case NotComfyUI():
             return _not_comfyui(reason) if operator else _unreadable()
         case _:
@@ -193,7 +193,7 @@ def _problems(reason: NodesInvalid | PartDropped) -> str:
 
 
 def _problem(problem: NodeProblem) -> str:
-    node = quoted(problem.node)
+    node = f"“{brief(problem.node)}”"
     match problem:
         case ValueNotListed(input=name, value=value, choices=choices):
             told = f"{node} has no {brief(name)} called “{brief(value)}”"
@@ -215,7 +215,7 @@ def _problem(problem: NodeProblem) -> str:
         case LinksCircular():
             return f"{node} waits for its own result: its connections run in a circle."
         case NodeInvalid(message=message):
-            return f"{node}: {sentence(message)}" if sentence(message) else f"{node} was refused."
+            return f"{node}: {message_text(message)}" if message_text(message) else f"{node} was refused."
         case _:
             assert_never(problem)
 

@@ -15,6 +15,12 @@ LONGEST_SENTENCE = 600
 LONGEST_NAME = 60
 """Characters of a name or a value within a sentence."""
 
+LONGEST_EXCERPT = 100
+"""Characters of a name or a value that a server gives: a node's title, a file, an input."""
+
+LONGEST_MESSAGE = 300
+"""Characters of a message in another program's own words."""
+
 LONGEST_PATH = 200
 """Characters of the path of a file within a sentence."""
 
@@ -55,6 +61,17 @@ def _printable(text: str) -> str:
 def ended(text: str) -> str:
     """Return what another program says as the end of a sentence: shortened, with exactly one period."""
     return f"{shortened(text, LONGEST_PATH).rstrip('.')}."
+
+
+def brief(text: str, longest: int = LONGEST_EXCERPT) -> str:
+    """Return a name or a value that a server gives: shortened, and without blanks around it."""
+    return shortened(text.strip(), longest).strip()
+
+
+def message_text(text: str) -> str:
+    """Return a message in another program's own words, with a period if it has no end; "" for none."""
+    line = brief(text, LONGEST_MESSAGE)
+    return line if not line or line.endswith((".", "!", "?", "…")) else f"{line}."
 
 
 def quoted(name: str) -> str:

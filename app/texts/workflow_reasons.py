@@ -77,7 +77,7 @@ def binding_text(reason: binding.BindingReason) -> str:
             assert_never(reason)
 
 
-def file_text(reason: files.FileReason) -> str:
+def file_text(reason: files.WorkflowFileReason) -> str:
     """Return the sentence for files that cannot be used as a workflow."""
     match reason:
         case files.SameName(workflow=workflow, folder=folder, files=found):

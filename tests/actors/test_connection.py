@@ -23,7 +23,7 @@ from app.events import (
     ServerName,
 )
 from app.ports import Connect, ConnectionLost
-from app.server_reasons import HungUp, RefusedConnection, SocketDeaf
+from app.reasons.servers import HungUp, RefusedConnection, SocketDeaf
 from tests.conftest import virtual
 
 HERE = ServerName("here")

@@ -14,6 +14,7 @@ from typing import TypeVar, TypeVarTuple, Unpack, cast
 import anyio
 import httpx
 import pytest
+from msgspec import structs
 
 from app.actors.effect_runner import EffectRunner
 from app.actors.registry import new_prompt_id
@@ -30,9 +31,9 @@ from app.core.effects import (
 )
 from app.core.job import FirstChoice, JobRequest
 from app.events import JobId, NodeId, PromptId, ServerName
-from app.job_reasons import InternalError, ResultUnwritable
 from app.node_cache import NodeCache
 from app.ports import Comfy, History
+from app.reasons.jobs import InternalError, ResultUnwritable
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from tests.conftest import inline, virtual
@@ -130,6 +131,19 @@ async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(t
         assert await _posted(effects, way) == ["prompt"]
         way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
         assert await _posted(effects, way) == ["prompt", "object_info", "prompt"]
+
+
+async def test_a_class_with_several_open_inputs_is_asked_for_once(tmp_path: Path) -> None:
+    way = Counting(Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline))
+    async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
+        effects = EffectRunner({HERE: comfy}, {HERE: NodeCache(comfy)}, {}, run_sync=inline)
+        post = _post()
+        twice = structs.replace(post, request=structs.replace(post.request, choices=post.request.choices * 2))
+        assert isinstance(await effects.do(twice), PromptSubmitted)
+        way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
+        way.asked.clear()
+        assert isinstance(await effects.do(twice), PromptSubmitted)
+        assert [asked.split("/")[1] for asked in way.asked] == ["prompt", "object_info", "prompt"]
 
 
 async def test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_now_be_another(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from app.actors.interaction import FAILURES, InteractionActor
 from app.events import AnyUpdate, Failed, Finished, Progressed
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost
-from app.server_reasons import HungUp
+from app.reasons.servers import HungUp
 from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
 from tests.world import Watcher, delivered, house_for, world

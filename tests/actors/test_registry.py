@@ -32,11 +32,11 @@ from app.core.reconciler import Reconciler
 from app.core.scheduler import Scheduler
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, Cancelled, Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
-from app.job_reasons import InternalError, NodeFailed
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
 from app.mailbox import Mailbox
 from app.ports import History
+from app.reasons.jobs import InternalError, NodeFailed
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from app.texts.reasons import reason_text

@@ -13,9 +13,9 @@ from app.cli.main import main
 from app.cli.output.rows import json_fields
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.events import Failed, Finished, JobId, PromptId, ServerName
-from app.job_reasons import ForgottenByServer, OutOfMemory
 from app.journal.store import instance_lock, open_store
 from app.ports import Json
+from app.reasons.jobs import ForgottenByServer, OutOfMemory
 from tests.journal.holding import holding
 
 DONE, OPEN = JobId("d0000000-0000"), JobId("e0000000-0000")

@@ -18,11 +18,11 @@ from app.cli.workflows.commands import check_workflows, fill_in, list_workflows,
 from app.cli.workflows.new import new_workflow
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Graph, Json
-from app.server_reasons import RefusedConnection
+from app.reasons.servers import RefusedConnection
 from app.workflows.api_graph import inputs
 from app.workflows.load import load
 from app.workflows.node_definitions import Definitions
-from tests.reasons import refused
+from tests.refusals import refused
 from tests.workflows.discovery.test_discover import entry, shipped
 from tests.workflows.editor_graphs import DATA, object_info
 from tests.workflows.test_workflows import FOLDER

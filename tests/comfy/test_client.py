@@ -20,7 +20,7 @@ from app.config import Server
 from app.events import FileRef, PromptId
 from app.node_cache import NodeCache
 from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused
-from app.server_reasons import (
+from app.reasons.servers import (
     InputMissing,
     NodeInvalid,
     NodesInvalid,

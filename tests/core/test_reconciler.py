@@ -60,7 +60,8 @@ from app.events import (
     ServerName,
     Started,
 )
-from app.job_reasons import (
+from app.ports import Graph, History, Queue, Ticket
+from app.reasons.jobs import (
     ForgottenByServer,
     InternalError,
     NodeBlocked,
@@ -72,8 +73,7 @@ from app.job_reasons import (
     ServersOffline,
     StoppedOnServer,
 )
-from app.ports import Graph, History, Queue, Ticket
-from app.server_reasons import HungUp, LinkBroken, NoOutput, PartDropped, RefusedConnection, ResultGone, ServerError
+from app.reasons.servers import HungUp, LinkBroken, NoOutput, PartDropped, RefusedConnection, ResultGone, ServerError
 
 WRONG = InternalError("00c0ffee")
 DROPPED = PartDropped((LinkBroken("Second"),))

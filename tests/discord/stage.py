@@ -17,7 +17,7 @@ from anyio import to_thread
 from PIL import Image
 
 from app.actors.registry import new_prompt_id
-from app.application import ServerClients, Services, open_services
+from app.application import ServerClients, Services, comfies, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config import Config, Discord, Server
@@ -81,7 +81,7 @@ class Stage:
                 links[server.label] = ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))
             async with open_services(links, journal, depth=2) as services, anyio.create_task_group() as guests:
                 frontend = DiscordApp(config, journal)
-                servers = {name: link.comfy for name, link in links.items()}
+                servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(
                         frontend.run,

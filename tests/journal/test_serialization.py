@@ -22,9 +22,9 @@ from app.events import (
     ServerName,
     TerminalUpdate,
 )
-from app.job_reasons import JobReason, NothingChanged
 from app.journal.serialization import UNREADABLE, Record, decode, encode, encode_wish
 from app.ports import History, Json
+from app.reasons.jobs import JobReason, NothingChanged
 from tests.texts.reasons import job_reasons
 
 HERE = ServerName("here")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.job_reasons import kind_of
 from app.media_worker.normalise import normalise
 from app.media_worker.protocol import Kind, Refusal
+from app.reasons.jobs import kind_of
 
 CORPUS = Path(__file__).parent / "corpus"
 

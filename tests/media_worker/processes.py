@@ -12,10 +12,10 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from app.job_reasons import kind_of
 from app.media_worker.client import MediaClient
 from app.media_worker.limits import PICTURES, VIDEOS, Limits
 from app.media_worker.protocol import Kind, Refusal
+from app.reasons.jobs import kind_of
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ import anyio
 import pytest
 from PIL import Image
 
-from app.file_reasons import FileDamaged
 from app.media_worker import client as module
 from app.media_worker.limits import PICTURES, Limits
 from app.media_worker.protocol import Refusal, Refused, frame
+from app.reasons.files import FileDamaged
 from tests.media_worker.processes import (
     ENOUGH,
     command_line,
@@ -257,7 +257,7 @@ def test_a_process_limits_its_memory_its_files_and_its_time() -> None:
 def test_what_libraries_print_does_not_end_up_between_replies(tmp_path: Path) -> None:
     code = (
         "import os\nfrom app.media_worker import worker\nfrom app.media_worker.protocol import Refused\n"
-        "from app.file_reasons import FileDamaged\n"
+        "from app.reasons.files import FileDamaged\n"
         "worker.answer = lambda _: (print('noise', flush=True), os.write(1, b'noise'), Refused(FileDamaged()))[-1]\n"
         "worker.run([])\n"
     )

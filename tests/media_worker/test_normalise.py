@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.file_reasons import (
+from app.media_worker import normalise as module
+from app.media_worker.limits import MOST_BYTES, MOST_FRAMES
+from app.media_worker.normalise import SRGB, normalise
+from app.media_worker.protocol import Kind, Redirection, Refusal
+from app.reasons import Reason
+from app.reasons.files import (
     DiskFailed,
     FileAnimated,
     FileDamaged,
@@ -18,11 +23,6 @@ from app.file_reasons import (
     TooManyFrames,
     TooManyPixels,
 )
-from app.media_worker import normalise as module
-from app.media_worker.limits import MOST_BYTES, MOST_FRAMES
-from app.media_worker.normalise import SRGB, normalise
-from app.media_worker.protocol import Kind, Redirection, Refusal
-from app.reasons import Reason
 from tests.media_worker.fuzz import CORPUS, check
 from tests.media_worker.samples import claiming, claiming_webp, encoded, exif, gif, noise
 

@@ -7,7 +7,6 @@ import io
 import msgspec
 import pytest
 
-from app.file_reasons import FileDamaged
 from app.media_worker.protocol import (
     LONGEST_FRAME,
     Compress,
@@ -21,6 +20,7 @@ from app.media_worker.protocol import (
     length_of,
     read_frame,
 )
+from app.reasons.files import FileDamaged
 
 REQUEST = Normalise(source=b"/a", target=b"/b", kind="image")
 

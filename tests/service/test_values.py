@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from app.service.values import LONGEST_TEXT, check_values, missing_slots, preset, upload_slots
 from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
-from tests.reasons import refused
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from app.discord.custom_id import Press
 from app.discord.ui.components import Form
 from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
-from app.job_reasons import ResultUnwritable
 from app.journal.sqlite import open_journal
+from app.reasons.jobs import ResultUnwritable
 from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board

@@ -16,6 +16,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from app.actors.operator import OperatorActor
+from app.application import comfies
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
@@ -28,7 +29,7 @@ from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
-from app.file_reasons import PostingNote, ResultDeleted
+from app.reasons.files import PostingNote, ResultDeleted
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.requests import AttachedFile
@@ -70,7 +71,7 @@ class SimulatedFrontend:
         self._job_history = job_history
         self._tasks = tasks
         self._broke = broke
-        servers = {name: clients.comfy for name, clients in services.clients.items()}
+        servers = comfies(services.clients)
         self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit, servers=len(servers))
         self.live_messages.now = clock
         self._responder = Responder(board)

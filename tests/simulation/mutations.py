@@ -36,10 +36,10 @@ from app.discord.ui.components import Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
 from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerEvent, ServerName
-from app.file_reasons import PostingNote
-from app.job_reasons import JobReason
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
+from app.reasons.files import PostingNote
+from app.reasons.jobs import JobReason
 from app.service.job_factory import JobFactory
 from app.service.requests import Person
 from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn

@@ -13,7 +13,7 @@ import anyio.lowlevel
 from app.comfy.client import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 from app.events import ServerName
 from app.ports import ConnectionLost, Refused, WebSocket
-from app.server_reasons import HungUp, OutOfReach, RefusedConnection, ServerError
+from app.reasons.servers import HungUp, OutOfReach, RefusedConnection, ServerError
 from app.simulator.engine.simulator import Simulator
 from tests.simulation.plan import Moment
 

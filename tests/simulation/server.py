@@ -24,7 +24,7 @@ from app.comfy.http_schemas import HistoryReply
 from app.comfy.validation_errors import validation_error
 from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
-from app.server_reasons import ResultGone
+from app.reasons.servers import ResultGone
 from app.simulator.engine.queue import Item
 from tests.simulation.malformed import Malformed
 from tests.simulation.network import Network

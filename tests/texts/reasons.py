@@ -8,10 +8,10 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from app.file_reasons import MediaReason
-from app.job_reasons import JobReason
 from app.reasons import Reason
-from app.server_reasons import NetworkReason, RefusalReason
+from app.reasons.files import MediaReason
+from app.reasons.jobs import JobReason
+from app.reasons.servers import NetworkReason, RefusalReason
 
 KINDS = cast("tuple[type[Reason], ...]", get_args(JobReason))
 """All that may be the reason of a job."""

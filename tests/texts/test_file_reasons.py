@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.file_reasons import (
+from app.reasons import Reason
+from app.reasons.files import (
     DiskFailed,
     FileAnimated,
     FileReason,
@@ -25,7 +26,6 @@ from app.file_reasons import (
     WorkerDied,
     WorkerUnavailable,
 )
-from app.reasons import Reason
 from app.texts.file_reasons import NAMES
 from app.texts.reasons import reason_text
 from tests.texts.reasons import MEDIA, reasons_of

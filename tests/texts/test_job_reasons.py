@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.job_reasons import (
+from app.reasons import Reason
+from app.reasons.jobs import (
     CancelUnconfirmed,
     ForgottenByServer,
     HistoryUnreadable,
@@ -27,7 +28,6 @@ from app.job_reasons import (
     TimeLimitReached,
     kind_of,
 )
-from app.reasons import Reason
 from app.texts.reasons import reason_text
 from tests.texts.reasons import KINDS, REFUSALS, reasons_of
 

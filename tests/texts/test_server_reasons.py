@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.job_reasons import kind_of
 from app.reasons import Reason
-from app.server_reasons import (
+from app.reasons.jobs import kind_of
+from app.reasons.servers import (
     AnswerInvalid,
     AnswerTooLarge,
     CaFileUnreadable,

@@ -24,7 +24,7 @@ from app.workflows.load import Workflow
 from app.workflows.model import LARGEST_SEED, Slot, Target, WorkflowError
 from app.workflows.node_definitions import Definitions
 from app.workflows.reasons.discovery import InputPlace, SeveralCandidates
-from tests.reasons import refusal_of, refused
+from tests.refusals import refusal_of, refused
 from tests.workflows.discovery.test_discover import ANY_GRAPH, entry, shipped
 from tests.workflows.editor_graphs import ANY_JSON, UNHURRIED, server, server_with
 

@@ -16,7 +16,7 @@ from app.workflows.lora import Chain, Lora, fill_loras, find_chain, read_loras
 from app.workflows.model import Target
 from app.workflows.placeholders import resolve, resolve_text
 from app.workflows.rounding import round_sizes, to_step
-from tests.reasons import refused
+from tests.refusals import refused
 from tests.workflows.discovery.test_discover import entry, shipped
 from tests.workflows.editor_graphs import UNHURRIED, server, server_with
 from tests.workflows.test_audit import MODEL

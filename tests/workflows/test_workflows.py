@@ -18,7 +18,7 @@ from app.simulator.engine.simulator import Simulator
 from app.workflows.bind import bind
 from app.workflows.load import Workflow, load
 from app.workflows.model import LARGEST_SEED
-from tests.reasons import refused
+from tests.refusals import refused
 
 FOLDER = Path(__file__).parent.parent.parent / "workflows"
 GIVEN: dict[str, dict[str, Json]] = {"txt2img": {"prompt": "x"}, "img2img": {"prompt": "x", "image": __file__}}

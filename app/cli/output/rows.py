@@ -21,8 +21,8 @@ from app.events import (
     Started,
     TerminalUpdate,
 )
-from app.job_reasons import JobReason, kind_of
 from app.ports import Json
+from app.reasons.jobs import JobReason, kind_of
 from app.texts.reasons import reason_text
 
 

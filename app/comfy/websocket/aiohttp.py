@@ -13,7 +13,7 @@ import anyio
 from app.comfy.errors import network_reason, shortened
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
 from app.ports import ConnectionLost, WebSocket
-from app.server_reasons import (
+from app.reasons.servers import (
     FrameInvalid,
     FrameTooLarge,
     HandshakeInvalid,

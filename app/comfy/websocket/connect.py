@@ -15,7 +15,7 @@ from app.comfy.websocket.decoder import GREETING, Decoder
 from app.config import Server
 from app.events import QueueChanged, ServerEvent
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
-from app.server_reasons import CaFileUnreadable, NotComfyUI
+from app.reasons.servers import CaFileUnreadable, NotComfyUI
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from app.comfy.errors import network_reason
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
 from app.comfy.websocket.trio_protocol import ClientProtocol
 from app.ports import ConnectionLost, WebSocket
-from app.server_reasons import HungUp, LibraryError, NoAnswer, NoPong
+from app.reasons.servers import HungUp, LibraryError, NoAnswer, NoPong
 
 
 class ReadTimedStream(trio.abc.Stream):

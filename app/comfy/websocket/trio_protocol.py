@@ -16,7 +16,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from app.comfy.errors import shortened
 from app.ports import ConnectionLost
-from app.server_reasons import FrameInvalid, FrameTooLarge, HandshakeInvalid, HandshakeRefused
+from app.reasons.servers import FrameInvalid, FrameTooLarge, HandshakeInvalid, HandshakeRefused
 
 
 class ClientProtocol(WSConnection):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from app.file_reasons import FileUnusable, TooManyBytes
 from app.media_worker.limits import MOST_BYTES
 from app.media_worker.protocol import Kind
+from app.reasons.files import FileUnusable, TooManyBytes
 from app.workflows.model import WorkflowError
 
 HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})

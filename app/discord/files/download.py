@@ -15,9 +15,9 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from app.discord.files.attachment_rules import KINDS, allowed, check_size, fits, is_too_large
-from app.file_reasons import DiskFailed, FileUnrecognised, FileUnusable
 from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Refusal
+from app.reasons.files import DiskFailed, FileUnrecognised, FileUnusable
 from app.service.reasons import FileNotDownloaded, FilesArriving, NotFromDiscord
 from app.service.requests import AttachedFile
 from app.workflows.model import WorkflowError

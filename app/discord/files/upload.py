@@ -14,7 +14,9 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from app.discord.ui.components import Upload
-from app.file_reasons import (
+from app.media_worker.client import MediaClient
+from app.media_worker.protocol import Compressed, Refusal
+from app.reasons.files import (
     DoesNotFit,
     PostingNote,
     ResultDeleted,
@@ -22,8 +24,6 @@ from app.file_reasons import (
     ResultReduced,
     ResultTooLargeToPost,
 )
-from app.media_worker.client import MediaClient
-from app.media_worker.protocol import Compressed, Refusal
 
 
 class MemoryBudget:

@@ -11,9 +11,9 @@ from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import Estimate
 from app.events import JobId
-from app.file_reasons import PostingNote
 from app.ports import ConnectionLost
-from app.server_reasons import OutOfReach
+from app.reasons.files import PostingNote
+from app.reasons.servers import OutOfReach
 
 
 class SendError(Exception):

@@ -12,7 +12,7 @@ from app.discord.text import escape, shorten
 from app.discord.ui.components import MOST_PICTURES, Block, Button, Card, File, Gallery, Row, Text, Upload, rows
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
-from app.job_reasons import JobReason
+from app.reasons.jobs import JobReason
 from app.service.follow_ups import results
 from app.texts import job_message as texts
 from app.texts.reasons import reason_text

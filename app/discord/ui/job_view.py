@@ -21,8 +21,8 @@ from app.events import (
     Started,
     TerminalUpdate,
 )
-from app.job_reasons import JobReason
 from app.ports import Json
+from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED

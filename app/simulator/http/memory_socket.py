@@ -9,7 +9,7 @@ import anyio
 from anyio import lowlevel
 
 from app.ports import ConnectionLost
-from app.server_reasons import HungUp
+from app.reasons.servers import HungUp
 
 ROOM = 4 * 2**20
 """Bytes that a client may leave unread before the publisher waits for it: as much as a kernel buffers."""

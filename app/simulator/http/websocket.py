@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.ports import ConnectionLost
-from app.server_reasons import HungUp
+from app.reasons.servers import HungUp
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.middleware import foreign
 

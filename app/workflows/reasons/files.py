@@ -63,6 +63,6 @@ class EditorFormat(Reason, frozen=True):
     file: str
 
 
-FileReason: TypeAlias = (
+WorkflowFileReason: TypeAlias = (
     SameName | FileNotFound | UnknownWorkflow | FileTooLarge | FileUnreadable | NestedTooDeeply | NotJson | EditorFormat
 )

@@ -16,7 +16,7 @@ from app.comfy.websocket import connect as connect_module
 from app.comfy.websocket.connect import connect
 from app.events import ExecutionEnded, ExecutionFailed, ImageStreamed, QueueChanged, ServerEvent
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
-from app.server_reasons import HungUp
+from app.reasons.servers import HungUp
 from tests.comfy import recorded
 
 STATUS = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":2}},"sid":"me"}}'

@@ -20,7 +20,7 @@ from app.comfy.websocket.connect import open_websocket
 from app.comfy.websocket.trio_protocol import ClientProtocol
 from app.config import Server
 from app.ports import ConnectionLost
-from app.server_reasons import FrameInvalid, HandshakeInvalid, HandshakeRefused, HungUp, NetworkReason
+from app.reasons.servers import FrameInvalid, HandshakeInvalid, HandshakeRefused, HungUp, NetworkReason
 from app.texts.reasons import reason_text
 from tests.comfy.peers import Behaviour, peer
 from tests.comfy.websocket.hostile import (

@@ -18,7 +18,7 @@ from app.comfy.websocket.address import Timing, address
 from app.comfy.websocket.connect import open_websocket
 from app.config import Server
 from app.ports import ConnectionLost
-from app.server_reasons import (
+from app.reasons.servers import (
     CaFileUnreadable,
     FrameTooLarge,
     HandshakeRefused,

@@ -22,7 +22,7 @@ from tests.discord.fake import FakeDiscord, Upload
 from tests.media_worker.fuzz import corpus, mutate
 from tests.media_worker.processes import running
 from tests.media_worker.samples import encoded, noise
-from tests.reasons import refusal_of, refused
+from tests.refusals import refusal_of, refused
 
 PERSON = "1400000000000000000"
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from app.discord.files.upload import AT_ONCE, UploadPreparer, clear
 from app.discord.ui.components import Upload
-from app.file_reasons import ResultDeleted, ResultNotPrepared, ResultReduced, ResultTooLargeToPost
 from app.media_worker.client import MediaClient
+from app.reasons.files import ResultDeleted, ResultNotPrepared, ResultReduced, ResultTooLargeToPost
 from tests.media_worker.processes import running
 from tests.media_worker.samples import SECRET, gif, graph_png, noise
 

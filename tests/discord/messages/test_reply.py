@@ -17,8 +17,8 @@ from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
 from app.events import Finished, JobId, Previewed, Progressed, Queued, ServerName
-from app.file_reasons import PostingNote
 from app.ports import ConnectionLost
+from app.reasons.files import PostingNote
 from tests.conftest import virtual
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")

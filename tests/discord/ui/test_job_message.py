@@ -34,7 +34,7 @@ from app.events import (
     ServerName,
     Started,
 )
-from app.job_reasons import NodeFailed, OutOfMemory, ServersOffline
+from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
 from tests.discord.flows import TXT2IMG, slot
 

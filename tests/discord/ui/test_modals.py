@@ -12,7 +12,7 @@ from app.ports import Json
 from app.workflows.load import Workflow
 from app.workflows.model import Target
 from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
-from tests.reasons import refused
+from tests.refusals import refused
 
 
 def test_a_form_is_filled_in_with_what_was_given_and_with_defaults() -> None:

@@ -17,7 +17,7 @@ from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import AppInput, convert
 from app.workflows.load import load
 from app.workflows.model import Slot, Target
-from tests.reasons import refused
+from tests.refusals import refused
 from tests.workflows.editor_graphs import ANY_JSON, UNHURRIED, read, server, server_with
 from tests.workflows.test_workflows import FOLDER
 

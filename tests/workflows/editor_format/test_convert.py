@@ -11,7 +11,7 @@ from app.ports import Graph, Json
 from app.workflows.editor_format.convert import AppInput, convert
 from app.workflows.model import Target, WorkflowError
 from app.workflows.node_definitions import Definitions
-from tests.reasons import refusal_of, refused
+from tests.refusals import refusal_of, refused
 from tests.workflows.editor_graphs import (
     ANY_DRAWING,
     ANY_JSON,

@@ -18,7 +18,7 @@ from app.workflows.files import LARGEST, list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.manifest.schema import Manifest, schema
 from app.workflows.model import Slot, Target, WorkflowError
-from tests.reasons import refusal_of, refused
+from tests.refusals import refusal_of, refused
 from tests.workflows.discovery.test_discover import entry, shipped
 from tests.workflows.editor_graphs import ANY_DRAWING, ANY_JSON, UNHURRIED, read, server
 
