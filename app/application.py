@@ -89,13 +89,17 @@ async def open_services(
     journal: Journal,
     *,
     depth: int,
+    failover_after: Mapping[ServerName, float] | None = None,
+    wait_for_disk: bool = True,
     run_sync: RunSync = to_thread.run_sync,
     new_prompt_id: Callable[[], PromptId] = new_prompt_id,
     pauses: Pauses = backoff,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
-    Everything that depends on chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`.
+    `failover_after` is in seconds, for servers that differ from `app.core.server_state.FAILOVER_AFTER`. Unless
+    `wait_for_disk`, results for which the disk has no room are given up instead of fetched later. Everything that
+    depends on chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`.
     """
     async with anyio.create_task_group() as services:
         connections = {
@@ -112,7 +116,8 @@ async def open_services(
                 depth=depth,
                 new_prompt_id=new_prompt_id,
                 run_sync=run_sync,
-                pauses=pauses,
+                failover_after=failover_after or {},
+                wait_for_disk=wait_for_disk,
             ).run,
             name="registry",
         )
@@ -133,8 +138,16 @@ async def run(config: Config, frontend: Frontend, *, journal: Journal | None = N
     """
     stopped: int | None = None
     code = 0
+    # Whoever waits at a terminal wants to know that the disk is full; the bot can wait until somebody has made room.
+    wait_for_disk = journal is not None
     journal = journal or MemoryJournal()
-    async with open_clients(config) as clients, open_services(clients, journal, depth=config.depth) as services:
+    failover_after = {server.label: config.failover_of(server) for server in config.servers}
+    async with (
+        open_clients(config) as clients,
+        open_services(
+            clients, journal, depth=config.depth, failover_after=failover_after, wait_for_disk=wait_for_disk
+        ) as services,
+    ):
         with signals.listen(patience=2 if drain else 1) as receiver:
             async with anyio.create_task_group() as guests:
 

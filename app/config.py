@@ -23,7 +23,7 @@ DEFAULT_URL = "http://127.0.0.1:8188"
 """The address at which ComfyUI listens by default."""
 
 
-BUTTONS = ("cancel", "delete", "retry", "again", "vary", "use", "settings", "keep")
+BUTTONS = ("cancel", "delete", "retry", "again", "fetch", "vary", "use", "settings", "keep")
 """The buttons that `guarded` may name."""
 
 VARIABLES = frozenset({"ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_CRASH"})
@@ -48,6 +48,10 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names of this machine: on one port they are one server."""
 
 
+FAILOVER = 5, 86_400
+"""Seconds after which jobs move to another server, at least and at most. A restart of ComfyUI takes up to a minute."""
+
+
 class ConfigError(Exception):
     """A setting is wrong; the text is a sentence that says which one and what to do."""
 
@@ -56,7 +60,8 @@ class Server(Struct, frozen=True, kw_only=True):
     """One ComfyUI server.
 
     `url` is http or https, with a base path if it has one; the websocket's address is derived from it. `headers` are
-    sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust.
+    sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust. `failover_after` is None if
+    the setting for all servers applies.
     """
 
     url: str
@@ -64,6 +69,7 @@ class Server(Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     ca_file: str = ""
     verify: bool = True
+    failover_after: int | None = None
 
     @property
     def label(self) -> ServerName:
@@ -89,15 +95,23 @@ class Discord(Struct, frozen=True, kw_only=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """All settings, validated. `source` is the file that was read, "" if there was none."""
+    """All settings, validated. `source` is the file that was read, "" if there was none.
+
+    `failover_after` is how many seconds a server may be away before its jobs move to another one.
+    """
 
     servers: tuple[Server, ...]
     data: Path
     workflows: Path
     depth: int = 2
+    failover_after: int = 60
     discord_token: str = ""
     discord: Discord = Discord()
     source: str = ""
+
+    def failover_of(self, server: Server) -> int:
+        """Seconds that this server may be away before its jobs move to another one."""
+        return self.failover_after if server.failover_after is None else server.failover_after
 
     def __repr__(self) -> str:
         """Omits the token and the headers, which may contain one."""
@@ -114,7 +128,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     if named and file is None:
         raise ConfigError(f"ATELIER_CONFIG names {shown}, which is not there: create it, or unset the variable.")
     root = file or _Table(_File(shown, ""), (), {})
-    root.check_keys(("servers", "data", "workflows", "depth", "discord"))
+    root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "discord"))
     known = [_Source(_server(table), table) for table in root.tables("servers")]
     chosen = _chosen(servers, variables, known)
     discord = _discord(root.table("discord"))
@@ -125,6 +139,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         data=_path(variables.text("ATELIER_DATA") or root.name("data", "data")),
         workflows=_path(variables.text("ATELIER_WORKFLOWS") or root.name("workflows", "workflows")),
         depth=root.whole("depth", 2, 1, 16),
+        failover_after=root.whole("failover_after", 60, *FAILOVER),
         discord_token=_token(variables),
         discord=discord,
         source=str(path) if file is not None else "",
@@ -369,6 +384,7 @@ def _server(table: _Table) -> Server:
         headers=_headers(table.table("headers")),
         ca_file=_ca_file(table),
         verify=table.flag("verify", default=True),
+        failover_after=table.whole("failover_after", 60, *FAILOVER) if "failover_after" in table.values() else None,
     )
 
 

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import selectors
+import sys
 from collections.abc import Callable, Generator
 from fnmatch import fnmatch
 from functools import cache
@@ -26,6 +27,11 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 TESTS = Path(__file__).parent
+
+# Hundreds of processes start in these tests. Where the environment forbids bytecode files, each would compile all of
+# its modules again, which takes longer than everything else that it does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 EXPECTED_SKIPS: tuple[str, ...] = ("git is not installed",)
 """Reasons for which a test may be skipped where `CI` is set. Any other skip fails there: a test that never runs

@@ -296,7 +296,7 @@ def test_the_token_is_never_shown(tmp_path: Path) -> None:
 def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     example = (ROOT / "atelier.example.toml").read_text()
     content = tomllib.loads(example)
-    assert content.keys() == {"servers", "data", "workflows", "depth", "discord"}
+    assert content.keys() == {"servers", "data", "workflows", "depth", "failover_after", "discord"}
     assert content["servers"][0].keys() == set(Server.__struct_fields__)
     assert content["discord"].keys() == set(Discord.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)

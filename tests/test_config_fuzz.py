@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app import config
 from tests.config_fuzz import Leaked, attempt, check_sentence
 
-COUNT = 600
+COUNT = 1200
 
 
 def test_damaged_settings_are_one_sentence_of_ours(tmp_path: Path) -> None:

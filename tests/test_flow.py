@@ -11,6 +11,7 @@ import pytest
 from app.actors.interaction import InteractionActor
 from app.core.job import FirstChoice, NodeId, Upload
 from app.events import (
+    TERMINAL_UPDATES,
     AnyUpdate,
     Cancelled,
     Failed,
@@ -309,7 +310,8 @@ async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: P
             async with house_for(simulator, tmp_path / "results", journal) as second:
                 for request in requests:
                     async with second.registry.watch(request.job) as updates:
-                        last = [update async for update in updates][-1]
+                        while not isinstance(last := await updates.receive(), TERMINAL_UPDATES):
+                            pass
                     assert isinstance(last, Finished)
                     seen.append(on_disk(last))
             ground.cancel_scope.cancel()

@@ -30,7 +30,7 @@ ALLOWED = {
     "comfy/websocket/decoder": {"GREETING"},
     # Log messages, and exceptions that only logs show.
     "actors/connection": {"ConnectionActor"},
-    "actors/effect_runner": {"_histories"},
+    "actors/effect_runner": {"_read_alone"},
     "actors/registry": {"PromptRegistry", "_effect_failed"},
     "comfy/response_limits": {"*"},
     "discord/user_request": {"Caller"},

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
+import errno
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
 import anyio
+from msgspec import Struct
 
 from app.actors.connection import Connection
-from app.backoff import Pauses, backoff
 from app.boundary import log_failure, report_failure
+from app.core.downloads import WAIT
 from app.core.effects import (
     CancelPrompt,
     Effect,
     EffectResult,
     FetchFile,
+    FetchInterrupted,
     FileFetched,
     HistoryRead,
     ImageSaved,
@@ -105,6 +108,15 @@ def _inputs(graph: Graph, node: str) -> dict[str, Json]:
 HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
 
+HISTORY_SECONDS = 10.0
+"""Seconds for one history that is read alone. The queue was answered just before, so a slow one is to blame itself."""
+
+HISTORIES_AT_ONCE = 4
+"""Histories that are read alone at the same time: one that hangs must not hold up the others."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""The errors of a disk without room: waiting helps."""
+
 FEW = 4
 """Up to this many histories are requested singly; more are requested at once, which may return other clients' too."""
 
@@ -113,7 +125,10 @@ OTHERS = 32
 
 
 class EffectRunner:
-    """Runs effects. Owns the clients of the servers. Expected errors become effect results and are not raised."""
+    """Runs effects. Owns the clients of the servers. Expected errors become effect results and are not raised.
+
+    Unless `wait_for_disk`, a result for which the disk has no room is given up.
+    """
 
     def __init__(
         self,
@@ -122,13 +137,13 @@ class EffectRunner:
         connections: Mapping[ServerName, Connection],
         *,
         run_sync: RunSync,
-        pauses: Pauses = backoff,
+        wait_for_disk: bool = True,
     ) -> None:
         self._comfies = comfies
         self._completions = {name: Completion(comfy, nodes[name]) for name, comfy in comfies.items()}
         self._connections = connections
         self._run_sync = run_sync
-        self._pauses = pauses
+        self._wait_for_disk = wait_for_disk
 
     async def do(self, effect: Effect) -> EffectResult | None:
         """Run one effect and return its result; None if there is nothing to report."""
@@ -147,8 +162,8 @@ class EffectRunner:
                 return PromptCancelled(effect, acknowledged=True)
             case FetchFile():
                 return await self._fetch(effect)
-            case SaveImage(image=image, path=path):
-                return ImageSaved(effect, await self._run_sync(_write, image, Path(path)))
+            case SaveImage():
+                return await self._save(effect)
             case Reconnect(server=server):
                 self._connections[server].reconnect()
                 return None
@@ -179,12 +194,14 @@ class EffectRunner:
         comfy = self._comfies[effect.server]
         try:
             queue = await comfy.queue()
-            queued = {*queue.running, *queue.pending}
-            missing = [prompt for prompt in effect.asked if prompt not in queued]
-            histories, failures = await _histories(comfy, missing)
-        except (ConnectionLost, Refused) as loss:
+        except ConnectionLost as loss:
             return Unreachable(effect, loss.reason)
-        return ServerQueried(effect, queue, histories, failures)
+        except Refused as refusal:
+            read = await _histories(comfy, list(effect.asked))
+            return Unreachable(effect, refusal.reason, read.histories)
+        queued = {*queue.running, *queue.pending}
+        read = await _histories(comfy, [prompt for prompt in effect.asked if prompt not in queued])
+        return ServerQueried(effect, queue, read.histories, read.failures, frozenset(read.unread))
 
     async def _read_history(self, effect: ReadHistory) -> EffectResult:
         for pause in HISTORY_PAUSES:
@@ -198,45 +215,71 @@ class EffectRunner:
         return HistoryRead(effect, None)
 
     async def _fetch(self, effect: FetchFile) -> EffectResult:
-        """Retry until the server answers: it keeps its output files over a restart (measured, T18)."""
-        for pause in self._pauses():
-            try:
-                await self._comfies[effect.server].fetch(effect.file, Path(effect.path))
-            except ConnectionLost:
-                await anyio.sleep(pause)
-            except Refused as refusal:
-                return FileFetched(effect, refusal.reason)
-            except OSError as error:
-                return FileFetched(effect, ResultUnwritable(error.strerror or ""))
-            else:
-                break
+        """Try once; a server keeps its output files over a restart (measured, T18)."""
+        try:
+            await self._comfies[effect.server].fetch(effect.file, Path(effect.path))
+        except ConnectionLost as loss:
+            return FetchInterrupted(effect, loss.reason)
+        except Refused as refusal:
+            # A 5xx says nothing about the file.
+            return FileFetched(effect, refusal.reason) if refusal.certain else FetchInterrupted(effect, refusal.reason)
+        except OSError as error:
+            if error.errno in FULL and self._wait_for_disk:
+                return FetchInterrupted(effect, disk_full=True)
+            return FileFetched(effect, ResultUnwritable(error.strerror or "", Path(effect.path).name))
         return FileFetched(effect)
 
+    async def _save(self, effect: SaveImage) -> EffectResult:
+        """Write an image, which exists only in our memory: a full disk is waited out."""
+        while True:
+            try:
+                await self._run_sync(_write, effect.image, Path(effect.path))
+            except OSError as error:
+                if error.errno not in FULL or not self._wait_for_disk:
+                    return ImageSaved(effect, ResultUnwritable(error.strerror or "", Path(effect.path).name))
+                await anyio.sleep(WAIT)
+            else:
+                return ImageSaved(effect)
 
-async def _histories(
-    comfy: Comfy, prompts: Sequence[PromptId]
-) -> tuple[dict[PromptId, History], dict[PromptId, JobReason]]:
-    """The histories of these prompts that exist, and why others cannot be read."""
+
+class _Readings(Struct):
+    """The histories that exist, the prompts whose history cannot be read, and reasons to fail jobs."""
+
+    histories: dict[PromptId, History] = {}
+    unread: set[PromptId] = set()
+    failures: dict[PromptId, JobReason] = {}
+
+
+async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> _Readings:
+    """Read the histories of these prompts; what is wrong with one of them concerns only its own job."""
     if len(prompts) > FEW:
         try:
-            return await _newest(comfy, prompts), {}
+            return _Readings(await _newest(comfy, prompts))
         except (ConnectionLost, Refused):
-            raise
+            pass
         except Exception as error:  # noqa: BLE001  logged; asking one by one finds out whose history it is
             report_failure(error, "many histories at once could not be read")
-    histories: dict[PromptId, History] = {}
-    failures: dict[PromptId, JobReason] = {}
-    for prompt in prompts:
-        try:
-            history = await comfy.history(prompt)
-        except (ConnectionLost, Refused):
-            raise
-        except Exception as error:  # noqa: BLE001  the boundary of one job's history
-            failures[prompt] = InternalError(log_failure(error, "a history could not be read", prompt=prompt))
-        else:
-            if history is not None:
-                histories[prompt] = history
-    return histories, failures
+    readings = _Readings()
+    lanes = anyio.Semaphore(HISTORIES_AT_ONCE)
+    async with anyio.create_task_group() as tasks:
+        for prompt in prompts:
+            tasks.start_soon(_read_alone, comfy, prompt, lanes, readings, name=f"history {prompt}")
+    return readings
+
+
+async def _read_alone(comfy: Comfy, prompt: PromptId, lanes: anyio.Semaphore, readings: _Readings) -> None:
+    async with lanes:
+        with anyio.move_on_after(HISTORY_SECONDS) as scope:
+            try:
+                if (history := await comfy.history(prompt)) is not None:
+                    readings.histories[prompt] = history
+            except (ConnectionLost, Refused):
+                readings.unread.add(prompt)
+            except Exception as error:  # noqa: BLE001  the boundary of one job's history
+                reason = InternalError(log_failure(error, "a history could not be read", prompt=prompt))
+                readings.failures[prompt] = reason
+        if scope.cancelled_caught:
+            readings.unread.add(prompt)
 
 
 async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, History]:
@@ -253,14 +296,13 @@ async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, H
         count *= 4
 
 
-def _write(image: bytes, path: Path) -> ResultUnwritable | None:
-    """Write an image completely or not at all. Returns the problem; None if there is none."""
+def _write(image: bytes, path: Path) -> None:
+    """Write an image completely or not at all. Raises `OSError`."""
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(image)
         part.replace(path)
-    except OSError as error:
+    except OSError:
         part.unlink(missing_ok=True)
-        return ResultUnwritable(error.strerror or "")
-    return None
+        raise

@@ -80,7 +80,17 @@ class InteractionActor:
                 report_failure(error, "a last word could not be shown; trying again", job=self._job)
             else:
                 return
-            await anyio.sleep(pause)
+            terminal_update = await self._pause(pause, terminal_update)
+
+    async def _pause(self, seconds: float, terminal_update: AnyUpdate) -> AnyUpdate:
+        """Wait, unless the job is cancelled meanwhile; return the terminal update to show next."""
+        with anyio.move_on_after(seconds):
+            async with self._registry.watch(self._job) as updates:
+                async for update in updates:
+                    if isinstance(update, TERMINAL_UPDATES) and update != terminal_update:
+                        return update
+            await anyio.sleep_forever()
+        return terminal_update
 
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with self._updates() as updates:

@@ -12,15 +12,17 @@ from anyio.abc import TaskGroup, TaskStatus
 from app.actors.connection import Connection
 from app.actors.effect_runner import EffectRunner
 from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Registry, Submit, Updates, Watch
-from app.backoff import Pauses, backoff
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
     Effect,
     EffectFailed,
     EffectResult,
+    PromptRefused,
+    PromptSubmitted,
     QueryServer,
     Reconnect,
     ServerQueried,
+    SubmitUncertain,
     Tick,
     Unreachable,
 )
@@ -29,6 +31,7 @@ from app.core.job_table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
+from app.core.server_state import FAILOVER_AFTER
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,
@@ -71,13 +74,16 @@ class PromptRegistry:
         depth: int,
         new_prompt_id: Callable[[], PromptId],
         run_sync: RunSync,
-        pauses: Pauses = backoff,
+        failover_after: Mapping[ServerName, float],
+        wait_for_disk: bool = True,
     ) -> None:
         self._journal = journal
         self._job_table = JobTable()
-        self._reconciler = Reconciler(self._job_table, comfies)
+        self._reconciler = Reconciler(
+            self._job_table, {name: failover_after.get(name, FAILOVER_AFTER) for name in comfies}
+        )
         self._scheduler = Scheduler(self._job_table, self._reconciler.servers, depth, new_prompt_id)
-        self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, pauses=pauses)
+        self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._drains: list[Drain] = []
@@ -113,7 +119,7 @@ class PromptRegistry:
         jobs = self._job_table.jobs
         match message:
             case ServerQueried(effect=effect) | Unreachable(effect=effect):
-                self._reconciler.look_failed(effect.server, reason, anyio.current_time())
+                self._reconciler.query_failed(effect.server, reason, anyio.current_time())
                 return
             case Submit(request=request, updates=updates):
                 job = jobs.get(request.job)
@@ -124,6 +130,10 @@ class PromptRegistry:
                 job = jobs.get(name)
             case Drain():
                 job = None
+            case PromptSubmitted(effect=effect) | PromptRefused(effect=effect) | SubmitUncertain(effect=effect):
+                if (job := jobs.get(effect.job)) is not None:
+                    # Whatever is wrong with the answer, the POST is over.
+                    job.posted(effect.prompt)
             case _:
                 job = self._reconciler.job_of(message)
         if job is not None:
@@ -134,12 +144,12 @@ class PromptRegistry:
         match message:
             case Submit(request=request, place=place, updates=updates):
                 self._watchers.setdefault(request.job, []).append(updates)
-                self._job_table.accept(request, place)
+                self._reconciler.accept(request, place)
             case Watch():
                 self._arrivals.append(message)
             case Cancel(job=job):
                 if (record := self._job_table.jobs.get(job)) is not None:
-                    self._job_table.cancel(record)
+                    self._job_table.cancel(record, now)
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)
@@ -149,6 +159,8 @@ class PromptRegistry:
             case Delivered(job=job, receipt=receipt):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.delivered(record, receipt)
+                    for mailbox in self._watchers.pop(job, []) if record.notified else []:
+                        mailbox.end()
             case _:
                 self._reconciler.handle(message, now)
 
@@ -162,12 +174,13 @@ class PromptRegistry:
         for update in job_table.updates:
             self._tell(update)
         job_table.updates.clear()
+        self._reconciler.start_downloads(anyio.current_time())
         for effect in job_table.effects:
             helpers.start_soon(self._do, effect, name=type(effect).__name__)
         job_table.effects.clear()
         self._rest.deadline = self._reconciler.due()
         for drain in self._drains:
-            left = [job for job in job_table.jobs.values() if job.state is not State.ACCEPTED]
+            left = [job for job in job_table.jobs.values() if job.state is not State.ACCEPTED and not job.notified]
             if all(job.terminal_update is not None for job in left):
                 drain.ended.set()
             if not left:
@@ -209,11 +222,12 @@ class PromptRegistry:
     def _welcome(self, watch: Watch) -> None:
         """Send a new watcher the current state of its job; updates of this turn follow with the rest."""
         job, updates = self._job_table.jobs.get(watch.job), watch.updates
-        if job is None:
+        if job is None or job.notified:
             updates.end()
         elif job.terminal_update is not None and job.terminal_update not in self._job_table.updates:
             updates.put(job.terminal_update)
-            updates.end()
+            # Until it has been shown, the job may still be cancelled.
+            self._watchers.setdefault(watch.job, []).append(updates)
         else:
             self._watchers.setdefault(watch.job, []).append(updates)
             try:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -34,6 +34,7 @@ from app.comfy.response_limits import (
 from app.comfy.tls import tls_context
 from app.comfy.validation_errors import dropped, missing, validation_error
 from app.config import Server
+from app.core.results import file_label
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Graph, History, Queue, Refused, RunSync, Stats, Ticket
 from app.reasons.servers import (
@@ -169,7 +170,7 @@ class ComfyClient:
 
     async def fetch(self, file: FileRef, to: Path) -> None:
         """See `app.ports.Comfy.fetch`. Raises `OSError` for errors of our own disk, including too little room."""
-        name = PurePosixPath(file.filename.replace("\\", "/")).name[:100]
+        name = file_label(file)
         where = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         async with self._downloads:
             with anyio.move_on_after(RESULT_SECONDS):

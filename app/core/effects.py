@@ -111,20 +111,26 @@ class SubmitUncertain(Struct, frozen=True):
 class ServerQueried(Struct, frozen=True):
     """The state of a server: its queue, then the histories. Only this order misses nothing.
 
-    `failures` maps a prompt to the reason to fail its job if reading its history raised an unexpected exception.
+    `unread` are the prompts whose history could not be read this time; nothing is known about them. `failures` maps a
+    prompt to the reason to fail its job if reading its history raised an unexpected exception.
     """
 
     effect: QueryServer
     queue: Queue
     histories: dict[PromptId, History]
     failures: dict[PromptId, JobReason] = {}
+    unread: frozenset[PromptId] = frozenset()
 
 
 class Unreachable(Struct, frozen=True):
-    """The server did not answer a query."""
+    """The server did not answer a query, or its queue cannot be read.
+
+    `histories` are those that could be read all the same.
+    """
 
     effect: QueryServer
     reason: ServerReason | InternalError
+    histories: dict[PromptId, History] = {}
 
 
 class HistoryRead(Struct, frozen=True):
@@ -146,10 +152,21 @@ class PromptCancelled(Struct, frozen=True):
 
 
 class FileFetched(Struct, frozen=True):
-    """The file is at the effect's path, or could not be fetched, for the reason in `problem`."""
+    """The file is at the effect's path, or will never be there, for the reason in `problem`."""
 
     effect: FetchFile
     problem: JobReason | None = None
+
+
+class FetchInterrupted(Struct, frozen=True):
+    """The file has not arrived, and another try may succeed.
+
+    `disk_full` is True if our disk is full, and the server is not to blame.
+    """
+
+    effect: FetchFile
+    reason: ServerReason | None = None
+    disk_full: bool = False
 
 
 class ImageSaved(Struct, frozen=True):
@@ -179,6 +196,7 @@ EffectResult: TypeAlias = (
     | HistoryRead
     | PromptCancelled
     | FileFetched
+    | FetchInterrupted
     | ImageSaved
     | EffectFailed
     | Tick

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum
 
 from msgspec import Struct, field
@@ -26,13 +27,22 @@ class FirstChoice(Struct, frozen=True):
     input: str
 
 
+class Refetch(Struct, frozen=True):
+    """What is known of an earlier job whose results did not all arrive: how it ended, where, and the files we have."""
+
+    server: ServerName
+    prompt: PromptId
+    history: History
+    files: tuple[tuple[FileRef, str], ...] = ()
+
+
 class JobRequest(Struct, frozen=True, kw_only=True):
     """A request for one job, complete except for what only the chosen server knows.
 
     `owner` identifies the user, in the frontend's format. `folder` is where result files are written. `seed` is the
     seed in the graph and `values` are the values the user set, by slot; both are kept for display. If the running job
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
-    can run it; empty means all.
+    can run it; empty means all. With `refetch`, nothing is generated: only missing results are downloaded.
     """
 
     job: JobId
@@ -46,6 +56,11 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     servers: tuple[ServerName, ...] = ()
     uploads: tuple[Upload, ...] = ()
     choices: tuple[FirstChoice, ...] = ()
+    refetch: Refetch | None = None
+
+    def able(self, configured: Collection[ServerName]) -> Collection[ServerName]:
+        """The configured servers that can run it; all if none of those it names is configured any more."""
+        return [name for name in configured if name in self.servers] or configured
 
 
 class State(IntEnum):
@@ -98,6 +113,8 @@ class Attempt(Struct, rename={"cancel_acknowledged": "withdrawn"}):
     """The server acknowledged our cancel request."""
     foreign: int = 0
     """The number of other clients' prompts ahead of it in the server's queue."""
+    unread: int = 0
+    """How often in a row its history could not be read."""
 
 
 class Job(Struct, kw_only=True):
@@ -117,6 +134,8 @@ class Job(Struct, kw_only=True):
     refusals: int = 0
     """How often a server answered its POST with a 5xx and had not queued it."""
     cancelling: bool = False
+    leftovers: list[Attempt] = field(default_factory=list[Attempt])
+    """Attempts that were given up while a server might still have their prompts, which are cancelled there."""
     blocked: list[str] = field(default_factory=list[str])
     notes: list[JobReason | str] = field(default_factory=list["JobReason | str"])
     files: dict[FileRef, str | None] = field(default_factory=dict[FileRef, str | None])
@@ -144,8 +163,18 @@ class Job(Struct, kw_only=True):
 
     @property
     def in_flight(self) -> bool:
-        """Whether it occupies a slot of a server's queue."""
+        """Whether its current attempt occupies a slot of a server's queue."""
         return self.state.at_server and self.history is None
+
+    def leftover(self, prompt: PromptId) -> Attempt | None:
+        """The attempt with this prompt, if it was given up and its server may still have the prompt."""
+        return next((attempt for attempt in self.leftovers if attempt.prompt == prompt), None)
+
+    def posted(self, prompt: PromptId) -> None:
+        """Record that the POST of the attempt with this prompt is over, whatever its answer."""
+        for attempt in (self.attempt, *self.leftovers):
+            if attempt is not None and attempt.prompt == prompt:
+                attempt.posting = False
 
     def move(self, state: State) -> bool:
         """Advance to `state` and return True; return False and change nothing if the job is already there or further.
@@ -159,9 +188,9 @@ class Job(Struct, kw_only=True):
         self.version += 1
         return True
 
-    def fail(self) -> None:
-        """Set the state to FAILED, from any state before the terminal update, even while files are downloading."""
-        self.state = State.FAILED
+    def end(self, state: State) -> None:
+        """Set the state to FAILED or CANCELLED, from any state, even while files are downloading."""
+        self.state = state
         self.version += 1
 
     def ended(self, history: History) -> bool:
@@ -173,7 +202,7 @@ class Job(Struct, kw_only=True):
         return True
 
     def reset_for_retry(self) -> None:
-        """Return to ACCEPTED for another attempt, after the server forgot the job or can no longer be queried.
+        """Return to ACCEPTED for another attempt, after the server forgot the job or cannot be queried.
 
         Nothing else moves a job back.
         """
@@ -185,6 +214,12 @@ class Job(Struct, kw_only=True):
         self.blocked.clear()
         self.notes.clear()
         self.history = None
+
+    def take_back(self, attempt: Attempt) -> None:
+        """Return to an attempt that was given up, because its server has it after all."""
+        self.reset_for_retry()
+        self.leftovers.remove(attempt)
+        self.attempt = attempt
 
 
 class Entry(Struct, frozen=True):

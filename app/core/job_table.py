@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import PurePath
 
 from app.boundary import log_failure
+from app.core.downloads import Downloads
 from app.core.effects import CancelPrompt, Effect, FetchFile, QueryServer, Reconnect, SaveImage, SubmitPrompt
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.progress import ProgressTracker
-from app.core.results import failure, file_name, remarks, results, streams, texts
+from app.core.results import failure, file_label, file_name, remarks, results, streams, texts
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -29,13 +30,33 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import History
-from app.reasons.jobs import ForgottenByServer, InternalError, JobReason, StoppedOnServer, kind_of
+from app.reasons.jobs import (
+    ForgottenByServer,
+    HistoryUnreadable,
+    InternalError,
+    JobReason,
+    NeverKept,
+    ResultNotFetched,
+    StoppedOnServer,
+    TooManyResults,
+    kind_of,
+)
 
 MOST_WORKER_DEATHS = 2
 """If a server died twice while running the same job, the job may be what kills it (docs/DESIGN.md, rule 4)."""
 
 MOST_REFUSALS = 3
 """One 5xx may be temporary; three for the same job are final."""
+
+MOST_TRIES = 20
+"""Attempts at one job. Restarts and failovers need a few; a server that accepts everything and keeps nothing needs a
+limit."""
+
+MOST_FILES = 200
+"""Result files of one job. More are a mistake in the workflow, or a server that is wrong."""
+
+CANCEL_PATIENCE = 5.0
+"""Seconds that a server has to confirm that it dropped a job; then its user is told that it is cancelled anyway."""
 
 
 class JobTable:
@@ -49,14 +70,39 @@ class JobTable:
         self.transitions: list[Transition] = []
         self.updates: list[AnyUpdate] = []
         self.effects: list[Effect] = []
+        self.downloads = Downloads()
+        self.cancel_deadlines: dict[JobId, float] = {}
+        """When jobs that are being cancelled end as cancelled, whatever their servers say."""
         self.positions_dirty = False
         """Whether free slots or queue positions may have changed since the scheduler last ran."""
 
     def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        """Yield our jobs that occupy a slot of a server, oldest attempt first."""
-        for job in self.by_prompt.values():
-            if job.in_flight and job.attempt is not None and job.attempt.server == server:
-                yield job, job.attempt
+        """Yield our jobs that a server has or is being sent, oldest attempt first."""
+        for job, attempt in self._current(server):
+            if job.in_flight and job.leftover(attempt.prompt) is None:
+                yield job, attempt
+
+    def left_at(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
+        """Yield the attempts that were given up while this server might still have their prompts."""
+        for prompt, job in self.by_prompt.items():
+            if (attempt := job.leftover(prompt)) is not None and attempt.server == server:
+                yield job, attempt
+
+    def occupying(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
+        """Yield everything of ours that occupies a slot of a server, with or without anybody waiting for it."""
+        yield from self.in_flight(server)
+        yield from self.left_at(server)
+
+    def fetching(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
+        """Yield the jobs that a server has finished and whose results are not all here."""
+        for job, attempt in self._current(server):
+            if job.history is not None and job.terminal_update is None:
+                yield job, attempt
+
+    def _current(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
+        for prompt, job in self.by_prompt.items():
+            if (attempt := job.attempt) is not None and attempt.prompt == prompt and attempt.server == server:
+                yield job, attempt
 
     def waiting(self) -> list[Job]:
         """The jobs that no server has yet, oldest first."""
@@ -64,14 +110,28 @@ class JobTable:
 
     def accept(self, request: JobRequest, place: str = "") -> None:
         """Accept a job request."""
-        self._note(self.jobs.setdefault(request.job, Job(request=request, place=place)), "accepted")
+        job = self.jobs.setdefault(request.job, Job(request=request, place=place))
+        self._note(job, "accepted")
+        if (earlier := request.refetch) is not None and job.attempt is None:
+            job.attempt = Attempt(earlier.prompt, earlier.server, posting=False)
+            self.by_prompt.setdefault(earlier.prompt, job)
+            job.files.update(earlier.files)
+            job.move(State.FINISHED)
+            job.history = earlier.history
+            self._note(job, "its results are to be fetched again")
+            self._gather(job, earlier.history)
 
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal; the next query of its server says what became of it."""
         self.jobs[job.id] = job
         self.positions_dirty = True
+        for leftover in job.leftovers:
+            leftover.posting = leftover.cancel_acknowledged = False
+            self.by_prompt[leftover.prompt] = job
         if (attempt := job.attempt) is None or job.terminal_update is not None:
             return
+        if job.cancelling:
+            self.cancel_deadlines[job.id] = now + CANCEL_PATIENCE
         attempt.posting = attempt.cancel_acknowledged = False
         self.by_prompt[attempt.prompt] = job
         if job.state is State.RUNNING:
@@ -88,6 +148,10 @@ class JobTable:
         """
         self.jobs[job.id] = job
         history, job.saving = job.history, 0
+        if job.request.refetch is not None and history is not None:
+            job.files |= dict.fromkeys(file for file in results(history) if not job.files.get(file))
+            self.give_up_files(job)
+            return
         if history is None:
             if job.cancelling:
                 self.settle(job, State.CANCELLED, Cancelled(job=job.id))
@@ -102,16 +166,61 @@ class JobTable:
             job.files |= dict.fromkeys(gone, "")
             self.complete(job)
 
-    def cancel(self, job: Job) -> None:
-        """Cancel a job; does nothing if it has ended."""
-        if job.cancelling or job.history is not None or job.state.settled:
+    def cancel(self, job: Job, now: float) -> None:
+        """Cancel a job; does nothing if its user has seen the terminal update.
+
+        A server that has the job gets `CANCEL_PATIENCE` to say what became of it: it may just have finished.
+        """
+        if job.cancelling or job.notified or isinstance(job.terminal_update, Cancelled):
             return
         job.cancelling = True
         self._note(job, "to be cancelled")
-        if job.attempt is None:
-            self.settle(job, State.CANCELLED, Cancelled(job=job.id))
-        elif not job.attempt.posting:
+        if job.attempt is None or not job.in_flight:
+            self.end_as_cancelled(job)
+            return
+        self.cancel_deadlines[job.id] = now + CANCEL_PATIENCE
+        if not job.attempt.posting:
             self.cancel_prompt(job, job.attempt)
+
+    def end_as_cancelled(self, job: Job) -> None:
+        """End a job as cancelled, whatever its state; its server is asked to drop it until it has done so."""
+        self._leave_and_cancel(job)
+        self._forget_progress(job)
+        job.end(State.CANCELLED)
+        job.terminal_update = Cancelled(job=job.id)
+        self._note(job, _cause(job.terminal_update))
+        self.updates.append(job.terminal_update)
+
+    def move_on(self, job: Job, cause: str) -> None:
+        """Return a job to waiting because its server does not come back; it is cancelled there if it does."""
+        if job.request.refetch is not None:
+            # It asked for files that only this server has.
+            self.give_up_files(job)
+            return
+        self._leave(job)
+        self.reset_for_retry(job, cause)
+
+    def give_up_files(self, job: Job) -> None:
+        """End a job without the files that have not arrived."""
+        self.downloads.drop(job.id)
+        for file in [file for file, path in job.files.items() if path is None]:
+            job.files[file] = ""
+            job.notes.append(ResultNotFetched(file_label(file)))
+        self.complete(job)
+
+    def take_back(self, job: Job, attempt: Attempt) -> None:
+        """Continue with an attempt that was given up: its server is back, and no other one was faster."""
+        self._leave_and_cancel(job)
+        self._forget_progress(job)
+        job.take_back(attempt)
+
+    def released(self, job: Job, attempt: Attempt) -> None:
+        """Record that a server no longer has the prompt of an attempt that was given up."""
+        job.leftovers.remove(attempt)
+        self.by_prompt.pop(attempt.prompt, None)
+        self._note(job, f"{attempt.server} no longer has it")
+        if job.notified and not job.leftovers:
+            del self.jobs[job.id]
 
     def place(self, job: Job, place: str) -> None:
         """Record where the job is shown from now on."""
@@ -124,7 +233,8 @@ class JobTable:
             job.notified, job.receipt = True, receipt
             job.move(State.DELIVERED)
             self._note(job, "its person has had the last word")
-            del self.jobs[job.id]
+            if not job.leftovers:
+                del self.jobs[job.id]
 
     def submit(self, job: Job, attempt: Attempt) -> None:
         """Start an attempt."""
@@ -168,10 +278,10 @@ class JobTable:
 
     def fetch_result(self, job: Job, attempt: Attempt, file: FileRef) -> None:
         """Download a result file that the server named, once."""
-        if file not in job.files:
+        if file not in job.files and len(job.files) < MOST_FILES:
             job.files[file] = None
             path = str(PurePath(job.request.folder) / file_name(job, file.filename))
-            self.effects.append(FetchFile(job.id, attempt.prompt, attempt.server, file, path))
+            self.downloads.want(FetchFile(job.id, attempt.prompt, attempt.server, file, path), job.request.owner)
 
     def save_image(self, job: Job, attempt: Attempt, image: bytes, media_type: str) -> None:
         """Write a result that arrived over the websocket to disk."""
@@ -200,6 +310,8 @@ class JobTable:
         elif job.worker_deaths >= MOST_WORKER_DEATHS:
             reason = ForgottenByServer(attempt.server, job.worker_deaths)
             self.settle(job, State.LOST, Lost(job=job.id, reason=reason))
+        elif job.tries >= MOST_TRIES:
+            self.settle(job, State.LOST, Lost(job=job.id, reason=NeverKept(job.tries)))
         elif job.refusals >= MOST_REFUSALS:
             self.settle(job, State.FAILED, Failed(job=job.id, reason=job.notes[0]))
         else:
@@ -207,9 +319,7 @@ class JobTable:
 
     def reset_for_retry(self, job: Job, cause: str) -> None:
         """Return the job to waiting, for another attempt."""
-        if job.attempt is not None:
-            self.by_prompt.pop(job.attempt.prompt, None)
-        self.trackers.pop(job.id, None)
+        self._forget_progress(job)
         job.reset_for_retry()
         self._note(job, cause)
 
@@ -230,18 +340,14 @@ class JobTable:
         unsent = any(isinstance(effect, SubmitPrompt) and effect.job == job.id for effect in self.effects)
         self.effects = [e for e in self.effects if isinstance(e, (QueryServer, Reconnect)) or e.job != job.id]
         self.updates = [update for update in self.updates if update.job != job.id]
-        self.by_prompt = {prompt: other for prompt, other in self.by_prompt.items() if other is not job}
-        self.trackers.pop(job.id, None)
         if job.terminal_update is None:
-            if job.in_flight and job.attempt is not None and not unsent:
-                # A prompt whose POST is still unanswered is cancelled once the answer arrives.
-                job.cancelling = True
-                if not job.attempt.posting:
-                    self.cancel_prompt(job, job.attempt)
-            job.fail()
+            if not unsent:
+                self._leave_and_cancel(job)
+            job.end(State.FAILED)
             files = tuple(path for path in (*job.files.values(), *job.streamed) if path)
             job.terminal_update = Failed(job=job.id, reason=reason, files=files)
             self._note(job, kind_of(reason))
+        self._forget_progress(job)
         if not job.notified:
             self.updates.append(job.terminal_update)
 
@@ -254,10 +360,13 @@ class JobTable:
         self.fail(job, reason)
         job.notes, job.blocked, job.files, job.streamed = [], [], {}, []
         job.attempt = job.history = None
+        job.leftovers = []
+        self._forget_prompts(job)
         self.changed[job.id] = job
 
     def forget(self, job: Job) -> None:
         """Remove a job that the journal cannot encode even after `strip`."""
+        self._forget_prompts(job)
         self.jobs.pop(job.id, None)
 
     def settle(self, job: Job, state: State, terminal_update: TerminalUpdate) -> None:
@@ -266,9 +375,7 @@ class JobTable:
             return
         job.terminal_update = terminal_update
         self._note(job, _cause(terminal_update))
-        self.trackers.pop(job.id, None)
-        if job.attempt is not None:
-            self.by_prompt.pop(job.attempt.prompt, None)
+        self._forget_progress(job)
         self.updates.append(terminal_update)
 
     def complete(self, job: Job) -> None:
@@ -276,8 +383,14 @@ class JobTable:
         history, attempt = job.history, job.attempt
         if history is None or attempt is None or job.saving or None in job.files.values():
             return
-        paths = [path for file in results(history) if (path := job.files[file])] + job.streamed
-        if history.outcome == "success":
+        # Files that the websocket announced are results even if the history that lists them cannot be read.
+        files = list(job.files) if history.outcome == "unreadable" else results(history)
+        paths = [path for file in files if (path := job.files.get(file))] + job.streamed
+        if history.outcome == "success" or (history.outcome == "unreadable" and paths):
+            job.notes += [] if history.outcome == "success" else [HistoryUnreadable()]
+            if len(files) > MOST_FILES:
+                job.notes.append(TooManyResults(len(files), MOST_FILES))
+            job.move(State.FINISHED)
             found = (tuple(paths), texts(history), remarks(job, history, paths))
             terminal_update = Finished(attempt.server, *found, job.request.seed, job=job.id)
             self.settle(job, State.FINISHED, terminal_update)
@@ -293,6 +406,30 @@ class JobTable:
             for file in results(history):
                 self.fetch_result(job, job.attempt, file)
         self.complete(job)
+
+    def _leave(self, job: Job) -> None:
+        """Give up the current attempt; its server, which may have the prompt, is queried until it has not."""
+        if (attempt := job.attempt) is not None and job.in_flight and job.leftover(attempt.prompt) is None:
+            job.leftovers.append(attempt)
+            self.positions_dirty = True
+
+    def _leave_and_cancel(self, job: Job) -> None:
+        """Give up the current attempt, and ask its server to drop the prompt, as soon as it can be asked."""
+        self._leave(job)
+        attempt = job.attempt
+        if attempt is not None and attempt in job.leftovers and not attempt.posting and not attempt.cancel_acknowledged:
+            self.cancel_prompt(job, attempt)
+
+    def _forget_progress(self, job: Job) -> None:
+        """Forget what the table remembers about the current attempt of a job."""
+        self.trackers.pop(job.id, None)
+        self.cancel_deadlines.pop(job.id, None)
+        self.downloads.drop(job.id)
+        if job.attempt is not None and job.leftover(job.attempt.prompt) is None:
+            self.by_prompt.pop(job.attempt.prompt, None)
+
+    def _forget_prompts(self, job: Job) -> None:
+        self.by_prompt = {prompt: other for prompt, other in self.by_prompt.items() if other is not job}
 
     def _note(self, job: Job, cause: str) -> None:
         attempt = job.attempt

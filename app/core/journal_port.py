@@ -51,7 +51,7 @@ class Journal(Protocol):
         ...
 
     async def unfinished(self) -> Sequence[Job]:
-        """All jobs whose terminal update nobody has seen, oldest first.
+        """All jobs whose terminal update nobody has seen, or that a server may have for nothing, oldest first.
 
         A job whose record is damaged is returned as failed if it is still known where to show that; otherwise it is
         skipped.

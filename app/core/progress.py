@@ -86,7 +86,8 @@ class ProgressTracker:
             step=step,
             steps=steps,
             elapsed=now - self.since,
-            remaining=self._remaining(now),
+            # What is expected is of no use if nothing arrives.
+            remaining=None if note is not None else self._remaining(now),
             note=note,
         )
 

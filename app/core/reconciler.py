@@ -7,12 +7,14 @@ are those of docs/DESIGN.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TypeAlias, assert_never
 
 from app.core.effects import (
     EffectFailed,
     EffectResult,
+    FetchFile,
+    FetchInterrupted,
     FileFetched,
     HistoryRead,
     ImageSaved,
@@ -28,10 +30,10 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
-from app.core.job import Attempt, Job, State
+from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
-from app.core.results import streams
-from app.core.server_state import ServerState
+from app.core.results import file_label, streams
+from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerState
 from app.events import (
     Connected,
     Disconnected,
@@ -42,12 +44,15 @@ from app.events import (
     ImageStreamed,
     NodeFinished,
     Previewed,
+    PromptId,
     QueueChanged,
     ServerName,
     Signal,
 )
+from app.ports import History
 from app.reasons import Reason
-from app.reasons.jobs import NoProgress
+from app.reasons.jobs import NoProgress, PromptIdRepeated, ResultNotFetched
+from app.reasons.servers import NetworkReason
 
 Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
 
@@ -56,20 +61,47 @@ NEVER = float("inf")
 DEAD = 10
 """After this many times `JobRequest.silence`, the worker of the server may have died, and the note says so."""
 
+UNREADABLE = History("unreadable")
+
+CANCEL_PAUSE = 1.0
+"""Seconds before a cancel request is repeated that a server did not acknowledge."""
+
+Answer: TypeAlias = (
+    PromptSubmitted
+    | PromptRefused
+    | SubmitUncertain
+    | HistoryRead
+    | PromptCancelled
+    | FileFetched
+    | FetchInterrupted
+    | ImageSaved
+    | EffectFailed
+)
+"""The result of an effect for one job."""
+
 
 class Reconciler:
     """Owns the state of each server; changes jobs mostly through the methods of the job table."""
 
-    def __init__(self, job_table: JobTable, servers: Iterable[ServerName]) -> None:
-        self.servers = {name: ServerState(name) for name in servers}
+    def __init__(self, job_table: JobTable, servers: Mapping[ServerName, float]) -> None:
+        self.servers = {name: ServerState(name, failover_after) for name, failover_after in servers.items()}
         self._job_table = job_table
 
     def adopt(self, job: Job, now: float) -> None:
-        """Load an unfinished job from the journal, even if its server is no longer configured."""
+        """Load an unfinished job from the journal, even if its servers are no longer configured."""
         attempt = job.attempt
         if attempt is None or job.terminal_update is not None or attempt.server in self.servers:
             self._job_table.adopt(job, now)
         else:
+            self._job_table.release(job, attempt)
+        for leftover in [leftover for leftover in job.leftovers if leftover.server not in self.servers]:
+            self._job_table.released(job, leftover)
+
+    def accept(self, request: JobRequest, place: str) -> None:
+        """Accept a job request."""
+        self._job_table.accept(request, place)
+        job = self._job_table.jobs[request.job]
+        if (attempt := job.attempt) is not None and attempt.server not in self.servers:
             self._job_table.release(job, attempt)
 
     def job_of(self, message: Message) -> Job | None:
@@ -82,10 +114,16 @@ class Reconciler:
             case _:
                 return self._job_table.jobs.get(message.effect.job)
 
-    def look_failed(self, server: ServerName, reason: Reason, now: float) -> None:
+    def query_failed(self, server: ServerName, reason: Reason, now: float) -> None:
         """Record that a query failed: the server counts as unreachable, and the next query may start."""
-        self._away(self.servers[server], reason)
+        self._away(self.servers[server], reason, now)
+        self._fail_over(self.servers[server], now)
         self._query_over(self.servers[server], now)
+
+    def start_downloads(self, now: float) -> None:
+        """Start the downloads that are due and have a lane; called after each batch of messages."""
+        answering = {name for name, server_state in self.servers.items() if server_state.answers}
+        self._job_table.effects += self._job_table.downloads.start(now, answering)
 
     def handle(self, message: Message, now: float) -> None:
         """Handle one message at `now`, in seconds of the application's clock."""
@@ -106,16 +144,32 @@ class Reconciler:
                 self._tick(now)
             case ServerQueried(effect=effect):
                 self._queried(self.servers[effect.server], message, now)
-            case Unreachable(effect=effect, reason=reason):
-                self.look_failed(effect.server, reason, now)
+            case Unreachable(effect=effect, reason=reason, histories=histories):
+                for prompt in effect.asked.keys() & histories.keys():
+                    self._history_read(prompt, effect.asked[prompt], histories[prompt])
+                self.query_failed(effect.server, reason, now)
             case _:
-                job = self.job_of(message)
-                if job is not None and job.attempt is not None and job.attempt.prompt == message.effect.prompt:
-                    self._answer(job, job.attempt, message, now)
+                self._answered(message, now)
+
+    def _answered(self, answer: Answer, now: float) -> None:
+        """Apply the result of an effect to its job, unless the job has another attempt or is gone."""
+        if isinstance(effect := answer.effect, FetchFile):
+            self._job_table.downloads.over(effect)
+        job = self.job_of(answer)
+        if job is None:
+            return
+        if (leftover := job.leftover(effect.prompt)) is not None:
+            self._answer_leftover(job, leftover, answer, now)
+        elif job.attempt is not None and job.attempt.prompt == effect.prompt and job.terminal_update is None:
+            self._answer(job, job.attempt, answer, now)
 
     def _signal(self, job: Job, event: Signal, now: float) -> None:
         """Apply a signal to its job. Rule 2: `executing` with node null is the end; the history decides the outcome."""
         attempt = job.attempt
+        if (leftover := job.leftover(event.prompt)) is not None:
+            if isinstance(event, ExecutionEnded):
+                self._query(self.servers[leftover.server], now)
+            return
         if attempt is None or not job.in_flight:
             return
         if isinstance(event, ExecutionEnded):
@@ -140,28 +194,15 @@ class Reconciler:
         if tracker.handle(event, now):
             self._job_table.updates.append(tracker.read(now))
 
-    def _answer(
-        self,
-        job: Job,
-        attempt: Attempt,
-        answer: PromptSubmitted
-        | PromptRefused
-        | SubmitUncertain
-        | HistoryRead
-        | PromptCancelled
-        | FileFetched
-        | ImageSaved
-        | EffectFailed,
-        now: float,
-    ) -> None:
+    def _answer(self, job: Job, attempt: Attempt, answer: Answer, now: float) -> None:
         job_table, server_state = self._job_table, self.servers[attempt.server]
         match answer:
             case PromptSubmitted(ticket=ticket):
                 job_table.answered(attempt)
                 server_state.answered_post(now)
                 job.notes += ticket.dropped
-                if ticket.prompt != attempt.prompt:
-                    job_table.rename(job, attempt, ticket.prompt)
+                if not self._take_id(job, attempt, ticket.prompt):
+                    return
                 job_table.queued(job, "its POST was answered")
                 if job.cancelling:
                     job_table.cancel_prompt(job, attempt)
@@ -174,7 +215,7 @@ class Reconciler:
                 self._query(server_state, now)
             case SubmitUncertain(reason=reason):
                 job_table.answered(attempt)
-                self._away(server_state, reason)
+                self._away(server_state, reason, now)
                 self._query(server_state, now)
             case HistoryRead(history=history):
                 if history is None:
@@ -182,12 +223,14 @@ class Reconciler:
                 else:
                     job_table.ended(job, history)
             case PromptCancelled(acknowledged=acknowledged):
-                attempt.cancel_acknowledged = acknowledged
-                self._query(server_state, now)
+                self._cancel_answered(attempt, server_state, now, acknowledged=acknowledged)
             case FileFetched(effect=effect, problem=problem):
+                job_table.downloads.done(effect)
                 job.files[effect.file] = effect.path if problem is None else ""
                 job.notes += [] if problem is None else [problem]
                 job_table.complete(job)
+            case FetchInterrupted():
+                self._fetch_interrupted(job, answer, server_state, now)
             case ImageSaved(effect=effect, problem=problem):
                 job.streamed += [effect.path] if problem is None else []
                 job.notes += [] if problem is None else [problem]
@@ -196,10 +239,69 @@ class Reconciler:
             case EffectFailed(effect=effect, reason=reason):
                 if isinstance(effect, SubmitPrompt):
                     job_table.answered(attempt)
-                if job.terminal_update is None:
-                    job_table.fail(job, reason)
+                job_table.fail(job, reason)
             case _:
                 assert_never(answer)
+
+    def _answer_leftover(self, job: Job, attempt: Attempt, answer: Answer, now: float) -> None:
+        """Apply the result of an effect for an attempt that was given up: only whether its server has it matters."""
+        job_table, server_state = self._job_table, self.servers[attempt.server]
+        match answer:
+            case PromptSubmitted(ticket=ticket):
+                job_table.answered(attempt)
+                server_state.answered_post(now)
+                if ticket.prompt != attempt.prompt and ticket.prompt not in job_table.by_prompt:
+                    job_table.rename(job, attempt, ticket.prompt)
+                job_table.cancel_prompt(job, attempt)
+            case PromptRefused(certain=True):
+                job_table.answered(attempt)
+                job_table.released(job, attempt)
+            case PromptRefused() | SubmitUncertain():
+                job_table.answered(attempt)
+                self._query(server_state, now)
+            case PromptCancelled(acknowledged=acknowledged):
+                self._cancel_answered(attempt, server_state, now, acknowledged=acknowledged)
+            case HistoryRead():
+                self._query(server_state, now)
+            case EffectFailed(effect=effect):
+                if isinstance(effect, SubmitPrompt):
+                    job_table.answered(attempt)
+                self._cancel_answered(attempt, server_state, now, acknowledged=False)
+            case FileFetched() | FetchInterrupted() | ImageSaved():
+                pass
+            case _:
+                assert_never(answer)
+
+    def _cancel_answered(self, attempt: Attempt, server_state: ServerState, now: float, *, acknowledged: bool) -> None:
+        """See whether the server dropped the prompt; at once only if it said so."""
+        attempt.cancel_acknowledged = acknowledged
+        if acknowledged:
+            self._query(server_state, now)
+        else:
+            server_state.recheck_at = min(server_state.recheck_at, now + CANCEL_PAUSE)
+
+    def _take_id(self, job: Job, attempt: Attempt, prompt: PromptId) -> bool:
+        """Take over the id that an old server chose itself; fail the job and return False if it is another job's."""
+        if prompt == attempt.prompt:
+            return True
+        if prompt in self._job_table.by_prompt:
+            self._job_table.fail(job, PromptIdRepeated(attempt.server))
+            return False
+        self._job_table.rename(job, attempt, prompt)
+        return True
+
+    def _fetch_interrupted(self, job: Job, answer: FetchInterrupted, server_state: ServerState, now: float) -> None:
+        """Try a file again, unless its server, which answers queries, has failed to send it too often."""
+        job_table, effect = self._job_table, answer.effect
+        counts = server_state.answers and not answer.disk_full
+        if job_table.downloads.failed(effect, now, counts=counts):
+            if isinstance(answer.reason, NetworkReason):
+                self._query(server_state, now)
+            return
+        job_table.downloads.done(effect)
+        job.files[effect.file] = ""
+        job.notes.append(ResultNotFetched(file_label(effect.file), answer.reason))
+        job_table.complete(job)
 
     def _query(self, server_state: ServerState, now: float) -> None:
         """Query the server. Rule 3: this one mechanism serves every catch-up.
@@ -209,8 +311,9 @@ class Reconciler:
         if server_state.querying:
             server_state.query_again = True
             return
-        asked = {a.prompt: job.version for job, a in self._job_table.in_flight(server_state.name) if not a.posting}
+        asked = {a.prompt: job.version for job, a in self._job_table.occupying(server_state.name) if not a.posting}
         server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
+        server_state.recheck_at = NEVER
         self._job_table.effects.append(QueryServer(server_state.name, asked))
 
     def _query_over(self, server_state: ServerState, now: float) -> None:
@@ -223,15 +326,26 @@ class Reconciler:
 
         A result for another version of the job is stale and is ignored.
         """
-        if not server_state.reachable:
-            server_state.reachable = self._job_table.positions_dirty = True
+        was_away = server_state.back()
         for prompt, version in seen.effect.asked.items():
             job = self._job_table.by_prompt.get(prompt)
-            if job is None or job.attempt is None or job.version != version:
+            if job is None:
                 continue
             with self._job_table.contain(job, "what a look says of a job could not be handled"):
-                self._found(job, job.attempt, server_state, seen, now)
+                if (leftover := job.leftover(prompt)) is not None:
+                    self._found_leftover(job, leftover, server_state, seen, now)
+                elif job.attempt is not None and job.version == version:
+                    self._found(job, job.attempt, server_state, seen, now)
+        if was_away:
+            self._back(server_state, now)
         self._query_over(server_state, now)
+
+    def _history_read(self, prompt: PromptId, version: int, history: History) -> None:
+        """Apply a history that was read although the server's queue cannot be."""
+        job = self._job_table.by_prompt.get(prompt)
+        if job is not None and job.attempt is not None and job.attempt.prompt == prompt and job.version == version:
+            with self._job_table.contain(job, "a history could not be handled"):
+                self._job_table.ended(job, history)
 
     def _found(self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float) -> None:
         """Apply a query's result to one job."""
@@ -253,10 +367,49 @@ class Reconciler:
             self._job_table.ended(job, history)
         elif (failure := seen.failures.get(prompt)) is not None:
             self._job_table.fail(job, failure)
+        elif prompt in seen.unread:
+            self._unread(job, attempt, server_state, now)
         else:
             self._job_table.gone(job, attempt)
         if job.cancelling and job.in_flight and job.attempt and not job.attempt.cancel_acknowledged:
             self._job_table.cancel_prompt(job, job.attempt)
+
+    def _found_leftover(
+        self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float
+    ) -> None:
+        """Apply a query's result to an attempt that was given up.
+
+        Rule 11: if its server comes back before another one was faster, the job continues with it.
+        """
+        job_table, prompt = self._job_table, attempt.prompt
+        history = seen.histories.get(prompt)
+        waits = job.terminal_update is None and job.state is State.ACCEPTED and not job.cancelling
+        if prompt in seen.queue.running or prompt in seen.queue.pending:
+            if waits:
+                job_table.take_back(job, attempt)
+                self._found(job, attempt, server_state, seen, now)
+            elif not attempt.cancel_acknowledged:
+                job_table.cancel_prompt(job, attempt)
+        elif history is not None:
+            undecided = job.terminal_update is None and job.history is None and not job.cancelling
+            if waits or (undecided and history.outcome == "success"):
+                job_table.take_back(job, attempt)
+                job_table.ended(job, history)
+            else:
+                job_table.released(job, attempt)
+        elif prompt in seen.unread and attempt.unread < len(RECHECK):
+            attempt.unread += 1
+            server_state.recheck_at = min(server_state.recheck_at, now + RECHECK[attempt.unread - 1])
+        else:
+            job_table.released(job, attempt)
+
+    def _unread(self, job: Job, attempt: Attempt, server_state: ServerState, now: float) -> None:
+        """Read a history that could not be read a few times more; then the job ends with what is known."""
+        if attempt.unread < len(RECHECK):
+            server_state.recheck_at = min(server_state.recheck_at, now + RECHECK[attempt.unread])
+            attempt.unread += 1
+        else:
+            self._job_table.ended(job, UNREADABLE)
 
     def _quiet(self, job: Job, server_state: ServerState, now: float) -> None:
         """Rule 7: tell the user about a long silence; it never ends a job that the server is still running."""
@@ -268,9 +421,41 @@ class Reconciler:
             note = NoProgress(server_state.name, length, stuck=quiet >= job.request.silence * DEAD)
             self._job_table.updates.append(self._job_table.trackers[job.id].read(now, note))
 
-    def _away(self, server_state: ServerState, reason: Reason) -> None:
-        server_state.reachable, server_state.reason = False, reason
+    def _away(self, server_state: ServerState, reason: Reason, now: float) -> None:
         self._job_table.positions_dirty = True
+        for _, attempt in self._job_table.occupying(server_state.name):
+            attempt.unread = 0
+        if server_state.unreachable(reason, now):
+            self._job_table.downloads.server_away(server_state.name)
+            self._tell_running(server_state, now)
+
+    def _back(self, server_state: ServerState, now: float) -> None:
+        """Continue what waited for this server, here and at servers that are away."""
+        self._job_table.positions_dirty = True
+        self._job_table.downloads.server_back(server_state.name)
+        self._tell_running(server_state, now)
+        for other in self.servers.values():
+            self._fail_over(other, now)
+
+    def _tell_running(self, server_state: ServerState, now: float) -> None:
+        """Tell the users of running jobs that their server is away, or that it is back."""
+        for job, _ in self._job_table.in_flight(server_state.name):
+            if (tracker := self._job_table.trackers.get(job.id)) is not None:
+                self._job_table.updates.append(tracker.read(now, server_state.offline_note))
+
+    def _fail_over(self, server_state: ServerState, now: float) -> None:
+        """Rule 11: move the jobs of a server that does not come back to others that can run them."""
+        away = now - server_state.away_since
+        if server_state.reachable or away < server_state.failover_after:
+            return
+        running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
+        for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
+            patience = server_state.failover_after if job.state < State.RUNNING else running
+            others = (self.servers[other] for other in job.request.able(self.servers.keys()) if other != name)
+            if attempt.posting or job.cancelling or away < patience or not any(other.reachable for other in others):
+                continue
+            with self._job_table.contain(job, "a job could not be moved to another server"):
+                self._job_table.move_on(job, f"{name} did not come back within {patience:.0f} s")
 
     def _tick(self, now: float) -> None:
         """Rule 5: query servers that are silent, and reconnect websockets that no longer deliver frames."""
@@ -279,16 +464,27 @@ class Reconciler:
                 self._job_table.effects.append(Reconnect(server_state.name))
             if now >= server_state.query_due() and self._watched(server_state):
                 self._query(server_state, now)
+        for job_id in [job_id for job_id, deadline in self._job_table.cancel_deadlines.items() if now >= deadline]:
+            job = self._job_table.jobs[job_id]
+            with self._job_table.contain(job, "a job could not be cancelled"):
+                self._job_table.end_as_cancelled(job)
 
     def due(self) -> float:
         """The time, in the application's clock, at which time alone requires action; `inf` if no job needs any."""
         return min(
-            min(server_state.deaf_at, server_state.query_due() if self._watched(server_state) else NEVER)
-            for server_state in self.servers.values()
+            min(self._job_table.cancel_deadlines.values(), default=NEVER),
+            self._job_table.downloads.due,
+            *(
+                min(server_state.deaf_at, server_state.query_due() if self._watched(server_state) else NEVER)
+                for server_state in self.servers.values()
+            ),
         )
 
     def _watched(self, server_state: ServerState) -> bool:
         """Whether a job depends on this server: one that it has, or, while it is unreachable, one that waits."""
-        if any(not attempt.posting for _, attempt in self._job_table.in_flight(server_state.name)):
+        if any(not attempt.posting for _, attempt in self._job_table.occupying(server_state.name)):
             return True
-        return not server_state.reachable and any(job.state is State.ACCEPTED for job in self._job_table.jobs.values())
+        if server_state.reachable:
+            return False
+        waiting = any(job.state is State.ACCEPTED for job in self._job_table.jobs.values())
+        return waiting or any(self._job_table.fetching(server_state.name))

@@ -18,6 +18,8 @@ from app.reasons.jobs import (
     NothingProduced,
     OutOfMemory,
     PictureMissed,
+    ResultNotFetched,
+    ResultsMissing,
 )
 
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\"<>|]+[\\/])+")
@@ -66,6 +68,11 @@ def file_name(job: Job, extension_of: str) -> str:
     return f"{workflow}-{job.id[:8]}-{job.kept:02}{extension}"
 
 
+def file_label(file: FileRef) -> str:
+    """The name of a server's file, as people may see it."""
+    return PurePosixPath(file.filename.replace("\\", "/")).name[:100]
+
+
 def streams(graph: Graph) -> list[str]:
     """The nodes that send their images over the websocket."""
     return [node for node, entry in graph.items() if entry.get("class_type") == STREAMING_NODE]
@@ -89,7 +96,11 @@ def texts(history: History) -> tuple[str, ...]:
 def remarks(job: Job, history: History, paths: list[str]) -> tuple[JobReason | str, ...]:
     """Everything unusual in a successful run."""
     graph = job.request.graph
-    notes = [*job.notes, *(NodeBlocked(title(graph, node)) for node in job.blocked)]
+    unfetched = sum(isinstance(note, ResultNotFetched) for note in job.notes)
+    notes = [note for note in job.notes if not isinstance(note, ResultNotFetched)]
+    if unfetched:
+        notes.append(ResultsMissing(len(paths), len(paths) + unfetched))
+    notes += (NodeBlocked(title(graph, node)) for node in job.blocked)
     if streams(graph) and not job.streamed:
         notes.append(PictureMissed())
     elif not paths and not texts(history) and not job.notes:

@@ -38,14 +38,16 @@ def positions(
     at_server: Iterable[tuple[JobId, ServerName, int]],
     waiting: Iterable[JobId],
     load: Mapping[ServerName, int],
+    leftovers: Mapping[ServerName, int],
 ) -> dict[JobId, int]:
     """The number of prompts ahead of each job that is not running, ours and other clients'; 0 is next.
 
     `at_server` are our prompts on servers, oldest first but running ones before the others, each with the number of
-    foreign prompts ahead of it. `load` is everything that each server has or is being sent, from any client.
+    foreign prompts ahead of it. `load` is everything that each server has or is being sent, from any client;
+    `leftovers` are those of them that we gave up and that the server has not dropped yet.
     """
     ahead: dict[JobId, int] = {}
-    ours: dict[ServerName, int] = {}
+    ours = dict(leftovers)
     for job, server, foreign in at_server:
         ahead[job] = ours.get(server, 0) + foreign
         ours[server] = ours.get(server, 0) + 1
@@ -83,7 +85,7 @@ class Scheduler:
         load: dict[ServerName, int] = {}
         free: dict[ServerName, int] = {}
         for name, server_state in self._servers.items():
-            attempts = [attempt for _, attempt in self._job_table.in_flight(name)]
+            attempts = [attempt for _, attempt in self._job_table.occupying(name)]
             load[name] = len(attempts)
             if any(attempt.posting for attempt in attempts):
                 # Of two concurrent POSTs the later job's may arrive first.
@@ -91,7 +93,8 @@ class Scheduler:
             server_state.count_foreign(len(attempts))
             if self.open and server_state.reachable:
                 free[name] = self._depth - load[name]
-        for job_id, server in choose([(job.id, self._able(job)) for job in self._job_table.waiting()], free):
+        waiting = [(job.id, job.request.able(self._servers.keys())) for job in self._job_table.waiting()]
+        for job_id, server in choose(waiting, free):
             load[server] += 1
             self._servers[server].posted = now
             attempt = Attempt(self._new_prompt_id(), server, foreign=self._servers[server].foreign)
@@ -99,16 +102,13 @@ class Scheduler:
         self._job_table.positions_dirty = False
         self._tell_positions(load)
 
-    def _able(self, job: Job) -> Collection[ServerName]:
-        """The servers that can run the job; all of them if none of those it names is configured any more."""
-        return self._servers.keys() & job.request.servers or self._servers.keys()
-
     def snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
         """The updates that bring a new watcher of an unfinished job up to date."""
         if (queued := self._told.get(job.id)) is not None:
             return [queued]
         if (tracker := self._job_table.trackers.get(job.id)) is not None and job.attempt is not None:
-            return [Started(job=job.id, server=job.attempt.server), tracker.read(now)]
+            note = self._servers[job.attempt.server].offline_note
+            return [Started(job=job.id, server=job.attempt.server), tracker.read(now, note)]
         return []
 
     def _tell_positions(self, load: Mapping[ServerName, int]) -> None:
@@ -124,6 +124,7 @@ class Scheduler:
             [(job.id, attempt.server, attempt.foreign) for job, attempt in placed],
             [job.id for job in waiting],
             {name: server_state.foreign + load[name] for name, server_state in self._servers.items()},
+            {name: sum(1 for _ in job_table.left_at(name)) for name in self._servers},
         )
         self._told = {}
         for job, server in [*((job, a.server) for job, a in placed), *((job, None) for job in waiting)]:
@@ -134,7 +135,7 @@ class Scheduler:
                     job_table.updates.append(update)
 
     def _why(self, job: Job) -> JobReason | None:
-        offline = tuple(server_state.name for server_state in self._servers.values() if server_state.away)
-        if len(offline) == len(self._servers):
-            return ServersOffline(offline)
+        waits_for = [job.attempt.server] if job.attempt else job.request.able(self._servers.keys())
+        if all(self._servers[name].away for name in waits_for):
+            return ServersOffline(tuple(waits_for))
         return SentAgain() if job.tries > 1 or job.worker_deaths else None

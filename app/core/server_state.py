@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from app.events import ServerName
 from app.reasons import Reason
+from app.reasons.jobs import ServersOffline
+from app.reasons.servers import NetworkReason
 
 SILENCE = 2.0
 """Seconds without a frame, with jobs of ours in flight, after which we query the server (docs/DESIGN.md, rule 5)."""
@@ -15,6 +17,15 @@ PROBE = 1.0
 
 STATUS_DUE = 5.0
 """Seconds within which a POST answered with 200 must appear as a `status` frame (docs/protocol/comfyui.md 2.2)."""
+
+FAILOVER_AFTER = 60.0
+"""Seconds that a server may be away before its jobs move to another one, unless the configuration says otherwise."""
+
+FAILOVER_RUNNING = 3
+"""Times as long may a server be away that was running the job or has its results: its work would be wasted."""
+
+RECHECK = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before a history that could not be read is read again, by the number of readings; then it is given up."""
 
 SUSPICION = 0.5
 """Seconds that the websocket gets to deliver what a query has already found: frames and HTTP answers may overtake
@@ -28,9 +39,14 @@ class ServerState(Struct):
     """
 
     name: ServerName
+    failover_after: float = FAILOVER_AFTER
     reachable: bool = False
     reason: Reason | None = None
     """Why it could not be reached the last time that this failed."""
+    away_since: float = float("inf")
+    """Since when its queue could not be read; a websocket that opens does not change this."""
+    recheck_at: float = float("inf")
+    """When a history that could not be read is to be read again."""
     remaining: int = 0
     foreign: int = 0
     """How many of the `remaining` prompts are other clients'."""
@@ -49,6 +65,16 @@ class ServerState(Struct):
         """Whether the server was tried and could not be reached."""
         return not self.reachable and self.reason is not None
 
+    @property
+    def offline_note(self) -> ServersOffline | None:
+        """What the users of its jobs should know; None if it can be reached."""
+        return ServersOffline((self.name,)) if self.away else None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers requests, even if its queue cannot be read."""
+        return self.reachable or (self.away and not isinstance(self.reason, NetworkReason))
+
     def frame(self, now: float) -> None:
         """Record a frame: it proves that the websocket delivers frames."""
         self.last_frame_at = now
@@ -61,15 +87,25 @@ class ServerState(Struct):
         self.status_due = float("inf")
         return news
 
+    def back(self) -> bool:
+        """Record that a query succeeded; return whether the server was away or had never been queried."""
+        was_away = not self.reachable
+        self.reachable, self.reason, self.away_since = True, None, float("inf")
+        return was_away
+
+    def unreachable(self, reason: Reason, now: float) -> bool:
+        """Record that a query failed; return whether it is the first to fail."""
+        was_answering = self.away_since == float("inf")
+        self.reachable, self.reason, self.away_since = False, reason, min(self.away_since, now)
+        return was_answering
+
     def connected(self, now: float) -> None:
         """Record that a new websocket is open."""
-        self.reachable = True
         self.frame(now)
         self.status_due = float("inf")
 
     def answered_post(self, now: float) -> None:
         """Record that the server accepted a prompt: a `status` frame has arrived since the POST was sent, or is due."""
-        self.reachable = True
         self.answered = now
         if self.status_at < self.posted:
             self.status_due = min(self.status_due, now + STATUS_DUE)
@@ -103,4 +139,6 @@ class ServerState(Struct):
         """
         if self.querying:
             return float("inf")
-        return max(self.last_frame_at, self.queried_at) + SILENCE if self.reachable else self.queried_at + PROBE
+        if not self.reachable:
+            return self.queried_at + PROBE
+        return min(max(self.last_frame_at, self.queried_at) + SILENCE, self.recheck_at)

@@ -29,6 +29,7 @@ class Record(
     worker_deaths: int = 0
     refusals: int = 0
     cancelling: bool = False
+    leftovers: list[Attempt] = []
     blocked: list[str] = []
     notes: list[JobReason | str] = []
     files: list[tuple[FileRef, str]] = []

@@ -199,6 +199,7 @@ def _row(job: Job, now: float) -> tuple[object, ...]:
     attempt = job.attempt
     server, prompt = (attempt.server, attempt.prompt) if attempt else ("", "")
     request = job.request
-    state, told = job.state.name.lower(), int(job.notified)
+    # `told` is 1 once nothing is left to do: neither for the job's owner, nor at a server.
+    state, told = job.state.name.lower(), int(job.notified and not job.leftovers)
     known = (request.job, request.owner, request.workflow, now, now, state, told, job.version, server, prompt)
     return (*known, serialization.encode_wish(request), serialization.encode(job))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from app.reasons import Reason
-from app.reasons.servers import RefusalReason
+from app.reasons.servers import RefusalReason, ServerReason
 
 # Why a job waits, or seems to.
 
@@ -81,6 +81,18 @@ class CancelUnconfirmed(Reason, frozen=True):
     after: TimeLimitReached | None = None
 
 
+class NeverKept(Reason, frozen=True):
+    """The job was submitted `tries` times, and no server kept it."""
+
+    tries: int
+
+
+class PromptIdRepeated(Reason, frozen=True):
+    """An old server chose an id for the job that is already another job's, so it cannot be followed."""
+
+    server: str
+
+
 class ForgottenByServer(Reason, frozen=True):
     """The server forgot the job `times` times while running it."""
 
@@ -109,10 +121,32 @@ class NothingChanged(Reason, frozen=True):
     """Every node was cached, so the result is that of an earlier run."""
 
 
+class ResultNotFetched(Reason, frozen=True):
+    """A file is on the server, but could not be downloaded; `cause` is why the last try failed."""
+
+    name: str
+    cause: ServerReason | None = None
+
+
+class ResultsMissing(Reason, frozen=True):
+    """Only `arrived` of `total` results could be downloaded; the others are still on the server."""
+
+    arrived: int
+    total: int
+
+
+class TooManyResults(Reason, frozen=True):
+    """The workflow produced `total` files, of which only the first `kept` were downloaded."""
+
+    total: int
+    kept: int
+
+
 class ResultUnwritable(Reason, frozen=True):
-    """A result cannot be written to our disk; `message` is the system's."""
+    """A result cannot be written to our disk; `message` is the system's. `name` is that of the file."""
 
     message: str
+    name: str = ""
 
 
 JobReason: TypeAlias = (
@@ -128,10 +162,15 @@ JobReason: TypeAlias = (
     | TimeLimitReached
     | CancelUnconfirmed
     | ForgottenByServer
+    | NeverKept
+    | PromptIdRepeated
     | NodeBlocked
     | PictureMissed
     | NothingProduced
     | NothingChanged
+    | ResultNotFetched
+    | ResultsMissing
+    | TooManyResults
     | ResultUnwritable
     | RefusalReason
 )

@@ -11,7 +11,7 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from app.core.job import Job, JobRequest
+from app.core.job import Job, JobRequest, Refetch
 from app.core.journal_port import JobHistory
 from app.events import JobId
 from app.ports import Json
@@ -20,7 +20,7 @@ from app.service.choices import Choices
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
-from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKept
+from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKept, ResultNotKept
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
 from app.workflows.bind import bind
@@ -100,7 +100,18 @@ class JobFactory:
         if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
             check_can_use(workflow, person)
         self._check_open()
-        return replace(job.request, job=_new_job(), owner=person.user, servers=self._catalog.able(job.request))
+        return replace(
+            job.request, job=_new_job(), owner=person.user, servers=self._catalog.able(job.request), refetch=None
+        )
+
+    def fetch_again(self, job: Job, person: Person) -> JobRequest:
+        """Make a job that only downloads the results of an earlier one that did not arrive, from its server."""
+        self._check_open()
+        if job.attempt is None or job.history is None:
+            raise WorkflowError(ResultNotKept())
+        files = tuple((file, path) for file, path in job.files.items() if path and _is_kept(path))
+        refetch = Refetch(job.attempt.server, job.attempt.prompt, job.history, files)
+        return replace(job.request, job=_new_job(), owner=person.user, refetch=refetch)
 
     async def own_values(self, workflow: Workflow, person: Person) -> dict[str, Json]:
         """The person's saved settings for a workflow, as far as it still accepts them."""

@@ -9,6 +9,7 @@ from app.reasons.jobs import (
     InputUnreadable,
     InternalError,
     JobReason,
+    NeverKept,
     NodeBlocked,
     NodeFailed,
     NoProgress,
@@ -16,13 +17,17 @@ from app.reasons.jobs import (
     NothingProduced,
     OutOfMemory,
     PictureMissed,
+    PromptIdRepeated,
+    ResultNotFetched,
+    ResultsMissing,
     ResultUnwritable,
     SentAgain,
     ServersOffline,
     StoppedOnServer,
     TimeLimitReached,
+    TooManyResults,
 )
-from app.texts.server_reasons import refusal_text
+from app.texts.server_reasons import refusal_text, server_reason_text
 from app.texts.wording import brief, message_text
 
 MOST_SERVERS = 300
@@ -67,6 +72,11 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             return f"{job_reason_text(after, operator=operator)} {doubt}" if after is not None else doubt
         case ForgottenByServer(server=server, times=times):
             return f"{brief(server) if operator else 'The server'} forgot it {times} times while working on it."
+        case NeverKept(tries=tries):
+            return f"It was sent {tries} times, and no server kept it. Try again later."
+        case PromptIdRepeated(server=server):
+            where = brief(server) if operator else "The server"
+            return f"{where} gave it the id of another job, so it cannot be followed. The server needs an update."
         case NodeBlocked(node=node):
             return f"“{brief(node)}” was blocked, so what depends on it did not run."
         case PictureMissed():
@@ -75,8 +85,16 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             return "The workflow finished, but made no file and no text."
         case NothingChanged():
             return "Nothing changed since an earlier run, so this is the same result."
-        case ResultUnwritable(message=words):
-            return f"A result could not be saved on the bot's disk.{_system(words, operator=operator)}"
+        case ResultNotFetched(name=name, cause=cause):
+            why = f" {message_text(server_reason_text(cause))}" if cause is not None and operator else ""
+            return f"A result ({brief(name)}) could not be downloaded from the server.{why}"
+        case ResultsMissing(arrived=arrived, total=total):
+            return f"{arrived} of {total} results arrived. The others are still on the server."
+        case TooManyResults(total=total, kept=kept):
+            return f"The workflow made {total} files; these are the first {kept}."
+        case ResultUnwritable(message=words, name=name):
+            which = f"A result ({brief(name)})" if name and operator else "A result"
+            return f"{which} could not be saved on the bot's disk.{_system(words, operator=operator)}"
         case _:
             return refusal_text(reason, operator=operator)
 

@@ -41,6 +41,7 @@ from app.reasons.servers import (
     ResultTooLarge,
     SaysNothing,
     ServerError,
+    ServerReason,
     SocketDeaf,
     TlsFailed,
     TooManyRequests,
@@ -124,6 +125,13 @@ def network_reason_text(reason: NetworkReason, *, operator: bool) -> str:
             return _not_comfyui(reason)
         case _:
             assert_never(reason)
+
+
+def server_reason_text(reason: ServerReason) -> str:
+    """The sentence for any of these reasons, for an operator."""
+    if isinstance(reason, NetworkReason):
+        return network_reason_text(reason, operator=True)
+    return refusal_text(reason, operator=True)
 
 
 def refusal_text(reason: RefusalReason, *, operator: bool) -> str:

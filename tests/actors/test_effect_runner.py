@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import os
 import resource
 import signal
 import subprocess
@@ -21,6 +23,10 @@ from app.actors.registry import new_prompt_id
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.config import Server
 from app.core.effects import (
+    EffectResult,
+    FetchFile,
+    FetchInterrupted,
+    FileFetched,
     ImageSaved,
     PromptRefused,
     PromptSubmitted,
@@ -28,12 +34,14 @@ from app.core.effects import (
     SaveImage,
     ServerQueried,
     SubmitPrompt,
+    Unreachable,
 )
 from app.core.job import FirstChoice, JobRequest
-from app.events import JobId, NodeId, PromptId, ServerName
+from app.events import FileRef, JobId, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
-from app.ports import Comfy, History
+from app.ports import Comfy, ConnectionLost, History, Queue, Refused
 from app.reasons.jobs import InternalError, ResultUnwritable
+from app.reasons.servers import AnswerTooLarge, CutShort, HungUp, ResultGone, ServerError
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from tests.conftest import inline, virtual
@@ -197,6 +205,86 @@ async def test_one_history_that_cannot_be_read_hides_no_other(count: int, tmp_pa
         ground.cancel_scope.cancel()
 
 
+class Wrong:
+    """A client of a server whose answers about some prompts, or about its queue, are wrong."""
+
+    def __init__(self, wrong: str = "") -> None:
+        self._wrong = wrong
+
+    async def queue(self) -> Queue:
+        if self._wrong == "queue":
+            raise Refused(ServerError(500), certain=False)
+        return Queue()
+
+    async def history(self, prompt: PromptId) -> History | None:
+        match self._wrong if prompt == "bad" else "":
+            case "500":
+                raise Refused(ServerError(500), certain=False)
+            case "too large":
+                raise Refused(AnswerTooLarge(64), certain=False)
+            case "hangs":
+                await anyio.sleep_forever()
+            case "lost":
+                raise ConnectionLost(HungUp())
+            case _:
+                pass
+        return History("success")
+
+    async def newest(self, count: int) -> dict[PromptId, History]:
+        assert count
+        raise Refused(AnswerTooLarge(64), certain=False)
+
+    async def fetch(self, file: FileRef, to: Path) -> None:
+        match file.filename:
+            case "cut":
+                raise ConnectionLost(CutShort(1, 2))
+            case "500":
+                raise Refused(ServerError(500), certain=False)
+            case "gone":
+                raise Refused(ResultGone("gone"))
+            case "full":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            case _:
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+@pytest.mark.parametrize("wrong", ["500", "too large", "hangs", "lost"])
+@pytest.mark.parametrize("others", [1, 9])
+async def test_a_history_that_cannot_be_read_is_that_of_its_own_job(wrong: str, others: int) -> None:
+    names = [PromptId("bad"), *(PromptId(f"good {number}") for number in range(others))]
+    looked = await _looked(cast("Comfy", Wrong(wrong)), names)
+    assert looked.unread == {"bad"}
+    assert looked.histories.keys() == {*names[1:]}
+
+
+async def test_histories_are_read_although_the_queue_cannot_be() -> None:
+    effects = EffectRunner({HERE: cast("Comfy", Wrong("queue"))}, {HERE: cast("NodeCache", None)}, {}, run_sync=inline)
+    query = QueryServer(HERE, {PromptId("good"): 0})
+    answer = await effects.do(query)
+    assert answer == Unreachable(query, ServerError(500), {PromptId("good"): History("success")})
+
+
+@pytest.mark.parametrize("name", ["cut", "500", "gone", "full", "denied"])
+async def test_a_file_is_tried_once_and_the_core_learns_whether_another_try_may_help(name: str) -> None:
+    effects = EffectRunner({HERE: cast("Comfy", Wrong())}, {HERE: cast("NodeCache", None)}, {}, run_sync=inline)
+    fetch = FetchFile(JobId("job"), PromptId("good"), HERE, FileRef(name), "out/a.png")
+    answers: dict[str, EffectResult] = {
+        "cut": FetchInterrupted(fetch, CutShort(1, 2)),
+        "500": FetchInterrupted(fetch, ServerError(500)),
+        "gone": FileFetched(fetch, ResultGone("gone")),
+        "full": FetchInterrupted(fetch, disk_full=True),
+        "denied": FileFetched(fetch, ResultUnwritable("Permission denied", "a.png")),
+    }
+    assert await effects.do(fetch) == answers[name]
+
+
+async def test_whoever_waits_at_a_terminal_is_told_that_the_disk_is_full() -> None:
+    servers = {HERE: cast("Comfy", Wrong())}
+    effects = EffectRunner(servers, {HERE: cast("NodeCache", None)}, {}, run_sync=inline, wait_for_disk=False)
+    fetch = FetchFile(JobId("job"), PromptId("good"), HERE, FileRef("full"), "out/a.png")
+    assert await effects.do(fetch) == FileFetched(fetch, ResultUnwritable("No space left on device", "a.png"))
+
+
 KILLED = """
 import resource, signal, sys
 import anyio
@@ -243,5 +331,5 @@ async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves
     effects = EffectRunner({}, {}, {}, run_sync=limited)
     answer = await effects.do(SaveImage(JobId("job"), PromptId("prompt"), bytes(100_000), str(path)))
     assert isinstance(answer, ImageSaved)
-    assert answer.problem == ResultUnwritable("File too large")
+    assert answer.problem == ResultUnwritable("File too large", "picture.png")
     assert not any(path.parent.iterdir())

@@ -31,7 +31,19 @@ from app.core.progress import ProgressTracker
 from app.core.reconciler import Reconciler
 from app.core.scheduler import Scheduler
 from app.core.server_state import ServerState
-from app.events import AnyUpdate, Cancelled, Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
+from app.events import (
+    TERMINAL_UPDATES,
+    AnyUpdate,
+    Cancelled,
+    Failed,
+    FileRef,
+    Finished,
+    JobId,
+    NodeId,
+    NodeOutput,
+    PromptId,
+    ServerName,
+)
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
 from app.mailbox import Mailbox
@@ -299,7 +311,9 @@ def adoptable(folder: Path, state: State = State.RUNNING, *, server: ServerName 
 async def last_of(world: World, job: Job) -> AnyUpdate:
     """What becomes of a job from an earlier life."""
     async with world.registry.watch(job.id) as updates:
-        return [update async for update in updates][-1]
+        while not isinstance(update := await updates.receive(), TERMINAL_UPDATES):
+            pass
+        return update
 
 
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.QUEUED, State.RUNNING])

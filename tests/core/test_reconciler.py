@@ -6,11 +6,13 @@ from typing import TypeVar
 
 import pytest
 
+from app.core import downloads
 from app.core.effects import (
     CancelPrompt,
     Effect,
     EffectFailed,
     FetchFile,
+    FetchInterrupted,
     FileFetched,
     HistoryRead,
     ImageSaved,
@@ -28,10 +30,10 @@ from app.core.effects import (
     Unreachable,
 )
 from app.core.job import Job, JobRequest, State
-from app.core.job_table import JobTable
+from app.core.job_table import CANCEL_PATIENCE, MOST_TRIES, JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
-from app.core.server_state import SILENCE
+from app.core.server_state import FAILOVER_AFTER, RECHECK, SILENCE
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -63,17 +65,32 @@ from app.events import (
 from app.ports import Graph, History, Queue, Ticket
 from app.reasons.jobs import (
     ForgottenByServer,
+    HistoryUnreadable,
     InternalError,
+    NeverKept,
     NodeBlocked,
     NodeFailed,
     NoProgress,
     NothingChanged,
     NothingProduced,
     PictureMissed,
+    PromptIdRepeated,
+    ResultsMissing,
     ServersOffline,
     StoppedOnServer,
+    TooManyResults,
 )
-from app.reasons.servers import HungUp, LinkBroken, NoOutput, PartDropped, RefusedConnection, ResultGone, ServerError
+from app.reasons.servers import (
+    CutShort,
+    HungUp,
+    LinkBroken,
+    NoOutput,
+    PartDropped,
+    RefusedConnection,
+    ResultGone,
+    ServerError,
+    ServerReason,
+)
 
 WRONG = InternalError("00c0ffee")
 DROPPED = PartDropped((LinkBroken("Second"),))
@@ -90,9 +107,9 @@ E = TypeVar("E", bound=Effect)
 class Desk:
     """A ledger with everything around it that decides, and a clock that is turned by hand."""
 
-    def __init__(self, depth: int = 2) -> None:
+    def __init__(self, depth: int = 2, servers: tuple[ServerName, ...] = (HERE,)) -> None:
         self.job_table = JobTable()
-        self.truth = Reconciler(self.job_table, [HERE])
+        self.truth = Reconciler(self.job_table, dict.fromkeys(servers, FAILOVER_AFTER))
         self._minted = 0
         self._scheduler = Scheduler(self.job_table, self.truth.servers, depth, self._new_prompt_id)
         self.now = 100.0
@@ -105,6 +122,7 @@ class Desk:
 
     def settle(self) -> None:
         self._scheduler.plan(self.now)
+        self.truth.start_downloads(self.now)
         self.job_table.changed.clear()
         self.told += self.job_table.updates
         self.errands += self.job_table.effects
@@ -131,20 +149,33 @@ class Desk:
     def none(self, kind: type[Effect]) -> bool:
         return not any(isinstance(effect, kind) for effect in self.errands)
 
-    def up(self) -> None:
-        self.handle(Connected(HERE))
-        self.look()
+    def up(self, server: ServerName = HERE) -> None:
+        self.handle(Connected(server))
+        self.look(server=server)
+
+    def away(self, server: ServerName = HERE) -> None:
+        """The query that is due finds nobody."""
+        self.now += SILENCE
+        self.handle(Tick())
+        self.handle(Unreachable(self.take_look(server), RefusedConnection()))
 
     def look(
         self,
         running: tuple[str, ...] = (),
         pending: tuple[str, ...] = (),
         ended: dict[str, History] | None = None,
+        server: ServerName = HERE,
     ) -> None:
         """Do the look that is asked for, and find this."""
         queue = Queue(tuple(map(PromptId, running)), tuple(map(PromptId, pending)))
         found = {PromptId(prompt): history for prompt, history in (ended or {}).items()}
-        self.handle(ServerQueried(self.take(QueryServer), queue, found))
+        self.handle(ServerQueried(self.take_look(server), queue, found))
+
+    def take_look(self, server: ServerName) -> QueryServer:
+        """The oldest look at this server that nobody has done yet."""
+        look = next(effect for effect in self.errands if isinstance(effect, QueryServer) and effect.server == server)
+        self.errands.remove(look)
+        return look
 
     def posted(self) -> PromptId:
         post = self.take(SubmitPrompt)
@@ -345,7 +376,7 @@ def test_a_cancelled_job_that_lies_with_us_is_gone_at_once() -> None:
     desk = Desk(depth=1)
     desk.running("first")
     second = desk.wish("second")
-    desk.job_table.cancel(second)
+    desk.job_table.cancel(second, desk.now)
     desk.settle()
     assert desk.told[-1] == Cancelled(job=JobId("second"))
     assert desk.none(CancelPrompt)
@@ -356,7 +387,7 @@ def test_a_cancelled_job_on_the_server_is_withdrawn_and_confirmed_by_what_happen
     desk.up()
     job = desk.wish("job")
     prompt = desk.posted()
-    desk.job_table.cancel(job)
+    desk.job_table.cancel(job, desk.now)
     desk.settle()
     withdraw = desk.take(CancelPrompt)
     assert withdraw.prompt == prompt
@@ -371,7 +402,7 @@ def test_a_cancel_that_comes_during_the_post_is_sent_after_it() -> None:
     desk = Desk()
     desk.up()
     job = desk.wish("job")
-    desk.job_table.cancel(job)
+    desk.job_table.cancel(job, desk.now)
     desk.settle()
     assert desk.none(CancelPrompt)
     desk.posted()
@@ -381,22 +412,73 @@ def test_a_cancel_that_comes_during_the_post_is_sent_after_it() -> None:
 def test_a_cancel_that_the_server_did_not_hear_is_sent_again() -> None:
     desk = Desk()
     job, prompt = desk.running()
-    desk.job_table.cancel(job)
+    desk.job_table.cancel(job, desk.now)
     desk.settle()
     desk.handle(PromptCancelled(desk.take(CancelPrompt), acknowledged=False))
+    assert desk.none(QueryServer), "a server that refuses is not asked again and again at once"
+    desk.now = desk.truth.due()
+    desk.handle(Tick())
     desk.look(running=(prompt,))
     assert desk.take(CancelPrompt).prompt == prompt
 
 
-def test_a_cancel_that_comes_after_the_end_does_nothing() -> None:
+@pytest.mark.parametrize("fetched", [False, True])
+def test_a_cancel_that_comes_after_the_end_counts_until_the_terminal_update_was_seen(fetched: bool) -> None:
     desk = Desk()
     job, prompt = desk.running()
     desk.handle(ExecutionEnded(prompt=prompt))
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
-    desk.job_table.cancel(job)
-    desk.handle(FileFetched(desk.take(FetchFile)))
-    assert desk.none(CancelPrompt)
-    assert isinstance(desk.told[-1], Finished)
+    fetch = desk.take(FetchFile)
+    if fetched:
+        desk.handle(FileFetched(fetch))
+    desk.job_table.cancel(job, desk.now)
+    desk.settle()
+    assert desk.told[-1] == Cancelled(job=JobId("job"))
+    if not fetched:
+        desk.handle(FileFetched(fetch))
+    assert desk.none(CancelPrompt), "there is nothing left to stop"
+    assert desk.told[-1] == job.terminal_update == Cancelled(job=JobId("job"))
+    desk.job_table.delivered(job)
+    desk.job_table.cancel(job, desk.now)
+    assert not desk.job_table.jobs
+
+
+def test_a_job_that_its_server_does_not_confirm_to_have_dropped_is_cancelled_all_the_same() -> None:
+    desk = Desk(depth=1)
+    job, prompt = desk.running("first")
+    desk.wish("second")
+    desk.job_table.cancel(job, desk.now)
+    desk.settle()
+    desk.handle(PromptCancelled(desk.take(CancelPrompt), acknowledged=True))
+    desk.look(running=(prompt,))
+    assert not any(isinstance(update, Cancelled) for update in desk.told)
+    assert desk.truth.due() <= desk.now + CANCEL_PATIENCE
+    desk.now += CANCEL_PATIENCE
+    desk.handle(Tick())
+    assert desk.last(Cancelled) == Cancelled(job=JobId("first"))
+    assert desk.none(SubmitPrompt), "the server is still busy with it"
+    desk.job_table.delivered(job)
+    desk.look(running=(prompt,))
+    assert desk.job_table.jobs.keys() == {"first", "second"}, "it is still to be dropped there"
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look()
+    assert desk.job_table.jobs.keys() == {"second"}
+    assert desk.take(SubmitPrompt).job == "second"
+
+
+def test_a_job_whose_server_is_away_can_be_cancelled_and_is_dropped_there_when_it_is_back() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.away()
+    desk.job_table.cancel(job, desk.now)
+    desk.settle()
+    desk.handle(PromptCancelled(desk.take(CancelPrompt), acknowledged=False))
+    desk.now += CANCEL_PATIENCE
+    desk.handle(Tick())
+    assert desk.told[-1] == Cancelled(job=JobId("job"))
+    desk.look(running=(prompt,))
+    assert desk.take(CancelPrompt).prompt == prompt
 
 
 def test_an_interrupt_by_somebody_else_is_told_as_such() -> None:
@@ -727,7 +809,7 @@ def test_a_job_whose_servers_are_all_gone_from_the_configuration_goes_to_any_oth
     assert desk.take(SubmitPrompt).server == HERE
 
 
-def test_an_effect_that_broke_fails_its_job_and_frees_its_place() -> None:
+def test_an_effect_that_broke_fails_its_job_and_frees_its_place_once_the_server_does_not_have_it() -> None:
     desk = Desk(depth=1)
     desk.up()
     job = desk.wish("first")
@@ -736,7 +818,9 @@ def test_an_effect_that_broke_fails_its_job_and_frees_its_place() -> None:
     desk.handle(EffectFailed(post, WRONG))
     assert desk.last(Failed) == Failed(job=JobId("first"), reason=WRONG)
     assert job.state is State.FAILED
-    assert desk.take(CancelPrompt).prompt == post.prompt, "the server may have taken it"
+    desk.handle(PromptCancelled(withdraw := desk.take(CancelPrompt), acknowledged=True))
+    assert withdraw.prompt == post.prompt, "the server may have taken it"
+    desk.look()
     assert desk.take(SubmitPrompt).job == "second"
 
 
@@ -760,7 +844,9 @@ def test_a_job_that_failed_during_its_post_is_withdrawn_once_the_post_is_answere
     desk.settle()
     assert desk.none(CancelPrompt)
     desk.handle(PromptSubmitted(post, Ticket(PromptId("theirs"))))
-    assert desk.take(CancelPrompt).prompt == "theirs"
+    desk.handle(PromptCancelled(withdraw := desk.take(CancelPrompt), acknowledged=True))
+    assert withdraw.prompt == "theirs"
+    desk.look()
     assert not desk.job_table.by_prompt
     assert job.state is State.FAILED
 
@@ -789,3 +875,297 @@ def test_a_history_that_cannot_be_read_fails_its_own_job_and_no_other_of_the_sam
     assert isinstance(desk.told[-1], Finished)
     desk.handle(Connected(HERE))
     desk.take(QueryServer)
+
+
+def interrupt(desk: Desk, reason: ServerReason | None = None) -> None:
+    desk.handle(FetchInterrupted(desk.take(FetchFile), reason or ServerError(500)))
+
+
+def test_a_file_that_its_server_cannot_send_is_tried_a_few_times_and_then_reported() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG, FileRef("b.png"))))
+    broken = desk.take(FetchFile)
+    desk.handle(FileFetched(second := desk.take(FetchFile)))
+    desk.handle(FetchInterrupted(broken, CutShort(10, 20)))
+    tries = 1
+    while desk.truth.due() < float("inf") and not isinstance(desk.told[-1], Finished):
+        desk.now = max(desk.now, desk.truth.due())
+        desk.handle(Tick())
+        if not desk.none(QueryServer):
+            desk.look()
+        if not desk.none(FetchFile):
+            tries += 1
+            interrupt(desk, CutShort(10, 20))
+    assert tries == downloads.MOST_TRIES
+    assert desk.told[-1] == Finished(
+        job=JobId("job"), server=HERE, files=(second.path,), notes=(ResultsMissing(arrived=1, total=2),)
+    )
+
+
+def test_tries_while_the_server_is_away_do_not_count() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    for _ in range(3 * downloads.MOST_TRIES):
+        interrupt(desk, RefusedConnection())
+        desk.handle(Unreachable(desk.take(QueryServer), RefusedConnection()))
+        desk.now += 60
+        desk.handle(Tick())
+        assert desk.none(FetchFile), "nothing is fetched from a server that is away"
+        desk.look()
+    desk.handle(FileFetched(fetch := desk.take(FetchFile)))
+    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_a_full_disk_is_waited_out_and_is_nobodys_fault() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    for _ in range(3 * downloads.MOST_TRIES):
+        desk.handle(FetchInterrupted(desk.take(FetchFile), disk_full=True))
+        desk.now += downloads.WAIT
+        desk.handle(Tick())
+    desk.handle(FileFetched(fetch := desk.take(FetchFile)))
+    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_a_job_of_many_files_leaves_lanes_for_others_and_is_cut_at_the_limit() -> None:
+    desk = Desk()
+    _, prompt = desk.running("greedy")
+    desk.wish("modest")
+    other = desk.posted()
+    files = tuple(FileRef(f"{number}.png") for number in range(20_000))
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(*files)))
+    assert sum(isinstance(effect, FetchFile) for effect in desk.errands) == downloads.LANES_OF_JOB
+    desk.handle(ExecutionStarted(prompt=other), ExecutionEnded(prompt=other))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    assert [effect.job for effect in desk.errands if isinstance(effect, FetchFile)][-1] == "modest"
+    while not desk.none(FetchFile):
+        desk.handle(FileFetched(desk.take(FetchFile)))
+    told = next(update for update in desk.told if isinstance(update, Finished) and update.job == "greedy")
+    assert len(told.files) == 200
+    assert told.notes == (TooManyResults(20_000, 200),)
+
+
+def test_a_history_that_cannot_be_read_is_read_a_few_times_more_and_then_the_job_ends() -> None:
+    desk = Desk()
+    desk.up()
+    desk.wish("first")
+    first = desk.posted()
+    desk.wish("second")
+    second = desk.posted()
+    desk.handle(ExecutionStarted(prompt=first), ExecutionEnded(prompt=first))
+    desk.handle(HistoryRead(desk.take(ReadHistory), None))
+    readings = 0
+    while not any(isinstance(update, Failed) for update in desk.told):
+        look = desk.take(QueryServer)
+        desk.handle(ServerQueried(look, Queue((), (second,)), {}, {}, frozenset({first})))
+        readings += 1
+        # The other job is busy all the time.
+        desk.now += 1
+        desk.handle(NodeStepped(prompt=second, node=NodeId("3"), value=readings, maximum=100))
+        desk.now = max(desk.now, desk.truth.due())
+        desk.handle(Tick())
+    assert readings == len(RECHECK) + 1
+    assert desk.last(Failed) == Failed(job=JobId("first"), reason=HistoryUnreadable())
+    assert desk.job_table.jobs[JobId("second")].state is State.RUNNING
+
+
+def test_pictures_that_the_websocket_announced_arrive_although_the_history_cannot_be_read() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(NodeFinished(prompt=prompt, output=NodeOutput(NodeId("9"), (PNG,))))
+    desk.handle(FileFetched(fetch := desk.take(FetchFile)))
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), History("unreadable")))
+    told = Finished(job=JobId("job"), server=HERE, files=(fetch.path,), notes=(HistoryUnreadable(),))
+    assert desk.told[-1] == told
+
+
+def test_a_queue_that_cannot_be_read_does_not_hide_the_histories() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(Connected(HERE))
+    desk.handle(Unreachable(desk.take(QueryServer), ServerError(500), {prompt: success(PNG)}))
+    desk.handle(FileFetched(fetch := desk.take(FetchFile)))
+    assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+THERE = ServerName("there")
+
+
+def pair() -> Desk:
+    """Two servers with one place each, of which the first gets the first job."""
+    desk = Desk(1, (HERE, THERE))
+    desk.up(HERE)
+    desk.up(THERE)
+    return desk
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_the_job_of_a_server_that_does_not_come_back_moves_to_another(running: bool) -> None:
+    desk = pair()
+    desk.wish("job")
+    first = desk.posted()
+    if running:
+        desk.handle(ExecutionStarted(prompt=first))
+    desk.away(HERE)
+    desk.now += FAILOVER_AFTER * (3 if running else 1) - SILENCE - 1
+    desk.away(HERE)
+    assert desk.none(SubmitPrompt)
+    desk.now += 2
+    desk.away(HERE)
+    post = desk.take(SubmitPrompt)
+    assert post.server == THERE
+    assert post.prompt != first
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look(running=(first,))
+    assert desk.take(CancelPrompt).prompt == first, "it is dropped where it was"
+
+
+def moved() -> tuple[Desk, Job, PromptId, PromptId]:
+    """A job that runs there, because its first server did not come back."""
+    desk = pair()
+    job = desk.wish("job")
+    first = desk.posted()
+    desk.away(HERE)
+    desk.now += FAILOVER_AFTER
+    desk.away(HERE)
+    post = desk.take(SubmitPrompt)
+    desk.handle(PromptSubmitted(post, Ticket(post.prompt)), ExecutionStarted(prompt=post.prompt))
+    return desk, job, first, post.prompt
+
+
+def test_of_two_results_the_first_counts() -> None:
+    desk, job, first, second = moved()
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look(ended={first: success(PNG)})
+    assert desk.take(CancelPrompt).prompt == second, "nobody needs it any more"
+    desk.handle(FileFetched(fetch := desk.take(FetchFile)))
+    assert fetch.server == HERE
+    assert job.terminal_update == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_a_failure_there_does_not_end_a_job_that_runs_elsewhere() -> None:
+    desk, job, first, _ = moved()
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look(ended={first: History("failed")})
+    assert job.state is State.RUNNING
+    assert not job.leftovers
+
+
+def test_a_server_that_comes_back_before_another_was_free_keeps_its_job() -> None:
+    desk = pair()
+    job = desk.wish("job")
+    first = desk.posted()
+    desk.wish("other")
+    assert desk.take(SubmitPrompt).server == THERE
+    desk.away(HERE)
+    desk.now += FAILOVER_AFTER
+    desk.away(HERE)
+    assert job.state is State.ACCEPTED
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look(running=(first,))
+    assert job.state is State.RUNNING
+    assert desk.none(SubmitPrompt)
+    assert desk.none(CancelPrompt)
+
+
+def test_a_job_that_no_other_server_can_run_stays_and_its_user_reads_why_and_no_time() -> None:
+    desk = Desk(1)
+    _, prompt = desk.running()
+    desk.handle(NodeStepped(prompt=prompt, node=NodeId("3"), value=5, maximum=10))
+    desk.now += 1
+    desk.handle(NodeStepped(prompt=prompt, node=NodeId("3"), value=6, maximum=10))
+    desk.away()
+    desk.now += 10 * FAILOVER_AFTER
+    desk.away()
+    progress = desk.told[-1]
+    assert isinstance(progress, Progressed)
+    assert progress.note == ServersOffline((HERE,))
+    assert progress.remaining is None
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look(running=(prompt,))
+    progress = desk.told[-1]
+    assert isinstance(progress, Progressed)
+    assert progress.note is None
+    assert progress.remaining is not None
+
+
+def test_results_that_a_dead_server_has_are_made_again_elsewhere() -> None:
+    desk = pair()
+    job = desk.wish("job")
+    first = desk.posted()
+    desk.handle(ExecutionStarted(prompt=first), ExecutionEnded(prompt=first))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    interrupt(desk, RefusedConnection())
+    desk.handle(Unreachable(desk.take(QueryServer), RefusedConnection()))
+    desk.now += 3 * FAILOVER_AFTER
+    desk.away(HERE)
+    assert desk.take(SubmitPrompt).server == THERE
+    assert job.tries == 2
+
+
+def test_a_server_that_keeps_nothing_is_not_sent_a_job_for_ever() -> None:
+    desk = Desk()
+    desk.up()
+    desk.wish("job")
+    tries = 0
+    while not any(isinstance(update, Lost) for update in desk.told):
+        desk.posted()
+        tries += 1
+        desk.handle(Connected(HERE))
+        desk.look()
+    assert tries == MOST_TRIES
+    assert desk.last(Lost) == Lost(job=JobId("job"), reason=NeverKept(MOST_TRIES))
+
+
+def test_a_server_that_gives_two_jobs_one_id_is_told_apart_from_one_that_does_not() -> None:
+    desk = Desk()
+    desk.up()
+    first, second = desk.wish("first"), desk.wish("second")
+    for _ in range(2):
+        desk.handle(PromptSubmitted(desk.take(SubmitPrompt), Ticket(PromptId("theirs"))))
+    assert first.state is State.QUEUED
+    assert second.terminal_update == Failed(job=JobId("second"), reason=PromptIdRepeated(HERE))
+
+
+def test_what_is_to_be_dropped_is_dropped_by_the_next_life_too() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.away()
+    desk.job_table.cancel(job, desk.now)
+    desk.now += CANCEL_PATIENCE
+    desk.handle(Tick())
+    desk.job_table.delivered(job)
+    later = Desk()
+    later.truth.adopt(job, later.now)
+    later.handle(Tick())
+    later.look(running=(prompt,))
+    assert later.take(CancelPrompt).prompt == prompt
+    gone = Desk(servers=(THERE,))
+    gone.truth.adopt(job, gone.now)
+    assert not gone.job_table.jobs, "nobody can ask a server that is no longer configured"
+
+
+def test_a_job_that_waits_to_be_dropped_is_recorded_as_shown_once() -> None:
+    desk = Desk()
+    job, _ = desk.running()
+    desk.away()
+    desk.job_table.cancel(job, desk.now)
+    desk.now += CANCEL_PATIENCE
+    desk.handle(Tick())
+    for _ in range(2):
+        desk.job_table.delivered(job)
+    causes = [line.cause for line in desk.job_table.transitions]
+    assert causes.count("its person has had the last word") == 1

@@ -83,7 +83,8 @@ def test_a_job_that_must_wait_for_one_server_holds_up_nobody_who_can_go_to_anoth
 
 def test_positions_count_everything_that_is_ahead() -> None:
     mine, next_one, last = JobId("mine"), JobId("next"), JobId("last")
-    assert positions([(mine, A, 3)], [next_one, last], {A: 4}) == {mine: 3, next_one: 4, last: 5}
+    assert positions([(mine, A, 3)], [next_one, last], {A: 4}, {}) == {mine: 3, next_one: 4, last: 5}
+    assert positions([(mine, A, 0)], [], {A: 2}, {A: 1}) == {mine: 1}, "what was given up is still on the server"
 
 
 def test_progress_counts_nodes_by_their_steps_and_cached_ones_as_done() -> None:

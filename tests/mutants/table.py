@@ -19,6 +19,7 @@ from tests.mutants.change import Change
 
 TRUTH = "tests/core/test_reconciler.py::"
 RULES = "tests/core/test_rules.py::"
+EFFECTS = "tests/actors/test_effect_runner.py::"
 HTTP = "tests/comfy/test_client.py::"
 WIRE = "tests/comfy/websocket/test_decoder.py::"
 LORA = "tests/workflows/test_lora.py::"
@@ -79,8 +80,8 @@ DRAWN: tuple[Change, ...] = (
     Change(
         drawn=8,
         symbol="app.core.job_table:JobTable.complete",
-        old='history.outcome == "success"',
-        new='history.outcome > "success"',
+        old='history.outcome == "success" or (',
+        new='history.outcome > "success" or (',
         tests=(WHOLE_WAY,),
     ),
     Change(
@@ -232,7 +233,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=31,
-        symbol="app.core.reconciler:Reconciler.handle",
+        symbol="app.core.reconciler:Reconciler._answered",
         old="job.attempt is not None and job.attempt.prompt",
         new="job.attempt is None and job.attempt.prompt",
         tests=(WHOLE_WAY,),
@@ -323,7 +324,7 @@ CHOSEN: tuple[Change, ...] = (
     ),
     Change(
         symbol="app.core.reconciler:Reconciler._queried",
-        old=" or job.version != version",
+        old=" and job.version == version",
         new="",
         tests=(TRUTH + "test_a_reading_from_before_a_transition_changes_nothing",),
     ),
@@ -335,8 +336,8 @@ CHOSEN: tuple[Change, ...] = (
     ),
     Change(
         symbol="app.core.job_table:JobTable.fetch_result",
-        old="if file not in job.files:",
-        new="if True:",
+        old="if file not in job.files and",
+        new="if",
         tests=(TRUTH + "test_a_file_is_fetched_as_soon_as_its_node_names_it_and_only_once",),
     ),
     # Pictures from the websocket are not waited for.
@@ -400,6 +401,67 @@ CHOSEN: tuple[Change, ...] = (
         old='b"zTXt", ',
         new="",
         tests=("tests/media_worker/test_metadata.py::test_every_chunk_of_text_leaves_a_png_and_every_other_stays",),
+    ),
+    # Wrong and dead servers.
+    Change(
+        symbol="app.core.reconciler:Reconciler._fail_over",
+        old="FAILOVER_RUNNING * server_state.failover_after",
+        new="server_state.failover_after",
+        tests=(TRUTH + "test_the_job_of_a_server_that_does_not_come_back_moves_to_another",),
+    ),
+    Change(
+        symbol="app.core.job_table:JobTable.move_on",
+        old="        self._leave(job)\n",
+        new="",
+        tests=(TRUTH + "test_of_two_results_the_first_counts",),
+    ),
+    Change(
+        symbol="app.core.reconciler:Reconciler._found_leftover",
+        old='history.outcome == "success"',
+        new="True",
+        tests=(TRUTH + "test_a_failure_there_does_not_end_a_job_that_runs_elsewhere",),
+    ),
+    Change(
+        symbol="app.core.reconciler:Reconciler._unread",
+        old="attempt.unread < len(RECHECK)",
+        new="True",
+        tests=(TRUTH + "test_a_history_that_cannot_be_read_is_read_a_few_times_more_and_then_the_job_ends",),
+    ),
+    Change(
+        symbol="app.core.reconciler:Reconciler._tick",
+        old="if now >= deadline",
+        new="if False",
+        tests=(TRUTH + "test_a_job_that_its_server_does_not_confirm_to_have_dropped_is_cancelled_all_the_same",),
+    ),
+    Change(
+        symbol="app.core.downloads:Downloads.failed",
+        old="download.tries >= MOST_TRIES or",
+        new="",
+        tests=(TRUTH + "test_a_file_that_its_server_cannot_send_is_tried_a_few_times_and_then_reported",),
+    ),
+    Change(
+        symbol="app.core.reconciler:Reconciler._fetch_interrupted",
+        old="server_state.answers and not answer.disk_full",
+        new="server_state.answers",
+        tests=(TRUTH + "test_a_full_disk_is_waited_out_and_is_nobodys_fault",),
+    ),
+    Change(
+        symbol="app.core.job_table:JobTable.gone",
+        old="job.tries >= MOST_TRIES",
+        new="False",
+        tests=(TRUTH + "test_a_server_that_keeps_nothing_is_not_sent_a_job_for_ever",),
+    ),
+    Change(
+        symbol="app.actors.effect_runner:EffectRunner._submit",
+        old="not refusal.certain or ",
+        new="",
+        tests=(EFFECTS + "test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_now_be_another",),
+    ),
+    Change(
+        symbol="app.core.job_table:JobTable.delivered",
+        old=" and not job.notified",
+        new="",
+        tests=(TRUTH + "test_a_job_that_waits_to_be_dropped_is_recorded_as_shown_once",),
     ),
 )
 

@@ -27,7 +27,6 @@ from app.discord.ui.components import Form
 from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal
-from app.reasons.jobs import ResultUnwritable
 from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
@@ -95,6 +94,7 @@ class Bot:
         self._life = anyio.CancelScope()
         self._began = anyio.current_time()
         self._links: Mapping[ServerName, ServerClients] = {}
+        self._removed: set[ServerName] = set()
         self._signals: MemoryObjectSendStream[int] | None = None
         self._patience = 0
         """How many signals this life still takes."""
@@ -126,6 +126,11 @@ class Bot:
         """Only what was committed survives."""
         self.down = down
         self._life.cancel()
+
+    def remove(self, network: Network) -> None:
+        """Start again without this server in the configuration."""
+        self._removed.add(network.name)
+        self.kill(1.0)
 
     def stop(self, down: float) -> None:
         """SIGTERM; one more than the house takes ends the process at once."""
@@ -169,7 +174,8 @@ class Bot:
     async def _live(self) -> int:
         client_id = str(self.uuid())
         self._closing, self._left = anyio.Event(), float("inf")
-        self._links = {network.name: self._link(network, client_id) for network in self._networks}
+        networks = [network for network in self._networks if network.name not in self._removed]
+        self._links = {network.name: self._link(network, client_id) for network in networks}
         path, clock = self._folder / "atelier.db", anyio.current_time
         opened = open_journal(path, run_sync=self._on_disk, clock=lambda: clock() - self._began, durable=False)
         async with opened as journal:
@@ -281,11 +287,8 @@ class Bot:
         return done
 
     async def _on_results_disk(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
-        if anyio.current_time() < self.results_full_until:
-            if function.__name__ == "finish":
-                raise FULL
-            if function.__name__ == "_write":
-                return ResultUnwritable(str(FULL.strerror))  # pyright: ignore[reportReturnType]
+        if anyio.current_time() < self.results_full_until and function.__name__ in {"finish", "_write"}:
+            raise FULL
         path: object = args[-1] if args else None
         if function.__name__ == "_write" and isinstance(path, Path) and self._recorder.breaks_file("break_keep", path):
             return fail(self._rng)

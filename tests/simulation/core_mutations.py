@@ -41,7 +41,8 @@ def without_catching_up() -> Generator[None]:
     """Whatever was missed stays missed: nobody looks."""
 
     def look(self: Reconciler, server_state: ServerState, now: float) -> None:
-        server_state.reachable, server_state.queried_at = True, now
+        server_state.back()
+        server_state.queried_at = now
 
     with patch.object(Reconciler, "_query", look):
         yield
@@ -100,7 +101,7 @@ def with_looks_while_posting() -> Generator[None]:
         if server_state.querying:
             server_state.query_again = True
             return
-        asked = {attempt.prompt: job.version for job, attempt in self._job_table.in_flight(server_state.name)}
+        asked = {attempt.prompt: job.version for job, attempt in self._job_table.occupying(server_state.name)}
         server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
         self._job_table.effects.append(QueryServer(server_state.name, asked))
 

@@ -8,6 +8,7 @@ from typing import get_args
 import anyio
 
 from app.comfy.client import ANSWER_TIMEOUT
+from app.core.server_state import FAILOVER_AFTER
 from app.ports import Json
 from app.simulator.faults import Request
 from tests.simulation.board import Board
@@ -131,6 +132,19 @@ class FaultPlayer:
                 network.malformed = count
             case "break_look":
                 network.broken_looks = count
+            case "die" | "removed" | "long_outage":
+                self._take_away(fault)
+            case "unread_history":
+                if (running := network.simulator.running) is not None:
+                    network.unread.add(running[1])
+            case "queue_500":
+                network.queue_broken_until = until
+            case "view_500":
+                network.broken_views = count
+            case "cut_short":
+                network.cut_short_until = until
+            case "slow_view":
+                network.slow_view_until = until
             case "post_500":
                 network.broken_posts = count
             case "post_500_effect":
@@ -141,6 +155,19 @@ class FaultPlayer:
                 faults.ask(Request(restart=until - anyio.current_time()))
             case _:
                 self._elsewhere(fault, network, until)
+
+    def _take_away(self, fault: Fault) -> None:
+        """The first server goes away: for good, or for twice as long as jobs wait for it."""
+        network = self._networks[0]
+        if len(self._networks) == 1:
+            return
+        network.cut_all()
+        if fault.kind == "long_outage":
+            network.refused_until = min(anyio.current_time() + 2 * FAILOVER_AFTER, self._ends)
+            return
+        network.dead = True
+        if fault.kind == "removed":
+            self._bot.remove(network)
 
     def _elsewhere(self, fault: Fault, network: Network, until: float) -> None:
         board, bot = self._board, self._bot

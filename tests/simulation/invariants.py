@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.core.job import Job, State, TransitionRow
 from app.discord.ui.components import Card
-from app.events import Cancelled, Failed, Finished, JobId, Lost, PromptId
+from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.texts.answers import NOT_TAKEN
 from app.texts.reasons import reason_text
@@ -15,12 +15,15 @@ from app.workflows.load import Workflow
 from tests.simulation.board import Board, about, is_last_word
 from tests.simulation.frontend import last_card
 from tests.simulation.network import Network
-from tests.simulation.offer import ending_of, offered, streams
+from tests.simulation.offer import LONGEST_STEP, ending_of, offered, streams
 from tests.simulation.pictures import expected
 from tests.simulation.plan import Kind, Plan
 from tests.simulation.recorder import Recorder
 
 ENDS = {state.name.lower() for state in State if state.settled and state is not State.DELIVERED}
+
+MOVES = "did not come back", "no longer configured"
+"""Words in the cause of the transition with which a job moves to another server."""
 
 SOMETHING = "Something went wrong"
 """How the sentence of `app.boundary.report_failure` begins."""
@@ -28,12 +31,24 @@ SOMETHING = "Something went wrong"
 HEARD = 5.0
 """Seconds within which a server has heard, while all is well, that it shall drop a job."""
 
+ANSWERED = 10.0
+"""Seconds after which a person knows how a job ended that they cancelled."""
+
+WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_damaged", "removed"}
+"""Faults while which nothing can be answered, because the bot or its journal is not there."""
+
 CHECKS = 1.0
 """Seconds after which a server that was told to stop has stopped, or had ended before: the gap until its history."""
 
 
 def broken(
-    plan: Plan, recorder: Recorder, board: Board, store: Store, networks: Sequence[Network], began: float
+    plan: Plan,
+    recorder: Recorder,
+    board: Board,
+    store: Store,
+    networks: Sequence[Network],
+    began: float,
+    folder: Path,
 ) -> Iterator[str]:
     """Every promise that was broken, as a sentence."""
     for job, remembered in recorder.told.items():
@@ -54,15 +69,36 @@ def broken(
         yield from check_faults_stay_with_their_job(job, recorder)
         if job.id not in recorder.hurt:
             yield from _outlived(job, transitions, recorder, began)
-            yield from _taken_back(job, transitions, recorder, networks, began)
+            yield from _taken_back(job, transitions, recorder, began)
+        if not kinds & WAITING_KINDS:
+            yield from check_cancel_is_answered(transitions)
+    yield from check_no_part_is_left(folder)
     yield from check_own_pictures_in_messages(board, jobs, recorder, kinds)
     yield from check_no_message_stays_behind(board)
     yield from check_operators_are_heard(store)
     orphans = {taken.prompt for job in recorder.hurt for taken in recorder.taken[job]}
     for network in networks:
+        if network.dead:
+            continue
         for item in filter(None, (network.simulator.running, *network.simulator.pending)):
             if item[3].get("client_id") != "somebody else" and item[1] not in orphans:
                 yield f"{network.name} still has {item[1]}, and nobody waits for it"
+
+
+def check_cancel_is_answered(transitions: Sequence[TransitionRow]) -> Iterator[str]:
+    """Whoever cancels a job reads within ten seconds how it ended."""
+    asked = next((line for line in transitions if line.transition.cause == "to be cancelled"), None)
+    if asked is None:
+        return
+    ends = [line.at for line in transitions if line.transition.state in ENDS and line.at >= asked.at]
+    if not ends or ends[0] - asked.at > ANSWERED:
+        yield f"{asked.transition.job} was cancelled, and its end was not known within {ANSWERED:.0f} s"
+
+
+def check_no_part_is_left(folder: Path) -> Iterator[str]:
+    """No file that was not written whole is left."""
+    for part in folder.rglob("*.part"):
+        yield f"{part.name} is left"
 
 
 def check_own_pictures_on_disk(job: Job, kinds: set[Kind]) -> Iterator[str]:
@@ -87,6 +123,8 @@ def check_own_pictures_in_messages(
             if is_last_word(card):
                 yield from _own(f"message {message.number} shows", data, job, kinds)
                 promised = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
+                if is_taken_back(job, recorder):
+                    continue
                 if len(data) != len(promised) and not is_apology(card, job, recorder):
                     yield f"message {message.number} shows {len(data)} of {len(promised)} of {job.id}"
                 continue
@@ -112,6 +150,11 @@ def _own(where: str, files: Sequence[bytes], job: Job, kinds: set[Kind]) -> Iter
 def is_apology(card: Card, job: Job, recorder: Recorder) -> bool:
     """Whether it only says that something went wrong while this job was shown."""
     return job.id in recorder.unshowable and "Something" in str(card)
+
+
+def is_taken_back(job: Job, recorder: Recorder) -> bool:
+    """Whether it was cancelled, perhaps after its result was posted and before we knew that it was."""
+    return job.id in recorder.asked_back and isinstance(job.terminal_update, Cancelled)
 
 
 def check_faults_stay_with_their_job(job: Job, recorder: Recorder) -> Iterator[str]:
@@ -156,6 +199,8 @@ def _ended(job: Job, board: Board, recorder: Recorder, workflows: Mapping[str, W
             yield f"{job.id} went on in message {number} after its last word"
         told = [card for card in cards if card != due]
         apologies = [card for card in told if is_apology(card, job, recorder)]
+        if is_taken_back(job, recorder):
+            apologies = told
         if len(told) > len(apologies) or (cards[-1] != due and not board.messages[number].deleted):
             yield f"{job.id} was told {told}, and is {job.terminal_update}"
 
@@ -175,7 +220,10 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
         if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt:
             yield f"{step.job} went back from {reached[step.prompt].name.lower()} to {step.state}"
         reached[step.prompt] = state
-        fails = hurt and (end, step.state) == ("finished", "failed")
+        if any(moves in step.cause for moves in MOVES):
+            # Its results are on a server that is gone, so they are made again on another.
+            end = ""
+        fails = step.state == "cancelled" or (hurt and (end, step.state) == ("finished", "failed"))
         if end and not fails and step.state not in {end, "delivered"}:
             yield f"{step.job} was {end}, and became {step.state}"
         if step.state in ENDS:
@@ -190,11 +238,13 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
     match job.terminal_update:
         case Finished(files=files):
             whole = len(files) == len(expected(job.request.graph)) and all(Path(file).is_file() for file in files)
-            missing = kinds & {"results_full", "malformed"} or streams(job.request.workflow)
+            wrong = {"malformed", "unread_history", "view_500", "cut_short", "slow_view"}
+            missing = kinds & wrong or streams(job.request.workflow)
             if ending != "well" or not (whole or missing):
                 yield f"{job.id} was delivered with {files}, and should have ended: {ending}"
         case Failed():
-            if ending == "well" and not kinds & {"post_500", "post_500_effect", "malformed"} and not hurt:
+            wrong = {"post_500", "post_500_effect", "malformed", "unread_history"}
+            if ending == "well" and not kinds & wrong and not hurt:
                 yield f"{job.id} failed, and nothing was wrong with it"
         case Cancelled():
             if job.id not in recorder.asked_back and not prompts & recorder.interrupted:
@@ -207,23 +257,23 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
 
 
 def _outlived(job: Job, transitions: Sequence[TransitionRow], recorder: Recorder, began: float) -> Iterator[str]:
-    """No server works for a job that has ended."""
+    """No server works for a job that has ended, unless nobody could tell it so."""
     end = next((line.at + began for line in transitions if line.transition.state in ENDS), float("inf"))
     for taken in recorder.taken[job.id]:
         at = taken.network.simulator.ended_at.get(taken.prompt, float("-inf"))
-        if at > end:
+        heard = recorder.withdrawn.get(taken.prompt, float("inf"))
+        if taken.network.dead or at <= end + HEARD:
+            continue
+        # It stops only between two steps.
+        if (heard > end + HEARD and recorder.well(end, at)) or at > max(end, heard) + LONGEST_STEP + HEARD:
             yield f"{taken.prompt} ran on for {at - end:.1f} s after the end of its job"
 
 
-def _taken_back(
-    job: Job, transitions: Sequence[TransitionRow], recorder: Recorder, networks: Sequence[Network], began: float
-) -> Iterator[str]:
-    """What is taken back before its end ends cancelled, as soon as its server hears of it, and is not sent anew."""
+def _taken_back(job: Job, transitions: Sequence[TransitionRow], recorder: Recorder, began: float) -> Iterator[str]:
+    """What is taken back ends cancelled, and is not sent anew, unless its server was done before it heard of it."""
     asked = next((place for place, line in enumerate(transitions) if line.transition.cause == "to be cancelled"), None)
     if asked is None:
         return
-    if any(line.transition.state in ENDS for line in transitions[:asked]):
-        yield f"{job.id} was taken back after its end, and that was not ignored"
     if any(
         line.transition.state == "submitting" and line.transition.cause.startswith("try")
         for line in transitions[asked:]
@@ -233,10 +283,10 @@ def _taken_back(
         return
     if transitions[asked].transition.state == "accepted":
         yield f"{job.id} was taken back while it waited with us, and ended {job.state.name.lower()}"
-    prompt = PromptId(transitions[-1].transition.prompt)
-    ended = [at for network in networks if (at := network.simulator.ended_at.get(prompt)) is not None]
-    heard = recorder.withdrawn.get(prompt, float("inf")) + CHECKS
-    if recorder.well(at := transitions[asked].at + began, at + HEARD):
-        heard = min(heard, at + HEARD)
-    if any(at > heard for at in ended):
-        yield f"{job.id} was taken back {max(ended) - heard:.1f} s before its end, which did not win"
+    for taken in recorder.taken[job.id]:
+        ended = taken.network.simulator.ended_at.get(taken.prompt)
+        heard = recorder.withdrawn.get(taken.prompt, float("inf")) + CHECKS
+        if recorder.well(at := transitions[asked].at + began, at + HEARD):
+            heard = min(heard, at + HEARD)
+        if ended is not None and ended > heard:
+            yield f"{job.id} was taken back {ended - heard:.1f} s before its end, which did not win"

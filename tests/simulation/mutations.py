@@ -314,10 +314,10 @@ def a_stop_waits_for_discord() -> Generator[None]:
 def an_exception_leaves_a_look_open() -> Generator[None]:
     """A look that raised is never over, so there is no other."""
 
-    def look_failed(self: Reconciler, server: ServerName, reason: str, now: float) -> None:
+    def query_failed(self: Reconciler, server: ServerName, reason: str, now: float) -> None:
         pass
 
-    with patch.object(Reconciler, "look_failed", look_failed):
+    with patch.object(Reconciler, "query_failed", query_failed):
         yield
 
 

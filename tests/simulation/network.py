@@ -11,9 +11,10 @@ import anyio
 import anyio.lowlevel
 
 from app.comfy.client import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from app.comfy.response_limits import SLOWEST_OVER
 from app.events import ServerName
 from app.ports import ConnectionLost, Refused, WebSocket
-from app.reasons.servers import HungUp, OutOfReach, RefusedConnection, ServerError
+from app.reasons.servers import HungUp, OutOfReach, RefusedConnection, ServerError, TooSlow
 from app.simulator.engine.simulator import Simulator
 from tests.simulation.plan import Moment
 
@@ -117,6 +118,10 @@ class Network:
         """How often the server was started anew: nothing that ran in one life counts in another."""
         self._cuts = 0
         """How often everything that was under way was cut."""
+        self.dead = False
+        """Whether it is gone for good."""
+        self.unread: set[str] = set()
+        """Prompts whose history cannot be read, ever."""
         self.calm()
 
     def calm(self) -> None:
@@ -126,6 +131,8 @@ class Network:
         self.slow_until = self.doubled_until = self.garbled_until = float("-inf")
         self.wrong_until = self.mute_until = self.strange_until = float("-inf")
         self.hang_up_until = self.unsendable_until = float("-inf")
+        self.queue_broken_until = self.cut_short_until = self.slow_view_until = float("-inf")
+        self.broken_views = 0
         self.broken_posts = self.broken_posts_with_effect = self.lost_replies = 0
         self.malformed = 0
         """How many of the next requests get an answer that no ComfyUI gives."""
@@ -141,7 +148,7 @@ class Network:
     async def ask(self, moment: Moment, where: str, act: Callable[[], T], *, large: bool = False) -> T:
         """One request, which does `act` at the server, or what became of it. Raises as the Comfy port does."""
         self._reached(moment, self)
-        if anyio.current_time() < self.refused_until:
+        if self.dead or anyio.current_time() < self.refused_until:
             await anyio.lowlevel.checkpoint()
             raise self._lost(where, "refused")
         if anyio.current_time() < self.hangs_until:
@@ -156,6 +163,15 @@ class Network:
         if moment == "post" and self.broken_posts:
             self.broken_posts -= 1
             raise self._broken(where, "broken")
+        if moment == "look" and anyio.current_time() < self.queue_broken_until:
+            raise self._broken(where, "broken")
+        if moment == "view" and self.broken_views:
+            self.broken_views -= 1
+            raise self._broken(where, "broken")
+        if moment == "view" and anyio.current_time() < self.slow_view_until:
+            await anyio.sleep(SLOWEST_OVER)
+            self._say(f"{self.name} {where}: too slow")
+            raise ConnectionLost(TooSlow())
         try:
             answer = act()
         except Refused as refusal:
@@ -199,7 +215,8 @@ class Network:
     async def connect(self, client_id: str) -> AsyncGenerator[WebSocket]:
         """One websocket. See `app.ports.OpenWebSocket`."""
         await anyio.lowlevel.checkpoint()
-        if anyio.current_time() < max(self.refused_until, self.sockets_refused_until, self.hangs_until):
+        away = self.dead or anyio.current_time() < max(self.refused_until, self.sockets_refused_until)
+        if away or anyio.current_time() < self.hangs_until:
             raise ConnectionLost(RefusedConnection())
         async with self.simulator.connect(client_id) as inner:
             socket = _Socket(inner, self, self._rng)
@@ -258,6 +275,9 @@ class _Socket:
 
     async def receive(self) -> str | bytes:
         now, network = anyio.current_time(), self._network
+        if now >= self._ends:
+            await anyio.lowlevel.checkpoint()
+            raise ConnectionLost(HungUp())
         if now < network.mute_until:
             await anyio.sleep(self._rng.uniform(0, SILENT))
             raise ConnectionLost(HungUp())

@@ -79,11 +79,27 @@ ByPeople: TypeAlias = Literal[
 ]
 """A button of any message, old or new, is pressed; or an operator leaves a request in the journal."""
 
-Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople
+WrongServer: TypeAlias = Literal[
+    "die",  # it never comes back; only where another can make everything
+    "removed",  # it dies, and the bot is started again without it in the configuration
+    "long_outage",  # it is away for longer than jobs wait for it
+    "unread_history",  # the history of the next prompt that ends cannot be read, ever
+    "queue_500",  # its queue cannot be read for a while
+    "view_500",  # it fails while it reads a few files
+    "cut_short",  # downloads end before the announced length for a while
+    "slow_view",  # downloads are too slow for a while
+]
+"""A server that is wrong, or does not come back."""
+
+Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer
 GROUPS: tuple[tuple[Kind, ...], ...] = tuple(
     map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord, Unexpected, ByPeople))
 )
 KINDS: tuple[Kind, ...] = tuple(kind for group in GROUPS for kind in group)
+WRONG_SERVERS: tuple[Kind, ...] = get_args(WrongServer)
+"""Drawn by themselves: see `_with_wrong_servers`."""
+
+GONE: frozenset[Kind] = frozenset({"die", "removed"})
 
 WEATHERS: tuple[Kind, ...] = ("delay", "late_answers", "slow_frames")
 """What lasts for long, harms nothing by itself, and is what makes a strike in the middle of it hard."""
@@ -174,7 +190,7 @@ class Plan(Struct, frozen=True):
 def calm_of(plan: Plan) -> float:
     """Seconds for everything to end once all is well: as if all of it were made on one server, and twice."""
     longest = max((want.seconds for want in plan.wants), default=0.0)
-    return 2 * (sum(want.seconds for want in plan.wants) + MOST_JOBS * longest) + 3600.0
+    return 2 * (sum(want.seconds for want in plan.wants) + MOST_JOBS * longest) + 900.0
 
 
 class Storm(Struct, frozen=True):
@@ -197,6 +213,39 @@ STORMS = (
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
+    return _with_wrong_servers(_drawn(seed))
+
+
+def _with_wrong_servers(plan: Plan) -> Plan:
+    """The same plan, in every other world with servers that are wrong.
+
+    They have dice of their own, so that a new kind of them does not change what else a seed draws.
+    """
+    rng = random.Random(f"wrong servers {plan.chance}")
+    if rng.random() < 0.5:
+        return plan
+    kinds = rng.sample(WRONG_SERVERS, rng.randint(1, 3))
+    wants, servers = plan.wants, plan.servers
+    if GONE.intersection(kinds) or "long_outage" in kinds:
+        servers = max(servers, rng.randint(2, 4))
+        # Nothing needs the first server, the one that goes away.
+        wants = tuple(replace(want, server=want.server and 1) for want in wants)
+        wants = tuple(replace(want, server=None if want.server == 0 else want.server) for want in wants)
+    faults = tuple(
+        Fault(
+            round(rng.uniform(0, TROUBLE - 100), 3),
+            kind,
+            round(rng.uniform(5, 60), 3),
+            rng.randrange(1000),
+            rng.choice(MOMENTS) if rng.random() < 0.5 else None,
+        )
+        for kind in kinds
+        for _ in range(1 if kind in GONE else rng.randint(1, 3))
+    )
+    return replace(plan, wants=wants, servers=servers, faults=(*plan.faults, *faults))
+
+
+def _drawn(seed: int) -> Plan:
     rng = random.Random(seed)
     servers = rng.choice((1, 1, 1, 2))
     # In clusters, because what goes wrong between two jobs harms nobody.

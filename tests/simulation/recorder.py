@@ -18,14 +18,23 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
+from app.core.job import Job, State
 from app.core.reconciler import Message
+from app.core.server_state import FAILOVER_RUNNING
 from app.events import JobId, PromptId
 from tests.simulation.network import Network
 from tests.simulation.offer import streams
 from tests.simulation.plan import Kind
 
+UNTOLD = "json_extract(CAST(record AS TEXT), '$.told') IS NOT TRUE"
+"""Whose person has not had the last word; the column `told` is 1 only once no server has it either."""
+
 ERRANDS = {kind.__name__ for kind in Effect.__args__}
 """What the registry calls its helpers."""
+
+
+PROBED = 45.0
+"""Seconds within which a server that is away has been asked again, however long it takes to say nothing."""
 
 
 class Taken(Struct, frozen=True):
@@ -66,6 +75,8 @@ class Recorder:
         """All jobs that were ever `unshown`."""
         self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
         """For each preview: the prompts that were running when it was made, one for each server."""
+        self.networks: list[Network] = []
+        """All of this world's."""
         self._marked: set[tuple[Kind, str]] = set()
         self._registry: PromptRegistry | None = None
         self._mailboxes: list[Updates] = []
@@ -96,7 +107,8 @@ class Recorder:
             if other.life == other.network.life and other.prompt not in self.taken_away
         ]
         # A picture that comes through the websocket may pass while nobody listens: it is made once more.
-        for other in again[1 if streams(self._workflow_of(job)) else 0 :]:
+        allowed = self._moves(job) + (1 if streams(self._workflow_of(job)) else 0)
+        for other in again[allowed:]:
             self.wrong.append(f"{job} was taken twice in life {other.life} of {other.network.name}")
         self.taken[job].append(Taken(network, network.life, prompt))
 
@@ -127,18 +139,34 @@ class Recorder:
         found = self.journal.execute("SELECT owner FROM jobs WHERE id = ?", (job,)).fetchone()
         return str(found[0]) if found is not None else ""
 
+    def _moves(self, job: JobId) -> int:
+        """How often it moved to another server because the first did not come back."""
+        counted = "SELECT count(*) FROM transitions WHERE job = ? AND (cause LIKE ? OR cause LIKE ?)"
+        row = self.journal.execute(counted, (job, "%did not come back%", "%no longer configured%")).fetchone()
+        return int(row[0])
+
     def _workflow_of(self, job: JobId) -> str:
         found = self.journal.execute("SELECT workflow FROM jobs WHERE id = ?", (job,)).fetchone()
         return str(found[0]) if found is not None else ""
 
     def waiting(self) -> set[JobId]:
         """Jobs whose person has not had the last word."""
-        return {JobId(job) for (job,) in self.journal.execute("SELECT id FROM jobs WHERE told = 0")}
+        return {JobId(job) for (job,) in self.journal.execute(f"SELECT id FROM jobs WHERE {UNTOLD}")}
 
     def made(self) -> set[JobId]:
         """Those of them that no server works on any more."""
-        over = "SELECT id FROM jobs WHERE told = 0 AND state IN ('finished', 'failed', 'cancelled', 'lost')"
+        over = f"SELECT id FROM jobs WHERE {UNTOLD} AND state IN ('finished', 'failed', 'cancelled', 'lost')"
         return {JobId(job) for (job,) in self.journal.execute(over)}
+
+    def left_at_servers(self) -> set[JobId]:
+        """Jobs that are over for their person, and that a server may still have that is not gone for good."""
+        jobs = self._registry._job_table.jobs.values() if self._registry is not None else ()
+        return {job.id for job in jobs if job.notified and not self._is_lost(job)}
+
+    def _is_lost(self, job: Job) -> bool:
+        """Whether it is only to be dropped at a server that is gone for good."""
+        dead = {network.name for network in self.networks if network.dead}
+        return job.notified and all(leftover.server in dead for leftover in job.leftovers)
 
     def ask_as_operator(self, verb: str, which: int) -> None:
         """Leave a request about a job in the journal, as another process does; before the first life there is none."""
@@ -205,6 +233,7 @@ class Recorder:
             async def _act(self, helpers: TaskGroup) -> None:
                 await super()._act(helpers)
                 recorder.wrong += idle(self)
+                recorder.wrong += stranded(self, anyio.current_time())
 
         return Witnessed
 
@@ -214,8 +243,11 @@ class Recorder:
             return
         job_table, scheduler = registry._job_table, registry._scheduler
         held = {
-            "jobs": job_table.jobs,
-            "prompts": job_table.by_prompt,
+            "jobs": [job.id for job in job_table.jobs.values() if not self._is_lost(job)],
+            "prompts": [prompt for prompt, job in job_table.by_prompt.items() if not self._is_lost(job)],
+            "downloads": job_table.downloads._downloads,
+            "abandoned downloads": job_table.downloads._abandoned,
+            "deadlines": job_table.cancel_deadlines,
             "meters": job_table.trackers,
             "to be journalled": job_table.changed,
             "to be told": job_table.updates,
@@ -244,12 +276,24 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
     if not waiting or not scheduler.open:
         return
     for name, server_state in scheduler._servers.items():
-        attempts = [attempt for _, attempt in job_table.in_flight(name)]
+        attempts = [attempt for _, attempt in job_table.occupying(name)]
         if not server_state.reachable or len(attempts) >= scheduler._depth or any(one.posting for one in attempts):
             continue
         for job in waiting:
-            if name in scheduler._able(job):
+            if name in job.request.able(scheduler._servers.keys()):
                 yield f"{job.id} waits, although {name} has a place"
+
+
+def stranded(registry: PromptRegistry, now: float) -> Iterator[str]:
+    """Jobs that a server has which does not come back, although another one that can run them is there."""
+    servers = registry._reconciler.servers
+    for name, server_state in servers.items():
+        for job, attempt in registry._job_table.in_flight(name):
+            patience = server_state.failover_after * (FAILOVER_RUNNING if job.state >= State.RUNNING else 1)
+            if attempt.posting or job.cancelling or now - server_state.away_since < patience + PROBED:
+                continue
+            if any(servers[other].reachable for other in job.request.able(servers.keys())):
+                yield f"{job.id} waits for {name}, which does not come back, although others could run it"
 
 
 def _finite(name: str) -> bool:

@@ -59,7 +59,7 @@ class Scene:
         self._began = anyio.current_time()
         self.report = Report()
         self._recorder = Recorder(folder / "atelier.db")
-        self._networks = [self._network(number) for number in range(plan.servers)]
+        self._networks = self._recorder.networks = [self._network(number) for number in range(plan.servers)]
         servers = [network.name for network in self._networks]
         self._board = Board(self._rng, self._saw, self._recorder.not_shown)
         self._people = People(self._board, self._recorder, servers, self._rng, self._say)
@@ -88,7 +88,9 @@ class Scene:
         self._recorder.close()
         self.report.seconds = anyio.current_time() - self._began
         with open_store(self._folder / "atelier.db", clock=lambda: 0.0, durable=False) as store:
-            self.report.broken += broken(self._plan, self._recorder, self._board, store, self._networks, self._began)
+            self.report.broken += broken(
+                self._plan, self._recorder, self._board, store, self._networks, self._began, self._folder
+            )
             for entry in reversed(store.newest("", 1000)):
                 self.report.endings.append(type(entry.job.terminal_update).__name__)
                 for line in store.transitions(entry.job.id):
@@ -138,7 +140,7 @@ class Scene:
             if self._bot.door is None:
                 continue
             waiting, made = self._recorder.waiting(), self._recorder.made()
-            if not waiting:
+            if not waiting and not self._recorder.left_at_servers():
                 break
             all_made = min(all_made, anyio.current_time()) if waiting <= made else float("inf")
             if waiting <= self._recorder.unshown:

@@ -11,8 +11,9 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
+import anyio
 import anyio.lowlevel
 import msgspec
 from msgspec import Raw
@@ -24,7 +25,7 @@ from app.comfy.http_schemas import HistoryReply
 from app.comfy.validation_errors import validation_error
 from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
-from app.reasons.servers import ResultGone
+from app.reasons.servers import ResultGone, ServerError
 from app.simulator.engine.queue import Item
 from tests.simulation.malformed import Malformed
 from tests.simulation.network import Network
@@ -99,6 +100,8 @@ class MemoryComfy:
         return Queue((_id(running),) if running else (), tuple(map(_id, pending)))
 
     async def history(self, prompt: PromptId) -> History | None:
+        if prompt in self._network.unread:
+            return await self._network.ask("history", "GET /history/…", unreadable)
         act = self._breaking("break_history", prompt, partial(self._entry, prompt))
         entry = await self._ask("history", "GET /history/…", act, lambda comfy: comfy.history(prompt))
         if entry is not None and self._broken("break_entry", prompt):
@@ -115,6 +118,8 @@ class MemoryComfy:
         )
 
     def _newest(self, count: int) -> Mapping[PromptId, History]:
+        if self._network.unread:
+            return unreadable()
         listed = self._simulator.worker.prompts.listed(count, -1)
         return {PromptId(prompt): entry for prompt in listed if (entry := self._entry(prompt)) is not None}
 
@@ -145,7 +150,9 @@ class MemoryComfy:
             return
         large = file.filename.startswith("large")
         content = await self._network.ask("view", "GET /view", lambda: self._content(file), large=large)
-        await save(_at_once(content), to, self._run_sync, expected=len(content))
+        cut = anyio.current_time() < self._network.cut_short_until
+        arrives = content[: len(content) // 2] if cut else content
+        await save(_at_once(arrives), to, self._run_sync, expected=len(content))
 
     def _content(self, file: FileRef) -> bytes:
         if (path := self._simulator.files.view(file.filename, file.subfolder, file.type)) is None:
@@ -198,6 +205,11 @@ def fail(rng: random.Random) -> T:  # pyright: ignore[reportInvalidTypeVarUse]
             UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
         )
     )
+
+
+def unreadable() -> NoReturn:
+    """A history that its server cannot read."""
+    raise Refused(ServerError(500), certain=False)
 
 
 def _id(item: Item) -> PromptId:

@@ -14,6 +14,7 @@ from app.reasons.jobs import (
     InputUnreadable,
     InternalError,
     JobReason,
+    NeverKept,
     NodeBlocked,
     NodeFailed,
     NoProgress,
@@ -21,13 +22,18 @@ from app.reasons.jobs import (
     NothingProduced,
     OutOfMemory,
     PictureMissed,
+    PromptIdRepeated,
+    ResultNotFetched,
+    ResultsMissing,
     ResultUnwritable,
     SentAgain,
     ServersOffline,
     StoppedOnServer,
     TimeLimitReached,
+    TooManyResults,
     kind_of,
 )
+from app.reasons.servers import RefusedConnection, ServerError
 from app.texts.reasons import reason_text
 from tests.texts.reasons import KINDS, REFUSALS, reasons_of
 
@@ -93,6 +99,35 @@ SENTENCES: list[tuple[JobReason, str, str]] = [
         "A result could not be saved on the bot's disk.",
         "A result could not be saved on the bot's disk. (No space left on device)",
     ),
+    (
+        ResultUnwritable("No space left on device", "a.png"),
+        "A result could not be saved on the bot's disk.",
+        "A result (a.png) could not be saved on the bot's disk. (No space left on device)",
+    ),
+    (NeverKept(20), "It was sent 20 times, and no server kept it. Try again later.", ""),
+    (
+        PromptIdRepeated(HERE),
+        "The server gave it the id of another job, so it cannot be followed. The server needs an update.",
+        f"{HERE} gave it the id of another job, so it cannot be followed. The server needs an update.",
+    ),
+    (
+        ResultNotFetched("a.png", ServerError(500)),
+        "A result (a.png) could not be downloaded from the server.",
+        (
+            "A result (a.png) could not be downloaded from the server."
+            " The server failed on this request (500). Its log says why."
+        ),
+    ),
+    (
+        ResultNotFetched("a.png", RefusedConnection()),
+        "A result (a.png) could not be downloaded from the server.",
+        (
+            "A result (a.png) could not be downloaded from the server."
+            " The server refuses the connection. Start ComfyUI, or check the port."
+        ),
+    ),
+    (ResultsMissing(3, 4), "3 of 4 results arrived. The others are still on the server.", ""),
+    (TooManyResults(20_000, 200), "The workflow made 20000 files; these are the first 200.", ""),
 ]
 """Each reason, what people read, and what an operator reads if that is something else."""
 

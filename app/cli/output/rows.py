@@ -22,7 +22,8 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import Json
-from app.reasons.jobs import JobReason, kind_of
+from app.reasons.jobs import JobReason, ResultsMissing, ResultUnwritable, kind_of
+from app.reasons.servers import ResultGone
 from app.texts.reasons import reason_text
 
 
@@ -62,22 +63,24 @@ class Row(Struct):
 
 
 class Tally(Struct, frozen=True):
-    """How many jobs ended how."""
+    """How many jobs ended how. `incomplete` of the finished ones lack a result."""
 
     jobs: int
     finished: int
     failed: int
     cancelled: int
     lost: int
+    incomplete: int = 0
 
     @property
     def code(self) -> int:
-        """The exit code: 0 if all finished, else 1."""
-        return 0 if self.finished == self.jobs else 1
+        """The exit code: 0 if all finished with all of their results, else 1."""
+        return 0 if self.finished == self.jobs and not self.incomplete else 1
 
     def __str__(self) -> str:
         parts = {
             "finished": self.finished,
+            "incomplete": self.incomplete,
             "failed": self.failed,
             "cancelled": self.cancelled,
             "lost": self.lost,
@@ -91,7 +94,12 @@ def tally(rows: Sequence[Row]) -> Tally:
     words = [row.terminal_update for row in rows]
     counts = {kind: sum(isinstance(word, kind) for word in words) for kind in (Finished, Failed, Lost)}
     left = len(rows) - sum(counts.values())
-    return Tally(len(rows), counts[Finished], counts[Failed], left, counts[Lost])
+    incomplete = sum(isinstance(word, Finished) and _lacks_a_result(word) for word in words)
+    return Tally(len(rows), counts[Finished], counts[Failed], left, counts[Lost], incomplete)
+
+
+def _lacks_a_result(finished: Finished) -> bool:
+    return any(isinstance(note, (ResultUnwritable, ResultsMissing, ResultGone)) for note in finished.notes)
 
 
 def sentence(row: Row) -> str:

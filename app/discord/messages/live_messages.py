@@ -88,7 +88,8 @@ class LiveMessages:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=())
-        request = replace(job.request, job=JobId(str(uuid.uuid4())), servers=self._catalog.able(job.request))
+        servers = self._catalog.able(job.request)
+        request = replace(job.request, job=JobId(str(uuid.uuid4())), servers=servers, refetch=None)
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place))
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")

@@ -72,7 +72,7 @@ class BuiltinCommands:
             case "settings":
                 await self._settings(command.argument, caller)
             case "status":
-                unfinished = await self._job_history.unfinished()
+                unfinished = [job for job in await self._job_history.unfinished() if not job.notified]
                 servers, refused = await self._server_monitor.status(), self._catalog.refused
                 card = pages.status(servers, self._latency(), len(unfinished), refused)
                 await self._responder.tell(caller, card)
@@ -101,8 +101,8 @@ class BuiltinCommands:
             owned = [EVERYTHING, *await self._job_history.preferences(user)]
             return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
         jobs = await self._job_history.jobs_of(user, LOOKED_THROUGH)
-        fitting = [job for job in jobs if (job.terminal_update is None) == (command == "cancel")]
-        named = [(_name(job), str(job.id)) for job in fitting]
+        wanted = [job for job in jobs if (not job.notified if command == "cancel" else job.terminal_update is not None)]
+        named = [(_name(job), str(job.id)) for job in wanted]
         return [(name, job) for name, job in named if typed.lower() in name.lower()][:MOST_CHOICES]
 
     async def _queue(self) -> list[tuple[int | None, Job]]:
@@ -119,13 +119,13 @@ class BuiltinCommands:
             job = await self._job_history.find(argument.strip())
             return job if job is not None and job.request.owner == caller.user else None
         jobs = await self._job_history.jobs_of(caller.user, LOOKED_THROUGH)
-        return next((job for job in jobs if job.terminal_update is None), None)
+        return next((job for job in jobs if not job.notified), None)
 
     async def _cancel(self, argument: str, caller: Caller) -> None:
         job = await self._own_job(argument, caller)
         if job is None:
             sentence = answers.NO_SUCH_JOB if argument else answers.NOTHING_IN_QUEUE
-        elif job.terminal_update is not None:
+        elif job.notified:
             sentence = answers.ALREADY_ENDED
         else:
             await self._registry.cancel(job.id)

@@ -146,6 +146,8 @@ class RequestDispatcher:
                 values, number = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
                 request = await self._job_factory.follow_up(job, workflow.name, press.number, values, number, caller)
                 self._begin_from(job, request, caller)
+            case "fetch":
+                self._begin_from(job, self._job_factory.fetch_again(job, caller), caller)
             case "retry":
                 self._begin_from(job, self._job_factory.retry(job, caller), caller)
             case "cancel":
@@ -171,7 +173,7 @@ class RequestDispatcher:
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
 
     async def _cancel(self, job: Job) -> None:
-        if job.terminal_update is not None:
+        if job.notified:
             raise WorkflowError(JobEnded())
         await self._registry.cancel(job.id)
 

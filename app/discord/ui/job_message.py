@@ -12,7 +12,7 @@ from app.discord.text import escape, shorten
 from app.discord.ui.components import MOST_PICTURES, Block, Button, Card, File, Gallery, Row, Text, Upload, rows
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
-from app.reasons.jobs import JobReason
+from app.reasons.jobs import JobReason, ResultsMissing
 from app.service.follow_ups import results
 from app.texts import job_message as texts
 from app.texts.reasons import reason_text
@@ -144,8 +144,10 @@ def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
 
 
 def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
+    missing = any(isinstance(note, ResultsMissing) for note in finished.notes)
     buttons = [
-        Button(texts.AGAIN, custom_id.write("again", view.job), "primary"),
+        *([Button(texts.FETCH_AGAIN, custom_id.write("fetch", view.job), "primary")] if missing else []),
+        Button(texts.AGAIN, custom_id.write("again", view.job), "secondary" if missing else "primary"),
         Button(texts.EDIT_PROMPT, custom_id.write("vary", view.job)),
         _settings(view),
         _delete(view),

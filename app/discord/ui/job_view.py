@@ -22,7 +22,7 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import Json
-from app.reasons.jobs import JobReason
+from app.reasons.jobs import JobReason, ServersOffline
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
@@ -71,7 +71,8 @@ class JobView(Struct, kw_only=True):
             case Queued(position=position, note=note):
                 self.position, self.note = position, note
                 self.started, self.progress, self.preview = False, None, None
-                self._expect(now, estimate(position))
+                # Nobody knows when a server that is offline comes back.
+                self._expect(now, None if isinstance(note, ServersOffline) else estimate(position))
             case Started():
                 self.started, self.note, self.expected = True, None, None
             case Progressed():
