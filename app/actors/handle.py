@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.core.reconciler import Message
-from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued
+from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, TerminalUpdate
 from app.mailbox import Mailbox
 
 TELLING = 60.0
@@ -51,10 +51,11 @@ class Cancel(Struct, frozen=True):
 
 
 class Delivered(Struct, frozen=True):
-    """The user has seen the terminal update of this job."""
+    """The user has seen the terminal update of this job: `shown`, or the latest one if that is None."""
 
     job: JobId
     receipt: str
+    shown: TerminalUpdate | None = None
 
 
 class Place(Struct, frozen=True):
@@ -119,6 +120,9 @@ class Registry(Struct, frozen=True):
         with anyio.move_on_after(TELLING):
             await told.wait()
 
-    async def delivered(self, job: JobId, receipt: str = "") -> None:
-        """Record that the terminal update of a job was shown, so that the registry may forget the job."""
-        await self.inbox.send(Delivered(job, receipt))
+    async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:
+        """Record that the terminal update of a job was shown, so that the registry may forget the job.
+
+        `shown` is what was shown, if a later one may have replaced it meanwhile.
+        """
+        await self.inbox.send(Delivered(job, receipt, shown))

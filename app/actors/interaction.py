@@ -13,7 +13,7 @@ from app.backoff import Pauses, backoff
 from app.boundary import report_failure
 from app.core.job import JobRequest
 from app.entry_points import run_request
-from app.events import TERMINAL_UPDATES, AnyUpdate, Failed, JobId
+from app.events import TERMINAL_UPDATES, Failed, JobId, TerminalUpdate
 from app.ports import ConnectionLost, Reply
 
 patient = partial(backoff, 1.0, 60.0)
@@ -62,8 +62,10 @@ class InteractionActor:
             partial(self._live, task_status), "an interaction failed", self._report_failure, job=self._job
         )
 
-    async def _deliver_with_retry(self, terminal_update: AnyUpdate) -> None:
+    async def _deliver_with_retry(self, terminal_update: TerminalUpdate) -> TerminalUpdate:
         """Show the terminal update, however long its place is unreachable: this task has nothing else to do.
+
+        Returns what was shown in the end: a job may be cancelled meanwhile.
 
         A failure that is not `ConnectionLost` is logged and tried again, `FAILURES` times in all; the last is raised.
         """
@@ -79,10 +81,11 @@ class InteractionActor:
                     raise
                 report_failure(error, "a last word could not be shown; trying again", job=self._job)
             else:
-                return
+                return terminal_update
             terminal_update = await self._pause(pause, terminal_update)
+        raise AssertionError("the pauses ended")
 
-    async def _pause(self, seconds: float, terminal_update: AnyUpdate) -> AnyUpdate:
+    async def _pause(self, seconds: float, terminal_update: TerminalUpdate) -> TerminalUpdate:
         """Wait, unless the job is cancelled meanwhile; return the terminal update to show next."""
         with anyio.move_on_after(seconds):
             async with self._registry.watch(self._job) as updates:
@@ -95,22 +98,21 @@ class InteractionActor:
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with self._updates() as updates:
             task_status.started()
-            if await self._follow(updates):
-                await self._registry.delivered(self._job, self._reply.receipt)
+            if (shown := await self._follow(updates)) is not None:
+                await self._registry.delivered(self._job, self._reply.receipt, shown)
 
     async def _report_failure(self, sentence: str) -> None:
         await self._reply.show(Failed(job=self._job, reason=sentence))
 
-    async def _follow(self, updates: Updates) -> bool:
-        """Show all updates; return whether the terminal update was among them.
+    async def _follow(self, updates: Updates) -> TerminalUpdate | None:
+        """Show all updates; return the terminal update that was shown, None if there was none.
 
         An update before it that cannot be shown is skipped; only the first such failure is logged.
         """
         whole = True
         async for update in updates:
             if isinstance(update, TERMINAL_UPDATES):
-                await self._deliver_with_retry(update)
-                return True
+                return await self._deliver_with_retry(update)
             try:
                 await self._reply.show(update)
             except ConnectionLost:
@@ -121,4 +123,4 @@ class InteractionActor:
                 whole = False
             with anyio.move_on_after(self._reply.pause):
                 await updates.ended()
-        return False
+        return None

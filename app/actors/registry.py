@@ -156,9 +156,9 @@ class PromptRegistry:
             case Place(job=job, place=place):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.place(record, place)
-            case Delivered(job=job, receipt=receipt):
+            case Delivered(job=job, receipt=receipt, shown=shown):
                 if (record := self._job_table.jobs.get(job)) is not None:
-                    self._job_table.delivered(record, receipt)
+                    self._job_table.delivered(record, receipt, shown)
                     for mailbox in self._watchers.pop(job, []) if record.notified else []:
                         mailbox.end()
             case _:

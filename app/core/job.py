@@ -189,7 +189,7 @@ class Job(Struct, kw_only=True):
         return True
 
     def end(self, state: State) -> None:
-        """Set the state to FAILED or CANCELLED, from any state, even while files are downloading."""
+        """Set the state to that of an end, from any state, even while files are downloading."""
         self.state = state
         self.version += 1
 

@@ -227,9 +227,15 @@ class JobTable:
         job.place = place
         self.changed[job.id] = job
 
-    def delivered(self, job: Job, receipt: str = "") -> None:
-        """Record that the user has seen the terminal update, and remove the job from the table."""
+    def delivered(self, job: Job, receipt: str = "", shown: TerminalUpdate | None = None) -> None:
+        """Record that the user has seen the terminal update, and remove the job from the table.
+
+        If the job was cancelled while another terminal update was being shown, then what was shown is true.
+        """
         if job.terminal_update is not None and not job.notified:
+            if shown is not None and shown != job.terminal_update:
+                job.terminal_update = shown
+                job.end(_STATES[type(shown)])
             job.notified, job.receipt = True, receipt
             job.move(State.DELIVERED)
             self._note(job, "its person has had the last word")
@@ -437,6 +443,14 @@ class JobTable:
         self.transitions.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
         self.positions_dirty = True
+
+
+_STATES: dict[type[TerminalUpdate], State] = {
+    Finished: State.FINISHED,
+    Failed: State.FAILED,
+    Cancelled: State.CANCELLED,
+    Lost: State.LOST,
+}
 
 
 def _cause(terminal_update: TerminalUpdate) -> str:

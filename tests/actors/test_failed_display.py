@@ -10,7 +10,7 @@ import pytest
 
 from app.actors.handle import TELLING
 from app.actors.interaction import FAILURES, InteractionActor
-from app.events import AnyUpdate, Failed, Finished, Progressed
+from app.events import AnyUpdate, Cancelled, Failed, Finished, Progressed
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost
 from app.reasons.servers import HungUp
@@ -50,6 +50,38 @@ async def until(predicate: Callable[[], bool]) -> None:
     """Wait, in virtual time."""
     while not predicate():  # noqa: ASYNC110  the simulator says it to nobody
         await anyio.sleep(0.1)
+
+
+class NoResults(Watcher):
+    """A place where no result can be posted, and everything else can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries = 0
+
+    async def show(self, update: AnyUpdate) -> None:
+        if isinstance(update, Finished):
+            self.tries += 1
+            raise ConnectionLost(HungUp())
+        await super().show(update)
+
+
+async def test_a_job_whose_result_cannot_be_posted_can_be_cancelled_and_its_user_reads_so_at_once(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as found:
+        watcher, request = NoResults(), found.wish()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(found.make, request, watcher)
+            # By then the pauses between two attempts are a minute long.
+            await until(lambda: watcher.tries == 10)
+            await anyio.sleep(5)
+            await found.registry.cancel(request.job)
+            asked = anyio.current_time()
+            await until(lambda: isinstance(watcher.last, Cancelled))
+            assert anyio.current_time() - asked < 1
+        await anyio.sleep(1)
+        assert not await found.journal.unfinished()
 
 
 async def test_an_update_that_cannot_be_shown_does_not_cost_the_result(tmp_path: Path) -> None:

@@ -1169,3 +1169,18 @@ def test_a_job_that_waits_to_be_dropped_is_recorded_as_shown_once() -> None:
         desk.job_table.delivered(job)
     causes = [line.cause for line in desk.job_table.transitions]
     assert causes.count("its person has had the last word") == 1
+
+
+def test_what_was_shown_is_true_even_if_the_job_was_cancelled_meanwhile() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    desk.handle(FileFetched(desk.take(FetchFile)))
+    shown = job.terminal_update
+    assert isinstance(shown, Finished)
+    desk.job_table.cancel(job, desk.now)
+    assert job.terminal_update == Cancelled(job=job.id)
+    desk.job_table.delivered(job, shown=shown)
+    assert job.terminal_update == shown
+    assert job.state is State.DELIVERED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from app.core.downloads import MOST_TRIES, WAIT
 from app.core.job import Job, State, TransitionRow
 from app.discord.ui.components import Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost
@@ -73,6 +74,7 @@ def broken(
         if not kinds & WAITING_KINDS:
             yield from check_cancel_is_answered(transitions)
     yield from check_no_part_is_left(folder)
+    yield from check_requests_are_bounded(plan, recorder, jobs)
     yield from check_own_pictures_in_messages(board, jobs, recorder, kinds)
     yield from check_no_message_stays_behind(board)
     yield from check_operators_are_heard(store)
@@ -93,6 +95,19 @@ def check_cancel_is_answered(transitions: Sequence[TransitionRow]) -> Iterator[s
     ends = [line.at for line in transitions if line.transition.state in ENDS and line.at >= asked.at]
     if not ends or ends[0] - asked.at > ANSWERED:
         yield f"{asked.transition.job} was cancelled, and its end was not known within {ANSWERED:.0f} s"
+
+
+def check_requests_are_bounded(plan: Plan, recorder: Recorder, jobs: Mapping[JobId, Job]) -> Iterator[str]:
+    """No file is asked for, and no job is sent, again and again: only as often as something went wrong."""
+    troubles = 1 + len(plan.faults)
+    # While the disk is full, each file is tried every two seconds.
+    waits = sum(fault.seconds / WAIT for fault in plan.faults if fault.kind == "results_full")
+    for path, count in recorder.fetched.items():
+        if count > MOST_TRIES + troubles + waits:
+            yield f"{Path(path).name} was fetched {count} times"
+    for job in jobs.values():
+        if job.tries > 1 + troubles:
+            yield f"{job.id} was sent {job.tries} times"
 
 
 def check_no_part_is_left(folder: Path) -> Iterator[str]:
@@ -217,7 +232,8 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
             yield f"{step.job} went back from version {version} to {step.version}"
         version = step.version
         state = State[step.state.upper()]
-        if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt:
+        # What was shown counts, even if the job was cancelled while it was shown.
+        if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt and state is not State.DELIVERED:
             yield f"{step.job} went back from {reached[step.prompt].name.lower()} to {step.state}"
         reached[step.prompt] = state
         if any(moves in step.cause for moves in MOVES):

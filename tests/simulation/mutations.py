@@ -24,11 +24,13 @@ from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
 from app.comfy.websocket.decoder import Decoder
-from app.core.effects import Effect, EffectResult, FetchFile, FileFetched
-from app.core.job import Job, JobRequest, Transition
+from app.core.downloads import Downloads
+from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
+from app.core.job import Attempt, Job, JobRequest, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
+from app.core.server_state import ServerState
 from app.discord.messages.delivery import Delivery
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher
@@ -40,6 +42,7 @@ from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
 from app.reasons.jobs import JobReason
+from app.reasons.servers import ServerError
 from app.service.job_factory import JobFactory
 from app.service.requests import Person
 from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
@@ -63,7 +66,8 @@ class Mutation(Struct, frozen=True):
     """A change, the words by which it is found, and what has to happen for it to do harm.
 
     Nothing else goes wrong than these `faults`, each a few times, at its own moment of `upon` or at any time; without
-    any, whatever a seed draws. `first` is the seed that is played first, to find it soon.
+    any, whatever a seed draws. `first` is the seed that is played first, to find it soon. With
+    `pair` there are two servers, and each can make everything.
     """
 
     change: Broken
@@ -72,6 +76,7 @@ class Mutation(Struct, frozen=True):
     upon: tuple[Moment, ...] = ()
     drain: bool = False
     first: int = 0
+    pair: bool = False
 
     @property
     def name(self) -> str:
@@ -95,6 +100,8 @@ class Mutation(Struct, frozen=True):
             for number, kind in enumerate(self.faults)
             for place, want in enumerate(plan.wants[:4])
         ]
+        if self.pair:
+            plan = replace(plan, servers=2, wants=tuple(replace(want, server=None) for want in plan.wants))
         return replace(plan, faults=tuple(faults), drain=self.drain)
 
 
@@ -347,6 +354,96 @@ def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
         yield
 
 
+@contextmanager
+def jobs_stay_with_a_dead_server() -> Generator[None]:
+    """Whatever a server has, only that server can end."""
+
+    def stay(self: Reconciler, server_state: ServerState, now: float) -> None:
+        del server_state, now
+
+    with patch.object(Reconciler, "_fail_over", stay):
+        yield
+
+
+@contextmanager
+def a_removed_server_keeps_its_jobs() -> Generator[None]:
+    """A job of a server that is no longer configured waits for it."""
+
+    def adopt(self: Reconciler, job: Job, now: float) -> None:
+        if job.attempt is None or job.attempt.server in self.servers:
+            self._job_table.adopt(job, now)
+        else:
+            self._job_table.jobs[job.id] = job
+
+    with patch.object(Reconciler, "adopt", adopt):
+        yield
+
+
+@contextmanager
+def a_cancel_waits_for_the_server() -> Generator[None]:
+    """A job is cancelled when its server says so, and not before."""
+    with patch("app.core.job_table.CANCEL_PATIENCE", float("inf")):
+        yield
+
+
+@contextmanager
+def what_was_given_up_is_forgotten() -> Generator[None]:
+    """A prompt that is given up is not dropped where it is."""
+
+    def leave(self: JobTable, job: Job) -> None:
+        del job
+
+    with patch.object(JobTable, "_leave", leave):
+        yield
+
+
+@contextmanager
+def a_history_is_read_for_ever() -> Generator[None]:
+    """A history that cannot be read is read again, each time."""
+    unread = Reconciler._unread
+
+    def read(self: Reconciler, job: Job, attempt: Attempt, server_state: ServerState, now: float) -> None:
+        attempt.unread = 0
+        unread(self, job, attempt, server_state, now)
+
+    with patch.object(Reconciler, "_unread", read):
+        yield
+
+
+@contextmanager
+def an_unreadable_history_is_that_of_the_server() -> Generator[None]:
+    """Whoever asks a server that cannot read one history believes that it is away."""
+    query = EffectRunner._query
+
+    async def asked(self: EffectRunner, effect: QueryServer) -> EffectResult:
+        answer = await query(self, effect)
+        if isinstance(answer, ServerQueried) and answer.unread:
+            return Unreachable(effect, ServerError(500))
+        return answer
+
+    with patch.object(EffectRunner, "_query", asked):
+        yield
+
+
+@contextmanager
+def a_file_is_tried_for_ever() -> Generator[None]:
+    """Nothing limits the tries of a download, and nothing slows them down."""
+
+    def failed(self: Downloads, effect: FetchFile, now: float, *, counts: bool) -> bool:
+        del effect, now, counts
+        return True
+
+    with patch.object(Downloads, "failed", failed):
+        yield
+
+
+@contextmanager
+def a_full_disk_loses_results() -> Generator[None]:
+    """A result for which there is no room is given up."""
+    with patch("app.actors.effect_runner.FULL", frozenset[int]()):
+        yield
+
+
 def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...]) -> Iterator[Mutation]:
     """The same change once for each fault that must find it."""
     for kind in kinds:
@@ -381,4 +478,12 @@ MUTATIONS = (
     Mutation(a_stop_waits_for_discord, "a stop took", ("rate_limit", "stop")),
     Mutation(a_full_disk_ends_the_bot, BY_ITSELF, ("disk_full",)),
     Mutation(a_damaged_journal_is_an_error_of_ours, BY_ITSELF, ("journal_damaged",)),
+    Mutation(jobs_stay_with_a_dead_server, "which does not come back", ("die",), pair=True),
+    Mutation(a_removed_server_keeps_its_jobs, "was accepted, and ended", ("removed",), pair=True),
+    Mutation(a_cancel_waits_for_the_server, "its end was not known", ("long_outage", "press_cancel"), pair=True),
+    Mutation(what_was_given_up_is_forgotten, "nobody waits for it", ("long_outage", "press_cancel"), pair=True),
+    *each(a_history_is_read_for_ever, "not everything has ended", "unread_history"),
+    *each(an_unreadable_history_is_that_of_the_server, "not everything has ended", "unread_history"),
+    *each(a_file_is_tried_for_ever, "was fetched", "cut_short"),
+    *each(a_full_disk_loses_results, "was delivered with", "results_full"),
 )

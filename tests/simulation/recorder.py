@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -77,6 +77,8 @@ class Recorder:
         """For each preview: the prompts that were running when it was made, one for each server."""
         self.networks: list[Network] = []
         """All of this world's."""
+        self.fetched: Counter[str] = Counter()
+        """How often each file was asked for, by its path."""
         self._marked: set[tuple[Kind, str]] = set()
         self._registry: PromptRegistry | None = None
         self._mailboxes: list[Updates] = []
@@ -152,6 +154,17 @@ class Recorder:
     def waiting(self) -> set[JobId]:
         """Jobs whose person has not had the last word."""
         return {JobId(job) for (job,) in self.journal.execute(f"SELECT id FROM jobs WHERE {UNTOLD}")}
+
+    def done_since(self) -> dict[JobId, float]:
+        """Since when a server is done with the current attempt of jobs whose person has not had the last word."""
+        query = f"SELECT id, prompt FROM jobs WHERE {UNTOLD} AND state IN ('queued', 'running', 'finished')"
+        ended = [network.simulator.ended_at for network in self.networks if not network.dead]
+        return {
+            JobId(job): at
+            for job, prompt in self.journal.execute(query)
+            for at in (max((times[prompt] for times in ended if prompt in times), default=None),)
+            if at is not None
+        }
 
     def made(self) -> set[JobId]:
         """Those of them that no server works on any more."""

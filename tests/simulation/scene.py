@@ -35,6 +35,9 @@ LOOK = 10.0
 TELLING = 600.0
 """Seconds of calm in which every person hears of what has ended: ten times the longest pause between two tries."""
 
+LATE = 300.0
+"""Seconds of calm in which a job ends that its server is done with, however often something has to be tried."""
+
 MOST_WRONG = 5
 """Promises broken before everybody's eyes after which a world need not go on: what ends a bot may do so for hours."""
 
@@ -56,7 +59,7 @@ class Scene:
         self._folder = folder
         self._rng = random.Random(plan.chance)
         self._numbers: dict[JobId, int] = {}
-        self._began = anyio.current_time()
+        self._began = self._calm_since = anyio.current_time()
         self.report = Report()
         self._recorder = Recorder(folder / "atelier.db")
         self._networks = self._recorder.networks = [self._network(number) for number in range(plan.servers)]
@@ -125,6 +128,7 @@ class Scene:
         What could not be shown because of an unexpected exception is shown by the next life.
         """
         calm = calm_of(self._plan)
+        self._calm_since = anyio.current_time()
         ends = anyio.current_time() + calm
         all_made = float("inf")
         while anyio.current_time() < min(ends, all_made + TELLING):
@@ -139,6 +143,10 @@ class Scene:
                 continue
             if self._bot.door is None:
                 continue
+            done = self._recorder.done_since()
+            if late := [job for job, at in done.items() if anyio.current_time() > max(at, self._calm_since) + LATE]:
+                self.report.broken.append(f"not everything has ended: {late[0]}, long after its server was done")
+                return
             waiting, made = self._recorder.waiting(), self._recorder.made()
             if not waiting and not self._recorder.left_at_servers():
                 break

@@ -141,6 +141,7 @@ class MemoryComfy:
         await self._ask("withdraw", where, act, lambda comfy: comfy.cancel(prompt))
 
     async def fetch(self, file: FileRef, to: Path) -> None:
+        self._recorder.fetched[str(to)] += 1
         if self._recorder.breaks_file("break_fetch", to):
             fail(self._rng)
         if self._network.malformed:
