@@ -41,7 +41,7 @@ from app.events import NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
 from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable
-from app.reasons.servers import NoChoices, NodeDamaged
+from app.reasons.servers import NoChoices, NodeDamaged, ResultGone, ResultTooLarge
 from app.workflows.node_definitions import Input
 
 
@@ -221,8 +221,10 @@ class EffectRunner:
         except ConnectionLost as loss:
             return FetchInterrupted(effect, loss.reason)
         except Refused as refusal:
-            # A 5xx says nothing about the file.
-            return FileFetched(effect, refusal.reason) if refusal.certain else FetchInterrupted(effect, refusal.reason)
+            if isinstance(refusal.reason, (ResultGone, ResultTooLarge)):
+                return FileFetched(effect, refusal.reason)
+            # Any other answer, such as a 5xx or a redirect, says nothing about the file.
+            return FetchInterrupted(effect, refusal.reason)
         except OSError as error:
             if error.errno in FULL and self._wait_for_disk:
                 return FetchInterrupted(effect, disk_full=True)

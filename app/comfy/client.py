@@ -146,8 +146,11 @@ class ComfyClient:
     async def history(self, prompt: PromptId) -> History | None:
         """See `app.ports.Comfy.history`."""
         answer = await self._ask("GET", f"history/{_quoted(prompt)}", patience=QUESTION)
-        entry = self._read(answer, dict[str, msgspec.Raw]).get(prompt)
-        return http_schemas.history(entry) if entry is not None else None
+        entries = self._read(answer, dict[str, msgspec.Raw])
+        if entries and prompt not in entries:
+            # The history of something else says nothing about this prompt.
+            raise self._stranger(answer)
+        return http_schemas.history(entries[prompt]) if entries else None
 
     async def newest(self, count: int) -> dict[PromptId, History]:
         """See `app.ports.Comfy.newest`."""

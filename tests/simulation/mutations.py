@@ -481,7 +481,9 @@ MUTATIONS = (
     Mutation(jobs_stay_with_a_dead_server, "which does not come back", ("die",), pair=True),
     Mutation(a_removed_server_keeps_its_jobs, "was accepted, and ended", ("removed",), pair=True),
     Mutation(a_cancel_waits_for_the_server, "its end was not known", ("long_outage", "press_cancel"), pair=True),
-    Mutation(what_was_given_up_is_forgotten, "nobody waits for it", ("long_outage", "press_cancel"), pair=True),
+    Mutation(
+        what_was_given_up_is_forgotten, "nobody waits for it", ("long_outage", "press_cancel"), first=38, pair=True
+    ),
     *each(a_history_is_read_for_ever, "not everything has ended", "unread_history"),
     *each(an_unreadable_history_is_that_of_the_server, "not everything has ended", "unread_history"),
     *each(a_file_is_tried_for_ever, "was fetched", "cut_short"),

@@ -22,8 +22,8 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import Json
-from app.reasons.jobs import JobReason, ResultsMissing, ResultUnwritable, kind_of
-from app.reasons.servers import ResultGone
+from app.reasons.jobs import JobReason, PictureMissed, ResultsMissing, ResultUnwritable, TooManyResults, kind_of
+from app.reasons.servers import ResultGone, ResultTooLarge
 from app.texts.reasons import reason_text
 
 
@@ -99,7 +99,8 @@ def tally(rows: Sequence[Row]) -> Tally:
 
 
 def _lacks_a_result(finished: Finished) -> bool:
-    return any(isinstance(note, (ResultUnwritable, ResultsMissing, ResultGone)) for note in finished.notes)
+    lacking = (ResultUnwritable, ResultsMissing, ResultGone, ResultTooLarge, TooManyResults, PictureMissed)
+    return any(isinstance(note, lacking) for note in finished.notes)
 
 
 def sentence(row: Row) -> str:
