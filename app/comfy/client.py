@@ -34,6 +34,7 @@ from app.comfy.response_limits import (
 from app.comfy.tls import tls_context
 from app.comfy.validation_errors import dropped, missing, validation_error
 from app.config import Server
+from app.core.downloads import LANES
 from app.core.results import file_label
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Graph, History, Queue, Refused, RunSync, Stats, Ticket
@@ -72,14 +73,8 @@ It is as long as the wait for a pong, so that no query hangs on a half-open conn
 does. A caller that gets no answer tries again, on another connection.
 """
 
-LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
+LIMITS = httpx.Limits(max_connections=2 * LANES, max_keepalive_connections=2 * LANES, keepalive_expiry=30.0)
 """Idle connections are kept for less time than aiohttp, ComfyUI's server, keeps them: 75 s."""
-
-DOWNLOADS = 16
-"""Concurrent downloads of results.
-
-Half of the connections stay free for other requests, however long many large files take on a slow network.
-"""
 
 AWAY = frozenset({502, 503, 504})
 """Statuses that a reverse proxy sends if ComfyUI is down."""
@@ -127,7 +122,8 @@ class ComfyClient:
         self._run_sync = run_sync
         self._cancels_jobs = True
         self._largest_result = largest_result
-        self._downloads = anyio.Semaphore(DOWNLOADS)
+        # Half of the connections stay free for other requests, whoever fetches how much.
+        self._downloads = anyio.Semaphore(LANES)
         self._large_answers = anyio.Semaphore(LARGE_AT_ONCE)
 
     async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:

@@ -127,9 +127,9 @@ json_values = st.recursive(
     max_leaves=5,
 )
 
-verbs = st.sampled_from(["again", "vary", "retry", "settings", "keep", "use", "menu", "order", "nonsense"]) | st.text(
-    max_size=12
-)
+verbs = st.sampled_from(
+    ["again", "fetch", "vary", "retry", "settings", "keep", "use", "menu", "order", "nonsense"]
+) | st.text(max_size=12)
 """All but what takes the message or the job away that everything else is about."""
 numbers = st.sampled_from(["", "-", "-1", "-0", "-²", "-x", "--1"]) | st.integers().map(lambda one: f"-{one}")
 workflows = st.sampled_from(["", ".", ".txt2img", ".img2img", ".gone"]) | st.text(max_size=80).map(

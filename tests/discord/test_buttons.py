@@ -6,7 +6,13 @@ import shutil
 
 import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
+from app.core.downloads import MOST_TRIES
+from app.simulator.engine.simulator import Simulator
+from app.simulator.http.application import application
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.flows import FOLDER
@@ -71,6 +77,43 @@ async def test_a_follow_up_without_questions_starts_at_once(stage: Stage) -> Non
     async with stage.bot():
         first = await imagined(stage)
         assert len(files(await stage.result(stage.press(first, "Repaint")))) == 1
+
+
+class OneFileFails:
+    """A server that cannot send the second of two files, until it is repaired."""
+
+    def __init__(self, inner: Starlette) -> None:
+        self._inner = inner
+        self.repaired = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_second = scope["type"] == "http" and scope["path"] == "/view" and b"_00002_" in scope["query_string"]
+        await (PlainTextResponse("", 500) if is_second and not self.repaired else self._inner)(scope, receive, send)
+
+
+async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers: list[OneFileFails] = []
+
+    def failing(simulator: Simulator) -> OneFileFails:
+        servers.append(OneFileFails(application(simulator)))
+        return servers[-1]
+
+    monkeypatch.setattr("tests.discord.stage.application", failing)
+    monkeypatch.setattr("app.core.downloads.PAUSES", (0.01,) * MOST_TRIES)
+    async with stage.bot():
+        first = await imagined(stage, count=2)
+        assert len(files(first)) == 1
+        assert "1 of 2 results arrived." in words(first)
+        again = await stage.result(stage.press(first, "Fetch again"))
+        assert len(files(again)) == 1, "it still cannot be sent"
+        servers[0].repaired = True
+        second = await stage.result(stage.press(again, "Fetch again", user=stage.discord.person("bob")))
+        assert len({message["id"] for message in (first, again, second)}) == 3, "each press has an answer of its own"
+        assert len(files(second)) == 2
+        assert "Fetch again" not in words(second)
+        assert len(stage.simulator.history) == 1
 
 
 async def test_settings_tell_what_made_it_and_give_the_graph(stage: Stage) -> None:

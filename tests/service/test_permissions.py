@@ -17,7 +17,7 @@ def test_only_the_owner_and_moderators_take_things_away(verb: str) -> None:
     assert not permitted(verb, Person(user="bob"), "ada")
 
 
-@pytest.mark.parametrize("verb", ["again", "vary", "use", "settings", "retry"])
+@pytest.mark.parametrize("verb", ["again", "fetch", "vary", "use", "settings", "retry"])
 def test_everybody_may_do_everything_else(verb: str) -> None:
     assert permitted(verb, Person(user="bob"), "ada")
 
