@@ -24,6 +24,10 @@ class JournalUnavailable(JournalError):
     """
 
 
+class DiskFull(JournalUnavailable):
+    """The journal cannot be written because its disk is full."""
+
+
 class RecordDamaged(JournalError):
     """One record of the journal cannot be read. The error concerns only the request or job that needs it."""
 

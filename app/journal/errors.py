@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from app.core.journal_port import JournalError, JournalUnavailable
+from app.core.journal_port import DiskFull, JournalError, JournalUnavailable
 
 LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 """Another connection holds the file. SQLITE_PROTOCOL: the race for a WAL read lock was lost many times in a row
@@ -30,7 +30,7 @@ def translate(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     if name.startswith(LOCKED):
         return JournalUnavailable(f"The journal {path} is held by another program: close that one first.")
     if name.startswith("SQLITE_FULL") or _out_of_room(path, error, name):
-        return JournalUnavailable(f"The disk of the journal {path} is full: make room.")
+        return DiskFull(f"The disk of the journal {path} is full: make room.")
     if isinstance(error, OSError) or name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
         reason = error.strerror if isinstance(error, OSError) else error
         return JournalError(f"The journal {path} cannot be written ({reason}): look at its path and its permissions.")

@@ -6,12 +6,13 @@ holds the journal, the writer keeps its batch and retries, and nothing is accept
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import structlog
@@ -20,10 +21,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from app.backoff import Pauses, backoff
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import JournalError, JournalUnavailable, UnwritableRecords
+from app.core.journal_port import DiskFull, JournalError, JournalUnavailable, UnwritableRecords
+from app.events import JobId
 from app.journal.crash_points import Crash
+from app.journal.reserve import Reserve
 from app.journal.store import Store, instance_lock, open_store
 from app.ports import Json, RunSync
+
+_Records: TypeAlias = Sequence[tuple[Sequence[Job], Sequence[Transition]]]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -43,6 +48,9 @@ The call cannot be cancelled meanwhile, so longer waits are pauses between calls
 
 PATIENCE = 2.0
 """Seconds for which the journal is retried for one user's request: Discord gives up after three."""
+
+RESERVE_PAUSE = 60.0
+"""Seconds before the reserve is made again, or made at last: each try writes 16 MB."""
 
 retry_pauses = partial(backoff, 0.1, 5.0, 1.0)
 """Pauses between two attempts to write: short at first, because most programs hold a journal only for a moment."""
@@ -71,8 +79,12 @@ class SqliteJournal:
         read_sync: RunSync,
         crash: Crash | None = None,
         pauses: Pauses = retry_pauses,
+        reserve: Reserve | None = None,
     ) -> None:
         self._store = store
+        self._reserve = reserve
+        self._reserve_due = -math.inf
+        """When the reserve is to be made, again if it was used; `inf` while it is there."""
         self._crash = crash
         self._write_sync = write_sync
         self._read_sync = read_sync
@@ -96,7 +108,7 @@ class SqliteJournal:
             records = [(batch.jobs, batch.transitions) for batch in batches]
             if self._crash is not None:
                 self._crash.at("before", records)
-            refused = await _wait_out(self._pauses, self._write_once, self._store.write, records)
+            refused = await _wait_out(self._pauses, self._commit, records)
             if self._crash is not None:
                 self._crash.at("after", records)
         except JournalError as error:
@@ -107,6 +119,21 @@ class SqliteJournal:
                 batch.error = UnwritableRecords(jobs) if jobs else None
         for batch in batches:
             batch.over.set()
+
+    async def _commit(self, records: _Records) -> list[dict[JobId, Exception]]:
+        """Write the records; if the disk is full, with the room of the reserve."""
+        try:
+            refused = await self._write_once(self._store.write, records)
+        except DiskFull:
+            if self._reserve is None or not await self._write_once(self._reserve.release):
+                raise
+            logger.error("the disk of the journal is full: its reserve is used")
+            refused = await self._write_once(self._store.write, records)
+            self._reserve_due = anyio.current_time() + RESERVE_PAUSE
+        if self._reserve is not None and anyio.current_time() >= self._reserve_due:
+            made = await self._write_once(self._reserve.make)
+            self._reserve_due = math.inf if made else anyio.current_time() + RESERVE_PAUSE
+        return refused
 
     async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
         """See `app.core.journal_port.Journal`."""
@@ -220,7 +247,11 @@ async def open_journal(
         await _wait_out(pauses, enter, partial(instance_lock, path))
         store = await _wait_out(pauses, enter, partial(open_store, path, clock=clock, durable=durable, busy=BUSY))
         write_sync, read_sync = (run_sync or _own_thread() for _ in range(2))
-        journal = SqliteJournal(store, write_sync=write_sync, read_sync=read_sync, crash=crash, pauses=pauses)
+        # A journal whose commits need not reach the disk need not survive a full one.
+        reserve = Reserve(path.with_name(f"{path.name}-reserve")) if durable else None
+        journal = SqliteJournal(
+            store, write_sync=write_sync, read_sync=read_sync, crash=crash, pauses=pauses, reserve=reserve
+        )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(journal.run, name="journal")
             try:

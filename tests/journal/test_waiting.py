@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from structlog.testing import capture_logs
 
 from app.actors.interaction import InteractionActor
 from app.core.job import Job, JobRequest
-from app.core.journal_port import JournalError, JournalUnavailable
+from app.core.journal_port import DiskFull, JournalError, JournalUnavailable
 from app.events import Finished, JobId
-from app.journal.sqlite import PATIENCE, SqliteJournal, open_journal
+from app.journal.reserve import FREE, SIZE, Reserve
+from app.journal.sqlite import PATIENCE, RESERVE_PAUSE, SqliteJournal, open_journal
 from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
 from tests.world import Watcher, delivered, house_for
@@ -141,6 +143,42 @@ async def test_nothing_is_accepted_while_the_disk_is_full_and_all_is_made_afterw
             ground.cancel_scope.cancel()
 
 
+async def test_the_reserve_makes_room_for_a_record_once_and_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, file = tmp_path / "atelier.db", tmp_path / "atelier.db-reserve"
+    async with open_journal(path, run_sync=inline) as journal:
+        await journal.record([job("a")], ())
+        assert file.stat().st_size == SIZE
+
+        def freeing(reserve: Reserve) -> bool:
+            """What the system does: room that is freed is room for the journal."""
+            journal._store._database.execute("PRAGMA max_page_count = 1000000")
+            return release(reserve)
+
+        release = Reserve.release
+        monkeypatch.setattr(Reserve, "release", freeing)
+        with full(journal):
+            await journal.record([job("big", BIG)], ())
+            assert not file.exists()
+        await anyio.sleep(RESERVE_PAUSE)
+        await journal.record([job("b")], ())
+        assert file.stat().st_size == SIZE
+        assert len(await journal.unfinished()) == 3
+
+
+def test_a_disk_with_little_room_gets_no_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=FREE - 1)
+
+    def little(path: Path) -> object:
+        assert path == tmp_path
+        return usage
+
+    monkeypatch.setattr("shutil.disk_usage", little)
+    assert not Reserve(tmp_path / "reserve").make()
+    assert not list(tmp_path.iterdir())
+
+
 async def test_a_stop_does_not_wait_for_a_full_disk(tmp_path: Path) -> None:
     simulator = Simulator(tmp_path / "server", run_sync=inline)
     stopped = -1.0
@@ -189,7 +227,7 @@ with open_store(path, clock=lambda: 0.0) as store:
 """
 
 
-@pytest.mark.parametrize(("cause", "error"), [("other", JournalError), ("quota", JournalUnavailable)])
+@pytest.mark.parametrize(("cause", "error"), [("other", JournalError), ("quota", DiskFull)])
 def test_an_io_error_is_waited_out_only_if_the_disk_takes_nothing(
     cause: str, error: type[Exception], tmp_path: Path
 ) -> None:
