@@ -103,13 +103,14 @@ class _Stamp:
             self._done[update.job] = time.monotonic()
 
 
-class _Noting(ComfyClient):
-    """The real client, which also notes the prompt id of each seed."""
+class Noting(ComfyClient):
+    """The real client, which also notes the prompt id of each seed or colour of node 5."""
 
     prompts: dict[int, str]
 
     async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
-        self.prompts[cast("int", cast("dict[str, Json]", graph["5"]["inputs"])["seed"])] = prompt
+        inputs = cast("dict[str, Json]", graph["5"]["inputs"])
+        self.prompts[cast("int", inputs.get("seed", inputs.get("color")))] = prompt
         return await super().submit(prompt, graph)
 
 
@@ -123,8 +124,8 @@ def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
         prompts: dict[int, str] = {}
         async with open_clients(config) as clients:
             for link in clients.values():
-                cast("_Noting", link.comfy).__class__ = _Noting
-                cast("_Noting", link.comfy).prompts = prompts
+                cast("Noting", link.comfy).__class__ = Noting
+                cast("Noting", link.comfy).prompts = prompts
             async with open_services(clients, MemoryJournal(), depth=2) as services, anyio.create_task_group() as tasks:
                 for job, seed in jobs.items():
                     request = JobRequest(job=job, workflow="bench", graph=graph(seed), folder=str(folder))
