@@ -68,11 +68,11 @@ class Place(Struct, frozen=True):
 class Drain(Struct, frozen=True):
     """Submit nothing more to the servers.
 
-    `ended` is set when every job that a server had has ended, `told` when all their terminal updates have been shown.
+    `ended` is set when every job that a server had has ended, `shown` when all their terminal updates have been shown.
     """
 
     ended: anyio.Event
-    told: anyio.Event
+    shown: anyio.Event
 
 
 Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place | Drain
@@ -114,11 +114,11 @@ class Registry(Struct, frozen=True):
 
         Once all of it has ended, showing it gets `TELLING` seconds; the journal keeps the rest for the next start.
         """
-        ended, told = anyio.Event(), anyio.Event()
-        await self.inbox.send(Drain(ended, told))
+        ended, shown = anyio.Event(), anyio.Event()
+        await self.inbox.send(Drain(ended, shown))
         await ended.wait()
         with anyio.move_on_after(TELLING):
-            await told.wait()
+            await shown.wait()
 
     async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:
         """Record that the terminal update of a job was shown, so that the registry may forget the job.

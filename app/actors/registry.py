@@ -184,7 +184,7 @@ class PromptRegistry:
             if all(job.terminal_update is not None for job in left):
                 drain.ended.set()
             if not left:
-                drain.told.set()
+                drain.shown.set()
 
     async def _record(self) -> None:
         """Assign waiting jobs to servers and record all changes.

@@ -46,7 +46,7 @@ async def demo(config: Config, out: Path, console: Console) -> int:
             code = await run(config, _Frontend(requests, console))
             ground.cancel_scope.cancel()
     if code == 0:
-        console.print(f"The pictures lie in {out}.", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"The pictures are in {out}.", markup=False, highlight=False, soft_wrap=True)
     return code
 
 

@@ -77,10 +77,10 @@ class Reconnect(Struct, frozen=True):
     server: ServerName
 
 
-JobErrand: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | SaveImage
+JobEffect: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | SaveImage
 """An effect for one job. All other effects are for a server."""
 
-Effect: TypeAlias = JobErrand | QueryServer | Reconnect
+Effect: TypeAlias = JobEffect | QueryServer | Reconnect
 
 
 class PromptSubmitted(Struct, frozen=True):
@@ -179,7 +179,7 @@ class ImageSaved(Struct, frozen=True):
 class EffectFailed(Struct, frozen=True):
     """A job's effect raised an unexpected exception."""
 
-    effect: JobErrand
+    effect: JobEffect
     reason: JobReason
 
 

@@ -113,7 +113,7 @@ def test_the_demo_draws_twelve_pictures_for_four_people(backend: str, tmp_path: 
     done = atelier("demo", "--out", str(tmp_path), "--backend", backend)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(list(tmp_path.glob("*.png"))) == 12
-    assert f"The pictures lie in {tmp_path}." in done.stdout
+    assert f"The pictures are in {tmp_path}." in done.stdout
     assert "\x1b" not in done.stdout
 
 
