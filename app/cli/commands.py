@@ -18,7 +18,7 @@ import msgspec
 from rich.console import Console
 
 from app import logging, signals
-from app.application import Services, comfies, open_clients, run
+from app.application import Services, comfies, open_alerts, open_clients, run
 from app.cli.arguments import (
     CancelJob,
     Check,
@@ -181,14 +181,17 @@ async def _run(config: Config, *, drain: bool) -> int:
     # Imported only here: hikari takes half a second, which no other command needs.
     from app.discord.app import DiscordApp
 
-    async with open_journal(config.data / JOURNAL, crash=crash_point(os.environ)) as journal:
-        bot = DiscordApp(config, journal)
+    async with (
+        open_alerts(config.alerts) as alerts,
+        open_journal(config.data / JOURNAL, crash=crash_point(os.environ), alerts=alerts) as journal,
+    ):
+        bot = DiscordApp(config, journal, alerts)
 
         async def frontend(services: Services) -> int:
             servers = comfies(services.clients)
             return await bot.run(services.registry, servers, services.nodes, services.draining, services.shutdown)
 
-        return await run(config, frontend, journal=journal, drain=drain)
+        return await run(config, frontend, journal=journal, drain=drain, alerts=alerts)
 
 
 def _jobs(command: JobsCommand, config: Config, console: Console) -> int:
