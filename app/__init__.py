@@ -10,16 +10,17 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     comfy/          ComfyUI: HTTP client; websocket/ has the connection and its decoder
     discord/        Discord: gateway/ (hikari), requests/, messages/, files/, ui/
     journal/        jobs on disk: SQLite store, serialization, migrations
+    webhook         posts alerts
     simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
     service/        what a request means, free of Discord: job factory, catalog, follow-ups, permissions
     texts/          every sentence that people see, rendered from tagged reasons
     media_worker/   decodes and re-encodes what people send
-    actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator
-    core/           pure rules: job, job table, reconciler, scheduler, server state, progress, results
+    actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator, alerts
+    core/           pure rules: job, job table, reconciler, scheduler, server state, progress, results, alerts
     workflows/      graphs with named inputs: manifest/, discovery/, editor_format/
     node_cache      what each server says about its node classes
     ports, events   interfaces that the core needs; everything that crosses a stream
-    reasons/        why something failed or was refused, as data: of jobs, servers and files
+    reasons/        why something failed or was refused, as data: of jobs, servers, files and alerts
     mailbox         the conflating stream
     config          every setting
 

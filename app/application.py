@@ -22,18 +22,22 @@ from anyio import to_thread
 from msgspec import Struct
 
 from app import signals
+from app.actors.alert_delivery import AlertDelivery
+from app.actors.alerts import AlertActor, Alerts
 from app.actors.connection import ConnectionActor
 from app.actors.handle import Registry
 from app.actors.registry import PromptRegistry, new_prompt_id
 from app.backoff import Pauses, backoff
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
-from app.config import Config
+from app.config import AlertTargets, Config
 from app.core.journal_port import Journal
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
 from app.ports import Comfy, Connect, RunSync
+from app.texts.alerts import alert_text
+from app.webhook import Webhook
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -66,6 +70,21 @@ Frontend: TypeAlias = Callable[[Services], Awaitable[int]]
 
 
 @asynccontextmanager
+async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
+    """Alert the operator within the block, in the log and by webhook; a frontend may listen as well."""
+    actor = AlertActor(alert_text)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(actor.run, name="alerts")
+        if targets.webhook:
+            delivery = AlertDelivery(actor.handle, "webhook", Webhook(targets.webhook))
+            tasks.start_soon(delivery.run, name="alerts to the webhook")
+        try:
+            yield actor.handle
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
     """Open the HTTP clients for the lifetime of the application, with one client id for the whole process."""
     client_id = str(uuid.uuid4())
@@ -94,6 +113,7 @@ async def open_services(
     run_sync: RunSync = to_thread.run_sync,
     new_prompt_id: Callable[[], PromptId] = new_prompt_id,
     pauses: Pauses = backoff,
+    alerts: Alerts | None = None,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
@@ -118,6 +138,7 @@ async def open_services(
                 run_sync=run_sync,
                 failover_after=failover_after or {},
                 wait_for_disk=wait_for_disk,
+                alerts=alerts,
             ).run,
             name="registry",
         )
@@ -129,8 +150,15 @@ async def open_services(
             services.cancel_scope.cancel()
 
 
-async def run(config: Config, frontend: Frontend, *, journal: Journal | None = None, drain: bool = False) -> int:
-    """Run until the frontend returns or a signal stops it.
+async def run(
+    config: Config,
+    frontend: Frontend,
+    *,
+    journal: Journal | None = None,
+    drain: bool = False,
+    alerts: Alerts | None = None,
+) -> int:
+    """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
 
     Without a journal, jobs are kept only while this runs. With `drain`, the first signal lets the jobs that servers
     have finish, and the second one stops at once. One signal more ends the process immediately. Returns the exit code:
@@ -145,7 +173,12 @@ async def run(config: Config, frontend: Frontend, *, journal: Journal | None = N
     async with (
         open_clients(config) as clients,
         open_services(
-            clients, journal, depth=config.depth, failover_after=failover_after, wait_for_disk=wait_for_disk
+            clients,
+            journal,
+            depth=config.depth,
+            failover_after=failover_after,
+            wait_for_disk=wait_for_disk,
+            alerts=alerts,
         ) as services,
     ):
         with signals.listen(patience=2 if drain else 1) as receiver:

@@ -94,6 +94,22 @@ class Discord(Struct, frozen=True, kw_only=True):
     keep_days: int = 0
 
 
+class AlertTargets(Struct, frozen=True, kw_only=True):
+    """Where the operator reads alerts, besides the log.
+
+    `owner` sends them to the owner of the Discord application, `channel` is the id of a channel in Discord, 0 for none.
+    `webhook` is an address to which they are posted, "" for none; whoever has it can post there.
+    """
+
+    owner: bool = False
+    channel: int = 0
+    webhook: str = ""
+
+    def __repr__(self) -> str:
+        """Omits the webhook, which is a secret."""
+        return f"AlertTargets(owner={self.owner}, channel={self.channel})"
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
@@ -107,6 +123,7 @@ class Config(Struct, frozen=True, kw_only=True):
     failover_after: int = 60
     discord_token: str = ""
     discord: Discord = Discord()
+    alerts: AlertTargets = AlertTargets()
     source: str = ""
 
     def failover_of(self, server: Server) -> int:
@@ -128,7 +145,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     if named and file is None:
         raise ConfigError(f"ATELIER_CONFIG names {shown}, which is not there: create it, or unset the variable.")
     root = file or _Table(_File(shown, ""), (), {})
-    root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "discord"))
+    root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "discord", "alerts"))
     known = [_Source(_server(table), table) for table in root.tables("servers")]
     chosen = _chosen(servers, variables, known)
     discord = _discord(root.table("discord"))
@@ -142,6 +159,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         failover_after=root.whole("failover_after", 60, *FAILOVER),
         discord_token=_token(variables),
         discord=discord,
+        alerts=_alerts(root.table("alerts")),
         source=str(path) if file is not None else "",
     )
 
@@ -467,10 +485,9 @@ def _discord(table: _Table) -> Discord:
     table.check_keys(Discord.__struct_fields__)
     guilds: list[int] = []
     for number, guild in enumerate(table.items("guilds", ())):
-        digits = guild if isinstance(guild, str) else str(guild) if type(guild) is int else ""
-        if not re.fullmatch(r"\s*[0-9]{1,20}\s*", digits) or not 0 < int(digits) <= LARGEST_ID:
+        if not (guild_id := _discord_id(guild)):
             raise table.error("guilds", "“guilds” must be ids of servers, such as [123456789012345678].", number)
-        guilds.append(int(digits))
+        guilds.append(guild_id)
     guarded: list[str] = []
     for one in table.items("guarded", Discord().guarded):
         if one not in BUTTONS:
@@ -487,6 +504,34 @@ def _discord(table: _Table) -> Discord:
         keep_metadata=table.flag("keep_metadata", default=False),
         keep_days=table.whole("keep_days", 0, 0, MOST_DAYS),
     )
+
+
+def _discord_id(value: object) -> int:
+    """One of Discord's ids, as a number or a text; 0 if the value is none."""
+    digits = value if isinstance(value, str) else str(value) if type(value) is int else ""
+    valid = re.fullmatch(r"\s*[0-9]{1,20}\s*", digits) and int(digits) <= LARGEST_ID
+    return int(digits) if valid else 0
+
+
+def _alerts(table: _Table) -> AlertTargets:
+    table.check_keys(AlertTargets.__struct_fields__)
+    channel = table.values().get("channel", 0)
+    if not (channel_id := _discord_id(channel)) and (channel != 0 or isinstance(channel, bool)):
+        raise table.error("channel", "“channel” must be the id of a channel, such as 123456789012345678, or 0.")
+    webhook = table.text("webhook", "")
+    if webhook and not _is_webhook(webhook):
+        # The address is a secret, so it is not repeated.
+        raise table.error("webhook", "“webhook” is not an address: write https://, a host and a path, or leave it out.")
+    return AlertTargets(owner=table.flag("owner", default=False), channel=channel_id, webhook=webhook)
+
+
+def _is_webhook(told: str) -> bool:
+    """Whether an address can be posted to. In contrast to a server's, it may have a query."""
+    try:
+        _url(told.partition("?")[0])
+    except ValueError:
+        return False
+    return re.fullmatch(r"[\x21-\x7e]+", told) is not None and "#" not in told
 
 
 def _rest_url(told: str, error: Callable[[str], ConfigError]) -> str:

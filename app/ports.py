@@ -188,3 +188,11 @@ class Reply(Protocol):
     async def show(self, update: AnyUpdate) -> None:
         """Display this update. Raises `ConnectionLost` if the place cannot be reached for the moment."""
         ...
+
+
+class AlertChannel(Protocol):
+    """A place where an operator reads alerts: a message to the owner, a channel, a webhook."""
+
+    async def send(self, text: str) -> None:
+        """Send one line. Raises `ConnectionLost`, whatever the cause; it is then tried a few times more."""
+        ...

@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 import trustme
 
-from app.config import BUTTONS, Config, ConfigError, Discord, Server, load_config
+from app.config import BUTTONS, AlertTargets, Config, ConfigError, Discord, Server, load_config
 from app.text_file import line_of
 
 ROOT = Path(__file__).parent.parent
@@ -111,6 +111,20 @@ WRONG = {
     "[discord]\nkeep_metadata = 'no'": "line 2: “keep_metadata” must be true or false",
     "[discord]\nrest_url = 'discord.com'": "line 2: “discord.com” is not the address of Discord",
     "[discord]\npresence = 3": "line 2: “presence” must be a text in double quotes.",
+    "alerts = 1": "line 1: “alerts” must be a table: write [alerts] above its keys.",
+    "[alerts]\nowners = true": "line 2: there is no key “owners”: did you mean “owner”?",
+    "[alerts]\nowner = 1": "line 2: “owner” must be true or false, without quotes.",
+    "[alerts]\nchannel = -1": "line 2: “channel” must be the id of a channel, such as 123456789012345678, or 0.",
+    "[alerts]\nchannel = '#alerts'": "line 2: “channel” must be the id of a channel",
+    "[alerts]\nchannel = false": "line 2: “channel” must be the id of a channel",
+    "[alerts]\nchannel = [1]": "line 2: “channel” must be the id of a channel",
+    f"[alerts]\nchannel = {2**63}": "line 2: “channel” must be the id of a channel",
+    "[alerts]\nwebhook = 1": "line 2: “webhook” must be a text in double quotes.",
+    "[alerts]\nwebhook = 'ftp://x/secret'": "line 2: “webhook” is not an address: write https://, a host and a path",
+    "[alerts]\nwebhook = 'https:///secret'": "line 2: “webhook” is not an address",
+    "[alerts]\nwebhook = 'https://x/secret#y'": "line 2: “webhook” is not an address",
+    "[alerts]\nwebhook = 'https://x/secret?a=ü'": "line 2: “webhook” is not an address",
+    "[alerts]\nwebhook = 'https://x/ secret'": "line 2: “webhook” is not an address",
 }
 
 
@@ -293,12 +307,28 @@ def test_the_token_is_never_shown(tmp_path: Path) -> None:
     assert "secret" not in repr(load_config({"DISCORD_TOKEN": "secret"}, tmp_path))
 
 
+def test_alerts_go_nowhere_unless_a_target_is_named(tmp_path: Path) -> None:
+    assert load_config({}, tmp_path).alerts == AlertTargets(owner=False, channel=0, webhook="")
+    webhook = "https://discord.com/api/webhooks/1/secret?thread_id=2"
+    for channel in ("123", "' 123 '"):
+        toml = f'[alerts]\nowner = true\nchannel = {channel}\nwebhook = " {webhook} "\n'
+        (tmp_path / "atelier.toml").write_text(toml)
+        assert load_config({}, tmp_path).alerts == AlertTargets(owner=True, channel=123, webhook=webhook)
+
+
+def test_the_address_of_a_webhook_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text('[alerts]\nwebhook = "https://x/secret"\n')
+    config = load_config({}, tmp_path)
+    assert "secret" not in f"{config!r} {config.alerts!r} {config.alerts}"
+
+
 def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     example = (ROOT / "atelier.example.toml").read_text()
     content = tomllib.loads(example)
-    assert content.keys() == {"servers", "data", "workflows", "depth", "failover_after", "discord"}
+    assert content.keys() == {"servers", "data", "workflows", "depth", "failover_after", "discord", "alerts"}
     assert content["servers"][0].keys() == set(Server.__struct_fields__)
     assert content["discord"].keys() == set(Discord.__struct_fields__)
+    assert content["alerts"].keys() == set(AlertTargets.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
 

@@ -17,7 +17,7 @@ LEVELS = [
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "service", "texts"},
-    {"comfy", "discord", "journal", "simulator"},
+    {"comfy", "discord", "journal", "simulator", "webhook"},
     {"application", "logging"},
     {"cli"},
     {"__main__"},
@@ -39,7 +39,7 @@ DISCORD_LEVELS = [
 """The same for the parts of `app/discord/`."""
 
 IMPORTERS = {
-    "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download"],
+    "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download", "webhook"],
     "trio": ["comfy/"],
     "trio_websocket": ["comfy/"],
     "aiohttp": ["comfy/", "discord/gateway/"],

@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from app.actors.alerts import Alerts, no_alerts
 from app.actors.connection import Connection
 from app.actors.effect_runner import EffectRunner
 from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Registry, Submit, Updates, Watch
@@ -76,8 +77,10 @@ class PromptRegistry:
         run_sync: RunSync,
         failover_after: Mapping[ServerName, float],
         wait_for_disk: bool = True,
+        alerts: Alerts | None = None,
     ) -> None:
         self._journal = journal
+        self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
         self._reconciler = Reconciler(
             self._job_table, {name: failover_after.get(name, FAILOVER_AFTER) for name in comfies}
@@ -174,6 +177,9 @@ class PromptRegistry:
         for update in job_table.updates:
             self._tell(update)
         job_table.updates.clear()
+        for fact in job_table.alerts:
+            self._alerts.put(fact)
+        job_table.alerts.clear()
         self._reconciler.start_downloads(anyio.current_time())
         for effect in job_table.effects:
             helpers.start_soon(self._do, effect, name=type(effect).__name__)

@@ -198,6 +198,17 @@ class ListJobs:
     json: Json = False
 
 
+@_command("stuck", "jobs stuck", "jobs stuck --json", group=jobs)
+@dataclass(frozen=True, kw_only=True)
+class ListStuckJobs:
+    """List unfinished jobs that wait for something unusual, and what to do.
+
+    Asks each server whether it answers.
+    """
+
+    json: Json = False
+
+
 @_command("show ID", "jobs show 3f2a", group=jobs)
 @dataclass(frozen=True)
 class ShowJob:
@@ -279,7 +290,7 @@ class Check(OnServers):
     """Check the configuration, the workflows and each server."""
 
 
-JobsCommand: TypeAlias = ListJobs | ShowJob | RetryJob | CancelJob
+JobsCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = Run | Demo | Generate | Simulate | JobsCommand | WorkflowsCommand | Check
 

@@ -18,7 +18,7 @@ import msgspec
 from rich.console import Console
 
 from app import logging, signals
-from app.application import Services, comfies, open_clients, run
+from app.application import Services, comfies, open_alerts, open_clients, run
 from app.cli.arguments import (
     CancelJob,
     Check,
@@ -29,6 +29,7 @@ from app.cli.arguments import (
     Generate,
     JobsCommand,
     ListJobs,
+    ListStuckJobs,
     ListWorkflows,
     NewWorkflow,
     OnServers,
@@ -41,7 +42,7 @@ from app.cli.arguments import (
 )
 from app.cli.check import check
 from app.cli.generate import draw, refusals, rows_of
-from app.cli.jobs import list_jobs, show_job
+from app.cli.jobs import list_jobs, list_stuck_jobs, show_job
 from app.cli.output.renderers import choose
 from app.cli.parser import Invocation
 from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
@@ -49,10 +50,11 @@ from app.cli.workflows.new import new_workflow
 from app.config import Config, ConfigError, load_config
 from app.core.job import JobRequest
 from app.core.journal_port import JournalError
-from app.events import JobId
+from app.events import JobId, ServerName
 from app.journal.crash_points import crash_point
 from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
+from app.service.server_monitor import ServerMonitor
 from app.standard_streams import complain, lose
 from app.texts.reasons import reason_text
 from app.workflows.bind import bind
@@ -71,7 +73,7 @@ def execute(invocation: Invocation, console: Console) -> int:
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
         if isinstance(command, JobsCommand):
-            return _jobs(command, config, console)
+            return _jobs(command, config, console, backend)
         return anyio.run(_until_stopped, partial(_run_command, command, config, console), backend=backend)
     except BrokenPipeError as error:
         return lose(error)
@@ -181,17 +183,20 @@ async def _run(config: Config, *, drain: bool) -> int:
     # Imported only here: hikari takes half a second, which no other command needs.
     from app.discord.app import DiscordApp
 
-    async with open_journal(config.data / JOURNAL, crash=crash_point(os.environ)) as journal:
-        bot = DiscordApp(config, journal)
+    async with (
+        open_alerts(config.alerts) as alerts,
+        open_journal(config.data / JOURNAL, crash=crash_point(os.environ), alerts=alerts) as journal,
+    ):
+        bot = DiscordApp(config, journal, alerts)
 
         async def frontend(services: Services) -> int:
             servers = comfies(services.clients)
             return await bot.run(services.registry, servers, services.nodes, services.draining, services.shutdown)
 
-        return await run(config, frontend, journal=journal, drain=drain)
+        return await run(config, frontend, journal=journal, drain=drain, alerts=alerts)
 
 
-def _jobs(command: JobsCommand, config: Config, console: Console) -> int:
+def _jobs(command: JobsCommand, config: Config, console: Console, backend: str) -> int:
     """Read the journal, even while a bot writes it, or leave a request for the bot in it."""
     path = config.data / JOURNAL
     if not path.exists():
@@ -200,6 +205,11 @@ def _jobs(command: JobsCommand, config: Config, console: Console) -> int:
     with open_store(path, clock=time.time) as store:
         if isinstance(command, ListJobs):
             list_jobs(console, store.newest(command.state or "", command.limit), json=command.json)
+            return 0
+        if isinstance(command, ListStuckJobs):
+            entries = store.unfinished_entries()
+            away = anyio.run(_servers_away, config, backend=backend) if entries else set[ServerName]()
+            list_stuck_jobs(console, entries, [server.label for server in config.servers], away, json=command.json)
             return 0
         if (entry := store.find(command.job)) is None:
             complain(f"no job, or more than one, begins with “{command.job}”: see jobs.")
@@ -218,6 +228,13 @@ def _jobs(command: JobsCommand, config: Config, console: Console) -> int:
         store.add_request(verb, job.id)
     console.print(f"The bot will {verb} {job.id[:8]}, as soon as it runs.", highlight=False)
     return 0
+
+
+async def _servers_away(config: Config) -> set[ServerName]:
+    """The servers that do not answer just now."""
+    async with open_clients(config) as clients:
+        statuses = await ServerMonitor(comfies(clients), {}).status()
+    return {status.name for status in statuses if status.stats is None}
 
 
 async def _generate(command: Generate, config: Config, console: Console) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,9 +13,11 @@ from rich.text import Text
 
 from app.cli.output.rows import json_fields, text_of
 from app.core.job import Entry, Job, Transition, TransitionRow
-from app.events import Finished
+from app.events import Finished, ServerName
 from app.ports import Json
 from app.reasons.jobs import kind_of
+from app.service.stuck import waits_of
+from app.texts.wait_reasons import wait_text
 
 WHOLE = {"job": 8, "accepted": 15, "state": 9}
 """Characters that a column keeps on a narrow terminal: `jobs show` accepts an id's first eight."""
@@ -44,6 +47,41 @@ def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None
         cells = (job.id[:8], _time(entry.accepted), job.request.owner, job.request.workflow)
         table.add_row(*cells, state, server, Text(_reason(job), "dim"))
     console.print(table)
+
+
+def list_stuck_jobs(
+    console: Console,
+    entries: Sequence[Entry],
+    servers: Sequence[ServerName],
+    away: Collection[ServerName],
+    *,
+    json: bool,
+) -> None:
+    """Print the unfinished jobs that wait for something unusual, oldest first, each with a command that ends that."""
+    now = time.time()
+    stuck = [(entry, waits) for entry in entries if (waits := waits_of(entry, servers, away, now))]
+    if json:
+        for entry, waits in stuck:
+            reasons: list[Json] = [{"kind": kind_of(reason), "text": wait_text(reason)} for reason in waits]
+            _say(console, {**_facts(entry), "waits": reasons, "command": _command(entry.job)})
+        return
+    if not stuck:
+        console.print("No job is stuck.")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("job", "since", "who", "what to do"):
+        table.add_column(name, no_wrap=name != "what to do", min_width=8 if name == "job" else None)
+    for entry, waits in stuck:
+        job, command = entry.job, _command(entry.job)
+        advice = [*map(wait_text, waits), *([f"Or: {command}"] if command else [])]
+        table.add_row(job.id[:8], _time(entry.changed), Text(job.request.owner), Text("\n".join(advice)))
+    console.print(table)
+
+
+def _command(job: Job) -> str:
+    """What cancels a job, or runs one again whose end is not shown; "" if it waits only for a server to drop it."""
+    verb = "" if job.notified else "cancel" if job.terminal_update is None else "retry"
+    return verb and f"jobs {verb} {job.id[:8]}"
 
 
 def show_job(console: Console, entry: Entry, transitions: Sequence[TransitionRow], *, json: bool) -> None:

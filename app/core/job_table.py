@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 
 from app.boundary import log_failure
+from app.core.alerts import Cause, Fact, Happened
 from app.core.downloads import Downloads
 from app.core.effects import CancelPrompt, Effect, FetchFile, QueryServer, Reconnect, SaveImage, SubmitPrompt
 from app.core.job import Attempt, Job, JobRequest, State, Transition
@@ -30,6 +31,7 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import History
+from app.reasons.alerts import ResultsGivenUp
 from app.reasons.jobs import (
     ForgottenByServer,
     HistoryUnreadable,
@@ -70,6 +72,8 @@ class JobTable:
         self.transitions: list[Transition] = []
         self.updates: list[AnyUpdate] = []
         self.effects: list[Effect] = []
+        self.alerts: list[Fact] = []
+        """What the operator may have to know of; the registry passes it on."""
         self.downloads = Downloads()
         self.cancel_deadlines: dict[JobId, float] = {}
         """When jobs that are being cancelled end as cancelled, whatever their servers say."""
@@ -206,7 +210,13 @@ class JobTable:
         for file in [file for file, path in job.files.items() if path is None]:
             job.files[file] = ""
             job.notes.append(ResultNotFetched(file_label(file)))
+            self.alert_given_up(job)
         self.complete(job)
+
+    def alert_given_up(self, job: Job) -> None:
+        """Let the operator know that a result is given up that the job's server has."""
+        if (attempt := job.attempt) is not None:
+            self.alerts.append(Happened(Cause("results", attempt.server), ResultsGivenUp(attempt.server)))
 
     def take_back(self, job: Job, attempt: Attempt) -> None:
         """Continue with an attempt that was given up: its server is back, and no other one was faster."""

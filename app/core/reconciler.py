@@ -8,8 +8,10 @@ are those of docs/DESIGN.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TypeAlias, assert_never
 
+from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import (
     EffectFailed,
     EffectResult,
@@ -51,6 +53,7 @@ from app.events import (
 )
 from app.ports import History
 from app.reasons import Reason
+from app.reasons.alerts import DiskFull
 from app.reasons.jobs import NoProgress, PromptIdRepeated, ResultNotFetched
 from app.reasons.servers import NetworkReason
 
@@ -62,6 +65,8 @@ DEAD = 10
 """After this many times `JobRequest.silence`, the worker of the server may have died, and the note says so."""
 
 UNREADABLE = History("unreadable")
+
+DISK = Cause("disk")
 
 CANCEL_PAUSE = 1.0
 """Seconds before a cancel request is repeated that a server did not acknowledge."""
@@ -226,6 +231,7 @@ class Reconciler:
                 self._cancel_answered(attempt, server_state, now, acknowledged=acknowledged)
             case FileFetched(effect=effect, problem=problem):
                 job_table.downloads.done(effect)
+                job_table.alerts += [Cleared(DISK)] if problem is None else []
                 job.files[effect.file] = effect.path if problem is None else ""
                 job.notes += [] if problem is None else [problem]
                 job_table.complete(job)
@@ -294,6 +300,8 @@ class Reconciler:
         """Try a file again, unless its server, which answers queries, has failed to send it too often."""
         job_table, effect = self._job_table, answer.effect
         counts = server_state.answers and not answer.disk_full
+        if answer.disk_full:
+            job_table.alerts.append(Raised(DISK, DiskFull(str(PurePath(effect.path).parent))))
         if job_table.downloads.failed(effect, now, counts=counts):
             if isinstance(answer.reason, NetworkReason):
                 self._query(server_state, now)
@@ -301,6 +309,7 @@ class Reconciler:
         job_table.downloads.done(effect)
         job.files[effect.file] = ""
         job.notes.append(ResultNotFetched(file_label(effect.file), answer.reason))
+        job_table.alert_given_up(job)
         job_table.complete(job)
 
     def _query(self, server_state: ServerState, now: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import anyio
@@ -11,6 +11,8 @@ import structlog
 from anyio import to_thread
 from anyio.abc import TaskStatus
 
+from app.actors.alert_delivery import AlertDelivery
+from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
 from app.config import Config
@@ -23,6 +25,7 @@ from app.discord.gateway.bot import Bot, check_token
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.outage import DoorError
 from app.discord.gateway.rest import RestSender
+from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
@@ -64,9 +67,10 @@ FIRST_CALL = 1.0
 class DiscordApp:
     """Runs the Discord frontend, from connecting to the last goodbye message."""
 
-    def __init__(self, config: Config, job_history: JobHistory) -> None:
+    def __init__(self, config: Config, job_history: JobHistory, alerts: Alerts | None = None) -> None:
         self._config = config
         self._job_history = job_history
+        self._alerts = alerts or no_alerts()
 
     async def run(
         self,
@@ -105,7 +109,7 @@ class DiscordApp:
         config, job_history = self._config, self._job_history
         rules = OfferRules(offer_rules.name_problem, offer_rules.warnings)
         catalog = Catalog(config.workflows, list(servers), lambda name: nodes[name].definitions, rules)
-        server_monitor = ServerMonitor(servers, nodes)
+        server_monitor = ServerMonitor(servers, nodes, self._alerts)
         with anyio.move_on_after(FIRST_CALL):
             await server_monitor.poll()
         await run_request(catalog.look, "the workflows could not be read")
@@ -121,6 +125,8 @@ class DiscordApp:
             await to_thread.run_sync(clear, passing)
             await tasks.start(media.run, name="media")
             sender = RestSender(into_asyncio)
+            for delivery in self._alert_deliveries(sender):
+                tasks.start_soon(delivery.run, name="alerts to Discord")
             prepare_files = UploadPreparer(media, passing, keep_metadata=config.discord.keep_metadata)
             live_messages = LiveMessages(tasks, registry, catalog, sender, prepare_files, servers=len(servers))
             responder = Responder(sender)
@@ -175,6 +181,14 @@ class DiscordApp:
             await shutdown.wait()
             await live_messages.say_goodbye()
             tasks.cancel_scope.cancel()
+
+    def _alert_deliveries(self, sender: RestSender) -> Iterator[AlertDelivery]:
+        """What sends alerts to Discord, as configured."""
+        targets = self._config.alerts
+        if targets.owner:
+            yield AlertDelivery(self._alerts, "owner", OwnerAlerts(sender, sender.owner))
+        if targets.channel:
+            yield AlertDelivery(self._alerts, "channel", ChannelAlerts(sender, str(targets.channel)))
 
 
 async def _watch_folder(catalog: Catalog, bot: Bot, into_asyncio: CrossLoopCall) -> None:

@@ -82,6 +82,11 @@ class Reader:
         # Numbers begin at 1. The comparison makes SQLite search the primary key from its end.
         return self._entries("number > ?", 0, limit)
 
+    def unfinished_entries(self) -> list[Entry]:
+        """The jobs of `unfinished`, oldest first, without those whose record is damaged."""
+        # See `unfinished` for the second condition.
+        return self._entries("told = 0 AND number > ?", 0, -1)[::-1]
+
     def transitions(self, job: str) -> list[TransitionRow]:
         """The transitions of a job, in order."""
         rows = self._rows(

@@ -19,7 +19,9 @@ import structlog
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
+from app.core.alerts import Cause
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import DiskFull, JournalError, JournalUnavailable, UnwritableRecords
 from app.events import JobId
@@ -27,6 +29,7 @@ from app.journal.crash_points import Crash
 from app.journal.reserve import Reserve
 from app.journal.store import Store, instance_lock, open_store
 from app.ports import Json, RunSync
+from app.reasons.alerts import JournalWaits
 
 _Records: TypeAlias = Sequence[tuple[Sequence[Job], Sequence[Transition]]]
 
@@ -51,6 +54,11 @@ PATIENCE = 2.0
 
 RESERVE_PAUSE = 60.0
 """Seconds before the reserve is made again, or made at last: each try writes 16 MB."""
+
+ALERT_AFTER = 10.0
+"""Seconds that the journal must wait until the operator is alerted: a backup holds it for a moment only."""
+
+WAITS = Cause("journal")
 
 retry_pauses = partial(backoff, 0.1, 5.0, 1.0)
 """Pauses between two attempts to write: short at first, because most programs hold a journal only for a moment."""
@@ -79,9 +87,11 @@ class SqliteJournal:
         read_sync: RunSync,
         crash: Crash | None = None,
         pauses: Pauses = retry_pauses,
+        alerts: Alerts | None = None,
         reserve: Reserve | None = None,
     ) -> None:
         self._store = store
+        self._alerts = alerts or no_alerts()
         self._reserve = reserve
         self._reserve_due = -math.inf
         """When the reserve is to be made, again if it was used; `inf` while it is there."""
@@ -108,7 +118,7 @@ class SqliteJournal:
             records = [(batch.jobs, batch.transitions) for batch in batches]
             if self._crash is not None:
                 self._crash.at("before", records)
-            refused = await _wait_out(self._pauses, self._commit, records)
+            refused = await _wait_out(self._pauses, self._alerts, self._commit, records)
             if self._crash is not None:
                 self._crash.at("after", records)
         except JournalError as error:
@@ -145,7 +155,7 @@ class SqliteJournal:
 
     async def unfinished(self) -> Sequence[Job]:
         """See `app.core.journal_port.Journal`."""
-        return await _wait_out(self._pauses, self._read_once, self._store.unfinished)
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.unfinished)
 
     async def find(self, told: str) -> Job | None:
         """See `app.core.journal_port.JobHistory`."""
@@ -169,7 +179,7 @@ class SqliteJournal:
 
         Waits as `record` does, because a request that is not deleted would be carried out twice.
         """
-        await _wait_out(self._pauses, self._write_once, self._store.done, request)
+        await _wait_out(self._pauses, self._alerts, self._write_once, self._store.done, request)
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
         """See `app.core.journal_port.JobHistory`."""
@@ -203,22 +213,24 @@ class SqliteJournal:
         raise AssertionError("the pauses ended")
 
 
-async def _wait_out(pauses: Pauses, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+async def _wait_out(pauses: Pauses, alerts: Alerts, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
     """Call `function` until the journal can be used, however long its disk is full or another program holds it.
 
-    Raises other errors at once. Each cause is logged once, and so is its end.
+    Raises other errors at once. Each cause is logged once, and so is its end; a long wait alerts the operator.
     """
     logged = ""
     for pause in pauses():
         try:
             result = await function(*args)
         except JournalUnavailable as error:
+            alerts.raised(WAITS, JournalWaits(str(error)), after=ALERT_AFTER)
             if (reason := str(error)) != logged:
                 logger.error("the journal cannot be used; nothing is accepted until it can", reason=reason)
                 logged = reason
             await anyio.sleep(pause)
         else:
             if logged:
+                alerts.cleared(WAITS)
                 logger.warning("the journal can be used again")
             return result
     raise AssertionError("the pauses ended")
@@ -233,24 +245,35 @@ async def open_journal(
     durable: bool = True,
     crash: Crash | None = None,
     pauses: Pauses = retry_pauses,
+    alerts: Alerts | None = None,
 ) -> AsyncGenerator[SqliteJournal]:
     """Open the journal for this process alone, waiting while its disk is full. Raises `JournalError`.
 
     `run_sync` runs SQLite, by default in two threads of its own; if time is virtual, pass one that runs it directly.
-    `clock` is in seconds since 1970, `crash` is where to crash, and `pauses` are those between two attempts to write.
+    `clock` is in seconds since 1970, `crash` is where to crash, `pauses` are those between two attempts to write, and
+    `alerts` is where the operator is alerted of a long wait.
     """
+    alerts = alerts or no_alerts()
     with ExitStack() as opened:
 
         async def enter(block: Callable[[], AbstractContextManager[T]]) -> T:
             return opened.enter_context(block())
 
-        await _wait_out(pauses, enter, partial(instance_lock, path))
-        store = await _wait_out(pauses, enter, partial(open_store, path, clock=clock, durable=durable, busy=BUSY))
+        await _wait_out(pauses, alerts, enter, partial(instance_lock, path))
+        store = await _wait_out(
+            pauses, alerts, enter, partial(open_store, path, clock=clock, durable=durable, busy=BUSY)
+        )
         write_sync, read_sync = (run_sync or _own_thread() for _ in range(2))
         # A journal whose commits need not reach the disk need not survive a full one.
         reserve = Reserve(path.with_name(f"{path.name}-reserve")) if durable else None
         journal = SqliteJournal(
-            store, write_sync=write_sync, read_sync=read_sync, crash=crash, pauses=pauses, reserve=reserve
+            store,
+            write_sync=write_sync,
+            read_sync=read_sync,
+            crash=crash,
+            pauses=pauses,
+            alerts=alerts,
+            reserve=reserve,
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(journal.run, name="journal")

@@ -9,10 +9,13 @@ import anyio
 import structlog
 from msgspec import Struct
 
+from app.actors.alerts import Alerts, no_alerts
+from app.core.alerts import Cause
 from app.entry_points import run_request
 from app.events import ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Refused, Stats
+from app.reasons.alerts import NoServer, ServerAway
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -26,6 +29,12 @@ PATIENCE_STATUS = 2.0
 """Seconds for a server to report its status to a person who waits for it."""
 
 
+ALERT_AFTER = 60.0
+"""Seconds that a server must be away until the operator is alerted: a restart of ComfyUI takes up to a minute."""
+
+ALL = Cause("servers")
+
+
 class ServerStatus(Struct, frozen=True):
     """The state of one server just now; `stats` is None if it does not answer. Times in milliseconds."""
 
@@ -37,9 +46,18 @@ class ServerStatus(Struct, frozen=True):
 
 
 class ServerMonitor:
-    """Tracks which servers answer. A server is asked for its nodes once each time it comes back."""
+    """Tracks which servers answer, and alerts the operator of those that do not.
 
-    def __init__(self, servers: Mapping[ServerName, Comfy], nodes: Mapping[ServerName, NodeCache]) -> None:
+    A server is asked for its nodes once each time it comes back.
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[ServerName, Comfy],
+        nodes: Mapping[ServerName, NodeCache],
+        alerts: Alerts | None = None,
+    ) -> None:
+        self._alerts = alerts or no_alerts()
         self._servers = servers
         self._nodes = nodes
         self._known: set[ServerName] = set()
@@ -54,6 +72,11 @@ class ServerMonitor:
                 ask = partial(self._ask, name, comfy, away)
                 part = partial(run_request, ask, "a server could not be asked what it has", server=name)
                 asking.start_soon(part, name=f"ask {name}")
+        if len(away) == len(self._servers) > 1:
+            # One server that is away alone has an alert of its own.
+            self._alerts.raised(ALL, NoServer(tuple(self._servers)), after=ALERT_AFTER)
+        else:
+            self._alerts.cleared(ALL)
         return [name for name in self._servers if name in away]
 
     async def status(self) -> list[ServerStatus]:
@@ -80,10 +103,13 @@ class ServerMonitor:
         try:
             with anyio.fail_after(PATIENCE):
                 await comfy.queue()
-        except (ConnectionLost, Refused, TimeoutError):
+        except (ConnectionLost, Refused, TimeoutError) as error:
             self._known.discard(name)
+            why = None if isinstance(error, TimeoutError) else error.reason
+            self._alerts.raised(Cause("server", name), ServerAway(name, why), after=ALERT_AFTER)
             return
         away.discard(name)
+        self._alerts.cleared(Cause("server", name))
         if name in self._known:
             return
         try:

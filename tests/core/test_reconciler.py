@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 
 from app.core import downloads
+from app.core.alerts import Cause, Cleared, Happened, Raised
 from app.core.effects import (
     CancelPrompt,
     Effect,
@@ -63,6 +64,7 @@ from app.events import (
     Started,
 )
 from app.ports import Graph, History, Queue, Ticket
+from app.reasons.alerts import DiskFull, ResultsGivenUp
 from app.reasons.jobs import (
     ForgottenByServer,
     HistoryUnreadable,
@@ -931,6 +933,33 @@ def test_a_full_disk_is_waited_out_and_is_nobodys_fault() -> None:
         desk.handle(Tick())
     desk.handle(FileFetched(fetch := desk.take(FetchFile)))
     assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_an_operator_hears_of_a_full_disk_and_that_it_has_room_again() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    desk.handle(FetchInterrupted(desk.take(FetchFile), disk_full=True))
+    assert desk.job_table.alerts == [Raised(Cause("disk"), DiskFull("out"))]
+    desk.job_table.alerts.clear()
+    desk.now += downloads.WAIT
+    desk.handle(Tick())
+    desk.handle(FileFetched(desk.take(FetchFile)))
+    assert desk.job_table.alerts == [Cleared(Cause("disk"))]
+
+
+def test_an_operator_hears_of_each_result_that_is_given_up() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    for _ in range(downloads.MOST_TRIES):
+        assert desk.job_table.alerts == []
+        interrupt(desk, ServerError(500))
+        desk.now += 60
+        desk.handle(Tick())
+    assert desk.job_table.alerts == [Happened(Cause("results", HERE), ResultsGivenUp(HERE))]
 
 
 def test_a_job_of_many_files_leaves_lanes_for_others_and_is_cut_at_the_limit() -> None:

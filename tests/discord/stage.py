@@ -16,11 +16,12 @@ import msgspec
 from anyio import to_thread
 from PIL import Image
 
+from app.actors.alerts import Alerts
 from app.actors.registry import new_prompt_id
-from app.application import ServerClients, Services, comfies, open_services
+from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config import Config, Discord, Server
+from app.config import AlertTargets, Config, Discord, Server
 from app.core.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
@@ -40,9 +41,10 @@ ENOUGH = 60.0
 class Life:
     """One life of the bot: from its start to its end."""
 
-    def __init__(self, services: Services, journal: SqliteJournal) -> None:
+    def __init__(self, services: Services, journal: SqliteJournal, alerts: Alerts) -> None:
         self.house = services
         self.journal = journal
+        self.alerts = alerts
 
 
 class Stage:
@@ -59,7 +61,7 @@ class Stage:
             shutil.copytree(FOLDER / name, self.workflows / name)
 
     @asynccontextmanager
-    async def bot(self, **settings: object) -> AsyncGenerator[Life]:
+    async def bot(self, alerts_to: AlertTargets | None = None, **settings: object) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave."""
         door = Discord(rest_url=self.discord.rest_url, **settings)  # pyright: ignore[reportArgumentType]
         config = Config(
@@ -68,10 +70,12 @@ class Stage:
             workflows=self.workflows,
             discord_token=self.discord.token,
             discord=door,
+            alerts=alerts_to or AlertTargets(),
         )
         client_id = new_prompt_id()
         async with AsyncExitStack() as stack:
-            journal = await stack.enter_async_context(open_journal(config.data / JOURNAL, durable=False))
+            alerts = await stack.enter_async_context(open_alerts(config.alerts))
+            journal = await stack.enter_async_context(open_journal(config.data / JOURNAL, durable=False, alerts=alerts))
             links: dict[ServerName, ServerClients] = {}
             for server in config.servers:
                 simulator = self.servers[server.label]
@@ -79,8 +83,11 @@ class Stage:
                 ways = open_comfy_client(server, client_id, run_sync=to_thread.run_sync, transport=transport)
                 comfy = await stack.enter_async_context(ways)
                 links[server.label] = ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))
-            async with open_services(links, journal, depth=2) as services, anyio.create_task_group() as guests:
-                frontend = DiscordApp(config, journal)
+            async with (
+                open_services(links, journal, depth=2, alerts=alerts) as services,
+                anyio.create_task_group() as guests,
+            ):
+                frontend = DiscordApp(config, journal, alerts)
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(
@@ -92,7 +99,7 @@ class Stage:
                         services.shutdown,
                     )
                 try:
-                    yield Life(services, journal)
+                    yield Life(services, journal, alerts)
                 finally:
                     services.shutdown.set()
 

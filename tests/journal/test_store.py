@@ -218,6 +218,7 @@ def test_no_statement_scans_the_jobs_or_their_transitions(store: Store) -> None:
     calls: dict[str, Callable[[], object]] = {
         "write": lambda: store.write([([_job("a")], [Transition(JobId("a"), 1, "queued", "x")])]),
         "unfinished": store.unfinished,
+        "unfinished_entries": store.unfinished_entries,
         "find": lambda: store.find("a"),
         "jobs_of": lambda: store.jobs_of("ada", 5),
         "newest": lambda: (store.newest("", 5), store.newest("accepted", 5)),

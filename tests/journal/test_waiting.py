@@ -17,13 +17,15 @@ from anyio import move_on_after
 from anyio.lowlevel import checkpoint
 from structlog.testing import capture_logs
 
+from app.actors.alerts import AlertActor
 from app.actors.interaction import InteractionActor
 from app.core.job import Job, JobRequest
 from app.core.journal_port import DiskFull, JournalError, JournalUnavailable
 from app.events import Finished, JobId
 from app.journal.reserve import FREE, SIZE, Reserve
-from app.journal.sqlite import PATIENCE, RESERVE_PAUSE, SqliteJournal, open_journal
+from app.journal.sqlite import ALERT_AFTER, PATIENCE, RESERVE_PAUSE, SqliteJournal, open_journal
 from app.simulator.engine.simulator import Simulator
+from app.texts.alerts import alert_text
 from tests.conftest import inline, virtual
 from tests.world import Watcher, delivered, house_for
 
@@ -91,6 +93,47 @@ async def test_a_bot_that_starts_while_another_program_holds_the_journal_waits_a
         tasks.start_soon(start)
         await anyio.sleep(10)
         holder.close()
+
+
+async def test_an_operator_is_alerted_of_a_full_disk_and_of_its_end(tmp_path: Path) -> None:
+    actor, texts = AlertActor(alert_text), list[str]()
+    opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False, alerts=actor.handle)
+    async with anyio.create_task_group() as ground, opening as journal:
+        ground.start_soon(actor.run)
+        with actor.handle.listen() as alerts:
+            async with anyio.create_task_group() as tasks:
+                with full(journal):
+                    tasks.start_soon(journal.record, [job("a", BIG)], ())
+                    tasks.start_soon(journal.record, [job("b", BIG)], ())
+                    await anyio.sleep(ALERT_AFTER - 1)
+                    assert alerts.statistics().current_buffer_used == 0
+                    await anyio.sleep(3600)
+            await anyio.sleep(60)
+            texts += [alerts.receive_nowait() for _ in range(alerts.statistics().current_buffer_used)]
+        ground.cancel_scope.cancel()
+    assert len(texts) == 2
+    assert texts[0].startswith("Nothing is accepted or reported. The disk of the journal")
+    assert texts[1] == "The journal can be used again after 1 hour."
+
+
+async def test_an_operator_is_alerted_of_a_journal_that_another_program_holds_at_the_start(tmp_path: Path) -> None:
+    path, actor = tmp_path / "atelier.db", AlertActor(alert_text)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    async with anyio.create_task_group() as ground:
+        ground.start_soon(actor.run)
+        with actor.handle.listen() as alerts:
+
+            async def release() -> None:
+                await anyio.sleep(60)
+                holder.close()
+
+            ground.start_soon(release)
+            async with open_journal(path, run_sync=inline, durable=False, alerts=actor.handle):
+                assert "held by another program: close that one first." in await alerts.receive()
+                assert await alerts.receive() == "The journal can be used again after 1 minute."
+        ground.cancel_scope.cancel()
 
 
 async def test_who_waits_for_a_full_disk_can_be_cancelled_and_the_others_are_written(tmp_path: Path) -> None:

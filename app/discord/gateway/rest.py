@@ -147,6 +147,11 @@ class RestSender:
         """See `app.discord.messages.ports.MessageSender`."""
         await self._send("delete", channel, lambda rest: rest.delete_message(int(channel), int(message)))
 
+    async def owner(self) -> str:
+        """The id of the owner of the application, or of the team that owns it. Raises `SendError`."""
+        application = await self._call(lambda rest: rest.fetch_application())
+        return str(application.team.owner_id if application.team is not None else application.owner.id)
+
     async def _send(self, route: str, whose: str, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
         """Make one call; `whose` is the channel or token whose rate limit it counts against."""
         async with self._limiter.passing(route, whose):

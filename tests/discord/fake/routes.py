@@ -52,7 +52,10 @@ class Routes:
 
     async def _application(self, _: web.Request) -> web.Response:
         state = self._state
-        return web.json_response(world.describe_application(state.bot, state.alice, len(state.guilds)))
+        described = world.describe_application(state.bot, state.alice, len(state.guilds))
+        if state.team_owner is not None:
+            described["team"] = world.describe_team(state.team_owner)
+        return web.json_response(described)
 
     async def _me(self, _: web.Request) -> web.Response:
         return web.json_response(self._state.bot.describe())

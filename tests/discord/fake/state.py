@@ -79,6 +79,8 @@ class State:
         self.guild = Guild("1200000000000000000", "studio")
         self.channel = Channel("1300000000000000000", "art", self.guild)
         self.alice = Person("1400000000000000000", "alice")
+        """She owns the application, unless a team does."""
+        self.team_owner: Person | None = None
         self.guilds = {self.guild.id: self.guild}
         self.channels = {self.channel.id: self.channel}
         self.people = {person.id: person for person in (self.alice, self.bot)}

@@ -142,6 +142,11 @@ def describe_guild(guild: Guild, members: list[Person], channels: list[Channel])
     return described | {"premium_progress_bar_enabled": False, "large": False}
 
 
+def describe_team(owner: Person) -> Payload:
+    """The team of an application: https://discord.com/developers/docs/topics/teams#data-models-team-object."""
+    return {"id": "1", "name": "team", "icon": None, "members": [], "owner_user_id": owner.id}
+
+
 def describe_application(bot: Person, owner: Person, guilds: int) -> Payload:
     """GET /applications/@me."""
     return {

@@ -1,0 +1,42 @@
+"""What an operator should know of: what goes wrong for everybody, and needs a person to put it right, as data."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from app.reasons import Reason
+from app.reasons.servers import ServerReason
+
+
+class ServerAway(Reason, frozen=True):
+    """A server cannot be reached; `why` is None if it does not answer in time."""
+
+    server: str
+    why: ServerReason | None = None
+
+
+class NoServer(Reason, frozen=True):
+    """None of several servers can be reached."""
+
+    servers: tuple[str, ...]
+
+
+class JournalWaits(Reason, frozen=True):
+    """The journal cannot be written for the moment; `why` is the journal's own sentence."""
+
+    why: str
+
+
+class DiskFull(Reason, frozen=True):
+    """The disk with this folder of results has no room."""
+
+    folder: str
+
+
+class ResultsGivenUp(Reason, frozen=True):
+    """Results that this server has could not be downloaded."""
+
+    server: str
+
+
+AlertReason: TypeAlias = ServerAway | NoServer | JournalWaits | DiskFull | ResultsGivenUp
