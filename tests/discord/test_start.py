@@ -82,6 +82,20 @@ async def test_the_start_deletes_what_a_killed_bot_left_unfinished(
     assert [path.name for path in results.iterdir()] == ["a.png"]
 
 
+async def test_a_bot_whose_journal_is_deleted_ends_before_it_accepts_a_job(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    async with bot(discord, tmp_path, anyio_backend_name) as process:
+        await discord.until(lambda: discord.gateway.connected and discord.state.commands.of[None], PATIENCE)
+        (tmp_path / "data" / JOURNAL).unlink()
+        asked = imagine(discord, "a cat")
+        text = await said(process)
+        assert process.returncode == 1
+        assert text.splitlines()[-1].startswith(f"atelier: The journal {tmp_path / 'data' / JOURNAL} was deleted or")
+        assert "Traceback" not in text
+        assert "queue" not in says(discord, asked)
+
+
 def refused(discord: FakeDiscord) -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
