@@ -30,12 +30,13 @@ from app.actors.registry import PromptRegistry, new_prompt_id
 from app.backoff import Pauses, backoff
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
+from app.comfy.websocket.probe import probe
 from app.config import AlertTargets, Config
 from app.core.journal_port import Journal
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
-from app.ports import Comfy, Connect, RunSync
+from app.ports import Comfy, Connect, Probe, RunSync
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
@@ -46,10 +47,14 @@ GRACE = 1.5
 
 
 class ServerClients(Struct, frozen=True):
-    """The HTTP client of one server, and the function that opens its websocket."""
+    """The HTTP client of one server, and the functions that open its websocket and probe its port.
+
+    Without a probe, each attempt to connect is a handshake.
+    """
 
     comfy: Comfy
     connect: Connect
+    probe: Probe | None = None
 
 
 class Services(Struct, frozen=True):
@@ -93,7 +98,7 @@ async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, Ser
         for server in config.servers:
             comfy = await stack.enter_async_context(open_comfy_client(server, client_id, run_sync=to_thread.run_sync))
             way = partial(connect, partial(open_websocket, server, client_id))
-            clients[server.label] = ServerClients(comfy, way)
+            clients[server.label] = ServerClients(comfy, way, partial(probe, server))
         yield clients
 
 
@@ -123,7 +128,7 @@ async def open_services(
     """
     async with anyio.create_task_group() as services:
         connections = {
-            name: ConnectionActor(name, server_clients.connect, pauses=pauses)
+            name: ConnectionActor(name, server_clients.connect, server_clients.probe, pauses=pauses)
             for name, server_clients in clients.items()
         }
         nodes = {name: NodeCache(comfy) for name, comfy in comfies(clients).items()}

@@ -1,9 +1,9 @@
 """The error boundary: how an entry point handles an unexpected exception.
 
-Each entry point (one command, button, form, autocomplete or operator request, one effect of one job) has exactly one
-`except Exception` around everything it does, and calls `report_failure` or `log_failure` there. The exception is logged
-under an id, the one user it belongs to sees that id, and nobody else is affected. Inside the boundary, errors are not
-caught just to hide them.
+Each entry point (one command, button, form, autocomplete or operator request, one effect of one job, the connection to
+one server) has exactly one `except Exception` around everything it does, and calls `report_failure` or `log_failure`
+there. The exception is logged under an id, the one user it belongs to sees that id, and nobody else is affected. Inside
+the boundary, errors are not caught just to hide them.
 """
 
 from __future__ import annotations

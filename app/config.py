@@ -48,6 +48,9 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names of this machine: on one port they are one server."""
 
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+"""The folder that contains `app/`: a checkout of the repository, unless somebody installed the packages elsewhere."""
+
 FAILOVER = 5, 86_400
 """Seconds after which jobs move to another server, at least and at most. A restart of ComfyUI takes up to a minute."""
 
@@ -113,12 +116,14 @@ class AlertTargets(Struct, frozen=True, kw_only=True):
 class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
-    `failover_after` is how many seconds a server may be away before its jobs move to another one.
+    `failover_after` is how many seconds a server may be away before its jobs move to another one. `former_data` is the
+    data folder that version 0.2 would use with the same settings in the same current folder.
     """
 
     servers: tuple[Server, ...]
     data: Path
     workflows: Path
+    former_data: Path | None = None
     depth: int = 2
     failover_after: int = 60
     discord_token: str = ""
@@ -136,25 +141,37 @@ class Config(Struct, frozen=True, kw_only=True):
 
 
 def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[str] = ()) -> Config:
-    """Load all settings. `servers` are those of the command line. Raises `ConfigError`."""
+    """Load all settings. `servers` are those of the command line. Raises `ConfigError`.
+
+    `folder` is the current folder: it contains the .env, and relative paths in the environment and in the .env start
+    there. Relative paths in atelier.toml start at the folder of that file.
+    """
     variables = _Variables(environ, folder / ".env")
     named = variables.text("ATELIER_CONFIG")
-    path = Path(named) if named else folder / "atelier.toml"
+    path = _path(named, folder) if named else folder / "atelier.toml"
     shown = _short(named) if named else path.name
     file = _read(path, shown)
     if named and file is None:
         raise ConfigError(f"ATELIER_CONFIG names {shown}, which is not there: create it, or unset the variable.")
     root = file or _Table(_File(shown, ""), (), {})
     root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "discord", "alerts"))
-    known = [_Source(_server(table), table) for table in root.tables("servers")]
+    known = [_Source(_server(table, path.parent), table) for table in root.tables("servers")]
     chosen = _chosen(servers, variables, known)
     discord = _discord(root.table("discord"))
     if rest_url := variables.text("DISCORD_REST_URL"):
         discord = replace(discord, rest_url=_rest_url(rest_url, variables.error("DISCORD_REST_URL")))
+
+    def folder_of(variable: str, key: str) -> Path | None:
+        """The folder that the environment or the file names; None if neither does."""
+        if named := variables.text(variable):
+            return _path(named, folder)
+        return _path(root.name(key, key), path.parent) if key in root.values() else None
+
     return Config(
         servers=tuple(chosen),
-        data=_path(variables.text("ATELIER_DATA") or root.name("data", "data")),
-        workflows=_path(variables.text("ATELIER_WORKFLOWS") or root.name("workflows", "workflows")),
+        data=folder_of("ATELIER_DATA", "data") or default_data(),
+        workflows=folder_of("ATELIER_WORKFLOWS", "workflows") or folder / "workflows",
+        former_data=_path(variables.text("ATELIER_DATA") or root.name("data", "data"), folder),
         depth=root.whole("depth", 2, 1, 16),
         failover_after=root.whole("failover_after", 60, *FAILOVER),
         discord_token=_token(variables),
@@ -162,6 +179,23 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         alerts=_alerts(root.table("alerts")),
         source=str(path) if file is not None else "",
     )
+
+
+def default_data(checkout: Path = CHECKOUT) -> Path:
+    """The data folder without any setting: `data` in the checkout, elsewhere the system's folder for data of programs.
+
+    It does not depend on the current folder: a bot that is started from another one must find its journal.
+    """
+    try:
+        is_checkout = 'name = "atelier"' in (checkout / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        is_checkout = False
+    if is_checkout:
+        return checkout / "data"
+    # Imported only here: in a checkout nobody needs it.
+    from platformdirs import user_data_path
+
+    return user_data_path("atelier", appauthor=False)
 
 
 class _File(Struct, frozen=True):
@@ -387,7 +421,7 @@ def _place(url: str) -> tuple[str, int, str]:
     return "localhost" if host in LOOPBACK else host, port, parts.path
 
 
-def _server(table: _Table) -> Server:
+def _server(table: _Table, base: Path) -> Server:
     table.check_keys(Server.__struct_fields__)
     told = table.text("url", "")
     if not told:
@@ -400,7 +434,7 @@ def _server(table: _Table) -> Server:
         url=url,
         name=table.shown_text("name", ""),
         headers=_headers(table.table("headers")),
-        ca_file=_ca_file(table),
+        ca_file=_ca_file(table, base),
         verify=table.flag("verify", default=True),
         failover_after=table.whole("failover_after", 60, *FAILOVER) if "failover_after" in table.values() else None,
     )
@@ -464,10 +498,10 @@ def _headers(table: _Table) -> dict[str, str]:
     return found
 
 
-def _ca_file(table: _Table) -> str:
+def _ca_file(table: _Table, base: Path) -> str:
     if not (told := table.text("ca_file", "")):
         return ""
-    path = _path(told)
+    path = _path(told, base)
     try:
         content = read_bytes(path)
     except TextFileError as error:
@@ -548,12 +582,12 @@ def _token(variables: _Variables) -> str:
     return token
 
 
-def _path(told: str) -> Path:
-    """A path with ~ expanded to the home folder, if there is one."""
+def _path(path: str, base: Path) -> Path:
+    """A path that starts at `base` if it is relative, with ~ expanded to the home folder, if there is one."""
     try:
-        return Path(told).expanduser()
+        return base / Path(path).expanduser()
     except RuntimeError:
-        return Path(told)
+        return base / path
 
 
 def _unprintable(value: str) -> str:

@@ -32,6 +32,13 @@ The iteration never ends by itself. Entering and iterating raise `ConnectionLost
 connection, a 502, a bad certificate, a peer that hung up or no longer answers pings.
 """
 
+Probe: TypeAlias = Callable[[], Awaitable[None]]
+"""Find out, without a handshake, whether a new websocket may succeed.
+
+Raises `ConnectionLost` if nothing accepts connections at the server's address. Returns if something does, and also if
+that is still unclear after a second: a slow network must not count as an outage.
+"""
+
 
 class RunSync(Protocol):
     """Runs a blocking function without blocking the event loop: in a thread, or directly if time is virtual."""

@@ -142,5 +142,6 @@ async def client_process(url: str, *, depth: int) -> AsyncGenerator[ClientProces
         async with open_clients(config) as clients, open_journal(folder / JOURNAL) as journal:
             ((name, link),) = clients.items()
             noted, losses = Noted(journal), Losses(link.connect)
-            async with open_services({name: ServerClients(link.comfy, losses.dial)}, noted, depth=depth) as services:
+            recorded = {name: ServerClients(link.comfy, losses.dial, link.probe)}
+            async with open_services(recorded, noted, depth=depth) as services:
                 yield ClientProcess(services.registry, noted, losses, folder)

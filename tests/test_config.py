@@ -13,8 +13,9 @@ from typing import NoReturn
 
 import pytest
 import trustme
+from platformdirs import user_data_path
 
-from app.config import BUTTONS, AlertTargets, Config, ConfigError, Discord, Server, load_config
+from app.config import BUTTONS, AlertTargets, Config, ConfigError, Discord, Server, default_data, load_config
 from app.text_file import line_of
 
 ROOT = Path(__file__).parent.parent
@@ -164,7 +165,7 @@ def test_files_are_read_as_any_editor_saves_them(first: str, end: str, tmp_path:
     (tmp_path / ".env").write_bytes((first + end.join(env)).encode())
     config = load_config({}, tmp_path)
     assert (config.depth, urls(config), config.discord.guilds) == (3, ["http://studio:8188"], (123, 45))
-    assert (config.discord_token, config.data) == ("a.b-c", Path("my data"))
+    assert (config.discord_token, config.data) == ("a.b-c", tmp_path / "my data")
 
 
 def test_other_encodings_are_reported_with_the_line(tmp_path: Path) -> None:
@@ -270,7 +271,68 @@ def test_a_ca_file_is_loaded_before_anything_begins(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "atelier.toml").write_text('[[servers]]\nurl = "https://x"\nca_file = "authority.pem"\n')
     trustme.CA().cert_pem.write_to_path("authority.pem")
-    assert load_config({}, tmp_path).servers[0].ca_file == "authority.pem"
+    assert load_config({}, tmp_path).servers[0].ca_file == str(tmp_path / "authority.pem")
+
+
+def test_relative_paths_in_the_file_start_at_its_folder(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    toml = 'data = "state"\nworkflows = "../shared"\n[[servers]]\nurl = "https://x"\nca_file = "authority.pem"\n'
+    (there / "atelier.toml").write_text(toml)
+    trustme.CA().cert_pem.write_to_path(str(there / "authority.pem"))
+    for named in (str(there / "atelier.toml"), "../there/atelier.toml"):
+        config = load_config({"ATELIER_CONFIG": named}, here)
+        assert config.data.resolve() == there / "state"
+        assert config.workflows.resolve() == tmp_path / "shared"
+        assert Path(config.servers[0].ca_file).resolve() == there / "authority.pem"
+
+
+def test_relative_paths_in_the_environment_and_the_env_file_start_at_the_current_folder(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (there / "atelier.toml").write_text('data = "state"\n')
+    (here / ".env").write_text("ATELIER_CONFIG=../there/atelier.toml\nATELIER_DATA=dotenv\n")
+    assert load_config({}, here).data == here / "dotenv"
+    environ = {"ATELIER_DATA": "kept", "ATELIER_WORKFLOWS": "mine"}
+    config = load_config(environ, here)
+    assert (config.data, config.workflows) == (here / "kept", here / "mine")
+
+
+@pytest.mark.parametrize("absolute", ["/srv/atelier", "~/atelier"])
+def test_absolute_paths_stay_as_they_are(absolute: str, tmp_path: Path) -> None:
+    expected = Path(absolute).expanduser()
+    (tmp_path / "atelier.toml").write_text(f'data = "{absolute}"\n')
+    assert load_config({}, tmp_path).data == expected
+    assert load_config({"ATELIER_DATA": absolute}, tmp_path).data == expected
+
+
+def test_without_a_setting_the_data_is_in_the_checkout_wherever_the_bot_is_started(tmp_path: Path) -> None:
+    assert load_config({}, tmp_path).data == load_config({}, ROOT).data == ROOT / "data"
+
+
+@pytest.mark.parametrize("content", [None, '[project]\nname = "other"\n', "\xff"], ids=["none", "another", "broken"])
+def test_outside_a_checkout_the_data_is_where_the_system_keeps_the_data_of_programs(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    if content is not None:
+        (tmp_path / "pyproject.toml").write_bytes(content.encode("latin-1"))
+    assert default_data(tmp_path) == Path(user_data_path("atelier", appauthor=False))
+    assert default_data(tmp_path).name == "atelier"
+    assert not default_data(tmp_path).is_relative_to(ROOT)
+
+
+def test_the_folder_of_the_previous_version_started_at_the_current_folder(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    assert load_config({}, here).former_data == here / "data"
+    (there / "atelier.toml").write_text('data = "state"\n')
+    assert load_config({"ATELIER_CONFIG": str(there / "atelier.toml")}, here).former_data == here / "state"
+    kept = load_config({"ATELIER_DATA": "kept"}, here)
+    assert kept.former_data == kept.data == here / "kept"
 
 
 def test_the_line_of_a_key_is_found_among_texts_that_look_like_keys() -> None:

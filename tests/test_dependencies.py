@@ -53,6 +53,7 @@ IMPORTERS = {
     "av": ["media_worker/"],
     "cyclopts": ["cli/"],
     "rich": ["__main__", "cli/"],
+    "platformdirs": ["config"],
 }
 """Libraries that only some modules may import, by the beginnings of their paths."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable
+from typing import cast
 
 import anyio
 import anyio.lowlevel
@@ -11,7 +12,9 @@ from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
-from app.backoff import Pauses, backoff
+from app.backoff import Pauses, backoff, handshake_pauses
+from app.boundary import log_failure
+from app.entry_points import slow
 from app.events import (
     Connected,
     Disconnected,
@@ -24,8 +27,8 @@ from app.events import (
     ServerName,
 )
 from app.mailbox import Mailbox
-from app.ports import Connect, ConnectionLost
-from app.reasons.servers import NetworkReason, SocketDeaf
+from app.ports import Connect, ConnectionLost, Probe
+from app.reasons.servers import LibraryError, NetworkReason, SocketDeaf
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -39,7 +42,7 @@ millisecond.
 """
 
 STEADY = 5.0
-"""Seconds after which a connection counts as stable, so that its loss restarts the backoff."""
+"""Seconds after which a connection counts as stable, so that its loss restarts all pauses."""
 
 
 def _slot(event: ServerEvent) -> Hashable | None:
@@ -58,6 +61,15 @@ def _slot(event: ServerEvent) -> Hashable | None:
             return None
 
 
+def _only(error: Exception) -> Exception:
+    """Unwrap an exception from the groups that task groups put around it."""
+    if isinstance(error, ExceptionGroup):
+        errors = cast("ExceptionGroup[Exception]", error).exceptions
+        if len(errors) == 1:
+            return _only(errors[0])
+    return cast("Exception", error)
+
+
 class Connection(Struct, frozen=True):
     """The handle of a connection: everything that other tasks may request from it."""
 
@@ -68,17 +80,48 @@ class Connection(Struct, frozen=True):
         self.requests.put(None)
 
 
+class _Pacing:
+    """Chooses the pause before the next attempt, by how far the last one came."""
+
+    def __init__(self, pauses: Pauses) -> None:
+        self._pauses = pauses
+        self._restart()
+
+    def _restart(self) -> None:
+        self._attempts, self._handshakes, self._failures = self._pauses(), handshake_pauses(), slow()
+
+    def pause(self, *, answered: bool, unexpected: bool, open_for: float) -> float:
+        """Seconds to wait now. The connection was open for `open_for` seconds, 0 if it never was.
+
+        `answered` says that the probe succeeded, `unexpected` that a bug ended the connection.
+        """
+        steady = open_for >= STEADY
+        if steady:
+            self._restart()
+        if unexpected:
+            return next(self._failures)
+        return next(self._handshakes if answered and not steady else self._attempts)
+
+
 class ConnectionActor:
     """Keeps one websocket open and sends its events to the registry.
 
     The websocket is read as fast as frames arrive, even if the receiver of `news` is slow: one client that does not
-    read stalls all clients of a ComfyUI server (measured, T15). Only `ConnectionLost` leads to another attempt, without
-    a limit; any other exception is a bug and ends the bot.
+    read stalls all clients of a ComfyUI server (measured, T15).
+
+    Each loss leads to another attempt, without a limit. An attempt starts with the probe, which is cheap enough to be
+    repeated every twentieth of a second; the handshake follows only if the port answers.
+
+    Any exception other than `ConnectionLost` is a bug. It concerns this server alone: it is logged under an id, and the
+    next attempt follows after a longer pause.
     """
 
-    def __init__(self, server: ServerName, connect: Connect, *, pauses: Pauses = backoff) -> None:
+    def __init__(
+        self, server: ServerName, connect: Connect, probe: Probe | None = None, *, pauses: Pauses = backoff
+    ) -> None:
         self._server = server
         self._connect = connect
+        self._probe = probe
         self._pauses = pauses
         self._requests = Mailbox[None](lambda _: "redial")
         self.handle = Connection(self._requests)
@@ -89,12 +132,17 @@ class ConnectionActor:
         """Run until cancelled; closes `news` at the end."""
         async with news, self._requests:
             task_status.started()
-            pauses = self._pauses()
+            pacing = _Pacing(self._pauses)
             logged = ""
             while True:
-                began = anyio.current_time()
+                answered, opened = False, None
+                bug: Exception | None = None
                 try:
+                    if self._probe is not None:
+                        await self._probe()
+                        answered = True
                     async with self._connect() as spoken:
+                        opened = anyio.current_time()
                         if logged:
                             logger.warning("connection is back", server=self._server)
                         logged = ""
@@ -105,14 +153,24 @@ class ConnectionActor:
                         reason: NetworkReason = SocketDeaf()
                 except ConnectionLost as loss:
                     reason = loss.reason
+                except Exception as error:
+                    if not news.statistics().open_receive_streams:
+                        # The registry has ended.
+                        raise
+                    bug = _only(error)
+                    reason = LibraryError(type(bug).__name__)
                 # Log once per outage and cause, not once per attempt.
-                log = logger.debug if logged == repr(reason) else logger.warning
+                if logged == repr(reason):
+                    logger.debug("connection lost", server=self._server, reason=logged)
+                elif bug is not None:
+                    log_failure(bug, "connection failed", server=self._server)
+                else:
+                    logger.warning("connection lost", server=self._server, reason=repr(reason))
                 logged = repr(reason)
-                log("connection lost", server=self._server, reason=logged)
                 await news.send(Disconnected(server=self._server, reason=reason))
-                if anyio.current_time() - began >= STEADY:
-                    pauses = self._pauses()
-                await anyio.sleep(next(pauses))
+                open_for = anyio.current_time() - opened if opened is not None else 0.0
+                pause = pacing.pause(answered=answered, unexpected=bug is not None, open_for=open_for)
+                await anyio.sleep(pause)
 
     async def _listen(self, spoken: AsyncIterator[ServerEvent], news: MemoryObjectSendStream[News]) -> None:
         """Read until the websocket is lost, which raises, or a reconnect is requested, which returns."""

@@ -15,6 +15,7 @@ from typing import cast
 
 import anyio
 import msgspec
+from anyio import to_thread
 from rich.console import Console
 
 from app import logging, signals
@@ -182,11 +183,14 @@ async def _run(config: Config, *, drain: bool) -> int:
         return 2
     # Imported only here: hikari takes half a second, which no other command needs.
     from app.discord.app import DiscordApp
+    from app.discord.files.retention import delete_unfinished
 
     async with (
         open_alerts(config.alerts) as alerts,
-        open_journal(config.data / JOURNAL, crash=crash_point(os.environ), alerts=alerts) as journal,
+        open_journal(_journal_path(config), crash=crash_point(os.environ), alerts=alerts) as journal,
     ):
+        # Only now: the journal is locked, so no other bot writes there.
+        await to_thread.run_sync(delete_unfinished, config.data)
         bot = DiscordApp(config, journal, alerts)
 
         async def frontend(services: Services) -> int:
@@ -196,9 +200,23 @@ async def _run(config: Config, *, drain: bool) -> int:
         return await run(config, frontend, journal=journal, drain=drain, alerts=alerts)
 
 
+def _journal_path(config: Config) -> Path:
+    """The path of the journal. Raises `ConfigError` if version 0.2 left one in another folder.
+
+    A second journal would start empty, and the jobs in the first one would be lost without a word.
+    """
+    former = config.former_data
+    if former is not None and former.resolve() != config.data.resolve() and (former / JOURNAL).exists():
+        raise ConfigError(
+            f"the journal is in {former}, where an earlier version put it, but the data folder is now {config.data}:"
+            f" move the folder there, or set ATELIER_DATA={former}."
+        )
+    return config.data / JOURNAL
+
+
 def _jobs(command: JobsCommand, config: Config, console: Console, backend: str) -> int:
     """Read the journal, even while a bot writes it, or leave a request for the bot in it."""
-    path = config.data / JOURNAL
+    path = _journal_path(config)
     if not path.exists():
         complain(f"there is no journal at {path}: the bot has not run here yet.")
         return 1

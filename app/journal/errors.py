@@ -44,6 +44,11 @@ def damaged(path: Path, reason: object) -> JournalError:
     return JournalError(f"The journal {path} is damaged ({reason}): put a backup in its place. It was left as it is.")
 
 
+def gone(path: Path) -> JournalError:
+    """The error for a file that is no longer the one that was opened: what is written to that one would be lost."""
+    return JournalError(f"The journal {path} was deleted or replaced while it was in use: restore it, and start again.")
+
+
 def _out_of_room(path: Path, error: sqlite3.Error | OSError, name: str) -> bool:
     if isinstance(error, OSError):
         return error.errno in NO_ROOM

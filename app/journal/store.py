@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,7 +14,7 @@ from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import JournalError
 from app.events import JobId
 from app.journal import serialization
-from app.journal.errors import damaged, translate
+from app.journal.errors import damaged, gone, translate
 from app.journal.migrations import NEWEST, migrate, version_of
 from app.journal.reader import Reader
 from app.ports import Json
@@ -25,6 +26,10 @@ MAGIC = b"SQLite format 3\0"
 """The first bytes of every SQLite file."""
 
 
+FileId: TypeAlias = tuple[int, int]
+"""What the system identifies a file by: its device and its number there."""
+
+
 class Store(Reader):
     """Owns both connections: the inherited one reads, its own one writes. Each may be used by one thread at a time.
 
@@ -32,11 +37,17 @@ class Store(Reader):
     """
 
     def __init__(
-        self, path: Path, database: sqlite3.Connection, reading: sqlite3.Connection, clock: Callable[[], float]
+        self,
+        path: Path,
+        database: sqlite3.Connection,
+        reading: sqlite3.Connection,
+        clock: Callable[[], float],
+        file: FileId,
     ) -> None:
         super().__init__(path, reading)
         self._database = database
         self._clock = clock
+        self._file = file
 
     def write(self, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]]) -> list[dict[JobId, Exception]]:
         """Write the records of many callers in one transaction, which makes durability cheap.
@@ -91,13 +102,32 @@ class Store(Reader):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._check_file()
                 self._database.execute("COMMIT")
             finally:
                 # Only after an error: a commit that fails leaves its transaction open.
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
         except sqlite3.Error as error:
+            # SQLite itself may notice it first, and reports an I/O error.
+            self._check_file()
             raise translate(self._path, error) from error
+
+    def _check_file(self) -> None:
+        """Raise `JournalError` if the path no longer leads to the open file: what is written now would be lost."""
+        if _file_id(self._path) != self._file:
+            raise gone(self._path)
+
+
+def _file_id(path: Path) -> FileId | None:
+    """The identity of the file at this path; None if there is none. Raises `JournalError`."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise translate(path, error) from error
+    return found.st_dev, found.st_ino
 
 
 def _beginning(path: Path) -> bytes:
@@ -121,6 +151,7 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
     except (sqlite3.Error, OSError) as error:
         raise translate(path, error) from error
     with closing(database):
+        file = _file_id(path)
         try:
             # WAL lets others read while we write; FULL puts every commit on the disk before it returns.
             for pragma in ("journal_mode = WAL", f"synchronous = {'FULL' if durable else 'OFF'}"):
@@ -143,7 +174,9 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
                 reading.execute("PRAGMA query_only = ON")
             except sqlite3.Error as error:
                 raise translate(path, error) from error
-            yield Store(path, database, reading, clock)
+            if file is None or _file_id(path) != file:
+                raise gone(path)
+            yield Store(path, database, reading, clock, file)
 
 
 @contextmanager

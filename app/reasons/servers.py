@@ -121,7 +121,7 @@ class FrameTooLarge(Reason, frozen=True):
 
 
 class LibraryError(Reason, frozen=True):
-    """The library for websockets raised an exception of this class."""
+    """The library for websockets, or our own code, raised an unexpected exception of this class."""
 
     exception: str
 

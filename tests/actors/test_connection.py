@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import pairwise
 
 import anyio
 import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
+from structlog.testing import capture_logs
 
 from app.actors.connection import Connection, ConnectionActor, News
 from app.events import (
@@ -23,7 +25,7 @@ from app.events import (
     ServerName,
 )
 from app.ports import Connect, ConnectionLost
-from app.reasons.servers import HungUp, RefusedConnection, SocketDeaf
+from app.reasons.servers import HandshakeRefused, HungUp, LibraryError, RefusedConnection, SocketDeaf
 from tests.conftest import virtual
 
 HERE = ServerName("here")
@@ -102,20 +104,181 @@ async def test_a_refused_connection_is_dialled_again_for_ever() -> None:
     assert tries >= 200
 
 
-async def test_anything_but_a_loss_is_a_bug_and_ends_the_actor_loudly() -> None:
-    async def talk(call: int) -> AsyncIterator[ServerEvent]:
+async def failing(call: int) -> AsyncIterator[ServerEvent]:
+    """A socket that shows a bug in our own code as soon as it is open."""
+    raise ZeroDivisionError
+    yield  # pyright: ignore[reportUnreachable]
+
+
+async def test_an_unexpected_exception_is_logged_under_an_id_and_retried_slowly() -> None:
+    connect, times = dialling(failing)
+    with capture_logs() as logs:
+        async with acting(connect, pause=0.01) as (news, _):
+            for _ in range(12):
+                assert await news.receive() == Connected(HERE)
+                assert await news.receive() == Disconnected(HERE, LibraryError("ZeroDivisionError"))
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert 0.5 <= gaps[0] <= 1.0
+    assert all(30.0 <= gap <= 60.0 for gap in gaps[7:])
+    failures = [entry for entry in logs if entry["event"] == "connection failed"]
+    assert {entry["server"] for entry in failures} == {HERE}
+    assert {type(entry["exc_info"]) for entry in failures} == {ZeroDivisionError}
+    assert len({entry["id"] for entry in failures}) == len(failures) == 12
+
+
+async def test_an_unexpected_exception_before_the_socket_is_open_is_logged_once() -> None:
+    @asynccontextmanager
+    async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
         raise ZeroDivisionError
         yield  # pyright: ignore[reportUnreachable]
 
-    connect, _ = dialling(talk)
+    with capture_logs() as logs:
+        async with acting(connect) as (news, _):
+            for _ in range(5):
+                assert await news.receive() == Disconnected(HERE, LibraryError("ZeroDivisionError"))
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["connection failed"]
+
+
+async def test_a_bug_in_the_connection_to_one_server_does_not_reach_that_to_another() -> None:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
+        for value in range(5):
+            await anyio.sleep(10)
+            yield step(value)
+        await anyio.sleep_forever()
+
+    broken, _ = dialling(failing)
+    whole, times = dialling(talk)
+    sends, news = anyio.create_memory_object_stream[News](1000)
+    there = ServerName("there")
+    heard: list[News] = []
+    async with news, anyio.create_task_group() as tasks:
+        await tasks.start(ConnectionActor(HERE, broken).run, sends.clone())
+        await tasks.start(ConnectionActor(there, whole).run, sends)
+        await anyio.sleep(100)
+        heard += [news.receive_nowait() for _ in range(news.statistics().current_buffer_used)]
+        tasks.cancel_scope.cancel()
+    expected: list[News] = [Connected(there), *(FrameReceived(there, step(value)) for value in range(5))]
+    assert [entry for entry in heard if entry.server == there] == expected
+    assert len(times) == 1
+
+
+async def test_an_actor_whose_registry_has_ended_ends() -> None:
+    connect, _ = dialling(failing)
+    send, news = anyio.create_memory_object_stream[News](0)
 
     async def act() -> None:
-        async with acting(connect):
-            await anyio.sleep_forever()
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(ConnectionActor(HERE, connect).run, send)
+            await anyio.wait_all_tasks_blocked()
+            await news.aclose()
 
-    with pytest.raises(BaseExceptionGroup) as caught:
+    with capture_logs() as logs, pytest.raises(ExceptionGroup) as caught:
         await act()
-    assert caught.group_contains(ZeroDivisionError)
+    assert caught.group_contains(anyio.BrokenResourceError)
+    assert not logs
+
+
+class Port:
+    """The port of a server and what is behind it, with the times of everything that reached it."""
+
+    def __init__(self) -> None:
+        self.opens_at = self.works_at = float("-inf")
+        self.steady = 1e9
+        self.handshakes: list[float] = []
+        self.probes: list[float] = []
+        self.connected: list[float] = []
+
+    async def probe(self) -> None:
+        self.probes.append(anyio.current_time())
+        await anyio.sleep(0.001)
+        if anyio.current_time() < self.opens_at:
+            raise ConnectionLost(RefusedConnection())
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+        self.handshakes.append(anyio.current_time())
+        await anyio.sleep(0.001)
+        if anyio.current_time() < self.works_at:
+            raise ConnectionLost(HandshakeRefused(503))
+        self.connected.append(anyio.current_time())
+        yield self._talk(self.steady)
+
+    async def _talk(self, steady: float) -> AsyncIterator[ServerEvent]:
+        await anyio.sleep(steady)
+        raise ConnectionLost(HungUp())
+        yield  # pyright: ignore[reportUnreachable]
+
+
+@asynccontextmanager
+async def reaching(port: Port) -> AsyncGenerator[None]:
+    send, news = anyio.create_memory_object_stream[News](10_000)
+    actor = ConnectionActor(HERE, lambda: port.connect(), port.probe)
+    async with news, anyio.create_task_group() as tasks:
+        await tasks.start(actor.run, send)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("away", [0.3, 5.0, 9.0])
+async def test_while_the_port_is_closed_no_handshake_is_tried_and_its_return_is_noticed_at_once(away: float) -> None:
+    port = Port()
+    port.steady = 60.0
+    async with reaching(port):
+        await anyio.sleep(60.0)
+        port.steady = 1e9
+        back = port.opens_at = anyio.current_time() + away
+        await anyio.sleep(away + 1.0)
+    first, second = port.connected
+    assert len(port.handshakes) == 2
+    assert 0.0 <= second - back <= 0.06
+    assert second - first > 60.0
+
+
+async def test_a_port_that_stays_closed_is_probed_less_often() -> None:
+    port = Port()
+    port.opens_at = 1e9
+    async with reaching(port):
+        await anyio.sleep(600)
+    assert not port.handshakes
+    assert all(later - earlier <= 0.06 for earlier, later in pairwise(port.probes[:200]))
+    assert all(1.0 <= later - earlier <= 2.01 for earlier, later in pairwise(port.probes[-100:]))
+
+
+async def test_a_proxy_that_answers_for_a_server_that_is_away_gets_few_handshakes() -> None:
+    port = Port()
+    port.steady = 60.0
+    async with reaching(port):
+        await anyio.sleep(60.0)
+        port.steady = 1e9
+        back = port.works_at = anyio.current_time() + 5.0
+        await anyio.sleep(10.0)
+    first, *failed, last = port.handshakes
+    assert len(failed) <= 15
+    assert 0.0 <= last - back <= 0.5
+    assert first < back - 5.0
+
+
+async def test_handshakes_that_go_on_failing_become_rare_and_are_quick_again_after_a_stable_connection() -> None:
+    port = Port()
+    port.works_at = 600.0 + anyio.current_time()
+    port.steady = 60.0
+    async with reaching(port):
+        await anyio.sleep(599.0)
+        assert all(4.0 <= later - earlier <= 5.1 for earlier, later in pairwise(port.handshakes[-10:]))
+        await anyio.sleep(30.0)
+        assert len(port.connected) == 1
+        known = len(port.handshakes)
+        port.works_at = anyio.current_time() + 100.0
+        await anyio.sleep(60.0)
+    assert port.handshakes[known + 1] - port.handshakes[known] < 0.2
+
+
+async def test_a_server_that_hangs_up_on_each_new_socket_gets_no_more_handshakes_than_one_that_refuses() -> None:
+    port = Port()
+    port.steady = 0.01
+    async with reaching(port):
+        await anyio.sleep(5.0)
+    assert len(port.handshakes) <= 15
 
 
 async def test_the_socket_is_read_while_nobody_reads_the_news() -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.journal.store import open_store
+
 ROOT = Path(__file__).parent.parent.parent
 BACKENDS = ["trio", "asyncio"]
 
@@ -287,6 +289,32 @@ def test_without_a_token_the_bot_says_what_else_there_is() -> None:
     done = atelier()
     assert done.returncode == 2
     assert done.stderr.startswith("atelier: no DISCORD_TOKEN is set; try")
+
+
+@pytest.mark.parametrize("command", ["run", "jobs"])
+@pytest.mark.parametrize("setting", ["", 'data = "state"\n'], ids=["default", "atelier.toml"])
+def test_a_journal_that_an_earlier_version_put_elsewhere_is_never_passed_over(
+    command: str, setting: str, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (there / "atelier.toml").write_text(setting)
+    former, data = (here / "state", there / "state") if setting else (here / "data", ROOT / "data")
+    with open_store(former / "atelier.db", clock=lambda: 0.0):
+        pass
+    environ = {"ATELIER_CONFIG": str(there / "atelier.toml"), "DISCORD_TOKEN": "a.b.c"}
+    done = atelier(command, cwd=here, **environ)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"atelier: the journal is in {former}, where an earlier version put it, but the data folder is now {data}:"
+        f" move the folder there, or set ATELIER_DATA={former}.\n"
+    )
+    assert not (there / "state").exists()
+    assert atelier("jobs", cwd=here, ATELIER_DATA=str(former), **environ).returncode == 0
+    if setting:
+        former.rename(there / "state")
+        assert atelier("jobs", cwd=here, **environ).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["run", "demo", "generate", "simulate", "check"])

@@ -20,8 +20,8 @@ Behaviour: TypeAlias = Callable[[ByteStream], Awaitable[None]]
 
 
 @asynccontextmanager
-async def peer(behave: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
-    """Listen on a port of our own, which is what is given, for the length of the block."""
+async def peer(behave: Behaviour, tls: ssl.SSLContext | None = None, *, port: int = 0) -> AsyncGenerator[int]:
+    """Listen on this port, by default one of our own, for the length of the block, which gets its number."""
 
     async def serve(stream: ByteStream) -> None:
         with suppress(anyio.BrokenResourceError, anyio.EndOfStream, anyio.ClosedResourceError):
@@ -30,7 +30,7 @@ async def peer(behave: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncGen
             finally:
                 await anyio.aclose_forcefully(stream)
 
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener:
         port = listener.extra(SocketAttribute.local_port)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon((TLSListener(listener, tls) if tls else listener).serve, serve)

@@ -16,7 +16,7 @@ from app.core.job import Job
 from app.discord.gateway.bot import check_token
 from app.discord.gateway.outage import DoorError
 from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.store import instance_lock, open_store
 from tests.discord.fake import TOKEN, FakeDiscord
 from tests.discord.stage import job_of, words
 from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, send_signal, until
@@ -63,6 +63,37 @@ async def test_a_malformed_token_is_one_sentence(discord: FakeDiscord, tmp_path:
         assert process.returncode == 1
         (line,) = [line for line in text.splitlines() if "connection lost" not in line]
         assert line.startswith("atelier: DISCORD_TOKEN is not a bot's token")
+
+
+async def test_the_start_deletes_what_a_killed_bot_left_unfinished(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    results = tmp_path / "data" / "results"
+    results.mkdir(parents=True)
+    for name in ("a.png", "a.png.part"):
+        (results / name).touch()
+    wrong = "a" * 24 + ".GfAkEt." + "a" * 38
+    with instance_lock(tmp_path / "data" / JOURNAL):
+        async with bot(discord, tmp_path, anyio_backend_name, DISCORD_TOKEN=wrong) as process:
+            assert "in use by another Atelier" in await said(process)
+    assert (results / "a.png.part").exists(), "it may belong to the bot that runs"
+    async with bot(discord, tmp_path, anyio_backend_name, DISCORD_TOKEN=wrong) as process:
+        await said(process)
+    assert [path.name for path in results.iterdir()] == ["a.png"]
+
+
+async def test_a_bot_whose_journal_is_deleted_ends_before_it_accepts_a_job(
+    discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    async with bot(discord, tmp_path, anyio_backend_name) as process:
+        await discord.until(lambda: discord.gateway.connected and discord.state.commands.of[None], PATIENCE)
+        (tmp_path / "data" / JOURNAL).unlink()
+        asked = imagine(discord, "a cat")
+        text = await said(process)
+        assert process.returncode == 1
+        assert text.splitlines()[-1].startswith(f"atelier: The journal {tmp_path / 'data' / JOURNAL} was deleted or")
+        assert "Traceback" not in text
+        assert "queue" not in says(discord, asked)
 
 
 def refused(discord: FakeDiscord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -307,3 +308,56 @@ def test_a_journal_that_cannot_be_read_for_the_moment_is_a_sentence_for_one_requ
         with holding(path), pytest.raises(JournalUnavailable, match="held by another program"):
             reader.find("a")
         assert reader.find("a") is not None
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _put_another_there(path: Path) -> None:
+    other = path.with_name("other.db")
+    with open_store(other, clock=_clock):
+        pass
+    other.replace(path)
+
+
+def _move_the_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("change", [_delete, _put_another_there, _move_the_folder])
+def test_nothing_is_written_to_a_file_that_is_no_longer_at_its_path(path: Path, change: Callable[[Path], None]) -> None:
+    with open_store(path, clock=_clock) as store:
+        store.write([([_job("a")], [])])
+        change(path)
+        for write in (lambda: store.write([([_job("b")], [])]), lambda: store.add_request("cancel", "a")):
+            with pytest.raises(JournalError, match="was deleted or replaced") as raised:
+                write()
+            assert not isinstance(raised.value, JournalUnavailable)
+            assert str(path) in str(raised.value)
+            assert not store._database.in_transaction
+
+
+def test_checkpoints_backups_and_other_writers_do_not_count_as_another_file(path: Path, tmp_path: Path) -> None:
+    with open_store(path, clock=_clock) as store:
+        store.write([([_job("a")], [])])
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+                database.backup(backup)
+            database.execute("VACUUM INTO ?", (str(tmp_path / "vacuumed.db"),))
+            database.execute("VACUUM")
+        store.write([([_job("b")], [])])
+        with open_store(path, clock=_clock) as other:
+            other.write([([_job("c")], [])])
+        shutil.copy2(path, tmp_path / "copy.db")
+        store.write([([_job("d")], [])])
+        assert [job.id for job in store.unfinished()] == ["a", "b", "c", "d"]
+
+
+def test_a_journal_behind_a_symbolic_link_is_written(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "real.db")
+    with open_store(path, clock=_clock) as store:
+        store.write([([_job("a")], [])])
+        assert [job.id for job in store.unfinished()] == ["a"]

@@ -41,6 +41,12 @@ class Address(Struct, frozen=True):
     tls: ssl.SSLContext | None
 
 
+def host_and_port(url: str) -> tuple[str, int]:
+    """The host and the port of a server's address; its websocket has the same."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
 LARGEST_FRAME = 256 * 2**20
 """Bytes. A 4096² PNG from SaveImageWebsocket is about 30 MB (T04_big_image), and batches of video are larger."""
 
@@ -52,6 +58,7 @@ def address(server: Server, client_id: str) -> Address:
     """
     parts = urlsplit(server.url)
     secure = parts.scheme == "https"
+    host, port = host_and_port(server.url)
     authority = parts.netloc.rpartition("@")[2].removesuffix(":443" if secure else ":80")
     resource = f"{parts.path.rstrip('/')}/ws?clientId={quote(client_id, safe='')}"
     headers = dict(server.headers)
@@ -60,8 +67,8 @@ def address(server: Server, client_id: str) -> Address:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     return Address(
         url=f"{'wss' if secure else 'ws'}://{authority}{resource}",
-        host=parts.hostname or "",
-        port=parts.port or (443 if secure else 80),
+        host=host,
+        port=port,
         authority=authority,
         resource=resource,
         headers=headers,

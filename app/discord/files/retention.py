@@ -1,4 +1,4 @@
-"""Deletes old pictures from the bot's disk, after the time that the operator set."""
+"""Deletes files from the bot's disk: old pictures, after the time that the operator set, and unfinished ones."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ def delete_older(data: Path, before: float) -> int:
             except OSError as error:
                 logger.warning("an old picture cannot be deleted", path=str(file), reason=error.strerror)
     return gone
+
+
+def delete_unfinished(data: Path) -> None:
+    """Delete what an earlier run had written of files when it was killed; call it before anything is fetched.
+
+    The name of such a file is that of the result and ".part".
+    """
+    for folder in FOLDERS:
+        for file in (data / folder).glob("**/*.*.part"):
+            try:
+                file.unlink()
+            except OSError as error:
+                logger.warning("an unfinished file cannot be deleted", path=str(file), reason=error.strerror)
