@@ -21,8 +21,6 @@ import structlog
 from hypothesis import HealthCheck
 from trio.testing import MockClock
 
-from app.logging import configure
-
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -69,6 +67,9 @@ def use_plain_tracebacks() -> None:
 @pytest.fixture
 def program_logs() -> Generator[None]:
     """Logs as the program writes them, with --debug, for tests that read them."""
+    # Imported only here: tests/test_pytest.py starts pytest many times, each time for a file that needs no logs.
+    from app.logging import configure
+
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     configure(debug=False)

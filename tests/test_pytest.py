@@ -81,7 +81,7 @@ def test_in_ci_a_skip_fails_unless_it_is_expected(tmp_path: Path, content: str, 
 
 def test_a_test_that_hangs_fails_and_the_next_one_runs(tmp_path: Path) -> None:
     limits = ("--timeout", "4", "-o", "faulthandler_timeout=2")
-    done = run(tmp_path, HANGING, *limits, "-n", "2", "--dist", "load")
+    done = run(tmp_path, HANGING, *limits, "-n", "1", "--dist", "load")
     assert "2 failed, 2 passed" in done.stdout, done.stdout + done.stderr
     assert "crashed while running 'test_made.py::test_that_hangs" in done.stdout
     assert "Timeout" in done.stderr, "where it hangs is not said"
@@ -91,10 +91,19 @@ def test_every_test_has_a_time_limit(pytestconfig: pytest.Config) -> None:
     assert 60 <= float(pytestconfig.getini("timeout")) <= 300
 
 
-def test_the_fast_tests_cover_every_package() -> None:
+def fast_tests(session: pytest.Session) -> set[Path]:
+    """The files that have a fast test. Collected once more, which takes seconds, unless all tests are to run here."""
+    options = session.config.option
+    files = {item.path.relative_to(ROOT) for item in session.items}
+    if not options.keyword and not options.markexpr and len(files) == len(list(TESTS.rglob("test_*.py"))):
+        return {item.path.relative_to(ROOT) for item in session.items if not item.get_closest_marker("slow")}
     command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--collect-only", "-qq"]
     done = subprocess.run([*command, "-m", "not slow"], cwd=ROOT, capture_output=True, text=True, check=True)
-    folders = {Path(line.partition(":")[0]).parent for line in done.stdout.splitlines()}
+    return {Path(line.partition(":")[0]) for line in done.stdout.splitlines()}
+
+
+def test_the_fast_tests_cover_every_package(request: pytest.FixtureRequest) -> None:
+    folders = {file.parent for file in fast_tests(request.session)}
     packages = [path.parent.relative_to(ROOT / "app") for path in ROOT.glob("app/*/__init__.py")]
     packages += [path.parent.relative_to(ROOT / "app") for path in ROOT.glob("app/discord/*/__init__.py")]
     assert {package for package in packages if Path("tests") / package not in folders} == set()

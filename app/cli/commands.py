@@ -237,10 +237,8 @@ def _jobs(command: JobsCommand, config: Config, console: Console, backend: str) 
             show_job(console, entry, store.transitions(job.id), json=command.json)
             return 0
         verb = "cancel" if isinstance(command, CancelJob) else "retry"
-        if (verb == "cancel") == (job.terminal_update is not None):
-            reason = (
-                f"has ended: {job.state.name.lower()}" if job.terminal_update else "has not ended yet; cancel it first"
-            )
+        if job.notified if verb == "cancel" else job.terminal_update is None:
+            reason = f"has ended: {job.state.name.lower()}" if job.notified else "has not ended yet; cancel it first"
             complain(f"job {job.id[:8]} {reason}.")
             return 1
         store.add_request(verb, job.id)

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,25 +15,28 @@ import httpx
 import pytest
 
 from app.journal.store import open_store
+from tests.process.launcher import PROGRAM, ROOT, forking
 
-ROOT = Path(__file__).parent.parent.parent
 BACKENDS = ["trio", "asyncio"]
 
 ENOUGH = 120.0
 """Seconds after which a process hangs. How quick it is, `bench` measures."""
 
 
-def atelier(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+def atelier(
+    *arguments: str, cwd: Path | None = None, by_fork: bool = True, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "app", *arguments],
-        cwd=cwd or ROOT,
-        env=environment(**environ),
-        capture_output=True,
-        text=True,
-        timeout=ENOUGH,
-        check=False,
-    )
+    with forking(by_fork=by_fork):
+        return subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=cwd or ROOT,
+            env=environment(**environ),
+            capture_output=True,
+            text=True,
+            timeout=ENOUGH,
+            check=False,
+        )
 
 
 def summary(**counts: int) -> dict[str, object]:
@@ -50,14 +52,15 @@ def environment(**environ: str) -> dict[str, str]:
 @contextmanager
 def started(*arguments: str) -> Generator[subprocess.Popen[str]]:
     """Run the program beside the test; it is ended at the latest with the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "app", *arguments],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with forking():
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     try:
         yield process
     finally:
@@ -96,7 +99,7 @@ def lines(output: str) -> list[dict[str, object]]:
 def test_generate_makes_twelve_at_once_and_says_so_in_json(backend: str, server: str, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     arguments = ("generate", "txt2img", "prompt=a fox", "width=64", "height=64", "--count", "12", "--json")
-    done = atelier(*arguments, "--server", server, "--out", out, "--backend", backend)
+    done = atelier(*arguments, "--server", server, "--out", out, "--backend", backend, by_fork=False)
     assert (done.returncode, done.stderr) == (0, "")
     told = lines(done.stdout)
     assert told[-1] == summary(jobs=12, finished=12)
@@ -194,7 +197,7 @@ def test_img2img_uploads_a_picture(server: str, tmp_path: Path) -> None:
 
 
 def test_check_says_what_is_right_and_what_is_not(server: str) -> None:
-    good = atelier("check", "--server", server)
+    good = atelier("check", "--server", server, by_fork=False)
     assert good.returncode == 0
     assert "ComfyUI 0.3.64" in good.stdout
     bad = atelier("check", "--server", server, "--server", "http://127.0.0.1:1")
@@ -286,7 +289,7 @@ def test_a_refused_workflow_ends_with_titles_and_code_1(server: str, tmp_path: P
 
 
 def test_without_a_token_the_bot_says_what_else_there_is() -> None:
-    done = atelier()
+    done = atelier(by_fork=False)
     assert done.returncode == 2
     assert done.stderr.startswith("atelier: no DISCORD_TOKEN is set; try")
 
@@ -319,7 +322,7 @@ def test_a_journal_that_an_earlier_version_put_elsewhere_is_never_passed_over(
 
 @pytest.mark.parametrize("command", ["run", "demo", "generate", "simulate", "check"])
 def test_every_command_explains_itself_with_examples(command: str) -> None:
-    done = atelier(command, "--help")
+    done = atelier(command, "--help", by_fork=False)
     assert done.returncode == 0
     assert f"python -m app {command}" in done.stdout
     assert "Examples:" in done.stdout

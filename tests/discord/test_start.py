@@ -110,8 +110,7 @@ def unknown(discord: FakeDiscord) -> str:
 async def test_a_discord_that_is_not_there_is_waited_for_and_said_once(
     discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str, address: Callable[[FakeDiscord], str]
 ) -> None:
-    more = {"DISCORD_REST_URL": address(discord)}
-    async with bot(discord, tmp_path, anyio_backend_name, **more) as process:
+    async with bot(discord, tmp_path, anyio_backend_name, DISCORD_REST_URL=address(discord)) as process:
         text = await heard(process, "Discord is not reached")
         began = time.monotonic()
         send_signal(process, signal.SIGTERM)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,8 +17,7 @@ from app.simulator.http.application import serve
 from tests.discord.fake import FakeDiscord, Interaction
 from tests.discord.flows import FOLDER, STARTERS
 from tests.discord.stage import words
-
-ROOT = Path(__file__).parents[2]
+from tests.process.launcher import PROGRAM, ROOT, forking
 
 NOWHERE = "http://127.0.0.1:9"
 """Where no ComfyUI is."""
@@ -43,14 +41,22 @@ def environment(discord: FakeDiscord, folder: Path, comfy: str = NOWHERE) -> dic
 
 @asynccontextmanager
 async def bot(
-    discord: FakeDiscord, folder: Path, backend: str, *options: str, comfy: str = NOWHERE, **more: str
+    discord: FakeDiscord,
+    folder: Path,
+    backend: str,
+    *options: str,
+    comfy: str = NOWHERE,
+    by_fork: bool = True,
+    **more: str,
 ) -> AsyncGenerator[Process]:
     """A bot; at the end of the block it is killed, if it still lives. `more` goes into its environment."""
     for name in STARTERS:
         shutil.copytree(FOLDER / name, folder / "workflows" / name, dirs_exist_ok=True)
-    command = [sys.executable, "-W", "error", "-m", "app", "run", "--backend", backend, *options]
+    command = [*PROGRAM, "run", "--backend", backend, *options]
     env = {**environment(discord, folder, comfy), **more}
-    async with await anyio.open_process(command, cwd=folder, env=env) as process:
+    with forking(by_fork=by_fork):
+        process = await anyio.open_process(command, cwd=folder, env=env)
+    async with process:
         try:
             yield process
         finally:
@@ -79,8 +85,10 @@ async def said(process: Process) -> str:
 
 async def jobs(discord: FakeDiscord, folder: Path, *told: str) -> str:
     """What `python -m app jobs` says."""
-    command = [sys.executable, "-W", "error", "-m", "app", "jobs", *told]
-    done = await anyio.run_process(command, cwd=folder, env=environment(discord, folder), check=False)
+    with forking():
+        done = await anyio.run_process(
+            [*PROGRAM, "jobs", *told], cwd=folder, env=environment(discord, folder), check=False
+        )
     return (done.stdout + done.stderr).decode()
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +16,9 @@ from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 from PIL import Image
 
+from tests.process.launcher import PROGRAM, ROOT, forking
 from tests.process.proxy import Proxy, proxy
 
-ROOT = Path(__file__).parent.parent.parent
 COUNT = 12
 
 
@@ -31,9 +30,10 @@ def anyio_backend() -> str:
 
 @asynccontextmanager
 async def running(*words: str, stdout: int = subprocess.PIPE) -> AsyncGenerator[Process]:
-    command = [sys.executable, "-W", "error", "-m", "app", *words]
     env = {"PYTHONPATH": str(ROOT), "PATH": "", "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
-    async with await anyio.open_process(command, cwd=ROOT, env=env, stdout=stdout) as process:
+    with forking():
+        process = await anyio.open_process([*PROGRAM, *words], cwd=ROOT, env=env, stdout=stdout)
+    async with process:
         try:
             yield process
         finally:
@@ -73,7 +73,8 @@ async def draw(
 
 
 def all_there(code: int | None, lines: list[dict[str, object]], count: int = COUNT) -> None:
-    assert lines[-1] == {"event": "summary", "jobs": count, "finished": count, "failed": 0, "cancelled": 0, "lost": 0}
+    none = {"failed": 0, "cancelled": 0, "lost": 0, "incomplete": 0}
+    assert lines[-1] == {"event": "summary", "jobs": count, "finished": count, **none}
     assert code == 0
     files = [Path(file) for line in lines if line["event"] == "finished" for file in line["files"]]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownArgumentType, reportUnknownVariableType]
     assert len(files) == count

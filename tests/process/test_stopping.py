@@ -18,8 +18,9 @@ from anyio.streams.text import TextReceiveStream
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
 from tests.discord.fake import FakeDiscord, running
-from tests.process.bot import NOWHERE, PATIENCE, ROOT, bot, comfyui, imagine, says, send_signal, until
+from tests.process.bot import NOWHERE, PATIENCE, bot, comfyui, imagine, says, send_signal, until
 from tests.process.bot import environment as bot_environment
+from tests.process.launcher import PROGRAM, ROOT, forking
 
 PROC = Path("/proc")
 pytestmark = pytest.mark.skipif(not (PROC / "self/status").exists(), reason="reads /proc to see what a process handles")
@@ -55,14 +56,19 @@ def discord() -> Iterator[FakeDiscord]:
 
 @asynccontextmanager
 async def program(
-    *words: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, stdout: int = subprocess.PIPE
+    *words: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    stdout: int = subprocess.PIPE,
+    by_fork: bool = True,
 ) -> AsyncGenerator[Process]:
     """The program in a session of its own; killed at the end of the block at the latest."""
-    command = [sys.executable, "-W", "error", "-m", "app", *words]
+    command = [*PROGRAM, *words]
     base = {"PYTHONPATH": str(ROOT), "PATH": "", "ATELIER_WORKFLOWS": str(ROOT / "workflows"), "COMFYUI_URL": NOWHERE}
-    process = await anyio.open_process(
-        command, cwd=cwd, env={**base, **(env or {})}, start_new_session=True, stdout=stdout
-    )
+    with forking(by_fork=by_fork):
+        process = await anyio.open_process(
+            command, cwd=cwd, env={**base, **(env or {})}, start_new_session=True, stdout=stdout
+        )
     async with process:
         try:
             yield process
@@ -129,14 +135,15 @@ async def sweep(
 ) -> list[tuple[float, int, str]]:
     """Send the signal at each delay, to processes that run side by side: what each ended with.
 
-    Each has a folder of its own, named after `ATELIER_DATA`: two bots do not share a journal.
+    Each has a folder of its own, named after `ATELIER_DATA`: two bots do not share a journal. None is forked, because
+    signals arrive while modules are imported, too.
     """
     ends: list[tuple[float, int, str]] = []
     lanes = anyio.CapacityLimiter(2)
 
     async def once(delay: float, backend: str) -> None:
         own = {**env, "ATELIER_DATA": f"{env['ATELIER_DATA']}-{delay}"}
-        async with lanes, program(*words, "--backend", backend, env=own, cwd=cwd) as process:
+        async with lanes, program(*words, "--backend", backend, env=own, cwd=cwd, by_fork=False) as process:
             await handles_signals(process)
             await anyio.sleep(delay)
             send_signal(process, signum)
@@ -224,7 +231,7 @@ async def test_a_signal_after_the_last_line_shows_no_traceback(backend: str, tmp
     async with serving(simulator) as address:
         for delay in (0.0, 0.005, 0.02, 0.05):
             words = (*commands(tmp_path)["generate"], "--backend", backend)
-            async with program(*words, env={"COMFYUI_URL": address}) as process:
+            async with program(*words, env={"COMFYUI_URL": address}, by_fork=False) as process:
                 await told(process, '"summary"')
                 await anyio.sleep(delay)
                 send_signal(process, signal.SIGINT)
@@ -341,7 +348,7 @@ def test_a_reader_who_has_left_ends_a_command_like_sigpipe(words: str, tmp_path:
     reader, writer = os.pipe()
     os.close(reader)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
-    command = [sys.executable, "-W", "error", "-m", "app", *words.split()]
+    command = [*PROGRAM, *words.split()]
     done = subprocess.run(
         command, cwd=tmp_path, env=env, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
     )
@@ -374,7 +381,7 @@ async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_pa
     for delay, code, said in await sweep(("run",), signal.SIGTERM, env):
         assert code == 0, (delay, said)
         assert "Traceback" not in said, delay
-    async with program("run", env=env) as process:
+    async with program("run", env=env, by_fork=False) as process:
         await handles_signals(process)
         assert process.stderr is not None
         send_signal(process, signal.SIGHUP)
@@ -394,7 +401,10 @@ async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_pa
 async def test_the_bot_leaves_its_jobs_to_the_next_start_and_says_so_with_0(
     backend: str, tmp_path: Path, discord: FakeDiscord
 ) -> None:
-    async with comfyui(tmp_path) as (simulator, address), bot(discord, tmp_path, backend, comfy=address) as process:
+    async with (
+        comfyui(tmp_path) as (simulator, address),
+        bot(discord, tmp_path, backend, comfy=address, by_fork=False) as process,
+    ):
         simulator.faults.ask(Request(hold=True))
         await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
         asked = imagine(discord, "a cat")
