@@ -306,18 +306,18 @@ def test_a_journal_that_an_earlier_version_put_elsewhere_is_never_passed_over(
     former, data = (here / "state", there / "state") if setting else (here / "data", ROOT / "data")
     with open_store(former / "atelier.db", clock=lambda: 0.0):
         pass
-    environ = {"ATELIER_CONFIG": str(there / "atelier.toml"), "DISCORD_TOKEN": "a.b.c"}
-    done = atelier(command, cwd=here, **environ)
+    config = str(there / "atelier.toml")
+    done = atelier(command, cwd=here, ATELIER_CONFIG=config, DISCORD_TOKEN="a.b.c")
     assert done.returncode == 2
     assert done.stderr == (
         f"atelier: the journal is in {former}, where an earlier version put it, but the data folder is now {data}:"
         f" move the folder there, or set ATELIER_DATA={former}.\n"
     )
     assert not (there / "state").exists()
-    assert atelier("jobs", cwd=here, ATELIER_DATA=str(former), **environ).returncode == 0
+    assert atelier("jobs", cwd=here, ATELIER_CONFIG=config, ATELIER_DATA=str(former)).returncode == 0
     if setting:
         former.rename(there / "state")
-        assert atelier("jobs", cwd=here, **environ).returncode == 0
+        assert atelier("jobs", cwd=here, ATELIER_CONFIG=config).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["run", "demo", "generate", "simulate", "check"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 from app.ports import Json
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http import application
-from tests.process.test_bad_lines import ROOT, simulator
+from tests.process.launcher import PROGRAM, ROOT, forking
+from tests.process.test_bad_lines import simulator
 
 WRONG: dict[str, tuple[str, Response]] = {
     "the queue is too deep": ("/queue", Response(b"[" * 100_000, media_type="application/json")),
@@ -76,11 +76,13 @@ async def draw(
     `largest` is the largest file that the program may write, in bytes.
     """
     words = ("generate", "txt2img", "prompt=x", "width=64", "height=64", "--count", str(count), "--json")
-    command = [sys.executable, "-W", "error", "-m", "app", *words, "--out", str(folder)]
+    command = [*PROGRAM, *words, "--out", str(folder)]
     lines: list[dict[str, Json]] = []
     if largest:
         command = ["/bin/sh", "-c", f"ulimit -f {largest // 512}; exec {shlex.join(command)}"]
-    async with await anyio.open_process(command, cwd=ROOT, env=settings(folder, *ports)) as process:
+    with forking():
+        opening = await anyio.open_process(command, cwd=ROOT, env=settings(folder, *ports))
+    async with opening as process:
         assert process.stdout is not None
         rest = ""
         async for piece in TextReceiveStream(process.stdout):
