@@ -96,7 +96,11 @@ async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, Ser
     async with AsyncExitStack() as stack:
         clients: dict[ServerName, ServerClients] = {}
         for server in config.servers:
-            comfy = await stack.enter_async_context(open_comfy_client(server, client_id, run_sync=to_thread.run_sync))
+            comfy = await stack.enter_async_context(
+                open_comfy_client(
+                    server, client_id, run_sync=to_thread.run_sync, largest_result=config.largest_result * 2**20
+                )
+            )
             way = partial(connect, partial(open_websocket, server, client_id))
             clients[server.label] = ServerClients(comfy, way, partial(probe, server))
         yield clients

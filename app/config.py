@@ -116,8 +116,9 @@ class AlertTargets(Struct, frozen=True, kw_only=True):
 class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
-    `failover_after` is how many seconds a server may be away before its jobs move to another one. `former_data` is the
-    data folder that version 0.2 would use with the same settings in the same current folder.
+    `failover_after` is how many seconds a server may be away before its jobs move to another one. `largest_result` is
+    in MB: a larger file is not downloaded. `former_data` is the data folder that version 0.2 would use with the same
+    settings in the same current folder.
     """
 
     servers: tuple[Server, ...]
@@ -126,6 +127,7 @@ class Config(Struct, frozen=True, kw_only=True):
     former_data: Path | None = None
     depth: int = 2
     failover_after: int = 60
+    largest_result: int = 1024
     discord_token: str = ""
     discord: Discord = Discord()
     alerts: AlertTargets = AlertTargets()
@@ -154,7 +156,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     if named and file is None:
         raise ConfigError(f"ATELIER_CONFIG names {shown}, which is not there: create it, or unset the variable.")
     root = file or _Table(_File(shown, ""), (), {})
-    root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "discord", "alerts"))
+    root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "largest_result", "discord", "alerts"))
     known = [_Source(_server(table, path.parent), table) for table in root.tables("servers")]
     chosen = _chosen(servers, variables, known)
     discord = _discord(root.table("discord"))
@@ -174,6 +176,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         former_data=_path(variables.text("ATELIER_DATA") or root.name("data", "data"), folder),
         depth=root.whole("depth", 2, 1, 16),
         failover_after=root.whole("failover_after", 60, *FAILOVER),
+        largest_result=root.whole("largest_result", 1024, 1, 1_000_000),
         discord_token=_token(variables),
         discord=discord,
         alerts=_alerts(root.table("alerts")),

@@ -387,12 +387,29 @@ def test_the_address_of_a_webhook_is_never_shown(tmp_path: Path) -> None:
 def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     example = (ROOT / "atelier.example.toml").read_text()
     content = tomllib.loads(example)
-    assert content.keys() == {"servers", "data", "workflows", "depth", "failover_after", "discord", "alerts"}
+    settings = {"servers", "data", "workflows", "depth", "failover_after", "largest_result", "discord", "alerts"}
+    assert content.keys() == settings
     assert content["servers"][0].keys() == set(Server.__struct_fields__)
     assert content["discord"].keys() == set(Discord.__struct_fields__)
     assert content["alerts"].keys() == set(AlertTargets.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
+
+
+def test_a_server_may_have_a_failover_of_its_own(tmp_path: Path) -> None:
+    servers = '[[servers]]\nurl = "http://one"\nfailover_after = 300\n[[servers]]\nurl = "http://two"\n'
+    (tmp_path / "atelier.toml").write_text(f"failover_after = 30\nlargest_result = 5\n{servers}")
+    config = load_config({}, tmp_path)
+    assert [config.failover_of(server) for server in config.servers] == [300, 30]
+    assert config.largest_result == 5
+    assert load_config({}, tmp_path / "elsewhere").failover_of(Server(url="http://one")) == 60
+
+
+@pytest.mark.parametrize("seconds", ["4", "86401", "1.5", '"60"', "true"])
+def test_a_failover_is_a_number_of_seconds(seconds: str, tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text(f"failover_after = {seconds}\n")
+    with pytest.raises(ConfigError, match=r"line 1.*“failover_after” must be a whole number between 5 and 86400"):
+        load_config({}, tmp_path)
 
 
 COMMENTED = re.compile(r"# (?P<setting>(?P<key>\w+) = .+)")

@@ -83,13 +83,14 @@ class JobTable:
     def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
         """Yield our jobs that a server has or is being sent, oldest attempt first."""
         for job, attempt in self._current(server):
-            if job.in_flight and job.leftover(attempt.prompt) is None:
+            if job.in_flight and (not job.leftovers or job.leftover(attempt.prompt) is None):
                 yield job, attempt
 
     def left_at(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
         """Yield the attempts that were given up while this server might still have their prompts."""
         for prompt, job in self.by_prompt.items():
-            if (attempt := job.leftover(prompt)) is not None and attempt.server == server:
+            # Almost no job has any, and this is asked in every turn of the registry.
+            if job.leftovers and (attempt := job.leftover(prompt)) is not None and attempt.server == server:
                 yield job, attempt
 
     def occupying(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:

@@ -217,20 +217,25 @@ def drain_waits_for_an_interaction_that_failed() -> Generator[None]:
         yield
 
 
+def raised(error: Exception, what: str, **context: object) -> None:
+    """In place of `log_failure`: the boundary is gone."""
+    raise error
+
+
 @contextmanager
 def a_wrong_frame_ends_the_bot() -> Generator[None]:
-    """What does not decode raises."""
+    """What does not decode raises, and nothing stops that at the connection it came from."""
 
     def feed(self: Decoder, frame: str | bytes) -> ServerEvent | None:
         return self._binary(frame) if isinstance(frame, bytes) else self._text(self._json.decode(frame))
 
-    with patch.object(Decoder, "decode", feed):
+    with patch.object(Decoder, "decode", feed), patch("app.actors.connection.log_failure", raised):
         yield
 
 
 @contextmanager
 def a_lost_socket_ends_the_connection() -> Generator[None]:
-    """A socket that cannot be opened is not dialled again."""
+    """A socket that cannot be opened is not dialled again, but ends the bot."""
     run = ConnectionActor.run
 
     async def once(self: ConnectionActor, news: MemoryObjectSendStream[News], **more: object) -> None:
@@ -247,7 +252,7 @@ def a_lost_socket_ends_the_connection() -> Generator[None]:
         self._connect = dialled  # pyright: ignore[reportAttributeAccessIssue]
         await run(self, news, **more)  # pyright: ignore[reportArgumentType]
 
-    with patch.object(ConnectionActor, "run", once):
+    with patch.object(ConnectionActor, "run", once), patch("app.actors.connection.log_failure", raised):
         yield
 
 

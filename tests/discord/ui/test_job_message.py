@@ -59,8 +59,15 @@ def labels(card: Card) -> list[str]:
 
 
 def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> None:
-    (card,) = render(view(Queued(job=JOB, position=3, note=ServersOffline(("studio",))), estimate=90.0))
+    (card,) = render(view(Queued(job=JOB, position=3), estimate=90.0))
     assert "In line: 3 ahead of you · starts <t:1090:R>" in words(card)
+    assert labels(card) == ["Cancel"]
+
+
+def test_a_job_that_waits_for_a_server_that_is_offline_tells_so_and_no_time() -> None:
+    (card,) = render(view(Queued(job=JOB, position=3, note=ServersOffline(("studio",))), estimate=90.0))
+    assert "In line: 3 ahead of you" in words(card)
+    assert "starts" not in words(card), "nobody knows when it comes back"
     assert "The image server is offline. Your place is kept." in words(card)
     assert "studio" not in words(card), "which server it is says nothing to people"
     assert labels(card) == ["Cancel"]
