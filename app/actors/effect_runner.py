@@ -6,7 +6,7 @@ import copy
 import errno
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import assert_never
 
 import anyio
@@ -40,8 +40,9 @@ from app.core.job import JobRequest
 from app.events import NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
+from app.reasons import Reason
 from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable
-from app.reasons.servers import NoChoices, NodeDamaged, ResultGone, ResultTooLarge
+from app.reasons.servers import NoChoices, NodeDamaged, NodesInvalid, ResultGone, ResultTooLarge, ValueNotListed
 from app.workflows.node_definitions import Input
 
 
@@ -63,14 +64,17 @@ class Completion:
         await self._choose(request, graph)
         return graph
 
-    async def mend(self, request: JobRequest, graph: Graph, missing: Sequence[tuple[NodeId, str]]) -> bool:
-        """Fix refused defaults (stale model lists, missing inputs) in place. Returns True if the graph changed.
+    async def mend(self, request: JobRequest, graph: Graph, refusal: Refused) -> bool:
+        """Fix what the server refused, in place, where its own lists say how. Returns True if the graph changed.
 
-        The server's lists may have changed, and its nodes may be newer than the workflow: `missing` inputs get the
-        server's defaults. Values that the user chose are not changed. Raises `ConnectionLost` and `Refused`.
+        The server's lists may have changed, and its nodes may be newer than the workflow: missing inputs get the
+        server's defaults. Values that the user chose are not changed, but a file that this server has in another folder
+        is found there. Raises `ConnectionLost` and `Refused`.
         """
-        before = copy.deepcopy(graph)
-        nodes = [*(choice.node for choice in request.choices), *(node for node, _ in missing)]
+        before, missing = copy.deepcopy(graph), refusal.missing
+        unlisted = _unlisted(graph, refusal.reason)
+        nodes = [choice.node for choice in request.choices]
+        nodes += [node for node, _ in (*missing, *unlisted)]
         for kind in dict.fromkeys(_kind(graph, node) for node in nodes):
             await self._nodes.node(kind, max_age=0.0)
         await self._choose(request, graph)
@@ -79,7 +83,17 @@ class Completion:
             if known is None or known.default is None:
                 return False
             _inputs(graph, node)[name] = known.default
+        for node, name in unlisted:
+            await self._find_elsewhere(graph, node, name)
         return graph != before
+
+    async def _find_elsewhere(self, graph: Graph, node: NodeId, name: str) -> None:
+        """Replace the name of a file by the only one in the server's list that differs in its folder alone."""
+        known, inputs = await self._input(graph, node, name), _inputs(graph, node)
+        choices = (choice for choice in (known.choices if known else None) or () if isinstance(choice, str))
+        same = [choice for choice in choices if _base_name(choice) == _base_name(str(inputs[name]))]
+        if len(same) == 1:
+            inputs[name] = same[0]
 
     async def _choose(self, request: JobRequest, graph: Graph) -> None:
         for choice in request.choices:
@@ -92,6 +106,23 @@ class Completion:
         """An input as the server listed it, however long ago."""
         definition = await self._nodes.node(_kind(graph, node), max_age=math.inf)
         return definition.inputs.get(name) if definition is not None else None
+
+
+def _unlisted(graph: Graph, reason: Reason) -> list[tuple[NodeId, str]]:
+    """The inputs whose values the server does not list, according to its refusal."""
+    problems = reason.problems if isinstance(reason, NodesInvalid) else ()
+    values = {(problem.input, problem.value) for problem in problems if isinstance(problem, ValueNotListed)}
+    return [
+        (NodeId(node), name)
+        for node in graph
+        for name, value in _inputs(graph, node).items()
+        if isinstance(value, str) and (name, value) in values
+    ]
+
+
+def _base_name(path: str) -> str:
+    """The name of a file without its folder; ComfyUI on Windows lists backslashes."""
+    return PurePosixPath(path.replace("\\", "/")).name
 
 
 def _kind(graph: Graph, node: NodeId) -> str:
@@ -178,7 +209,7 @@ class EffectRunner:
                 ticket = await comfy.submit(effect.prompt, graph)
             except Refused as refusal:
                 # After a 5xx the prompt may run anyway, so nothing else is sent.
-                if not refusal.certain or not await completion.mend(effect.request, graph, refusal.missing):
+                if not refusal.certain or not await completion.mend(effect.request, graph, refusal):
                     raise
                 ticket = await comfy.submit(effect.prompt, graph)
             return PromptSubmitted(effect, ticket)

@@ -185,9 +185,10 @@ async def _run(config: Config, *, drain: bool) -> int:
     from app.discord.app import DiscordApp
     from app.discord.files.retention import delete_unfinished
 
+    path = _journal_path(config)
     async with (
         open_alerts(config.alerts) as alerts,
-        open_journal(_journal_path(config), crash=crash_point(os.environ), alerts=alerts) as journal,
+        open_journal(path, crash=crash_point(os.environ), alerts=alerts) as journal,
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)

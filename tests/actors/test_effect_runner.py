@@ -154,6 +154,28 @@ async def test_a_class_with_several_open_inputs_is_asked_for_once(tmp_path: Path
         assert [asked.split("/")[1] for asked in way.asked] == ["prompt", "object_info", "prompt"]
 
 
+@pytest.mark.parametrize(
+    ("models", "found"),
+    [
+        (("xl\\dreamscape-v1.safetensors", "other.safetensors"), True),
+        (("a/dreamscape-v1.safetensors", "b/dreamscape-v1.safetensors"), False),
+        (("other.safetensors",), False),
+    ],
+    ids=["in another folder", "in two folders", "nowhere"],
+)
+async def test_a_model_that_was_chosen_is_found_where_another_server_has_it(
+    models: tuple[str, ...], found: bool, tmp_path: Path
+) -> None:
+    way = Counting(Simulator(tmp_path, run_sync=inline, models={"checkpoints": models}))
+    async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
+        effects = EffectRunner({HERE: comfy}, {HERE: NodeCache(comfy)}, {}, run_sync=inline)
+        post = _post()
+        chosen = structs.replace(post, request=structs.replace(post.request, choices=()))
+        answer = await effects.do(chosen)
+        assert isinstance(answer, PromptSubmitted if found else PromptRefused)
+        assert way.asked.count("/prompt") == (2 if found else 1)
+
+
 async def test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_now_be_another(tmp_path: Path) -> None:
     way = Counting(Simulator(tmp_path, run_sync=inline))
     async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:

@@ -55,7 +55,7 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         thread.start()
         ports = {STUDIO: server.server_port, CELLAR: closed_port()}
         tables = [f'[[servers]]\nname = "{name}"\nurl = "http://127.0.0.1:{port}"\n' for name, port in ports.items()]
-        (tmp_path / "atelier.toml").write_text("".join(tables))
+        (tmp_path / "atelier.toml").write_text("".join(['data = "data"\n', *tables]))
         yield
         server.shutdown()
         thread.join()
