@@ -150,6 +150,10 @@ class Scene:
             waiting, made = self._recorder.waiting(), self._recorder.made()
             if not waiting and not self._recorder.left_at_servers():
                 break
+            if not waiting:
+                # Everybody knows how it ended, and a server that cannot be told to stop goes on to the end.
+                all_made = float("inf")
+                continue
             all_made = min(all_made, anyio.current_time()) if waiting <= made else float("inf")
             if waiting <= self._recorder.unshown:
                 self._recorder.unshown.clear()
