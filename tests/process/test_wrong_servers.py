@@ -34,6 +34,12 @@ WRONG: dict[str, tuple[str, Response]] = {
 """The path, and what is answered to every request for it."""
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """The test's own loop; the program's is a parameter where it matters."""
+    return "asyncio"
+
+
 class Hostile:
     """A ComfyUI that answers everything correctly except for one path."""
 
@@ -69,14 +75,14 @@ def settings(folder: Path, *ports: int) -> dict[str, str]:
 
 
 async def draw(
-    folder: Path, count: int, *ports: int, kill: int = 0, largest: int = 0
+    folder: Path, count: int, *ports: int, kill: int = 0, largest: int = 0, backend: str = "trio"
 ) -> tuple[int | None, list[dict[str, Json]]]:
     """Have pictures made, and kill a process once the first is there; return the exit code and the lines of --json.
 
     `largest` is the largest file that the program may write, in bytes.
     """
     words = ("generate", "txt2img", "prompt=x", "width=64", "height=64", "--count", str(count), "--json")
-    command = [*PROGRAM, *words, "--out", str(folder)]
+    command = [*PROGRAM, *words, "--out", str(folder), "--backend", backend]
     lines: list[dict[str, Json]] = []
     if largest:
         command = ["/bin/sh", "-c", f"ulimit -f {largest // 512}; exec {shlex.join(command)}"]
@@ -118,10 +124,11 @@ async def test_what_is_wrong_with_one_server_costs_its_own_jobs_at_most(
     assert code == (1 if wrong.startswith("files") else 0)
 
 
-async def test_jobs_of_a_server_that_is_gone_for_good_are_made_by_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+async def test_jobs_of_a_server_that_is_gone_for_good_are_made_by_the_other(backend: str, tmp_path: Path) -> None:
     with anyio.fail_after(180):
         async with simulator() as (doomed, first), simulator() as (_, second):
-            code, lines = await draw(tmp_path, 50, first, second, kill=doomed.pid)
+            code, lines = await draw(tmp_path, 50, first, second, kill=doomed.pid, backend=backend)
     assert ends(lines) == ["finished"] * 50
     assert code == 0
     files = {str(file) for line in lines if line["event"] == "finished" for file in cast("list[str]", line["files"])}

@@ -471,7 +471,7 @@ MUTATIONS = (
     ),
     *each(an_answers_exception_ends_the_registry, BY_ITSELF, "break_ticket", "break_entry", "break_signal"),
     *each(an_exception_fails_every_job_of_a_server, "went wrong with another job", "break_history", "break_post"),
-    Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",)),
+    Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",), first=1),
     Mutation(drain_waits_for_an_interaction_that_failed, "still drains", DRAIN, STRIKES, drain=True, first=3),
     *each(a_wrong_frame_ends_the_bot, BY_ITSELF, "wrong_frames", "garbage"),
     *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
