@@ -893,6 +893,7 @@ def test_a_file_that_its_server_cannot_send_is_tried_a_few_times_and_then_report
     desk.handle(FetchInterrupted(broken, CutShort(10, 20)))
     tries = 1
     while desk.truth.due() < float("inf") and not isinstance(desk.told[-1], Finished):
+        assert tries < 100
         desk.now = max(desk.now, desk.truth.due())
         desk.handle(Tick())
         if not desk.none(QueryServer):
@@ -992,6 +993,7 @@ def test_a_history_that_cannot_be_read_is_read_a_few_times_more_and_then_the_job
     desk.handle(HistoryRead(desk.take(ReadHistory), None))
     readings = 0
     while not any(isinstance(update, Failed) for update in desk.told):
+        assert readings < 100
         look = desk.take(QueryServer)
         desk.handle(ServerQueried(look, Queue((), (second,)), {}, {}, frozenset({first})))
         readings += 1
@@ -1151,6 +1153,7 @@ def test_a_server_that_keeps_nothing_is_not_sent_a_job_for_ever() -> None:
     desk.wish("job")
     tries = 0
     while not any(isinstance(update, Lost) for update in desk.told):
+        assert tries < 10 * MOST_TRIES
         desk.posted()
         tries += 1
         desk.handle(Connected(HERE))
