@@ -238,9 +238,13 @@ def _jobs(command: JobsCommand, config: Config, console: Console, backend: str) 
             show_job(console, entry, store.transitions(job.id), json=command.json)
             return 0
         verb = "cancel" if isinstance(command, CancelJob) else "retry"
-        if job.notified if verb == "cancel" else job.terminal_update is None:
-            reason = f"has ended: {job.state.name.lower()}" if job.notified else "has not ended yet; cancel it first"
-            complain(f"job {job.id[:8]} {reason}.")
+        refusal = ""
+        if verb == "cancel" and job.notified:
+            refusal = f"has ended: {job.state.name.lower()}"
+        elif verb == "retry" and job.terminal_update is None:
+            refusal = "has not ended yet; cancel it first"
+        if refusal:
+            complain(f"job {job.id[:8]} {refusal}.")
             return 1
         store.add_request(verb, job.id)
     console.print(f"The bot will {verb} {job.id[:8]}, as soon as it runs.", highlight=False)

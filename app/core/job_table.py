@@ -43,6 +43,7 @@ from app.reasons.jobs import (
     TooManyResults,
     kind_of,
 )
+from app.reasons.servers import ServerReason
 
 MOST_WORKER_DEATHS = 2
 """If a server died twice while running the same job, the job may be what kills it (docs/DESIGN.md, rule 4)."""
@@ -190,11 +191,8 @@ class JobTable:
     def end_as_cancelled(self, job: Job) -> None:
         """End a job as cancelled, whatever its state; its server is asked to drop it until it has done so."""
         self._leave_and_cancel(job)
-        self._forget_progress(job)
         job.end(State.CANCELLED)
-        job.terminal_update = Cancelled(job=job.id)
-        self._note(job, _cause(job.terminal_update))
-        self.updates.append(job.terminal_update)
+        self._conclude(job, Cancelled(job=job.id))
 
     def move_on(self, job: Job, cause: str) -> None:
         """Return a job to waiting because its server does not come back; it is cancelled there if it does."""
@@ -209,13 +207,13 @@ class JobTable:
         """End a job without the files that have not arrived."""
         self.downloads.drop(job.id)
         for file in [file for file, path in job.files.items() if path is None]:
-            job.files[file] = ""
-            job.notes.append(ResultNotFetched(file_label(file)))
-            self.alert_given_up(job)
+            self.give_up(job, file)
         self.complete(job)
 
-    def alert_given_up(self, job: Job) -> None:
-        """Let the operator know that a result is given up that the job's server has."""
+    def give_up(self, job: Job, file: FileRef, cause: ServerReason | None = None) -> None:
+        """Record that a file will not arrive although the job's server has it, and alert the operator."""
+        job.files[file] = ""
+        job.notes.append(ResultNotFetched(file_label(file), cause))
         if (attempt := job.attempt) is not None:
             self.alerts.append(Happened(Cause("results", attempt.server), ResultsGivenUp(attempt.server)))
 
@@ -390,6 +388,9 @@ class JobTable:
         """Send the terminal update, once. The job stays in the table until it is known to have been shown."""
         if job.terminal_update is not None or (state is not State.FINISHED and not job.move(state)):
             return
+        self._conclude(job, terminal_update)
+
+    def _conclude(self, job: Job, terminal_update: TerminalUpdate) -> None:
         job.terminal_update = terminal_update
         self._note(job, _cause(terminal_update))
         self._forget_progress(job)
@@ -442,8 +443,12 @@ class JobTable:
         self.trackers.pop(job.id, None)
         self.cancel_deadlines.pop(job.id, None)
         self.downloads.drop(job.id)
-        if job.attempt is not None and job.leftover(job.attempt.prompt) is None:
-            self.by_prompt.pop(job.attempt.prompt, None)
+        attempt = job.attempt
+        if attempt is None or job.leftover(attempt.prompt) is not None:
+            return
+        # Two jobs that fetch the results of the same prompt again share its id.
+        if self.by_prompt.get(attempt.prompt) is job:
+            del self.by_prompt[attempt.prompt]
 
     def _forget_prompts(self, job: Job) -> None:
         self.by_prompt = {prompt: other for prompt, other in self.by_prompt.items() if other is not job}

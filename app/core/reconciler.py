@@ -34,7 +34,7 @@ from app.core.effects import (
 )
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
-from app.core.results import file_label, streams
+from app.core.results import streams
 from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerState
 from app.events import (
     Connected,
@@ -54,7 +54,7 @@ from app.events import (
 from app.ports import History
 from app.reasons import Reason
 from app.reasons.alerts import DiskFull
-from app.reasons.jobs import NoProgress, PromptIdRepeated, ResultNotFetched
+from app.reasons.jobs import NoProgress, PromptIdRepeated
 from app.reasons.servers import NetworkReason
 
 Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
@@ -91,6 +91,8 @@ class Reconciler:
     def __init__(self, job_table: JobTable, servers: Mapping[ServerName, float]) -> None:
         self.servers = {name: ServerState(name, failover_after) for name, failover_after in servers.items()}
         self._job_table = job_table
+        self._disk_is_full = False
+        """Whether the last result for which there was no room has not been followed by one that was saved."""
 
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal, even if its servers are no longer configured."""
@@ -231,7 +233,9 @@ class Reconciler:
                 self._cancel_answered(attempt, server_state, now, acknowledged=acknowledged)
             case FileFetched(effect=effect, problem=problem):
                 job_table.downloads.done(effect)
-                job_table.alerts += [Cleared(DISK)] if problem is None else []
+                if problem is None and self._disk_is_full:
+                    self._disk_is_full = False
+                    job_table.alerts.append(Cleared(DISK))
                 job.files[effect.file] = effect.path if problem is None else ""
                 job.notes += [] if problem is None else [problem]
                 job_table.complete(job)
@@ -284,7 +288,7 @@ class Reconciler:
         if acknowledged:
             self._query(server_state, now)
         else:
-            server_state.recheck_at = min(server_state.recheck_at, now + CANCEL_PAUSE)
+            server_state.recheck(now + CANCEL_PAUSE)
 
     def _take_id(self, job: Job, attempt: Attempt, prompt: PromptId) -> bool:
         """Take over the id that an old server chose itself; fail the job and return False if it is another job's."""
@@ -301,15 +305,14 @@ class Reconciler:
         job_table, effect = self._job_table, answer.effect
         counts = server_state.answers and not answer.disk_full
         if answer.disk_full:
+            self._disk_is_full = True
             job_table.alerts.append(Raised(DISK, DiskFull(str(PurePath(effect.path).parent))))
         if job_table.downloads.failed(effect, now, counts=counts):
             if isinstance(answer.reason, NetworkReason):
                 self._query(server_state, now)
             return
         job_table.downloads.done(effect)
-        job.files[effect.file] = ""
-        job.notes.append(ResultNotFetched(file_label(effect.file), answer.reason))
-        job_table.alert_given_up(job)
+        job_table.give_up(job, effect.file, answer.reason)
         job_table.complete(job)
 
     def _query(self, server_state: ServerState, now: float) -> None:
@@ -377,7 +380,8 @@ class Reconciler:
         elif (failure := seen.failures.get(prompt)) is not None:
             self._job_table.fail(job, failure)
         elif prompt in seen.unread:
-            self._unread(job, attempt, server_state, now)
+            if not self._reads_again(attempt, server_state, now):
+                self._job_table.ended(job, UNREADABLE)
         else:
             self._job_table.gone(job, attempt)
         if job.cancelling and job.in_flight and job.attempt and not job.attempt.cancel_acknowledged:
@@ -406,19 +410,16 @@ class Reconciler:
                 job_table.ended(job, history)
             else:
                 job_table.released(job, attempt)
-        elif prompt in seen.unread and attempt.unread < len(RECHECK):
-            attempt.unread += 1
-            server_state.recheck_at = min(server_state.recheck_at, now + RECHECK[attempt.unread - 1])
-        else:
+        elif prompt not in seen.unread or not self._reads_again(attempt, server_state, now):
             job_table.released(job, attempt)
 
-    def _unread(self, job: Job, attempt: Attempt, server_state: ServerState, now: float) -> None:
-        """Read a history that could not be read a few times more; then the job ends with what is known."""
-        if attempt.unread < len(RECHECK):
-            server_state.recheck_at = min(server_state.recheck_at, now + RECHECK[attempt.unread])
-            attempt.unread += 1
-        else:
-            self._job_table.ended(job, UNREADABLE)
+    def _reads_again(self, attempt: Attempt, server_state: ServerState, now: float) -> bool:
+        """Plan another reading of a history that could not be read; return False if it was read often enough."""
+        if attempt.unread == len(RECHECK):
+            return False
+        server_state.recheck(now + RECHECK[attempt.unread])
+        attempt.unread += 1
+        return True
 
     def _quiet(self, job: Job, server_state: ServerState, now: float) -> None:
         """Rule 7: tell the user about a long silence; it never ends a job that the server is still running."""

@@ -87,6 +87,10 @@ class ServerState(Struct):
         self.status_due = float("inf")
         return news
 
+    def recheck(self, at: float) -> None:
+        """Query the server at this time, or earlier if that is planned."""
+        self.recheck_at = min(self.recheck_at, at)
+
     def back(self) -> bool:
         """Record that a query succeeded; return whether the server was away or had never been queried."""
         was_away = not self.reachable

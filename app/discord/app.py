@@ -158,7 +158,7 @@ class DiscordApp:
             opened = anyio.Event()
 
             async def follow_jobs() -> None:
-                for job in [job for job in await job_history.unfinished() if not job.notified]:
+                for job in await job_history.unfinished():
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
 
             async def say_opened() -> None:

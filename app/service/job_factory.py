@@ -97,16 +97,12 @@ class JobFactory:
 
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
-        if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
-            check_can_use(workflow, person)
-        self._check_open()
-        return replace(
-            job.request, job=_new_job(), owner=person.user, servers=self._catalog.able(job.request), refetch=None
-        )
+        self._check_can_repeat(job, person)
+        return replace(repeat(job.request, self._catalog), owner=person.user)
 
     def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from its server."""
-        self._check_open()
+        self._check_can_repeat(job, person)
         if job.attempt is None or job.history is None:
             raise WorkflowError(ResultNotKept())
         files = tuple((file, path) for file, path in job.files.items() if path and _is_kept(path))
@@ -155,9 +151,20 @@ class JobFactory:
         ]
         return replace(workflow, slots=tuple(slots))
 
+    def _check_can_repeat(self, job: Job, person: Person) -> None:
+        """Check that the person may use the job's workflow, which may no longer be offered."""
+        if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
+            check_can_use(workflow, person)
+        self._check_open()
+
     def _check_open(self) -> None:
         if self._draining.is_set():
             raise WorkflowError(Draining())
+
+
+def repeat(request: JobRequest, catalog: Catalog) -> JobRequest:
+    """The same request as a new job, on the servers that can run it now."""
+    return replace(request, job=_new_job(), servers=catalog.able(request), refetch=None)
 
 
 def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict[str, Json]:

@@ -30,7 +30,7 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
-from app.core.job import Job, JobRequest, State
+from app.core.job import Job, JobRequest, Refetch, State
 from app.core.job_table import CANCEL_PATIENCE, MOST_TRIES, JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
@@ -1216,3 +1216,20 @@ def test_what_was_shown_is_true_even_if_the_job_was_cancelled_meanwhile() -> Non
     desk.job_table.delivered(job, shown=shown)
     assert job.terminal_update == shown
     assert job.state is State.DELIVERED
+
+
+def test_two_jobs_that_fetch_the_same_results_again_do_not_take_each_others_place() -> None:
+    desk = Desk()
+    desk.up()
+    refetch = Refetch(HERE, PromptId("old"), success(PNG))
+    for name in ("first", "second"):
+        request = JobRequest(job=JobId(name), workflow="w", graph=GRAPH, folder="out", refetch=refetch)
+        desk.truth.accept(request, "")
+    desk.settle()
+    first, second = desk.take(FetchFile), desk.take(FetchFile)
+    desk.handle(FileFetched(second))
+    assert desk.last(Finished).job == "second"
+    assert [job.id for job, _ in desk.job_table.fetching(HERE)] == ["first"], "its server is still watched"
+    desk.handle(FileFetched(first))
+    assert desk.last(Finished).job == "first"
+    assert not desk.job_table.by_prompt

@@ -17,6 +17,7 @@ from tests.discord.fake import Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.flows import FOLDER
 from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo, words
+from tests.discord.test_manifest import add
 
 
 async def imagined(stage: Stage, **more: object) -> Payload:
@@ -91,9 +92,9 @@ class OneFileFails:
         await (PlainTextResponse("", 500) if is_second and not self.repaired else self._inner)(scope, receive, send)
 
 
-async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> list[OneFileFails]:
+    """Such a server in place of the stage's; downloads are given up soon."""
     servers: list[OneFileFails] = []
 
     def failing(simulator: Simulator) -> OneFileFails:
@@ -102,6 +103,12 @@ async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
 
     monkeypatch.setattr("tests.discord.stage.application", failing)
     monkeypatch.setattr("app.core.downloads.PAUSES", (0.01,) * MOST_TRIES)
+    return servers
+
+
+async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
+    stage: Stage, servers: list[OneFileFails]
+) -> None:
     async with stage.bot():
         first = await imagined(stage, count=2)
         assert len(files(first)) == 1
@@ -114,6 +121,17 @@ async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
         assert len(files(second)) == 2
         assert "Fetch again" not in words(second)
         assert len(stage.simulator.history) == 1
+
+
+@pytest.mark.usefixtures("servers")
+async def test_fetch_again_is_for_those_who_may_use_the_workflow(stage: Stage) -> None:
+    painter = stage.discord.person("painter", roles=["180000000000000002"])
+    add(stage, "txt2img", "roles = [180000000000000002]")
+    async with stage.bot():
+        asked = stage.discord.slash("imagine", {"prompt": "x", "width": 64, "height": 64, "count": 2}, user=painter)
+        made = await stage.result(asked)
+        assert "Only some people" in await stage.ephemeral_followup(stage.press(made, "Fetch again"))
+        assert len(files(await stage.result(stage.press(made, "Fetch again", user=painter)))) == 1
 
 
 async def test_settings_tell_what_made_it_and_give_the_graph(stage: Stage) -> None:

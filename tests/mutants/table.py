@@ -422,9 +422,9 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_failure_there_does_not_end_a_job_that_runs_elsewhere",),
     ),
     Change(
-        symbol="app.core.reconciler:Reconciler._unread",
-        old="attempt.unread < len(RECHECK)",
-        new="True",
+        symbol="app.core.reconciler:Reconciler._reads_again",
+        old="attempt.unread == len(RECHECK)",
+        new="False",
         tests=(TRUTH + "test_a_history_that_cannot_be_read_is_read_a_few_times_more_and_then_the_job_ends",),
     ),
     Change(

@@ -90,7 +90,7 @@ class SimulatedFrontend:
 
     async def live(self, opened: Callable[[], None]) -> None:
         """Follow unfinished jobs again, and carry out what people want until the bot stops."""
-        for job in [job for job in await self._job_history.unfinished() if not job.notified]:
+        for job in await self._job_history.unfinished():
             await self.live_messages.resume(job)
         operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
         self._tasks.start_soon(operator.run, name="operator")

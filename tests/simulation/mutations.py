@@ -405,13 +405,13 @@ def what_was_given_up_is_forgotten() -> Generator[None]:
 @contextmanager
 def a_history_is_read_for_ever() -> Generator[None]:
     """A history that cannot be read is read again, each time."""
-    unread = Reconciler._unread
+    reads_again = Reconciler._reads_again
 
-    def read(self: Reconciler, job: Job, attempt: Attempt, server_state: ServerState, now: float) -> None:
+    def always(self: Reconciler, attempt: Attempt, server_state: ServerState, now: float) -> bool:
         attempt.unread = 0
-        unread(self, job, attempt, server_state, now)
+        return reads_again(self, attempt, server_state, now)
 
-    with patch.object(Reconciler, "_unread", read):
+    with patch.object(Reconciler, "_reads_again", always):
         yield
 
 

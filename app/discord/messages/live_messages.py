@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections import deque
 from functools import partial
 
@@ -27,6 +26,7 @@ from app.entry_points import run_request
 from app.events import Finished, JobId
 from app.service.catalog import Catalog
 from app.service.follow_ups import list_follow_ups
+from app.service.job_factory import repeat
 from app.texts.answers import FAREWELL, NOT_TAKEN
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -88,16 +88,15 @@ class LiveMessages:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=())
-        servers = self._catalog.able(job.request)
-        request = replace(job.request, job=JobId(str(uuid.uuid4())), servers=servers, refetch=None)
+        request = repeat(job.request, self._catalog)
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place))
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
 
     async def resume(self, job: Job) -> None:
-        """Continue a job from before a restart, unless its message is already live or was another frontend's."""
+        """Continue a job from before a restart, unless its message is complete, already live, or another frontend's."""
         # An operator may have created the job before Discord answered: its message is already live.
-        if job.id in self.living or (place := message_ref.read(job.place)) is None:
+        if job.notified or job.id in self.living or (place := message_ref.read(job.place)) is None:
             return
         reply = self._reply(job.request, place, None)
         reply.view.accepted = True

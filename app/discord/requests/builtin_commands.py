@@ -101,8 +101,11 @@ class BuiltinCommands:
             owned = [EVERYTHING, *await self._job_history.preferences(user)]
             return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
         jobs = await self._job_history.jobs_of(user, LOOKED_THROUGH)
-        wanted = [job for job in jobs if (not job.notified if command == "cancel" else job.terminal_update is not None)]
-        named = [(_name(job), str(job.id)) for job in wanted]
+        if command == "cancel":
+            fitting = [job for job in jobs if not job.notified]
+        else:
+            fitting = [job for job in jobs if job.terminal_update is not None]
+        named = [(_name(job), str(job.id)) for job in fitting]
         return [(name, job) for name, job in named if typed.lower() in name.lower()][:MOST_CHOICES]
 
     async def _queue(self) -> list[tuple[int | None, Job]]:
