@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from app.actors.connection import Connection
 from app.boundary import log_failure, report_failure
-from app.core.downloads import WAIT
 from app.core.effects import (
     CancelPrompt,
     Effect,
@@ -31,6 +30,7 @@ from app.core.effects import (
     ReadHistory,
     Reconnect,
     SaveImage,
+    SaveInterrupted,
     ServerQueried,
     SubmitPrompt,
     SubmitUncertain,
@@ -263,16 +263,15 @@ class EffectRunner:
         return FileFetched(effect)
 
     async def _save(self, effect: SaveImage) -> EffectResult:
-        """Write an image, which exists only in our memory: a full disk is waited out."""
-        while True:
-            try:
-                await self._run_sync(_write, effect.image, Path(effect.path))
-            except OSError as error:
-                if error.errno not in FULL or not self._wait_for_disk:
-                    return ImageSaved(effect, ResultUnwritable(error.strerror or "", Path(effect.path).name))
-                await anyio.sleep(WAIT)
-            else:
-                return ImageSaved(effect)
+        await anyio.sleep(effect.pause)
+        try:
+            await self._run_sync(_write, effect.image, Path(effect.path))
+        except OSError as error:
+            problem = ResultUnwritable(error.strerror or "", Path(effect.path).name)
+            if error.errno in FULL and self._wait_for_disk:
+                return SaveInterrupted(effect, problem)
+            return ImageSaved(effect, problem)
+        return ImageSaved(effect)
 
 
 class _Readings(Struct):

@@ -63,12 +63,14 @@ class FetchFile(Struct, frozen=True):
 
 
 class SaveImage(Struct, frozen=True):
-    """Write an image that arrived over the websocket to `path`."""
+    """Write an image that arrived over the websocket to `path`, after `pause` seconds; `tries` were made before."""
 
     job: JobId
     prompt: PromptId
     image: bytes
     path: str
+    pause: float = 0.0
+    tries: int = 0
 
 
 class Reconnect(Struct, frozen=True):
@@ -176,6 +178,13 @@ class ImageSaved(Struct, frozen=True):
     problem: JobReason | None = None
 
 
+class SaveInterrupted(Struct, frozen=True):
+    """The streamed image could not be written because the disk is full, which another try may find different."""
+
+    effect: SaveImage
+    problem: JobReason
+
+
 class EffectFailed(Struct, frozen=True):
     """A job's effect raised an unexpected exception."""
 
@@ -198,6 +207,7 @@ EffectResult: TypeAlias = (
     | FileFetched
     | FetchInterrupted
     | ImageSaved
+    | SaveInterrupted
     | EffectFailed
     | Tick
 )

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TypeAlias, assert_never
 
+from msgspec.structs import replace
+
 from app.core.alerts import Cause, Cleared, Raised
+from app.core.downloads import LONGEST, WAIT
 from app.core.effects import (
     EffectFailed,
     EffectResult,
@@ -26,6 +29,7 @@ from app.core.effects import (
     QueryServer,
     ReadHistory,
     Reconnect,
+    SaveInterrupted,
     ServerQueried,
     SubmitPrompt,
     SubmitUncertain,
@@ -54,7 +58,7 @@ from app.events import (
 from app.ports import History
 from app.reasons import Reason
 from app.reasons.alerts import DiskFull
-from app.reasons.jobs import NoProgress, PromptIdRepeated
+from app.reasons.jobs import JobReason, NoProgress, PromptIdRepeated
 from app.reasons.servers import NetworkReason
 
 Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
@@ -68,6 +72,9 @@ UNREADABLE = History("unreadable")
 
 DISK = Cause("disk")
 
+MOST_SAVES = int(LONGEST / WAIT)
+"""Tries to write a streamed image to a full disk: as long as results that are still on a server have."""
+
 CANCEL_PAUSE = 1.0
 """Seconds before a cancel request is repeated that a server did not acknowledge."""
 
@@ -80,6 +87,7 @@ Answer: TypeAlias = (
     | FileFetched
     | FetchInterrupted
     | ImageSaved
+    | SaveInterrupted
     | EffectFailed
 )
 """The result of an effect for one job."""
@@ -233,15 +241,17 @@ class Reconciler:
                 self._cancel_answered(attempt, server_state, now, acknowledged=acknowledged)
             case FileFetched(effect=effect, problem=problem):
                 job_table.downloads.done(effect)
-                if problem is None and self._disk_is_full:
-                    self._disk_is_full = False
-                    job_table.alerts.append(Cleared(DISK))
+                self._written(problem)
                 job.files[effect.file] = effect.path if problem is None else ""
                 job.notes += [] if problem is None else [problem]
                 job_table.complete(job)
             case FetchInterrupted():
                 self._fetch_interrupted(job, answer, server_state, now)
-            case ImageSaved(effect=effect, problem=problem):
+            case SaveInterrupted(effect=effect) if effect.tries < MOST_SAVES:
+                self._disk_full(effect.path)
+                job_table.effects.append(replace(effect, pause=WAIT, tries=effect.tries + 1))
+            case ImageSaved(effect=effect, problem=problem) | SaveInterrupted(effect=effect, problem=problem):
+                self._written(problem)
                 job.streamed += [effect.path] if problem is None else []
                 job.notes += [] if problem is None else [problem]
                 job.saving -= 1
@@ -277,7 +287,7 @@ class Reconciler:
                 if isinstance(effect, SubmitPrompt):
                     job_table.answered(attempt)
                 self._cancel_answered(attempt, server_state, now, acknowledged=False)
-            case FileFetched() | FetchInterrupted() | ImageSaved():
+            case FileFetched() | FetchInterrupted() | ImageSaved() | SaveInterrupted():
                 pass
             case _:
                 assert_never(answer)
@@ -305,8 +315,7 @@ class Reconciler:
         job_table, effect = self._job_table, answer.effect
         counts = server_state.answers and not answer.disk_full
         if answer.disk_full:
-            self._disk_is_full = True
-            job_table.alerts.append(Raised(DISK, DiskFull(str(PurePath(effect.path).parent))))
+            self._disk_full(effect.path)
         if job_table.downloads.failed(effect, now, counts=counts):
             if isinstance(answer.reason, NetworkReason):
                 self._query(server_state, now)
@@ -314,6 +323,17 @@ class Reconciler:
         job_table.downloads.done(effect)
         job_table.give_up(job, effect.file, answer.reason)
         job_table.complete(job)
+
+    def _disk_full(self, path: str) -> None:
+        """Alert the operator that there is no room for a result at `path`."""
+        self._disk_is_full = True
+        self._job_table.alerts.append(Raised(DISK, DiskFull(str(PurePath(path).parent))))
+
+    def _written(self, problem: JobReason | None) -> None:
+        """Report the end of a full disk once a result was written."""
+        if problem is None and self._disk_is_full:
+            self._disk_is_full = False
+            self._job_table.alerts.append(Cleared(DISK))
 
     def _query(self, server_state: ServerState, now: float) -> None:
         """Query the server. Rule 3: this one mechanism serves every catch-up.

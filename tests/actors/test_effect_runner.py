@@ -32,6 +32,7 @@ from app.core.effects import (
     PromptSubmitted,
     QueryServer,
     SaveImage,
+    SaveInterrupted,
     ServerQueried,
     SubmitPrompt,
     Unreachable,
@@ -355,3 +356,16 @@ async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves
     assert isinstance(answer, ImageSaved)
     assert answer.problem == ResultUnwritable("File too large", "picture.png")
     assert not any(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_picture_from_the_websocket_is_tried_once_and_the_core_learns_that_the_disk_is_full(
+    tmp_path: Path, waits: bool
+) -> None:
+    async def full(function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    save = SaveImage(JobId("job"), PromptId("prompt"), b"x", str(tmp_path / "picture.png"))
+    problem = ResultUnwritable("No space left on device", "picture.png")
+    answer = await EffectRunner({}, {}, {}, run_sync=full, wait_for_disk=waits).do(save)
+    assert answer == (SaveInterrupted(save, problem) if waits else ImageSaved(save, problem))

@@ -24,6 +24,7 @@ from app.core.effects import (
     ReadHistory,
     Reconnect,
     SaveImage,
+    SaveInterrupted,
     ServerQueried,
     SubmitPrompt,
     SubmitUncertain,
@@ -78,6 +79,7 @@ from app.reasons.jobs import (
     PictureMissed,
     PromptIdRepeated,
     ResultsMissing,
+    ResultUnwritable,
     ServersOffline,
     StoppedOnServer,
     TooManyResults,
@@ -947,6 +949,41 @@ def test_an_operator_hears_of_a_full_disk_and_that_it_has_room_again() -> None:
     desk.now += downloads.WAIT
     desk.handle(Tick())
     desk.handle(FileFetched(desk.take(FetchFile)))
+    assert desk.job_table.alerts == [Cleared(Cause("disk"))]
+
+
+def test_a_picture_that_comes_through_the_websocket_waits_for_room_on_the_disk_but_not_for_ever() -> None:
+    desk = Desk()
+    desk.up()
+    desk.wish("job", STREAMING)
+    prompt = desk.posted()
+    desk.handle(ImageStreamed(prompt=prompt, display=NodeId("7"), image=b"p", media_type="image/png"))
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), History("success")))
+    problem = ResultUnwritable("No space left on device", "job.png")
+    waited = 0.0
+    while any(isinstance(effect, SaveImage) for effect in desk.errands):
+        assert waited <= downloads.LONGEST, "as long as a result that is still on its server"
+        assert not any(isinstance(update, Finished) for update in desk.told)
+        desk.handle(SaveInterrupted(save := desk.take(SaveImage), problem))
+        waited += save.pause
+        assert desk.job_table.alerts[0] == Raised(Cause("disk"), DiskFull("out"))
+    assert waited == downloads.LONGEST
+    last = desk.told[-1]
+    assert isinstance(last, Finished)
+    assert problem in last.notes
+
+
+def test_a_picture_that_was_written_at_last_ends_the_alert_of_a_full_disk() -> None:
+    desk = Desk()
+    desk.up()
+    desk.wish("job", STREAMING)
+    prompt = desk.posted()
+    desk.handle(ImageStreamed(prompt=prompt, display=NodeId("7"), image=b"p", media_type="image/png"))
+    desk.handle(SaveInterrupted(desk.take(SaveImage), ResultUnwritable("No space left on device", "job.png")))
+    desk.job_table.alerts.clear()
+    desk.handle(ImageSaved(save := desk.take(SaveImage)))
+    assert save.pause == downloads.WAIT
     assert desk.job_table.alerts == [Cleared(Cause("disk"))]
 
 

@@ -440,6 +440,12 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_file_that_its_server_cannot_send_is_tried_a_few_times_and_then_reported",),
     ),
     Change(
+        symbol="app.core.reconciler:Reconciler._answer",
+        old="effect.tries < MOST_SAVES",
+        new="effect.tries >= 0",
+        tests=(TRUTH + "test_a_picture_that_comes_through_the_websocket_waits_for_room_on_the_disk_but_not_for_ever",),
+    ),
+    Change(
         symbol="app.core.reconciler:Reconciler._fetch_interrupted",
         old="server_state.answers and not answer.disk_full",
         new="server_state.answers",

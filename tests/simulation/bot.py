@@ -105,6 +105,8 @@ class Bot:
         self.opened = anyio.Event()
         self.down = 1.0
         """Seconds between two lives."""
+        self.clock_ahead = 0.0
+        """Seconds by which the clock of its machine is ahead of the loop's."""
         self.draining_since: float | None = None
         """Since when it lets what runs come to its end."""
         self.calm()
@@ -112,6 +114,7 @@ class Bot:
     def calm(self) -> None:
         """From now on all is well."""
         self.disk_full_until = self.results_full_until = self.damaged_until = float("-inf")
+        self.sync_fails = False
         self.down = 1.0
 
     def uuid(self) -> uuid.UUID:
@@ -176,8 +179,8 @@ class Bot:
         self._closing, self._left = anyio.Event(), float("inf")
         networks = [network for network in self._networks if network.name not in self._removed]
         self._links = {network.name: self._link(network, client_id) for network in networks}
-        path, clock = self._folder / "atelier.db", anyio.current_time
-        opened = open_journal(path, run_sync=self._on_disk, clock=lambda: clock() - self._began, durable=False)
+        path = self._folder / "atelier.db"
+        opened = open_journal(path, run_sync=self._on_disk, clock=self._clock, durable=False)
         async with opened as journal:
 
             async def frontend(services: Services) -> int:
@@ -191,7 +194,7 @@ class Bot:
                         self._board,
                         tasks,
                         self._folder,
-                        lambda: clock() - self._began,
+                        self._clock,
                         self._recorder.broke,
                     )
 
@@ -271,6 +274,10 @@ class Bot:
     def _pauses(self) -> Iterator[float]:
         return (pause * self._rng.uniform(0.5, 1.0) for pause in doubling())
 
+    def _clock(self) -> float:
+        """The clock of its machine, which may be set while it runs."""
+        return anyio.current_time() - self._began + self.clock_ahead
+
     async def _on_disk(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
         """A disk takes its time, and what is on its way when the bot dies was never written."""
         write = function.__name__ == "write"
@@ -282,6 +289,10 @@ class Bot:
         if write and anyio.current_time() < self.disk_full_until:
             raise JournalUnavailable("The disk of the journal is full.")
         done = function(*args)
+        if write and self.sync_fails:
+            self.sync_fails = False
+            self.damaged_until = anyio.current_time()
+            raise JournalError("A commit may not have reached the disk.")
         if write:
             self._reached("committed")
         return done

@@ -22,6 +22,9 @@ from tests.simulation.recorder import Recorder
 BY_PEOPLE: frozenset[Kind] = frozenset(get_args(ByPeople))
 UNEXPECTED: frozenset[Kind] = frozenset(get_args(Unexpected))
 
+JUMPS = (-86_400.0, -3_600.0, -5.0, 5.0, 900.0, 3_600.0, 86_400.0)
+"""Seconds by which a clock is set: summer time, a clock that was never set, a correction, the life of a token."""
+
 AFTERMATH = ANSWER_TIMEOUT + 5.0
 """Seconds after the end of a fault until nobody waits any more for what it has swallowed."""
 
@@ -149,7 +152,9 @@ class FaultPlayer:
                 network.broken_posts = count
             case "post_500_effect":
                 network.broken_posts_with_effect = count
-            case "restart":
+            case "restart" | "upgrade":
+                if fault.kind == "upgrade":
+                    network.simulator.worker.modern = not network.simulator.modern
                 network.life += 1
                 network.cut_all()
                 faults.ask(Request(restart=until - anyio.current_time()))
@@ -193,6 +198,10 @@ class FaultPlayer:
                 bot.disk_full_until = until
             case "journal_damaged":
                 bot.damaged_until, bot.down = until, fault.seconds
+            case "sync_fails":
+                bot.sync_fails, bot.down = True, fault.seconds
+            case "clock_jumps":
+                bot.clock_ahead += JUMPS[fault.which % len(JUMPS)]
             case "results_full":
                 bot.results_full_until = until
             case "board_away":

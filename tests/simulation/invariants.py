@@ -35,7 +35,7 @@ HEARD = 5.0
 ANSWERED = 10.0
 """Seconds after which a person knows how a job ended that they cancelled."""
 
-WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_damaged", "removed"}
+WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_damaged", "sync_fails", "removed"}
 """Faults while which nothing can be answered, because the bot or its journal is not there."""
 
 CHECKS = 1.0
@@ -59,6 +59,8 @@ def broken(
     yield from recorder.wrong
     kinds: set[Kind] = {fault.kind for fault in plan.faults}
     workflows = offered([network.name for network in networks])
+    # The times in the journal say nothing then.
+    jumps = "clock_jumps" in kinds
     jobs: dict[JobId, Job] = {}
     for entry in store.newest("", 1000):
         job, transitions = entry.job, store.transitions(entry.job.id)
@@ -68,10 +70,10 @@ def broken(
         yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
         yield from check_faults_stay_with_their_job(job, recorder)
-        if job.id not in recorder.hurt:
+        if job.id not in recorder.hurt and not jumps:
             yield from _outlived(job, transitions, recorder, began)
             yield from _taken_back(job, transitions, recorder, began)
-        if not kinds & WAITING_KINDS:
+        if not kinds & WAITING_KINDS and not jumps:
             yield from check_cancel_is_answered(transitions)
     yield from check_no_part_is_left(folder)
     yield from check_requests_are_bounded(plan, recorder, jobs)

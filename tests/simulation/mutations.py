@@ -31,10 +31,11 @@ from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
 from app.core.server_state import ServerState
-from app.discord.messages.delivery import Delivery
+from app.discord.message_ref import Seen
+from app.discord.messages.delivery import Delivery, nonce
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher
-from app.discord.ui.components import Upload
+from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
 from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerEvent, ServerName
@@ -103,6 +104,17 @@ class Mutation(Struct, frozen=True):
         if self.pair:
             plan = replace(plan, servers=2, wants=tuple(replace(want, server=None) for want in plan.wants))
         return replace(plan, faults=tuple(faults), drain=self.drain)
+
+
+@contextmanager
+def a_second_post_is_believed_to_show_what_it_says() -> Generator[None]:
+    """Discord returns the message of the first one, which says what was true then."""
+
+    async def post(self: Delivery, card: Card, create: Callable[[Card, str], Awaitable[Seen]]) -> Seen:
+        return await create(card, nonce(self._view.job))
+
+    with patch.object(Delivery, "_post", post):
+        yield
 
 
 @contextmanager
@@ -456,6 +468,13 @@ def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...]) -> Iterator
 
 
 MUTATIONS = (
+    Mutation(
+        a_second_post_is_believed_to_show_what_it_says,
+        "was told",
+        ("message_deleted", "board_forgets", "operator_cancel"),
+        ("started", "ended", "shown"),
+        first=19,
+    ),
     Mutation(everybody_gets_the_previous_persons_file, NOT_OWN),
     Mutation(downloads_are_swapped, NOT_OWN),
     Mutation(previews_reach_the_wrong_person, "with a preview of somebody else"),

@@ -91,13 +91,22 @@ WrongServer: TypeAlias = Literal[
 ]
 """A server that is wrong, or does not come back."""
 
-Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer
+Changed: TypeAlias = Literal[
+    "sync_fails",  # a commit reaches the journal's file, and is reported as failed
+    "clock_jumps",  # the clock of the bot's machine is set forward or back, by seconds or by days
+    "upgrade",  # a server is restarted with the other version of ComfyUI
+]
+"""What changes under the bot: the file of its journal, its clock, the version of a server."""
+
+Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer | Changed
 GROUPS: tuple[tuple[Kind, ...], ...] = tuple(
     map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord, Unexpected, ByPeople))
 )
 KINDS: tuple[Kind, ...] = tuple(kind for group in GROUPS for kind in group)
 WRONG_SERVERS: tuple[Kind, ...] = get_args(WrongServer)
 """Drawn by themselves: see `_with_wrong_servers`."""
+CHANGED: tuple[Kind, ...] = get_args(Changed)
+"""Drawn by themselves: see `_with_changes`."""
 
 GONE: frozenset[Kind] = frozenset({"die", "removed"})
 
@@ -213,7 +222,7 @@ STORMS = (
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
-    return _with_wrong_servers(_drawn(seed))
+    return _with_changes(_with_wrong_servers(_drawn(seed)))
 
 
 def _with_wrong_servers(plan: Plan) -> Plan:
@@ -243,6 +252,24 @@ def _with_wrong_servers(plan: Plan) -> Plan:
         for _ in range(1 if kind in GONE else rng.randint(1, 3))
     )
     return replace(plan, wants=wants, servers=servers, faults=(*plan.faults, *faults))
+
+
+def _with_changes(plan: Plan) -> Plan:
+    """The same plan, in every third world with one to four changes, drawn by themselves as wrong servers are."""
+    rng = random.Random(f"changes {plan.chance}")
+    if rng.random() < 0.67:
+        return plan
+    faults = tuple(
+        Fault(
+            round(rng.uniform(0, TROUBLE - 100), 3),
+            rng.choice(CHANGED),
+            round(rng.uniform(1, 20), 3),
+            rng.randrange(1000),
+            rng.choice(MOMENTS) if rng.random() < 0.5 else None,
+        )
+        for _ in range(rng.randint(1, 4))
+    )
+    return replace(plan, faults=(*plan.faults, *faults))
 
 
 def _drawn(seed: int) -> Plan:

@@ -35,6 +35,7 @@ FIRST = {
 
 FOUND = {
     "a farewell promised that a job goes on which was never written down": (208, "asyncio"),
+    "a message that was posted twice showed what was true the first time": (598, "trio"),
 }
 """Seeds that broke a promise once."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 from msgspec.structs import replace
@@ -88,10 +89,25 @@ class Delivery:
     async def _by_channel(self, card: Card) -> Seen | None:
         channel = self._location.place.channel
         async with self._context.pacing.lock(channel):
-            return await self._context.sender.create(channel, card, nonce(self._view.job))
+            return await self._post(card, partial(self._context.sender.create, channel))
 
     async def _by_direct_message(self, card: Card) -> Seen | None:
-        return await self._context.sender.direct_message(self._location.place.user, card, nonce(self._view.job))
+        return await self._post(card, partial(self._context.sender.direct_message, self._location.place.user))
+
+    async def _post(self, card: Card, create: Callable[[Card, str], Awaitable[Seen]]) -> Seen:
+        """Post the card as a new message.
+
+        If an earlier post may have arrived without an answer, Discord returns its message unchanged: it may show what
+        was true then, so it is edited.
+        """
+        try:
+            seen = await create(card, nonce(self._view.job))
+        except Away:
+            self._location.may_be_posted = True
+            raise
+        if self._location.may_be_posted:
+            await self._context.sender.edit(seen.channel, seen.message, card)
+        return seen
 
     async def _say_more(self, cards: Sequence[Card]) -> None:
         """Send further messages after the first, except those that were sent before a restart."""

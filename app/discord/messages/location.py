@@ -17,6 +17,8 @@ class MessageLocation:
         self.place = place
         self.lost = False
         """Whether the message is out of reach: deleted, or no longer accessible to the bot."""
+        self.may_be_posted = token is None
+        """Whether the final update may already be in a new message: an attempt, or an earlier run, got no answer."""
         self._job = job
         self._context = context
         self._token = token

@@ -56,7 +56,6 @@ class Simulator:
         models: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.files = Files(folder)
-        self.modern = modern
         self.sockets = Sockets()
         self.catalog = Catalog(self.files, models or {}, any_node=any_node)
         self.run_sync = run_sync
@@ -86,6 +85,11 @@ class Simulator:
             tasks.start_soon(self.sockets.publish, name="simulator publishes")
             task_status.started()
             await self.worker.run()
+
+    @property
+    def modern(self) -> bool:
+        """Whether it follows the protocol of versions from 0.26 on."""
+        return self.worker.modern
 
     @property
     def running(self) -> Item | None:

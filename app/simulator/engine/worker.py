@@ -48,7 +48,8 @@ class Worker:
         self._faults = faults
         self._clock = clock
         self._ended = ended
-        self._modern = modern
+        self.modern = modern
+        """Whether it follows the protocol of versions from 0.26 on."""
         self._cache = Cache(context.catalog, context.files)
         self._execution: Execution | None = None
         self._life: anyio.CancelScope | None = None
@@ -79,7 +80,7 @@ class Worker:
             return _refused(Verdict(reason("no_prompt", words, words)))
         asked = body.get("prompt_id")
         prompt_id = str(UUID(int=self._context.rng.getrandbits(128), version=4)) if asked is None else str(asked)
-        if self._modern and not _CANONICAL.fullmatch(prompt_id):
+        if self.modern and not _CANONICAL.fullmatch(prompt_id):
             words = "prompt_id must be a canonical UUID"
             return _refused(Verdict(reason("invalid_prompt_id", words, prompt_id)))
         graph: Graph = {}
@@ -92,7 +93,7 @@ class Worker:
                     return Answer(500, None)
             graph[node] = entry
         targets = body.get("partial_execution_targets")
-        known = Validation(self._context.catalog, graph, self._exists, modern=self._modern)
+        known = Validation(self._context.catalog, graph, self._exists, modern=self.modern)
         verdict = known.verdict([str(one) for one in targets] if isinstance(targets, list) else None)
         if verdict.error is not None:
             return _refused(verdict)

@@ -16,7 +16,7 @@ from app.discord.messages.ports import Away, Expired, Gone, SendError, TooLarge,
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
-from app.events import Finished, JobId, Previewed, Progressed, Queued, ServerName
+from app.events import Cancelled, Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
 from tests.conftest import virtual
@@ -168,6 +168,26 @@ async def test_a_message_out_of_reach_is_left_alone_until_the_last_word() -> Non
     assert room.roads == ["channel"]
     assert room.nonces == {nonce(JOB): reply.receipt}
     assert '"message":"new 0"' in room.moves[-1]
+
+
+async def test_a_new_message_that_may_have_arrived_without_an_answer_is_edited_to_what_is_true_now() -> None:
+    """Discord returns the earlier message for the same nonce, and leaves it as it is."""
+    room = Room()
+    reply = room.reply(message="")
+    room.break_("token", error=Expired(""))
+    room.break_("channel", error=Away(""))
+    with pytest.raises(ConnectionLost):
+        await reply.show(DONE)
+    room.broken.pop("channel")
+    await reply.show(Cancelled(job=JOB))
+    assert room.roads[-2:] == ["channel", "message"]
+    assert "Cancelled" in room.said[-1][1]
+
+
+async def test_a_new_message_of_an_earlier_run_is_edited_to_what_is_true_now() -> None:
+    room = Room()
+    await room.reply(token=False, message="").show(DONE)
+    assert room.roads == ["channel", "message"]
 
 
 async def test_the_last_road_leads_to_its_owner_alone() -> None:
