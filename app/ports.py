@@ -56,6 +56,10 @@ class ConnectionLost(Exception):
         self.reason = reason
 
 
+class NoPlace(ConnectionLost):
+    """Every place where something could be shown refuses it: another attempt makes sense only after a long pause."""
+
+
 class Refused(Exception):
     """The server understood and refused. Its text is for the log only.
 
@@ -193,7 +197,10 @@ class Reply(Protocol):
         ...
 
     async def show(self, update: AnyUpdate) -> None:
-        """Display this update. Raises `ConnectionLost` if the place cannot be reached for the moment."""
+        """Display this update.
+
+        Raises `ConnectionLost` if the place cannot be reached for the moment, `NoPlace` if it refuses.
+        """
         ...
 
 

@@ -139,10 +139,10 @@ async def house_for(
 
 
 @asynccontextmanager
-async def world(tmp_path: Path, *, depth: int = 2, **options: object) -> AsyncGenerator[World]:
-    """A simulator and a house; nothing may take longer than an hour of its clock."""
+async def world(tmp_path: Path, *, depth: int = 2, longest: float = 3600.0, **options: object) -> AsyncGenerator[World]:
+    """A simulator and a house; nothing may take longer than an hour of its clock, or than `longest` seconds."""
     simulator = Simulator(tmp_path / "server", run_sync=inline, **options)  # pyright: ignore[reportArgumentType]
-    with anyio.fail_after(3600):
+    with anyio.fail_after(longest):
         async with anyio.create_task_group() as ground:
             await ground.start(simulator.run)
             async with house_for(simulator, tmp_path / "results", depth=depth) as found:

@@ -14,10 +14,16 @@ from app.boundary import report_failure
 from app.core.job import JobRequest
 from app.entry_points import run_request
 from app.events import TERMINAL_UPDATES, Failed, JobId, TerminalUpdate
-from app.ports import ConnectionLost, Reply
+from app.ports import ConnectionLost, NoPlace, Reply
 
 patient = partial(backoff, 1.0, 60.0)
 """Pauses between two attempts to show a terminal update: Discord is unreachable for minutes rather than moments."""
+
+rarely = partial(backoff, 30.0, 3600.0, 0.0)
+"""Pauses between two attempts while every place refuses the terminal update: somebody has to change something first."""
+
+REFUSED = 24 * 3600.0
+"""Seconds after which nobody can be expected to change it any more."""
 
 FAILURES = 3
 """Unexpected failures to show a terminal update after which this process leaves it to the next start of the bot."""
@@ -65,25 +71,35 @@ class InteractionActor:
     async def _deliver_with_retry(self, terminal_update: TerminalUpdate) -> TerminalUpdate:
         """Show the terminal update, however long its place is unreachable: this task has nothing else to do.
 
-        Returns what was shown in the end: a job may be cancelled meanwhile.
+        Returns what was shown in the end: a job may be cancelled meanwhile. If every place refuses it for `REFUSED`
+        seconds it is not shown, and its files are kept.
 
         A failure that is not `ConnectionLost` is logged and tried again, `FAILURES` times in all; the last is raised.
         """
-        failures = 0
-        for pause in self._pauses():
+        failures, soon, later = 0, self._pauses(), rarely()
+        refused_until = float("inf")
+        while True:
             try:
                 await self._reply.show(terminal_update)
+            except NoPlace as loss:
+                refused_until = min(refused_until, anyio.current_time() + REFUSED)
+                if anyio.current_time() >= refused_until:
+                    logger.error("a result is kept, because no place takes it", job=self._job)
+                    return terminal_update
+                logger.warning("no place takes a result; trying again later", job=self._job, reason=str(loss))
+                pause = next(later)
             except ConnectionLost as loss:
-                logger.warning("a last word must wait", job=self._job, reason=str(loss))
+                logger.warning("a result must wait", job=self._job, reason=str(loss))
+                pause = next(soon)
             except Exception as error:
                 failures += 1
                 if failures == FAILURES:
                     raise
-                report_failure(error, "a last word could not be shown; trying again", job=self._job)
+                report_failure(error, "a result could not be shown; trying again", job=self._job)
+                pause = next(soon)
             else:
                 return terminal_update
             terminal_update = await self._pause(pause, terminal_update)
-        raise AssertionError("the pauses ended")
 
     async def _pause(self, seconds: float, terminal_update: TerminalUpdate) -> TerminalUpdate:
         """Wait, unless the job is cancelled meanwhile; return the terminal update to show next."""

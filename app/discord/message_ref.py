@@ -12,7 +12,8 @@ TOKEN_LIFE = 14 * 60.0
 class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A reference to a message. Ids are strings, "" if unknown.
 
-    `limit` is the most bytes for one file; `more` are the ids of messages that continue it.
+    `limit` is the most bytes for one file; `more` are the ids of messages that continue it. `left` is the message that
+    did not take the result: another one may show it, although its id is not known, so `message` is "".
     """
 
     channel: str
@@ -22,6 +23,7 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: int = 10 * 2**20
     spoiler: bool = False
     more: tuple[str, ...] = ()
+    left: str = ""
 
     @property
     def link(self) -> str:
@@ -30,10 +32,15 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Seen(Struct, frozen=True):
-    """Where Discord put a message."""
+    """Where Discord put a message.
+
+    `stale` says that it shows something else than was sent: Discord returned a message that was posted before under
+    the same nonce.
+    """
 
     channel: str
     message: str
+    stale: bool = False
 
 
 class Token(Struct, frozen=True):

@@ -41,6 +41,10 @@ class ResultNotKept(Reason, frozen=True):
     """The files of the result were deleted."""
 
 
+class NotShown(Reason, frozen=True):
+    """No place takes the result at the moment."""
+
+
 class FewerResults(Reason, frozen=True):
     """The job has only so many results."""
 
@@ -196,6 +200,7 @@ ServiceReason: TypeAlias = (
     | WorkflowRemoved
     | TakesNoResult
     | ResultNotKept
+    | NotShown
     | FewerResults
     | InputNotKept
     | FileMissing

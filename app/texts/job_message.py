@@ -8,6 +8,7 @@ DELETE = "Delete"
 EDIT_PROMPT = "Edit prompt"
 FETCH_AGAIN = "Fetch again"
 RETRY = "Retry"
+SEND_AGAIN = "Send again"
 SETTINGS = "Settings"
 """Labels of buttons."""
 
@@ -16,8 +17,16 @@ LOST = "Lost"
 CANCELLED = "Cancelled"
 STARTED = "Started."
 
-NOT_POSTED = "This is done, but Discord refused to post the result. The people who run this bot have it."
+NOT_POSTED = "This is done, but Discord did not take the result. It is kept: press Send again."
 """The whole message where Discord refused the real one."""
+
+SHORTENED = "\n… (shortened)\n"
+"""The end of a text file that was too long."""
+
+
+def moved(link: str) -> str:
+    """Where a result is that Discord did not take in its own message; "" is a direct message."""
+    return f"Your result is in another message: {link}" if link else "I sent your result to you directly."
 
 
 def waiting(ahead: int, when: str) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
 import pytest
 
 from app.actors.handle import TELLING
-from app.actors.interaction import FAILURES, InteractionActor
+from app.actors.interaction import FAILURES, REFUSED, InteractionActor
 from app.events import AnyUpdate, Cancelled, Failed, Finished, Progressed
 from app.journal.memory import MemoryJournal
-from app.ports import ConnectionLost
+from app.ports import ConnectionLost, NoPlace
 from app.reasons.servers import HungUp
 from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual
@@ -80,6 +81,43 @@ async def test_a_job_whose_result_cannot_be_posted_can_be_cancelled_and_its_user
             asked = anyio.current_time()
             await until(lambda: isinstance(watcher.last, Cancelled))
             assert anyio.current_time() - asked < 1
+        await anyio.sleep(1)
+        assert not await found.journal.unfinished()
+
+
+class Unwelcome(Watcher):
+    """A place that refuses results until `opens`, in the loop's clock."""
+
+    def __init__(self, opens: float) -> None:
+        super().__init__()
+        self.tries: list[float] = []
+        self._opens = opens
+
+    async def show(self, update: AnyUpdate) -> None:
+        if isinstance(update, Finished):
+            self.tries.append(anyio.current_time())
+            if self.tries[-1] < self._opens:
+                raise NoPlace(HungUp())
+        await super().show(update)
+
+
+async def test_a_result_that_every_place_refuses_is_tried_again_with_growing_pauses(tmp_path: Path) -> None:
+    async with world(tmp_path, longest=8 * 3600) as found:
+        watcher = Unwelcome(anyio.current_time() + 6 * 3600)
+        assert delivered(await found.make(watcher=watcher))
+        pauses = [later - earlier for earlier, later in pairwise(watcher.tries)]
+        assert pauses[0] <= 30
+        assert max(pauses) > 1000
+        assert len(pauses) < 20, "nobody has changed anything since the last attempt"
+        await anyio.sleep(1)
+        assert not await found.journal.unfinished()
+
+
+async def test_a_result_that_every_place_refuses_for_a_day_is_only_kept(tmp_path: Path) -> None:
+    async with world(tmp_path, longest=2 * REFUSED) as found:
+        began = anyio.current_time()
+        await found.make(watcher=Unwelcome(float("inf")))
+        assert REFUSED <= anyio.current_time() - began < REFUSED + 3700
         await anyio.sleep(1)
         assert not await found.journal.unfinished()
 

@@ -106,7 +106,7 @@ async def test_a_result_that_came_while_the_bot_was_away_is_brought(stage: Stage
         assert len(files(await stage.result(asked))) == 1
 
 
-async def test_a_message_that_was_deleted_meanwhile_is_replaced_once(stage: Stage) -> None:
+async def test_a_message_that_was_deleted_meanwhile_is_not_posted_again_but_sent_to_its_owner(stage: Stage) -> None:
     async with stage.bot() as life:
         stage.hold()
         asked = imagine(stage)
@@ -116,7 +116,7 @@ async def test_a_message_that_was_deleted_meanwhile_is_replaced_once(stage: Stag
         await ended(life, job)
         (message,) = stage.discord.messages
         assert "[Again]" in words(message)
-        assert message["channel_id"] == stage.discord.channel.id
+        assert message["channel_id"] == stage.discord.dm().id
         assert f"<@{stage.discord.alice.id}>" in words(message)
         shown = words(await stage.until("Your jobs", stage.discord.slash("jobs")))
         assert job[:8] in shown
@@ -272,8 +272,10 @@ async def test_an_operator_tries_a_failed_job_again_in_its_own_message(stage: St
 async def test_in_the_last_round_nothing_new_is_taken(stage: Stage) -> None:
     async with stage.bot() as life:
         message = await stage.result(imagine(stage))
+        stage.fault(fail_prompt={"count": 1, "status": 400})
+        failed = await stage.until("[Retry]", imagine(stage))
         life.house.draining.set()
-        for asked in (imagine(stage), stage.press(message, "Again")):
+        for asked in (imagine(stage), stage.press(message, "Again"), stage.press(failed, "Retry")):
             assert "about to restart" in await stage.ephemeral_followup(asked)
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.message_ref import Seen
-from app.discord.messages.ports import Away, Expired, Gone
+from app.discord.messages.ports import Away, Deleted, Expired, Gone, Unacceptable
 from app.discord.ui.components import Button, Card, Line, Row
 from app.discord.user_request import Caller
 from app.events import JobId
@@ -22,7 +22,7 @@ NONCES = 300.0
 EXPIRES = 15 * 60.0
 """Seconds for which a token is good."""
 
-CHANNEL = "channel"
+CHANNEL, DIRECT = "channel", "direct"
 
 
 class Message(Struct):
@@ -35,9 +35,19 @@ class Message(Struct):
     person: str
     nonce: str
     born: float
+    channel: str = CHANNEL
     job: JobId = JobId("")
     said: list[Card] = field(default_factory=list[Card])
-    deleted: bool = False
+    deleted_at: float = float("inf")
+
+    @property
+    def deleted(self) -> bool:
+        """Whether somebody deleted it."""
+        return self.deleted_at < float("inf")
+
+    def delete(self) -> None:
+        """Delete it now."""
+        self.deleted_at = anyio.current_time()
 
     @property
     def ended(self) -> bool:
@@ -79,6 +89,8 @@ class Board:
     def calm(self) -> None:
         """From now on all is well."""
         self.away_until = self.forgetful_until = self.limited_until = float("-inf")
+        self.closed_until = self.nowhere_until = self.picky_until = float("-inf")
+        """Until when the channel takes nothing, no place takes anything, and no message takes new pictures."""
         self.failures = 0
         """How many of the next cards about a job raise what no port may raise."""
 
@@ -103,23 +115,27 @@ class Board:
 
     async def edit_original(self, token: str, card: Card) -> Seen:
         await self._reach()
-        return self._show(self._opened(token), card)
+        message = self._opened(token)
+        self._take_edit(message, card)
+        return self._show(message, card)
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
         await self._reach()
+        self._take_edit(self.messages[int(message)], card)
         self._show(self.messages[int(message)], card)
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         await self._reach()
+        self._take(channel)
         now = anyio.current_time()
         same = (m for m in self.messages if m.nonce == nonce and now - m.born < NONCES and not m.deleted)
         if (message := next(same, None)) is None:
-            return self._show(self._new("", nonce), card)
+            return self._show(self._new("", nonce, channel), card)
         self._answer()
-        return Seen(CHANNEL, str(message.number))
+        return Seen(message.channel, str(message.number), stale=message.said[-1] != card)
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
-        return await self.create(CHANNEL, card, nonce)
+        return await self.create(DIRECT, card, nonce)
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
         await self._reach()
@@ -127,16 +143,18 @@ class Board:
         self.whispers += 1
 
     async def followup(self, token: str, card: Card) -> Seen:
-        raise AssertionError(card)
+        await self._reach()
+        self._valid(token)
+        raise Gone("Discord says: Thread is archived.")
 
     async def delete_original(self, token: str) -> None:
         await self._reach()
-        self._opened(token).deleted = True
+        self._opened(token).delete()
         self._answer()
 
     async def delete(self, channel: str, message: str) -> None:
         await self._reach()
-        self.messages[int(message)].deleted = True
+        self.messages[int(message)].delete()
         self._answer()
 
     def _valid(self, token: str) -> Interaction:
@@ -148,13 +166,23 @@ class Board:
     def _opened(self, token: str) -> Message:
         return self.messages[self._valid(token).message]
 
-    def _new(self, person: str, nonce: str) -> Message:
-        self.messages.append(message := Message(len(self.messages), person, nonce, anyio.current_time()))
+    def _new(self, person: str, nonce: str, channel: str = CHANNEL) -> Message:
+        self.messages.append(message := Message(len(self.messages), person, nonce, anyio.current_time(), channel))
         return message
 
-    def _show(self, message: Message, card: Card) -> Seen:
+    def _take(self, channel: str) -> None:
+        """Refuse what is sent to a channel that takes nothing at the moment."""
+        if anyio.current_time() < (self.closed_until if channel == CHANNEL else self.nowhere_until):
+            raise Gone("Discord says: Thread is archived.")
+
+    def _take_edit(self, message: Message, card: Card) -> None:
         if message.deleted:
-            raise Gone("Discord says: Unknown Message.")
+            raise Deleted("Discord says: Unknown Message.")
+        self._take(message.channel)
+        if card.uploads and anyio.current_time() < self.picky_until:
+            raise Unacceptable("Discord says: Invalid form body.")
+
+    def _show(self, message: Message, card: Card) -> Seen:
         job = about(card)
         if job and self.failures:
             self.failures -= 1
@@ -164,7 +192,7 @@ class Board:
         self._saw(message, card)
         message.said.append(card)
         self._answer()
-        return Seen(CHANNEL, str(message.number))
+        return Seen(message.channel, str(message.number))
 
     async def _reach(self) -> None:
         await anyio.sleep(self._rng.uniform(0.02, 0.2))

@@ -213,9 +213,15 @@ class FaultPlayer:
             case "expire_tokens":
                 for interaction in board.interactions:
                     interaction.expired = True
+            case "channel_closed":
+                board.closed_until = until
+            case "nowhere":
+                board.closed_until = board.nowhere_until = until
+            case "pictures_refused":
+                board.picky_until = until
             case "message_deleted":
                 if messages := [one for one in board.messages if not one.ended] or board.messages:
-                    messages[fault.which % len(messages)].deleted = True
+                    messages[fault.which % len(messages)].delete()
             case kind:
                 raise AssertionError(kind)
 

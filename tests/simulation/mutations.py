@@ -110,8 +110,9 @@ class Mutation(Struct, frozen=True):
 def a_second_post_is_believed_to_show_what_it_says() -> Generator[None]:
     """Discord returns the message of the first one, which says what was true then."""
 
-    async def post(self: Delivery, card: Card, create: Callable[[Card, str], Awaitable[Seen]]) -> Seen:
-        return await create(card, nonce(self._view.job))
+    async def post(self: Delivery, card: Card, page: int, create: Callable[[Card, str], Awaitable[Seen]]) -> Seen:
+        await self._location.leave()
+        return await create(card, nonce(self._view.job, page))
 
     with patch.object(Delivery, "_post", post):
         yield

@@ -104,6 +104,8 @@ class People:
                 caller = await self._board.press(message, person)
                 if press.verb == "cancel" and person == self._recorder.owner_of(press.job):
                     self._recorder.asked_back.setdefault(press.job, anyio.current_time())
+                if press.verb == "delete":
+                    self._recorder.deleted.add(press.job)
                 self._bot.tell(UserRequest(caller, ButtonPressed(press=press)))
                 return
             fields: dict[str, str] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 from hypothesis import strategies as st
@@ -98,7 +99,14 @@ Changed: TypeAlias = Literal[
 ]
 """What changes under the bot: the file of its journal, its clock, the version of a server."""
 
-Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer | Changed
+Refusal: TypeAlias = Literal[
+    "channel_closed",  # the channel takes nothing for a while: an archived thread, a missing permission
+    "nowhere",  # no channel takes anything, and no person does
+    "pictures_refused",  # no message takes new pictures when it is edited
+]
+"""What Discord refuses."""
+
+Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer | Changed | Refusal
 GROUPS: tuple[tuple[Kind, ...], ...] = tuple(
     map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord, Unexpected, ByPeople))
 )
@@ -106,7 +114,8 @@ KINDS: tuple[Kind, ...] = tuple(kind for group in GROUPS for kind in group)
 WRONG_SERVERS: tuple[Kind, ...] = get_args(WrongServer)
 """Drawn by themselves: see `_with_wrong_servers`."""
 CHANGED: tuple[Kind, ...] = get_args(Changed)
-"""Drawn by themselves: see `_with_changes`."""
+REFUSALS: tuple[Kind, ...] = get_args(Refusal)
+"""Drawn by themselves: see `_with_more`."""
 
 GONE: frozenset[Kind] = frozenset({"die", "removed"})
 
@@ -222,7 +231,8 @@ STORMS = (
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
-    return _with_changes(_with_wrong_servers(_drawn(seed)))
+    plan = _with_wrong_servers(_drawn(seed))
+    return _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
 
 
 def _with_wrong_servers(plan: Plan) -> Plan:
@@ -254,15 +264,18 @@ def _with_wrong_servers(plan: Plan) -> Plan:
     return replace(plan, wants=wants, servers=servers, faults=(*plan.faults, *faults))
 
 
-def _with_changes(plan: Plan) -> Plan:
-    """The same plan, in every third world with one to four changes, drawn by themselves as wrong servers are."""
-    rng = random.Random(f"changes {plan.chance}")
+def _with_more(plan: Plan, what: str, kinds: Sequence[Kind]) -> Plan:
+    """The same plan, in every third world with one to four faults of these kinds.
+
+    They have dice of their own, as wrong servers have.
+    """
+    rng = random.Random(f"{what} {plan.chance}")
     if rng.random() < 0.67:
         return plan
     faults = tuple(
         Fault(
             round(rng.uniform(0, TROUBLE - 100), 3),
-            rng.choice(CHANGED),
+            rng.choice(kinds),
             round(rng.uniform(1, 20), 3),
             rng.randrange(1000),
             rng.choice(MOMENTS) if rng.random() < 0.5 else None,

@@ -63,6 +63,8 @@ class Recorder:
         """When a server first did what our wish to drop a prompt asked for."""
         self.asked_back: dict[JobId, float] = {}
         """When a person took a job back."""
+        self.deleted: set[JobId] = set()
+        """Jobs whose result somebody asked to delete: its files may be gone."""
         self.ill: list[tuple[float, float]] = []
         """Since when and until when something was wrong, or may have been."""
         self.armed: list[Kind] = []

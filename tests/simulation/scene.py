@@ -143,7 +143,7 @@ class Scene:
                 continue
             if self._bot.door is None:
                 continue
-            done = self._recorder.done_since()
+            done = {job: at for job, at in self._recorder.done_since().items() if job not in self._recorder.unshown}
             if late := [job for job, at in done.items() if anyio.current_time() > max(at, self._calm_since) + LATE]:
                 self.report.broken.append(f"not everything has ended: {late[0]}, long after its server was done")
                 return

@@ -1,4 +1,4 @@
-"""Deletes files from the bot's disk: old pictures, after the time that the operator set, and unfinished ones."""
+"""Deletes files from the bot's disk: results that people delete, old pictures, and unfinished files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 from anyio import to_thread
 
+from app.core.job import Job
 from app.entry_points import run_loop
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -44,6 +45,12 @@ def delete_older(data: Path, before: float) -> int:
             except OSError as error:
                 logger.warning("an old picture cannot be deleted", path=str(file), reason=error.strerror)
     return gone
+
+
+def delete_results(job: Job) -> None:
+    """Delete the files of one job's result; those that are gone already do not matter. Raises `OSError`."""
+    for file in {*filter(None, job.files.values()), *job.streamed}:
+        Path(file).unlink(missing_ok=True)
 
 
 def delete_unfinished(data: Path) -> None:

@@ -10,12 +10,14 @@ import aiohttp
 import anyio
 import hikari
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.discord.bridge import CrossLoopCall
 from app.discord.gateway.component_builders import loaded
 from app.discord.message_ref import Seen
-from app.discord.messages.ports import Away, Expired, Gone, SendError, TooLarge, Unacceptable
-from app.discord.ui.components import Card
+from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, TooLarge, Unacceptable
+from app.discord.ui.components import Card, Text
 
 FRESH = 9.0
 """Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after its reset, or later."""
@@ -65,8 +67,10 @@ EXPIRED = frozenset({50027, 10015, 10062})
 
 TOO_LARGE = 40005
 
-TOO_OLD = 30046
-"""A message older than an hour was edited too often."""
+UNKNOWN_MESSAGE = 10008
+
+CONTENT = frozenset({50006, 50035})
+"""An empty message, and an invalid form body."""
 
 
 class RestSender:
@@ -110,11 +114,10 @@ class RestSender:
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
-        return _seen(
-            await self._send(
-                "create", channel, lambda rest: rest.create_message(int(channel), components=content, nonce=nonce)
-            )
+        message = await self._send(
+            "create", channel, lambda rest: rest.create_message(int(channel), components=content, nonce=nonce)
         )
+        return replace(_seen(message), stale=_shown_texts(message) != _texts(card))
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
@@ -165,6 +168,21 @@ class RestSender:
             return await self._into_asyncio(call, rest)
 
 
+def _texts(card: Card) -> list[str]:
+    return [block.text.strip() for block in card.blocks if isinstance(block, Text)]
+
+
+def _shown_texts(message: hikari.Message) -> list[str]:
+    """The texts of a message that shows one card."""
+    return [
+        part.content.strip()
+        for container in message.components
+        if isinstance(container, hikari.ContainerComponent)
+        for part in container.components
+        if isinstance(part, hikari.TextDisplayComponent)
+    ]
+
+
 def _seen(message: hikari.Message) -> Seen:
     return Seen(str(message.channel_id), str(message.id))
 
@@ -180,12 +198,32 @@ def translated() -> Generator[None]:
         raise Away(f"Discord does not answer: {type(error).__name__}.") from None
 
 
+class _Refusal(Struct):
+    """The body of Discord's error responses (https://discord.com/developers/docs/reference#error-messages)."""
+
+    code: int = 0
+    message: str = ""
+
+
 def _named(error: hikari.ClientHTTPResponseError) -> SendError:
-    code = int(error.code)
-    if error.status == 413 or code == TOO_LARGE:
+    try:
+        # hikari does not read it for every status.
+        refusal = msgspec.json.decode(bytes(error.raw_body or b""), type=_Refusal)
+    except msgspec.MsgspecError:
+        refusal = None
+    if error.status == 413 or (refusal is not None and refusal.code == TOO_LARGE):
         return TooLarge("The files are too large for Discord.")
-    if code in EXPIRED:
-        return Expired("The interaction is over.")
-    if isinstance(error, (hikari.NotFoundError, hikari.ForbiddenError)) or code == TOO_OLD:
-        return Gone(f"Discord says: {error.message or error.status}.")
-    return Unacceptable(f"Discord says: {error.status} {error.message}.")
+    if refusal is None:
+        # A page of a proxy in front of Discord says nothing about the message.
+        return Away(f"Something in front of Discord says: {error.status}.")
+    sentence = f"Discord says: {error.status} {refusal.code} {refusal.message}"
+    if refusal.code in EXPIRED:
+        return Expired(sentence)
+    if error.status == 401:
+        return Away(sentence)
+    if refusal.code == UNKNOWN_MESSAGE:
+        return Deleted(sentence)
+    if refusal.code in CONTENT:
+        return Unacceptable(sentence)
+    # Whatever else it is, another place may take it: an archived thread, a missing permission, an old message.
+    return Gone(sentence)

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 from msgspec.structs import replace
 
-from app.discord.message_ref import Seen
+from app.discord.message_ref import MessageRef, Seen
 from app.discord.messages.location import MessageLocation
-from app.discord.messages.ports import Away, MessageContext, SendError, TooLarge, Unacceptable
+from app.discord.messages.ports import Away, Deleted, Expired, MessageContext, SendError, TooLarge, Unacceptable
 from app.discord.ui.components import Card
-from app.discord.ui.job_message import plain, render
+from app.discord.ui.job_message import moved, plain, render
 from app.discord.ui.job_view import JobView
 from app.events import Finished
+from app.ports import NoPlace
+from app.reasons.servers import OutOfReach
 from app.texts.reasons import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
 
+Route: TypeAlias = Callable[[Card, int], Awaitable["Seen | None"]]
+"""Sends a page, counted from 0, one way; returns None if this way does not exist."""
+
 LONGEST_NONCE = 25
 """Characters (Discord's limit)."""
+
+
+class RefusedEverywhere(Exception):
+    """No route takes a card. `content` says whether a simpler card may be taken."""
+
+    def __init__(self, *, content: bool) -> None:
+        super().__init__()
+        self.content = content
 
 
 class Delivery:
@@ -32,9 +46,9 @@ class Delivery:
         self._context = context
 
     async def run(self) -> str:
-        """Send the final update, with smaller and smaller files until it fits.
+        """Send the final update, with smaller and smaller files until it fits. Returns the message's id.
 
-        Returns the message's id, "" if it reached nobody. Raises `Away` while Discord does not answer.
+        Raises `Away` while Discord does not answer, and `NoPlace` if no route takes it.
         """
         last = self._view.terminal_update
         files = last.files if isinstance(last, Finished) else ()
@@ -45,95 +59,118 @@ class Delivery:
                 if notes and isinstance(last, Finished):
                     view = replace(view, terminal_update=replace(last, notes=(*last.notes, *map(reason_text, notes))))
                 try:
-                    return await self._say(render(view, uploads))
-                except Unacceptable as error:
-                    # A plain message is better than one that says for ever that the job is still running.
-                    logger.error("Discord does not take a result", job=self._view.job, reason=str(error))
-                    return await self._say([plain(self._view)])
+                    return await self._send(render(view, uploads))
+                except RefusedEverywhere as refused:
+                    if refused.content:
+                        break
+                    raise NoPlace(OutOfReach("refused")) from None
                 except TooLarge:
                     if not uploads:
-                        raise
+                        break
                     # Half of what was too much: Discord does not say what it would accept.
                     limit = max(one.size for one in uploads) // 2
+        # A plain message is better than one that says for ever that the job is still running.
+        logger.error("Discord does not take a result", job=self._view.job)
+        try:
+            return await self._send([plain(self._view)])
+        except (RefusedEverywhere, TooLarge):
+            raise NoPlace(OutOfReach("refused")) from None
 
-    async def _say(self, cards: Sequence[Card]) -> str:
-        routes = [self._by_token, self._by_message, self._by_channel, self._by_direct_message]
+    async def _send(self, cards: Sequence[Card]) -> str:
+        """Send a card by the first route that takes it, and the others below it."""
+        seen = await self._by_first_route(
+            cards[0], (self._by_token, self._by_message, self._by_channel, self._by_follow_up, self._by_direct_message)
+        )
+        before = self._location.place
+        await self._location.settle(seen)
+        if before.left not in {"", seen.message} and not self._location.deleted:
+            await self._point_to_result(before)
+        for page, card in enumerate(cards[1:]):
+            # Some may have been sent before a restart.
+            if page >= len(self._location.place.more):
+                routes = (self._by_channel, self._by_follow_up, self._by_direct_message)
+                await self._location.extend(await self._by_first_route(card, routes, page + 1))
+        return seen.message
+
+    async def _by_first_route(self, card: Card, routes: Sequence[Route], page: int = 0) -> Seen:
+        """Send a card by the first of these routes that takes it.
+
+        Raises `Away`, `TooLarge` and `RefusedEverywhere`.
+        """
+        content = False
         for route in routes:
             try:
-                seen = await route(cards[0])
-            except (TooLarge, Away, Unacceptable):
+                seen = await route(card, page)
+            except (TooLarge, Away):
                 raise
             except SendError as error:
                 logger.info("a result needs another road", job=self._view.job, reason=str(error))
+                content |= isinstance(error, Unacceptable)
+                if isinstance(error, Expired):
+                    self._location.expire()
+                elif isinstance(error, Deleted) and not page:
+                    self._location.delete()
                 continue
             if seen is not None:
-                await self._location.settle(seen)
-                await self._say_more(cards[1:])
-                return seen.message
-        logger.warning("a result reached nobody; it is kept on disk", job=self._view.job, owner=self._view.owner)
-        return ""
+                return seen
+        await self._location.come_back()
+        raise RefusedEverywhere(content=content)
 
-    async def _by_token(self, card: Card) -> Seen | None:
-        if (token := self._location.token) is None or self._location.lost:
-            return None
-        return await self._context.sender.edit_original(token, card)
+    async def _point_to_result(self, before: MessageRef) -> None:
+        """Say in the job's first message where its result is, if the message can still be edited."""
+        card = moved(self._view, "" if self._location.place.channel != before.channel else self._location.place.link)
+        try:
+            await self._context.sender.edit(before.channel, before.left, card)
+        except SendError as error:
+            logger.info("a message could not be moved", job=self._view.job, reason=str(error))
 
-    async def _by_message(self, card: Card) -> Seen | None:
+    async def _by_token(self, card: Card, _: int) -> Seen | None:
+        token = self._location.own_token
+        return await self._context.sender.edit_original(token, card) if token is not None else None
+
+    async def _by_message(self, card: Card, _: int) -> Seen | None:
         place = self._location.place
-        if not place.message or self._location.lost:
+        if not place.message or self._location.deleted:
             return None
         async with self._context.pacing.lock(place.channel):
             await self._context.sender.edit(place.channel, place.message, card)
         return Seen(place.channel, place.message)
 
-    async def _by_channel(self, card: Card) -> Seen | None:
+    async def _by_channel(self, card: Card, page: int) -> Seen | None:
         channel = self._location.place.channel
+        if self._location.deleted:
+            return None
         async with self._context.pacing.lock(channel):
-            return await self._post(card, partial(self._context.sender.create, channel))
+            return await self._post(card, page, partial(self._context.sender.create, channel))
 
-    async def _by_direct_message(self, card: Card) -> Seen | None:
-        return await self._post(card, partial(self._context.sender.direct_message, self._location.place.user))
+    async def _by_follow_up(self, card: Card, page: int) -> Seen | None:
+        """Answer the interaction once more, where the bot itself may not write."""
+        token, location = self._location.token, self._location
+        if token is None or location.deleted or location.may_be_followed_up:
+            return None
+        if not page:
+            await location.leave()
+        try:
+            return await self._context.sender.followup(token, card)
+        except Away:
+            location.may_be_followed_up = True
+            raise
 
-    async def _post(self, card: Card, create: Callable[[Card, str], Awaitable[Seen]]) -> Seen:
+    async def _by_direct_message(self, card: Card, page: int) -> Seen | None:
+        return await self._post(card, page, partial(self._context.sender.direct_message, self._location.place.user))
+
+    async def _post(self, card: Card, page: int, create: Callable[[Card, str], Awaitable[Seen]]) -> Seen:
         """Post the card as a new message.
 
-        If an earlier post may have arrived without an answer, Discord returns its message unchanged: it may show what
-        was true then, so it is edited.
+        If an earlier post arrived without an answer, Discord returns its message unchanged: it may show what was true
+        then, so it is edited.
         """
-        try:
-            seen = await create(card, nonce(self._view.job))
-        except Away:
-            self._location.may_be_posted = True
-            raise
-        if self._location.may_be_posted:
+        if not page:
+            await self._location.leave()
+        seen = await create(card, nonce(self._view.job, page))
+        if seen.stale:
             await self._context.sender.edit(seen.channel, seen.message, card)
         return seen
-
-    async def _say_more(self, cards: Sequence[Card]) -> None:
-        """Send further messages after the first, except those that were sent before a restart."""
-        for page, card in enumerate(cards):
-            if page < len(self._location.place.more):
-                continue
-            try:
-                seen = await self._below(card, page)
-            except (TooLarge, Away):
-                raise
-            except SendError as error:
-                logger.warning("a part of a result found no place", job=self._view.job, reason=str(error))
-                return
-            await self._location.extend(seen)
-
-    async def _below(self, card: Card, page: int) -> Seen:
-        token, channel = self._location.token, self._location.place.channel
-        try:
-            async with self._context.pacing.lock(channel):
-                return await self._context.sender.create(channel, card, nonce(self._view.job, page + 1))
-        except (TooLarge, Away):
-            raise
-        except SendError:
-            if token is None:
-                raise
-            return await self._context.sender.followup(token, card)
 
 
 def nonce(job: str, page: int = 0) -> str:

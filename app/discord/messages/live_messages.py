@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
+from pathlib import Path
 
 import anyio
 import structlog
@@ -18,16 +19,19 @@ from app.core.job import Job, JobRequest
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
-from app.discord.messages.ports import MessageSender, PrepareFiles, SendError
+from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.job_view import view_of
 from app.discord.user_request import Caller
 from app.entry_points import run_request
-from app.events import Finished, JobId
+from app.events import Failed, Finished, JobId
+from app.ports import ConnectionLost
 from app.service.catalog import Catalog
 from app.service.follow_ups import list_follow_ups
 from app.service.job_factory import repeat
+from app.service.reasons import JobUnfinished, NotShown, ResultNotKept
 from app.texts.answers import FAREWELL, NOT_TAKEN
+from app.workflows.model import WorkflowError
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -104,15 +108,21 @@ class LiveMessages:
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
 
     async def show_again(self, job: Job, caller: Caller) -> None:
-        """Show a result again, where the caller was answered."""
+        """Show a result again, where the caller was answered. Raises `WorkflowError` if that is impossible."""
+        update = job.terminal_update
+        if update is None:
+            raise WorkflowError(JobUnfinished())
+        files = update.files if isinstance(update, (Finished, Failed)) else ()
+        if files and not any(map(_is_kept, files)):
+            raise WorkflowError(ResultNotKept())
         shown = message_ref.read(job.place)
         place = _place(caller, spoiler=shown is not None and shown.spoiler)
         reply = self._reply(job.request, place, _token(caller))
         try:
-            if job.terminal_update is not None:
-                await reply.show(job.terminal_update)
-        except SendError as error:
+            await reply.show(update)
+        except ConnectionLost as error:
             logger.info("a result could not be shown again", job=job.id, reason=str(error))
+            raise WorkflowError(NotShown()) from None
 
     async def say_goodbye(self) -> None:
         """Say in every live message what happens to its job now that the bot stops."""
@@ -142,6 +152,10 @@ class LiveMessages:
             self.living.pop(job, None)
             if reply.view.progress is not None and isinstance(reply.view.terminal_update, Finished):
                 self._runs.append(reply.view.progress.elapsed)
+
+
+def _is_kept(file: str) -> bool:
+    return Path(file).is_file()
 
 
 def _place(caller: Caller, *, spoiler: bool) -> MessageRef:

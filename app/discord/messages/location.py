@@ -16,9 +16,11 @@ class MessageLocation:
     def __init__(self, job: JobId, place: MessageRef, context: MessageContext, token: Token | None) -> None:
         self.place = place
         self.lost = False
-        """Whether the message is out of reach: deleted, or no longer accessible to the bot."""
-        self.may_be_posted = token is None
-        """Whether the final update may already be in a new message: an attempt, or an earlier run, got no answer."""
+        """Whether the message is out of reach, so that its progress is not shown any more."""
+        self.deleted = False
+        """Whether somebody deleted the message: nothing is posted in its channel any more."""
+        self.may_be_followed_up = False
+        """Whether a follow-up may have been posted without an answer: Discord would post it a second time."""
         self._job = job
         self._context = context
         self._token = token
@@ -29,6 +31,11 @@ class MessageLocation:
         token = self._token
         return token.value if token is not None and anyio.current_time() < token.until else None
 
+    @property
+    def own_token(self) -> str | None:
+        """The same, if it edits the job's message."""
+        return self.token if not self.place.left else None
+
     def expire(self) -> None:
         """Drop the token: from now on, act as the bot."""
         self._token = None
@@ -38,11 +45,26 @@ class MessageLocation:
         self.lost = self._token is None
         self._token = None
 
+    def delete(self) -> None:
+        """Record that somebody deleted the message."""
+        self.deleted = self.lost = True
+        self._token = None
+
+    async def leave(self) -> None:
+        """Record that the result is about to be posted as a new message, so that no attempt uses the old one again."""
+        if self.place.message:
+            await self._move(replace(self.place, message="", left=self.place.message))
+
+    async def come_back(self) -> None:
+        """Record that no other place took the result."""
+        if self.place.left:
+            await self._move(replace(self.place, message=self.place.left, left=""))
+
     async def settle(self, seen: Seen) -> None:
         """Record the message's location, if it is new."""
         if (seen.channel, seen.message) != (self.place.channel, self.place.message):
             guild = self.place.guild if seen.channel == self.place.channel else ""
-            await self._move(replace(self.place, channel=seen.channel, message=seen.message, guild=guild))
+            await self._move(replace(self.place, channel=seen.channel, message=seen.message, guild=guild, left=""))
 
     async def extend(self, seen: Seen) -> None:
         """Record a further message that continues this one."""

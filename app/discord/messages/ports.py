@@ -25,7 +25,11 @@ class Expired(SendError):
 
 
 class Gone(SendError):
-    """The message, or access to it, is gone: deleted, no permission, too old. Post elsewhere."""
+    """Discord refuses it here: no permission, an archived thread, too old. Post elsewhere."""
+
+
+class Deleted(Gone):
+    """Somebody deleted the message. What it showed is not posted in its channel again."""
 
 
 class TooLarge(SendError):
@@ -40,7 +44,7 @@ class Away(SendError, ConnectionLost):
 
 
 class Unacceptable(SendError):
-    """Discord refuses the request and would refuse it again: a mistake of the bot. The text says which."""
+    """Discord refuses the content: a mistake of the bot or of Discord. Another route may still take it."""
 
 
 class MessageSender(Protocol):

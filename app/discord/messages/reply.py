@@ -8,7 +8,7 @@ import structlog
 from app.discord.message_ref import MessageRef, Token
 from app.discord.messages.delivery import Delivery
 from app.discord.messages.location import MessageLocation
-from app.discord.messages.ports import Away, Expired, MessageContext, SendError, TooLarge, Unacceptable
+from app.discord.messages.ports import Away, Deleted, Expired, MessageContext, SendError, TooLarge, Unacceptable
 from app.discord.ui.components import Card
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
@@ -82,8 +82,11 @@ class MessageReply:
             location.expire()
         except (Away, Unacceptable, TooLarge) as error:
             logger.debug("a message could not be moved", job=self.view.job, reason=str(error))
+        except Deleted:
+            location.delete()
+            logger.info("a message was deleted", job=self.view.job)
         except SendError as error:
-            # Deleted, or out of reach: the final update will go elsewhere.
+            # Out of reach: the final update will go elsewhere.
             location.lose()
             logger.info("a message is out of reach", job=self.view.job, reason=str(error))
         pace = context.pacing.pause(location.place.channel, as_bot=location.token is None)

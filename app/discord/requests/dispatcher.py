@@ -6,6 +6,7 @@ from functools import partial
 from typing import assert_never
 
 import anyio
+from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from app.actors.handle import Registry
@@ -13,6 +14,7 @@ from app.core.job import Job, JobRequest
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import Press, write
+from app.discord.files.retention import delete_results
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.responder import Responder
@@ -150,6 +152,8 @@ class RequestDispatcher:
                 self._begin_from(job, self._job_factory.fetch_again(job, caller), caller)
             case "retry":
                 self._begin_from(job, self._job_factory.retry(job, caller), caller)
+            case "send":
+                await self._live_messages.show_again(job, caller)
             case "cancel":
                 await self._cancel(job)
             case "settings":
@@ -180,6 +184,8 @@ class RequestDispatcher:
     async def _delete(self, job: Job, caller: Caller) -> None:
         if job.terminal_update is None and job.id in self._live_messages.living:
             raise WorkflowError(JobUnfinished())
+        # First the files: if this fails, the button is still there.
+        await to_thread.run_sync(delete_results, job)
         await self._responder.remove(caller, message_ref.read(job.place))
 
     async def _job(self, job_id: str) -> Job:

@@ -15,6 +15,9 @@ MOST_TEXT = 4000
 MOST_PICTURES = 10
 """Items in one gallery, and files in one message (Discord's limits)."""
 
+MOST_BYTES = 25 * 2**20 - 2**18
+"""Bytes of all files in one message. Discord takes 25 MiB in one request; the rest is for everything else in it."""
+
 BUTTONS_IN_A_ROW = 5
 """Buttons in one row (Discord's limit)."""
 

@@ -9,7 +9,19 @@ from msgspec.structs import replace
 
 from app.discord import custom_id
 from app.discord.text import escape, shorten
-from app.discord.ui.components import MOST_PICTURES, Block, Button, Card, File, Gallery, Row, Text, Upload, rows
+from app.discord.ui.components import (
+    MOST_BYTES,
+    MOST_PICTURES,
+    Block,
+    Button,
+    Card,
+    File,
+    Gallery,
+    Row,
+    Text,
+    Upload,
+    rows,
+)
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
 from app.reasons.jobs import JobReason, ResultsMissing
@@ -25,6 +37,9 @@ LONGEST_TEXT = 700
 LONGEST_SENTENCE = 250
 LONGEST_SETTINGS = 700
 """Characters. Escaping at most doubles them, and texts shown together stay below Discord's 4,000."""
+
+LONGEST_FILE = 10_000_000
+"""Bytes of a text that becomes a file: below the 10 MiB that every server takes."""
 
 BAR = 12
 """Squares of the progress bar: the widest that stays on one line on a phone."""
@@ -56,7 +71,14 @@ def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
 
 def plain(view: JobView) -> Card:
     """A minimal final card, for when Discord refused the real one."""
-    return Card((Text(texts.NOT_POSTED), Text(f"-# <@{view.owner}>"), *rows([_settings(view), _delete(view)])), BROKEN)
+    send = Button(texts.SEND_AGAIN, custom_id.write("send", view.job), "primary")
+    buttons = rows([send, _settings(view), _delete(view)])
+    return Card((Text(texts.NOT_POSTED), Text(f"-# <@{view.owner}>"), *buttons), BROKEN)
+
+
+def moved(view: JobView, link: str) -> Card:
+    """What a job's first message says once its result is in another one; `link` is "" for a direct message."""
+    return Card((_head(view), Text(texts.moved(link)), Text(f"-# <@{view.owner}>")), DONE)
 
 
 def _head(view: JobView) -> Text:
@@ -111,20 +133,39 @@ def _ended(view: JobView, word: str, reason: str, accent: int | None, *, retry: 
 def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> tuple[Card, ...]:
     shown = [one for one in uploads if _suffix(one.name) in SHOWN]
     others = [one for one in uploads if _suffix(one.name) not in SHOWN]
-    words = "\n\n".join(finished.texts)
+    words = "\n\n".join(text for text in finished.texts if text.strip())
     told: list[Block] = []
     if len(words) > LONGEST_TEXT:
-        others.append(Upload("text.txt", data=words.encode()))
+        others.append(_text_file(words))
     elif words:
         told.append(Text(escape(words)))
     pages = [
-        (*_gallery(view, page), *(File(one) for one in page if one not in shown))
-        for start in range(0, len(shown) + len(others), MOST_PICTURES)
-        for page in [[*shown, *others][start : start + MOST_PICTURES]]
+        (*_gallery(view, page), *(File(one) for one in page if one not in shown)) for page in _pages([*shown, *others])
     ]
     first = pages[0] if pages else ()
     main = Card((_head(view), *first, *told, *_foot(view, finished), *_buttons(view, finished)), DONE)
     return main, *(Card(page, DONE) for page in pages[1:])
+
+
+def _pages(uploads: Sequence[Upload]) -> list[list[Upload]]:
+    """The files of each message, as many as Discord takes in one request."""
+    pages: list[list[Upload]] = []
+    room = 0
+    for upload in uploads:
+        size = upload.size or len(upload.data)
+        if not pages or len(pages[-1]) == MOST_PICTURES or size > room:
+            pages.append([])
+            room = MOST_BYTES
+        pages[-1].append(upload)
+        room -= size
+    return pages
+
+
+def _text_file(text: str) -> Upload:
+    data = text.encode()
+    if len(data) > LONGEST_FILE:
+        data = data[:LONGEST_FILE].decode(errors="ignore").encode() + texts.SHORTENED.encode()
+    return Upload("text.txt", data=data)
 
 
 def _gallery(view: JobView, page: Sequence[Upload]) -> tuple[Block, ...]:

@@ -8,16 +8,18 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec.structs import replace
 
+from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.delivery import nonce
-from app.discord.messages.ports import Away, Expired, Gone, SendError, TooLarge, Unacceptable
+from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, TooLarge, Unacceptable
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Finished, JobId, Previewed, Progressed, Queued, ServerName
-from app.ports import ConnectionLost
+from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
 from tests.conftest import virtual
 
@@ -41,13 +43,14 @@ class Room:
         self.moves: list[str] = []
         self.pacing = ChannelPacing()
         self.sizes: list[int] = []
-        self.picky = False
+        self.picky = self.stale = False
+        self.refuses_pictures: set[str] = set()
 
     async def _say(self, road: str, card: Card, message: str) -> Seen:
         await anyio.lowlevel.checkpoint()
         if failures := self.broken.get(road):
             raise failures.pop(0) if len(failures) > 1 else failures[0]
-        if self.picky and card.uploads:
+        if (self.picky or road in self.refuses_pictures) and card.uploads:
             raise Unacceptable("")
         if any(one.size > self.largest for one in card.uploads):
             raise TooLarge("")
@@ -64,7 +67,7 @@ class Room:
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         seen = await self._say("channel", card, f"new {len(self.nonces)}")
         self.nonces[nonce] = seen.message
-        return seen
+        return replace(seen, stale=self.stale)
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         return await self._say("hand", card, "letter")
@@ -170,41 +173,112 @@ async def test_a_message_out_of_reach_is_left_alone_until_the_last_word() -> Non
     assert '"message":"new 0"' in room.moves[-1]
 
 
-async def test_a_new_message_that_may_have_arrived_without_an_answer_is_edited_to_what_is_true_now() -> None:
+async def test_a_new_message_that_shows_what_was_true_earlier_is_edited() -> None:
     """Discord returns the earlier message for the same nonce, and leaves it as it is."""
     room = Room()
-    reply = room.reply(message="")
-    room.break_("token", error=Expired(""))
+    room.break_("token", "message")
     room.break_("channel", error=Away(""))
+    reply = room.reply()
     with pytest.raises(ConnectionLost):
         await reply.show(DONE)
-    room.broken.pop("channel")
+    room.broken.clear()
+    room.stale = True
     await reply.show(Cancelled(job=JOB))
-    assert room.roads[-2:] == ["channel", "message"]
-    assert "Cancelled" in room.said[-1][1]
+    assert [road for road, text in room.said if "Cancelled" in text] == ["channel", "message"]
 
 
-async def test_a_new_message_of_an_earlier_run_is_edited_to_what_is_true_now() -> None:
+async def test_a_result_that_may_be_in_a_new_message_is_not_shown_in_the_old_one_too() -> None:
     room = Room()
-    await room.reply(token=False, message="").show(DONE)
+    room.break_("token", "message")
+    room.break_("channel", error=Away(""))
+    with pytest.raises(ConnectionLost):
+        await room.reply().show(DONE)
+    room.broken.clear()
+    place = message_ref.read(room.moves[-1])
+    assert place is not None
+    assert (place.message, place.left) == ("", "original")
+    restarted = MessageReply(JobView(job=JOB, owner="42", title="Paint"), place, room)
+    await restarted.show(DONE)
     assert room.roads == ["channel", "message"]
+    assert "another message" in room.said[-1][1], "the old one only says where it is"
+
+
+async def test_a_message_takes_the_result_again_if_no_other_place_did() -> None:
+    room = Room()
+    room.break_("token", "message", "channel", "add", "hand")
+    reply = room.reply()
+    with pytest.raises(NoPlace):
+        await reply.show(DONE)
+    room.broken.pop("message")
+    await reply.show(DONE)
+    assert room.roads == ["message"]
 
 
 async def test_the_last_road_leads_to_its_owner_alone() -> None:
     room = Room()
-    room.break_("token", "message", "channel")
+    room.break_("token", "message", "channel", "add")
     reply = room.reply()
     await reply.show(DONE)
     assert (room.roads, reply.receipt) == (["hand"], "letter")
     assert '"channel":"dm"' in room.moves[-1]
 
 
-async def test_a_result_that_reaches_nobody_ends_all_the_same() -> None:
+async def test_a_result_that_every_place_refuses_is_kept_for_another_attempt() -> None:
     room = Room()
-    room.break_("token", "message", "channel", "hand")
+    room.break_("token", "message", "channel", "add", "hand")
+    reply = room.reply()
+    with pytest.raises(NoPlace):
+        await reply.show(DONE)
+    assert (room.said, reply.receipt) == ([], "")
+    room.broken.clear()
+    await reply.show(DONE)
+    assert (room.roads, reply.receipt) == (["token"], "original")
+
+
+@pytest.mark.parametrize("deleted_before_the_end", [True, False])
+async def test_what_a_moderator_deleted_is_not_posted_again_in_that_channel(deleted_before_the_end: bool) -> None:
+    room = Room()
+    room.break_("token", "message", error=Deleted(""))
+    reply = room.reply()
+    if deleted_before_the_end:
+        await reply.show(Progressed(job=JOB, fraction=0.5))
+    await reply.show(DONE)
+    assert room.roads == ["hand"]
+
+
+async def test_a_result_that_its_message_refuses_is_posted_as_a_new_one_and_the_message_says_where() -> None:
+    """A deferred answer may refuse a new gallery (discord-api-docs#7529)."""
+    room = Room()
+    room.break_("token", error=Unacceptable(""))
+    room.refuses_pictures = {"message"}
     reply = room.reply()
     await reply.show(DONE)
-    assert (room.said, reply.receipt) == ([], "")
+    assert room.roads == ["channel", "message"]
+    assert reply.receipt == "new 0"
+    assert "Your result is in another message: https://discord.com/channels/@me/channel/new 0" in room.said[-1][1]
+
+
+async def test_a_follow_up_that_may_have_arrived_is_not_sent_a_second_time() -> None:
+    room = Room()
+    room.break_("token", "message", "channel")
+    room.break_("add", error=Away(""))
+    reply = room.reply()
+    with pytest.raises(ConnectionLost):
+        await reply.show(DONE)
+    room.broken.pop("add")
+    await reply.show(DONE)
+    assert room.roads == ["hand"]
+
+
+async def test_a_token_that_died_before_its_time_does_not_lose_the_message() -> None:
+    room = Room()
+    room.break_("token", error=Gone(""))
+    reply = room.reply()
+    await reply.show(Progressed(job=JOB, fraction=0.5))
+    await anyio.sleep(5)
+    await reply.show(Progressed(job=JOB, fraction=0.6))
+    await reply.show(DONE)
+    assert room.roads == ["message", "message"]
 
 
 async def test_while_discord_is_away_the_last_word_is_kept_back_and_no_other_road_is_taken() -> None:
@@ -312,4 +386,4 @@ async def test_a_result_that_discord_does_not_take_ends_in_a_plain_message() -> 
     await reply.show(DONE)
     ((road, said),) = room.said
     assert (road, reply.receipt) == ("token", "original")
-    assert "refused to post the result" in said
+    assert "Discord did not take the result. It is kept" in said
