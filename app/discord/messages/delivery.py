@@ -81,13 +81,13 @@ class Delivery:
         place = self._location.place
         if not place.message or self._location.lost:
             return None
-        async with self._context.pacing.lock(place.channel):
+        with self._context.pacing.sending(place.channel):
             await self._context.sender.edit(place.channel, place.message, card)
         return Seen(place.channel, place.message)
 
     async def _by_channel(self, card: Card) -> Seen | None:
         channel = self._location.place.channel
-        async with self._context.pacing.lock(channel):
+        with self._context.pacing.sending(channel):
             return await self._context.sender.create(channel, card, nonce(self._view.job))
 
     async def _by_direct_message(self, card: Card) -> Seen | None:
@@ -110,7 +110,7 @@ class Delivery:
     async def _below(self, card: Card, page: int) -> Seen:
         token, channel = self._location.token, self._location.place.channel
         try:
-            async with self._context.pacing.lock(channel):
+            with self._context.pacing.sending(channel):
                 return await self._context.sender.create(channel, card, nonce(self._view.job, page + 1))
         except (TooLarge, Away):
             raise

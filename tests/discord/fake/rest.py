@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Middleware
 
+from tests.discord.fake.buckets import Verdict
 from tests.discord.fake.cdn import Upload
 from tests.discord.fake.state import MIB, Fault, Request, State
 from tests.discord.fake.wire import ApiError, Payload
@@ -78,6 +79,17 @@ class Rest:
     async def _answer(
         self, request: web.Request, endpoint: Endpoint, entry: Request, headers: dict[str, str]
     ) -> web.StreamResponse:
+        if not entry.path.startswith(FREE) and entry.authorization != f"Bot {self._state.token}":
+            raise ApiError(401, 0, "401: Unauthorized")
+        # Calls are counted as they come in, however long they take from then on.
+        major = request.match_info.get("token") or request.match_info.get("channel") or ""
+        verdict = Verdict({}, None) if entry.path.startswith(FREE) else self._state.buckets.take_any()
+        if verdict.wait is None:
+            verdict = self._state.buckets.take(f"{entry.method} {entry.route}", major)
+        headers |= verdict.headers
+        if verdict.wait is not None:
+            said = {"message": "You are being rate limited.", "retry_after": round(verdict.wait, 3)}
+            return web.json_response(said | {"global": verdict.everywhere}, status=429)
         fault = next((one for one in self._state.faults if one.meets(entry.method, entry.path)), None)
         if fault and fault.hold:
             await fault.lifted.wait()
@@ -85,14 +97,6 @@ class Rest:
             await asyncio.sleep(fault.delay)
         if fault and not fault.after:
             _break(fault, request)
-        if not entry.path.startswith(FREE) and entry.authorization != f"Bot {self._state.token}":
-            raise ApiError(401, 0, "401: Unauthorized")
-        major = request.match_info.get("token") or request.match_info.get("channel") or ""
-        verdict = self._state.buckets.take(f"{entry.method} {entry.route}", major)
-        headers |= verdict.headers
-        if verdict.wait is not None:
-            said = {"message": "You are being rate limited.", "retry_after": round(verdict.wait, 3), "global": False}
-            return web.json_response(said, status=429)
         request[BODY] = body = await read_body(request, self._state.upload_limit)
         entry.json = body.json if body.many is None else body.many
         entry.files = [(upload.filename, len(upload.content)) for upload in body.uploads.values()]
