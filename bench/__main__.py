@@ -22,6 +22,7 @@ from bench.lag import JOBS, lag
 from bench.lookups import lookups
 from bench.memory import memory
 from bench.reliability import reliability
+from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
 from bench.workflows import workflows
 
@@ -37,6 +38,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "commands": commands,
     "discord": discord,
     "attachments": attachments,
+    "slow_discord": slow_discord,
     "slow_downloads": slow_downloads,
     "reliability": lambda rounds: {
         "trio": {**reliability("trio", rounds), "kill_9": killed("trio", rounds)},

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import anyio
 from PIL import Image
 
-from bench.discord import PATIENCE, ROOT, _bot, _shown  # pyright: ignore[reportPrivateUsage]
+from bench.discord import BOTS, PATIENCE, ROOT, _shown, bot_process  # pyright: ignore[reportPrivateUsage]
 from bench.lag import server
 from tests.discord.fake import FakeDiscord, Interaction, Person, Upload, running
 
@@ -34,7 +34,7 @@ JOBS = 5
 EVERY = 0.5
 """Seconds between two reads of the memory of all processes; the system itself records the peak of each."""
 
-BOTS = ("atelier_trio", "atelier_asyncio")
+MEASURED = ("atelier_trio", "atelier_asyncio")
 
 
 class _Memory:
@@ -117,7 +117,7 @@ def _round(name: str) -> dict[str, float]:
         large = Upload("large.jpg", _picture(SIZE), "image/jpeg")
         small = Upload("small.jpg", _picture((800, 600)), "image/jpeg")
         broken = Upload("broken.png", b"no picture", "image/png")
-        with _bot(name, discord, url, Path(folder)) as (process, _):
+        with bot_process(BOTS[name], discord, url, Path(folder)) as (process, _):
             memory = _Memory(process.pid)
             _jobs(discord, other, small, [])
             memory.look()
@@ -146,7 +146,7 @@ def _round(name: str) -> dict[str, float]:
 def attachments(rounds: int) -> dict[str, object]:
     """Return the figures of both backends: seconds and MB, medians of the rounds."""
     found: dict[str, object] = {}
-    for name in BOTS:
+    for name in MEASURED:
         lives = [_round(name) for _ in range(rounds)]
         found[name] = {key: round(statistics.median(one[key] for one in lives), 2) for key in lives[0]}
     return found

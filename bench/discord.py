@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,9 +23,9 @@ from tests.discord.fake import FakeDiscord, Interaction, Person, running
 ROOT = Path(__file__).parents[1]
 
 BOTS: Mapping[str, tuple[str, ...]] = {
-    "atelier_trio": ("app", "run", "--backend", "trio"),
-    "atelier_asyncio": ("app", "run", "--backend", "asyncio"),
-    "poller": ("bench.poller",),
+    "atelier_trio": ("-m", "app", "run", "--backend", "trio"),
+    "atelier_asyncio": ("-m", "app", "run", "--backend", "asyncio"),
+    "poller": ("-m", "bench.poller"),
 }
 
 ALONE = 20
@@ -43,8 +43,13 @@ PATIENCE = 120.0
 
 
 @contextmanager
-def _bot(name: str, discord: FakeDiscord, url: str, folder: Path) -> Generator[tuple[subprocess.Popen[bytes], float]]:
-    """Start a bot, and wait until Discord has its commands; yields the process, and the seconds that it took."""
+def bot_process(
+    arguments: Sequence[str], discord: FakeDiscord, url: str, folder: Path
+) -> Generator[tuple[subprocess.Popen[bytes], float]]:
+    """Start a bot, and wait until Discord has its commands; yields the process, and the seconds that it took.
+
+    `arguments` are those of Python, `url` is the address of ComfyUI.
+    """
     shutil.copytree(ROOT / "workflows" / "txt2img", folder / "workflows" / "txt2img")
     env = {
         **os.environ,
@@ -56,7 +61,7 @@ def _bot(name: str, discord: FakeDiscord, url: str, folder: Path) -> Generator[t
         "PYTHONPATH": str(ROOT),
     }
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", *BOTS[name]], cwd=folder, env=env, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *arguments], cwd=folder, env=env, stderr=subprocess.DEVNULL)
     try:
         anyio.run(discord.until, lambda: discord.state.commands.of[None], PATIENCE)
         yield process, time.monotonic() - began
@@ -81,7 +86,8 @@ def _shown(discord: FakeDiscord, asked: Interaction) -> float | None:
     return None
 
 
-def _imagine(discord: FakeDiscord, text: str, person: Person) -> Interaction:
+def imagine(discord: FakeDiscord, text: str, person: Person) -> Interaction:
+    """A person asks for a small picture."""
     return discord.slash("imagine", prompt=text, steps=4, width=256, height=256, user=person)
 
 
@@ -105,19 +111,19 @@ def _round(name: str) -> dict[str, float]:
     with TemporaryDirectory() as folder, server() as (url, _, comfy), running() as discord:
         offset = discord.state.clock.now() - time.monotonic()
         crowd = [Person(str(10**18 + number), f"person-{number}") for number in range(CROWD)]
-        with _bot(name, discord, url, Path(folder)) as (process, told["start_s"]):
+        with bot_process(BOTS[name], discord, url, Path(folder)) as (process, told["start_s"]):
             time.sleep(IDLE)
             told["idle_mib"] = _resident(process)
-            alone = [_imagine(discord, "to warm up", crowd[0])]
+            alone = [imagine(discord, "to warm up", crowd[0])]
             anyio.run(discord.until, lambda: _shown(discord, alone[0]), PATIENCE)
             for number in range(ALONE):
-                alone.append(_imagine(discord, f"picture {number}", crowd[0]))
+                alone.append(imagine(discord, f"picture {number}", crowd[0]))
                 anyio.run(discord.until, lambda: _shown(discord, alone[-1]), PATIENCE)
             rush: list[Interaction] = []
             began = time.monotonic()
             for number in range(RUSH):
                 time.sleep(max(0.0, began + number / A_SECOND - time.monotonic()))
-                rush.append(_imagine(discord, f"picture {number} of many", crowd[number % CROWD]))
+                rush.append(imagine(discord, f"picture {number} of many", crowd[number % CROWD]))
             anyio.run(discord.until, lambda: all(_shown(discord, one) for one in rush), PATIENCE)
             fetching = _fetching(url)
             began = time.monotonic()

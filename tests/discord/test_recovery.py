@@ -330,3 +330,38 @@ async def test_the_end_is_clean_while_somebody_waits(stage: Stage) -> None:
         async with stage.bot():
             stage.hold()
             await stage.until("[Cancel]", imagine(stage))
+
+
+async def test_a_first_message_that_hangs_keeps_nobody_else_waiting(stage: Stage) -> None:
+    async with stage.bot():
+        fault = stage.discord.fail("PATCH", "/webhooks/", hold=True)
+        unlucky = imagine(stage)
+        await stage.discord.until(lambda: fault.times == 0)
+        people = [stage.discord.person(f"p{number}") for number in range(10)]
+        for interaction in [imagine(stage, user=person) for person in people]:
+            assert len(files(await stage.result(interaction))) == 1
+        assert not words(stage.discord.message(unlucky))
+        stage.discord.heal()
+        assert len(files(await stage.result(unlucky))) == 1
+        assert stage.discord.refused == 0
+
+
+async def test_an_upload_that_hangs_keeps_no_other_result_of_its_channel_waiting(stage: Stage) -> None:
+    async with stage.bot():
+        stage.hold()
+        asked = [imagine(stage, user=stage.discord.person(f"p{number}")) for number in range(4)]
+        for one in asked:
+            await stage.until("[Cancel]", one)
+    fault = stage.discord.fail("PATCH", "/channels/", hold=True)
+    async with stage.bot():
+        stage.go_on()
+        await stage.discord.until(lambda: fault.times == 0)
+        unlucky = stage.discord.requested("PATCH", "/channels/")[0].path.rpartition("/")[2]
+        for one in asked:
+            if one.original != unlucky:
+                assert len(files(await stage.result(one))) == 1
+        assert not files(stage.discord.message(unlucky))
+        stage.discord.heal()
+        for one in asked:
+            await stage.result(one)
+        assert stage.discord.refused == 0

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.discord.fake import FakeDiscord, Impossible, Interaction, Payload, Upload
-from tests.discord.fake.world import MEMBER, SEND_MESSAGES, VIEW_CHANNEL
+from tests.discord.fake.world import ATTACH_FILES, MANAGE_THREADS, MEMBER, SEND_IN_THREADS, SEND_MESSAGES, VIEW_CHANNEL
 from tests.discord.peers import PICTURE
 
 V2 = 1 << 15
@@ -395,3 +395,196 @@ async def test_the_journal_keeps_json_files_and_codes(call: Caller) -> None:
     first, second = call.fake.requested("POST", "/messages")
     assert (first.json, first.files, first.status) == ({"content": "x"}, [("a.png", len(PICTURE))], 200)
     assert (second.status, second.code) == (400, 50006)
+
+
+def menu(*values: str, **more: object) -> Payload:
+    options = [{"label": f"Option {number}", "value": value} for number, value in enumerate(values)]
+    return {"type": 3, "custom_id": "menu", "options": options} | more
+
+
+def link(url: str) -> Payload:
+    return {"type": 2, "style": 5, "label": "Open", "url": url}
+
+
+def picture(url: str) -> Payload:
+    return {"type": 12, "items": [{"media": {"url": url}}]}
+
+
+@pytest.mark.parametrize(
+    ("component", "place", "code"),
+    [
+        (text(" \n\t "), ("content",), "BASE_TYPE_BAD_LENGTH"),
+        (row(link("ftp://example.org/a.png")), ("components", "0", "url"), "URL_TYPE_INVALID_SCHEME"),
+        (row(link("example.org")), ("components", "0", "url"), "URL_TYPE_INVALID_URL"),
+        (row(link("https://example.org/" + "x" * 493)), ("components", "0", "url"), "BASE_TYPE_MAX_LENGTH"),
+        (picture("ftp://example.org/a.png"), ("items", "0", "media", "url"), "URL_TYPE_INVALID_SCHEME"),
+        (picture("https://example.org/" + "x" * 2029), ("items", "0", "media", "url"), "BASE_TYPE_MAX_LENGTH"),
+        (
+            row(menu("a", "b", "a")),
+            ("components", "0", "options", "2", "value"),
+            "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED",
+        ),
+        (row(menu("a", "b", min_values=2, max_values=1)), ("components", "0", "min_values"), "COMPONENT_INVALID_RANGE"),
+        (row(menu("a", "b", max_values=3)), ("components", "0", "max_values"), "NUMBER_TYPE_MAX"),
+        (row(menu("a", "b", max_values=0)), ("components", "0", "max_values"), "NUMBER_TYPE_MIN"),
+        (row(button("a", id=7), button("b", id=7)), ("components", "1", "id"), "COMPONENT_ID_DUPLICATED"),
+    ],
+)
+async def test_what_is_no_component_is_refused(
+    call: Caller, component: Payload, place: tuple[str, ...], code: str
+) -> None:
+    assert complaint(await call.post({"flags": V2, "components": [component]}), "components", "0", *place) == code
+    assert call.fake.messages == []
+
+
+async def test_what_is_just_within_the_limits_is_taken(call: Caller) -> None:
+    parts: list[Payload] = [
+        text(" x "),
+        row(link("https://example.org/" + "x" * 492)),
+        row(menu("a", "b", min_values=2, max_values=2)),
+        picture("https://example.org/" + "x" * 2028),
+        row(button("a", id=0), button("b", id=0), button("c", id=7)),
+    ]
+    assert (await call.post({"flags": V2, "components": parts}))[0] == 200
+    assert (await call.post({"content": " \n "}))[:2] == (400, 50006)
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "code"),
+    [
+        ({"min_length": 9, "max_length": 8}, "min_length", "COMPONENT_INVALID_RANGE"),
+        ({"max_length": 4001}, "max_length", "NUMBER_TYPE_MAX"),
+        ({"max_length": 0}, "max_length", "NUMBER_TYPE_MIN"),
+        ({"max_length": 3, "value": "abcd"}, "value", "BASE_TYPE_MAX_LENGTH"),
+        ({"min_length": 3, "value": "ab"}, "value", "BASE_TYPE_BAD_LENGTH"),
+    ],
+)
+async def test_a_field_of_a_modal_keeps_its_own_limits(call: Caller, more: Payload, place: str, code: str) -> None:
+    field: Payload = {"type": 4, "custom_id": "prompt", "style": 2, "label": "Prompt"} | more
+    form: Payload = {"custom_id": "m", "title": "T", "components": [row(field)]}
+    answer = await call.respond(await call.imagine(), 9, form)
+    assert complaint(answer, "data", "components", "0", "components", "0", place) == code
+
+
+async def test_nobody_can_fill_in_what_a_modal_does_not_take(call: Caller) -> None:
+    field: Payload = {"type": 4, "custom_id": "prompt", "style": 2, "label": "Prompt", "min_length": 2, "max_length": 4}
+    several = menu("a", "b", "c", min_values=1, max_values=2)
+    form: Payload = {"custom_id": "m", "title": "T", "components": [row(field)]}
+    form["components"] += [{"type": 18, "label": "Which", "component": several}]
+    one = await call.imagine()
+    assert (await call.respond(one, 9, form))[0] == 204
+    for prompt, chosen in (("x", "a"), ("xxxxx", "a"), ("xx", "d"), ("xx", ""), ("xx", "abc")):
+        with pytest.raises(Impossible):
+            call.fake.submit_modal(one, {"prompt": prompt, "menu": list(chosen)})
+    sent = call.fake.submit_modal(one, {"prompt": "xx", "menu": ["a", "b"]})
+    assert sent.payload["data"]["components"][1]["component"]["values"] == ["a", "b"]
+
+
+async def test_nobody_can_choose_what_a_menu_does_not_offer(call: Caller) -> None:
+    _, _, made = await call.post({"content": "x", "components": [row(menu("a", "b"))]})
+    for values in ([], ["c"], ["a", "b"]):
+        with pytest.raises(Impossible):
+            call.fake.click(made, "menu", values=values)
+    assert call.fake.click(made, "menu", values=["b"]).payload["data"]["values"] == ["b"]
+
+
+async def test_all_files_of_a_request_together_have_a_limit(call: Caller) -> None:
+    assert call.fake.state.request_limit == 25 * 2**20
+    call.fake.state.request_limit = 150
+    assert (await call.post({}, ("a.png", bytes(100)), ("b.png", bytes(51))))[:2] == (413, 40005)
+    assert (await call.post({}, ("a.png", bytes(100)), ("b.png", bytes(50))))[0] == 200
+
+
+async def test_a_thread_in_the_archive_takes_new_messages_only(call: Caller) -> None:
+    thread = call.fake.open_thread("old")
+    _, _, made = await call.post({"content": "x"}, channel=thread.id)
+    path = f"/channels/{thread.id}/messages/{made['id']}"
+    thread.archived = True
+    assert (await call("PATCH", path, {"content": "y"}))[:2] == (400, 50083)
+    assert (await call("DELETE", path))[:2] == (400, 50083)
+    assert (await call.post({"content": "z"}, channel=thread.id))[0] == 200
+    assert not thread.archived
+    assert (await call("PATCH", path, {"content": "y"}))[0] == 200
+
+
+async def test_an_answer_in_a_thread_that_was_archived_meanwhile_cannot_be_changed(call: Caller) -> None:
+    thread = call.fake.open_thread("old")
+    await call.register(COMMAND)
+    one = call.fake.slash("imagine", channel=thread)
+    await call.respond(one, 5)
+    thread.archived = True
+    assert (await call.edit(one, {"content": "x"}))[:2] == (400, 50083)
+
+
+async def test_a_locked_thread_takes_nothing(call: Caller) -> None:
+    thread = call.fake.open_thread("shut")
+    _, _, made = await call.post({"content": "x"}, channel=thread.id)
+    thread.locked = True
+    assert (await call.post({"content": "y"}, channel=thread.id))[:2] == (400, 160005)
+    assert (await call("PATCH", f"/channels/{thread.id}/messages/{made['id']}", {"content": "y"}))[:2] == (400, 160005)
+    thread.bot_permissions |= MANAGE_THREADS
+    assert (await call.post({"content": "y"}, channel=thread.id))[0] == 200
+
+
+async def test_in_threads_and_for_files_the_bot_needs_permissions_of_their_own(call: Caller) -> None:
+    thread = call.fake.open_thread("quiet")
+    thread.bot_permissions = MEMBER & ~SEND_IN_THREADS
+    assert (await call.post({"content": "x"}, channel=thread.id))[:2] == (403, 50013)
+    words = call.fake.open_channel("words only", bot_permissions=MEMBER & ~ATTACH_FILES)
+    _, _, made = await call.post({"content": "x"}, channel=words.id)
+    path = f"/channels/{words.id}/messages/{made['id']}"
+    assert (await call("PATCH", path, {}, ("a.png", PICTURE)))[:2] == (403, 50013)
+
+
+async def test_explicit_pictures_do_not_reach_those_who_do_not_want_them(call: Caller) -> None:
+    where = call.fake.dm().id
+    call.fake.alice.takes_explicit = False
+    assert (await call.post({"content": "x"}, channel=where))[0] == 200
+    assert (await call.post({}, ("a.png", PICTURE), channel=where))[:2] == (400, 20009)
+
+
+async def test_a_message_older_than_an_hour_is_edited_a_number_of_times_only(call: Caller) -> None:
+    call.fake.state.buckets.rates.clear()
+    call.fake.state.messages.most_edits = 2
+    _, _, made = await call.post({"content": "x"})
+    path = f"/channels/{made['channel_id']}/messages/{made['id']}"
+    for _ in range(3):
+        assert (await call("PATCH", path, {"content": "y"}))[0] == 200
+    call.fake.advance(3601)
+    answers = [await call("PATCH", path, {"content": "z"}) for _ in range(3)]
+    assert [answer[:2] for answer in answers] == [(200, 0), (200, 0), (429, 30046)]
+    assert 0 < answers[-1][2]["retry_after"] <= 3600
+    call.fake.advance(3601)
+    assert (await call("PATCH", path, {"content": "z"}))[0] == 200
+
+
+async def test_the_fifty_first_call_within_a_second_is_refused_unless_it_is_about_an_interaction(call: Caller) -> None:
+    one = await call.imagine()
+    await call.respond(one, 5)
+    call.fake.freeze()
+    call.fake.advance(1)
+    answers = [await call("GET", "/users/@me") for _ in range(51)]
+    assert [status for status, _, _ in answers].count(200) == 50
+    assert answers[-1][2]["global"] is True
+    assert (await call.edit(one, {"content": "x"}))[0] == 200
+    call.fake.advance(1)
+    assert (await call("GET", "/users/@me"))[0] == 200
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 240000), (403, 50278), (404, 10062), (400, 40062)])
+async def test_any_code_can_be_asked_for(call: Caller, status: int, code: int) -> None:
+    call.fake.fail("POST", "/messages$", status=status, code=code, message="No")
+    assert (await call.post({"content": "x"})) == (status, code, {"message": "No", "code": code})
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+async def test_cloudflare_answers_with_a_page(call: Caller, status: int) -> None:
+    call.fake.fail("POST", "/messages$", status=status, html=True)
+    headers = {"Authorization": f"Bot {call.fake.token}"}
+    async with httpx.AsyncClient(headers=headers) as http:
+        url = f"{call.fake.rest_url}/channels/{call.fake.channel.id}/messages"
+        answer = await http.post(url, json={"content": "x"})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert answer.text.startswith("<!DOCTYPE html>")
+    assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+    assert call.fake.requests[-1].status == status

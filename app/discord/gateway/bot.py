@@ -20,6 +20,7 @@ from hikari.impl import RESTClientImpl
 from app.boundary import report_failure
 from app.config import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
+from app.discord.gateway.buckets import separate_buckets
 from app.discord.gateway.commands import Made, built_in_command, menu, workflow_command
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
@@ -87,6 +88,7 @@ class Bot:
         Raises `DoorError`.
         """
         bot = self._build()
+        separate_buckets(bot.rest)
         client = self._client = lightbulb.client_from_app(
             bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
         )

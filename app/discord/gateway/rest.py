@@ -1,13 +1,12 @@
-"""Discord's REST API through hikari, and a limiter that keeps requests out of hikari's placeholder buckets."""
+"""Discord's REST API through hikari."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import aiohttp
-import anyio
 import hikari
 import msgspec
 from msgspec import Struct
@@ -18,38 +17,6 @@ from app.discord.gateway.component_builders import loaded
 from app.discord.message_ref import Seen
 from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, TooLarge, Unacceptable
 from app.discord.ui.components import Card, Text
-
-FRESH = 9.0
-"""Seconds for which hikari certainly remembers a limit: it forgets one ten seconds after its reset, or later."""
-
-
-class NewBucketLimiter:
-    """Remembers which channels and tokens had a response lately on each route, and lets others pass one at a time.
-
-    Discord's limits hold for a route and its channel or token. Until hikari has seen a route's rate-limit headers for
-    a channel or token, all such requests share one placeholder bucket for each route and adopt the first response's
-    limit, so that fifty people who ask at once would be answered one a second. Behind this limiter nothing waits in
-    that bucket.
-    """
-
-    def __init__(self) -> None:
-        self._answered_at: dict[tuple[str, str], float] = {}
-        self._locks: dict[str, anyio.Lock] = {}
-
-    @asynccontextmanager
-    async def passing(self, route: str, whose: str) -> AsyncGenerator[None]:
-        """Send one request on this route, for this channel or token, within the block."""
-        if self._fresh((route, whose)):
-            yield
-        else:
-            async with self._locks.setdefault(route, anyio.Lock()):
-                yield
-        self._answered_at = {known: at for known, at in self._answered_at.items() if self._fresh(known)}
-        self._answered_at[route, whose] = anyio.current_time()
-
-    def _fresh(self, known: tuple[str, str]) -> bool:
-        return anyio.current_time() - self._answered_at.get(known, float("-inf")) < FRESH
-
 
 T = TypeVar("T")
 
@@ -83,7 +50,7 @@ class RestSender:
         self._into_asyncio = into_asyncio
         self._rest: hikari.api.RESTClient | None = None
         self._application = hikari.Snowflake(0)
-        self._limiter = NewBucketLimiter()
+        self._direct_channels: dict[str, str] = {}
 
     def open(self, rest: hikari.api.RESTClient, application: hikari.Snowflake) -> None:
         """Start to send, as this application."""
@@ -93,72 +60,55 @@ class RestSender:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
         return _seen(
-            await self._send(
-                "answer",
-                token,
+            await self._call(
                 lambda rest: rest.edit_interaction_response(
                     self._application, token, attachments=None, components=content
-                ),
+                )
             )
         )
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
-        await self._send(
-            "edit",
-            channel,
-            lambda rest: rest.edit_message(int(channel), int(message), attachments=None, components=content),
+        await self._call(
+            lambda rest: rest.edit_message(int(channel), int(message), attachments=None, components=content)
         )
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
-        message = await self._send(
-            "create", channel, lambda rest: rest.create_message(int(channel), components=content, nonce=nonce)
-        )
+        message = await self._call(lambda rest: rest.create_message(int(channel), components=content, nonce=nonce))
         return replace(_seen(message), stale=_shown_texts(message) != _texts(card))
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
-        channel = await self._call(lambda rest: rest.create_dm_channel(int(user)))
-        return await self.create(str(channel.id), card, nonce)
+        # All people share the limit of this route, so it is used once for each.
+        if user not in self._direct_channels:
+            self._direct_channels[user] = str((await self._call(lambda rest: rest.create_dm_channel(int(user)))).id)
+        return await self.create(self._direct_channels[user], card, nonce)
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
         content, flags = [await loaded(card)], hikari.MessageFlag.EPHEMERAL
-        await self._send(
-            "add",
-            token,
-            lambda rest: rest.execute_webhook(self._application, token, components=content, flags=flags),
-        )
+        await self._call(lambda rest: rest.execute_webhook(self._application, token, components=content, flags=flags))
 
     async def followup(self, token: str, card: Card) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
-        return _seen(
-            await self._send(
-                "add", token, lambda rest: rest.execute_webhook(self._application, token, components=content)
-            )
-        )
+        return _seen(await self._call(lambda rest: rest.execute_webhook(self._application, token, components=content)))
 
     async def delete_original(self, token: str) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
-        await self._send("withdraw", token, lambda rest: rest.delete_interaction_response(self._application, token))
+        await self._call(lambda rest: rest.delete_interaction_response(self._application, token))
 
     async def delete(self, channel: str, message: str) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
-        await self._send("delete", channel, lambda rest: rest.delete_message(int(channel), int(message)))
+        await self._call(lambda rest: rest.delete_message(int(channel), int(message)))
 
     async def owner(self) -> str:
         """The id of the owner of the application, or of the team that owns it. Raises `SendError`."""
         application = await self._call(lambda rest: rest.fetch_application())
         return str(application.team.owner_id if application.team is not None else application.owner.id)
-
-    async def _send(self, route: str, whose: str, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
-        """Make one call; `whose` is the channel or token whose rate limit it counts against."""
-        async with self._limiter.passing(route, whose):
-            return await self._call(call)
 
     async def _call(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
         """Make one call in hikari's loop. Raises `SendError`."""

@@ -22,7 +22,7 @@ from app.texts.reasons import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
 
-Route: TypeAlias = Callable[[Card, int], Awaitable["Seen | None"]]
+Route: TypeAlias = Callable[[Card, int], Awaitable[Seen | None]]
 """Sends a page, counted from 0, one way; returns None if this way does not exist."""
 
 LONGEST_NONCE = 25
@@ -132,7 +132,7 @@ class Delivery:
         place = self._location.place
         if not place.message or self._location.deleted:
             return None
-        async with self._context.pacing.lock(place.channel):
+        with self._context.pacing.sending(place.channel):
             await self._context.sender.edit(place.channel, place.message, card)
         return Seen(place.channel, place.message)
 
@@ -140,7 +140,7 @@ class Delivery:
         channel = self._location.place.channel
         if self._location.deleted:
             return None
-        async with self._context.pacing.lock(channel):
+        with self._context.pacing.sending(channel):
             return await self._post(card, page, partial(self._context.sender.create, channel))
 
     async def _by_follow_up(self, card: Card, page: int) -> Seen | None:

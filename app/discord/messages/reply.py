@@ -73,7 +73,7 @@ class MessageReply:
             if (token := location.token) is not None:
                 await location.settle(await context.sender.edit_original(token, card))
             elif place.message and not context.pacing.busy(place.channel):
-                async with context.pacing.lock(place.channel):
+                with context.pacing.sending(place.channel):
                     await context.sender.edit(place.channel, place.message, card)
             else:
                 return

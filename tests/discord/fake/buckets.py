@@ -1,7 +1,8 @@
-"""Rate limits: so many calls per so many seconds, for each route and each channel or webhook."""
+"""Rate limits: so many calls per so many seconds, for each route and each channel or webhook, and for all together."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 from zlib import crc32
@@ -16,6 +17,10 @@ RATES: dict[str, tuple[int, float]] = {
 }
 """Calls and seconds. Discord publishes none; people see five in five seconds on messages."""
 
+GLOBAL = (50, 1.0)
+"""Calls and seconds of a bot on all routes together, those about interactions excepted.
+https://discord.com/developers/docs/topics/rate-limits#global-rate-limit"""
+
 
 @dataclass
 class Verdict:
@@ -23,6 +28,8 @@ class Verdict:
 
     headers: dict[str, str]
     wait: float | None
+    everywhere: bool = False
+    """It is the limit on all calls together that was reached."""
 
 
 @dataclass
@@ -37,6 +44,7 @@ class Buckets:
     style: Literal["leaky", "fixed"] = "leaky"
     refused: int = 0
     _leaky: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+    _all: deque[float] = field(default_factory=deque[float])
     _fixed: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict[tuple[str, str], tuple[float, int]])
 
     def take(self, route: str, major: str) -> Verdict:
@@ -58,6 +66,20 @@ class Buckets:
             self.refused += 1
             headers |= {"X-RateLimit-Scope": "user", "Retry-After": str(int(wait) + 1)}
         return Verdict(headers, wait)
+
+    def take_any(self) -> Verdict:
+        """Let one call in, or not, under the limit on all calls of a bot together."""
+        calls, window = GLOBAL
+        now = self.clock.now()
+        while self._all and self._all[0] <= now - window:
+            self._all.popleft()
+        if len(self._all) < calls:
+            self._all.append(now)
+            return Verdict({}, None)
+        self.refused += 1
+        wait = self._all[0] + window - now
+        headers = {"X-RateLimit-Global": "true", "X-RateLimit-Scope": "global", "Retry-After": str(int(wait) + 1)}
+        return Verdict(headers, wait, everywhere=True)
 
     def _take_leaky(
         self, key: tuple[str, str], calls: int, window: float, now: float

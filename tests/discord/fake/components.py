@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.discord.fake.wire import Payload, inner, invalid, items, length, walk
+from tests.discord.fake.wire import Payload, address, between, inner, invalid, items, length, walk
 
 ROW, BUTTON, SELECT, TEXT_INPUT = 1, 2, 3, 4
 SELECTS = range(3, 9)
+STRING_SELECT = 3
 SECTION, TEXT, THUMBNAIL, GALLERY, FILE, SEPARATOR = 9, 10, 11, 12, 13, 14
 CONTAINER, LABEL, FILE_UPLOAD = 17, 18, 19
 TOP_V2 = {ROW, SECTION, TEXT, GALLERY, FILE, SEPARATOR, CONTAINER}
@@ -13,6 +14,8 @@ MOST_V2 = 40
 WHOLE_TEXT = 4000
 """Characters of all text displays of one message together."""
 LINK, PREMIUM = 5, 6
+LONGEST_LINK, LONGEST_MEDIA = 512, 2048
+MEDIA = ("http", "https", "attachment")
 
 
 def check_legacy(components: list[Payload]) -> None:
@@ -64,8 +67,15 @@ def _kind(path: str, component: Payload, kinds: set[int]) -> None:
 
 def _check_each(components: list[Payload], root: str = "components", *, modal: bool = False) -> None:
     seen: set[str] = set()
+    numbers: set[int] = set()
     for path, component in walk(components, root):
         kind = component["type"]
+        # 0 stands for none, as where it is missing.
+        if number := component.get("id"):
+            between(f"{path}.id", number, 1, 2**31 - 1)
+            if number in numbers:
+                raise invalid(f"{path}.id", "COMPONENT_ID_DUPLICATED", "Component id cannot be duplicated")
+            numbers.add(number)
         if custom_id := component.get("custom_id"):
             length(f"{path}.custom_id", custom_id, 1, 100)
             if custom_id in seen:
@@ -87,30 +97,67 @@ def _check_one(path: str, component: Payload) -> None:
             _check_button(path, component)
         case 3:
             length(f"{path}.options", component.get("options"), 1, 25)
-            for index, option in enumerate(component["options"]):
-                for name in ("label", "value"):
-                    length(f"{path}.options.{index}.{name}", option.get(name), 1, 100)
-                length(f"{path}.options.{index}.description", option.get("description"), 0, 100)
+            _check_options(path, component["options"])
+            _check_range(path, component, "values", (0, 25), (1, len(component["options"])))
         case 4:
-            length(f"{path}.placeholder", component.get("placeholder"), 0, 100)
-            length(f"{path}.value", component.get("value"), 0, 4000)
-            if not 1 <= (component.get("max_length") or 4000) <= 4000:
-                raise invalid(f"{path}.max_length", "NUMBER_TYPE_MAX", "int value should be between 1 and 4000.")
+            _check_text_input(path, component)
+        case 5 | 6 | 7 | 8:
+            _check_range(path, component, "values", (0, 25), (1, 25))
+        case 19:
+            _check_range(path, component, "values", (0, 10), (1, 10))
         case 9:
             length(f"{path}.components", component.get("components"), 1, 3)
             _kind(f"{path}.accessory", inner(component, "accessory"), {BUTTON, THUMBNAIL})
         case 10:
-            length(f"{path}.content", component.get("content"), 1, WHOLE_TEXT)
+            # Blanks at both ends do not count.
+            length(f"{path}.content", (component.get("content") or "").strip(), 1, WHOLE_TEXT)
+        case 11:
+            address(f"{path}.media.url", inner(component, "media").get("url"), LONGEST_MEDIA, *MEDIA)
         case 12:
             length(f"{path}.items", component.get("items"), 1, 10)
             for index, item in enumerate(component["items"]):
                 length(f"{path}.items.{index}.description", item.get("description"), 0, 1024)
+                address(f"{path}.items.{index}.media.url", inner(item, "media").get("url"), LONGEST_MEDIA, *MEDIA)
+        case 13:
+            address(f"{path}.file.url", inner(component, "file").get("url"), LONGEST_MEDIA, "attachment", "https")
         case 17:
             length(f"{path}.components", component.get("components"), 1, MOST_V2)
             for index, part in enumerate(component["components"]):
                 _kind(f"{path}.components.{index}", part, TOP_V2 - {CONTAINER})
         case _:
             pass
+
+
+def _check_options(path: str, options: list[Payload]) -> None:
+    values: set[str] = set()
+    for index, option in enumerate(options):
+        for name in ("label", "value"):
+            length(f"{path}.options.{index}.{name}", option.get(name), 1, 100)
+        length(f"{path}.options.{index}.description", option.get("description"), 0, 100)
+        if option["value"] in values:
+            message = "The specified option value is already used"
+            raise invalid(f"{path}.options.{index}.value", "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", message)
+        values.add(option["value"])
+
+
+def _check_text_input(path: str, component: Payload) -> None:
+    length(f"{path}.placeholder", component.get("placeholder"), 0, 100)
+    low, high = _check_range(path, component, "length", (0, 4000), (1, 4000))
+    if component.get("value"):
+        length(f"{path}.value", component["value"], low, high)
+
+
+def _check_range(
+    path: str, component: Payload, what: str, lowest: tuple[int, int], highest: tuple[int, int]
+) -> tuple[int, int]:
+    """Check `min_…` and `max_…`, which may be missing; returns what they come to. Raises 50035."""
+    low, high = component.get(f"min_{what}"), component.get(f"max_{what}")
+    between(f"{path}.min_{what}", low, *lowest)
+    between(f"{path}.max_{what}", high, *highest)
+    if low is not None and low > (highest[1] if high is None else high):
+        message = f"min_{what} must not exceed max_{what}"
+        raise invalid(f"{path}.min_{what}", "COMPONENT_INVALID_RANGE", message)
+    return low or 0, highest[1] if high is None else high
 
 
 def _check_row(path: str, inside: list[Payload]) -> None:
@@ -129,6 +176,8 @@ def _check_button(path: str, button: Payload) -> None:
     needed, other = ("url", "custom_id") if button.get("style") == LINK else ("custom_id", "url")
     if not button.get(needed):
         raise invalid(f"{path}.{needed}", "BASE_TYPE_REQUIRED", "This field is required")
+    if needed == "url":
+        address(f"{path}.url", button["url"], LONGEST_LINK, "http", "https", "discord")
     if button.get(other):
         message = "A custom id and url cannot both be specified"
         raise invalid(path, "BUTTON_COMPONENT_CUSTOM_ID_URL_MUTUALLY_EXCLUSIVE", message)

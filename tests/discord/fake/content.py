@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from tests.discord.fake.cdn import Upload
 from tests.discord.fake.components import check_legacy, check_v2
-from tests.discord.fake.wire import COMPONENTS_V2, ApiError, Payload, inner, invalid, items, length
+from tests.discord.fake.wire import COMPONENTS_V2, ApiError, Payload, address, inner, invalid, items, length
 
 MOST_FILES = 10
 EMBED_LIMITS = {"title": 256, "description": 4096, "fields": 25}
@@ -44,7 +44,8 @@ def check_message(data: Payload, uploads: Mapping[str, Upload], before: Payload 
     kept = [item for item in old["attachments"] if "attachments" not in data or item["id"] in listed]
     names = {name_of(data, key, upload) for key, upload in uploads.items()}
     _check_references(data, names | {item["filename"] for item in kept})
-    visible = merged["components"] if v2 else (merged["content"], merged["embeds"], merged["components"], uploads, kept)
+    words = str(merged["content"]).strip() if merged["content"] else ""
+    visible = merged["components"] if v2 else (words, merged["embeds"], merged["components"], uploads, kept)
     if not (any(visible) or data.get("sticker_ids") or data.get("poll")):
         raise ApiError(400, 50006, "Cannot send an empty message")
 
@@ -67,6 +68,9 @@ def _check_embeds(embeds: list[Payload]) -> None:
     for index, embed in enumerate(embeds):
         for name, most in EMBED_LIMITS.items():
             length(f"embeds.{index}.{name}", embed.get(name), 0, most)
+        address(f"embeds.{index}.url", embed.get("url"), 2048, "http", "https", "discord")
+        for name in ("image", "thumbnail"):
+            address(f"embeds.{index}.{name}.url", inner(embed, name).get("url"), 2048, "http", "https", "attachment")
         for place, field in enumerate(items(embed, "fields")):
             length(f"embeds.{index}.fields.{place}.name", field.get("name"), 1, 256)
             length(f"embeds.{index}.fields.{place}.value", field.get("value"), 1, 1024)

@@ -41,6 +41,7 @@ class Control:
             "delete": lambda said: self._fake.delete(said["message"]),
             "person": self._person,
             "channel": self._channel,
+            "thread": self._thread,
             "clock": lambda said: self._fake.advance(said["advance"]),
             "faults": self._fail,
             "heal": lambda _: self._fake.heal(),
@@ -138,6 +139,10 @@ class Control:
         permissions = int(said.get("bot_permissions", MEMBER))
         opened = self._fake.open_channel(said["name"], bot_permissions=permissions, nsfw=said.get("nsfw", False))
         return opened.describe()
+
+    def _thread(self, said: Payload) -> Payload:
+        archived, locked = said.get("archived", False), said.get("locked", False)
+        return self._fake.open_thread(said["name"], archived=archived, locked=locked).describe()
 
     def _fail(self, said: Payload) -> None:
         self._fake.fail(**said)

@@ -11,7 +11,16 @@ from tests.discord.fake.cdn import Upload
 from tests.discord.fake.commands import MESSAGE_MENU, SLASH
 from tests.discord.fake.gateway import Gateway
 from tests.discord.fake.interactions import Interaction
-from tests.discord.fake.options import DM_CONTEXT, GUILD_CONTEXT, Impossible, check_visible, fill, leaf, modal_values
+from tests.discord.fake.options import (
+    DM_CONTEXT,
+    GUILD_CONTEXT,
+    Impossible,
+    check_chosen,
+    check_visible,
+    fill,
+    leaf,
+    modal_values,
+)
 from tests.discord.fake.state import State
 from tests.discord.fake.wire import EPHEMERAL, Payload, walk
 from tests.discord.fake.world import MEMBER, Channel, Guild, Person
@@ -53,6 +62,18 @@ class Crowd:
             channel = Channel(self.state.flakes.new_prompt_id(), name, self.guild, None, bot_permissions, nsfw)
             self.state.channels[channel.id] = channel
             return channel
+
+        return self.state.do(open_)
+
+    def open_thread(self, name: str, *, archived: bool = False, locked: bool = False) -> Channel:
+        """A thread in the first text channel. Change its `archived` and `locked` at any time."""
+
+        def open_() -> Channel:
+            permissions = self.channel.bot_permissions
+            thread = Channel(self.state.flakes.new_prompt_id(), name, self.guild, None, permissions)
+            thread.parent, thread.archived, thread.locked = self.channel, archived, locked
+            self.state.channels[thread.id] = thread
+            return thread
 
         return self.state.do(open_)
 
@@ -153,6 +174,7 @@ class Crowd:
                 raise Impossible(f"there is no {custom_id} to click")
             data: Payload = {"custom_id": custom_id, "component_type": component["type"], "id": component["id"]}
             if component["type"] in range(3, 9):
+                check_chosen(component, values)
                 data["values"] = list(values)
             where = self.state.channels[seen["channel_id"]]
             return self._interact(interactions.COMPONENT, data, person, where, seen)
@@ -160,7 +182,7 @@ class Crowd:
         return self.state.do(press)
 
     def submit_modal(
-        self, interaction: Interaction, values: Mapping[str, str], *, user: Person | None = None
+        self, interaction: Interaction, values: Mapping[str, str | Sequence[str]], *, user: Person | None = None
     ) -> Interaction:
         """Fill in the modal with which the bot has answered, by the fields' ids, and send it."""
 

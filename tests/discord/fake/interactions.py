@@ -137,6 +137,7 @@ class Interactions:
     def edit(self, found: Interaction, ident: str, data: Payload, uploads: Mapping[str, Upload]) -> Payload:
         """PATCH a message of the interaction's webhook."""
         before = self.message_of(found, ident)
+        found.channel.check_writable(new=False)
         check_message(data, uploads, before)
         found.deferred = found.deferred and before["id"] != found.original
         return self.messages.edit(before["id"], data, uploads)
@@ -145,6 +146,7 @@ class Interactions:
         """POST to the webhook. The first one after a deferral does not add a message, but resolves it."""
         if found.deferred:
             return self.edit(found, "@original", data, uploads)
+        found.channel.check_writable(new=True)
         check_message(data, uploads)
         message = self._say(found, data, uploads)
         found.followups.append(message["id"])

@@ -23,6 +23,10 @@ from tests.discord.fake.wire import (
 )
 from tests.discord.fake.world import Channel, Person
 
+OLD = 3600.0
+"""Seconds after which a message is old, and the seconds for which its edits are counted."""
+MOST_EDITS = 30
+"""Edits of an old message. Discord does not say how many there may be."""
 SAME_NONCE = 300.0
 """Seconds for which an enforced nonce stands for one message. Discord says "a few minutes"."""
 
@@ -44,6 +48,7 @@ class Messages:
     clock: Clock
     flakes: Flakes
     cdn: Cdn
+    most_edits: int = MOST_EDITS
     all: dict[str, Payload] = field(default_factory=dict[str, Payload])
     history: defaultdict[str, list[Revision]] = field(
         default_factory=lambda: defaultdict[str, list[Revision]](list[Revision])
@@ -93,11 +98,22 @@ class Messages:
     def edit(self, ident: str, data: Payload, uploads: Mapping[str, Upload]) -> Payload:
         """Change a message by an edit that was checked; a deferred response is resolved by it."""
         before = self.all[ident]
+        self._check_old(ident)
         message = before | {"edited_timestamp": None if before["flags"] & LOADING else self.clock.stamp()}
         said = data.get("flags")
         asked = before["flags"] & SUPPRESS_EMBEDS if said is None else said & (SUPPRESS_EMBEDS | COMPONENTS_V2)
         message["flags"] = before["flags"] & STICKY | asked
         return self._store(message, data, uploads)
+
+    def _check_old(self, ident: str) -> None:
+        """Raise 30046 if the message is old and was edited too often since it was."""
+        history, now = self.history[ident], self.clock.now()
+        if now - history[0].at < OLD:
+            return
+        recent = [revision.at for revision in history if revision.at > max(now - OLD, history[0].at + OLD)]
+        if len(recent) >= self.most_edits:
+            message = "Maximum number of edits to messages older than 1 hour reached. Try again later"
+            raise ApiError(429, 30046, message, more={"retry_after": round(recent[0] + OLD - now, 3), "global": False})
 
     def delete(self, ident: str | None) -> None:
         del self.all[self.get(ident)["id"]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tests.discord.fake.cdn import Cdn, Upload
 from tests.discord.fake.commands import ATTACHMENT, GROUP, SUBCOMMAND
+from tests.discord.fake.components import STRING_SELECT, TEXT_INPUT
 from tests.discord.fake.wire import Payload, items
 from tests.discord.fake.world import ADMINISTRATOR, Channel, Person
 
@@ -99,7 +100,7 @@ def _check(specification: Payload, value: object) -> None:
             raise Impossible(f"{name} does not take {value!r}")
 
 
-def modal_values(modal: Payload, values: Mapping[str, str]) -> list[Payload]:
+def modal_values(modal: Payload, values: Mapping[str, str | Sequence[str]]) -> list[Payload]:
     """The components of a modal as they are submitted, those not mentioned as they stood there."""
     inputs = {one["custom_id"] for row in modal["components"] for one in _inputs(row)}
     if unknown := [name for name in values if name not in inputs]:
@@ -114,12 +115,30 @@ def modal_values(modal: Payload, values: Mapping[str, str]) -> list[Payload]:
     return filled
 
 
+def check_chosen(menu: Payload, chosen: Sequence[str]) -> None:
+    """Raise `Impossible` unless somebody can choose these in a menu, in a message or in a modal."""
+    name = menu["custom_id"]
+    low, high = menu.get("min_values", 1), menu.get("max_values", 1)
+    required = menu.get("required", True)
+    if not (low <= len(chosen) <= high or (not chosen and not required)):
+        raise Impossible(f"{name} takes {low} to {high} choices")
+    offered = {option["value"] for option in items(menu, "options")}
+    if menu["type"] == STRING_SELECT and not offered.issuperset(chosen):
+        raise Impossible(f"{name} does not offer {chosen}")
+
+
 def _inputs(row: Payload) -> list[Payload]:
     return row.get("components") or ([row["component"]] if "component" in row else [])
 
 
-def _answer(one: Payload, ident: int, values: Mapping[str, str]) -> Payload:
+def _answer(one: Payload, ident: int, values: Mapping[str, str | Sequence[str]]) -> Payload:
     value = values.get(one["custom_id"], one.get("value") or "")
+    if one["type"] != TEXT_INPUT:
+        chosen = [value] if isinstance(value, str) and value else list(value)
+        check_chosen(one, chosen)
+        return {"type": one["type"], "id": ident, "custom_id": one["custom_id"], "values": chosen}
+    if not isinstance(value, str):
+        raise Impossible(f"{one['custom_id']} takes a text")
     low = one.get("min_length") or (1 if one.get("required", True) else 0)
     high = one.get("max_length") or 4000
     if not (low <= len(value) <= high or (not value and not one.get("required", True))):

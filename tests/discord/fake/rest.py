@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Middleware
 
+from tests.discord.fake.buckets import Verdict
 from tests.discord.fake.cdn import Upload
 from tests.discord.fake.state import MIB, Fault, Request, State
 from tests.discord.fake.wire import ApiError, Payload
 
 PREFIX = "/api/v10"
 LARGEST_REQUEST = 512 * MIB
+CLOUDFLARE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>Error {0}</h1>cloudflare</body></html>"
 FREE = ("/webhooks/", "/interactions/")
 """Their token is in the path."""
 
@@ -65,6 +67,10 @@ class Rest:
         headers: dict[str, str] = {}
         try:
             response = await self._answer(request, endpoint, entry, headers)
+        except Blocked as error:
+            # Cloudflare answers before Discord: without limits, and not in JSON.
+            headers.clear()
+            response = web.Response(text=CLOUDFLARE.format(error), status=error.status, content_type="text/html")
         except ApiError as error:
             entry.code = error.code
             response = web.json_response(error.body(), status=error.status)
@@ -78,6 +84,17 @@ class Rest:
     async def _answer(
         self, request: web.Request, endpoint: Endpoint, entry: Request, headers: dict[str, str]
     ) -> web.StreamResponse:
+        if not entry.path.startswith(FREE) and entry.authorization != f"Bot {self._state.token}":
+            raise ApiError(401, 0, "401: Unauthorized")
+        # Calls are counted as they come in, however long they take from then on.
+        major = request.match_info.get("token") or request.match_info.get("channel") or ""
+        verdict = Verdict({}, None) if entry.path.startswith(FREE) else self._state.buckets.take_any()
+        if verdict.wait is None:
+            verdict = self._state.buckets.take(f"{entry.method} {entry.route}", major)
+        headers |= verdict.headers
+        if verdict.wait is not None:
+            said = {"message": "You are being rate limited.", "retry_after": round(verdict.wait, 3)}
+            return web.json_response(said | {"global": verdict.everywhere}, status=429)
         fault = next((one for one in self._state.faults if one.meets(entry.method, entry.path)), None)
         if fault and fault.hold:
             await fault.lifted.wait()
@@ -85,15 +102,7 @@ class Rest:
             await asyncio.sleep(fault.delay)
         if fault and not fault.after:
             _break(fault, request)
-        if not entry.path.startswith(FREE) and entry.authorization != f"Bot {self._state.token}":
-            raise ApiError(401, 0, "401: Unauthorized")
-        major = request.match_info.get("token") or request.match_info.get("channel") or ""
-        verdict = self._state.buckets.take(f"{entry.method} {entry.route}", major)
-        headers |= verdict.headers
-        if verdict.wait is not None:
-            said = {"message": "You are being rate limited.", "retry_after": round(verdict.wait, 3), "global": False}
-            return web.json_response(said, status=429)
-        request[BODY] = body = await read_body(request, self._state.upload_limit)
+        request[BODY] = body = await read_body(request, self._state.upload_limit, self._state.request_limit)
         entry.json = body.json if body.many is None else body.many
         entry.files = [(upload.filename, len(upload.content)) for upload in body.uploads.values()]
         response = await endpoint(request)
@@ -102,15 +111,25 @@ class Rest:
         return response
 
 
+class Blocked(Exception):
+    """Cloudflare answers in Discord's place."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 def _break(fault: Fault, request: web.Request) -> None:
+    if fault.html and fault.status is not None:
+        raise Blocked(fault.status)
     if fault.abort and request.transport is not None:
         request.transport.abort()
     if fault.abort or fault.status is not None:
         raise ApiError(fault.status or 500, fault.code, fault.message)
 
 
-async def read_body(request: web.Request, limit: int) -> Body:
-    """Take the whole body in. Raises 413/40005 when one file of it is larger than `limit` bytes."""
+async def read_body(request: web.Request, limit: int, whole: int) -> Body:
+    """Take the whole body in. Raises 413/40005: a file is larger than `limit` bytes, or all than `whole`."""
     if request.content_type != "multipart/form-data":
         raw = await request.read()
         try:
@@ -131,6 +150,6 @@ async def read_body(request: web.Request, limit: int) -> Body:
             body.uploads[number[1]] = Upload(part.filename or "file", raw, kind)
         else:
             raise ApiError(400, 50035, f"Unexpected part {part.name}")
-    if too_large:
+    if too_large or sum(len(upload.content) for upload in body.uploads.values()) > whole:
         raise ApiError(413, 40005, "Request entity too large")
     return body

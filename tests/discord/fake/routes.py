@@ -7,12 +7,17 @@ from aiohttp import web
 from tests.discord.fake import world
 from tests.discord.fake.content import check_message
 from tests.discord.fake.gateway import Gateway
-from tests.discord.fake.rest import BODY, PREFIX
+from tests.discord.fake.rest import BODY, PREFIX, Body
 from tests.discord.fake.state import State
 from tests.discord.fake.wire import EPHEMERAL, ApiError, Payload
 from tests.discord.fake.world import Channel
 
 NOTHING = 204
+
+
+def _check_explicit(channel: Channel, body: Body) -> None:
+    if body.uploads and channel.recipient and not channel.recipient.takes_explicit:
+        raise ApiError(400, 20009, "Explicit content cannot be sent to the desired recipient(s)")
 
 
 class Routes:
@@ -74,12 +79,16 @@ class Routes:
 
     async def _post(self, request: web.Request) -> web.Response:
         channel, body = self._seen(request), request[BODY]
-        needed = world.SEND_MESSAGES | (world.ATTACH_FILES if body.uploads else 0)
+        needed = world.SEND_IN_THREADS if channel.parent else world.SEND_MESSAGES
+        needed |= world.ATTACH_FILES if body.uploads else 0
         if needed & ~channel.bot_permissions:
             raise ApiError(403, 50013, "Missing Permissions")
+        channel.check_writable(new=True)
         if channel.recipient and not channel.recipient.takes_dms:
             raise ApiError(403, 50007, "Cannot send messages to this user")
         check_message(body.json, body.uploads)
+        _check_explicit(channel, body)
+        channel.archived = False
         state = self._state
         return web.json_response(state.messages.create(channel, state.bot, body.json, body.uploads))
 
@@ -90,11 +99,16 @@ class Routes:
         return web.json_response(self._message(request, channel))
 
     async def _patch(self, request: web.Request) -> web.Response:
-        message = self._message(request, self._seen(request))
+        channel = self._seen(request)
+        message = self._message(request, channel)
         if message["author"]["id"] != self._state.bot.id:
             raise ApiError(403, 50005, "Cannot edit a message authored by another user")
         body = request[BODY]
+        if body.uploads and not channel.bot_permissions & world.ATTACH_FILES:
+            raise ApiError(403, 50013, "Missing Permissions")
+        channel.check_writable(new=False)
         check_message(body.json, body.uploads, message)
+        _check_explicit(channel, body)
         return web.json_response(self._state.messages.edit(message["id"], body.json, body.uploads))
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -102,6 +116,7 @@ class Routes:
         message = self._message(request, channel)
         if message["author"]["id"] != self._state.bot.id and not channel.bot_permissions & world.MANAGE_MESSAGES:
             raise ApiError(403, 50013, "Missing Permissions")
+        channel.check_writable(new=False)
         self._state.messages.delete(message["id"])
         return web.Response(status=NOTHING)
 

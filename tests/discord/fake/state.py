@@ -45,6 +45,8 @@ class Fault:
 
     First `hold` waits until the fault is lifted and `delay` for seconds; then `abort` cuts the connection or
     the request is answered with `status` and `code`, before it has taken effect or, with `after`, when it has.
+    With `html` it is Cloudflare that answers, with `status` and a page for people. A call that its limit refuses does
+    not use the fault up.
     """
 
     method: str = "*"
@@ -57,6 +59,7 @@ class Fault:
     hold: bool = False
     abort: bool = False
     after: bool = False
+    html: bool = False
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def meets(self, method: str, path: str) -> bool:
@@ -91,6 +94,8 @@ class State:
         self.buckets = Buckets(self.clock)
         self.upload_limit = 10 * MIB
         """Bytes of one file; what interactions say as their `attachment_size_limit`."""
+        self.request_limit = 25 * MIB
+        """Bytes of all files of one request."""
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.version = 0

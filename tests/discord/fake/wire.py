@@ -24,13 +24,17 @@ COMPONENTS_V2 = 1 << 15
 class ApiError(Exception):
     """Discord says no: an HTTP status, a JSON error code, a sentence, and for 50035 the tree of complaints."""
 
-    def __init__(self, status: int, code: int, message: str, errors: Payload | None = None) -> None:
+    def __init__(
+        self, status: int, code: int, message: str, errors: Payload | None = None, more: Payload | None = None
+    ) -> None:
         super().__init__(f"{status} {code} {message} {errors or ''}")
         self.status, self.code, self.message, self.errors = status, code, message, errors
+        self.more = more or {}
 
     def body(self) -> Payload:
         """What the answer carries."""
-        return {"message": self.message, "code": self.code} | ({"errors": self.errors} if self.errors else {})
+        said: Payload = {"message": self.message, "code": self.code} | self.more
+        return said | ({"errors": self.errors} if self.errors else {})
 
 
 def invalid(path: str, code: str, message: str) -> ApiError:
@@ -48,6 +52,30 @@ def length(path: str, value: object, low: int, high: int) -> None:
         raise invalid(path, "BASE_TYPE_MAX_LENGTH", f"Must be {high} or fewer in length.")
     if size < low:
         raise invalid(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {low} and {high} in length.")
+
+
+def between(path: str, value: object, low: int, high: int) -> None:
+    """Check a number that may be missing. Raises 50035."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise invalid(path, "NUMBER_TYPE_COERCE", f'Value "{value}" is not int.')
+    if not low <= value <= high:
+        code = "NUMBER_TYPE_MAX" if value > high else "NUMBER_TYPE_MIN"
+        raise invalid(path, code, f"int value should be between {low} and {high}.")
+
+
+def address(path: str, url: object, longest: int, *schemes: str) -> None:
+    """Check an address that may be missing. Raises 50035."""
+    if url is None:
+        return
+    length(path, url, 1, longest)
+    scheme, mark, rest = str(url).partition("://")
+    if not mark or not rest or any(letter.isspace() for letter in rest):
+        raise invalid(path, "URL_TYPE_INVALID_URL", "Not a well formed URL.")
+    if scheme.lower() not in schemes:
+        message = f'Scheme "{scheme}" is not supported. Scheme must be one of {schemes}.'
+        raise invalid(path, "URL_TYPE_INVALID_SCHEME", message)
 
 
 class Clock:

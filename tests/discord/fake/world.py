@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.discord.fake.wire import Payload
+from tests.discord.fake.wire import ApiError, Payload
 
 VIEW_CHANNEL = 1 << 10
 SEND_MESSAGES = 1 << 11
@@ -12,10 +12,12 @@ MANAGE_MESSAGES = 1 << 13
 EMBED_LINKS = 1 << 14
 ATTACH_FILES = 1 << 15
 READ_HISTORY = 1 << 16
+MANAGE_THREADS = 1 << 34
+SEND_IN_THREADS = 1 << 38
 USE_COMMANDS = 1 << 31
 MANAGE_GUILD = 1 << 5
 ADMINISTRATOR = 1 << 3
-MEMBER = VIEW_CHANNEL | SEND_MESSAGES | EMBED_LINKS | ATTACH_FILES | READ_HISTORY | USE_COMMANDS
+MEMBER = VIEW_CHANNEL | SEND_MESSAGES | EMBED_LINKS | ATTACH_FILES | READ_HISTORY | USE_COMMANDS | SEND_IN_THREADS
 """What an ordinary member, or a bot without special rights, may do."""
 
 JOINED = "2024-01-01T00:00:00.000000+00:00"
@@ -30,6 +32,8 @@ class Person:
     permissions: int = MEMBER
     roles: list[str] = field(default_factory=list[str])
     takes_dms: bool = True
+    takes_explicit: bool = True
+    """Otherwise pictures sent to him directly are refused: the fake takes every one for explicit."""
     bot: bool = False
     locale: str = "en-US"
 
@@ -75,7 +79,7 @@ class Guild:
 
 @dataclass
 class Channel:
-    """A text channel of a server, or the direct messages with one person."""
+    """A text channel of a server, a thread in one, or the direct messages with one person."""
 
     id: str
     name: str
@@ -83,10 +87,38 @@ class Channel:
     recipient: Person | None = None
     bot_permissions: int = MEMBER
     nsfw: bool = False
+    parent: Channel | None = None
+    """The channel whose thread it is."""
+    archived: bool = False
+    locked: bool = False
+
+    def check_writable(self, *, new: bool) -> None:
+        """Raise unless the bot may post (`new`) or change messages in this thread, or it is none: 50083, 160005.
+
+        A new message takes a thread out of the archive, unless the thread is locked.
+        """
+        if self.locked and not self.bot_permissions & MANAGE_THREADS:
+            raise ApiError(400, 160005, "Thread is locked")
+        if self.archived and not new:
+            raise ApiError(400, 50083, "Thread is archived")
 
     def describe(self) -> Payload:
         seen: Payload = {"id": self.id, "type": 0 if self.guild else 1, "last_message_id": None, "flags": 0}
         if self.guild:
+            if self.parent:
+                metadata = {"archived": self.archived, "locked": self.locked, "auto_archive_duration": 1440}
+                return seen | {
+                    "type": 11,
+                    "guild_id": self.guild.id,
+                    "name": self.name,
+                    "parent_id": self.parent.id,
+                    "owner_id": "1400000000000000000",
+                    "rate_limit_per_user": 0,
+                    "message_count": 0,
+                    "member_count": 1,
+                    "total_message_sent": 0,
+                    "thread_metadata": metadata | {"archive_timestamp": JOINED, "create_timestamp": JOINED},
+                }
             return seen | {
                 "guild_id": self.guild.id,
                 "name": self.name,

@@ -45,9 +45,10 @@ class Room:
         self.sizes: list[int] = []
         self.picky = self.stale = False
         self.refuses_pictures: set[str] = set()
+        self.slow: dict[str, float] = {}
 
     async def _say(self, road: str, card: Card, message: str) -> Seen:
-        await anyio.lowlevel.checkpoint()
+        await anyio.sleep(self.slow.get(message, 0))
         if failures := self.broken.get(road):
             raise failures.pop(0) if len(failures) > 1 else failures[0]
         if (self.picky or road in self.refuses_pictures) and card.uploads:
@@ -324,6 +325,35 @@ async def test_where_the_bot_may_not_speak_further_messages_answer_the_interacti
     many = Finished(ServerName("studio"), tuple(f"{number}.png" for number in range(12)), job=JOB)
     await room.reply().show(many)
     assert room.roads == ["token", "add"]
+
+
+async def test_an_upload_that_takes_long_delays_no_other_result_in_its_channel() -> None:
+    room = Room()
+    first, second = room.reply(token=False, message="first"), room.reply(token=False, message="second")
+    room.slow["first"] = 300.0
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first.show, DONE)
+        await anyio.wait_all_tasks_blocked()
+        began = anyio.current_time()
+        await second.show(Progressed(job=JOB, fraction=0.5))
+        await second.show(DONE)
+        assert anyio.current_time() - began < 1
+        assert (first.receipt, second.receipt) == ("", "second")
+    assert first.receipt == "first"
+
+
+async def test_with_two_uploads_under_way_the_rest_of_the_limit_is_for_results() -> None:
+    room = Room()
+    room.slow |= {"a": 300.0, "b": 300.0}
+    third = room.reply(token=False, message="third")
+    async with anyio.create_task_group() as tasks:
+        for message in ("a", "b"):
+            tasks.start_soon(room.reply(token=False, message=message).show, DONE)
+        await anyio.wait_all_tasks_blocked()
+        await third.show(Progressed(job=JOB, fraction=0.5))
+        assert not room.said
+        await third.show(DONE)
+        assert room.roads == ["message"]
 
 
 async def test_many_messages_of_one_channel_share_its_limit() -> None:
