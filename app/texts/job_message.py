@@ -16,6 +16,9 @@ LOST = "Lost"
 CANCELLED = "Cancelled"
 STARTED = "Started."
 
+LABEL = "AI-generated"
+"""Below a result, where a server wants it in words."""
+
 NOT_POSTED = "This is done, but Discord refused to post the result. The people who run this bot have it."
 """The whole message where Discord refused the real one."""
 

@@ -15,6 +15,9 @@ MOST_TEXT = 4000
 MOST_PICTURES = 10
 """Items in one gallery, and files in one message (Discord's limits)."""
 
+LONGEST_ALT_TEXT = 1024
+"""Characters of the description of a picture (Discord's limit)."""
+
 BUTTONS_IN_A_ROW = 5
 """Buttons in one row (Discord's limit)."""
 
@@ -22,13 +25,17 @@ Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
 
 
 class Upload(Struct, frozen=True):
-    """A file to show: at `path` on disk, or `data` itself. `name` is shown to people, `size` is in bytes, of `path`."""
+    """A file to show: at `path` on disk, or `data` itself. `name` is shown to people, `size` is in bytes, of `path`.
+
+    `alt` describes a picture to people who do not see it, in at most `LONGEST_ALT_TEXT` characters.
+    """
 
     name: str
     path: str = ""
     data: bytes = b""
     spoiler: bool = False
     size: int = 0
+    alt: str = ""
 
 
 class Text(Struct, frozen=True):
