@@ -142,16 +142,16 @@ def _colours(flags: int) -> int:
 
 def _after_sub_blocks(view: View, at: int) -> int:
     """The offset behind a chain of sub-blocks. Raises `ValueError` if it does not end within the file."""
-    base, window = at, b""
-    while True:
-        if at - base >= len(window):
-            base, window = at, view.read(at, WINDOW)
-            if not window:
-                raise ValueError(at)
-        length = window[at - base]
-        at += 1 + length
-        if not length:
-            return at
+    while window := view.read(at, WINDOW):
+        index = 0
+        try:
+            while length := window[index]:
+                index += 1 + length
+            return at + index + 1
+        except IndexError:
+            # The chain goes on behind the window.
+            at += index
+    raise ValueError(at)
 
 
 def boxes(view: View, at: int, end: int) -> Iterator[Part]:
