@@ -23,7 +23,7 @@ DEFAULT_URL = "http://127.0.0.1:8188"
 """The address at which ComfyUI listens by default."""
 
 
-BUTTONS = ("cancel", "delete", "retry", "again", "fetch", "vary", "use", "settings", "keep")
+BUTTONS = ("cancel", "delete", "retry", "again", "fetch", "send", "vary", "use", "settings", "keep")
 """The buttons that `guarded` may name."""
 
 VARIABLES = frozenset({"ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_CRASH"})
@@ -85,8 +85,9 @@ class Discord(Struct, frozen=True, kw_only=True):
 
     `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
     `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
-    press. `keep_metadata` leaves the workflow in posted images. `keep_days` is how many days results stay on disk, 0
-    for ever.
+    press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
+    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `keep_days` is
+    how many days results stay on disk, 0 for ever.
     """
 
     guilds: tuple[int, ...] = ()
@@ -94,6 +95,8 @@ class Discord(Struct, frozen=True, kw_only=True):
     presence: str = "Making pictures"
     guarded: tuple[str, ...] = ("cancel", "delete")
     keep_metadata: bool = False
+    mark_results: bool = True
+    label_guilds: tuple[int, ...] = ()
     keep_days: int = 0
 
 
@@ -520,11 +523,6 @@ def _ca_file(table: _Table, base: Path) -> str:
 
 def _discord(table: _Table) -> Discord:
     table.check_keys(Discord.__struct_fields__)
-    guilds: list[int] = []
-    for number, guild in enumerate(table.items("guilds", ())):
-        if not (guild_id := _discord_id(guild)):
-            raise table.error("guilds", "“guilds” must be ids of servers, such as [123456789012345678].", number)
-        guilds.append(guild_id)
     guarded: list[str] = []
     for one in table.items("guarded", Discord().guarded):
         if one not in BUTTONS:
@@ -534,13 +532,24 @@ def _discord(table: _Table) -> Discord:
         guarded.append(str(one))
     rest_url = table.text("rest_url", "")
     return Discord(
-        guilds=tuple(dict.fromkeys(guilds)),
+        guilds=_guilds(table, "guilds"),
         rest_url=_rest_url(rest_url, lambda sentence: table.error("rest_url", sentence)) if rest_url else "",
         presence=table.shown_text("presence", Discord().presence),
         guarded=tuple(dict.fromkeys(guarded)),
         keep_metadata=table.flag("keep_metadata", default=False),
+        mark_results=table.flag("mark_results", default=Discord().mark_results),
+        label_guilds=_guilds(table, "label_guilds"),
         keep_days=table.whole("keep_days", 0, 0, MOST_DAYS),
     )
+
+
+def _guilds(table: _Table, key: str) -> tuple[int, ...]:
+    guilds: list[int] = []
+    for number, guild in enumerate(table.items(key, ())):
+        if not (guild_id := _discord_id(guild)):
+            raise table.error(key, f"“{key}” must be ids of servers, such as [123456789012345678].", number)
+        guilds.append(guild_id)
+    return tuple(dict.fromkeys(guilds))
 
 
 def _discord_id(value: object) -> int:

@@ -20,6 +20,7 @@ from bench.flow import flow
 from bench.killed import killed
 from bench.lag import JOBS, lag
 from bench.lookups import lookups
+from bench.marking import marking
 from bench.memory import memory
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
@@ -39,6 +40,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "discord": discord,
     "attachments": attachments,
     "slow_discord": slow_discord,
+    "marking": marking,
     "slow_downloads": slow_downloads,
     "reliability": lambda rounds: {
         "trio": {**reliability("trio", rounds), "kill_9": killed("trio", rounds)},

@@ -34,7 +34,8 @@ ALLOWED = {
     "actors/registry": {"PromptRegistry", "_effect_failed"},
     "comfy/response_limits": {"*"},
     "discord/user_request": {"Caller"},
-    "media_worker/metadata": {"write"},
+    "media_worker/mark": {"PACKET"},
+    "media_worker/pieces": {"write"},
     "media_worker/protocol": {"frame", "length_of", "read_frame"},
     # The program that the worker's process starts with.
     "media_worker/client": {"BOOT"},

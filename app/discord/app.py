@@ -127,8 +127,22 @@ class DiscordApp:
             sender = RestSender(into_asyncio)
             for delivery in self._alert_deliveries(sender):
                 tasks.start_soon(delivery.run, name="alerts to Discord")
-            prepare_files = UploadPreparer(media, passing, keep_metadata=config.discord.keep_metadata)
-            live_messages = LiveMessages(tasks, registry, catalog, sender, prepare_files, servers=len(servers))
+            prepare_files = UploadPreparer(
+                media,
+                passing,
+                keep_metadata=config.discord.keep_metadata,
+                mark_results=config.discord.mark_results,
+            )
+            live_messages = LiveMessages(
+                tasks,
+                registry,
+                catalog,
+                sender,
+                prepare_files,
+                servers=len(servers),
+                mark_previews=config.discord.mark_results,
+                label_guilds=frozenset(map(str, config.discord.label_guilds)),
+            )
             responder = Responder(sender)
             choices = Choices(nodes)
             input_media = InputMedia(client, media, passing, config.discord.rest_url)

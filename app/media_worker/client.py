@@ -136,11 +136,22 @@ class MediaClient:
                 raise Refusal(_reason(reply))
 
     async def compress(
-        self, source: Path, target: Path, limit: int, *, person: str, keep_metadata: bool = False
+        self,
+        source: Path,
+        target: Path,
+        limit: int,
+        *,
+        person: str,
+        keep_metadata: bool = False,
+        mark_results: bool = False,
     ) -> Compressed:
         """Write a version of a person's result of at most `limit` bytes to `target`. Raises `Refusal`."""
         request = Compress(
-            source=path_to_bytes(source), target=path_to_bytes(target), limit=limit, keep_metadata=keep_metadata
+            source=path_to_bytes(source),
+            target=path_to_bytes(target),
+            limit=limit,
+            keep_metadata=keep_metadata,
+            mark_results=mark_results,
         )
         match await self._ask(request, person):
             case Compressed() as compressed:

@@ -37,12 +37,16 @@ class Normalise(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Compress(Struct, frozen=True, tag=True, kw_only=True):
-    """Asks for a version of a result with at most `limit` bytes, without its metadata unless `keep_metadata`."""
+    """Asks for a version of a result with at most `limit` bytes.
+
+    It has no metadata unless `keep_metadata`, and the mark of `app.media_worker.mark` if `mark_results`.
+    """
 
     source: bytes
     target: bytes
     limit: int
     keep_metadata: bool = False
+    mark_results: bool = False
     lane: Lane = "light"
 
 
@@ -56,13 +60,14 @@ class Compressed(Struct, frozen=True, tag=True, kw_only=True):
     """The version that fits is at `target`, or is the source as it is, if `unchanged`.
 
     `suffix` is its suffix ("" for that of the source), `quality` in percent (100 if nothing was given up), `scale` the
-    fraction of the original width.
+    fraction of the original width, `marked` whether it has the mark.
     """
 
     suffix: str = ""
     unchanged: bool = False
     quality: int = 100
     scale: float = 1.0
+    marked: bool = False
 
 
 class Refused(Struct, frozen=True, tag=True):

@@ -18,7 +18,7 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from msgspec import Struct
 
-from app.media_worker.metadata import EBML
+from app.media_worker.containers import EBML
 from app.media_worker.protocol import Compressed, Refusal
 from app.reasons.files import DoesNotFit
 

@@ -52,8 +52,10 @@ def answer(request: Request) -> Reply:
         match request:
             case Normalise(kind=kind, lane=lane):
                 return Normalised(normalise(source, target, kind, lane=lane))
-            case Compress(limit=limit, keep_metadata=keep_metadata, lane=lane):
-                return compress(source, target, limit, keep_metadata=keep_metadata, lane=lane)
+            case Compress(limit=limit, keep_metadata=keep_metadata, mark_results=mark_results, lane=lane):
+                return compress(
+                    source, target, limit, keep_metadata=keep_metadata, mark_results=mark_results, lane=lane
+                )
     except Refusal as refusal:
         if (cause := refusal.__cause__) is not None:
             print(f"{refusal}: {type(cause).__name__}: {cause}"[:500], file=sys.stderr, flush=True)

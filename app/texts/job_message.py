@@ -17,6 +17,9 @@ LOST = "Lost"
 CANCELLED = "Cancelled"
 STARTED = "Started."
 
+LABEL = "AI-generated"
+"""Below a result, where a server wants it in words."""
+
 NOT_POSTED = "This is done, but Discord did not take the result. It is kept: press Send again."
 """The whole message where Discord refused the real one."""
 

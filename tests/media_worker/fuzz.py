@@ -1,8 +1,9 @@
-"""Damaged files for the whole of intake: `python -m tests.media_worker.fuzz --minutes N` runs until one breaks it."""
+"""Damaged files for intake and the mark: `python -m tests.media_worker.fuzz --minutes N` runs until one breaks it."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import random
 import sys
 import time
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from PIL import Image
+
+from app.media_worker.mark import PACKET, marked
 from app.media_worker.normalise import normalise
 from app.media_worker.protocol import Kind, Refusal
 from app.reasons.jobs import kind_of
@@ -30,12 +34,15 @@ INTERESTING = (0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 64, 127, 128, 129, 192, 254,
 HEADERS = 128
 """Half of all changes go into so many bytes at the beginning, which say what the rest means."""
 
+MOST_PIXELS, MOST_FRAMES = 1_000_000, 10
+"""Pixels and frames of a picture that are compared before and after the mark."""
+
 Take = Callable[[Path, Path, Kind], object]
 """Takes a file in: source, target, kind. May raise `Refusal` and nothing else."""
 
 
 class Finding(Exception):
-    """A file that broke intake; `data` is the file."""
+    """A file that broke intake or the mark; `data` is the file."""
 
     def __init__(self, name: str, data: bytes, error: BaseException) -> None:
         super().__init__(f"{name}: {type(error).__name__}: {error}")
@@ -104,8 +111,43 @@ def check(name: str, data: bytes, take: Take, folder: Path) -> str:
     return "taken"
 
 
+class Changed(Exception):
+    """The mark changed what is seen of a picture, or is not there once."""
+
+
+def check_mark(name: str, data: bytes) -> str:
+    """Mark one file: whether it could be marked. Raises `Finding` if that raises or changes pixels."""
+    try:
+        after = marked(data)
+        if after == data:
+            return "not marked"
+        if after.count(PACKET) != 1 or marked(after).count(PACKET) != 1:
+            raise Changed("the mark is not there once")
+        if KINDS[Path(name).suffix] == "image" and _pixels(after) != _pixels(data):
+            raise Changed("the pixels changed")
+    except Exception as error:
+        raise Finding(name, data, error) from error
+    return "marked"
+
+
+def _pixels(data: bytes) -> list[bytes] | None:
+    """The frames of a picture; None if it cannot be decoded, or is too large for a search."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                return None
+            frames: list[bytes] = []
+            for number in range(min(getattr(picture, "n_frames", 1), MOST_FRAMES)):
+                picture.seek(number)
+                frames.append(picture.convert("RGBA").tobytes())
+            return frames
+    except Exception:  # noqa: BLE001
+        # Pillow raises nearly everything for damaged files.
+        return None
+
+
 def main(argv: list[str]) -> int:
-    """Mutate until the time is over, and save each file that breaks intake into the current folder; the exit code."""
+    """Mutate until the time is over, and save each file that breaks anything into the current folder; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.media_worker.fuzz")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=None)
@@ -119,6 +161,7 @@ def main(argv: list[str]) -> int:
                 break
             try:
                 outcomes[check(name, data, normalise, Path(folder))] += 1
+                outcomes[check_mark(name, data)] += 1
             except Finding as finding:
                 outcomes[f"finding: {type(finding.error).__name__}"] += 1
                 saved = Path(f"finding-{sum(outcomes.values())}{Path(name).suffix}")

@@ -11,13 +11,15 @@ from PIL import Image
 from app.media_worker import compress as module
 from app.media_worker.compress import STILL, Level, compress
 from app.media_worker.limits import MOST_FRAMES
+from app.media_worker.mark import PACKET
+from app.media_worker.pieces import Piece, View
 from app.media_worker.protocol import Compressed, Redirection, Refusal
 from tests.media_worker.samples import SECRET, claiming, gif, gradient, graph_png, noise
 
 
-def made(path: Path, limit: int, *, keep_metadata: bool = False) -> Compressed:
+def made(path: Path, limit: int, *, keep_metadata: bool = False, mark_results: bool = False) -> Compressed:
     target = path.with_name("target")
-    found = compress(path, target, limit, keep_metadata=keep_metadata, lane="heavy")
+    found = compress(path, target, limit, keep_metadata=keep_metadata, mark_results=mark_results, lane="heavy")
     assert (path if found.unchanged else target).stat().st_size <= limit
     return found
 
@@ -54,6 +56,62 @@ def test_a_file_without_metadata_is_not_even_copied(tmp_path: Path) -> None:
     noise().save(tmp_path / "a.png")
     assert made(tmp_path / "a.png", 10**7) == Compressed(unchanged=True)
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("keep_metadata", [False, True])
+def test_a_result_is_marked_whether_it_needs_anything_else_or_not(keep_metadata: bool, tmp_path: Path) -> None:
+    noise().save(tmp_path / "plain.png")
+    graph = graph_png(tmp_path / "graph.png", noise())
+    for path in (tmp_path / "plain.png", graph):
+        before = path.read_bytes()
+        assert made(path, 10**7, keep_metadata=keep_metadata, mark_results=True) == Compressed(marked=True)
+        after = path.with_name("target").read_bytes()
+        assert PACKET in after
+        assert (SECRET.encode() in after) == (keep_metadata and path == graph)
+        assert target(path).tobytes() == noise().tobytes()
+        assert path.read_bytes() == before, "only the copy is marked"
+
+
+def test_the_limit_counts_with_the_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    noise().save(path)
+    size = path.stat().st_size
+    made(path, 10**7, mark_results=True)
+    with_mark = path.with_name("target").stat().st_size
+    assert size < with_mark < size + 600
+    assert made(path, with_mark, mark_results=True) == Compressed(marked=True)
+    smaller = made(path, with_mark - 1, mark_results=True)
+    assert (smaller.suffix, smaller.marked) == (".webp", True)
+    assert PACKET in path.with_name("target").read_bytes()
+
+
+def test_a_file_that_fits_only_without_the_mark_and_cannot_be_smaller_comes_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"\0\0\0\x0cftypisom" + b"\0\0\x03\xe8mdat" + bytes(992))
+    assert made_in_the_lane_of_videos(path, 1_012) == Compressed(unchanged=True)
+    assert made_in_the_lane_of_videos(path, 10_000) == Compressed(marked=True)
+    with pytest.raises(Refusal, match="DoesNotFit"):
+        made_in_the_lane_of_videos(path, 1_011)
+
+
+def made_in_the_lane_of_videos(path: Path, limit: int) -> Compressed:
+    return compress(path, path.with_name("target"), limit, keep_metadata=False, mark_results=True, lane="video")
+
+
+@pytest.mark.parametrize("kind", ["still", "moving"])
+def test_a_smaller_version_is_marked_within_the_limit(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    more = [noise().rotate(90)] if kind == "moving" else []
+    noise().save(path, save_all=True, append_images=more)
+    for limit in (60_000, 30_000):
+        assert made(path, limit, mark_results=True).marked
+        assert target(path).info["xmp"] == PACKET
+
+
+def test_what_cannot_be_marked_is_posted_as_it_is(tmp_path: Path) -> None:
+    for name, data in {"a.glb": b"glTF" * 100, "a.png": b"\x89PNG\r\n\x1a\n and no picture"}.items():
+        (tmp_path / name).write_bytes(data)
+        assert made(tmp_path / name, 10**6, keep_metadata=True, mark_results=True) == Compressed(unchanged=True)
 
 
 def test_levels_give_up_quality_before_size(tmp_path: Path) -> None:
@@ -112,7 +170,7 @@ def test_a_film_that_is_far_too_large_is_not_looked_through(tmp_path: Path, monk
     with film.open("wb") as file:
         file.truncate(2**30)
 
-    def never(_: Path) -> list[module.metadata.Piece]:
+    def never(_: View) -> list[Piece]:
         raise AssertionError
 
     monkeypatch.setattr(module.metadata, "plan", never)

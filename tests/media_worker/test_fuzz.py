@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from app.media_worker.mark import marked
 from app.media_worker.normalise import normalise
 from app.media_worker.protocol import Kind
 from tests.media_worker import fuzz
-from tests.media_worker.fuzz import CORPUS, KINDS, Finding, Take, check, corpus, mutate
+from tests.media_worker.fuzz import CORPUS, KINDS, Finding, Take, check, check_mark, corpus, mutate
 from tests.media_worker.processes import outcome, running
 from tests.media_worker.samples import encoded, noise
 
@@ -55,6 +57,24 @@ def search(take: Take, folder: Path, examples: int) -> None:
 
 def test_damaged_files_are_refused_and_raise_nothing_else(tmp_path: Path) -> None:
     search(normalise, tmp_path, EXAMPLES)
+
+
+def test_damaged_files_are_marked_without_a_change_of_their_pixels() -> None:
+    rng = random.Random(5)
+    files = [
+        (name, data) for name, whole in FILES.items() for data in (whole, *(mutate(whole, rng) for _ in range(40)))
+    ]
+    outcomes = Counter(check_mark(name, data) for name, data in files)
+    assert min(outcomes["marked"], outcomes["not marked"]) > 100
+
+
+def test_a_mark_that_changes_pixels_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(data: bytes) -> bytes:
+        return marked(FILES["palette.png"])
+
+    monkeypatch.setattr(fuzz, "marked", planted)
+    with pytest.raises(Finding, match="Changed"):
+        check_mark("rgb.png", FILES["rgb.png"])
 
 
 def test_a_planted_bug_is_found(tmp_path: Path) -> None:

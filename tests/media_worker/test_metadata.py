@@ -9,18 +9,22 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.media_worker import metadata
+from app.media_worker import metadata, pieces
+from app.media_worker.containers import XMP_BOX
+from app.media_worker.pieces import Keep, View
 from app.simulator.media import flac, mp3
+from tests.media_worker.fuzz import CORPUS
 from tests.media_worker.samples import SECRET, exif, graph_png, noise, png_chunk
 
 
 def stripped(data: bytes, folder: Path) -> bytes:
     source, target = folder / "source", folder / "target"
     source.write_bytes(data)
-    pieces = metadata.plan(source)
-    metadata.write(source, target, pieces)
+    with source.open("rb") as file:
+        found = metadata.plan(View(file, [Keep(0, len(data))]))
+    pieces.write(source, target, found)
     made = target.read_bytes()
-    assert len(made) == metadata.size_of(pieces)
+    assert len(made) == pieces.size_of(found)
     return made
 
 
@@ -120,6 +124,21 @@ def test_tags_of_films_become_nothing_and_no_address_moves(tmp_path: Path) -> No
     assert len(after) == len(live)
 
 
+def test_xmp_leaves_a_film(tmp_path: Path) -> None:
+    film = box(b"ftyp", b"isom") + box(b"uuid", XMP_BOX + SECRET.encode()) + box(b"mdat", b"frames")
+    after = stripped(film, tmp_path)
+    assert SECRET.encode() not in after
+    assert after.index(b"frames") == film.index(b"frames")
+    other = box(b"ftyp", b"isom") + box(b"uuid", bytes(16) + b"kept")
+    assert stripped(other, tmp_path) == other
+
+
+def test_an_avif_keeps_the_box_without_which_it_is_no_picture(tmp_path: Path) -> None:
+    data = (CORPUS / "rgb.avif").read_bytes()
+    assert b"meta" in data
+    assert stripped(data, tmp_path) == data
+
+
 def test_comments_leave_a_flac_and_its_sound_stays(tmp_path: Path) -> None:
     sound = flac.encode(0.1)
     info, frames = sound[4:42], sound[42:]
@@ -161,7 +180,7 @@ def test_a_file_that_cannot_be_followed_keeps_its_bytes(beginning: bytes, tmp_pa
 
 
 def test_a_large_file_is_copied_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "COPIED_AT_ONCE", 7)
+    monkeypatch.setattr(pieces, "COPIED_AT_ONCE", 7)
     data = graph_png(tmp_path / "a.png", noise()).read_bytes()
     with Image.open(io.BytesIO(stripped(data, tmp_path))) as picture:
         assert picture.tobytes() == noise().tobytes()

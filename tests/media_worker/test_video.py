@@ -17,6 +17,7 @@ import av
 import pytest
 
 from app.media_worker.compress import compress
+from app.media_worker.mark import PACKET
 from app.media_worker.protocol import Compressed, Refusal
 from tests.media_worker.processes import command_line, on_linux, outcome, peak, running
 from tests.media_worker.samples import encoded, noise
@@ -74,6 +75,18 @@ def test_a_film_that_is_too_large_becomes_h264_and_aac_and_keeps_its_length(tmp_
         assert abs(made.duration / av.time_base - SECONDS) < 0.5
     start = path.with_name("target").read_bytes()
     assert start.index(b"moov") < start.index(b"mdat"), "it plays before it has arrived"
+
+
+def test_a_smaller_film_is_marked_within_the_limit(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4")
+    limit = path.stat().st_size // 4
+    target = tmp_path / "target"
+    found = compress(path, target, limit, keep_metadata=False, mark_results=True, lane="video")
+    assert found.marked
+    assert target.stat().st_size <= limit
+    assert target.read_bytes().endswith(PACKET)
+    with av.open(str(target)) as made:
+        assert sum(1 for _ in made.decode(made.streams.video[0])) == 10 * SECONDS
 
 
 def test_a_webm_without_sound_becomes_an_mp4(tmp_path: Path) -> None:

@@ -402,6 +402,18 @@ CHOSEN: tuple[Change, ...] = (
         new="",
         tests=("tests/media_worker/test_metadata.py::test_every_chunk_of_text_leaves_a_png_and_every_other_stays",),
     ),
+    Change(
+        symbol="app.media_worker.compress:compress",
+        old="size_of(marked) <= limit",
+        new="size <= limit",
+        tests=("tests/media_worker/test_compress.py::test_the_limit_counts_with_the_mark",),
+    ),
+    Change(
+        symbol="app.media_worker.mark:_webp",
+        old=" | WEBP_XMP",
+        new="",
+        tests=("tests/media_worker/test_mark.py::test_a_picture_is_marked_and_keeps_its_pixels_and_its_bytes",),
+    ),
     # Wrong and dead servers.
     Change(
         symbol="app.core.reconciler:Reconciler._fail_over",

@@ -14,6 +14,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from app.discord.ui.components import Upload
+from app.discord.ui.job_message import SHOWN
 from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Compressed, Refusal
 from app.reasons.files import (
@@ -64,13 +65,15 @@ THREADS = 2
 class UploadPreparer:
     """See `app.discord.messages.ports.PrepareFiles`. `keep_metadata` leaves the workflow in the posted files.
 
-    The media worker writes smaller versions into `folder`; they exist within the block.
+    With `mark_results` they carry the mark of `app.media_worker.mark`. The results themselves do not change: the media
+    worker writes other versions into `folder`, which exist within the block.
     """
 
-    def __init__(self, media: MediaClient, folder: Path, *, keep_metadata: bool) -> None:
+    def __init__(self, media: MediaClient, folder: Path, *, keep_metadata: bool, mark_results: bool) -> None:
         self._media = media
         self._folder = folder
         self._keep_metadata = keep_metadata
+        self._mark_results = mark_results
         self._budget = MemoryBudget(AT_ONCE)
         self._threads = CapacityLimiter(THREADS)
 
@@ -113,7 +116,14 @@ class UploadPreparer:
         if size is None:
             return None, ResultDeleted()
         try:
-            found = await self._media.compress(path, target, limit, person=person, keep_metadata=self._keep_metadata)
+            found = await self._media.compress(
+                path,
+                target,
+                limit,
+                person=person,
+                keep_metadata=self._keep_metadata,
+                mark_results=self._mark_results,
+            )
         except Refusal as refusal:
             logger.warning("a result cannot be posted, and is kept", path=str(path), reason=repr(refusal.reason))
             fails_to_fit = isinstance(refusal.reason, DoesNotFit)
@@ -125,6 +135,8 @@ class UploadPreparer:
             logger.error("the media worker made nothing that fits", path=str(path), size=made_size)
             return None, ResultNotPrepared()
         suffix = found.suffix or path.suffix.lower()
+        if self._mark_results and not found.marked and suffix.lstrip(".") in SHOWN:
+            logger.warning("a result is posted without the mark", path=str(path))
         return Upload(_name(path, number, suffix), path=str(made), size=made_size), _note(found)
 
 

@@ -40,6 +40,10 @@ def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerC
     def file_of(one: Upload) -> hikari.Bytes:
         return hikari.Bytes((contents or {})[one.path] if one.path else one.data, one.name)
 
+    def picture_of(one: Upload) -> MediaGalleryItemBuilder:
+        alt = one.alt or hikari.UNDEFINED
+        return MediaGalleryItemBuilder(media=file_of(one), description=alt, spoiler=one.spoiler)
+
     frame = ContainerComponentBuilder()
     if card.accent is not None:
         frame = ContainerComponentBuilder(accent_color=hikari.Color(card.accent))
@@ -48,7 +52,7 @@ def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerC
             case Text(text=text):
                 frame.add_text_display(text)
             case Gallery(items=items):
-                frame.add_media_gallery([MediaGalleryItemBuilder(media=file_of(i), spoiler=i.spoiler) for i in items])
+                frame.add_media_gallery([picture_of(item) for item in items])
             case File(file=file):
                 frame.add_component(FileComponentBuilder(file=file_of(file), spoiler=file.spoiler))
             case Row(buttons=buttons):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +46,8 @@ FAREWELL_TIME = 0.7
 class LiveMessages:
     """Owns the live messages, and starts an InteractionActor for each in `tasks`, the frontend's task group.
 
-    It is the `MessageContext` of its messages. `servers` is the number of servers, for estimates.
+    It is the `MessageContext` of its messages. `servers` is the number of servers, for estimates. In `label_guilds`
+    results say that a machine made them. With `mark_previews` previews carry the mark of `app.media_worker.mark`.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class LiveMessages:
         prepare_files: PrepareFiles,
         *,
         servers: int,
+        mark_previews: bool = False,
+        label_guilds: Collection[str] = (),
     ) -> None:
         self.sender = sender
         self.prepare_files = prepare_files
@@ -67,6 +71,8 @@ class LiveMessages:
         self._registry = registry
         self._catalog = catalog
         self._servers = max(1, servers)
+        self._mark_previews = mark_previews
+        self._label_guilds = label_guilds
         self._runs: deque[float] = deque(maxlen=REMEMBERED)
 
     def estimate(self, position: int) -> float | None:
@@ -137,7 +143,10 @@ class LiveMessages:
     def _reply(self, request: JobRequest, place: MessageRef, token: Token | None) -> MessageReply:
         workflow = self._catalog.workflows.get(request.workflow)
         follow_ups = tuple(list_follow_ups(workflow, self._catalog.workflows))
-        return MessageReply(view_of(request, workflow, follow_ups, spoiler=place.spoiler), place, self, token)
+        view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
+        view.mark_previews = self._mark_previews
+        view.labelled = place.guild in self._label_guilds
+        return MessageReply(view, place, self, token)
 
     async def _live(
         self, reply: MessageReply, actor: InteractionActor, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED

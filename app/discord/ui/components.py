@@ -18,6 +18,9 @@ MOST_PICTURES = 10
 MOST_BYTES = 25 * 2**20 - 2**18
 """Bytes of all files in one message. Discord takes 25 MiB in one request; the rest is for everything else in it."""
 
+LONGEST_ALT_TEXT = 1024
+"""Characters of the description of a picture (Discord's limit)."""
+
 BUTTONS_IN_A_ROW = 5
 """Buttons in one row (Discord's limit)."""
 
@@ -25,13 +28,17 @@ Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
 
 
 class Upload(Struct, frozen=True):
-    """A file to show: at `path` on disk, or `data` itself. `name` is shown to people, `size` is in bytes, of `path`."""
+    """A file to show: at `path` on disk, or `data` itself. `name` is shown to people, `size` is in bytes, of `path`.
+
+    `alt` describes a picture to people who do not see it, in at most `LONGEST_ALT_TEXT` characters.
+    """
 
     name: str
     path: str = ""
     data: bytes = b""
     spoiler: bool = False
     size: int = 0
+    alt: str = ""
 
 
 class Text(Struct, frozen=True):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from app.discord import custom_id
 from app.discord.text import escape, shorten
 from app.discord.ui.components import (
+    LONGEST_ALT_TEXT,
     MOST_BYTES,
     MOST_PICTURES,
     Block,
@@ -24,6 +25,7 @@ from app.discord.ui.components import (
 )
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
+from app.media_worker.mark import marked
 from app.reasons.jobs import JobReason, ResultsMissing
 from app.service.follow_ups import results
 from app.texts import job_message as texts
@@ -97,8 +99,8 @@ def _unfinished(view: JobView) -> Card:
         blocks.append(Text(_with_note(_progress(view, when), view.note)))
         if view.preview is not None:
             kind = view.preview.media_type.partition("/")[2] or "jpeg"
-            glimpse = Upload(f"preview.{kind}", data=view.preview.image, spoiler=view.spoiler)
-            blocks.append(Gallery((glimpse,)))
+            data = marked(view.preview.image) if view.mark_previews else view.preview.image
+            blocks.append(Gallery((_shown(view, Upload(f"preview.{kind}", data=data)),)))
     blocks.append(Row((Button(texts.CANCEL, custom_id.write("cancel", view.job), "danger"),)))
     return Card(tuple(blocks), WORKING if view.started else WAITING)
 
@@ -169,8 +171,13 @@ def _text_file(text: str) -> Upload:
 
 
 def _gallery(view: JobView, page: Sequence[Upload]) -> tuple[Block, ...]:
-    items = tuple(replace(one, spoiler=view.spoiler) for one in page if _suffix(one.name) in SHOWN)
+    items = tuple(_shown(view, one) for one in page if _suffix(one.name) in SHOWN)
     return (Gallery(items),) if items else ()
+
+
+def _shown(view: JobView, upload: Upload) -> Upload:
+    """A picture or video with what the job says about it."""
+    return replace(upload, spoiler=view.spoiler, alt=shorten(view.prompt.strip() or view.title, LONGEST_ALT_TEXT))
 
 
 def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
@@ -181,6 +188,8 @@ def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
     lines = [f"-# {shorten(' · '.join(parts), LONGEST_SETTINGS)}"]
     if finished.notes:
         lines.append(f"-# {escape(shorten(' '.join(map(reason_text, finished.notes)), LONGEST_SENTENCE))}")
+    if view.labelled:
+        lines.append(f"-# {texts.LABEL}")
     return (Text("\n".join(lines)),)
 
 

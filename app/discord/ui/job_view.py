@@ -52,6 +52,10 @@ class JobView(Struct, kw_only=True):
     seed: int | None = None
     follow_up: tuple[FollowUpAction, ...] = ()
     spoiler: bool = False
+    labelled: bool = False
+    """Whether the result says in words that a machine made it."""
+    mark_previews: bool = False
+    """Whether previews carry the mark of `app.media_worker.mark`."""
     accepted: bool = False
     """Whether the journal has the job, so that it continues after a restart."""
     position: int | None = None

@@ -14,6 +14,7 @@ from PIL import Image
 from app.discord.files.upload import AT_ONCE, UploadPreparer, clear
 from app.discord.ui.components import Upload
 from app.media_worker.client import MediaClient
+from app.media_worker.mark import PACKET
 from app.reasons.files import ResultDeleted, ResultNotPrepared, ResultReduced, ResultTooLargeToPost
 from tests.media_worker.processes import running
 from tests.media_worker.samples import SECRET, gif, graph_png, noise
@@ -24,9 +25,11 @@ LIMIT = 10 * 2**20
 
 
 @asynccontextmanager
-async def fitting(folder: Path, *, keep_metadata: bool = False) -> AsyncGenerator[UploadPreparer]:
+async def fitting(
+    folder: Path, *, keep_metadata: bool = False, mark_results: bool = False
+) -> AsyncGenerator[UploadPreparer]:
     async with running() as media:
-        yield UploadPreparer(media, folder / "passing", keep_metadata=keep_metadata)
+        yield UploadPreparer(media, folder / "passing", keep_metadata=keep_metadata, mark_results=mark_results)
         assert left(folder) == [], "nothing is left behind"
 
 
@@ -55,6 +58,32 @@ async def test_the_graph_stays_where_it_is_wanted(tmp_path: Path) -> None:
     async with fitting(tmp_path, keep_metadata=True) as fit, fit([str(picture)], LIMIT, "ada") as ((upload,), notes):
         assert SECRET.encode() in content(upload)
         assert notes == []
+
+
+async def test_results_are_marked_and_those_on_the_disk_are_not(tmp_path: Path) -> None:
+    noise().save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    async with (
+        fitting(tmp_path, mark_results=True) as fit,
+        fit([str(tmp_path / "a.png")], LIMIT, "ada") as ((upload,), notes),
+    ):
+        assert PACKET in content(upload)
+        assert (upload.name, notes) == ("a-1.png", [])
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+async def test_a_picture_that_cannot_be_marked_is_sent_and_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sounds and models are no pictures, so nobody misses the mark."""
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "b.glb").write_bytes(b"no picture either")
+    files = [str(tmp_path / name) for name in ("a.png", "b.glb")]
+    async with fitting(tmp_path, mark_results=True) as fit, fit(files, LIMIT, "ada") as (uploads, notes):
+        assert [content(upload) for upload in uploads] == [b"no picture", b"no picture either"]
+        assert notes == []
+    logged = capsys.readouterr()
+    assert (logged.out + logged.err).count("a result is posted without the mark") == 1
 
 
 async def test_a_result_that_is_deleted_meanwhile_is_still_sent(tmp_path: Path) -> None:
@@ -93,7 +122,7 @@ async def test_without_a_media_worker_nothing_with_a_graph_is_sent(tmp_path: Pat
     async with anyio.create_task_group() as tasks:
         await tasks.start(media.run)
         tasks.cancel_scope.cancel()
-    fit = UploadPreparer(media, tmp_path / "passing", keep_metadata=False)
+    fit = UploadPreparer(media, tmp_path / "passing", keep_metadata=False, mark_results=True)
     picture = graph_png(tmp_path / "a.png", noise())
     async with fit([str(picture)], LIMIT, "ada") as (uploads, notes):
         assert uploads == []
@@ -103,7 +132,7 @@ async def test_without_a_media_worker_nothing_with_a_graph_is_sent(tmp_path: Pat
 async def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
     (tmp_path / "passing").write_bytes(b"a file where a folder should be")
     picture = graph_png(tmp_path / "a.png", noise())
-    fit = UploadPreparer(MediaClient(), tmp_path / "passing", keep_metadata=False)
+    fit = UploadPreparer(MediaClient(), tmp_path / "passing", keep_metadata=False, mark_results=True)
     async with fit([str(picture)], LIMIT, "ada") as (uploads, notes):
         assert uploads == []
         assert notes == [ResultNotPrepared()]

@@ -7,6 +7,7 @@ import pytest
 from app.core.job import JobRequest
 from app.discord.ui.components import (
     BUTTONS_IN_A_ROW,
+    LONGEST_ALT_TEXT,
     MOST_COMPONENTS,
     MOST_PICTURES,
     MOST_TEXT,
@@ -34,9 +35,11 @@ from app.events import (
     ServerName,
     Started,
 )
+from app.media_worker.mark import PACKET
 from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
 from tests.discord.flows import TXT2IMG, slot
+from tests.media_worker.samples import encoded, noise
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
 HERE = ServerName("studio")
@@ -81,9 +84,36 @@ def test_a_running_job_tells_how_far_it_is() -> None:
 
 def test_a_preview_is_shown_until_the_end() -> None:
     seen = view(Started(job=JOB, server=HERE), Previewed(job=JOB, image=b"jpeg", media_type="image/jpeg"))
-    assert render(seen)[0].uploads == (Upload("preview.jpeg", data=b"jpeg"),)
+    assert render(seen)[0].uploads == (Upload("preview.jpeg", data=b"jpeg", alt="a cat"),)
     seen.handle(Finished(HERE, job=JOB), 1000.0, lambda _: None)
     assert not render(seen)[0].uploads
+
+
+def test_every_picture_is_described_by_the_prompt() -> None:
+    files = [Upload(f"{number}.png", f"{number}.png") for number in range(12)]
+    paths = tuple(one.path for one in files)
+    for prompt, alt in {"a *cat*": "a *cat*", "": "Text to image", " \n": "Text to image"}.items():
+        cards = render(view(Finished(HERE, paths, job=JOB), prompt=prompt), files)
+        assert {one.alt for card in cards for one in card.uploads} == {alt}
+    long = "a cat, " * 500
+    running = view(Previewed(job=JOB, image=b"x", media_type="image/png"), Started(job=JOB, server=HERE), prompt=long)
+    for card in (*render(running), *render(view(Finished(HERE, paths, job=JOB), prompt=long), files)):
+        for one in card.uploads:
+            assert len(one.alt) <= LONGEST_ALT_TEXT
+            assert one.alt.startswith(long[:1_000])
+
+
+def test_a_preview_is_marked_where_results_are() -> None:
+    image = encoded(noise((16, 16)), "JPEG")
+    updates = (Started(job=JOB, server=HERE), Previewed(job=JOB, image=image, media_type="image/jpeg"))
+    assert [PACKET in one.data for one in render(view(*updates, mark_previews=True))[0].uploads] == [True]
+    assert [one.data for one in render(view(*updates))[0].uploads] == [image]
+
+
+def test_a_result_says_that_a_machine_made_it_where_that_is_wanted() -> None:
+    finished = Finished(HERE, ("a.png",), job=JOB)
+    assert "-# AI-generated" in words(render(view(finished, labelled=True), [Upload("a.png", "a.png")])[0])
+    assert "AI-generated" not in words(render(view(finished), [Upload("a.png", "a.png")])[0])
 
 
 def test_an_expected_time_that_hardly_changes_is_not_shown_anew() -> None:
@@ -181,7 +211,7 @@ def test_no_card_is_larger_than_discord_allows(awkward: str) -> None:
         Progressed(job=JOB, fraction=0.3, node=awkward, note=note, step=1, steps=2),
     ]
     for end in ends:
-        seen = view(end, title=awkward, prompt=awkward, settings=settings, follow_up=follow_up)
+        seen = view(end, title=awkward, prompt=awkward, settings=settings, follow_up=follow_up, labelled=True)
         for card in render(seen, files if end is finished else ()):
             assert weight(card) <= MOST_COMPONENTS
             assert len(words(card)) <= MOST_TEXT
