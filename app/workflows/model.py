@@ -104,19 +104,19 @@ class Slot(Struct, frozen=True, kw_only=True):
         return number
 
 
-def typed_like(where: str, told: str, present: Json) -> Json:
+def typed_like(where: str, text: str, present: Json) -> Json:
     """Parse a text as the type of the input's present value. Raises `WorkflowError`."""
     try:
         match present:
             case bool():
-                return boolean(told)
+                return boolean(text)
             case int():
-                return whole(told)
+                return whole(text)
             case float():
-                return finite(told)
+                return finite(text)
             case list() | dict():
                 raise WorkflowError(ConnectedInput(where))
             case _:
-                return told
+                return text
     except NotMeant as error:
-        raise WorkflowError(WrongType(where, error.expected, told)) from None
+        raise WorkflowError(WrongType(where, error.expected, text)) from None

@@ -70,7 +70,6 @@ async def open_workflow(
     try:
         definitions = await first(servers)
     except WorkflowError as error:
-        raise WorkflowError(
-            f"{place.shown} is in the editor's own format: {EXPORT}, or ask a server. {reason_text(error.reason)}"
-        ) from error
+        sentence = f"{place.display_name} is in the editor's own format: {EXPORT}, or ask a server."
+        raise WorkflowError(f"{sentence} {reason_text(error.reason)}") from error
     return load(folder, told, definitions), definitions
