@@ -134,7 +134,7 @@ async def test_the_bots_own_and_other_workflows_commands_are_left_to_them(folder
         ("???.json", "{}", "“[?]{3}” cannot name a workflow"),
         ("x.json", "{", "is not valid JSON"),
         ("x.json", "[]", "is not a workflow: in ComfyUI choose"),
-        ("x.json", '{"nodes": [], "links": []}', "in the editor's own format, and studio cannot say which nodes"),
+        ("x.json", '{"nodes": [], "links": []}', "in the editor's own format: in ComfyUI choose .* or start studio"),
     ],
 )
 async def test_a_file_that_does_not_serve_leaves_nothing(
@@ -239,7 +239,7 @@ async def test_fill_prints_what_would_be_sent_and_what_the_server_adds(folder: P
 
 async def test_a_server_is_asked_only_where_it_helps(folder: Path) -> None:
     assert (await open_filled(folder, "txt2img", {"prompt": "x"}, AWAY))[1] is None
-    with refused(r"own format: in ComfyUI choose .* studio cannot say which nodes it has"):
+    with refused(r"own format: in ComfyUI choose .* start studio. It does not list its nodes: "):
         await open_filled(folder, str(DATA / "harbour.ui.json"), {}, AWAY)
     assert (await open_filled(folder, str(DATA / "harbour.ui.json"), {}, STUDIO))[1] is not None
 

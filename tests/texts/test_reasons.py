@@ -123,7 +123,6 @@ def test_a_reason_without_a_sentence_is_a_mistake_in_the_program() -> None:
 def test_an_error_is_readable_in_a_log() -> None:
     error = WorkflowError(InFile("a.toml", PlainText("it is empty."), 3))
     assert str(error) == "InFile(file='a.toml', problem=PlainText(text='it is empty.'), line=3)"
-    assert WorkflowError("it is empty.").reason == PlainText("it is empty.")
 
 
 def test_a_long_name_is_cut_and_blanks_become_one_space() -> None:
