@@ -41,12 +41,14 @@ class Listing:
 
 
 def servers(**nodes: Mapping[str, Json] | None) -> dict[ServerName, Comfy]:
-    return {ServerName(name): cast("Comfy", cast("object", Listing(told))) for name, told in nodes.items()}
+    return {
+        ServerName(name): cast("Comfy", cast("object", Listing(object_info))) for name, object_info in nodes.items()
+    }
 
 
 STUDIO = servers(studio=object_info())
 AWAY = servers(studio=None)
-BARE = {name: one for name, one in object_info().items() if name != "KSampler"}
+BARE = {name: definition for name, definition in object_info().items() if name != "KSampler"}
 
 
 @pytest.fixture
@@ -231,9 +233,9 @@ async def test_a_server_that_is_away_is_told_by_the_check(folder: Path) -> None:
 async def test_fill_prints_what_would_be_sent_and_what_the_server_adds(folder: Path) -> None:
     values: dict[str, Json] = {"prompt": '"]}', "seed": "0"}
     graph, notes = await fill_in(folder, "txt2img", values, [("Sampler.steps", "3")], "", AWAY)
-    told = msgspec.json.decode(graph, type=Graph)
-    assert inputs(told, "2")["text"] == '"]}'
-    assert (inputs(told, "5")["seed"], inputs(told, "5")["steps"]) == (0, 3)
+    filled = msgspec.json.decode(graph, type=Graph)
+    assert inputs(filled, "2")["text"] == '"]}'
+    assert (inputs(filled, "5")["seed"], inputs(filled, "5")["steps"]) == (0, 3)
     assert notes == ["ckpt_name of “Checkpoint” becomes the server's first."]
 
 
