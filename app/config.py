@@ -154,11 +154,11 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     variables = _Variables(environ, folder / ".env")
     named = variables.text("ATELIER_CONFIG")
     path = _path(named, folder) if named else folder / "atelier.toml"
-    shown = _short(named) if named else path.name
-    file = _read(path, shown)
+    file_name = _short(named) if named else path.name
+    file = _read(path, file_name)
     if named and file is None:
-        raise ConfigError(f"ATELIER_CONFIG names {shown}, which is not there: create it, or unset the variable.")
-    root = file or _Table(_File(shown, ""), (), {})
+        raise ConfigError(f"ATELIER_CONFIG names {file_name}, which is not there: create it, or unset the variable.")
+    root = file or _Table(_File(file_name, ""), (), {})
     root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "largest_result", "discord", "alerts"))
     known = [_Source(_server(table, path.parent), table) for table in root.tables("servers")]
     chosen = _chosen(servers, variables, known)
@@ -205,9 +205,9 @@ def default_data(checkout: Path = CHECKOUT) -> Path:
 
 
 class _File(Struct, frozen=True):
-    """A file that was read. `shown` is its name in messages."""
+    """A file that was read. `name` is its name in messages."""
 
-    shown: str
+    name: str
     text: str
 
 
@@ -221,7 +221,7 @@ class _Table:
 
     def error(self, key: str, sentence: str, *more: str | int) -> ConfigError:
         """An error about the value of a key; its text is the sentence with the file and line."""
-        return ConfigError(at(self._file.shown, self.line(key, *more), sentence))
+        return ConfigError(at(self._file.name, self.line(key, *more), sentence))
 
     def line(self, key: str = "", *more: str | int) -> int:
         """The line of a key, or of the table itself."""
@@ -289,12 +289,12 @@ class _Table:
         value = self._content.get(key, [])
         if isinstance(value, dict):
             return [self.table(key)]
-        found: list[_Table] = []
-        for number, one in enumerate(cast("list[object]", value) if isinstance(value, list) else [None]):
-            if not isinstance(one, dict):
+        tables: list[_Table] = []
+        for number, table in enumerate(cast("list[object]", value) if isinstance(value, list) else [None]):
+            if not isinstance(table, dict):
                 raise self.error(key, f"“{key}” must be tables: write [[{key}]] above the keys of each.")
-            found.append(_Table(self._file, (*self._way, key, number), cast("dict[str, object]", one)))
-        return found
+            tables.append(_Table(self._file, (*self._way, key, number), cast("dict[str, object]", table)))
+        return tables
 
     def values(self) -> Mapping[str, object]:
         """All values of the table, unchecked."""
@@ -314,7 +314,7 @@ class _Variables:
     def __init__(self, environ: Mapping[str, str], path: Path) -> None:
         self._environ = environ
         self._dotenv = _dotenv(path)
-        self._shown = path.name
+        self._file_name = path.name
 
     def text(self, name: str) -> str:
         """A variable stripped of surrounding spaces, "" if it is not set. Raises `ConfigError`."""
@@ -328,17 +328,17 @@ class _Variables:
 
         def make(sentence: str) -> ConfigError:
             is_ours = name in self._environ or name not in self._dotenv
-            return ConfigError(sentence if is_ours else at(self._shown, self._dotenv[name][1], sentence))
+            return ConfigError(sentence if is_ours else at(self._file_name, self._dotenv[name][1], sentence))
 
         return make
 
 
-def _read(path: Path, shown: str) -> _Table | None:
+def _read(path: Path, file_name: str) -> _Table | None:
     try:
         text = read_text(path)
-        return None if text is None else _Table(_File(shown, text), (), parse_toml(text))
+        return None if text is None else _Table(_File(file_name, text), (), parse_toml(text))
     except TextFileError as error:
-        raise ConfigError(error.told(shown)) from error
+        raise ConfigError(error.with_file(file_name)) from error
 
 
 def _dotenv(path: Path) -> dict[str, tuple[str, int]]:
@@ -346,8 +346,8 @@ def _dotenv(path: Path) -> dict[str, tuple[str, int]]:
     try:
         text = read_text(path)
     except TextFileError as error:
-        raise ConfigError(error.told(path.name)) from error
-    found: dict[str, tuple[str, int]] = {}
+        raise ConfigError(error.with_file(path.name)) from error
+    values: dict[str, tuple[str, int]] = {}
     # The library's own reader only logs the lines that it could not parse.
     for binding in parse_stream(io.StringIO(text or "", newline="")):
         written = binding.original.string
@@ -360,19 +360,19 @@ def _dotenv(path: Path) -> dict[str, tuple[str, int]]:
             close = difflib.get_close_matches(binding.key, VARIABLES, 1)
             hint = f"did you mean {close[0]}?" if close else "remove it."
             raise ConfigError(at(path.name, line, f"there is no variable {_short(binding.key)}: {hint}"))
-        found[binding.key] = (binding.value, line)
-    return found
+        values[binding.key] = (binding.value, line)
+    return values
 
 
-def _chosen(told: Sequence[str], variables: _Variables, known: Sequence[_Source]) -> list[Server]:
+def _chosen(server_options: Sequence[str], variables: _Variables, known: Sequence[_Source]) -> list[Server]:
     """The servers of the command line, else of the environment, else of the file. Raises `ConfigError`."""
     error: Callable[[str], ConfigError] = ConfigError
-    urls, origin = list(told), "--server"
+    urls, origin = list(server_options), "--server"
     if not urls:
         urls, origin = variables.text("COMFYUI_URL").split(","), "COMFYUI_URL"
         error = variables.error(origin)
     chosen: list[Server] = []
-    for url in (one.strip() for one in urls if one.strip()):
+    for url in (url.strip() for url in urls if url.strip()):
         server = _named(url, known)
         if server is None:
             try:
@@ -403,21 +403,21 @@ def _check_apart(known: Sequence[_Source]) -> None:
                 raise source.table.error("name", sentence)
 
 
-def _named(told: str, known: Sequence[_Source]) -> Server | None:
+def _named(name_or_url: str, known: Sequence[_Source]) -> Server | None:
     """The server of the file with this name or address, which has the file's headers; None if there is none."""
     for source in known:
-        if told == source.server.name:
+        if name_or_url == source.server.name:
             return source.server
     try:
-        wanted = Server(url=_url(told))
+        server = Server(url=_url(name_or_url))
     except ValueError:
         return None
-    return next((source.server for source in known if _same(source.server, wanted)), None)
+    return next((source.server for source in known if _same(source.server, server)), None)
 
 
-def _same(one: Server, other: Server) -> bool:
+def _same(server: Server, other: Server) -> bool:
     """Whether two addresses lead to the same server: this machine has several names, and each scheme a default port."""
-    return _place(one.url) == _place(other.url)
+    return _place(server.url) == _place(other.url)
 
 
 def _place(url: str) -> tuple[str, int, str]:
@@ -429,13 +429,13 @@ def _place(url: str) -> tuple[str, int, str]:
 
 def _server(table: _Table, base: Path) -> Server:
     table.check_keys(Server.__struct_fields__)
-    told = table.text("url", "")
-    if not told:
+    written_url = table.text("url", "")
+    if not written_url:
         raise table.error("url", 'this server needs an address: write url = "http://host:8188".')
     try:
-        url = _url(told)
+        url = _url(written_url)
     except ValueError as wrong:
-        raise table.error("url", f"“{_short(_without_password(told))}” {wrong}") from None
+        raise table.error("url", f"“{_short(_without_password(written_url))}” {wrong}") from None
     return Server(
         url=url,
         name=table.shown_text("name", ""),
@@ -446,13 +446,13 @@ def _server(table: _Table, base: Path) -> Server:
     )
 
 
-def _url(told: str) -> str:
+def _url(text: str) -> str:
     """The normalised address of a server. Raises `ValueError`, whose text continues a sentence after the address."""
     wrong = "is not the address of a server: write http://host:8188."
-    if re.search(r"[\s\\\x00-\x1f\x7f]", told):
+    if re.search(r"[\s\\\x00-\x1f\x7f]", text):
         raise ValueError(wrong)
     try:
-        parts = urlsplit(told)
+        parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError(wrong) from None
@@ -461,9 +461,9 @@ def _url(told: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("must not have a ? or #: write http://host:8188.")
     user, has_user, _ = parts.netloc.rpartition("@")
-    shown = f"{user}{has_user}{_host(host, wrong)}{f':{port}' if port is not None else ''}"
+    netloc = f"{user}{has_user}{_host(host, wrong)}{f':{port}' if port is not None else ''}"
     path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~-._")
-    return urlunsplit((parts.scheme, shown, path, "", ""))
+    return urlunsplit((parts.scheme, netloc, path, "", ""))
 
 
 def _host(host: str, wrong: str) -> str:
@@ -487,7 +487,7 @@ def _without_password(url: str) -> str:
 
 
 def _headers(table: _Table) -> dict[str, str]:
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, value in table.values().items():
         if not HEADER.fullmatch(name):
             raise table.error(name, f"“{_short(name)}” is not a header's name: use letters, digits and -.")
@@ -498,38 +498,38 @@ def _headers(table: _Table) -> dict[str, str]:
         value = value.strip(" \t\r\n")
         if not re.fullmatch(r"[\t\x20-\x7e]*", value):
             raise table.error(name, f"the header “{name}” may have only ASCII characters, on one line.")
-        if name.lower() in map(str.lower, found):
+        if name.lower() in map(str.lower, headers):
             raise table.error(name, f"the header “{name}” is here twice: remove one.")
-        found[name] = value
-    return found
+        headers[name] = value
+    return headers
 
 
 def _ca_file(table: _Table, base: Path) -> str:
-    if not (told := table.text("ca_file", "")):
+    if not (written_path := table.text("ca_file", "")):
         return ""
-    path = _path(told, base)
+    path = _path(written_path, base)
     try:
         content = read_bytes(path)
     except TextFileError as error:
-        raise table.error("ca_file", f"{_short(told)}: {error.sentence}") from error
+        raise table.error("ca_file", f"{_short(written_path)}: {error.sentence}") from error
     if content is None:
-        raise table.error("ca_file", f"the CA file {_short(told)} is not there.")
+        raise table.error("ca_file", f"the CA file {_short(written_path)} is not there.")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except OSError as error:
-        raise table.error("ca_file", f"{_short(told)} holds no certificate in PEM form.") from error
+        raise table.error("ca_file", f"{_short(written_path)} holds no certificate in PEM form.") from error
     return str(path)
 
 
 def _discord(table: _Table) -> Discord:
     table.check_keys(Discord.__struct_fields__)
     guarded: list[str] = []
-    for one in table.items("guarded", Discord().guarded):
-        if one not in BUTTONS:
-            hint = difflib.get_close_matches(str(one), BUTTONS, 1)
+    for button in table.items("guarded", Discord().guarded):
+        if button not in BUTTONS:
+            hint = difflib.get_close_matches(str(button), BUTTONS, 1)
             meant = f"did you mean “{hint[0]}”?" if hint else f"write some of {', '.join(BUTTONS)}."
-            raise table.error("guarded", f"“guarded” cannot have “{_short(str(one))}”: {meant}")
-        guarded.append(str(one))
+            raise table.error("guarded", f"“guarded” cannot have “{_short(str(button))}”: {meant}")
+        guarded.append(str(button))
     rest_url = table.text("rest_url", "")
     return Discord(
         guilds=_guilds(table, "guilds"),
@@ -571,20 +571,20 @@ def _alerts(table: _Table) -> AlertTargets:
     return AlertTargets(owner=table.flag("owner", default=False), channel=channel_id, webhook=webhook)
 
 
-def _is_webhook(told: str) -> bool:
+def _is_webhook(url: str) -> bool:
     """Whether an address can be posted to. In contrast to a server's, it may have a query."""
     try:
-        _url(told.partition("?")[0])
+        _url(url.partition("?")[0])
     except ValueError:
         return False
-    return re.fullmatch(r"[\x21-\x7e]+", told) is not None and "#" not in told
+    return re.fullmatch(r"[\x21-\x7e]+", url) is not None and "#" not in url
 
 
-def _rest_url(told: str, error: Callable[[str], ConfigError]) -> str:
+def _rest_url(url: str, error: Callable[[str], ConfigError]) -> str:
     try:
-        return _url(told)
+        return _url(url)
     except ValueError:
-        raise error(f"“{_short(told)}” is not the address of Discord: leave it out.") from None
+        raise error(f"“{_short(url)}” is not the address of Discord: leave it out.") from None
 
 
 def _token(variables: _Variables) -> str:
@@ -611,5 +611,5 @@ def _unprintable(value: str) -> str:
 
 def _short(text: str) -> str:
     """Shorten a text to 60 characters for a sentence, and replace unprintable characters with a marker."""
-    shown = "".join(char if char.isprintable() else "\ufffd" for char in text)
-    return f"{shown[:59]}…" if len(shown) > 60 else shown
+    printable = "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return f"{printable[:59]}…" if len(printable) > 60 else printable

@@ -80,7 +80,7 @@ def redact(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
 
 def hide_secrets(text: str) -> str:
     """Return the text without secrets."""
-    return SECRETS.sub(lambda found: f"{found['scheme'] or found['url'] or ''}{HIDDEN}", text)
+    return SECRETS.sub(lambda match: f"{match['scheme'] or match['url'] or ''}{HIDDEN}", text)
 
 
 def _hide(key: str, value: object) -> object:
@@ -102,8 +102,8 @@ def _hide(key: str, value: object) -> object:
 
 def _name_error(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
     """A structlog processor: replace an exception with its name and text; the traceback needs --debug."""
-    if told := entry.pop("exc_info", None):
-        error = told if isinstance(told, BaseException) else sys.exc_info()[1]
+    if exc_info := entry.pop("exc_info", None):
+        error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
         entry["error"] = f"{type(error).__name__}: {error}" if error else "unknown"
         entry["more"] = "--debug"
     return entry

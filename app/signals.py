@@ -38,8 +38,8 @@ SHOW_CURSOR = b"\x1b[?25h"
 
 def command_of(argv: Sequence[str]) -> str:
     """The command that a command line names: its first word, or "run" if there is none."""
-    words = [word for index, word in enumerate(argv) if index == 0 or argv[index - 1] != "--backend"]
-    return next((word for word in words if not word.startswith("-")), "run")
+    arguments = [argument for index, argument in enumerate(argv) if index == 0 or argv[index - 1] != "--backend"]
+    return next((argument for argument in arguments if not argument.startswith("-")), "run")
 
 
 def exit_code(command: str, signum: int) -> int:

@@ -59,14 +59,14 @@ class TextFileError(Exception):
         super().__init__(sentence)
         self.sentence, self.line = sentence, line
 
-    def told(self, shown: str) -> str:
-        """The whole sentence about the file called `shown`."""
-        return at(shown, self.line, self.sentence)
+    def with_file(self, file_name: str) -> str:
+        """The whole sentence about the file called `file_name`."""
+        return at(file_name, self.line, self.sentence)
 
 
-def at(shown: str, line: int, sentence: str) -> str:
+def at(file_name: str, line: int, sentence: str) -> str:
     """A sentence that begins with the file and, unless it is 0, the line."""
-    return f"{shown}{f', line {line}' if line else ''}: {sentence}"
+    return f"{file_name}{f', line {line}' if line else ''}: {sentence}"
 
 
 def read_bytes(path: Path, *, limit: int = LARGEST) -> bytes | None:
@@ -108,10 +108,10 @@ def parse_toml(text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        told = str(error)
-        place = PLACE.search(told)
+        message = str(error)
+        place = PLACE.search(message)
         line = int(place[1]) if place else len(text.splitlines())
-        sentence = next((one for pattern, one in SENTENCES if re.search(pattern, told)), UNKNOWN)
+        sentence = next((explanation for pattern, explanation in SENTENCES if re.search(pattern, message)), UNKNOWN)
         raise TextFileError(sentence, line) from error
     except RecursionError:
         raise TextFileError("its lists and tables are nested too deeply.") from None
@@ -121,8 +121,8 @@ def parse_toml(text: str) -> dict[str, object]:
 
 
 def _line_of_long_number(text: str) -> int:
-    found = re.search(r"\d[\d_]{4000}", text)
-    return text.count("\n", 0, found.start()) + 1 if found else 0
+    match = re.search(r"\d[\d_]{4000}", text)
+    return text.count("\n", 0, match.start()) + 1 if match else 0
 
 
 def line_of(text: str, way: Way) -> int:
@@ -147,8 +147,8 @@ def _keys(text: str) -> Iterator[tuple[int, Way]]:
     names: list[str] = []
     brackets = 0
     in_value = False
-    for found in PART.finditer(text):
-        part = found[0]
+    for match in PART.finditer(text):
+        part = match[0]
         if part == "\n":
             line += 1
             if not depth:

@@ -56,22 +56,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which benchmarks to run (default: all)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--against", metavar="REV", help="also measure this commit, in turn, and print the ratios")
-    given = parser.parse_intermixed_args(argv)
-    if unknown := [name for name in given.names if name not in BENCHES]:
+    arguments = parser.parse_intermixed_args(argv)
+    if unknown := [name for name in arguments.names if name not in BENCHES]:
         parser.error(f"there is no benchmark called {unknown[0]}; there are {', '.join(BENCHES)}")
-    names = given.names or list(BENCHES)
+    names = arguments.names or list(BENCHES)
     server_state = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
     # The log goes to stderr: benchmarks that break something on purpose log it as in production.
     configure(debug=False)
-    if given.against:
+    if arguments.against:
         try:
-            compared = against(given.against, names, given.rounds)
+            compared = against(arguments.against, names, arguments.rounds)
         except UnknownRevision as error:
-            parser.error(f"--against {given.against}: {error}")
+            parser.error(f"--against {arguments.against}: {error}")
         print(json.dumps({"machine": server_state, **compared}, indent=2))
         return 0
-    told = {"machine": {**server_state, "rounds": given.rounds, "jobs": JOBS}}
-    print(json.dumps({**told, **{name: BENCHES[name](given.rounds) for name in names}}, indent=2))
+    header = {"machine": {**server_state, "rounds": arguments.rounds, "jobs": JOBS}}
+    print(json.dumps({**header, **{name: BENCHES[name](arguments.rounds) for name in names}}, indent=2))
     return 0
 
 

@@ -61,17 +61,17 @@ def against(revision: str, names: Sequence[str], rounds: int, root: Path = ROOT)
     with _checked_out(root, commit) as other, TemporaryDirectory(dir=Path.cwd()) as scratch:
         here, there = _tree(root), _tree(other)
         both = [name for name in names if name in here.benchmarks & there.benchmarks]
-        found = {name: Measured([], [], []) for name in both}
+        figures = {name: Measured([], [], []) for name in both}
         for number in range(rounds):
             for name in both:
                 # The second to run finds warmer disk caches and another load, so the trees take turns.
                 for tree in (here, there) if number % 2 == 0 else (there, here):
-                    _measure(tree, name, Path(scratch), found[name], into="here" if tree is here else "there")
+                    _measure(tree, name, Path(scratch), figures[name], into="here" if tree is here else "there")
         return {
             "against": commit,
             "rounds": rounds,
             "only_in_one": [name for name in names if name not in both],
-            "figures": {name: _compared(measured) for name, measured in found.items()},
+            "figures": {name: _compared(measured) for name, measured in figures.items()},
         }
 
 
@@ -101,13 +101,19 @@ def compare(here: Sequence[float], there: Sequence[float]) -> dict[str, float | 
 
 
 def _compared(measured: Measured) -> dict[str, object]:
-    told: dict[str, object] = {}
+    compared: dict[str, object] = {}
     if measured.here and measured.there:
-        keys = [key for key in measured.here[0] if all(key in one for one in measured.here + measured.there)]
-        told = {key: compare([one[key] for one in measured.here], [one[key] for one in measured.there]) for key in keys}
+        keys = [key for key in measured.here[0] if all(key in figures for figures in measured.here + measured.there)]
+        compared = {
+            key: compare(
+                [figures[key] for figures in measured.here],
+                [figures[key] for figures in measured.there],
+            )
+            for key in keys
+        }
     if measured.problems:
-        told["problems"] = measured.problems
-    return told
+        compared["problems"] = measured.problems
+    return compared
 
 
 def _measure(tree: Tree, name: str, scratch: Path, measured: Measured, *, into: str) -> None:

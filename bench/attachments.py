@@ -71,10 +71,10 @@ class _Memory:
 def _status(pid: int, name: str, unit: float = 1024 / 10**6) -> float:
     """Return a number from a process's status; 0 if the process has ended."""
     try:
-        found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        match = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     except OSError:
         return 0.0
-    return int(found[1]) * unit if found else 0.0
+    return int(match[1]) * unit if match else 0.0
 
 
 def _picture(size: tuple[int, int]) -> bytes:
@@ -86,8 +86,8 @@ def _picture(size: tuple[int, int]) -> bytes:
     return made.getvalue()
 
 
-def _is_refused(discord: FakeDiscord, asked: Interaction) -> bool:
-    return any("no picture" in str(discord.state.messages.all.get(ident)) for ident in asked.followups)
+def _is_refused(discord: FakeDiscord, interaction: Interaction) -> bool:
+    return any("no picture" in str(discord.state.messages.all.get(ident)) for ident in interaction.followups)
 
 
 def _jobs(discord: FakeDiscord, person: Person, small: Upload, flood: list[Interaction]) -> list[float]:
@@ -97,14 +97,14 @@ def _jobs(discord: FakeDiscord, person: Person, small: Upload, flood: list[Inter
     """
     took: list[float] = []
     for number in range(2 * JOBS):
-        if flood and all(_is_refused(discord, one) for one in flood):
+        if flood and all(_is_refused(discord, interaction) for interaction in flood):
             break
         if number % 2:
-            asked = discord.slash("remix", prompt=f"mine {number}", image=small, steps=4, user=person)
+            interaction = discord.slash("remix", prompt=f"mine {number}", image=small, steps=4, user=person)
         else:
-            asked = discord.slash("imagine", prompt=f"mine {number}", steps=4, width=256, height=256, user=person)
-        anyio.run(discord.until, lambda asked=asked: _shown(discord, asked), PATIENCE)
-        took.append((_shown(discord, asked) or 0.0) - asked.at)
+            interaction = discord.slash("imagine", prompt=f"mine {number}", steps=4, width=256, height=256, user=person)
+        anyio.run(discord.until, lambda interaction=interaction: _shown(discord, interaction), PATIENCE)
+        took.append((_shown(discord, interaction) or 0.0) - interaction.at)
     return took
 
 
@@ -129,7 +129,11 @@ def _round(name: str) -> dict[str, float]:
                     discord.slash("inpaint", prompt="x", image=large, mask=broken, user=many) for _ in range(AT_ONCE)
                 ]
                 beside = _jobs(discord, other, small, flood)
-                anyio.run(discord.until, lambda: all(_is_refused(discord, one) for one in flood), AT_ONCE * PATIENCE)
+                anyio.run(
+                    discord.until,
+                    lambda: all(_is_refused(discord, interaction) for interaction in flood),
+                    AT_ONCE * PATIENCE,
+                )
                 lasted = time.monotonic() - began
     return {
         "alone_s": statistics.median(alone),
@@ -145,8 +149,8 @@ def _round(name: str) -> dict[str, float]:
 
 def attachments(rounds: int) -> dict[str, object]:
     """Return the figures of both backends: seconds and MB, medians of the rounds."""
-    found: dict[str, object] = {}
+    medians: dict[str, object] = {}
     for name in MEASURED:
         lives = [_round(name) for _ in range(rounds)]
-        found[name] = {key: round(statistics.median(one[key] for one in lives), 2) for key in lives[0]}
-    return found
+        medians[name] = {key: round(statistics.median(figures[key] for figures in lives), 2) for key in lives[0]}
+    return medians

@@ -56,10 +56,10 @@ class Noted:
 
     async def reach(self, states: Sequence[str], count: int) -> float:
         """Wait until `count` jobs have reached one of these states; returns the time of the last of them."""
-        while len(found := {job: at for state in states for job, at in self._since.get(state, {}).items()}) < count:
+        while len(times := {job: at for state in states for job, at in self._since.get(state, {}).items()}) < count:
             self._more = anyio.Event()
             await self._more.wait()
-        return max(found.values())
+        return max(times.values())
 
 
 class Told:
@@ -130,7 +130,7 @@ class ClientProcess:
     @property
     def unfinished(self) -> int:
         """The number of jobs whose terminal update is not `Finished`."""
-        return sum(not isinstance(word, Finished) for word in self._told.words.values())
+        return sum(not isinstance(update, Finished) for update in self._told.words.values())
 
 
 @asynccontextmanager

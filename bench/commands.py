@@ -60,14 +60,14 @@ def _stop(backend: str) -> float:
 
 def commands(rounds: int) -> dict[str, dict[str, float]]:
     """Measure both backends alternately; returns medians in seconds."""
-    found: dict[str, dict[str, list[float]]] = {
+    measured: dict[str, dict[str, list[float]]] = {
         backend: {"demo_s": [], "generate_stop_s": []} for backend in ("trio", "asyncio")
     }
     for _ in range(rounds):
-        for backend, figures in found.items():
+        for backend, figures in measured.items():
             figures["demo_s"].append(_demo(backend))
             figures["generate_stop_s"].append(_stop(backend))
     return {
         backend: {name: round(statistics.median(times), 2) for name, times in figures.items()}
-        for backend, figures in found.items()
+        for backend, figures in measured.items()
     }

@@ -75,25 +75,25 @@ async def listener() -> int:
             await server.ask(OVER)
             with anyio.move_on_after(ENOUGH):
                 while heard < mine:
-                    told = json.loads(await socket.receive_str())
-                    if told["type"] == "executing" and told["data"]["node"] is None:
-                        heard.add(told["data"]["prompt_id"])
+                    message = json.loads(await socket.receive_str())
+                    if message["type"] == "executing" and message["data"]["node"] is None:
+                        heard.add(message["data"]["prompt_id"])
     return len(mine - heard)
 
 
 def deaf(rounds: int) -> dict[str, object]:
     """Measure all clients alternately; returns figures in seconds."""
-    found: dict[str, list[list[float]]] = {"atelier_trio": [], "atelier_asyncio": [], "poller": []}
+    lateness: dict[str, list[list[float]]] = {"atelier_trio": [], "atelier_asyncio": [], "poller": []}
     for _ in range(rounds):
         for backend in ("trio", "asyncio"):
-            found[f"atelier_{backend}"].append(anyio.run(this_program, backend=backend))
-        found["poller"].append(anyio.run(poller, backend="asyncio"))
-    told: dict[str, object] = {
+            lateness[f"atelier_{backend}"].append(anyio.run(this_program, backend=backend))
+        lateness["poller"].append(anyio.run(poller, backend="asyncio"))
+    figures: dict[str, object] = {
         name: {
             "late_median_s": round(statistics.median(statistics.median(late) for late in lates), 3),
             "late_worst_s": round(max(max(late) for late in lates), 3),
         }
-        for name, lates in found.items()
+        for name, lates in lateness.items()
     }
-    told["listener"] = {"never_heard_of": anyio.run(listener, backend="asyncio"), "of": JOBS}
-    return told
+    figures["listener"] = {"never_heard_of": anyio.run(listener, backend="asyncio"), "of": JOBS}
+    return figures

@@ -78,11 +78,11 @@ def _resident(process: subprocess.Popen[bytes]) -> float:
     raise OSError("the process has no resident memory")
 
 
-def _shown(discord: FakeDiscord, asked: Interaction) -> float | None:
+def _shown(discord: FakeDiscord, interaction: Interaction) -> float | None:
     """Return when the edit with the picture began to arrive, in Discord's clock; runs in the fake's thread."""
-    for one in discord.state.requests:
-        if one.files and one.status == 200 and asked.token in one.path:
-            return one.at
+    for request in discord.state.requests:
+        if request.files and request.status == 200 and interaction.token in request.path:
+            return request.at
     return None
 
 
@@ -107,13 +107,13 @@ def _fetching(url: str) -> float:
 
 def _round(name: str) -> dict[str, float]:
     """Measure one run of a bot. Figures are in milliseconds, except `start_s`, `stop_s` and `idle_mib`."""
-    told: dict[str, float] = {}
+    figures: dict[str, float] = {}
     with TemporaryDirectory() as folder, server() as (url, _, comfy), running() as discord:
         offset = discord.state.clock.now() - time.monotonic()
         crowd = [Person(str(10**18 + number), f"person-{number}") for number in range(CROWD)]
-        with bot_process(BOTS[name], discord, url, Path(folder)) as (process, told["start_s"]):
+        with bot_process(BOTS[name], discord, url, Path(folder)) as (process, figures["start_s"]):
             time.sleep(IDLE)
-            told["idle_mib"] = _resident(process)
+            figures["idle_mib"] = _resident(process)
             alone = [imagine(discord, "to warm up", crowd[0])]
             anyio.run(discord.until, lambda: _shown(discord, alone[0]), PATIENCE)
             for number in range(ALONE):
@@ -124,23 +124,23 @@ def _round(name: str) -> dict[str, float]:
             for number in range(RUSH):
                 time.sleep(max(0.0, began + number / A_SECOND - time.monotonic()))
                 rush.append(imagine(discord, f"picture {number} of many", crowd[number % CROWD]))
-            anyio.run(discord.until, lambda: all(_shown(discord, one) for one in rush), PATIENCE)
+            anyio.run(discord.until, lambda: all(_shown(discord, interaction) for interaction in rush), PATIENCE)
             fetching = _fetching(url)
             began = time.monotonic()
             process.terminate()
             process.wait()
-            told["stop_s"] = time.monotonic() - began
-        shown = [(_shown(discord, one) or 0.0) - offset for one in alone]
-        acknowledged = [(one.latency or 0.0) * 1000 for one in rush]
+            figures["stop_s"] = time.monotonic() - began
+        shown_at = [(_shown(discord, interaction) or 0.0) - offset for interaction in alone]
+        acknowledged = [(interaction.latency or 0.0) * 1000 for interaction in rush]
     posted, ended = _stamps(comfy)
-    told["acknowledged_p50_ms"] = statistics.median(acknowledged)
-    told["acknowledged_p99_ms"] = statistics.quantiles(acknowledged, n=100)[-1]
-    asked = [one.at - offset for one in alone]
-    pairs = list(zip(asked, posted, ended, shown, strict=False))[1:]
-    told["to_post_ms"] = statistics.median(post - at for at, post, _, _ in pairs) * 1000
-    told["end_to_edit_ms"] = statistics.median(edit - end for _, _, end, edit in pairs) * 1000
-    told["above_fetching_ms"] = told["end_to_edit_ms"] - fetching * 1000
-    return told
+    figures["acknowledged_p50_ms"] = statistics.median(acknowledged)
+    figures["acknowledged_p99_ms"] = statistics.quantiles(acknowledged, n=100)[-1]
+    sent_at = [interaction.at - offset for interaction in alone]
+    pairs = list(zip(sent_at, posted, ended, shown_at, strict=False))[1:]
+    figures["to_post_ms"] = statistics.median(post - at for at, post, _, _ in pairs) * 1000
+    figures["end_to_edit_ms"] = statistics.median(edit - end for _, _, end, edit in pairs) * 1000
+    figures["above_fetching_ms"] = figures["end_to_edit_ms"] - fetching * 1000
+    return figures
 
 
 def _stamps(comfy: subprocess.Popen[str]) -> tuple[list[float], list[float]]:
@@ -149,23 +149,23 @@ def _stamps(comfy: subprocess.Popen[str]) -> tuple[list[float], list[float]]:
     posted: dict[str, float] = {}
     ended: dict[str, float] = {}
     for line in comfy.stdout:
-        said = json.loads(line)
-        if "posted" in said:
-            posted[said["posted"]] = said["t"]
+        entry = json.loads(line)
+        if "posted" in entry:
+            posted[entry["posted"]] = entry["t"]
         else:
-            ended[said["ended"]] = said["t"]
+            ended[entry["ended"]] = entry["t"]
     return list(posted.values()), [ended[prompt] for prompt in posted]
 
 
 def discord(rounds: int) -> dict[str, object]:
     """Measure all bots alternately, so that other load affects them alike; returns medians of the rounds."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in BOTS}
+    rounds_of: dict[str, list[dict[str, float]]] = {name: [] for name in BOTS}
     for _ in range(rounds):
         for name in BOTS:
-            found[name].append(_round(name))
+            rounds_of[name].append(_round(name))
     medians = {
-        name: {key: round(statistics.median(one[key] for one in lives), 2) for key in lives[0]}
-        for name, lives in found.items()
+        name: {key: round(statistics.median(figures[key] for figures in lives), 2) for key in lives[0]}
+        for name, lives in rounds_of.items()
     }
     quicker = {
         name: round(medians["poller"]["end_to_edit_ms"] / medians[name]["end_to_edit_ms"], 1)

@@ -102,8 +102,8 @@ async def silent() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
 
 
 def _step(prompt: str, value: int) -> bytes:
-    told = {"value": value, "max": MESSAGES, "prompt_id": prompt, "node": "5"}
-    return msgspec.json.encode({"type": "progress", "data": told})
+    data = {"value": value, "max": MESSAGES, "prompt_id": prompt, "node": "5"}
+    return msgspec.json.encode({"type": "progress", "data": data})
 
 
 def _preview(prompt: str) -> bytes:
@@ -240,7 +240,7 @@ async def _loop_lag(rate: int, seconds: float) -> dict[str, float]:
             yield frame
 
     late: list[float] = []
-    seen = 0
+    preview_count = 0
     async with flooding(previews(), ready) as port:
         way = partial(connect, partial(open_websocket, Server(url=f"http://127.0.0.1:{port}"), "x"))
         clients = {ServerName("bench"): ServerClients(comfy, way)}  # pyright: ignore[reportArgumentType]
@@ -248,10 +248,10 @@ async def _loop_lag(rate: int, seconds: float) -> dict[str, float]:
             request = JobRequest(job=JobId(new_prompt_id()), workflow="bench", graph=GRAPH, folder=".")
 
             async def watch() -> None:
-                nonlocal seen
+                nonlocal preview_count
                 async with services.registry.submit(request) as updates:
                     async for update in updates:
-                        seen += isinstance(update, Previewed)
+                        preview_count += isinstance(update, Previewed)
 
             tasks.start_soon(watch)
             while not comfy.prompts:
@@ -265,7 +265,7 @@ async def _loop_lag(rate: int, seconds: float) -> dict[str, float]:
     return {
         "p50_ms": round(statistics.median(late), 3),
         "p99_ms": round(statistics.quantiles(late, n=100)[-1], 3),
-        "seen": seen,
+        "seen": preview_count,
     }
 
 

@@ -89,8 +89,8 @@ class Discord:
             version = await self._change(version)
 
     async def _labelled(self, label: str) -> int:
-        seen = msgspec.json.decode((await self._client.get("/fake/messages")).content, type=list[Told])
-        return sum(f'"label":"{label}"' in msgspec.json.encode(one.message).decode() for one in seen)
+        messages = msgspec.json.decode((await self._client.get("/fake/messages")).content, type=list[Told])
+        return sum(f'"label":"{label}"' in msgspec.json.encode(entry.message).decode() for entry in messages)
 
     async def _change(self, version: int) -> int:
         answer = await self._client.get("/fake/wait", params={"after": version})
@@ -147,8 +147,8 @@ async def _killed(backend: str) -> dict[str, float]:
                 process.send_signal(signal.SIGTERM)
                 await process.wait()
             drawn = len((await server.ask(Order())).ended)
-        found = _times(_stories(folder), before, began)
-    return {**found, **{f"killed_while_{state}": stood[state] for state in STATES}, "drawn": drawn}
+        figures = _times(_stories(folder), before, began)
+    return {**figures, **{f"killed_while_{state}": stood[state] for state in STATES}, "drawn": drawn}
 
 
 async def _crowd(server: ServerProcess, people: Discord) -> None:
@@ -180,27 +180,27 @@ def _times(
     transition is written that this query caused: ends that the bot did not know of, the running prompt, and the POST
     without a recorded answer.
     """
-    found: list[float] = []
+    times: list[float] = []
     first: list[float] = []
     delivered = 0
     for lines in stories.values():
         now = [(line.at - began, line.transition) for line in lines if line.at >= began]
         for at, step in now[:1]:
             if step.cause == "a look at the queue" or (step.prompt in before and step.cause.startswith("its history")):
-                found.append(at)
+                times.append(at)
         for at, step in now:
             if step.state == "delivered":
                 delivered += 1
                 first += [at] if step.prompt in before else []
     return {
-        "adopted_s": max(found),
+        "adopted_s": max(times),
         "delivered_what_had_ended_s": max(first, default=ENOUGH),
-        "found_by_look": len(found),
+        "found_by_look": len(times),
         "not_delivered": JOBS - delivered,
     }
 
 
 def killed(backend: str, rounds: int) -> dict[str, float]:
     """Return medians of all figures of a bot with this backend, which runs in its own process."""
-    found = [anyio.run(_killed, backend, backend="asyncio") for _ in range(rounds)]
-    return {name: round(statistics.median(one[name] for one in found), 3) for name in found[0]}
+    figures = [anyio.run(_killed, backend, backend="asyncio") for _ in range(rounds)]
+    return {name: round(statistics.median(round_figures[name] for round_figures in figures), 3) for name in figures[0]}

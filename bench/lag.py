@@ -172,9 +172,9 @@ async def _bare(url: str, folder: Path) -> dict[str, float]:
                 message = await socket.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     continue
-                told = json.loads(message.data)
-                prompt = told["data"].get("prompt_id")
-                if told["type"] == "executing" and told["data"].get("node") is None and prompt in mine:
+                content = json.loads(message.data)
+                prompt = content["data"].get("prompt_id")
+                if content["type"] == "executing" and content["data"].get("node") is None and prompt in mine:
                     mine.discard(prompt)
                     tasks.create_task(finish(prompt))
     return done
@@ -216,12 +216,12 @@ def lag(rounds: int) -> dict[str, object]:
         "bare": lambda url, folder: asyncio.run(_bare(url, folder)),
         "poller": lambda url, folder: asyncio.run(_poller(url, folder)),
     }
-    found: dict[str, list[list[float]]] = {name: [] for name in clients}
+    lags_of: dict[str, list[list[float]]] = {name: [] for name in clients}
     for _ in range(rounds):
         for name, client in clients.items():
-            found[name].append(measure(client))
-    told: dict[str, object] = {name: summary(lags) for name, lags in found.items()}
-    medians = {name: statistics.median(statistics.median(lags) for lags in found[name]) for name in found}
-    told["times_bare"] = {name: round(medians[name] / medians["bare"], 2) for name in medians}
-    told["times_quicker_than_poller"] = {name: round(medians["poller"] / medians[name], 1) for name in medians}
-    return told
+            lags_of[name].append(measure(client))
+    figures: dict[str, object] = {name: summary(lags) for name, lags in lags_of.items()}
+    medians = {name: statistics.median(statistics.median(lags) for lags in lags_of[name]) for name in lags_of}
+    figures["times_bare"] = {name: round(medians[name] / medians["bare"], 2) for name in medians}
+    figures["times_quicker_than_poller"] = {name: round(medians["poller"] / medians[name], 1) for name in medians}
+    return figures

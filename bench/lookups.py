@@ -113,8 +113,8 @@ def lookups(rounds: int) -> dict[str, object]:
         _fill(path, ids)
         figures: dict[str, object] = {"jobs": JOBS, "goal_find_ms": FOUND_MS, "goal_commit_delay_ms": DELAY_MS}
         for backend in ("trio", "asyncio"):
-            found = [anyio.run(_measure, path, ids, backend=backend) for _ in range(rounds)]
+            measured = [anyio.run(_measure, path, ids, backend=backend) for _ in range(rounds)]
             figures[backend] = {
-                name: round(statistics.median(figure[name] for figure in found), 3) for name in found[0]
+                name: round(statistics.median(figure[name] for figure in measured), 3) for name in measured[0]
             }
     return figures

@@ -72,7 +72,7 @@ def memory(backend: str, rounds: int) -> dict[str, object]:
         written = [anyio.run(_transitions, path, 3.0, backend=backend) for path in paths[:rounds]]
         starts = [anyio.run(_start, path, backend=backend) for path in paths[rounds:]]
     return {
-        "transitions_per_s": statistics.median(found["per_s"] for found in written),
-        "loop_lag_p99_ms": statistics.median(found["loop_lag_p99_ms"] for found in written),
+        "transitions_per_s": statistics.median(figures["per_s"] for figures in written),
+        "loop_lag_p99_ms": statistics.median(figures["loop_lag_p99_ms"] for figures in written),
         "start_with_10000_unfinished_s": round(statistics.median(starts), 3),
     }

@@ -32,25 +32,25 @@ Figures = dict[str, float]
 
 async def _reconcile() -> Figures:
     """Let all jobs end while the server is unreachable; measures until the journal has every end after its return."""
-    found: Figures = {}
+    figures: Figures = {}
     async with server_process(0.0) as server, client_process(server.url, depth=CROWD) as client:
         await server.ask(Order(faults=Request(hold=True, history_gap=0.0)))
         back = 0.0
 
         async def lose_and_find() -> None:
             nonlocal back
-            left = (await server.ask(Order(line="cut"))).at
+            away = (await server.ask(Order(line="cut"))).at
             await server.ask(Order(faults=Request(hold=False), ended=CROWD))
             back = (await server.ask(Order(line="mend"))).at
-            found["away_s"] = back - left
-            found["reconciled_s"] = await client.journal.reach(["finished"], CROWD) - back
+            figures["away_s"] = back - away
+            figures["reconciled_s"] = await client.journal.reach(["finished"], CROWD) - back
 
         await client.make(range(CROWD), lose_and_find)
         report = await server.ask(Order())
-        found["delivered_s"] = max(client.late(report.ended, back))
-        found |= {f"requests_{kind}": count for kind, count in _requests(report, back).items()}
-        found["wrongly_told"] = client.unfinished
-    return found
+        figures["delivered_s"] = max(client.late(report.ended, back))
+        figures |= {f"requests_{kind}": count for kind, count in _requests(report, back).items()}
+        figures["wrongly_told"] = client.unfinished
+    return figures
 
 
 def _requests(report: Report, back: float) -> Counter[str]:
@@ -62,7 +62,7 @@ def _requests(report: Report, back: float) -> Counter[str]:
 
 async def _half_open() -> Figures:
     """Freeze all connections silently while jobs wait; they end, and new connections work, once this is noticed."""
-    found: Figures = {}
+    figures: Figures = {}
     async with server_process(STEP_TIME) as server, client_process(server.url, depth=FEW) as client:
         await server.ask(Order(faults=Request(hold=True)))
         back = 0.0
@@ -70,13 +70,13 @@ async def _half_open() -> Figures:
         async def freeze() -> None:
             nonlocal back
             frozen = await server.ask(Order(line="freeze"))
-            found["noticed_s"] = await client.losses.next() - frozen.at
+            figures["noticed_s"] = await client.losses.next() - frozen.at
             back = (await server.ask(Order(line="mend", faults=Request(hold=False), ended=FEW))).at
 
         await client.make(range(FEW), freeze)
-        found["late_after_return_s"] = max(client.late((await server.ask(Order())).ended, back))
-        found["wrongly_told"] = client.unfinished
-    return found
+        figures["late_after_return_s"] = max(client.late((await server.ask(Order())).ended, back))
+        figures["wrongly_told"] = client.unfinished
+    return figures
 
 
 async def _path_cut() -> Figures:
@@ -86,10 +86,10 @@ async def _path_cut() -> Figures:
 
         async def cut() -> None:
             nonlocal back
-            left = await server.ask(Order(line="cut", faults=Request(hold=False)))
+            report = await server.ask(Order(line="cut", faults=Request(hold=False)))
             await server.ask(Order(ended=(number + 1) * FEW))
             # The length of the outage is fixed, so this waits for time to pass, not for an event.
-            await anyio.sleep(left.at + CUT - (await server.ask(Order())).at)
+            await anyio.sleep(report.at + CUT - (await server.ask(Order())).at)
             back = (await server.ask(Order(line="mend"))).at
 
         known: set[str] = set()
@@ -100,13 +100,13 @@ async def _path_cut() -> Figures:
             ended = (await server.ask(Order())).ended
             late += client.late({prompt: at for prompt, at in ended.items() if prompt not in known}, back)
             known |= ended.keys()
-        told = client.unfinished
-    return {"late_median_s": statistics.median(late), "late_worst_s": max(late), "wrongly_told": told}
+        unfinished = client.unfinished
+    return {"late_median_s": statistics.median(late), "late_worst_s": max(late), "wrongly_told": unfinished}
 
 
-def medians(found: Sequence[Figures]) -> Figures:
+def medians(rounds: Sequence[Figures]) -> Figures:
     """Return the median of each figure over the rounds."""
-    return {name: round(statistics.median(one.get(name, 0.0) for one in found), 3) for name in found[0]}
+    return {name: round(statistics.median(figures.get(name, 0.0) for figures in rounds), 3) for name in rounds[0]}
 
 
 def reliability(backend: str, rounds: int) -> dict[str, Figures]:

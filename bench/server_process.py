@@ -97,8 +97,8 @@ async def main(step_time: float) -> None:
         async with anyio.create_task_group() as tasks:
             line = Line(await tasks.start(serve, simulator, "127.0.0.1", 0))
             print(await tasks.start(line.run), flush=True)
-            async for told in anyio.wrap_file(sys.stdin.buffer):
-                await _obey(msgspec.json.decode(told, type=Order), simulator, line, ends)
+            async for order in anyio.wrap_file(sys.stdin.buffer):
+                await _obey(msgspec.json.decode(order, type=Order), simulator, line, ends)
                 report = Report(time.monotonic(), ends, line.carried)
                 print(msgspec.json.encode(report).decode(), flush=True)
             tasks.cancel_scope.cancel()

@@ -97,15 +97,15 @@ async def _lags(slow: int) -> list[float]:
                         request = JobRequest(job=job, workflow="bench", graph=graph, folder=str(folder), owner=owner)
                         return InteractionActor(request, services.registry, stamp)
 
-                    async with anyio.create_task_group() as others:
+                    async with anyio.create_task_group() as downloads:
                         for number in range(slow):
-                            others.start_soon((await make(1000 + number, "slow")).run)
+                            downloads.start_soon((await make(1000 + number, "slow")).run)
                         while len(simulator.history) < slow:
                             await anyio.sleep(0.05)
                         async with anyio.create_task_group() as tasks:
                             for seed in range(JOBS):
                                 tasks.start_soon((await make(seed, "quick")).run)
-                        others.cancel_scope.cancel()
+                        downloads.cancel_scope.cancel()
             ground.cancel_scope.cancel()
         return [(stamps[seed].at - simulator.ended_at[prompts[seed]]) * 1000 for seed in range(JOBS)]
 

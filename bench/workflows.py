@@ -32,9 +32,9 @@ def _graph(nodes: int) -> Graph:
     """Return typical chains, each from a checkpoint to a file; nodes of the first have titles that name slots."""
     graph: Graph = {}
 
-    def add(kind: str, **given: Json) -> str:
+    def add(kind: str, **node_inputs: Json) -> str:
         node = str(len(graph) + 1)
-        graph[node] = {"inputs": given, "class_type": kind, "_meta": {"title": f"{kind} {node}"}}
+        graph[node] = {"inputs": node_inputs, "class_type": kind, "_meta": {"title": f"{kind} {node}"}}
         return node
 
     while len(graph) < nodes:
@@ -64,10 +64,10 @@ def _store(folder: Path, name: str, graph: Graph, definitions: Definitions) -> N
 def _load(folder: Path, definitions: Definitions) -> float:
     """Return the seconds to load and audit all workflows of a folder."""
     began = time.perf_counter()
-    found = offers(folder, {ServerName("bench"): definitions})
+    offered = offers(folder, {ServerName("bench"): definitions})
     spent = time.perf_counter() - began
-    assert len(found) == WORKFLOWS
-    assert all(one.workflow is not None and one.workflow.slots for one in found)
+    assert len(offered) == WORKFLOWS
+    assert all(offer.workflow is not None and offer.workflow.slots for offer in offered)
     return spent
 
 
@@ -83,16 +83,16 @@ def _fill(workflow: Workflow, definitions: Definitions) -> float:
 def _object_info(recorded: dict[str, Json]) -> bytes:
     """Return the `/object_info` of a server with so many node packs that it has at least `MEGABYTES`."""
     grown = dict(recorded)
-    while len(told := msgspec.json.encode(grown)) < MEGABYTES * 2**20:
+    while len(content := msgspec.json.encode(grown)) < MEGABYTES * 2**20:
         number = len(grown)
         grown.update({f"{name} {number}": entry for name, entry in recorded.items()})
-    return told
+    return content
 
 
-def _read(told: bytes) -> tuple[float, float]:
+def _read(content: bytes) -> tuple[float, float]:
     """Return the milliseconds to parse the definitions, and those to also read every class."""
     began = time.perf_counter()
-    definitions = Definitions.parse(told)
+    definitions = Definitions.parse(content)
     parsed = time.perf_counter()
     for name in definitions:
         definitions.get(name)
@@ -111,12 +111,12 @@ def workflows(rounds: int) -> dict[str, object]:
         loads = [_load(folder / "many", Definitions(recorded)) for _ in range(rounds)]
         large = load(folder / "large", "large")
     fills = [_fill(large, definitions) for _ in range(rounds)]
-    told = _object_info(recorded)
-    reads = [_read(told) for _ in range(rounds)]
+    object_info = _object_info(recorded)
+    reads = [_read(object_info) for _ in range(rounds)]
     return {
         "load_and_audit_200_of_100_nodes_s": round(statistics.median(loads), 3),
         "fill_300_nodes_ms": round(statistics.median(fills), 3),
-        "object_info_mb": round(len(told) / 2**20, 1),
-        "parse_object_info_ms": round(statistics.median(one for one, _ in reads), 1),
-        "parse_and_read_every_class_ms": round(statistics.median(one for _, one in reads), 1),
+        "object_info_mb": round(len(object_info) / 2**20, 1),
+        "parse_object_info_ms": round(statistics.median(parse_ms for parse_ms, _ in reads), 1),
+        "parse_and_read_every_class_ms": round(statistics.median(read_ms for _, read_ms in reads), 1),
     }

@@ -83,12 +83,12 @@ def attempt(number: int, folder: Path) -> bool:
     return True
 
 
-def check_sentence(told: str) -> None:
+def check_sentence(sentence: str) -> None:
     """Whether a person can use a sentence. Raises `Leaked`."""
-    if not re.match(r"(atelier\.toml|\.env)(, line [1-9]\d*)?: |[A-Z_]{8,}:? |“|Two servers|[^:]{1,60}: .", told):
-        raise Leaked(f"it does not say where: {told}")
-    if not told.endswith((".", "?")) or "\n" in told or len(told) > 300 or LIBRARY_TEXT.search(told):
-        raise Leaked(f"not a sentence of ours: {told}")
+    if not re.match(r"(atelier\.toml|\.env)(, line [1-9]\d*)?: |[A-Z_]{8,}:? |“|Two servers|[^:]{1,60}: .", sentence):
+        raise Leaked(f"it does not say where: {sentence}")
+    if not sentence.endswith((".", "?")) or "\n" in sentence or len(sentence) > 300 or LIBRARY_TEXT.search(sentence):
+        raise Leaked(f"not a sentence of ours: {sentence}")
 
 
 def main() -> None:
@@ -96,9 +96,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--first", type=int, default=None, help="the number of the first try")
-    told = parser.parse_args()
-    number = told.first if told.first is not None else random.SystemRandom().randrange(2**40)
-    end, good, count = time.monotonic() + told.minutes * 60, 0, 0
+    arguments = parser.parse_args()
+    number = arguments.first if arguments.first is not None else random.SystemRandom().randrange(2**40)
+    end, good, count = time.monotonic() + arguments.minutes * 60, 0, 0
     with TemporaryDirectory() as folder:
         while time.monotonic() < end:
             try:

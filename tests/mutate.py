@@ -85,15 +85,15 @@ def spots(value: Json) -> Iterator[Spot]:
 def damage_json(value: Json, rng: random.Random) -> Json:
     """Change a JSON value in place at one to four spots; returns it, or what stands in for it."""
     for _ in range(rng.randint(1, 4)):
-        found = list(spots(value))
-        if not found or rng.random() < 0.01:
+        found_spots = list(spots(value))
+        if not found_spots or rng.random() < 0.01:
             return odd(rng)
-        container, key = rng.choice(found)
-        _damage(container, key, found, rng)
+        container, key = rng.choice(found_spots)
+        _damage(container, key, found_spots, rng)
     return value
 
 
-def _damage(where: dict[str, Json] | list[Json], key: str | int, found: list[Spot], rng: random.Random) -> None:
+def _damage(where: dict[str, Json] | list[Json], key: str | int, found_spots: list[Spot], rng: random.Random) -> None:
     container = cast("dict[str | int, Json]", where)
     present = container[key]
     match rng.randrange(8):
@@ -102,7 +102,7 @@ def _damage(where: dict[str, Json] | list[Json], key: str | int, found: list[Spo
         case 2:
             del container[key]
         case 3:
-            other, place = rng.choice(found)
+            other, place = rng.choice(found_spots)
             container[key] = deepcopy(other.get(str(place))) if isinstance(other, dict) else present
         case 4:
             if isinstance(where, dict):
@@ -113,7 +113,7 @@ def _damage(where: dict[str, Json] | list[Json], key: str | int, found: list[Spo
             container[key] = nested(rng.choice([1, 2, 50]), present)
         case 6:
             # A connection to another node, perhaps to itself.
-            names = [name for _, name in found if isinstance(name, str) and name.isdigit()]
+            names = [name for _, name in found_spots if isinstance(name, str) and name.isdigit()]
             container[key] = [rng.choice(names or ["1"]), rng.choice([0, 1, -1, 99])]
         case _:
             if isinstance(present, str):
@@ -131,23 +131,23 @@ def odd(rng: random.Random) -> Json:
 
 def damage_bytes(content: bytes, rng: random.Random) -> bytes:
     """Change one to three places of a file."""
-    found = bytearray(content)
+    damaged = bytearray(content)
     for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(found) + 1)
+        at = rng.randrange(len(damaged) + 1)
         match rng.randrange(6):
             case 0:
-                found[at : at + 1] = bytes([rng.randrange(256)])
+                damaged[at : at + 1] = bytes([rng.randrange(256)])
             case 1:
-                found[at:at] = rng.randbytes(rng.randint(1, 8))
+                damaged[at:at] = rng.randbytes(rng.randint(1, 8))
             case 2:
-                del found[at : at + rng.randint(1, 40)]
+                del damaged[at : at + rng.randint(1, 40)]
             case 3:
-                found[at:at] = found[at : at + rng.randint(1, 200)]
+                damaged[at:at] = damaged[at : at + rng.randint(1, 200)]
             case 4:
-                found[at:at] = rng.choice([b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r", b'"""', b"[[", b"{" * 500, b"#"])
+                damaged[at:at] = rng.choice([b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r", b'"""', b"[[", b"{" * 500, b"#"])
             case _:
-                del found[at:]
-    return bytes(found)
+                del damaged[at:]
+    return bytes(damaged)
 
 
 def damage_lines(text: str, values: list[str], rng: random.Random) -> str:

@@ -44,18 +44,18 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_both_versions_are_measured_and_compared(repository: Path) -> None:
-    found = against("HEAD~1", ["figure", "new"], 2, repository)
-    assert found["against"] == git(repository, "rev-parse", "HEAD~1").strip()
-    assert found["only_in_one"] == ["new"]
+    comparison = against("HEAD~1", ["figure", "new"], 2, repository)
+    assert comparison["against"] == git(repository, "rev-parse", "HEAD~1").strip()
+    assert comparison["only_in_one"] == ["new"]
     ratios = {"here": 3.0, "there": 1.0, "ratio": 3.0, "lowest_ratio": 3.0, "highest_ratio": 3.0}
-    assert found["figures"] == {"figure": {"inner.ms": ratios}}
+    assert comparison["figures"] == {"figure": {"inner.ms": ratios}}
 
 
 def test_a_benchmark_that_fails_in_one_version_is_a_note_beside_the_others(repository: Path) -> None:
-    found = against("HEAD~1", ["broken", "figure"], 1, repository)["figures"]
-    assert isinstance(found, dict)
-    assert found["broken"] == {"problems": ["there: ended with code 1: this version cannot"]}
-    assert "inner.ms" in found["figure"]
+    figures = against("HEAD~1", ["broken", "figure"], 1, repository)["figures"]
+    assert isinstance(figures, dict)
+    assert figures["broken"] == {"problems": ["there: ended with code 1: this version cannot"]}
+    assert "inner.ms" in figures["figure"]
 
 
 def test_the_other_version_is_gone_afterwards(repository: Path) -> None:

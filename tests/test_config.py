@@ -41,8 +41,8 @@ def test_the_command_line_beats_the_environment_which_beats_the_file(tmp_path: P
 
 
 def test_a_server_that_the_file_knows_keeps_its_headers(tmp_path: Path) -> None:
-    told = '[[servers]]\nname = "studio"\nurl = "http://file"\nheaders = { X-Key = "k" }\n'
-    (tmp_path / "atelier.toml").write_text(told)
+    content = '[[servers]]\nname = "studio"\nurl = "http://file"\nheaders = { X-Key = "k" }\n'
+    (tmp_path / "atelier.toml").write_text(content)
     for name in ("studio", "http://file", "http://file/"):
         (server,) = load_config({}, tmp_path, servers=[name]).servers
         assert (server.label, server.headers) == ("studio", {"X-Key": "k"})
@@ -137,12 +137,12 @@ def test_a_wrong_setting_is_one_sentence_with_file_and_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "atelier.toml").write_text(content)
-    told = refused(tmp_path)
-    assert told.startswith("atelier.toml")
-    assert sentence in told
-    assert "\n" not in told
-    assert "secret" not in told
-    assert len(told) < 250
+    message = refused(tmp_path)
+    assert message.startswith("atelier.toml")
+    assert sentence in message
+    assert "\n" not in message
+    assert "secret" not in message
+    assert len(message) < 250
 
 
 def refused(folder: Path, servers: Sequence[str] = (), **environ: str) -> str:
@@ -252,21 +252,21 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), SAME)
-def test_two_addresses_of_one_server_are_one_server(one: str, other: str, tmp_path: Path) -> None:
-    toml = f'[[servers]]\nname = "a"\nurl = "{one}"\nheaders = {{ X = "k" }}\n'
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_two_addresses_of_one_server_are_one_server(first: str, second: str, tmp_path: Path) -> None:
+    toml = f'[[servers]]\nname = "a"\nurl = "{first}"\nheaders = {{ X = "k" }}\n'
     (tmp_path / "atelier.toml").write_text(toml)
-    (server,) = load_config({}, tmp_path, servers=[other]).servers
+    (server,) = load_config({}, tmp_path, servers=[second]).servers
     assert (server.label, server.headers) == ("a", {"X": "k"})
-    assert "--server names a twice: remove one." in refused(tmp_path, servers=[one, other])
-    assert refused(tmp_path, COMFYUI_URL=f"{one},{other}") == "COMFYUI_URL names a twice: remove one."
-    (tmp_path / "atelier.toml").write_text(f'{toml}[[servers]]\nname = "b"\nurl = "{other}"\n')
+    assert "--server names a twice: remove one." in refused(tmp_path, servers=[first, second])
+    assert refused(tmp_path, COMFYUI_URL=f"{first},{second}") == "COMFYUI_URL names a twice: remove one."
+    (tmp_path / "atelier.toml").write_text(f'{toml}[[servers]]\nname = "b"\nurl = "{second}"\n')
     assert refused(tmp_path) == "atelier.toml, line 7: this is the same server as in line 3: remove one of them."
 
 
 def test_other_ports_and_paths_are_other_servers(tmp_path: Path) -> None:
-    told = ["http://localhost:8188", "http://127.0.0.1:8189", "http://x/a", "http://y/b"]
-    assert urls(load_config({}, tmp_path, servers=told)) == told
+    addresses = ["http://localhost:8188", "http://127.0.0.1:8189", "http://x/a", "http://y/b"]
+    assert urls(load_config({}, tmp_path, servers=addresses)) == addresses
 
 
 def test_a_ca_file_is_loaded_before_anything_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,8 +333,8 @@ def test_the_folder_of_the_previous_version_started_at_the_current_folder(tmp_pa
     assert load_config({}, here).former_data == here / "data"
     (there / "atelier.toml").write_text('data = "state"\n')
     assert load_config({"ATELIER_CONFIG": str(there / "atelier.toml")}, here).former_data == here / "state"
-    kept = load_config({"ATELIER_DATA": "kept"}, here)
-    assert kept.former_data == kept.data == here / "kept"
+    config = load_config({"ATELIER_DATA": "kept"}, here)
+    assert config.former_data == config.data == here / "kept"
 
 
 def test_the_line_of_a_key_is_found_among_texts_that_look_like_keys() -> None:
@@ -420,7 +420,7 @@ COMMENTED = re.compile(r"# (?P<setting>(?P<key>\w+) = .+)")
 def alternatives() -> list[tuple[int, str]]:
     """The settings that the example shows in comments, each with its line."""
     lines = (ROOT / "atelier.example.toml").read_text().splitlines()
-    return [(number, found["setting"]) for number, line in enumerate(lines) if (found := COMMENTED.fullmatch(line))]
+    return [(number, match["setting"]) for number, line in enumerate(lines) if (match := COMMENTED.fullmatch(line))]
 
 
 @pytest.mark.parametrize(("number", "setting"), alternatives(), ids=[setting for _, setting in alternatives()])
@@ -434,9 +434,9 @@ def test_every_value_that_the_example_shows_is_accepted(
     before = max(index for index in range(number) if lines[index].startswith(f"{key} = "))
     lines[before], lines[number] = "", setting
     (tmp_path / "atelier.toml").write_text("\n".join(lines))
-    told = load_config({}, tmp_path)
+    config = load_config({}, tmp_path)
     if key == "guarded":
-        assert list(told.discord.guarded) == tomllib.loads(setting)["guarded"]
+        assert list(config.discord.guarded) == tomllib.loads(setting)["guarded"]
 
 
 def test_every_button_that_somebody_may_press_can_be_guarded() -> None:
@@ -451,13 +451,13 @@ DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 
 
 def test_every_setting_that_the_documents_show_is_accepted(tmp_path: Path) -> None:
-    shown = [
+    examples = [
         block.replace("\n    ", "\n").strip()
         for path in DOCUMENTS
         for block in re.findall(r"(?:^    .*\n)+", path.read_text(), re.MULTILINE)
         if re.search(r"^ *\[+(discord|servers)\]", block, re.MULTILINE)
     ]
-    assert shown
-    for block in shown:
+    assert examples
+    for block in examples:
         (tmp_path / "atelier.toml").write_text(block)
         load_config({}, tmp_path)

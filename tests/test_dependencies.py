@@ -95,9 +95,9 @@ def ours(path: Path) -> list[str]:
 
 
 def level_of(name: str, levels: list[set[str]]) -> int:
-    found = [number for number, level in enumerate(levels) if name in level]
-    assert found, f"{name} stands on no level: add it to this test"
-    return found[0]
+    numbers = [number for number, level in enumerate(levels) if name in level]
+    assert numbers, f"{name} stands on no level: add it to this test"
+    return numbers[0]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -133,5 +133,5 @@ def test_some_libraries_have_few_importers(path: Path) -> None:
     for name in imports(path):
         allowed = IMPORTERS.get(name.split(".")[0])
         assert allowed is None or any(
-            f"{name_of(path)}/".startswith(one) or name_of(path).startswith(one) for one in allowed
+            f"{name_of(path)}/".startswith(importer) or name_of(path).startswith(importer) for importer in allowed
         ), name

@@ -59,52 +59,52 @@ async def while_making(world: World, count: int, then: Callable[[], Awaitable[No
 
 
 async def test_one_after_the_other(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         for _ in range(3):
-            watcher = await found.make()
+            watcher = await running.make()
             assert delivered(watcher)
             kinds = list(dict.fromkeys(type(update) for update in watcher.shown))
             assert kinds == [Queued, Started, Progressed, Finished]
 
 
 async def test_the_second_of_two_at_once_outlives_the_first_and_appears(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        assert all(delivered(watcher) for watcher in await found.make_many(2))
+    async with world(tmp_path) as running:
+        assert all(delivered(watcher) for watcher in await running.make_many(2))
 
 
 async def test_five_in_rapid_fire_have_true_positions_and_finish_in_order(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        watchers = await found.make_many(5)
+    async with world(tmp_path) as running:
+        watchers = await running.make_many(5)
         assert [watcher.positions()[0] for watcher in watchers] == [0, 1, 2, 3, 4]
         for watcher in watchers:
             assert watcher.positions() == sorted(watcher.positions(), reverse=True)
-        ended = list(found.simulator.ended_at.values())
+        ended = list(running.simulator.ended_at.values())
         assert ended == sorted(ended)
         assert all(delivered(watcher) for watcher in watchers)
 
 
 @pytest.mark.slow
 async def test_a_hundred_people_at_once_all_get_their_picture(tmp_path: Path) -> None:
-    async with world(tmp_path, step_time=0.01) as found:
-        watchers = await found.make_many(100)
+    async with world(tmp_path, step_time=0.01) as running:
+        watchers = await running.make_many(100)
         assert all(delivered(watcher) for watcher in watchers)
         files = {file for watcher in watchers if isinstance(watcher.last, Finished) for file in watcher.last.files}
         assert len(files) == 100
 
 
 async def test_at_most_two_of_ours_lie_on_the_server(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         seen: list[int] = []
 
         async def watch() -> None:
             while True:
-                simulator = found.simulator
+                simulator = running.simulator
                 seen.append(len(simulator.pending) + (simulator.running is not None))
                 await anyio.sleep(0.005)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
-            await found.make_many(6)
+            await running.make_many(6)
             tasks.cancel_scope.cancel()
         assert max(seen) == 2
 
@@ -125,137 +125,137 @@ async def test_at_most_two_of_ours_lie_on_the_server(tmp_path: Path) -> None:
     ids=lambda fault: "+".join(fault),
 )
 async def test_whatever_breaks_in_the_middle_all_six_are_delivered(fault: dict[str, object], tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
 
         async def break_it() -> None:
-            found.fault(**fault)
+            running.fault(**fault)
 
-        watchers = await while_making(found, 6, break_it)
+        watchers = await while_making(running, 6, break_it)
         assert [type(watcher.last) for watcher in watchers] == [Finished] * 6
         assert all(delivered(watcher) for watcher in watchers)
 
 
 async def test_a_cut_socket_costs_no_more_than_two_seconds(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
 
         async def cut() -> None:
-            found.fault(refuse_sockets=30.0)
+            running.fault(refuse_sockets=30.0)
 
         began = anyio.current_time()
-        await while_making(found, 2, cut)
+        await while_making(running, 2, cut)
         assert anyio.current_time() - began < 2 * 0.6 + 2 * 2.5
 
 
 async def test_a_restart_under_six_jobs_runs_nothing_twice_in_one_life(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
 
         async def restart() -> None:
-            found.fault(restart=1.0)
+            running.fault(restart=1.0)
 
-        watchers = await while_making(found, 6, restart)
+        watchers = await while_making(running, 6, restart)
         assert all(delivered(watcher) for watcher in watchers)
-        assert len(found.simulator.history) == 6
+        assert len(running.simulator.history) == 6
 
 
 async def test_a_job_that_kills_its_server_twice_is_lost_and_told(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
 
         async def keep_dying() -> None:
             for _ in range(2):
-                await until(found, lambda: found.simulator.running is not None)
+                await until(running, lambda: running.simulator.running is not None)
                 await anyio.sleep(0.1)
-                found.fault(restart=0.5)
+                running.fault(restart=0.5)
 
-        watchers = await while_making(found, 1, keep_dying)
+        watchers = await while_making(running, 1, keep_dying)
         assert isinstance(watchers[0].last, Lost)
 
 
 async def test_a_job_handed_in_while_the_server_is_away_waits_says_so_and_is_made(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         await anyio.sleep(1)
-        found.fault(refuse_all=20.0)
+        running.fault(refuse_all=20.0)
         await anyio.sleep(5)
-        watcher = await found.make()
+        watcher = await running.make()
         notes = [update.note for update in watcher.shown if isinstance(update, Queued)]
         assert ServersOffline(("simulator",)) in notes
         assert delivered(watcher)
 
 
 async def test_somebody_elses_clear_is_made_good(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
 
         async def clear() -> None:
-            found.fault(forget="pending")
+            running.fault(forget="pending")
 
-        assert all(delivered(watcher) for watcher in await while_making(found, 3, clear))
+        assert all(delivered(watcher) for watcher in await while_making(running, 3, clear))
 
 
 async def test_a_500_with_effect_is_looked_for_and_not_sent_twice(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         await anyio.sleep(1)
-        found.fault(fail_prompt={"count": 1, "status": 500, "effect": True})
-        assert delivered(await found.make())
-        assert len(found.simulator.history) == 1
+        running.fault(fail_prompt={"count": 1, "status": 500, "effect": True})
+        assert delivered(await running.make())
+        assert len(running.simulator.history) == 1
 
 
 async def test_three_500s_end_the_job_with_a_sentence(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         await anyio.sleep(1)
-        found.fault(fail_prompt={"count": 3, "status": 500, "effect": False})
-        last = (await found.make()).last
+        running.fault(fail_prompt={"count": 3, "status": 500, "effect": False})
+        last = (await running.make()).last
         assert isinstance(last, Failed)
         assert last.reason == ServerError(500)
 
 
-async def cancelling(found: World, count: int, which: int) -> list[Watcher]:
-    requests = [found.wish() for _ in range(count)]
+async def cancelling(running: World, count: int, which: int) -> list[Watcher]:
+    requests = [running.wish() for _ in range(count)]
     watchers = [Watcher() for _ in requests]
 
     async def cancel() -> None:
-        await until(found, lambda: found.simulator.running is not None)
+        await until(running, lambda: running.simulator.running is not None)
         await anyio.sleep(0.2)
-        await found.registry.cancel(requests[which].job)
+        await running.registry.cancel(requests[which].job)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(cancel)
         for request, watcher in zip(requests, watchers, strict=True):
-            await tasks.start(InteractionActor(request, found.registry, watcher).run)
+            await tasks.start(InteractionActor(request, running.registry, watcher).run)
     return watchers
 
 
 async def test_a_running_job_is_cancelled_and_nothing_else_is(tmp_path: Path) -> None:
     for modern in (False, True):
-        async with world(tmp_path / str(modern), modern=modern) as found:
-            first, second = await cancelling(found, 2, 0)
+        async with world(tmp_path / str(modern), modern=modern) as running:
+            first, second = await cancelling(running, 2, 0)
             ends = {type(first.last), type(second.last)}
             assert ends == {Cancelled, Finished}
-            assert not found.simulator.pending
+            assert not running.simulator.pending
 
 
 async def test_a_job_that_waits_with_us_is_cancelled_without_the_server_noticing(tmp_path: Path) -> None:
-    async with world(tmp_path, depth=1) as found:
-        watchers = await cancelling(found, 3, 2)
+    async with world(tmp_path, depth=1) as running:
+        watchers = await cancelling(running, 3, 2)
         assert sum(isinstance(watcher.last, Cancelled) for watcher in watchers) == 1
-        assert len(found.simulator.history) == 2
+        assert len(running.simulator.history) == 2
 
 
 async def test_other_peoples_prompts_count_and_are_left_alone(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         await anyio.sleep(1)
         for _ in range(3):
-            body = {"prompt": found.wish().graph, "client_id": "somebody"}
-            assert found.simulator.submit(body)[0] == 200  # pyright: ignore[reportArgumentType]
+            body = {"prompt": running.wish().graph, "client_id": "somebody"}
+            assert running.simulator.submit(body)[0] == 200  # pyright: ignore[reportArgumentType]
         await anyio.sleep(0.01)
-        watcher = await found.make()
+        watcher = await running.make()
         assert watcher.positions()[0] == 3
         # Its last step is told only where it was not working already in the same breath.
         assert watcher.positions() in ([3, 2, 1, 0], [3, 2, 1])
-        assert len(found.simulator.history) == 4
+        assert len(running.simulator.history) == 4
 
 
 async def test_progress_and_previews_reach_the_person_and_never_go_backwards(tmp_path: Path) -> None:
-    async with world(tmp_path, previews=True) as found:
-        watcher = await found.make()
+    async with world(tmp_path, previews=True) as running:
+        watcher = await running.make()
         progress = [update for update in watcher.shown if isinstance(update, Progressed)]
         fractions = [update.fraction for update in progress]
         assert fractions == sorted(fractions)
@@ -266,9 +266,9 @@ async def test_progress_and_previews_reach_the_person_and_never_go_backwards(tmp
 
 
 async def test_a_slow_reader_misses_progress_but_not_the_last_word_and_not_by_its_pause(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         began = anyio.current_time()
-        watcher = await found.make(watcher=Watcher(pause=600.0))
+        watcher = await running.make(watcher=Watcher(pause=600.0))
         assert delivered(watcher)
         assert anyio.current_time() - began < 5
         assert len(watcher.shown) <= 6
@@ -281,15 +281,15 @@ async def test_an_interaction_that_breaks_is_told_and_does_not_reach_the_others(
                 raise ZeroDivisionError
             await super().show(update)
 
-    async with world(tmp_path) as found, anyio.create_task_group() as tasks:
+    async with world(tmp_path) as running, anyio.create_task_group() as tasks:
         broken, whole = Broken(), Watcher()
-        tasks.start_soon(found.make, None, broken)
-        tasks.start_soon(found.make, None, whole)
-        await until(found, lambda: bool(whole.shown) and isinstance(whole.last, Finished))
-        await until(found, lambda: isinstance(broken.last, Failed))
+        tasks.start_soon(running.make, None, broken)
+        tasks.start_soon(running.make, None, whole)
+        await until(running, lambda: bool(whole.shown) and isinstance(whole.last, Finished))
+        await until(running, lambda: isinstance(broken.last, Failed))
         assert isinstance(broken.last, Failed)
         assert reason_text(broken.last.reason).startswith("Something went wrong (id ")
-        assert [job.notified for job in await found.journal.unfinished()] == [False]
+        assert [job.notified for job in await running.journal.unfinished()] == [False]
 
 
 async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: Path) -> None:
@@ -322,20 +322,20 @@ async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: P
 class _Life:
     """Hands a wish in, and is killed before it is told anything."""
 
-    def __init__(self, found: World, request: object) -> None:
-        self._found = found
-        self._wish = request
+    def __init__(self, running: World, request: object) -> None:
+        self._running = running
+        self._request = request
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        async with self._found.registry.submit(self._wish):  # pyright: ignore[reportArgumentType]
+        async with self._running.registry.submit(self._request):  # pyright: ignore[reportArgumentType]
             task_status.started()
             await anyio.sleep_forever()
 
 
 def graph(**nodes: Mapping[str, object]) -> Graph:
     """PICTURE with other nodes behind its decoder."""
-    kept = {node: entry for node, entry in PICTURE.items() if node != "7"}
-    return {**kept, **nodes}  # pyright: ignore[reportReturnType]
+    others = {node: entry for node, entry in PICTURE.items() if node != "7"}
+    return {**others, **nodes}  # pyright: ignore[reportReturnType]
 
 
 async def test_every_kind_of_output_is_found(tmp_path: Path) -> None:
@@ -357,28 +357,28 @@ async def test_every_kind_of_output_is_found(tmp_path: Path) -> None:
             "inputs": {"images": ["6", 0], "filename_prefix": "w", "codec": "vp9", "fps": 8.0, "crf": 32.0},
         },
     }
-    async with world(tmp_path) as found:
-        last = (await found.make(found.wish(graph(**outputs)))).last
+    async with world(tmp_path) as running:
+        last = (await running.make(running.wish(graph(**outputs)))).last
         assert isinstance(last, Finished)
         assert sorted(Path(file).suffix for file in last.files) == [".flac", ".mp4", ".webm", ".webp"]
         assert last.texts == ("a test",)
 
 
 async def test_what_is_sent_through_the_websocket_is_a_result(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         streaming = graph(**{"9": {"class_type": "SaveImageWebsocket", "inputs": {"images": ["6", 0]}}})
-        watcher = await found.make(found.wish(streaming))
+        watcher = await running.make(running.wish(streaming))
         assert delivered(watcher)
 
 
 async def test_a_failure_names_the_node_and_a_block_is_none(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         for kind, expected in (("BotTestRaise", Failed), ("BotTestOOM", Failed), ("BotTestBlock", Finished)):
             nodes = {
                 "8": {"class_type": kind, "inputs": {"image": ["6", 0], "message": "boom"}, "_meta": {"title": "Bad"}},
                 "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "x"}},
             }
-            last = (await found.make(found.wish(graph(**nodes)))).last
+            last = (await running.make(running.wish(graph(**nodes)))).last
             assert isinstance(last, expected)
             if isinstance(last, Failed):
                 assert last.reason in {NodeFailed("Bad", "boom", "RuntimeError"), OutOfMemory("Bad")}
@@ -387,39 +387,39 @@ async def test_a_failure_names_the_node_and_a_block_is_none(tmp_path: Path) -> N
 
 
 async def test_the_same_wish_again_is_cached_and_says_so(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        first = found.wish()
-        await found.make(first)
-        again = found.wish()
+    async with world(tmp_path) as running:
+        first = running.wish()
+        await running.make(first)
+        again = running.wish()
         again.graph.clear()
         again.graph.update(first.graph)
-        last = (await found.make(again)).last
+        last = (await running.make(again)).last
         assert isinstance(last, Finished)
         assert last.notes == (NothingChanged(),)
 
 
 async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        request = found.wish()
+    async with world(tmp_path) as running:
+        request = running.wish()
         request.graph["5"]["inputs"]["steps"] = 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
-        last = (await found.make(request)).last
+        last = (await running.make(request)).last
         assert last == Failed(job=request.job, reason=NodesInvalid((ValueTooSmall("Sampler", "steps", "0", "1"),)))
 
 
 async def test_what_a_newer_node_needs_is_filled_in_with_the_servers_default(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        request = found.wish()
+    async with world(tmp_path) as running:
+        request = running.wish()
         del request.graph["5"]["inputs"]["denoise"]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
-        assert delivered(await found.make(request))
+        assert delivered(await running.make(request))
         assert "denoise" not in str(request.graph)
 
 
 async def test_what_no_default_can_fill_is_a_reason(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        request = found.wish()
+    async with world(tmp_path) as running:
+        request = running.wish()
         for name in ("denoise", "positive"):
             del request.graph["5"]["inputs"][name]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
-        last = (await found.make(request)).last
+        last = (await running.make(request)).last
         assert isinstance(last, Failed)
         assert isinstance(last.reason, NodesInvalid)
         assert InputMissing("Sampler", "positive") in last.reason.problems
@@ -435,14 +435,14 @@ async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tm
         "5": {"class_type": "VAEEncode", "inputs": {"pixels": ["4", 0], "vae": ["1", 2]}},
         "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
     }
-    async with world(tmp_path) as found:
-        request = found.wish({**graph(**nodes)})
+    async with world(tmp_path) as running:
+        request = running.wish({**graph(**nodes)})
         request.graph["1"]["inputs"] = {"ckpt_name": "?"}
         from msgspec.structs import replace
 
         uploads = (Upload(NodeId("4"), "image", str(photo)),)
         choices = (FirstChoice(NodeId("1"), "ckpt_name"),)
-        watcher = await found.make(replace(request, uploads=uploads, choices=choices))
+        watcher = await running.make(replace(request, uploads=uploads, choices=choices))
         assert delivered(watcher)
         assert isinstance(watcher.last, Finished)
         with Image.open(watcher.last.files[0]) as picture:
@@ -450,20 +450,20 @@ async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tm
 
 
 async def test_who_comes_later_hears_where_the_job_stands(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        requests = [found.wish() for _ in range(2)]
+    async with world(tmp_path) as running:
+        requests = [running.wish() for _ in range(2)]
         heard: list[AnyUpdate] = []
 
         async def come_later() -> None:
-            await until(found, lambda: found.simulator.running is not None)
+            await until(running, lambda: running.simulator.running is not None)
             await anyio.sleep(0.2)
             for request in requests:
-                async with found.registry.watch(request.job) as updates:
+                async with running.registry.watch(request.job) as updates:
                     heard.append(await updates.receive())
 
         async with anyio.create_task_group() as tasks:
             for request in requests:
-                await tasks.start(InteractionActor(request, found.registry, Watcher()).run)
+                await tasks.start(InteractionActor(request, running.registry, Watcher()).run)
             tasks.start_soon(come_later)
         assert [type(update) for update in heard] == [Started, Queued]
 
@@ -477,66 +477,66 @@ async def test_a_last_word_waits_for_a_place_that_is_out_of_reach(tmp_path: Path
                 raise ConnectionLost(HungUp())
             await super().show(update)
 
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         watcher = Away()
         watcher.until = anyio.current_time() + 300
-        await found.make(watcher=watcher)
+        await running.make(watcher=watcher)
         assert [type(update) for update in watcher.shown] == [Finished]
 
 
 async def test_a_drained_house_finishes_what_the_server_has_and_keeps_the_rest(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         watchers = [Watcher() for _ in range(5)]
         async with anyio.create_task_group() as tasks:
             for watcher in watchers:
-                await tasks.start(InteractionActor(found.wish(), found.registry, watcher).run)
-            await until(found, lambda: found.simulator.running is not None)
-            await found.registry.drain()
+                await tasks.start(InteractionActor(running.wish(), running.registry, watcher).run)
+            await until(running, lambda: running.simulator.running is not None)
+            await running.registry.drain()
             tasks.cancel_scope.cancel()
         assert sum(isinstance(watcher.last, Finished) for watcher in watchers) == 2
-        assert len(await found.journal.unfinished()) == 3
+        assert len(await running.journal.unfinished()) == 3
 
 
 async def test_after_five_seconds_without_a_path_every_result_comes_within_a_tenth_of_its_return(
     tmp_path: Path,
 ) -> None:
-    async with world(tmp_path) as found:
+    async with world(tmp_path) as running:
         back = 0.0
 
         async def cut() -> None:
             nonlocal back
-            found.fault(refuse_all=5.0)
+            running.fault(refuse_all=5.0)
             back = anyio.current_time() + 5.0
 
-        watchers = await while_making(found, 2, cut)
+        watchers = await while_making(running, 2, cut)
         assert all(delivered(watcher) for watcher in watchers)
         assert anyio.current_time() - back < 0.1
 
 
 async def test_with_a_deaf_socket_no_result_comes_more_than_three_seconds_late(tmp_path: Path) -> None:
-    async with world(tmp_path, step_time=0.1) as found:
+    async with world(tmp_path, step_time=0.1) as running:
         began = anyio.current_time()
-        assert delivered(await found.make())
+        assert delivered(await running.make())
         usual = anyio.current_time() - began
 
         async def deafen() -> None:
             nonlocal began
-            found.fault(deaf=True)
+            running.fault(deaf=True)
 
         began = anyio.current_time()
-        watchers = await while_making(found, 1, deafen)
+        watchers = await while_making(running, 1, deafen)
         assert delivered(watchers[0])
         assert anyio.current_time() - began < usual + 3.0
 
 
 async def test_jobs_that_waited_for_a_server_reach_it_in_order(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        found.fault(refuse_all=3.0)
+    async with world(tmp_path) as running:
+        running.fault(refuse_all=3.0)
         await anyio.sleep(1)
-        watchers = await found.make_many(6)
+        watchers = await running.make_many(6)
         assert all(delivered(watcher) for watcher in watchers)
         order = [watcher.last.seed for watcher in watchers if isinstance(watcher.last, Finished)]
-        drawn = [seed_of(prompt) for prompt in found.simulator.history.values()]
+        drawn = [seed_of(prompt) for prompt in running.simulator.history.values()]
         assert drawn == order
 
 

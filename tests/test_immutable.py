@@ -14,10 +14,13 @@ CHANGING = {job.Job, job.Attempt}
 """Records of the registry, which nobody else changes."""
 
 SHARED = [
-    one
+    member
     for module in (effects, events, job)
-    for _, one in inspect.getmembers(module, inspect.isclass)
-    if issubclass(one, Struct) and one is not Struct and one.__module__ == module.__name__ and one not in CHANGING
+    for _, member in inspect.getmembers(module, inspect.isclass)
+    if issubclass(member, Struct)
+    and member is not Struct
+    and member.__module__ == module.__name__
+    and member not in CHANGING
 ]
 
 

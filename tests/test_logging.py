@@ -27,9 +27,9 @@ def test_credentials_in_text_are_hidden(text: str) -> None:
 
 
 def test_credentials_by_name_are_hidden_however_deep() -> None:
-    told = redact(None, "info", {"event": "x", "headers": {"Authorization": "SECRET"}, "token": "SECRET", "n": 1})
-    assert "SECRET" not in str(told)
-    assert told["n"] == 1
+    entry = redact(None, "info", {"event": "x", "headers": {"Authorization": "SECRET"}, "token": "SECRET", "n": 1})
+    assert "SECRET" not in str(entry)
+    assert entry["n"] == 1
 
 
 def test_a_log_that_nobody_reads_ends_nothing() -> None:

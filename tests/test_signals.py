@@ -52,13 +52,13 @@ def test_without_a_listener_a_signal_ends_the_process_at_once(
 
 
 async def received(receiver: signals.Receiver, count: int) -> list[int]:
-    found: list[int] = []
+    numbers: list[int] = []
     with anyio.fail_after(5):
         async for signum in receiver:
-            found.append(signum)
-            if len(found) == count:
+            numbers.append(signum)
+            if len(numbers) == count:
                 break
-    return found
+    return numbers
 
 
 async def test_a_listener_gets_the_first_signal_and_one_more_ends_the_process(send: Callable[..., None]) -> None:

@@ -56,9 +56,9 @@ def frames(name: str, sock: str = "A") -> list[str | bytes]:
 
 def histories(name: str) -> list[bytes]:
     """The bodies of all answers to GET /history/{id} that were recorded whole."""
-    found: list[bytes] = []
+    bodies: list[bytes] = []
     lines = read(name)
-    for asked, answered in pairwise(lines):
-        if asked.path.startswith("/history/") and answered.kind == "http<" and isinstance(answered.body, str):
-            found.append(answered.body.encode())
-    return found
+    for request, answer in pairwise(lines):
+        if request.path.startswith("/history/") and answer.kind == "http<" and isinstance(answer.body, str):
+            bodies.append(answer.body.encode())
+    return bodies

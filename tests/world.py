@@ -145,6 +145,6 @@ async def world(tmp_path: Path, *, depth: int = 2, longest: float = 3600.0, **op
     with anyio.fail_after(longest):
         async with anyio.create_task_group() as ground:
             await ground.start(simulator.run)
-            async with house_for(simulator, tmp_path / "results", depth=depth) as found:
-                yield found
+            async with house_for(simulator, tmp_path / "results", depth=depth) as running:
+                yield running
             ground.cancel_scope.cancel()

@@ -23,13 +23,13 @@ async def check(
     console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Connect]]
 ) -> int:
     """Check everything, print the results, and return 0 if all is well, else 1."""
-    found: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
+    lines: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
     if not (offered := offers(workflows, known)):
-        found.append((False, "workflows", f"there are none in {workflows}"))
-    found += verdicts(offered, known, brief=True)
-    if offered and known and not any(one.servers for one in offered):
-        found.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))
+        lines.append((False, "workflows", f"there are none in {workflows}"))
+    lines += verdicts(offered, known, brief=True)
+    if offered and known and not any(offer.servers for offer in offered):
+        lines.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))
     results: dict[ServerName, tuple[bool, str]] = {}
 
     async def look(name: ServerName, comfy: Comfy, connect: Connect) -> None:
@@ -38,9 +38,9 @@ async def check(
     async with anyio.create_task_group() as tasks:
         for name, (comfy, connect) in servers.items():
             tasks.start_soon(look, name, comfy, connect)
-    found += [(results[name][0], name, results[name][1]) for name in servers]
-    console.print(verdict_table(found))
-    return 0 if all(good is not False for good, _, _ in found) else 1
+    lines += [(results[name][0], name, results[name][1]) for name in servers]
+    console.print(verdict_table(lines))
+    return 0 if all(good is not False for good, _, _ in lines) else 1
 
 
 async def _server(comfy: Comfy, connect: Connect) -> tuple[bool, str]:

@@ -61,6 +61,7 @@ from app.texts.reasons import reason_text
 from app.workflows.bind import bind
 from app.workflows.manifest.schema import schema
 from app.workflows.model import WorkflowError
+from app.workflows.reasons.binding import NotAPair
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
 """Errno values that, in an error without a file name, mean that stdout cannot be written."""
@@ -319,7 +320,7 @@ def _values(command: Filling) -> tuple[dict[str, str], list[tuple[str, str]]]:
 def _pair(text: str, form: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise WorkflowError(f"“{text}” is not of the form {form}.")
+        raise WorkflowError(NotAPair(text, form))
     return name, value
 
 

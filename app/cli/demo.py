@@ -38,7 +38,7 @@ async def demo(config: Config, out: Path, console: Console) -> int:
     """Run the demo; return the exit code."""
     code = 1
     with TemporaryDirectory() as folder:
-        requests = _wishes(config.workflows, Path(folder) / "photo.png", out)
+        requests = _requests(config.workflows, Path(folder) / "photo.png", out)
         simulator = Simulator(Path(folder) / "server", steps=12, step_time=STEP_TIME, previews=True)
         async with anyio.create_task_group() as ground:
             port = await ground.start(serve, simulator, "127.0.0.1", 0, name="simulator")
@@ -52,16 +52,16 @@ async def demo(config: Config, out: Path, console: Console) -> int:
 
 class _Frontend:
     def __init__(self, requests: list[JobRequest], console: Console) -> None:
-        self._wishes = requests
+        self._requests = requests
         self._console = console
 
     async def __call__(self, services: Services) -> int:
-        rows = rows_of(self._wishes)
+        rows = rows_of(self._requests)
         show = choose(self._console, rows, json=False)
-        return await draw(self._wishes, rows, show, services.registry, services.shutdown)
+        return await draw(self._requests, rows, show, services.registry, services.shutdown)
 
 
-def _wishes(workflows: Path, photo: Path, out: Path) -> list[JobRequest]:
+def _requests(workflows: Path, photo: Path, out: Path) -> list[JobRequest]:
     """The requests of all people, three each; the last of the three starts from a picture."""
     paint(Recipe("a photo to start from", seed=4, model="", steps=12, width=640, height=448)).save(photo)
     rng = random.Random(12)  # noqa: S311  the demo looks the same every time

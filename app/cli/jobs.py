@@ -29,7 +29,7 @@ def list_jobs(console: Console, entries: Sequence[Entry], *, json: bool) -> None
     """Print a table, newest first; or one JSON object a line."""
     if json:
         for entry in entries:
-            _say(console, _facts(entry))
+            _print_json(console, _facts(entry))
         return
     if not entries:
         console.print("There are no such jobs.")
@@ -63,7 +63,7 @@ def list_stuck_jobs(
     if json:
         for entry, waits in stuck:
             reasons: list[Json] = [{"kind": kind_of(reason), "text": wait_text(reason)} for reason in waits]
-            _say(console, {**_facts(entry), "waits": reasons, "command": _command(entry.job)})
+            _print_json(console, {**_facts(entry), "waits": reasons, "command": _command(entry.job)})
         return
     if not stuck:
         console.print("No job is stuck.")
@@ -92,13 +92,13 @@ def show_job(console: Console, entry: Entry, transitions: Sequence[TransitionRow
             for line in transitions
         ]
         request = entry.job.request
-        told: dict[str, Json] = {
+        record: dict[str, Json] = {
             **_facts(entry),
             "values": request.values,
             "graph": dict(request.graph),
             "story": steps,
         }
-        _say(console, told)
+        _print_json(console, record)
         return
     job = entry.job
     console.print(f"{job.id}  {job.request.workflow}  for {job.request.owner or 'nobody'}", style="bold", markup=False)
@@ -162,5 +162,5 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%d %b %H:%M:%S")
 
 
-def _say(console: Console, told: dict[str, Json]) -> None:
-    console.out(msgspec.json.encode(told).decode(), highlight=False)
+def _print_json(console: Console, record: dict[str, Json]) -> None:
+    console.out(msgspec.json.encode(record).decode(), highlight=False)

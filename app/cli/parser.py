@@ -49,11 +49,11 @@ def _verb_first(tokens: Sequence[str]) -> Sequence[str]:
     """Add a missing `run`, and move a verb that follows options (`jobs --json show ID`) directly behind its command."""
     if not tokens or tokens[0].startswith("-"):
         return "run", *tokens
-    command, *rest = tokens
+    command, *arguments = tokens
     if command in ("jobs", "workflows"):
-        for index, token in enumerate(rest):
-            if not token.startswith("-") and not (index and rest[index - 1] in TAKE_VALUES):
-                return command, token, *rest[:index], *rest[index + 1 :]
+        for index, token in enumerate(arguments):
+            if not token.startswith("-") and not (index and arguments[index - 1] in TAKE_VALUES):
+                return command, token, *arguments[:index], *arguments[index + 1 :]
     return tokens
 
 
@@ -100,6 +100,6 @@ def _sentence(error: CycloptsError) -> str:
             return f"{str(error).rstrip('.')}; {usage}"
 
 
-def _similar(word: str, names: Sequence[str]) -> str:
-    similar = difflib.get_close_matches(word, names, n=1)
+def _similar(text: str, names: Sequence[str]) -> str:
+    similar = difflib.get_close_matches(text, names, n=1)
     return f"did you mean “{similar[0]}”?" if similar else ""

@@ -74,7 +74,7 @@ class HistoryReply(Struct):
         ended, and nothing says that it failed, so it counts as a success. A success without outputs is normal
         (measured, T06_blocked), and the user is told so. Outputs are in the server's order.
         """
-        outputs = tuple(scan(node, shown) for node, shown in self.outputs.items())
+        outputs = tuple(scan(node, node_output) for node, node_output in self.outputs.items())
         status = self.status or _Status()
         messages = status.messages or ()
         cached = frozenset(node for kind, message in messages if kind == "execution_cached" for node in message.nodes)
@@ -120,7 +120,7 @@ def history(entry: msgspec.Raw) -> History:
     status = loose.status.get("status_str") if isinstance(loose.status, dict) else None
     if not isinstance(loose.outputs, dict):
         return UNREADABLE
-    outputs = tuple(scan(node, shown) for node, shown in loose.outputs.items())
+    outputs = tuple(scan(node, node_output) for node, node_output in loose.outputs.items())
     if status == "error":
         return History("failed", outputs)
     return History("success", outputs)

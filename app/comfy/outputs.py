@@ -19,8 +19,8 @@ def scan(node: str, output: Json) -> NodeOutput:
     """
     files: list[FileRef] = []
     texts: list[str] = []
-    for key, shown in output.items() if isinstance(output, dict) else ():
-        for item in shown if isinstance(shown, list) else [shown]:
+    for key, value in output.items() if isinstance(output, dict) else ():
+        for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict):
                 files += _file(item)
             elif key == "text":

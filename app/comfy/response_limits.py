@@ -64,10 +64,10 @@ class Unreadable(Exception):
 
 def length(headers: Mapping[str, str]) -> int | None:
     """The length of the body in bytes; None if the header does not give it (because it is compressed, for example)."""
-    told = headers.get("content-length", "")
+    header = headers.get("content-length", "")
     # More than 18 digits cannot be a length, and Python refuses to convert more than 4,300.
-    plain = told.isascii() and told.isdigit() and len(told) <= 18
-    return int(told) if plain and "content-encoding" not in headers else None
+    plain = header.isascii() and header.isdigit() and len(header) <= 18
+    return int(header) if plain and "content-encoding" not in headers else None
 
 
 def unpacker(headers: Mapping[str, str]) -> Unpacker | None:

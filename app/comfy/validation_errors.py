@@ -69,7 +69,9 @@ def missing(body: bytes, graph: Graph) -> tuple[tuple[NodeId, str], ...]:
     except msgspec.DecodeError:
         return ()
     nodes = rejected.node_errors if isinstance(rejected.node_errors, dict) else {}
-    problems = [(NodeId(node), problem) for node, told in nodes.items() for problem in told.errors]
+    problems = [
+        (NodeId(node), problem) for node, problems_of_node in nodes.items() for problem in problems_of_node.errors
+    ]
     if any(problem.type != "required_input_missing" or node not in graph for node, problem in problems):
         return ()
     return tuple((node, str(problem.extra_info.get("input_name") or problem.details)) for node, problem in problems)
@@ -82,8 +84,8 @@ def dropped(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[PartDroppe
 
 def _first(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[tuple[NodeProblem, ...], int]:
     """The first problems of the nodes, and how many more there are."""
-    found = [problem for node, problems in nodes.items() for problem in _problems(title(graph, node), problems)]
-    return tuple(found[:MOST_PROBLEMS]), max(0, len(found) - MOST_PROBLEMS)
+    all_problems = [problem for node, problems in nodes.items() for problem in _problems(title(graph, node), problems)]
+    return tuple(all_problems[:MOST_PROBLEMS]), max(0, len(all_problems) - MOST_PROBLEMS)
 
 
 def _problems(node: str, problems: NodeProblems) -> Iterator[NodeProblem]:

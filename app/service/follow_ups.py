@@ -88,14 +88,14 @@ def results(finished: Finished, action: FollowUpAction) -> Sequence[str]:
     """The results that this follow-up can use: texts, or paths of files."""
     if "text" in {action.takes, action.slot.kind}:
         return finished.texts if action.takes == action.slot.kind else ()
-    wanted = SUFFIXES.get(action.takes, frozenset())
-    return [file for file in finished.files if PurePath(file).suffix.lower() in wanted]
+    suffixes = SUFFIXES.get(action.takes, frozenset())
+    return [file for file in finished.files if PurePath(file).suffix.lower() in suffixes]
 
 
 def kept_results(job: Job, action: FollowUpAction) -> Sequence[str]:
     """The results of a job that this follow-up can use: texts, or files that still exist. Raises `WorkflowError`."""
     usable = results(job.terminal_update, action) if isinstance(job.terminal_update, Finished) else ()
-    kept = [result for result in usable if action.slot.kind == "text" or Path(result).is_file()]
-    if not kept:
+    available = [result for result in usable if action.slot.kind == "text" or Path(result).is_file()]
+    if not available:
         raise WorkflowError(ResultNotKept())
-    return kept
+    return available

@@ -89,10 +89,10 @@ class JobFactory:
         """
         taker = self._catalog.usable(workflow, person)
         action = follow_up_of(job, taker, number, self._catalog.workflows)
-        kept = kept_results(job, action)
-        if result > len(kept):
-            raise WorkflowError(FewerResults(len(kept)))
-        values = {action.slot.name: kept[result - 1], **action.values, **values}
+        available = kept_results(job, action)
+        if result > len(available):
+            raise WorkflowError(FewerResults(len(available)))
+        values = {action.slot.name: available[result - 1], **action.values, **values}
         return await self._make(taker, {**await self.own_values(taker, person), **values}, person)
 
     def retry(self, job: Job, person: Person) -> JobRequest:

@@ -19,14 +19,14 @@ def savable_values(request: JobRequest, workflow: Workflow) -> dict[str, Json]:
     return {name: value for name, value in request.values.items() if kinds.get(name, "text") not in NOBODYS}
 
 
-def usable_values(kept: Mapping[str, Json], workflow: Workflow) -> dict[str, Json]:
+def usable_values(saved: Mapping[str, Json], workflow: Workflow) -> dict[str, Json]:
     """The saved values that the workflow still accepts: its manifest may have changed."""
-    return {slot.name: kept[slot.name] for slot in workflow.slots if slot.name in kept and _fits(slot, kept)}
+    return {slot.name: saved[slot.name] for slot in workflow.slots if slot.name in saved and _fits(slot, saved)}
 
 
-def _fits(slot: Slot, kept: Mapping[str, Json]) -> bool:
+def _fits(slot: Slot, saved: Mapping[str, Json]) -> bool:
     try:
-        slot.read(kept[slot.name])
+        slot.read(saved[slot.name])
     except WorkflowError:
         return False
     return slot.kind not in NOBODYS

@@ -32,8 +32,8 @@ def waits_of(
     if job.terminal_update is None:
         return _waits_to_end(job, configured, away, is_old=is_old)
     waits: list[WaitReason] = [NotShown()] if is_old and not job.notified else []
-    left = [leftover.server for leftover in job.leftovers]
-    return waits + [LeftAtServer(server) for server in left if server in away or server not in configured]
+    servers = [leftover.server for leftover in job.leftovers]
+    return waits + [LeftAtServer(server) for server in servers if server in away or server not in configured]
 
 
 def _waits_to_end(

@@ -123,12 +123,12 @@ class Faults:
             self.refuse_sockets(request.refuse_sockets)
         if request.refuse_all is not None:
             self.refuse_all(request.refuse_all)
-        for asked, act in (
+        for requested, act in (
             (request.garbage, self.garbage),
             (request.deaf, self.deaf),
             (request.drop_sockets or (refusing and not request.keep_sockets), self.drop_sockets),
         ):
-            if asked:
+            if requested:
                 act()
         if request.restart is not None:
             self.restart(request.restart)
@@ -138,7 +138,7 @@ class Faults:
         """The number of seconds for which the server is still unreachable."""
         return max(0.0, self._away_until - anyio.current_time())
 
-    async def left(self) -> None:
+    async def wait_until_away(self) -> None:
         """Wait until the server is unreachable."""
         while not self.away:
             await self._change.wait()

@@ -45,8 +45,8 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             return "The server forgot this job, so it is sent again."
         case NoProgress(server=server, seconds=seconds, stuck=stuck):
             where = f" on {brief(server)}" if operator else ""
-            told = f"Still running{where}, but without any progress for {seconds:.0f} s."
-            return f"{told} It may be stuck: you can cancel it." if stuck else told
+            sentence = f"Still running{where}, but without any progress for {seconds:.0f} s."
+            return f"{sentence} It may be stuck: you can cancel it." if stuck else sentence
         case NodeFailed(node=node, message=words):
             who = f"“{brief(node)}”" if node else "The server"
             return (

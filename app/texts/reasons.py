@@ -91,7 +91,7 @@ def _wrapped_text(reason: WrappedReason) -> str:
         case InPreset(preset=preset, problem=problem):
             return f"the preset {shortened(preset)}: {_text(problem)}"
         case RunsOnNoServer(workflow=workflow, errors=errors):
-            told = " ".join(f"{shortened(server)}: {_text(problem)}" for server, problem in errors)
-            return f"No server can run {quoted(workflow)}. {told}".rstrip()
+            problems = " ".join(f"{shortened(server)}: {_text(problem)}" for server, problem in errors)
+            return f"No server can run {quoted(workflow)}. {problems}".rstrip()
         case _:
             assert_never(reason)

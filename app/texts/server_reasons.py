@@ -196,18 +196,18 @@ def _not_comfyui(reason: NotComfyUI) -> str:
 
 
 def _problems(reason: NodesInvalid | PartDropped) -> str:
-    told = " ".join(map(_problem, reason.problems))
-    return f"{told} And {reason.more} more." if reason.more and told else told
+    sentences = " ".join(map(_problem, reason.problems))
+    return f"{sentences} And {reason.more} more." if reason.more and sentences else sentences
 
 
 def _problem(problem: NodeProblem) -> str:
     node = f"“{brief(problem.node)}”"
     match problem:
         case ValueNotListed(input=name, value=value, choices=choices):
-            told = f"{node} has no {brief(name)} called “{brief(value)}”"
+            start = f"{node} has no {brief(name)} called “{brief(value)}”"
             if choices is None:
-                return f"{told}."
-            return f"{told}: choose {', '.join(map(brief, choices))}." if choices else f"{told}, and none at all."
+                return f"{start}."
+            return f"{start}: choose {', '.join(map(brief, choices))}." if choices else f"{start}, and none at all."
         case ValueTooSmall(input=name, value=value, limit=limit):
             return f"{node}: {brief(name)} is {brief(value)}, but must be at least {brief(limit)}."
         case ValueTooLarge(input=name, value=value, limit=limit):

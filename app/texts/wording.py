@@ -55,7 +55,9 @@ def sentence(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Return the text on one line, with one blank for control characters and for characters without a width."""
-    return BLANKS.sub(" ", text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text))
+    return BLANKS.sub(
+        " ", text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    )
 
 
 def ended(text: str) -> str:
@@ -94,10 +96,10 @@ def either(names: Sequence[str], most: int = MOST_NAMES) -> str:
     return " or ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
-def suggest(given: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence: the most similar known name, else a list of the known names."""
     names = list(known)
-    close = difflib.get_close_matches(given, names, 1)
+    close = difflib.get_close_matches(name, names, 1)
     if close:
         return f"; did you mean {quoted(close[0])}?"
     return f": choose from {listed(names)}." if names else "."

@@ -57,12 +57,14 @@ def binding_text(reason: binding.BindingReason) -> str:
             return f"{quoted(given)} does not name an input: write NODE.INPUT, such as {example}."
         case binding.MissingUpload(slot=slot, path=path):
             return f"{shortened(slot)}: there is no file {path_text(path)}."
+        case binding.NotAPair(argument=argument, form=form):
+            return f"{quoted(argument)} is not of the form {shortened(form)}."
         case binding.LoraNotParsed(given=given, name=name):
             return f"{quoted(given)} has no weight that is a number: write {shortened(name) or 'style'}:0.8."
         case binding.UnknownLora(given=given, sought=sought, known=known):
             return f"There is no LoRA called {quoted(given)}{suggest(sought, known)}"
-        case binding.AmbiguousLora(given=given, files=found):
-            return f"There are {len(found)} LoRAs called {quoted(given)}: choose from {listed(found, 6)}."
+        case binding.AmbiguousLora(given=given, files=paths):
+            return f"There are {len(paths)} LoRAs called {quoted(given)}: choose from {listed(paths, 6)}."
         case binding.LoraWeightOutOfLimits(lora=lora, weight=weight, limit=limit):
             limits = limits_text(-limit, limit)
             return f"The weight of {shortened(lora)} is {number_text(weight)}, but must be {limits}."
@@ -80,8 +82,8 @@ def binding_text(reason: binding.BindingReason) -> str:
 def file_text(reason: files.WorkflowFileReason) -> str:
     """Return the sentence for files that cannot be used as a workflow."""
     match reason:
-        case files.SameName(workflow=workflow, folder=folder, files=found):
-            names = " and ".join(path_text(file) for file in found[:2])
+        case files.SameName(workflow=workflow, folder=folder, files=paths):
+            names = " and ".join(path_text(file) for file in paths[:2])
             return f"There are two workflows called {quoted(workflow)} in {path_text(folder)}, {names}: rename one."
         case files.FileNotFound(path=path):
             return f"There is no file {path_text(path)}."
@@ -99,6 +101,14 @@ def file_text(reason: files.WorkflowFileReason) -> str:
             return f"{path_text(file)} is not valid JSON: {ended(problem)}"
         case files.EditorFormat(file=file):
             return f"{path_text(file)} is in the editor's own format: {EXPORT}, or start a server that can convert it."
+        case files.NodesUnknown(file=file, server=server, problem=problem):
+            where = f"{path_text(file)} is in the editor's own format"
+            return f"{where}: {EXPORT}, or start {shortened(server)}. It does not list its nodes: {ended(problem)}"
+        case files.NoNameFor(stem=stem):
+            return f"{quoted(stem)} cannot name a workflow: give the file a name with letters from a to z."
+        case files.NameTaken(workflow=workflow, folder=folder):
+            where = f"There is a workflow called {quoted(workflow)} in {path_text(folder)} already"
+            return f"{where}: rename the file, or remove it."
         case _:
             assert_never(reason)
 

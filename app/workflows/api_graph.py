@@ -39,7 +39,7 @@ def _copy(table: dict[str, Json]) -> dict[str, Json]:
         elif isinstance(value, list):
             # Nearly all lists are connections, and most of the time is spent on them.
             is_link = len(value) == 2 and type(value[0]) is str and type(value[1]) is int
-            fresh[key] = value.copy() if is_link else [_copy({"": one})[""] for one in value]
+            fresh[key] = value.copy() if is_link else [_copy({"": element})[""] for element in value]
     return fresh
 
 
@@ -69,34 +69,34 @@ def check_graph(content: Json, where: str) -> Graph:
 
 def inputs(graph: Graph, node: str) -> dict[str, Json]:
     """Return a node's inputs, not a copy: changing them changes the graph."""
-    found = graph[node]["inputs"]
-    return found if isinstance(found, dict) else {}
+    table = graph[node]["inputs"]
+    return table if isinstance(table, dict) else {}
 
 
-def find_node(graph: Graph, told: str) -> NodeId:
+def find_node(graph: Graph, address: str) -> NodeId:
     """Find a node by its id, else by its title, else by its class; ignores the case of title and class.
 
     Raises `WorkflowError` if no node has that name or several do.
     """
-    if told in graph:
-        return NodeId(told)
+    if address in graph:
+        return NodeId(address)
     titles = {node: title(graph, node) for node in graph}
     classes = {node: str(entry["class_type"]) for node, entry in graph.items()}
     for names in (titles, classes):
-        found = [node for node, name in names.items() if name.lower() == told.lower()]
-        if len(found) == 1:
-            return NodeId(found[0])
-        if found:
-            raise WorkflowError(AmbiguousNode(told, tuple(found)))
-    raise WorkflowError(UnknownNode(told, tuple(titles.values())))
+        matches = [node for node, name in names.items() if name.lower() == address.lower()]
+        if len(matches) == 1:
+            return NodeId(matches[0])
+        if matches:
+            raise WorkflowError(AmbiguousNode(address, tuple(matches)))
+    raise WorkflowError(UnknownNode(address, tuple(titles.values())))
 
 
 def find_target(graph: Graph, node: str, name: str) -> Target:
     """Find an input of a node (see `find_node`). Raises `WorkflowError` if the node or the input does not exist."""
-    found = find_node(graph, node)
-    if name not in inputs(graph, found):
-        raise WorkflowError(UnknownInput(title(graph, found), name, tuple(inputs(graph, found))))
-    return Target(found, name)
+    node_id = find_node(graph, node)
+    if name not in inputs(graph, node_id):
+        raise WorkflowError(UnknownInput(title(graph, node_id), name, tuple(inputs(graph, node_id))))
+    return Target(node_id, name)
 
 
 def seeds(graph: Graph) -> Iterator[Target]:

@@ -50,39 +50,39 @@ class Finding(Struct, frozen=True):
 
 def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list[Finding]:
     """Check a workflow against a server's node definitions; returns an empty list if nothing is wrong."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     slotted = {(str(target.node), target.input): slot for slot in slots for target in slot.targets}
     reached = set(dependencies(graph, definitions))
     for node, entry in graph.items():
         name, kind = title(graph, node), str(entry.get("class_type"))
         definition = definitions.get(kind)
         if definition is None:
-            found.append(Finding("error", name, MissingClass(name, kind, definitions.similar(kind))))
+            findings.append(Finding("error", name, MissingClass(name, kind, definitions.similar(kind))))
             continue
         for severity, reason in _node(graph, node, definition, definitions, slotted):
             # The server validates only what its outputs depend on.
-            found.append(Finding(severity if node in reached else "warning", name, reason))
+            findings.append(Finding(severity if node in reached else "warning", name, reason))
     for slot in slots:
-        found += _slot(graph, slot, definitions)
-    found += _titles(graph, slots)
-    known = [definitions.get(str(entry.get("class_type"))) for entry in graph.values()]
-    if not any(one is None or one.is_output for one in known):
-        found.append(Finding("error", "", NoOutputNode()))
+        findings += _slot(graph, slot, definitions)
+    findings += _titles(graph, slots)
+    classes = [definitions.get(str(entry.get("class_type"))) for entry in graph.values()]
+    if not any(node_class is None or node_class.is_output for node_class in classes):
+        findings.append(Finding("error", "", NoOutputNode()))
     if circle := _circle(graph):
         names = tuple(title(graph, node) for node in circle)
-        found.append(Finding("error", names[0], NodeLoop(names)))
-    return found
+        findings.append(Finding("error", names[0], NodeLoop(names)))
+    return findings
 
 
 def _node(
     graph: Graph, node: str, definition: Definition, definitions: Definitions, slotted: dict[tuple[str, str], Slot]
 ) -> Iterator[tuple[Severity, Reason]]:
-    name, given = title(graph, node), inputs(graph, node)
-    for field, value in given.items():
+    name, node_inputs = title(graph, node), inputs(graph, node)
+    for field, value in node_inputs.items():
         known = definition.known(field)
         if known is None:
             if field not in definition.hidden:
-                free = tuple(one for one in definition.inputs if one not in given)
+                free = tuple(input_name for input_name in definition.inputs if input_name not in node_inputs)
                 yield "warning", IgnoredInput(name, field, free or tuple(definition.inputs))
         elif isinstance(value, list):
             if problem := _link(graph, name, field, value, known, definitions):
@@ -92,9 +92,9 @@ def _node(
             for problem in _value(name, definition.name, known, value, slot, node):
                 yield "error", problem
     for field, known in definition.inputs.items():
-        if known.required and field not in given and known.default is not None:
+        if known.required and field not in node_inputs and known.default is not None:
             yield "warning", ServerDefault(name, field, str(known.default))
-        elif known.required and field not in given and known.type != GROWING:
+        elif known.required and field not in node_inputs and known.type != GROWING:
             yield "error", MissingInput(name, field, "" if known.is_widget else known.type)
 
 
@@ -141,10 +141,10 @@ def _link(
         return None
     if not 0 <= slot < len(definition.outputs):
         return MissingOutput(name, field, origin, slot, len(definition.outputs))
-    given = definition.outputs[slot]
-    loose = "COMBO" in {given, known.type} or known.type.startswith("COMFY_") or given.startswith("COMFY_")
-    if not loose and not compatible(given, known.type):
-        return WrongOutputType(name, field, known.type, origin, slot, given)
+    output_type = definition.outputs[slot]
+    loose = "COMBO" in {output_type, known.type} or known.type.startswith("COMFY_") or output_type.startswith("COMFY_")
+    if not loose and not compatible(output_type, known.type):
+        return WrongOutputType(name, field, known.type, origin, slot, output_type)
     return None
 
 
@@ -163,7 +163,7 @@ def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Findin
         if slot.maximum is not None and high is not None and slot.maximum > float(high):
             reason = LimitBeyondNode(slot.name, "maximum", slot.maximum, name, target.input, high)
             yield Finding("warning", name, reason)
-        missing = tuple(one for one in slot.choices if known.choices is not None and one not in known.choices)
+        missing = tuple(choice for choice in slot.choices if known.choices is not None and choice not in known.choices)
         if missing and not known.is_upload:
             yield Finding("warning", name, ChoicesBeyondNode(slot.name, missing, name, target.input))
 

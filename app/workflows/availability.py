@@ -35,8 +35,8 @@ class Offer(Struct, frozen=True, kw_only=True):
         """The servers that can run the workflow: those without an error among their findings."""
         return frozenset(
             server
-            for server, found in self.findings.items()
-            if not any(finding.severity == "error" for finding in found)
+            for server, findings in self.findings.items()
+            if not any(finding.severity == "error" for finding in findings)
         )
 
     @property
@@ -50,8 +50,8 @@ class Offer(Struct, frozen=True, kw_only=True):
         if not self.findings or self.servers:
             return None
         errors = (
-            (server, next(one.reason for one in found if one.severity == "error"))
-            for server, found in self.findings.items()
+            (server, next(finding.reason for finding in findings if finding.severity == "error"))
+            for server, findings in self.findings.items()
         )
         return RunsOnNoServer(self.name, tuple(errors))
 
@@ -98,29 +98,31 @@ def conflicts(workflows: Sequence[Workflow]) -> Iterator[Reason]:
     Conflicts are a command or menu entry that two workflows share, and a follow-up that fills a slot which its
     workflow does not have.
     """
-    by_name = {one.name: one for one in workflows}
+    by_name = {workflow.name: workflow for workflow in workflows}
     kinds: tuple[Literal["command", "menu"], ...] = ("command", "menu")
     for what in kinds:
         owners: dict[str, str] = {}
-        for one in workflows:
-            word = one.command if what == "command" else one.menu
-            if word and word in owners:
-                yield SameCommand((owners[word], one.name), what, word)
-            owners.setdefault(word, one.name)
-    for one in workflows:
-        for follow_up in one.follow_ups:
+        for workflow in workflows:
+            value = workflow.command if what == "command" else workflow.menu
+            if value and value in owners:
+                yield SameCommand((owners[value], workflow.name), what, value)
+            owners.setdefault(value, workflow.name)
+    for workflow in workflows:
+        for follow_up in workflow.follow_ups:
             if (other := by_name.get(follow_up.workflow)) is None:
                 continue
             known = tuple(slot.name for slot in other.slots)
             for name in (follow_up.slot, *follow_up.values):
                 if name not in known:
-                    yield UnknownFollowUpSlot(one.name, other.name, name, known)
+                    yield UnknownFollowUpSlot(workflow.name, other.name, name, known)
 
 
-def warnings(found: Sequence[Offer]) -> Iterator[Reason]:
+def warnings(offered: Sequence[Offer]) -> Iterator[Reason]:
     """Yield a reason for each workflow with follow-ups that the folder lacks; their buttons are left out."""
-    names = {one.name for one in found}
-    for workflow in (one.workflow for one in found if one.workflow is not None):
-        missing = dict.fromkeys(one.workflow for one in workflow.follow_ups if one.workflow not in names)
+    names = {offer.name for offer in offered}
+    for workflow in (offer.workflow for offer in offered if offer.workflow is not None):
+        missing = dict.fromkeys(
+            follow_up.workflow for follow_up in workflow.follow_ups if follow_up.workflow not in names
+        )
         if missing:
             yield MissingFollowUps(workflow.name, tuple(missing), tuple(sorted(names - {workflow.name})))

@@ -53,7 +53,7 @@ class _Filling(Struct):
     seed: int | None = None
     touched: set[Target] = field(default_factory=set[Target])
     """The inputs that have a value already and need no random seed."""
-    said: dict[Target, Json] = field(default_factory=dict[Target, Json])
+    verbatim: dict[Target, Json] = field(default_factory=dict[Target, Json])
     """Values that the person gave, in which placeholders are not resolved."""
     uploads: list[Upload] = field(default_factory=list[Upload])
     choices: list[FirstChoice] = field(default_factory=list[FirstChoice])
@@ -84,15 +84,15 @@ def bind(
     `definitions`, sizes are rounded to the nodes' steps, and LoRAs may be given by short names. `now` is the date in
     file prefixes (default: the local time). Raises `WorkflowError`.
     """
-    told = {**_preset(workflow, preset), **values}
+    merged = {**_preset(workflow, preset), **values}
     known = {slot.name: slot for slot in workflow.slots}
-    for name in told:
+    for name in merged:
         if name not in known:
             raise WorkflowError(_no_slot(workflow, name))
     filling = _Filling(copied(workflow.graph), rng, definitions)
     # Filling a chain of LoRAs may remove nodes that other slots fill, so it comes last.
-    for slot in sorted(workflow.slots, key=lambda one: one.kind == "lora"):
-        _fill(workflow, filling, slot, told)
+    for slot in sorted(workflow.slots, key=lambda slot: slot.kind == "lora"):
+        _fill(workflow, filling, slot, merged)
     if definitions is not None:
         sized = [target for slot in workflow.slots if slot.kind in {"integer", "size"} for target in slot.targets]
         filling.graph = round_sizes(filling.graph, definitions, sized)
@@ -104,7 +104,7 @@ def bind(
             inputs(filling.graph, target.node)[target.input] = drawn
             filling.seed = drawn if filling.seed is None else filling.seed
     graph = resolve(filling.graph, now or datetime.now().astimezone())
-    for target, value in filling.said.items():
+    for target, value in filling.verbatim.items():
         if target.node in graph:
             inputs(graph, target.node)[target.input] = value
     return JobRequest(
@@ -114,10 +114,10 @@ def bind(
         folder=folder,
         owner=owner,
         seed=filling.seed,
-        values=told,
+        values=merged,
         silence=workflow.silence,
-        uploads=tuple(one for one in filling.uploads if one.node in graph),
-        choices=tuple(one for one in filling.choices if one.node in graph),
+        uploads=tuple(upload for upload in filling.uploads if upload.node in graph),
+        choices=tuple(choice for choice in filling.choices if choice.node in graph),
     )
 
 
@@ -134,8 +134,8 @@ def _no_slot(workflow: Workflow, name: str) -> Reason:
     return UnknownSlot(workflow.name, name, tuple(slot.name for slot in workflow.slots))
 
 
-def _fill(workflow: Workflow, filling: _Filling, slot: Slot, told: Mapping[str, Json]) -> None:
-    value = told.get(slot.name, slot.default)
+def _fill(workflow: Workflow, filling: _Filling, slot: Slot, values: Mapping[str, Json]) -> None:
+    value = values.get(slot.name, slot.default)
     if value == "" and slot.kind not in EMPTY:
         value = None
     if slot.kind == "seed":
@@ -157,33 +157,33 @@ def _fill(workflow: Workflow, filling: _Filling, slot: Slot, told: Mapping[str, 
         filling.graph = _loras(filling, slot, str(read))
     else:
         filling.put(slot.targets, stepped(read, slot))
-        if slot.name in told and slot.kind == "text":
-            filling.said.update(dict.fromkeys(slot.targets, read))
+        if slot.name in values and slot.kind == "text":
+            filling.verbatim.update(dict.fromkeys(slot.targets, read))
 
 
-def _loras(filling: _Filling, slot: Slot, told: str) -> Graph:
+def _loras(filling: _Filling, slot: Slot, text: str) -> Graph:
     """Return the graph with these LoRAs in the slot's chain."""
     listed = slot.choices
     for kind in ("LoraLoader", "LoraLoaderModelOnly"):
         definition = filling.definitions.get(kind) if filling.definitions is not None else None
         known = definition.inputs.get("lora_name") if definition is not None else None
         listed = listed or tuple(map(str, (known.choices if known is not None else None) or ()))
-    loras = called(read_loras(told), listed)
+    loras = called(read_loras(text), listed)
     chain = find_chain(filling.graph, slot.targets[0].node, filling.definitions or Definitions(CORE))
     return fill_loras(filling.graph, chain, loras)
 
 
-def _set(filling: _Filling, where: str, told: str) -> None:
+def _set(filling: _Filling, where: str, text: str) -> None:
     target = _address(filling.graph, where)
     filling.touched.add(target)
     present = inputs(filling.graph, target.node)[target.input]
-    if target.input in FILES and is_file(path := expanded(told)):
+    if target.input in FILES and is_file(path := expanded(text)):
         filling.uploads.append(Upload(target.node, target.input, str(path)))
         return
-    check_text(where, told)
-    value = typed_like(where, told, present)
+    check_text(where, text)
+    value = typed_like(where, text, present)
     filling.put([target], value)
-    filling.said[target] = value
+    filling.verbatim[target] = value
     if target in seeds(filling.graph):
         filling.seed = int(str(value))
 
@@ -203,8 +203,8 @@ def _draw(rng: random.Random, slot: Slot) -> int:
     return rng.randint(min(max(low, 0), high), high)
 
 
-def _file(name: str, told: str) -> str:
-    path = expanded(told)
+def _file(name: str, value: str) -> str:
+    path = expanded(value)
     if not is_file(path):
-        raise WorkflowError(MissingUpload(name, told))
+        raise WorkflowError(MissingUpload(name, value))
     return str(path)

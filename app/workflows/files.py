@@ -42,17 +42,17 @@ class Place(Struct, frozen=True):
     manifest: Path | None = None
 
     @property
-    def shown(self) -> str:
+    def display_name(self) -> str:
         """The name of the graph's file as people know it."""
         return f"{self.name}/{self.graph.name}" if self.graph.name in GRAPHS else self.graph.name
 
 
-def expanded(told: str | Path) -> Path:
+def expanded(path: str | Path) -> Path:
     """Return a path with `~` expanded to the home directory; unchanged if that user has none."""
     try:
-        return Path(told).expanduser()
+        return Path(path).expanduser()
     except RuntimeError:
-        return Path(told)
+        return Path(path)
 
 
 def is_file(path: Path) -> bool:
@@ -68,25 +68,25 @@ def list_names(folder: Path) -> list[str]:
     return sorted({place.name for place in _all(folder)})
 
 
-def find(folder: Path, told: str) -> Place:
+def find(folder: Path, name_or_path: str) -> Place:
     """Find a workflow by its name in `folder`, or by the path of a folder or a JSON file.
 
     Raises `WorkflowError` if there is none, or two of that name.
     """
-    found = list(_called(folder, told)) if Path(told).name == told else []
-    if len(found) > 1:
-        files = tuple(str(place.graph.relative_to(folder)) for place in found)
-        raise WorkflowError(SameName(told, str(folder), files))
-    if found:
-        return found[0]
-    path = expanded(told)
+    places = list(_called(folder, name_or_path)) if Path(name_or_path).name == name_or_path else []
+    if len(places) > 1:
+        files = tuple(str(place.graph.relative_to(folder)) for place in places)
+        raise WorkflowError(SameName(name_or_path, str(folder), files))
+    if places:
+        return places[0]
+    path = expanded(name_or_path)
     if place := _in_folder(path):
         return place
     if is_file(path):
         return _of_file(path)
     if path.suffix == ".json":
-        raise WorkflowError(FileNotFound(told))
-    raise WorkflowError(UnknownWorkflow(told, str(folder), tuple(list_names(folder))))
+        raise WorkflowError(FileNotFound(name_or_path))
+    raise WorkflowError(UnknownWorkflow(name_or_path, str(folder), tuple(list_names(folder))))
 
 
 def read_json(place: Place) -> Json:
@@ -94,15 +94,15 @@ def read_json(place: Place) -> Json:
     try:
         size = place.graph.stat().st_size
         if size > LARGEST:
-            raise WorkflowError(FileTooLarge(place.shown, size, LARGEST))
+            raise WorkflowError(FileTooLarge(place.display_name, size, LARGEST))
         # Copying finds content that is nested too deeply: `bind` could not copy it either.
         return copied({"": msgspec.json.decode(place.graph.read_bytes(), type=Json)})[""]
     except OSError as error:
         raise WorkflowError(FileUnreadable(str(place.graph), os.strerror(error.errno or 0))) from error
     except RecursionError:
-        raise WorkflowError(NestedTooDeeply(place.shown)) from None
+        raise WorkflowError(NestedTooDeeply(place.display_name)) from None
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise WorkflowError(NotJson(place.shown, str(error))) from error
+        raise WorkflowError(NotJson(place.display_name, str(error))) from error
 
 
 def stem_of(path: Path) -> str:

@@ -61,7 +61,7 @@ def is_model(kind: str, known: Input) -> bool:
     """Return whether an input's values are names of model files."""
     values = known.choices or ()
     return bool(known.choices is not None and folder_of(kind, known.name)) or (
-        bool(values) and all(isinstance(one, str) and one.lower().endswith(MODEL_FILES) for one in values)
+        bool(values) and all(isinstance(choice, str) and choice.lower().endswith(MODEL_FILES) for choice in values)
     )
 
 
@@ -87,16 +87,16 @@ def against(name: str, kind: str, known: Input, value: Json) -> Iterator[InputCh
 def _listed(name: str, kind: str, known: Input, value: Json) -> Iterator[InputCheckReason]:
     choices = known.choices or ()
     wrapped = value.get("__value__") if isinstance(value, dict) else None
-    for one in wrapped if isinstance(wrapped, list) else [value]:
-        if one in choices or str(one) in choices:
+    for chosen in wrapped if isinstance(wrapped, list) else [value]:
+        if chosen in choices or str(chosen) in choices:
             continue
         folder = folder_of(kind, known.name)
         if folder or is_model(kind, known):
-            yield MissingModel(name, known.name, str(one), folder)
+            yield MissingModel(name, known.name, str(chosen), folder)
         elif known.is_upload:
-            yield MissingServerFile(name, known.name, str(one))
+            yield MissingServerFile(name, known.name, str(chosen))
         else:
-            yield NotListed(name, known.name, str(one), tuple(map(str, choices)))
+            yield NotListed(name, known.name, str(chosen), tuple(map(str, choices)))
 
 
 def _number(value: Json, *, whole: bool) -> float | None:

@@ -57,14 +57,14 @@ class Workflow(Struct, frozen=True, kw_only=True):
     notes: tuple[Reason, ...] = ()
 
 
-def load(folder: Path, told: str, definitions: Definitions | None = None) -> Workflow:
+def load(folder: Path, name_or_path: str, definitions: Definitions | None = None) -> Workflow:
     """Load a workflow by its name in `folder`, or by the path of a folder or a JSON file.
 
     With a server's definitions, files in the editor's own format are converted, and slots get the server's limits
     and choices where the manifest gives none. Raises `WorkflowError`; `NeedsServer` if the file cannot be loaded
     without definitions.
     """
-    return read(find(folder, told), definitions)
+    return read(find(folder, name_or_path), definitions)
 
 
 def read(place: Place, definitions: Definitions | None = None) -> Workflow:
@@ -73,21 +73,21 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
     graph = converted.graph
 
     @cache
-    def found() -> Discovery:
+    def discovery() -> Discovery:
         known = definitions or Definitions({})
         return discover(graph, known, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
 
     if place.manifest is None:
         # Without a manifest, no slot is declared as required.
-        slots = tuple(replace(one, required=False) for one in found().slots)
-        return Workflow(name=place.name, title=place.name, graph=graph, slots=slots, notes=found().problems)
+        slots = tuple(replace(slot, required=False) for slot in discovery().slots)
+        return Workflow(name=place.name, title=place.name, graph=graph, slots=slots, notes=discovery().problems)
     where = f"{place.name}/{place.manifest.name}" if place.manifest.stem != place.name else place.manifest.name
     source = read_manifest(place.manifest, where)
     _check_names(source)
     manifest, declared_slots = source.manifest, list[Slot]()
-    for name, told in manifest.slots.items():
+    for name, manifest_slot in manifest.slots.items():
         try:
-            slot = declared(name, told, graph, found)
+            slot = declared(name, manifest_slot, graph, discovery)
         except WorkflowError as error:
             raise source.error(("slots", name), error.reason) from error
         declared_slots.append(completed(slot, graph, definitions) if definitions is not None else slot)
@@ -119,13 +119,13 @@ def read_converted(place: Place, definitions: Definitions | None) -> Converted:
     """Return the graph of a file in either format, and its app mode's inputs and outputs. Raises `WorkflowError`."""
     content = read_json(place)
     if not is_editor_file(content):
-        return Converted(graph=check_graph(content, place.shown))
+        return Converted(graph=check_graph(content, place.display_name))
     if definitions is None:
-        raise NeedsServer(EditorFormat(place.shown))
+        raise NeedsServer(EditorFormat(place.display_name))
     try:
         return convert(content, definitions)
     except WorkflowError as error:
-        raise WorkflowError(InFile(place.shown, error.reason)) from error
+        raise WorkflowError(InFile(place.display_name, error.reason)) from error
 
 
 def _check_names(source: Source) -> None:

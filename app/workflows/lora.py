@@ -58,19 +58,19 @@ class Chain(Struct, frozen=True, kw_only=True):
     loaders: tuple[NodeId, ...] = ()
 
 
-def read_loras(told: str) -> tuple[Lora, ...]:
+def read_loras(text: str) -> tuple[Lora, ...]:
     """Parse a list such as `name:0.8, other.safetensors`; the default weight is 1. Raises `WorkflowError`."""
-    found: list[Lora] = []
-    for part in (one.strip() for one in told.split(",")):
+    loras: list[Lora] = []
+    for part in (entry.strip() for entry in text.split(",")):
         name, colon, weight = part.rpartition(":")
         if not colon:
-            found += [Lora(part)] if part else []
+            loras += [Lora(part)] if part else []
             continue
         try:
-            found.append(Lora(name.strip(), float(weight)))
+            loras.append(Lora(name.strip(), float(weight)))
         except ValueError:
             raise WorkflowError(LoraNotParsed(part, name)) from None
-    return tuple(found)
+    return tuple(loras)
 
 
 def called(loras: tuple[Lora, ...], listed: Sequence[str]) -> tuple[Lora, ...]:
@@ -78,22 +78,22 @@ def called(loras: tuple[Lora, ...], listed: Sequence[str]) -> tuple[Lora, ...]:
 
     Names stay as they are if the list is empty. Raises `WorkflowError` if the list has no or several LoRAs of a name.
     """
-    return tuple(structs.replace(one, name=_whole_name(one.name, listed)) for one in loras) if listed else loras
+    return tuple(structs.replace(lora, name=_whole_name(lora.name, listed)) for lora in loras) if listed else loras
 
 
-def _whole_name(told: str, listed: Sequence[str]) -> str:
-    if told in listed:
-        return told
-    keys, wanted = {name: _key(name) for name in listed}, _key(told)
-    for found in (
-        [name for name, key in keys.items() if key == wanted],
-        [name for name, key in keys.items() if key.split("/")[-1] == wanted],
+def _whole_name(short_name: str, listed: Sequence[str]) -> str:
+    if short_name in listed:
+        return short_name
+    keys, sought = {name: _key(name) for name in listed}, _key(short_name)
+    for matches in (
+        [name for name, key in keys.items() if key == sought],
+        [name for name, key in keys.items() if key.split("/")[-1] == sought],
     ):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise WorkflowError(AmbiguousLora(told, tuple(found)))
-    raise WorkflowError(UnknownLora(told, wanted, tuple(key.split("/")[-1] for key in keys.values())))
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise WorkflowError(AmbiguousLora(short_name, tuple(matches)))
+    raise WorkflowError(UnknownLora(short_name, sought, tuple(key.split("/")[-1] for key in keys.values())))
 
 
 def _key(name: str) -> str:
@@ -115,7 +115,7 @@ def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
         model = (node, kinds.index("MODEL"))
         after = [user for user, name in _users(graph, model) if name == "model" and _is_loader(graph, user)]
         if len(after) > 1:
-            raise WorkflowError(SeveralChains(title(graph, node), tuple(title(graph, one) for one in after)))
+            raise WorkflowError(SeveralChains(title(graph, node), tuple(title(graph, loader) for loader in after)))
         if not after:
             return Chain(model=model, clip=(node, kinds.index("CLIP")) if "CLIP" in kinds else None)
         node = after[0]
@@ -130,8 +130,8 @@ def find_chain(graph: Graph, node: str, definitions: Definitions) -> Chain:
     model = _link(graph, row[0], "model")
     if model is None:
         raise WorkflowError(NoModelInput(title(graph, row[0])))
-    clips = (_link(graph, one, "clip") for one in row)
-    return Chain(model=model, clip=next((one for one in clips if one is not None), None), loaders=tuple(row))
+    clips = (_link(graph, loader, "clip") for loader in row)
+    return Chain(model=model, clip=next((clip for clip in clips if clip is not None), None), loaders=tuple(row))
 
 
 def fill_loras(graph: Graph, chain: Chain, loras: tuple[Lora, ...]) -> Graph:
@@ -142,17 +142,17 @@ def fill_loras(graph: Graph, chain: Chain, loras: tuple[Lora, ...]) -> Graph:
     """
     filled = copied(graph)
     model_users, clip_users = _all_users(filled, chain)
-    spare = [one for one in chain.loaders if one in filled]
+    spare = [loader for loader in chain.loaders if loader in filled]
     model, clip = chain.model, chain.clip
     for number, lora in enumerate(loras, 1):
         weight = _weight(lora.name, lora.weight)
         node = spare.pop(0) if spare else _new_loader(filled, number, is_double=clip is not None)
-        given = inputs(filled, node)
-        given.update({"model": list[Json](model), "lora_name": lora.name, "strength_model": weight})
+        node_inputs = inputs(filled, node)
+        node_inputs.update({"model": list[Json](model), "lora_name": lora.name, "strength_model": weight})
         model = (node, 0)
-        if clip is not None and ("clip" in given or filled[node]["class_type"] == LOADER):
+        if clip is not None and ("clip" in node_inputs or filled[node]["class_type"] == LOADER):
             clip_weight = weight if lora.clip_weight is None else _weight(lora.name, lora.clip_weight)
-            given.update({"clip": list[Json](clip), "strength_clip": clip_weight})
+            node_inputs.update({"clip": list[Json](clip), "strength_clip": clip_weight})
             clip = (node, 1)
     for node in spare:
         del filled[node]
@@ -165,8 +165,8 @@ def fill_loras(graph: Graph, chain: Chain, loras: tuple[Lora, ...]) -> Graph:
 
 def _all_users(graph: Graph, chain: Chain) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Return the inputs outside the chain that take its model, and those that take its text encoder."""
-    models = [(one, 0) for one in chain.loaders] or [chain.model]
-    clips = [(one, 1) for one in chain.loaders] or ([chain.clip] if chain.clip is not None else [])
+    models = [(loader, 0) for loader in chain.loaders] or [chain.model]
+    clips = [(loader, 1) for loader in chain.loaders] or ([chain.clip] if chain.clip is not None else [])
     return (
         [use for output in models for use in _users(graph, output) if use[0] not in chain.loaders],
         [use for output in clips for use in _users(graph, output) if use[0] not in chain.loaders],
@@ -175,7 +175,7 @@ def _all_users(graph: Graph, chain: Chain) -> tuple[list[tuple[str, str]], list[
 
 def _new_loader(graph: Graph, number: int, *, is_double: bool) -> str:
     """Add a loader to the graph under an unused id, and return the id."""
-    parts = (part for one in graph for part in one.split(":"))
+    parts = (part for node_id in graph for part in node_id.split(":"))
     # The editor's ids have fewer digits, and Python refuses to parse very long numbers.
     whole = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 16]
     node = str(max(whole, default=0) + 1)

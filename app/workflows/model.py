@@ -11,7 +11,6 @@ from app.ports import Json
 from app.reasons import Reason
 from app.workflows.parsing import NotMeant, boolean, finite, sides, whole
 from app.workflows.reasons.values import ConnectedInput, InvalidCharacters, NotAChoice, OutOfLimits, WrongType
-from app.workflows.reasons.wrapped import PlainText
 
 Kind: TypeAlias = Literal[
     "text", "integer", "number", "boolean", "choice", "seed", "size", "image", "video", "audio", "model", "lora"
@@ -28,14 +27,11 @@ LARGEST_SEED = 2**53 - 1
 
 
 class WorkflowError(Exception):
-    """A workflow or a value for it is wrong. `app.texts` renders the reason; `str(error)` is for logs only.
+    """A workflow or a value for it is wrong. `app.texts` renders the reason; `str(error)` is for logs only."""
 
-    A text, from callers that have no reasons of their own yet, becomes a `PlainText`.
-    """
-
-    def __init__(self, reason: Reason | str) -> None:
-        self.reason: Reason = PlainText(reason) if isinstance(reason, str) else reason
-        super().__init__(self.reason)
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def check_text(name: str, value: Json) -> None:
@@ -104,19 +100,19 @@ class Slot(Struct, frozen=True, kw_only=True):
         return number
 
 
-def typed_like(where: str, told: str, present: Json) -> Json:
+def typed_like(where: str, text: str, present: Json) -> Json:
     """Parse a text as the type of the input's present value. Raises `WorkflowError`."""
     try:
         match present:
             case bool():
-                return boolean(told)
+                return boolean(text)
             case int():
-                return whole(told)
+                return whole(text)
             case float():
-                return finite(told)
+                return finite(text)
             case list() | dict():
                 raise WorkflowError(ConnectedInput(where))
             case _:
-                return told
+                return text
     except NotMeant as error:
-        raise WorkflowError(WrongType(where, error.expected, told)) from None
+        raise WorkflowError(WrongType(where, error.expected, text)) from None

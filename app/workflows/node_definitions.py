@@ -62,8 +62,8 @@ class Input(Struct, frozen=True, kw_only=True):
     @property
     def widget_type(self) -> str:
         """The type of the input's field, which `widgetType` may set for a socket of another type."""
-        told = self.options.get("widgetType")
-        return told if isinstance(told, str) else self.type
+        widget = self.options.get("widgetType")
+        return widget if isinstance(widget, str) else self.type
 
     @property
     def is_upload(self) -> bool:
@@ -99,10 +99,10 @@ class Input(Struct, frozen=True, kw_only=True):
 
     def limit(self, key: str) -> float | None:
         """Return the option `min`, `max` or `step`; None if it is missing, not a number, or at least `ENDLESS`."""
-        told = self.options.get(key)
-        if isinstance(told, bool) or not isinstance(told, (int, float)):
+        value = self.options.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        return told if abs(told) < ENDLESS else None
+        return value if abs(value) < ENDLESS else None
 
     def branch(self, chosen: Json) -> tuple[Input, ...]:
         """Return the further fields that the choice `chosen` of a `DYNAMIC_COMBO` adds."""
@@ -169,8 +169,8 @@ class Definitions:
         """Return these definitions with one class replaced, or removed; the same object if nothing has changed."""
         if self._raw.get(name) == entry:
             return self
-        rest = _without(self._raw, name)
-        changed = Definitions(rest if entry is None else {**rest, name: entry})
+        remaining = _without(self._raw, name)
+        changed = Definitions(remaining if entry is None else {**remaining, name: entry})
         changed._read = _without(self._read, name)
         return changed
 
@@ -191,9 +191,11 @@ def _definition(name: str, entry: Json | Raw) -> Definition | None:
     return Definition(
         name=name,
         title=str(entry.get("display_name") or name),
-        inputs={one.name: one for one in _inputs(groups)},
+        inputs={node_input.name: node_input for node_input in _inputs(groups)},
         hidden=frozenset(hidden) if isinstance(hidden, dict) else frozenset(),
-        outputs=tuple(one if isinstance(one, str) else "COMBO" for one in outputs) if isinstance(outputs, list) else (),
+        outputs=tuple(output_type if isinstance(output_type, str) else "COMBO" for output_type in outputs)
+        if isinstance(outputs, list)
+        else (),
         is_output=entry.get("output_node") is True,
     )
 
@@ -207,7 +209,7 @@ def _inputs(groups: Json) -> Iterator[Input]:
 
 
 def _input(name: str, spec: list[Json], *, required: bool) -> Input:
-    options = told if len(spec) > 1 and isinstance(told := spec[1], dict) else {}
+    options = spec_options if len(spec) > 1 and isinstance(spec_options := spec[1], dict) else {}
     listed = spec[0] if isinstance(spec[0], list) else options.get("options") if spec[0] == "COMBO" else None
     if spec[0] == DYNAMIC_COMBO and isinstance(branches := options.get("options"), list):
         listed = [branch.get("key") for branch in branches if isinstance(branch, dict)]
@@ -220,8 +222,11 @@ def _input(name: str, spec: list[Json], *, required: bool) -> Input:
     )
 
 
-def compatible(given: str, wanted: str) -> bool:
+def compatible(output_type: str, input_type: str) -> bool:
     """Return whether an output may be connected to an input; a type may be a comma-separated list, `*` is any type."""
-    if not given or not wanted or "*" in {given, wanted}:
+    if not output_type or not input_type or "*" in {output_type, input_type}:
         return True
-    return bool({one.strip().lower() for one in given.split(",")} & {one.strip().lower() for one in wanted.split(",")})
+    return bool(
+        {part.strip().lower() for part in output_type.split(",")}
+        & {part.strip().lower() for part in input_type.split(",")}
+    )

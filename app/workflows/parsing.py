@@ -62,8 +62,8 @@ def boolean(value: Json) -> bool:
 def sides(value: Json) -> tuple[int, int]:
     """Parse width and height from `1024x768` or [1024, 768]. Raises `NotMeant`."""
     match value:
-        case str() if found := SIDES.fullmatch(value):
-            return int(found[1]), int(found[2])
+        case str() if parsed := SIDES.fullmatch(value):
+            return int(parsed[1]), int(parsed[2])
         case [width, height]:
             return whole(width), whole(height)
         case _:

@@ -34,38 +34,42 @@ def resolve(graph: Graph, now: datetime) -> Graph:
     resolved = dict(graph)
     for node, entry in graph.items():
         for name in PREFIXES & inputs(graph, node).keys():
-            given = inputs(resolved, node)
-            if isinstance(value := given[name], str) and "%" in value:
-                resolved[node] = {**entry, "inputs": {**given, name: resolve_text(value, graph, now)}}
+            node_inputs = inputs(resolved, node)
+            if isinstance(value := node_inputs[name], str) and "%" in value:
+                resolved[node] = {**entry, "inputs": {**node_inputs, name: resolve_text(value, graph, now)}}
     return resolved
 
 
 def resolve_text(text: str, graph: Graph, now: datetime) -> str:
     """Return a text with its placeholders resolved. Characters that file names forbid become `_`."""
-    return _PLACEHOLDER.sub(lambda found: _resolved(found[1], graph, now) or found[0], text)
+    return _PLACEHOLDER.sub(lambda match: _resolved(match[1], graph, now) or match[0], text)
 
 
-def _resolved(told: str, graph: Graph, now: datetime) -> str | None:
-    if told == "date" or told.startswith("date:"):
-        return _date(told.partition(":")[2] or DAY, now)
-    node, dot, name = told.rpartition(".")
+def _resolved(placeholder: str, graph: Graph, now: datetime) -> str | None:
+    if placeholder == "date" or placeholder.startswith("date:"):
+        return _date(placeholder.partition(":")[2] or DAY, now)
+    node, dot, name = placeholder.rpartition(".")
     return _value(node, name, graph) if dot else None
 
 
 def _date(pattern: str, now: datetime) -> str:
     parts = {"y": now.year, "M": now.month, "d": now.day, "h": now.hour, "m": now.minute, "s": now.second}
 
-    def part(found: re.Match[str]) -> str:
-        one = found[0]
-        return f"{parts[one[0]]:04d}"[-len(one) :] if one[0] == "y" else str(parts[one[0]]).zfill(len(one))
+    def part(match: re.Match[str]) -> str:
+        letters = match[0]
+        return (
+            f"{parts[letters[0]]:04d}"[-len(letters) :]
+            if letters[0] == "y"
+            else str(parts[letters[0]]).zfill(len(letters))
+        )
 
     return _FORBIDDEN.sub("_", _PARTS.sub(part, pattern.replace("/", "\x00"))).replace("\x00", "/")
 
 
-def _value(told: str, name: str, graph: Graph) -> str | None:
+def _value(class_or_title: str, name: str, graph: Graph) -> str | None:
     """Return the value of an input of the first node of that class, else of that title, as the editor does."""
-    classes = (node for node, entry in graph.items() if entry.get("class_type") == told)
-    titles = (node for node in graph if title(graph, node) == told)
+    classes = (node for node, entry in graph.items() if entry.get("class_type") == class_or_title)
+    titles = (node for node in graph if title(graph, node) == class_or_title)
     for node in (*classes, *titles):
         value: Json = inputs(graph, node).get(name)
         if isinstance(value, (str, int, float)):

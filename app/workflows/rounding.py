@@ -50,8 +50,8 @@ def round_sizes(graph: Graph, definitions: Definitions, targets: Iterable[Target
             continue
         fitting = _fit(value, step, known.limit("min"), known.limit("max"))
         if fitting != value:
-            given = {**inputs(rounded, target.node), target.input: fitting}
-            rounded[target.node] = {**rounded[target.node], "inputs": given}
+            node_inputs = {**inputs(rounded, target.node), target.input: fitting}
+            rounded[target.node] = {**rounded[target.node], "inputs": node_inputs}
     return rounded
 
 

@@ -50,14 +50,14 @@ def test_the_list_names_every_job_newest_first(capsys: pytest.CaptureFixture[str
 
 def test_one_state_alone_can_be_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "--state", "delivered", "--json"]) == 0
-    told = msgspec.json.decode(capsys.readouterr().out, type=dict[str, object])
-    assert (told["job"], told["server"], told["told"]) == (DONE, "studio", True)
+    record = msgspec.json.decode(capsys.readouterr().out, type=dict[str, object])
+    assert (record["job"], record["server"], record["told"]) == (DONE, "studio", True)
 
 
 def test_the_story_of_a_job_is_told_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "show", "d0"]) == 0
-    told = capsys.readouterr().out
-    assert told.index("accepted") < told.index("all is here") < told.index("out/a.png")
+    output = capsys.readouterr().out
+    assert output.index("accepted") < output.index("all is here") < output.index("out/a.png")
 
 
 def test_a_reason_is_a_sentence_and_a_kind(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,12 +69,12 @@ def test_a_reason_is_a_sentence_and_a_kind(journal: Path, capsys: pytest.Capture
         store.write([([failed], story)])
     sentence = "The server ran out of memory at “Sampler”. Choose a smaller size or fewer pictures."
     assert main(["jobs", "show", "f0", "--json"]) == 0
-    told = msgspec.json.decode(capsys.readouterr().out, type=dict[str, Json])
-    match told:
+    record = msgspec.json.decode(capsys.readouterr().out, type=dict[str, Json])
+    match record:
         case {"last_word": {"reason": reason, "reason_kind": kind}, "story": [_, {"cause": cause}]}:
             assert (reason, kind, cause) == (sentence, "OutOfMemory", sentence)
         case _:
-            raise AssertionError(told)
+            raise AssertionError(record)
     assert main(["jobs", "show", "f0"]) == 0
     assert "ran out of memory at “Sampler”" in " ".join(capsys.readouterr().out.split())
     assert main(["jobs", "--state", "failed"]) == 0
@@ -98,12 +98,12 @@ def test_a_request_reaches_the_bot_that_holds_the_journal(journal: Path, capsys:
     assert "The bot will cancel e0000000" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("verb", "job", "told"), [("cancel", "d0", "has ended"), ("retry", "e0", "not ended yet")])
+@pytest.mark.parametrize(("verb", "job", "sentence"), [("cancel", "d0", "has ended"), ("retry", "e0", "not ended yet")])
 def test_a_request_that_makes_no_sense_is_refused(
-    verb: str, job: str, told: str, journal: Path, capsys: pytest.CaptureFixture[str]
+    verb: str, job: str, sentence: str, journal: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", verb, job]) == 1
-    assert told in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
     with open_store(journal, clock=lambda: 0.0) as store:
         assert store.requests() == []
 

@@ -101,15 +101,15 @@ def test_generate_makes_twelve_at_once_and_says_so_in_json(backend: str, server:
     arguments = ("generate", "txt2img", "prompt=a fox", "width=64", "height=64", "--count", "12", "--json")
     done = atelier(*arguments, "--server", server, "--out", out, "--backend", backend, by_fork=False)
     assert (done.returncode, done.stderr) == (0, "")
-    told = lines(done.stdout)
-    assert told[-1] == summary(jobs=12, finished=12)
-    finished = [line for line in told if line["event"] == "finished"]
+    events = lines(done.stdout)
+    assert events[-1] == summary(jobs=12, finished=12)
+    finished = [line for line in events if line["event"] == "finished"]
     files = [Path(str(file)) for line in finished for file in list[object](line["files"])]  # pyright: ignore[reportArgumentType]
     assert len(files) == 12
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
     assert len({line["seed"] for line in finished}) == 12
-    assert {line["event"] for line in told} >= {"queued", "started", "progressed", "finished", "summary"}
-    assert all(isinstance(line["t"], float) and isinstance(line["job"], str) for line in told[:-1])
+    assert {line["event"] for line in events} >= {"queued", "started", "progressed", "finished", "summary"}
+    assert all(isinstance(line["t"], float) and isinstance(line["job"], str) for line in events[:-1])
     assert not list((tmp_path / "out").glob("*.part"))
 
 

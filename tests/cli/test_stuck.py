@@ -109,8 +109,8 @@ def test_a_job_at_a_server_that_was_removed_is_stuck(capsys: pytest.CaptureFixtu
 
 def test_results_that_are_not_fetched_are_unusual_at_once_or_after_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [job("a", State.FINISHED, CELLAR), job("b", State.FINISHED, STUDIO), job("c", State.FINISHED, STUDIO)]
-    for one in jobs:
-        one.history = DONE
+    for entry in jobs:
+        entry.history = DONE
     jobs[2].files[RESULT] = "out/a.png"
     write(*jobs)
     assert stuck(capsys) == {"a": (["WaitsForResults"], "jobs cancel a")}
@@ -129,9 +129,9 @@ def test_an_end_that_is_not_shown_is_unusual_after_a_minute(capsys: pytest.Captu
 
 def test_what_a_server_may_still_have_is_listed_and_has_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [job("a", State.DELIVERED, STUDIO), job("b", State.DELIVERED, STUDIO)]
-    for one, server in zip(jobs, (CELLAR, STUDIO), strict=True):
-        one.terminal_update, one.notified = Finished(STUDIO, ("out/a.png",), job=one.id), True
-        one.leftovers.append(Attempt(PromptId("old"), server))
+    for entry, server in zip(jobs, (CELLAR, STUDIO), strict=True):
+        entry.terminal_update, entry.notified = Finished(STUDIO, ("out/a.png",), job=entry.id), True
+        entry.leftovers.append(Attempt(PromptId("old"), server))
     write(*jobs, age=3600)
     assert stuck(capsys) == {"a": (["LeftAtServer"], "")}
 

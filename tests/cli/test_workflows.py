@@ -41,12 +41,14 @@ class Listing:
 
 
 def servers(**nodes: Mapping[str, Json] | None) -> dict[ServerName, Comfy]:
-    return {ServerName(name): cast("Comfy", cast("object", Listing(told))) for name, told in nodes.items()}
+    return {
+        ServerName(name): cast("Comfy", cast("object", Listing(object_info))) for name, object_info in nodes.items()
+    }
 
 
 STUDIO = servers(studio=object_info())
 AWAY = servers(studio=None)
-BARE = {name: one for name, one in object_info().items() if name != "KSampler"}
+BARE = {name: definition for name, definition in object_info().items() if name != "KSampler"}
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ async def test_the_bots_own_and_other_workflows_commands_are_left_to_them(folder
         ("???.json", "{}", "“[?]{3}” cannot name a workflow"),
         ("x.json", "{", "is not valid JSON"),
         ("x.json", "[]", "is not a workflow: in ComfyUI choose"),
-        ("x.json", '{"nodes": [], "links": []}', "in the editor's own format, and studio cannot say which nodes"),
+        ("x.json", '{"nodes": [], "links": []}', "in the editor's own format: in ComfyUI choose .* or start studio"),
     ],
 )
 async def test_a_file_that_does_not_serve_leaves_nothing(
@@ -231,15 +233,15 @@ async def test_a_server_that_is_away_is_told_by_the_check(folder: Path) -> None:
 async def test_fill_prints_what_would_be_sent_and_what_the_server_adds(folder: Path) -> None:
     values: dict[str, Json] = {"prompt": '"]}', "seed": "0"}
     graph, notes = await fill_in(folder, "txt2img", values, [("Sampler.steps", "3")], "", AWAY)
-    told = msgspec.json.decode(graph, type=Graph)
-    assert inputs(told, "2")["text"] == '"]}'
-    assert (inputs(told, "5")["seed"], inputs(told, "5")["steps"]) == (0, 3)
+    filled = msgspec.json.decode(graph, type=Graph)
+    assert inputs(filled, "2")["text"] == '"]}'
+    assert (inputs(filled, "5")["seed"], inputs(filled, "5")["steps"]) == (0, 3)
     assert notes == ["ckpt_name of “Checkpoint” becomes the server's first."]
 
 
 async def test_a_server_is_asked_only_where_it_helps(folder: Path) -> None:
     assert (await open_filled(folder, "txt2img", {"prompt": "x"}, AWAY))[1] is None
-    with refused(r"own format: in ComfyUI choose .* studio cannot say which nodes it has"):
+    with refused(r"own format: in ComfyUI choose .* start studio. It does not list its nodes: "):
         await open_filled(folder, str(DATA / "harbour.ui.json"), {}, AWAY)
     assert (await open_filled(folder, str(DATA / "harbour.ui.json"), {}, STUDIO))[1] is not None
 

@@ -449,9 +449,9 @@ def _true_answers() -> dict[str, list[bytes]]:
         "node": "/object_info/",
         "nodes": "/object_info/",
     }
-    found = [each for name in recorded.names() for each in recorded.exchanges(name) if _is_short_json(each.body)]
+    exchanges = [each for name in recorded.names() for each in recorded.exchanges(name) if _is_short_json(each.body)]
     answers = {
-        verb: [each.body.encode() for each in found if each.path.startswith(path)] for verb, path in paths.items()
+        verb: [each.body.encode() for each in exchanges if each.path.startswith(path)] for verb, path in paths.items()
     }
     # Under the id that the verbs ask for.
     histories = [
@@ -488,11 +488,11 @@ def _true_frames() -> tuple[dict[str, list[bytes]], list[bytes]]:
     names = ("02b_txt2img_full_preview_metadata", "06_raise", "08_chatter", "04_odd_output", "07_interrupt")
     texts: dict[str, list[bytes]] = {}
     pictures: list[bytes] = []
-    for said in (said for name in names for said in recorded.frames(name)):
-        if isinstance(said, bytes):
-            pictures.append(said[:300])
+    for recorded_frame in (recorded_frame for name in names for recorded_frame in recorded.frames(name)):
+        if isinstance(recorded_frame, bytes):
+            pictures.append(recorded_frame[:300])
         else:
-            texts.setdefault(msgspec.json.decode(said, type=_Typed).type, []).append(said.encode())
+            texts.setdefault(msgspec.json.decode(recorded_frame, type=_Typed).type, []).append(recorded_frame.encode())
     return texts, pictures
 
 
@@ -558,22 +558,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.comfy.fuzz")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("names", nargs="*", choices=[[], *STRATEGIES], default=[])
-    told = parser.parse_args()
-    left = list(told.names or STRATEGIES)
-    until = time.monotonic() + told.minutes * 60
+    arguments = parser.parse_args()
+    unbroken = list(arguments.names or STRATEGIES)
+    until = time.monotonic() + arguments.minutes * 60
     rounds = 0
     failed = False
-    while left and time.monotonic() < until:
-        for name in list(left):
+    while unbroken and time.monotonic() < until:
+        for name in list(unbroken):
             try:
                 search(name, 100, fixed=False)
-            except Found as found:
+            except Found as failure:
                 failed = True
-                left.remove(name)
-                traceback.print_exception(found.__cause__)
-                print(f"{name}: {save(found.case)}")
+                unbroken.remove(name)
+                traceback.print_exception(failure.__cause__)
+                print(f"{name}: {save(failure.case)}")
         rounds += 1
-    print(f"{rounds} rounds of 100 cases for each of {', '.join(told.names or STRATEGIES)}", file=sys.stderr)
+    print(f"{rounds} rounds of 100 cases for each of {', '.join(arguments.names or STRATEGIES)}", file=sys.stderr)
     return int(failed)
 
 

@@ -48,9 +48,9 @@ class Exchange(Struct):
 
 
 def names() -> list[str]:
-    found = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
-    assert found, f"the transcripts are missing from {FOLDER}"
-    return found
+    stems = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
+    assert stems, f"the transcripts are missing from {FOLDER}"
+    return stems
 
 
 def lines(name: str) -> list[Line]:
@@ -85,14 +85,14 @@ def _pair(key: str, value: Json) -> bytes:
 
 
 def exchanges(name: str) -> list[Exchange]:
-    found: list[Exchange] = []
-    asked = [line for line in lines(name) if line.kind in {"http>", "http<"}]
-    for question, answer in pairwise(asked):
+    pairs: list[Exchange] = []
+    http_lines = [line for line in lines(name) if line.kind in {"http>", "http<"}]
+    for question, answer in pairwise(http_lines):
         if question.kind == "http>" and answer.kind == "http<" and isinstance(answer.body, str):
             body = "" if answer.body.startswith("<0 bytes") else answer.body
             whole = len(body.encode()) == answer.bytes
-            found.append(Exchange(question.method, question.path, question.body, answer.status, body, whole))
-    return found
+            pairs.append(Exchange(question.method, question.path, question.body, answer.status, body, whole))
+    return pairs
 
 
 def histories(name: str) -> list[tuple[str, str]]:

@@ -122,8 +122,8 @@ async def test_a_prompt_is_sent_under_our_ids_and_the_answers_id_is_believed() -
 )
 async def test_a_recorded_refusal_becomes_a_sentence_with_titles(index: int, sentence: str) -> None:
     exchange = PROMPTS[index]
-    asked = msgspec.convert(exchange.asked, dict[str, msgspec.Raw | object])
-    graph = msgspec.convert(asked.get("prompt", {}), Graph)
+    body = msgspec.convert(exchange.asked, dict[str, msgspec.Raw | object])
+    graph = msgspec.convert(body.get("prompt", {}), Graph)
     refused = await refusal_of(text(exchange.body, exchange.status), graph)
     assert reason_text(refused.reason) == sentence
     assert refused.certain
@@ -251,10 +251,10 @@ async def test_base_path_headers_and_login_go_with_every_call_and_no_password_in
     async with comfy_of(text("[]"), server) as (comfy, answers):
         with pytest.raises(Refused) as refused:
             await comfy.queue()
-    (asked,) = answers.asked
-    assert asked.url.copy_with(userinfo=b"") == "https://comfy.example/base/queue"
-    assert asked.headers["x-api-key"] == "k"
-    assert asked.headers["authorization"].startswith("Basic ")
+    (request,) = answers.asked
+    assert request.url.copy_with(userinfo=b"") == "https://comfy.example/base/queue"
+    assert request.headers["x-api-key"] == "k"
+    assert request.headers["authorization"].startswith("Basic ")
     assert "secret" not in str(refused.value)
 
 
@@ -301,8 +301,8 @@ async def test_questions_are_answered_however_many_results_are_on_their_way(tmp_
     served = anyio.Event()
 
     async def narrow(stream: ByteStream) -> None:
-        asked = await stream.receive()
-        if asked.startswith(b"GET /view"):
+        request = await stream.receive()
+        if request.startswith(b"GET /view"):
             await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nf")
             await served.wait()
             await stream.send(b"ilm")
@@ -355,10 +355,10 @@ async def test_what_waits_runs_or_is_unknown_has_no_history() -> None:
 )
 async def test_every_recorded_history_is_understood(name: str, index: int) -> None:
     prompt, body = recorded.histories(name)[index]
-    found = await history_of(body, prompt)
-    assert found is not None
-    assert found.outcome == {"06_raise": "failed", "06_oom": "failed", "06_raise_after_output": "failed"}.get(
-        name, found.outcome
+    history = await history_of(body, prompt)
+    assert history is not None
+    assert history.outcome == {"06_raise": "failed", "06_oom": "failed", "06_raise_after_output": "failed"}.get(
+        name, history.outcome
     )
 
 
@@ -366,22 +366,22 @@ async def test_every_recorded_history_is_understood(name: str, index: int) -> No
     "name", ["04_video_mp4", "04_batch8_images", "02b_txt2img_full_preview_metadata", "06_blocked"]
 )
 async def test_success_is_success_with_outputs_and_without(name: str) -> None:
-    found = await history_of(*recorded_history(name))
-    assert found is not None
-    assert found.outcome == "success"
-    assert bool(found.outputs) == (name != "06_blocked")
+    history = await history_of(*recorded_history(name))
+    assert history is not None
+    assert history.outcome == "success"
+    assert bool(history.outputs) == (name != "06_blocked")
 
 
 async def test_a_failure_names_its_node_and_keeps_what_was_made_before() -> None:
-    found = await history_of(*recorded_history("06_raise_after_output"))
-    assert found is not None
-    assert (found.outcome, found.node, found.error, found.error_kind) == ("failed", "2", "boom", "RuntimeError")
-    assert [file.filename for output in found.outputs for file in output.files] == ["before_00001_.png"]
+    history = await history_of(*recorded_history("06_raise_after_output"))
+    assert history is not None
+    assert (history.outcome, history.node, history.error, history.error_kind) == ("failed", "2", "boom", "RuntimeError")
+    assert [file.filename for output in history.outputs for file in output.files] == ["before_00001_.png"]
 
 
 async def test_an_interrupt_is_no_failure() -> None:
     outcomes = [await history_of(body, prompt) for prompt, body in recorded.histories("07_interrupt")]
-    assert [found.outcome for found in outcomes if found is not None][:2] == ["interrupted", "interrupted"]
+    assert [history.outcome for history in outcomes if history is not None][:2] == ["interrupted", "interrupted"]
 
 
 async def test_the_last_word_decides_and_not_the_outputs() -> None:
@@ -399,7 +399,7 @@ async def test_the_last_word_decides_and_not_the_outputs() -> None:
 
 async def test_cached_nodes_are_named() -> None:
     histories = [await history_of(body, prompt) for prompt, body in recorded.histories("08_fully_cached_second_run")]
-    assert [len(found.cached) for found in histories if found is not None] == [0, 6, 5]
+    assert [len(history.cached) for history in histories if history is not None] == [0, 6, 5]
 
 
 @pytest.mark.parametrize(
@@ -412,9 +412,9 @@ async def test_cached_nodes_are_named() -> None:
     ],
 )
 async def test_an_entry_without_a_status_is_an_end_without_a_failure(entry: str) -> None:
-    found = await history_of(f'{{"{P}":{entry}}}')
-    assert found is not None
-    assert found.outcome == "success"
+    history = await history_of(f'{{"{P}":{entry}}}')
+    assert history is not None
+    assert history.outcome == "success"
 
 
 async def test_an_id_of_an_old_server_may_hold_anything() -> None:

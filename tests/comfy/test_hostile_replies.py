@@ -55,10 +55,10 @@ def files_in(folder: Path) -> list[str]:
 
 def check_sentence(error: ConnectionLost | Refused) -> None:
     for operator in (False, True):
-        told = reason_text(error.reason, operator=operator)
-        assert len(told) < 400
-        assert "\n" not in told
-        assert "Traceback" not in told
+        sentence = reason_text(error.reason, operator=operator)
+        assert len(sentence) < 400
+        assert "\n" not in sentence
+        assert "Traceback" not in sentence
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -210,17 +210,17 @@ async def test_a_prompt_in_the_queue_with_an_odd_id_hides_no_other() -> None:
 
 
 async def test_cookies_of_a_server_are_not_sent_back() -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     async def behave(stream: ByteStream) -> None:
-        asked.append(await read_request(stream))
+        requests.append(await read_request(stream))
         await stream.send(http_answer(b'{"queue_running": [], "queue_pending": []}', b"Set-Cookie: a=" + b"b" * 4000))
 
     async with comfy_at(behave) as comfy:
         await comfy.queue()
         await comfy.queue()
-    assert len(asked) == 2
-    assert b"cookie" not in asked[1].lower()
+    assert len(requests) == 2
+    assert b"cookie" not in requests[1].lower()
 
 
 # Downloads

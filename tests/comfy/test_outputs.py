@@ -14,7 +14,7 @@ from app.ports import Json
 from tests.comfy import recorded
 
 
-def shown(name: str) -> list[NodeOutput]:
+def outputs_of(name: str) -> list[NodeOutput]:
     decoder = Decoder()
     heard = [decoder.decode(frame) for frame in recorded.frames(name)]
     return [event.output for event in heard if isinstance(event, NodeFinished)]
@@ -30,24 +30,24 @@ def shown(name: str) -> list[NodeOutput]:
     ],
 )
 def test_files_are_found_under_every_key(name: str, expected: list[FileRef]) -> None:
-    found = [file for output in shown(name) for file in output.files]
-    assert [file.filename.rpartition(".")[2] for file in found] == [
+    files = [file for output in outputs_of(name) for file in output.files]
+    assert [file.filename.rpartition(".")[2] for file in files] == [
         file.filename.rpartition(".")[2] for file in expected
     ]
-    assert {file.subfolder for file in found} == {"bot"}
+    assert {file.subfolder for file in files} == {"bot"}
 
 
 def test_temporary_files_keep_their_type() -> None:
-    kinds = [file.type for output in shown("04_audio") for file in output.files]
+    kinds = [file.type for output in outputs_of("04_audio") for file in output.files]
     assert sorted(kinds) == ["output", "output", "temp"]
 
 
 def test_texts_are_found() -> None:
-    assert [output.texts for output in shown("04_text")] == [("hello from ComfyUI",)]
+    assert [output.texts for output in outputs_of("04_text")] == [("hello from ComfyUI",)]
 
 
 def test_odd_things_are_tolerated_and_left_alone() -> None:
-    (odd,) = shown("04_odd_output")
+    (odd,) = outputs_of("04_odd_output")
     assert odd.texts == ("hello", "world")
     assert odd.files == (
         FileRef("does_not_exist.png"),
@@ -90,7 +90,7 @@ def test_no_output_is_an_error(output: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "line"),
     [
         ("/a/b/c.png is broken", "c.png is broken"),
         ("C:\\Users\\me\\x.safetensors", "x.safetensors"),
@@ -102,5 +102,5 @@ def test_no_output_is_an_error(output: Json) -> None:
         (None, ""),
     ],
 )
-def test_prose_keeps_names_and_loses_paths(said: str | None, told: str) -> None:
-    assert first_line(said) == told
+def test_prose_keeps_names_and_loses_paths(text: str | None, line: str) -> None:
+    assert first_line(text) == line

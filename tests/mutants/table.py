@@ -164,8 +164,8 @@ DRAWN: tuple[Change, ...] = (
     Change(
         drawn=20,
         symbol="app.workflows.node_definitions:compatible",
-        old="if not given or",
-        new="if given or",
+        old="if not output_type or",
+        new="if output_type or",
         tests=(AUDIT + "test_links_must_lead_to_an_output_of_the_right_type",),
     ),
     Change(

@@ -83,18 +83,18 @@ async def said(process: Process) -> str:
     return text
 
 
-async def jobs(discord: FakeDiscord, folder: Path, *told: str) -> str:
+async def jobs(discord: FakeDiscord, folder: Path, *arguments: str) -> str:
     """What `python -m app jobs` says."""
     with forking():
         done = await anyio.run_process(
-            [*PROGRAM, "jobs", *told], cwd=folder, env=environment(discord, folder), check=False
+            [*PROGRAM, "jobs", *arguments], cwd=folder, env=environment(discord, folder), check=False
         )
     return (done.stdout + done.stderr).decode()
 
 
-def says(discord: FakeDiscord, asked: Interaction) -> str:
+def says(discord: FakeDiscord, interaction: Interaction) -> str:
     """What stands in the answer to an interaction; in the fake's thread."""
-    message = discord.state.messages.all.get(asked.original or "")
+    message = discord.state.messages.all.get(interaction.original or "")
     return words(message) if message else ""
 
 

@@ -60,10 +60,10 @@ async def draw(
     code: int | None = None
     async with running(*words, *server) as process, anyio.create_task_group() as tasks:
         assert process.stdout is not None
-        rest = ""
+        unfinished_line = ""
         started = False
         async for piece in TextReceiveStream(process.stdout):
-            *whole, rest = (rest + piece).split("\n")
+            *whole, unfinished_line = (unfinished_line + piece).split("\n")
             lines += [json.loads(line) for line in whole]
             if not started and any(line["event"] == "finished" for line in lines):
                 started = True

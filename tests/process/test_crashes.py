@@ -68,12 +68,12 @@ async def prepare(discord: FakeDiscord, simulator: Simulator, point: str) -> lis
         simulator.faults.ask(Request(fail_prompt=FailPrompt(count=1, status=400)))
     if state in {"cancelled", "lost"}:
         simulator.faults.ask(Request(hold=True))
-    asked = [imagine(discord, f"picture {number}") for number in range(4)]
+    interactions = [imagine(discord, f"picture {number}") for number in range(4)]
     if state == "cancelled":
-        await discord.until(lambda: "[Cancel]" in says(discord, asked[1]), PATIENCE)
-        message = discord.message(asked[1])
+        await discord.until(lambda: "[Cancel]" in says(discord, interactions[1]), PATIENCE)
+        message = discord.message(interactions[1])
         discord.click(message, buttons_of(message)["Cancel"])
-    return asked
+    return interactions
 
 
 async def kill_the_server(simulator: Simulator, folder: Path, process: Process) -> None:
@@ -102,13 +102,17 @@ async def test_a_bot_killed_at_a_commit_delivers_everything_once(
     async with comfyui(tmp_path) as (simulator, address):
         async with bot(discord, tmp_path, first, comfy=address, ATELIER_CRASH=point) as process:
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-            asked = await prepare(discord, simulator, point)
+            interactions = await prepare(discord, simulator, point)
             if point.endswith("lost"):
                 await kill_the_server(simulator, tmp_path, process)
             with anyio.fail_after(PATIENCE):
                 assert await process.wait() == -signal.SIGKILL
         accepted = {job.id for job in written(tmp_path)}
-        promised = {job_of(discord.message(one)) for one in asked if "[Cancel]" in says(discord, one)}
+        promised = {
+            job_of(discord.message(interaction))
+            for interaction in interactions
+            if "[Cancel]" in says(discord, interaction)
+        }
         assert promised <= accepted
         simulator.faults.ask(Request(hold=False))
         path = tmp_path / "data" / JOURNAL
@@ -118,8 +122,8 @@ async def test_a_bot_killed_at_a_commit_delivers_everything_once(
     ends = {job.id: job.state for job in written(tmp_path)}
     assert ends.keys() == accepted
     assert Counter(ends.values())[State.DELIVERED] >= len(accepted) - 1
-    shown = [job_of(message) for message in discord.messages if buttons_of(message)]
-    assert Counter(shown) == Counter(accepted)
+    delivered = [job_of(message) for message in discord.messages if buttons_of(message)]
+    assert Counter(delivered) == Counter(accepted)
     for message in discord.messages:
         if buttons_of(message):
             assert len(media_of(message)) == (ends[job_of(message)] is State.DELIVERED)

@@ -31,14 +31,14 @@ async def test_a_timeout_under_a_hanging_server_says_that_it_may_go_on_there(bac
             words = ("generate", "txt2img", "prompt=x", "--json", "--timeout", "4", "--backend", backend)
             async with running(*words, "--server", f"http://127.0.0.1:{port}", "--set", "Sampler.steps=150") as process:
                 assert process.stdout is not None
-                told = ""
+                output = ""
                 async for piece in TextReceiveStream(process.stdout):
-                    told += piece
+                    output += piece
                     if '"started"' in piece:
                         os.kill(server.pid, signal.SIGSTOP)
                 code = await process.wait()
             os.kill(server.pid, signal.SIGCONT)
-    *_, last, summary = [json.loads(line) for line in told.splitlines()]
+    *_, last, summary = [json.loads(line) for line in output.splitlines()]
     assert last["event"] == "cancelled"
     assert last["reason"].endswith("The server did not confirm it, and may still run it.")
     assert last["reason_kind"] == "CancelUnconfirmed"
@@ -73,7 +73,7 @@ async def test_a_reader_who_does_not_read_holds_up_no_job(backend: str) -> None:
                 while len((await server.get("/history")).json()) < count:  # noqa: ASYNC110  the server is the one to ask
                     await anyio.sleep(0.5)
                 async with await anyio.open_file(reader, encoding="utf-8") as output:
-                    told = await output.read()
+                    content = await output.read()
                 assert await process.wait() == 0
-    assert len(told) > PIPE
-    assert json.loads(told.splitlines()[-1])["finished"] == count
+    assert len(content) > PIPE
+    assert json.loads(content.splitlines()[-1])["finished"] == count

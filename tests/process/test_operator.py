@@ -28,16 +28,16 @@ async def test_jobs_are_cancelled_and_retried_while_the_bot_runs(
         simulator.faults.ask(Request(hold=True))
         async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-            asked = imagine(discord, "a cat")
-            await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
-            job = job_of(discord.message(asked))
+            interaction = imagine(discord, "a cat")
+            await discord.until(lambda: "[Cancel]" in says(discord, interaction), PATIENCE)
+            job = job_of(discord.message(interaction))
             assert "cancel it first" in await jobs(discord, tmp_path, "retry", job[:8])
             assert "The bot will cancel" in await jobs(discord, tmp_path, "cancel", job[:8])
-            await discord.until(lambda: "Cancelled" in says(discord, asked), PATIENCE)
+            await discord.until(lambda: "Cancelled" in says(discord, interaction), PATIENCE)
             simulator.faults.ask(Request(hold=False))
             assert "The bot will retry" in await jobs(discord, tmp_path, "retry", job[:8])
-            await discord.until(lambda: "[Again]" in says(discord, asked), PATIENCE)
-            assert job_of(discord.message(asked)) != job
+            await discord.until(lambda: "[Again]" in says(discord, interaction), PATIENCE)
+            assert job_of(discord.message(interaction)) != job
             assert "cancelled" in await jobs(discord, tmp_path, "show", job)
 
 
@@ -48,13 +48,13 @@ async def test_a_job_that_failed_is_retried_by_the_next_bot(
         simulator.faults.ask(Request(fail_prompt=FailPrompt(count=1, status=400)))
         async with bot(discord, tmp_path, anyio_backend_name, comfy=address) as process:
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-            asked = imagine(discord, "a cat")
-            await discord.until(lambda: "[Retry]" in says(discord, asked), PATIENCE)
+            interaction = imagine(discord, "a cat")
+            await discord.until(lambda: "[Retry]" in says(discord, interaction), PATIENCE)
             send_signal(process, signal.SIGTERM)
             await said(process)
-        await jobs(discord, tmp_path, "retry", job_of(discord.message(asked)))
+        await jobs(discord, tmp_path, "retry", job_of(discord.message(interaction)))
         async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
-            await discord.until(lambda: "[Again]" in says(discord, asked), PATIENCE)
+            await discord.until(lambda: "[Again]" in says(discord, interaction), PATIENCE)
 
 
 async def test_a_bot_that_drains_brings_what_runs_and_leaves_the_rest_for_later(
@@ -64,9 +64,9 @@ async def test_a_bot_that_drains_brings_what_runs_and_leaves_the_rest_for_later(
         simulator.faults.ask(Request(hold=True))
         async with bot(discord, tmp_path, anyio_backend_name, "--drain", comfy=address) as process:
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-            asked = [imagine(discord, f"picture {number}") for number in range(4)]
-            for one in asked:
-                await discord.until(lambda one=one: "[Cancel]" in says(discord, one), PATIENCE)
+            interactions = [imagine(discord, f"picture {number}") for number in range(4)]
+            for interaction in interactions:
+                await discord.until(lambda interaction=interaction: "[Cancel]" in says(discord, interaction), PATIENCE)
             await until(lambda: simulator.running is not None and len(simulator.pending) == 1)
             send_signal(process, signal.SIGTERM)
             late = imagine(discord, "too late")
@@ -74,13 +74,13 @@ async def test_a_bot_that_drains_brings_what_runs_and_leaves_the_rest_for_later(
             simulator.faults.ask(Request(hold=False))
             assert "Traceback" not in await said(process)
             assert process.returncode == 0
-        drawn = [one for one in asked if "[Again]" in says(discord, one)]
-        left = [one for one in asked if "Your result is safe" in says(discord, one)]
-        assert (len(drawn), len(left)) == (2, 2)
+        drawn = [interaction for interaction in interactions if "[Again]" in says(discord, interaction)]
+        waiting = [interaction for interaction in interactions if "Your result is safe" in says(discord, interaction)]
+        assert (len(drawn), len(waiting)) == (2, 2)
         assert "[Cancel]" not in says(discord, late)
         async with bot(discord, tmp_path, anyio_backend_name, comfy=address):
-            for one in left:
-                await discord.until(lambda one=one: "[Again]" in says(discord, one), PATIENCE)
+            for interaction in waiting:
+                await discord.until(lambda interaction=interaction: "[Again]" in says(discord, interaction), PATIENCE)
 
 
 async def test_a_second_signal_ends_the_draining(discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str) -> None:
@@ -88,8 +88,8 @@ async def test_a_second_signal_ends_the_draining(discord: FakeDiscord, tmp_path:
         simulator.faults.ask(Request(hold=True))
         async with bot(discord, tmp_path, anyio_backend_name, "--drain", comfy=address) as process:
             await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-            asked = imagine(discord, "a cat")
-            await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
+            interaction = imagine(discord, "a cat")
+            await discord.until(lambda: "[Cancel]" in says(discord, interaction), PATIENCE)
             send_signal(process, signal.SIGINT)
             imagine(discord, "too late")
             await discord.until(lambda: "about to restart" in heard(discord), PATIENCE)

@@ -79,10 +79,10 @@ async def program(
 
 async def handles_signals(process: Process) -> None:
     """Wait until the program has replaced Python's own handlers: before that it is not our code that runs."""
-    wanted = 1 << (signal.SIGTERM - 1)
+    bit = 1 << (signal.SIGTERM - 1)
     while process.returncode is None:
         for line in (PROC / str(process.pid) / "status").read_text().splitlines():
-            if line.startswith("SigCgt:") and int(line.split()[1], 16) & wanted:
+            if line.startswith("SigCgt:") and int(line.split()[1], 16) & bit:
                 return
         await anyio.sleep(0.001)
 
@@ -90,7 +90,7 @@ async def handles_signals(process: Process) -> None:
 async def end_of(process: Process) -> tuple[int, str]:
     """The exit code and stderr. Nothing that the program started outlives it."""
     assert process.stderr is not None
-    code, said = -1, ""
+    code, errors = -1, ""
 
     async def drain() -> None:
         async for _ in process.stdout or ():
@@ -100,22 +100,22 @@ async def end_of(process: Process) -> tuple[int, str]:
         async with anyio.create_task_group() as tasks:
             if process.stdout is not None:
                 tasks.start_soon(drain)
-            said = "".join([piece async for piece in TextReceiveStream(process.stderr)])
+            errors = "".join([piece async for piece in TextReceiveStream(process.stderr)])
             code = await process.wait()
     assert left_in_session(process.pid) == []
-    return code, said
+    return code, errors
 
 
 def left_in_session(session: int) -> list[str]:
-    left: list[str] = []
+    names: list[str] = []
     for folder in PROC.iterdir():
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except (OSError, ValueError):
             continue
         if fields[3] == str(session) and fields[0] != "Z":
-            left.append(folder.name)
-    return left
+            names.append(folder.name)
+    return names
 
 
 def commands(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -147,8 +147,8 @@ async def sweep(
             await handles_signals(process)
             await anyio.sleep(delay)
             send_signal(process, signum)
-            code, said = await end_of(process)
-            ends.append((delay, code, said))
+            code, errors = await end_of(process)
+            ends.append((delay, code, errors))
 
     async with anyio.create_task_group() as tasks:
         for number, delay in enumerate(DELAYS):
@@ -169,11 +169,11 @@ async def test_ctrl_c_at_any_moment_ends_a_command_with_130_and_without_a_traceb
             "ATELIER_WORKFLOWS": str(ROOT / "workflows"),
         }
         ends = await sweep(words, signal.SIGINT, env)
-        for delay, code, said in ends:
+        for delay, code, errors in ends:
             # These may have ended by themselves before the signal came.
-            assert code == 130 or (name in {"jobs", "check", "workflows"} and code in {0, 1}), (delay, said)
-            assert "Traceback" not in said, delay
-            assert "Exception" not in said, delay
+            assert code == 130 or (name in {"jobs", "check", "workflows"} and code in {0, 1}), (delay, errors)
+            assert "Traceback" not in errors, delay
+            assert "Exception" not in errors, delay
         assert any(code == 130 for _, code, _ in ends)
         assert simulator.running is None
         assert not simulator.pending
@@ -208,20 +208,22 @@ async def test_sigterm_and_sighup_cancel_what_a_command_has_on_the_server(
     async with serving(simulator) as address:
         env = {"COMFYUI_URL": address}
         async with program(*commands(tmp_path)[name], "--backend", backend, env=env) as process:
-            await told(process, {"generate": '"progressed"', "demo": "started", "simulate": "listening"}[name])
+            await wait_for_output(
+                process, {"generate": '"progressed"', "demo": "started", "simulate": "listening"}[name]
+            )
             send_signal(process, signum)
             assert await end_of(process) == (code, "")
         assert simulator.running is None
         assert not simulator.pending
 
 
-async def told(process: Process, word: str) -> None:
+async def wait_for_output(process: Process, part: str) -> None:
     """Wait until the program has written a word."""
     assert process.stdout is not None
     text = ""
     stream = TextReceiveStream(process.stdout)
     with anyio.fail_after(PATIENCE):
-        while word not in text:
+        while part not in text:
             text += await stream.receive()
 
 
@@ -232,12 +234,12 @@ async def test_a_signal_after_the_last_line_shows_no_traceback(backend: str, tmp
         for delay in (0.0, 0.005, 0.02, 0.05):
             words = (*commands(tmp_path)["generate"], "--backend", backend)
             async with program(*words, env={"COMFYUI_URL": address}, by_fork=False) as process:
-                await told(process, '"summary"')
+                await wait_for_output(process, '"summary"')
                 await anyio.sleep(delay)
                 send_signal(process, signal.SIGINT)
-                code, said = await end_of(process)
+                code, errors = await end_of(process)
             assert code in {0, 130}
-            assert said == ""
+            assert errors == ""
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
@@ -245,18 +247,18 @@ async def test_a_second_signal_during_the_grace_period_ends_at_once(backend: str
     async with comfyui_that_hangs(tmp_path) as (server, address):
         words = (*commands(tmp_path)["generate"], "--backend", backend)
         async with program(*words, env={"COMFYUI_URL": address}) as process:
-            await told(process, '"started"')
+            await wait_for_output(process, '"started"')
             # Nothing confirms a cancellation any more, so that the whole grace period is used.
             send_signal(server, signal.SIGSTOP)
             send_signal(process, signal.SIGTERM)
             send_signal(process, signal.SIGINT)
             assert process.stdout is not None
             with anyio.fail_after(QUICKLY):
-                rest = "".join([piece async for piece in TextReceiveStream(process.stdout)])
-            code, said = await end_of(process)
+                output = "".join([piece async for piece in TextReceiveStream(process.stdout)])
+            code, errors = await end_of(process)
             # Python handles both in its own order if they arrive together.
-            assert (code in {130, 143}, said) == (True, "")
-            assert "summary" not in rest, "it waited for the grace period"
+            assert (code in {130, 143}, errors) == (True, "")
+            assert "summary" not in output, "it waited for the grace period"
         send_signal(server, signal.SIGCONT)
 
 
@@ -322,7 +324,7 @@ FULL = "atelier: the output cannot be written: No space left on device.\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "redirection", "code", "said"),
+    ("words", "redirection", "code", "errors"),
     [
         ("workflows list", ">&-", 0, ""),
         ("workflows schema", ">&- 2>&-", 0, ""),
@@ -336,10 +338,10 @@ FULL = "atelier: the output cannot be written: No space left on device.\n"
     ],
 )
 def test_a_closed_or_full_stream_costs_the_output_and_nothing_else(
-    words: str, redirection: str, code: int, said: str, tmp_path: Path
+    words: str, redirection: str, code: int, errors: str, tmp_path: Path
 ) -> None:
     done = redirected(words, tmp_path, redirection)
-    assert done.stderr == said
+    assert done.stderr == errors
     assert done.returncode == code
 
 
@@ -378,9 +380,9 @@ async def test_generate_takes_its_jobs_back_when_its_output_cannot_be_written(
 
 async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_path: Path, discord: FakeDiscord) -> None:
     env = {**bot_environment(discord, tmp_path), "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
-    for delay, code, said in await sweep(("run",), signal.SIGTERM, env):
-        assert code == 0, (delay, said)
-        assert "Traceback" not in said, delay
+    for delay, code, errors in await sweep(("run",), signal.SIGTERM, env):
+        assert code == 0, (delay, errors)
+        assert "Traceback" not in errors, delay
     async with program("run", env=env, by_fork=False) as process:
         await handles_signals(process)
         assert process.stderr is not None
@@ -392,9 +394,9 @@ async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_pa
             while "SIGHUP received" not in text:
                 text += (await process.stderr.receive()).decode()
         send_signal(process, signal.SIGTERM)
-        code, said = await end_of(process)
+        code, errors = await end_of(process)
         assert code == 0
-        assert "Traceback" not in text + said
+        assert "Traceback" not in text + errors
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
@@ -407,10 +409,10 @@ async def test_the_bot_leaves_its_jobs_to_the_next_start_and_says_so_with_0(
     ):
         simulator.faults.ask(Request(hold=True))
         await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-        asked = imagine(discord, "a cat")
-        await discord.until(lambda: "[Cancel]" in says(discord, asked), PATIENCE)
+        interaction = imagine(discord, "a cat")
+        await discord.until(lambda: "[Cancel]" in says(discord, interaction), PATIENCE)
         send_signal(process, signal.SIGTERM)
-        code, said = await end_of(process)
+        code, errors = await end_of(process)
         assert code == 0
-        assert "Traceback" not in said
-        assert "Your result is safe" in says(discord, asked)
+        assert "Traceback" not in errors
+        assert "Your result is safe" in says(discord, interaction)

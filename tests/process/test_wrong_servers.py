@@ -90,9 +90,9 @@ async def draw(
         opening = await anyio.open_process(command, cwd=ROOT, env=settings(folder, *ports))
     async with opening as process:
         assert process.stdout is not None
-        rest = ""
+        unfinished_line = ""
         async for piece in TextReceiveStream(process.stdout):
-            *whole, rest = (rest + piece).split("\n")
+            *whole, unfinished_line = (unfinished_line + piece).split("\n")
             lines += [msgspec.json.decode(line) for line in whole]
             if kill and any(line["event"] == "finished" for line in lines):
                 os.kill(kill, signal.SIGKILL)

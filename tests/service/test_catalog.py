@@ -59,7 +59,7 @@ async def test_both_layouts_come_change_and_go(folder: Path) -> None:
     (folder / "oil.toml").write_text('command = "tempera"')
     (folder / "ink" / "workflow.app.json").unlink()
     assert await catalog.look()
-    assert [one.command for one in catalog.workflows.values()] == ["tempera"]
+    assert [workflow.command for workflow in catalog.workflows.values()] == ["tempera"]
     shutil.rmtree(folder)
     assert await catalog.look()
     assert not catalog.workflows
@@ -129,9 +129,9 @@ async def test_a_follow_up_that_no_server_can_run_yet_is_no_mistake(
     known[A] = Definitions({"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert set(catalog.workflows) == {"oil"}
-    said = "".join(capfd.readouterr())
-    assert "No server can run ink" in said
-    assert "followed" not in said
+    output = "".join(capfd.readouterr())
+    assert "No server can run ink" in output
+    assert "followed" not in output
 
 
 async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -143,10 +143,10 @@ async def test_what_is_wrong_is_said_once(folder: Path, capfd: pytest.CaptureFix
     for _ in range(2):
         known[A] = Definitions({"Paint": PAINT, "Save": SAVE})
         await catalog.look()
-    said = "".join(capfd.readouterr())
+    output = "".join(capfd.readouterr())
     assert set(catalog.workflows) == {"oil"}
     for part in ("too long for Discord", "“painters” is not an id", "No server can run ink"):
-        assert said.count(part) == 1
+        assert output.count(part) == 1
 
 
 @asynccontextmanager
@@ -172,14 +172,14 @@ async def test_a_server_that_does_not_list_its_nodes_is_not_away(folder: Path) -
 
 
 async def test_nodes_are_asked_for_once_each_time_that_a_server_comes() -> None:
-    asked: list[str] = []
+    paths: list[str] = []
     there = True
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path)
+        paths.append(request.url.path)
         if not there:
             raise httpx.ConnectError("away", request=request)
-        return httpx.Response(200, json=IDLE if asked[-1] == "/queue" else {})
+        return httpx.Response(200, json=IDLE if paths[-1] == "/queue" else {})
 
     async with server(answer) as comfy:
         server_monitor = ServerMonitor({A: comfy}, {A: NodeCache(comfy)})
@@ -189,4 +189,4 @@ async def test_nodes_are_asked_for_once_each_time_that_a_server_comes() -> None:
         there = True
         calls.append(await server_monitor.poll())
     assert calls == [[], [], [A], []]
-    assert asked.count("/object_info") == 2
+    assert paths.count("/object_info") == 2

@@ -19,13 +19,13 @@ def finished(*files: str, texts: tuple[str, ...] = ()) -> Finished:
 
 def followed(*follow_ups: FollowUp) -> list[FollowUpAction]:
     others = [workflow(PHOTO, name="grow"), workflow(FILM, name="film"), workflow(slot("prompt"), name="words")]
-    return list_follow_ups(replace(TXT2IMG, follow_ups=follow_ups), {one.name: one for one in others})
+    return list_follow_ups(replace(TXT2IMG, follow_ups=follow_ups), {follower.name: follower for follower in others})
 
 
 def test_ways_into_the_same_workflow_are_counted_so_that_buttons_can_tell_them_apart() -> None:
     twice = [FollowUp(workflow="grow", slot="image", title=f"×{n}", values={"factor": n}) for n in (2, 4)]
-    found = followed(twice[0], FollowUp(workflow="gone", slot="x"), FollowUp(workflow="film", slot="clip"), twice[1])
-    assert [(one.workflow, one.number, one.values) for one in found] == [
+    actions = followed(twice[0], FollowUp(workflow="gone", slot="x"), FollowUp(workflow="film", slot="clip"), twice[1])
+    assert [(action.workflow, action.number, action.values) for action in actions] == [
         ("grow", 1, {"factor": 2}),
         ("film", 1, {}),
         ("grow", 2, {"factor": 4}),
@@ -39,7 +39,7 @@ def test_a_way_takes_the_results_that_its_slot_takes() -> None:
         FollowUp(workflow="words", slot="prompt"),
     )
     made = finished("a.png", "b.mp4", "c.flac", texts=("a cat",))
-    assert [list(results(made, one)) for one in (grow, film, words)] == [["a.png"], ["b.mp4"], ["a cat"]]
+    assert [list(results(made, action)) for action in (grow, film, words)] == [["a.png"], ["b.mp4"], ["a cat"]]
 
 
 def test_a_manifest_may_say_which_results_a_follow_up_is_for() -> None:
@@ -52,7 +52,7 @@ def test_a_manifest_may_say_which_results_a_follow_up_is_for() -> None:
 
 def test_a_file_goes_into_the_one_slot_that_must_have_one_or_the_first_that_may() -> None:
     both = workflow(slot("mask", "image"), PHOTO)
-    assert [one.slot.name for one in map(find_follow_up, (both, workflow(FILM))) if one is not None] == [
+    assert [action.slot.name for action in map(find_follow_up, (both, workflow(FILM))) if action is not None] == [
         "image",
         "clip",
     ]

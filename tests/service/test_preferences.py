@@ -41,16 +41,16 @@ def test_words_seeds_and_files_are_never_kept() -> None:
 
 
 def test_what_a_workflow_no_longer_takes_is_left_out_and_the_rest_stays() -> None:
-    kept: dict[str, Json] = {"steps": 99, "sampler": "gone", "size": "64x32", "old": 1, "prompt": "a cat", "seed": 5}
-    assert usable_values(kept, FLOW) == {"size": "64x32"}
+    saved: dict[str, Json] = {"steps": 99, "sampler": "gone", "size": "64x32", "old": 1, "prompt": "a cat", "seed": 5}
+    assert usable_values(saved, FLOW) == {"size": "64x32"}
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [("64x32", "64x32"), ([64, 32], "64x32"), (None, ""), ([1, 2, 3], ""), (True, "true"), (7, "7"), ({}, "")],
 )
-def test_values_are_written_as_one_would_type_them(value: Json, told: str) -> None:
-    assert format_value(SIZE, value) == told
+def test_values_are_written_as_one_would_type_them(value: Json, text: str) -> None:
+    assert format_value(SIZE, value) == text
 
 
 def test_what_stands_in_a_graph_is_both_sides_of_a_size_and_no_connection() -> None:

@@ -27,7 +27,7 @@ def test_what_would_be_refused_later_is_refused_at_once(values: dict[str, str | 
 
 def test_what_must_be_told_and_was_not_is_named_but_for_files() -> None:
     flow = workflow(slot("prompt", required=True), slot("n", "integer", required=True, default=3))
-    assert [one.name for one in missing_slots(flow, {"prompt": "  "})] == ["prompt"]
+    assert [missing.name for missing in missing_slots(flow, {"prompt": "  "})] == ["prompt"]
     assert not missing_slots(IMG2IMG, {"prompt": "x"})
     check_values(flow, {}, complete=False)
 

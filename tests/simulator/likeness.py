@@ -35,38 +35,38 @@ CUT = "[cut]"
 
 def recorded(lines: list[Line]) -> Said:
     """What the real server said."""
-    said: Said = {"http": []}
+    frames: Said = {"http": []}
     for line in lines:
         match line["kind"]:
             case "ws connect":
-                said.setdefault(line["sock"], [])
+                frames.setdefault(line["sock"], [])
             case "ws<":
-                said.setdefault(line["sock"], []).append(_value(json.loads(line["text"])))
+                frames.setdefault(line["sock"], []).append(_value(json.loads(line["text"])))
             case "ws< binary":
-                said[line["sock"]].append(_recorded_binary(line))
+                frames[line["sock"]].append(_recorded_binary(line))
             case "http>":
                 answer = line["answer"]
-                said["http"].append(_answer(line["path"], answer["status"], answer["headers"], answer["body"]))
+                frames["http"].append(_answer(line["path"], answer["status"], answer["headers"], answer["body"]))
             case _:
                 pass
-    return said
+    return frames
 
 
-def normal(said: Said, lines: list[Line]) -> Said:
+def normal(ours: Said, lines: list[Line]) -> Said:
     """What ours said."""
-    told: Said = {name: [_frame(one) for one in heard] for name, heard in said.items() if name != "http"}
-    asked = [line for line in lines if line["kind"] == "http>"]
-    told["http"] = [_like(line, answer) for line, answer in zip(asked, said["http"], strict=True)]
-    return told
+    normalised: Said = {name: [_frame(frame) for frame in heard] for name, heard in ours.items() if name != "http"}
+    requests = [line for line in lines if line["kind"] == "http>"]
+    normalised["http"] = [_like(line, answer) for line, answer in zip(requests, ours["http"], strict=True)]
+    return normalised
 
 
-def statuses_apart(said: Said) -> Said:
+def statuses_apart(frames: Said) -> Said:
     """For where a thread and the event loop raced: `status` among itself, and twice the same only once."""
     parts: Said = {}
-    for name, heard in said.items():
-        parts[name] = [one for one in heard if not _is_status(one)]
-        told = [one for one in heard if _is_status(one)]
-        parts[f"{name}, status"] = told[:1] + [one for before, one in pairwise(told) if one != before]
+    for name, heard in frames.items():
+        parts[name] = [frame for frame in heard if not _is_status(frame)]
+        statuses = [frame for frame in heard if _is_status(frame)]
+        parts[f"{name}, status"] = statuses[:1] + [status for before, status in pairwise(statuses) if status != before]
     return parts
 
 
@@ -89,11 +89,11 @@ def _answer(path: str, status: int, headers: Any, text: str) -> Any:
         return status, CUT
     if text[:1] not in {"{", "["}:
         return status, text
-    told = json.loads(text)
+    content = json.loads(text)
     if "system_stats" in path:
         # Another machine, but with the keys that clients read.
-        return status, sorted(told), told["system"]["comfyui_version"]
-    return status, _value(told)
+        return status, sorted(content), content["system"]["comfyui_version"]
+    return status, _value(content)
 
 
 def _is_text(kind: str | None) -> bool:
@@ -144,18 +144,18 @@ def _value(value: Any, key: str = "") -> Any:
         case _:
             pass
     if _is_object(value):
-        return {name: _value(one, name) for name, one in value.items() if name not in PROSE}
+        return {name: _value(item, name) for name, item in value.items() if name not in PROSE}
     if _is_array(value):
-        return [_value(one) for one in value]
+        return [_value(item) for item in value]
     if isinstance(value, str):
-        for found, put in DIFFERENT:
-            value = re.sub(found, put, value)
+        for pattern, put in DIFFERENT:
+            value = re.sub(pattern, put, value)
     return value
 
 
 def _item(item: list[Any]) -> list[Any]:
     """A queue item, without its number; its outputs come from a set, in nobody's order."""
-    return [*(_value(one) for one in item[1:4]), sorted(item[4])]
+    return [*(_value(element) for element in item[1:4]), sorted(item[4])]
 
 
 def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:

@@ -29,19 +29,19 @@ def names() -> list[str]:
 
 def read(name: str) -> list[Line]:
     """A transcript; each request gets its answer, and those without one (T18) or without a like here are left out."""
-    found: list[Line] = []
+    lines: list[Line] = []
     request: Line | None = None
     for text in (TRANSCRIPTS / f"{name}.jsonl").read_text().splitlines():
         line: Line = json.loads(text)
         match line["kind"]:
             case "http>":
                 request = line
-                found.append(line)
+                lines.append(line)
             case "http<" if request is not None:
                 request["answer"] = line
             case _:
-                found.append(line)
-    return [line for line in found if line["kind"] != "http>" or _asked(line)]
+                lines.append(line)
+    return [line for line in lines if line["kind"] != "http>" or _asked(line)]
 
 
 def _asked(line: Line) -> bool:

@@ -50,20 +50,20 @@ def client(simulator: Simulator) -> httpx.AsyncClient:
 
 async def replay(simulator: Simulator, lines: list[Line]) -> Said:
     """Do what the recorded client did; return what came back."""
-    said: Said = {"http": []}
+    frames: Said = {"http": []}
     async with anyio.create_task_group() as group, client(simulator) as http:
-        await _Replay(simulator, group, http, said).play(lines)
-    return said
+        await _Replay(simulator, group, http, frames).play(lines)
+    return frames
 
 
 class _Replay:
-    def __init__(self, simulator: Simulator, group: TaskGroup, http: httpx.AsyncClient, said: Said) -> None:
+    def __init__(self, simulator: Simulator, group: TaskGroup, http: httpx.AsyncClient, frames: Said) -> None:
         self._simulator = simulator
         self._group = group
         self._http = http
         self._open: dict[str, AsyncExitStack] = {}
         self._sockets: dict[str, WebSocket] = {}
-        self._said = said
+        self._said = frames
         self._due: Counter[str] = Counter()
         """How many frames each socket had heard by the line that is played."""
 

@@ -133,16 +133,16 @@ async def test_a_held_worker_stops_between_steps_and_an_interrupt_frees_it(tmp_p
         assert "execution_interrupted" in await end(socket, "a")
 
 
-@pytest.mark.parametrize("kept", [True, False])
-async def test_refusing_sockets_drops_the_open_ones_unless_they_shall_be_kept(tmp_path: Path, kept: bool) -> None:
+@pytest.mark.parametrize("are_kept", [True, False])
+async def test_refusing_sockets_drops_the_open_ones_unless_they_shall_be_kept(tmp_path: Path, are_kept: bool) -> None:
     async with living(tmp_path) as sim, client(sim) as http, sim.connect("me") as socket:
         await socket.receive()
-        await http.post("/simulator/faults", json={"refuse_sockets": 60, "keep_sockets": kept})
+        await http.post("/simulator/faults", json={"refuse_sockets": 60, "keep_sockets": are_kept})
         with pytest.raises(ConnectionLost):
             async with sim.connect("other"):
                 pass
         await post(http, graphs.plain(1), "a")
-        if kept:
+        if are_kept:
             await end(socket, "a")
         else:
             with pytest.raises(ConnectionLost):

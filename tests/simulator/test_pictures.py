@@ -24,9 +24,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
     return virtual(request.param)
 
 
-def distance(one: Image.Image, other: Image.Image) -> float:
+def distance(first: Image.Image, second: Image.Image) -> float:
     """The mean difference of two pictures, 0 to 255."""
-    return sum(ImageStat.Stat(ImageChops.difference(one.convert("RGB"), other.convert("RGB"))).mean) / 3
+    return sum(ImageStat.Stat(ImageChops.difference(first.convert("RGB"), second.convert("RGB"))).mean) / 3
 
 
 async def made(folder: Path, graph: graphs.Body, **more: Any) -> list[bytes]:
@@ -36,7 +36,12 @@ async def made(folder: Path, graph: graphs.Body, **more: Any) -> list[bytes]:
         assert answer.status_code == 200, answer.text
         assert "execution_success" in await end(socket, "a")
         outputs = (await http.get("/history/a")).json()["a"]["outputs"]
-        entries = [one for shown in outputs.values() for key in ("images", "audio") for one in shown.get(key, [])]
+        entries = [
+            entry
+            for node_output in outputs.values()
+            for key in ("images", "audio")
+            for entry in node_output.get(key, [])
+        ]
         return [(await http.get("/view", params=entry)).content for entry in entries]
 
 
@@ -51,8 +56,8 @@ async def test_a_picture_has_its_size_its_graph_and_its_workflow(tmp_path: Path)
 
 
 async def test_a_batch_has_different_pictures(tmp_path: Path) -> None:
-    one, two = await made(tmp_path, graphs.txt2img(batch=2))
-    assert one != two
+    first, second = await made(tmp_path, graphs.txt2img(batch=2))
+    assert first != second
 
 
 async def test_img2img_keeps_what_denoise_leaves(tmp_path: Path) -> None:
@@ -98,8 +103,8 @@ async def test_mp3_is_as_long_as_it_should_be(tmp_path: Path) -> None:
         "2": {"class_type": "SaveAudioMP3", "inputs": {"audio": ["1", 0], "filename_prefix": "x", "quality": "V0"}},
     }
     (content,) = await made(tmp_path, graph)
-    frames, rest = divmod(len(content), len(mp3.FRAME))
-    assert rest == 0
+    frames, remaining_bytes = divmod(len(content), len(mp3.FRAME))
+    assert remaining_bytes == 0
     assert content == mp3.FRAME * frames
     assert frames * 1152 / 44100 == pytest.approx(2, abs=0.03)
 
@@ -113,19 +118,19 @@ def test_a_latent_is_a_safetensors_file_of_the_recorded_size() -> None:
 
 
 async def test_a_second_prompt_with_the_same_recipe_gets_the_same_picture(tmp_path: Path) -> None:
-    (one,) = await made(tmp_path / "one", graphs.txt2img())
-    (two,) = await made(tmp_path / "two", graphs.txt2img())
+    (first,) = await made(tmp_path / "one", graphs.txt2img())
+    (second,) = await made(tmp_path / "two", graphs.txt2img())
     (other,) = await made(tmp_path / "other", graphs.txt2img(seed=2))
-    assert one == two
-    assert one != other
+    assert first == second
+    assert first != other
 
 
 @pytest.mark.parametrize("size", [(8, 8), (512, 96), (96, 512), (2048, 1024)])
 def test_any_size_can_be_painted(size: tuple[int, int]) -> None:
     recipe = Recipe("a cat by the sea in the city, mountains", 3, "m", 20, *size)
     for seed in range(6):
-        one = Recipe(recipe.words, seed, recipe.model, 20, *size)
-        assert painter.caption(painter.paint(one), one).size == size
+        sized = Recipe(recipe.words, seed, recipe.model, 20, *size)
+        assert painter.caption(painter.paint(sized), sized).size == size
 
 
 def test_previews_become_clearer() -> None:

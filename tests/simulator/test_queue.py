@@ -61,9 +61,9 @@ async def test_the_last_one_deleted_says_status_twice(tmp_path: Path) -> None:
         await post(http, graphs.slow(color=1), "b")
         await hear(socket, "status", status={"exec_info": {"queue_remaining": 2}})
         await http.post("/queue", json={"delete": ["b"]})
-        gone = {"exec_info": {"queue_remaining": 1}}
-        await hear(socket, "status", status=gone)
-        await hear(socket, "status", status=gone)
+        status = {"exec_info": {"queue_remaining": 1}}
+        await hear(socket, "status", status=status)
+        await hear(socket, "status", status=status)
         await http.post("/queue", json={"delete": ["a", "unknown"]})
         assert len((await http.get("/queue")).json()["queue_running"]) == 1
 
@@ -115,14 +115,14 @@ async def test_modern_servers_cancel_by_job_and_want_uuids(tmp_path: Path) -> No
     async with living(tmp_path, modern=True) as sim, sim.connect("me") as socket, client(sim) as http:
         refused = await post(http, graphs.slow(), "no-uuid")
         assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_prompt_id")
-        one, two = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
-        await post(http, graphs.slow(), one)
-        await post(http, graphs.slow(color=1), two)
+        first, second = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
+        await post(http, graphs.slow(), first)
+        await post(http, graphs.slow(color=1), second)
         await hear(socket, "progress")
-        assert (await http.post(f"/api/jobs/{two}/cancel")).json() == {"cancelled": True}
-        assert (await http.post(f"/api/jobs/{two}/cancel")).json() == {"cancelled": False}
-        assert (await http.post(f"/api/jobs/{one}/cancel")).json() == {"cancelled": True}
-        assert "execution_interrupted" in await end(socket, one)
+        assert (await http.post(f"/api/jobs/{second}/cancel")).json() == {"cancelled": True}
+        assert (await http.post(f"/api/jobs/{second}/cancel")).json() == {"cancelled": False}
+        assert (await http.post(f"/api/jobs/{first}/cancel")).json() == {"cancelled": True}
+        assert "execution_interrupted" in await end(socket, first)
 
 
 async def test_older_servers_know_no_jobs(tmp_path: Path) -> None:

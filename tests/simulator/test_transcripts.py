@@ -68,11 +68,11 @@ async def test_the_simulator_says_what_comfyui_said(series: list[str], tmp_path:
             if name in APART:
                 ours, theirs = statuses_apart(ours), statuses_apart(theirs)
             assert ours.keys() == theirs.keys()
-            for where, said in theirs.items():
-                for number, (one, other) in enumerate(zip(ours[where], said, strict=False)):
-                    assert one == other, f"{name}, {where}, number {number}"
-                more = ours[where][len(said) :]
-                assert len(ours[where]) - len(more) == len(said), f"{name}, {where}: not all of it was said"
+            for where, expected in theirs.items():
+                for number, (our_frame, their_frame) in enumerate(zip(ours[where], expected, strict=False)):
+                    assert our_frame == their_frame, f"{name}, {where}, number {number}"
+                more = ours[where][len(expected) :]
+                assert len(ours[where]) - len(more) == len(expected), f"{name}, {where}: not all of it was said"
                 assert not more or (name in TORN and more == [(1, 1)]), f"{name}, {where}: {more}"
 
 

@@ -44,7 +44,7 @@ def _of(kind: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
     if origin is tuple:
         return st.lists(_of(arguments[0], texts), max_size=3).map(tuple)
     if origin in (UnionType, Union):
-        return st.one_of(*(_of(one, texts) for one in arguments))
+        return st.one_of(*(_of(hint_of_member, texts) for hint_of_member in arguments))
     if kind in (bool, type(None)):
         return st.booleans() if kind is bool else st.none()
     facts = get_type_hints(kind)

@@ -98,9 +98,9 @@ def test_results_are_counted() -> None:
 
 
 def test_alerts_that_were_not_sent_are_counted() -> None:
-    told = "because there were too many within an hour."
-    assert alert_text(Withheld(1)) == f"Read the log: 1 more alert is only there, {told}"
-    assert alert_text(Withheld(3)) == f"Read the log: 3 more alerts are only there, {told}"
+    cause = "because there were too many within an hour."
+    assert alert_text(Withheld(1)) == f"Read the log: 1 more alert is only there, {cause}"
+    assert alert_text(Withheld(3)) == f"Read the log: 3 more alerts are only there, {cause}"
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,10 @@ def test_every_reason_is_one_short_sentence(kind: type[Reason]) -> None:
     random = Random(kind.__name__)
     for _ in range(EXAMPLES):
         reason = reason_of(kind, random)
-        told = reason_text(reason)
-        assert told.isprintable(), reason
-        assert len(told) <= LONGEST_SENTENCE, reason
-        assert told.endswith((".", "?")), reason
+        sentence = reason_text(reason)
+        assert sentence.isprintable(), reason
+        assert len(sentence) <= LONGEST_SENTENCE, reason
+        assert sentence.endswith((".", "?")), reason
 
 
 def test_no_reason_is_forgotten() -> None:
@@ -123,7 +123,6 @@ def test_a_reason_without_a_sentence_is_a_mistake_in_the_program() -> None:
 def test_an_error_is_readable_in_a_log() -> None:
     error = WorkflowError(InFile("a.toml", PlainText("it is empty."), 3))
     assert str(error) == "InFile(file='a.toml', problem=PlainText(text='it is empty.'), line=3)"
-    assert WorkflowError("it is empty.").reason == PlainText("it is empty.")
 
 
 def test_a_long_name_is_cut_and_blanks_become_one_space() -> None:
@@ -145,7 +144,7 @@ def test_a_limit_of_zero_is_a_limit(low: float | None, high: float | None, text:
 
 
 @pytest.mark.parametrize(
-    ("given", "known", "end"),
+    ("name", "known", "end"),
     [
         ("stepps", ["steps", "seed"], "; did you mean “steps”?"),
         ("zzz", ["steps", "seed"], ": choose from steps, seed."),
@@ -154,6 +153,6 @@ def test_a_limit_of_zero_is_a_limit(low: float | None, high: float | None, text:
     ],
 )
 def test_an_unknown_name_is_answered_with_the_most_similar_one_or_with_all(
-    given: str, known: list[str], end: str
+    name: str, known: list[str], end: str
 ) -> None:
-    assert suggest(given, known) == end
+    assert suggest(name, known) == end

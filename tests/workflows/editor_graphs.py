@@ -59,7 +59,7 @@ def node(
         "type": kind,
         "mode": mode,
         "inputs": list(inputs),
-        "outputs": [{"name": one, "type": one, "links": []} for one in outputs.split()],
+        "outputs": [{"name": output, "type": output, "links": []} for output in outputs.split()],
         **({"widgets_values": values} if values is not None else {}),
         **({"title": title} if title else {}),
         **more,
@@ -73,7 +73,7 @@ def drawing(nodes: list[Json], links: list[list[int]], **more: Json) -> dict[str
 def sent(content: Json, definitions: Definitions | None = None, *, prune: bool = True) -> dict[str, dict[str, Json]]:
     """The inputs of each node in API format."""
     graph = convert(content, definitions or server(), prune=prune).graph
-    return {id_: found for id_, entry in graph.items() if isinstance(found := entry["inputs"], dict)}
+    return {id_: node_inputs for id_, entry in graph.items() if isinstance(node_inputs := entry["inputs"], dict)}
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)
@@ -109,13 +109,13 @@ NODES = st.fixed_dictionaries(
 )
 LINKS = st.lists(st.tuples(st.integers(0, 6), IDS, st.integers(-1, 2), IDS, st.integers(-1, 2)).map(list), max_size=6)
 SHEETS = st.fixed_dictionaries(
-    {"nodes": st.lists(NODES, max_size=4, unique_by=lambda one: str(one["id"])), "links": LINKS},
+    {"nodes": st.lists(NODES, max_size=4, unique_by=lambda entry: str(entry["id"])), "links": LINKS},
     optional={"inputs": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["text", "model"])}), max_size=2)},
 )
 
 
 def _whole(sheet: dict[str, Json], subgraphs: list[dict[str, Json]], extra: Json) -> Json:
-    named: list[Json] = [{"id": id_, **one} for id_, one in zip("ST", subgraphs, strict=False)]
+    named: list[Json] = [{"id": id_, **subgraph} for id_, subgraph in zip("ST", subgraphs, strict=False)]
     return {**sheet, "definitions": {"subgraphs": named}, "extra": extra}
 
 

@@ -88,13 +88,13 @@ NOW = datetime(2024, 5, 27, 12, tzinfo=UTC)
 @cache
 def seeds() -> list[tuple[str, str]]:
     """Graphs in both formats, each with a manifest or ""."""
-    found = [
+    graphs = [
         ((folder / GRAPHS[0]).read_text(), (folder / MANIFEST).read_text())
         for folder in sorted((ROOT / "workflows").iterdir())
         if (folder / GRAPHS[0]).is_file()
     ]
     # Few files are in the editor's format, which has most of the rules: they come more often.
-    return found + 3 * [(path.read_text(), "") for path in sorted(DATA.glob("*.json"))]
+    return graphs + 3 * [(path.read_text(), "") for path in sorted(DATA.glob("*.json"))]
 
 
 def case(number: int) -> tuple[bytes, bytes]:
@@ -108,10 +108,10 @@ def case(number: int) -> tuple[bytes, bytes]:
         content = damage_bytes(content, rng)
     if manifest and rng.random() < 0.5:
         manifest = damage_lines(manifest, VALUES, rng)
-    told = manifest.encode()
-    if told and rng.random() < 0.1:
-        told = damage_bytes(told, rng)
-    return content, b"" if rng.random() < 0.2 else told
+    text = manifest.encode()
+    if text and rng.random() < 0.1:
+        text = damage_bytes(text, rng)
+    return content, b"" if rng.random() < 0.2 else text
 
 
 def dumped(value: Json) -> bytes:
@@ -143,28 +143,32 @@ def attempt(number: int, folder: Path) -> bool:
     except WorkflowError as error:
         check_sentence(reason_text(error.reason))
         return False
-    shown(workflow)
+    check_tables(workflow)
     filled(workflow, definitions, rng)
     return True
 
 
-def check_sentence(told: str) -> None:
+def check_sentence(sentence: str) -> None:
     """Whether a person can use a sentence. Raises `AssertionError`."""
-    assert "\n" not in told, told
-    assert "- at `" not in told, told
-    assert len(told) <= LONGEST_SENTENCE, told
+    assert "\n" not in sentence, sentence
+    assert "- at `" not in sentence, sentence
+    assert len(sentence) <= LONGEST_SENTENCE, sentence
 
 
 def listed(folder: Path, definitions: Definitions) -> None:
     """As `/status` and `workflows check` see it."""
     known = Known()
     known[ServerName("one")] = definitions
-    found = offers(folder, known)
-    whole = [one.workflow for one in found if one.workflow is not None]
-    reasons = [*conflicts(whole), *warnings(found), *(one.refusal for one in found if one.refusal is not None)]
+    offered = offers(folder, known)
+    whole = [offer.workflow for offer in offered if offer.workflow is not None]
+    reasons = [
+        *conflicts(whole),
+        *warnings(offered),
+        *(offer.refusal for offer in offered if offer.refusal is not None),
+    ]
     for reason in reasons:
         check_sentence(reason_text(reason))
-    Console(file=io.StringIO()).print(verdict_table(verdicts(found, known)))
+    Console(file=io.StringIO()).print(verdict_table(verdicts(offered, known)))
 
 
 def adopted(folder: Path, definitions: Definitions) -> None:
@@ -173,19 +177,21 @@ def adopted(folder: Path, definitions: Definitions) -> None:
     graph = converted.graph
     msgspec.json.encode(graph)
     audit(graph, (), definitions)
-    found = discover(graph, definitions, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs, apart=True)
-    problems = [reason_text(problem) for problem in found.problems]
-    text = write("one", graph, found, problems=problems)
+    discovery = discover(
+        graph, definitions, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs, apart=True
+    )
+    problems = [reason_text(problem) for problem in discovery.problems]
+    text = write("one", graph, discovery, problems=problems)
     with TemporaryDirectory() as other:
         home = Path(other) / "two"
         home.mkdir()
         (home / GRAPHS[0]).write_bytes(msgspec.json.encode(graph))
         (home / MANIFEST).write_text(text, encoding="utf-8")
         again = load(Path(other), "two", definitions)
-        assert {slot.name for slot in again.slots} == {slot.name for slot in found.slots}
+        assert {slot.name for slot in again.slots} == {slot.name for slot in discovery.slots}
 
 
-def shown(workflow: Workflow) -> None:
+def check_tables(workflow: Workflow) -> None:
     """As a terminal and the journal have it."""
     Console(file=io.StringIO()).print(slots_table(workflow))
     msgspec.json.encode(workflow.presets)
@@ -224,9 +230,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--first", type=int, default=None, help="the number of the first try")
-    told = parser.parse_args()
-    number = told.first if told.first is not None else random.SystemRandom().randrange(2**40)
-    end, good, count = time.monotonic() + told.minutes * 60, 0, 0
+    arguments = parser.parse_args()
+    number = arguments.first if arguments.first is not None else random.SystemRandom().randrange(2**40)
+    end, good, count = time.monotonic() + arguments.minutes * 60, 0, 0
     with TemporaryDirectory() as folder:
         while time.monotonic() < end:
             began = time.monotonic()

@@ -31,19 +31,21 @@ def equipped() -> Definitions:
 
 def graph(**changes: Json) -> Graph:
     """The shipped text to image; changes are `Title__input`, None removes."""
-    found = copy.deepcopy(load(FOLDER, "txt2img").graph)
+    changed = copy.deepcopy(load(FOLDER, "txt2img").graph)
     for where, value in changes.items():
         node, name = where.split("__")
-        target = next(id_ for id_, entry in found.items() if entry["_meta"] == {"title": node})
+        target = next(id_ for id_, entry in changed.items() if entry["_meta"] == {"title": node})
         if value is None:
-            del inputs(found, target)[name]
+            del inputs(changed, target)[name]
         else:
-            inputs(found, target)[name] = value
-    return found
+            inputs(changed, target)[name] = value
+    return changed
 
 
-def said(found: Graph, *slots: Slot, definitions: Definitions | None = None) -> list[tuple[str, str]]:
-    return [(one.severity, reason_text(one.reason)) for one in audit(found, slots, definitions or equipped())]
+def problems_of(checked: Graph, *slots: Slot, definitions: Definitions | None = None) -> list[tuple[str, str]]:
+    return [
+        (finding.severity, reason_text(finding.reason)) for finding in audit(checked, slots, definitions or equipped())
+    ]
 
 
 @pytest.mark.parametrize("name", ["txt2img", "img2img"])
@@ -53,31 +55,31 @@ def test_the_shipped_workflows_are_sound(name: str) -> None:
 
 
 def test_a_sound_graph_without_slots_has_no_findings() -> None:
-    assert said(graph()) == []
+    assert problems_of(graph()) == []
 
 
 def test_a_class_that_the_server_lacks_is_an_error() -> None:
     broken = graph()
     broken["5"]["class_type"] = "KSampeler"
-    assert said(broken) == [
+    assert problems_of(broken) == [
         ("error", "“Sampler” is of class KSampeler, which the server does not have; did you mean “KSampler”?")
     ]
 
 
 def test_an_input_that_the_class_does_not_know_is_ignored_by_the_server_and_told_here() -> None:
-    assert said(graph(Sampler__stepps=9)) == [
+    assert problems_of(graph(Sampler__stepps=9)) == [
         ("warning", "“Sampler” has no input “stepps”, so the server ignores it; did you mean “steps”?")
     ]
 
 
 def test_a_connection_that_is_missing_is_an_error() -> None:
-    assert said(graph(Sampler__positive=None)) == [
+    assert problems_of(graph(Sampler__positive=None)) == [
         ("error", "“positive” of “Sampler” needs a connection of type CONDITIONING."),
     ]
 
 
 def test_a_value_that_newer_nodes_want_is_the_servers_own() -> None:
-    assert said(graph(Sampler__steps=None)) == [
+    assert problems_of(graph(Sampler__steps=None)) == [
         ("warning", "“steps” of “Sampler” has no value, so the server uses its default, “20”.")
     ]
 
@@ -92,25 +94,25 @@ def test_a_value_that_newer_nodes_want_is_the_servers_own() -> None:
     ],
 )
 def test_a_value_out_of_range_is_an_error(changes: dict[str, Json], sentence: str) -> None:
-    assert said(graph(**changes)) == [("error", sentence)]
+    assert problems_of(graph(**changes)) == [("error", sentence)]
 
 
 def test_what_no_output_needs_is_only_a_warning_as_the_server_never_looks_at_it() -> None:
-    found = graph()
-    found["8"] = {
+    broken = graph()
+    broken["8"] = {
         "class_type": "ConditioningCombine",
         "inputs": {"conditioning_1": ["2", 0]},
         "_meta": {"title": "Rest"},
     }
-    assert said(found) == [("warning", "“conditioning_2” of “Rest” needs a connection of type CONDITIONING.")]
+    assert problems_of(broken) == [("warning", "“conditioning_2” of “Rest” needs a connection of type CONDITIONING.")]
 
 
 def test_a_text_that_is_a_number_passes_as_on_the_server() -> None:
-    assert said(graph(Sampler__steps="12", Sampler__cfg="3.5")) == []
+    assert problems_of(graph(Sampler__steps="12", Sampler__cfg="3.5")) == []
 
 
 def test_a_value_that_is_not_in_the_list_is_told_with_the_list() -> None:
-    [(severity, sentence)] = said(graph(Sampler__scheduler="carrot"))
+    [(severity, sentence)] = problems_of(graph(Sampler__scheduler="carrot"))
     assert severity == "error"
     assert sentence.startswith(
         "“scheduler” of “Sampler” cannot be “carrot”; the server has simple, sgm_uniform, karras"
@@ -118,7 +120,7 @@ def test_a_value_that_is_not_in_the_list_is_told_with_the_list() -> None:
 
 
 def test_a_model_that_is_missing_is_named_with_its_folder() -> None:
-    [(severity, sentence)] = said(graph(Checkpoint__ckpt_name="other.safetensors"))
+    [(severity, sentence)] = problems_of(graph(Checkpoint__ckpt_name="other.safetensors"))
     assert severity == "error"
     assert sentence == (
         "“ckpt_name” of “Checkpoint” is other.safetensors, a model that the server does not have: "
@@ -132,12 +134,12 @@ def test_the_newer_form_of_lists_is_read_too() -> None:
         "output": ["MODEL", "CLIP", "VAE"],
     }
     definitions = server_with(CheckpointLoaderSimple=newer)
-    assert said(graph(Checkpoint__ckpt_name="a.safetensors"), definitions=definitions) == []
-    assert len(said(graph(Checkpoint__ckpt_name="b.safetensors"), definitions=definitions)) == 1
+    assert problems_of(graph(Checkpoint__ckpt_name="a.safetensors"), definitions=definitions) == []
+    assert len(problems_of(graph(Checkpoint__ckpt_name="b.safetensors"), definitions=definitions)) == 1
 
 
 def test_links_must_lead_to_an_output_of_the_right_type() -> None:
-    assert said(graph(Sampler__positive=["77", 0], Sampler__negative=["3", 1], Sampler__model=["1", 1])) == [
+    assert problems_of(graph(Sampler__positive=["77", 0], Sampler__negative=["3", 1], Sampler__model=["1", 1])) == [
         ("error", "“model” of “Sampler” needs MODEL, but output 1 of “Checkpoint” gives CLIP."),
         (
             "error",
@@ -145,77 +147,77 @@ def test_links_must_lead_to_an_output_of_the_right_type() -> None:
         ),
         ("error", "“negative” of “Sampler” takes output 1 of “Negative prompt”, which has only 1, counted from 0."),
     ]
-    assert said(graph(Sampler__model=["1"])) == [
+    assert problems_of(graph(Sampler__model=["1"])) == [
         ("error", "“model” of “Sampler” is a list, but not a connection [node, output].")
     ]
-    assert said(graph(Sampler__model="sdxl")) == [
+    assert problems_of(graph(Sampler__model="sdxl")) == [
         ("error", "“model” of “Sampler” needs a connection of type MODEL, not a value.")
     ]
 
 
 def test_a_graph_without_an_output_is_an_error() -> None:
-    found = graph()
-    del found["7"]
-    assert said(found) == [("error", "The workflow has no output: add a node such as Save Image.")]
+    broken = graph()
+    del broken["7"]
+    assert problems_of(broken) == [("error", "The workflow has no output: add a node such as Save Image.")]
 
 
 def test_a_circle_is_an_error_that_names_its_nodes() -> None:
-    found = graph(Size__width=["8", 0])
-    found["8"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["9", 0]}, "_meta": {"title": "A"}}
-    found["9"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["8", 0]}, "_meta": {"title": "B"}}
-    [(severity, sentence)] = said(found)
+    circular = graph(Size__width=["8", 0])
+    circular["8"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["9", 0]}, "_meta": {"title": "A"}}
+    circular["9"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["8", 0]}, "_meta": {"title": "B"}}
+    [(severity, sentence)] = problems_of(circular)
     assert severity == "error"
-    assert sentence in {f"The nodes {one} depend on each other in a loop." for one in ("“A” → “B”", "“B” → “A”")}
+    assert sentence in {f"The nodes {circle} depend on each other in a loop." for circle in ("“A” → “B”", "“B” → “A”")}
 
 
 def test_a_long_chain_is_no_circle() -> None:
     chain: Graph = {
-        str(one): {"class_type": "PrimitiveInt", "inputs": {"value": [str(one + 1), 0]}} for one in range(5000)
+        str(number): {"class_type": "PrimitiveInt", "inputs": {"value": [str(number + 1), 0]}} for number in range(5000)
     }
     chain["5000"] = {"class_type": "PrimitiveInt", "inputs": {"value": 1}}
-    assert said(chain) == [("error", "The workflow has no output: add a node such as Save Image.")]
+    assert problems_of(chain) == [("error", "The workflow has no output: add a node such as Save Image.")]
 
 
-def slot(found: Graph, node: str, name: str, **more: Json) -> Slot:
+def slot(checked: Graph, node: str, name: str, **more: Json) -> Slot:
     kind = more.pop("kind", "integer")
     assert kind in {"integer", "model", "choice"}
-    return Slot(name=name, title=name, kind=kind, targets=(find_target(found, node, name),), **more)  # pyright: ignore[reportArgumentType]
+    return Slot(name=name, title=name, kind=kind, targets=(find_target(checked, node, name),), **more)  # pyright: ignore[reportArgumentType]
 
 
 def test_two_nodes_with_the_title_that_a_slot_means_are_told() -> None:
-    found = graph()
-    steps = slot(found, "Sampler", "steps")
-    found["3"]["_meta"] = {"title": "Sampler"}
-    [(severity, sentence)] = said(found, steps)
+    ambiguous = graph()
+    steps = slot(ambiguous, "Sampler", "steps")
+    ambiguous["3"]["_meta"] = {"title": "Sampler"}
+    [(severity, sentence)] = problems_of(ambiguous, steps)
     assert severity == "warning"
     assert sentence.startswith("steps goes to “Sampler”, but 2 nodes have that title (3, 5)")
 
 
 def test_a_slot_may_not_promise_more_than_its_node_takes() -> None:
-    found = graph()
-    assert said(found, slot(found, "Sampler", "steps", minimum=0, maximum=20000)) == [
+    valid = graph()
+    assert problems_of(valid, slot(valid, "Sampler", "steps", minimum=0, maximum=20000)) == [
         ("warning", "steps allows 0, but “steps” of “Sampler” must be at least 1."),
         ("warning", "steps allows 20000, but “steps” of “Sampler” must be at most 10000."),
     ]
-    assert said(found, slot(found, "Sampler", "scheduler", kind="choice", choices=["karras", "carrot"])) == [
+    assert problems_of(valid, slot(valid, "Sampler", "scheduler", kind="choice", choices=["karras", "carrot"])) == [
         ("warning", "scheduler offers carrot, which “scheduler” of “Sampler” does not have on this server.")
     ]
 
 
 def test_a_slots_default_counts_instead_of_the_graphs_value() -> None:
-    found = graph(Sampler__steps=0)
-    assert said(found, slot(found, "Sampler", "steps", default=20)) == []
-    assert said(found, slot(found, "Sampler", "steps", default=-2)) == [
+    changed = graph(Sampler__steps=0)
+    assert problems_of(changed, slot(changed, "Sampler", "steps", default=20)) == []
+    assert problems_of(changed, slot(changed, "Sampler", "steps", default=-2)) == [
         ("error", "“steps” of “Sampler” is -2, but must be between 1 and 10000.")
     ]
 
 
 def test_a_model_slot_without_a_default_needs_any_model_at_all() -> None:
-    found = graph(Checkpoint__ckpt_name="whatever")
-    model = slot(found, "Checkpoint", "ckpt_name", kind="model")
-    assert said(found, model) == []
+    changed = graph(Checkpoint__ckpt_name="whatever")
+    model = slot(changed, "Checkpoint", "ckpt_name", kind="model")
+    assert problems_of(changed, model) == []
     empty: Json = {"input": {"required": {"ckpt_name": [[], {}]}}, "output": ["MODEL", "CLIP", "VAE"]}
-    assert len(said(found, model, definitions=server_with(CheckpointLoaderSimple=empty))) == 1
+    assert len(problems_of(changed, model, definitions=server_with(CheckpointLoaderSimple=empty))) == 1
 
 
 LINKS: st.SearchStrategy[Json] = st.sampled_from([[node, output] for node in "129" for output in (-1, 0, 1, 3)])
@@ -223,12 +225,15 @@ GIVEN = st.dictionaries(st.sampled_from(["seed", "images", "image", "model", "sc
 KINDS = st.sampled_from(["KSampler", "SaveImage", "LoadImage", "?"])
 
 
-def _entry(kind: str, given: dict[str, Json], meta: Json) -> dict[str, Json]:
-    return {"class_type": kind, "inputs": given, "_meta": meta}
+def _entry(kind: str, node_inputs: dict[str, Json], meta: Json) -> dict[str, Json]:
+    return {"class_type": kind, "inputs": node_inputs, "_meta": meta}
 
 
 @UNHURRIED
 @given(st.dictionaries(st.sampled_from("123"), st.builds(_entry, KINDS, GIVEN, ANY_JSON), min_size=1), ANY_JSON)
-def test_any_graph_and_any_server_lead_to_findings_only(found: Graph, told: Json) -> None:
-    for definitions in (server(), Definitions({**object_info(), "KSampler": told, "SaveImage": {"input": told}})):
-        assert all(isinstance(one, Finding) for one in audit(found, (), definitions))
+def test_any_graph_and_any_server_lead_to_findings_only(checked: Graph, definition: Json) -> None:
+    for definitions in (
+        server(),
+        Definitions({**object_info(), "KSampler": definition, "SaveImage": {"input": definition}}),
+    ):
+        assert all(isinstance(finding, Finding) for finding in audit(checked, (), definitions))

@@ -52,7 +52,7 @@ def flow(*slots: Slot, graph: Graph | None = None, **more: object) -> Workflow:
 def fill(
     workflow: Workflow, values: dict[str, Json], definitions: Definitions | None = None, preset: str = ""
 ) -> JobRequest:
-    told = bind(
+    request = bind(
         workflow,
         JobId("j"),
         values,
@@ -62,8 +62,8 @@ def fill(
         definitions=definitions,
         now=NOON,
     )
-    assert told.graph is not workflow.graph
-    return told
+    assert request.graph is not workflow.graph
+    return request
 
 
 SIZE = slot("size", "size", ("4", "width"), ("4", "height"))
@@ -123,15 +123,15 @@ def test_files_are_uploaded_later(kind: str) -> None:
     workflow = flow(slot("it", kind, ("1", "file")), graph=graph)
     assert fill(workflow, {"it": __file__}).uploads == (Upload(NodeId("1"), "file", __file__),)
     assert fill(workflow, {"it": ""}).uploads == ()
-    for told in ("nowhere.bin", "x" * 5000, "a\x00b"):
+    for path in ("nowhere.bin", "x" * 5000, "a\x00b"):
         with refused("it: there is no file"):
-            fill(workflow, {"it": told})
+            fill(workflow, {"it": path})
 
 
 def test_loras_are_put_into_the_row_that_their_slot_names() -> None:
     workflow = flow(slot("lora", "lora", ("1", "")))
     request = fill(workflow, {"lora": "style:0.5, ink.safetensors"}, server_with(LoraLoader=LOADER))
-    rows = [inputs(request.graph, node) for node, one in request.graph.items() if one["class_type"] == "LoraLoader"]
+    rows = [inputs(request.graph, node) for node, entry in request.graph.items() if entry["class_type"] == "LoraLoader"]
     assert [(row["lora_name"], row["strength_model"]) for row in rows] == [
         ("sub/style.safetensors", 0.5),
         ("ink.safetensors", 1.0),
@@ -142,20 +142,20 @@ def test_loras_are_put_into_the_row_that_their_slot_names() -> None:
 
 def test_a_lora_needs_no_server_for_comfyuis_own_loaders() -> None:
     request = fill(flow(slot("lora", "lora", ("1", ""))), {"lora": "any.safetensors:0.5"})
-    assert any(one["class_type"] == "LoraLoader" for one in request.graph.values())
+    assert any(entry["class_type"] == "LoraLoader" for entry in request.graph.values())
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    ("loras", "sentence"),
     [
         ("stile", "There is no LoRA called “stile”; did you mean “style”"),
         ("x", "There are 2 LoRAs called “x”: choose from a/x.safetensors, b/x.safetensors."),
         ("ink:much", "“ink:much” has no weight that is a number: write ink:0.8."),
     ],
 )
-def test_a_lora_that_is_not_clear_is_told(told: str, sentence: str) -> None:
+def test_a_lora_that_is_not_clear_is_told(loras: str, sentence: str) -> None:
     with refused(sentence):
-        fill(flow(slot("lora", "lora", ("1", ""))), {"lora": told}, server_with(LoraLoader=LOADER))
+        fill(flow(slot("lora", "lora", ("1", ""))), {"lora": loras}, server_with(LoraLoader=LOADER))
 
 
 def test_what_loras_take_out_of_the_graph_takes_nothing_else_with_it() -> None:
@@ -175,8 +175,8 @@ def test_dates_are_resolved_in_prefixes_but_not_in_what_people_say() -> None:
     name = slot("name", "text", ("7", "filename_prefix"))
     seed = slot("seed", "seed", ("5", "seed"))
     assert inputs(fill(flow(name, seed, graph=graph), {"seed": 5}).graph, "7")["filename_prefix"] == "2026-07-06/5"
-    said = fill(flow(name, seed, graph=graph), {"name": "%date%"})
-    assert inputs(said.graph, "7")["filename_prefix"] == "%date%"
+    request = fill(flow(name, seed, graph=graph), {"name": "%date%"})
+    assert inputs(request.graph, "7")["filename_prefix"] == "%date%"
 
 
 def test_a_slot_that_is_not_clear_is_told_when_it_is_filled() -> None:
@@ -190,11 +190,11 @@ NASTY = st.text(max_size=2000) | st.sampled_from(['"]}', '{"a": [', "\\", "🦊"
 
 
 @given(NASTY)
-def test_text_arrives_as_it_is_at_its_input_only(told: str) -> None:
+def test_text_arrives_as_it_is_at_its_input_only(text: str) -> None:
     workflow = flow(slot("prompt", "text", ("2", "text")), slot("seed", "seed", ("5", "seed")))
-    request = fill(workflow, {"prompt": told, "seed": 1}, server())
+    request = fill(workflow, {"prompt": text, "seed": 1}, server())
     expected = shipped()
-    inputs(expected, "2")["text"] = told
+    inputs(expected, "2")["text"] = text
     inputs(expected, "5")["seed"] = 1
     assert request.graph == expected
     assert workflow.graph == shipped()
@@ -209,26 +209,30 @@ def test_a_copy_shares_nothing_that_can_be_changed(value: dict[str, Json]) -> No
 def _tables(value: Json) -> set[int]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     own = {id(value)} if isinstance(value, (dict, list)) else set[int]()
-    return own.union(*(_tables(one) for one in inner))
+    return own.union(*(_tables(element) for element in inner))
 
 
 def test_a_picture_for_any_input_is_uploaded(tmp_path: Path) -> None:
     graph: Graph = {"1": entry("LoadVideo", "Clip", file="old.mp4")}
     (tmp_path / "new.mp4").write_bytes(b"")
-    told = str(tmp_path / "new.mp4")
-    request = bind(flow(graph=graph), JobId("j"), {}, [("Clip.file", told)], rng=Random(1), folder="out")
-    assert request.uploads == (Upload(NodeId("1"), "file", told),)
+    path = str(tmp_path / "new.mp4")
+    request = bind(flow(graph=graph), JobId("j"), {}, [("Clip.file", path)], rng=Random(1), folder="out")
+    assert request.uploads == (Upload(NodeId("1"), "file", path),)
 
 
 @UNHURRIED
 @given(ANY_GRAPH, st.dictionaries(st.sampled_from(["prompt", "seed", "steps", "image", "lora", "size"]), ANY_JSON))
 def test_any_graph_is_filled_with_anything_or_it_is_a_sentence(graph: Graph, values: dict[str, Json]) -> None:
-    known = {one.name: one for one in discover(graph, server()).slots}
+    known = {slot.name: slot for slot in discover(graph, server()).slots}
     for node in graph:
         known.setdefault("lora", slot("lora", "lora", (node, "")))
     before = copy.deepcopy(graph)
     with suppress(WorkflowError):
-        fill(flow(*known.values(), graph=graph), {name: one for name, one in values.items() if name in known}, server())
+        fill(
+            flow(*known.values(), graph=graph),
+            {name: value for name, value in values.items() if name in known},
+            server(),
+        )
     assert graph == before
     audit(graph, list(known.values()), server())
 

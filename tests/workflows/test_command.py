@@ -24,8 +24,8 @@ def test_an_exported_file_becomes_a_command_and_a_picture(backend: str, tmp_path
             return done.stdout
 
         run("workflows", "new", "harbour.json")
-        told = json.loads(run("workflows", "fill", "harbour", 'prompt="]}', "seed=0"))
-        assert told["2"]["inputs"]["text"] == '"]}'
+        graph = json.loads(run("workflows", "fill", "harbour", 'prompt="]}', "seed=0"))
+        assert graph["2"]["inputs"]["text"] == '"]}'
         run("generate", "harbour", "prompt=a mill", "--out", "out")
         run("generate", "harbour.json", "--out", "out")
         assert "✔  workflow harbour" in run("check")

@@ -23,17 +23,17 @@ def test_the_examples_together_are_a_manifest(tmp_path: Path) -> None:
         graph[node] = entry("Odd", name, seed=1, noise_seed=1)
     (tmp_path / "one.json").write_bytes(msgspec.json.encode(graph))
     (tmp_path / "one.toml").write_text("\n".join(EXAMPLES), encoding="utf-8")
-    found = load(tmp_path, "one")
-    assert {slot.name for slot in found.slots} == {"steps", "seed", "sampler", "size", "lora"}
-    assert found.presets
-    assert found.follow_ups
+    workflow = load(tmp_path, "one")
+    assert {slot.name for slot in workflow.slots} == {"steps", "seed", "sampler", "size", "lora"}
+    assert workflow.presets
+    assert workflow.follow_ups
 
 
 def test_every_key_has_an_example() -> None:
-    told = "\n".join(EXAMPLES)
+    examples = "\n".join(EXAMPLES)
     for shape in (Manifest, ManifestSlot, ManifestTarget, FollowUp):
         for key in shape.__struct_fields__:
-            assert re.search(rf"(^|[{{ ]){key} = |^\[+{key}[.\]]", told, re.MULTILINE), key
+            assert re.search(rf"(^|[{{ ]){key} = |^\[+{key}[.\]]", examples, re.MULTILINE), key
 
 
 def test_every_kind_is_explained() -> None:

@@ -29,8 +29,8 @@ def lora_row(*names: str) -> Graph:
     graph = shipped()
     before = "1"
     for number, name in enumerate(names, 20):
-        given: dict[str, Json] = {"model": [before, 0], "clip": [before, 1], "lora_name": name}
-        graph[str(number)] = entry("LoraLoader", f"Style {number}", strength_model=1.0, strength_clip=1.0, **given)
+        links: dict[str, Json] = {"model": [before, 0], "clip": [before, 1], "lora_name": name}
+        graph[str(number)] = entry("LoraLoader", f"Style {number}", strength_model=1.0, strength_clip=1.0, **links)
         before = str(number)
     inputs(graph, "5")["model"] = [before, 0]
     for node in ("2", "3"):
@@ -40,13 +40,13 @@ def lora_row(*names: str) -> Graph:
 
 def row(graph: Graph) -> list[tuple[Json, Json, Json]]:
     """The LoRAs that the sampler's model passes, from the checkpoint on."""
-    found: list[tuple[Json, Json, Json]] = []
+    loras: list[tuple[Json, Json, Json]] = []
     link = inputs(graph, "5")["model"]
     while isinstance(link, list) and link[0] != "1":
-        given = inputs(graph, str(link[0]))
-        found.insert(0, (given["lora_name"], given["strength_model"], given.get("strength_clip")))
-        link = given["model"]
-    return found
+        node_inputs = inputs(graph, str(link[0]))
+        loras.insert(0, (node_inputs["lora_name"], node_inputs["strength_model"], node_inputs.get("strength_clip")))
+        link = node_inputs["model"]
+    return loras
 
 
 def fill(graph: Graph, node: str, *loras: Lora) -> Graph:
@@ -109,12 +109,12 @@ def test_a_node_without_a_model_has_no_chain() -> None:
 @UNHURRIED
 @given(st.lists(st.tuples(st.text(min_size=1), st.floats(-100, 100)), max_size=6), st.integers(0, 4))
 def test_any_number_of_loras_stands_in_the_row_and_the_graph_stays_as_it_was(
-    told: list[tuple[str, float]], before: int
+    loras: list[tuple[str, float]], before: int
 ) -> None:
     graph = lora_row(*"abcd"[:before])
     whole = copy.deepcopy(graph)
-    filled = fill(graph, "1", *(Lora(name, weight) for name, weight in told))
-    assert row(filled) == [(name, weight, weight) for name, weight in told]
+    filled = fill(graph, "1", *(Lora(name, weight) for name, weight in loras))
+    assert row(filled) == [(name, weight, weight) for name, weight in loras]
     assert graph == whole
     links = [value for node in filled for value in inputs(filled, node).values() if isinstance(value, list)]
     assert all(link[0] in filled for link in links)

@@ -54,11 +54,11 @@ def workflow(request: pytest.FixtureRequest) -> Workflow:
 @cache
 def models() -> dict[str, tuple[str, ...]]:
     """Every model that a shipped workflow names, by folder."""
-    found: dict[str, dict[str, None]] = {folder: {} for folder, _ in LOADERS.values()}
+    files: dict[str, dict[str, None]] = {folder: {} for folder, _ in LOADERS.values()}
     for name in NAMES:
         for folder, file in needed(load(FOLDER, name).graph):
-            found[folder][file] = None
-    return {folder: tuple(files) for folder, files in found.items()} | {
+            files[folder][file] = None
+    return {folder: tuple(names) for folder, names in files.items()} | {
         "loras": ("ink.safetensors", "film.safetensors")
     }
 
@@ -86,7 +86,7 @@ def picture(folder: Path) -> str:
     return str(path)
 
 
-def told(slot: Slot, folder: Path, *, largest: bool) -> Json:
+def extreme_value(slot: Slot, folder: Path, *, largest: bool) -> Json:
     """The least or the most that a slot takes."""
     match slot.kind:
         case "text":
@@ -104,7 +104,7 @@ def told(slot: Slot, folder: Path, *, largest: bool) -> Json:
 
 
 def filled(workflow: Workflow, folder: Path, values: dict[str, Json], definitions: Definitions) -> JobRequest:
-    needs = {slot.name: told(slot, folder, largest=False) for slot in workflow.slots if slot.required}
+    needs = {slot.name: extreme_value(slot, folder, largest=False) for slot in workflow.slots if slot.required}
     job, rng = JobId(workflow.name), random.Random(7)
     return bind(workflow, job, needs | values, rng=rng, folder=str(folder), definitions=definitions)
 
@@ -122,13 +122,13 @@ def test_it_becomes_a_command_and_its_buttons_lead_somewhere(workflow: Workflow)
     everything = {name: load(FOLDER, name) for name in NAMES}
     follow_up = list_follow_ups(workflow, everything)
     assert len(follow_up) == len(workflow.follow_ups) or not workflow.follow_ups
-    assert all(one.slot.kind in UPLOADED for one in follow_up)
+    assert all(button.slot.kind in UPLOADED for button in follow_up)
 
 
 def test_together_they_do_not_contradict_each_other() -> None:
     everything = {name: load(FOLDER, name) for name in NAMES}
     assert list(conflicts(list(everything.values()))) == []
-    labels = [one.menu for one in menus(everything)]
+    labels = [entry.menu for entry in menus(everything)]
     assert {"Upscale", "Edit…", "Animate…"} <= set(labels)
     assert len(labels) == 5
 
@@ -136,7 +136,7 @@ def test_together_they_do_not_contradict_each_other() -> None:
 def test_a_picture_can_be_enlarged_and_then_set_in_motion() -> None:
     everything = {name: load(FOLDER, name) for name in NAMES}
     for maker, follower in (("txt2img", "upscale"), ("upscale", "animate"), ("flux", "kontext")):
-        assert follower in {one.workflow for one in list_follow_ups(everything[maker], everything)}
+        assert follower in {button.workflow for button in list_follow_ups(everything[maker], everything)}
 
 
 @pytest.mark.parametrize("largest", [False, True])
@@ -144,7 +144,7 @@ def test_it_takes_the_extremes_of_every_slot(
     workflow: Workflow, definitions: Definitions, tmp_path: Path, largest: bool
 ) -> None:
     for slot in workflow.slots:
-        request = filled(workflow, tmp_path, {slot.name: told(slot, tmp_path, largest=largest)}, definitions)
+        request = filled(workflow, tmp_path, {slot.name: extreme_value(slot, tmp_path, largest=largest)}, definitions)
         simulator = equipped(tmp_path)
         for upload in request.uploads:
             (tmp_path / "input").mkdir(exist_ok=True)
@@ -167,9 +167,9 @@ async def test_it_runs_to_a_file_of_its_kind(workflow: Workflow, definitions: De
     values = {name: value for name, value in small.items() if name in names}
     if workflow.name == "flux-4k":
         values |= {"width": 1024, "height": 1024}
-    async with world(tmp_path, steps=2, step_time=0.0, any_node=True, models=models()) as found:
+    async with world(tmp_path, steps=2, step_time=0.0, any_node=True, models=models()) as running:
         watcher = Watcher()
-        await found.make(filled(workflow, tmp_path, values, definitions), watcher)
+        await running.make(filled(workflow, tmp_path, values, definitions), watcher)
     assert isinstance(watcher.last, Finished), watcher.last
     assert watcher.last.files
     assert {Path(file).suffix for file in watcher.last.files} <= SUFFIXES[workflow.result]
@@ -179,9 +179,9 @@ async def test_it_runs_to_a_file_of_its_kind(workflow: Workflow, definitions: De
 async def test_the_factor_decides_how_large_it_gets(
     factor: float, size: tuple[int, int], definitions: Definitions, tmp_path: Path
 ) -> None:
-    async with world(tmp_path, steps=2, step_time=0.0, any_node=True, models=models()) as found:
+    async with world(tmp_path, steps=2, step_time=0.0, any_node=True, models=models()) as running:
         watcher = Watcher()
-        await found.make(filled(load(FOLDER, "upscale"), tmp_path, {"factor": factor}, definitions), watcher)
+        await running.make(filled(load(FOLDER, "upscale"), tmp_path, {"factor": factor}, definitions), watcher)
     assert isinstance(watcher.last, Finished)
     with Image.open(watcher.last.files[0]) as large:
         assert large.size == size

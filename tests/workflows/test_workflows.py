@@ -44,8 +44,8 @@ def test_a_shipped_workflow_is_valid_for_a_real_servers_nodes(name: str, tmp_pat
     (tmp_path / "input" / "input.png").write_bytes(b"any")
     request = fill(load(FOLDER, name), GIVEN[name])
     request.graph["1"]["inputs"] = {"ckpt_name": "dreamscape-v1.safetensors"}
-    status, told = simulator.submit({"prompt": {node: dict(entry) for node, entry in request.graph.items()}})
-    assert (status, told) == (200, {**dict(told), "node_errors": {}})  # pyright: ignore[reportArgumentType, reportCallIssue]
+    status, answer = simulator.submit({"prompt": {node: dict(entry) for node, entry in request.graph.items()}})
+    assert (status, answer) == (200, {**dict(answer), "node_errors": {}})  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def test_texts_become_what_the_node_wants() -> None:
@@ -86,8 +86,8 @@ def test_every_seed_of_a_file_without_a_manifest_is_drawn(tmp_path: Path) -> Non
     assert value(request, "1", "seed") != 5
     assert value(request, "2", "noise_seed") != 5
     assert value(request, "3", "seed") == ["2", 0]
-    kept = fill(load(FOLDER, str(path)), {}, ("1.seed", "5"))
-    assert (value(kept, "1", "seed"), kept.seed) == (5, 5)
+    request = fill(load(FOLDER, str(path)), {}, ("1.seed", "5"))
+    assert (value(request, "1", "seed"), request.seed) == (5, 5)
 
 
 def test_a_node_is_addressed_by_title_class_or_id_and_typed_by_what_stands_there() -> None:

@@ -41,8 +41,8 @@ class LiveTable:
         notes = list(dict.fromkeys(text_of(row.note) for row in self._rows if row.note and not row.terminal_update))
         count = tally([row for row in self._rows if row.terminal_update])
         total = f"{count.jobs} of {len(self._rows)} done"
-        told: list[RenderableType] = [Text(note, "yellow") for note in notes[:2]]
-        return Group(table, *told, Text(total, "dim"))
+        note_lines: list[RenderableType] = [Text(note, "yellow") for note in notes[:2]]
+        return Group(table, *note_lines, Text(total, "dim"))
 
 
 def _urgency(row: Row) -> tuple[int, int]:

@@ -84,9 +84,9 @@ class _Stdout:
 
 def _write(line: str) -> None:
     """Write past Python's buffer: an abandoned thread would hold the buffer's lock until the reader reads."""
-    rest = f"{line}\n".encode(sys.stdout.encoding, "backslashreplace")
-    while rest:
-        rest = rest[os.write(sys.stdout.fileno(), rest) :]
+    remaining = f"{line}\n".encode(sys.stdout.encoding, "backslashreplace")
+    while remaining:
+        remaining = remaining[os.write(sys.stdout.fileno(), remaining) :]
 
 
 class JsonRenderer:
@@ -110,14 +110,14 @@ class JsonRenderer:
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """Write the whole update; of a preview only the size in bytes."""
-        told = json_fields(update)
-        told.pop("type")
+        fields = json_fields(update)
+        fields.pop("type")
         if isinstance(update, Previewed):
-            told["bytes"] = len(update.image)
-            del told["image"]
+            fields["bytes"] = len(update.image)
+            del fields["image"]
         event = type(update).__name__.lower()
         head: dict[str, Json] = {"t": round(anyio.current_time() - self._began, 4), "job": row.job}
-        await self._stdout.say(msgspec.json.encode({**head, "event": event, **told}).decode())
+        await self._stdout.say(msgspec.json.encode({**head, "event": event, **fields}).decode())
 
     def summary(self, count: Tally) -> None:
         """Write the last line."""

@@ -85,17 +85,17 @@ class Tally(Struct, frozen=True):
             "cancelled": self.cancelled,
             "lost": self.lost,
         }
-        told = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-        return f"{self.jobs} jobs: {told or 'none ended'}" if self.jobs != 1 else f"1 job: {told}"
+        parts_text = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+        return f"{self.jobs} jobs: {parts_text or 'none ended'}" if self.jobs != 1 else f"1 job: {parts_text}"
 
 
 def tally(rows: Sequence[Row]) -> Tally:
     """Count the jobs; one without a final update counts as cancelled, because nothing follows it any more."""
-    words = [row.terminal_update for row in rows]
-    counts = {kind: sum(isinstance(word, kind) for word in words) for kind in (Finished, Failed, Lost)}
-    left = len(rows) - sum(counts.values())
-    incomplete = sum(isinstance(word, Finished) and _lacks_a_result(word) for word in words)
-    return Tally(len(rows), counts[Finished], counts[Failed], left, counts[Lost], incomplete)
+    updates = [row.terminal_update for row in rows]
+    counts = {kind: sum(isinstance(update, kind) for update in updates) for kind in (Finished, Failed, Lost)}
+    cancelled = len(rows) - sum(counts.values())
+    incomplete = sum(isinstance(update, Finished) and _lacks_a_result(update) for update in updates)
+    return Tally(len(rows), counts[Finished], counts[Failed], cancelled, counts[Lost], incomplete)
 
 
 def _lacks_a_result(finished: Finished) -> bool:

@@ -40,13 +40,13 @@ def list_workflows(console: Console, folder: Path) -> int:
     table = _table("name", "command", "title", "slots")
     for name in list_names(folder):
         try:
-            one = load(folder, name)
+            workflow = load(folder, name)
         except NeedsServer:
             table.add_row(Text(name), "", Text("in the editor's own format; show and check ask a server", "dim"), "")
         except WorkflowError as error:
             table.add_row(Text(name), "", Text(reason_text(error.reason), "red"), "")
         else:
-            table.add_row(Text(name), Text(_called(one)), Text(one.title), str(len(one.slots)))
+            table.add_row(Text(name), Text(_called(workflow)), Text(workflow.title), str(len(workflow.slots)))
     if not table.row_count:
         console.print(Text(f"There are no workflows in {folder}; see workflows new."))
         return 0
@@ -54,9 +54,9 @@ def list_workflows(console: Console, folder: Path) -> int:
     return 0
 
 
-async def show_workflow(console: Console, folder: Path, told: str, servers: Mapping[ServerName, Comfy]) -> int:
+async def show_workflow(console: Console, folder: Path, name_or_path: str, servers: Mapping[ServerName, Comfy]) -> int:
     """Print a workflow's slots as a table; return the exit code. Raises `WorkflowError`."""
-    workflow, _ = await open_workflow(folder, told, servers)
+    workflow, _ = await open_workflow(folder, name_or_path, servers)
     head = " · ".join(filter(None, (workflow.title, _called(workflow), workflow.result)))
     console.print(Text(head, "bold"))
     if workflow.description:
@@ -64,8 +64,8 @@ async def show_workflow(console: Console, folder: Path, told: str, servers: Mapp
     console.print(slots_table(workflow))
     for name, values in workflow.presets.items():
         console.print(Text(f"preset {name}: {', '.join(f'{key}={value}' for key, value in values.items())}"))
-    for one in workflow.follow_ups:
-        console.print(Text(f"then {one.workflow}, which gets the result as its {one.slot}"))
+    for follow_up in workflow.follow_ups:
+        console.print(Text(f"then {follow_up.workflow}, which gets the result as its {follow_up.slot}"))
     for note in workflow.notes:
         console.print(Text(reason_text(note), "yellow"))
     return 0
@@ -88,7 +88,7 @@ def slots_table(workflow: Workflow) -> Table:
 
 async def fill_in(
     folder: Path,
-    told: str,
+    name_or_path: str,
     values: Mapping[str, Json],
     sets: Sequence[tuple[str, str]],
     preset: str,
@@ -98,59 +98,61 @@ async def fill_in(
 
     Raises `WorkflowError`.
     """
-    workflow, definitions = await open_filled(folder, told, values, servers)
+    workflow, definitions = await open_filled(folder, name_or_path, values, servers)
     rng = random.SystemRandom()
     request = bind(workflow, JobId("fill"), values, sets, rng=rng, folder=".", preset=preset, definitions=definitions)
     return msgspec.json.format(msgspec.json.encode(request.graph), indent=2).decode(), list(_later(request))
 
 
 async def open_filled(
-    folder: Path, told: str, values: Mapping[str, Json], servers: Mapping[ServerName, Comfy]
+    folder: Path, name_or_path: str, values: Mapping[str, Json], servers: Mapping[ServerName, Comfy]
 ) -> tuple[Workflow, Definitions | None]:
     """Load a workflow to fill in with these values; asks the first server only if that helps.
 
     Raises `WorkflowError`.
     """
-    workflow, definitions = await open_workflow(folder, told, servers)
-    said = {*values, *(name for preset in workflow.presets.values() for name in preset)}
-    if definitions is None and any(slot.kind in NEEDING_NAMES and slot.name in said for slot in workflow.slots):
+    workflow, definitions = await open_workflow(folder, name_or_path, servers)
+    filled_names = {*values, *(name for preset in workflow.presets.values() for name in preset)}
+    if definitions is None and any(slot.kind in NEEDING_NAMES and slot.name in filled_names for slot in workflow.slots):
         known = await ask(dict([next(iter(servers.items()))]))
         definitions = next(iter(known.values()), None)
     return workflow, definitions
 
 
-async def check_workflows(console: Console, folder: Path, told: str, servers: Mapping[ServerName, Comfy]) -> int:
+async def check_workflows(
+    console: Console, folder: Path, name_or_path: str, servers: Mapping[ServerName, Comfy]
+) -> int:
     """Audit one workflow, or all, against each server; return 0 if each can run on a server."""
     known = await ask(servers)
-    names = [told] if told else list_names(folder)
-    found = [offer(folder, name, known) for name in names]
+    names = [name_or_path] if name_or_path else list_names(folder)
+    offered = [offer(folder, name, known) for name in names]
     silent = [(False, str(server), reason) for server, reason in known.silent.items()]
-    console.print(verdict_table([*silent, *verdicts(found, known)]))
-    bad = known.silent or any(one.problem or not one.servers for one in found)
-    return 1 if bad or (not told and _contradict(found)) else 0
+    console.print(verdict_table([*silent, *verdicts(offered, known)]))
+    bad = known.silent or any(entry.problem or not entry.servers for entry in offered)
+    return 1 if bad or (not name_or_path and _contradict(offered)) else 0
 
 
 Verdict: TypeAlias = tuple[bool | None, str, str]
 """Whether a check passed (None: something is missing that nobody needs yet), its name, and the details."""
 
 
-def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> list[Verdict]:
+def verdicts(offered: Sequence[Offer], known: Known, *, brief: bool = False) -> list[Verdict]:
     """The verdicts of each workflow: whether it can run anywhere, its name, and the findings for each server.
 
     If `brief`, a workflow that no server can run gets only one line.
     """
     lines: list[Verdict] = []
-    for one in found:
-        what = f"workflow {one.name}"
-        if one.workflow is None:
-            lines.append((False, what, reason_text(one.problem) if one.problem is not None else ""))
+    for entry in offered:
+        what = f"workflow {entry.name}"
+        if entry.workflow is None:
+            lines.append((False, what, reason_text(entry.problem) if entry.problem is not None else ""))
             continue
-        good = bool(one.servers) or not known
+        good = bool(entry.servers) or not known
         if brief and not good:
-            lines.append((None, what, _wanting(one, one.workflow)))
+            lines.append((None, what, _wanting(entry, entry.workflow)))
             continue
-        lines.append((good, what, _summary(one, one.workflow, known)))
-        for server, findings in one.findings.items():
+        lines.append((good, what, _summary(entry, entry.workflow, known)))
+        for server, findings in entry.findings.items():
             lines += [
                 (
                     finding.severity == "warning" or (good and len(known) > 1),
@@ -159,51 +161,62 @@ def verdicts(found: Sequence[Offer], known: Known, *, brief: bool = False) -> li
                 )
                 for finding in findings
             ]
-        lines += [(True, "", reason_text(note)) for note in one.workflow.notes]
-    lines += [(False, "", sentence) for sentence in _contradict(found)]
-    lines += [(True, "", reason_text(reason)) for reason in warnings(found)] if len(found) > 1 else []
+        lines += [(True, "", reason_text(note)) for note in entry.workflow.notes]
+    lines += [(False, "", sentence) for sentence in _contradict(offered)]
+    lines += [(True, "", reason_text(reason)) for reason in warnings(offered)] if len(offered) > 1 else []
     return lines
 
 
 def verdict_table(lines: Sequence[Verdict]) -> Table:
     """Format verdicts as a table; a line without a name continues the one above."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for good, what, told in lines:
+    for good, what, details in lines:
         mark = {True: Text("✔", "green") if what else Text("!", "yellow"), False: Text("✘", "red"), None: Text("–")}
         style = {True: "", False: "red", None: "dim"}[good]
-        table.add_row(mark[good], Text(what, style if good is None else "bold"), Text(told, style))
+        table.add_row(mark[good], Text(what, style if good is None else "bold"), Text(details, style))
     return table
 
 
-def _contradict(found: Sequence[Offer]) -> list[str]:
-    if len(found) < 2:
+def _contradict(offered: Sequence[Offer]) -> list[str]:
+    if len(offered) < 2:
         return []
-    return [reason_text(reason) for reason in conflicts([one.workflow for one in found if one.workflow is not None])]
+    return [
+        reason_text(reason) for reason in conflicts([entry.workflow for entry in offered if entry.workflow is not None])
+    ]
 
 
-def _summary(one: Offer, workflow: Workflow, known: Known) -> str:
-    told = f"{workflow.title}, {len(workflow.slots)} slots"
-    if not known or len(one.servers) == len(known):
-        return told
-    return f"{told}; runs on {', '.join(sorted(one.servers))} only" if one.servers else f"{told}; no server can run it"
+def _summary(offered: Offer, workflow: Workflow, known: Known) -> str:
+    summary = f"{workflow.title}, {len(workflow.slots)} slots"
+    if not known or len(offered.servers) == len(known):
+        return summary
+    return (
+        f"{summary}; runs on {', '.join(sorted(offered.servers))} only"
+        if offered.servers
+        else f"{summary}; no server can run it"
+    )
 
 
-def _wanting(one: Offer, workflow: Workflow) -> str:
+def _wanting(offered: Offer, workflow: Workflow) -> str:
     """Why no server can run the workflow: the first reason, and how many more there are."""
     reasons = [
         f"{server}: {reason_text(finding.reason)}"
-        for server, findings in one.findings.items()
+        for server, findings in offered.findings.items()
         for finding in findings
         if finding.severity == "error"
     ]
-    more = f" And {len(reasons) - 1} more: workflows check {one.name}." if len(reasons) > 1 else ""
+    more = f" And {len(reasons) - 1} more: workflows check {offered.name}." if len(reasons) > 1 else ""
     return f"{workflow.title}, not offered. {reasons[0]}{more}"
 
 
 def _later(request: JobRequest) -> list[str]:
     graph = request.graph
-    sent = [f"{one.input} of “{title(graph, one.node)}” becomes {one.path}, uploaded." for one in request.uploads]
-    return sent + [f"{one.input} of “{title(graph, one.node)}” becomes the server's first." for one in request.choices]
+    sent = [
+        f"{upload.input} of “{title(graph, upload.node)}” becomes {upload.path}, uploaded."
+        for upload in request.uploads
+    ]
+    return sent + [
+        f"{choice.input} of “{title(graph, choice.node)}” becomes the server's first." for choice in request.choices
+    ]
 
 
 def _called(workflow: Workflow) -> str:

@@ -11,11 +11,11 @@ from msgspec import Raw
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Refused
 from app.texts.reasons import reason_text
-from app.texts.wording import EXPORT
 from app.workflows.files import find
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.files import NodesUnknown
 
 PATIENCE = 15.0
 """Seconds for /object_info: a server reads all its model folders for it, which may be on a slow disk."""
@@ -34,7 +34,7 @@ async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
     answers: dict[ServerName, Mapping[str, Raw]] = {}
     known = Known()
 
-    async def one(name: ServerName, comfy: Comfy) -> None:
+    async def ask_one(name: ServerName, comfy: Comfy) -> None:
         try:
             with anyio.fail_after(PATIENCE):
                 answers[name] = await comfy.nodes()
@@ -45,32 +45,21 @@ async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
 
     async with anyio.create_task_group() as tasks:
         for name, comfy in servers.items():
-            tasks.start_soon(one, name, comfy, name=f"ask {name}")
+            tasks.start_soon(ask_one, name, comfy, name=f"ask {name}")
     known.update({name: Definitions(answers[name]) for name in servers if name in answers})
     return known
 
 
-async def first(servers: Mapping[ServerName, Comfy]) -> Definitions:
-    """The node definitions of the first server. Raises `WorkflowError`."""
-    name = next(iter(servers))
-    known = await ask({name: servers[name]})
-    if name not in known:
-        raise WorkflowError(f"{name} cannot say which nodes it has ({known.silent[name].rstrip('.')}).")
-    return known[name]
-
-
 async def open_workflow(
-    folder: Path, told: str, servers: Mapping[ServerName, Comfy]
+    folder: Path, name_or_path: str, servers: Mapping[ServerName, Comfy]
 ) -> tuple[Workflow, Definitions | None]:
     """Load a workflow; asks the first server only if the file needs it. Raises `WorkflowError`."""
     try:
-        return load(folder, told), None
+        return load(folder, name_or_path), None
     except NeedsServer:
-        place = find(folder, told)
-    try:
-        definitions = await first(servers)
-    except WorkflowError as error:
-        raise WorkflowError(
-            f"{place.shown} is in the editor's own format: {EXPORT}, or ask a server. {reason_text(error.reason)}"
-        ) from error
-    return load(folder, told, definitions), definitions
+        place = find(folder, name_or_path)
+    server = next(iter(servers))
+    known = await ask({server: servers[server]})
+    if server not in known:
+        raise WorkflowError(NodesUnknown(place.display_name, server, known.silent[server]))
+    return load(folder, name_or_path, known[server]), known[server]

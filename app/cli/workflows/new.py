@@ -16,7 +16,6 @@ from app.cli.workflows.definitions import ask
 from app.events import ServerName
 from app.ports import Comfy
 from app.texts.reasons import reason_text
-from app.texts.wording import EXPORT
 from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
@@ -27,6 +26,7 @@ from app.workflows.load import load, read_converted
 from app.workflows.manifest.writer import found_by, write
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.files import FileNotFound, NameTaken, NodesUnknown, NoNameFor
 
 LONGEST_NAME = 48
 """Characters of a workflow's name: a button's custom id has room for 56, and nobody types more."""
@@ -44,48 +44,49 @@ async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapp
     is_editors = is_editor_file(read_json(place))
     if definitions is None and is_editors:
         server, reason = next(iter(known.silent.items()))
-        raise WorkflowError(
-            f"{file.name} is in the editor's own format, and {server} cannot say which nodes it has "
-            f"({reason.rstrip('.')}): start it, or {EXPORT}."
-        )
+        raise WorkflowError(NodesUnknown(file.name, server, reason))
     converted = read_converted(place, definitions)
-    found = discover(
+    discovery = discover(
         converted.graph,
         definitions or Definitions({}),
         app_inputs=converted.app_inputs,
         app_outputs=converted.app_outputs,
         apart=True,
     )
-    problems = [reason_text(problem) for problem in found.problems]
-    text = write(place.name, converted.graph, found, taken=_commands(folder), problems=problems)
+    problems = [reason_text(problem) for problem in discovery.problems]
+    text = write(place.name, converted.graph, discovery, taken=_commands(folder), problems=problems)
     _store(folder, place, converted if is_editors else None, text)
-    _tell(console, folder, place.name, found, definitions)
+    _print_result(console, folder, place.name, discovery, definitions)
 
 
 def _place(folder: Path, file: Path) -> Place:
     file = expanded(file)
     if not is_file(file):
-        raise WorkflowError(f"There is no file {file}.")
+        raise WorkflowError(FileNotFound(str(file)))
     stem = file.resolve().parent.name if file.name in GRAPHS else stem_of(file)
     name = slug(stem, LONGEST_NAME)
     if not name:
-        raise WorkflowError(f"“{stem}” cannot name a workflow: give the file a name with letters from a to z.")
+        raise WorkflowError(NoNameFor(stem))
     lies_there = file.resolve().parent == folder.resolve()
-    taken = [one for one in list_names(folder) if one == name and not (lies_there and one == stem)]
+    taken = [
+        taken_name
+        for taken_name in list_names(folder)
+        if taken_name == name and not (lies_there and taken_name == stem)
+    ]
     if taken or (folder / name).exists() or (lies_there and file.with_name(f"{stem}.toml").exists()):
-        raise WorkflowError(f"There is a workflow called “{name}” in {folder} already: rename the file, or remove it.")
+        raise WorkflowError(NameTaken(name, str(folder)))
     return Place(name, file)
 
 
 def _commands(folder: Path) -> frozenset[str]:
     """The commands of the other workflows; skips those that cannot be loaded."""
-    found: set[str] = set()
+    commands: set[str] = set()
     for name in list_names(folder):
         try:
-            found.add(load(folder, name).command)
+            commands.add(load(folder, name).command)
         except WorkflowError:
             continue
-    return frozenset(found)
+    return frozenset(commands)
 
 
 def _store(folder: Path, place: Place, converted: Converted | None, manifest: str) -> None:
@@ -106,12 +107,14 @@ def _store(folder: Path, place: Place, converted: Converted | None, manifest: st
         place.graph.unlink()
 
 
-def _tell(console: Console, folder: Path, name: str, found: Discovery, definitions: Definitions | None) -> None:
+def _print_result(
+    console: Console, folder: Path, name: str, discovery: Discovery, definitions: Definitions | None
+) -> None:
     workflow = load(folder, name)
     console.print(slots_table(workflow))
-    for slot, how in found.how.items():
+    for slot, how in discovery.how.items():
         console.print(Text(f"{slot}: found by {found_by(how)}", "dim"))
-    for problem in (*found.problems, *workflow.notes):
+    for problem in (*discovery.problems, *workflow.notes):
         console.print(Text(reason_text(problem), "yellow"))
     written = folder / name / MANIFEST
     console.print(Text(f"Written: {written}. Try: python -m app workflows fill {name}", "bold"), soft_wrap=True)

@@ -56,12 +56,12 @@ class Decoder:
     def decode(self, frame: str | bytes) -> ServerEvent | None:
         """Decode one frame, text or binary."""
         try:
-            said = self._binary(frame) if isinstance(frame, bytes) else self._text(decode(frame, self._json))
+            event = self._binary(frame) if isinstance(frame, bytes) else self._text(decode(frame, self._json))
         except msgspec.DecodeError:
-            said = None
-        if said is None:
+            event = None
+        if event is None:
             self.ignored += 1
-        return said
+        return event
 
     def _text(self, frame: schemas.Frame) -> ServerEvent | None:
         match frame:

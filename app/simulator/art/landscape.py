@@ -84,8 +84,8 @@ def sea(canvas: Image.Image, palette: Palette, rng: random.Random, sun: tuple[fl
     if rng.random() < 0.7:
         side = rng.choice((0, width))
         ridge = _ridge(rng, width, horizon - height * 0.02, height * 0.09, sharp=False)
-        kept = [(x, min(y + _shore(x, side, width) * height, horizon)) for x, y in ridge]
-        draw.polygon([(0, horizon), *kept, (width, horizon)], fill=mix(*palette.land, 0.45))
+        above_water = [(x, min(y + _shore(x, side, width) * height, horizon)) for x, y in ridge]
+        draw.polygon([(0, horizon), *above_water, (width, horizon)], fill=mix(*palette.land, 0.45))
 
 
 def city(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
@@ -104,8 +104,8 @@ def city(canvas: Image.Image, palette: Palette, rng: random.Random) -> None:
             for column in range(1, int(wide / grid)):
                 for row in range(1, int((height * 0.92 - top) / grid)):
                     if rng.random() < 0.16 + 0.06 * layer:
-                        left, upper = x + column * grid, top + row * grid
-                        box = (left, upper, left + grid * 0.42, upper + grid * 0.5)
+                        window_left, window_top = x + column * grid, top + row * grid
+                        box = (window_left, window_top, window_left + grid * 0.42, window_top + grid * 0.5)
                         draw.rectangle(box, fill=mix(color, palette.light, rng.uniform(0.45, 0.95)))
             x += wide + width * rng.uniform(0.0, 0.012)
 

@@ -43,8 +43,8 @@ class Recipe(Struct, frozen=True):
 
 def paint(recipe: Recipe) -> Image.Image:
     """Paint an image of the recipe's size, without a caption. The same recipe gives the same pixels."""
-    said = f"{recipe.words}\0{recipe.seed}\0{recipe.model}".encode()
-    rng = random.Random(hashlib.sha256(said).digest())  # noqa: S311  only for painting
+    recipe_bytes = f"{recipe.words}\0{recipe.seed}\0{recipe.model}".encode()
+    rng = random.Random(hashlib.sha256(recipe_bytes).digest())  # noqa: S311  only for painting
     colors = palette.choose(recipe.words, rng)
     scene = rng.choice(palette.named(recipe.words, _SCENES) or sorted(_SCENES))
     # Painted larger and scaled down for smooth edges, because Pillow draws without antialiasing.
@@ -70,8 +70,8 @@ def paint(recipe: Recipe) -> Image.Image:
 def repaint(recipe: Recipe, base: Image.Image, denoise: float) -> Image.Image:
     """Paint over a base image (img2img); the lower denoise (0 to 1) is, the more of the base remains."""
     fresh = paint(recipe)
-    kept = resized(base.convert("RGB"), fresh.size, Image.Resampling.BILINEAR)
-    return Image.blend(kept, fresh, max(0.0, min(1.0, denoise)))
+    resized_base = resized(base.convert("RGB"), fresh.size, Image.Resampling.BILINEAR)
+    return Image.blend(resized_base, fresh, max(0.0, min(1.0, denoise)))
 
 
 def film(still: Image.Image, frames: int) -> tuple[Image.Image, ...]:
@@ -81,8 +81,8 @@ def film(still: Image.Image, frames: int) -> tuple[Image.Image, ...]:
     shots: list[Image.Image] = []
     for frame in range(frames):
         share = frame / max(1, frames - 1)
-        left, upper = room_x * share, room_y * share
-        box = (left, upper, left + width - room_x, upper + height - room_y)
+        box_left, box_top = room_x * share, room_y * share
+        box = (box_left, box_top, box_left + width - room_x, box_top + height - room_y)
         shots.append(resized(still, still.size, Image.Resampling.BILINEAR, box))
     return tuple(shots)
 
@@ -102,13 +102,13 @@ def caption(picture: Image.Image, recipe: Recipe) -> Image.Image:
     plate = Image.new("L", picture.size)
     box = (margin, top, margin * 2.6 + wide, picture.height - margin)
     ImageDraw.Draw(plate).rounded_rectangle(box, radius=margin, fill=118)
-    told = picture.copy()
-    told.paste((12, 12, 20), (0, 0), plate)
-    draw = ImageDraw.Draw(told)
+    captioned = picture.copy()
+    captioned.paste((12, 12, 20), (0, 0), plate)
+    draw = ImageDraw.Draw(captioned)
     for number, line in enumerate(lines):
         color = (255, 255, 255) if number == 0 and len(lines) > 1 else (214, 218, 228)
         draw.text((margin * 1.8, top + margin * 0.7 + number * line_height), line, fill=color, font=font)
-    return told
+    return captioned
 
 
 def preview(picture: Image.Image, clearness: float) -> bytes:
@@ -119,8 +119,8 @@ def preview(picture: Image.Image, clearness: float) -> bytes:
     small = resized(picture.convert("RGB"), (max(1, size[0] // 2), max(1, size[1] // 2)))
     foggy = small.filter(ImageFilter.GaussianBlur((1 - clearness) ** 1.5 * 22))
     out = io.BytesIO()
-    shown = resized(foggy, size) if clearness < 1 else resized(picture.convert("RGB"), size)
-    shown.save(out, "JPEG", quality=85)
+    image = resized(foggy, size) if clearness < 1 else resized(picture.convert("RGB"), size)
+    image.save(out, "JPEG", quality=85)
     return out.getvalue()
 
 

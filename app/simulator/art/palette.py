@@ -85,26 +85,26 @@ _DRIFT = 14
 
 def choose(words: str, rng: random.Random) -> Palette:
     """Return the palette that a prompt names, else a random one; always with a small random shift."""
-    found = _PALETTES[rng.choice(named(words, _WORDS) or sorted(_PALETTES))]
+    palette = _PALETTES[rng.choice(named(words, _WORDS) or sorted(_PALETTES))]
     drift = tuple(rng.randint(-_DRIFT, _DRIFT) for _ in range(3))
 
     def shifted(color: Color) -> Color:
         red, green, blue = (max(0, min(255, a + b)) for a, b in zip(color, drift, strict=True))
         return red, green, blue
 
-    far, near = found.land
-    return Palette(tuple(shifted(color) for color in found.sky), (shifted(far), near), found.light, found.stars)
+    far, near = palette.land
+    return Palette(tuple(shifted(color) for color in palette.sky), (shifted(far), near), palette.light, palette.stars)
 
 
 def named(words: str, signs: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the keys of which the prompt contains a word, singular or plural."""
-    said = {word.strip(",.;:!?()[]").removesuffix("s") for word in words.lower().split()}
-    return [key for key, found in signs.items() if not said.isdisjoint(found)]
+    prompt_words = {word.strip(",.;:!?()[]").removesuffix("s") for word in words.lower().split()}
+    return [key for key, sign_words in signs.items() if not prompt_words.isdisjoint(sign_words)]
 
 
-def mix(one: Color, other: Color, share: float) -> Color:
+def mix(first: Color, second: Color, share: float) -> Color:
     """Mix two colours; `share` (0 to 1) is that of the second."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 

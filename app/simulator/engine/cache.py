@@ -21,7 +21,7 @@ class Result(Struct, frozen=True):
     """The result of a node: its outputs, and what it shows in `executed` (None if nothing)."""
 
     outputs: tuple[Value, ...]
-    shown: dict[str, Json] | None = None
+    node_output: dict[str, Json] | None = None
 
 
 class Cache:
@@ -45,8 +45,8 @@ class Cache:
         self._prompts += 1
         for node in graph:
             self._key(graph, node, ())
-        kept = set(self._keys.values())
-        self._results = {key: result for key, result in self._results.items() if key in kept}
+        keys = set(self._keys.values())
+        self._results = {key: result for key, result in self._results.items() if key in keys}
 
     def get(self, node: str) -> Result | None:
         """Return the cached result of this node, or of an equal node with another id; None if there is none."""

@@ -82,15 +82,15 @@ class Sockets:
     async def hear(self, listener: Listener, message: str) -> None:
         """Handle a client's message; only feature_flags has an effect, and only as the first valid message (T13)."""
         try:
-            said: Json = msgspec.json.decode(message)
+            content: Json = msgspec.json.decode(message)
         except msgspec.DecodeError:
             return
-        if not isinstance(said, dict) or listener.greeted:
+        if not isinstance(content, dict) or listener.greeted:
             return
         listener.greeted = True
-        flags = said.get("data")
+        flags = content.get("data")
         newest = self._table.get(listener.sid)
-        if said.get("type") == "feature_flags" and newest is not None and isinstance(flags, dict):
+        if content.get("type") == "feature_flags" and newest is not None and isinstance(flags, dict):
             self._flags[listener.sid] = flags
             with suppress(ConnectionLost):
                 await newest.socket.deliver(binary_frames.text("feature_flags", binary_frames.FEATURES))
@@ -180,7 +180,7 @@ class Sockets:
         self._reader = None
 
     async def _flowing(self) -> None:
-        while (left := self._stalled_until - anyio.current_time()) > 0:
+        while (remaining := self._stalled_until - anyio.current_time()) > 0:
             self._lifted = anyio.Event()
-            with anyio.move_on_after(left):
+            with anyio.move_on_after(remaining):
                 await self._lifted.wait()

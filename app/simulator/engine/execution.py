@@ -100,7 +100,7 @@ class Execution:
         known = self._cache.get(node)
         if known is not None:
             # `executed` is sent again with the old files; null for a node that shows nothing (T08).
-            self._account.say("executed", {**self._ids(place), "output": known.shown})
+            self._account.say("executed", {**self._ids(place), "output": known.node_output})
         elif node in self._expanded:
             outputs = tuple(self._value(source, slot) for source, slot in self._expanded[node].outputs)
             self._cache.put(node, Result(outputs))
@@ -112,8 +112,8 @@ class Execution:
             if isinstance(result, Expansion):
                 self._expand(node, result)
                 return False
-            if result.shown is not None:
-                self._account.say("executed", {**self._ids(place), "output": result.shown})
+            if result.node_output is not None:
+                self._account.say("executed", {**self._ids(place), "output": result.node_output})
             self._cache.put(node, result)
         self._progress.finish(place)
         if known is None:
@@ -197,9 +197,9 @@ class Execution:
         """Collect what nodes showed: in order of execution, then that of cached nodes."""
         for node in dict.fromkeys([*self._executed, *self._outputs]):
             result = self._cache.get(node)
-            if result is not None and result.shown is not None:
+            if result is not None and result.node_output is not None:
                 place = self._places[node]
-                self._outcome.outputs[node] = result.shown
+                self._outcome.outputs[node] = result.node_output
                 self._outcome.meta[node] = {
                     "node_id": place.node,
                     "display_node": place.display,

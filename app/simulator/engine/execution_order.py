@@ -32,18 +32,18 @@ class Order:
 
     def add(self, node: str) -> None:
         """Add a node, and everything it depends on that is not cached."""
-        stack, found = [node], list[tuple[str, str]]()
+        stack, found_links = [node], list[tuple[str, str]]()
         while stack:
-            one = stack.pop()
-            if one in self._waiting:
+            current = stack.pop()
+            if current in self._waiting:
                 continue
-            self._waiting[one] = 0
-            self._feeds[one] = {}
-            for source, _ in links(self._node_of(one)):
+            self._waiting[current] = 0
+            self._feeds[current] = {}
+            for source, _ in links(self._node_of(current)):
                 if not self._is_cached(source):
                     stack.append(source)
-                found.append((source, one))
-        for source, target in found:
+                found_links.append((source, current))
+        for source, target in found_links:
             self.hold(target, source)
 
     def hold(self, target: str, source: str) -> None:
@@ -73,5 +73,5 @@ class Order:
     def _downstream(self, node: str, distance: int) -> Iterable[str]:
         reached = [node]
         for _ in range(distance):
-            reached = [target for one in reached for target in self._feeds.get(one, ())]
+            reached = [target for source in reached for target in self._feeds.get(source, ())]
         return reached

@@ -48,7 +48,7 @@ class Files:
         place = base.parent
         place.mkdir(parents=True, exist_ok=True)
         taken = re.compile(re.escape(base.name) + rf"_(\d+){tail}")
-        numbers = [int(found[1]) for path in place.iterdir() if (found := taken.match(path.name))]
+        numbers = [int(match[1]) for path in place.iterdir() if (match := taken.match(path.name))]
         path = place / f"{base.name}_{max(numbers, default=0) + 1:05}{tail}{suffix}"
         path.write_bytes(content)
         subfolder = place.relative_to(self._root / folder).as_posix()
@@ -56,8 +56,8 @@ class Files:
 
     def annotated(self, value: str) -> Path | None:
         """Return the file that "name", "sub/name" or "name [temp]" means to LoadImage; None if there is none."""
-        found = _ANNOTATED.match(value)
-        name, folder = (found["name"], found["folder"]) if found else (value, "input")
+        match = _ANNOTATED.match(value)
+        name, folder = (match["name"], match["folder"]) if match else (value, "input")
         try:
             path = self._inside(folder, name)
         except Forbidden:
@@ -66,9 +66,9 @@ class Files:
 
     def view(self, filename: str, subfolder: str, folder: str) -> Path | None:
         """Return the file for GET /view; None if there is none. Raises `Forbidden` if the subfolder leads out."""
-        found = _ANNOTATED.match(filename)
-        if found:
-            filename, folder = found["name"], found["folder"]
+        match = _ANNOTATED.match(filename)
+        if match:
+            filename, folder = match["name"], match["folder"]
         path = self._inside(folder, subfolder) / Path(filename).name
         return path if path.is_file() else None
 
@@ -79,12 +79,12 @@ class Files:
         if path.parent != place:
             raise Forbidden(name)
         place.mkdir(parents=True, exist_ok=True)
-        number, wanted = 0, path
+        number, first_choice = 0, path
         while not overwrite and path.exists():
             if path.read_bytes() == content:
                 return path
             number += 1
-            path = wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+            path = first_choice.with_name(f"{first_choice.stem} ({number}){first_choice.suffix}")
         path.write_bytes(content)
         return path
 

@@ -34,15 +34,15 @@ class Prompts:
         """The number of pending and running prompts, as in `status`."""
         return len(self._heap) + (self.running is not None)
 
-    def number(self, asked: Json, *, front: bool) -> float:
+    def number(self, requested: Json, *, front: bool) -> float:
         """Return the number of a new prompt: the one asked for, else a counter that also counts failed requests.
 
-        Raises `ValueError` or `TypeError` if `asked` is not a number.
+        Raises `ValueError` or `TypeError` if `requested` is not a number.
         """
-        if asked is not None:
-            if isinstance(asked, (list, dict)):
-                raise TypeError(asked)
-            return float(asked)
+        if requested is not None:
+            if isinstance(requested, (list, dict)):
+                raise TypeError(requested)
+            return float(requested)
         number = -self._counter if front else self._counter
         self._counter += 1
         return number
@@ -106,8 +106,8 @@ class Prompts:
         """Return entries for GET /history, the oldest first; a negative `offset` selects the newest `maximum`."""
         if offset < 0 and maximum is not None:
             offset = len(self.history) - maximum
-        kept = list(self.history.items())[max(offset, 0) :]
-        return dict(kept if maximum is None else kept[:maximum])
+        entries = list(self.history.items())[max(offset, 0) :]
+        return dict(entries if maximum is None else entries[:maximum])
 
     def forget(self) -> None:
         """Drop everything, as when the process dies."""

@@ -118,10 +118,10 @@ class Simulator:
         socket = MemorySocket()
         listener = await self.greet(client_id, socket)
 
-        async def said(message: str) -> None:
+        async def handle(message: str) -> None:
             await self.sockets.hear(listener, message)
 
-        socket.opened(said)
+        socket.opened(handle)
         try:
             yield socket
         finally:

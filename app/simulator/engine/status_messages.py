@@ -36,10 +36,10 @@ class StatusMessages:
 
     def mark(self, kind: str, data: dict[str, Json], *, broadcast: bool = False) -> None:
         """Send a message and record it for the history; without a client, send it only with `broadcast` (T22)."""
-        told: dict[str, Json] = {"prompt_id": self._prompt, **data, "timestamp": self._clock()}
-        self._outcome.messages.append([kind, told])
+        message: dict[str, Json] = {"prompt_id": self._prompt, **data, "timestamp": self._clock()}
+        self._outcome.messages.append([kind, message])
         if self._client is not None or broadcast:
-            self._sockets.say(kind, told, self._client)
+            self._sockets.say(kind, message, self._client)
 
     def say(self, kind: str, data: dict[str, Json]) -> None:
         """Send a message to the prompt's client, if it has one."""
@@ -55,12 +55,12 @@ class StatusMessages:
         """Report that a node failed."""
         self._outcome.success = False
         tail = OUT_OF_MEMORY if error.kind == "torch.OutOfMemoryError" else ""
-        shown: dict[str, Json] = {name: [_dump(value)] for name, value in inputs.items()}
+        dumped_inputs: dict[str, Json] = {name: [_dump(value)] for name, value in inputs.items()}
         data: dict[str, Json] = {
             "exception_message": f"{error}\n{tail}",
             "exception_type": error.kind,
             "traceback": ['  File "/comfyui/execution.py", in execute\n'],
-            "current_inputs": shown,
+            "current_inputs": dumped_inputs,
             "current_outputs": list[Json](nodes),
         }
         self.mark("execution_error", {**about, **data})

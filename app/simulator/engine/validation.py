@@ -68,26 +68,26 @@ class Validation:
         # ComfyUI keeps its outputs in a set, whose order is arbitrary; in the recorded runs the last output came first,
         # and the others followed in their order (T01, T03, T04).
         outputs[:0] = [outputs.pop()]
-        good, told, nodes = list[str](), list[str](), dict[str, Json]()
+        good, details, nodes = list[str](), list[str](), dict[str, Json]()
         dependents: dict[str, list[Json]] = {}
         for output in outputs:
             fault = self._judge_output(output)
             if fault.valid:
                 good.append(output)
                 continue
-            told += [f"{error['message']}: {error['details']}" for error in fault.errors]
-            for node, found in self._found.items():
-                if not found.valid and found.errors:
+            details += [f"{error['message']}: {error['details']}" for error in fault.errors]
+            for node, fault_of_node in self._found.items():
+                if not fault_of_node.valid and fault_of_node.errors:
                     dependents.setdefault(node, []).append(output)
                     nodes[node] = {
-                        "errors": list[Json](found.errors),
+                        "errors": list[Json](fault_of_node.errors),
                         "dependent_outputs": dependents[node],
                         "class_type": self._graph[node]["class_type"],
                     }
         if good:
             return Verdict(None, good, nodes)
         words = "Prompt outputs failed validation"
-        return Verdict(reason("prompt_outputs_failed_validation", words, "\n".join(told)), node_errors=nodes)
+        return Verdict(reason("prompt_outputs_failed_validation", words, "\n".join(details)), node_errors=nodes)
 
     def _about(self, node: str, class_type: Json) -> dict[str, Json]:
         if not self._modern:
@@ -145,8 +145,8 @@ class Validation:
             if slot >= len(types):
                 raise IndexError("tuple index out of range")
             if not fits(types[slot], declared.type):
-                wanted = declared.type if isinstance(declared.type, str) else str(declared.type)
-                details = f"{name}, received_type({types[slot]}) mismatch input_type({wanted})"
+                input_type = declared.type if isinstance(declared.type, str) else str(declared.type)
+                details = f"{name}, received_type({types[slot]}) mismatch input_type({input_type})"
                 extra |= {"received_type": types[slot], "linked_node": value}
                 words = "Return type mismatch between linked nodes"
                 fault.errors.append(reason("return_type_mismatch", words, details, extra))
@@ -198,10 +198,10 @@ class Validation:
             fault.errors.append(reason("value_not_in_list", "Value not in list", details, extra))
 
 
-def fits(given: str, wanted: str | list[Json]) -> bool:
+def fits(output_type: str, input_type: str | list[Json]) -> bool:
     """Return whether an output type fits an input type; "*" is any type, "A,B" is either."""
-    if isinstance(wanted, list):
-        return given in {"COMBO", "*"} or given.startswith("[")
-    if given == "*" or wanted == "*":
+    if isinstance(input_type, list):
+        return output_type in {"COMBO", "*"} or output_type.startswith("[")
+    if output_type == "*" or input_type == "*":
         return True
-    return set(given.split(",")) <= set(wanted.split(","))
+    return set(output_type.split(",")) <= set(input_type.split(","))

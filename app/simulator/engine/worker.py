@@ -78,8 +78,10 @@ class Worker:
         if "prompt" not in body:
             words = "No prompt provided"
             return _refused(Verdict(reason("no_prompt", words, words)))
-        asked = body.get("prompt_id")
-        prompt_id = str(UUID(int=self._context.rng.getrandbits(128), version=4)) if asked is None else str(asked)
+        requested_id = body.get("prompt_id")
+        prompt_id = (
+            str(UUID(int=self._context.rng.getrandbits(128), version=4)) if requested_id is None else str(requested_id)
+        )
         if self.modern and not _CANONICAL.fullmatch(prompt_id):
             words = "prompt_id must be a canonical UUID"
             return _refused(Verdict(reason("invalid_prompt_id", words, prompt_id)))
@@ -94,11 +96,11 @@ class Worker:
             graph[node] = entry
         targets = body.get("partial_execution_targets")
         known = Validation(self._context.catalog, graph, self._exists, modern=self.modern)
-        verdict = known.verdict([str(one) for one in targets] if isinstance(targets, list) else None)
+        verdict = known.verdict([str(target) for target in targets] if isinstance(targets, list) else None)
         if verdict.error is not None:
             return _refused(verdict)
-        given = body.get("extra_data")
-        extra: dict[str, Json] = dict(given) if isinstance(given, dict) else {}
+        extra_data = body.get("extra_data")
+        extra: dict[str, Json] = dict(extra_data) if isinstance(extra_data, dict) else {}
         if "client_id" in body:
             extra["client_id"] = body["client_id"]
         try:

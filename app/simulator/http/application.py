@@ -39,13 +39,13 @@ def application(simulator: Simulator) -> Starlette:
 
     `simulator.run` must be running.
     """
-    found = [*PromptRoutes(simulator).routes(), *FileRoutes(simulator).routes()]
+    endpoints = [*PromptRoutes(simulator).routes(), *FileRoutes(simulator).routes()]
     listening = WebSocketEndpoint(simulator)
     routes: list[Route | WebSocketRoute] = []
     for prefix in ("", "/api"):
         routes += [
             Route(prefix + path, respond, methods=[method])
-            for method, path, respond in found
+            for method, path, respond in endpoints
             # The routes for jobs exist only below /api.
             if prefix or not path.startswith("/jobs/")
         ]
@@ -97,7 +97,7 @@ async def serve(
         while True:
             async with listener, anyio.create_task_group() as accepting:
                 accepting.start_soon(listener.serve, connected, group, name="simulator port")
-                await simulator.faults.left()
+                await simulator.faults.wait_until_away()
                 accepting.cancel_scope.cancel()
             await simulator.faults.back()
             listener = await anyio.create_tcp_listener(local_host=host, local_port=port)

@@ -52,29 +52,29 @@ class FileRoutes:
         ]
 
     async def _view(self, request: Request) -> Response:
-        asked = request.query_params
-        if "filename" not in asked:
+        query = request.query_params
+        if "filename" not in query:
             return Response(status_code=404)
-        name, folder = asked["filename"], asked.get("type", "output")
+        name, folder = query["filename"], query.get("type", "output")
         if not name or name.startswith("/") or ".." in name or folder not in FOLDERS:
             return Response(status_code=400)
         try:
-            path = self._files.view(name, asked.get("subfolder", ""), folder)
+            path = self._files.view(name, query.get("subfolder", ""), folder)
         except Forbidden:
             return Response(status_code=403)
         if path is None:
             return Response(status_code=404)
-        told = {"content-disposition": f'filename="{path.name}"'}
-        if "preview" in asked:
-            form, _, quality = asked["preview"].partition(";")
+        headers = {"content-disposition": f'filename="{path.name}"'}
+        if "preview" in query:
+            form, _, quality = query["preview"].partition(";")
             form = form if form in {"webp", "jpeg"} else "webp"
             strength = int(quality) if quality.isdigit() else 90
             content = await self._simulator.run_sync(_converted, path, form, strength)
-            return Response(content, media_type=f"image/{form}", headers=told)
-        if (channel := asked.get("channel", "rgba")) in {"rgb", "a"}:
+            return Response(content, media_type=f"image/{form}", headers=headers)
+        if (channel := query.get("channel", "rgba")) in {"rgb", "a"}:
             content = await self._simulator.run_sync(_channel, path, channel)
-            return Response(content, media_type="image/png", headers=told)
-        return await self._simulator.run_sync(whole_or_part, request, path, told)
+            return Response(content, media_type="image/png", headers=headers)
+        return await self._simulator.run_sync(whole_or_part, request, path, headers)
 
     async def _upload(self, request: Request) -> Response:
         async with request.form() as form:
@@ -85,11 +85,11 @@ class FileRoutes:
 
     async def _upload_mask(self, request: Request) -> Response:
         async with request.form() as form:
-            image, said = form.get("image"), form.get("original_ref")
-            if not isinstance(image, UploadFile) or not image.filename or not isinstance(said, str):
+            image, original_ref = form.get("image"), form.get("original_ref")
+            if not isinstance(image, UploadFile) or not image.filename or not isinstance(original_ref, str):
                 return Response(status_code=400)
             try:
-                ref = msgspec.json.decode(said, type=dict[str, str])
+                ref = msgspec.json.decode(original_ref, type=dict[str, str])
                 original = self._files.view(
                     ref.get("filename", ""), ref.get("subfolder", ""), ref.get("type", "output")
                 )
@@ -101,16 +101,16 @@ class FileRoutes:
             return self._keep(form, masked, image.filename)
 
     def _keep(self, form: FormData, content: bytes, name: str) -> Response:
-        said = {key: value if isinstance(value := form.get(key), str) else "" for key in ("type", "subfolder")}
-        folder = said["type"] or "input"
+        fields = {key: value if isinstance(value := form.get(key), str) else "" for key in ("type", "subfolder")}
+        folder = fields["type"] or "input"
         if folder not in FOLDERS:
             return broken()
         overwrite = form.get("overwrite") in {"true", "1"}
         try:
-            path = self._files.upload(content, name, said["subfolder"], folder, overwrite=overwrite)
+            path = self._files.upload(content, name, fields["subfolder"], folder, overwrite=overwrite)
         except Forbidden:
             return Response(status_code=400)
-        return answer({"name": path.name, "subfolder": said["subfolder"], "type": folder})
+        return answer({"name": path.name, "subfolder": fields["subfolder"], "type": folder})
 
     async def _classes(self, _: Request) -> Response:
         return answer(self._catalog.describe_all())
@@ -157,45 +157,45 @@ class FileRoutes:
 
     async def _fault(self, request: Request) -> Response:
         try:
-            asked = msgspec.json.decode(await request.body(), type=Fault)
+            fault = msgspec.json.decode(await request.body(), type=Fault)
         except msgspec.DecodeError as error:
             known = ", ".join(Fault.__struct_fields__)
             return PlainTextResponse(f"No such fault: {error}. There are: {known}.", 400)
-        self._simulator.faults.ask(asked)
+        self._simulator.faults.ask(fault)
         return Response()
 
 
-def whole_or_part(request: Request, path: Path, told: dict[str, str]) -> Response:
+def whole_or_part(request: Request, path: Path, headers: dict[str, str]) -> Response:
     """Return a response with the whole file, the requested range, only its headers, or 304 if it has not changed.
 
     Starlette's FileResponse is not used, because it reads in threads of its own, which do not work with virtual time.
     """
-    found = path.stat()
-    size, status = found.st_size, 200
-    told |= {
-        "etag": f'"{found.st_mtime_ns:x}-{size:x}"',
-        "last-modified": formatdate(found.st_mtime, usegmt=True),
+    status_of_file = path.stat()
+    size, status = status_of_file.st_size, 200
+    headers |= {
+        "etag": f'"{status_of_file.st_mtime_ns:x}-{size:x}"',
+        "last-modified": formatdate(status_of_file.st_mtime, usegmt=True),
         "accept-ranges": "bytes",
     }
-    if request.headers.get("if-none-match") == told["etag"]:
-        return Response(status_code=304, headers=told)
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
     start, end = 0, size
-    if (asked := _RANGE.fullmatch(request.headers.get("range", ""))) and any(asked.groups()):
-        first, last = asked.groups()
+    if (byte_range := _RANGE.fullmatch(request.headers.get("range", ""))) and any(byte_range.groups()):
+        first, last = byte_range.groups()
         start = int(first) if first else max(0, size - int(last))
         end = min(int(last) + 1, size) if first and last else size
         if start >= end:
             return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
         status = 206
-        told["content-range"] = f"bytes {start}-{end - 1}/{size}"
-    told["content-length"] = str(end - start)
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    headers["content-length"] = str(end - start)
     body = b""
     if request.method != "HEAD":
         with path.open("rb") as file:
             file.seek(start)
             body = file.read(end - start)
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return Response(body, status, media_type=kind, headers=told)
+    return Response(body, status, media_type=kind, headers=headers)
 
 
 def _converted(path: Path, form: str, quality: int) -> bytes:
@@ -209,12 +209,12 @@ def _channel(path: Path, channel: str) -> bytes:
     """Return an image as a PNG without its alpha channel, or with nothing but it."""
     out = io.BytesIO()
     with Image.open(path) as picture:
-        shown = picture.convert("RGB")
+        channels = picture.convert("RGB")
         if channel == "a":
             alpha = picture.convert("RGBA").getchannel("A")
-            shown = Image.new("RGBA", picture.size)
-            shown.putalpha(alpha)
-    shown.save(out, "PNG", compress_level=4)
+            channels = Image.new("RGBA", picture.size)
+            channels.putalpha(alpha)
+    channels.save(out, "PNG", compress_level=4)
     return out.getvalue()
 
 

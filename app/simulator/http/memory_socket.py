@@ -26,9 +26,9 @@ class MemorySocket:
         """Set when a frame is added or removed, or the connection is cut; then replaced by a new event."""
         self._said: Callable[[str], Awaitable[None]] | None = None
 
-    def opened(self, said: Callable[[str], Awaitable[None]]) -> None:
+    def opened(self, handler: Callable[[str], Awaitable[None]]) -> None:
         """Set the handler of the client's messages."""
-        self._said = said
+        self._said = handler
 
     async def send(self, message: str) -> None:
         """Send a message from the client to the server. Raises `ConnectionLost` if the connection was cut."""

@@ -44,7 +44,7 @@ class PromptRoutes:
 
     def routes(self) -> list[Route]:
         """Return all routes."""
-        found: list[Route] = [
+        routes: list[Route] = [
             ("GET", "/prompt", self._status),
             ("POST", "/prompt", self._submit),
             ("GET", "/queue", self._queue),
@@ -56,8 +56,8 @@ class PromptRoutes:
             ("POST", "/free", self._free),
         ]
         if self._simulator.modern:
-            found.append(("POST", "/jobs/{prompt}/cancel", self._cancel))
-        return found
+            routes.append(("POST", "/jobs/{prompt}/cancel", self._cancel))
+        return routes
 
     async def _status(self, _: Request) -> Response:
         return answer(self._worker.status)
@@ -93,8 +93,8 @@ class PromptRoutes:
         if isinstance(body, dict):
             if body.get("clear"):
                 self._prompts.clear()
-            for one in _listed(body.get("delete")):
-                self._prompts.delete(one)
+            for prompt_id in _listed(body.get("delete")):
+                self._prompts.delete(prompt_id)
         return Response()
 
     async def _interrupt(self, request: Request) -> Response:
@@ -107,10 +107,10 @@ class PromptRoutes:
         return Response()
 
     async def _history(self, request: Request) -> Response:
-        asked = request.query_params
+        query = request.query_params
         try:
-            maximum = int(asked["max_items"]) if "max_items" in asked else None
-            offset = int(asked.get("offset", "-1"))
+            maximum = int(query["max_items"]) if "max_items" in query else None
+            offset = int(query.get("offset", "-1"))
         except ValueError:
             return broken()
         return answer(self._prompts.listed(maximum, offset))
@@ -128,8 +128,8 @@ class PromptRoutes:
         if isinstance(body, dict):
             if body.get("clear"):
                 self._prompts.history.clear()
-            for one in _listed(body.get("delete")):
-                self._prompts.history.pop(one, None)
+            for prompt_id in _listed(body.get("delete")):
+                self._prompts.history.pop(prompt_id, None)
         return Response()
 
     async def _cancel(self, request: Request) -> Response:
@@ -146,4 +146,4 @@ class PromptRoutes:
 
 
 def _listed(value: Json) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else []
+    return [str(item) for item in value] if isinstance(value, list) else []

@@ -74,8 +74,8 @@ class WebSocketEndpoint:
                     message = await websocket.receive()
                     if message["type"] == "websocket.disconnect":
                         break
-                    if isinstance(said := message.get("text"), str):
-                        await self._simulator.sockets.hear(listener, said)
+                    if isinstance(text := message.get("text"), str):
+                        await self._simulator.sockets.hear(listener, text)
                 group.cancel_scope.cancel()
         except* (ConnectionLost, WebSocketDisconnect):
             # The client is gone, which is expected here.

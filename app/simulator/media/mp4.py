@@ -54,7 +54,7 @@ def encode(frames: Sequence[Image.Image], rate: float) -> bytes:
             _full(b"stsd", struct.pack(">I", 1), _entry(width, height)),
             _full(b"stts", struct.pack(">3I", 1, len(samples), ticks)),
             _full(b"stsc", struct.pack(">4I", 1, 1, len(samples), 1)),
-            _full(b"stsz", struct.pack(">2I", 0, len(samples)), *(_word(len(one)) for one in samples)),
+            _full(b"stsz", struct.pack(">2I", 0, len(samples)), *(_word(len(sample)) for sample in samples)),
             _full(b"stco", struct.pack(">2I", 1, offset)),
         )
         media = _box(b"mdia", mdhd, hdlr, _box(b"minf", vmhd, dinf, stbl))

@@ -96,8 +96,8 @@ class Call(Struct):
 
     def pictures(self) -> tuple[Image.Image, ...]:
         """Return the first batch of images among the inputs; if there is none, one grey image."""
-        found = self.first(Images)
-        return found.batch if found else (Image.new("RGB", (512, 512), (120, 124, 132)),)
+        images = self.first(Images)
+        return images.batch if images else (Image.new("RGB", (512, 512), (120, 124, 132)),)
 
 
 class Expansion(Struct, frozen=True):

@@ -29,16 +29,16 @@ _WORDY = ("text", "prompt", "clip_l", "t5xxl", "tags", "lyrics", "string", "user
 
 async def encode_text(call: Call) -> Result:
     """CLIPTextEncode and similar classes: the texts, each once."""
-    said = [
+    texts = [
         value for name, value in call.inputs.items() if isinstance(value, str) and value and name.startswith(_WORDY)
     ]
-    return Result((Conditioning(", ".join(dict.fromkeys(said))),))
+    return Result((Conditioning(", ".join(dict.fromkeys(texts))),))
 
 
 async def guide(call: Call) -> Result:
     """CFGGuider, BasicGuider and similar classes."""
-    model, told = call.first(Model), call.first(Conditioning)
-    return Result((Guider(model.name if model else "", told.words if told else ""),))
+    model, conditioning = call.first(Model), call.first(Conditioning)
+    return Result((Guider(model.name if model else "", conditioning.words if conditioning else ""),))
 
 
 async def noise(call: Call) -> Result:
@@ -69,8 +69,8 @@ async def image_size(call: Call) -> Result:
 
 async def combine(call: Call) -> Result:
     """ConditioningCombine and ConditioningConcat: both prompts."""
-    told = [value.words for value in call.inputs.values() if isinstance(value, Conditioning)]
-    return Result((Conditioning(", ".join(told)),))
+    prompts = [value.words for value in call.inputs.values() if isinstance(value, Conditioning)]
+    return Result((Conditioning(", ".join(prompts)),))
 
 
 async def pass_on(call: Call) -> Result:
@@ -80,8 +80,8 @@ async def pass_on(call: Call) -> Result:
     types = call.context.catalog.outputs(call.class_type)
     if not types and not call.context.catalog.recorded(call.class_type):
         # The outputs of an unknown class are unknown, so all get the first input that is not a plain value.
-        found = next((value for value in call.inputs.values() if not isinstance(value, (str, int, float))), None)
-        return Result((found,) * 8)
+        first = next((value for value in call.inputs.values() if not isinstance(value, (str, int, float))), None)
+        return Result((first,) * 8)
     taken: Counter[str] = Counter()
     outputs: list[Value] = []
     for kind in types:
@@ -102,8 +102,8 @@ def _is(value: Value, kind: str) -> bool:
         case "BOOLEAN":
             return isinstance(value, bool)
         case _:
-            found = TYPES.get(kind)
-            return isinstance(value, found) if found else value == Opaque(kind)
+            python_type = TYPES.get(kind)
+            return isinstance(value, python_type) if python_type else value == Opaque(kind)
 
 
 def _blank(call: Call, kind: str) -> Value:

@@ -117,7 +117,7 @@ class Catalog:
     def outputs(self, class_type: str) -> list[str]:
         """Return the types of a class's outputs; empty for an unknown class."""
         outputs = self._definitions.get(class_type, {}).get("output")
-        return [str(one) for one in outputs] if isinstance(outputs, list) else []
+        return [str(output) for output in outputs] if isinstance(outputs, list) else []
 
     def sees_itself(self, class_type: str) -> bool:
         """Return whether a class receives its own node id, so that its results depend on the id."""
@@ -129,21 +129,21 @@ class Catalog:
 
     def inputs(self, class_type: str) -> dict[str, Input]:
         """Return the inputs of a class in their order, with the present models and uploads."""
-        found: dict[str, Input] = {}
+        inputs: dict[str, Input] = {}
         for section in ("required", "optional"):
             for name, spec in self._section(class_type, section).items():
                 if isinstance(spec, list) and spec and isinstance(spec[0], (str, list)):
                     options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
-                    found[name] = self._filled(class_type, name, Input(spec[0], options, section == "required"))
-        return found
+                    inputs[name] = self._filled(class_type, name, Input(spec[0], options, section == "required"))
+        return inputs
 
     def describe(self, class_type: str) -> Definition:
         """Return one class for /object_info; {} if it is unknown."""
         definition = self._definitions.get(class_type)
         if definition is None:
             return {}
-        given = definition["input"]
-        sections: dict[str, Json] = dict(given) if isinstance(given, dict) else {}
+        input_sections = definition["input"]
+        sections: dict[str, Json] = dict(input_sections) if isinstance(input_sections, dict) else {}
         filled = self.inputs(class_type)
         for section in ("required", "optional"):
             specs = sections.get(section)
@@ -153,10 +153,10 @@ class Catalog:
 
     def describe_all(self) -> Definition:
         """Return all of /object_info."""
-        told: Definition = {}
+        described: Definition = {}
         for class_type in self._definitions:
-            told |= self.describe(class_type)
-        return told
+            described |= self.describe(class_type)
+        return described
 
     def folders(self) -> list[str]:
         """Return the folders for GET /models."""
@@ -168,18 +168,18 @@ class Catalog:
 
     def _section(self, class_type: str, section: str) -> dict[str, Json]:
         sections = self._definitions.get(class_type, {}).get("input")
-        found = sections.get(section) if isinstance(sections, dict) else None
-        return found if isinstance(found, dict) else {}
+        entries = sections.get(section) if isinstance(sections, dict) else None
+        return entries if isinstance(entries, dict) else {}
 
-    def _filled(self, class_type: str, name: str, one: Input) -> Input:
-        if one.choices is None:
-            return one
-        if one.upload:
-            return _with_choices(one, self._files.names(str(one.options.get("image_folder", "input"))))
+    def _filled(self, class_type: str, name: str, declared: Input) -> Input:
+        if declared.choices is None:
+            return declared
+        if declared.upload:
+            return _with_choices(declared, self._files.names(str(declared.options.get("image_folder", "input"))))
         folder = _FOLDER_OF_CLASS.get(class_type) or _FOLDERS.get(name)
         if folder is None and name.startswith("clip_name"):
             folder = "text_encoders"
-        return one if folder is None else _with_choices(one, self._models[folder])
+        return declared if folder is None else _with_choices(declared, self._models[folder])
 
 
 @cache
@@ -189,12 +189,12 @@ def _recorded() -> dict[str, Definition]:
         return msgspec.json.decode(recorded.read(), type=dict[str, Definition])
 
 
-def _with_choices(one: Input, names: Sequence[str]) -> Input:
-    kept: list[Json] = [choice for choice in one.choices or () if choice == "pixel_space"]
-    choices: list[Json] = [*names, *kept]
-    if isinstance(one.type, list):
-        return Input(choices, one.options, one.required)
-    return Input(one.type, {**one.options, "options": choices}, one.required)
+def _with_choices(declared: Input, names: Sequence[str]) -> Input:
+    own_choices: list[Json] = [choice for choice in declared.choices or () if choice == "pixel_space"]
+    choices: list[Json] = [*names, *own_choices]
+    if isinstance(declared.type, list):
+        return Input(choices, declared.options, declared.required)
+    return Input(declared.type, {**declared.options, "options": choices}, declared.required)
 
 
 def _spec(recorded: Json, filled: Input | None) -> Json:

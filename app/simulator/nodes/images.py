@@ -71,8 +71,8 @@ async def vae_encode(call: Call) -> Result:
     """VAEEncode and similar classes: the images, cropped to multiples of 8 pixels."""
     pictures = call.pictures()
     width, height = (max(8, side // 8 * 8) for side in pictures[0].size)
-    kept = tuple(picture.crop((0, 0, width, height)) for picture in pictures)
-    return Result((Latent(width, height, len(kept), kept),))
+    cropped = tuple(picture.crop((0, 0, width, height)) for picture in pictures)
+    return Result((Latent(width, height, len(cropped), cropped),))
 
 
 async def vae_decode(call: Call) -> Result:
@@ -93,12 +93,12 @@ async def empty_latent(call: Call) -> Result:
 async def image_scale(call: Call) -> Result:
     """ImageScale: a side of 0 follows the other one."""
     width, height = call.pictures()[0].size
-    wanted = call.whole("width"), call.whole("height")
+    requested = call.whole("width"), call.whole("height")
     size = (
-        wanted[0] or max(1, round(width * wanted[1] / height)),
-        wanted[1] or max(1, round(height * wanted[0] / width)),
+        requested[0] or max(1, round(width * requested[1] / height)),
+        requested[1] or max(1, round(height * requested[0] / width)),
     )
-    if wanted == (0, 0):
+    if requested == (0, 0):
         size = width, height
     method = _METHODS.get(call.words("upscale_method"), Image.Resampling.BICUBIC)
     if call.words("crop") == "center":
@@ -123,9 +123,9 @@ async def invert(call: Call) -> Result:
 
 async def image_batch(call: Call) -> Result:
     """ImageBatch: the second batch is scaled to the size of the first."""
-    one, two = call.get("image1", Images), call.get("image2", Images)
-    first = one.batch if one else call.pictures()
-    more = two.batch if two else ()
+    batch1, batch2 = call.get("image1", Images), call.get("image2", Images)
+    first = batch1.batch if batch1 else call.pictures()
+    more = batch2.batch if batch2 else ()
     return Result((Images((*first, *(ImageOps.fit(picture, first[0].size) for picture in more))),))
 
 
@@ -136,9 +136,9 @@ async def repeat_batch(call: Call) -> Result:
 
 async def blend(call: Call) -> Result:
     """ImageBlend, in its normal mode."""
-    one, two = call.get("image1", Images), call.get("image2", Images)
-    first = one.batch[0] if one else call.pictures()[0]
-    other = resized(two.batch[0], first.size) if two else first
+    batch1, batch2 = call.get("image1", Images), call.get("image2", Images)
+    first = batch1.batch[0] if batch1 else call.pictures()[0]
+    other = resized(batch2.batch[0], first.size) if batch2 else first
     return Result((Images((Image.blend(first, other, call.number("blend_factor", 0.5)),)),))
 
 

@@ -62,9 +62,9 @@ def _paint(recipe: Recipe, latent: Latent, denoise: float) -> tuple[Image.Image,
         shots = painter.film(still, min(latent.batch, _MOST_FRAMES))
         return tuple(shots[n * len(shots) // latent.batch] for n in range(latent.batch))
     return tuple(
-        painter.caption(_one(one, latent, index, denoise), one)
+        painter.caption(_one(numbered, latent, index, denoise), numbered)
         for index in range(latent.batch)
-        for one in (Recipe(recipe.words, recipe.seed + index, *_rest(recipe)),)
+        for numbered in (Recipe(recipe.words, recipe.seed + index, *_rest(recipe)),)
     )
 
 

@@ -89,12 +89,12 @@ async def preview_any(call: Call) -> Result:
     """PreviewAny: a text."""
     value = call.inputs.get("source")
     if isinstance(value, str):
-        told = value
+        text = value
     elif value is None or isinstance(value, (bool, int, float, list, dict)):
-        told = json.dumps(value)
+        text = json.dumps(value)
     else:
-        told = f"{type(value).__name__}"
-    return Result((), {"text": [told]})
+        text = f"{type(value).__name__}"
+    return Result((), {"text": [text]})
 
 
 async def save_unknown(call: Call) -> Result:

@@ -99,8 +99,12 @@ async def films(call: Call) -> Result:
     content = await call.context.run_sync(save.webp, call.pictures(), FILM_RATE)
     entry = call.context.files.save(call.words("filename_prefix", "vhs"), ".webp", content, tail="")
     name = entry["filename"]
-    told: dict[str, Json] = {"format": "image/webp", "frame_rate": FILM_RATE, "workflow": name.replace(".webp", ".png")}
-    return Result((), {"gifs": [{**entry, **told, "fullpath": f"/comfyui/output/{name}"}]})
+    details: dict[str, Json] = {
+        "format": "image/webp",
+        "frame_rate": FILM_RATE,
+        "workflow": name.replace(".webp", ".png"),
+    }
+    return Result((), {"gifs": [{**entry, **details, "fullpath": f"/comfyui/output/{name}"}]})
 
 
 async def oddities(call: Call) -> Result:

@@ -8,11 +8,11 @@ from app.ports import Graph
 from app.workflows.api_graph import SEEDS, inputs
 from app.workflows.discovery.candidates import Candidate, FoundBy
 from app.workflows.discovery.value_source import held, literal, number, parts, text
-from app.workflows.discovery.vocabulary import AGAINST, LYRICS, SAID
+from app.workflows.discovery.vocabulary import LYRICS, NEGATIVE_INPUTS, PROMPT_INPUTS
 from app.workflows.model import Target
 from app.workflows.node_definitions import Definition, Definitions
 
-WORDS = {"prompt": SAID, "negative": AGAINST, "lyrics": (LYRICS,)}
+WORDS = {"prompt": PROMPT_INPUTS, "negative": NEGATIVE_INPUTS, "lyrics": (LYRICS,)}
 """The names that such nodes give to the texts that people write, by slot."""
 
 SETTINGS = ("aspect_ratio", "resolution", "duration", "width", "height")
@@ -27,20 +27,22 @@ BY_INPUT_NAME = FoundBy("input_name")
 def by_input_name(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
     """Yield candidates by name alone: multiline texts, seeds, and the usual settings of nodes that take a prompt."""
     for node in flow:
-        given, definition = inputs(graph, node), definitions.get(str(graph[node].get("class_type")))
+        node_inputs, definition = inputs(graph, node), definitions.get(str(graph[node].get("class_type")))
         lines = _lines(definition)
         takes_words = False
         if definition is not None and held(graph, node) and set(definition.outputs) <= PLAIN:
             continue
-        for name, called in WORDS.items():
-            told = next((one for one in called if one in lines and one in given), "")
-            found = _words(graph, node, told)
-            takes_words |= name == "prompt" and bool(found)
-            for target in found:
+        for name, names in WORDS.items():
+            input_name = next(
+                (input_name for input_name in names if input_name in lines and input_name in node_inputs), ""
+            )
+            targets = _words(graph, node, input_name)
+            takes_words |= name == "prompt" and bool(targets)
+            for target in targets:
                 yield Candidate(
                     name=name, targets=(target,), how=BY_INPUT_NAME, required=_is_needed(graph, name, target)
                 )
-        for seed in SEEDS & given.keys():
+        for seed in SEEDS & node_inputs.keys():
             if (target := number(graph, node, seed)) is not None:
                 yield Candidate(name="seed", targets=(target,), how=BY_INPUT_NAME)
         for name in SETTINGS if takes_words else ():
@@ -51,7 +53,7 @@ def by_input_name(graph: Graph, definitions: Definitions, flow: Sequence[str]) -
 def _lines(definition: Definition | None) -> set[str]:
     """Return a node's multiline text inputs; empty if the server does not have the node's class."""
     known = definition.inputs.values() if definition is not None else ()
-    return {one.name for one in known if one.type == "STRING" and one.options.get("multiline") is True}
+    return {field.name for field in known if field.type == "STRING" and field.options.get("multiline") is True}
 
 
 def _words(graph: Graph, node: str, name: str) -> list[Target]:

@@ -113,23 +113,29 @@ def by_node_class(graph: Graph) -> Iterator[Candidate]:
         convention = _convention(str(entry.get("class_type")))
         if convention is None:
             continue
-        given = inputs(graph, node)
+        node_inputs = inputs(graph, node)
         value = next(
-            (one for name in convention.value for one in ([name] if name else given) if _is_free(given, one)), None
+            (
+                input_name
+                for name in convention.value
+                for input_name in ([name] if name else node_inputs)
+                if _is_free(node_inputs, input_name)
+            ),
+            None,
         )
-        kind, meant = KRITA.get(str(given.get("type")), (convention.kind, ""))
-        name = slug(meant or _text(given, *convention.name) or title(graph, node))
+        kind, meant = KRITA.get(str(node_inputs.get("type")), (convention.kind, ""))
+        name = slug(meant or _text(node_inputs, *convention.name) or title(graph, node))
         if value is None or not name:
             continue
-        choices = tuple(one.strip() for one in _text(given, "values").split(",") if one.strip())
-        low, high = (_number(given.get(one)) for one in convention.limits)
+        choices = tuple(choice.strip() for choice in _text(node_inputs, "values").split(",") if choice.strip())
+        low, high = (_number(node_inputs.get(limit)) for limit in convention.limits)
         has_span = low is not None and high is not None and low < high
         yield Candidate(
             name=name,
             targets=(Target(NodeId(node), value),),
             how=FoundBy("tool", convention.tool),
-            title=_text(given, convention.title),
-            description=_text(given, convention.description),
+            title=_text(node_inputs, convention.title),
+            description=_text(node_inputs, convention.description),
             kind=kind or ("choice" if choices else None),
             minimum=low if has_span and kind in {"integer", "number"} else None,
             maximum=high if has_span and kind in {"integer", "number"} else None,
@@ -145,13 +151,13 @@ def _convention(kind: str) -> Convention | None:
     return CONVENTIONS.get(kind)
 
 
-def _is_free(given: dict[str, Json], name: str) -> bool:
-    return name in given and not isinstance(given[name], list)
+def _is_free(node_inputs: dict[str, Json], name: str) -> bool:
+    return name in node_inputs and not isinstance(node_inputs[name], list)
 
 
-def _text(given: dict[str, Json], *names: str) -> str:
-    found = (given.get(name) for name in names)
-    return next((one.strip() for one in found if isinstance(one, str) and one.strip()), "")
+def _text(node_inputs: dict[str, Json], *names: str) -> str:
+    values = (node_inputs.get(name) for name in names)
+    return next((value.strip() for value in values if isinstance(value, str) and value.strip()), "")
 
 
 def _number(value: Json) -> float | None:

@@ -39,36 +39,38 @@ def _samplers(graph: Graph, flow: Sequence[str]) -> list[str]:
 
     If there are none, return the nodes that do everything in one: they have both texts connected, and a seed.
     """
-    given = {node: inputs(graph, node) for node in flow}
-    found = [
+    inputs_by_node = {node: inputs(graph, node) for node in flow}
+    samplers = [
         node
-        for node, one in given.items()
-        if isinstance(one.get("latent_image"), list) and ("positive" in one or "guider" in one)
+        for node, node_inputs in inputs_by_node.items()
+        if isinstance(node_inputs.get("latent_image"), list) and ("positive" in node_inputs or "guider" in node_inputs)
     ]
-    return found or [
+    return samplers or [
         node
-        for node, one in given.items()
-        if isinstance(one.get("positive"), list) and isinstance(one.get("negative"), list) and SEEDS & one.keys()
+        for node, node_inputs in inputs_by_node.items()
+        if isinstance(node_inputs.get("positive"), list)
+        and isinstance(node_inputs.get("negative"), list)
+        and SEEDS & node_inputs.keys()
     ]
 
 
 def _around(graph: Graph, definitions: Definitions, sampler: str) -> Iterator[tuple[str, tuple[Target, ...]]]:
-    given = inputs(graph, sampler)
+    sampler_inputs = inputs(graph, sampler)
     guider = _source(graph, sampler, "guider") or (sampler, 0)
     prompts = list(_texts(graph, definitions, sampler, "positive"))
     for way in ("positive", "conditioning", "cond1"):
         prompts += _texts(graph, definitions, guider[0], way) if guider[0] != sampler else ()
     negatives = [
-        one
+        targets
         for start in dict.fromkeys((sampler, guider[0]))
         for way in ("negative", "cond2")
-        for one in _texts(graph, definitions, start, way)
-        if one not in prompts
+        for targets in _texts(graph, definitions, start, way)
+        if targets not in prompts
     ]
-    yield from (("prompt", one) for one in dict.fromkeys(prompts))
-    yield from (("negative", one) for one in dict.fromkeys(negatives))
+    yield from (("prompt", targets) for targets in dict.fromkeys(prompts))
+    yield from (("negative", targets) for targets in dict.fromkeys(negatives))
     for name, (way, names) in PARTS.items():
-        if name == "seed" and given.get("add_noise") == "disable":
+        if name == "seed" and sampler_inputs.get("add_noise") == "disable":
             # The seed of a later sampler that adds no noise has no effect.
             continue
         if (target := _near(graph, sampler, way, names)) is not None:
@@ -111,17 +113,19 @@ def _texts(graph: Graph, definitions: Definitions, node: str, way: str) -> Itera
             continue
         seen.add(place)
         at, slot = place
-        given = inputs(graph, at)
-        words = next((group for group in ENCODED if any(name in given for name in group)), ())
+        node_inputs = inputs(graph, at)
+        words = next((group for group in ENCODED if any(name in node_inputs for name in group)), ())
         targets = tuple(dict.fromkeys(target for name in words if (target := text(graph, at, name)) is not None))
         if targets:
             yield targets
         elif words:
-            yield from ((one,) for one in dict.fromkeys(part for name in words for part in parts(graph, at, name)))
+            yield from (
+                (target,) for target in dict.fromkeys(part for name in words for part in parts(graph, at, name))
+            )
         if words:
             continue
         ways = _ways(definitions, graph, at, slot)
-        waiting += [source for one in ways if (source := _source(graph, at, one)) is not None]
+        waiting += [source for input_name in ways if (source := _source(graph, at, input_name)) is not None]
 
 
 def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[str]:
@@ -129,12 +133,16 @@ def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[
 
     A node with `positive` and `negative` inputs has its outputs in the same order.
     """
-    given = inputs(graph, node)
-    if {"positive", "negative"} <= given.keys():
+    node_inputs = inputs(graph, node)
+    if {"positive", "negative"} <= node_inputs.keys():
         return ["positive", "negative"][slot : slot + 1]
     definition = definitions.get(str(graph[node].get("class_type")))
-    types = {one.name: one.type for one in definition.inputs.values()} if definition is not None else {}
-    return [one for one in given if types.get(one) == "CONDITIONING" or one.startswith(("conditioning", "positive"))]
+    types = {field.name: field.type for field in definition.inputs.values()} if definition is not None else {}
+    return [
+        input_name
+        for input_name in node_inputs
+        if types.get(input_name) == "CONDITIONING" or input_name.startswith(("conditioning", "positive"))
+    ]
 
 
 def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
@@ -146,9 +154,9 @@ def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
         if width is not None and height is not None:
             yield "width", width
             yield "height", height
-            for name, shown in (("batch_size", "count"), ("length", "frames")):
+            for name, slot_name in (("batch_size", "count"), ("length", "frames")):
                 if (target := number(graph, node, name)) is not None:
-                    yield shown, target
+                    yield slot_name, target
             return
         if (target := number(graph, node, "seconds")) is not None:
             yield "seconds", target

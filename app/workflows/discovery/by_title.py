@@ -41,29 +41,29 @@ INPUTS: dict[str, tuple[str, ...]] = {
 def by_title(graph: Graph, problems: list[DiscoveryReason]) -> Iterator[Candidate]:
     """Yield the candidates that titles name; add to `problems` each title that leaves the input unclear."""
     for node in graph:
-        found = TITLE.fullmatch(title(graph, node).strip())
-        if found is None or found["name"].lower() == OUTPUT:
+        match = TITLE.fullmatch(title(graph, node).strip())
+        if match is None or match["name"].lower() == OUTPUT:
             continue
-        number = found["number"] or "1"
-        name = slug(found["name"] + (number if int(number) != 1 else ""))
-        free = [one for one, value in inputs(graph, node).items() if not isinstance(value, list)]
-        told = found["input"]
-        names = (told,) if told in free else () if told else _inputs(slug(found["name"]), free)
+        number = match["number"] or "1"
+        name = slug(match["name"] + (number if int(number) != 1 else ""))
+        free = [input_name for input_name, value in inputs(graph, node).items() if not isinstance(value, list)]
+        input_name = match["input"]
+        names = (input_name,) if input_name in free else () if input_name else _inputs(slug(match["name"]), free)
         if not names:
             problems.append(UnclearTitle(title(graph, node), name, tuple(free)))
             continue
-        targets = tuple(Target(NodeId(node), one) for one in names)
-        yield Candidate(name=name, targets=targets, how=FoundBy("title"), title=(found["rest"] or "").strip())
+        targets = tuple(Target(NodeId(node), input_name) for input_name in names)
+        yield Candidate(name=name, targets=targets, how=FoundBy("title"), title=(match["rest"] or "").strip())
 
 
 def outputs(graph: Graph) -> list[NodeId]:
     """Return the nodes titled `@output`."""
-    found = ((node, TITLE.fullmatch(title(graph, node).strip())) for node in graph)
-    return [NodeId(node) for node, named in found if named is not None and named["name"].lower() == OUTPUT]
+    matches = ((node, TITLE.fullmatch(title(graph, node).strip())) for node in graph)
+    return [NodeId(node) for node, match in matches if match is not None and match["name"].lower() == OUTPUT]
 
 
 def _inputs(name: str, free: list[str]) -> tuple[str, ...]:
-    for one in (name, *INPUTS.get(name, ()), *VALUES, "image"):
-        if one in free:
-            return together(one, free)
+    for input_name in (name, *INPUTS.get(name, ()), *VALUES, "image"):
+        if input_name in free:
+            return together(input_name, free)
     return (free[0],) if len(free) == 1 else ()

@@ -60,46 +60,48 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """None to derive it: required if the name is in `NEEDED`, or for a file that the server does not list."""
 
 
-def slug(told: str, longest: int = LONGEST) -> str:
+def slug(text: str, longest: int = LONGEST) -> str:
     """Convert a text to a slot's name: lowercase letters, digits, - and _; "" if nothing is left."""
-    return re.sub(r"[^a-z0-9_-]+", "_", told.lower()).strip("_-")[:longest].strip("_-")
+    return re.sub(r"[^a-z0-9_-]+", "_", text.lower()).strip("_-")[:longest].strip("_-")
 
 
 def places(graph: Graph, targets: tuple[Target, ...]) -> tuple[InputPlace, ...]:
     """Return inputs as people know them: by the titles of their nodes, with the id of a node whose title is shared."""
     names = [title(graph, node) for node in graph]
-    shown: list[InputPlace] = []
+    input_places: list[InputPlace] = []
     for target in targets:
         name = title(graph, target.node)
-        shown.append(InputPlace(name, target.input, target.node if names.count(name) > 1 else ""))
-    return tuple(shown)
+        input_places.append(InputPlace(name, target.input, target.node if names.count(name) > 1 else ""))
+    return tuple(input_places)
 
 
-def slot(graph: Graph, definitions: Definitions, found: Candidate) -> Slot:
+def slot(graph: Graph, definitions: Definitions, candidate: Candidate) -> Slot:
     """Convert a candidate to a slot. What the finder did not set is derived from the server's definition."""
-    target = found.targets[0]
+    target = candidate.targets[0]
     kind_of_node = str(graph[target.node].get("class_type"))
     value = inputs(graph, target.node).get(target.input)
     definition = definitions.get(kind_of_node)
     known = definition.inputs.get(target.input) if definition is not None else None
-    kind = found.kind or _kind(kind_of_node, known, target.input, value)
-    choices = found.choices or _choices(known)
+    kind = candidate.kind or _kind(kind_of_node, known, target.input, value)
+    choices = candidate.choices or _choices(known)
     if kind == "choice" and not choices:
         kind = "text"
-    low, high = _limits(graph, definitions, found.targets) if kind in {"integer", "number", "seed"} else (None, None)
+    low, high = (
+        _limits(graph, definitions, candidate.targets) if kind in {"integer", "number", "seed"} else (None, None)
+    )
     # The author's file is not on the server, unless the server lists it.
-    needed = found.name in NEEDED or (kind in UPLOADED and value not in choices)
+    needed = candidate.name in NEEDED or (kind in UPLOADED and value not in choices)
     return Slot(
-        name=found.name,
-        title=found.title or TITLES.get(found.name, found.name.replace("_", " ").capitalize()),
+        name=candidate.name,
+        title=candidate.title or TITLES.get(candidate.name, candidate.name.replace("_", " ").capitalize()),
         kind=kind,
-        targets=found.targets,
-        description=found.description,
-        required=needed if found.required is None else found.required,
+        targets=candidate.targets,
+        description=candidate.description,
+        required=needed if candidate.required is None else candidate.required,
         # Without a default, a model slot would take the server's first model.
         default=value if kind == "model" and isinstance(value, str) else None,
-        minimum=found.minimum if found.minimum is not None else _meant(low, kind),
-        maximum=found.maximum if found.maximum is not None else _meant(high, kind),
+        minimum=candidate.minimum if candidate.minimum is not None else _meant(low, kind),
+        maximum=candidate.maximum if candidate.maximum is not None else _meant(high, kind),
         choices=choices if kind == "choice" else (),
     )
 
@@ -135,13 +137,13 @@ def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...])
         definition = definitions.get(str(graph[target.node].get("class_type")))
         known = definition.inputs.get(target.input) if definition is not None else None
         for limits, limit in ((lows, "min"), (highs, "max")):
-            if known is not None and (told := known.limit(limit)) is not None:
-                limits.append(told)
+            if known is not None and (value := known.limit(limit)) is not None:
+                limits.append(value)
     return max(lows, default=None), min(highs, default=None)
 
 
 def _choices(known: Input | None) -> tuple[str, ...]:
-    return tuple(one for one in (known.choices if known is not None else None) or () if isinstance(one, str))
+    return tuple(choice for choice in (known.choices if known is not None else None) or () if isinstance(choice, str))
 
 
 def _meant(limit: float | None, kind: Kind) -> float | None:

@@ -17,7 +17,7 @@ WORDS = frozenset({"prompt", "negative"})
 
 
 def separate(
-    graph: Graph, definitions: Definitions, found: Sequence[Candidate], taken: Collection[str]
+    graph: Graph, definitions: Definitions, candidates: Sequence[Candidate], taken: Collection[str]
 ) -> list[Candidate]:
     """Return one candidate for all, or one for each; an empty list if it is not certain that all are meant.
 
@@ -25,36 +25,41 @@ def separate(
     candidates, named after the titles that the author gave their nodes, else numbered. A title that is in `taken` is
     not used as a name.
     """
-    name = found[0].name
-    if name == "seed" or (name in WORDS and len({_standing(graph, one) for one in found}) == 1):
-        return [replace(found[0], targets=tuple(dict.fromkeys(each for one in found for each in one.targets)))]
-    if name != "prompt" or any(_is_encoder(graph, one) for one in found):
+    name = candidates[0].name
+    if name == "seed" or (name in WORDS and len({_standing(graph, candidate) for candidate in candidates}) == 1):
+        return [
+            replace(
+                candidates[0],
+                targets=tuple(dict.fromkeys(target for candidate in candidates for target in candidate.targets)),
+            )
+        ]
+    if name != "prompt" or any(_is_encoder(graph, candidate) for candidate in candidates):
         return []
-    titles = [_title(graph, definitions, one) for one in found]
+    titles = [_title(graph, definitions, candidate) for candidate in candidates]
     apart: list[Candidate] = []
     number = 0
-    for one, shown in zip(found, titles, strict=True):
-        called = slug(shown)
-        if not called or called in taken or [slug(other) for other in titles].count(called) > 1:
+    for candidate, node_title in zip(candidates, titles, strict=True):
+        slot_name = slug(node_title)
+        if not slot_name or slot_name in taken or [slug(other) for other in titles].count(slot_name) > 1:
             number += 1
-            called = f"{name}{number}" if number > 1 else name
-            shown = f"{TITLES[name]} {number}" if number > 1 else ""
-        apart.append(replace(one, name=called, title=shown, required=False))
+            slot_name = f"{name}{number}" if number > 1 else name
+            node_title = f"{TITLES[name]} {number}" if number > 1 else ""
+        apart.append(replace(candidate, name=slot_name, title=node_title, required=False))
     return apart
 
 
-def _standing(graph: Graph, one: Candidate) -> str:
-    return "\n".join(str(inputs(graph, target.node).get(target.input)) for target in one.targets)
+def _standing(graph: Graph, candidate: Candidate) -> str:
+    return "\n".join(str(inputs(graph, target.node).get(target.input)) for target in candidate.targets)
 
 
-def _is_encoder(graph: Graph, one: Candidate) -> bool:
+def _is_encoder(graph: Graph, candidate: Candidate) -> bool:
     """Return whether the text was found by its input's name in a text encoder: it may be a negative prompt."""
-    return one.how == BY_INPUT_NAME and isinstance(inputs(graph, one.targets[0].node).get("clip"), list)
+    return candidate.how == BY_INPUT_NAME and isinstance(inputs(graph, candidate.targets[0].node).get("clip"), list)
 
 
-def _title(graph: Graph, definitions: Definitions, one: Candidate) -> str:
+def _title(graph: Graph, definitions: Definitions, candidate: Candidate) -> str:
     """Return the title that the workflow's author gave the node; "" if it is still the class's own title."""
-    kind = str(graph[one.targets[0].node].get("class_type"))
+    kind = str(graph[candidate.targets[0].node].get("class_type"))
     definition = definitions.get(kind)
-    given = title(graph, one.targets[0].node).strip()
-    return "" if given in {kind, definition.title if definition is not None else kind} else given
+    node_title = title(graph, candidate.targets[0].node).strip()
+    return "" if node_title in {kind, definition.title if definition is not None else kind} else node_title

@@ -64,55 +64,57 @@ def discover(
     named, other = list(by_title(graph, problems)), list(by_node_class(graph))
     guessed = [*by_sampler(graph, definitions, flow), *uploads(graph, definitions, flow)]
     by_name = list(by_input_name(graph, definitions, flow))
-    by_app = list(_shown(graph, app_inputs, [*named, *other, *guessed]))
+    by_app = list(_app_candidates(graph, app_inputs, [*named, *other, *guessed]))
     chosen: dict[str, Candidate] = {}
     unclear: set[str] = set()
     taken: set[Target] = set()
-    names = {one.name for way in (by_app, named, other, guessed, by_name) for one in way}
+    names = {candidate.name for way in (by_app, named, other, guessed, by_name) for candidate in way}
     for way in (by_app, named, other, guessed, by_name):
-        for name, found in _grouped(way).items():
-            free = [one for one in found if not taken.intersection(one.targets)]
+        for name, candidates in _grouped(way).items():
+            free = [candidate for candidate in candidates if not taken.intersection(candidate.targets)]
             if name in chosen or name in unclear or not free:
                 continue
             if len(free) > 1 and apart and (way is guessed or way is by_name):
                 free = separate(graph, definitions, free, names - {name}) or free
-            if len({one.name for one in free}) < len(free):
+            if len({candidate.name for candidate in free}) < len(free):
                 unclear.add(name)
-                problems.append(SeveralCandidates(name, tuple(places(graph, one.targets) for one in free)))
+                problems.append(SeveralCandidates(name, tuple(places(graph, candidate.targets) for candidate in free)))
             else:
-                chosen.update({one.name: one for one in free})
-        taken.update(target for one in chosen.values() for target in one.targets)
+                chosen.update({candidate.name: candidate for candidate in free})
+        taken.update(target for candidate in chosen.values() for target in candidate.targets)
     meant = tuple(app_outputs) or tuple(outputs(graph))
     return Discovery(
-        slots=tuple(slot(graph, definitions, one) for one in chosen.values()),
-        how={one.name: one.how for one in chosen.values()},
+        slots=tuple(slot(graph, definitions, candidate) for candidate in chosen.values()),
+        how={candidate.name: candidate.how for candidate in chosen.values()},
         outputs=meant,
         problems=tuple(problems),
         result=made(graph, definitions, meant),
     )
 
 
-def _grouped(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+def _grouped(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     """Group candidates by name, each set of inputs once."""
     groups: dict[str, list[Candidate]] = {}
-    for one in found:
-        group = groups.setdefault(one.name, [])
-        if all(one.targets != other.targets for other in group):
-            group.append(one)
+    for candidate in candidates:
+        group = groups.setdefault(candidate.name, [])
+        if all(candidate.targets != other.targets for other in group):
+            group.append(candidate)
     return groups
 
 
-def _shown(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate]) -> list[Candidate]:
+def _app_candidates(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate]) -> list[Candidate]:
     """Return a candidate for each field that app mode shows, with the name that other ways give to the same inputs."""
-    names = {target: one.name for one in reversed(known) for target in one.targets}
-    found: list[Candidate] = []
+    names = {target: candidate.name for candidate in reversed(known) for target in candidate.targets}
+    candidates: list[Candidate] = []
     for field in fields:
-        targets = tuple(one for one in field.targets if one.node in graph and one.input in inputs(graph, one.node))
+        targets = tuple(
+            target for target in field.targets if target.node in graph and target.input in inputs(graph, target.node)
+        )
         if not targets:
             continue
         name = names.get(targets[0], slug(field.name))
-        if not name or any(one.name == name for one in found):
+        if not name or any(candidate.name == name for candidate in candidates):
             name = slug(f"{title(graph, targets[0].node)}_{field.name}")
         if name:
-            found.append(Candidate(name=name, targets=targets, how=FoundBy("app_mode")))
-    return found
+            candidates.append(Candidate(name=name, targets=targets, how=FoundBy("app_mode")))
+    return candidates

@@ -27,8 +27,8 @@ def made(graph: Graph, definitions: Definitions, outputs: Sequence[str] = ()) ->
         definition = definitions.get(kind)
         if definition is not None and definition.is_output:
             kinds["preview" in kind.lower()].add(_of(graph, definitions, node))
-    found = kinds[False] or kinds[True]
-    return found.pop() if len(found) == 1 else ""
+    results = kinds[False] or kinds[True]
+    return results.pop() if len(results) == 1 else ""
 
 
 def _of(graph: Graph, definitions: Definitions, node: str) -> Result:
@@ -37,10 +37,10 @@ def _of(graph: Graph, definitions: Definitions, node: str) -> Result:
         match value:
             case [str() as source, int() as number] if source in graph:
                 definition = definitions.get(str(graph[source].get("class_type")))
-                given = definition.outputs[number : number + 1] if definition is not None and number >= 0 else ()
-                found = KINDS.get("".join(given), "")
-                if found:
-                    return "video" if found == "image" and MOVING & inputs(graph, node).keys() else found
+                output_type = definition.outputs[number : number + 1] if definition is not None and number >= 0 else ()
+                result = KINDS.get("".join(output_type), "")
+                if result:
+                    return "video" if result == "image" and MOVING & inputs(graph, node).keys() else result
             case _:
                 continue
     return ""

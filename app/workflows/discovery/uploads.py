@@ -36,17 +36,17 @@ class _Loaded(Struct, frozen=True):
 def uploads(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iterator[Candidate]:
     """Yield a candidate for each file in `flow`. Several of a kind are named by title, else by use, else by number."""
     groups: dict[str, list[_Loaded]] = {}
-    for one in _loaded(graph, definitions, flow):
-        groups.setdefault(one.name, []).append(one)
+    for loaded in _loaded(graph, definitions, flow):
+        groups.setdefault(loaded.name, []).append(loaded)
     for name, group in groups.items():
-        for one, called in zip(group, _names(graph, name, group), strict=True):
-            yield Candidate(name=called, targets=(one.target,), how=BY_CLASS, kind=one.kind)
+        for loaded, slot_name in zip(group, _names(graph, name, group), strict=True):
+            yield Candidate(name=slot_name, targets=(loaded.target,), how=BY_CLASS, kind=loaded.kind)
 
 
 def _names(graph: Graph, name: str, group: Sequence[_Loaded]) -> list[str]:
     numbered = [name, *(f"{name}{number}" for number in range(2, len(group) + 1))]
-    titled = [slug(title(graph, one.node).lower().removeprefix("load ")) for one in group]
-    leading = [_leads(graph, one.node) for one in group]
+    titled = [slug(title(graph, loaded.node).lower().removeprefix("load ")) for loaded in group]
+    leading = [_leads(graph, loaded.node) for loaded in group]
     for names in (titled, leading) if len(group) > 1 else ():
         if all(names) and len(set(names)) == len(group):
             return names
@@ -75,7 +75,7 @@ def _loaded(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iter
         definition = definitions.get(kind)
         fields: dict[str, Uploaded] = {"image": "image"} if kind == "LoadImage" else {}
         if definition is not None and not fields:
-            fields = {one.name: one.uploaded for one in definition.inputs.values()}
+            fields = {known.name: known.uploaded for known in definition.inputs.values()}
         for field, uploaded in fields.items():
             if uploaded and (target := literal(graph, node, field)) is not None:
                 yield _Loaded(node, target, uploaded, "mask" if kind == "LoadImageMask" else uploaded)

@@ -7,13 +7,13 @@ from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import inputs, sources
 from app.workflows.discovery.candidates import slug
-from app.workflows.discovery.vocabulary import SAID
+from app.workflows.discovery.vocabulary import PROMPT_INPUTS
 from app.workflows.model import Target
 
 VALUES = ("value", "text", "string", "prompt", "seed", "noise_seed", "int", "float", "number")
 """The input names that nodes which only hold a value give to it."""
 
-CALLED = frozenset({"prompt", "user_prompt", "positive_prompt", "positive", "negative", "negative_prompt"})
+PROMPT_TITLES = frozenset({"prompt", "user_prompt", "positive_prompt", "positive", "negative", "negative_prompt"})
 """Titles that mark one text among several as the one that people write."""
 
 
@@ -22,13 +22,13 @@ def held(graph: Graph, node: str) -> str:
 
     A node with a second text, or with another input that is connected, does not count: it combines the two.
     """
-    given = inputs(graph, node)
-    names = [one for one in VALUES if one in given]
+    node_inputs = inputs(graph, node)
+    names = [name for name in VALUES if name in node_inputs]
     if len(names) != 1:
         return ""
-    others = [value for name, value in given.items() if name != names[0]]
-    is_text = isinstance(given[names[0]], (str, list))
-    if any(isinstance(one, (list, dict)) or (is_text and isinstance(one, str)) for one in others):
+    others = [value for name, value in node_inputs.items() if name != names[0]]
+    is_text = isinstance(node_inputs[names[0]], (str, list))
+    if any(isinstance(value, (list, dict)) or (is_text and isinstance(value, str)) for value in others):
         return ""
     return names[0]
 
@@ -52,15 +52,15 @@ def literal(graph: Graph, node: str, name: str) -> Target | None:
 
 def text(graph: Graph, node: str, name: str) -> Target | None:
     """Return the input that stores a text; None if the value is computed or not a text."""
-    found = literal(graph, node, name)
-    return found if found is not None and isinstance(inputs(graph, found.node).get(found.input), str) else None
+    target = literal(graph, node, name)
+    return target if target is not None and isinstance(inputs(graph, target.node).get(target.input), str) else None
 
 
 def number(graph: Graph, node: str, name: str) -> Target | None:
     """Return the input that stores a number; None if the value is computed or not a number."""
-    found = literal(graph, node, name)
-    value = inputs(graph, found.node).get(found.input) if found is not None else None
-    return found if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    target = literal(graph, node, name)
+    value = inputs(graph, target.node).get(target.input) if target is not None else None
+    return target if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def parts(graph: Graph, node: str, name: str) -> list[Target]:
@@ -70,17 +70,24 @@ def parts(graph: Graph, node: str, name: str) -> list[Target]:
     """
     link = inputs(graph, node).get(name)
     waiting = [str(link[0])] if isinstance(link, list) and link else []
-    found: list[Target] = []
+    targets: list[Target] = []
     seen: set[str] = set()
     while waiting:
         if (at := waiting.pop(0)) in seen or at not in graph:
             continue
         seen.add(at)
-        given = inputs(graph, at)
-        own = next((one for one in (held(graph, at), *SAID) if isinstance(given.get(one), str)), "")
+        node_inputs = inputs(graph, at)
+        own = next(
+            (
+                input_name
+                for input_name in (held(graph, at), *PROMPT_INPUTS)
+                if isinstance(node_inputs.get(input_name), str)
+            ),
+            "",
+        )
         if own:
-            found.append(Target(NodeId(at), own))
+            targets.append(Target(NodeId(at), own))
         else:
             waiting += sources(graph, at)
-    called = [one for one in found if slug(title(graph, one.node)) in CALLED]
-    return called if len(called) == 1 else found
+    prompts = [target for target in targets if slug(title(graph, target.node)) in PROMPT_TITLES]
+    return prompts if len(prompts) == 1 else targets

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-SAID = ("prompt", "prompt_text", "positive_prompt", "positive", "text", "text_input", "user_prompt")
+PROMPT_INPUTS = ("prompt", "prompt_text", "positive_prompt", "positive", "text", "text_input", "user_prompt")
 """Names of the prompt in nodes that take plain text; the first that exists counts."""
 
-AGAINST = ("negative_prompt", "negative_prompt_text", "negative", "negative_text")
+NEGATIVE_INPUTS = ("negative_prompt", "negative_prompt_text", "negative", "negative_text")
 """Names of the negative prompt in the same nodes."""
 
 READERS = (("text_g", "text_l"), ("clip_l", "clip_g", "t5xxl", "llama", "qwen25_7b"), ("bert", "mt5xl"))
@@ -23,5 +23,5 @@ LYRICS = "lyrics"
 
 def together(name: str, there: Collection[str]) -> tuple[str, ...]:
     """Return the inputs in `there` that get the same text as `name`, `name` included."""
-    group = next((one for one in READERS if name in one), (name,))
-    return tuple(one for one in group if one in there)
+    group = next((names for names in READERS if name in names), (name,))
+    return tuple(input_name for input_name in group if input_name in there)

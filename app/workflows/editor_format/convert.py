@@ -68,8 +68,8 @@ def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> C
                     case Lost():
                         values.pop(name, None)
                         missing.append((here.id(node), name))
-                    case Held(value, given, through):
-                        values.update({name: _literal(value)} if given else {})
+                    case Held(value, has_value, through):
+                        values.update({name: _literal(value)} if has_value else {})
                         for place in through:
                             promoted.setdefault(place, []).append(Target(NodeId(here.id(node)), name))
             _refuse_editor_only_nodes(node, definition, values)
@@ -79,12 +79,12 @@ def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> C
         _prune(graph, definitions, missing)
     if not graph:
         raise WorkflowError(NothingToRun())
-    return _shown(editor_file, graph, promoted)
+    return _with_app_mode(editor_file, graph, promoted)
 
 
 def _definition(editor_file: EditorFile, definitions: Definitions, node: Node) -> Definition:
-    if (found := definitions.get(node.type)) is not None:
-        return found
+    if (definition := definitions.get(node.type)) is not None:
+        return definition
     if node.type in editor_file.groups or node.type.startswith(("workflow>", "workflow/")):
         raise WorkflowError(GroupNode(node.name))
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", node.type):
@@ -106,15 +106,15 @@ def _literal(value: Json) -> Json:
 
 
 def _sources(here: Opened, node: Node) -> Iterator[tuple[str, Wire | Held | Lost]]:
-    for one in node.inputs:
-        if one.link is not None and one.name:
-            yield one.name, trace(here, node, one)
+    for socket in node.inputs:
+        if socket.link is not None and socket.name:
+            yield socket.name, trace(here, node, socket)
 
 
 def _refuse_editor_only_nodes(node: Node, definition: Definition, values: dict[str, Json]) -> None:
-    for one in definition.inputs.values():
-        if one.type in DRAWN and one.required and not isinstance(values.get(one.name), list):
-            raise WorkflowError(MadeInBrowser(node.name, one.name))
+    for known in definition.inputs.values():
+        if known.type in DRAWN and known.required and not isinstance(values.get(known.name), list):
+            raise WorkflowError(MadeInBrowser(node.name, known.name))
 
 
 def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]]) -> None:
@@ -136,22 +136,22 @@ def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]
             missing += users.get(node, [])
 
 
-def _shown(editor_file: EditorFile, graph: Graph, promoted: Promoted) -> Converted:
+def _with_app_mode(editor_file: EditorFile, graph: Graph, promoted: Promoted) -> Converted:
     """Add app mode's inputs and outputs, with the ids of API format; leave out missing ones, as the editor does."""
-    told = editor_file.app if isinstance(editor_file.app, dict) else {}
-    fields, outputs = told.get("inputs"), told.get("outputs")
-    found: list[AppInput] = []
-    for one in fields if isinstance(fields, list) else ():
-        match one:
+    app_mode = editor_file.app if isinstance(editor_file.app, dict) else {}
+    fields, outputs = app_mode.get("inputs"), app_mode.get("outputs")
+    app_inputs: list[AppInput] = []
+    for field in fields if isinstance(fields, list) else ():
+        match field:
             case [str() | int() as node, str() as name, *_]:
-                targets = tuple(one for one in _meant(graph, promoted, str(node), name) if one.node in graph)
-                found += [AppInput(name, targets)] if targets else []
+                targets = tuple(target for target in _meant(graph, promoted, str(node), name) if target.node in graph)
+                app_inputs += [AppInput(name, targets)] if targets else []
             case _:
                 continue
     return Converted(
         graph=graph,
-        app_inputs=tuple(found),
-        app_outputs=tuple(NodeId(str(one)) for one in outputs if str(one) in graph)
+        app_inputs=tuple(app_inputs),
+        app_outputs=tuple(NodeId(str(node)) for node in outputs if str(node) in graph)
         if isinstance(outputs, list)
         else (),
     )
@@ -171,5 +171,5 @@ def _meant(graph: Graph, promoted: Promoted, node: str, name: str) -> list[Targe
         return promoted[node, name]
     if node in graph and name in inputs(graph, node):
         return [Target(NodeId(node), name)]
-    inside = [one for one in graph if one.endswith(f":{node}") and name in inputs(graph, one)]
+    inside = [node_id for node_id in graph if node_id.endswith(f":{node}") and name in inputs(graph, node_id)]
     return [Target(NodeId(inside[0]), name)] if len(inside) == 1 else []

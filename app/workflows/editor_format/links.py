@@ -56,7 +56,7 @@ class Held(Struct, frozen=True):
     """No source node, but possibly a value for the field that a subgraph or a primitive node holds."""
 
     value: Json = None
-    given: bool = False
+    has_value: bool = False
     """Whether there is such a value; if not, the field's own value is used."""
     through: tuple[tuple[str, str], ...] = ()
     """The subgraph inputs that lead to the field, as (node, input), the nearest first."""
@@ -72,7 +72,7 @@ class _Place(Struct, frozen=True):
     here: Opened
     node: Node
     socket: Socket
-    wanted: str
+    traced_type: str
     """The type of the traced input; it determines which input a bypassed node passes on."""
 
 
@@ -81,28 +81,28 @@ def trace(here: Opened, node: Node, start: Socket) -> Wire | Held | Lost:
 
     Uses a loop instead of recursion, because a link may pass through thousands of nodes.
     """
-    found: _Place | Wire | Held | Lost = _Place(here, node, start, start.type)
+    place: _Place | Wire | Held | Lost = _Place(here, node, start, start.type)
     edge = Held()
     seen: set[tuple[tuple[str, ...], str, int]] = set()
-    while isinstance(found, _Place):
-        if found.socket.link is None:
+    while isinstance(place, _Place):
+        if place.socket.link is None:
             return edge
-        here, origin, slot = _origin(found)
+        here, origin, slot = _origin(place)
         if (key := (here.path, origin, slot)) in seen:
-            raise WorkflowError(LinkLoop(found.node.name, found.socket.name))
+            raise WorkflowError(LinkLoop(place.node.name, place.socket.name))
         seen.add(key)
         if origin == INSIDE:
             edge = _edge(here, slot, edge)
-            found = _outside(here, slot, found) or edge
+            place = _outside(here, slot, place) or edge
             continue
         edge = Held()
         if origin == NOWHERE:
             return edge
         source = here.graph.nodes.get(origin)
         if source is None:
-            raise WorkflowError(MissingOrigin(found.node.name, found.socket.name))
-        found = _step(here, source, slot, found.wanted)
-    return found
+            raise WorkflowError(MissingOrigin(place.node.name, place.socket.name))
+        place = _step(here, source, slot, place.traced_type)
+    return place
 
 
 NOWHERE = "none"
@@ -130,61 +130,63 @@ def _edge(here: Opened, slot: int, before: Held) -> Held:
     name = here.graph.inputs[slot]
     through = (*before.through, (here.outer.id(here.host), name))
     if name in here.values:
-        return Held(here.values[name], given=True, through=through)
-    return Held(before.value, before.given, through)
+        return Held(here.values[name], has_value=True, through=through)
+    return Held(before.value, before.has_value, through)
 
 
 def _outside(here: Opened, slot: int, place: _Place) -> _Place | None:
     """Return the input on the outside of a subgraph; None if the subgraph's node does not show it."""
     if here.outer is None or here.host is None or not 0 <= slot < len(here.graph.inputs):
         raise WorkflowError(MissingSubgraphInput(place.node.name, place.socket.name))
-    shown = here.host.socket(here.graph.inputs[slot])
-    return _Place(here.outer, here.host, shown, shown.type) if shown is not None else None
+    socket = here.host.socket(here.graph.inputs[slot])
+    return _Place(here.outer, here.host, socket, socket.type) if socket is not None else None
 
 
-def _step(here: Opened, source: Node, slot: int, wanted: str) -> _Place | Wire | Held | Lost:
+def _step(here: Opened, source: Node, slot: int, traced_type: str) -> _Place | Wire | Held | Lost:
     """Go from a node's output to its input, if the node only passes it on; else return the result of the trace."""
     if source.mode == MUTED:
         return Lost()
     if source.mode == BYPASSED:
-        passed = _passed(source, slot, wanted)
+        passed = _passed(source, slot, traced_type)
         return _Place(here, source, passed, passed.type) if passed is not None else Held()
     if source.type == PRIMITIVE:
         own = source.values if isinstance(source.values, list) else []
         # A subgraph's node may show the field of a primitive inside it, and then holds its value.
         held = here.overrides.get((source.id, "value"), own[0] if own else None)
-        return Held(held, given=True) if own or held is not None else Held()
+        return Held(held, has_value=True) if own or held is not None else Held()
     if source.type in GETTERS:
-        return _setter(here, source, wanted) or Held()
+        return _setter(here, source, traced_type) or Held()
     if source.type in REROUTES or source.type in SETTERS:
-        return _Place(here, source, source.inputs[0], wanted) if source.inputs else Held()
+        return _Place(here, source, source.inputs[0], traced_type) if source.inputs else Held()
     return Held() if source.type in UNSENT else Wire(here.id(source), slot)
 
 
-def _passed(source: Node, slot: int, wanted: str) -> Socket | None:
+def _passed(source: Node, slot: int, traced_type: str) -> Socket | None:
     """Return the input that a bypassed node passes on for an output.
 
-    As in the editor: for a wanted type of `*`, the input of the same number, else the first input. For another type,
+    As in the editor: for a traced type of `*`, the input of the same number, else the first input. For another type,
     the input of the same number if it fits, else the first of exactly that type, else the first that fits.
     """
     inputs = source.inputs
     same = inputs[slot] if 0 <= slot < len(inputs) else None
-    if wanted in {"*", ""}:
+    if traced_type in {"*", ""}:
         return same or next(iter(inputs), None)
-    given = source.outputs[slot] if 0 <= slot < len(source.outputs) else wanted
-    fitting = [one for one in inputs if compatible(one.type, given) and compatible(one.type, wanted)]
+    output_type = source.outputs[slot] if 0 <= slot < len(source.outputs) else traced_type
+    fitting = [
+        socket for socket in inputs if compatible(socket.type, output_type) and compatible(socket.type, traced_type)
+    ]
     if same in fitting:
         return same
-    return next((one for one in inputs if one.type == wanted), next(iter(fitting), None))
+    return next((socket for socket in inputs if socket.type == traced_type), next(iter(fitting), None))
 
 
-def _setter(here: Opened, getter: Node, wanted: str) -> _Place | None:
+def _setter(here: Opened, getter: Node, traced_type: str) -> _Place | None:
     """Return the input of the setter with a getter's name: in the same graph, else in those around it."""
     name = getter.values[0] if isinstance(getter.values, list) and getter.values else None
     at: Opened | None = here
     while at is not None:
         for node in at.graph.nodes.values():
             if node.type in SETTERS and node.inputs and isinstance(node.values, list) and node.values[:1] == [name]:
-                return _Place(at, node, node.inputs[0], wanted)
+                return _Place(at, node, node.inputs[0], traced_type)
         at = at.outer
     raise WorkflowError(UnsetName(getter.name, str(name)))

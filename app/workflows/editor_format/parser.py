@@ -50,7 +50,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
     def socket(self, name: str) -> Socket | None:
         """Return an input by its name; None if the file lacks it: the editor leaves out unconnected fields."""
-        return next((one for one in self.inputs if one.name == name), None)
+        return next((socket for socket in self.inputs if socket.name == name), None)
 
 
 class Link(Struct, frozen=True):
@@ -92,9 +92,9 @@ def read_editor_file(content: Json) -> EditorFile:
     extra = _table(content.get("extra"))
     subgraphs: dict[str, EditorGraph] = {}
     for where in (extra, content):
-        for one in _list(_table(where.get("definitions")).get("subgraphs")):
-            if isinstance(one, dict) and "id" in one:
-                subgraphs[_text(one["id"])] = _sheet(one)
+        for subgraph in _list(_table(where.get("definitions")).get("subgraphs")):
+            if isinstance(subgraph, dict) and "id" in subgraph:
+                subgraphs[_text(subgraph["id"])] = _sheet(subgraph)
     return EditorFile(
         graph=_sheet(content),
         subgraphs=subgraphs,
@@ -112,7 +112,7 @@ def _sheet(content: dict[str, Json]) -> EditorGraph:
         if node.id in nodes:
             raise WorkflowError(SameId((nodes[node.id].name, node.name), node.id))
         nodes[node.id] = node
-    inputs = tuple(_text(_table(one).get("name")) for one in _list(content.get("inputs")))
+    inputs = tuple(_text(_table(entry).get("name")) for entry in _list(content.get("inputs")))
     return EditorGraph(nodes=nodes, links=dict(_links(content.get("links"))), inputs=inputs)
 
 
@@ -124,10 +124,12 @@ def _node(entry: dict[str, Json], kind: str) -> Node:
         type=kind,
         mode=mode if isinstance(mode, int) else 0,
         title=_text(entry.get("title")),
-        inputs=tuple(_socket(one) for one in _list(entry.get("inputs")) if isinstance(one, dict)),
-        outputs=tuple(_type(_table(one).get("type")) for one in _list(entry.get("outputs"))),
+        inputs=tuple(_socket(socket) for socket in _list(entry.get("inputs")) if isinstance(socket, dict)),
+        outputs=tuple(_type(_table(output).get("type")) for output in _list(entry.get("outputs"))),
         values=values if isinstance(values, (list, dict)) else [],
-        promoted=tuple((_text(one[0]), _text(one[1])) for one in proxies if isinstance(one, list) and len(one) > 1)
+        promoted=tuple(
+            (_text(proxy[0]), _text(proxy[1])) for proxy in proxies if isinstance(proxy, list) and len(proxy) > 1
+        )
         if isinstance(proxies, list)
         else None,
     )
@@ -156,18 +158,18 @@ def _links(entries: Json) -> Iterator[tuple[str, Link]]:
                 continue
 
 
-def _type(told: Json) -> str:
+def _type(value: Json) -> str:
     """Parse a type: the editor writes 0 or -1 for any type, and a list for a combo."""
-    return told if isinstance(told, str) else "COMBO" if isinstance(told, list) else "*"
+    return value if isinstance(value, str) else "COMBO" if isinstance(value, list) else "*"
 
 
-def _text(told: Json) -> str:
-    return told if isinstance(told, str) else "" if told is None else str(told)
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _table(told: Json) -> dict[str, Json]:
-    return told if isinstance(told, dict) else {}
+def _table(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {}
 
 
-def _list(told: Json) -> list[Json]:
-    return told if isinstance(told, list) else []
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []

@@ -44,12 +44,12 @@ def expand(editor_file: EditorFile) -> list[Opened]:
 
     Raises `WorkflowError` if there are more than `MOST` nodes, or more than `DEEPEST` subgraphs within each other.
     """
-    found: list[Opened] = []
+    opened: list[Opened] = []
     root = Opened(path=(), graph=editor_file.graph, ends={})
     waiting, nodes = [root], 0
     while waiting:
         here = waiting.pop(0)
-        found.append(here)
+        opened.append(here)
         nodes += len(here.graph.nodes)
         if nodes > MOST:
             raise WorkflowError(TooManyNodes(MOST))
@@ -61,13 +61,13 @@ def expand(editor_file: EditorFile) -> list[Opened]:
                 raise WorkflowError(NestedSubgraphs(node.name, DEEPEST))
             here.inner[node.id] = inner = _open(here, node, graph)
             waiting.append(inner)
-    return found
+    return opened
 
 
 def _open(here: Opened, node: Node, graph: EditorGraph) -> Opened:
     values: dict[str, Json] = {}
     overrides: dict[tuple[str, str], Json] = {}
-    for (inner, name), value in _given(node, graph):
+    for (inner, name), value in _host_values(node, graph):
         if value is None:
             continue
         if inner == "-1":
@@ -90,7 +90,7 @@ def _open(here: Opened, node: Node, graph: EditorGraph) -> Opened:
     )
 
 
-def _given(node: Node, graph: EditorGraph) -> Iterator[tuple[tuple[str, str], Json]]:
+def _host_values(node: Node, graph: EditorGraph) -> Iterator[tuple[tuple[str, str], Json]]:
     """Yield the values of a subgraph's node, each with (inner node, field); "-1" is the subgraph's own input."""
     if isinstance(node.values, dict):
         yield from ((("-1", name), value) for name, value in node.values.items())
@@ -109,10 +109,10 @@ def _fields(node: Node, graph: EditorGraph) -> Iterator[str]:
     leading = {
         link.slot
         for inner in graph.nodes.values()
-        for one in inner.inputs
-        if one.widget and (link := graph.links.get(one.link or "")) is not None and link.origin == INSIDE
+        for socket in inner.inputs
+        if socket.widget and (link := graph.links.get(socket.link or "")) is not None and link.origin == INSIDE
     }
     for slot, name in enumerate(graph.inputs):
-        shown = node.socket(name)
-        if slot in leading or (shown is not None and shown.widget):
+        socket = node.socket(name)
+        if slot in leading or (socket is not None and socket.widget):
             yield name

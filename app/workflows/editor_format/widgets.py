@@ -24,13 +24,13 @@ DRAWN = frozenset({"WEBCAM", "LOAD_3D", "LOAD_3D_ANIMATION", "AUDIO_RECORD", "PA
 def field_values(node: Node, definition: Definition) -> dict[str, Json]:
     """Return the values of a node's fields, connected ones included. Raises `WorkflowError` if they do not fit."""
     if isinstance(node.values, dict):
-        found = _by_name(node.values, definition)
+        values = _by_name(node.values, definition)
     else:
-        found = _in_a_row(node, definition, node.values)
-    for name, value in found.items():
+        values = _in_a_row(node, definition, node.values)
+    for name, value in values.items():
         if (known := definition.inputs.get(name)) is not None and not _fits(known, value):
             raise WorkflowError(ValuesDoNotFit(node.name, name, str(value)))
-    return found
+    return values
 
 
 def _by_name(values: dict[str, Json], definition: Definition) -> dict[str, Json]:
@@ -38,27 +38,27 @@ def _by_name(values: dict[str, Json], definition: Definition) -> dict[str, Json]
 
     They may contain fields that depend on others, which the server does not list.
     """
-    found: dict[str, Json] = {}
+    assigned: dict[str, Json] = {}
     for name, value in values.items():
         is_sent = not (name in BUTTONS or name.startswith("control_") or isinstance(value, (list, dict)))
         if is_sent or name in definition.inputs:
-            found[name] = value
+            assigned[name] = value
     for known in definition.inputs.values():
         if known.is_widget:
-            found.setdefault(known.name, known.fallback)
-    return found
+            assigned.setdefault(known.name, known.fallback)
+    return assigned
 
 
 def _in_a_row(node: Node, definition: Definition, values: list[Json]) -> dict[str, Json]:
     own = {socket.widget for socket in node.inputs if socket.widget}
     fields = [
-        one
-        for one in definition.inputs.values()
-        if one.is_widget or (one.name in own and not one.options.get("forceInput"))
+        known
+        for known in definition.inputs.values()
+        if known.is_widget or (known.name in own and not known.options.get("forceInput"))
     ]
-    found: dict[str, Json] = {}
-    _take(fields, deque(_without_forced(definition, own, values)), found, "")
-    return found
+    assigned: dict[str, Json] = {}
+    _take(fields, deque(_without_forced(definition, own, values)), assigned, "")
+    return assigned
 
 
 def _without_forced(definition: Definition, own: set[str], values: list[Json]) -> list[Json]:
@@ -67,25 +67,27 @@ def _without_forced(definition: Definition, own: set[str], values: list[Json]) -
     Such files are recognised by the number of values.
     """
     forced: list[bool] = []
-    for one in definition.inputs.values():
-        if one.is_widget or one.name in own or one.options.get("forceInput"):
-            is_forced = bool(one.options.get("forceInput"))
-            forced += [is_forced, False] if one.is_controlled else [is_forced]
+    for known in definition.inputs.values():
+        if known.is_widget or known.name in own or known.options.get("forceInput"):
+            is_forced = bool(known.options.get("forceInput"))
+            forced += [is_forced, False] if known.is_controlled else [is_forced]
     if any(forced) and len(forced) == len(values):
         return [value for value, is_forced in zip(values, forced, strict=True) if not is_forced]
     return values
 
 
-def _take(fields: Iterable[Input], rest: deque[Json], found: dict[str, Json], prefix: str) -> None:
+def _take(fields: Iterable[Input], remaining: deque[Json], assigned: dict[str, Json], prefix: str) -> None:
     for field in fields:
-        value = rest.popleft() if rest else field.fallback
-        found[prefix + field.name] = value
-        if field.is_controlled and rest and _is_control(rest[0]):
-            rest.popleft()
-            if field.type == "COMBO" and rest:
+        value = remaining.popleft() if remaining else field.fallback
+        assigned[prefix + field.name] = value
+        if field.is_controlled and remaining and _is_control(remaining[0]):
+            remaining.popleft()
+            if field.type == "COMBO" and remaining:
                 # A list has a filter field after the control field.
-                rest.popleft()
-        _take((one for one in field.branch(value) if one.is_widget), rest, found, f"{prefix}{field.name}.")
+                remaining.popleft()
+        _take(
+            (known for known in field.branch(value) if known.is_widget), remaining, assigned, f"{prefix}{field.name}."
+        )
 
 
 def _is_control(value: Json) -> bool:

@@ -55,8 +55,8 @@ TYPES: dict[str, KeyType] = {
 
 MISSING = "Object missing required field"
 
-EXPECTED = re.compile(r"Expected `(?P<meant>[^`]+)`, got `(?P<told>[^`]+)`(?: - at `\$(?P<at>.*)`)?")
-INVALID = re.compile(r"Invalid enum value (?P<told>.+?)(?: - at `\$(?P<at>.*)`)?")
+EXPECTED = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<value>[^`]+)`(?: - at `\$(?P<at>.*)`)?")
+INVALID = re.compile(r"Invalid enum value (?P<value>.+?)(?: - at `\$(?P<at>.*)`)?")
 BOUND = re.compile(r"Expected `\w+` (?P<bound>.+?)(?: - at `\$(?P<at>.*)`)?")
 ANY = re.compile(r".*?(?: - at `\$(?P<at>.*)`)?")
 
@@ -117,7 +117,7 @@ def _manifest(content: dict[str, Json]) -> Manifest:
     for path, table, shape in _tables(content):
         for key in table:
             if key not in shape.__struct_fields__:
-                free = tuple(one for one in shape.__struct_fields__ if one not in table)
+                free = tuple(name for name in shape.__struct_fields__ if name not in table)
                 raise _Wrong((*path, key), UnknownKey(key, free))
     slots = _named(content, "slots")
     presets = _named(content, "presets")
@@ -146,14 +146,14 @@ def _named(content: dict[str, Json], key: str) -> dict[str, dict[str, Json]]:
     tables = content.get(key, {})
     if not isinstance(tables, dict):
         raise _Wrong((key,), NotTables(key))
-    found: dict[str, dict[str, Json]] = {}
+    named: dict[str, dict[str, Json]] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise _Wrong((key, name), NotATable(f"{key}.{name}"))
         if not OPTION.fullmatch(name):
             raise _Wrong((key, name), NotAName(key, name))
-        found[name] = table
-    return found
+        named[name] = table
+    return named
 
 
 def _converted(path: Way, table: dict[str, Json], shape: type[S]) -> S:
@@ -163,22 +163,22 @@ def _converted(path: Way, table: dict[str, Json], shape: type[S]) -> S:
         raise _plainly(path, str(error)) from error
 
 
-def _plainly(path: Way, told: str) -> _Wrong:
+def _plainly(path: Way, text: str) -> _Wrong:
     """Convert the text of msgspec's error to a reason."""
-    if told.startswith(MISSING):
-        name = told.split("`")[1]
-        missing = (*path, *_steps(told.partition("$")[2]))
+    if text.startswith(MISSING):
+        name = text.split("`")[1]
+        missing = (*path, *_steps(text.partition("$")[2]))
         return _Wrong(missing, MissingKey(".".join(missing), name))
     for form in (EXPECTED, INVALID, BOUND, ANY):
-        if (found := form.fullmatch(told)) is None:
+        if (match := form.fullmatch(text)) is None:
             continue
-        way = (*path, *_steps(found["at"]))
+        way = (*path, *_steps(match["at"]))
         key = ".".join(way)
         if form is EXPECTED:
-            return _Wrong(way, WrongKeyType(key, TYPES.get(found["meant"], "other")))
+            return _Wrong(way, WrongKeyType(key, TYPES.get(match["expected"], "other")))
         if form is INVALID:
-            return _Wrong(way, NotAllowed(key, found["told"].strip("'"), ENUMS.get(way[-1], ())))
-        if form is BOUND and (bound := BOUNDS.fullmatch(found["bound"])) is not None:
+            return _Wrong(way, NotAllowed(key, match["value"].strip("'"), ENUMS.get(way[-1], ())))
+        if form is BOUND and (bound := BOUNDS.fullmatch(match["bound"])) is not None:
             is_length = bound[1] is not None
             return _Wrong(way, KeyOutOfLimits(key, COMPARISONS[bound[2]], float(bound[3]), is_length))
         return _Wrong(way, InvalidKey(key))

@@ -89,5 +89,9 @@ class Manifest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 def schema() -> dict[str, Json]:
     """Return the JSON schema of a manifest."""
-    told = cast("dict[str, Json]", msgspec.json.schema(Manifest))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Atelier workflow manifest", **told}
+    generated = cast("dict[str, Json]", msgspec.json.schema(Manifest))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Atelier workflow manifest",
+        **generated,
+    }

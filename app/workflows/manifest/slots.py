@@ -36,22 +36,26 @@ MOST_OPTIONS = 25
 """Discord's limit for the options of a command."""
 
 
-def declared(name: str, told: ManifestSlot, graph: Graph, found: Callable[[], Discovery]) -> Slot:
-    """Convert a manifest's slot. One without a node is looked up in the result of `found`. Raises `WorkflowError`."""
-    targets = _targets(name, told, graph) if told.node or told.targets else _looked_for(name, found())
+def declared(name: str, manifest_slot: ManifestSlot, graph: Graph, discovery: Callable[[], Discovery]) -> Slot:
+    """Convert a manifest's slot. One without a node takes the result of `discovery`. Raises `WorkflowError`."""
+    targets = (
+        _targets(name, manifest_slot, graph)
+        if manifest_slot.node or manifest_slot.targets
+        else _looked_for(name, discovery())
+    )
     slot = Slot(
         name=name,
-        title=told.title or name,
-        kind=told.kind,
+        title=manifest_slot.title or name,
+        kind=manifest_slot.kind,
         targets=targets,
-        description=told.description,
-        required=told.required,
-        default=told.default,
-        minimum=told.minimum,
-        maximum=told.maximum,
-        step=told.step,
-        choices=told.choices,
-        show=told.show,
+        description=manifest_slot.description,
+        required=manifest_slot.required,
+        default=manifest_slot.default,
+        minimum=manifest_slot.minimum,
+        maximum=manifest_slot.maximum,
+        step=manifest_slot.step,
+        choices=manifest_slot.choices,
+        show=manifest_slot.show,
     )
     _check_limits(slot)
     if slot.kind == "size":
@@ -69,13 +73,13 @@ def completed(slot: Slot, graph: Graph, definitions: Definitions) -> Slot:
     """
     if slot.kind not in {"integer", "number", "choice"}:
         return slot
-    told = found_slot(
+    from_server = found_slot(
         graph, definitions, Candidate(name=slot.name, targets=slot.targets, how=FoundBy("title"), kind=slot.kind)
     )
     low, high = slot.minimum, slot.maximum
     if slot.kind != "choice" and (low is None) and (high is None):
-        low, high = told.minimum, told.maximum
-    full = replace(slot, minimum=low, maximum=high, choices=slot.choices or told.choices)
+        low, high = from_server.minimum, from_server.maximum
+    full = replace(slot, minimum=low, maximum=high, choices=slot.choices or from_server.choices)
     if full.default is not None:
         try:
             full.read(full.default)
@@ -91,24 +95,25 @@ def crowded(slots: list[Slot], room: int) -> tuple[tuple[Slot, ...], MovedToForm
     """
     # A form cannot take files, so among equally required slots, those for files stay longest.
     options = sorted(
-        (one for one in slots if one.show == "command"), key=lambda one: (not one.required, one.kind not in UPLOADED)
+        (slot for slot in slots if slot.show == "command"),
+        key=lambda slot: (not slot.required, slot.kind not in UPLOADED),
     )
-    moved = {one.name for one in options[room:]}
+    moved = {slot.name for slot in options[room:]}
     if not moved:
         return tuple(slots), None
-    note = MovedToForm(room, len(options), tuple(one.name for one in slots if one.name in moved))
-    return tuple(replace(one, show="modal") if one.name in moved else one for one in slots), note
+    note = MovedToForm(room, len(options), tuple(slot.name for slot in slots if slot.name in moved))
+    return tuple(replace(slot, show="modal") if slot.name in moved else slot for slot in slots), note
 
 
-def _targets(name: str, told: ManifestSlot, graph: Graph) -> tuple[Target, ...]:
-    if told.node and told.targets:
+def _targets(name: str, manifest_slot: ManifestSlot, graph: Graph) -> tuple[Target, ...]:
+    if manifest_slot.node and manifest_slot.targets:
         raise WorkflowError(NodeAndTargets(name))
-    places = [*told.targets] or [ManifestTarget(node=told.node, input=told.input)]
-    if told.kind == "lora":
+    places = [*manifest_slot.targets] or [ManifestTarget(node=manifest_slot.node, input=manifest_slot.input)]
+    if manifest_slot.kind == "lora":
         if len(places) > 1:
             raise WorkflowError(SeveralLoraNodes(name))
         return (Target(find_node(graph, places[0].node), ""),)
-    if told.kind == "size":
+    if manifest_slot.kind == "size":
         if any(place.input for place in places) and len(places) % 2:
             raise WorkflowError(UnpairedSize(name))
         pairs = [(place.node, place.input) for place in places if place.input]
@@ -124,11 +129,11 @@ def _target(name: str, place: ManifestTarget, graph: Graph) -> Target:
     raise WorkflowError(NoInputNamed(name, title(graph, node), tuple(inputs(graph, node))))
 
 
-def _looked_for(name: str, found: Discovery) -> tuple[Target, ...]:
-    for slot in found.slots:
+def _looked_for(name: str, discovery: Discovery) -> tuple[Target, ...]:
+    for slot in discovery.slots:
         if slot.name == name:
             return slot.targets
-    for problem in found.problems:
+    for problem in discovery.problems:
         if problem.slot == name:
             raise WorkflowError(problem)
     raise WorkflowError(NoNodeNamed(name))

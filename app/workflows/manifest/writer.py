@@ -29,11 +29,11 @@ SHOWN = 60
 
 
 def write(
-    name: str, graph: Graph, found: Discovery, *, taken: Container[str] = (), problems: Sequence[str] = ()
+    name: str, graph: Graph, discovery: Discovery, *, taken: Container[str] = (), problems: Sequence[str] = ()
 ) -> str:
     """Return the text of `manifest.toml` for the workflow `name`; its command is none of those in `taken`.
 
-    `problems` are the sentences for the problems of `found`, which become comments.
+    `problems` are the sentences for the problems of `discovery`, which become comments.
     Nodes are named by title where it is unique, because titles survive a new export and ids do not.
     """
     lines = [
@@ -42,20 +42,20 @@ def write(
         'description = ""',
         f"command = {_text(command)}" if (command := _command(slug(name), taken)) else '# command = "a-name"',
     ]
-    if found.result:
-        lines.append(f'result = "{found.result}"')
-    if found.outputs:
+    if discovery.result:
+        lines.append(f'result = "{discovery.result}"')
+    if discovery.outputs:
         lines += [
             "",
-            f"# Meant as the result: {_comment(', '.join(f'“{title(graph, one)}”' for one in found.outputs))}.",
+            f"# Meant as the result: {_comment(', '.join(f'“{title(graph, node)}”' for node in discovery.outputs))}.",
         ]
     for problem in problems:
         lines += ["", f"# Not clear, so left out: {_comment(problem)}"]
-    if not found.slots:
+    if not discovery.slots:
         lines += ["", "# No slot was found. Give nodes titles such as @prompt, or write slots like this one:"]
         lines += ["# [slots.prompt]", '# kind = "text"', '# node = "Title of a node"', '# input = "text"']
-    for slot in found.slots:
-        lines += ["", *_slot(graph, slot, found.how.get(slot.name))]
+    for slot in discovery.slots:
+        lines += ["", *_slot(graph, slot, discovery.how.get(slot.name))]
     return "\n".join(lines) + "\n"
 
 
@@ -99,27 +99,27 @@ def _slot(graph: Graph, slot: Slot, how: FoundBy | None) -> Iterator[str]:
 
 
 def _where(graph: Graph, slot: Slot) -> str:
-    shown = (
+    addresses = (
         f"“{place.node}”.{place.input}{f' (node {place.node_id})' if place.node_id else ''}"
         for place in places(graph, slot.targets)
     )
-    return " and ".join(shown)
+    return " and ".join(addresses)
 
 
 def _choices(choices: tuple[str, ...]) -> Iterator[str]:
-    line = f"choices = [{', '.join(_text(one) for one in choices)}]"
+    line = f"choices = [{', '.join(_text(choice) for choice in choices)}]"
     if len(line) <= WIDTH:
         yield line
         return
     yield "choices = ["
-    yield from (f"    {_text(one)}," for one in choices)
+    yield from (f"    {_text(choice)}," for choice in choices)
     yield "]"
 
 
 def _command(name: str, taken: Container[str]) -> str:
     """Return the name, else a similar one that is not taken; "" for no command."""
     ways = (name, f"make-{name}"[:LONGEST], *(f"{name[: LONGEST - 3]}-{number}" for number in range(2, 100)))
-    return next((one for one in ways if one not in BUILT_IN and one not in taken), "") if name else ""
+    return next((command for command in ways if command not in BUILT_IN and command not in taken), "") if name else ""
 
 
 def _address(graph: Graph, node: str) -> str:

@@ -39,6 +39,13 @@ class NotAnAddress(Reason, frozen=True):
     node: str
 
 
+class NotAPair(Reason, frozen=True):
+    """An argument of the command line is not a name and a value; `form` shows how both are written."""
+
+    argument: str
+    form: str
+
+
 class MissingUpload(Reason, frozen=True):
     """The file that was given for a slot does not exist."""
 
@@ -100,6 +107,7 @@ BindingReason: TypeAlias = (
     | UnknownSlot
     | MissingValue
     | NotAnAddress
+    | NotAPair
     | MissingUpload
     | LoraNotParsed
     | UnknownLora

@@ -63,6 +63,37 @@ class EditorFormat(Reason, frozen=True):
     file: str
 
 
+class NodesUnknown(Reason, frozen=True):
+    """The file is in the editor's own format, and the server does not list its nodes; `problem` says why."""
+
+    file: str
+    server: str
+    problem: str
+
+
+class NoNameFor(Reason, frozen=True):
+    """The name of the file has no character that the name of a workflow can have."""
+
+    stem: str
+
+
+class NameTaken(Reason, frozen=True):
+    """The folder has a workflow of that name already."""
+
+    workflow: str
+    folder: str
+
+
 WorkflowFileReason: TypeAlias = (
-    SameName | FileNotFound | UnknownWorkflow | FileTooLarge | FileUnreadable | NestedTooDeeply | NotJson | EditorFormat
+    SameName
+    | FileNotFound
+    | UnknownWorkflow
+    | FileTooLarge
+    | FileUnreadable
+    | NestedTooDeeply
+    | NotJson
+    | EditorFormat
+    | NodesUnknown
+    | NoNameFor
+    | NameTaken
 )

@@ -9,7 +9,7 @@ from app.reasons import Reason
 
 
 class PlainText(Reason, frozen=True):
-    """A finished sentence, for callers that have no reason of their own."""
+    """A finished sentence about the syntax of a text file, from `app.text_file`, which has no reasons."""
 
     text: str
 

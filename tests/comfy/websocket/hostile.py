@@ -27,8 +27,8 @@ async def read_request(stream: ByteStream) -> bytes:
 
 def accept_of(request: bytes) -> bytes:
     """The value of Sec-WebSocket-Accept that answers this request."""
-    found = re.search(rb"(?i)sec-websocket-key:[ \t]*([^\r\n]+)", request)
-    return base64.b64encode(hashlib.sha1((found.group(1) if found else b"") + MAGIC).digest())
+    match = re.search(rb"(?i)sec-websocket-key:[ \t]*([^\r\n]+)", request)
+    return base64.b64encode(hashlib.sha1((match.group(1) if match else b"") + MAGIC).digest())
 
 
 def handshake(request: bytes, *more: bytes, upgrade: bytes = b"websocket", connection: bytes = b"Upgrade") -> bytes:
@@ -109,17 +109,17 @@ HTML = b"<!doctype html><p>It works!</p>"
 
 HANDSHAKES: dict[str, Behaviour] = {
     "tls alert on a plain port": replying(b"\x15\x03\x01\x00\x02\x02\x46", leave=True),
-    "connection header stripped by a proxy": replying(lambda asked: handshake(asked, connection=b"")),
-    "connection: close": replying(lambda asked: handshake(asked, connection=b"close")),
+    "connection header stripped by a proxy": replying(lambda request: handshake(request, connection=b"")),
+    "connection: close": replying(lambda request: handshake(request, connection=b"close")),
     "wrong accept": replying(lambda _: handshake(b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")),
     "accept that is no ascii": replying(
         lambda _: b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \xff\r\n\r\n"
     ),
     "no accept": replying(b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
-    "101 without upgrade": replying(lambda asked: handshake(asked, upgrade=b"")),
-    "101 to another protocol": replying(lambda asked: handshake(asked, upgrade=b"h2c")),
+    "101 without upgrade": replying(lambda request: handshake(request, upgrade=b"")),
+    "101 to another protocol": replying(lambda request: handshake(request, upgrade=b"h2c")),
     "101 without headers": replying(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
-    "connection header of broken bytes": replying(lambda asked: handshake(asked, connection=b"\xff\xfe")),
+    "connection header of broken bytes": replying(lambda request: handshake(request, connection=b"\xff\xfe")),
     "http/2 preface": replying(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"),
     "http/2 settings": replying(b"\0\0\x12\4\0\0\0\0\0" + bytes(18)),
     "http/0.9": replying(HTML, leave=True),
@@ -154,32 +154,34 @@ HANDSHAKES: dict[str, Behaviour] = {
     "half a header, then gone": replying(b"HTTP/1.1 101 Switching Prot", leave=True),
     "gone at once": replying(b"", leave=True),
     "an extension that we did not ask for": replying(
-        lambda asked: handshake(asked, b"Sec-WebSocket-Extensions: x-unheard-of") + frame(1, b"x", reserved=4)
+        lambda request: handshake(request, b"Sec-WebSocket-Extensions: x-unheard-of") + frame(1, b"x", reserved=4)
     ),
     "a compressed frame that we did not ask for": replying(
-        lambda asked: (
-            handshake(asked, b"Sec-WebSocket-Extensions: permessage-deflate") + frame(1, b"\xcaH\xcd", reserved=4)
+        lambda request: (
+            handshake(request, b"Sec-WebSocket-Extensions: permessage-deflate") + frame(1, b"\xcaH\xcd", reserved=4)
         )
     ),
-    "a close frame in the handshake's packet": replying(lambda asked: handshake(asked) + close(1000)),
-    "junk in the handshake's packet": replying(lambda asked: handshake(asked) + b"\xff" * 64),
+    "a close frame in the handshake's packet": replying(lambda request: handshake(request) + close(1000)),
+    "junk in the handshake's packet": replying(lambda request: handshake(request) + b"\xff" * 64),
     "gone after the handshake": replying(handshake, leave=True),
 }
 """Each of these has to end as `ConnectionLost`, from opening or from the first `receive`."""
 
 LENIENT: dict[str, Behaviour] = {
     "a subprotocol that we did not ask for": replying(
-        lambda asked: handshake(asked, b"Sec-WebSocket-Protocol: chat") + frame(1, b"hello")
+        lambda request: handshake(request, b"Sec-WebSocket-Protocol: chat") + frame(1, b"hello")
     ),
     "a subprotocol of broken bytes": replying(
-        lambda asked: handshake(asked, b"Sec-WebSocket-Protocol: \xff") + frame(1, b"hello")
+        lambda request: handshake(request, b"Sec-WebSocket-Protocol: \xff") + frame(1, b"hello")
     ),
     "extensions of broken bytes": replying(
-        lambda asked: handshake(asked, b"Sec-WebSocket-Extensions: \xff") + frame(1, b"hello")
+        lambda request: handshake(request, b"Sec-WebSocket-Extensions: \xff") + frame(1, b"hello")
     ),
-    "100 before 101": replying(lambda asked: b"HTTP/1.1 100 Continue\r\n\r\n" + handshake(asked) + frame(1, b"hello")),
+    "100 before 101": replying(
+        lambda request: b"HTTP/1.1 100 Continue\r\n\r\n" + handshake(request) + frame(1, b"hello")
+    ),
     "two tokens in connection": replying(
-        lambda asked: handshake(asked, connection=b"keep-alive, Upgrade") + frame(1, b"hello")
+        lambda request: handshake(request, connection=b"keep-alive, Upgrade") + frame(1, b"hello")
     ),
 }
 """Wrong, or unusual, in a way that one library accepts and another does not: the frame arrives, or it is a loss."""
@@ -230,8 +232,8 @@ LENIENT_FRAMES: dict[str, bytes] = {
 
 def http(body: bytes, *headers: bytes, status: bytes = b"200 OK", length: bytes | None = None) -> bytes:
     """A whole HTTP answer."""
-    told = str(len(body)).encode() if length is None else length
-    lines = [b"HTTP/1.1 " + status, b"Content-Type: application/json", b"Content-Length: " + told, *headers]
+    length_text = str(len(body)).encode() if length is None else length
+    lines = [b"HTTP/1.1 " + status, b"Content-Type: application/json", b"Content-Length: " + length_text, *headers]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 

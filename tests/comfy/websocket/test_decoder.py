@@ -61,12 +61,12 @@ def test_every_recorded_text_is_understood_or_known_to_be_nothing_for_us(name: s
     for sock in sorted({line.sock for line in recorded.lines(name) if line.sock}):
         decoder = Decoder()
         for frame in recorded.frames(name, sock):
-            said = decoder.decode(frame)
+            event = decoder.decode(frame)
             if isinstance(frame, str):
                 read = msgspec.json.decode(frame, type=dict[str, msgspec.Raw])
                 kind = msgspec.json.decode(read["type"], type=str)
                 nameless = kind == "executing" and b"prompt_id" not in bytes(read["data"])
-                assert (said is not None) == (kind in ours and not nameless), frame[:200]
+                assert (event is not None) == (kind in ours and not nameless), frame[:200]
 
 
 def test_a_success_is_told_from_start_to_end() -> None:
@@ -256,8 +256,8 @@ def test_no_frame_is_an_error(frame: str | bytes) -> None:
 
 
 @given(st.sampled_from([1, 3, 4]), st.integers(0, 2**32 - 1), st.binary())
-def test_no_binary_frame_is_an_error(kind: int, second: int, rest: bytes) -> None:
-    Decoder().decode(struct.pack(">II", kind, second) + rest)
+def test_no_binary_frame_is_an_error(kind: int, second: int, payload: bytes) -> None:
+    Decoder().decode(struct.pack(">II", kind, second) + payload)
 
 
 @given(TYPES, JSON)

@@ -103,29 +103,29 @@ async def test_a_loss_says_what_was_wrong() -> None:
 
 
 async def test_a_redirect_takes_the_headers_of_the_handshake_nowhere() -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     async def elsewhere(stream: ByteStream) -> None:
-        asked.append(await read_request(stream))
+        requests.append(await read_request(stream))
 
     async with peer(elsewhere) as other:
         redirect = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{other}/ws\r\nContent-Length: 0\r\n\r\n"
         assert await loss_from(replying(redirect.encode())) == HandshakeRefused(302)
-    assert asked == []
+    assert requests == []
 
 
 async def test_a_server_that_pings_while_its_socket_is_closed_harms_nothing() -> None:
-    answered = anyio.Event()
+    close_received = anyio.Event()
 
     async def talk(stream: ByteStream) -> None:
         await stream.send(handshake(await read_request(stream)) + frame(1, b"hello"))
-        said = b""
+        received = b""
         # Its close frame: final, opcode 8, masked.
-        while b"\x88" not in said:
-            said += await stream.receive()
+        while b"\x88" not in received:
+            received += await stream.receive()
         await stream.send(frame(9, b"are you there?") * 3)
         await stream.send(close(1000))
-        answered.set()
+        close_received.set()
         await swallow(stream)
 
     async with peer(talk) as port:
@@ -134,7 +134,7 @@ async def test_a_server_that_pings_while_its_socket_is_closed_harms_nothing() ->
             leaving = anyio.current_time()
         # The close frame behind the pings was read, and nothing was waited out.
         assert anyio.current_time() - leaving < 25
-        assert answered.is_set()
+        assert close_received.is_set()
 
 
 async def test_a_server_that_pings_and_never_reads_is_lost() -> None:
@@ -187,8 +187,8 @@ async def test_a_message_in_countless_parts_takes_no_more_memory_than_its_bytes(
 
 def test_parts_that_hold_nothing_are_not_kept() -> None:
     protocol = ClientProtocol(largest=100)
-    asked = protocol.send(Request(host="here", target="/ws"))
-    protocol.receive_data(handshake(asked) + frame(2, b"", final=False) + frame(0, b"", final=False) * 1000)
+    request = protocol.send(Request(host="here", target="/ws"))
+    protocol.receive_data(handshake(request) + frame(2, b"", final=False) + frame(0, b"", final=False) * 1000)
     assert [type(event) for event in protocol.events()] == [AcceptConnection]
     protocol.receive_data(frame(0, b"whole"))
     assert list(protocol.events()) == [BytesMessage(b"whole")]

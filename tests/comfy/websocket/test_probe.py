@@ -80,10 +80,10 @@ async def test_a_network_that_is_slow_does_not_count_as_an_outage(monkeypatch: p
 class Client:
     """A ConnectionActor on real sockets; counts its handshakes."""
 
-    def __init__(self, port: int, news: MemoryObjectReceiveStream[News]) -> None:
+    def __init__(self, port: int, events: MemoryObjectReceiveStream[News]) -> None:
         self.server = Server(url=f"http://127.0.0.1:{port}")
         self.handshakes = 0
-        self._news = news
+        self._news = events
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[AsyncIterator[ServerEvent]]:
@@ -100,10 +100,10 @@ class Client:
 
 @asynccontextmanager
 async def client_of(port: int) -> AsyncGenerator[Client]:
-    send, news = anyio.create_memory_object_stream[News](10_000)
-    client = Client(port, news)
+    send, events = anyio.create_memory_object_stream[News](10_000)
+    client = Client(port, events)
     actor = ConnectionActor(ServerName("here"), lambda: client.connect(), partial(probe, client.server))
-    async with news, anyio.create_task_group() as tasks:
+    async with events, anyio.create_task_group() as tasks:
         tasks.start_soon(actor.run, send)
         yield client
         tasks.cancel_scope.cancel()

@@ -320,8 +320,8 @@ async def test_the_handshake_carries_path_name_and_credentials_but_no_origin() -
         server = Server(url=f"http://anna:p%40ss@127.0.0.1:{port}/comfy/", headers={"X-API-Key": "k"})
         async with open_websocket(server, "a b&c", timing=UNHURRIED):
             pass
-    first, *rest = requests[0].decode().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
+    first, *header_lines = requests[0].decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in header_lines)}
     assert first == "GET /comfy/ws?clientId=a%20b%26c HTTP/1.1"
     assert headers["host"] == f"127.0.0.1:{port}"
     assert headers["x-api-key"] == "k"

@@ -22,20 +22,20 @@ from tests.workflows.editor_graphs import ANY_JSON, UNHURRIED, read, server, ser
 from tests.workflows.test_workflows import FOLDER
 
 
-def entry(kind: str, name: str = "", **given: Json) -> dict[str, Json]:
-    return {"class_type": kind, "inputs": dict(given), **({"_meta": {"title": name}} if name else {})}
+def entry(kind: str, name: str = "", **node_inputs: Json) -> dict[str, Json]:
+    return {"class_type": kind, "inputs": dict(node_inputs), **({"_meta": {"title": name}} if name else {})}
 
 
-def places(found: Discovery) -> dict[str, list[str]]:
-    return {one.name: [f"{target.node}.{target.input}" for target in one.targets] for one in found.slots}
+def places(discovery: Discovery) -> dict[str, list[str]]:
+    return {slot.name: [f"{target.node}.{target.input}" for target in slot.targets] for slot in discovery.slots}
 
 
-def problems(found: Discovery) -> list[str]:
-    return [reason_text(problem) for problem in found.problems]
+def problems(discovery: Discovery) -> list[str]:
+    return [reason_text(problem) for problem in discovery.problems]
 
 
-def one(found: Discovery, name: str) -> Slot:
-    return next(slot for slot in found.slots if slot.name == name)
+def slot_named(discovery: Discovery, name: str) -> Slot:
+    return next(slot for slot in discovery.slots if slot.name == name)
 
 
 def shipped() -> Graph:
@@ -43,9 +43,9 @@ def shipped() -> Graph:
 
 
 def test_the_sampler_leads_to_everything_that_people_want_to_say() -> None:
-    found = discover(shipped(), server())
-    assert found.problems == ()
-    assert places(found) == {
+    discovery = discover(shipped(), server())
+    assert discovery.problems == ()
+    assert places(discovery) == {
         "prompt": ["2.text"],
         "negative": ["3.text"],
         "seed": ["5.seed"],
@@ -58,25 +58,27 @@ def test_the_sampler_leads_to_everything_that_people_want_to_say() -> None:
         "count": ["4.batch_size"],
         "checkpoint": ["1.ckpt_name"],
     }
-    assert found.how["prompt"] == FoundBy("links")
+    assert discovery.how["prompt"] == FoundBy("links")
 
 
 def test_slots_have_the_servers_types_limits_and_lists() -> None:
-    found = discover(shipped(), server())
-    prompt, steps, sampler, checkpoint = (one(found, name) for name in ("prompt", "steps", "sampler", "checkpoint"))
+    discovery = discover(shipped(), server())
+    prompt, steps, sampler, checkpoint = (
+        slot_named(discovery, name) for name in ("prompt", "steps", "sampler", "checkpoint")
+    )
     assert (prompt.kind, prompt.required, prompt.title) == ("text", True, "Prompt")
     assert (steps.kind, steps.minimum, steps.maximum) == ("integer", 1, 10000)
     assert (sampler.kind, sampler.choices[:2]) == ("choice", ("euler", "euler_cfg_pp"))
     assert (checkpoint.kind, checkpoint.default) == ("model", "model.safetensors")
-    assert one(found, "seed").kind == "seed"
+    assert slot_named(discovery, "seed").kind == "seed"
 
 
 def test_a_picture_to_start_from_gives_a_strength_and_no_size() -> None:
-    found = discover(load(FOLDER, "img2img").graph, server())
-    assert found.problems == ()
-    assert {"image", "denoise"} <= places(found).keys()
-    assert not {"width", "height"} & places(found).keys()
-    assert (one(found, "image").kind, one(found, "image").required) == ("image", True)
+    discovery = discover(load(FOLDER, "img2img").graph, server())
+    assert discovery.problems == ()
+    assert {"image", "denoise"} <= places(discovery).keys()
+    assert not {"width", "height"} & places(discovery).keys()
+    assert (slot_named(discovery, "image").kind, slot_named(discovery, "image").required) == ("image", True)
 
 
 def test_a_sampler_in_parts_is_walked_through_its_parts() -> None:
@@ -116,8 +118,8 @@ def test_conditionings_are_followed_to_the_side_they_came_from() -> None:
     graph = shipped()
     graph["8"] = entry("ControlNetApplyAdvanced", positive=["2", 0], negative=["3", 0], strength=1.0)
     inputs(graph, "5").update({"positive": ["8", 0], "negative": ["8", 1]})
-    found = places(discover(graph, server()))
-    assert (found["prompt"], found["negative"]) == (["2.text"], ["3.text"])
+    slots = places(discover(graph, server()))
+    assert (slots["prompt"], slots["negative"]) == (["2.text"], ["3.text"])
 
 
 def test_a_negative_that_is_the_emptied_prompt_is_no_slot() -> None:
@@ -134,19 +136,19 @@ def test_titles_name_slots_and_count_more_than_guesses() -> None:
     graph["5"]["_meta"] = {"title": "@strength"}
     graph["4"]["_meta"] = {"title": "@breadth.width"}
     graph["7"]["_meta"] = {"title": "@output"}
-    found = discover(graph, server())
-    told = places(found)
-    assert (told["prompt"], told["mood"], told["strength"], told["breadth"]) == (
+    discovery = discover(graph, server())
+    slots = places(discovery)
+    assert (slots["prompt"], slots["mood"], slots["strength"], slots["breadth"]) == (
         ["3.text"],
         ["2.text"],
         ["5.denoise"],
         ["4.width"],
     )
-    assert "width" not in told
-    assert "negative" not in told
-    assert told["steps"] == ["5.steps"]
-    assert (one(found, "prompt").title, found.how["prompt"]) == ("What to paint", FoundBy("title"))
-    assert found.outputs == ("7",)
+    assert "width" not in slots
+    assert "negative" not in slots
+    assert slots["steps"] == ["5.steps"]
+    assert (slot_named(discovery, "prompt").title, discovery.how["prompt"]) == ("What to paint", FoundBy("title"))
+    assert discovery.outputs == ("7",)
 
 
 def test_pictures_are_numbered_by_their_titles() -> None:
@@ -155,9 +157,9 @@ def test_pictures_are_numbered_by_their_titles() -> None:
         "2": entry("LoadImage", "@image:2", image="b.png"),
         "3": entry("LoadImage", "@image:3 Background", image="c.png"),
     }
-    found = discover(graph, server())
-    assert places(found) == {"image": ["1.image"], "image2": ["2.image"], "image3": ["3.image"]}
-    assert found.problems == ()
+    discovery = discover(graph, server())
+    assert places(discovery) == {"image": ["1.image"], "image2": ["2.image"], "image3": ["3.image"]}
+    assert discovery.problems == ()
 
 
 def test_two_candidates_for_one_slot_are_named_and_none_is_taken() -> None:
@@ -166,25 +168,25 @@ def test_two_candidates_for_one_slot_are_named_and_none_is_taken() -> None:
     graph["3"]["_meta"] = {"title": "@prompt "}
     graph["8"] = {**copy.deepcopy(graph["5"]), "_meta": {"title": "Second pass"}}
     graph["9"] = entry("SaveLatent", samples=["8", 0])
-    found = discover(graph, server())
-    assert not {"prompt", "seed", "steps"} & places(found).keys()
+    discovery = discover(graph, server())
+    assert not {"prompt", "seed", "steps"} & places(discovery).keys()
     assert (
         "seed could be “Sampler”.seed or “Second pass”.seed: give the right node the title @seed, "
         "or name it in the manifest."
-    ) in problems(found)
-    assert problems(found)[0].startswith("prompt could be “@prompt”.text or “@prompt ”.text")
+    ) in problems(discovery)
+    assert problems(discovery)[0].startswith("prompt could be “@prompt”.text or “@prompt ”.text")
     with refused("prompt could be"):
-        found.sure()
+        discovery.sure()
 
 
 def test_a_second_sampler_without_noise_of_its_own_has_no_seed() -> None:
-    given: dict[str, Json] = {"positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0], "model": ["1", 0]}
+    links: dict[str, Json] = {"positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0], "model": ["1", 0]}
     graph = shipped()
-    graph["5"] = entry("KSamplerAdvanced", "First", add_noise="enable", noise_seed=1, **given)
-    graph["8"] = entry("KSamplerAdvanced", "Second", add_noise="disable", noise_seed=2, **given)
-    found = discover(graph, server())
-    assert places(found)["seed"] == ["5.noise_seed"]
-    assert found.problems == ()
+    graph["5"] = entry("KSamplerAdvanced", "First", add_noise="enable", noise_seed=1, **links)
+    graph["8"] = entry("KSamplerAdvanced", "Second", add_noise="disable", noise_seed=2, **links)
+    discovery = discover(graph, server())
+    assert places(discovery)["seed"] == ["5.noise_seed"]
+    assert discovery.problems == ()
 
 
 def test_a_title_that_does_not_say_which_input_is_a_problem() -> None:
@@ -203,16 +205,16 @@ def test_a_title_that_does_not_say_which_input_is_a_problem() -> None:
 def test_app_mode_counts_most_and_its_fields_have_the_known_names() -> None:
     converted = convert(read("nested.ui.json"), server())
     graph = {id_: converted.graph[id_] for id_ in converted.graph if not id_.startswith("11")}
-    found = discover(graph, server(), app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
-    assert (places(found)["prompt"], found.how["prompt"]) == (["10:2.text"], FoundBy("app_mode"))
-    assert (found.how["seed"], found.how["steps"]) == (FoundBy("app_mode"), FoundBy("links"))
-    assert found.outputs == ("7",)
+    discovery = discover(graph, server(), app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
+    assert (places(discovery)["prompt"], discovery.how["prompt"]) == (["10:2.text"], FoundBy("app_mode"))
+    assert (discovery.how["seed"], discovery.how["steps"]) == (FoundBy("app_mode"), FoundBy("links"))
+    assert discovery.outputs == ("7",)
 
 
 def test_two_fields_of_one_name_in_app_mode_are_told_apart_by_their_nodes() -> None:
     graph: Graph = {"1": entry("CLIPTextEncode", "Sky", text="a"), "2": entry("CLIPTextEncode", "Sea", text="b")}
-    shown = [AppInput("text", (Target(NodeId(node), "text"),)) for node in graph]
-    assert places(discover(graph, server(), app_inputs=shown)) == {"text": ["1.text"], "sea_text": ["2.text"]}
+    app_inputs = [AppInput("text", (Target(NodeId(node), "text"),)) for node in graph]
+    assert places(discover(graph, server(), app_inputs=app_inputs)) == {"text": ["1.text"], "sea_text": ["2.text"]}
 
 
 def test_input_nodes_of_other_tools_are_recognised_by_their_class() -> None:
@@ -227,8 +229,8 @@ def test_input_nodes_of_other_tools_are_recognised_by_their_class() -> None:
         "7": entry("BentoInputImage", "Source", image="a.png"),
         "8": entry("ComfyUIDeployExternalText", input_id="linked", default_value=["1", 0]),
     }
-    found = discover(graph, server())
-    assert places(found) == {
+    discovery = discover(graph, server())
+    assert places(discovery) == {
         "scene_text": ["1.default_value"],
         "how_many": ["2.value"],
         "style": ["3.value"],
@@ -238,11 +240,14 @@ def test_input_nodes_of_other_tools_are_recognised_by_their_class() -> None:
         "way": ["9.upscale_method"],
         "source": ["7.image"],
     }
-    kinds = [slot.kind for slot in found.slots]
+    kinds = [slot.kind for slot in discovery.slots]
     assert kinds == ["text", "integer", "choice", "text", "number", "integer", "text", "image"]
-    assert (one(found, "frames").minimum, one(found, "frames").maximum) == (1, 81)
-    assert (one(found, "how_many").minimum, one(found, "how_many").maximum) == (1, 9)
-    assert (one(found, "scene_text").title, found.how["power"]) == ("Scene", FoundBy("tool", "Serving Toolkit"))
+    assert (slot_named(discovery, "frames").minimum, slot_named(discovery, "frames").maximum) == (1, 81)
+    assert (slot_named(discovery, "how_many").minimum, slot_named(discovery, "how_many").maximum) == (1, 9)
+    assert (slot_named(discovery, "scene_text").title, discovery.how["power"]) == (
+        "Scene",
+        FoundBy("tool", "Serving Toolkit"),
+    )
 
 
 def test_a_graph_with_nothing_known_has_no_slots() -> None:
@@ -268,11 +273,11 @@ ANY_GRAPH = st.dictionaries(st.sampled_from(["1", "2", "3"]), ENTRIES, min_size=
 
 @UNHURRIED
 @given(ANY_GRAPH, ANY_JSON)
-def test_any_graph_has_slots_or_problems(graph: Graph, told: Json) -> None:
-    for definitions in (server(), server_with(KSampler=told, LoadImage={"input": {"required": told}})):
-        found = discover(graph, definitions)
-        assert all(target.node in graph for slot in found.slots for target in slot.targets)
-        assert len({slot.name for slot in found.slots}) == len(found.slots)
+def test_any_graph_has_slots_or_problems(graph: Graph, definition: Json) -> None:
+    for definitions in (server(), server_with(KSampler=definition, LoadImage={"input": {"required": definition}})):
+        discovery = discover(graph, definitions)
+        assert all(target.node in graph for slot in discovery.slots for target in slot.targets)
+        assert len({slot.name for slot in discovery.slots}) == len(discovery.slots)
 
 
 LINES: Json = ["STRING", {"multiline": True}]
@@ -285,21 +290,24 @@ MAKER: Json = {
 }
 
 
-def made(node: str, **given: Json) -> Graph:
-    said: dict[str, Json] = {"prompt": "a fox", "negative_prompt": "", "system_prompt": "be kind", "model": "x"}
-    return {node: entry("Maker", f"Maker {node}", **{**said, "seed": 3, "aspect_ratio": "1:1", **given})}
+def made(node: str, **more_inputs: Json) -> Graph:
+    node_inputs: dict[str, Json] = {"prompt": "a fox", "negative_prompt": "", "system_prompt": "be kind", "model": "x"}
+    return {node: entry("Maker", f"Maker {node}", **{**node_inputs, "seed": 3, "aspect_ratio": "1:1", **more_inputs})}
 
 
 def test_a_node_that_does_everything_by_itself_is_understood_by_the_names_of_its_inputs() -> None:
-    found = discover({**made("1"), "9": entry("SaveImage", images=["1", 0])}, server_with(Maker=MAKER))
-    assert places(found) == {
+    discovery = discover({**made("1"), "9": entry("SaveImage", images=["1", 0])}, server_with(Maker=MAKER))
+    assert places(discovery) == {
         "prompt": ["1.prompt"],
         "negative": ["1.negative_prompt"],
         "seed": ["1.seed"],
         "aspect_ratio": ["1.aspect_ratio"],
     }
-    assert (one(found, "prompt").required, one(found, "aspect_ratio").choices) == (True, ("1:1", "16:9"))
-    assert found.how["prompt"] == FoundBy("input_name")
+    assert (slot_named(discovery, "prompt").required, slot_named(discovery, "aspect_ratio").choices) == (
+        True,
+        ("1:1", "16:9"),
+    )
+    assert discovery.how["prompt"] == FoundBy("input_name")
 
 
 def test_words_that_a_node_gets_from_one_that_only_holds_them_stand_there() -> None:
@@ -308,16 +316,16 @@ def test_words_that_a_node_gets_from_one_that_only_holds_them_stand_there() -> N
 
 
 def test_two_nodes_with_words_are_an_error_that_names_both() -> None:
-    found = discover({**made("1"), **made("2", image=["1", 0])}, server_with(Maker=MAKER))
-    assert "prompt" not in places(found)
-    assert problems(found)[0].startswith("prompt could be “Maker 1”.prompt or “Maker 2”.prompt")
+    discovery = discover({**made("1"), **made("2", image=["1", 0])}, server_with(Maker=MAKER))
+    assert "prompt" not in places(discovery)
+    assert problems(discovery)[0].startswith("prompt could be “Maker 1”.prompt or “Maker 2”.prompt")
 
 
 def test_names_count_only_where_nothing_else_leads_to_a_slot() -> None:
     saved: Graph = {"91": entry("SaveImage", images=["90", 0])}
-    found = discover({**shipped(), **made("90"), **saved}, server_with(Maker=MAKER))
-    assert places(found)["prompt"] == ["2.text"]
-    assert "aspect_ratio" in places(found)
+    discovery = discover({**shipped(), **made("90"), **saved}, server_with(Maker=MAKER))
+    assert places(discovery)["prompt"] == ["2.text"]
+    assert "aspect_ratio" in places(discovery)
 
 
 def test_several_pictures_are_told_apart_by_title_or_by_where_they_go_or_by_number() -> None:
@@ -358,9 +366,9 @@ def twice(**second: Json) -> Graph:
 
 
 def test_for_a_new_manifest_the_seeds_of_several_samplers_are_one_slot() -> None:
-    found = discover(twice(seed=7, steps=9), server(), apart=True)
-    assert sorted(places(found)["seed"]) == ["5.seed", "8.seed"]
-    assert "steps" not in places(found)
+    discovery = discover(twice(seed=7, steps=9), server(), apart=True)
+    assert sorted(places(discovery)["seed"]) == ["5.seed", "8.seed"]
+    assert "steps" not in places(discovery)
 
 
 def test_for_a_new_manifest_words_that_are_the_same_twice_stay_the_same() -> None:
@@ -380,11 +388,11 @@ def test_for_a_new_manifest_several_prompts_are_told_apart_by_title_or_by_number
     }
     graph["1"]["_meta"] = {"title": "Day"}
     graph["2"]["_meta"] = graph["3"]["_meta"] = {"title": "Maker"}
-    found = discover(graph, server_with(Maker=MAKER), apart=True)
-    told = {name: at for name, at in places(found).items() if at[0].endswith(".prompt")}
-    assert told == {"day": ["1.prompt"], "prompt": ["2.prompt"], "prompt2": ["3.prompt"]}
-    assert not any(one(found, name).required for name in told)
-    assert sorted(places(found)["seed"]) == ["1.seed", "2.seed", "3.seed"]
+    discovery = discover(graph, server_with(Maker=MAKER), apart=True)
+    prompts = {name: at for name, at in places(discovery).items() if at[0].endswith(".prompt")}
+    assert prompts == {"day": ["1.prompt"], "prompt": ["2.prompt"], "prompt2": ["3.prompt"]}
+    assert not any(slot_named(discovery, name).required for name in prompts)
+    assert sorted(places(discovery)["seed"]) == ["1.seed", "2.seed", "3.seed"]
 
 
 def test_of_a_text_that_is_put_together_the_part_is_meant_that_says_so() -> None:
@@ -426,12 +434,12 @@ def test_one_number_for_two_inputs_has_the_limits_of_both() -> None:
         "3": entry("SaveImage", images=["1", 0]),
         "4": entry("SaveImage", images=["2", 0]),
     }
-    seed = one(discover(graph, server_with(Maker=MAKER, Narrow=narrow), apart=True), "seed")
+    seed = slot_named(discover(graph, server_with(Maker=MAKER, Narrow=narrow), apart=True), "seed")
     assert (seed.minimum, seed.maximum, len(seed.targets)) == (5, 99, 2)
 
 
 def test_a_file_that_no_server_has_must_be_told() -> None:
     here: Json = {"input": {"required": {"image": [["here.png"], {"image_upload": True}]}}, "output": ["IMAGE"]}
     graph: Graph = {"1": entry("LoadImage", "A", image="here.png"), "2": entry("LoadImage", "B", image="there.png")}
-    found = discover(graph, server_with(LoadImage=here))
-    assert [(slot.name, slot.required) for slot in found.slots] == [("a", False), ("b", True)]
+    discovery = discover(graph, server_with(LoadImage=here))
+    assert [(slot.name, slot.required) for slot in discovery.slots] == [("a", False), ("b", True)]

@@ -62,27 +62,27 @@ def test_values_may_be_a_table() -> None:
 
 
 def test_a_missing_value_is_the_servers_default() -> None:
-    found = sent(drawing([node(1, "KSampler", outputs="LATENT", values=[5, "fixed", 30])], []))["1"]
-    assert (found["seed"], found["steps"], found["cfg"], found["sampler_name"]) == (5, 30, 8.0, "euler")
+    sampler = sent(drawing([node(1, "KSampler", outputs="LATENT", values=[5, "fixed", 30])], []))["1"]
+    assert (sampler["seed"], sampler["steps"], sampler["cfg"], sampler["sampler_name"]) == (5, 30, 8.0, "euler")
 
 
 def test_the_oldest_editors_saved_yes_or_no_behind_the_seed() -> None:
-    found = sent(drawing([node(1, "KSampler", values=[5, True, 30, 7.5, "heun", "karras", 0.5])], []))["1"]
-    assert (found["seed"], found["steps"], found["denoise"]) == (5, 30, 0.5)
+    sampler = sent(drawing([node(1, "KSampler", values=[5, True, 30, 7.5, "heun", "karras", 0.5])], []))["1"]
+    assert (sampler["seed"], sampler["steps"], sampler["denoise"]) == (5, 30, 0.5)
 
 
 def test_a_seed_without_a_control_field_is_followed_by_the_next_value() -> None:
-    found = sent(drawing([node(1, "KSampler", values=[5, 30, 7.5, "heun", "karras", 0.5])], []))["1"]
-    assert (found["seed"], found["steps"], found["denoise"]) == (5, 30, 0.5)
+    sampler = sent(drawing([node(1, "KSampler", values=[5, 30, 7.5, "heun", "karras", 0.5])], []))["1"]
+    assert (sampler["seed"], sampler["steps"], sampler["denoise"]) == (5, 30, 0.5)
 
 
 def test_a_field_that_is_connected_keeps_its_place_among_the_values() -> None:
     row: Json = [5, "randomize", 30, 7, "heun", "karras", 1]
     number = node(1, "PrimitiveInt", outputs="INT", values=[77, "fixed"])
     sampler = node(2, "KSampler", socket("seed", "INT", 1, field=True), values=row)
-    found = sent(drawing([number, sampler], [[1, 1, 0, 2, 0]]))
-    assert found["1"] == {"value": 77}
-    assert (found["2"]["seed"], found["2"]["steps"], found["2"]["scheduler"]) == (["1", 0], 30, "karras")
+    nodes = sent(drawing([number, sampler], [[1, 1, 0, 2, 0]]))
+    assert nodes["1"] == {"value": 77}
+    assert (nodes["2"]["seed"], nodes["2"]["steps"], nodes["2"]["scheduler"]) == (["1", 0], 30, "karras")
 
 
 def test_an_input_that_is_always_a_socket_has_no_value() -> None:
@@ -181,9 +181,9 @@ def test_a_bypassed_lora_loader_passes_on_model_and_clip_each() -> None:
         ],
         [[1, 1, 0, 2, 0], [2, 1, 1, 2, 1], [3, 2, 1, 3, 0], [4, 2, 0, 4, 0]],
     )
-    found = sent(content)
-    assert (found["3"]["clip"], found["4"]["model"]) == (["1", 1], ["1", 0])
-    assert "2" not in found
+    nodes = sent(content)
+    assert (nodes["3"]["clip"], nodes["4"]["model"]) == (["1", 1], ["1", 0])
+    assert "2" not in nodes
 
 
 def test_a_bypassed_node_without_such_an_input_passes_on_nothing() -> None:
@@ -194,8 +194,8 @@ def test_a_bypassed_node_without_such_an_input_passes_on_nothing() -> None:
 def test_a_muted_node_is_dropped_and_all_that_need_it() -> None:
     with refused("no node that would run"):
         convert(drawing([image(mode=2), SAVE], [[9, 1, 0, 9, 0]]), server())
-    found = sent(scaled(2))
-    assert found == {"1": {"image": "a.png"}}
+    nodes = sent(scaled(2))
+    assert nodes == {"1": {"image": "a.png"}}
 
 
 def test_without_pruning_the_export_is_the_editors_own() -> None:
@@ -241,8 +241,8 @@ def test_without_a_value_on_the_subgraph_the_field_inside_keeps_its_own() -> Non
 
 def test_a_field_inside_that_was_put_on_the_subgraph_has_the_value_from_there() -> None:
     properties: Json = {"proxyWidgets": [["1", "scale_by"], ["-1", "upscale_method"]]}
-    found = sent(with_subgraph([1.5, "area"], properties=properties))["10:1"]
-    assert (found["scale_by"], found["upscale_method"]) == (1.5, "area")
+    scaler = sent(with_subgraph([1.5, "area"], properties=properties))["10:1"]
+    assert (scaler["scale_by"], scaler["upscale_method"]) == (1.5, "area")
 
 
 def test_a_primitive_inside_has_the_value_that_was_put_on_the_subgraph() -> None:
@@ -295,10 +295,10 @@ def test_what_cannot_be_converted_names_the_node_and_the_way_around() -> None:
         (unset, "Get p"),
         (camera, "Camera"),
     ):
-        said = wrong(content)
-        assert f"“{title}”" in said
-        assert "Export (API)" in said
-        assert "Save (API Format)" in said
+        sentence = wrong(content)
+        assert f"“{title}”" in sentence
+        assert "Export (API)" in sentence
+        assert "Save (API Format)" in sentence
     assert "form a loop" in wrong(circle)
 
 
@@ -331,8 +331,8 @@ def test_any_drawing_becomes_a_workflow_or_a_sentence(content: Json) -> None:
 
 @UNHURRIED
 @given(ANY_DRAWING, ANY_JSON)
-def test_any_server_leads_to_a_workflow_or_a_sentence(content: Json, told: Json) -> None:
-    odd = server_with(KSampler=told, SaveImage={"input": {"required": told}}, Reroute=told)
+def test_any_server_leads_to_a_workflow_or_a_sentence(content: Json, definition: Json) -> None:
+    odd = server_with(KSampler=definition, SaveImage={"input": {"required": definition}}, Reroute=definition)
     is_converted_or_told(content, odd)
 
 
@@ -348,7 +348,7 @@ def is_converted_or_told(content: Json, definitions: Definitions | None = None) 
 
 
 def test_a_servers_answer_is_read_class_by_class() -> None:
-    told = Definitions.parse(msgspec.json.encode(object_info()))
-    assert list(told) == list(server())
-    assert all(told.get(name) == server().get(name) for name in told)
-    assert told.get("Nothing") is None
+    parsed = Definitions.parse(msgspec.json.encode(object_info()))
+    assert list(parsed) == list(server())
+    assert all(parsed.get(name) == server().get(name) for name in parsed)
+    assert parsed.get("Nothing") is None

@@ -60,7 +60,7 @@ def test_two_workflows_of_one_name_are_both_named(tmp_path: Path) -> None:
 
 
 def test_everything_that_a_manifest_says_is_kept(tmp_path: Path) -> None:
-    told = """
+    manifest = """
 title = "Harbours"
 menu = "Draw it again"
 result = "image"
@@ -76,13 +76,20 @@ workflow = "upscale"
 slot = "image"
 values = { factor = 4 }
 """
-    found = loaded(tmp_path, f"{told}{SLOT}show = 'settings'\nstep = 2\n")
-    assert (found.title, found.menu, found.command, found.result) == ("Harbours", "Draw it again", "", "image")
-    assert (found.cost, found.silence, found.spoiler) == (2.5, 300, True)
-    assert (found.users, found.roles) == (("180000000000000001", "180000000000000002"), ("painters",))
-    assert found.presets == {"quick": {"steps": 4}}
-    assert [(one.workflow, one.slot, one.values) for one in found.follow_ups] == [("upscale", "image", {"factor": 4})]
-    assert (only(found).show, only(found).step) == ("settings", 2)
+    workflow = loaded(tmp_path, f"{manifest}{SLOT}show = 'settings'\nstep = 2\n")
+    assert (workflow.title, workflow.menu, workflow.command, workflow.result) == (
+        "Harbours",
+        "Draw it again",
+        "",
+        "image",
+    )
+    assert (workflow.cost, workflow.silence, workflow.spoiler) == (2.5, 300, True)
+    assert (workflow.users, workflow.roles) == (("180000000000000001", "180000000000000002"), ("painters",))
+    assert workflow.presets == {"quick": {"steps": 4}}
+    assert [(follow_up.workflow, follow_up.slot, follow_up.values) for follow_up in workflow.follow_ups] == [
+        ("upscale", "image", {"factor": 4})
+    ]
+    assert (only(workflow).show, only(workflow).step) == ("settings", 2)
 
 
 WRONG = {
@@ -157,21 +164,21 @@ def test_a_limit_of_zero_is_a_limit(limits: tuple[int | None, int | None], value
     assert refusal_of(raised.value) == sentence
 
 
-@pytest.mark.parametrize("told", ["1024x768", "1024 × 768", "1024*768", [1024, 768], ["1024", 768]])
-def test_a_size_is_read_as_people_write_it(told: Json) -> None:
+@pytest.mark.parametrize("text", ["1024x768", "1024 × 768", "1024*768", [1024, 768], ["1024", 768]])
+def test_a_size_is_read_as_people_write_it(text: Json) -> None:
     slot = Slot(name="size", title="Size", kind="size", targets=(), maximum=2048)
-    assert slot.read(told) == [1024, 768]
+    assert slot.read(text) == [1024, 768]
 
 
-@pytest.mark.parametrize(("told", "sentence"), [("big", "such as 1024x768, not “big”."), ("9x4096", "is 4096, but")])
-def test_what_is_no_size_is_told(told: str, sentence: str) -> None:
+@pytest.mark.parametrize(("text", "sentence"), [("big", "such as 1024x768, not “big”."), ("9x4096", "is 4096, but")])
+def test_what_is_no_size_is_told(text: str, sentence: str) -> None:
     with refused(sentence):
-        Slot(name="size", title="Size", kind="size", targets=(), maximum=2048).read(told)
+        Slot(name="size", title="Size", kind="size", targets=(), maximum=2048).read(text)
 
 
 def test_a_size_and_a_lora_need_no_input(tmp_path: Path) -> None:
-    told = '[slots.size]\nkind = "size"\nnode = "Size"\n[slots.lora]\nkind = "lora"\nnode = "Checkpoint"\n'
-    size, lora = loaded(tmp_path, told).slots
+    manifest = '[slots.size]\nkind = "size"\nnode = "Size"\n[slots.lora]\nkind = "lora"\nnode = "Checkpoint"\n'
+    size, lora = loaded(tmp_path, manifest).slots
     assert size.targets == (Target("4", "width"), Target("4", "height"))  # pyright: ignore[reportArgumentType]
     assert lora.targets == (Target("1", ""),)  # pyright: ignore[reportArgumentType]
 
@@ -191,8 +198,8 @@ def test_two_candidates_for_a_slot_are_both_named(tmp_path: Path) -> None:
 
 
 def test_without_a_list_of_its_own_a_slot_has_the_servers(tmp_path: Path) -> None:
-    told = '[slots.sampler]\nkind = "choice"\nnode = "Sampler"\ninput = "sampler_name"\n'
-    stored(tmp_path, told + SLOT)
+    manifest = '[slots.sampler]\nkind = "choice"\nnode = "Sampler"\ninput = "sampler_name"\n'
+    stored(tmp_path, manifest + SLOT)
     assert load(tmp_path, "one").slots[0].read("anything") == "anything"
     sampler, steps = load(tmp_path, "one", server()).slots
     assert "euler" in sampler.choices
@@ -203,9 +210,9 @@ def test_more_options_than_discord_takes_move_to_the_form(tmp_path: Path) -> Non
     graph: Graph = {"1": entry("Odd", "Odd", **{f"a{number}": 1 for number in range(28)})}
     form = '[slots.a{0}]\nkind = "integer"\nnode = "Odd"\ninput = "a{0}"\nrequired = {1}\n'
     slots = [form.format(number, str(number > 26).lower()) for number in range(28)]
-    found = loaded(tmp_path, "".join(slots), graph)
-    assert [one.name for one in found.slots if one.show == "modal"] == ["a24", "a25", "a26"]
-    assert [reason_text(note) for note in found.notes] == [
+    workflow = loaded(tmp_path, "".join(slots), graph)
+    assert [slot.name for slot in workflow.slots if slot.show == "modal"] == ["a24", "a25", "a26"]
+    assert [reason_text(note) for note in workflow.notes] == [
         "A command has room for 25 of its 28 options, so you find these in its form: a24, a25, a26.",
     ]
 
@@ -219,9 +226,9 @@ def test_the_editors_format_needs_a_server(tmp_path: Path) -> None:
 
 def test_a_file_without_a_manifest_has_the_slots_that_it_shows(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_bytes(msgspec.json.encode(shipped()))
-    found = load(tmp_path, "one")
-    assert {"prompt", "negative", "seed", "steps", "width"} <= {one.name for one in found.slots}
-    assert not any(one.required for one in found.slots)
+    workflow = load(tmp_path, "one")
+    assert {"prompt", "negative", "seed", "steps", "width"} <= {slot.name for slot in workflow.slots}
+    assert not any(slot.required for slot in workflow.slots)
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
@@ -260,7 +267,7 @@ def _toml(value: Json) -> str:
     """TOML has no null."""
     match value:
         case dict():
-            return f"{{{', '.join(f'{_toml(key)} = {_toml(one)}' for key, one in value.items())}}}"
+            return f"{{{', '.join(f'{_toml(key)} = {_toml(item)}' for key, item in value.items())}}}"
         case list():
             return f"[{', '.join(map(_toml, value))}]"
         case _:
@@ -276,11 +283,11 @@ def test_a_key_is_found_in_its_own_table() -> None:
 
 
 def test_the_schema_names_every_key_and_describes_it() -> None:
-    told = json.loads(json.dumps(schema()))
+    generated = json.loads(json.dumps(schema()))
     for table in ("Manifest", "ManifestSlot", "ManifestTarget", "FollowUp"):
-        fields = told["$defs"][table]["properties"]
+        fields = generated["$defs"][table]["properties"]
         assert fields
-        assert all("description" in one for one in fields.values())
+        assert all("description" in field for field in fields.values())
 
 
 def test_a_graph_may_have_any_titles(tmp_path: Path) -> None:

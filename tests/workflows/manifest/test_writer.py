@@ -35,18 +35,18 @@ def stored(folder: Path, graph: Graph, text: str) -> Workflow:
 
 def test_what_was_found_is_what_is_read_again(tmp_path: Path) -> None:
     graph = shipped()
-    found = discover(graph, server())
-    workflow = stored(tmp_path, graph, write("night-harbour", graph, found))
+    discovery = discover(graph, server())
+    workflow = stored(tmp_path, graph, write("night-harbour", graph, discovery))
     assert (workflow.title, workflow.command) == ("Night harbour", "night-harbour")
-    assert workflow.slots == found.slots
+    assert workflow.slots == discovery.slots
 
 
 def test_a_file_of_the_editor_becomes_a_command_that_fills_in(tmp_path: Path) -> None:
     converted = convert(read("harbour.ui.json"), server())
-    found = discover(converted.graph, server(), app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
-    workflow = stored(tmp_path, converted.graph, write("harbour", converted.graph, found))
-    given: dict[str, Json] = {"prompt": "a mill", "seed": 0, "negative": "fog"}
-    request = bind(workflow, JobId("j"), given, rng=Random(1), folder="out")
+    discovery = discover(converted.graph, server(), app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
+    workflow = stored(tmp_path, converted.graph, write("harbour", converted.graph, discovery))
+    values: dict[str, Json] = {"prompt": "a mill", "seed": 0, "negative": "fog"}
+    request = bind(workflow, JobId("j"), values, rng=Random(1), folder="out")
     assert request.graph["2"]["inputs"] == {"text": "a mill", "clip": ["1", 1]}
     assert request.graph["12"]["inputs"] == {"value": "fog"}
     assert (request.seed, request.choices) == (0, ())
@@ -57,8 +57,8 @@ def test_the_comments_say_what_was_found_and_how() -> None:
     graph = shipped()
     graph["8"] = entry("KSampler", "Again", positive=["2", 0], latent_image=["4", 0], seed=1)
     graph["9"] = entry("SaveLatent", samples=["8", 0])
-    found = discover(graph, server())
-    text = write("x", graph, found, problems=[reason_text(problem) for problem in found.problems])
+    discovery = discover(graph, server())
+    text = write("x", graph, discovery, problems=[reason_text(problem) for problem in discovery.problems])
     assert "# Found by following the links from the sampler: “Prompt”.text." in text
     assert "# Not clear, so left out: seed could be “Sampler”.seed or “Again”.seed" in text
     assert "# default = 24  (what the graph has)" in text
@@ -67,8 +67,8 @@ def test_the_comments_say_what_was_found_and_how() -> None:
 def test_nodes_are_named_by_title_unless_two_have_it() -> None:
     graph = shipped()
     graph["3"]["_meta"] = {"title": "prompt"}
-    told = tomllib.loads(write("x", graph, discover(graph, server())))["slots"]
-    assert (told["prompt"]["node"], told["negative"]["node"], told["steps"]["node"]) == ("2", "3", "Sampler")
+    slots = tomllib.loads(write("x", graph, discover(graph, server())))["slots"]
+    assert (slots["prompt"]["node"], slots["negative"]["node"], slots["steps"]["node"]) == ("2", "3", "Sampler")
 
 
 def test_a_graph_without_slots_gets_an_example_in_comments(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_a_graph_without_slots_gets_an_example_in_comments(tmp_path: Path) -> No
 @UNHURRIED
 @given(ANY_GRAPH, st.text())
 def test_any_discovery_is_written_so_that_it_can_be_read(graph: Graph, name: str) -> None:
-    found = discover(graph, server())
-    manifest = tomllib.loads(write(name, graph, found))
-    assert set(manifest.get("slots", {})) == {one.name for one in found.slots}
+    discovery = discover(graph, server())
+    manifest = tomllib.loads(write(name, graph, discovery))
+    assert set(manifest.get("slots", {})) == {slot.name for slot in discovery.slots}
 
 
 @UNHURRIED
@@ -92,7 +92,7 @@ def test_any_text_arrives_in_the_manifest_as_it_is(
     title: str, described: str, named: str, choices: tuple[str, str]
 ) -> None:
     graph: Graph = {"1": entry("Odd", named, x="a"), "2": entry("Odd", "other", x="a")}
-    one = Slot(
+    slot = Slot(
         name="x",
         title=title or "x",
         kind="choice",
@@ -100,10 +100,10 @@ def test_any_text_arrives_in_the_manifest_as_it_is(
         description=described,
         choices=choices,
     )
-    found = Discovery(slots=(one,), how={"x": FoundBy("tool", described)})
-    told = tomllib.loads(write("w", graph, found, problems=(title,)))
-    assert told["slots"]["x"]["title"] == (title or "x")
-    assert told["slots"]["x"]["choices"] == list(choices)
+    discovery = Discovery(slots=(slot,), how={"x": FoundBy("tool", described)})
+    manifest = tomllib.loads(write("w", graph, discovery, problems=(title,)))
+    assert manifest["slots"]["x"]["title"] == (title or "x")
+    assert manifest["slots"]["x"]["choices"] == list(choices)
     with tempfile.TemporaryDirectory() as folder:
-        workflow = stored(Path(folder), graph, write("w", graph, Discovery(slots=(one,))))
-        assert workflow.slots == (one,)
+        workflow = stored(Path(folder), graph, write("w", graph, Discovery(slots=(slot,))))
+        assert workflow.slots == (slot,)
