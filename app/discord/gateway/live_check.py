@@ -121,9 +121,10 @@ class _LiveCheck:
         finally:
             with anyio.move_on_after(FAREWELL, shield=True):
                 while self._created:
-                    step, delete = self._created.pop()
                     with suppress(_RefusedError):
-                        await self._step(step, delete)
+                        # Not shielded once more: the deadline must reach it.
+                        await self._step(*self._created[-1], shield=False)
+                    del self._created[-1]
             for step, _ in self._created:
                 self._refuse(step, "There was no time for this: delete it yourself.")
 
