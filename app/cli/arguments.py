@@ -44,6 +44,13 @@ def _seconds(_: object, tokens: Sequence[Token]) -> float:
     return seconds
 
 
+def _discord_id(_: object, tokens: Sequence[Token]) -> int:
+    text = tokens[0].value
+    if not (text.isascii() and text.isdecimal() and 17 <= len(text) <= 19):
+        raise ValueError(f"“{text}” is not an id of Discord, such as 123456789012345678")
+    return int(text)
+
+
 def _workflow_names(_: object) -> Sequence[str]:
     # Imported only here: this runs when somebody presses Tab, and --help needs neither.
     from app.config import load_config
@@ -63,6 +70,7 @@ def _argument(name: str, explanation: str) -> Parameter:
 
 Count: TypeAlias = Annotated[int, _whole_number(1, 1000), Parameter(metavar="N")]
 Port: TypeAlias = Annotated[int, _whole_number(0, 65535), Parameter(metavar="N")]
+DiscordId: TypeAlias = Annotated[int, Parameter(converter=_discord_id)]
 Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, metavar="S")]
 WorkflowName: TypeAlias = Annotated[str, Parameter(completer=_workflow_names)]
 JobPrefix: TypeAlias = Annotated[str, _argument("ID", "A job's id, or its first characters")]
@@ -284,10 +292,21 @@ class PrintSchema:
     """Print the JSON schema of manifests, for text editors."""
 
 
-@_command("check", "check", "check --server https://studio.example/comfy")
+@_command("check", "check", "check --server https://studio.example/comfy", "check --live 123456789012345678")
 @dataclass(frozen=True, kw_only=True)
 class Check(OnServers):
-    """Check the configuration, the workflows and each server."""
+    """Check the configuration, the workflows and each server; or, with --live, Discord."""
+
+    live: Annotated[
+        DiscordId,
+        Parameter(
+            metavar="GUILD", help="Check Discord instead: post in this server, and delete it; stop the bot first"
+        ),
+    ] = 0
+    channel: Annotated[
+        DiscordId, Parameter(metavar="ID", help="With --live: post in this channel instead of the first possible one")
+    ] = 0
+    wait: Annotated[Seconds, Parameter(help="With --live: wait S seconds for somebody to use the command")] = 60.0
 
 
 JobsCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob

@@ -1,4 +1,4 @@
-"""The `check` command: checks the configuration, the workflows and each server, and prints a table."""
+"""The `check` command: checks the configuration, the workflows and each server, or Discord, and prints the results."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from rich.console import Console
 
 from app.cli.workflows.commands import Verdict, verdict_table, verdicts
 from app.cli.workflows.definitions import ask
+from app.config import Config, ConfigError
 from app.events import ServerName
 from app.ports import Comfy, Connect, ConnectionLost, Refused
+from app.standard_streams import complain
 from app.texts.reasons import reason_text
 from app.workflows.availability import offers
+
+WIDTH = 30
+"""Characters for the name of a step, so that the details are in one column."""
 
 HANDSHAKE = 5.0
 """Seconds for the websocket to open: a slower server cannot be used."""
@@ -41,6 +46,27 @@ async def check(
     lines += [(results[name][0], name, results[name][1]) for name in servers]
     console.print(verdict_table(lines))
     return 0 if all(good is not False for good, _, _ in lines) else 1
+
+
+async def check_live(console: Console, config: Config, guild: int, channel: int, wait: float) -> int:
+    """Check Discord, print a line for each step, and return 0 if it accepted everything, else 1.
+
+    Raises `ConfigError` if there is no token.
+    """
+    if not config.discord_token:
+        raise ConfigError("no DISCORD_TOKEN is set; copy it from the developer portal.")
+    # Imported only here: hikari takes half a second, which no other check needs.
+    from app.discord.gateway.live_check import StepResult, live_check
+    from app.discord.gateway.outage import DoorError
+
+    def report(result: StepResult) -> None:
+        console.print(verdict_table([(result.accepted, f"{result.step:<{WIDTH}}", result.details)]))
+
+    try:
+        return 0 if await live_check(config.discord_token, config.discord, guild, channel, wait, report) else 1
+    except DoorError as error:
+        complain(str(error))
+        return 1
 
 
 async def _server(comfy: Comfy, connect: Connect) -> tuple[bool, str]:

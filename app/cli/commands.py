@@ -41,7 +41,7 @@ from app.cli.arguments import (
     Simulate,
     WorkflowsCommand,
 )
-from app.cli.check import check
+from app.cli.check import check, check_live
 from app.cli.generate import draw, refusals, rows_of
 from app.cli.jobs import list_jobs, list_stuck_jobs, show_job
 from app.cli.output.renderers import choose
@@ -143,6 +143,10 @@ async def _run_command(
             return await _generate(command, config, console)
         case Simulate():
             return await _simulate(command)
+        case Check(live=guild, channel=channel, wait=wait) if guild:
+            return await check_live(console, config, guild, channel, wait)
+        case Check(channel=channel) if channel:
+            raise ConfigError("--channel needs --live and the id of a server.")
         case Check():
             async with open_clients(config) as clients:
                 connections = {

@@ -167,7 +167,7 @@ class DiscordApp:
                 builtin_commands=builtin_commands,
                 guarded=frozenset(config.discord.guarded),
             )
-            handlers = InteractionHandlers(dispatcher, builtin_commands, outbox, into_core)
+            handlers = InteractionHandlers(dispatcher, builtin_commands, outbox, into_core, config.discord.rest_url)
             bot = Bot(config.discord_token, config.discord, handlers, sender)
             opened = anyio.Event()
 

@@ -25,8 +25,8 @@ def not_offered(workflow: str) -> str:
 
 
 def no_file(kind: str) -> str:
-    """The answer to a message menu on a message without a file of this kind ("picture", "video", "sound")."""
-    return f"There is no {kind} in this message."
+    """The answer to a message menu on a message without a usable file of this kind ("picture", "video", "sound")."""
+    return f"There is no {kind} in this message that can be used."
 
 
 def cancelling(job: str) -> str:

@@ -78,6 +78,11 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
             Simulate(steps=4, step_time=0, previews=True, any_node=True),
         ),
         ("check --server a --server b", Check(server=("a", "b"))),
+        ("check --live 123456789012345678", Check(live=123456789012345678)),
+        (
+            "check --live 123456789012345678 --channel 223456789012345678 --wait 5",
+            Check(live=123456789012345678, channel=223456789012345678, wait=5),
+        ),
         ("jobs", ListJobs()),
         ("jobs --state running --limit 3", ListJobs(state="running", limit=3)),
         ("jobs list --json", ListJobs(json=True)),
@@ -234,6 +239,13 @@ def test_a_port_has_16_bits(value: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "soon"])
 def test_a_timeout_is_a_number_of_seconds(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"--timeout: “{value}” is not a number of seconds;" in error_of(f"generate a --timeout={value}", capsys)
+
+
+@pytest.mark.parametrize("value", ["0", "studio", "1234", "-123456789012345678", "1" * 30, "١" * 18])
+@pytest.mark.parametrize("option", ["live", "channel"])
+def test_a_server_is_an_id_of_discord(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = f"--{option}: “{value}” is not an id of Discord, such as 123456789012345678;"
+    assert sentence in error_of(f"check --{option}={value}", capsys)
 
 
 @pytest.mark.parametrize("state", State)

@@ -5,6 +5,7 @@ The media worker opens files; see `app.media_worker`.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from app.media_worker.limits import MOST_BYTES
@@ -12,9 +13,9 @@ from app.media_worker.protocol import Kind
 from app.reasons.files import FileUnusable, TooManyBytes
 from app.workflows.model import WorkflowError
 
-HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
-"""Discord's attachment hosts. Files are downloaded from nowhere else: a URL that people choose could lead into the
-operator's own network."""
+HOSTS = re.compile(r"cdn\.discordapp\.com|media\.discordapp\.net|images-ext-[0-9]{1,3}\.discordapp\.net")
+"""Discord's hosts for attachments, and for its copies of what embeds show. Files are downloaded from nowhere else: a
+URL that people choose could lead into the operator's own network."""
 
 TYPES = {
     "image": ("image/",),
@@ -40,7 +41,7 @@ def allowed(url: str, rest_url: str = "") -> bool:
             return False
         if own.hostname and (parts.scheme, parts.hostname, parts.port) == (own.scheme, own.hostname, own.port):
             return True
-        return parts.scheme == "https" and parts.hostname in HOSTS and parts.port in {None, 443}
+        return parts.scheme == "https" and bool(HOSTS.fullmatch(parts.hostname or "")) and parts.port in {None, 443}
     except ValueError:
         return False
 

@@ -87,7 +87,7 @@ class Bot:
         once Discord knows the commands. Interactions are answered from the first moment of the connection.
         Raises `DoorError`.
         """
-        bot = self._build()
+        bot = hikari_bot(self._token, self._config.rest_url)
         separate_buckets(bot.rest)
         client = self._client = lightbulb.client_from_app(
             bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
@@ -209,21 +209,23 @@ class Bot:
         """Everything that Discord has to know: the commands, and each menu with its workflow."""
         return commands(workflows.values()), [(menu_name(one), one.name) for one in menus(workflows)]
 
-    def _build(self) -> hikari.GatewayBot:
-        return hikari.GatewayBot(
-            self._token.strip(),
-            rest_url=self._config.rest_url or None,
-            banner=None,
-            logs=None,
-            suppress_optimization_warning=True,
-            intents=hikari.Intents.NONE,
-            auto_chunk_members=False,
-            http_settings=hikari.impl.HTTPSettings(timeouts=TIMES, ssl=_authorities()),
-            max_retries=TRIES_AGAIN,
-            cache_settings=hikari.impl.CacheSettings(components=hikari.api.CacheComponents.NONE),
-            loads=msgspec.json.decode,
-            dumps=ENCODER.encode,
-        )
+
+def hikari_bot(token: str, rest_url: str = "") -> hikari.GatewayBot:
+    """hikari's parts, tied together; `rest_url` is Discord's address, if it is not the real one."""
+    return hikari.GatewayBot(
+        token.strip(),
+        rest_url=rest_url or None,
+        banner=None,
+        logs=None,
+        suppress_optimization_warning=True,
+        intents=hikari.Intents.NONE,
+        auto_chunk_members=False,
+        http_settings=hikari.impl.HTTPSettings(timeouts=TIMES, ssl=_authorities()),
+        max_retries=TRIES_AGAIN,
+        cache_settings=hikari.impl.CacheSettings(components=hikari.api.CacheComponents.NONE),
+        loads=msgspec.json.decode,
+        dumps=ENCODER.encode,
+    )
 
 
 @cache

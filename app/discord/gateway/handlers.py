@@ -20,6 +20,7 @@ from app.discord.bridge import CrossLoopCall
 from app.discord.custom_id import Press
 from app.discord.files.download import check
 from app.discord.gateway.commands import Given
+from app.discord.gateway.message_files import files_of
 from app.discord.gateway.responses import (
     ALONE,
     PUBLIC,
@@ -29,7 +30,6 @@ from app.discord.gateway.responses import (
     caller_of,
     defer,
     defer_update,
-    files_of,
     say,
 )
 from app.discord.ui import modals
@@ -89,11 +89,13 @@ class InteractionHandlers:
         suggestions: Suggestions,
         inbox: ObjectSendStream[UserRequest],
         into_core: CrossLoopCall,
+        rest_url: str = "",
     ) -> None:
         self._forms = forms
         self._suggestions = suggestions
         self._inbox = inbox
         self._into_core = into_core
+        self._rest_url = rest_url
         self._pending: dict[str, tuple[CreateJob, Form]] = {}
         """By the id of the interaction that began them, oldest first: what was given, and the form for the rest."""
         self.workflows: Mapping[str, Workflow] = {}
@@ -127,7 +129,7 @@ class InteractionHandlers:
         if taker is None or follow_up is None:
             await say(interaction, answers.not_offered(workflow))
             return
-        file = next(files_of(message, follow_up.slot.kind), None)
+        file = next(files_of(message, follow_up.slot.kind, self._rest_url), None)
         if file is None:
             await say(interaction, answers.no_file(NAMES[follow_up.slot.kind]))
             return

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import hikari
 
-from app.discord.files.attachment_rules import fits
 from app.discord.gateway.component_builders import build, fields
 from app.discord.gateway.rest import translated
 from app.discord.ui.components import Form
@@ -73,22 +71,3 @@ def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool
 def attached(slot: str, file: hikari.Attachment) -> AttachedFile:
     """An attachment, for a slot."""
     return AttachedFile(slot, file.url, file.filename, file.size, file.media_type or "")
-
-
-def files_of(message: hikari.Message, kind: str) -> Iterator[AttachedFile]:
-    """The files of a message that match a slot's kind: attached, or shown in one of the bot's own cards."""
-    for file in message.attachments:
-        if file.media_type and fits(kind, file.media_type):
-            yield attached("", file)
-    for item in _shown(message.components):
-        media = item.media
-        if media.content_type and fits(kind, media.content_type):
-            yield AttachedFile("", media.resource.url, media.resource.filename, 0, media.content_type or "")
-
-
-def _shown(components: Sequence[object]) -> Iterator[hikari.MediaGalleryItem]:
-    for component in components:
-        if isinstance(component, hikari.MediaGalleryComponent):
-            yield from component.items
-        elif isinstance(component, hikari.ContainerComponent):
-            yield from _shown(component.components)

@@ -10,8 +10,8 @@ from app.service.follow_ups import find_follow_up
 from app.service.reasons import MenuNeedsOneFile, NoRoomInMenu
 from app.workflows.load import Workflow
 
-MOST_MENUS = 5
-"""Message menus that one application may have (Discord's limit)."""
+MOST_MENUS = 15
+"""Message menus that one application may have (Discord's limit; 5 before March 2026)."""
 
 LONGEST_MENU = 32
 """Characters in a menu's name (Discord's limit)."""

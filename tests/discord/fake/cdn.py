@@ -26,6 +26,8 @@ class Cdn:
     flakes: Flakes
     base: str = ""
     files: dict[str, Upload] = field(default_factory=dict[str, Upload])
+    redirects: dict[str, str] = field(default_factory=dict[str, str])
+    """Addresses of files, without their queries, that only lead on to others."""
 
     def put(self, channel: str, name: str, upload: Upload) -> Payload:
         """Keep a file; the attachment object that tells where."""

@@ -14,7 +14,7 @@ SLASH, USER_MENU, MESSAGE_MENU = 1, 2, 3
 SUBCOMMAND, GROUP, STRING, INTEGER, NUMBER, ATTACHMENT = 1, 2, 3, 4, 10, 11
 LARGEST = 8000
 """All names, descriptions and choices of one command together, in characters."""
-MOST = {SLASH: 100, USER_MENU: 5, MESSAGE_MENU: 5}
+MOST = {SLASH: 100, USER_MENU: 15, MESSAGE_MENU: 15}
 
 
 def check_command(command: Payload, path: str = "") -> None:

@@ -22,7 +22,7 @@ from tests.discord.fake.options import (
     modal_values,
 )
 from tests.discord.fake.state import State
-from tests.discord.fake.wire import EPHEMERAL, Payload, walk
+from tests.discord.fake.wire import COMPONENTS_V2, EPHEMERAL, Payload, walk
 from tests.discord.fake.world import MEMBER, Channel, Guild, Person
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -82,12 +82,37 @@ class Crowd:
         return self.state.do(self.state.dm, person or self.alice)
 
     def say(
-        self, content: str, *, user: Person | None = None, channel: Channel | None = None, files: Sequence[Upload] = ()
+        self,
+        content: str,
+        *,
+        user: Person | None = None,
+        channel: Channel | None = None,
+        files: Sequence[Upload] = (),
+        embeds: Sequence[Payload] = (),
+        **more: object,
     ) -> Payload:
-        """Somebody writes a message of his own; the bot hears nothing of it."""
+        """Somebody writes a message of his own; the bot hears nothing of it. `more` are further fields of it."""
         uploads = {str(number): file for number, file in enumerate(files)}
         create, where, who = self.state.messages.create, channel or self.channel, user or self.alice
-        return self.state.do(lambda: create(where, who, {"content": content}, uploads))
+        data: Payload = {"content": content, "embeds": list(embeds)}
+        return self.state.do(lambda: create(where, who, data, uploads, **more))
+
+    def card(self, *components: Payload) -> Payload:
+        """Another bot posts a message of components."""
+        other = Person(self.state.flakes.new_prompt_id(), "another-bot", bot=True)
+        data: Payload = {"components": list(components), "flags": COMPONENTS_V2}
+        return self.state.do(lambda: self.state.messages.create(self.channel, other, data, {}))
+
+    def forward(self, message: Payload) -> Payload:
+        """Somebody forwards a message: what it showed stands in a snapshot, and nothing beside it."""
+        kept = ("type", "content", "embeds", "attachments", "components", "timestamp", "edited_timestamp", "flags")
+        snapshot: Payload = {name: message[name] for name in (*kept, "mentions", "mention_roles")}
+        reference = {"type": 1, "channel_id": message["channel_id"], "message_id": message["id"]}
+        return self.say("", message_reference=reference, message_snapshots=[{"message": snapshot}])
+
+    def proxied(self, upload: Upload) -> str:
+        """The address of Discord's own copy of a picture that lies elsewhere, as embeds have it."""
+        return str(self.state.do(self.state.cdn.put, "external", upload.filename, upload)["url"])
 
     def delete(self, message: Payload | str) -> None:
         """Somebody deletes a message."""

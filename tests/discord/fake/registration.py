@@ -57,7 +57,10 @@ class Registration:
         return web.Response(status=204)
 
     async def _file(self, request: web.Request) -> web.Response:
-        file = self._state.cdn.files.get(request.path)
+        cdn = self._state.cdn
+        if (other := cdn.redirects.get(f"{cdn.base}{request.path}")) is not None:
+            return web.Response(status=302, headers={"Location": other})
+        file = cdn.files.get(request.path)
         if file is None:
             return web.Response(status=404)
         return web.Response(body=file.content, content_type=file.media_type or "application/octet-stream")

@@ -10,7 +10,7 @@ from tests.discord.fake.gateway import Gateway
 from tests.discord.fake.rest import BODY, PREFIX, Body
 from tests.discord.fake.state import State
 from tests.discord.fake.wire import EPHEMERAL, ApiError, Payload
-from tests.discord.fake.world import Channel
+from tests.discord.fake.world import Channel, Guild
 
 NOTHING = 204
 
@@ -37,6 +37,8 @@ class Routes:
             ("GET", "/applications/@me", self._application),
             ("GET", "/users/@me", self._me),
             ("POST", "/users/@me/channels", self._open_dm),
+            ("GET", "/guilds/{guild}/channels", self._guild_channels),
+            ("GET", "/guilds/{guild}/roles", self._roles),
             ("GET", "/guilds/{guild}/members/{user}", self._member),
             ("GET", "/channels/{channel}", self._channel),
             ("POST", "/channels/{channel}/messages", self._post),
@@ -69,9 +71,21 @@ class Routes:
         person = self._state.person(str(request[BODY].json.get("recipient_id")))
         return web.json_response(self._state.dm(person).describe())
 
-    async def _member(self, request: web.Request) -> web.Response:
-        if request.match_info["guild"] not in self._state.guilds:
+    def _guild(self, request: web.Request) -> Guild:
+        """The server of the path, if the bot is in it."""
+        if (guild := self._state.guilds.get(request.match_info["guild"])) is None:
             raise ApiError(404, 10004, "Unknown Guild")
+        return guild
+
+    async def _guild_channels(self, request: web.Request) -> web.Response:
+        guild = self._guild(request)
+        return web.json_response([one.describe() for one in self._state.channels.values() if one.guild is guild])
+
+    async def _roles(self, request: web.Request) -> web.Response:
+        return web.json_response([world.describe_everyone(self._guild(request))])
+
+    async def _member(self, request: web.Request) -> web.Response:
+        self._guild(request)
         return web.json_response(self._state.person(request.match_info["user"]).membership())
 
     async def _channel(self, request: web.Request) -> web.Response:

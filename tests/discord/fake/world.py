@@ -123,7 +123,7 @@ class Channel:
                 "guild_id": self.guild.id,
                 "name": self.name,
                 "position": 0,
-                "permission_overwrites": [],
+                "permission_overwrites": self._overwrites(),
                 "nsfw": self.nsfw,
                 "topic": None,
                 "rate_limit_per_user": 0,
@@ -131,9 +131,16 @@ class Channel:
             }
         return seen | {"recipients": [self.recipient.describe()] if self.recipient else []}
 
+    def _overwrites(self) -> list[Payload]:
+        """What the bot may do here, if it is not what every member may do."""
+        if self.guild is None or self.bot_permissions == MEMBER:
+            return []
+        allow, deny = self.bot_permissions & ~MEMBER, MEMBER & ~self.bot_permissions
+        return [{"id": self.guild.id, "type": 0, "allow": str(allow), "deny": str(deny)}]
 
-def describe_guild(guild: Guild, members: list[Person], channels: list[Channel]) -> Payload:
-    """GUILD_CREATE, with everything that hikari insists on."""
+
+def describe_everyone(guild: Guild) -> Payload:
+    """The role that everybody in a server has."""
     everyone: Payload = {
         "id": guild.id,
         "name": "@everyone",
@@ -143,7 +150,12 @@ def describe_guild(guild: Guild, members: list[Person], channels: list[Channel])
         "position": 0,
         "flags": 0,
     }
-    everyone |= dict.fromkeys(("hoist", "managed", "mentionable"), False) | dict.fromkeys(("icon", "unicode_emoji"))
+    everyone |= dict.fromkeys(("hoist", "managed", "mentionable"), False)
+    return everyone | dict.fromkeys(("icon", "unicode_emoji"))
+
+
+def describe_guild(guild: Guild, members: list[Person], channels: list[Channel]) -> Payload:
+    """GUILD_CREATE, with everything that hikari insists on."""
     described: Payload = {
         "id": guild.id,
         "name": guild.name,
@@ -153,7 +165,7 @@ def describe_guild(guild: Guild, members: list[Person], channels: list[Channel])
         "member_count": len(members),
         "afk_timeout": 60,
         "region": "x",
-        "roles": [everyone],
+        "roles": [describe_everyone(guild)],
         "members": [person.membership() for person in members],
         "channels": [channel.describe() for channel in channels if channel.guild is guild],
     }
