@@ -42,6 +42,7 @@ from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.server_monitor import ServerMonitor
 from app.texts.answers import OFFLINE
+from app.texts.server_names import public_names
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -144,8 +145,10 @@ class DiscordApp:
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
             )
             responder = Responder(sender)
+            server_names = public_names({server.label: server.name for server in config.servers})
             choices = Choices(nodes)
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
+            job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining)
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,
@@ -156,18 +159,27 @@ class DiscordApp:
                 responder=responder,
                 latency=lambda: bot.latency,
                 registered=lambda: (bot.commands, bot.menus),
+                server_names=server_names,
             )
             dispatcher = RequestDispatcher(
                 registry=registry,
                 job_history=job_history,
                 catalog=catalog,
-                job_factory=JobFactory(catalog, choices, job_history, input_media, config.data, draining),
+                job_factory=job_factory,
                 live_messages=live_messages,
                 responder=responder,
                 builtin_commands=builtin_commands,
                 guarded=frozenset(config.discord.guarded),
+                server_names=server_names,
             )
-            handlers = InteractionHandlers(dispatcher, builtin_commands, outbox, into_core, config.discord.rest_url)
+            handlers = InteractionHandlers(
+                dispatcher,
+                builtin_commands,
+                outbox,
+                into_core,
+                job_factory.check_can_create,
+                config.discord.rest_url,
+            )
             bot = Bot(config.discord_token, config.discord, handlers, sender)
             opened = anyio.Event()
 
@@ -179,6 +191,7 @@ class DiscordApp:
                 opened.set()
 
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
+            tasks.start_soon(live_messages.drop_past_times, name="expected times")
             run = partial(bot.run, catalog.workflows, partial(into_core, follow_jobs), partial(into_core, say_opened))
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")

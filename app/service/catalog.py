@@ -138,13 +138,15 @@ class Catalog:
         wrong += [reason for name, reason in refused.items() if name in broken]
         # Most of these only lack a model that nobody needs: one line for all of them.
         if unable := [name for name in refused if name not in broken]:
-            logger.info("workflows are not offered", reasons=[reason_text(refused[name]) for name in unable])
+            logger.info(
+                "workflows are not offered", reasons=[reason_text(refused[name], operator=True) for name in unable]
+            )
             wrong.append(WorkflowsNotOffered(tuple(unable)))
         everything = list(workflows.values())
         self._warn([*wrong, *conflicts(everything), *warnings(offered), *self._rules.warnings(everything)])
 
     def _warn(self, wrong: Sequence[Reason]) -> None:
-        sentences = [reason_text(reason) for reason in wrong]
+        sentences = [reason_text(reason, operator=True) for reason in wrong]
         for sentence in sentences:
             if sentence not in self._warned:
                 logger.warning("a workflow cannot be used as it is", reason=sentence)

@@ -97,17 +97,28 @@ class JobFactory:
 
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
-        self._check_can_repeat(job, person)
+        self.check_can_repeat(job, person)
         return replace(repeat(job.request, self._catalog), owner=person.user)
 
     def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from its server."""
-        self._check_can_repeat(job, person)
+        self.check_can_repeat(job, person)
         if job.attempt is None or job.history is None:
             raise WorkflowError(ResultNotKept())
         files = tuple((file, path) for file, path in job.files.items() if path and _is_kept(path))
         refetch = Refetch(job.attempt.server, job.attempt.prompt, job.history, files)
         return replace(job.request, job=_new_job(), owner=person.user, refetch=refetch)
+
+    def check_can_create(self, workflow: str, person: Person) -> None:
+        """Check whether the person may use the workflow now."""
+        self._catalog.usable(workflow, person)
+        self._check_open()
+
+    def check_can_repeat(self, job: Job, person: Person) -> None:
+        """Check that the person may use the job's workflow, which may no longer be offered."""
+        if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
+            check_can_use(workflow, person)
+        self._check_open()
 
     async def own_values(self, workflow: Workflow, person: Person) -> dict[str, Json]:
         """The person's saved settings for a workflow, as far as it still accepts them."""
@@ -150,12 +161,6 @@ class JobFactory:
             for slot in workflow.slots
         ]
         return replace(workflow, slots=tuple(slots))
-
-    def _check_can_repeat(self, job: Job, person: Person) -> None:
-        """Check that the person may use the job's workflow, which may no longer be offered."""
-        if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
-            check_can_use(workflow, person)
-        self._check_open()
 
     def _check_open(self) -> None:
         if self._draining.is_set():

@@ -41,7 +41,7 @@ class ResultNotKept(Reason, frozen=True):
     """The files of the result were deleted."""
 
 
-class NotShown(Reason, frozen=True):
+class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
 
 
@@ -200,7 +200,7 @@ ServiceReason: TypeAlias = (
     | WorkflowRemoved
     | TakesNoResult
     | ResultNotKept
-    | NotShown
+    | NoPlaceForResult
     | FewerResults
     | InputNotKept
     | FileMissing

@@ -45,12 +45,12 @@ def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
         return network_reason_text(reason, operator=operator)
     if isinstance(reason, MediaReason):
         return media_reason_text(reason)
-    return sentence(_text(reason))
+    return sentence(_text(reason, operator=operator))
 
 
-def _text(reason: Reason) -> str:
+def _text(reason: Reason, *, operator: bool = False) -> str:
     if isinstance(reason, WrappedReason):
-        return _wrapped_text(reason)
+        return _wrapped_text(reason, operator=operator)
     if isinstance(reason, ValueReason):
         return value_text(reason)
     if isinstance(reason, BindingReason):
@@ -82,7 +82,7 @@ def _text(reason: Reason) -> str:
     raise TypeError(f"{type(reason).__name__} has no sentence")
 
 
-def _wrapped_text(reason: WrappedReason) -> str:
+def _wrapped_text(reason: WrappedReason, *, operator: bool) -> str:
     match reason:
         case PlainText(text=text):
             return text
@@ -91,7 +91,8 @@ def _wrapped_text(reason: WrappedReason) -> str:
         case InPreset(preset=preset, problem=problem):
             return f"the preset {shortened(preset)}: {_text(problem)}"
         case RunsOnNoServer(workflow=workflow, errors=errors):
-            problems = " ".join(f"{shortened(server)}: {_text(problem)}" for server, problem in errors)
+            named = [(f"{shortened(server)}: " if operator else "", _text(problem)) for server, problem in errors]
+            problems = " ".join(dict.fromkeys(f"{server}{problem}" for server, problem in named))
             return f"No server can run {quoted(workflow)}. {problems}".rstrip()
         case _:
             assert_never(reason)

@@ -24,7 +24,7 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} no longer takes a result."
         case reasons.ResultNotKept():
             return "The result was deleted. Make it again first."
-        case reasons.NotShown():
+        case reasons.NoPlaceForResult():
             return "Discord did not take the result. Try again in a few minutes."
         case reasons.FewerResults(count=count):
             return f"There are only {count} results here."

@@ -9,8 +9,11 @@ import anyio.lowlevel
 import pytest
 
 from tests.discord.fake import Impossible, Interaction, Payload, Upload, buttons_of
-from tests.discord.stage import Stage, button, files, job_of, modal, photo, words
+from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo, words
 from tests.discord.test_manifest import SMALL, add, imagine, names
+
+MESSAGE = 4
+"""The type of an answer that is a message (https://discord.com/developers/docs/interactions/receiving-and-responding)."""
 
 SOUND = {
     "1": {"class_type": "LoadAudio", "inputs": {"audio": "x"}, "_meta": {"title": "Sound"}},
@@ -211,9 +214,34 @@ async def test_a_role_lets_in_and_everybody_else_is_told_before_a_form_opens(sta
     add(stage, "txt2img", "roles = [180000000000000002]")
     async with stage.bot():
         made = await stage.result(stage.discord.slash("imagine", {"prompt": "x", **SMALL}, user=painter))
+        before = len(stage.discord.requests)
         for name in ("Again", "Edit prompt"):
             assert "Only some people" in await stage.ephemeral_followup(stage.press(made, name))
+        command = stage.discord.slash("imagine", {"prompt": "x", **SMALL})
+        assert "Only some people" in await stage.ephemeral_followup(command)
+        assert private(stage, since=before), "nobody else saw that the bot was asked"
         assert await filled_in(stage, stage.press(made, "Edit prompt", user=painter))
+
+
+def private(stage: Stage, since: int) -> bool:
+    """Whether everything that the bot has answered was for the person alone, from the first moment."""
+    sent = [request.json for request in stage.discord.requests[since:] if request.method in {"POST", "PATCH"}]
+    return all(
+        isinstance(said, dict) and said["type"] == MESSAGE and said["data"]["flags"] & EPHEMERAL for said in sent
+    )
+
+
+async def test_a_form_that_may_not_be_sent_any_more_gives_back_what_was_typed_and_stays_private(stage: Stage) -> None:
+    async with stage.bot() as life:
+        made = await stage.result(imagine(stage))
+        form = await stage.answered(stage.press(made, "Edit prompt"))
+        life.house.draining.set()
+        before = len(stage.discord.requests)
+        sent = stage.discord.submit_modal(form, {**modal(form), "prompt": "a long and careful prompt"})
+        sentence = await stage.ephemeral_followup(sent)
+        assert "about to restart" in sentence
+        assert "a long and careful prompt" in sentence
+        assert private(stage, since=before)
 
 
 # Files

@@ -86,6 +86,7 @@ class SimulatedFrontend:
             # Nobody uses the bot's own commands here.
             builtin_commands=cast("BuiltinCommands", None),
             guarded=GUARDED,
+            server_names={},
         )
 
     async def live(self, opened: Callable[[], None]) -> None:

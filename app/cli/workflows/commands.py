@@ -145,7 +145,7 @@ def verdicts(offered: Sequence[Offer], known: Known, *, brief: bool = False) -> 
     for entry in offered:
         what = f"workflow {entry.name}"
         if entry.workflow is None:
-            lines.append((False, what, reason_text(entry.problem) if entry.problem is not None else ""))
+            lines.append((False, what, reason_text(entry.problem, operator=True) if entry.problem is not None else ""))
             continue
         good = bool(entry.servers) or not known
         if brief and not good:

@@ -6,7 +6,7 @@ prefilled form, and only for a short time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -39,7 +39,7 @@ from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Call
 from app.events import JobId
 from app.ports import Json
 from app.service.follow_ups import find_follow_up
-from app.service.requests import AttachedFile, CreateJob
+from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.texts import answers
 from app.texts.file_reasons import NAMES
@@ -60,8 +60,12 @@ MOST_PENDING = 256
 """Requests that may wait for their form; older ones are dropped, and their person has to start again."""
 
 
-class Forms(Protocol):
+class Questions(Protocol):
     """What the core is asked while a command or button waits for its first answer."""
+
+    async def refusal(self, press: Press, caller: Caller) -> str | None:
+        """See `app.discord.requests.dispatcher.RequestDispatcher.refusal`."""
+        ...
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """See `app.discord.requests.dispatcher.RequestDispatcher.form`."""
@@ -81,17 +85,23 @@ class Suggestions(Protocol):
 
 
 class InteractionHandlers:
-    """See `app.discord.gateway.commands.InteractionHandler`. Owns the requests that wait for their form."""
+    """See `app.discord.gateway.commands.InteractionHandler`. Owns the requests that wait for their form.
+
+    `check_can_create` raises `WorkflowError` if a person may not use a workflow now; it is called in hikari's loop, so
+    that a refusal is the first answer, which nobody else sees.
+    """
 
     def __init__(
         self,
-        forms: Forms,
+        questions: Questions,
         suggestions: Suggestions,
         inbox: ObjectSendStream[UserRequest],
         into_core: CrossLoopCall,
+        check_can_create: Callable[[str, Person], None],
         rest_url: str = "",
     ) -> None:
-        self._forms = forms
+        self._questions = questions
+        self._check_can_create = check_can_create
         self._suggestions = suggestions
         self._inbox = inbox
         self._into_core = into_core
@@ -153,8 +163,14 @@ class InteractionHandlers:
 
     async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
         with anyio.move_on_after(PATIENCE):
-            return await self._into_core(self._forms.form, press, caller_of(interaction, "", fresh=False))
+            return await self._into_core(self._questions.form, press, caller_of(interaction, "", fresh=False))
         return answers.BUSY
+
+    async def _refusal(self, interaction: Answerable, press: Press) -> str | None:
+        """Why a button can do nothing; None if it can, or if the core does not answer in time and decides later."""
+        with anyio.move_on_after(PATIENCE):
+            return await self._into_core(self._questions.refusal, press, caller_of(interaction, "", fresh=False))
+        return None
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
         """See `app.discord.gateway.commands.InteractionHandler`."""
@@ -183,6 +199,9 @@ class InteractionHandlers:
                 await ask(interaction, form)
                 return
         if press.verb in MAKES_NEW:
+            if (refusal := await self._refusal(interaction, press)) is not None:
+                await say(interaction, refusal)
+                return
             caller = await defer(interaction, PUBLIC)
         elif press.verb in ANSWERS_ALONE:
             caller = await defer(interaction, ALONE)
@@ -212,6 +231,9 @@ class InteractionHandlers:
             except WorkflowError as error:
                 await say(interaction, reason_text(error.reason), modals.typed(fields))
                 return
+        if (refusal := await self._refusal(interaction, press)) is not None:
+            await say(interaction, refusal, modals.typed(fields))
+            return
         caller = await defer(interaction, PUBLIC)
         await self._tell(caller, ButtonPressed(press=press, fields=fields))
 
@@ -240,6 +262,7 @@ class InteractionHandlers:
         typed: str = "",
     ) -> None:
         try:
+            self._check_can_create(workflow.name, caller_of(interaction, "", fresh=False))
             _checked(workflow, request)
         except WorkflowError as error:
             await say(interaction, reason_text(error.reason), typed)

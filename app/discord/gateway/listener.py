@@ -15,7 +15,7 @@ from app.discord.gateway.component_builders import build
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.responses import ALONE, say
 from app.discord.gateway.rest import translated
-from app.discord.messages.ports import SendError, Unacceptable
+from app.discord.messages.ports import Away, Expired, Gone, Unacceptable
 from app.discord.ui.pages import refusal
 from app.entry_points import run_request
 from app.texts.answers import COMMAND_OUT_OF_DATE
@@ -58,9 +58,7 @@ class Listener:
     async def _handle(self, interaction: hikari.PartialInteraction) -> None:
         try:
             await self._route(interaction)
-        except Unacceptable:
-            raise
-        except SendError as error:
+        except (Away, Expired) as error:
             # Discord does not answer, or it is too late: the person cannot be told.
             logger.warning("an interaction could not be answered", reason=str(error))
 
@@ -94,7 +92,7 @@ async def apologise(interaction: Answerable, sentence: str) -> None:
     """Answer the person who interacted, and nobody else; as a follow-up if there was an answer already."""
     try:
         await say(interaction, sentence)
-    except Unacceptable:
+    except (Gone, Unacceptable):
         with translated():
             await interaction.app.rest.execute_webhook(
                 interaction.application_id, interaction.token, flags=ALONE, components=[build(refusal(sentence))]

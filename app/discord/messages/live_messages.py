@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Collection
@@ -24,13 +25,13 @@ from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.job_view import view_of
 from app.discord.user_request import Caller
-from app.entry_points import run_request
+from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
 from app.ports import ConnectionLost
 from app.service.catalog import Catalog
 from app.service.follow_ups import list_follow_ups
 from app.service.job_factory import repeat
-from app.service.reasons import JobUnfinished, NotShown, ResultNotKept
+from app.service.reasons import JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
 
@@ -38,6 +39,9 @@ logger = structlog.stdlib.get_logger(__name__)
 
 REMEMBERED = 20
 """Recent runs whose average estimates the next: enough to even out, few enough to follow changes."""
+
+PAST_TIMES = 5.0
+"""Seconds between two rounds that look for expected times that have passed."""
 
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
@@ -128,7 +132,20 @@ class LiveMessages:
             await reply.show(update)
         except ConnectionLost as error:
             logger.info("a result could not be shown again", job=job.id, reason=str(error))
-            raise WorkflowError(NotShown()) from None
+            raise WorkflowError(NoPlaceForResult()) from None
+
+    async def drop_past_times(self) -> None:
+        """Run forever, and remove expected times that have passed: Discord would count them on as “a minute ago”."""
+
+        async def step() -> float:
+            async with anyio.create_task_group() as edits:
+                for reply in self.living.values():
+                    if (reply.view.expected or math.inf) < self.now() and reply.pause == 0:
+                        reply.view.expected = None
+                        edits.start_soon(partial(run_request, reply.refresh, "a message could not be edited"))
+            return PAST_TIMES
+
+        await run_loop(step, "expected times could not be removed")
 
     async def say_goodbye(self) -> None:
         """Say in every live message what happens to its job now that the bot stops."""

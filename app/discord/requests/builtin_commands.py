@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from app.actors.handle import Registry
 from app.core.job import Job
@@ -13,6 +13,7 @@ from app.discord.text import shorten
 from app.discord.ui import pages
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
 from app.discord.user_request import BuiltinCommand, Caller
+from app.events import ServerName
 from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
@@ -29,7 +30,8 @@ LOOKED_THROUGH = 100
 class BuiltinCommands:
     """Answers each `BuiltinCommand`, and suggests what to type for an option.
 
-    `latency` returns Discord's latency in seconds, `registered` the registered commands and menus.
+    `latency` returns Discord's latency in seconds, `registered` the registered commands and menus;
+    `server_names` maps each server to the name that people may read.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class BuiltinCommands:
         responder: Responder,
         latency: Callable[[], float],
         registered: Callable[[], tuple[Sequence[Command], Sequence[str]]],
+        server_names: Mapping[ServerName, str],
     ) -> None:
         self._registry = registry
         self._job_history = job_history
@@ -54,6 +57,7 @@ class BuiltinCommands:
         self._responder = responder
         self._latency = latency
         self._registered = registered
+        self._server_names = server_names
 
     async def take(self, command: BuiltinCommand, caller: Caller) -> None:
         """Answer one command."""
@@ -74,7 +78,7 @@ class BuiltinCommands:
             case "status":
                 unfinished = [job for job in await self._job_history.unfinished() if not job.notified]
                 servers, refused = await self._server_monitor.status(), self._catalog.refused
-                card = pages.status(servers, self._latency(), len(unfinished), refused)
+                card = pages.status(servers, self._server_names, self._latency(), len(unfinished), refused)
                 await self._responder.tell(caller, card)
             case _:
                 commands, menus = self._registered()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import assert_never
 
@@ -22,6 +23,7 @@ from app.discord.ui import modals, pages
 from app.discord.ui.components import Form
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, CreateJob, UserRequest
 from app.entry_points import run_request
+from app.events import ServerName
 from app.service.catalog import Catalog
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
@@ -44,7 +46,10 @@ def typed(action: Action) -> str:
 
 
 class RequestDispatcher:
-    """Carries out each request; it keeps no state. `guarded` buttons are for owners and moderators."""
+    """Carries out each request; it keeps no state. `guarded` buttons are for owners and moderators.
+
+    `server_names` maps each server to the name that people may read.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class RequestDispatcher:
         responder: Responder,
         builtin_commands: BuiltinCommands,
         guarded: frozenset[str],
+        server_names: Mapping[ServerName, str],
     ) -> None:
         self._registry = registry
         self._job_history = job_history
@@ -66,6 +72,7 @@ class RequestDispatcher:
         self._responder = responder
         self._builtin_commands = builtin_commands
         self._guarded = guarded
+        self._server_names = server_names
 
     async def run(self, inbox: MemoryObjectReceiveStream[UserRequest]) -> None:
         """Carry out every request that arrives, each in a task of its own."""
@@ -95,6 +102,24 @@ class RequestDispatcher:
 
     async def _refuse(self, request: UserRequest, sentence: str) -> None:
         await self._responder.refuse(request.caller, sentence, typed(request.action))
+
+    async def refusal(self, press: Press, caller: Caller) -> str | None:
+        """Why a button can do nothing for this person, as far as that is known before it is tried; None if it can."""
+        try:
+            job = await self._job(press.job)
+            check_permitted(press.verb, caller, job.request.owner, self._guarded)
+            match press.verb:
+                case "again" | "vary":
+                    self._job_factory.check_can_create(job.request.workflow, caller)
+                case "use":
+                    self._job_factory.check_can_create(press.workflow, caller)
+                case "retry" | "fetch":
+                    self._job_factory.check_can_repeat(job, caller)
+                case _:
+                    pass
+        except WorkflowError as error:
+            return reason_text(error.reason)
+        return None
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
         """The form to fill in first, None if there is nothing to ask, or a sentence why it cannot be done.
@@ -158,7 +183,7 @@ class RequestDispatcher:
                 await self._cancel(job)
             case "settings":
                 workflow = self._catalog.workflows.get(job.request.workflow)
-                await self._responder.tell(caller, pages.settings(job, workflow))
+                await self._responder.tell(caller, pages.settings(job, workflow, self._server_names))
             case "keep":
                 await self._keep(job, caller)
             case "delete":

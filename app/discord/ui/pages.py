@@ -11,13 +11,14 @@ from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
 from app.discord.ui.options import Command
-from app.events import Failed, Finished, Lost
+from app.events import Failed, Finished, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.service.server_monitor import ServerStatus
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.reasons import reason_text
+from app.texts.server_names import UNNAMED
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
@@ -56,8 +57,11 @@ def graph_file(request: JobRequest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(request.graph), indent=2)
 
 
-def settings(job: Job, workflow: Workflow | None) -> Card:
-    """The settings page of a job: every value in its graph, and the graph itself to download."""
+def settings(job: Job, workflow: Workflow | None, server_names: Mapping[ServerName, str]) -> Card:
+    """The settings page of a job: every value in its graph, and the graph itself to download.
+
+    `server_names` maps each server to the name that people may read.
+    """
     request = job.request
     lines = [f"### {escape(workflow.title if workflow else request.workflow)}"]
     lines += [f"**{escape(name)}** {escape(shorten(told, LONGEST_VALUE))}" for name, told in _values(request, workflow)]
@@ -65,7 +69,7 @@ def settings(job: Job, workflow: Workflow | None) -> Card:
         lines.append(f"**Seed** `{request.seed}`")
     match job.terminal_update:
         case Finished(server=server):
-            lines.append(texts.made_by(escape(server)))
+            lines.append(texts.made_by(escape(server_names.get(server, UNNAMED))))
         case Failed(reason=reason) | Lost(reason=reason):
             lines.append(escape(shorten(reason_text(reason), 300)))
         case _:
@@ -154,14 +158,21 @@ def models(lists: Mapping[str, Sequence[str]]) -> Card:
     return Card((Text(_page(lines) if lines else texts.NO_MODELS),), INK)
 
 
-def status(servers: Sequence[ServerStatus], latency: float, unfinished: int, refused: Mapping[str, Reason]) -> Card:
+def status(
+    servers: Sequence[ServerStatus],
+    server_names: Mapping[ServerName, str],
+    latency: float,
+    unfinished: int,
+    refused: Mapping[str, Reason],
+) -> Card:
     """The status page. `latency` is that of Discord's gateway, in seconds.
 
-    `refused` maps each workflow that is not offered to the reason.
+    `server_names` maps each server to the name that people may read, `refused` each workflow that is not offered to
+    the reason.
     """
     lines = [f"### {texts.STATUS}", texts.connection(texts.milliseconds(latency), unfinished)]
     for server in servers:
-        name, stats = escape(server.name), server.stats
+        name, stats = escape(server_names.get(server.name, UNNAMED)), server.stats
         if stats is None:
             lines.append(texts.server_offline(name))
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +15,7 @@ from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.delivery import nonce
+from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, TooLarge, Unacceptable
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
@@ -22,6 +24,10 @@ from app.events import Cancelled, Finished, JobId, Previewed, Progressed, Queued
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
 from tests.conftest import virtual
+
+if TYPE_CHECKING:
+    from app.actors.handle import Registry
+    from app.service.catalog import Catalog
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
 DONE = Finished(ServerName("studio"), ("a.png",), job=JOB)
@@ -417,3 +423,24 @@ async def test_a_result_that_discord_does_not_take_ends_in_a_plain_message() -> 
     ((road, said),) = room.said
     assert (road, reply.receipt) == ("token", "original")
     assert "Discord did not take the result. It is kept" in said
+
+
+async def test_an_expected_time_that_has_passed_is_removed() -> None:
+    """Discord would count it on as “a minute ago”."""
+    room = Room()
+    reply = room.reply()
+    async with anyio.create_task_group() as tasks:
+        live_messages = LiveMessages(
+            tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files, servers=1
+        )
+        live_messages.now = room.now
+        live_messages.living[JOB] = reply
+        tasks.start_soon(live_messages.drop_past_times)
+        await reply.show(Progressed(job=JOB, fraction=0.5, remaining=60.0))
+        await anyio.sleep(50)
+        assert f"<t:{reply.view.expected}:R>" in room.said[-1][1]
+        assert len(room.said) == 1
+        await anyio.sleep(20)
+        assert "<t:" not in room.said[-1][1]
+        assert len(room.said) == 2
+        tasks.cancel_scope.cancel()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.discord.ui.components import Text
 from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, status
-from app.workflows.reasons.wrapped import PlainText
+from app.events import ServerName
+from app.service.server_monitor import ServerStatus
+from app.texts.server_names import public_names
+from app.workflows.reasons.wrapped import PlainText, RunsOnNoServer
 
 
 def told(refused: int) -> str:
     """The page of /status with so many workflows that are not offered."""
     reasons = {f"workflow{number}": PlainText(f"reason {number} " + "long " * 100) for number in range(refused)}
-    (text,) = status([], 0.1, 0, reasons).blocks
+    (text,) = status([], {}, 0.1, 0, reasons).blocks
     assert isinstance(text, Text)
     return text.text
 
@@ -27,3 +32,25 @@ def test_status_gives_few_reasons_and_only_names_of_many() -> None:
 def test_a_long_reason_is_shortened() -> None:
     (line,) = [line for line in told(1).splitlines() if line.startswith("Not offered")]
     assert len(line) <= LONGEST_REASON + len("Not offered: ")
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ({"studio": "studio"}, ["studio"]),
+        ({"10.0.0.7:8188": ""}, ["the image server"]),
+        ({"10.0.0.7:8188": "", "attic": "attic", "gpu.local": ""}, ["image server 1", "attic", "image server 2"]),
+    ],
+)
+def test_status_never_shows_the_address_of_a_server(names: dict[ServerName, str], shown: list[str]) -> None:
+    (text,) = status([ServerStatus(server) for server in names], public_names(names), 0.1, 0, {}).blocks
+    assert isinstance(text, Text)
+    assert text.text.splitlines()[2:] == [f"**{name}**: offline" for name in shown]
+
+
+def test_status_does_not_say_which_server_cannot_run_a_workflow() -> None:
+    lacks = PlainText("it lacks a model.")
+    reason = RunsOnNoServer("draw", ((ServerName("10.0.0.7:8188"), lacks), (ServerName("b:1"), lacks)))
+    (text,) = status([], {}, 0.1, 0, {"draw": reason}).blocks
+    assert isinstance(text, Text)
+    assert text.text.endswith("Not offered: No server can run “draw”. it lacks a model.")
