@@ -13,7 +13,7 @@ from app.discord.text import shorten
 from app.discord.ui import pages
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
 from app.discord.user_request import BuiltinCommand, Caller
-from app.events import ServerName
+from app.events import Cancelled, ServerName
 from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
@@ -106,7 +106,7 @@ class BuiltinCommands:
             return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
         jobs = await self._job_history.jobs_of(user, LOOKED_THROUGH)
         if command == "cancel":
-            fitting = [job for job in jobs if not job.notified]
+            fitting = [job for job in jobs if _can_be_cancelled(job)]
         else:
             fitting = [job for job in jobs if job.terminal_update is not None]
         named = [(_name(job), str(job.id)) for job in fitting]
@@ -121,18 +121,18 @@ class BuiltinCommands:
         return rows
 
     async def _own_job(self, argument: str, caller: Caller) -> Job | None:
-        """The job that the argument names, if it is the caller's own; without one, the newest unfinished job."""
+        """The job that the argument names, if it is the caller's own; without one, the newest that can be cancelled."""
         if argument:
             job = await self._job_history.find(argument.strip())
             return job if job is not None and job.request.owner == caller.user else None
         jobs = await self._job_history.jobs_of(caller.user, LOOKED_THROUGH)
-        return next((job for job in jobs if not job.notified), None)
+        return next(filter(_can_be_cancelled, jobs), None)
 
     async def _cancel(self, argument: str, caller: Caller) -> None:
         job = await self._own_job(argument, caller)
         if job is None:
             sentence = answers.NO_SUCH_JOB if argument else answers.NOTHING_IN_QUEUE
-        elif job.notified:
+        elif not _can_be_cancelled(job):
             sentence = answers.ALREADY_ENDED
         else:
             await self._registry.cancel(job.id)
@@ -168,6 +168,11 @@ class BuiltinCommands:
                 if slot.kind == "model" and slot.title not in models:
                     models[slot.title] = await self._choices.of(workflow, slot)
         return models
+
+
+def _can_be_cancelled(job: Job) -> bool:
+    """Whether its owner has not read how it ended, and did not cancel it."""
+    return not job.notified and not isinstance(job.terminal_update, Cancelled)
 
 
 def _name(job: Job) -> str:
