@@ -13,7 +13,8 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A reference to a message. Ids are strings, "" if unknown.
 
     `limit` is the most bytes for one file; `more` are the ids of messages that continue it. `left` is the message that
-    did not take the result: another one may show it, although its id is not known, so `message` is "".
+    did not take the result: another one may show it, although its id is not known, so `message` is "". `deleted` says
+    that somebody deleted the message, so that nothing is posted in its channel again.
     """
 
     channel: str
@@ -24,6 +25,7 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spoiler: bool = False
     more: tuple[str, ...] = ()
     left: str = ""
+    deleted: bool = False
 
     @property
     def link(self) -> str:

@@ -156,6 +156,7 @@ async def test_the_commands_that_are_registered_stay(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(
     ("method", "path", "step"),
     [

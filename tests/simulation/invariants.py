@@ -151,7 +151,7 @@ def check_own_pictures_in_messages(
             if is_last_word(card):
                 yield from _own(f"message {message.number} shows", data, job, kinds)
                 promised = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
-                if is_taken_back(job, recorder):
+                if is_taken_back(job, recorder) or job.id in recorder.deleted:
                     continue
                 if len(data) != len(promised) and not is_apology(card, job, recorder):
                     yield f"message {message.number} shows {len(data)} of {len(promised)} of {job.id}"

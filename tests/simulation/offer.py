@@ -10,6 +10,7 @@ from pathlib import Path
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
 from app.service.catalog import Catalog
+from app.service.requests import AttachedFile
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, Target
 from tests.simulation.plan import Ending, Want
@@ -48,6 +49,11 @@ def streams(workflow: str) -> bool:
     return "-streamed" in workflow
 
 
+def files_of(want: Want) -> tuple[AttachedFile, ...]:
+    """What a person attaches to the command."""
+    return (AttachedFile("photo", "", "photo.png", 100, "image/png"),) if want.result == "edited" else ()
+
+
 def values_of(want: Want, number: int, color: int) -> dict[str, Json]:
     """What a person puts into the command's options."""
     steps = max(want.steps, math.ceil(want.seconds / LONGEST_STEP))
@@ -78,6 +84,11 @@ def _workflow(name: str, want: Want) -> Workflow:
         Slot(name="steps", title="Steps", kind="integer", targets=(_target("5", "steps"),), minimum=1),
         Slot(name="seconds", title="Seconds", kind="number", targets=(_target("5", "seconds"),), minimum=0),
         Slot(name="previews", title="Previews", kind="boolean", targets=(_target("5", "previews"),)),
+        *(
+            [Slot(name="photo", title="Photo", kind="image", targets=(_target("10", "image"),))]
+            if "10" in graph
+            else []
+        ),
     )
     return Workflow(name=name, title=name, graph=graph, command=name, slots=slots)
 
@@ -93,6 +104,10 @@ def _graph(want: Want) -> tuple[Graph, tuple[Target, ...]]:
             graph["1"]["inputs"] = {"width": 0, "height": 8, "batch_size": 1, "color": 0}
         case "well" if want.result == "streamed":
             graph["7"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": ["5", 0]}}
+        case "well" if want.result == "edited":
+            graph["10"] = {"class_type": "LoadImage", "inputs": {"image": ""}}
+            graph["11"] = {"class_type": "PreviewImage", "inputs": {"images": ["10", 0]}}
+            graph["12"] = {"class_type": "PreviewAny", "inputs": {"source": "a text"}}
         case "well" if want.result == "two":
             graph["8"] = {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}}
             graph["9"] = {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": ""}}
@@ -114,6 +129,7 @@ WANTS = (
     Want(0.0),
     Want(0.0, result="two"),
     Want(0.0, result="streamed"),
+    Want(0.0, result="edited"),
     Want(0.0, ending="breaks"),
     Want(0.0, ending="refused"),
 )

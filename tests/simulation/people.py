@@ -17,7 +17,7 @@ from app.discord.user_request import ButtonPressed, UserRequest
 from app.ports import ConnectionLost
 from app.service.requests import CreateJob
 from tests.simulation.board import Board, Message, presses
-from tests.simulation.offer import LARGEST_COLOUR, name_of, values_of
+from tests.simulation.offer import LARGEST_COLOUR, files_of, name_of, values_of
 from tests.simulation.plan import MOST_JOBS, Fault, Want
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class People:
         self._say(f"#{number} asks")
         color = self._rng.randint(0, LARGEST_COLOUR)
         workflow = name_of(want, self._servers)
-        order = CreateJob(workflow=workflow, values=values_of(want, number, color))
+        order = CreateJob(workflow=workflow, values=values_of(want, number, color), files=files_of(want))
         self._bot.tell(UserRequest(caller, order))
         if want.cancel is not None:
             await anyio.sleep(want.cancel)

@@ -141,8 +141,9 @@ MOMENTS: tuple[Moment, ...] = get_args(Moment)
 Ending: TypeAlias = Literal["well", "breaks", "refused"]
 """What a server makes of a prompt that is left in peace: a picture, an error while it runs, a 400."""
 
-Result: TypeAlias = Literal["one", "two", "streamed"]
-"""One picture in a file, two of two nodes, or one that comes through the websocket."""
+Result: TypeAlias = Literal["one", "two", "streamed", "edited"]
+"""One picture in a file, two of two nodes, one that comes through the websocket, or one from an uploaded picture, which
+also leaves a temporary file and a text."""
 
 TROUBLE = 300.0
 """Seconds in which things go wrong; after that all is well, and everything has to end."""
@@ -231,7 +232,7 @@ STORMS = (
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
-    plan = _with_wrong_servers(_drawn(seed))
+    plan = _with_uploads(_with_wrong_servers(_drawn(seed)))
     return _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
 
 
@@ -262,6 +263,20 @@ def _with_wrong_servers(plan: Plan) -> Plan:
         for _ in range(1 if kind in GONE else rng.randint(1, 3))
     )
     return replace(plan, wants=wants, servers=servers, faults=(*plan.faults, *faults))
+
+
+def _with_uploads(plan: Plan) -> Plan:
+    """The same plan, in every third world with some of its pictures made from uploaded ones, by dice of their own."""
+    rng = random.Random(f"uploads {plan.chance}")
+    if rng.random() < 0.67:
+        return plan
+    wants = [
+        replace(want, result="edited")
+        if want.result == "one" and want.ending == "well" and rng.random() < 0.6
+        else want
+        for want in plan.wants
+    ]
+    return replace(plan, wants=tuple(wants))
 
 
 def _with_more(plan: Plan, what: str, kinds: Sequence[Kind]) -> Plan:

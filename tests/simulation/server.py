@@ -161,7 +161,11 @@ class MemoryComfy:
         return path.read_bytes()
 
     async def upload(self, file: Path) -> str:
-        raise AssertionError(file)
+        def act() -> str:
+            content = file.read_bytes()
+            return self._simulator.files.upload(content, file.name, "", "input", overwrite=False).name
+
+        return await self._ask("post", "POST /upload/image", act, lambda comfy: comfy.upload(file))
 
     async def node(self, class_type: str) -> Raw | None:
         raise AssertionError(class_type)

@@ -83,7 +83,7 @@ class Delivery:
         )
         before = self._location.place
         await self._location.settle(seen)
-        if before.left not in {"", seen.message} and not self._location.deleted:
+        if before.left not in {"", seen.message} and not before.deleted:
             await self._point_to_result(before)
         for page, card in enumerate(cards[1:]):
             # Some may have been sent before a restart.
@@ -109,7 +109,7 @@ class Delivery:
                 if isinstance(error, Expired):
                     self._location.expire()
                 elif isinstance(error, Deleted) and not page:
-                    self._location.delete()
+                    await self._location.delete()
                 continue
             if seen is not None:
                 return seen
@@ -130,7 +130,7 @@ class Delivery:
 
     async def _by_message(self, card: Card, _: int) -> Seen | None:
         place = self._location.place
-        if not place.message or self._location.deleted:
+        if not place.message or self._location.place.deleted:
             return None
         with self._context.pacing.sending(place.channel):
             await self._context.sender.edit(place.channel, place.message, card)
@@ -138,7 +138,7 @@ class Delivery:
 
     async def _by_channel(self, card: Card, page: int) -> Seen | None:
         channel = self._location.place.channel
-        if self._location.deleted:
+        if self._location.place.deleted:
             return None
         with self._context.pacing.sending(channel):
             return await self._post(card, page, partial(self._context.sender.create, channel))
@@ -146,7 +146,7 @@ class Delivery:
     async def _by_follow_up(self, card: Card, page: int) -> Seen | None:
         """Answer the interaction once more, where the bot itself may not write."""
         token, location = self._location.token, self._location
-        if token is None or location.deleted or location.may_be_followed_up:
+        if token is None or location.place.deleted or location.may_be_followed_up:
             return None
         if not page:
             await location.leave()

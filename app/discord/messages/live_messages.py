@@ -140,8 +140,9 @@ class LiveMessages:
         async def step() -> float:
             async with anyio.create_task_group() as edits:
                 for reply in self.living.values():
-                    if (reply.view.expected or math.inf) < self.now() and reply.pause == 0:
-                        reply.view.expected = None
+                    view = reply.view
+                    if view.terminal_update is None and (view.expected or math.inf) < self.now() and not reply.pause:
+                        view.expected = None
                         edits.start_soon(partial(run_request, reply.refresh, "a message could not be edited"))
             return PAST_TIMES
 

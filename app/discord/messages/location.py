@@ -17,8 +17,6 @@ class MessageLocation:
         self.place = place
         self.lost = False
         """Whether the message is out of reach, so that its progress is not shown any more."""
-        self.deleted = False
-        """Whether somebody deleted the message: nothing is posted in its channel any more."""
         self.may_be_followed_up = False
         """Whether a follow-up may have been posted without an answer: Discord would post it a second time."""
         self._job = job
@@ -45,10 +43,11 @@ class MessageLocation:
         self.lost = self._token is None
         self._token = None
 
-    def delete(self) -> None:
+    async def delete(self) -> None:
         """Record that somebody deleted the message."""
-        self.deleted = self.lost = True
+        self.lost = True
         self._token = None
+        await self._move(replace(self.place, deleted=True))
 
     async def leave(self) -> None:
         """Record that the result is about to be posted as a new message, so that no attempt uses the old one again."""
@@ -64,7 +63,8 @@ class MessageLocation:
         """Record the message's location, if it is new."""
         if (seen.channel, seen.message) != (self.place.channel, self.place.message):
             guild = self.place.guild if seen.channel == self.place.channel else ""
-            await self._move(replace(self.place, channel=seen.channel, message=seen.message, guild=guild, left=""))
+            moved = replace(self.place, channel=seen.channel, message=seen.message, guild=guild)
+            await self._move(replace(moved, left="", deleted=False))
 
     async def extend(self, seen: Seen) -> None:
         """Record a further message that continues this one."""

@@ -65,6 +65,9 @@ class MessageReply:
             await self._refresh()
 
     async def _refresh(self) -> None:
+        if self.view.terminal_update is not None:
+            # Only a delivery has its files.
+            return
         (card, *_) = render(self.view)
         location, place, context = self._location, self._location.place, self._context
         if card == self._shown or location.lost:
@@ -83,7 +86,7 @@ class MessageReply:
         except (Away, Unacceptable, TooLarge) as error:
             logger.debug("a message could not be moved", job=self.view.job, reason=str(error))
         except Deleted:
-            location.delete()
+            await location.delete()
             logger.info("a message was deleted", job=self.view.job)
         except SendError as error:
             # Out of reach: the final update will go elsewhere.

@@ -251,6 +251,11 @@ async def test_what_a_moderator_deleted_is_not_posted_again_in_that_channel(dele
         await reply.show(Progressed(job=JOB, fraction=0.5))
     await reply.show(DONE)
     assert room.roads == ["hand"]
+    place = message_ref.read(room.moves[0])
+    assert place is not None
+    restarted = MessageReply(JobView(job=JOB, owner="42", title="Paint"), place, room)
+    await restarted.show(DONE)
+    assert room.roads == ["hand", "hand"], "the journal knows it"
 
 
 async def test_a_result_that_its_message_refuses_is_posted_as_a_new_one_and_the_message_says_where() -> None:
@@ -423,6 +428,17 @@ async def test_a_result_that_discord_does_not_take_ends_in_a_plain_message() -> 
     ((road, said),) = room.said
     assert (road, reply.receipt) == ("token", "original")
     assert "Discord did not take the result. It is kept" in said
+
+
+async def test_a_refresh_that_comes_after_the_end_does_not_take_the_files_away() -> None:
+    room = Room()
+    reply = room.reply()
+    await reply.show(Progressed(job=JOB, fraction=0.5))
+    await reply.show(DONE)
+    await anyio.sleep(5)
+    await reply.refresh()
+    assert len(room.said) == 2
+    assert room.sizes, "the last message has its file"
 
 
 async def test_an_expected_time_that_has_passed_is_removed() -> None:
