@@ -19,7 +19,7 @@ from app.config import Config
 from app.core.journal_port import JobHistory
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
-from app.discord.files.retention import tidy
+from app.discord.files.retention import delete_results, tidy
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, check_token
 from app.discord.gateway.handlers import InteractionHandlers
@@ -171,6 +171,7 @@ class DiscordApp:
                 builtin_commands=builtin_commands,
                 guarded=frozenset(config.discord.guarded),
                 server_names=server_names,
+                delete_results=partial(to_thread.run_sync, delete_results),
             )
             handlers = InteractionHandlers(
                 dispatcher,

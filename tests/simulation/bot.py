@@ -241,6 +241,7 @@ class Bot:
                 "app.boundary.new_id": self.new_id,
                 "app.backoff.random": self._rng,
                 "app.actors.operator.ROUND": ROUND,
+                "anyio.to_thread.run_sync": no_thread,
             }.items():
                 stack.enter_context(patch(name, replacement))
             stack.enter_context(patch.object(ProgressTracker, "handle", heard))
@@ -304,6 +305,11 @@ class Bot:
         if function.__name__ == "_write" and isinstance(path, Path) and self._recorder.breaks_file("break_keep", path):
             return fail(self._rng)
         return await inline(function, *args)
+
+
+async def no_thread(function: Callable[..., object], *_: object, **__: object) -> object:
+    """A thread takes real time, in which virtual time would jump ahead."""
+    raise AssertionError(function)
 
 
 def doubling() -> Iterator[float]:

@@ -22,6 +22,7 @@ from app.application import comfies
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
+from app.discord.files.retention import delete_results
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.responder import Responder
@@ -36,6 +37,7 @@ from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.requests import AttachedFile
 from app.workflows.load import Workflow
+from tests.conftest import inline
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -93,6 +95,7 @@ class SimulatedFrontend:
             builtin_commands=cast("BuiltinCommands", None),
             guarded=GUARDED,
             server_names={},
+            delete_results=partial(inline, delete_results),
         )
 
     async def live(self, opened: Callable[[], None]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import assert_never
 
 import anyio
-from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from app.actors.handle import Registry
@@ -15,7 +14,6 @@ from app.core.job import Job, JobRequest
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import Press, write
-from app.discord.files.retention import delete_results
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.responder import Responder
@@ -48,7 +46,7 @@ def typed(action: Action) -> str:
 class RequestDispatcher:
     """Carries out each request; it keeps no state. `guarded` buttons are for owners and moderators.
 
-    `server_names` maps each server to the name that people may read.
+    `server_names` maps each server to the name that people may read; `delete_results` deletes the files of a job.
     """
 
     def __init__(
@@ -63,6 +61,7 @@ class RequestDispatcher:
         builtin_commands: BuiltinCommands,
         guarded: frozenset[str],
         server_names: Mapping[ServerName, str],
+        delete_results: Callable[[Job], Awaitable[None]],
     ) -> None:
         self._registry = registry
         self._job_history = job_history
@@ -73,6 +72,7 @@ class RequestDispatcher:
         self._builtin_commands = builtin_commands
         self._guarded = guarded
         self._server_names = server_names
+        self._delete_results = delete_results
 
     async def run(self, inbox: MemoryObjectReceiveStream[UserRequest]) -> None:
         """Carry out every request that arrives, each in a task of its own."""
@@ -210,7 +210,7 @@ class RequestDispatcher:
         if job.terminal_update is None and job.id in self._live_messages.living:
             raise WorkflowError(JobUnfinished())
         # First the files: if this fails, the button is still there.
-        await to_thread.run_sync(delete_results, job)
+        await self._delete_results(job)
         await self._responder.remove(caller, message_ref.read(job.place))
 
     async def _job(self, job_id: str) -> Job:
