@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTupl
 from msgspec import Raw, Struct
 
 from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, ServerEvent
-from app.reasons.servers import NetworkReason, PartDropped, RefusalReason
+from app.reasons.servers import NetworkReason, OutOfReach, PartDropped, RefusalReason
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
@@ -58,6 +58,9 @@ class ConnectionLost(Exception):
 
 class NoPlace(ConnectionLost):
     """Every place where something could be shown refuses it: another attempt makes sense only after a long pause."""
+
+    def __init__(self) -> None:
+        super().__init__(OutOfReach("refused"))
 
 
 class Refused(Exception):

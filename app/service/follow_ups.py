@@ -95,7 +95,12 @@ def results(finished: Finished, action: FollowUpAction) -> Sequence[str]:
 def kept_results(job: Job, action: FollowUpAction) -> Sequence[str]:
     """The results of a job that this follow-up can use: texts, or files that still exist. Raises `WorkflowError`."""
     usable = results(job.terminal_update, action) if isinstance(job.terminal_update, Finished) else ()
-    available = [result for result in usable if action.slot.kind == "text" or Path(result).is_file()]
+    available = [result for result in usable if action.slot.kind == "text" or is_kept(result)]
     if not available:
         raise WorkflowError(ResultNotKept())
     return available
+
+
+def is_kept(path: Json) -> bool:
+    """Whether a result, or a file that a job was made from, is still on our disk."""
+    return Path(str(path)).is_file()

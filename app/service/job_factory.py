@@ -17,7 +17,7 @@ from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, kept_results
+from app.service.follow_ups import follow_up_of, is_kept, kept_results
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
 from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKept, ResultNotKept
@@ -105,7 +105,7 @@ class JobFactory:
         self.check_can_repeat(job, person)
         if job.attempt is None or job.history is None:
             raise WorkflowError(ResultNotKept())
-        files = tuple((file, path) for file, path in job.files.items() if path and _is_kept(path))
+        files = tuple((file, path) for file, path in job.files.items() if path and is_kept(path))
         refetch = Refetch(job.attempt.server, job.attempt.prompt, job.history, files)
         return replace(job.request, job=_new_job(), owner=person.user, refetch=refetch)
 
@@ -134,7 +134,7 @@ class JobFactory:
         values = {name: value for name, value in values.items() if value not in (None, "")}
         attached = {file.slot for file in files}
         for slot in upload_slots(workflow):
-            if (path := values.get(slot.name)) is not None and not _is_kept(path):
+            if (path := values.get(slot.name)) is not None and not is_kept(path):
                 raise WorkflowError(InputNotKept())
             if slot.required and slot.name not in values and slot.name not in attached:
                 raise WorkflowError(FileMissing(workflow.title, slot.title))
@@ -179,10 +179,6 @@ def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict
     if seed and request.seed is not None:
         values.update({name: request.seed for name, kind in kinds.items() if kind == "seed"})
     return values
-
-
-def _is_kept(path: Json) -> bool:
-    return Path(str(path)).is_file()
 
 
 def _new_job() -> JobId:

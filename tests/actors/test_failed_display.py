@@ -97,7 +97,7 @@ class Unwelcome(Watcher):
         if isinstance(update, Finished):
             self.tries.append(anyio.current_time())
             if self.tries[-1] < self._opens:
-                raise NoPlace(HungUp())
+                raise NoPlace
         await super().show(update)
 
 

@@ -952,13 +952,18 @@ def test_an_operator_hears_of_a_full_disk_and_that_it_has_room_again() -> None:
     assert desk.job_table.alerts == [Cleared(Cause("disk"))]
 
 
-def test_a_picture_that_comes_through_the_websocket_waits_for_room_on_the_disk_but_not_for_ever() -> None:
-    desk = Desk()
+def streaming(desk: Desk) -> PromptId:
+    """The prompt of a job whose picture has just come through the websocket."""
     desk.up()
     desk.wish("job", STREAMING)
     prompt = desk.posted()
     desk.handle(ImageStreamed(prompt=prompt, display=NodeId("7"), image=b"p", media_type="image/png"))
-    desk.handle(ExecutionEnded(prompt=prompt))
+    return prompt
+
+
+def test_a_picture_that_comes_through_the_websocket_waits_for_room_on_the_disk_but_not_for_ever() -> None:
+    desk = Desk()
+    desk.handle(ExecutionEnded(prompt=streaming(desk)))
     desk.handle(HistoryRead(desk.take(ReadHistory), History("success")))
     problem = ResultUnwritable("No space left on device", "job.png")
     waited = 0.0
@@ -976,10 +981,7 @@ def test_a_picture_that_comes_through_the_websocket_waits_for_room_on_the_disk_b
 
 def test_a_picture_that_was_written_at_last_ends_the_alert_of_a_full_disk() -> None:
     desk = Desk()
-    desk.up()
-    desk.wish("job", STREAMING)
-    prompt = desk.posted()
-    desk.handle(ImageStreamed(prompt=prompt, display=NodeId("7"), image=b"p", media_type="image/png"))
+    streaming(desk)
     desk.handle(SaveInterrupted(desk.take(SaveImage), ResultUnwritable("No space left on device", "job.png")))
     desk.job_table.alerts.clear()
     desk.handle(ImageSaved(save := desk.take(SaveImage)))

@@ -88,7 +88,6 @@ class Bot:
         Raises `DoorError`.
         """
         bot = hikari_bot(self._token, self._config.rest_url)
-        separate_buckets(bot.rest)
         client = self._client = lightbulb.client_from_app(
             bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
         )
@@ -212,7 +211,7 @@ class Bot:
 
 def hikari_bot(token: str, rest_url: str = "") -> hikari.GatewayBot:
     """hikari's parts, tied together; `rest_url` is Discord's address, if it is not the real one."""
-    return hikari.GatewayBot(
+    bot = hikari.GatewayBot(
         token.strip(),
         rest_url=rest_url or None,
         banner=None,
@@ -226,6 +225,8 @@ def hikari_bot(token: str, rest_url: str = "") -> hikari.GatewayBot:
         loads=msgspec.json.decode,
         dumps=ENCODER.encode,
     )
+    separate_buckets(bot.rest)
+    return bot
 
 
 @cache

@@ -11,7 +11,6 @@ from typing import TypeAlias, TypeVar, cast
 
 import anyio
 import hikari
-import msgspec
 from hikari.impl import RESTClientImpl
 from msgspec import Struct
 
@@ -23,7 +22,7 @@ from app.discord.gateway.connection import Gateway
 from app.discord.gateway.message_files import files_of
 from app.discord.gateway.outage import DoorError, describe
 from app.discord.gateway.responses import say
-from app.discord.gateway.rest import ENCODER, RestSender
+from app.discord.gateway.rest import ENCODER, ErrorBody, RestSender, error_body
 from app.discord.message_ref import Seen
 from app.discord.text import shorten
 from app.discord.ui.components import Card, Upload
@@ -277,30 +276,13 @@ def answer_of(error: Exception) -> str:
     cause = error.__context__ if isinstance(error.__context__, hikari.HikariError) else error
     match cause:
         case hikari.HTTPResponseError(status=status):
-            body = _body(cause)
+            body = error_body(cause) or ErrorBody()
             problems = _problems(cause.errors or {}) if isinstance(cause, hikari.BadRequestError) else []
             return " ".join([f"status {int(status)}, code {body.code}: {body.message or 'no message'}", *problems])
         case DoorError():
             return str(cause)
         case _:
             return describe(cause)
-
-
-class _Body(Struct):
-    """The body of a refusal: https://discord.com/developers/docs/reference#error-messages."""
-
-    code: int = 0
-    message: str = ""
-
-
-def _body(error: hikari.HTTPResponseError) -> _Body:
-    """The body of a refusal. hikari decodes only those of the statuses 400, 401, 403 and 404."""
-    if error.message or not isinstance(error.raw_body, bytes):
-        return _Body(int(error.code), error.message)
-    try:
-        return msgspec.json.decode(error.raw_body, type=_Body)
-    except msgspec.DecodeError:
-        return _Body()
 
 
 def _problems(errors: Mapping[str, object], path: str = "") -> list[str]:

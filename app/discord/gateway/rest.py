@@ -148,19 +148,23 @@ def translated() -> Generator[None]:
         raise Away(f"Discord does not answer: {type(error).__name__}.") from None
 
 
-class _Refusal(Struct):
+class ErrorBody(Struct):
     """The body of Discord's error responses (https://discord.com/developers/docs/reference#error-messages)."""
 
     code: int = 0
     message: str = ""
 
 
-def _named(error: hikari.ClientHTTPResponseError) -> SendError:
+def error_body(error: hikari.HTTPResponseError) -> ErrorBody | None:
+    """The body of an error response, which hikari decodes only for some statuses; None if it is not Discord's."""
     try:
-        # hikari does not read it for every status.
-        refusal = msgspec.json.decode(bytes(error.raw_body or b""), type=_Refusal)
+        return msgspec.json.decode(bytes(error.raw_body or b""), type=ErrorBody)
     except msgspec.MsgspecError:
-        refusal = None
+        return None
+
+
+def _named(error: hikari.ClientHTTPResponseError) -> SendError:
+    refusal = error_body(error)
     if error.status == 413 or (refusal is not None and refusal.code == TOO_LARGE):
         return TooLarge("The files are too large for Discord.")
     if refusal is None:

@@ -17,7 +17,6 @@ from app.discord.ui.job_message import moved, plain, render
 from app.discord.ui.job_view import JobView
 from app.events import Finished
 from app.ports import NoPlace
-from app.reasons.servers import OutOfReach
 from app.texts.reasons import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -63,7 +62,7 @@ class Delivery:
                 except RefusedEverywhere as refused:
                     if refused.content:
                         break
-                    raise NoPlace(OutOfReach("refused")) from None
+                    raise NoPlace from None
                 except TooLarge:
                     if not uploads:
                         break
@@ -74,7 +73,7 @@ class Delivery:
         try:
             return await self._send([plain(self._view)])
         except (RefusedEverywhere, TooLarge):
-            raise NoPlace(OutOfReach("refused")) from None
+            raise NoPlace from None
 
     async def _send(self, cards: Sequence[Card]) -> str:
         """Send a card by the first route that takes it, and the others below it."""
@@ -104,7 +103,7 @@ class Delivery:
             except (TooLarge, Away):
                 raise
             except SendError as error:
-                logger.info("a result needs another road", job=self._view.job, reason=str(error))
+                logger.info("a result needs another route", job=self._view.job, reason=str(error))
                 content |= isinstance(error, Unacceptable)
                 if isinstance(error, Expired):
                     self._location.expire()

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Collection
 from functools import partial
-from pathlib import Path
 
 import anyio
 import structlog
@@ -29,7 +28,7 @@ from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
 from app.ports import ConnectionLost
 from app.service.catalog import Catalog
-from app.service.follow_ups import list_follow_ups
+from app.service.follow_ups import is_kept, list_follow_ups
 from app.service.job_factory import repeat
 from app.service.reasons import JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.texts.answers import FAREWELL, NOT_TAKEN
@@ -123,7 +122,7 @@ class LiveMessages:
         if update is None:
             raise WorkflowError(JobUnfinished())
         files = update.files if isinstance(update, (Finished, Failed)) else ()
-        if files and not any(map(_is_kept, files)):
+        if files and not any(map(is_kept, files)):
             raise WorkflowError(ResultNotKept())
         shown = message_ref.read(job.place)
         place = _place(caller, spoiler=shown is not None and shown.spoiler)
@@ -135,7 +134,7 @@ class LiveMessages:
             raise WorkflowError(NoPlaceForResult()) from None
 
     async def drop_past_times(self) -> None:
-        """Run forever, and remove expected times that have passed: Discord would count them on as “a minute ago”."""
+        """Run forever, and remove expected times that have passed: Discord would show them as “a minute ago”."""
 
         async def step() -> float:
             async with anyio.create_task_group() as edits:
@@ -179,10 +178,6 @@ class LiveMessages:
             self.living.pop(job, None)
             if reply.view.progress is not None and isinstance(reply.view.terminal_update, Finished):
                 self._runs.append(reply.view.progress.elapsed)
-
-
-def _is_kept(file: str) -> bool:
-    return Path(file).is_file()
 
 
 def _place(caller: Caller, *, spoiler: bool) -> MessageRef:
