@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 import hikari
+import msgspec
 
 from app.discord.gateway.live_check import answer_of
 from app.discord.gateway.outage import DoorError
@@ -14,8 +15,9 @@ URL = "https://discord.com/api/v10/webhooks/1/secret-token"
 
 
 def refused(errors: dict[str, dict[str, object]]) -> hikari.BadRequestError:
+    body = msgspec.json.encode({"message": "Invalid Form Body", "code": 50035, "errors": errors})
     return hikari.BadRequestError(
-        url=URL, headers={}, raw_body={}, message="Invalid Form Body", code=50035, errors=errors
+        url=URL, headers={}, raw_body=body, message="Invalid Form Body", code=50035, errors=errors
     )
 
 
@@ -36,7 +38,8 @@ def test_each_field_that_discord_refuses_is_named() -> None:
 
 
 def test_addresses_are_left_out_because_they_hold_tokens() -> None:
-    error = hikari.NotFoundError(url=URL, headers={}, raw_body={}, message="Unknown Message", code=10008)
+    unknown = b'{"message": "Unknown Message", "code": 10008}'
+    error = hikari.NotFoundError(url=URL, headers={}, raw_body=unknown, message="Unknown Message", code=10008)
     assert answer_of(sent(error)) == "status 404, code 10008: Unknown Message"
     away = hikari.InternalServerError(url=URL, status=502, headers={}, raw_body=b"<html>")
     assert answer_of(sent(away)) == "status 502, code 0: no message"
