@@ -318,6 +318,8 @@ async def inline(function, *args):
     return function(*args)
 
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+# What is imported from now on must not leave a truncated bytecode file in the environment.
+sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 anyio.run(EffectRunner({}, {}, {}, run_sync=inline).do, SaveImage("job", "prompt", b"x" * 100_000, sys.argv[1]))
 """
