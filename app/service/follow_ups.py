@@ -12,6 +12,7 @@ from app.core.job import Job
 from app.events import Finished
 from app.ports import Json
 from app.service.reasons import ResultNotKept, TakesNoResult
+from app.workflows.files import is_file
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot, WorkflowError
 
@@ -103,4 +104,4 @@ def kept_results(job: Job, action: FollowUpAction) -> Sequence[str]:
 
 def is_kept(path: Json) -> bool:
     """Whether a result, or a file that a job was made from, is still on our disk."""
-    return Path(str(path)).is_file()
+    return is_file(Path(str(path)))

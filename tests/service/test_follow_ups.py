@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec.structs import replace
 
 from app.events import Finished, JobId, ServerName
-from app.service.follow_ups import FollowUpAction, find_follow_up, list_follow_ups, results
+from app.service.follow_ups import FollowUpAction, find_follow_up, is_kept, list_follow_ups, results
 from app.workflows.manifest.schema import FollowUp
 from tests.discord.flows import TXT2IMG, slot, workflow
 
@@ -58,3 +60,12 @@ def test_a_file_goes_into_the_one_slot_that_must_have_one_or_the_first_that_may(
     ]
     assert find_follow_up(workflow(PHOTO, FILM)) is None
     assert find_follow_up(TXT2IMG) is None
+
+
+def test_a_file_is_kept_while_it_is_there_and_a_name_that_no_file_can_have_is_not(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.touch()
+    assert is_kept(str(picture))
+    assert not is_kept(str(tmp_path / "b.png"))
+    assert not is_kept("x" * 5000 + ".png")
+    assert not is_kept("a\0.png")

@@ -210,7 +210,7 @@ class Bot:
 
 
 def hikari_bot(token: str, rest_url: str = "") -> hikari.GatewayBot:
-    """hikari's parts, tied together; `rest_url` is Discord's address, if it is not the real one."""
+    """A bot that keeps the rate limits of `separate_buckets`; `rest_url` is Discord's address, if not the real one."""
     bot = hikari.GatewayBot(
         token.strip(),
         rest_url=rest_url or None,
