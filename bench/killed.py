@@ -186,7 +186,9 @@ def _times(
     for lines in stories.values():
         now = [(line.at - began, line.transition) for line in lines if line.at >= began]
         for at, step in now[:1]:
-            if step.cause == "a look at the queue" or (step.prompt in before and step.cause.startswith("its history")):
+            if step.cause == "seen in the server's queue" or (
+                step.prompt in before and step.cause.startswith("its history")
+            ):
                 times.append(at)
         for at, step in now:
             if step.state == "delivered":

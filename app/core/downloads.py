@@ -107,10 +107,12 @@ class Downloads:
         self.due = NEVER
         if not self._downloads:
             return []
-        running = [*self._abandoned, *(effect for effect, one in self._downloads.items() if one.running)]
+        running = [*self._abandoned, *(effect for effect, download in self._downloads.items() if download.running)]
         lanes = Counter(effect.server for effect in running)
         of_job = Counter((effect.server, effect.job) for effect in running)
-        of_person = Counter((one.effect.server, one.owner) for one in self._downloads.values() if one.running)
+        of_person = Counter(
+            (download.effect.server, download.owner) for download in self._downloads.values() if download.running
+        )
         started: list[FetchFile] = []
         for effect, download in self._downloads.items():
             server, job, person = effect.server, (effect.server, effect.job), (effect.server, download.owner)

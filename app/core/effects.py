@@ -179,7 +179,7 @@ class ImageSaved(Struct, frozen=True):
 
 
 class SaveInterrupted(Struct, frozen=True):
-    """The streamed image could not be written because the disk is full, which another try may find different."""
+    """The streamed image could not be written because the disk is full; another try may succeed."""
 
     effect: SaveImage
     problem: JobReason

@@ -90,7 +90,7 @@ class JobTable:
     def left_at(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
         """Yield the attempts that were given up while this server might still have their prompts."""
         for prompt, job in self.by_prompt.items():
-            # Almost no job has any, and this is asked in every turn of the registry.
+            # Almost no job has any, and this runs in every turn of the registry.
             if job.leftovers and (attempt := job.leftover(prompt)) is not None and attempt.server == server:
                 yield job, attempt
 
@@ -124,7 +124,7 @@ class JobTable:
             job.files.update(earlier.files)
             job.move(State.FINISHED)
             job.history = earlier.history
-            self._note(job, "its results are to be fetched again")
+            self._note(job, "its missing results are requested again")
             self._gather(job, earlier.history)
 
     def adopt(self, job: Job, now: float) -> None:
@@ -165,8 +165,8 @@ class JobTable:
                 self.reset_for_retry(job, f"{attempt.server} is no longer configured")
             return
         gone = [file for file in results(history) if job.files.get(file) is None]
-        unheard = bool(streams(job.request.graph)) and not job.streamed
-        if history.outcome == "success" and (gone or unheard):
+        pictures_missing = bool(streams(job.request.graph)) and not job.streamed
+        if history.outcome == "success" and (gone or pictures_missing):
             self.reset_for_retry(job, f"{attempt.server} is no longer configured, and has not sent all results")
         else:
             job.files |= dict.fromkeys(gone, "")
@@ -239,7 +239,7 @@ class JobTable:
     def delivered(self, job: Job, receipt: str = "", shown: TerminalUpdate | None = None) -> None:
         """Record that the user has seen the terminal update, and remove the job from the table.
 
-        If the job was cancelled while another terminal update was being shown, then what was shown is true.
+        If the job was cancelled while another terminal update was being shown, then the one that was shown counts.
         """
         if job.terminal_update is not None and not job.notified:
             if shown is not None and shown != job.terminal_update:
@@ -247,7 +247,7 @@ class JobTable:
                 job.end(_STATES[type(shown)])
             job.notified, job.receipt = True, receipt
             job.move(State.DELIVERED)
-            self._note(job, "its person has had the last word")
+            self._note(job, "the terminal update was shown")
             if not job.leftovers:
                 del self.jobs[job.id]
 
@@ -273,7 +273,7 @@ class JobTable:
         if self.by_prompt.pop(attempt.prompt, None) is not None:
             self.by_prompt[prompt] = job
         attempt.prompt = prompt
-        self._note(job, "the server chose an id of its own")
+        self._note(job, "the server chose its own prompt id")
 
     def cancel_prompt(self, job: Job, attempt: Attempt) -> None:
         """Ask the server to drop the prompt; what it reports next says whether it did."""
@@ -311,7 +311,7 @@ class JobTable:
         if history.outcome == "success":
             if streams(job.request.graph) and not job.streamed and not job.saving and not job.worker_deaths:
                 job.worker_deaths += 1
-                self.reset_for_retry(job, "its picture went by while nobody listened")
+                self.reset_for_retry(job, "its streamed picture was not received")
                 return
             job.move(State.FINISHED)
         self._note(job, f"its history says {history.outcome}")
@@ -330,7 +330,7 @@ class JobTable:
         elif job.refusals >= MOST_REFUSALS:
             self.settle(job, State.FAILED, Failed(job=job.id, reason=job.notes[0]))
         else:
-            self.reset_for_retry(job, "the server knows nothing of it")
+            self.reset_for_retry(job, "the server does not know the prompt")
 
     def reset_for_retry(self, job: Job, cause: str) -> None:
         """Return the job to waiting, for another attempt."""
@@ -409,8 +409,10 @@ class JobTable:
             if len(files) > MOST_FILES:
                 job.notes.append(TooManyResults(len(files), MOST_FILES))
             job.move(State.FINISHED)
-            found = (tuple(paths), texts(history), remarks(job, history, paths))
-            terminal_update = Finished(attempt.server, *found, job.request.seed, job=job.id)
+            notes = remarks(job, history, paths)
+            terminal_update = Finished(
+                attempt.server, tuple(paths), texts(history), notes, job.request.seed, job=job.id
+            )
             self.settle(job, State.FINISHED, terminal_update)
         elif history.outcome == "interrupted":
             reason = "" if job.cancelling else StoppedOnServer()
@@ -473,6 +475,6 @@ def _cause(terminal_update: TerminalUpdate) -> str:
     """The cause of the last transition: the kind of the reason, if there is one."""
     match terminal_update:
         case Finished():
-            return "all is here"
+            return "all results have arrived"
         case Failed(reason=reason) | Cancelled(reason=reason) | Lost(reason=reason):
             return (reason if isinstance(reason, str) else kind_of(reason)) or "as requested"

@@ -55,7 +55,7 @@ class Journal(Protocol):
         ...
 
     async def unfinished(self) -> Sequence[Job]:
-        """All jobs whose terminal update nobody has seen, or that a server may have for nothing, oldest first.
+        """All jobs whose terminal update nobody has seen, or whose prompt a server may still have, oldest first.
 
         A job whose record is damaged is returned as failed if it is still known where to show that; otherwise it is
         skipped.
@@ -69,7 +69,7 @@ class JobHistory(Journal, Protocol):
     Every method may raise `JournalUnavailable`, and `RecordDamaged` if one record is asked for.
     """
 
-    async def find(self, told: str) -> Job | None:
+    async def find(self, id_or_prefix: str) -> Job | None:
         """A job of any age, by its id or by a prefix of it that matches no other job; None if there is none."""
         ...
 

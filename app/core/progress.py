@@ -53,10 +53,10 @@ class ProgressTracker:
     def handle(self, signal: Signal, now: float) -> bool:
         """Process a signal; return whether it changed anything that is displayed."""
         before = self._fraction, self._node, self._steps.get(self._node)
-        self._take_in(signal, now)
+        self._apply(signal, now)
         return before != (self._fraction, self._node, self._steps.get(self._node))
 
-    def _take_in(self, signal: Signal, now: float) -> None:
+    def _apply(self, signal: Signal, now: float) -> None:
         match signal:
             case NodesCached(nodes=nodes):
                 for node in nodes:
@@ -86,7 +86,7 @@ class ProgressTracker:
             step=step,
             steps=steps,
             elapsed=now - self.since,
-            # What is expected is of no use if nothing arrives.
+            # An estimate is of no use if nothing arrives.
             remaining=None if note is not None else self._remaining(now),
             note=note,
         )

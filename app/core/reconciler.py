@@ -73,7 +73,7 @@ UNREADABLE = History("unreadable")
 DISK = Cause("disk")
 
 MOST_SAVES = int(LONGEST / WAIT)
-"""Tries to write a streamed image to a full disk: as long as results that are still on a server have."""
+"""Tries to write a streamed image to a full disk: for as long as a download is tried."""
 
 CANCEL_PAUSE = 1.0
 """Seconds before a cancel request is repeated that a server did not acknowledge."""
@@ -100,7 +100,7 @@ class Reconciler:
         self.servers = {name: ServerState(name, failover_after) for name, failover_after in servers.items()}
         self._job_table = job_table
         self._disk_is_full = False
-        """Whether the last result for which there was no room has not been followed by one that was saved."""
+        """Whether the disk was full for a result, and none has been saved since."""
 
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal, even if its servers are no longer configured."""
@@ -190,7 +190,7 @@ class Reconciler:
         if isinstance(event, ExecutionEnded):
             self._job_table.effects.append(ReadHistory(job.id, attempt.prompt, attempt.server))
             return
-        self._job_table.running(job, attempt.server, now, "its websocket says so")
+        self._job_table.running(job, attempt.server, now, "reported by the websocket")
         match event:
             case ExecutionBlocked(node=node):
                 job.blocked.append(node)
@@ -218,7 +218,7 @@ class Reconciler:
                 job.notes += ticket.dropped
                 if not self._take_id(job, attempt, ticket.prompt):
                     return
-                job_table.queued(job, "its POST was answered")
+                job_table.queued(job, "the server accepted the prompt")
                 if job.cancelling:
                     job_table.cancel_prompt(job, attempt)
             case PromptRefused(reason=reason, certain=True):
@@ -363,11 +363,11 @@ class Reconciler:
             job = self._job_table.by_prompt.get(prompt)
             if job is None:
                 continue
-            with self._job_table.contain(job, "what a look says of a job could not be handled"):
+            with self._job_table.contain(job, "a query's result for a job could not be handled"):
                 if (leftover := job.leftover(prompt)) is not None:
-                    self._found_leftover(job, leftover, server_state, seen, now)
+                    self._apply_query_to_leftover(job, leftover, server_state, seen, now)
                 elif job.attempt is not None and job.version == version:
-                    self._found(job, job.attempt, server_state, seen, now)
+                    self._apply_query(job, job.attempt, server_state, seen, now)
         if was_away:
             self._back(server_state, now)
         self._query_over(server_state, now)
@@ -379,16 +379,18 @@ class Reconciler:
             with self._job_table.contain(job, "a history could not be handled"):
                 self._job_table.ended(job, history)
 
-    def _found(self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float) -> None:
+    def _apply_query(
+        self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float
+    ) -> None:
         """Apply a query's result to one job."""
         prompt, pending = attempt.prompt, seen.queue.pending
         if prompt in seen.queue.running:
             if job.state < State.RUNNING:
                 server_state.learned(now)
-            self._job_table.running(job, server_state.name, now, "a look at the queue")
+            self._job_table.running(job, server_state.name, now, "seen in the server's queue")
             self._quiet(job, server_state, now)
         elif prompt in pending:
-            self._job_table.queued(job, "a look at the queue")
+            self._job_table.queued(job, "seen in the server's queue")
             before = pending[: pending.index(prompt)]
             ahead = (*seen.queue.running, *before)
             foreign = sum(other not in self._job_table.by_prompt for other in ahead)
@@ -407,7 +409,7 @@ class Reconciler:
         if job.cancelling and job.in_flight and job.attempt and not job.attempt.cancel_acknowledged:
             self._job_table.cancel_prompt(job, job.attempt)
 
-    def _found_leftover(
+    def _apply_query_to_leftover(
         self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float
     ) -> None:
         """Apply a query's result to an attempt that was given up.
@@ -420,7 +422,7 @@ class Reconciler:
         if prompt in seen.queue.running or prompt in seen.queue.pending:
             if waits:
                 job_table.take_back(job, attempt)
-                self._found(job, attempt, server_state, seen, now)
+                self._apply_query(job, attempt, server_state, seen, now)
             elif not attempt.cancel_acknowledged:
                 job_table.cancel_prompt(job, attempt)
         elif history is not None:
@@ -457,18 +459,18 @@ class Reconciler:
             attempt.unread = 0
         if server_state.unreachable(reason, now):
             self._job_table.downloads.server_away(server_state.name)
-            self._tell_running(server_state, now)
+            self._update_running(server_state, now)
 
     def _back(self, server_state: ServerState, now: float) -> None:
         """Continue what waited for this server, here and at servers that are away."""
         self._job_table.positions_dirty = True
         self._job_table.downloads.server_back(server_state.name)
-        self._tell_running(server_state, now)
+        self._update_running(server_state, now)
         for other in self.servers.values():
             self._fail_over(other, now)
 
-    def _tell_running(self, server_state: ServerState, now: float) -> None:
-        """Tell the users of running jobs that their server is away, or that it is back."""
+    def _update_running(self, server_state: ServerState, now: float) -> None:
+        """Queue an update for each running job that says whether its server is away."""
         for job, _ in self._job_table.in_flight(server_state.name):
             if (tracker := self._job_table.trackers.get(job.id)) is not None:
                 self._job_table.updates.append(tracker.read(now, server_state.offline_note))

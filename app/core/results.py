@@ -55,8 +55,8 @@ _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 def results(history: History) -> list[FileRef]:
     """All result files of a history, in order, each once. Files of type `temp` are only the editor's previews."""
-    found = dict.fromkeys(file for output in history.outputs for file in output.files if file.type == "output")
-    return list(found)
+    files = dict.fromkeys(file for output in history.outputs for file in output.files if file.type == "output")
+    return list(files)
 
 
 def file_name(job: Job, extension_of: str) -> str:

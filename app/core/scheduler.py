@@ -74,7 +74,7 @@ class Scheduler:
         self._servers = servers
         self._depth = depth
         self._new_prompt_id = new_prompt_id
-        self._told: dict[JobId, Queued] = {}
+        self._queued_updates: dict[JobId, Queued] = {}
         self.open = True
         """Whether waiting jobs are submitted; if False, only jobs that servers already have continue."""
 
@@ -100,19 +100,19 @@ class Scheduler:
             attempt = Attempt(self._new_prompt_id(), server, foreign=self._servers[server].foreign)
             self._job_table.submit(self._job_table.jobs[job_id], attempt)
         self._job_table.positions_dirty = False
-        self._tell_positions(load)
+        self._update_positions(load)
 
     def snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
         """The updates that bring a new watcher of an unfinished job up to date."""
-        if (queued := self._told.get(job.id)) is not None:
+        if (queued := self._queued_updates.get(job.id)) is not None:
             return [queued]
         if (tracker := self._job_table.trackers.get(job.id)) is not None and job.attempt is not None:
             note = self._servers[job.attempt.server].offline_note
             return [Started(job=job.id, server=job.attempt.server), tracker.read(now, note)]
         return []
 
-    def _tell_positions(self, load: Mapping[ServerName, int]) -> None:
-        job_table, told = self._job_table, self._told
+    def _update_positions(self, load: Mapping[ServerName, int]) -> None:
+        job_table, previous = self._job_table, self._queued_updates
         placed: list[tuple[Job, Attempt]] = []
         for name, server_state in self._servers.items():
             ours = sorted(job_table.in_flight(name), key=lambda pair: pair[0].state < State.RUNNING)
@@ -126,15 +126,15 @@ class Scheduler:
             {name: server_state.foreign + load[name] for name, server_state in self._servers.items()},
             {name: sum(1 for _ in job_table.left_at(name)) for name in self._servers},
         )
-        self._told = {}
+        self._queued_updates = {}
         for job, server in [*((job, a.server) for job, a in placed), *((job, None) for job in waiting)]:
             if job.state < State.RUNNING:
-                update = Queued(job=job.id, position=ahead[job.id], server=server, note=self._why(job))
-                self._told[job.id] = update
-                if told.get(job.id) != update:
+                update = Queued(job=job.id, position=ahead[job.id], server=server, note=self._wait_reason(job))
+                self._queued_updates[job.id] = update
+                if previous.get(job.id) != update:
                     job_table.updates.append(update)
 
-    def _why(self, job: Job) -> JobReason | None:
+    def _wait_reason(self, job: Job) -> JobReason | None:
         waits_for = [job.attempt.server] if job.attempt else job.request.able(self._servers.keys())
         if all(self._servers[name].away for name in waits_for):
             return ServersOffline(tuple(waits_for))

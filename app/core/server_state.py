@@ -82,10 +82,10 @@ class ServerState(Struct):
 
     def status(self, now: float, remaining: int) -> bool:
         """Record a `status` frame; return whether the queue's length changed."""
-        news, self.remaining = remaining != self.remaining, remaining
+        changed, self.remaining = remaining != self.remaining, remaining
         self.status_at = now
         self.status_due = float("inf")
-        return news
+        return changed
 
     def recheck(self, at: float) -> None:
         """Query the server at this time, or earlier if that is planned."""

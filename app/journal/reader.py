@@ -55,9 +55,9 @@ class Reader:
                     jobs.append(job)
         return jobs
 
-    def find(self, told: str) -> Entry | None:
+    def find(self, id_or_prefix: str) -> Entry | None:
         """A job by its id, or by a prefix of it that matches no other job; else None. Raises `RecordDamaged`."""
-        prefix = told.lower()
+        prefix = id_or_prefix.lower()
         if not prefix or not _encodable(prefix):
             return None
         query = "SELECT id, wish, record, accepted, changed FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"

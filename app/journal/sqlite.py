@@ -157,9 +157,9 @@ class SqliteJournal:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.unfinished)
 
-    async def find(self, told: str) -> Job | None:
+    async def find(self, id_or_prefix: str) -> Job | None:
         """See `app.core.journal_port.JobHistory`."""
-        entry = await self._read(self._store.find, told)
+        entry = await self._read(self._store.find, id_or_prefix)
         return entry.job if entry else None
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:

@@ -34,7 +34,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     done.terminal_update = Finished(ServerName("studio"), ("out/a.png",), seed=7, job=DONE)
     story = [
         Transition(DONE, 0, "accepted", "accepted"),
-        Transition(DONE, 1, "finished", "all is here", "studio", "p-1"),
+        Transition(DONE, 1, "finished", "all results have arrived", "studio", "p-1"),
     ]
     with open_store(path, clock=lambda: 1_000.0) as store:
         store.write([([done, unfinished], story)])
@@ -57,7 +57,7 @@ def test_one_state_alone_can_be_listed_as_json(capsys: pytest.CaptureFixture[str
 def test_the_story_of_a_job_is_told_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "show", "d0"]) == 0
     output = capsys.readouterr().out
-    assert output.index("accepted") < output.index("all is here") < output.index("out/a.png")
+    assert output.index("accepted") < output.index("all results have arrived") < output.index("out/a.png")
 
 
 def test_a_reason_is_a_sentence_and_a_kind(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -788,7 +788,7 @@ def test_a_job_is_forgotten_when_its_last_word_was_heard_and_not_before() -> Non
     assert not desk.job_table.trackers
     assert job.state is State.DELIVERED
     desk.job_table.delivered(job)
-    assert [line.cause for line in desk.job_table.transitions].count("its person has had the last word") == 1
+    assert [line.cause for line in desk.job_table.transitions].count("the terminal update was shown") == 1
 
 
 def test_a_job_ends_once_also_if_more_is_heard_of_it() -> None:
@@ -1239,7 +1239,7 @@ def test_a_job_that_waits_to_be_dropped_is_recorded_as_shown_once() -> None:
     for _ in range(2):
         desk.job_table.delivered(job)
     causes = [line.cause for line in desk.job_table.transitions]
-    assert causes.count("its person has had the last word") == 1
+    assert causes.count("the terminal update was shown") == 1
 
 
 def test_what_was_shown_is_true_even_if_the_job_was_cancelled_meanwhile() -> None:

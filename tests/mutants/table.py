@@ -133,7 +133,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=15,
-        symbol="app.core.scheduler:Scheduler._tell_positions",
+        symbol="app.core.scheduler:Scheduler._update_positions",
         old="if job.state < State.RUNNING:",
         new="if not job.state < State.RUNNING:",
         tests=(WHOLE_WAY,),
@@ -252,7 +252,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=33,
-        symbol="app.core.scheduler:Scheduler._tell_positions",
+        symbol="app.core.scheduler:Scheduler._update_positions",
         old="server_state.foreign + load[name]",
         new="server_state.foreign % load[name]",
         tests=(TRUTH + "test_a_position_counts_our_own_and_other_peoples_prompts",),
@@ -461,7 +461,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_of_two_results_the_first_counts",),
     ),
     Change(
-        symbol="app.core.reconciler:Reconciler._found_leftover",
+        symbol="app.core.reconciler:Reconciler._apply_query_to_leftover",
         old='history.outcome == "success"',
         new="True",
         tests=(TRUTH + "test_a_failure_there_does_not_end_a_job_that_runs_elsewhere",),

@@ -270,7 +270,7 @@ class Recorder:
             "stories": job_table.transitions,
             "watchers": registry._watchers,
             "arrivals": registry._arrivals,
-            "positions": scheduler._told,
+            "positions": scheduler._queued_updates,
             "looks": [name for name, server_state in registry._reconciler.servers.items() if server_state.querying],
             "mailboxes": [box for box in self._mailboxes if box._pending or not box._closed],
             "tasks": [name for task in anyio.get_running_tasks() if _finite(name := task.name or "")],
