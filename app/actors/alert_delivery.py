@@ -13,7 +13,7 @@ from app.entry_points import run_request
 from app.ports import AlertChannel, ConnectionLost
 
 PAUSES = (1.0, 5.0, 30.0, 120.0)
-"""Seconds before each further try: together longer than a short outage, and shorter than an alert is news."""
+"""Seconds before each further try: together longer than a short outage, and shorter than an alert is of use."""
 
 logger = structlog.stdlib.get_logger(__name__)
 

@@ -40,7 +40,7 @@ class Listen(Struct, frozen=True):
 
 
 class Alerts(Struct, frozen=True):
-    """The handle of the actor: whoever knows that something is wrong says so here. Nothing here ever waits or fails."""
+    """The handle of the actor: other tasks report here what is wrong. No method waits or fails."""
 
     facts: Mailbox[Fact | Listen]
 

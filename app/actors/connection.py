@@ -28,11 +28,12 @@ from app.events import (
 )
 from app.mailbox import Mailbox
 from app.ports import Connect, ConnectionLost, Probe
+from app.reasons.jobs import log_fields
 from app.reasons.servers import LibraryError, NetworkReason, SocketDeaf
 
 logger = structlog.stdlib.get_logger(__name__)
 
-News = FrameReceived | Connected | Disconnected
+ConnectionEvent = FrameReceived | Connected | Disconnected
 
 GATHERING = 6
 """Turns of the event loop to wait, so that a burst of frames collects and the registry handles it in one turn.
@@ -106,7 +107,7 @@ class _Pacing:
 class ConnectionActor:
     """Keeps one websocket open and sends its events to the registry.
 
-    The websocket is read as fast as frames arrive, even if the receiver of `news` is slow: one client that does not
+    The websocket is read as fast as frames arrive, even if the receiver of `events` is slow: one client that does not
     read stalls all clients of a ComfyUI server (measured, T15).
 
     Each loss leads to another attempt, without a limit. An attempt starts with the probe, which is cheap enough to be
@@ -123,17 +124,20 @@ class ConnectionActor:
         self._connect = connect
         self._probe = probe
         self._pauses = pauses
-        self._requests = Mailbox[None](lambda _: "redial")
+        self._requests = Mailbox[None](lambda _: "reconnect")
         self.handle = Connection(self._requests)
 
     async def run(
-        self, news: MemoryObjectSendStream[News], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+        self,
+        events: MemoryObjectSendStream[ConnectionEvent],
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run until cancelled; closes `news` at the end."""
-        async with news, self._requests:
+        """Run until cancelled; closes `events` at the end."""
+        async with events, self._requests:
             task_status.started()
             pacing = _Pacing(self._pauses)
-            logged = ""
+            logged: NetworkReason | None = None
             while True:
                 answered, opened = False, None
                 bug: Exception | None = None
@@ -141,47 +145,49 @@ class ConnectionActor:
                     if self._probe is not None:
                         await self._probe()
                         answered = True
-                    async with self._connect() as spoken:
+                    async with self._connect() as frames:
                         opened = anyio.current_time()
-                        if logged:
+                        if logged is not None:
                             logger.warning("connection is back", server=self._server)
-                        logged = ""
+                        logged = None
                         # A reconnect request concerned the previous websocket, not this one.
                         self._requests.drain()
-                        await news.send(Connected(server=self._server))
-                        await self._listen(spoken, news)
+                        await events.send(Connected(server=self._server))
+                        await self._listen(frames, events)
                         reason: NetworkReason = SocketDeaf()
                 except ConnectionLost as loss:
                     reason = loss.reason
                 except Exception as error:
-                    if not news.statistics().open_receive_streams:
+                    if not events.statistics().open_receive_streams:
                         # The registry has ended.
                         raise
                     bug = _only(error)
                     reason = LibraryError(type(bug).__name__)
                 # Log once per outage and cause, not once per attempt.
-                if logged == repr(reason):
-                    logger.debug("connection lost", server=self._server, reason=logged)
+                if logged == reason:
+                    logger.debug("connection lost", server=self._server, **log_fields(reason))
                 elif bug is not None:
                     log_failure(bug, "connection failed", server=self._server)
                 else:
-                    logger.warning("connection lost", server=self._server, reason=repr(reason))
-                logged = repr(reason)
-                await news.send(Disconnected(server=self._server, reason=reason))
+                    logger.warning("connection lost", server=self._server, **log_fields(reason))
+                logged = reason
+                await events.send(Disconnected(server=self._server, reason=reason))
                 open_for = anyio.current_time() - opened if opened is not None else 0.0
                 pause = pacing.pause(answered=answered, unexpected=bug is not None, open_for=open_for)
                 await anyio.sleep(pause)
 
-    async def _listen(self, spoken: AsyncIterator[ServerEvent], news: MemoryObjectSendStream[News]) -> None:
+    async def _listen(
+        self, frames: AsyncIterator[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]
+    ) -> None:
         """Read until the websocket is lost, which raises, or a reconnect is requested, which returns."""
         loss: ConnectionLost | None = None
         box = Mailbox(_slot)
         async with box, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._forward, box, news, name=f"forward {self._server}")
+            tasks.start_soon(self._forward, box, events, name=f"forward {self._server}")
             async with anyio.create_task_group() as reading:
-                reading.start_soon(self._await_reconnect, reading.cancel_scope, name=f"redial {self._server}")
+                reading.start_soon(self._await_reconnect, reading.cancel_scope, name=f"reconnect {self._server}")
                 try:
-                    async for event in spoken:
+                    async for event in frames:
                         box.put(event)
                 except ConnectionLost as lost:
                     loss = lost
@@ -190,17 +196,17 @@ class ConnectionActor:
         if loss is not None:
             raise loss
 
-    async def _forward(self, box: Mailbox[ServerEvent], news: MemoryObjectSendStream[News]) -> None:
+    async def _forward(self, box: Mailbox[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]) -> None:
         async for first in box:
             for _ in range(GATHERING):
                 await anyio.lowlevel.checkpoint()
             for event in (first, *box.drain()):
-                heard = FrameReceived(server=self._server, event=event)
+                message = FrameReceived(server=self._server, event=event)
                 try:
                     # Four times as fast as `send`, which takes a turn of the event loop for each event.
-                    news.send_nowait(heard)
+                    events.send_nowait(message)
                 except anyio.WouldBlock:
-                    await news.send(heard)
+                    await events.send(message)
 
     async def _await_reconnect(self, reading: anyio.CancelScope) -> None:
         await self._requests.receive()

@@ -140,7 +140,7 @@ HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
 
 HISTORY_SECONDS = 10.0
-"""Seconds for one history that is read alone. The queue was answered just before, so a slow one is to blame itself."""
+"""Seconds for one history that is read alone. The queue was answered just before, so the server itself is not slow."""
 
 HISTORIES_AT_ONCE = 4
 """Histories that are read alone at the same time: one that hangs must not hold up the others."""
@@ -289,7 +289,7 @@ async def _histories(comfy: Comfy, prompts: Sequence[PromptId]) -> _Readings:
             return _Readings(await _newest(comfy, prompts))
         except (ConnectionLost, Refused):
             pass
-        except Exception as error:  # noqa: BLE001  logged; asking one by one finds out whose history it is
+        except Exception as error:  # noqa: BLE001  logged; single readings show which history it is
             report_failure(error, "many histories at once could not be read")
     readings = _Readings()
     lanes = anyio.Semaphore(HISTORIES_AT_ONCE)
@@ -322,9 +322,9 @@ async def _newest(comfy: Comfy, prompts: Sequence[PromptId]) -> dict[PromptId, H
     count = len(prompts) + OTHERS
     while True:
         newest = await comfy.newest(count)
-        found = {prompt: newest[prompt] for prompt in prompts if prompt in newest}
-        if len(found) == len(prompts) or len(newest) < count:
-            return found
+        histories = {prompt: newest[prompt] for prompt in prompts if prompt in newest}
+        if len(histories) == len(prompts) or len(newest) < count:
+            return histories
         count *= 4
 
 

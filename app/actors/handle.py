@@ -15,7 +15,7 @@ from app.core.reconciler import Message
 from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, TerminalUpdate
 from app.mailbox import Mailbox
 
-TELLING = 60.0
+SHOWING = 60.0
 """Seconds for all terminal updates to be shown when the bot is drained.
 
 Uploading a result takes less, unless Discord cannot be reached or showing it failed.
@@ -112,12 +112,12 @@ class Registry(Struct, frozen=True):
     async def drain(self) -> None:
         """Submit nothing more to the servers, and wait until what they had has ended and has been shown.
 
-        Once all of it has ended, showing it gets `TELLING` seconds; the journal keeps the rest for the next start.
+        Once all of it has ended, showing it gets `SHOWING` seconds; the journal keeps the rest for the next start.
         """
         ended, shown = anyio.Event(), anyio.Event()
         await self.inbox.send(Drain(ended, shown))
         await ended.wait()
-        with anyio.move_on_after(TELLING):
+        with anyio.move_on_after(SHOWING):
             await shown.wait()
 
     async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:

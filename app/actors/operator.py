@@ -15,7 +15,7 @@ from app.entry_points import run_loop, run_request
 logger = structlog.stdlib.get_logger(__name__)
 
 ROUND = 1.0
-"""Seconds between two readings: another process writes the requests, so nothing can wake us."""
+"""Seconds between two readings: another process writes the requests, so nothing notifies this one."""
 
 
 class OperatorActor:
@@ -33,9 +33,9 @@ class OperatorActor:
 
     async def run(self) -> None:
         """Run until cancelled. A request that fails is logged and not tried again: it would fail again."""
-        await run_loop(self._look, "an operator's requests could not be read")
+        await run_loop(self._process_requests, "an operator's requests could not be read")
 
-    async def _look(self) -> float:
+    async def _process_requests(self) -> float:
         for request in await self._job_history.requests():
             if request.number not in self._done:
                 logger.info("an operator asks", verb=request.verb, job=request.job)

@@ -135,7 +135,7 @@ class PromptRegistry:
                 job = None
             case PromptSubmitted(effect=effect) | PromptRefused(effect=effect) | SubmitUncertain(effect=effect):
                 if (job := jobs.get(effect.job)) is not None:
-                    # Whatever is wrong with the answer, the POST is over.
+                    # The POST is over, even if its answer could not be handled.
                     job.posted(effect.prompt)
             case _:
                 job = self._reconciler.job_of(message)
@@ -172,10 +172,10 @@ class PromptRegistry:
         job_table = self._job_table
         await self._record()
         for watch in self._arrivals:
-            self._welcome(watch)
+            self._start_watch(watch)
         self._arrivals.clear()
         for update in job_table.updates:
-            self._tell(update)
+            self._send_update(update)
         job_table.updates.clear()
         for fact in job_table.alerts:
             self._alerts.put(fact)
@@ -216,7 +216,7 @@ class PromptRegistry:
                             stripped.add(job.id)
                             job_table.strip(job, reason)
 
-    def _tell(self, update: AnyUpdate) -> None:
+    def _send_update(self, update: AnyUpdate) -> None:
         watchers = self._watchers.get(update.job, [])
         for mailbox in tuple(watchers):
             if not mailbox.put(update):
@@ -225,7 +225,7 @@ class PromptRegistry:
             for mailbox in self._watchers.pop(update.job, []):
                 mailbox.end()
 
-    def _welcome(self, watch: Watch) -> None:
+    def _start_watch(self, watch: Watch) -> None:
         """Send a new watcher the current state of its job; updates of this turn follow with the rest."""
         job, updates = self._job_table.jobs.get(watch.job), watch.updates
         if job is None or job.notified:
@@ -239,8 +239,8 @@ class PromptRegistry:
             try:
                 for update in self._scheduler.snapshot(job, anyio.current_time()):
                     updates.put(update)
-            except Exception as error:  # noqa: BLE001  the job goes on, and its watcher hears what comes next
-                report_failure(error, "where a job stands could not be told", job=job.id)
+            except Exception as error:  # noqa: BLE001  the job continues, and its watcher gets the next updates
+                report_failure(error, "the state of a job could not be sent", job=job.id)
 
     async def _do(self, effect: Effect) -> None:
         try:

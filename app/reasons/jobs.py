@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from msgspec.structs import asdict
+
 from app.reasons import Reason
 from app.reasons.servers import RefusalReason, ServerReason
 
@@ -179,3 +181,9 @@ JobReason: TypeAlias = (
 def kind_of(reason: Reason) -> str:
     """The tag under which a reason is stored, which never changes."""
     return str(reason.__struct_config__.tag)
+
+
+def log_fields(reason: Reason) -> dict[str, object]:
+    """The fields of a log line about a reason: its kind, and its data under names that begin with `reason_`."""
+    data: dict[str, object] = asdict(reason)
+    return {"reason": kind_of(reason)} | {f"reason_{name}": value for name, value in data.items()}

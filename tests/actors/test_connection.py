@@ -11,7 +11,7 @@ import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
 from structlog.testing import capture_logs
 
-from app.actors.connection import Connection, ConnectionActor, News
+from app.actors.connection import Connection, ConnectionActor, ConnectionEvent
 from app.events import (
     Connected,
     Disconnected,
@@ -40,18 +40,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 @asynccontextmanager
 async def acting(
     connect: Connect, *, room: int = 100, pause: float = 1.0
-) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[News], Connection]]:
+) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[ConnectionEvent], Connection]]:
     """The actor at work, with what it posts."""
 
     def pauses() -> list[float]:
         return [pause] * 1000
 
-    send, news = anyio.create_memory_object_stream[News](room)
+    send, events = anyio.create_memory_object_stream[ConnectionEvent](room)
     actor = ConnectionActor(HERE, connect, pauses=lambda: iter(pauses()))
     with anyio.fail_after(1000):
-        async with news, anyio.create_task_group() as tasks:
+        async with events, anyio.create_task_group() as tasks:
             await tasks.start(actor.run, send)
-            yield news, actor.handle
+            yield events, actor.handle
             tasks.cancel_scope.cancel()
 
 
@@ -80,11 +80,11 @@ async def test_what_is_said_is_posted_in_order_and_a_loss_is_dialled_again() -> 
         raise ConnectionLost(HungUp())
 
     connect, times = dialling(talk)
-    async with acting(connect) as (news, _):
+    async with acting(connect) as (events, _):
         for call in (1, 2, 3):
-            assert await news.receive() == Connected(HERE)
-            assert await news.receive() == FrameReceived(HERE, step(call))
-            assert await news.receive() == Disconnected(HERE, HungUp())
+            assert await events.receive() == Connected(HERE)
+            assert await events.receive() == FrameReceived(HERE, step(call))
+            assert await events.receive() == Disconnected(HERE, HungUp())
     assert [later - times[0] for later in times] == [0.0, 1.0, 2.0]
 
 
@@ -98,9 +98,9 @@ async def test_a_refused_connection_is_dialled_again_for_ever() -> None:
         raise ConnectionLost(RefusedConnection())
         yield  # pyright: ignore[reportUnreachable]
 
-    async with acting(connect, room=1000) as (news, _):
+    async with acting(connect, room=1000) as (events, _):
         for _ in range(200):
-            assert await news.receive() == Disconnected(HERE, RefusedConnection())
+            assert await events.receive() == Disconnected(HERE, RefusedConnection())
     assert tries >= 200
 
 
@@ -113,10 +113,10 @@ async def failing(call: int) -> AsyncIterator[ServerEvent]:
 async def test_an_unexpected_exception_is_logged_under_an_id_and_retried_slowly() -> None:
     connect, times = dialling(failing)
     with capture_logs() as logs:
-        async with acting(connect, pause=0.01) as (news, _):
+        async with acting(connect, pause=0.01) as (events, _):
             for _ in range(12):
-                assert await news.receive() == Connected(HERE)
-                assert await news.receive() == Disconnected(HERE, LibraryError("ZeroDivisionError"))
+                assert await events.receive() == Connected(HERE)
+                assert await events.receive() == Disconnected(HERE, LibraryError("ZeroDivisionError"))
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert 0.5 <= gaps[0] <= 1.0
     assert all(30.0 <= gap <= 60.0 for gap in gaps[7:])
@@ -133,10 +133,27 @@ async def test_an_unexpected_exception_before_the_socket_is_open_is_logged_once(
         yield  # pyright: ignore[reportUnreachable]
 
     with capture_logs() as logs:
-        async with acting(connect) as (news, _):
+        async with acting(connect) as (events, _):
             for _ in range(5):
-                assert await news.receive() == Disconnected(HERE, LibraryError("ZeroDivisionError"))
+                assert await events.receive() == Disconnected(HERE, LibraryError("ZeroDivisionError"))
     assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["connection failed"]
+
+
+async def test_a_lost_connection_is_logged_with_the_kind_and_the_data_of_its_reason() -> None:
+    @asynccontextmanager
+    async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+        raise ConnectionLost(HandshakeRefused(503))
+        yield  # pyright: ignore[reportUnreachable]
+
+    with capture_logs() as logs:
+        async with acting(connect) as (events, _):
+            for _ in range(2):
+                assert await events.receive() == Disconnected(HERE, HandshakeRefused(503))
+    first, second = logs[:2]
+    assert first.pop("log_level") == "warning"
+    assert second.pop("log_level") == "debug"
+    expected = {"event": "connection lost", "server": HERE, "reason": "HandshakeRefused", "reason_status": 503}
+    assert first == second == expected
 
 
 async def test_a_bug_in_the_connection_to_one_server_does_not_reach_that_to_another() -> None:
@@ -148,29 +165,29 @@ async def test_a_bug_in_the_connection_to_one_server_does_not_reach_that_to_anot
 
     broken, _ = dialling(failing)
     whole, times = dialling(talk)
-    sends, news = anyio.create_memory_object_stream[News](1000)
+    sends, events = anyio.create_memory_object_stream[ConnectionEvent](1000)
     there = ServerName("there")
-    heard: list[News] = []
-    async with news, anyio.create_task_group() as tasks:
+    heard: list[ConnectionEvent] = []
+    async with events, anyio.create_task_group() as tasks:
         await tasks.start(ConnectionActor(HERE, broken).run, sends.clone())
         await tasks.start(ConnectionActor(there, whole).run, sends)
         await anyio.sleep(100)
-        heard += [news.receive_nowait() for _ in range(news.statistics().current_buffer_used)]
+        heard += [events.receive_nowait() for _ in range(events.statistics().current_buffer_used)]
         tasks.cancel_scope.cancel()
-    expected: list[News] = [Connected(there), *(FrameReceived(there, step(value)) for value in range(5))]
+    expected: list[ConnectionEvent] = [Connected(there), *(FrameReceived(there, step(value)) for value in range(5))]
     assert [entry for entry in heard if entry.server == there] == expected
     assert len(times) == 1
 
 
 async def test_an_actor_whose_registry_has_ended_ends() -> None:
     connect, _ = dialling(failing)
-    send, news = anyio.create_memory_object_stream[News](0)
+    send, events = anyio.create_memory_object_stream[ConnectionEvent](0)
 
     async def act() -> None:
         async with anyio.create_task_group() as tasks:
             await tasks.start(ConnectionActor(HERE, connect).run, send)
             await anyio.wait_all_tasks_blocked()
-            await news.aclose()
+            await events.aclose()
 
     with capture_logs() as logs, pytest.raises(ExceptionGroup) as caught:
         await act()
@@ -211,9 +228,9 @@ class Port:
 
 @asynccontextmanager
 async def reaching(port: Port) -> AsyncGenerator[None]:
-    send, news = anyio.create_memory_object_stream[News](10_000)
+    send, events = anyio.create_memory_object_stream[ConnectionEvent](10_000)
     actor = ConnectionActor(HERE, lambda: port.connect(), port.probe)
-    async with news, anyio.create_task_group() as tasks:
+    async with events, anyio.create_task_group() as tasks:
         await tasks.start(actor.run, send)
         yield
         tasks.cancel_scope.cancel()
@@ -293,10 +310,10 @@ async def test_the_socket_is_read_while_nobody_reads_the_news() -> None:
         await anyio.sleep_forever()
 
     connect, _ = dialling(talk)
-    async with acting(connect, room=0) as (news, _):
-        assert await news.receive() == Connected(HERE)
+    async with acting(connect, room=0) as (events, _):
+        assert await events.receive() == Connected(HERE)
         await said.wait()
-        heard = [await news.receive() for _ in range(3)]
+        heard = [await events.receive() for _ in range(3)]
     picture = ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=b"x", media_type="image/jpeg")
     assert heard == [FrameReceived(HERE, what) for what in (step(999), picture, ExecutionEnded(prompt=PROMPT))]
 
@@ -312,10 +329,10 @@ async def test_pngs_are_results_and_each_of_them_arrives() -> None:
         await anyio.sleep_forever()
 
     connect, _ = dialling(talk)
-    async with acting(connect, room=0) as (news, _):
-        await news.receive()
+    async with acting(connect, room=0) as (events, _):
+        await events.receive()
         await anyio.wait_all_tasks_blocked()
-        assert [await news.receive() for _ in pictures] == [FrameReceived(HERE, picture) for picture in pictures]
+        assert [await events.receive() for _ in pictures] == [FrameReceived(HERE, picture) for picture in pictures]
 
 
 async def test_a_redial_closes_the_socket_and_opens_another() -> None:
@@ -324,12 +341,12 @@ async def test_a_redial_closes_the_socket_and_opens_another() -> None:
         yield step(0)
 
     connect, times = dialling(talk)
-    async with acting(connect) as (news, handle):
-        await news.receive()
+    async with acting(connect) as (events, handle):
+        await events.receive()
         handle.reconnect()
         handle.reconnect()
-        assert await news.receive() == Disconnected(HERE, SocketDeaf())
-        assert await news.receive() == Connected(HERE)
+        assert await events.receive() == Disconnected(HERE, SocketDeaf())
+        assert await events.receive() == Connected(HERE)
         await anyio.sleep(100)
     assert len(times) == 2, "asking twice is asking once"
 
@@ -342,17 +359,17 @@ async def test_a_redial_asked_for_while_there_is_no_socket_does_not_close_the_ne
         await anyio.sleep_forever()
 
     connect, times = dialling(talk)
-    async with acting(connect) as (news, handle):
-        assert await news.receive() == Connected(HERE)
-        assert await news.receive() == Disconnected(HERE, HungUp())
+    async with acting(connect) as (events, handle):
+        assert await events.receive() == Connected(HERE)
+        assert await events.receive() == Disconnected(HERE, HungUp())
         handle.reconnect()
-        assert await news.receive() == Connected(HERE)
-        assert await news.receive() == FrameReceived(HERE, step(2))
+        assert await events.receive() == Connected(HERE)
+        assert await events.receive() == FrameReceived(HERE, step(2))
         await anyio.sleep(100)
-        assert news.statistics().current_buffer_used == 0
+        assert events.statistics().current_buffer_used == 0
         # It still listens to requests about the socket that it has.
         handle.reconnect()
-        assert await news.receive() == Disconnected(HERE, SocketDeaf())
+        assert await events.receive() == Disconnected(HERE, SocketDeaf())
     assert len(times) == 2
 
 
@@ -373,14 +390,14 @@ async def test_a_redial_asked_for_while_the_next_socket_is_being_opened_does_not
 
         yield talk()
 
-    async with acting(lambda: connect()) as (news, handle):
+    async with acting(lambda: connect()) as (events, handle):
         await opening.wait()
         handle.reconnect()
         opened.set()
-        assert await news.receive() == Connected(HERE)
-        assert await news.receive() == FrameReceived(HERE, step(1))
+        assert await events.receive() == Connected(HERE)
+        assert await events.receive() == FrameReceived(HERE, step(1))
         await anyio.sleep(100)
-        assert news.statistics().current_buffer_used == 0
+        assert events.statistics().current_buffer_used == 0
     assert calls == 1
 
 
@@ -403,11 +420,11 @@ async def test_the_old_socket_is_closed_before_the_new_one_is_dialled() -> None:
                 await anyio.sleep(0.5)
             transitions.append("closed")
 
-    async with acting(lambda: connect()) as (news, handle):
+    async with acting(lambda: connect()) as (events, handle):
         for _ in range(3):
-            assert await news.receive() == Connected(HERE)
+            assert await events.receive() == Connected(HERE)
             handle.reconnect()
-            assert await news.receive() == Disconnected(HERE, SocketDeaf())
+            assert await events.receive() == Disconnected(HERE, SocketDeaf())
     assert transitions[:6] == ["dial", "closed"] * 3
 
 
@@ -418,13 +435,13 @@ async def test_a_connection_that_has_proved_itself_is_dialled_again_at_once() ->
         yield  # pyright: ignore[reportUnreachable]
 
     connect, times = dialling(talk)
-    send, news = anyio.create_memory_object_stream[News](100)
+    send, events = anyio.create_memory_object_stream[ConnectionEvent](100)
 
     def pauses() -> Iterator[float]:
         return iter([0.5, 99.0])
 
     actor = ConnectionActor(HERE, connect, pauses=pauses)
-    async with news, anyio.create_task_group() as tasks:
+    async with events, anyio.create_task_group() as tasks:
         await tasks.start(actor.run, send)
         await anyio.sleep(200)
         tasks.cancel_scope.cancel()

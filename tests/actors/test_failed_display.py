@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from app.actors.handle import TELLING
+from app.actors.handle import SHOWING
 from app.actors.interaction import FAILURES, REFUSED, InteractionActor
 from app.events import AnyUpdate, Cancelled, Failed, Finished, Progressed
 from app.journal.memory import MemoryJournal
@@ -165,7 +165,7 @@ async def test_draining_ends_although_one_result_cannot_be_shown(tmp_path: Path,
         await until(lambda: bool(found.simulator.history))
         began = anyio.current_time()
         await found.registry.drain()
-        assert anyio.current_time() - began < TELLING + 60
+        assert anyio.current_time() - began < SHOWING + 60
         assert delivered(whole)
         assert len(await found.journal.unfinished()) == 1
         tasks.cancel_scope.cancel()

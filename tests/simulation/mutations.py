@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.actors.connection import ConnectionActor, News
+from app.actors.connection import ConnectionActor, ConnectionEvent
 from app.actors.effect_runner import EffectRunner
 from app.actors.operator import OperatorActor
 from app.actors.registry import PromptRegistry
@@ -226,7 +226,7 @@ def an_exception_fails_every_job_of_a_server() -> Generator[None]:
 @contextmanager
 def drain_waits_for_an_interaction_that_failed() -> Generator[None]:
     """A drain is over only when everybody was told."""
-    with patch("app.actors.handle.TELLING", float("inf")):
+    with patch("app.actors.handle.SHOWING", float("inf")):
         yield
 
 
@@ -251,7 +251,7 @@ def a_lost_socket_ends_the_connection() -> Generator[None]:
     """A socket that cannot be opened is not dialled again, but ends the bot."""
     run = ConnectionActor.run
 
-    async def once(self: ConnectionActor, news: MemoryObjectSendStream[News], **more: object) -> None:
+    async def once(self: ConnectionActor, news: MemoryObjectSendStream[ConnectionEvent], **more: object) -> None:
         connect = self._connect
 
         @asynccontextmanager

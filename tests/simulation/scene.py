@@ -32,7 +32,7 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 LOOK = 10.0
 """Seconds between two looks at whether everything has ended."""
 
-TELLING = 600.0
+SHOWING = 600.0
 """Seconds of calm in which every person hears of what has ended: ten times the longest pause between two tries."""
 
 LATE = 300.0
@@ -131,7 +131,7 @@ class Scene:
         self._calm_since = anyio.current_time()
         ends = anyio.current_time() + calm
         all_made = float("inf")
-        while anyio.current_time() < min(ends, all_made + TELLING):
+        while anyio.current_time() < min(ends, all_made + SHOWING):
             await anyio.sleep(LOOK)
             if len(self._recorder.wrong) > MOST_WRONG:
                 return
@@ -165,7 +165,7 @@ class Scene:
 
     def _longest_drain(self) -> float:
         """Seconds in which all ends that lies on a server, and is told."""
-        return self._plan.depth * max((want.seconds for want in self._plan.wants), default=0.0) + TELLING
+        return self._plan.depth * max((want.seconds for want in self._plan.wants), default=0.0) + SHOWING
 
 
 def simulate(plan: Plan, backend: str) -> Report:

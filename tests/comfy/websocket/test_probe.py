@@ -12,7 +12,7 @@ import pytest
 from anyio.abc import ByteStream
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from app.actors.connection import ConnectionActor, News
+from app.actors.connection import ConnectionActor, ConnectionEvent
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config import Server
@@ -80,7 +80,7 @@ async def test_a_network_that_is_slow_does_not_count_as_an_outage(monkeypatch: p
 class Client:
     """A ConnectionActor on real sockets; counts its handshakes."""
 
-    def __init__(self, port: int, events: MemoryObjectReceiveStream[News]) -> None:
+    def __init__(self, port: int, events: MemoryObjectReceiveStream[ConnectionEvent]) -> None:
         self.server = Server(url=f"http://127.0.0.1:{port}")
         self.handshakes = 0
         self._news = events
@@ -91,7 +91,7 @@ class Client:
         async with connect(partial(open_websocket, self.server, "me")) as spoken:
             yield spoken
 
-    async def until(self, kind: type[News]) -> None:
+    async def until(self, kind: type[ConnectionEvent]) -> None:
         """Wait for the next news of this kind."""
         with anyio.fail_after(PATIENCE):
             while not isinstance(await self._news.receive(), kind):
@@ -100,7 +100,7 @@ class Client:
 
 @asynccontextmanager
 async def client_of(port: int) -> AsyncGenerator[Client]:
-    send, events = anyio.create_memory_object_stream[News](10_000)
+    send, events = anyio.create_memory_object_stream[ConnectionEvent](10_000)
     client = Client(port, events)
     actor = ConnectionActor(ServerName("here"), lambda: client.connect(), partial(probe, client.server))
     async with events, anyio.create_task_group() as tasks:
