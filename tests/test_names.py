@@ -13,7 +13,7 @@ APP = Path(__file__).parent.parent / "app"
 EMPTY = frozenset({"told", "said", "found", "one", "wish", "door", "thing"})
 """Names that fit any value."""
 
-NOT_YET = frozenset({"discord", "journal", "media_worker"})
+NOT_YET = frozenset({"discord"})
 """Folders of `app/` in which such names still occur. Remove a folder from this list when it has none."""
 
 EXCEPTIONS: frozenset[tuple[str, str]] = frozenset()

@@ -69,5 +69,5 @@ def migrate(database: sqlite3.Connection) -> None:
 
 def version_of(database: sqlite3.Connection) -> int:
     """The version of a file; 0 for an empty one."""
-    found: tuple[int] = database.execute("PRAGMA user_version").fetchone()
-    return found[0]
+    row: tuple[int] = database.execute("PRAGMA user_version").fetchone()
+    return row[0]

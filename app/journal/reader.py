@@ -36,7 +36,7 @@ class Reader:
         self._reported: dict[str, InternalError] = {}
 
     def unfinished(self) -> list[Job]:
-        """All jobs whose terminal update nobody has seen, or that a server may have for nothing, oldest first.
+        """All jobs whose terminal update nobody has seen, or whose prompt a server may still have, oldest first.
 
         A job whose record is damaged is returned as failed, or left out if it is not known where to show that.
         """

@@ -45,7 +45,7 @@ class Record(
 _SAME = tuple(name for name in Record.__struct_fields__ if name != "files")
 _ENCODER = msgspec.json.Encoder()
 _RECORDS = msgspec.json.Decoder(Record)
-_WISHES = msgspec.json.Decoder(JobRequest)
+_REQUESTS = msgspec.json.Decoder(JobRequest)
 
 
 class _Place(Struct):
@@ -60,7 +60,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _PLACES = msgspec.json.Decoder(_Place)
 
 
-def encode_wish(request: JobRequest) -> bytes:
+def encode_request(request: JobRequest) -> bytes:
     """Encode the request, which never changes."""
     return _ENCODER.encode(request)
 
@@ -72,16 +72,16 @@ def encode(job: Job) -> bytes:
     return _ENCODER.encode(record)
 
 
-def decode(request: bytes, told: bytes) -> Job:
+def decode(request: bytes, stored: bytes) -> Job:
     """Decode a job. Raises one of `UNREADABLE` if the journal holds something else.
 
     Reasons of kinds that only a later version knows are left out, so that going back to this version loses no job.
     """
     try:
-        record = _RECORDS.decode(told)
+        record = _RECORDS.decode(stored)
     except msgspec.ValidationError:
-        record = msgspec.convert(_without_unknown_reasons(msgspec.json.decode(told)), Record)
-    job = Job(request=_WISHES.decode(request), **{name: getattr(record, name) for name in _SAME})
+        record = msgspec.convert(_without_unknown_reasons(msgspec.json.decode(stored)), Record)
+    job = Job(request=_REQUESTS.decode(request), **{name: getattr(record, name) for name in _SAME})
     job.files = dict(record.files)
     return job
 
@@ -111,17 +111,17 @@ def _is_known(reason: Json) -> bool:
 
 
 def salvage(
-    job_id: JobId, owner: str, workflow: str, version: int, wish: bytes, told: bytes, reason: JobReason
+    job_id: JobId, owner: str, workflow: str, version: int, stored_request: bytes, stored: bytes, reason: JobReason
 ) -> Job | None:
     """A job with a damaged record, as failed for `reason`; None if its record no longer says where it is shown."""
     try:
-        place = _PLACES.decode(told).place
+        place = _PLACES.decode(stored).place
     except UNREADABLE:
         return None
     if not place:
         return None
     try:
-        request = _WISHES.decode(wish)
+        request = _REQUESTS.decode(stored_request)
     except UNREADABLE:
         request = JobRequest(job=job_id, workflow=workflow, graph={}, folder="", owner=owner)
     terminal_update = Failed(job=job_id, reason=reason)

@@ -59,10 +59,10 @@ class Store(Reader):
         lines: list[tuple[object, ...]] = []
         refused: list[dict[JobId, Exception]] = []
         for jobs, transitions in batches:
-            found_rows, found_lines, found_refused = _encode(jobs, transitions, now)
-            rows += found_rows
-            lines += found_lines
-            refused.append(found_refused)
+            batch_rows, batch_lines, batch_refused = _encode(jobs, transitions, now)
+            rows += batch_rows
+            lines += batch_lines
+            refused.append(batch_refused)
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO jobs (id, owner, workflow, accepted, changed, state, told, version, server, prompt,"
@@ -122,12 +122,12 @@ class Store(Reader):
 def _file_id(path: Path) -> FileId | None:
     """The identity of the file at this path; None if there is none. Raises `JournalError`."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise translate(path, error) from error
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _beginning(path: Path) -> bytes:
@@ -158,8 +158,10 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
                 database.execute(f"PRAGMA {pragma}")
             version = version_of(database)
             if version > NEWEST:
-                told = f"was written by a newer Atelier (format {version}, this one knows {NEWEST}): update this one."
-                raise JournalError(f"The journal {path} {told}")
+                problem = (
+                    f"was written by a newer Atelier (format {version}, this one knows {NEWEST}): update this one."
+                )
+                raise JournalError(f"The journal {path} {problem}")
             damage: tuple[str] = database.execute("PRAGMA quick_check(1)").fetchone()
             if damage[0] != "ok":
                 raise damaged(path, damage[0])
@@ -198,8 +200,8 @@ def instance_lock(path: Path) -> Generator[None]:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname != "SQLITE_BUSY":
                 raise translate(lock, error) from error
-            told = "is in use by another Atelier: stop that one first, or give this one a folder of its own"
-            raise JournalError(f"The journal {path} {told} (ATELIER_DATA).") from error
+            problem = "is in use by another Atelier: stop that one first, or give this one a folder of its own"
+            raise JournalError(f"The journal {path} {problem} (ATELIER_DATA).") from error
         except sqlite3.Error as error:
             raise translate(lock, error) from error
         yield
@@ -232,7 +234,7 @@ def _row(job: Job, now: float) -> tuple[object, ...]:
     attempt = job.attempt
     server, prompt = (attempt.server, attempt.prompt) if attempt else ("", "")
     request = job.request
-    # `told` is 1 once nothing is left to do: neither for the job's owner, nor at a server.
-    state, told = job.state.name.lower(), int(job.notified and not job.leftovers)
-    known = (request.job, request.owner, request.workflow, now, now, state, told, job.version, server, prompt)
-    return (*known, serialization.encode_wish(request), serialization.encode(job))
+    # The column `told` is 1 once nothing is left to do: neither for the job's owner, nor at a server.
+    state, done = job.state.name.lower(), int(job.notified and not job.leftovers)
+    known = (request.job, request.owner, request.workflow, now, now, state, done, job.version, server, prompt)
+    return (*known, serialization.encode_request(request), serialization.encode(job))

@@ -37,6 +37,7 @@ from app.media_worker.protocol import (
 )
 from app.media_worker.waiting import FairQueue
 from app.reasons.files import FileReason, TooMuchMemory, TooMuchTime, WorkerDied, WorkerUnavailable
+from app.reasons.jobs import log_fields
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -165,13 +166,13 @@ class MediaClient:
             return ticket.reply
         self._queue.put(ticket)
         try:
-            await self._tell()
+            await self._notify()
             await ticket.over.wait()
         finally:
             self._queue.discard(ticket)
         return ticket.reply
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
@@ -224,7 +225,7 @@ class MediaClient:
             try:
                 reply = await _exchange(process, ticket.request, limits.deadline)
             except _Ended as ended:
-                logger.warning("a media worker ended", pid=process.pid, reason=repr(ended.reason))
+                logger.warning("a media worker ended", pid=process.pid, **log_fields(ended.reason))
                 died = isinstance(ended.reason, WorkerDied)
                 if died:
                     # Wait for the system to report the end: asyncio warns if an ended child is killed.
@@ -239,7 +240,7 @@ class MediaClient:
                 ticket.request = replace(ticket.request, lane=reply.lane)
                 self._queue.release(ticket)
                 self._queue.put(ticket, first=True)
-                await self._tell()
+                await self._notify()
             else:
                 await self._finish(ticket, reply)
             if isinstance(reply, Refused) and isinstance(reply.reason, TooMuchMemory):
@@ -253,7 +254,7 @@ class MediaClient:
     async def _finish(self, ticket: _Ticket, reply: Reply) -> None:
         self._queue.release(ticket)
         ticket.finish(reply)
-        await self._tell()
+        await self._notify()
 
 
 async def _exchange(process: Process, request: Request, deadline: float) -> Reply:
@@ -297,5 +298,5 @@ async def _log(stderr: ByteReceiveStream, pid: int) -> None:
     left = LOGGED
     async for data in stderr:
         if left > 0 and (text := data[:left].decode(errors="replace").strip()):
-            logger.info("the media worker says", pid=pid, text=text)
+            logger.info("the media worker wrote to stderr", pid=pid, text=text)
         left -= len(data)

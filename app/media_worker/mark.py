@@ -206,12 +206,12 @@ def _is_gif_xmp(view: View, block: Part) -> bool:
 
 
 def _mp4(view: View) -> Iterator[Piece]:
-    found = _checked(boxes(view, 0, view.size), view.size)
-    last = found[-1]
+    parts = _checked(boxes(view, 0, view.size), view.size)
+    last = parts[-1]
     if last.end != view.size or view.read(last.start, 4) == bytes(4):
         # Whatever follows a box without a length belongs to it.
         raise ValueError(last.start)
-    for box in found:
+    for box in parts:
         if is_xmp_box(view, box):
             # Nothing moves, so every offset in the file stays right.
             head = as_free_box(view, box)

@@ -128,13 +128,13 @@ def _mp3(view: View) -> Iterator[Piece]:
     yield Keep(start, end)
 
 
-def _blanked(view: View, found: Iterator[tuple[int, int, bytes]]) -> Iterator[Piece]:
+def _blanked(view: View, ranges: Iterator[tuple[int, int, bytes]]) -> Iterator[Piece]:
     """The file with ranges overwritten: each has its start, its end, and its new head, which zeros follow.
 
     Nothing moves, so every offset in the file stays right.
     """
     at = 0
-    for start, end, head in found:
+    for start, end, head in ranges:
         yield Keep(at, start)
         yield head
         yield Zeros(end - start - len(head))
@@ -142,9 +142,9 @@ def _blanked(view: View, found: Iterator[tuple[int, int, bytes]]) -> Iterator[Pi
     yield Keep(at, view.size)
 
 
-def _metadata_boxes(view: View, found: Iterator[Part]) -> Iterator[tuple[int, int, bytes]]:
+def _metadata_boxes(view: View, parts: Iterator[Part]) -> Iterator[tuple[int, int, bytes]]:
     """The metadata boxes of an MP4, with the heads that turn them into `free` boxes."""
-    for box in found:
+    for box in parts:
         if box.kind in MP4_METADATA or is_xmp_box(view, box):
             yield box.start, box.end, as_free_box(view, box)
         elif box.kind in {b"moov", b"trak"}:

@@ -237,7 +237,7 @@ def test_jobs_are_written_back_under_the_names_under_which_they_were_stored(stor
     for stored in contents.jobs:
         entry = store.find(stored.id)
         assert entry is not None
-        assert_kept(stored.wish, msgspec.json.decode(serialization.encode_wish(entry.job.request)))
+        assert_kept(stored.wish, msgspec.json.decode(serialization.encode_request(entry.job.request)))
         assert_kept(stored.record, msgspec.json.decode(serialization.encode(entry.job)))
         assert (entry.accepted, entry.changed) == (stored.accepted, stored.changed)
 

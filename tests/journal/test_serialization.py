@@ -22,7 +22,7 @@ from app.events import (
     ServerName,
     TerminalUpdate,
 )
-from app.journal.serialization import UNREADABLE, Record, decode, encode, encode_wish
+from app.journal.serialization import UNREADABLE, Record, decode, encode, encode_request
 from app.ports import History, Json
 from app.reasons.jobs import JobReason, NothingChanged
 from tests.texts.reasons import job_reasons
@@ -106,13 +106,13 @@ def test_a_job_comes_back_as_it_was(
         place="".join(texts),
         receipt="".join(texts),
     )
-    assert decode(encode_wish(request), encode(job)) == job
+    assert decode(encode_request(request), encode(job)) == job
 
 
 def test_what_was_on_its_way_is_forgotten() -> None:
     request = JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")
     job = Job(request=request, files={FileRef("a.png"): None, FileRef("b.png"): "out/b.png"}, saving=2)
-    found = decode(encode_wish(request), encode(job))
+    found = decode(encode_request(request), encode(job))
     assert found.files == {FileRef("b.png"): "out/b.png"}
     assert found.saving == 0
 
@@ -133,7 +133,7 @@ def test_a_reason_comes_back_as_it_was(reason: JobReason) -> None:
         Lost(reason, job=name),
     ):
         job = Job(request=request, terminal_update=end, notes=[reason, "a text"])
-        assert decode(encode_wish(request), encode(job)) == job
+        assert decode(encode_request(request), encode(job)) == job
 
 
 LATER: Json = {"type": "SomethingOfALaterVersion", "node": "Sampler"}
@@ -148,7 +148,7 @@ def test_a_reason_that_only_a_later_version_knows_is_left_out_and_the_job_stays(
         "last_word": {"type": end, "job": "j", "reason": LATER},
         "place": "here",
     }
-    job = decode(encode_wish(request), msgspec.json.encode(record))
+    job = decode(encode_request(request), msgspec.json.encode(record))
     assert isinstance(job.terminal_update, (Failed, Cancelled, Lost))
     assert (job.terminal_update.reason, job.notes, job.place) == ("", [NothingChanged(), "a text"], "here")
 
@@ -156,7 +156,7 @@ def test_a_reason_that_only_a_later_version_knows_is_left_out_and_the_job_stays(
 def test_a_note_that_only_a_later_version_knows_does_not_hide_a_result() -> None:
     request = JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")
     last: Json = {"type": "Finished", "job": "j", "server": "here", "files": ["a.png"], "notes": [LATER, "a text"]}
-    job = decode(encode_wish(request), msgspec.json.encode({"last_word": last}))
+    job = decode(encode_request(request), msgspec.json.encode({"last_word": last}))
     assert job.terminal_update == Finished(HERE, ("a.png",), notes=("a text",), job=JobId("j"))
 
 
@@ -166,4 +166,4 @@ def test_a_note_that_only_a_later_version_knows_does_not_hide_a_result() -> None
 def test_anything_else_that_is_wrong_with_a_record_is_damage(record: str) -> None:
     request = JobRequest(job=JobId("j"), workflow="w", graph={}, folder="out")
     with pytest.raises(UNREADABLE):
-        decode(encode_wish(request), record.encode())
+        decode(encode_request(request), record.encode())
