@@ -13,9 +13,6 @@ APP = Path(__file__).parent.parent / "app"
 EMPTY = frozenset({"told", "said", "found", "one", "wish", "door", "thing"})
 """Names that fit any value."""
 
-NOT_YET = frozenset({"discord"})
-"""Folders of `app/` in which such names still occur. Remove a folder from this list when it has none."""
-
 EXCEPTIONS: frozenset[tuple[str, str]] = frozenset()
 """Pairs of a file and a name that is allowed there, because its meaning is clear."""
 
@@ -45,17 +42,13 @@ def empty_names(path: Path) -> list[str]:
     return [f"{file}:{line}: {name}" for line, name in names if name in EMPTY and (file, name) not in EXCEPTIONS]
 
 
-@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in NOT_YET])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_names_in_a_folder_say_what_they_hold(folder: str) -> None:
     assert [place for path in sorted((APP / folder).rglob("*.py")) for place in empty_names(path)] == []
 
 
 def test_names_in_the_modules_of_app_itself_say_what_they_hold() -> None:
     assert [place for path in sorted(APP.glob("*.py")) for place in empty_names(path)] == []
-
-
-def test_the_list_of_folders_names_only_those_that_are_there() -> None:
-    assert set(FOLDERS) >= NOT_YET
 
 
 def test_every_way_to_bind_a_name_is_noticed(tmp_path: Path) -> None:

@@ -57,14 +57,14 @@ async def check_live(console: Console, config: Config, guild: int, channel: int,
         raise ConfigError("no DISCORD_TOKEN is set; copy it from the developer portal.")
     # Imported only here: hikari takes half a second, which no other check needs.
     from app.discord.gateway.live_check import StepResult, live_check
-    from app.discord.gateway.outage import DoorError
+    from app.discord.gateway.outage import SetupError
 
     def report(result: StepResult) -> None:
         console.print(verdict_table([(result.accepted, f"{result.step:<{WIDTH}}", result.details)]))
 
     try:
         return 0 if await live_check(config.discord_token, config.discord, guild, channel, wait, report) else 1
-    except DoorError as error:
+    except SetupError as error:
         complain(str(error))
         return 1
 

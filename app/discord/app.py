@@ -23,7 +23,7 @@ from app.discord.files.retention import delete_results, tidy
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, check_token
 from app.discord.gateway.handlers import InteractionHandlers
-from app.discord.gateway.outage import DoorError
+from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest import RestSender
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.live_messages import LiveMessages
@@ -88,11 +88,11 @@ class DiscordApp:
         Once `draining` is set, no new jobs are accepted.
         Reports itself started once Discord knows the commands and unfinished jobs are followed again.
         """
-        wrong: list[DoorError] = []
+        wrong: list[SetupError] = []
         try:
             check_token(self._config.discord_token)
             await self._live(registry, servers, nodes, draining, shutdown, task_status)
-        except* DoorError as errors:
+        except* SetupError as errors:
             wrong += _flat(errors)
         for error in wrong[:1]:
             print(f"atelier: {error}", file=sys.stderr)
@@ -254,9 +254,9 @@ async def _watch_servers(
     await run_loop(step, "the presence could not be brought up to date")
 
 
-def _flat(group: BaseExceptionGroup[DoorError]) -> list[DoorError]:
+def _flat(group: BaseExceptionGroup[SetupError]) -> list[SetupError]:
     """The errors of a group and of all groups within it."""
-    flat: list[DoorError] = []
+    flat: list[SetupError] = []
     for error in group.exceptions:
         flat += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
     return flat

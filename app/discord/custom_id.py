@@ -34,8 +34,8 @@ def read(custom_id: str) -> Press | None:
     """Parse a custom id; None if it is not one of this bot's."""
     # A workflow may have colons and dots in its name (it is a file name); job ids and verbs have neither.
     left, _, job = custom_id.rpartition(":")
-    told, _, workflow = left.partition(".")
-    verb, dash, number = told.partition("-")
+    verb_and_number, _, workflow = left.partition(".")
+    verb, dash, number = verb_and_number.partition("-")
     if len(custom_id) > LONGEST or not verb or not job or (dash and not (number.isascii() and number.isdecimal())):
         return None
     return Press(verb, JobId(job), workflow, int(number) if dash else 1)

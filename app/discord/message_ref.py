@@ -61,9 +61,9 @@ def write(place: MessageRef) -> str:
     return msgspec.json.encode(place).decode()
 
 
-def read(told: str) -> MessageRef | None:
+def read(stored: str) -> MessageRef | None:
     """Read from the journal; None for "" or what another frontend wrote."""
     try:
-        return msgspec.json.decode(told, type=MessageRef) if told else None
+        return msgspec.json.decode(stored, type=MessageRef) if stored else None
     except msgspec.MsgspecError:
         return None

@@ -20,7 +20,7 @@ _JOINED = frozenset({"\u200d", "\ufe0e", "\ufe0f", "\u20e3"})
 
 def escape(text: str) -> str:
     """Escape markdown so that the text is shown as it was typed; the result is at most twice as long."""
-    return _MARKS.sub(lambda found: f"\\{found[0]}", text)
+    return _MARKS.sub(lambda match: f"\\{match[0]}", text)
 
 
 def shorten(text: str, most: int) -> str:
@@ -55,7 +55,7 @@ def format_value(slot: Slot, value: Json) -> str:
 
 def current_value(slot: Slot, graph: Graph) -> Json:
     """The value that a slot has in a graph; None for a connection and for a row of LoRAs."""
-    values = [inputs(graph, one.node).get(one.input) for one in slot.targets if one.node in graph]
+    values = [inputs(graph, target.node).get(target.input) for target in slot.targets if target.node in graph]
     if slot.kind == "size":
-        return values[:2] if all(isinstance(one, int) for one in values[:2]) and len(values) > 1 else None
+        return values[:2] if all(isinstance(number, int) for number in values[:2]) and len(values) > 1 else None
     return None if not values or isinstance(values[0], (list, dict)) else values[0]

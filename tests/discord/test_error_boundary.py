@@ -171,7 +171,7 @@ async def test_a_failure_after_the_acknowledgement_does_not_leave_the_person_wai
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage.bot():
-        breaks(monkeypatch, handlers.InteractionHandlers, "_tell")
+        breaks(monkeypatch, handlers.InteractionHandlers, "_send_request")
         await stage.until("Something went wrong", imagine(stage))
         await still_works(stage)
 

@@ -14,7 +14,7 @@ from anyio.abc import Process
 
 from app.core.job import Job
 from app.discord.gateway.bot import check_token
-from app.discord.gateway.outage import DoorError
+from app.discord.gateway.outage import SetupError
 from app.journal.sqlite import JOURNAL
 from app.journal.store import instance_lock, open_store
 from tests.discord.fake import TOKEN, FakeDiscord
@@ -48,7 +48,7 @@ MALFORMED = (
 
 @pytest.mark.parametrize("token", MALFORMED)
 def test_what_cannot_be_a_token_is_known_before_hikari_takes_it_apart(token: str) -> None:
-    with pytest.raises(DoorError, match="is not a bot's token"):
+    with pytest.raises(SetupError, match="is not a bot's token"):
         check_token(token)
 
 

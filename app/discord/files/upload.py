@@ -116,7 +116,7 @@ class UploadPreparer:
         if size is None:
             return None, ResultDeleted()
         try:
-            found = await self._media.compress(
+            compressed = await self._media.compress(
                 path,
                 target,
                 limit,
@@ -129,21 +129,21 @@ class UploadPreparer:
             fails_to_fit = isinstance(refusal.reason, DoesNotFit)
             return None, ResultTooLargeToPost(size) if fails_to_fit else ResultNotPrepared()
         # A hard link, so that the file stays readable if it is deleted while it is sent.
-        made = await to_thread.run_sync(_link, path, target, limiter=self._threads) if found.unchanged else target
+        made = await to_thread.run_sync(_link, path, target, limiter=self._threads) if compressed.unchanged else target
         made_size = await to_thread.run_sync(_size, made, limiter=self._threads)
         if made_size is None or made_size > limit:
             logger.error("the media worker made nothing that fits", path=str(path), size=made_size)
             return None, ResultNotPrepared()
-        suffix = found.suffix or path.suffix.lower()
-        if self._mark_results and not found.marked and suffix.lstrip(".") in SHOWN:
+        suffix = compressed.suffix or path.suffix.lower()
+        if self._mark_results and not compressed.marked and suffix.lstrip(".") in SHOWN:
             logger.warning("a result is posted without the mark", path=str(path))
-        return Upload(_name(path, number, suffix), path=str(made), size=made_size), _note(found)
+        return Upload(_name(path, number, suffix), path=str(made), size=made_size), _note(compressed)
 
 
-def _note(found: Compressed) -> ResultReduced | None:
+def _note(compressed: Compressed) -> ResultReduced | None:
     """What was given up; None for nothing."""
-    reduced = found.scale < 1 or found.quality < 100
-    return ResultReduced(found.quality, found.scale) if reduced else None
+    reduced = compressed.scale < 1 or compressed.quality < 100
+    return ResultReduced(compressed.quality, compressed.scale) if reduced else None
 
 
 def clear(folder: Path) -> None:

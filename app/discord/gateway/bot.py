@@ -25,7 +25,7 @@ from app.discord.gateway.commands import Made, built_in_command, menu, workflow_
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
-from app.discord.gateway.outage import DoorError, Outage
+from app.discord.gateway.outage import Outage, SetupError
 from app.discord.gateway.rest import ENCODER, RestSender
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
@@ -85,7 +85,7 @@ class Bot:
 
         Calls `reached` once Discord has answered and messages can be sent, before any interaction arrives; and `opened`
         once Discord knows the commands. Interactions are answered from the first moment of the connection.
-        Raises `DoorError`.
+        Raises `SetupError`.
         """
         bot = hikari_bot(self._token, self._config.rest_url)
         client = self._client = lightbulb.client_from_app(
@@ -128,12 +128,12 @@ class Bot:
             await opened()
 
     async def _persist(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
-        """Ask Discord until it answers. Raises `DoorError` where waiting does not help."""
+        """Ask Discord until it answers. Raises `SetupError` where waiting does not help."""
         outage = Outage(what)
         while True:
             try:
                 answer = await ask()
-            except DoorError:
+            except SetupError:
                 raise
             except Exception as error:  # noqa: BLE001  the boundary of the start
                 await outage.wait(error)
@@ -142,14 +142,14 @@ class Bot:
                 return answer
 
     async def _synchronise(self) -> None:
-        """Send the commands to Discord. Raises `DoorError` where waiting does not help."""
+        """Send the commands to Discord. Raises `SetupError` where waiting does not help."""
         try:
             await self._client.sync_application_commands()
         except hikari.ForbiddenError as error:
-            told = "invite it again with the scopes bot and applications.commands"
-            raise DoorError(f"Discord does not let the bot do this: {told} ({error.message}).") from None
+            advice = "invite it again with the scopes bot and applications.commands"
+            raise SetupError(f"Discord does not let the bot do this: {advice} ({error.message}).") from None
         except hikari.BadRequestError as error:
-            raise DoorError(f"Discord does not take the commands: {error.message}.") from None
+            raise SetupError(f"Discord does not take the commands: {error.message}.") from None
 
     async def register(self, workflows: Mapping[str, Workflow]) -> None:
         """Replace the registered commands with those of `workflows`; Discord is updated only if they differ.
@@ -184,29 +184,31 @@ class Bot:
             logger.log(level, "%s", message, exc_info=error)
             return
         sentence = report_failure(error, "an event of Discord cannot be read")
-        if (one := unread(payload)) is not None:
+        if (interaction := unread(payload)) is not None:
             with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                self._unread.send_nowait((one, sentence))
+                self._unread.send_nowait((interaction, sentence))
 
     async def _answer_unread(self, rest: hikari.api.RESTClient) -> None:
-        async for one, sentence in self._to_answer:
-            await run_request(partial(answer_unread, rest, one, sentence), "a person could not be told of a failure")
+        async for interaction, sentence in self._to_answer:
+            await run_request(
+                partial(answer_unread, rest, interaction, sentence), "a person could not be told of a failure"
+            )
 
     def _register(self, workflows: Mapping[str, Workflow]) -> None:
         self._handlers.workflows = workflows
-        self._known = found, _ = self._wanted(workflows)
+        self._known = slash_commands, _ = self._wanted(workflows)
         takers = menus(workflows)
-        made = [
-            *(workflow_command(command, self._handlers) for command in found),
+        new_commands = [
+            *(workflow_command(command, self._handlers) for command in slash_commands),
             *(built_in_command(name, self._handlers) for name in BUILT_IN),
             *(menu(workflow, self._handlers) for workflow in takers),
         ]
-        self._registered = [self._client.register(one) for one in made]
-        self.commands, self.menus = found, [menu_name(workflow) for workflow in takers]
+        self._registered = [self._client.register(command) for command in new_commands]
+        self.commands, self.menus = slash_commands, [menu_name(workflow) for workflow in takers]
 
     def _wanted(self, workflows: Mapping[str, Workflow]) -> Wanted:
         """Everything that Discord has to know: the commands, and each menu with its workflow."""
-        return commands(workflows.values()), [(menu_name(one), one.name) for one in menus(workflows)]
+        return commands(workflows.values()), [(menu_name(workflow), workflow.name) for workflow in menus(workflows)]
 
 
 def hikari_bot(token: str, rest_url: str = "") -> hikari.GatewayBot:
@@ -236,10 +238,10 @@ def _authorities() -> ssl.SSLContext:
 
 
 def check_token(token: str) -> None:
-    """Raise `DoorError` for what cannot be a token, before hikari parses it."""
+    """Raise `SetupError` for what cannot be a token, before hikari parses it."""
     try:
         if not TOKEN.fullmatch(token.strip()):
             raise ValueError(token)
         hikari.applications.get_token_id(token.strip())
     except ValueError:
-        raise DoorError(MALFORMED) from None
+        raise SetupError(MALFORMED) from None

@@ -155,12 +155,14 @@ def _completion(offer: Offer) -> Complete:
     """Make an autocomplete callback that answers with an empty list on failure; lightbulb would not answer at all."""
 
     async def complete(ctx: lightbulb.AutocompleteContext[str]) -> None:
-        found: list[tuple[str, str]] = []
+        suggestions: list[tuple[str, str]] = []
 
         async def ask() -> None:
-            found.extend(await offer(str(ctx.interaction.user.id), str(ctx.focused.value or "")))
+            suggestions.extend(await offer(str(ctx.interaction.user.id), str(ctx.focused.value or "")))
 
         await run_request(ask, "autocomplete failed")
-        await ctx.respond([AutocompleteChoiceBuilder(name=told, value=meant) for told, meant in found[:MOST_CHOICES]])
+        await ctx.respond(
+            [AutocompleteChoiceBuilder(name=label, value=value) for label, value in suggestions[:MOST_CHOICES]]
+        )
 
     return complete

@@ -29,7 +29,7 @@ STYLES = {
 
 async def loaded(card: Card) -> ContainerComponentBuilder:
     """A card in hikari's types, with its files read. hikari would leave files open that it reads itself."""
-    paths = [one.path for one in card.uploads if one.path]
+    paths = [upload.path for upload in card.uploads if upload.path]
     contents = await to_thread.run_sync(lambda: {path: Path(path).read_bytes() for path in paths}) if paths else {}
     return build(card, contents)
 
@@ -37,12 +37,12 @@ async def loaded(card: Card) -> ContainerComponentBuilder:
 def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerComponentBuilder:
     """A card in hikari's types; `contents` holds the contents of its files, by path."""
 
-    def file_of(one: Upload) -> hikari.Bytes:
-        return hikari.Bytes((contents or {})[one.path] if one.path else one.data, one.name)
+    def file_of(upload: Upload) -> hikari.Bytes:
+        return hikari.Bytes((contents or {})[upload.path] if upload.path else upload.data, upload.name)
 
-    def picture_of(one: Upload) -> MediaGalleryItemBuilder:
-        alt = one.alt or hikari.UNDEFINED
-        return MediaGalleryItemBuilder(media=file_of(one), description=alt, spoiler=one.spoiler)
+    def picture_of(upload: Upload) -> MediaGalleryItemBuilder:
+        alt = upload.alt or hikari.UNDEFINED
+        return MediaGalleryItemBuilder(media=file_of(upload), description=alt, spoiler=upload.spoiler)
 
     frame = ContainerComponentBuilder()
     if card.accent is not None:

@@ -61,7 +61,7 @@ class Gateway:
     async def run(self, connected: Callable[[], Awaitable[None]]) -> NoReturn:
         """Keep the connection open for as long as this task runs; call `connected` each time it is open again.
 
-        Raises `DoorError` where waiting does not help.
+        Raises `SetupError` where waiting does not help.
         """
         outage = Outage("Discord's gateway is not connected")
         while True:
@@ -82,9 +82,9 @@ class Gateway:
         """Set the bot's status text, now or at the next connection; `away` if it cannot work just now."""
         self._status = hikari.Status.IDLE if away else hikari.Status.ONLINE
         self._activity = hikari.Activity(name=text, state=text, type=hikari.ActivityType.CUSTOM)
-        for one in self._shards:
-            if one.is_connected:
-                await one.update_presence(status=self._status, activity=self._activity)
+        for gateway_shard in self._shards:
+            if gateway_shard.is_connected:
+                await gateway_shard.update_presence(status=self._status, activity=self._activity)
 
     @property
     def latency(self) -> float:
@@ -107,14 +107,14 @@ class Gateway:
             finally:
                 self._shards = ()
                 with anyio.move_on_after(CLOSING, shield=True):
-                    await asyncio.gather(*(one.close() for one in shards), return_exceptions=True)
+                    await asyncio.gather(*(gateway_shard.close() for gateway_shard in shards), return_exceptions=True)
 
     async def _start(self, shards: Sequence[GatewayShardImpl], together: int) -> None:
         for first in range(0, len(shards), together):
             if first:
                 await anyio.sleep(WINDOW)
             with anyio.fail_after(HANDSHAKE):
-                await asyncio.gather(*(one.start() for one in shards[first : first + together]))
+                await asyncio.gather(*(gateway_shard.start() for gateway_shard in shards[first : first + together]))
 
     def _shard(self, number: int, info: hikari.GatewayBotInfo) -> GatewayShardImpl:
         return GatewayShardImpl(
@@ -136,19 +136,19 @@ class Gateway:
 
 async def _follow(shards: Sequence[GatewayShardImpl]) -> NoReturn:
     """Wait until a shard ends, and raise its error; or `SilenceError` if the shards have not worked for too long."""
-    joins = [asyncio.ensure_future(one.join()) for one in shards]
+    joins = [asyncio.ensure_future(gateway_shard.join()) for gateway_shard in shards]
     worked = anyio.current_time()
     try:
         while anyio.current_time() - worked < SILENCE:
             ended, _ = await asyncio.wait(joins, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
-            for one in ended:
-                await one
+            for join in ended:
+                await join
                 raise SilenceError("Discord's gateway was closed")
-            if all(one.is_connected for one in shards):
+            if all(gateway_shard.is_connected for gateway_shard in shards):
                 worked = anyio.current_time()
     finally:
-        for one in joins:
-            one.cancel()
+        for join in joins:
+            join.cancel()
     raise SilenceError("Discord's gateway does not answer")
 
 

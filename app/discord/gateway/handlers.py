@@ -130,7 +130,7 @@ class InteractionHandlers:
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """See `app.discord.gateway.commands.InteractionHandler`."""
         caller = await defer(interaction, PUBLIC if command == "show" else ALONE)
-        await self._tell(caller, BuiltinCommand(command=command, argument=argument))
+        await self._send_request(caller, BuiltinCommand(command=command, argument=argument))
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
         """See `app.discord.gateway.commands.InteractionHandler`."""
@@ -208,7 +208,7 @@ class InteractionHandlers:
         else:
             await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
-        await self._tell(caller, ButtonPressed(press=press))
+        await self._send_request(caller, ButtonPressed(press=press))
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
         """Handle a submitted form. Raises `SendError`."""
@@ -235,7 +235,7 @@ class InteractionHandlers:
             await say(interaction, refusal, modals.typed(fields))
             return
         caller = await defer(interaction, PUBLIC)
-        await self._tell(caller, ButtonPressed(press=press, fields=fields))
+        await self._send_request(caller, ButtonPressed(press=press, fields=fields))
 
     async def _pending_form_sent(
         self, interaction: hikari.ModalInteraction, press: Press, fields: Mapping[str, str]
@@ -267,9 +267,9 @@ class InteractionHandlers:
         except WorkflowError as error:
             await say(interaction, reason_text(error.reason), typed)
             return
-        await self._tell(await defer(interaction, PUBLIC), request)
+        await self._send_request(await defer(interaction, PUBLIC), request)
 
-    async def _tell(self, caller: Caller, action: Action) -> None:
+    async def _send_request(self, caller: Caller, action: Action) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             # The application is shutting down; nothing was promised to the person yet.
             await self._into_core(self._inbox.send, UserRequest(caller, action))

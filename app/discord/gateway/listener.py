@@ -76,10 +76,10 @@ class Listener:
     def _knows(self, interaction: hikari.CommandInteraction) -> bool:
         """Whether lightbulb has this command; it would leave an unknown one without an answer."""
         known = self._client.invokable_commands.get(interaction.registered_guild_id or EVERYWHERE, {})
-        found = known.get((interaction.command_name,))
-        if found is None:
+        command = known.get((interaction.command_name,))
+        if command is None:
             return False
-        menus = {hikari.CommandType.SLASH: found.slash, hikari.CommandType.MESSAGE: found.message}
+        menus = {hikari.CommandType.SLASH: command.slash, hikari.CommandType.MESSAGE: command.message}
         return menus.get(hikari.CommandType(interaction.command_type)) is not None
 
 
@@ -108,12 +108,12 @@ def unread(payload: object) -> Unread | None:
             return None
 
 
-async def answer_unread(rest: hikari.api.RESTClient, one: Unread, sentence: str) -> None:
+async def answer_unread(rest: hikari.api.RESTClient, interaction: Unread, sentence: str) -> None:
     """Answer the sender of an undecodable interaction; an autocomplete request gets an empty list."""
     with translated():
-        if one.kind == AUTOCOMPLETE:
-            await rest.create_autocomplete_response(one.id, one.token, [])
+        if interaction.kind == AUTOCOMPLETE:
+            await rest.create_autocomplete_response(interaction.id, interaction.token, [])
         else:
             await rest.create_interaction_response(
-                one.id, one.token, MESSAGE, flags=ALONE, components=[build(refusal(sentence))]
+                interaction.id, interaction.token, MESSAGE, flags=ALONE, components=[build(refusal(sentence))]
             )

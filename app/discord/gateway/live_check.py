@@ -20,7 +20,7 @@ from app.discord.gateway.bot import check_token, hikari_bot
 from app.discord.gateway.channels import first_writable
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.message_files import files_of
-from app.discord.gateway.outage import DoorError, describe
+from app.discord.gateway.outage import SetupError, describe
 from app.discord.gateway.responses import say
 from app.discord.gateway.rest import ENCODER, ErrorBody, RestSender, error_body
 from app.discord.message_ref import Seen
@@ -66,7 +66,7 @@ async def live_check(token: str, config: Discord, guild: int, channel: int, wait
 
     Posts in `channel`, or in the first that the bot may write in if that is 0. Waits `wait` seconds for somebody to use
     the command. Everything that was created is deleted again, also if the check is cancelled. `report` is called in
-    hikari's thread. Raises `DoorError` if the token cannot be one.
+    hikari's thread. Raises `SetupError` if the token cannot be one.
     """
     check_token(token)
 
@@ -128,9 +128,11 @@ class _LiveCheck:
                 self._refuse(step, "There was no time for this: delete it yourself.")
 
     async def _steps(self, channel: int, wait: float) -> None:
-        application = await self._step("log in", self._rest.fetch_application, lambda found: f"as {found.name}")
+        application = await self._step(
+            "log in", self._rest.fetch_application, lambda application: f"as {application.name}"
+        )
         self._sender.open(self._rest, application.id)
-        place = await self._step("find a channel", partial(self._channel, channel), lambda found: f"#{found.name}")
+        place = await self._step("find a channel", partial(self._channel, channel), lambda place: f"#{place.name}")
         with suppress(_RefusedError):
             await self._message(str(place.id), str(application.id))
         if not wait:
@@ -139,17 +141,17 @@ class _LiveCheck:
         await self._command(application.id, wait)
 
     async def _channel(self, channel: int) -> hikari.PermissibleGuildChannel:
-        """The channel to post in. Raises `DoorError` if there is none."""
+        """The channel to post in. Raises `SetupError` if there is none."""
         if channel:
             place = await self._rest.fetch_channel(channel)
             if not isinstance(place, hikari.PermissibleGuildChannel) or place.guild_id != self._guild:
-                raise DoorError("This channel is not in that server.")
+                raise SetupError("This channel is not in that server.")
             return place
         channels = await self._rest.fetch_guild_channels(self._guild)
         roles = await self._rest.fetch_roles(self._guild)
         member = await self._rest.fetch_member(self._guild, await self._rest.fetch_my_user())
         if (place := first_writable(channels, roles, member)) is None:
-            raise DoorError("The bot may not post pictures in any text channel: change its permissions.")
+            raise SetupError("The bot may not post pictures in any text channel: change its permissions.")
         return place
 
     async def _message(self, channel: str, owner: str) -> None:
@@ -175,11 +177,11 @@ class _LiveCheck:
         return seen
 
     async def _read_back(self, seen: Seen, name: str) -> None:
-        """Raise `DoorError` unless the message shows this file and no other."""
+        """Raise `SetupError` unless the message shows this file and no other."""
         message = await self._rest.fetch_message(int(seen.channel), int(seen.message))
         names = {file.name for file in files_of(message, "image", self._rest_url)}
         if names != {name}:
-            raise DoorError(f"The message should show {name}, but shows {', '.join(sorted(names)) or 'no picture'}.")
+            raise SetupError(f"The message should show {name}, but shows {', '.join(sorted(names)) or 'no picture'}.")
 
     async def _command(self, application: hikari.Snowflake, wait: float) -> None:
         """Register a command, and answer it as the bot answers a refusal."""
@@ -205,7 +207,7 @@ class _LiveCheck:
         async def stay_connected() -> None:
             try:
                 await gateway.run(say_connected)
-            except DoorError as error:
+            except SetupError as error:
                 self._refuse("connect to the gateway", str(error))
                 tasks.cancel_scope.cancel()
 
@@ -279,7 +281,7 @@ def answer_of(error: Exception) -> str:
             body = error_body(cause) or ErrorBody()
             problems = _problems(cause.errors or {}) if isinstance(cause, hikari.BadRequestError) else []
             return " ".join([f"status {int(status)}, code {body.code}: {body.message or 'no message'}", *problems])
-        case DoorError():
+        case SetupError():
             return str(cause)
         case _:
             return describe(cause)
@@ -291,8 +293,8 @@ def _problems(errors: Mapping[str, object], path: str = "") -> list[str]:
     for name, inner in errors.items():
         match inner:
             case list():
-                found = cast("list[Mapping[str, object]]", inner)
-                problems += [f"({path}: {problem.get('message')})" for problem in found]
+                entries = cast("list[Mapping[str, object]]", inner)
+                problems += [f"({path}: {problem.get('message')})" for problem in entries]
             case {}:
                 problems += _problems(cast("Mapping[str, object]", inner), f"{path}.{name}".lstrip("."))
             case _:

@@ -25,8 +25,8 @@ CLOSED = {
 """Close codes after which waiting does not help. https://discord.com/developers/docs/topics/opcodes-and-status-codes"""
 
 
-class DoorError(Exception):
-    """Discord cannot be used, and waiting does not help; the text is a sentence that says what to do."""
+class SetupError(Exception):
+    """Discord cannot be used as it is set up, and waiting does not help; the text says what to do."""
 
 
 class Outage:
@@ -42,9 +42,9 @@ class Outage:
         self._cause = ""
 
     async def wait(self, error: Exception) -> None:
-        """Log the error, once for each cause in a row, and wait. Raises `DoorError` where waiting does not help."""
+        """Log the error, once for each cause in a row, and wait. Raises `SetupError` where waiting does not help."""
         if sentence := fatal(error):
-            raise DoorError(sentence) from None
+            raise SetupError(sentence) from None
         cause = f"{type(error).__name__}: {error}"
         if cause != self._cause:
             self._cause = cause

@@ -67,7 +67,7 @@ class Delivery:
                     if not uploads:
                         break
                     # Half of what was too much: Discord does not say what it would accept.
-                    limit = max(one.size for one in uploads) // 2
+                    limit = max(upload.size for upload in uploads) // 2
         # A plain message is better than one that says for ever that the job is still running.
         logger.error("Discord does not take a result", job=self._view.job)
         try:

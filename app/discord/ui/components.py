@@ -93,16 +93,16 @@ class Card(Struct, frozen=True):
     @property
     def uploads(self) -> tuple[Upload, ...]:
         """Every file that the card shows, in order."""
-        found: list[Upload] = []
+        uploads: list[Upload] = []
         for block in self.blocks:
             match block:
                 case Gallery(items=items):
-                    found += items
+                    uploads += items
                 case File(file=file):
-                    found.append(file)
+                    uploads.append(file)
                 case _:
                     continue
-        return tuple(found)
+        return tuple(uploads)
 
 
 class Field(Struct, frozen=True):

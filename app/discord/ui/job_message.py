@@ -121,31 +121,32 @@ def _progress(view: JobView, when: str) -> str:
     return " · ".join(parts)
 
 
-def _with_note(told: str, note: JobReason | None) -> str:
-    return f"{told}\n-# {escape(shorten(reason_text(note), LONGEST_SENTENCE))}" if note is not None else told
+def _with_note(text: str, note: JobReason | None) -> str:
+    return f"{text}\n-# {escape(shorten(reason_text(note), LONGEST_SENTENCE))}" if note is not None else text
 
 
 def _ended(view: JobView, word: str, reason: str, accent: int | None, *, retry: bool) -> Card:
-    told = f"{word}: {escape(shorten(reason, LONGEST_SENTENCE))}" if reason else f"{word}."
+    text = f"{word}: {escape(shorten(reason, LONGEST_SENTENCE))}" if reason else f"{word}."
     buttons = [Button(texts.RETRY, custom_id.write("retry", view.job), "primary")] if retry else []
     buttons += [_settings(view), _delete(view)]
-    return Card((_head(view), Text(told), Text(f"-# <@{view.owner}>"), *rows(buttons)), accent)
+    return Card((_head(view), Text(text), Text(f"-# <@{view.owner}>"), *rows(buttons)), accent)
 
 
 def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> tuple[Card, ...]:
-    shown = [one for one in uploads if _suffix(one.name) in SHOWN]
-    others = [one for one in uploads if _suffix(one.name) not in SHOWN]
+    shown = [upload for upload in uploads if _suffix(upload.name) in SHOWN]
+    others = [upload for upload in uploads if _suffix(upload.name) not in SHOWN]
     words = "\n\n".join(text for text in finished.texts if text.strip())
-    told: list[Block] = []
+    blocks: list[Block] = []
     if len(words) > LONGEST_TEXT:
         others.append(_text_file(words))
     elif words:
-        told.append(Text(escape(words)))
+        blocks.append(Text(escape(words)))
     pages = [
-        (*_gallery(view, page), *(File(one) for one in page if one not in shown)) for page in _pages([*shown, *others])
+        (*_gallery(view, page), *(File(upload) for upload in page if upload not in shown))
+        for page in _pages([*shown, *others])
     ]
     first = pages[0] if pages else ()
-    main = Card((_head(view), *first, *told, *_foot(view, finished), *_buttons(view, finished)), DONE)
+    main = Card((_head(view), *first, *blocks, *_foot(view, finished), *_buttons(view, finished)), DONE)
     return main, *(Card(page, DONE) for page in pages[1:])
 
 
@@ -171,7 +172,7 @@ def _text_file(text: str) -> Upload:
 
 
 def _gallery(view: JobView, page: Sequence[Upload]) -> tuple[Block, ...]:
-    items = tuple(_shown(view, one) for one in page if _suffix(one.name) in SHOWN)
+    items = tuple(_shown(view, upload) for upload in page if _suffix(upload.name) in SHOWN)
     return (Gallery(items),) if items else ()
 
 
@@ -203,9 +204,9 @@ def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
         _delete(view),
     ]
     follow_up = [
-        Button(shorten(one.label, LONGEST_LABEL), custom_id.write("use", view.job, one.workflow, one.number))
-        for one in view.follow_up
-        if results(finished, one)
+        Button(shorten(action.label, LONGEST_LABEL), custom_id.write("use", view.job, action.workflow, action.number))
+        for action in view.follow_up
+        if results(finished, action)
     ][:MOST_FOLLOW_UPS]
     # Follow-ups get their own rows: buttons that start something new are separate from those about this job.
     return rows(buttons) + rows(follow_up)

@@ -64,11 +64,13 @@ def form(
     texts.sort(key=lambda slot: (not slot.required, slot.name != "prompt"))
     own = texts[: MOST_FIELDS - len(fields) - 1]
     for slot in own:
-        value = _told(workflow, slot, values)
+        value = _value_text(workflow, slot, values)
         label = shorten(slot.title, LONGEST_TITLE)
         fields.append(Field(slot.name, label, value[:LONGEST_TEXT], slot.required, long=True, most=LONGEST_TEXT))
     lines = [f"{PRESET} ="] if _has_presets(workflow) and "command" in show else []
-    lines += [f"{slot.name} = {' '.join(_told(workflow, slot, values).split())}" for slot in slots if slot not in own]
+    lines += [
+        f"{slot.name} = {' '.join(_value_text(workflow, slot, values).split())}" for slot in slots if slot not in own
+    ]
     while sum(map(len, lines)) + len(lines) > LONGEST_TEXT:
         # A line that is dropped leaves its slot at the workflow's default.
         lines.pop()
@@ -86,21 +88,21 @@ def answers(
     the person changed.
     """
     slots = {slot.name: slot for slot in workflow.slots if slot.kind not in UPLOADED}
-    told = _pairs(fields)
+    filled_in = _pairs(fields)
     if _has_presets(workflow):
-        chosen = told.pop(PRESET, "") or chosen
+        chosen = filled_in.pop(PRESET, "") or chosen
     values: dict[str, Json] = {}
-    said: dict[str, str] = {}
-    for name, text in told.items():
-        slot = slots.get(name) or next((one for one in slots.values() if one.title.lower() == name.lower()), None)
+    text_by_slot: dict[str, str] = {}
+    for name, text in filled_in.items():
+        slot = slots.get(name) or next((slot for slot in slots.values() if slot.title.lower() == name.lower()), None)
         if slot is None:
             raise WorkflowError(UnknownSetting(workflow.title, name, tuple(slots)))
-        said[slot.name] = text
+        text_by_slot[slot.name] = text
         if text:
             values[slot.name] = slot.read(text)
-    stood = _pairs({field.name: field.value for field in asked.fields}) if asked is not None else {}
+    prefilled = _pairs({field.name: field.value for field in asked.fields}) if asked is not None else {}
     for name, value in preset(workflow, chosen).items():
-        if name not in values or said[name] == stood.get(name):
+        if name not in values or text_by_slot[name] == prefilled.get(name):
             values[name] = value
     number = fields.get(RESULT, "1").strip()
     if not (number.isascii() and number.isdecimal()) or int(number) < 1:
@@ -121,13 +123,13 @@ def _has_presets(workflow: Workflow) -> bool:
 
 def _pairs(fields: Mapping[str, str]) -> dict[str, str]:
     """The text of each slot or setting that was filled in, by name."""
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for name, text in fields.items():
         if name == SETTINGS:
-            found.update(_line(line) for line in text.splitlines() if line.strip())
+            pairs.update(_line(line) for line in text.splitlines() if line.strip())
         elif name != RESULT:
-            found[name] = text.strip()
-    return found
+            pairs[name] = text.strip()
+    return pairs
 
 
 def _line(line: str) -> tuple[str, str]:
@@ -137,7 +139,7 @@ def _line(line: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _told(workflow: Workflow, slot: Slot, values: Mapping[str, Json]) -> str:
+def _value_text(workflow: Workflow, slot: Slot, values: Mapping[str, Json]) -> str:
     """The value that applies if nothing is changed, as text."""
     value = values.get(slot.name, slot.default)
     if value is None and slot.kind not in {"seed", "model"} and not slot.required:

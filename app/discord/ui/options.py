@@ -89,11 +89,11 @@ def command(workflow: Workflow) -> Command:
 
 def commands(workflows: Collection[Workflow]) -> list[Command]:
     """The commands of all workflows that have one; of two with the same name, the first."""
-    found: dict[str, Command] = {}
+    by_name: dict[str, Command] = {}
     for workflow in workflows:
         if workflow.command:
-            found.setdefault(workflow.command, command(workflow))
-    return list(found.values())
+            by_name.setdefault(workflow.command, command(workflow))
+    return list(by_name.values())
 
 
 def _option(slot: Slot) -> Option:

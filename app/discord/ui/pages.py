@@ -64,7 +64,9 @@ def settings(job: Job, workflow: Workflow | None, server_names: Mapping[ServerNa
     """
     request = job.request
     lines = [f"### {escape(workflow.title if workflow else request.workflow)}"]
-    lines += [f"**{escape(name)}** {escape(shorten(told, LONGEST_VALUE))}" for name, told in _values(request, workflow)]
+    lines += [
+        f"**{escape(name)}** {escape(shorten(value, LONGEST_VALUE))}" for name, value in _values(request, workflow)
+    ]
     if request.seed is not None:
         lines.append(f"**Seed** `{request.seed}`")
     match job.terminal_update:
@@ -87,10 +89,10 @@ def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
     return Card((Text(_page(lines)),), INK)
 
 
-def own_settings(found: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
+def own_settings(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
     """The page of all settings that somebody has saved."""
     lines: list[str] = []
-    for name, values in found.items():
+    for name, values in saved.items():
         workflow = workflows.get(name)
         lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
     if not lines:
@@ -103,8 +105,8 @@ def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]
     slots = {slot.name: slot for slot in workflow.slots} if workflow else {}
     for name, value in values.items():
         slot = slots.get(name)
-        title, told = (slot.title, format_value(slot, value)) if slot else (name, str(value))
-        yield f"**{escape(title)}** {escape(shorten(told, LONGEST_VALUE))}"
+        title, text = (slot.title, format_value(slot, value)) if slot else (name, str(value))
+        yield f"**{escape(title)}** {escape(shorten(text, LONGEST_VALUE))}"
 
 
 def _values(request: JobRequest, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
@@ -116,16 +118,16 @@ def _values(request: JobRequest, workflow: Workflow | None) -> Iterator[tuple[st
         value = request.values.get(slot.name, slot.default if stands is None else stands)
         if slot.kind in UPLOADED:
             yield slot.title, texts.PICTURE if slot.kind == "image" else texts.file_of(slot.kind)
-        elif slot.kind != "seed" and (told := format_value(slot, value)):
-            yield slot.title, told
+        elif slot.kind != "seed" and (text := format_value(slot, value)):
+            yield slot.title, text
 
 
-def jobs(found: Sequence[Job]) -> Card:
+def jobs(listed: Sequence[Job]) -> Card:
     """The page of somebody's own jobs, newest first."""
-    if not found:
+    if not listed:
         return Card((Text(texts.NO_JOBS),), INK)
     blocks: list[Block] = [Text(f"### {texts.JOBS}")]
-    for job in found[:MOST_JOBS]:
+    for job in listed[:MOST_JOBS]:
         place = message_ref.read(job.place)
         prompt = escape(shorten(" ".join(str(job.request.values.get("prompt", "")).split()), 60))
         line = f"`{job.id[:8]}` {escape(job.request.workflow)} · {STATES[job.state]}\n-# {prompt}"

@@ -7,7 +7,7 @@ import hikari
 import msgspec
 
 from app.discord.gateway.live_check import answer_of
-from app.discord.gateway.outage import DoorError
+from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest import translated
 from app.discord.messages.ports import SendError
 
@@ -52,4 +52,4 @@ def test_what_is_no_answer_is_described() -> None:
     assert "does not answer" in answer_of(sent(aiohttp.ClientPayloadError("cut")))
     assert answer_of(KeyError("flags")) == "KeyError: 'flags'"
     assert answer_of(TimeoutError()) == "Discord did not answer in time"
-    assert answer_of(DoorError("A sentence.")) == "A sentence."
+    assert answer_of(SetupError("A sentence.")) == "A sentence."
