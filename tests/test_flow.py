@@ -208,7 +208,7 @@ async def test_three_500s_end_the_job_with_a_sentence(tmp_path: Path) -> None:
 
 
 async def cancelling(running: World, count: int, which: int) -> list[Watcher]:
-    requests = [running.wish() for _ in range(count)]
+    requests = [running.request() for _ in range(count)]
     watchers = [Watcher() for _ in requests]
 
     async def cancel() -> None:
@@ -243,7 +243,7 @@ async def test_other_peoples_prompts_count_and_are_left_alone(tmp_path: Path) ->
     async with world(tmp_path) as running:
         await anyio.sleep(1)
         for _ in range(3):
-            body = {"prompt": running.wish().graph, "client_id": "somebody"}
+            body = {"prompt": running.request().graph, "client_id": "somebody"}
             assert running.simulator.submit(body)[0] == 200  # pyright: ignore[reportArgumentType]
         await anyio.sleep(0.01)
         watcher = await running.make()
@@ -300,7 +300,7 @@ async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: P
         async with anyio.create_task_group() as ground:
             await ground.start(simulator.run)
             async with house_for(simulator, tmp_path / "results", journal) as first:
-                requests = [first.wish() for _ in range(4)]
+                requests = [first.request() for _ in range(4)]
                 async with anyio.create_task_group() as tasks:
                     for request in requests:
                         await tasks.start(_Life(first, request).run)
@@ -358,7 +358,7 @@ async def test_every_kind_of_output_is_found(tmp_path: Path) -> None:
         },
     }
     async with world(tmp_path) as running:
-        last = (await running.make(running.wish(graph(**outputs)))).last
+        last = (await running.make(running.request(graph(**outputs)))).last
         assert isinstance(last, Finished)
         assert sorted(Path(file).suffix for file in last.files) == [".flac", ".mp4", ".webm", ".webp"]
         assert last.texts == ("a test",)
@@ -367,7 +367,7 @@ async def test_every_kind_of_output_is_found(tmp_path: Path) -> None:
 async def test_what_is_sent_through_the_websocket_is_a_result(tmp_path: Path) -> None:
     async with world(tmp_path) as running:
         streaming = graph(**{"9": {"class_type": "SaveImageWebsocket", "inputs": {"images": ["6", 0]}}})
-        watcher = await running.make(running.wish(streaming))
+        watcher = await running.make(running.request(streaming))
         assert delivered(watcher)
 
 
@@ -378,7 +378,7 @@ async def test_a_failure_names_the_node_and_a_block_is_none(tmp_path: Path) -> N
                 "8": {"class_type": kind, "inputs": {"image": ["6", 0], "message": "boom"}, "_meta": {"title": "Bad"}},
                 "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "x"}},
             }
-            last = (await running.make(running.wish(graph(**nodes)))).last
+            last = (await running.make(running.request(graph(**nodes)))).last
             assert isinstance(last, expected)
             if isinstance(last, Failed):
                 assert last.reason in {NodeFailed("Bad", "boom", "RuntimeError"), OutOfMemory("Bad")}
@@ -388,9 +388,9 @@ async def test_a_failure_names_the_node_and_a_block_is_none(tmp_path: Path) -> N
 
 async def test_the_same_wish_again_is_cached_and_says_so(tmp_path: Path) -> None:
     async with world(tmp_path) as running:
-        first = running.wish()
+        first = running.request()
         await running.make(first)
-        again = running.wish()
+        again = running.request()
         again.graph.clear()
         again.graph.update(first.graph)
         last = (await running.make(again)).last
@@ -400,7 +400,7 @@ async def test_the_same_wish_again_is_cached_and_says_so(tmp_path: Path) -> None
 
 async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None:
     async with world(tmp_path) as running:
-        request = running.wish()
+        request = running.request()
         request.graph["5"]["inputs"]["steps"] = 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
         last = (await running.make(request)).last
         assert last == Failed(job=request.job, reason=NodesInvalid((ValueTooSmall("Sampler", "steps", "0", "1"),)))
@@ -408,7 +408,7 @@ async def test_what_the_server_refuses_is_told_in_titles(tmp_path: Path) -> None
 
 async def test_what_a_newer_node_needs_is_filled_in_with_the_servers_default(tmp_path: Path) -> None:
     async with world(tmp_path) as running:
-        request = running.wish()
+        request = running.request()
         del request.graph["5"]["inputs"]["denoise"]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
         assert delivered(await running.make(request))
         assert "denoise" not in str(request.graph)
@@ -416,7 +416,7 @@ async def test_what_a_newer_node_needs_is_filled_in_with_the_servers_default(tmp
 
 async def test_what_no_default_can_fill_is_a_reason(tmp_path: Path) -> None:
     async with world(tmp_path) as running:
-        request = running.wish()
+        request = running.request()
         for name in ("denoise", "positive"):
             del request.graph["5"]["inputs"][name]  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
         last = (await running.make(request)).last
@@ -436,7 +436,7 @@ async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tm
         "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
     }
     async with world(tmp_path) as running:
-        request = running.wish({**graph(**nodes)})
+        request = running.request({**graph(**nodes)})
         request.graph["1"]["inputs"] = {"ckpt_name": "?"}
         from msgspec.structs import replace
 
@@ -451,7 +451,7 @@ async def test_uploads_and_the_first_model_are_filled_in_by_the_chosen_server(tm
 
 async def test_who_comes_later_hears_where_the_job_stands(tmp_path: Path) -> None:
     async with world(tmp_path) as running:
-        requests = [running.wish() for _ in range(2)]
+        requests = [running.request() for _ in range(2)]
         heard: list[AnyUpdate] = []
 
         async def come_later() -> None:
@@ -489,7 +489,7 @@ async def test_a_drained_house_finishes_what_the_server_has_and_keeps_the_rest(t
         watchers = [Watcher() for _ in range(5)]
         async with anyio.create_task_group() as tasks:
             for watcher in watchers:
-                await tasks.start(InteractionActor(running.wish(), running.registry, watcher).run)
+                await tasks.start(InteractionActor(running.request(), running.registry, watcher).run)
             await until(running, lambda: running.simulator.running is not None)
             await running.registry.drain()
             tasks.cancel_scope.cancel()

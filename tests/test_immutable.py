@@ -25,5 +25,5 @@ SHARED = [
 
 
 @pytest.mark.parametrize("shared", SHARED, ids=lambda shared: shared.__qualname__)
-def test_events_errands_and_wishes_are_frozen(shared: type[Struct]) -> None:
+def test_events_effects_and_requests_are_frozen(shared: type[Struct]) -> None:
     assert shared.__struct_config__.frozen

@@ -11,7 +11,7 @@ from tests.core.test_reconciler import STREAMING, Desk
 def test_a_job_waits_for_a_picture_from_the_websocket_that_is_still_being_written() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job", STREAMING)
+    desk.request("job", STREAMING)
     prompt = desk.posted()
     for picture in (b"one", b"two"):
         desk.handle(ImageStreamed(prompt=prompt, display=NodeId("7"), image=picture, media_type="image/png"))

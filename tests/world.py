@@ -1,4 +1,4 @@
-"""The whole house over a simulator in memory: real actors, real HTTP client, real decoder, no sockets."""
+"""The whole application over a simulator in memory: real actors, real HTTP client, real decoder, no sockets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PICTURE: Graph = {
 
 
 class Watcher:
-    """A Reply that remembers everything it was shown."""
+    """A `Reply` that records every update."""
 
     def __init__(self, pause: float = 0.0) -> None:
         self.pause = pause
@@ -79,15 +79,15 @@ class Watcher:
 
 
 class World(Struct):
-    """A house, its one server, and where results lie."""
+    """The application, its one server, and the folder of the results."""
 
     simulator: Simulator
     registry: Registry
     folder: Path
     journal: Journal
 
-    def wish(self, graph: Graph = PICTURE, **changes: object) -> JobRequest:
-        """A wish of its own seed."""
+    def request(self, graph: Graph = PICTURE, **changes: object) -> JobRequest:
+        """A job request with a random seed."""
         graph = copy.deepcopy(graph)
         seed = random.getrandbits(32)
         for entry in graph.values():
@@ -96,17 +96,17 @@ class World(Struct):
         return JobRequest(job=JobId(new_prompt_id()), workflow="test", graph=graph, folder=str(self.folder), seed=seed)
 
     async def make(self, request: JobRequest | None = None, watcher: Watcher | None = None) -> Watcher:
-        """Have one wish made, to its last word."""
+        """Run one job until its terminal update is shown."""
         watcher = watcher or Watcher()
-        await InteractionActor(request or self.wish(), self.registry, watcher).run()
+        await InteractionActor(request or self.request(), self.registry, watcher).run()
         return watcher
 
     async def make_many(self, count: int) -> list[Watcher]:
-        """Have many made at once, handed in in this order."""
+        """Run many jobs at once, submitted in this order."""
         watchers = [Watcher() for _ in range(count)]
         async with anyio.create_task_group() as tasks:
             for watcher in watchers:
-                await tasks.start(InteractionActor(self.wish(), self.registry, watcher).run)
+                await tasks.start(InteractionActor(self.request(), self.registry, watcher).run)
         return watchers
 
     def fault(self, **what: object) -> None:

@@ -1,4 +1,4 @@
-"""The operator is alerted in the log and in channels, whatever the channels do."""
+"""The operator is alerted in the log and in channels, even if a channel fails or hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ConnectionActor, over a socket made of memory and on virtual time."""
+"""ConnectionActor, over a socket in memory and on virtual time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 async def acting(
     connect: Connect, *, room: int = 100, pause: float = 1.0
 ) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[ConnectionEvent], Connection]]:
-    """The actor at work, with what it posts."""
+    """Run the actor; yield its events and its handle."""
 
     def pauses() -> list[float]:
         return [pause] * 1000
@@ -56,7 +56,7 @@ async def acting(
 
 
 def dialling(talk: Callable[[int], AsyncIterator[ServerEvent]]) -> tuple[Connect, list[float]]:
-    """A dial whose n-th socket says what `talk(n)` yields, and the times at which it was dialled."""
+    """A connect function whose n-th socket sends what `talk(n)` yields, and the times of its calls."""
     times: list[float] = []
 
     @asynccontextmanager
@@ -105,7 +105,7 @@ async def test_a_refused_connection_is_dialled_again_for_ever() -> None:
 
 
 async def failing(call: int) -> AsyncIterator[ServerEvent]:
-    """A socket that shows a bug in our own code as soon as it is open."""
+    """A socket that raises an unexpected exception as soon as it is open."""
     raise ZeroDivisionError
     yield  # pyright: ignore[reportUnreachable]
 
@@ -196,7 +196,7 @@ async def test_an_actor_whose_registry_has_ended_ends() -> None:
 
 
 class Port:
-    """The port of a server and what is behind it, with the times of everything that reached it."""
+    """A server's port, and the times of the probes and handshakes that reached it."""
 
     def __init__(self) -> None:
         self.opens_at = self.works_at = float("-inf")
@@ -402,7 +402,7 @@ async def test_a_redial_asked_for_while_the_next_socket_is_being_opened_does_not
 
 
 async def test_the_old_socket_is_closed_before_the_new_one_is_dialled() -> None:
-    """ComfyUI takes the newest socket of a client id away when an older one closes (ComfyUI#16010)."""
+    """ComfyUI removes the newest socket of a client id when an older one closes (ComfyUI#16010)."""
     transitions: list[str] = []
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What the registry's helpers ask of a server, and how often."""
+"""What the effect runner requests from a server, and how often."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 
 
 class Counting(httpx.AsyncBaseTransport):
-    """The way to a simulator, and everything that went along it."""
+    """The transport to a simulator, and every request that was sent over it."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.asked: list[str] = []
@@ -78,7 +78,7 @@ class Counting(httpx.AsyncBaseTransport):
 
 
 async def _draw(comfy: Comfy, count: int, first: int) -> list[PromptId]:
-    """Have so many prompts drawn, to the last."""
+    """Run this many prompts until the last has ended."""
     prompts = [PromptId(new_prompt_id()) for _ in range(count)]
     for number, prompt in enumerate(prompts):
         graph = copy.deepcopy(PICTURE)
@@ -116,7 +116,7 @@ async def test_many_jobs_are_looked_for_in_few_requests(others: int, most: int, 
 
 
 def _post() -> SubmitPrompt:
-    """A job whose model is for the server to choose."""
+    """A job whose model the server chooses."""
     graph = copy.deepcopy(PICTURE)
     choices = (FirstChoice(NodeId("1"), "ckpt_name"),)
     request = JobRequest(job=JobId(new_prompt_id()), workflow="test", graph=graph, folder="", choices=choices)
@@ -124,7 +124,7 @@ def _post() -> SubmitPrompt:
 
 
 async def _posted(effects: EffectRunner, way: Counting) -> list[str]:
-    """Post such a job, and return what was asked of the server."""
+    """Submit such a job, and return the requests to the server."""
     way.asked.clear()
     answer = await effects.do(_post())
     assert isinstance(answer, PromptSubmitted)
@@ -326,7 +326,7 @@ anyio.run(EffectRunner({}, {}, {}, run_sync=inline).do, SaveImage("job", "prompt
 
 
 def test_a_picture_from_the_websocket_is_on_the_disk_whole_or_not_at_all(tmp_path: Path) -> None:
-    """The system kills the process in the middle of the write, as it can at any moment."""
+    """Kill the process in the middle of the write."""
     path = tmp_path / "picture.png"
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True)
     assert killed.returncode == -signal.SIGXFSZ, killed.stderr

@@ -41,7 +41,7 @@ class Broken(Watcher):
 
 
 class Away(Watcher):
-    """A place that is out of reach."""
+    """A display that cannot be reached."""
 
     async def show(self, update: AnyUpdate) -> None:
         raise ConnectionLost(HungUp())
@@ -54,7 +54,7 @@ async def until(predicate: Callable[[], bool]) -> None:
 
 
 class NoResults(Watcher):
-    """A place where no result can be posted, and everything else can."""
+    """A display that refuses results and takes all other updates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ async def test_a_job_whose_result_cannot_be_posted_can_be_cancelled_and_its_user
     tmp_path: Path,
 ) -> None:
     async with world(tmp_path) as found:
-        watcher, request = NoResults(), found.wish()
+        watcher, request = NoResults(), found.request()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(found.make, request, watcher)
             # By then the pauses between two attempts are a minute long.
@@ -160,8 +160,8 @@ async def test_draining_ends_although_one_result_cannot_be_shown(tmp_path: Path,
     async with world(tmp_path) as found, anyio.create_task_group() as tasks:
         watcher = {"broken": Broken(Finished), "mute": Broken(Finished, Failed), "away": Away()}[kind]
         whole = Watcher()
-        await tasks.start(InteractionActor(found.wish(), found.registry, watcher).run)
-        await tasks.start(InteractionActor(found.wish(), found.registry, whole).run)
+        await tasks.start(InteractionActor(found.request(), found.registry, watcher).run)
+        await tasks.start(InteractionActor(found.request(), found.registry, whole).run)
         await until(lambda: bool(found.simulator.history))
         began = anyio.current_time()
         await found.registry.drain()
@@ -174,7 +174,7 @@ async def test_draining_ends_although_one_result_cannot_be_shown(tmp_path: Path,
 async def test_draining_waits_for_a_job_that_runs_as_long_as_that_takes(tmp_path: Path) -> None:
     async with world(tmp_path, step_time=30.0) as found, anyio.create_task_group() as tasks:
         watcher = Watcher()
-        await tasks.start(InteractionActor(found.wish(), found.registry, watcher).run)
+        await tasks.start(InteractionActor(found.request(), found.registry, watcher).run)
         await until(lambda: found.simulator.running is not None)
         await found.registry.drain()
         assert delivered(watcher)

@@ -1,4 +1,4 @@
-"""What an operator asks for through the journal is done by the bot that lives."""
+"""The running bot carries out the requests that an operator leaves in the journal."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ async def test_an_operator_cancels_one_job_and_has_another_made_again(tmp_path: 
             async with house_for(simulator, tmp_path / "results", journal, depth=1) as found:
                 ground.start_soon(OperatorActor(journal, found.registry, retry).run)
                 done, dropped = Watcher(), Watcher()
-                finished = found.wish()
+                finished = found.request()
                 await InteractionActor(finished, found.registry, done).run()
                 async with anyio.create_task_group() as tasks:
-                    await tasks.start(InteractionActor(found.wish(), found.registry, Watcher()).run)
-                    waiting = found.wish()
+                    await tasks.start(InteractionActor(found.request(), found.registry, Watcher()).run)
+                    waiting = found.request()
                     await tasks.start(InteractionActor(waiting, found.registry, dropped).run)
                     with open_store(path, clock=lambda: 0.0) as operator:
                         operator.add_request("cancel", waiting.job)

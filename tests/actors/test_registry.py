@@ -1,4 +1,4 @@
-"""An exception that nobody expected fails the one job it belongs to, and the registry goes on."""
+"""An unexpected exception fails the one job it belongs to, and the registry goes on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def opened(
     *,
     depth: int = 2,
 ) -> AsyncGenerator[World]:
-    """A simulator and a registry whose client of that server was changed."""
+    """A simulator, and a registry whose client for it is replaced."""
     simulator = Simulator(tmp_path / "server", run_sync=inline)
     journal = journal or MemoryJournal()
     client_id = new_prompt_id()
@@ -107,7 +107,7 @@ def raising_once(real: Callable[..., Any], error: Exception, *, after: bool = Fa
 
 
 def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[ComfyClient], None]:
-    """Have a client raise at the first call of one of its verbs."""
+    """Make a client raise at the first call of one of its methods."""
 
     def change(comfy: ComfyClient) -> None:
         real: Callable[..., Awaitable[Any]] = getattr(comfy, verb)
@@ -130,12 +130,12 @@ def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[C
 
 
 def sorry(update: AnyUpdate) -> bool:
-    """Whether a person reads nothing but that something went wrong, and the id of the log line."""
+    """Whether the update says only that something went wrong, with the id of the log line."""
     return isinstance(update, Failed) and SORRY.fullmatch(reason_text(update.reason)) is not None
 
 
 async def idle(world: World) -> None:
-    """Wait until the server works for nobody; the hour of `opened` is the limit."""
+    """Wait until the server has nothing to do; the hour of `opened` is the limit."""
     while world.simulator.running is not None or world.simulator.pending:  # noqa: ASYNC110  it has nothing to wait on
         await anyio.sleep(0.1)
 
@@ -183,10 +183,10 @@ async def test_a_prompt_whose_post_broke_after_it_was_taken_is_withdrawn(tmp_pat
 
 async def test_a_withdrawal_that_raises_fails_the_job_and_the_server_hears_of_it_all_the_same(tmp_path: Path) -> None:
     async with opened(tmp_path, change=breaking("cancel", KeyError("gone"))) as world:
-        request, watcher, other = world.wish(), Watcher(), Watcher()
+        request, watcher, other = world.request(), Watcher(), Watcher()
         async with anyio.create_task_group() as tasks:
             await tasks.start(InteractionActor(request, world.registry, watcher).run)
-            await tasks.start(InteractionActor(world.wish(), world.registry, other).run)
+            await tasks.start(InteractionActor(world.request(), world.registry, other).run)
             while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
                 await anyio.sleep(0.01)
             await world.registry.cancel(request.job)
@@ -202,9 +202,9 @@ async def test_a_picture_from_the_websocket_that_cannot_be_written_at_all_fails_
     async with opened(tmp_path) as world:
         bad, good = Watcher(), Watcher()
         async with anyio.create_task_group() as tasks:
-            request = replace(world.wish(graph), folder="no\0folder")
+            request = replace(world.request(graph), folder="no\0folder")
             await tasks.start(InteractionActor(request, world.registry, bad).run)
-            await tasks.start(InteractionActor(world.wish(graph), world.registry, good).run)
+            await tasks.start(InteractionActor(world.request(graph), world.registry, good).run)
         assert sorry(bad.last)
         assert delivered(good)
 
@@ -282,17 +282,17 @@ async def test_one_job_that_breaks_a_look_does_not_break_what_it_says_of_the_oth
 ) -> None:
     async with opened(tmp_path) as world:
         watchers = [Watcher() for _ in range(3)]
-        wishes = [world.wish() for _ in watchers]
+        requests = [world.request() for _ in watchers]
 
         def gone(self: JobTable, job: Job, attempt: Attempt) -> None:
-            if job.id == wishes[0].job:
+            if job.id == requests[0].job:
                 raise ZeroDivisionError("a bug")
             real(self, job, attempt)
 
         real = JobTable.gone
         monkeypatch.setattr(JobTable, "gone", gone)
         async with anyio.create_task_group() as tasks:
-            for request, watcher in zip(wishes, watchers, strict=True):
+            for request, watcher in zip(requests, watchers, strict=True):
                 await tasks.start(InteractionActor(request, world.registry, watcher).run)
             while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on
                 await anyio.sleep(0.01)
@@ -302,14 +302,14 @@ async def test_one_job_that_breaks_a_look_does_not_break_what_it_says_of_the_oth
 
 
 def adoptable(folder: Path, state: State = State.RUNNING, *, server: ServerName = OLD, **fields: Any) -> Job:
-    """A job as an earlier life left it in the journal, with its attempt on a server."""
+    """A job as an earlier process left it in the journal, with its attempt on a server."""
     name = JobId(new_prompt_id())
     request = JobRequest(job=name, workflow="test", graph=PICTURE, folder=str(folder / "results"), servers=(server,))
     return Job(request=request, state=state, version=3, tries=1, attempt=Attempt(new_prompt_id(), server), **fields)
 
 
 async def last_of(world: World, job: Job) -> AnyUpdate:
-    """What becomes of a job from an earlier life."""
+    """Follow a job from an earlier process until it ends."""
     async with world.registry.watch(job.id) as updates:
         while not isinstance(update := await updates.receive(), TERMINAL_UPDATES):
             pass
@@ -409,14 +409,14 @@ async def test_a_damaged_record_fails_its_own_job_at_the_start_and_all_others_go
         assert {job.id for job in await journal.unfinished()} == {jobs[3].id}
 
 
-async def test_a_wish_that_cannot_be_written_down_fails_and_is_not_made(tmp_path: Path) -> None:
+async def test_a_request_that_cannot_be_recorded_fails_and_is_not_made(tmp_path: Path) -> None:
     opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False)
     async with opening as journal, opened(tmp_path, journal, depth=1) as world:
         bad, good = Watcher(), Watcher()
-        unwritable = replace(world.wish(), owner="\ud83d")
+        unwritable = replace(world.request(), owner="\ud83d")
         async with anyio.create_task_group() as tasks:
             await tasks.start(InteractionActor(unwritable, world.registry, bad).run)
-            await tasks.start(InteractionActor(world.wish(), world.registry, good).run)
+            await tasks.start(InteractionActor(world.request(), world.registry, good).run)
         assert sorry(bad.last)
         assert delivered(good)
         assert len(world.simulator.history) == 1
@@ -429,7 +429,7 @@ async def test_the_place_of_a_job_that_cannot_be_written_down_is_free_at_once(tm
     async with opening as journal, opened(tmp_path, journal, depth=1) as world:
         # Once the server was looked at, nothing happens by itself any more.
         await anyio.sleep(60)
-        unwritable, other = replace(world.wish(), owner="\ud83d"), world.wish()
+        unwritable, other = replace(world.request(), owner="\ud83d"), world.request()
         with capture_logs() as lines:
             async with Mailbox[AnyUpdate](lambda _: None) as ignored, Mailbox[AnyUpdate](lambda _: None) as updates:
                 # Both in one turn, and nobody says that the failure was heard, which would be another.
@@ -472,7 +472,7 @@ async def test_who_cannot_be_told_where_a_job_stands_follows_it_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as world:
-        request, later = world.wish(), list[AnyUpdate]()
+        request, later = world.request(), list[AnyUpdate]()
         monkeypatch.setattr(Scheduler, "snapshot", raising_once(Scheduler.snapshot, ZeroDivisionError("a bug")))
 
         async def come_later() -> None:

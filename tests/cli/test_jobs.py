@@ -27,8 +27,8 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATELIER_DATA", str(tmp_path))
     path = tmp_path / "atelier.db"
-    wishes = [JobRequest(job=job, workflow="txt2img", graph={}, folder="out", owner="ada") for job in (DONE, OPEN)]
-    done, unfinished = (Job(request=request) for request in wishes)
+    requests = [JobRequest(job=job, workflow="txt2img", graph={}, folder="out", owner="ada") for job in (DONE, OPEN)]
+    done, unfinished = (Job(request=request) for request in requests)
     done.attempt = Attempt(PromptId("p-1"), ServerName("studio"))
     done.state, done.notified = State.DELIVERED, True
     done.terminal_update = Finished(ServerName("studio"), ("out/a.png",), seed=7, job=DONE)

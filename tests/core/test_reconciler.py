@@ -133,7 +133,7 @@ class Desk:
         self.job_table.updates.clear()
         self.job_table.effects.clear()
 
-    def wish(self, name: str, graph: Graph = GRAPH) -> Job:
+    def request(self, name: str, graph: Graph = GRAPH) -> Job:
         self.job_table.accept(JobRequest(job=JobId(name), workflow="w", graph=graph, folder="out"))
         self.settle()
         return self.job_table.jobs[JobId(name)]
@@ -188,7 +188,7 @@ class Desk:
 
     def running(self, name: str = "job") -> tuple[Job, PromptId]:
         self.up()
-        job = self.wish(name)
+        job = self.request(name)
         prompt = self.posted()
         self.handle(ExecutionStarted(prompt=prompt))
         return job, prompt
@@ -201,7 +201,7 @@ def success(*files: FileRef) -> History:
     return History("success", (NodeOutput(NodeId("9"), files),))
 
 
-def test_a_job_goes_from_the_wish_to_the_file() -> None:
+def test_a_job_goes_from_the_request_to_the_file() -> None:
     desk = Desk()
     _, prompt = desk.running()
     desk.handle(ExecutionEnded(prompt=prompt))
@@ -213,7 +213,7 @@ def test_a_job_goes_from_the_wish_to_the_file() -> None:
 
 def test_nothing_is_posted_before_the_server_was_reached() -> None:
     desk = Desk()
-    desk.wish("job")
+    desk.request("job")
     assert desk.none(SubmitPrompt)
     assert desk.last(Queued) == Queued(job=JobId("job"), position=0)
     desk.up()
@@ -244,7 +244,7 @@ def test_a_prefetched_file_that_history_does_not_know_is_no_result() -> None:
 def test_a_job_that_waited_on_a_server_that_forgot_it_is_sent_again_under_a_new_id() -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     first = desk.posted()
     desk.handle(Connected(HERE))
     desk.look()
@@ -279,7 +279,7 @@ def test_two_readings_of_the_same_gone_act_once() -> None:
 def test_a_reading_from_before_a_transition_changes_nothing() -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     prompt = desk.posted()
     stale = QueryServer(HERE, {prompt: job.version})
     desk.handle(ExecutionStarted(prompt=prompt))
@@ -301,7 +301,7 @@ def test_frames_of_an_attempt_that_was_given_up_are_ignored() -> None:
 def test_a_lower_rank_loses_so_that_the_answer_to_a_post_may_come_late() -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     post = desk.take(SubmitPrompt)
     desk.handle(ExecutionStarted(prompt=post.prompt))
     desk.handle(PromptSubmitted(post, Ticket(post.prompt)))
@@ -312,8 +312,8 @@ def test_a_lower_rank_loses_so_that_the_answer_to_a_post_may_come_late() -> None
 def test_the_next_job_leaves_also_where_a_start_overtook_the_answer_to_its_post(answer: str) -> None:
     desk = Desk()
     desk.up()
-    desk.wish("first")
-    desk.wish("second")
+    desk.request("first")
+    desk.request("second")
     post = desk.take(SubmitPrompt)
     desk.handle(QueueChanged(remaining=1), ExecutionStarted(prompt=post.prompt))
     assert desk.none(SubmitPrompt)
@@ -330,7 +330,7 @@ def test_the_next_job_leaves_also_where_a_start_overtook_the_answer_to_its_post(
 def test_a_missed_start_is_made_good_by_any_later_frame() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job")
+    desk.request("job")
     desk.handle(NodeStarted(prompt=desk.posted(), node=NodeId("3"), display=NodeId("3")))
     assert Started(job=JobId("job"), server=HERE) in desk.told
 
@@ -339,7 +339,7 @@ def test_a_missed_start_is_made_good_by_any_later_frame() -> None:
 def test_a_post_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(where: str) -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     post = desk.take(SubmitPrompt)
     desk.handle(SubmitUncertain(post, HungUp()))
     assert desk.none(SubmitPrompt)
@@ -360,7 +360,7 @@ def test_a_post_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(wher
 def test_a_500_is_looked_into_and_three_of_them_are_an_answer() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job")
+    desk.request("job")
     for _ in range(3):
         desk.handle(PromptRefused(desk.take(SubmitPrompt), ServerError(500), certain=False))
         desk.look()
@@ -371,7 +371,7 @@ def test_a_500_is_looked_into_and_three_of_them_are_an_answer() -> None:
 def test_a_server_that_says_no_fails_the_job_with_its_reason() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job")
+    desk.request("job")
     desk.handle(PromptRefused(desk.take(SubmitPrompt), NoOutput(), certain=True))
     assert desk.last(Failed) == Failed(job=JobId("job"), reason=NoOutput())
 
@@ -379,7 +379,7 @@ def test_a_server_that_says_no_fails_the_job_with_its_reason() -> None:
 def test_a_cancelled_job_that_lies_with_us_is_gone_at_once() -> None:
     desk = Desk(depth=1)
     desk.running("first")
-    second = desk.wish("second")
+    second = desk.request("second")
     desk.job_table.cancel(second, desk.now)
     desk.settle()
     assert desk.told[-1] == Cancelled(job=JobId("second"))
@@ -389,7 +389,7 @@ def test_a_cancelled_job_that_lies_with_us_is_gone_at_once() -> None:
 def test_a_cancelled_job_on_the_server_is_withdrawn_and_confirmed_by_what_happens_next() -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     prompt = desk.posted()
     desk.job_table.cancel(job, desk.now)
     desk.settle()
@@ -405,7 +405,7 @@ def test_a_cancelled_job_on_the_server_is_withdrawn_and_confirmed_by_what_happen
 def test_a_cancel_that_comes_during_the_post_is_sent_after_it() -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     desk.job_table.cancel(job, desk.now)
     desk.settle()
     assert desk.none(CancelPrompt)
@@ -450,7 +450,7 @@ def test_a_cancel_that_comes_after_the_end_counts_until_the_terminal_update_was_
 def test_a_job_that_its_server_does_not_confirm_to_have_dropped_is_cancelled_all_the_same() -> None:
     desk = Desk(depth=1)
     job, prompt = desk.running("first")
-    desk.wish("second")
+    desk.request("second")
     desk.job_table.cancel(job, desk.now)
     desk.settle()
     desk.handle(PromptCancelled(desk.take(CancelPrompt), acknowledged=True))
@@ -509,7 +509,7 @@ def test_at_most_two_jobs_lie_on_the_server_and_the_next_follows_when_one_ends()
     desk = Desk(depth=2)
     desk.up()
     for name in "abc":
-        desk.wish(name)
+        desk.request(name)
     first, second = desk.posted(), desk.posted()
     assert desk.none(SubmitPrompt)
     desk.handle(ExecutionStarted(prompt=first), ExecutionEnded(prompt=first))
@@ -523,7 +523,7 @@ def test_a_position_counts_our_own_and_other_peoples_prompts() -> None:
     desk.up()
     desk.handle(QueueChanged(remaining=3))
     for name in "abcd":
-        desk.wish(name)
+        desk.request(name)
     positions = {update.job: update.position for update in desk.told if isinstance(update, Queued)}
     assert positions == {"a": 3, "b": 4, "c": 5, "d": 6}
 
@@ -532,7 +532,7 @@ def test_a_look_says_exactly_how_many_of_the_others_are_ahead() -> None:
     desk = Desk()
     desk.up()
     desk.handle(QueueChanged(remaining=2))
-    desk.wish("a")
+    desk.request("a")
     post = desk.take(SubmitPrompt)
     desk.handle(QueueChanged(remaining=4), PromptSubmitted(post, Ticket(post.prompt)))
     desk.now += 3
@@ -583,7 +583,7 @@ def test_a_running_job_that_says_nothing_for_long_is_told_about_and_goes_on() ->
 def test_a_socket_that_says_nothing_of_an_accepted_post_is_replaced() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job")
+    desk.request("job")
     desk.now += 1
     post = desk.take(SubmitPrompt)
     desk.handle(PromptSubmitted(post, Ticket(post.prompt)))
@@ -627,7 +627,7 @@ def test_a_server_that_does_not_answer_is_probed_while_somebody_waits() -> None:
     desk.now += 5
     desk.handle(Tick())
     assert desk.none(QueryServer)
-    desk.wish("job")
+    desk.request("job")
     assert desk.last(Queued) == Queued(job=JobId("job"), position=0, note=ServersOffline(("here",)))
     desk.handle(Tick())
     desk.look()
@@ -646,7 +646,7 @@ def test_who_asks_for_a_look_during_a_look_gets_the_next_one() -> None:
 def test_an_old_server_that_chooses_its_own_ids_is_followed_under_them() -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     post = desk.take(SubmitPrompt)
     desk.handle(PromptSubmitted(post, Ticket(PromptId("theirs"))))
     desk.handle(ExecutionStarted(prompt=PromptId("theirs")))
@@ -664,7 +664,7 @@ def test_a_history_that_is_not_there_yet_is_looked_for() -> None:
 def test_what_is_unusual_in_a_good_run_gets_a_sentence_of_its_own() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job")
+    desk.request("job")
     post = desk.take(SubmitPrompt)
     desk.handle(PromptSubmitted(post, Ticket(post.prompt, (DROPPED,))))
     desk.handle(ExecutionBlocked(prompt=post.prompt, node=NodeId("3"), message="no"))
@@ -694,7 +694,7 @@ def test_a_file_that_is_gone_from_the_server_is_a_note_and_no_reason_to_hang() -
 def test_a_picture_that_comes_through_the_websocket_is_a_result_and_others_are_previews() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job", STREAMING)
+    desk.request("job", STREAMING)
     prompt = desk.posted()
     desk.handle(ImageStreamed(prompt=prompt, display=NodeId("3"), image=b"j", media_type="image/jpeg"))
     assert desk.told[-1] == Previewed(job=JobId("job"), image=b"j", media_type="image/jpeg")
@@ -712,7 +712,7 @@ def test_a_picture_that_comes_through_the_websocket_is_a_result_and_others_are_p
 def test_a_picture_that_was_lost_with_the_websocket_is_made_again_once() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job", STREAMING)
+    desk.request("job", STREAMING)
     for prompt in ("p1", "p2"):
         assert desk.posted() == prompt
         desk.handle(ExecutionEnded(prompt=PromptId(prompt)))
@@ -816,9 +816,9 @@ def test_a_job_whose_servers_are_all_gone_from_the_configuration_goes_to_any_oth
 def test_an_effect_that_broke_fails_its_job_and_frees_its_place_once_the_server_does_not_have_it() -> None:
     desk = Desk(depth=1)
     desk.up()
-    job = desk.wish("first")
+    job = desk.request("first")
     post = desk.take(SubmitPrompt)
-    desk.wish("second")
+    desk.request("second")
     desk.handle(EffectFailed(post, WRONG))
     assert desk.last(Failed) == Failed(job=JobId("first"), reason=WRONG)
     assert job.state is State.FAILED
@@ -842,7 +842,7 @@ def test_an_effect_that_broke_for_an_attempt_that_is_over_changes_nothing() -> N
 def test_a_job_that_failed_during_its_post_is_withdrawn_once_the_post_is_answered() -> None:
     desk = Desk()
     desk.up()
-    job = desk.wish("job")
+    job = desk.request("job")
     post = desk.take(SubmitPrompt)
     desk.job_table.fail(job, WRONG)
     desk.settle()
@@ -868,9 +868,9 @@ def test_a_failed_job_keeps_the_files_that_have_arrived() -> None:
 def test_a_history_that_cannot_be_read_fails_its_own_job_and_no_other_of_the_same_look() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("first")
+    desk.request("first")
     first = desk.posted()
-    desk.wish("second")
+    desk.request("second")
     second = desk.posted()
     desk.handle(Connected(HERE))
     look = desk.take(QueryServer)
@@ -955,7 +955,7 @@ def test_an_operator_hears_of_a_full_disk_and_that_it_has_room_again() -> None:
 def streaming(desk: Desk) -> PromptId:
     """The prompt of a job whose picture has just come through the websocket."""
     desk.up()
-    desk.wish("job", STREAMING)
+    desk.request("job", STREAMING)
     prompt = desk.posted()
     desk.handle(ImageStreamed(prompt=prompt, display=NodeId("7"), image=b"p", media_type="image/png"))
     return prompt
@@ -1005,7 +1005,7 @@ def test_an_operator_hears_of_each_result_that_is_given_up() -> None:
 def test_a_job_of_many_files_leaves_lanes_for_others_and_is_cut_at_the_limit() -> None:
     desk = Desk()
     _, prompt = desk.running("greedy")
-    desk.wish("modest")
+    desk.request("modest")
     other = desk.posted()
     files = tuple(FileRef(f"{number}.png") for number in range(20_000))
     desk.handle(ExecutionEnded(prompt=prompt))
@@ -1024,9 +1024,9 @@ def test_a_job_of_many_files_leaves_lanes_for_others_and_is_cut_at_the_limit() -
 def test_a_history_that_cannot_be_read_is_read_a_few_times_more_and_then_the_job_ends() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("first")
+    desk.request("first")
     first = desk.posted()
-    desk.wish("second")
+    desk.request("second")
     second = desk.posted()
     desk.handle(ExecutionStarted(prompt=first), ExecutionEnded(prompt=first))
     desk.handle(HistoryRead(desk.take(ReadHistory), None))
@@ -1080,7 +1080,7 @@ def pair() -> Desk:
 @pytest.mark.parametrize("running", [False, True])
 def test_the_job_of_a_server_that_does_not_come_back_moves_to_another(running: bool) -> None:
     desk = pair()
-    desk.wish("job")
+    desk.request("job")
     first = desk.posted()
     if running:
         desk.handle(ExecutionStarted(prompt=first))
@@ -1102,7 +1102,7 @@ def test_the_job_of_a_server_that_does_not_come_back_moves_to_another(running: b
 def moved() -> tuple[Desk, Job, PromptId, PromptId]:
     """A job that runs there, because its first server did not come back."""
     desk = pair()
-    job = desk.wish("job")
+    job = desk.request("job")
     first = desk.posted()
     desk.away(HERE)
     desk.now += FAILOVER_AFTER
@@ -1134,9 +1134,9 @@ def test_a_failure_there_does_not_end_a_job_that_runs_elsewhere() -> None:
 
 def test_a_server_that_comes_back_before_another_was_free_keeps_its_job() -> None:
     desk = pair()
-    job = desk.wish("job")
+    job = desk.request("job")
     first = desk.posted()
-    desk.wish("other")
+    desk.request("other")
     assert desk.take(SubmitPrompt).server == THERE
     desk.away(HERE)
     desk.now += FAILOVER_AFTER
@@ -1174,7 +1174,7 @@ def test_a_job_that_no_other_server_can_run_stays_and_its_user_reads_why_and_no_
 
 def test_results_that_a_dead_server_has_are_made_again_elsewhere() -> None:
     desk = pair()
-    job = desk.wish("job")
+    job = desk.request("job")
     first = desk.posted()
     desk.handle(ExecutionStarted(prompt=first), ExecutionEnded(prompt=first))
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
@@ -1189,7 +1189,7 @@ def test_results_that_a_dead_server_has_are_made_again_elsewhere() -> None:
 def test_a_server_that_keeps_nothing_is_not_sent_a_job_for_ever() -> None:
     desk = Desk()
     desk.up()
-    desk.wish("job")
+    desk.request("job")
     tries = 0
     while not any(isinstance(update, Lost) for update in desk.told):
         assert tries < 10 * MOST_TRIES
@@ -1204,7 +1204,7 @@ def test_a_server_that_keeps_nothing_is_not_sent_a_job_for_ever() -> None:
 def test_a_server_that_gives_two_jobs_one_id_is_told_apart_from_one_that_does_not() -> None:
     desk = Desk()
     desk.up()
-    first, second = desk.wish("first"), desk.wish("second")
+    first, second = desk.request("first"), desk.request("second")
     for _ in range(2):
         desk.handle(PromptSubmitted(desk.take(SubmitPrompt), Ticket(PromptId("theirs"))))
     assert first.state is State.QUEUED

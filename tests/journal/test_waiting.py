@@ -169,7 +169,7 @@ async def test_nothing_is_accepted_while_the_disk_is_full_and_all_is_made_afterw
             async with house_for(simulator, tmp_path / "results", journal) as world:
                 running, waiting = Watcher(), [Watcher() for _ in range(20)]
                 async with anyio.create_task_group() as tasks:
-                    await tasks.start(InteractionActor(world.wish(), world.registry, running).run)
+                    await tasks.start(InteractionActor(world.request(), world.registry, running).run)
                     while simulator.running is None:  # noqa: ASYNC110  the simulator has nothing to wait on
                         await anyio.sleep(0.01)
                     with full(journal):
@@ -177,7 +177,7 @@ async def test_nothing_is_accepted_while_the_disk_is_full_and_all_is_made_afterw
                         tasks.start_soon(journal.record, [job("big", BIG)], ())
                         await checkpoint()
                         for watcher in waiting:
-                            await tasks.start(InteractionActor(world.wish(), world.registry, watcher).run)
+                            await tasks.start(InteractionActor(world.request(), world.registry, watcher).run)
                         await anyio.sleep(600)
                         assert not any(watcher.shown for watcher in waiting)
                         assert not isinstance(running.last, Finished), "it is told only what is recorded"
@@ -235,7 +235,7 @@ async def test_a_stop_does_not_wait_for_a_full_disk(tmp_path: Path) -> None:
                     await checkpoint()
                     # More than the inbox holds: the last of them wait before it.
                     for _ in range(300):
-                        tasks.start_soon(InteractionActor(world.wish(), world.registry, Watcher()).run)
+                        tasks.start_soon(InteractionActor(world.request(), world.registry, Watcher()).run)
                     await anyio.sleep(600)
                     stopped = anyio.current_time()
                     tasks.cancel_scope.cancel()

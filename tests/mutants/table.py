@@ -30,7 +30,7 @@ LORA = "tests/workflows/test_lora.py::"
 SOCKET = "tests/actors/test_connection.py::"
 AUDIT = "tests/workflows/test_audit.py::"
 MARK = "tests/media_worker/test_mark.py"
-WHOLE_WAY = TRUTH + "test_a_job_goes_from_the_wish_to_the_file"
+WHOLE_WAY = TRUTH + "test_a_job_goes_from_the_request_to_the_file"
 
 DRAWN: tuple[Change, ...] = (
     Change(

@@ -1,4 +1,4 @@
-"""The bot, one life after the other: the real house and the real desk, on a journal that outlives it."""
+"""The bot, one process after the other: the real application and dispatcher, on a journal that survives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STOPS = 2.0
 """Seconds within which a stop must be over once nothing is waited for (`app.application.GRACE`)."""
 
 ROUND = 10.0
-"""Seconds between two looks for an operator's requests: every second would be a quarter of all the work here."""
+"""Seconds between two readings of an operator's requests: every second would be a quarter of all the work here."""
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -67,7 +67,7 @@ class Receiver:
 
 
 class Bot:
-    """Owns the lives of one bot. What the world does to it stands in its attributes, times in the loop's clock."""
+    """Owns the successive processes of one bot. Its attributes hold the faults; times are in the loop's clock."""
 
     def __init__(
         self,
@@ -97,36 +97,36 @@ class Bot:
         self._removed: set[ServerName] = set()
         self._signals: MemoryObjectSendStream[int] | None = None
         self._patience = 0
-        """How many signals this life still takes."""
+        """How many signals this process still takes."""
         self._closing = anyio.Event()
         self._left = float("inf")
         self.door: SimulatedFrontend | None = None
-        """Where it can be asked; None while it is dead."""
+        """The frontend; None while the process is not running."""
         self.opened = anyio.Event()
         self.down = 1.0
-        """Seconds between two lives."""
+        """Seconds between two processes."""
         self.clock_ahead = 0.0
         """Seconds by which the clock of its machine is ahead of the loop's."""
         self.draining_since: float | None = None
-        """Since when it lets what runs come to its end."""
+        """Since when it drains."""
         self.calm()
 
     def calm(self) -> None:
-        """From now on all is well."""
+        """End all faults."""
         self.disk_full_until = self.results_full_until = self.damaged_until = float("-inf")
         self.sync_fails = False
         self.down = 1.0
 
     def uuid(self) -> uuid.UUID:
-        """By this world's dice."""
+        """A UUID from this world's random numbers."""
         return uuid.UUID(int=self._rng.getrandbits(128), version=4)
 
     def new_id(self) -> str:
-        """By this world's dice, as `app.boundary.new_id`."""
+        """A new log id from this world's random numbers; replaces `app.boundary.new_id`."""
         return f"{self._rng.getrandbits(32):08x}"
 
     def kill(self, down: float) -> None:
-        """Only what was committed survives."""
+        """Kill the process; only what was committed survives."""
         self.down = down
         self._life.cancel()
 
@@ -136,7 +136,7 @@ class Bot:
         self.kill(1.0)
 
     def stop(self, down: float) -> None:
-        """SIGTERM; one more than the house takes ends the process at once."""
+        """Send SIGTERM; one more than the application takes ends the process at once."""
         if self._signals is None:
             return
         self.down = down
@@ -149,7 +149,7 @@ class Bot:
         self._signals.send_nowait(signal.SIGTERM)
 
     async def run(self) -> None:
-        """One life after the other."""
+        """Run one process after the other."""
         with self._as_in_this_world():
             while True:
                 self._say("the bot starts")
@@ -216,7 +216,7 @@ class Bot:
 
     @contextmanager
     def _as_in_this_world(self) -> Generator[None]:
-        """The house, with the servers, the signals and the dice of this world."""
+        """The application, with the servers, the signals and the random numbers of this world."""
         recorder, hear = self._recorder, ProgressTracker.handle
 
         def heard(tracker: ProgressTracker, signal: Signal, now: float) -> bool:
@@ -264,12 +264,12 @@ class Bot:
         return ServerClients(comfy, partial(connect, partial(network.connect, client_id)))
 
     def tell(self, request: UserRequest) -> None:
-        """Carry out what somebody wants, if the bot is running."""
+        """Pass on a request, if the bot is running."""
         if self.door is not None:
             self.door.tell(request)
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
-        """What is in a button's form, if anybody is there."""
+        """The content of a button's form, if the bot is running."""
         return await self.door.form(press, caller) if self.door is not None else "This interaction failed"
 
     def _pauses(self) -> Iterator[float]:
@@ -280,7 +280,7 @@ class Bot:
         return anyio.current_time() - self._began + self.clock_ahead
 
     async def _on_disk(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
-        """A disk takes its time, and what is on its way when the bot dies was never written."""
+        """Delay each write; one that is in progress when the bot dies is lost."""
         write = function.__name__ == "write"
         if write:
             self._reached("commit")

@@ -1,4 +1,4 @@
-"""What the house would be without one of its rules: each must be found out by the simulation."""
+"""Changes that remove one rule of the core: the simulation must find each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Tooth: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 @contextmanager
 def without_catching_up() -> Generator[None]:
-    """Whatever was missed stays missed: nobody looks."""
+    """Never query a server, so that missed frames stay missed."""
 
     def look(self: Reconciler, server_state: ServerState, now: float) -> None:
         server_state.back()
@@ -50,7 +50,7 @@ def without_catching_up() -> Generator[None]:
 
 @contextmanager
 def without_fences() -> Generator[None]:
-    """Every answer counts, however old it is, whatever happened since, and whichever attempt it is about."""
+    """Apply every result, even if it is stale or about another attempt."""
     real, hear = Reconciler._queried, Reconciler.handle
 
     def heard(self: Reconciler, message: Message, now: float) -> None:
@@ -82,7 +82,7 @@ def without_fences() -> Generator[None]:
 
 @contextmanager
 def without_ranks() -> Generator[None]:
-    """The newest word counts, be it of something older; and so does a second end."""
+    """Apply every state, even one of a lower rank or a second outcome."""
 
     def move(self: Job, state: State) -> bool:
         self.state = state
@@ -95,7 +95,7 @@ def without_ranks() -> Generator[None]:
 
 @contextmanager
 def with_looks_while_posting() -> Generator[None]:
-    """A look is believed also about a prompt whose POST has not been answered."""
+    """Apply a query also to a prompt whose POST has not been answered."""
 
     def look(self: Reconciler, server_state: ServerState, now: float) -> None:
         if server_state.querying:
@@ -110,7 +110,7 @@ def with_looks_while_posting() -> Generator[None]:
 
 
 class _Later:
-    """A journal that keeps what it is told to itself."""
+    """A journal that keeps its records in memory."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -126,7 +126,7 @@ class _Later:
 
 @contextmanager
 def with_the_journal_after_the_post() -> Generator[None]:
-    """Done and told first, written down later."""
+    """Run effects and send updates first, record later."""
     real = PromptRegistry._act
 
     async def act(self: PromptRegistry, helpers: TaskGroup) -> None:
@@ -143,7 +143,7 @@ def with_the_journal_after_the_post() -> Generator[None]:
 
 @contextmanager
 def without_handing_on() -> Generator[None]:
-    """That a POST was answered is no reason to see whether the next may leave."""
+    """Do not plan again when a POST was answered."""
 
     def answered(self: JobTable, attempt: Attempt) -> None:
         attempt.posting = False
@@ -154,7 +154,7 @@ def without_handing_on() -> Generator[None]:
 
 @contextmanager
 def without_withdrawing() -> Generator[None]:
-    """Who takes a job back is heard, and its server is not told."""
+    """Cancel a job without telling its server."""
 
     def withdraw(self: JobTable, job: Job, attempt: Attempt) -> None:
         pass
@@ -165,7 +165,7 @@ def without_withdrawing() -> Generator[None]:
 
 @contextmanager
 def without_insisting() -> Generator[None]:
-    """A last word is said once, whether it is heard or not."""
+    """Send a terminal update once, whether it is shown or not."""
 
     async def insist(self: InteractionActor, terminal_update: AnyUpdate) -> None:
         try:
@@ -179,7 +179,7 @@ def without_insisting() -> Generator[None]:
 
 @contextmanager
 def without_nonces() -> Generator[None]:
-    """What is said again is said twice."""
+    """Use a new nonce for each post, so that a repeated post makes a second message."""
     numbers = count()
 
     def another(*_: object) -> str:

@@ -108,7 +108,7 @@ class Mutation(Struct, frozen=True):
 
 @contextmanager
 def a_second_post_is_believed_to_show_what_it_says() -> Generator[None]:
-    """Discord returns the message of the first one, which says what was true then."""
+    """Take a repeated post as new, although Discord returns the first message for the same nonce."""
 
     async def post(self: Delivery, card: Card, page: int, create: Callable[[Card, str], Awaitable[Seen]]) -> Seen:
         await self._location.leave()
@@ -120,7 +120,7 @@ def a_second_post_is_believed_to_show_what_it_says() -> Generator[None]:
 
 @contextmanager
 def everybody_gets_the_previous_persons_file() -> Generator[None]:
-    """Results are shown one person late."""
+    """Show each person the files of the person before."""
     run, previous = Delivery.run, list[Sequence[str]]()
 
     async def late(self: Delivery) -> str:
@@ -144,7 +144,7 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
 
 @contextmanager
 def downloads_are_swapped() -> Generator[None]:
-    """The file that was fetched before is fetched again, and kept under the name of this one."""
+    """Download the previous file again, under the name of this one."""
     fetch, files = EffectRunner._fetch, list[FileRef]()
 
     async def other(self: EffectRunner, effect: FetchFile) -> EffectResult:
@@ -158,7 +158,7 @@ def downloads_are_swapped() -> Generator[None]:
 
 @contextmanager
 def previews_reach_the_wrong_person() -> Generator[None]:
-    """The last preview of anybody is shown to everybody."""
+    """Show the latest preview of any job in all jobs."""
     hear, last = JobView.handle, list[Previewed]()
 
     def heard(self: JobView, update: AnyUpdate, now: float, estimate: Callable[[int], float | None]) -> None:
@@ -173,7 +173,7 @@ def previews_reach_the_wrong_person() -> Generator[None]:
 
 @contextmanager
 def streamed_pictures_are_cut() -> Generator[None]:
-    """A picture that comes through the websocket is not written whole."""
+    """Truncate the pictures that arrive over the websocket."""
     keep = JobTable.save_image
 
     def cut(self: JobTable, job: Job, attempt: object, image: bytes, media_type: str) -> None:
@@ -185,7 +185,7 @@ def streamed_pictures_are_cut() -> Generator[None]:
 
 @contextmanager
 def an_effects_exception_ends_the_registry() -> Generator[None]:
-    """No boundary around the effects of one job."""
+    """Remove the boundary around the effects of one job."""
 
     async def do(self: PromptRegistry, effect: Effect) -> None:
         if (answer := await self._effects.do(effect)) is not None:
@@ -197,7 +197,7 @@ def an_effects_exception_ends_the_registry() -> Generator[None]:
 
 @contextmanager
 def an_answers_exception_ends_the_registry() -> Generator[None]:
-    """No boundary around what one message says."""
+    """Remove the boundary around one message."""
 
     def take(self: PromptRegistry, message: object) -> None:
         self._handle(message)  # pyright: ignore[reportArgumentType]
@@ -212,7 +212,7 @@ def an_answers_exception_ends_the_registry() -> Generator[None]:
 
 @contextmanager
 def an_exception_fails_every_job_of_a_server() -> Generator[None]:
-    """The boundary is around the server."""
+    """Put the boundary around the server instead of the job."""
     fail = JobTable.fail
 
     def fail_all(self: JobTable, job: Job, reason: JobReason) -> None:
@@ -225,19 +225,19 @@ def an_exception_fails_every_job_of_a_server() -> Generator[None]:
 
 @contextmanager
 def drain_waits_for_an_interaction_that_failed() -> Generator[None]:
-    """A drain is over only when everybody was told."""
+    """End a drain only when every terminal update was shown."""
     with patch("app.actors.handle.SHOWING", float("inf")):
         yield
 
 
 def raised(error: Exception, what: str, **context: object) -> None:
-    """In place of `log_failure`: the boundary is gone."""
+    """Raise, in place of `log_failure`: the boundary is gone."""
     raise error
 
 
 @contextmanager
 def a_wrong_frame_ends_the_bot() -> Generator[None]:
-    """What does not decode raises, and nothing stops that at the connection it came from."""
+    """Raise for a frame that cannot be decoded, without a boundary around the connection."""
 
     def feed(self: Decoder, frame: str | bytes) -> ServerEvent | None:
         return self._binary(frame) if isinstance(frame, bytes) else self._text(self._json.decode(frame))
@@ -248,7 +248,7 @@ def a_wrong_frame_ends_the_bot() -> Generator[None]:
 
 @contextmanager
 def a_lost_socket_ends_the_connection() -> Generator[None]:
-    """A socket that cannot be opened is not dialled again, but ends the bot."""
+    """End the bot when a socket cannot be opened, instead of trying again."""
     run = ConnectionActor.run
 
     async def once(self: ConnectionActor, news: MemoryObjectSendStream[ConnectionEvent], **more: object) -> None:
@@ -271,7 +271,7 @@ def a_lost_socket_ends_the_connection() -> Generator[None]:
 
 @contextmanager
 def a_malformed_answer_is_an_error_of_ours() -> Generator[None]:
-    """What does not decode is not refused."""
+    """Accept a frame that cannot be decoded."""
 
     def read(self: ComfyClient, answer: object, shape: type[object]) -> object:
         return msgspec.json.decode(answer.content, type=shape)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
@@ -282,7 +282,7 @@ def a_malformed_answer_is_an_error_of_ours() -> Generator[None]:
 
 @contextmanager
 def a_button_belongs_to_the_first_person() -> Generator[None]:
-    """What Again makes is the first person's, not that of whoever pressed it."""
+    """Give what **Again** makes to the first person, not to the one who pressed it."""
     begin = LiveMessages.begin
 
     def begun(self: LiveMessages, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
@@ -294,7 +294,7 @@ def a_button_belongs_to_the_first_person() -> Generator[None]:
 
 @contextmanager
 def a_button_of_an_earlier_life_breaks_the_dispatcher() -> Generator[None]:
-    """The dispatcher knows only jobs that are still shown."""
+    """Let the dispatcher find only jobs that are still shown."""
 
     async def living(self: RequestDispatcher, told: str) -> Job:
         job = await self._job_history.find(self._live_messages.living[JobId(told)].view.job)
@@ -307,7 +307,7 @@ def a_button_of_an_earlier_life_breaks_the_dispatcher() -> Generator[None]:
 
 @contextmanager
 def a_retry_keeps_the_old_id() -> Generator[None]:
-    """Retry hands the same job in again."""
+    """Let **Retry** submit the same job again."""
 
     def retry(_: JobFactory, job: Job, person: Person) -> JobRequest:
         del person
@@ -319,7 +319,7 @@ def a_retry_keeps_the_old_id() -> Generator[None]:
 
 @contextmanager
 def an_operator_is_not_heard() -> Generator[None]:
-    """Nobody looks for requests in the journal."""
+    """Never read the requests in the journal."""
 
     async def run(self: OperatorActor) -> None:
         await anyio.sleep_forever()
@@ -330,14 +330,14 @@ def an_operator_is_not_heard() -> Generator[None]:
 
 @contextmanager
 def a_stop_waits_for_discord() -> Generator[None]:
-    """Farewells take as long as they take."""
+    """Set no limit for the farewell messages."""
     with patch("app.discord.messages.live_messages.FAREWELL_TIME", 3600.0), patch("app.application.GRACE", 3600.0):
         yield
 
 
 @contextmanager
 def an_exception_leaves_a_look_open() -> Generator[None]:
-    """A look that raised is never over, so there is no other."""
+    """Never end a query that raised, so that no other one starts."""
 
     def query_failed(self: Reconciler, server: ServerName, reason: str, now: float) -> None:
         pass
@@ -348,7 +348,7 @@ def an_exception_leaves_a_look_open() -> Generator[None]:
 
 @contextmanager
 def a_full_disk_ends_the_bot() -> Generator[None]:
-    """Nobody waits for room."""
+    """Do not wait while the journal cannot be written."""
 
     async def once(pauses: Pauses, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
         return await function(*args)
@@ -359,7 +359,7 @@ def a_full_disk_ends_the_bot() -> Generator[None]:
 
 @contextmanager
 def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
-    """What is wrong with the journal is not said in its own words."""
+    """Raise the journal's errors as unexpected exceptions."""
     record = SqliteJournal.record
 
     async def recorded(self: SqliteJournal, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
@@ -374,7 +374,7 @@ def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
 
 @contextmanager
 def jobs_stay_with_a_dead_server() -> Generator[None]:
-    """Whatever a server has, only that server can end."""
+    """Never move a job to another server."""
 
     def stay(self: Reconciler, server_state: ServerState, now: float) -> None:
         del server_state, now
@@ -385,7 +385,7 @@ def jobs_stay_with_a_dead_server() -> Generator[None]:
 
 @contextmanager
 def a_removed_server_keeps_its_jobs() -> Generator[None]:
-    """A job of a server that is no longer configured waits for it."""
+    """Let a job wait for a server that is no longer configured."""
 
     def adopt(self: Reconciler, job: Job, now: float) -> None:
         if job.attempt is None or job.attempt.server in self.servers:
@@ -399,14 +399,14 @@ def a_removed_server_keeps_its_jobs() -> Generator[None]:
 
 @contextmanager
 def a_cancel_waits_for_the_server() -> Generator[None]:
-    """A job is cancelled when its server says so, and not before."""
+    """Cancel a job only once its server confirms it."""
     with patch("app.core.job_table.CANCEL_PATIENCE", float("inf")):
         yield
 
 
 @contextmanager
 def what_was_given_up_is_forgotten() -> Generator[None]:
-    """A prompt that is given up is not dropped where it is."""
+    """Do not cancel a prompt that is given up."""
 
     def leave(self: JobTable, job: Job) -> None:
         del job
@@ -417,7 +417,7 @@ def what_was_given_up_is_forgotten() -> Generator[None]:
 
 @contextmanager
 def a_history_is_read_for_ever() -> Generator[None]:
-    """A history that cannot be read is read again, each time."""
+    """Read a history that cannot be read again without a limit."""
     reads_again = Reconciler._reads_again
 
     def always(self: Reconciler, attempt: Attempt, server_state: ServerState, now: float) -> bool:
@@ -430,7 +430,7 @@ def a_history_is_read_for_ever() -> Generator[None]:
 
 @contextmanager
 def an_unreadable_history_is_that_of_the_server() -> Generator[None]:
-    """Whoever asks a server that cannot read one history believes that it is away."""
+    """Treat a server as away if it cannot read one history."""
     query = EffectRunner._query
 
     async def asked(self: EffectRunner, effect: QueryServer) -> EffectResult:
@@ -445,7 +445,7 @@ def an_unreadable_history_is_that_of_the_server() -> Generator[None]:
 
 @contextmanager
 def a_file_is_tried_for_ever() -> Generator[None]:
-    """Nothing limits the tries of a download, and nothing slows them down."""
+    """Try a download without a limit and without a pause."""
 
     def failed(self: Downloads, effect: FetchFile, now: float, *, counts: bool) -> bool:
         del effect, now, counts
@@ -457,7 +457,7 @@ def a_file_is_tried_for_ever() -> Generator[None]:
 
 @contextmanager
 def a_full_disk_loses_results() -> Generator[None]:
-    """A result for which there is no room is given up."""
+    """Give up a result for which the disk has no room."""
     with patch("app.actors.effect_runner.FULL", frozenset[int]()):
         yield
 

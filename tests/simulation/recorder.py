@@ -1,4 +1,4 @@
-"""What is seen of a world while it goes on, for the invariants to judge."""
+"""Records what happens in a world, for the invariants to check."""
 
 # pyright: reportPrivateUsage=false
 
@@ -27,10 +27,10 @@ from tests.simulation.offer import streams
 from tests.simulation.plan import Kind
 
 UNTOLD = "json_extract(CAST(record AS TEXT), '$.told') IS NOT TRUE"
-"""Whose person has not had the last word; the column `told` is 1 only once no server has it either."""
+"""Jobs whose terminal update was not shown; the column `told` is 1 only once no server has the job either."""
 
 ERRANDS = {kind.__name__ for kind in Effect.__args__}
-"""What the registry calls its helpers."""
+"""The names of the registry's tasks for effects."""
 
 
 PROBED = 45.0
@@ -38,7 +38,7 @@ PROBED = 45.0
 
 
 class Taken(Struct, frozen=True):
-    """A prompt that a server took, and in which of its lives."""
+    """A prompt that a server accepted, and in which of its processes."""
 
     network: Network
     life: int
@@ -53,16 +53,16 @@ class Recorder:
         self.told: dict[JobId, bool] = {}
         """For each job that somebody was told of: whether the journal had it by then."""
         self.wrong: list[str] = []
-        """Promises that were broken before everybody's eyes."""
+        """Invariants that were broken during the run."""
         self.taken: defaultdict[JobId, list[Taken]] = defaultdict(list)
         self.taken_away: set[str] = set()
         """Prompts that somebody else deleted or cleared: only these may run again in the same life of a server."""
         self.interrupted: set[str] = set()
         """Prompts that somebody else interrupted."""
         self.withdrawn: dict[PromptId, float] = {}
-        """When a server first did what our wish to drop a prompt asked for."""
+        """When a server first dropped a prompt that we cancelled."""
         self.asked_back: dict[JobId, float] = {}
-        """When a person took a job back."""
+        """When a person cancelled a job."""
         self.deleted: set[JobId] = set()
         """Jobs whose result somebody asked to delete: its files may be gone."""
         self.ill: list[tuple[float, float]] = []
@@ -154,11 +154,11 @@ class Recorder:
         return str(found[0]) if found is not None else ""
 
     def waiting(self) -> set[JobId]:
-        """Jobs whose person has not had the last word."""
+        """Jobs whose terminal update was not shown."""
         return {JobId(job) for (job,) in self.journal.execute(f"SELECT id FROM jobs WHERE {UNTOLD}")}
 
     def done_since(self) -> dict[JobId, float]:
-        """Since when a server is done with the current attempt of jobs whose person has not had the last word."""
+        """Since when a server is done with the current attempt of jobs whose terminal update was not shown."""
         query = f"SELECT id, prompt FROM jobs WHERE {UNTOLD} AND state IN ('queued', 'running', 'finished')"
         ended = [network.simulator.ended_at for network in self.networks if not network.dead]
         return {

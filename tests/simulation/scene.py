@@ -1,4 +1,4 @@
-"""One world, from the first wish to the last word: the real house over the simulator, in one thread."""
+"""One world, from the first request to the last terminal update: the real application over the simulator."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.simulation.plan import TROUBLE, Moment, Plan, calm_of
 from tests.simulation.recorder import Recorder
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Where files cost nothing, on systems that have such a place."""
+"""A folder in memory, on systems that have one."""
 
 LOOK = 10.0
-"""Seconds between two looks at whether everything has ended."""
+"""Seconds between two checks whether everything has ended."""
 
 SHOWING = 600.0
-"""Seconds of calm in which every person hears of what has ended: ten times the longest pause between two tries."""
+"""Seconds without faults in which every person sees what has ended: ten times the longest pause between two tries."""
 
 LATE = 300.0
 """Seconds of calm in which a job ends that its server is done with, however often something has to be tried."""
@@ -43,7 +43,7 @@ MOST_WRONG = 5
 
 
 class Report(Struct):
-    """What came of a world: every step in order, which promises were broken, how each job ended."""
+    """The result of a world: every step in order, the broken invariants, and how each job ended."""
 
     trace: list[str] = field(default_factory=list[str])
     broken: list[str] = field(default_factory=list[str])
@@ -76,7 +76,7 @@ class Scene:
         return Network(ServerName(f"server {number}"), simulator, self._rng, self._say, self._reached)
 
     async def play(self) -> Report:
-        """Live through the trouble and the calm, and say what was broken."""
+        """Run the faults and the time without faults; report what was broken."""
         with without_pixels(self._drew):
             async with anyio.create_task_group() as world:
                 self._people.meet(self._bot, world)
@@ -164,7 +164,7 @@ class Scene:
         self.report.broken += self._recorder.left_over()
 
     def _longest_drain(self) -> float:
-        """Seconds in which all ends that lies on a server, and is told."""
+        """Seconds in which everything on a server ends and is shown."""
         return self._plan.depth * max((want.seconds for want in self._plan.wants), default=0.0) + SHOWING
 
 
