@@ -12,7 +12,7 @@ from app.actors.handle import Registry, Updates
 from app.backoff import Pauses, backoff
 from app.boundary import report_failure
 from app.core.job import JobRequest
-from app.entry_points import run_request
+from app.entry_points import UNTOLD, run_request
 from app.events import TERMINAL_UPDATES, Failed, JobId, TerminalUpdate
 from app.ports import ConnectionLost, NoPlace, Reply
 
@@ -22,11 +22,11 @@ patient = partial(backoff, 1.0, 60.0)
 rarely = partial(backoff, 30.0, 3600.0, 0.0)
 """Pauses between two attempts while every place refuses the terminal update: somebody has to change something first."""
 
-REFUSED = 24 * 3600.0
+PATIENCE = 24 * 3600.0
 """Seconds after which nobody can be expected to change it any more."""
 
 FAILURES = 3
-"""Unexpected failures to show a terminal update after which this process leaves it to the next start of the bot."""
+"""Unexpected failures to show a terminal update after which the user is told, and the pauses become long."""
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -47,6 +47,7 @@ class InteractionActor:
         *,
         place: str = "",
         pauses: Pauses = patient,
+        patience: float = PATIENCE,
     ) -> None:
         self._job = request.job if isinstance(request, JobRequest) else request
         self._updates = (
@@ -57,6 +58,7 @@ class InteractionActor:
         self._registry = registry
         self._reply = reply
         self._pauses = pauses
+        self._patience = patience
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run until the terminal update has been shown; `task_status` is started once the job is submitted.
@@ -71,18 +73,20 @@ class InteractionActor:
     async def _deliver_with_retry(self, terminal_update: TerminalUpdate) -> TerminalUpdate:
         """Show the terminal update, however long its place is unreachable: this task has nothing else to do.
 
-        Returns what was shown in the end: a job may be cancelled meanwhile. If every place refuses it for `REFUSED`
+        Returns what was shown in the end: a job may be cancelled meanwhile. If every place refuses it for `patience`
         seconds it is not shown, and its files are kept.
 
-        A failure that is not `ConnectionLost` is logged and tried again, `FAILURES` times in all; the last is raised.
+        A failure that is not `ConnectionLost` is logged and tried again. After `FAILURES` of them the user reads that
+        something went wrong, and the pauses become long. After `patience` seconds, and at least `FAILURES` attempts,
+        the failure is raised.
         """
         failures, soon, later = 0, self._pauses(), rarely()
-        refused_until = float("inf")
+        refused_until = failing_until = float("inf")
         while True:
             try:
                 await self._reply.show(terminal_update)
             except NoPlace as loss:
-                refused_until = min(refused_until, anyio.current_time() + REFUSED)
+                refused_until = min(refused_until, anyio.current_time() + self._patience)
                 if anyio.current_time() >= refused_until:
                     logger.error("a result is kept, because no place takes it", job=self._job)
                     return terminal_update
@@ -93,10 +97,13 @@ class InteractionActor:
                 pause = next(soon)
             except Exception as error:
                 failures += 1
-                if failures == FAILURES:
+                failing_until = min(failing_until, anyio.current_time() + self._patience)
+                if failures >= FAILURES and anyio.current_time() >= failing_until:
                     raise
-                report_failure(error, "a result could not be shown; trying again", job=self._job)
-                pause = next(soon)
+                sentence = report_failure(error, "a result could not be shown; trying again", job=self._job)
+                if failures == FAILURES:
+                    await run_request(partial(self._report_failure, sentence), UNTOLD, job=self._job)
+                pause = next(soon if failures < FAILURES else later)
             else:
                 return terminal_update
             terminal_update = await self._pause(pause, terminal_update)

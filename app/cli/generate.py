@@ -125,7 +125,7 @@ async def draw(
                             # `take_back` ran before the latest job was submitted: call it again.
                             await take_back()
                             break
-                        actor = InteractionActor(request, registry, _Place(row, show, reasons))
+                        actor = InteractionActor(request, registry, _Place(row, show, reasons), patience=0.0)
                         await interactions.start(actor.run, name=f"interaction {request.job}")
                         handed_in.add(row.job)
                 watch.cancel_scope.cancel()

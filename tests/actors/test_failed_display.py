@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from app.actors.handle import SHOWING
-from app.actors.interaction import FAILURES, REFUSED, InteractionActor
+from app.actors.interaction import FAILURES, PATIENCE, InteractionActor
 from app.events import AnyUpdate, Cancelled, Failed, Finished, Progressed
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost, NoPlace
@@ -114,10 +114,10 @@ async def test_a_result_that_every_place_refuses_is_tried_again_with_growing_pau
 
 
 async def test_a_result_that_every_place_refuses_for_a_day_is_only_kept(tmp_path: Path) -> None:
-    async with world(tmp_path, longest=2 * REFUSED) as found:
+    async with world(tmp_path, longest=2 * PATIENCE) as found:
         began = anyio.current_time()
         await found.make(watcher=Unwelcome(float("inf")))
-        assert REFUSED <= anyio.current_time() - began < REFUSED + 3700
+        assert PATIENCE <= anyio.current_time() - began < PATIENCE + 3700
         await anyio.sleep(1)
         assert not await found.journal.unfinished()
 
@@ -136,6 +136,21 @@ async def test_a_last_word_that_fails_for_a_moment_is_shown(tmp_path: Path) -> N
         assert not await found.journal.unfinished()
 
 
+async def test_a_result_that_fails_for_hours_is_shown_then_and_its_user_reads_meanwhile_that_something_went_wrong(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, longest=8 * 3600) as found:
+        watcher, began = Broken(Finished, times=12), anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(found.make, None, watcher)
+            await until(lambda: bool(watcher.shown) and isinstance(watcher.last, Failed))
+            assert anyio.current_time() - began < 60
+        assert delivered(watcher)
+        assert anyio.current_time() - began > 3600, "the pauses grow"
+        await anyio.sleep(1)
+        assert not await found.journal.unfinished()
+
+
 async def test_a_last_word_that_cannot_be_shown_is_shown_by_the_next_life(tmp_path: Path) -> None:
     journal = MemoryJournal()
     simulator = Simulator(tmp_path / "server", run_sync=inline)
@@ -143,8 +158,11 @@ async def test_a_last_word_that_cannot_be_shown_is_shown_by_the_next_life(tmp_pa
         async with anyio.create_task_group() as ground:
             await ground.start(simulator.run)
             async with house_for(simulator, tmp_path / "results", journal) as first:
-                broken = await first.make(watcher=Broken(Finished))
-                assert isinstance(broken.last, Failed)
+                broken = Broken(Finished)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(first.make, None, broken)
+                    await until(lambda: bool(broken.shown) and isinstance(broken.last, Failed))
+                    tasks.cancel_scope.cancel()
                 (job,) = await journal.unfinished()
             async with house_for(simulator, tmp_path / "results", journal) as second:
                 whole = Watcher()

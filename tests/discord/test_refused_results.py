@@ -61,10 +61,11 @@ async def test_a_result_that_only_its_content_loses_becomes_a_plain_message_that
         assert len(files(again)) == 1
 
 
-async def test_a_page_of_a_proxy_before_discord_is_no_answer_of_discord(stage: Stage) -> None:
+@pytest.mark.parametrize("answer", ["", "[1]", "null", "7"])
+async def test_a_page_of_a_proxy_before_discord_is_no_answer_of_discord(stage: Stage, answer: str) -> None:
     async with stage.bot():
         asked = await held(stage)
-        stage.discord.fail("PATCH", status=403, html=True, times=2)
+        stage.discord.fail("PATCH", status=403, times=2, html=not answer, body=answer)
         stage.go_on()
         message = await stage.result(asked)
         assert message["id"] == asked.original

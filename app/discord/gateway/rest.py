@@ -139,13 +139,18 @@ def _seen(message: hikari.Message) -> Seen:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Translate hikari's errors into `SendError`; unknown exceptions pass unchanged."""
+    """Translate hikari's errors into `SendError`; unknown exceptions pass unchanged.
+
+    hikari asserts that Discord answers with a JSON object: a page of a proxy may be another JSON value.
+    """
     try:
         yield
     except hikari.ClientHTTPResponseError as error:
         raise _named(error) from None
     except (hikari.HTTPError, hikari.ComponentStateConflictError, aiohttp.ClientError, msgspec.DecodeError) as error:
         raise Away(f"Discord does not answer: {type(error).__name__}.") from None
+    except AssertionError:
+        raise Away("Something in front of Discord answered.") from None
 
 
 class ErrorBody(Struct):

@@ -68,9 +68,9 @@ class Rest:
         try:
             response = await self._answer(request, endpoint, entry, headers)
         except Blocked as error:
-            # Cloudflare answers before Discord: without limits, and not in JSON.
+            # A proxy answers before Discord, without limits.
             headers.clear()
-            response = web.Response(text=CLOUDFLARE.format(error), status=error.status, content_type="text/html")
+            response = web.Response(text=error.text, status=error.status, content_type=error.content_type)
         except ApiError as error:
             entry.code = error.code
             response = web.json_response(error.body(), status=error.status)
@@ -112,16 +112,20 @@ class Rest:
 
 
 class Blocked(Exception):
-    """Cloudflare answers in Discord's place."""
+    """A proxy such as Cloudflare answers in Discord's place."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, text: str, content_type: str) -> None:
         super().__init__(status)
         self.status = status
+        self.text = text
+        self.content_type = content_type
 
 
 def _break(fault: Fault, request: web.Request) -> None:
     if fault.html and fault.status is not None:
-        raise Blocked(fault.status)
+        raise Blocked(fault.status, CLOUDFLARE.format(fault.status), "text/html")
+    if fault.body and fault.status is not None:
+        raise Blocked(fault.status, fault.body, "application/json")
     if fault.abort and request.transport is not None:
         request.transport.abort()
     if fault.abort or fault.status is not None:

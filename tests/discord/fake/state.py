@@ -45,8 +45,8 @@ class Fault:
 
     First `hold` waits until the fault is lifted and `delay` for seconds; then `abort` cuts the connection or
     the request is answered with `status` and `code`, before it has taken effect or, with `after`, when it has.
-    With `html` it is Cloudflare that answers, with `status` and a page for people. A call that its limit refuses does
-    not use the fault up.
+    With `html` it is Cloudflare that answers, with `status` and a page for people; with `body` a proxy, with this JSON.
+    A call that its limit refuses does not use the fault up.
     """
 
     method: str = "*"
@@ -60,6 +60,7 @@ class Fault:
     abort: bool = False
     after: bool = False
     html: bool = False
+    body: str = ""
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def meets(self, method: str, path: str) -> bool:
