@@ -111,6 +111,20 @@ def webp_chunks(view: View, end: int) -> Iterator[Part]:
         at = chunk.end
 
 
+def webp_picture(view: View, chunk: Part) -> tuple[int, int, bool]:
+    """The width and height of a WebP without VP8X, and whether it has alpha. Raises `ValueError` for no picture."""
+    head = view.read(chunk.body, 10)
+    if chunk.kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
+        # https://www.rfc-editor.org/rfc/rfc6386#section-9.1: 14 bits each, and two bits for scaling.
+        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+        return width, height, False
+    if chunk.kind == b"VP8L" and head[:1] == b"\x2f":
+        # https://www.rfc-editor.org/rfc/rfc9649#section-3.4: 14 bits each, both less one, and whether alpha is used.
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1)
+    raise ValueError(chunk.kind)
+
+
 def gif_blocks(view: View) -> Iterator[Part]:
     """The blocks of a GIF: its head, each extension with its label ("!…"), each picture (","), and the end (";").
 

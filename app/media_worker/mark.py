@@ -27,6 +27,7 @@ from app.media_worker.containers import (
     jpeg_segments,
     png_chunks,
     webp_chunks,
+    webp_picture,
 )
 from app.media_worker.pieces import Keep, Piece, View, Zeros, size_of
 
@@ -166,18 +167,8 @@ def _webp(view: View) -> Iterator[Piece]:
 
 def _vp8x(view: View, picture: Part) -> bytes:
     """The chunk that a WebP without one needs before it may have XMP. Raises `ValueError` for no picture."""
-    head = view.read(picture.body, 10)
-    if picture.kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
-        # https://www.rfc-editor.org/rfc/rfc6386#section-9.1: 14 bits each, and two bits for scaling.
-        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (6, 8))
-        alpha = 0
-    elif picture.kind == b"VP8L" and head[:1] == b"\x2f":
-        # https://www.rfc-editor.org/rfc/rfc9649#section-3.4: 14 bits each, both less one, and whether alpha is used.
-        bits = int.from_bytes(head[1:5], "little")
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        alpha = WEBP_ALPHA if bits >> 28 & 1 else 0
-    else:
-        raise ValueError(picture.kind)
+    width, height, has_alpha = webp_picture(view, picture)
+    alpha = WEBP_ALPHA if has_alpha else 0
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return _webp_chunk(b"VP8X", bytes([WEBP_XMP | alpha, 0, 0, 0]) + size)
 

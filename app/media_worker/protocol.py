@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import Annotated, BinaryIO, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from app.reasons.files import FileReason
 
@@ -22,6 +22,14 @@ HEADER = 4
 """Bytes of length in front of each frame."""
 
 Kind: TypeAlias = Literal["image", "video", "audio"]
+
+LARGEST_SIDE = 2**16 - 1
+"""Pixels of a width or height that is passed on: JPEG and GIF cannot state more."""
+
+Side: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_SIDE)]
+
+Dimensions: TypeAlias = tuple[Side, Side]
+"""Width and height in pixels, as a file states them."""
 
 Lane: TypeAlias = Literal["light", "heavy", "video"]
 """Where a request runs: quick ones, ones that take seconds, and ones that need the budget of videos."""
@@ -60,7 +68,8 @@ class Compressed(Struct, frozen=True, tag=True, kw_only=True):
     """The version that fits is at `target`, or is the source as it is, if `unchanged`.
 
     `suffix` is its suffix ("" for that of the source), `quality` in percent (100 if nothing was given up), `scale` the
-    fraction of the original width, `marked` whether it has the mark.
+    fraction of the original width, `marked` whether it has the mark. `dimensions` are those of the source; None if they
+    are unknown.
     """
 
     suffix: str = ""
@@ -68,6 +77,7 @@ class Compressed(Struct, frozen=True, tag=True, kw_only=True):
     quality: int = 100
     scale: float = 1.0
     marked: bool = False
+    dimensions: Dimensions | None = None
 
 
 class Refused(Struct, frozen=True, tag=True):

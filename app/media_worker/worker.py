@@ -6,7 +6,10 @@ import os
 import sys
 from typing import BinaryIO
 
+from msgspec.structs import replace
+
 from app.media_worker.compress import compress
+from app.media_worker.dimensions import read_dimensions
 from app.media_worker.limits import PICTURES, VIDEOS, Limits, allow_cpu, limit_process
 from app.media_worker.normalise import normalise
 from app.media_worker.protocol import (
@@ -53,9 +56,10 @@ def answer(request: Request) -> Reply:
             case Normalise(kind=kind, lane=lane):
                 return Normalised(normalise(source, target, kind, lane=lane))
             case Compress(limit=limit, keep_metadata=keep_metadata, mark_results=mark_results, lane=lane):
-                return compress(
+                made = compress(
                     source, target, limit, keep_metadata=keep_metadata, mark_results=mark_results, lane=lane
                 )
+                return replace(made, dimensions=read_dimensions(source))
     except Refusal as refusal:
         if (cause := refusal.__cause__) is not None:
             print(f"{refusal}: {type(cause).__name__}: {cause}"[:500], file=sys.stderr, flush=True)

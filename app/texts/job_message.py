@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 AGAIN = "Again"
 CANCEL = "Cancel"
 DELETE = "Delete"
@@ -46,6 +48,16 @@ def step(number: int, count: int) -> str:
 def done(when: str) -> str:
     """The expected end, as a Discord timestamp."""
     return f"done {when}"
+
+
+def size(width: int, height: int) -> str:
+    """The size of a result in pixels."""
+    return f"{width} × {height}"
+
+
+def sizes(shown: Sequence[str], more: int) -> str:
+    """The sizes of results that differ, and how many further ones there are."""
+    return ", ".join(shown) + (f" and {more} more sizes" if more > 1 else " and 1 more size" if more else "")
 
 
 def seed(number: int) -> str:

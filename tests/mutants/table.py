@@ -266,7 +266,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=35,
-        symbol="app.media_worker.mark:_vp8x",
+        symbol="app.media_worker.containers:webp_picture",
         old="bits >> 14",
         new="bits >> 13",
         tests=(MARK,),

@@ -137,7 +137,8 @@ class UploadPreparer:
         suffix = compressed.suffix or path.suffix.lower()
         if self._mark_results and not compressed.marked and suffix.lstrip(".") in SHOWN:
             logger.warning("a result is posted without the mark", path=str(path))
-        return Upload(_name(path, number, suffix), path=str(made), size=made_size), _note(compressed)
+        name = _name(path, number, suffix)
+        return Upload(name, path=str(made), size=made_size, dimensions=compressed.dimensions), _note(compressed)
 
 
 def _note(compressed: Compressed) -> ResultReduced | None:

@@ -30,7 +30,8 @@ Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
 class Upload(Struct, frozen=True):
     """A file to show: at `path` on disk, or `data` itself. `name` is shown to people, `size` is in bytes, of `path`.
 
-    `alt` describes a picture to people who do not see it, in at most `LONGEST_ALT_TEXT` characters.
+    `alt` describes a picture to people who do not see it, in at most `LONGEST_ALT_TEXT` characters. `dimensions` are
+    the width and height in pixels of the result that it was made from; None if they are unknown.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Upload(Struct, frozen=True):
     spoiler: bool = False
     size: int = 0
     alt: str = ""
+    dimensions: tuple[int, int] | None = None
 
 
 class Text(Struct, frozen=True):

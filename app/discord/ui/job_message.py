@@ -49,6 +49,9 @@ BAR = 12
 SHOWN = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif", "mp4", "webm", "mov"})
 """Suffixes of files that Discord shows inline; everything else is a file to download."""
 
+MOST_SIZES = 3
+"""Different sizes of results that are named."""
+
 LONGEST_LABEL = 40
 """Characters on a follow-up's button."""
 
@@ -146,7 +149,7 @@ def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> t
         for page in _pages([*shown, *others])
     ]
     first = pages[0] if pages else ()
-    main = Card((_head(view), *first, *blocks, *_foot(view, finished), *_buttons(view, finished)), DONE)
+    main = Card((_head(view), *first, *blocks, *_foot(view, finished, uploads), *_buttons(view, finished)), DONE)
     return main, *(Card(page, DONE) for page in pages[1:])
 
 
@@ -181,8 +184,10 @@ def _shown(view: JobView, upload: Upload) -> Upload:
     return replace(upload, spoiler=view.spoiler, alt=shorten(view.prompt.strip() or view.title, LONGEST_ALT_TEXT))
 
 
-def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
+def _foot(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> tuple[Block, ...]:
     parts = [f"<@{view.owner}>"]
+    if size := _size(uploads):
+        parts.append(size)
     if finished.seed is not None:
         parts.append(texts.seed(finished.seed))
     parts += [f"{escape(setting.title.lower())} {escape(shorten(setting.value, 80))}" for setting in view.settings]
@@ -192,6 +197,12 @@ def _foot(view: JobView, finished: Finished) -> tuple[Block, ...]:
     if view.labelled:
         lines.append(f"-# {texts.LABEL}")
     return (Text("\n".join(lines)),)
+
+
+def _size(uploads: Sequence[Upload]) -> str:
+    """The size of the results in pixels, as they were made; "" if it is unknown."""
+    sizes = list(dict.fromkeys(texts.size(*upload.dimensions) for upload in uploads if upload.dimensions is not None))
+    return texts.sizes(sizes[:MOST_SIZES], len(sizes[MOST_SIZES:]))
 
 
 def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:

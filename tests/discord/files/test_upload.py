@@ -49,6 +49,7 @@ async def test_results_are_files_without_the_graph_for_the_length_of_the_block(t
         assert [upload.name for upload in uploads] == ["a_b-1.png", "a_b-2.png"]
         assert not any(upload.data for upload in uploads)
         assert all(SECRET.encode() not in content(upload) for upload in uploads)
+        assert {upload.dimensions for upload in uploads} == {(200, 160)}
         assert notes == []
     assert picture.exists()
 
@@ -106,6 +107,7 @@ async def test_what_is_given_up_is_said(tmp_path: Path) -> None:
         async with fit([str(picture)], 9_000, "ada") as ((upload,), (note,)):
             assert isinstance(note, ResultReduced)
             assert note.scale < 1
+            assert upload.dimensions == (200, 160), "the size as it was made, not as it is posted"
 
 
 async def test_a_file_that_is_gone_or_never_fits_is_said_and_the_others_come(tmp_path: Path) -> None:

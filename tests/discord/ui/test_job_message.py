@@ -136,6 +136,26 @@ def test_a_result_tells_seed_settings_and_notes() -> None:
     assert labels(card) == ["Again", "Edit prompt", "Settings", "Delete", "Edit"]
 
 
+@pytest.mark.parametrize(
+    ("dimensions", "footer"),
+    [
+        ([(1024, 768)], "<@42> · 1024 × 768 · seed `77`"),
+        ([(1024, 768), (1024, 768)], "<@42> · 1024 × 768 · seed `77`"),
+        ([(512, 512), None, (2048, 2048)], "<@42> · 512 × 512, 2048 × 2048 · seed `77`"),
+        ([(1, 1), (2, 2), (3, 3), (4, 4)], "<@42> · 1 × 1, 2 × 2, 3 × 3 and 1 more size · seed `77`"),
+        ([(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)], "<@42> · 1 × 1, 2 × 2, 3 × 3 and 2 more sizes · seed `77`"),
+        ([None], "<@42> · seed `77`"),
+    ],
+)
+def test_the_footer_states_the_size_of_the_pictures_as_they_were_made(
+    dimensions: list[tuple[int, int] | None], footer: str
+) -> None:
+    finished = Finished(HERE, tuple(f"{number}.png" for number in range(len(dimensions))), (), (), 77, job=JOB)
+    uploads = [Upload(f"{number}.png", "a.png", dimensions=size) for number, size in enumerate(dimensions)]
+    (card,) = render(view(finished), uploads)
+    assert f"-# {footer}" in words(card).splitlines()
+
+
 def test_only_what_differs_from_the_defaults_is_told() -> None:
     values = {"prompt": "a cat", "steps": 24, "cfg": 4.0, "negative": ""}
     request = JobRequest(job=JOB, workflow="txt2img", graph={}, folder="out", owner="42", values=dict(values))
