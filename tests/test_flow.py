@@ -290,6 +290,7 @@ async def test_an_interaction_that_breaks_is_told_and_does_not_reach_the_others(
         assert isinstance(broken.last, Failed)
         assert reason_text(broken.last.reason).startswith("Something went wrong (id ")
         assert [job.notified for job in await running.journal.unfinished()] == [False]
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_restart_of_the_program_is_only_a_long_disconnection(tmp_path: Path) -> None:
