@@ -1,9 +1,11 @@
-"""Discord, as the port `Post`: messages that outlive the bot; out of reach, forgetful, slow, or deleted at times."""
+"""Discord, as the port `Post`: messages that outlive the bot; out of reach, forgetful, odd, or deleted at times."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 import anyio
 from msgspec import Struct, field
@@ -11,10 +13,12 @@ from msgspec import Struct, field
 from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.message_ref import Seen
-from app.discord.messages.ports import Away, Deleted, Expired, Gone, Unacceptable
+from app.discord.messages.delivery import nonce as nonce_of
+from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, Unacceptable
 from app.discord.ui.components import Button, Card, Line, Row
 from app.discord.user_request import Caller
 from app.events import JobId
+from tests.simulation.answers import FINE, REMOVED, Answers, Verdict, error_of, fail_with
 
 NONCES = 300.0
 """Seconds for which a second message with the nonce of a first one is that first one."""
@@ -28,7 +32,7 @@ CHANNEL, DIRECT = "channel", "direct"
 class Message(Struct):
     """A message: whose command it answers ("" for one that the bot sent), everything it ever said, whether it is there.
 
-    `job` is the job that it showed last.
+    `job` is the job that it showed last. It is `stuck` if Discord refused the last call about it.
     """
 
     number: int
@@ -39,11 +43,17 @@ class Message(Struct):
     job: JobId = JobId("")
     said: list[Card] = field(default_factory=list[Card])
     deleted_at: float = float("inf")
+    stuck: bool = False
 
     @property
     def deleted(self) -> bool:
         """Whether somebody deleted it."""
         return self.deleted_at < float("inf")
+
+    @property
+    def page(self) -> int:
+        """Which of the messages of a result it is, counted from 0."""
+        return int(self.nonce[-2:] or 0)
 
     def delete(self) -> None:
         """Delete it now."""
@@ -71,13 +81,25 @@ class Board:
     """See `app.discord.messages.ports.MessageSender`. Owns the messages.
 
     `saw` is called before anything is shown: where, and what. `broke` is called for the job whose message
-    cannot be shown because of an unexpected exception.
+    cannot be shown because of an unexpected exception. How it answers has dice of its own, `odd`, so that it changes
+    nothing else.
     """
 
     def __init__(
-        self, rng: random.Random, saw: Callable[[Message, Card], None], broke: Callable[[JobId], None]
+        self,
+        rng: random.Random,
+        odd: random.Random,
+        saw: Callable[[Message, Card], None],
+        broke: Callable[[JobId], None],
     ) -> None:
         self._rng = rng
+        self.answers = Answers(odd)
+        self.removed = False
+        """Whether the channel is removed, with all that it shows; people go on in direct messages."""
+        self.oddities: Counter[JobId] = Counter()
+        """How often a call about a job was answered with an error that it did not deserve."""
+        self.simplified: set[JobId] = set()
+        """Jobs of which Discord refused a content, so that a plain message is what they may end with."""
         self.messages: list[Message] = []
         self.interactions: list[Interaction] = []
         self.whispers = 0
@@ -87,7 +109,8 @@ class Board:
         self.calm()
 
     def calm(self) -> None:
-        """From now on all is well."""
+        """From now on all is well; but a channel that was removed does not come back."""
+        self.answers.calm()
         self.away_until = self.forgetful_until = self.limited_until = float("-inf")
         self.closed_until = self.nowhere_until = self.picky_until = float("-inf")
         """Until when the channel takes nothing, no place takes anything, and no message takes new pictures."""
@@ -100,7 +123,7 @@ class Board:
         Raises `Away`.
         """
         await self._reach()
-        message = self._new(person, "")
+        message = self._new(person, "", DIRECT if self.removed else CHANNEL)
         return self._caller(message, person, fresh=True)
 
     async def press(self, message: Message, person: str) -> Caller:
@@ -111,51 +134,96 @@ class Board:
     def _caller(self, message: Message, person: str, *, fresh: bool) -> Caller:
         self.interactions.append(Interaction(message.number, anyio.current_time()))
         token = str(len(self.interactions) - 1)
-        return Caller(user=person, channel=CHANNEL, token=token, message=str(message.number), fresh=fresh)
+        return Caller(user=person, channel=message.channel, token=token, message=str(message.number), fresh=fresh)
+
+    def is_there(self, message: Message) -> bool:
+        """Whether people see it."""
+        return not message.deleted and not (self.removed and message.channel == CHANNEL)
 
     async def edit_original(self, token: str, card: Card) -> Seen:
-        await self._reach()
-        message = self._opened(token)
-        self._take_edit(message, card)
-        return self._show(message, card)
+        message = self.messages[self.interactions[int(token)].message]
+        verdict = await self._call(message.channel, message)
+        with self._about(verdict, message, about(card) or message.job):
+            self._valid(token)
+            self._take_edit(message, card)
+            return self._show(message, card, verdict)
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
-        await self._reach()
-        self._take_edit(self.messages[int(message)], card)
-        self._show(self.messages[int(message)], card)
+        edited = self.messages[int(message)]
+        verdict = await self._call(channel, edited)
+        with self._about(verdict, edited, about(card) or edited.job or self._job_of(edited.nonce)):
+            self._take_edit(edited, card)
+            self._show(edited, card, verdict)
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
-        await self._reach()
-        self._take(channel)
-        now = anyio.current_time()
-        same = (m for m in self.messages if m.nonce == nonce and now - m.born < NONCES and not m.deleted)
-        if (message := next(same, None)) is None:
-            return self._show(self._new("", nonce, channel), card)
-        self._answer()
-        return Seen(message.channel, str(message.number), stale=message.said[-1] != card)
+        verdict = await self._call(channel, None)
+        with self._about(verdict, None, about(card) or self._job_of(nonce)):
+            self._take(channel)
+            now = anyio.current_time()
+            same = (m for m in self.messages if m.nonce == nonce and now - m.born < NONCES and self.is_there(m))
+            if (message := next(same, None)) is None:
+                return self._show(self._new("", nonce, channel), card, verdict)
+            self._answer(verdict)
+            return Seen(message.channel, str(message.number), stale=message.said[-1] != card)
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         return await self.create(DIRECT, card, nonce)
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
-        await self._reach()
-        self._valid(token)
-        self.whispers += 1
+        message = self.messages[self.interactions[int(token)].message]
+        verdict = await self._call(message.channel, None)
+        with self._about(verdict, None, about(card)):
+            self._valid(token)
+            self.whispers += 1
+            self._answer(verdict, forgets=False)
 
     async def followup(self, token: str, card: Card) -> Seen:
-        await self._reach()
-        self._valid(token)
-        raise Gone("Discord says: Thread is archived.")
+        message = self.messages[self.interactions[int(token)].message]
+        verdict = await self._call(message.channel, None)
+        with self._about(verdict, None, about(card) or message.job):
+            self._valid(token)
+            raise Gone("Discord says: Thread is archived.")
 
     async def delete_original(self, token: str) -> None:
-        await self._reach()
-        self._opened(token).delete()
-        self._answer()
+        message = self.messages[self.interactions[int(token)].message]
+        verdict = await self._call(message.channel, message)
+        with self._about(verdict, message, message.job):
+            self._opened(token).delete()
+            self._answer(verdict)
 
     async def delete(self, channel: str, message: str) -> None:
+        deleted = self.messages[int(message)]
+        verdict = await self._call(channel, deleted)
+        with self._about(verdict, deleted, deleted.job):
+            deleted.delete()
+            self._answer(verdict)
+
+    async def _call(self, channel: str, message: Message | None) -> Verdict:
+        """Reach Discord with a call of the bot. Raises `Away`."""
         await self._reach()
-        self.messages[int(message)].delete()
-        self._answer()
+        await self.answers.wait(channel, message.number if message is not None else None)
+        return self.answers.verdict()
+
+    @contextmanager
+    def _about(self, verdict: Verdict, message: Message | None, job: JobId) -> Generator[None]:
+        """Carry out a call about this message and job, unless Discord refuses it, and note what came of it."""
+        self.oddities[job] += verdict.odd
+        if verdict.content:
+            self.simplified.add(job)
+        try:
+            if verdict.refused is not None:
+                fail_with(verdict.refused)
+            yield
+        except SendError as error:
+            if message is not None:
+                message.stuck = not isinstance(error, Away)
+            raise
+        if message is not None:
+            message.stuck = False
+
+    def _job_of(self, nonce: str) -> JobId:
+        """The job whose result a message with this nonce shows."""
+        return next((m.job for m in self.messages if m.job and nonce_of(m.job)[:-2] == nonce[:-2]), JobId(""))
 
     def _valid(self, token: str) -> Interaction:
         interaction = self.interactions[int(token)]
@@ -172,6 +240,8 @@ class Board:
 
     def _take(self, channel: str) -> None:
         """Refuse what is sent to a channel that takes nothing at the moment."""
+        if self.removed and channel == CHANNEL:
+            fail_with(error_of(*REMOVED))
         if anyio.current_time() < (self.closed_until if channel == CHANNEL else self.nowhere_until):
             raise Gone("Discord says: Thread is archived.")
 
@@ -182,7 +252,7 @@ class Board:
         if card.uploads and anyio.current_time() < self.picky_until:
             raise Unacceptable("Discord says: Invalid form body.")
 
-    def _show(self, message: Message, card: Card) -> Seen:
+    def _show(self, message: Message, card: Card, verdict: Verdict) -> Seen:
         job = about(card)
         if job and self.failures:
             self.failures -= 1
@@ -191,7 +261,7 @@ class Board:
         message.job = job or message.job
         self._saw(message, card)
         message.said.append(card)
-        self._answer()
+        self._answer(verdict)
         return Seen(message.channel, str(message.number))
 
     async def _reach(self) -> None:
@@ -202,8 +272,10 @@ class Board:
         if anyio.current_time() < self.away_until:
             raise Away("Discord does not answer.")
 
-    def _answer(self) -> None:
-        if anyio.current_time() < self.forgetful_until:
+    def _answer(self, verdict: Verdict = FINE, *, forgets: bool = True) -> None:
+        if verdict.unanswered is not None:
+            fail_with(verdict.unanswered)
+        if forgets and anyio.current_time() < self.forgetful_until:
             raise Away("Discord did not answer.")
 
 

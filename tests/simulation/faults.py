@@ -11,7 +11,7 @@ from app.comfy.client import ANSWER_TIMEOUT
 from app.core.server_state import FAILOVER_AFTER
 from app.ports import Json
 from app.simulator.faults import Request
-from tests.simulation.board import Board
+from tests.simulation.board import CHANNEL, DIRECT, Board
 from tests.simulation.bot import Bot
 from tests.simulation.network import Network
 from tests.simulation.offer import picture
@@ -83,7 +83,8 @@ class FaultPlayer:
             self._people.act(fault)
             return
         now = anyio.current_time()
-        self._recorder.ill.append((now, now + fault.seconds + AFTERMATH))
+        if fault.kind != "discord_hangs":
+            self._recorder.ill.append((now, now + fault.seconds + AFTERMATH))
         self._between(fault, network, min(now + fault.seconds, self._ends))
 
     def _between(self, fault: Fault, network: Network, until: float) -> None:
@@ -219,11 +220,31 @@ class FaultPlayer:
                 board.closed_until = board.nowhere_until = until
             case "pictures_refused":
                 board.picky_until = until
+            case "discord_slow":
+                board.answers.slow_until = until
+            case "odd_answers":
+                board.answers.odd_until = until
+            case "discord_hangs":
+                self._hang(fault.which, until)
+            case "channel_removed":
+                board.removed = True
             case "message_deleted":
                 if messages := [one for one in board.messages if not one.ended] or board.messages:
                     messages[fault.which % len(messages)].delete()
             case kind:
                 raise AssertionError(kind)
+
+    def _hang(self, which: int, until: float) -> None:
+        """Nothing about one channel is answered, or about one message whose job goes on."""
+        board, answers = self._board, self._board.answers
+        answers.hangs_until = until
+        channel = DIRECT if board.removed else CHANNEL
+        messages = [message.number for message in board.messages if not message.ended and board.is_there(message)]
+        if which % 3 == 0 or not messages:
+            answers.hangs = lambda where, _: where == channel
+            return
+        number = messages[which % len(messages)]
+        answers.hangs = lambda _, message: message == number
 
     def _forget(self, fault: Fault, network: Network) -> None:
         simulator, away = network.simulator, self._recorder.taken_away

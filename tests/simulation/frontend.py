@@ -27,7 +27,7 @@ from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.responder import Responder
 from app.discord.ui.components import Card, Form, Upload
-from app.discord.ui.job_message import render
+from app.discord.ui.job_message import plain, render
 from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
@@ -176,11 +176,16 @@ def uploads(files: Sequence[str]) -> tuple[list[Upload], list[PostingNote]]:
     return found, [ResultDeleted()] if len(found) < len(files) else []
 
 
-def last_card(job: Job, workflows: Mapping[str, Workflow]) -> Card:
-    """What a job's message must say in the end."""
+def last_cards(job: Job, workflows: Mapping[str, Workflow]) -> tuple[Card, ...]:
+    """What a job's message must say in the end, and the messages that continue it."""
     shown, terminal_update = _view(job, workflows), job.terminal_update
     shown.terminal_update = terminal_update
-    return render(shown, uploads(terminal_update.files)[0] if isinstance(terminal_update, Finished) else ())[0]
+    return render(shown, uploads(terminal_update.files)[0] if isinstance(terminal_update, Finished) else ())
+
+
+def plain_card(job: Job) -> Card:
+    """What a job's message says in the end if Discord does not take the result."""
+    return plain(_view(job, {}))
 
 
 def _view(job: Job, workflows: Mapping[str, Workflow]) -> JobView:

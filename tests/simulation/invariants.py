@@ -7,14 +7,16 @@ from pathlib import Path
 
 from app.core.downloads import MOST_TRIES, WAIT
 from app.core.job import Job, State, TransitionRow
-from app.discord.ui.components import Card
+from app.discord import message_ref
+from app.discord.messages.delivery import nonce
+from app.discord.ui.components import MOST_PICTURES, Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.texts.answers import NOT_TAKEN
 from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word
-from tests.simulation.frontend import last_card
+from tests.simulation.frontend import last_cards, plain_card
 from tests.simulation.network import Network
 from tests.simulation.offer import LONGEST_STEP, ending_of, offered, streams
 from tests.simulation.pictures import expected
@@ -44,8 +46,8 @@ ANSWERED = 10.0
 WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_damaged", "sync_fails", "removed"}
 """Faults while which nothing can be answered, because the bot or its journal is not there."""
 
-UNEDITABLE: set[Kind] = {"channel_closed", "nowhere"}
-"""Faults after which a message may stay as it was, because its result was sent elsewhere and it could not be edited."""
+UNEDITABLE: set[Kind] = {"channel_closed", "nowhere", "channel_removed"}
+"""Faults after which two messages may show a result: one shows it without our knowing, and refuses the next edit."""
 
 CHECKS = 1.0
 """Seconds after which a server that was told to stop has stopped, or had ended before: the gap until its history."""
@@ -87,8 +89,8 @@ def broken(
     yield from check_no_part_is_left(folder)
     yield from check_requests_are_bounded(plan, recorder, jobs)
     yield from check_own_pictures_in_messages(board, jobs, recorder, kinds)
-    if not kinds & UNEDITABLE:
-        yield from check_no_message_stays_behind(board)
+    yield from check_no_message_stays_behind(board)
+    yield from check_every_page_is_shown(board, jobs, recorder, workflows)
     yield from check_deleted_messages_stay_away(board)
     yield from check_operators_are_heard(store)
     orphans = {taken.prompt for job in recorder.hurt for taken in recorder.taken[job]}
@@ -151,9 +153,9 @@ def check_own_pictures_in_messages(
             if is_last_word(card):
                 yield from _own(f"message {message.number} shows", data, job, kinds)
                 promised = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
-                if is_taken_back(job, recorder) or job.id in recorder.deleted:
+                if is_taken_back(job, recorder) or job.id in recorder.deleted or is_plain(card, job, board):
                     continue
-                if len(data) != len(promised) and not is_apology(card, job, recorder):
+                if len(data) != len(promised[:MOST_PICTURES]) and not is_apology(card, job, recorder):
                     yield f"message {message.number} shows {len(data)} of {len(promised)} of {job.id}"
                 continue
             prompts = {taken.prompt for taken in recorder.taken[job.id]}
@@ -180,6 +182,11 @@ def is_apology(card: Card, job: Job, recorder: Recorder) -> bool:
     return job.id in recorder.unshowable and "Something" in str(card)
 
 
+def is_plain(card: Card, job: Job, board: Board) -> bool:
+    """Whether it only says that Discord does not take the result, after Discord refused a content of this job."""
+    return job.id in board.simplified and card == plain_card(job)
+
+
 def is_taken_back(job: Job, recorder: Recorder) -> bool:
     """Whether it was cancelled, perhaps after its result was posted and before we knew that it was."""
     return job.id in recorder.asked_back and isinstance(job.terminal_update, Cancelled)
@@ -204,14 +211,39 @@ def check_deleted_messages_stay_away(board: Board) -> Iterator[str]:
         removed = [
             m for m in board.messages if m.job == message.job and m.person and m.deleted_at < message.born - MEANWHILE
         ]
-        if removed and not message.person and message.channel == CHANNEL:
+        if removed and not message.person and not message.page and message.channel == CHANNEL:
             yield f"{message.job} is in message {message.number}, after message {removed[0].number} was deleted"
 
 
+def check_every_page_is_shown(
+    board: Board, jobs: Mapping[JobId, Job], recorder: Recorder, workflows: Mapping[str, Workflow]
+) -> Iterator[str]:
+    """Each message that continues a result is where the journal says, and shows the rest of the files."""
+    posted = {message.nonce: message for message in board.messages if message.page}
+    for job in jobs.values():
+        own = {number: posted[key] for number in range(1, 10) if (key := nonce(job.id, number)) in posted}
+        for number, message in own.items():
+            for card in message.said:
+                yield from _own(f"page {number} of {job.id} shows", [one.data for one in card.uploads], job, set())
+        if not isinstance(job.terminal_update, Finished) or job.id in recorder.deleted or job.id in board.simplified:
+            continue
+        place, pages = message_ref.read(job.place), last_cards(job, workflows)[1:]
+        numbers = [int(message) for message in place.more] if place is not None else []
+        if len(numbers) != len(pages):
+            yield f"{job.id} has {len(numbers)} of {len(pages)} more messages"
+        for page, message in zip(pages, (board.messages[number] for number in numbers), strict=False):
+            if message.said[-1] != page and not message.stuck and board.is_there(message):
+                yield f"message {message.number} does not show the rest of {job.id}"
+
+
 def check_no_message_stays_behind(board: Board) -> Iterator[str]:
-    """No message says in the end that its job still goes on; but one may say that there was never a job."""
+    """No message says in the end that its job still goes on; but one may say that there was never a job.
+
+    A message that refused the last edit stays as it was: Discord leaves the bot no other way to change it. Nobody sees
+    what a removed channel showed.
+    """
     for message in board.messages:
-        if not message.said or message.ended or message.deleted:
+        if not message.said or message.ended or message.page or message.stuck or not board.is_there(message):
             continue
         refused = not message.job and NOT_TAKEN in str(message.said[-1])
         if not refused and not any(elsewhere in str(message.said[-1]) for elsewhere in ELSEWHERE):
@@ -231,12 +263,12 @@ def _ended(
     deleted = any(message.deleted and message.person == job.request.owner for message in board.messages)
     deleted |= any(board.messages[number].deleted for number in shown)
     # A message may show the end without our knowing it, and refuse the next edit.
-    twice = kinds & UNEDITABLE and len(lasting) == 2
-    if len(lasting) != 1 and not twice and not (deleted and not lasting):
+    most = 1 + bool(kinds & UNEDITABLE) + board.oddities[job.id]
+    if not 1 <= len(lasting) <= most and not (deleted and not lasting):
         yield f"{job.id} has {len(lasting)} messages with a last word"
     if job.id in recorder.deleted:
         return
-    due = last_card(job, workflows)
+    due = last_cards(job, workflows)[0]
     for number, cards in results.items():
         if not cards:
             continue
@@ -244,10 +276,11 @@ def _ended(
         if any(not is_last_word(card) for card in after):
             yield f"{job.id} went on in message {number} after its last word"
         told = [card for card in cards if card != due]
-        apologies = [card for card in told if is_apology(card, job, recorder)]
+        apologies = [card for card in told if is_apology(card, job, recorder) or is_plain(card, job, board)]
         if is_taken_back(job, recorder):
             apologies = told
-        if len(told) > len(apologies) or (cards[-1] != due and not board.messages[number].deleted):
+        ends = cards[-1] == due or is_plain(cards[-1], job, board) or not board.is_there(board.messages[number])
+        if len(told) > len(apologies) or not ends:
             yield f"{job.id} was told {told}, and is {job.terminal_update}"
 
 

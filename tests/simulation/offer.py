@@ -20,6 +20,9 @@ LONGEST_STEP = 60.0
 
 LARGEST_COLOUR = 2**24 - 1
 
+MANY = 12
+"""Pictures of a job that makes many: one message takes ten."""
+
 
 def picture(prefix: str, color: int, seconds: float, steps: int, *, previews: bool = False) -> Graph:
     """A prompt that takes so long. Another colour makes another picture, which no cache has."""
@@ -112,6 +115,13 @@ def _graph(want: Want) -> tuple[Graph, tuple[Target, ...]]:
             graph["8"] = {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}}
             graph["9"] = {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": ""}}
             colors.append(_target("8", "color"))
+        case "well" if want.result == "many":
+            for number in range(MANY - 1):
+                first, saver = str(20 + 2 * number), str(21 + 2 * number)
+                size: dict[str, Json] = {"width": 16 + 8 * number, "height": 8, "batch_size": 1, "color": 0}
+                graph[first] = {"class_type": "EmptyImage", "inputs": size}
+                graph[saver] = {"class_type": "SaveImage", "inputs": {"images": [first, 0], "filename_prefix": ""}}
+                colors.append(_target(first, "color"))
         case "well":
             pass
     return graph, tuple(colors)
@@ -130,6 +140,7 @@ WANTS = (
     Want(0.0, result="two"),
     Want(0.0, result="streamed"),
     Want(0.0, result="edited"),
+    Want(0.0, result="many"),
     Want(0.0, ending="breaks"),
     Want(0.0, ending="refused"),
 )

@@ -72,7 +72,7 @@ class People:
         if want.cancel is not None:
             await anyio.sleep(want.cancel)
             message = self._board.messages[int(caller.message)]
-            if message.job and not message.deleted:
+            if message.job and self._board.is_there(message):
                 self._say(f"#{number} takes it back")
                 await self._press(message, Press("cancel", message.job), str(number))
 
@@ -89,7 +89,7 @@ class People:
         buttons = [
             (message, press)
             for message in self._board.messages
-            if not message.deleted
+            if self._board.is_there(message)
             for press in {press: None for card in message.said for press in presses(card) if press.verb == verb}
         ]
         if buttons:

@@ -106,7 +106,17 @@ Refusal: TypeAlias = Literal[
 ]
 """What Discord refuses."""
 
-Kind: TypeAlias = OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer | Changed | Refusal
+Answer: TypeAlias = Literal[
+    "discord_hangs",  # calls about one message, or about one channel, are not answered for a while
+    "discord_slow",  # each call takes some seconds
+    "odd_answers",  # every other call about a message is answered with an error, some of them after it was done
+    "channel_removed",  # the channel is removed, and people go on in direct messages
+]
+"""How Discord answers."""
+
+Kind: TypeAlias = (
+    OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer | Changed | Refusal | Answer
+)
 GROUPS: tuple[tuple[Kind, ...], ...] = tuple(
     map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord, Unexpected, ByPeople))
 )
@@ -115,6 +125,7 @@ WRONG_SERVERS: tuple[Kind, ...] = get_args(WrongServer)
 """Drawn by themselves: see `_with_wrong_servers`."""
 CHANGED: tuple[Kind, ...] = get_args(Changed)
 REFUSALS: tuple[Kind, ...] = get_args(Refusal)
+ANSWERS: tuple[Kind, ...] = get_args(Answer)
 """Drawn by themselves: see `_with_more`."""
 
 GONE: frozenset[Kind] = frozenset({"die", "removed"})
@@ -141,9 +152,12 @@ MOMENTS: tuple[Moment, ...] = get_args(Moment)
 Ending: TypeAlias = Literal["well", "breaks", "refused"]
 """What a server makes of a prompt that is left in peace: a picture, an error while it runs, a 400."""
 
-Result: TypeAlias = Literal["one", "two", "streamed", "edited"]
-"""One picture in a file, two of two nodes, one that comes through the websocket, or one from an uploaded picture, which
-also leaves a temporary file and a text."""
+Result: TypeAlias = Literal["one", "two", "streamed", "edited", "many"]
+"""One picture in a file, two of two nodes, one that comes through the websocket, one from an uploaded picture, which
+also leaves a temporary file and a text, or more pictures than one message takes."""
+
+LONGEST_ANSWERS = 60.0
+"""Seconds for which Discord answers in an odd way: longer than the bot waits for an answer."""
 
 TROUBLE = 300.0
 """Seconds in which things go wrong; after that all is well, and everything has to end."""
@@ -232,8 +246,9 @@ STORMS = (
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
-    plan = _with_uploads(_with_wrong_servers(_drawn(seed)))
-    return _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
+    plan = _with_many(_with_uploads(_with_wrong_servers(_drawn(seed))))
+    plan = _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
+    return _with_more(plan, "answers", ANSWERS, longest=LONGEST_ANSWERS)
 
 
 def _with_wrong_servers(plan: Plan) -> Plan:
@@ -279,8 +294,22 @@ def _with_uploads(plan: Plan) -> Plan:
     return replace(plan, wants=tuple(wants))
 
 
-def _with_more(plan: Plan, what: str, kinds: Sequence[Kind]) -> Plan:
-    """The same plan, in every third world with one to four faults of these kinds.
+def _with_many(plan: Plan) -> Plan:
+    """The same plan, in every third world with some jobs of many pictures, by dice of their own."""
+    rng = random.Random(f"many {plan.chance}")
+    if rng.random() < 0.67:
+        return plan
+    wants = [
+        replace(want, result="many")
+        if want.result in {"one", "two"} and want.ending == "well" and rng.random() < 0.5
+        else want
+        for want in plan.wants
+    ]
+    return replace(plan, wants=tuple(wants))
+
+
+def _with_more(plan: Plan, what: str, kinds: Sequence[Kind], *, longest: float = 20.0) -> Plan:
+    """The same plan, in every third world with one to four faults of these kinds, of at most `longest` seconds.
 
     They have dice of their own, as wrong servers have.
     """
@@ -291,7 +320,7 @@ def _with_more(plan: Plan, what: str, kinds: Sequence[Kind]) -> Plan:
         Fault(
             round(rng.uniform(0, TROUBLE - 100), 3),
             rng.choice(kinds),
-            round(rng.uniform(1, 20), 3),
+            round(rng.uniform(1, longest), 3),
             rng.randrange(1000),
             rng.choice(MOMENTS) if rng.random() < 0.5 else None,
         )

@@ -64,7 +64,7 @@ class Scene:
         self._recorder = Recorder(folder / "atelier.db")
         self._networks = self._recorder.networks = [self._network(number) for number in range(plan.servers)]
         servers = [network.name for network in self._networks]
-        self._board = Board(self._rng, self._saw, self._recorder.not_shown)
+        self._board = Board(self._rng, random.Random(f"answers {plan.chance}"), self._saw, self._recorder.not_shown)
         self._people = People(self._board, self._recorder, servers, self._rng, self._say)
         self._trouble = FaultPlayer(plan, self._networks, self._board, self._recorder, self._people, self._say)
         self._bot = Bot(

@@ -129,8 +129,9 @@ class Delivery:
 
     async def _by_message(self, card: Card, _: int) -> Seen | None:
         place = self._location.place
-        if not place.message or self._location.place.deleted:
+        if not place.message:
             return None
+        # Also if it was deleted: Discord may have said so by mistake, and no new message is posted in its channel.
         with self._context.pacing.sending(place.channel):
             await self._context.sender.edit(place.channel, place.message, card)
         return Seen(place.channel, place.message)

@@ -60,8 +60,8 @@ class MessageLocation:
             await self._move(replace(self.place, message=self.place.left, left=""))
 
     async def settle(self, seen: Seen) -> None:
-        """Record the message's location, if it is new."""
-        if (seen.channel, seen.message) != (self.place.channel, self.place.message):
+        """Record the message's location, if it is new; a message that was edited is not deleted."""
+        if (seen.channel, seen.message) != (self.place.channel, self.place.message) or self.place.deleted:
             guild = self.place.guild if seen.channel == self.place.channel else ""
             moved = replace(self.place, channel=seen.channel, message=seen.message, guild=guild)
             await self._move(replace(moved, left="", deleted=False))

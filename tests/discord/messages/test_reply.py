@@ -460,3 +460,13 @@ async def test_an_expected_time_that_has_passed_is_removed() -> None:
         assert "<t:" not in room.said[-1][1]
         assert len(room.said) == 2
         tasks.cancel_scope.cancel()
+
+
+async def test_a_message_that_is_there_after_all_shows_the_result() -> None:
+    """Discord may say once that it does not know a message, while something is wrong there."""
+    room = Room()
+    place = MessageRef(channel="channel", user="42", message="original", deleted=True)
+    reply = MessageReply(JobView(job=JOB, owner="42", title="Paint"), place, room)
+    await reply.show(Progressed(job=JOB, fraction=0.5))
+    await reply.show(DONE)
+    assert room.roads == ["message", "message"]
