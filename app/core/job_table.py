@@ -166,7 +166,10 @@ class JobTable:
             return
         gone = [file for file in results(history) if job.files.get(file) is None]
         pictures_missing = bool(streams(job.request.graph)) and not job.streamed
-        if history.outcome == "success" and (gone or pictures_missing):
+        if history.outcome == "success" and (gone or pictures_missing) and job.cancelling:
+            job.end(State.CANCELLED)
+            self._conclude(job, Cancelled(job=job.id))
+        elif history.outcome == "success" and (gone or pictures_missing):
             self.reset_for_retry(job, f"{attempt.server} is no longer configured, and has not sent all results")
         else:
             job.files |= dict.fromkeys(gone, "")
@@ -309,7 +312,11 @@ class JobTable:
         if not job.ended(history):
             return
         if history.outcome == "success":
-            if streams(job.request.graph) and not job.streamed and not job.saving and not job.worker_deaths:
+            lost = streams(job.request.graph) and not job.streamed and not job.saving
+            if lost and job.cancelling:
+                self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+                return
+            if lost and not job.worker_deaths:
                 job.worker_deaths += 1
                 self.reset_for_retry(job, "its streamed picture was not received")
                 return

@@ -722,6 +722,33 @@ def test_a_picture_that_was_lost_with_the_websocket_is_made_again_once() -> None
     assert told.notes == (PictureMissed(),)
 
 
+def test_a_job_that_is_cancelled_is_not_made_again_although_its_picture_was_lost() -> None:
+    desk = Desk()
+    desk.up()
+    job = desk.request("job", STREAMING)
+    prompt = desk.posted()
+    desk.handle(ExecutionStarted(prompt=prompt))
+    desk.job_table.cancel(job, desk.now)
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), History("success")))
+    assert desk.none(SubmitPrompt)
+    assert desk.told[-1] == Cancelled(job=JobId("job"))
+
+
+def test_a_job_that_is_cancelled_is_not_made_again_although_its_server_was_removed_with_its_results() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.job_table.cancel(job, desk.now)
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    later = Desk(servers=(THERE,))
+    later.truth.adopt(job, later.now)
+    later.settle()
+    later.up(THERE)
+    assert later.none(SubmitPrompt)
+    assert later.told[-1] == Cancelled(job=JobId("job"))
+
+
 def test_progress_is_told_and_never_of_a_foreign_prompt() -> None:
     desk = Desk()
     _, prompt = desk.running()

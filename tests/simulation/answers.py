@@ -93,6 +93,8 @@ class Answers:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self.waited: set[int | None] = set()
+        """Messages that a call hung about; None if a new one was to be posted."""
         self.calm()
 
     def calm(self) -> None:
@@ -106,6 +108,7 @@ class Answers:
         now = anyio.current_time()
         if now < self.hangs_until and self.hangs(channel, message):
             gives_up = now + NO_ANSWER + self._rng.uniform(*AGAIN)
+            self.waited.add(message)
             # A connection that is lost stays silent, although Discord would answer another one by then.
             lost = self._rng.random() < 0.5
             if lost or gives_up < self.hangs_until:

@@ -28,6 +28,9 @@ ENDS = {state.name.lower() for state in State if state.settled and state is not 
 MOVES = "did not come back", "no longer configured"
 """Words in the cause of the transition with which a job moves to another server."""
 
+SHOWN = "the terminal update was shown"
+"""The cause of the transition with which a job is over for its person."""
+
 MEANWHILE = 1.0
 """Seconds in which a message may be deleted while the bot turns to another place."""
 
@@ -48,6 +51,9 @@ WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_damaged", "syn
 
 UNEDITABLE: set[Kind] = {"channel_closed", "nowhere", "channel_removed"}
 """Faults after which two messages may show a result: one shows it without our knowing, and refuses the next edit."""
+
+AT_ONCE = 5.0
+"""Seconds within which the end of a job is shown while all is well."""
 
 CHECKS = 1.0
 """Seconds after which a server that was told to stop has stopped, or had ended before: the gap until its history."""
@@ -84,6 +90,8 @@ def broken(
         if job.id not in recorder.hurt and not jumps:
             yield from _outlived(job, transitions, recorder, began)
             yield from _taken_back(job, transitions, recorder, began)
+        if not jumps:
+            yield from check_a_hang_stays_with_its_message(job, transitions, board, recorder, began)
         if not kinds & WAITING_KINDS and not jumps:
             yield from check_cancel_is_answered(transitions)
     yield from check_no_part_is_left(folder)
@@ -100,6 +108,23 @@ def broken(
         for item in filter(None, (network.simulator.running, *network.simulator.pending)):
             if item[3].get("client_id") != "somebody else" and item[1] not in orphans:
                 yield f"{network.name} still has {item[1]}, and nobody waits for it"
+
+
+def check_a_hang_stays_with_its_message(
+    job: Job, transitions: Sequence[TransitionRow], board: Board, recorder: Recorder, began: float
+) -> Iterator[str]:
+    """While nothing is wrong but that calls about some message hang, every other job's end is shown at once.
+
+    A new message waits only where its channel hangs, and then every job of the channel does.
+    """
+    waited = board.answers.waited
+    own = {message.number for message in board.messages if message.said_of(job.id)}
+    ends = [line.at + began for line in transitions if line.transition.state in ENDS and line.transition.cause != SHOWN]
+    shown = [line.at + began for line in transitions if line.transition.cause == SHOWN]
+    if not waited or None in waited or waited & own or not ends or not shown:
+        return
+    if shown[0] > ends[-1] + AT_ONCE and recorder.well(ends[-1], ends[-1] + AT_ONCE):
+        yield f"{job.id} was shown {shown[0] - ends[-1]:.1f} s after its end, although nothing of its own hung"
 
 
 def check_cancel_is_answered(transitions: Sequence[TransitionRow]) -> Iterator[str]:
@@ -280,6 +305,8 @@ def _ended(
         if is_taken_back(job, recorder):
             apologies = told
         ends = cards[-1] == due or is_plain(cards[-1], job, board) or not board.is_there(board.messages[number])
+        # A post whose answer was lost cannot be changed where Discord refuses to post it again: nobody knows its id.
+        ends |= most > 1 and is_taken_back(job, recorder) and board.messages[number].nonce != ""
         if len(told) > len(apologies) or not ends:
             yield f"{job.id} was told {told}, and is {job.terminal_update}"
 
@@ -290,6 +317,7 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
     But a job that is `hurt` may fail while its results are on their way, although its server is done with it.
     """
     version, end, reached = -1, "", dict[str, State]()
+    ends = set[str]()
     for line in transitions:
         step = line.transition
         if step.version < version:
@@ -297,17 +325,19 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
         version = step.version
         state = State[step.state.upper()]
         # What was shown counts, even if the job was cancelled while it was shown.
-        if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt and state is not State.DELIVERED:
+        counts = state is State.DELIVERED or (step.cause == SHOWN and step.state in ends)
+        if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt and not counts:
             yield f"{step.job} went back from {reached[step.prompt].name.lower()} to {step.state}"
         reached[step.prompt] = state
         if any(moves in step.cause for moves in MOVES):
             # Its results are on a server that is gone, so they are made again on another.
             end = ""
         fails = step.state == "cancelled" or (hurt and (end, step.state) == ("finished", "failed"))
-        if end and not fails and step.state not in {end, "delivered"}:
+        if end and not fails and not counts and step.state != end:
             yield f"{step.job} was {end}, and became {step.state}"
         if step.state in ENDS:
             end = step.state
+            ends.add(end)
 
 
 def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], recorder: Recorder) -> Iterator[str]:

@@ -32,8 +32,10 @@ from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
 from app.core.server_state import ServerState
 from app.discord.message_ref import Seen
-from app.discord.messages.delivery import Delivery, nonce
+from app.discord.messages.delivery import Delivery, RefusedEverywhere, Route, nonce
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.ports import Away
+from app.discord.messages.reply import MessageReply
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import JobView
@@ -462,6 +464,60 @@ def a_full_disk_loses_results() -> Generator[None]:
         yield
 
 
+@contextmanager
+def more_pictures_than_one_message_takes_are_left_out() -> Generator[None]:
+    """Send only the first message of a result."""
+    send = Delivery._send
+
+    async def first(self: Delivery, cards: Sequence[Card]) -> str:
+        return await send(self, cards[:1])
+
+    with patch.object(Delivery, "_send", first):
+        yield
+
+
+@contextmanager
+def a_deleted_message_is_final() -> Generator[None]:
+    """Never edit a message again of which Discord said once that it does not know it."""
+    by_message = Delivery._by_message
+
+    async def edit(self: Delivery, card: Card, page: int) -> Seen | None:
+        return None if self._location.place.deleted else await by_message(self, card, page)
+
+    with patch.object(Delivery, "_by_message", edit):
+        yield
+
+
+@contextmanager
+def every_refusal_means_that_discord_is_away() -> Generator[None]:
+    """Try a refused result again at the same place, instead of at another one."""
+    by_first_route = Delivery._by_first_route
+
+    async def one(self: Delivery, card: Card, routes: Sequence[Route], page: int = 0) -> Seen:
+        try:
+            return await by_first_route(self, card, routes[:2] if not page else routes, page)
+        except RefusedEverywhere:
+            raise Away("Discord does not answer.") from None
+
+    with patch.object(Delivery, "_by_first_route", one):
+        yield
+
+
+@contextmanager
+def a_message_waits_for_those_of_others() -> Generator[None]:
+    """Edit one message after the other, whosever they are."""
+    show, editor = MessageReply.show, list[anyio.Lock]()
+
+    async def after_others(self: MessageReply, update: AnyUpdate) -> None:
+        if not editor:
+            editor.append(anyio.Lock())
+        async with editor[0]:
+            await show(self, update)
+
+    with patch.object(MessageReply, "show", after_others):
+        yield
+
+
 def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...]) -> Iterator[Mutation]:
     """The same change once for each fault that must find it."""
     for kind in kinds:
@@ -512,5 +568,9 @@ MUTATIONS = (
     *each(a_history_is_read_for_ever, "not everything has ended", "unread_history"),
     *each(an_unreadable_history_is_that_of_the_server, "not everything has ended", "unread_history"),
     *each(a_file_is_tried_for_ever, "was fetched", "cut_short"),
+    Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
+    Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=15),
+    Mutation(every_refusal_means_that_discord_is_away, "not everything has ended", ("channel_removed",)),
+    Mutation(a_message_waits_for_those_of_others, "nothing of its own hung", ("discord_hangs",), first=8),
     *each(a_full_disk_loses_results, "was delivered with", "results_full"),
 )

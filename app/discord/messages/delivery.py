@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
+import anyio
 import structlog
 from msgspec.structs import replace
 
@@ -23,6 +24,9 @@ logger = structlog.stdlib.get_logger(__name__)
 
 Route: TypeAlias = Callable[[Card, int], Awaitable[Seen | None]]
 """Sends a page, counted from 0, one way; returns None if this way does not exist."""
+
+POINTING = 0.0, 1.0, 5.0, 25.0
+"""Seconds before each attempt to say in a job's first message where its result is."""
 
 LONGEST_NONCE = 25
 """Characters (Discord's limit)."""
@@ -116,12 +120,20 @@ class Delivery:
         raise RefusedEverywhere(content=content)
 
     async def _point_to_result(self, before: MessageRef) -> None:
-        """Say in the job's first message where its result is, if the message can still be edited."""
+        """Say in the job's first message where its result is, if the message can still be edited.
+
+        While Discord does not answer, this is tried again: nothing edits the message later.
+        """
         card = moved(self._view, "" if self._location.place.channel != before.channel else self._location.place.link)
-        try:
-            await self._context.sender.edit(before.channel, before.left, card)
-        except SendError as error:
-            logger.info("a message could not be moved", job=self._view.job, reason=str(error))
+        for pause in POINTING:
+            await anyio.sleep(pause)
+            try:
+                await self._context.sender.edit(before.channel, before.left, card)
+            except SendError as error:
+                logger.info("a message could not be moved", job=self._view.job, reason=str(error))
+                if isinstance(error, Away):
+                    continue
+            return
 
     async def _by_token(self, card: Card, _: int) -> Seen | None:
         token = self._location.own_token

@@ -270,6 +270,19 @@ async def test_a_result_that_its_message_refuses_is_posted_as_a_new_one_and_the_
     assert "Your result is in another message: https://discord.com/channels/@me/channel/new 0" in room.said[-1][1]
 
 
+async def test_a_message_says_where_its_result_is_although_discord_did_not_answer_at_first() -> None:
+    room = Room()
+    room.break_("token", error=Unacceptable(""))
+    room.broken["message"] = [Unacceptable(""), Away(""), Away(""), Unacceptable("")]
+    reply = room.reply()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reply.show, DONE)
+        await anyio.sleep(3)
+        room.broken.clear()
+    assert room.roads == ["channel", "message"]
+    assert "Your result is in another message" in room.said[-1][1]
+
+
 async def test_a_follow_up_that_may_have_arrived_is_not_sent_a_second_time() -> None:
     room = Room()
     room.break_("token", "message", "channel")
