@@ -58,11 +58,8 @@ CODES = (
 )
 """Documented errors as (HTTP status, code): https://discord.com/developers/docs/topics/opcodes-and-status-codes."""
 
-PAGES = ((502, b"<html><title>502 Bad Gateway</title></html>"), (400, b""), (403, b""), (502, b""))
-"""Answers that are no JSON, as (HTTP status, body): a proxy's page, and nothing at all.
-
-A body that is a JSON list is left out: hikari fails an assertion on it, which is not an error that a port may raise.
-"""
+PAGES = ((502, b"<html><title>502 Bad Gateway</title></html>"), (400, b""), (403, b""), (502, b""), (403, b"[1]"))
+"""Answers that are no JSON object, as (HTTP status, body): a proxy's page, nothing at all, and a list."""
 
 CONTENT = frozenset({40005, 50035})
 """Codes after which a simpler message may be sent."""
@@ -141,8 +138,10 @@ def everywhere(channel: str, message: int | None) -> bool:
     return True
 
 
-def error_of(status: int, code: int = 0, *, body: bytes | None = None) -> hikari.HTTPResponseError:
+def error_of(status: int, code: int = 0, *, body: bytes | None = None) -> Exception:
     """The error that hikari raises for such an answer."""
+    if body is not None and body.startswith(b"["):
+        return AssertionError()
     sentence = f"Error {code}"
     raw = msgspec.json.encode({"code": code, "message": sentence}) if body is None else body
     told, number = ("", 0) if body is not None else (sentence, code)

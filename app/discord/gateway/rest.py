@@ -162,8 +162,9 @@ class ErrorBody(Struct):
 
 def error_body(error: hikari.HTTPResponseError) -> ErrorBody | None:
     """The body of an error response, which hikari decodes only for some statuses; None if it is not Discord's."""
+    body: object = error.raw_body
     try:
-        return msgspec.json.decode(bytes(error.raw_body or b""), type=ErrorBody)
+        return msgspec.json.decode(body if isinstance(body, (str, bytes)) else b"", type=ErrorBody)
     except msgspec.MsgspecError:
         return None
 

@@ -48,6 +48,12 @@ def test_addresses_are_left_out_because_they_hold_tokens() -> None:
     assert answer_of(sent(busy)) == "status 503, code 130000: API resource is currently overloaded"
 
 
+def test_a_limit_whose_length_is_unknown_is_described() -> None:
+    text = '{"message": "You are being blocked.", "code": 0}'
+    limited = hikari.HTTPResponseError(url=URL, status=429, headers={}, raw_body=text, message=text)
+    assert answer_of(sent(limited)) == "status 429, code 0: You are being blocked."
+
+
 def test_what_is_no_answer_is_described() -> None:
     assert "does not answer" in answer_of(sent(aiohttp.ClientPayloadError("cut")))
     assert answer_of(KeyError("flags")) == "KeyError: 'flags'"
