@@ -35,6 +35,10 @@ EXPECTED_SKIPS: tuple[str, ...] = ("git is not installed",)
 """Reasons for which a test may be skipped where `CI` is set. Any other skip fails there: a test that never runs
 protects nothing, and nobody reads the list of skips."""
 
+GC_THRESHOLD = 20_000
+"""New objects after which the collector looks for cycles. Python's own 700 makes it look thousands of times while a bot
+starts or a module is imported, at objects of which almost all are still in use."""
+
 SLOW = (
     "simulation/*",  # worlds in which everything goes wrong
     "process/*",  # bots, servers and proxies as processes
@@ -81,6 +85,7 @@ def program_logs() -> Generator[None]:
 
 def pytest_configure() -> None:
     use_plain_tracebacks()
+    gc.set_threshold(GC_THRESHOLD)
 
 
 @cache
