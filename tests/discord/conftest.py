@@ -9,11 +9,19 @@ import pytest
 
 from tests.discord.fake import FakeDiscord, running
 from tests.discord.stage import Stage, stage_for
+from tests.process.media_workers import forking_media_workers
 
 
 @pytest.fixture(autouse=True)
 def logs_as_the_program_writes_them(program_logs: None) -> None:
     """Some tests read what an operator reads."""
+
+
+@pytest.fixture(autouse=True)
+def media_workers_start_fast() -> Iterator[None]:
+    """Their starts are the subject of tests/media_worker."""
+    with forking_media_workers():
+        yield
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""Starts the program without its imports, which take more CPU than all that most tests ask of it.
+"""Starts the program, or its media worker, without the imports, which take more CPU than all that most tests ask of it.
 
 `python -m tests.process.launcher` imports the whole program once and forks for each start. What comes of it is a
 process like any other: a child of ours, with its own pid, streams, folder, environment and signal handlers, which runs
-`app/__main__.py` and ends as the interpreter ends.
+`app/__main__.py` and ends as the interpreter ends. The media worker has a launcher of its own, which imports no more
+than the worker does: what a worker allocates is limited, and includes what the launcher has loaded.
 
 It leaves out the start of the interpreter and the imports: what happens during these, such as a signal, a closed stdin
 or a module that a command does not import, needs `by_fork=False`. All starts share one hash seed.
@@ -31,8 +32,6 @@ from threading import Lock
 from typing import Any
 from unittest import mock
 
-import trio
-
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = [sys.executable, "-W", "error", "-m", "app"]
@@ -48,32 +47,41 @@ _one_at_a_time = Lock()
 def forking(*, by_fork: bool = True) -> Generator[None]:
     """In the block, let `subprocess`, asyncio and trio start the program by a fork, where the system can."""
     if by_fork and sys.platform == "linux":
-        with mock.patch.object(subprocess, "Popen", _Forked):
+        with mock.patch.object(subprocess, "Popen", Forked):
             yield
     else:
         yield
 
 
-class _Forked(subprocess.Popen[Any]):
+class Forked(subprocess.Popen[Any]):
+    """A process that the launcher of `module` forks; any other command starts as usual."""
+
+    module = "app"
+
+    def words(self, command: list[str]) -> list[str] | None:
+        """The arguments of the module if the command starts it, else None."""
+        return command[len(PROGRAM) :] if command[: len(PROGRAM)] == PROGRAM else None
+
     def _execute_child(self, *arguments: object) -> None:
         execute = super()._execute_child  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         call = inspect.signature(execute).bind(*arguments).arguments  # pyright: ignore[reportUnknownArgumentType]
-        command = list[str](call["args"])
-        if command[: len(PROGRAM)] != PROGRAM:
+        words = self.words(list[str](call["args"]))
+        if words is None:
             execute(*arguments)
             return
         ends = [call["p2cread"], call["p2cwrite"], call["c2pread"], call["c2pwrite"], call["errread"], call["errwrite"]]
         streams = [own if end == -1 else end for own, end in enumerate((ends[0], ends[3], ends[5]))]
-        request = (command[len(PROGRAM) :], call["cwd"], dict(call["env"] or os.environ), call["start_new_session"])
-        self.pid = _fork(request, streams)
+        env = os.environ if call["env"] is None else call["env"]
+        request = (words, call["cwd"], dict(env), call["start_new_session"])
+        self.pid = _fork(self.module, request, streams)
         self._child_created = True
         self._close_pipe_fds(*ends)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
-def _fork(request: object, streams: list[int]) -> int:
+def _fork(module: str, request: object, streams: list[int]) -> int:
     """Have the launcher fork, and adopt the process, whose parent ends at once; its id."""
     with _one_at_a_time:
-        launcher = _launcher()
+        launcher = _launcher(module)
         control = CDLL(None).prctl
         control(SUBREAPER, 1, 0, 0, 0)
         try:
@@ -86,10 +94,12 @@ def _fork(request: object, streams: list[int]) -> int:
 
 
 @cache
-def _launcher() -> socket.socket:
-    """The launcher's end of the line. It ends with us, when it reads the end of the line."""
+def _launcher(module: str) -> socket.socket:
+    """Our end of the line to the launcher of a module. It ends with us, when it reads the end of the line."""
     ours, its = socket.socketpair(type=socket.SOCK_SEQPACKET)
-    command = [*PROGRAM[:-1], "tests.process.launcher", str(its.fileno())]
+    # The bot starts its workers without `-W error`.
+    python = PROGRAM[:-1] if module == "app" else [sys.executable, "-m"]
+    command = [*python, "tests.process.launcher", str(its.fileno()), module]
     env = {"PYTHONPATH": str(ROOT), "PATH": ""}
     process = subprocess.Popen(
         command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()], start_new_session=True
@@ -124,8 +134,9 @@ def _serve(line: socket.socket) -> None:
 
 
 def _become(words: list[str], folder: str | None, env: dict[str, str], own_session: bool, streams: list[int]) -> None:
-    # It would change the order of its tasks in the same places in each fork.
-    trio._core._run._r.seed()  # pyright: ignore[reportPrivateUsage]
+    if "trio" in sys.modules:
+        # It would change the order of its tasks in the same places in each fork.
+        sys.modules["trio"]._core._run._r.seed()
     if own_session:
         os.setsid()
     for number, stream in enumerate(streams):
@@ -158,6 +169,11 @@ def _import_everything() -> None:
 
 
 if __name__ == "__main__":
-    _import_everything()
+    own_module = sys.argv[2]
+    if own_module == "app":
+        _import_everything()
+    else:
+        import_module(f"{own_module}.worker")
+        gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module("app", run_name="__main__", alter_sys=True)
+    runpy.run_module(own_module, run_name="__main__", alter_sys=True)
