@@ -129,34 +129,21 @@ class Catalog:
 
     def inputs(self, class_type: str) -> dict[str, Input]:
         """Return the inputs of a class in their order, with the present models and uploads."""
-        inputs: dict[str, Input] = {}
-        for section in ("required", "optional"):
-            for name, spec in self._section(class_type, section).items():
-                if isinstance(spec, list) and spec and isinstance(spec[0], (str, list)):
-                    options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
-                    inputs[name] = self._filled(class_type, name, Input(spec[0], options, section == "required"))
-        return inputs
+        declared = _declared(self._definitions.get(class_type, {}))
+        return {name: self._filled(class_type, name, entry) for name, entry in declared.items()}
 
     def describe(self, class_type: str) -> Definition:
         """Return one class for /object_info; {} if it is unknown."""
         definition = self._definitions.get(class_type)
-        if definition is None:
-            return {}
-        input_sections = definition["input"]
-        sections: dict[str, Json] = dict(input_sections) if isinstance(input_sections, dict) else {}
-        filled = self.inputs(class_type)
-        for section in ("required", "optional"):
-            specs = sections.get(section)
-            if isinstance(specs, dict):
-                sections[section] = {name: _spec(specs[name], filled.get(name)) for name in specs}
-        return {class_type: {**definition, "input": sections}}
+        return {} if definition is None else {class_type: _described(definition, self.inputs(class_type))}
 
     def describe_all(self) -> Definition:
         """Return all of /object_info."""
-        described: Definition = {}
-        for class_type in self._definitions:
-            described |= self.describe(class_type)
-        return described
+        unchanging = _unchanging()
+        return {
+            class_type: unchanging.get(class_type) or _described(definition, self.inputs(class_type))
+            for class_type, definition in self._definitions.items()
+        }
 
     def folders(self) -> list[str]:
         """Return the folders for GET /models."""
@@ -167,19 +154,61 @@ class Catalog:
         return self._models.get(folder)
 
     def _section(self, class_type: str, section: str) -> dict[str, Json]:
-        sections = self._definitions.get(class_type, {}).get("input")
-        entries = sections.get(section) if isinstance(sections, dict) else None
-        return entries if isinstance(entries, dict) else {}
+        return _section(self._definitions.get(class_type, {}), section)
 
     def _filled(self, class_type: str, name: str, declared: Input) -> Input:
         if declared.choices is None:
             return declared
         if declared.upload:
             return _with_choices(declared, self._files.names(str(declared.options.get("image_folder", "input"))))
-        folder = _FOLDER_OF_CLASS.get(class_type) or _FOLDERS.get(name)
-        if folder is None and name.startswith("clip_name"):
-            folder = "text_encoders"
+        folder = _folder(class_type, name)
         return declared if folder is None else _with_choices(declared, self._models[folder])
+
+
+def _section(definition: Definition, section: str) -> dict[str, Json]:
+    sections = definition.get("input")
+    entries = sections.get(section) if isinstance(sections, dict) else None
+    return entries if isinstance(entries, dict) else {}
+
+
+def _declared(definition: Definition) -> dict[str, Input]:
+    """The inputs of a class as they were recorded."""
+    inputs: dict[str, Input] = {}
+    for section in ("required", "optional"):
+        for name, spec in _section(definition, section).items():
+            if isinstance(spec, list) and spec and isinstance(spec[0], (str, list)):
+                options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
+                inputs[name] = Input(spec[0], options, section == "required")
+    return inputs
+
+
+def _folder(class_type: str, name: str) -> str | None:
+    """The folder whose models are the allowed values of an input; None for other inputs."""
+    folder = _FOLDER_OF_CLASS.get(class_type) or _FOLDERS.get(name)
+    return "text_encoders" if folder is None and name.startswith("clip_name") else folder
+
+
+def _described(definition: Definition, filled: Mapping[str, Input]) -> Definition:
+    """A class as in /object_info, with these inputs."""
+    input_sections = definition["input"]
+    sections: dict[str, Json] = dict(input_sections) if isinstance(input_sections, dict) else {}
+    for section in ("required", "optional"):
+        specs = sections.get(section)
+        if isinstance(specs, dict):
+            sections[section] = {name: _spec(specs[name], filled.get(name)) for name in specs}
+    return {**definition, "input": sections}
+
+
+@cache
+def _unchanging() -> dict[str, Definition]:
+    """The classes that list neither models nor uploads, as in /object_info: nine of ten, and the same each time."""
+    unchanging: dict[str, Definition] = {}
+    for class_type, definition in _recorded().items():
+        inputs = _declared(definition)
+        lists = [name for name, entry in inputs.items() if entry.choices is not None]
+        if not any(inputs[name].upload or _folder(class_type, name) for name in lists):
+            unchanging[class_type] = _described(definition, inputs)
+    return unchanging
 
 
 @cache
