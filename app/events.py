@@ -189,11 +189,13 @@ class Update(Struct, frozen=True, kw_only=True, tag=True):
 class Queued(Update, frozen=True):
     """Accepted and waiting. `position` counts all prompts ahead, ours and other clients'; 0 is next.
 
+    `starts_in` is in how many seconds it is expected to start, None if that is not known.
     `note` gives the reason for waiting if it is not obvious: an unreachable server, another attempt.
     """
 
     position: int
     server: ServerName | None = None
+    starts_in: float | None = None
     note: JobReason | None = None
 
 

@@ -16,6 +16,7 @@ from bench.attachments import attachments
 from bench.commands import commands
 from bench.deaf import deaf
 from bench.discord import discord
+from bench.fairness import fairness
 from bench.flow import flow
 from bench.killed import killed
 from bench.lag import JOBS, lag
@@ -34,6 +35,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "asyncio": partial(flow, "asyncio"),
     "journal_trio": partial(memory, "trio"),
     "journal_asyncio": partial(memory, "asyncio"),
+    "fairness": fairness,
     "lookups": lookups,
     "workflows": workflows,
     "commands": commands,

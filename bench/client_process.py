@@ -16,6 +16,7 @@ from app.actors.interaction import InteractionActor
 from app.actors.registry import Registry, new_prompt_id
 from app.application import ServerClients, open_clients, open_services
 from app.config import Config, Server
+from app.core.cost import Run
 from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import Journal
 from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, ServerEvent
@@ -43,8 +44,8 @@ class Noted:
         self._since: dict[str, dict[JobId, float]] = {}
         self._more = anyio.Event()
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
-        await self._journal.record(jobs, transitions)
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
+        await self._journal.record(jobs, transitions, runs)
         now = time.monotonic()
         for step in transitions:
             self._since.setdefault(step.state, {}).setdefault(step.job, now)
@@ -53,6 +54,9 @@ class Noted:
 
     async def unfinished(self) -> Sequence[Job]:
         return await self._journal.unfinished()
+
+    async def runs(self) -> Sequence[Run]:
+        return await self._journal.runs()
 
     async def reach(self, states: Sequence[str], count: int) -> float:
         """Wait until `count` jobs have reached one of these states; returns the time of the last of them."""

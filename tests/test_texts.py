@@ -18,7 +18,6 @@ ALLOWED = {
     # Types in quotes.
     "core/job": {"Job"},
     "discord/gateway/commands": {"Made"},
-    "discord/ui/job_view": {"Estimate"},
     # Causes of transitions, which the journal stores as text for the operator.
     "core/job_table": {"JobTable", "_cause"},
     "core/reconciler": {"Reconciler"},

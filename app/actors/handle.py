@@ -44,6 +44,12 @@ class Watch(Struct, frozen=True):
     updates: Updates
 
 
+class Refresh(Struct, frozen=True):
+    """Send the watchers of this job where it is in line now, if that has changed."""
+
+    job: JobId
+
+
 class Cancel(Struct, frozen=True):
     """Cancel this job."""
 
@@ -75,7 +81,7 @@ class Drain(Struct, frozen=True):
     shown: anyio.Event
 
 
-Command: TypeAlias = Submit | Watch | Cancel | Delivered | Place | Drain
+Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | Drain
 
 
 class Registry(Struct, frozen=True):
@@ -100,6 +106,10 @@ class Registry(Struct, frozen=True):
         async with Mailbox(_slot) as updates:
             await self.inbox.send(Watch(job, updates))
             yield updates
+
+    async def refresh(self, job: JobId) -> None:
+        """Ask where a waiting job is in line now; its followers get it as an update if it has changed."""
+        await self.inbox.send(Refresh(job))
 
     async def cancel(self, job: JobId) -> None:
         """Cancel a job; its followers get the outcome as an update."""

@@ -13,8 +13,9 @@ from app.backoff import Pauses, backoff
 from app.boundary import report_failure
 from app.core.job import JobRequest
 from app.entry_points import UNTOLD, run_request
-from app.events import TERMINAL_UPDATES, Failed, JobId, TerminalUpdate
+from app.events import TERMINAL_UPDATES, AnyUpdate, Failed, JobId, Queued, TerminalUpdate
 from app.ports import ConnectionLost, NoPlace, Reply
+from app.reasons.jobs import ServersOffline
 
 patient = partial(backoff, 1.0, 60.0)
 """Pauses between two attempts to show a terminal update: Discord is unreachable for minutes rather than moments."""
@@ -24,6 +25,10 @@ rarely = partial(backoff, 30.0, 3600.0, 0.0)
 
 PATIENCE = 24 * 3600.0
 """Seconds after which nobody can be expected to change it any more."""
+
+NEXT_IN_LINE, FAR_BACK = 2.0, 30.0
+"""Seconds after which a waiting job's place in line is asked for, at first and at most: while it does not change, the
+pause doubles."""
 
 FAILURES = 3
 """Unexpected failures to show a terminal update after which the user is told, and the pauses become long."""
@@ -59,6 +64,8 @@ class InteractionActor:
         self._reply = reply
         self._pauses = pauses
         self._patience = patience
+        self._in_line = False
+        """Whether the job waits for a server that can be reached, so that its place in line changes without news."""
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run until the terminal update has been shown; `task_status` is started once the job is submitted.
@@ -133,7 +140,7 @@ class InteractionActor:
         An update before it that cannot be shown is skipped; only the first such failure is logged.
         """
         whole = True
-        async for update in updates:
+        while (update := await self._next(updates)) is not None:
             if isinstance(update, TERMINAL_UPDATES):
                 return await self._deliver_with_retry(update)
             try:
@@ -147,3 +154,17 @@ class InteractionActor:
             with anyio.move_on_after(self._reply.pause):
                 await updates.ended()
         return None
+
+    async def _next(self, updates: Updates) -> AnyUpdate | None:
+        """The next update, None after the last one. While the job waits in line, ask for its place there."""
+        pause = NEXT_IN_LINE
+        while True:
+            with anyio.move_on_after(pause if self._in_line else None):
+                try:
+                    update = await anext(updates)
+                except StopAsyncIteration:
+                    return None
+                self._in_line = isinstance(update, Queued) and not isinstance(update.note, ServersOffline)
+                return update
+            await self._registry.refresh(self._job)
+            pause = min(2 * pause, FAR_BACK)

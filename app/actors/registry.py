@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.connection import Connection
 from app.actors.effect_runner import EffectRunner
-from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Registry, Submit, Updates, Watch
+from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Refresh, Registry, Submit, Updates, Watch
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
     Effect,
@@ -89,13 +89,16 @@ class PromptRegistry:
         self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
+        self._refreshes: dict[JobId, None] = {}
         self._drains: list[Drain] = []
         self._rest = anyio.CancelScope()
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
 
     async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Run until cancelled. Loads the unfinished jobs of the journal before it takes any message."""
+        """Run until cancelled. Loads the journal's measured runs and unfinished jobs before it takes any message."""
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
+            # First, because what an unfinished job is charged for depends on them.
+            self._scheduler.learn(await self._journal.runs())
             for job in await self._journal.unfinished():
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
@@ -129,7 +132,7 @@ class PromptRegistry:
                 if job is None:
                     updates.put(Failed(job=request.job, reason=reason))
                     updates.end()
-            case Watch(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
+            case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
             case Drain():
                 job = None
@@ -148,8 +151,11 @@ class PromptRegistry:
             case Submit(request=request, place=place, updates=updates):
                 self._watchers.setdefault(request.job, []).append(updates)
                 self._reconciler.accept(request, place)
+                self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
+            case Refresh(job=job):
+                self._refreshes[job] = None
             case Cancel(job=job):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.cancel(record, now)
@@ -174,6 +180,7 @@ class PromptRegistry:
         for watch in self._arrivals:
             self._start_watch(watch)
         self._arrivals.clear()
+        self._refresh()
         for update in job_table.updates:
             self._send_update(update)
         job_table.updates.clear()
@@ -200,12 +207,13 @@ class PromptRegistry:
         job_table, stripped = self._job_table, set[JobId]()
         while True:
             self._scheduler.plan(anyio.current_time())
-            if not job_table.changed:
+            if not job_table.changed and not job_table.runs:
                 return
             changed, job_table.changed = list(job_table.changed.values()), {}
             transitions, job_table.transitions = job_table.transitions, []
+            runs, job_table.runs = job_table.runs, []
             try:
-                await self._journal.record(changed, transitions)
+                await self._journal.record(changed, transitions, runs)
             except UnwritableRecords as refused:
                 for job in changed:
                     if (error := refused.jobs.get(job.id)) is not None:
@@ -224,6 +232,20 @@ class PromptRegistry:
         if isinstance(update, TERMINAL_UPDATES):
             for mailbox in self._watchers.pop(update.job, []):
                 mailbox.end()
+
+    def _refresh(self) -> None:
+        """Send those who asked where their jobs are in line now."""
+        now, refreshes = anyio.current_time(), self._refreshes
+        self._refreshes = {}
+        for job_id in refreshes:
+            if (job := self._job_table.jobs.get(job_id)) is not None:
+                try:
+                    update = self._scheduler.refresh(job, now)
+                except Exception as error:  # noqa: BLE001  the job goes on, and its watcher keeps what it knew
+                    report_failure(error, "the place of a job in line could not be computed", job=job.id)
+                    continue
+                if update is not None:
+                    self._send_update(update)
 
     def _start_watch(self, watch: Watch) -> None:
         """Send a new watcher the current state of its job; updates of this turn follow with the rest."""

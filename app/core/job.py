@@ -42,7 +42,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     `owner` identifies the user, in the frontend's format. `folder` is where result files are written. `seed` is the
     seed in the graph and `values` are the values the user set, by slot; both are kept for display. If the running job
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
-    can run it; empty means all. With `refetch`, nothing is generated: only missing results are downloaded.
+    can run it; empty means all. `cost` is the manifest's, and `weight` says how much of the servers' time the person
+    gets beside others. With `refetch`, nothing is generated: only missing results are downloaded.
     """
 
     job: JobId
@@ -56,6 +57,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     servers: tuple[ServerName, ...] = ()
     uploads: tuple[Upload, ...] = ()
     choices: tuple[FirstChoice, ...] = ()
+    cost: float = 1.0
+    weight: float = 1.0
     refetch: Refetch | None = None
 
     def able(self, configured: Collection[ServerName]) -> Collection[ServerName]:

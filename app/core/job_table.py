@@ -12,10 +12,12 @@ from pathlib import PurePath
 
 from app.boundary import log_failure
 from app.core.alerts import Cause, Fact, Happened
+from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import CancelPrompt, Effect, FetchFile, QueryServer, Reconnect, SaveImage, SubmitPrompt
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.progress import ProgressTracker
+from app.core.prompt_index import PromptIndex
 from app.core.results import failure, file_label, file_name, remarks, results, streams, texts
 from app.events import (
     AnyUpdate,
@@ -67,9 +69,15 @@ class JobTable:
 
     def __init__(self) -> None:
         self.jobs: dict[JobId, Job] = {}
-        self.by_prompt: dict[PromptId, Job] = {}
+        self.by_prompt = PromptIndex()
         self.trackers: dict[JobId, ProgressTracker] = {}
         self.changed: dict[JobId, Job] = {}
+        self.touched: dict[JobId, Job] = {}
+        """Jobs that the scheduler has to look at: they began or ceased to wait, or their runs began or ended."""
+        self.runs: list[Run] = []
+        """Measured runs, for the journal."""
+        self.started: dict[JobId, float] = {}
+        """When the current runs began, as far as that was seen."""
         self.transitions: list[Transition] = []
         self.updates: list[AnyUpdate] = []
         self.effects: list[Effect] = []
@@ -81,6 +89,11 @@ class JobTable:
         self.positions_dirty = False
         """Whether free slots or queue positions may have changed since the scheduler last ran."""
 
+    def touch(self, job: Job) -> None:
+        """Have the scheduler look at a job."""
+        self.touched[job.id] = job
+        self.positions_dirty = True
+
     def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
         """Yield our jobs that a server has or is being sent, oldest attempt first."""
         for job, attempt in self._current(server):
@@ -89,9 +102,9 @@ class JobTable:
 
     def left_at(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
         """Yield the attempts that were given up while this server might still have their prompts."""
-        for prompt, job in self.by_prompt.items():
+        for prompt, job in self.by_prompt.at(server).items():
             # Almost no job has any, and this runs in every turn of the registry.
-            if job.leftovers and (attempt := job.leftover(prompt)) is not None and attempt.server == server:
+            if job.leftovers and (attempt := job.leftover(prompt)) is not None:
                 yield job, attempt
 
     def occupying(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
@@ -106,13 +119,9 @@ class JobTable:
                 yield job, attempt
 
     def _current(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        for prompt, job in self.by_prompt.items():
-            if (attempt := job.attempt) is not None and attempt.prompt == prompt and attempt.server == server:
+        for prompt, job in self.by_prompt.at(server).items():
+            if (attempt := job.attempt) is not None and attempt.prompt == prompt:
                 yield job, attempt
-
-    def waiting(self) -> list[Job]:
-        """The jobs that no server has yet, oldest first."""
-        return [job for job in self.jobs.values() if job.state is State.ACCEPTED]
 
     def accept(self, request: JobRequest, place: str = "") -> None:
         """Accept a job request."""
@@ -120,7 +129,8 @@ class JobTable:
         self._note(job, "accepted")
         if (earlier := request.refetch) is not None and job.attempt is None:
             job.attempt = Attempt(earlier.prompt, earlier.server, posting=False)
-            self.by_prompt.setdefault(earlier.prompt, job)
+            if earlier.prompt not in self.by_prompt:
+                self.by_prompt.add(job, job.attempt)
             job.files.update(earlier.files)
             job.move(State.FINISHED)
             job.history = earlier.history
@@ -130,16 +140,16 @@ class JobTable:
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal; the next query of its server says what became of it."""
         self.jobs[job.id] = job
-        self.positions_dirty = True
+        self.touch(job)
         for leftover in job.leftovers:
             leftover.posting = leftover.cancel_acknowledged = False
-            self.by_prompt[leftover.prompt] = job
+            self.by_prompt.add(job, leftover)
         if (attempt := job.attempt) is None or job.terminal_update is not None:
             return
         if job.cancelling:
             self.cancel_deadlines[job.id] = now + CANCEL_PATIENCE
         attempt.posting = attempt.cancel_acknowledged = False
-        self.by_prompt[attempt.prompt] = job
+        self.by_prompt.add(job, attempt)
         if job.state is State.RUNNING:
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
         job.saving = 0
@@ -225,11 +235,12 @@ class JobTable:
         self._leave_and_cancel(job)
         self._forget_progress(job)
         job.take_back(attempt)
+        self.touch(job)
 
     def released(self, job: Job, attempt: Attempt) -> None:
         """Record that a server no longer has the prompt of an attempt that was given up."""
         job.leftovers.remove(attempt)
-        self.by_prompt.pop(attempt.prompt, None)
+        self.by_prompt.remove(attempt.prompt)
         self._note(job, f"{attempt.server} no longer has it")
         if job.notified and not job.leftovers:
             del self.jobs[job.id]
@@ -260,7 +271,7 @@ class JobTable:
         job.tries += 1
         job.move(State.SUBMITTING)
         self._note(job, f"try {job.tries}")
-        self.by_prompt[attempt.prompt] = job
+        self.by_prompt.add(job, attempt)
         self.effects.append(SubmitPrompt(job.id, attempt.prompt, attempt.server, job.request))
 
     def answered(self, attempt: Attempt) -> None:
@@ -273,9 +284,10 @@ class JobTable:
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
         """Record the prompt id that an old server chose itself."""
-        if self.by_prompt.pop(attempt.prompt, None) is not None:
-            self.by_prompt[prompt] = job
+        known = self.by_prompt.remove(attempt.prompt)
         attempt.prompt = prompt
+        if known:
+            self.by_prompt.add(job, attempt)
         self._note(job, "the server chose its own prompt id")
 
     def cancel_prompt(self, job: Job, attempt: Attempt) -> None:
@@ -292,6 +304,7 @@ class JobTable:
         if job.move(State.RUNNING):
             self._note(job, cause)
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
+            self.started[job.id] = now
             self.updates.append(Started(job=job.id, server=server))
 
     def fetch_result(self, job: Job, attempt: Attempt, file: FileRef) -> None:
@@ -383,13 +396,14 @@ class JobTable:
         job.notes, job.blocked, job.files, job.streamed = [], [], {}, []
         job.attempt = job.history = None
         job.leftovers = []
-        self._forget_prompts(job)
+        self.by_prompt.remove_job(job)
         self.changed[job.id] = job
 
     def forget(self, job: Job) -> None:
         """Remove a job that the journal cannot encode even after `strip`."""
-        self._forget_prompts(job)
+        self.by_prompt.remove_job(job)
         self.jobs.pop(job.id, None)
+        self.touch(job)
 
     def settle(self, job: Job, state: State, terminal_update: TerminalUpdate) -> None:
         """Send the terminal update, once. The job stays in the table until it is known to have been shown."""
@@ -457,17 +471,14 @@ class JobTable:
             return
         # Two jobs that fetch the results of the same prompt again share its id.
         if self.by_prompt.get(attempt.prompt) is job:
-            del self.by_prompt[attempt.prompt]
-
-    def _forget_prompts(self, job: Job) -> None:
-        self.by_prompt = {prompt: other for prompt, other in self.by_prompt.items() if other is not job}
+            self.by_prompt.remove(attempt.prompt)
 
     def _note(self, job: Job, cause: str) -> None:
         attempt = job.attempt
         at = (attempt.server, attempt.prompt) if attempt else ()
         self.transitions.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
-        self.positions_dirty = True
+        self.touch(job)
 
 
 _STATES: dict[type[TerminalUpdate], State] = {

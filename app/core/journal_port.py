@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
 from app.events import JobId
 from app.ports import Json
+
+MOST_RUNS = 5_000
+"""Runs that are read at the start: enough for `app.core.cost.REMEMBERED` of each of 300 pairs of a workflow and a
+server."""
 
 
 class JournalError(Exception):
@@ -46,11 +51,12 @@ class UnwritableRecords(Exception):
 class Journal(Protocol):
     """Keeps every accepted job until its terminal update has been shown."""
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
-        """Record the current state of these jobs and these transitions; all or nothing.
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
+        """Record the current state of these jobs, these transitions and these measured runs; all or nothing.
 
         Returns once the records would survive a crash. While the disk is full or another program holds the journal, it
-        waits without a limit. Raises `JournalError`, and `UnwritableRecords` for jobs that cannot be encoded.
+        waits without a limit. Raises `JournalError`, and `UnwritableRecords` for jobs that cannot be encoded. A run
+        that cannot be encoded is left out and logged, because no job depends on it.
         """
         ...
 
@@ -60,6 +66,10 @@ class Journal(Protocol):
         A job whose record is damaged is returned as failed if it is still known where to show that; otherwise it is
         skipped.
         """
+        ...
+
+    async def runs(self) -> Sequence[Run]:
+        """The most recent measured runs, oldest first, at most `MOST_RUNS`."""
         ...
 
 

@@ -394,8 +394,9 @@ class Reconciler:
             before = pending[: pending.index(prompt)]
             ahead = (*seen.queue.running, *before)
             foreign = sum(other not in self._job_table.by_prompt for other in ahead)
-            self._job_table.positions_dirty |= foreign != attempt.foreign
-            attempt.foreign = foreign
+            if foreign != attempt.foreign:
+                attempt.foreign = foreign
+                self._job_table.touch(job)
         elif (history := seen.histories.get(prompt)) is not None:
             server_state.learned(now)
             self._job_table.ended(job, history)

@@ -1,66 +1,56 @@
-"""Assigns waiting jobs to servers and computes queue positions."""
+"""Assigns waiting jobs to servers, and says where each job is in line and when it is expected to start."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.core.accounting import Accounting, Charge
+from app.core.cost import Estimates, Run, models_of, work_of
+from app.core.fair_queue import Choice, Crowd, FairQueue, QueuedJob
+from app.core.forecast import Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, State
 from app.core.job_table import JobTable
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.jobs import JobReason, SentAgain, ServersOffline
 
+PER_WAITING_JOB = 0.002
+"""Seconds that a forecast counts as current, for each waiting job: it takes about a hundredth of that to make."""
 
-def choose(
-    waiting: Sequence[tuple[JobId, Collection[ServerName]]], free: Mapping[ServerName, int]
-) -> list[tuple[JobId, ServerName]]:
-    """Pair waiting jobs with servers that have free slots: first come, first served, emptiest server first.
+STEADY, STEADY_SHARE = 2.0, 0.1
+"""Seconds, and the share of the time until then, by which an expected start may move before it is reported anew."""
 
-    `waiting` is in order of arrival, each job with the servers that can run it. `free` is the number of free slots of
-    each server that accepts another job now. Each server gets at most one job: of two concurrent POSTs the later one
-    could arrive first.
-    """
-    places = dict(free)
-    pairs: list[tuple[JobId, ServerName]] = []
-    for job, able in waiting:
-        open_to_it = [name for name, left in places.items() if left > 0 and name in able]
-        # A job that must wait for one server does not block jobs that can go to another.
-        if open_to_it:
-            server = max(open_to_it, key=lambda name: places[name])
-            del places[server]
-            pairs.append((job, server))
-        if not places:
-            break
-    return pairs
+LONGEST_CURRENT = 5.0
+"""Seconds after which every forecast is made anew when somebody asks."""
+
+SHORT_LINE = 20
+"""Waiting jobs up to which the forecast is always exact: it takes less than a millisecond then."""
 
 
-def positions(
-    at_server: Iterable[tuple[JobId, ServerName, int]],
-    waiting: Iterable[JobId],
-    load: Mapping[ServerName, int],
-    leftovers: Mapping[ServerName, int],
-) -> dict[JobId, int]:
-    """The number of prompts ahead of each job that is not running, ours and other clients'; 0 is next.
+class _Known(Struct, frozen=True):
+    """What is computed once for each unfinished job: its place in the order of acceptance, and what its graph says."""
 
-    `at_server` are our prompts on servers, oldest first but running ones before the others, each with the number of
-    foreign prompts ahead of it. `load` is everything that each server has or is being sent, from any client;
-    `leftovers` are those of them that we gave up and that the server has not dropped yet.
-    """
-    ahead: dict[JobId, int] = {}
-    ours = dict(leftovers)
-    for job, server, foreign in at_server:
-        ahead[job] = ours.get(server, 0) + foreign
-        ours[server] = ours.get(server, 0) + 1
-    base = sum(load.values())
-    for place, job in enumerate(waiting):
-        ahead[job] = base + place
-    return ahead
+    number: int
+    models: str
+    work: float
+
+
+class _Sent(Struct, frozen=True):
+    """An update, and when it was sent."""
+
+    update: Queued
+    at: float
 
 
 class Scheduler:
-    """Keeps at most `depth` of our jobs on a server; the rest wait here, where ordering and cancelling are instant.
+    """Gives each server one job to run and at most one to wait there; the other jobs wait here.
 
-    `new_prompt_id` creates prompt ids.
+    A server that runs nothing gets a job whenever one can run there. The waiting place only hides the moment between
+    two jobs, so it is for a job with the same models that no other server would finish sooner; with a `depth` of 1 it
+    stays empty. `new_prompt_id` creates prompt ids.
     """
 
     def __init__(
@@ -74,68 +64,261 @@ class Scheduler:
         self._servers = servers
         self._depth = depth
         self._new_prompt_id = new_prompt_id
-        self._queued_updates: dict[JobId, Queued] = {}
+        self._queue = FairQueue()
+        self._estimates = Estimates()
+        self._accounting = Accounting(self._queue, self._estimates)
+        self._known: dict[JobId, _Known] = {}
+        self._accepted = 0
+        self._queued_updates: dict[JobId, _Sent] = {}
+        """The last update of each job that is not running."""
+        self._away: frozenset[ServerName] = frozenset()
+        self._forecast = Forecast({}, [0.0])
+        self._crowd: Crowd = []
+        self._at_servers = 0
+        """How many prompts the servers had when the forecast was made."""
+        self._forecast_until = float("-inf")
+        self._turn = self._forecast_turn = 0
         self.open = True
         """Whether waiting jobs are submitted; if False, only jobs that servers already have continue."""
 
+    def learn(self, runs: Iterable[Run]) -> None:
+        """Take runs into account that were measured before this process began."""
+        for run in runs:
+            self._estimates.learn(run)
+
     def plan(self, now: float) -> None:
-        """Assign waiting jobs to servers and update the queue positions; called after each batch of messages."""
+        """Assign waiting jobs to servers, and report where jobs are in line; called after each batch of messages.
+
+        Only jobs that changed are reported. The others' places change with almost every job that ends, so these are
+        computed when somebody asks, by `refresh`.
+        """
         if not self._job_table.positions_dirty:
             return
-        load: dict[ServerName, int] = {}
-        free: dict[ServerName, int] = {}
-        for name, server_state in self._servers.items():
-            attempts = [attempt for _, attempt in self._job_table.occupying(name)]
-            load[name] = len(attempts)
-            if any(attempt.posting for attempt in attempts):
-                # Of two concurrent POSTs the later job's may arrive first.
-                continue
-            server_state.count_foreign(len(attempts))
-            if self.open and server_state.reachable:
-                free[name] = self._depth - load[name]
-        waiting = [(job.id, job.request.able(self._servers.keys())) for job in self._job_table.waiting()]
-        for job_id, server in choose(waiting, free):
-            load[server] += 1
-            self._servers[server].posted = now
-            attempt = Attempt(self._new_prompt_id(), server, foreign=self._servers[server].foreign)
-            self._job_table.submit(self._job_table.jobs[job_id], attempt)
+        self._turn += 1
+        touched = self._take_touched(now)
+        self._dispatch(now)
+        # Dispatched jobs are touched, too.
+        touched |= self._take_touched(now)
         self._job_table.positions_dirty = False
-        self._update_positions(load)
+        away = frozenset(name for name, server_state in self._servers.items() if server_state.away)
+        if away != self._away:
+            self._away = away
+            touched |= {job: self._job_table.jobs[job] for job in self._queued_updates if job in self._job_table.jobs}
+        for job in touched.values():
+            # Nobody was told where a new job is in line; who watches it from now on gets a snapshot.
+            is_new = job.state is State.ACCEPTED and job.id not in self._queued_updates and not job.tries
+            if not is_new and (update := self._changed_update(job, now)) is not None:
+                self._job_table.updates.append(update)
+
+    def refresh(self, job: Job, now: float) -> Queued | None:
+        """Where a job that is not running is in line now; None if that has not changed."""
+        return self._changed_update(job, now)
 
     def snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
         """The updates that bring a new watcher of an unfinished job up to date."""
+        if (update := self._changed_update(job, now)) is not None:
+            return [update]
         if (queued := self._queued_updates.get(job.id)) is not None:
-            return [queued]
+            return [queued.update]
         if (tracker := self._job_table.trackers.get(job.id)) is not None and job.attempt is not None:
             note = self._servers[job.attempt.server].offline_note
             return [Started(job=job.id, server=job.attempt.server), tracker.read(now, note)]
         return []
 
-    def _update_positions(self, load: Mapping[ServerName, int]) -> None:
-        job_table, previous = self._job_table, self._queued_updates
-        placed: list[tuple[Job, Attempt]] = []
-        for name, server_state in self._servers.items():
-            ours = sorted(job_table.in_flight(name), key=lambda pair: pair[0].state < State.RUNNING)
-            for job, attempt in ours:
-                attempt.foreign = min(attempt.foreign, server_state.foreign)
-                placed.append((job, attempt))
-        waiting = job_table.waiting()
-        ahead = positions(
-            [(job.id, attempt.server, attempt.foreign) for job, attempt in placed],
-            [job.id for job in waiting],
-            {name: server_state.foreign + load[name] for name, server_state in self._servers.items()},
-            {name: sum(1 for _ in job_table.left_at(name)) for name in self._servers},
+    def _take_touched(self, now: float) -> dict[JobId, Job]:
+        """Bring the queue and the accounts up to date with the job table; returns the jobs that changed."""
+        touched, self._job_table.touched = self._job_table.touched, {}
+        for job in touched.values():
+            waits = job.state is State.ACCEPTED and job.terminal_update is None and job.id in self._job_table.jobs
+            if waits:
+                self._job_table.started.pop(job.id, None)
+                self._accounting.returned(job)
+                if job.id not in self._queue:
+                    self._queue.add(self._queued(job))
+                continue
+            self._queue.remove(job.id)
+            if job.in_flight and job.terminal_update is None:
+                if job.attempt is not None and not self._accounting.charged(job.id):
+                    self._accounting.adopted(job, self._charge(job, job.attempt.server))
+                continue
+            if (run := self._accounting.over(job, self._job_table.started.pop(job.id, None), now)) is not None:
+                self._job_table.runs.append(run)
+            self._known.pop(job.id, None)
+        return touched
+
+    def _known_of(self, job: Job) -> _Known:
+        known = self._known.get(job.id)
+        if known is None:
+            self._accepted += 1
+            known = _Known(self._accepted, models_of(job.request), work_of(job.request.graph))
+            self._known[job.id] = known
+        return known
+
+    def _expected(self, job: Job, server: ServerName) -> float:
+        """How many seconds a server is expected to run a job, without loading its models."""
+        request = job.request
+        return self._estimates.seconds(request.workflow, self._known_of(job).work, request.cost, server)
+
+    def _charge(self, job: Job, server: ServerName, *, loading: bool = False) -> Charge:
+        return Charge(
+            seconds=self._expected(job, server), server=server, work=self._known_of(job).work, loading=loading
         )
-        self._queued_updates = {}
-        for job, server in [*((job, a.server) for job, a in placed), *((job, None) for job in waiting)]:
-            if job.state < State.RUNNING:
-                update = Queued(job=job.id, position=ahead[job.id], server=server, note=self._wait_reason(job))
-                self._queued_updates[job.id] = update
-                if previous.get(job.id) != update:
-                    job_table.updates.append(update)
+
+    def _queued(self, job: Job) -> QueuedJob:
+        known, request = self._known_of(job), job.request
+        able = request.able(self._servers.keys())
+        return QueuedJob(
+            job=job.id,
+            number=known.number,
+            person=request.owner,
+            servers=frozenset() if len(able) == len(self._servers) else frozenset(able),
+            models=known.models,
+            seconds=self._estimates.seconds(request.workflow, known.work, request.cost),
+            weight=request.weight,
+        )
+
+    def _dispatch(self, now: float) -> None:
+        idle: list[ServerName] = []
+        with_waiting_place: list[ServerName] = []
+        for name, server_state in self._servers.items():
+            ours = list(self._job_table.in_flight(name))
+            leftovers = list(self._job_table.left_at(name))
+            if any(attempt.posting for _, attempt in (*ours, *leftovers)):
+                # Of two concurrent POSTs the later job's may arrive first.
+                continue
+            occupied = len(ours) + len(leftovers)
+            if server_state.count_foreign(occupied):
+                for job, _ in ours:
+                    self._job_table.touch(job)
+            if not server_state.reachable or occupied >= self._depth:
+                continue
+            if not ours:
+                idle.append(name)
+            elif len(ours) == 1 and not server_state.foreign:
+                with_waiting_place.append(name)
+        if self.open and len(self._queue):
+            self._fill_idle(idle, now)
+            self._fill_waiting_places(with_waiting_place, now)
+
+    def _fill_idle(self, idle: list[ServerName], now: float) -> None:
+        """Give a job to each server that runs nothing, first where its models are loaded."""
+        cold: list[ServerName] = []
+        for name in idle:
+            choice = self._queue.next(name, self._servers[name].models)
+            if choice is not None and choice.loaded:
+                self._submit(name, choice, now)
+            elif choice is not None:
+                cold.append(name)
+        # Nobody who may be served now waits for the models that these have, so the emptiest loses least.
+        for name in sorted(cold, key=lambda name: self._servers[name].models != ""):
+            if (choice := self._queue.next(name, self._servers[name].models)) is not None:
+                self._submit(name, choice, now)
+
+    def _fill_waiting_places(self, servers: list[ServerName], now: float) -> None:
+        if not servers:
+            return
+        ends = {name: self._free_in(name, now) for name, state in self._servers.items() if state.reachable}
+        for name in sorted(servers, key=lambda name: ends[name]):
+            choice = self._queue.next(name, self._servers[name].models)
+            if choice is None or not choice.loaded:
+                continue
+            queued = choice.job
+            job = self._job_table.jobs[queued.job]
+            finish = {other: end + self._expected(job, other) for other, end in ends.items() if queued.runs_on(other)}
+            if finish[name] <= min(finish.values()):
+                self._submit(name, choice, now)
+                ends[name] = finish[name]
+
+    def _submit(self, server: ServerName, choice: Choice, now: float) -> None:
+        server_state, job = self._servers[server], self._job_table.jobs[choice.job.job]
+        self._accounting.dispatched(choice.job, self._charge(job, server, loading=not choice.loaded))
+        server_state.posted = now
+        server_state.models = choice.job.models or server_state.models
+        self._job_table.submit(job, Attempt(self._new_prompt_id(), server, foreign=server_state.foreign))
+
+    def _free_in(self, server: ServerName, now: float) -> float:
+        """In how many seconds a server is expected to have done what we sent it."""
+        return sum(self._remaining(job, server, now) for job, _ in self._job_table.in_flight(server))
+
+    def _remaining(self, job: Job, server: ServerName, now: float) -> float:
+        """How many seconds a server is expected to need for a job that it has."""
+        if (tracker := self._job_table.trackers.get(job.id)) is not None:
+            if (remaining := tracker.read(now).remaining) is not None:
+                return remaining
+            elapsed = now - tracker.since
+        else:
+            elapsed = 0.0
+        loading = self._estimates.loading_seconds(server) if self._accounting.loading(job.id) else 0.0
+        return max(0.0, self._expected(job, server) + loading - elapsed)
+
+    def _changed_update(self, job: Job, now: float) -> Queued | None:
+        """The update that says where a job is in line, if it is not running and that changed."""
+        if job.state >= State.RUNNING or job.terminal_update is not None or job.id not in self._job_table.jobs:
+            self._queued_updates.pop(job.id, None)
+            return None
+        update = self._queued_update(job, now)
+        if (last := self._queued_updates.get(job.id)) is not None and _says_the_same(last, update, now):
+            return None
+        self._queued_updates[job.id] = _Sent(update, now)
+        return update
+
+    def _queued_update(self, job: Job, now: float) -> Queued:
+        note = self._wait_reason(job)
+        if (attempt := job.attempt) is not None:
+            ahead, starts_in = self._at_server(job, attempt, now)
+            server = attempt.server
+        else:
+            self._renew_forecast(now)
+            outlook = self._forecast.of(job.id, lambda: self._queue.ahead_of(job.id, self._crowd))
+            ahead, starts_in, server = self._at_servers + outlook.ahead, outlook.starts_in, None
+        known = self._estimates.knows_any and self.open and not isinstance(note, ServersOffline)
+        return Queued(
+            job=job.id, position=ahead, server=server, starts_in=float(round(starts_in)) if known else None, note=note
+        )
+
+    def _at_server(self, job: Job, attempt: Attempt, now: float) -> tuple[int, float]:
+        """How many prompts are ahead of a job that a server has, and in how many seconds it is expected to start."""
+        server = attempt.server
+        attempt.foreign = min(attempt.foreign, self._servers[server].foreign)
+        ours = sorted(self._job_table.in_flight(server), key=lambda pair: pair[0].state < State.RUNNING)
+        before = [other for other, _ in ours[: [other for other, _ in ours].index(job)]] if job.in_flight else []
+        leftovers = sum(1 for _ in self._job_table.left_at(server))
+        starts_in = sum(self._remaining(other, server, now) for other in before)
+        return leftovers + attempt.foreign + len(before), starts_in
+
+    def _renew_forecast(self, now: float) -> None:
+        is_exact = self._turn == self._forecast_turn
+        if now < self._forecast_until and (is_exact or len(self._queue) > SHORT_LINE):
+            return
+        outlooks = [
+            ServerOutlook(name, self._free_in(name, now), state.models, self._estimates.loading_seconds(name))
+            for name, state in self._servers.items()
+            if state.reachable
+        ]
+        self._forecast = forecast(self._queue, outlooks, self._seconds)
+        self._crowd = self._queue.crowd()
+        self._at_servers = sum(
+            server_state.foreign + sum(1 for _ in self._job_table.occupying(name))
+            for name, server_state in self._servers.items()
+        )
+        self._forecast_turn = self._turn
+        self._forecast_until = now + min(LONGEST_CURRENT, PER_WAITING_JOB * len(self._queue))
+
+    def _seconds(self, queued: QueuedJob, server: ServerName) -> float:
+        return self._expected(self._job_table.jobs[queued.job], server)
 
     def _wait_reason(self, job: Job) -> JobReason | None:
         waits_for = [job.attempt.server] if job.attempt else job.request.able(self._servers.keys())
         if all(self._servers[name].away for name in waits_for):
             return ServersOffline(tuple(waits_for))
         return SentAgain() if job.tries > 1 or job.worker_deaths else None
+
+
+def _says_the_same(last: _Sent, update: Queued, now: float) -> bool:
+    """Whether an update would tell a person nothing new: its start is expected when it was, and all else is equal."""
+    if replace(last.update, starts_in=update.starts_in) != update:
+        return False
+    if last.update.starts_in is None or update.starts_in is None:
+        return last.update.starts_in is update.starts_in
+    moved = abs(last.at + last.update.starts_in - now - update.starts_in)
+    return moved <= max(STEADY, STEADY_SHARE * update.starts_in)

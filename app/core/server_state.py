@@ -43,6 +43,8 @@ class ServerState(Struct):
     reachable: bool = False
     reason: Reason | None = None
     """Why it could not be reached the last time that this failed."""
+    models: str = ""
+    """The models that the job which it was sent last needs, as `app.core.cost.models_of` names them; "" if unknown."""
     away_since: float = float("inf")
     """Since when its queue could not be read; a websocket that opens does not change this."""
     recheck_at: float = float("inf")
@@ -101,6 +103,8 @@ class ServerState(Struct):
         """Record that a query failed; return whether it is the first to fail."""
         was_answering = self.away_since == float("inf")
         self.reachable, self.reason, self.away_since = False, reason, min(self.away_since, now)
+        # It may have been restarted when it answers again.
+        self.models = ""
         return was_answering
 
     def connected(self, now: float) -> None:
@@ -114,10 +118,18 @@ class ServerState(Struct):
         if self.status_at < self.posted:
             self.status_due = min(self.status_due, now + STATUS_DUE)
 
-    def count_foreign(self, ours: int) -> None:
-        """Compute how many prompts are other clients'. `ours` is the number of our prompts, all POSTs answered."""
-        if self.status_at >= self.answered:
-            self.foreign = max(0, self.remaining - ours)
+    def count_foreign(self, ours: int) -> bool:
+        """Compute how many prompts are other clients', and return whether that changed.
+
+        `ours` is the number of our prompts, all POSTs answered.
+        """
+        if self.status_at < self.answered:
+            return False
+        before, self.foreign = self.foreign, max(0, self.remaining - ours)
+        if self.foreign:
+            # Other clients' prompts may load other models.
+            self.models = ""
+        return self.foreign != before
 
     def learned(self, now: float) -> None:
         """Record that a query found what the websocket should have delivered: unless that follows soon, it is deaf."""

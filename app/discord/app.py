@@ -140,7 +140,6 @@ class DiscordApp:
                 catalog,
                 sender,
                 prepare_files,
-                servers=len(servers),
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
             )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import anyio.lowlevel
 
+from app.core.cost import Run
 from app.core.job import Job, Transition
+from app.core.journal_port import MOST_RUNS
 from app.events import JobId
 
 
@@ -15,8 +18,9 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._jobs: dict[JobId, Job] = {}
+        self._runs: deque[Run] = deque(maxlen=MOST_RUNS)
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
         """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         for job in jobs:
@@ -24,8 +28,14 @@ class MemoryJournal:
                 self._jobs.pop(job.id, None)
             else:
                 self._jobs[job.id] = job
+        self._runs += runs
 
     async def unfinished(self) -> Sequence[Job]:
         """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         return list(self._jobs.values())
+
+    async def runs(self) -> Sequence[Run]:
+        """See `app.core.journal_port.Journal`."""
+        await anyio.lowlevel.checkpoint()
+        return list(self._runs)

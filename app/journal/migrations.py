@@ -52,6 +52,21 @@ MIGRATIONS = (
     """
     CREATE INDEX jobs_by_state ON jobs (state, number);
     """,
+    """
+    CREATE TABLE runs (
+        number INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        job TEXT NOT NULL,
+        person TEXT NOT NULL,
+        workflow TEXT NOT NULL,
+        server TEXT NOT NULL,
+        work REAL NOT NULL,
+        seconds REAL NOT NULL,
+        loading INTEGER NOT NULL,
+        completed INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX runs_by_person ON runs (person, at);
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

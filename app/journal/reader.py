@@ -1,7 +1,7 @@
 """Reads the journal over a connection of its own, so that no commit waits for a reader. Synchronous.
 
 In WAL mode readers and the writer do not block each other (https://sqlite.org/wal.html#concurrency). No statement scans
-the whole table of jobs or of transitions; a test checks the query plan of each statement.
+the whole table of jobs, of transitions or of runs; a test checks the query plan of each statement.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from app.boundary import log_failure
+from app.core.cost import Run
 from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import RecordDamaged
+from app.core.journal_port import MOST_RUNS, RecordDamaged
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE
@@ -93,6 +94,26 @@ class Reader:
             "SELECT at, job, version, state, cause, server, prompt FROM transitions WHERE job = ? ORDER BY number", job
         )
         return [TransitionRow(at, Transition(*row)) for at, *row in rows]
+
+    def runs(self) -> list[Run]:
+        """The most recent measured runs, oldest first, at most `MOST_RUNS`."""
+        columns = "job, person, workflow, server, work, seconds, loading, completed"
+        # The comparison makes SQLite search the primary key from its end.
+        query = f"SELECT {columns} FROM runs WHERE number > 0 ORDER BY number DESC LIMIT ?"  # noqa: S608  constant
+        rows = self._rows(query, MOST_RUNS)[::-1]
+        return [
+            Run(
+                job=job,
+                person=person,
+                workflow=workflow,
+                server=server,
+                work=work,
+                seconds=seconds,
+                loading=loading == 1,
+                completed=completed == 1,
+            )
+            for job, person, workflow, server, work, seconds, loading, completed in rows
+        ]
 
     def requests(self) -> list[OperatorRequest]:
         """The operator requests that have not been carried out, oldest first."""

@@ -22,6 +22,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
+from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import DiskFull, JournalError, JournalUnavailable, UnwritableRecords
 from app.events import JobId
@@ -69,9 +70,10 @@ logger = structlog.stdlib.get_logger(__name__)
 class _Batch:
     """The records of one caller, and their outcome."""
 
-    def __init__(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
+    def __init__(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run]) -> None:
         self.jobs = jobs
         self.transitions = transitions
+        self.runs = runs
         self.over = anyio.Event()
         self.error: JournalError | UnwritableRecords | None = None
 
@@ -116,9 +118,10 @@ class SqliteJournal:
     async def _write(self, batches: list[_Batch]) -> None:
         try:
             records = [(batch.jobs, batch.transitions) for batch in batches]
+            runs = [run for batch in batches for run in batch.runs]
             if self._crash is not None:
                 self._crash.at("before", records)
-            refused = await _wait_out(self._pauses, self._alerts, self._commit, records)
+            refused = await _wait_out(self._pauses, self._alerts, self._commit, records, runs)
             if self._crash is not None:
                 self._crash.at("after", records)
         except JournalError as error:
@@ -130,24 +133,24 @@ class SqliteJournal:
         for batch in batches:
             batch.over.set()
 
-    async def _commit(self, records: _Records) -> list[dict[JobId, Exception]]:
+    async def _commit(self, records: _Records, runs: Sequence[Run]) -> list[dict[JobId, Exception]]:
         """Write the records; if the disk is full, with the room of the reserve."""
         try:
-            refused = await self._write_once(self._store.write, records)
+            refused = await self._write_once(self._store.write, records, runs)
         except DiskFull:
             if self._reserve is None or not await self._write_once(self._reserve.release):
                 raise
             logger.error("the disk of the journal is full: its reserve is used")
-            refused = await self._write_once(self._store.write, records)
+            refused = await self._write_once(self._store.write, records, runs)
             self._reserve_due = anyio.current_time() + RESERVE_PAUSE
         if self._reserve is not None and anyio.current_time() >= self._reserve_due:
             made = await self._write_once(self._reserve.make)
             self._reserve_due = math.inf if made else anyio.current_time() + RESERVE_PAUSE
         return refused
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
         """See `app.core.journal_port.Journal`."""
-        batch = _Batch(jobs, transitions)
+        batch = _Batch(jobs, transitions, runs)
         await self._inbox.send(batch)
         await batch.over.wait()
         if batch.error is not None:
@@ -156,6 +159,10 @@ class SqliteJournal:
     async def unfinished(self) -> Sequence[Job]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.unfinished)
+
+    async def runs(self) -> Sequence[Run]:
+        """See `app.core.journal_port.Journal`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.runs)
 
     async def find(self, id_or_prefix: str) -> Job | None:
         """See `app.core.journal_port.JobHistory`."""

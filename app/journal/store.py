@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -10,8 +11,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from app.boundary import log_failure
+from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
-from app.core.journal_port import JournalError
+from app.core.journal_port import MOST_RUNS, JournalError
 from app.events import JobId
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
@@ -21,6 +24,14 @@ from app.ports import Json
 
 BUSY = 5.0
 """Seconds to wait for another process that writes (`jobs cancel`, a backup); such writes take milliseconds."""
+
+RUNS_KEPT = 31 * 86_400.0
+"""Seconds for which every run is kept: a month is the longest time over which somebody's GPU-seconds are added up.
+The newest `MOST_RUNS` are kept for longer, because estimates are made from them."""
+
+MOST_RUNS_DELETED = 10
+"""Old runs that a commit with new ones deletes at most. A turn of the registry measures only a few, so this is enough
+to keep up, and the commit takes no longer."""
 
 MAGIC = b"SQLite format 3\0"
 """The first bytes of every SQLite file."""
@@ -49,10 +60,13 @@ class Store(Reader):
         self._clock = clock
         self._file = file
 
-    def write(self, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]]) -> list[dict[JobId, Exception]]:
-        """Write the records of many callers in one transaction, which makes durability cheap.
+    def write(
+        self, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]], runs: Sequence[Run] = ()
+    ) -> list[dict[JobId, Exception]]:
+        """Write the records of many callers, and the runs of them all, in one transaction: durability is then cheap.
 
-        Returns, for each batch, the jobs that were left out because they cannot be encoded.
+        Returns, for each batch, the jobs that were left out because they cannot be encoded. Runs that cannot be encoded
+        are left out and logged.
         """
         now = self._clock()
         rows: list[tuple[object, ...]] = []
@@ -63,6 +77,7 @@ class Store(Reader):
             rows += batch_rows
             lines += batch_lines
             refused.append(batch_refused)
+        measured, odd = _encode_runs(runs, now)
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO jobs (id, owner, workflow, accepted, changed, state, told, version, server, prompt,"
@@ -76,7 +91,26 @@ class Store(Reader):
                 "INSERT INTO transitions (job, at, version, state, server, prompt, cause) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 lines,
             )
+            if measured:
+                self._write_runs(measured, now)
+        # Only now, because a transaction that fails is tried again.
+        for run, error in odd:
+            log_failure(error, "a measured run could not be recorded", job=run.job)
         return refused
+
+    def _write_runs(self, rows: Sequence[tuple[object, ...]], now: float) -> None:
+        """Add these runs, and delete some that nobody needs any more."""
+        self._database.executemany(
+            "INSERT INTO runs (at, job, person, workflow, server, work, seconds, loading, completed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        # The inner limit comes before the time is compared, so that no more rows than these are looked at.
+        self._database.execute(
+            "DELETE FROM runs WHERE number IN (SELECT number FROM (SELECT number, at FROM runs"
+            " WHERE number <= (SELECT max(number) FROM runs) - ? ORDER BY number LIMIT ?) WHERE at < ?)",
+            (MOST_RUNS, MOST_RUNS_DELETED, now - RUNS_KEPT),
+        )
 
     def add_request(self, verb: str, job: str) -> None:
         """Add an operator request for the bot."""
@@ -228,6 +262,27 @@ def _encode(
         lines.append((step.job, line))
     kept = [line for job_id, line in lines if job_id not in refused]
     return [row for job_id, row in rows.items() if job_id not in refused], kept, refused
+
+
+def _encode_runs(runs: Sequence[Run], now: float) -> tuple[list[tuple[object, ...]], list[tuple[Run, Exception]]]:
+    """The rows of runs, and the runs that cannot be encoded, each with the reason."""
+    rows: list[tuple[object, ...]] = []
+    refused: list[tuple[Run, Exception]] = []
+    for run in runs:
+        try:
+            rows.append(_run_row(run, now))
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one run is no matter of the others
+            refused.append((run, error))
+    return rows, refused
+
+
+def _run_row(run: Run, now: float) -> tuple[object, ...]:
+    texts = (run.job, run.person, run.workflow, run.server)
+    "".join(texts).encode()
+    if not math.isfinite(run.work) or not math.isfinite(run.seconds):
+        # SQLite takes what is no number for NULL, and would refuse the whole transaction.
+        raise ValueError(f"a run of {run.seconds} s with {run.work} units of work")
+    return (now, *texts, run.work, run.seconds, int(run.loading), int(run.completed))
 
 
 def _row(job: Job, now: float) -> tuple[object, ...]:

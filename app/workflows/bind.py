@@ -118,6 +118,7 @@ def bind(
         silence=workflow.silence,
         uploads=tuple(upload for upload in filling.uploads if upload.node in graph),
         choices=tuple(choice for choice in filling.choices if choice.node in graph),
+        cost=workflow.cost,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,8 @@ from app.application import ServerClients, open_services
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config import Server
-from app.core.job import Attempt, Job, JobRequest, State
+from app.core.cost import Run
+from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import Journal
 from app.core.progress import ProgressTracker
@@ -42,6 +43,7 @@ from app.events import (
     NodeId,
     NodeOutput,
     PromptId,
+    Queued,
     ServerName,
 )
 from app.journal.memory import MemoryJournal
@@ -308,6 +310,13 @@ def adoptable(folder: Path, state: State = State.RUNNING, *, server: ServerName 
     return Job(request=request, state=state, version=3, tries=1, attempt=Attempt(new_prompt_id(), server), **fields)
 
 
+async def starts_of_two(world: World) -> list[float | None]:
+    """Make two pictures at once, and return when the second one was expected to start, as long as it waited."""
+    _, second = await world.make_many(2)
+    assert delivered(second)
+    return [update.starts_in for update in second.shown if isinstance(update, Queued)]
+
+
 async def last_of(world: World, job: Job) -> AnyUpdate:
     """Follow a job from an earlier process until it ends."""
     async with world.registry.watch(job.id) as updates:
@@ -442,6 +451,59 @@ async def test_the_place_of_a_job_that_cannot_be_written_down_is_free_at_once(tm
                 await world.registry.drain()
         # As it was, and stripped of all that a server wrote.
         assert [line["event"] for line in lines if "id" in line] == ["a job could not be recorded"] * 2
+
+
+@pytest.mark.parametrize("durable", [True, False], ids=["sqlite", "memory"])
+async def test_what_was_measured_before_a_restart_says_when_a_waiting_job_starts(durable: bool, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def in_memory() -> AsyncGenerator[Journal]:
+        yield MemoryJournal()
+
+    opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) if durable else in_memory()
+    async with opening as journal:
+        async with opened(tmp_path, journal) as world:
+            before = await starts_of_two(world)
+            await all_told(world)
+            assert before[0] is None, "nothing was measured yet"
+            assert len({run.job for run in await journal.runs()}) == len(await journal.runs()) == 2
+        async with opened(tmp_path, journal) as world:
+            after = await starts_of_two(world)
+            assert after
+            assert None not in after
+
+
+async def test_the_run_of_a_job_is_in_the_journal_as_soon_as_its_end_is(tmp_path: Path) -> None:
+    recorded: list[tuple[list[str], list[JobId]]] = []
+
+    class Noted(MemoryJournal):
+        async def record(
+            self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+        ) -> None:
+            recorded.append(([step.cause for step in transitions], [run.job for run in runs]))
+            await super().record(jobs, transitions, runs)
+
+    async with opened(tmp_path, Noted()) as world:
+        watcher = await world.make()
+    ((causes, jobs),) = [(causes, jobs) for causes, jobs in recorded if jobs]
+    assert jobs == [watcher.last.job]
+    assert "its history says success" in causes
+
+
+async def test_the_run_of_a_job_that_cannot_be_recorded_is_recorded_once(tmp_path: Path) -> None:
+    def change(comfy: ComfyClient) -> None:
+        real = comfy.history
+
+        async def history(prompt: PromptId) -> History | None:
+            found = await real(prompt)
+            return found and replace(found, outputs=(*found.outputs, NodeOutput(NodeId("7"), (), ("\ud83d",))))
+
+        comfy.history = history
+
+    opening = open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False)
+    async with opening as journal, opened(tmp_path, journal, change) as world:
+        last = (await world.make()).last
+        assert sorry(last)
+        assert [run.job for run in await journal.runs()] == [last.job]
 
 
 async def test_a_history_that_cannot_be_written_down_fails_its_own_job(tmp_path: Path) -> None:

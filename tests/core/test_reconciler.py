@@ -136,7 +136,10 @@ class Desk:
     def request(self, name: str, graph: Graph = GRAPH) -> Job:
         self.job_table.accept(JobRequest(job=JobId(name), workflow="w", graph=graph, folder="out"))
         self.settle()
-        return self.job_table.jobs[JobId(name)]
+        job = self.job_table.jobs[JobId(name)]
+        if not any(update.job == job.id for update in self.told):
+            self.told += self._scheduler.snapshot(job, self.now)
+        return job
 
     def handle(self, *messages: Message | ServerEvent) -> None:
         for message in messages:

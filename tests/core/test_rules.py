@@ -1,4 +1,4 @@
-"""The small rules: pauses, places, positions, progress."""
+"""The small rules: pauses, progress, file names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from app.backoff import backoff
 from app.core.job import Job, JobRequest
 from app.core.progress import ProgressTracker
 from app.core.results import file_name
-from app.core.scheduler import choose, positions
 from app.events import (
     JobId,
     NodeId,
@@ -66,25 +65,6 @@ def test_the_pauses_of_an_outage_leave_half_of_a_tenth_of_a_second_for_catching_
             break
         assert pause <= 0.05
         waited += pause
-
-
-def test_first_come_is_first_served_on_the_emptiest_server_one_at_a_time() -> None:
-    jobs = [(JobId(name), {A, B}) for name in "vwxyz"]
-    assert choose(jobs, {A: 1, B: 2}) == [("v", B), ("w", A)]
-    assert choose(jobs, {A: 0, B: -1}) == []
-    assert choose(jobs, {}) == []
-
-
-def test_a_job_that_must_wait_for_one_server_holds_up_nobody_who_can_go_to_another() -> None:
-    jobs = [(JobId("picky"), {A}), (JobId("any"), {A, B}), (JobId("last"), {A, B})]
-    assert choose(jobs, {A: 0, B: 1}) == [("any", B)]
-    assert choose(jobs, {A: 1, B: 2}) == [("picky", A), ("any", B)]
-
-
-def test_positions_count_everything_that_is_ahead() -> None:
-    mine, next_one, last = JobId("mine"), JobId("next"), JobId("last")
-    assert positions([(mine, A, 3)], [next_one, last], {A: 4}, {}) == {mine: 3, next_one: 4, last: 5}
-    assert positions([(mine, A, 0)], [], {A: 2}, {A: 1}) == {mine: 1}, "what was given up is still on the server"
 
 
 def test_progress_counts_nodes_by_their_steps_and_cached_ones_as_done() -> None:

@@ -18,6 +18,7 @@ from app.journal.migrations import NEWEST
 from app.journal.reader import Reader
 from app.journal.store import Store, instance_lock, open_store
 from tests.journal.holding import holding
+from tests.journal.measured import run
 
 # pyright: reportPrivateUsage=false
 
@@ -210,20 +211,21 @@ def test_what_no_id_begins_with_finds_nothing(store: Store) -> None:
     assert found.job.id == "ab", "an id is itself, also where others begin with it"
 
 
-def test_no_statement_scans_the_jobs_or_their_transitions(store: Store) -> None:
+def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Store) -> None:
     """https://sqlite.org/eqp.html: SCAN reads a whole table or index, SEARCH a part of it."""
-    store.write([([_job("a"), _job("b")], [Transition(JobId("a"), 0, "accepted", "accepted")])])
+    store.write([([_job("a"), _job("b")], [Transition(JobId("a"), 0, "accepted", "accepted")])], [run("a"), run("b")])
     statements: list[str] = []
     for connection in (store._database, store._reading):
         connection.set_trace_callback(statements.append)
     calls: dict[str, Callable[[], object]] = {
-        "write": lambda: store.write([([_job("a")], [Transition(JobId("a"), 1, "queued", "x")])]),
+        "write": lambda: store.write([([_job("a")], [Transition(JobId("a"), 1, "queued", "x")])], [run("a")]),
         "unfinished": store.unfinished,
         "unfinished_entries": store.unfinished_entries,
         "find": lambda: store.find("a"),
         "jobs_of": lambda: store.jobs_of("ada", 5),
         "newest": lambda: (store.newest("", 5), store.newest("accepted", 5)),
         "transitions": lambda: store.transitions("a"),
+        "runs": store.runs,
         "add_request": lambda: store.add_request("cancel", "a"),
         "requests": store.requests,
         "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),
@@ -239,7 +241,7 @@ def test_no_statement_scans_the_jobs_or_their_transitions(store: Store) -> None:
     for statement in statements:
         plan = store._database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
         for *_, step in plan:
-            assert not str(step).startswith(("SCAN jobs", "SCAN transitions")), f"{statement}: {step}"
+            assert not str(step).startswith(("SCAN jobs", "SCAN transitions", "SCAN runs")), f"{statement}: {step}"
             assert "TEMP B-TREE" not in str(step), f"{statement}: {step}"
             if "WHERE id" in statement:
                 # With one of the two bounds alone it would be half of all jobs.
@@ -284,10 +286,12 @@ def test_a_journal_of_the_version_before_is_brought_up_to_date_with_all_that_is_
         (entry,) = store.newest("queued", 5)
         assert (entry.job.id, entry.job.state, entry.accepted) == ("a1", State.QUEUED, 5.0)
         assert store.preferences("ada") == {"w": {"steps": 4}}
-        store.write([([_job("b1")], [])])
+        assert store.runs() == []
+        store.write([([_job("b1")], [])], [run("b1")])
         assert [job.id for job in store.unfinished()] == ["a1", "b1"]
     with open_store(path, clock=_clock) as store:
         assert len(store.newest("", 5)) == 2
+        assert store.runs() == [run("b1")]
 
 
 def test_reading_goes_on_while_another_program_holds_the_journal(path: Path, store: Store) -> None:

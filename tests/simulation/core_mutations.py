@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr, replace
 
 from app.actors.interaction import InteractionActor
 from app.actors.registry import PromptRegistry
+from app.core.cost import Run
 from app.core.effects import (
     FileFetched,
     HistoryRead,
@@ -115,13 +116,18 @@ class _Later:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.transitions: list[Transition] = []
+        self.measured: list[Run] = []
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
+    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
         self.jobs += jobs
         self.transitions += transitions
+        self.measured += runs
 
     async def unfinished(self) -> Sequence[Job]:
         return self.jobs
+
+    async def runs(self) -> Sequence[Run]:
+        return self.measured
 
 
 @contextmanager
@@ -134,8 +140,8 @@ def with_the_journal_after_the_post() -> Generator[None]:
         self._journal = later
         await real(self, helpers)
         self._journal = journal
-        if later.jobs:
-            await journal.record(later.jobs, later.transitions)
+        if later.jobs or later.measured:
+            await journal.record(later.jobs, later.transitions, later.measured)
 
     with patch.object(PromptRegistry, "_act", act):
         yield

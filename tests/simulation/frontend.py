@@ -18,7 +18,6 @@ from anyio.abc import TaskGroup
 from PIL import Image
 
 from app.actors.operator import OperatorActor
-from app.application import comfies
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
@@ -79,8 +78,7 @@ class SimulatedFrontend:
         self._job_history = job_history
         self._tasks = tasks
         self._broke = broke
-        servers = comfies(services.clients)
-        self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit, servers=len(servers))
+        self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit)
         self.live_messages.now = clock
         self._responder = Responder(board)
         job_factory = JobFactory(catalog, Choices(services.nodes), job_history, Photos(), folder, services.draining)

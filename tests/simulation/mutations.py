@@ -24,6 +24,7 @@ from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
 from app.comfy.websocket.decoder import Decoder
+from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
 from app.core.job import Attempt, Job, JobRequest, Transition
@@ -163,11 +164,11 @@ def previews_reach_the_wrong_person() -> Generator[None]:
     """Show the latest preview of any job in all jobs."""
     hear, last = JobView.handle, list[Previewed]()
 
-    def heard(self: JobView, update: AnyUpdate, now: float, estimate: Callable[[int], float | None]) -> None:
+    def heard(self: JobView, update: AnyUpdate, now: float) -> None:
         if isinstance(update, Previewed):
             last.append(update)
             update = last[0]
-        hear(self, update, now, estimate)
+        hear(self, update, now)
 
     with patch.object(JobView, "handle", heard):
         yield
@@ -364,9 +365,11 @@ def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
     """Raise the journal's errors as unexpected exceptions."""
     record = SqliteJournal.record
 
-    async def recorded(self: SqliteJournal, jobs: Sequence[Job], transitions: Sequence[Transition]) -> None:
+    async def recorded(
+        self: SqliteJournal, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+    ) -> None:
         try:
-            await record(self, jobs, transitions)
+            await record(self, jobs, transitions, runs)
         except JournalError as error:
             raise RuntimeError(str(error)) from error
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
+from app.core.fair_queue import TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
 from app.core.server_state import FAILOVER_RUNNING
@@ -75,6 +76,8 @@ class Recorder:
         """Those of them whose message could not be shown, until the next life shows it."""
         self.unshowable: set[JobId] = set()
         """All jobs that were ever `unshown`."""
+        self.rights: defaultdict[str, set[Servers]] = defaultdict(set)
+        """The servers that each person ever waited for."""
         self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
         """For each preview: the prompts that were running when it was made, one for each server."""
         self.networks: list[Network] = []
@@ -248,6 +251,7 @@ class Recorder:
             async def _act(self, helpers: TaskGroup) -> None:
                 await super()._act(helpers)
                 recorder.wrong += idle(self)
+                recorder.wrong += unfair(self, recorder.rights)
                 recorder.wrong += stranded(self, anyio.current_time())
 
         return Witnessed
@@ -271,6 +275,10 @@ class Recorder:
             "watchers": registry._watchers,
             "arrivals": registry._arrivals,
             "positions": scheduler._queued_updates,
+            "charges": scheduler._accounting._charges,
+            "starts": job_table.started,
+            "waiting": scheduler._known,
+            "to be looked at": job_table.touched,
             "looks": [name for name, server_state in registry._reconciler.servers.items() if server_state.querying],
             "mailboxes": [box for box in self._mailboxes if box._pending or not box._closed],
             "tasks": [name for task in anyio.get_running_tasks() if _finite(name := task.name or "")],
@@ -282,21 +290,45 @@ class Recorder:
 
 
 def idle(registry: PromptRegistry) -> Iterator[str]:
-    """Places that are free although a job waits that may go there: never, once a turn is over.
+    """Servers that run nothing although a job waits that may go there: never, once a turn is over.
 
-    A server gets one POST after the other, so none is free before the last was answered.
+    A server gets one POST after the other, so it is not free before the last was answered. Its waiting place may stay
+    empty: only a job with the same models goes there.
     """
     job_table, scheduler = registry._job_table, registry._scheduler
-    waiting = job_table.waiting()
+    waiting = list(scheduler._queue.waiting())
     if not waiting or not scheduler.open:
         return
     for name, server_state in scheduler._servers.items():
         attempts = [attempt for _, attempt in job_table.occupying(name)]
         if not server_state.reachable or len(attempts) >= scheduler._depth or any(one.posting for one in attempts):
             continue
+        if any(True for _ in job_table.in_flight(name)):
+            continue
         for job in waiting:
-            if name in job.request.able(scheduler._servers.keys()):
-                yield f"{job.id} waits, although {name} has a place"
+            if job.runs_on(name):
+                yield f"{job.job} waits, although {name} has a place"
+
+
+def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]]) -> Iterator[str]:
+    """People who wait for the same servers, of whom one was served more than the bound allows beyond another.
+
+    The corrections of jobs in flight widen the bound: each by at most the largest charge. `rights` collects the servers
+    that each person ever waited for: those who were served elsewhere before may be further ahead.
+    """
+    queue = registry._scheduler._queue
+    for name, person in queue._people.items():
+        rights[name].update(person.jobs)
+    in_flight = len(registry._scheduler._accounting._charges)
+    bound = TOLERANCE + (1 + in_flight) * queue.largest + 1e-6
+    by_servers: dict[Servers, list[tuple[float, str]]] = defaultdict(list)
+    for name, person in queue._people.items():
+        if len(rights[name]) == 1:
+            by_servers[next(iter(rights[name]))].append((person.served, name))
+    for people in by_servers.values():
+        (least, behind), (most, ahead) = min(people), max(people)
+        if most - least > bound:
+            yield f"{ahead} was served {most:.0f} s and {behind} {least:.0f} s; the bound is {bound:.0f} s"
 
 
 def stranded(registry: PromptRegistry, now: float) -> Iterator[str]:

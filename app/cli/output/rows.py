@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import msgspec
@@ -26,9 +28,12 @@ from app.reasons.jobs import JobReason, PictureMissed, ResultsMissing, ResultUnw
 from app.reasons.servers import ResultGone, ResultTooLarge
 from app.texts.reasons import reason_text
 
+UNITS = (("s", 1, 90), ("min", 60, 90), ("h", 3600, float("inf")))
+"""Short names of units, their seconds, and how many of them are written in the next unit."""
+
 
 class Row(Struct):
-    """One job's line."""
+    """One job's line. `starts_at` is when it is expected to start, in seconds of `clock`; None if that is unknown."""
 
     job: JobId
     owner: str
@@ -38,6 +43,9 @@ class Row(Struct):
     progress: Progressed | None = None
     started: bool = False
     terminal_update: TerminalUpdate | None = None
+    starts_at: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    """Not the event loop's clock: the live table is drawn in another thread."""
 
     def handle(self, update: AnyUpdate) -> bool:
         """Apply an update; return whether it is a milestone, worth a line of its own."""
@@ -45,6 +53,7 @@ class Row(Struct):
             case Queued():
                 milestone = self.position is None or update.note != self.note
                 self.position, self.note = update.position, update.note
+                self.starts_at = None if update.starts_in is None else self.clock() + update.starts_in
                 self.started, self.progress = False, None
                 return milestone
             case Started():
@@ -118,7 +127,22 @@ def sentence(row: Row) -> str:
         case None if row.started:
             return text_of(row.note) or "started"
         case None:
-            return f"queued, {row.position or 0} ahead" + (f". {text_of(row.note)}" if row.note else "")
+            return f"queued, {place_text(row)}" + (f". {text_of(row.note)}" if row.note else "")
+
+
+def place_text(row: Row) -> str:
+    """The place of a waiting job, and when it is expected to start: "3 ahead, starts in 2 min"."""
+    return ", ".join(filter(None, [f"{row.position or 0} ahead", start_text(row)]))
+
+
+def start_text(row: Row) -> str:
+    """When a waiting job is expected to start: "starts in 2 min"; "" if that is unknown or the time has passed."""
+    starts_at = row.starts_at
+    seconds = 0 if starts_at is None else math.ceil(starts_at - row.clock())
+    if seconds <= 0:
+        return ""
+    length = next(f"{count} {unit}" for unit, each, most in UNITS if (count := round(seconds / each)) < most)
+    return f"starts in {length}"
 
 
 def text_of(reason: JobReason | str | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Collection
 from functools import partial
 
@@ -36,9 +35,6 @@ from app.workflows.model import WorkflowError
 
 logger = structlog.stdlib.get_logger(__name__)
 
-REMEMBERED = 20
-"""Recent runs whose average estimates the next: enough to even out, few enough to follow changes."""
-
 PAST_TIMES = 5.0
 """Seconds between two rounds that look for expected times that have passed."""
 
@@ -49,8 +45,8 @@ FAREWELL_TIME = 0.7
 class LiveMessages:
     """Owns the live messages, and starts an InteractionActor for each in `tasks`, the frontend's task group.
 
-    It is the `MessageContext` of its messages. `servers` is the number of servers, for estimates. In `label_guilds`
-    results say that a machine made them. With `mark_previews` previews carry the mark of `app.media_worker.mark`.
+    It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
+    `mark_previews` previews carry the mark of `app.media_worker.mark`.
     """
 
     def __init__(
@@ -61,7 +57,6 @@ class LiveMessages:
         sender: MessageSender,
         prepare_files: PrepareFiles,
         *,
-        servers: int,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
     ) -> None:
@@ -73,16 +68,8 @@ class LiveMessages:
         self._tasks = tasks
         self._registry = registry
         self._catalog = catalog
-        self._servers = max(1, servers)
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
-        self._runs: deque[float] = deque(maxlen=REMEMBERED)
-
-    def estimate(self, position: int) -> float | None:
-        """Seconds until the job at this position starts; None until a run was completed."""
-        if not self._runs:
-            return None
-        return (position + 0.5) * sum(self._runs) / len(self._runs) / self._servers
 
     async def place_changed(self, job: JobId, place: str) -> None:
         """Record in the journal where a job is shown."""
@@ -176,8 +163,6 @@ class LiveMessages:
         finally:
             self.pacing.leave(channel)
             self.living.pop(job, None)
-            if reply.view.progress is not None and isinstance(reply.view.terminal_update, Finished):
-                self._runs.append(reply.view.progress.elapsed)
 
 
 def _place(caller: Caller, *, spoiler: bool) -> MessageRef:

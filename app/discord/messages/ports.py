@@ -9,7 +9,6 @@ from typing import Protocol
 from app.discord.message_ref import Seen
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.ui.components import Card, Upload
-from app.discord.ui.job_view import Estimate
 from app.events import JobId
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
@@ -97,7 +96,7 @@ class PrepareFiles(Protocol):
 
 
 class MessageContext(Protocol):
-    """What all live messages share: how to send to Discord, the pace of each channel, and estimates."""
+    """What all live messages share: how to send to Discord, and the pace of each channel."""
 
     @property
     def sender(self) -> MessageSender:
@@ -117,11 +116,6 @@ class MessageContext(Protocol):
     @property
     def now(self) -> Callable[[], float]:
         """Returns the seconds since 1970."""
-        ...
-
-    @property
-    def estimate(self) -> Estimate:
-        """Estimates when a position in the queue starts."""
         ...
 
     async def place_changed(self, job: JobId, place: str) -> None:

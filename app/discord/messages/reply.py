@@ -51,7 +51,7 @@ class MessageReply:
 
         The final update raises `Away`, which is a `ConnectionLost`, until it is sent.
         """
-        self.view.handle(update, self._context.now(), self._context.estimate)
+        self.view.handle(update, self._context.now())
         if isinstance(update, TERMINAL_UPDATES):
             async with self._editor:
                 self.receipt = await Delivery(self.view, self._location, self._context).run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -22,16 +22,13 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import Json
-from app.reasons.jobs import JobReason, ServersOffline
+from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
-
-Estimate = Callable[[int], "float | None"]
-"""Returns the seconds until a job at this position in the queue starts; None if unknown."""
 
 
 class Setting(Struct, frozen=True):
@@ -68,15 +65,14 @@ class JobView(Struct, kw_only=True):
     farewell: str = ""
     """The sentence to show instead of all progress, once the bot no longer updates it."""
 
-    def handle(self, update: AnyUpdate, now: float, estimate: Estimate) -> None:
+    def handle(self, update: AnyUpdate, now: float) -> None:
         """Apply an update; only accepted jobs have updates. `now` is in seconds since 1970."""
         self.accepted = True
         match update:
-            case Queued(position=position, note=note):
-                self.position, self.note = position, note
+            case Queued():
+                self.position, self.note = update.position, update.note
                 self.started, self.progress, self.preview = False, None, None
-                # Nobody knows when a server that is offline comes back.
-                self._expect(now, None if isinstance(note, ServersOffline) else estimate(position))
+                self._expect(now, update.starts_in)
             case Started():
                 self.started, self.note, self.expected = True, None, None
             case Progressed():
@@ -88,7 +84,8 @@ class JobView(Struct, kw_only=True):
                 self.terminal_update, self.preview = update, None
 
     def _expect(self, now: float, seconds: float | None) -> None:
-        if seconds is None:
+        if not seconds:
+            # Discord would soon show a time that is now as “a moment ago”.
             self.expected = None
         elif self.expected is None or abs(self.expected - (now + seconds)) > STEADY:
             self.expected = round(now + seconds)

@@ -20,7 +20,7 @@ from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, 
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
-from app.events import Cancelled, Finished, JobId, Previewed, Progressed, Queued, ServerName
+from app.events import AnyUpdate, Cancelled, Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
 from tests.conftest import virtual
@@ -104,9 +104,6 @@ class Room:
 
     def now(self) -> float:
         return anyio.current_time()
-
-    def estimate(self, position: int) -> float | None:
-        return None
 
     async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()
@@ -454,18 +451,21 @@ async def test_a_refresh_that_comes_after_the_end_does_not_take_the_files_away()
     assert room.sizes, "the last message has its file"
 
 
-async def test_an_expected_time_that_has_passed_is_removed() -> None:
+@pytest.mark.parametrize(
+    "update",
+    [Progressed(job=JOB, fraction=0.5, remaining=60.0), Queued(job=JOB, position=1, starts_in=60.0)],
+    ids=["end", "start"],
+)
+async def test_an_expected_time_that_has_passed_is_removed(update: AnyUpdate) -> None:
     """Discord would count it on as “a minute ago”."""
     room = Room()
     reply = room.reply()
     async with anyio.create_task_group() as tasks:
-        live_messages = LiveMessages(
-            tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files, servers=1
-        )
+        live_messages = LiveMessages(tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files)
         live_messages.now = room.now
         live_messages.living[JOB] = reply
         tasks.start_soon(live_messages.drop_past_times)
-        await reply.show(Progressed(job=JOB, fraction=0.5, remaining=60.0))
+        await reply.show(update)
         await anyio.sleep(50)
         assert f"<t:{reply.view.expected}:R>" in room.said[-1][1]
         assert len(room.said) == 1

@@ -45,11 +45,11 @@ JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
 HERE = ServerName("studio")
 
 
-def view(*updates: AnyUpdate, estimate: float | None = None, **more: object) -> JobView:
+def view(*updates: AnyUpdate, **more: object) -> JobView:
     told: dict[str, object] = {"job": JOB, "owner": "42", "title": "Text to image", "prompt": "a cat", **more}
     made = JobView(**told)  # pyright: ignore[reportArgumentType]
     for update in updates:
-        made.handle(update, 1000.0, lambda _: estimate)
+        made.handle(update, 1000.0)
     return made
 
 
@@ -62,13 +62,13 @@ def labels(card: Card) -> list[str]:
 
 
 def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> None:
-    (card,) = render(view(Queued(job=JOB, position=3), estimate=90.0))
+    (card,) = render(view(Queued(job=JOB, position=3, starts_in=90.0)))
     assert "In line: 3 ahead of you · starts <t:1090:R>" in words(card)
     assert labels(card) == ["Cancel"]
 
 
 def test_a_job_that_waits_for_a_server_that_is_offline_tells_so_and_no_time() -> None:
-    (card,) = render(view(Queued(job=JOB, position=3, note=ServersOffline(("studio",))), estimate=90.0))
+    (card,) = render(view(Queued(job=JOB, position=3, note=ServersOffline(("studio",)))))
     assert "In line: 3 ahead of you" in words(card)
     assert "starts" not in words(card), "nobody knows when it comes back"
     assert "The image server is offline. Your place is kept." in words(card)
@@ -85,7 +85,7 @@ def test_a_running_job_tells_how_far_it_is() -> None:
 def test_a_preview_is_shown_until_the_end() -> None:
     seen = view(Started(job=JOB, server=HERE), Previewed(job=JOB, image=b"jpeg", media_type="image/jpeg"))
     assert render(seen)[0].uploads == (Upload("preview.jpeg", data=b"jpeg", alt="a cat"),)
-    seen.handle(Finished(HERE, job=JOB), 1000.0, lambda _: None)
+    seen.handle(Finished(HERE, job=JOB), 1000.0)
     assert not render(seen)[0].uploads
 
 
@@ -119,8 +119,28 @@ def test_a_result_says_that_a_machine_made_it_where_that_is_wanted() -> None:
 def test_an_expected_time_that_hardly_changes_is_not_shown_anew() -> None:
     first = view(Progressed(job=JOB, fraction=0.5, remaining=30.0))
     before = render(first)
-    first.handle(Progressed(job=JOB, fraction=0.5, remaining=29.0), 1003.0, lambda _: None)
+    first.handle(Progressed(job=JOB, fraction=0.5, remaining=29.0), 1003.0)
     assert render(first) == before
+
+
+def test_an_expected_start_that_hardly_changes_is_not_shown_anew() -> None:
+    waiting = view(Queued(job=JOB, position=3, starts_in=90.0))
+    waiting.handle(Queued(job=JOB, position=2, starts_in=84.0), 1003.0)
+    assert "In line: 2 ahead of you · starts <t:1090:R>" in words(render(waiting)[0])
+    waiting.handle(Queued(job=JOB, position=2, starts_in=140.0), 1004.0)
+    assert "In line: 2 ahead of you · starts <t:1144:R>" in words(render(waiting)[0])
+
+
+@pytest.mark.parametrize("starts_in", [None, 0.0])
+def test_a_start_that_is_unknown_or_due_now_has_no_time(starts_in: float | None) -> None:
+    waiting = view(Queued(job=JOB, position=1, starts_in=90.0), Queued(job=JOB, position=0, starts_in=starts_in))
+    assert "In line: you are next" in words(render(waiting)[0])
+    assert "<t:" not in words(render(waiting)[0])
+
+
+def test_a_job_that_starts_forgets_when_it_was_expected_to() -> None:
+    (card,) = render(view(Queued(job=JOB, position=0, starts_in=90.0), Started(job=JOB, server=HERE)))
+    assert "<t:" not in words(card)
 
 
 def test_a_result_tells_seed_settings_and_notes() -> None:
@@ -204,7 +224,7 @@ def test_texts_are_texts_and_long_ones_are_files() -> None:
 def test_a_spoiler_is_hidden_from_the_first_preview_to_the_result() -> None:
     seen = view(Previewed(job=JOB, image=b"x", media_type="image/png"), Started(job=JOB, server=HERE), spoiler=True)
     assert all(one.spoiler for one in render(seen)[0].uploads)
-    seen.handle(Finished(HERE, ("a.png",), job=JOB), 1000.0, lambda _: None)
+    seen.handle(Finished(HERE, ("a.png",), job=JOB), 1000.0)
     assert all(one.spoiler for one in render(seen, [Upload("a.png", "a.png")])[0].uploads)
 
 

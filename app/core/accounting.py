@@ -1,0 +1,104 @@
+"""What people are charged for their jobs: first the expected seconds, and the measured ones once a job has ended."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from app.core.cost import Estimates, Run
+from app.core.fair_queue import FairQueue, QueuedJob
+from app.core.job import Job, State
+from app.events import JobId, ServerName
+
+
+class Charge(Struct, frozen=True, kw_only=True):
+    """What was charged for a job: the `seconds` that it was expected to run on the server, for so much `work`.
+
+    `loading` says that its models have to be loaded first.
+    """
+
+    seconds: float
+    server: ServerName
+    work: float
+    loading: bool = False
+
+
+class Accounting:
+    """Charges people in the queue, and measures runs.
+
+    Only the last attempt at a job is charged, because it is not the person's fault that there were others. Nobody is
+    charged for loading models: whoever comes second to a model would get it for nothing.
+    """
+
+    def __init__(self, queue: FairQueue, estimates: Estimates) -> None:
+        self._queue = queue
+        self._estimates = estimates
+        self._charges: dict[JobId, Charge] = {}
+
+    def dispatched(self, queued: QueuedJob, charge: Charge) -> None:
+        """Take a job from the queue because a server gets it, and charge its person."""
+        self._charges[queued.job] = charge
+        self._queue.take(queued, charge.server, charge.seconds / queued.weight)
+
+    def adopted(self, job: Job, charge: Charge) -> None:
+        """Charge a job that a server had when the bot started."""
+        self._charges[job.id] = charge
+        self._queue.charge(job.request.owner, charge.seconds / job.request.weight)
+
+    def returned(self, job: Job) -> None:
+        """Take back the charge of a job that waits for another attempt, so that it does not lose its turn."""
+        if (charge := self._charges.pop(job.id, None)) is not None:
+            self._queue.charge(job.request.owner, -charge.seconds / job.request.weight)
+
+    def loading(self, job: JobId) -> bool:
+        """Whether the models of a dispatched job had to be loaded."""
+        charge = self._charges.get(job)
+        return charge is not None and charge.loading
+
+    def charged(self, job: JobId) -> bool:
+        """Whether a charge for this job has not been settled."""
+        return job in self._charges
+
+    def over(self, job: Job, started: float | None, now: float) -> Run | None:
+        """Settle the charge for a job that its server is done with; returns the run if its time was measured.
+
+        `started` is None if its start was not seen. A job that a server never had takes no time; what is unknown
+        stays charged as expected.
+        """
+        if (charge := self._charges.pop(job.id, None)) is None:
+            return None
+        if started is None:
+            if job.history is None and job.state is not State.LOST:
+                self._correct(job, -charge.seconds)
+            return None
+        seconds = max(0.0, now - started)
+        used = seconds
+        if charge.loading:
+            used = max(0.0, seconds - self._estimates.loading_seconds(charge.server))
+            if self._estimates.knows(job.request.workflow):
+                used = min(used, charge.seconds)
+        self._correct(job, used - charge.seconds)
+        run = Run(
+            job=job.id,
+            person=job.request.owner,
+            workflow=job.request.workflow,
+            server=charge.server,
+            work=charge.work,
+            seconds=seconds,
+            loading=charge.loading,
+            completed=job.history is not None and job.history.outcome == "success" and not _skipped_steps(job),
+        )
+        self._estimates.learn(run)
+        return run
+
+    def _correct(self, job: Job, seconds: float) -> None:
+        self._queue.correct(job.request.owner, seconds / job.request.weight)
+
+
+def _skipped_steps(job: Job) -> bool:
+    """Whether the server had the result of a sampler from an earlier run: nothing can be learned from such a run."""
+    cached = job.history.cached if job.history is not None else frozenset[str]()
+    for node in cached:
+        inputs = job.request.graph.get(node, {}).get("inputs")
+        if isinstance(inputs, dict) and "steps" in inputs:
+            return True
+    return False

@@ -1,0 +1,275 @@
+"""Waiting jobs by person, and which is next: fair by seconds of GPU time, with a preference for loaded models.
+
+Each person has a number of served seconds, divided by the person's weight. A free server takes a job from the people
+whose served seconds are within `TOLERANCE` of the least; among them it prefers a job whose model it has loaded, and
+then the person who was served least. The seconds a job is expected to take are charged when it is dispatched and
+corrected when it has ended.
+
+The bound: for two people who both wait and may use the same servers, served seconds differ by at most
+`TOLERANCE + largest` plus the corrections of jobs in flight, where `largest` is the largest charge of one job. Proof:
+let the level be the least served seconds of those who waited at the last decision. Everybody who waits has at least the
+level, and at most `TOLERANCE + largest` more: newcomers start within these limits, and only somebody at most
+`TOLERANCE` above the least is served, and then charged for one job. The level of the next decision is no lower.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from heapq import merge
+from operator import attrgetter
+from typing import TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from app.events import JobId, ServerName
+
+TOLERANCE = 60.0
+"""Served seconds by which a person may be ahead of the least served and still be preferred for a loaded model: three
+times what loading a checkpoint typically takes."""
+
+MOST_COMPARED = 40
+"""People among whom somebody is looked for whose models are loaded, so that a decision stays quick in a crowd."""
+
+MOST_OVERTAKEN = 4
+"""How often a job may be overtaken by later jobs of the same person whose models are loaded."""
+
+Servers: TypeAlias = frozenset[ServerName]
+"""The servers that can run a job; empty means all."""
+
+EVERYWHERE: Servers = frozenset()
+
+Crowd: TypeAlias = list[tuple[float, float, int]]
+"""The served seconds of each person with waiting jobs, the average charge of these jobs, and their number."""
+
+
+class QueuedJob(Struct, frozen=True, kw_only=True):
+    """What the queue needs to know of a waiting job.
+
+    `number` is the order of acceptance, `models` identifies the models that must be loaded ("" if there are none), and
+    `seconds` is how long it is expected to run. Jobs with the same `batch` stay in order.
+    """
+
+    job: JobId
+    number: int
+    person: str
+    servers: Servers = EVERYWHERE
+    models: str = ""
+    seconds: float = 1.0
+    weight: float = 1.0
+    batch: str = ""
+
+    def runs_on(self, server: ServerName) -> bool:
+        """Whether this server can run it."""
+        return not self.servers or server in self.servers
+
+    @property
+    def charge(self) -> float:
+        """What its person is charged for the expected seconds."""
+        return self.seconds / self.weight
+
+
+class Choice(Struct, frozen=True):
+    """The job that a server should take next, and whether its models are loaded there."""
+
+    job: QueuedJob
+    loaded: bool
+
+
+class _Person(Struct):
+    """The waiting jobs of one person by the servers that can run them, each list in order of acceptance."""
+
+    served: float
+    first: int = 0
+    """The number of the oldest waiting job: of two people who were served equally, the one who asked first is next."""
+    count: int = 0
+    charges: float = 0.0
+    """The sum of the charges of all waiting jobs."""
+    jobs: dict[Servers, list[QueuedJob]] = field(default_factory=dict[Servers, list[QueuedJob]])
+
+    def copy(self) -> _Person:
+        return replace(self, jobs={servers: list(jobs) for servers, jobs in self.jobs.items()})
+
+    def on(self, server: ServerName) -> Iterator[QueuedJob]:
+        """The jobs that this server can run, in order of acceptance."""
+        lists = [jobs for servers, jobs in self.jobs.items() if not servers or server in servers]
+        return iter(lists[0]) if len(lists) == 1 else merge(*lists, key=_NUMBER)
+
+    def may_use(self, server: ServerName) -> bool:
+        """Whether this server can run a waiting job."""
+        return any(not servers or server in servers for servers in self.jobs)
+
+
+_NUMBER = attrgetter("number")
+
+
+class FairQueue:
+    """Owns the waiting jobs, and the served seconds of each person."""
+
+    def __init__(self) -> None:
+        self._people: dict[str, _Person] = {}
+        """Everybody with a waiting job."""
+        self._order: list[tuple[float, int, str]] = []
+        """Served seconds, number of the oldest job, and person: sorted, one entry for everybody with a waiting job."""
+        self._waiting: dict[JobId, QueuedJob] = {}
+        self._absent: dict[str, float] = {}
+        """Served seconds of people without a waiting job, as far as they matter when these people come back."""
+        self._levels: dict[ServerName, float] = {}
+        """For each server, the least served seconds of those who waited for it when it took its last job: what
+        newcomers start with. Somebody who comes while a long job runs is thus ahead of that job's owner."""
+        self._overtaken: dict[JobId, int] = {}
+        self.largest = 0.0
+        """The largest charge of one job so far, in seconds."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, job: JobId) -> bool:
+        return job in self._waiting
+
+    def copy(self) -> FairQueue:
+        """A copy that can be changed independently."""
+        other = FairQueue()
+        other._people = {name: person.copy() for name, person in self._people.items()}
+        other._order, other._waiting = list(self._order), dict(self._waiting)
+        other._absent, other._levels = dict(self._absent), dict(self._levels)
+        other._overtaken, other.largest = dict(self._overtaken), self.largest
+        return other
+
+    def served(self, person: str) -> float:
+        """The served seconds of a person, divided by the person's weights."""
+        waiting = self._people.get(person)
+        return waiting.served if waiting is not None else self._absent.get(person, self._level(EVERYWHERE))
+
+    def waiting(self) -> Iterator[QueuedJob]:
+        """All waiting jobs, in no particular order."""
+        return iter(self._waiting.values())
+
+    def add(self, job: QueuedJob) -> None:
+        """Add a waiting job.
+
+        Time without waiting jobs is not saved up: a person starts at no less than the level of the servers that can run
+        the job. Nor is an old debt kept: at no more than `TOLERANCE + largest` above it.
+        """
+        level = self._level(job.servers)
+        if (person := self._people.get(job.person)) is None:
+            served = min(max(self._absent.pop(job.person, level), level), level + TOLERANCE + self.largest)
+            person = self._people[job.person] = _Person(served, job.number)
+        else:
+            self._unlist(job.person, person)
+            if job.servers not in person.jobs:
+                person.served = max(person.served, level)
+        insort(person.jobs.setdefault(job.servers, []), job, key=_NUMBER)
+        person.count += 1
+        person.charges += job.charge
+        person.first = min(person.first, job.number)
+        self._waiting[job.job] = job
+        self._list(job.person, person)
+
+    def remove(self, job_id: JobId) -> None:
+        """Remove a job that no longer waits, if it is here."""
+        if (job := self._waiting.pop(job_id, None)) is None:
+            return
+        person = self._people[job.person]
+        self._unlist(job.person, person)
+        self._overtaken.pop(job_id, None)
+        jobs = person.jobs[job.servers]
+        del jobs[bisect_left(jobs, job.number, key=_NUMBER)]
+        if not jobs:
+            del person.jobs[job.servers]
+        person.count -= 1
+        person.charges -= job.charge
+        if not person.count:
+            del self._people[job.person]
+            self._remember(job.person, person.served)
+            return
+        person.first = min(jobs[0].number for jobs in person.jobs.values())
+        self._list(job.person, person)
+
+    def next(self, server: ServerName, loaded: str) -> Choice | None:
+        """The job that a free server with these loaded models should take; None if nobody waits for it."""
+        least, compared = 0.0, 0
+        fallback: QueuedJob | None = None
+        for served, _, name in self._order:
+            if fallback is not None and (served > least + TOLERANCE or compared == MOST_COMPARED):
+                break
+            for job in self._candidates(self._people[name], server):
+                if not job.models or job.models == loaded:
+                    return Choice(job, loaded=True)
+                if fallback is None:
+                    fallback, least = job, served
+            compared += fallback is not None
+        return Choice(fallback, loaded=False) if fallback is not None else None
+
+    def take(self, job: QueuedJob, server: ServerName, charge: float) -> None:
+        """Remove a job because this server gets it, and charge its person."""
+        for earlier in self._people[job.person].on(server):
+            if earlier.number >= job.number:
+                break
+            self._overtaken[earlier.job] = self._overtaken.get(earlier.job, 0) + 1
+        least = next(served for served, _, name in self._order if self._people[name].may_use(server))
+        self._levels[server] = max(self._levels.get(server, 0.0), least)
+        self.remove(job.job)
+        self.largest = max(self.largest, charge)
+        self.charge(job.person, charge)
+
+    def charge(self, name: str, seconds: float) -> None:
+        """Add to a person's served seconds; a correction may be negative."""
+        if (person := self._people.get(name)) is None:
+            self._remember(name, self.served(name) + seconds)
+            return
+        self._unlist(name, person)
+        person.served += seconds
+        self._list(name, person)
+
+    def correct(self, name: str, seconds: float) -> None:
+        """Correct a charge after the job ended, by at most the largest charge of one job."""
+        self.charge(name, max(-self.largest, min(seconds, self.largest)))
+
+    def crowd(self) -> Crowd:
+        """The averages from which `ahead_of` estimates."""
+        return [
+            (person.served, person.charges / person.count or 1e-9, person.count) for person in self._people.values()
+        ]
+
+    def ahead_of(self, job_id: JobId, crowd: Crowd) -> int:
+        """About how many waiting jobs are dispatched before this one, as if all could run on the same servers.
+
+        In a fair order, a job is next once its person's served seconds and the charges of the person's earlier jobs
+        are the least.
+        """
+        job = self._waiting[job_id]
+        own = self._people[job.person]
+        before = sum(bisect_left(jobs, job.number, key=_NUMBER) for jobs in own.jobs.values())
+        start = own.served + before * own.charges / own.count
+        return int(sum(min(count, (start - served) / each + 0.5) for served, each, count in crowd if served < start))
+
+    def _candidates(self, person: _Person, server: ServerName) -> Iterator[QueuedJob]:
+        """The jobs of a person that this server may take now: each earlier one may be overtaken once more."""
+        batches: set[str] = set()
+        for number, job in enumerate(person.on(server)):
+            if number > MOST_OVERTAKEN:
+                return
+            if not job.batch or job.batch not in batches:
+                yield job
+                batches.add(job.batch)
+            if self._overtaken.get(job.job, 0) >= MOST_OVERTAKEN:
+                return
+
+    def _list(self, name: str, person: _Person) -> None:
+        insort(self._order, (person.served, person.first, name))
+
+    def _unlist(self, name: str, person: _Person) -> None:
+        del self._order[bisect_left(self._order, (person.served, person.first, name))]
+
+    def _remember(self, name: str, served: float) -> None:
+        """Keep the served seconds of a person without waiting jobs, unless everybody starts with more."""
+        self._absent.pop(name, None)
+        if served > min(self._levels.values(), default=0.0):
+            self._absent[name] = served
+
+    def _level(self, servers: Servers) -> float:
+        """What newcomers start with whose jobs these servers can run."""
+        levels = self._levels
+        return max((levels[server] for server in servers or levels if server in levels), default=0.0)
