@@ -309,9 +309,17 @@ class Check(OnServers):
     wait: Annotated[Seconds, Parameter(help="With --live: wait S seconds for somebody to use the command")] = 60.0
 
 
-JobsCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob
+@_command("stats", "stats", "stats --json")
+@dataclass(frozen=True, kw_only=True)
+class Stats:
+    """Show how long workflows take on each server, and how right expected starts were."""
+
+    json: Json = False
+
+
+JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
-Command: TypeAlias = Run | Demo | Generate | Simulate | JobsCommand | WorkflowsCommand | Check
+Command: TypeAlias = Run | Demo | Generate | Simulate | JournalCommand | WorkflowsCommand | Check
 
 
 @app.command(

@@ -28,7 +28,7 @@ from app.cli.arguments import (
     Filling,
     FillWorkflow,
     Generate,
-    JobsCommand,
+    JournalCommand,
     ListJobs,
     ListStuckJobs,
     ListWorkflows,
@@ -39,6 +39,7 @@ from app.cli.arguments import (
     ShowJob,
     ShowWorkflow,
     Simulate,
+    Stats,
     WorkflowsCommand,
 )
 from app.cli.check import check, check_live
@@ -46,6 +47,7 @@ from app.cli.generate import draw, refusals, rows_of
 from app.cli.jobs import list_jobs, list_stuck_jobs, show_job
 from app.cli.output.renderers import choose
 from app.cli.parser import Invocation
+from app.cli.statistics import show_statistics
 from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
 from app.cli.workflows.new import new_workflow
 from app.config import Config, ConfigError, load_config
@@ -74,8 +76,8 @@ def execute(invocation: Invocation, console: Console) -> int:
     try:
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
-        if isinstance(command, JobsCommand):
-            return _jobs(command, config, console, backend)
+        if isinstance(command, JournalCommand):
+            return _journal(command, config, console, backend)
         return anyio.run(_until_stopped, partial(_run_command, command, config, console), backend=backend)
     except BrokenPipeError as error:
         return lose(error)
@@ -220,7 +222,7 @@ def _journal_path(config: Config) -> Path:
     return config.data / JOURNAL
 
 
-def _jobs(command: JobsCommand, config: Config, console: Console, backend: str) -> int:
+def _journal(command: JournalCommand, config: Config, console: Console, backend: str) -> int:
     """Read the journal, even while a bot writes it, or leave a request for the bot in it."""
     path = _journal_path(config)
     if not path.exists():
@@ -234,6 +236,9 @@ def _jobs(command: JobsCommand, config: Config, console: Console, backend: str) 
             entries = store.unfinished_entries()
             away = anyio.run(_servers_away, config, backend=backend) if entries else set[ServerName]()
             list_stuck_jobs(console, entries, [server.label for server in config.servers], away, json=command.json)
+            return 0
+        if isinstance(command, Stats):
+            show_statistics(console, store.runs(), json=command.json)
             return 0
         if (entry := store.find(command.job)) is None:
             complain(f"no job, or more than one, begins with “{command.job}”: see jobs.")

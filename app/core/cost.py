@@ -34,6 +34,9 @@ class Run(Struct, frozen=True, kw_only=True):
 
     `loading` says that its models had to be loaded first. If the job failed or was cancelled, `completed` is False:
     its seconds count for its person, but nothing can be learned from them.
+
+    `waited` are the seconds from when its person first learned an expected start, which was `expected_wait` away, until
+    its start; None if nobody was told one. `overtaken` says that a job which was accepted later started before it.
     """
 
     job: JobId
@@ -44,6 +47,9 @@ class Run(Struct, frozen=True, kw_only=True):
     seconds: float
     loading: bool = False
     completed: bool = True
+    waited: float | None = None
+    expected_wait: float | None = None
+    overtaken: bool = False
 
 
 def work_of(graph: Graph) -> float:

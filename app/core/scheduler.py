@@ -38,6 +38,15 @@ class _Known(Struct, frozen=True):
     work: float
 
 
+class _Promise(Struct):
+    """The first expected start that a person was told: when, and how many jobs had been accepted by then."""
+
+    at: float
+    starts_in: float
+    accepted: int
+    overtaken: bool = False
+
+
 class _Sent(Struct, frozen=True):
     """An update, and when it was sent."""
 
@@ -69,6 +78,9 @@ class Scheduler:
         self._accounting = Accounting(self._queue, self._estimates)
         self._known: dict[JobId, _Known] = {}
         self._accepted = 0
+        self._newest_dispatched = 0
+        """The highest number of a job that was dispatched, in the order of acceptance."""
+        self._promises: dict[JobId, _Promise] = {}
         self._queued_updates: dict[JobId, _Sent] = {}
         """The last update of each job that is not running."""
         self._away: frozenset[ServerName] = frozenset()
@@ -133,6 +145,8 @@ class Scheduler:
             if waits:
                 self._job_table.started.pop(job.id, None)
                 self._accounting.returned(job)
+                if job.tries:
+                    self._promises.pop(job.id, None)
                 if job.id not in self._queue:
                     self._queue.add(self._queued(job))
                 continue
@@ -141,7 +155,16 @@ class Scheduler:
                 if job.attempt is not None and not self._accounting.charged(job.id):
                     self._accounting.adopted(job, self._charge(job, job.attempt.server))
                 continue
-            if (run := self._accounting.over(job, self._job_table.started.pop(job.id, None), now)) is not None:
+            started = self._job_table.started.pop(job.id, None)
+            run, promise = self._accounting.over(job, started, now), self._promises.pop(job.id, None)
+            if run is not None and started is not None and promise is not None:
+                run = replace(
+                    run,
+                    waited=max(0.0, started - promise.at),
+                    expected_wait=promise.starts_in,
+                    overtaken=promise.overtaken,
+                )
+            if run is not None:
                 self._job_table.runs.append(run)
             self._known.pop(job.id, None)
         return touched
@@ -232,6 +255,9 @@ class Scheduler:
     def _submit(self, server: ServerName, choice: Choice, now: float) -> None:
         server_state, job = self._servers[server], self._job_table.jobs[choice.job.job]
         self._accounting.dispatched(choice.job, self._charge(job, server, loading=not choice.loaded))
+        if (promise := self._promises.get(job.id)) is not None:
+            promise.overtaken = self._newest_dispatched > promise.accepted
+        self._newest_dispatched = max(self._newest_dispatched, choice.job.number)
         server_state.posted = now
         server_state.models = choice.job.models or server_state.models
         self._job_table.submit(job, Attempt(self._new_prompt_id(), server, foreign=server_state.foreign))
@@ -259,6 +285,8 @@ class Scheduler:
         update = self._queued_update(job, now)
         if (last := self._queued_updates.get(job.id)) is not None and _says_the_same(last, update, now):
             return None
+        if update.starts_in is not None and job.attempt is None and job.id not in self._promises:
+            self._promises[job.id] = _Promise(now, update.starts_in, self._accepted)
         self._queued_updates[job.id] = _Sent(update, now)
         return update
 

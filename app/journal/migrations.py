@@ -63,7 +63,10 @@ MIGRATIONS = (
         work REAL NOT NULL,
         seconds REAL NOT NULL,
         loading INTEGER NOT NULL,
-        completed INTEGER NOT NULL
+        completed INTEGER NOT NULL,
+        waited REAL,
+        expected_wait REAL,
+        overtaken INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX runs_by_person ON runs (person, at);
     """,

@@ -97,7 +97,7 @@ class Reader:
 
     def runs(self) -> list[Run]:
         """The most recent measured runs, oldest first, at most `MOST_RUNS`."""
-        columns = "job, person, workflow, server, work, seconds, loading, completed"
+        columns = "job, person, workflow, server, work, seconds, loading, completed, waited, expected_wait, overtaken"
         # The comparison makes SQLite search the primary key from its end.
         query = f"SELECT {columns} FROM runs WHERE number > 0 ORDER BY number DESC LIMIT ?"  # noqa: S608  constant
         rows = self._rows(query, MOST_RUNS)[::-1]
@@ -111,8 +111,23 @@ class Reader:
                 seconds=seconds,
                 loading=loading == 1,
                 completed=completed == 1,
+                waited=waited,
+                expected_wait=expected_wait,
+                overtaken=overtaken == 1,
             )
-            for job, person, workflow, server, work, seconds, loading, completed in rows
+            for (
+                job,
+                person,
+                workflow,
+                server,
+                work,
+                seconds,
+                loading,
+                completed,
+                waited,
+                expected_wait,
+                overtaken,
+            ) in rows
         ]
 
     def requests(self) -> list[OperatorRequest]:

@@ -101,8 +101,8 @@ class Store(Reader):
     def _write_runs(self, rows: Sequence[tuple[object, ...]], now: float) -> None:
         """Add these runs, and delete some that nobody needs any more."""
         self._database.executemany(
-            "INSERT INTO runs (at, job, person, workflow, server, work, seconds, loading, completed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO runs (at, job, person, workflow, server, work, seconds, loading, completed, waited,"
+            " expected_wait, overtaken) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         # The inner limit comes before the time is compared, so that no more rows than these are looked at.
@@ -279,10 +279,11 @@ def _encode_runs(runs: Sequence[Run], now: float) -> tuple[list[tuple[object, ..
 def _run_row(run: Run, now: float) -> tuple[object, ...]:
     texts = (run.job, run.person, run.workflow, run.server)
     "".join(texts).encode()
-    if not math.isfinite(run.work) or not math.isfinite(run.seconds):
+    if not all(map(math.isfinite, (run.work, run.seconds, run.waited or 0.0, run.expected_wait or 0.0))):
         # SQLite takes what is no number for NULL, and would refuse the whole transaction.
         raise ValueError(f"a run of {run.seconds} s with {run.work} units of work")
-    return (now, *texts, run.work, run.seconds, int(run.loading), int(run.completed))
+    measured = (run.work, run.seconds, int(run.loading), int(run.completed))
+    return (now, *texts, *measured, run.waited, run.expected_wait, int(run.overtaken))
 
 
 def _row(job: Job, now: float) -> tuple[object, ...]:

@@ -33,6 +33,7 @@ from app.cli.arguments import (
     ShowJob,
     ShowWorkflow,
     Simulate,
+    Stats,
     app,
 )
 from app.cli.parser import Invocation
@@ -87,6 +88,8 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("jobs --state running --limit 3", ListJobs(state="running", limit=3)),
         ("jobs list --json", ListJobs(json=True)),
         ("jobs --state lost list", ListJobs(state="lost")),
+        ("stats", Stats()),
+        ("stats --json", Stats(json=True)),
         ("jobs stuck", ListStuckJobs()),
         ("jobs --json stuck", ListStuckJobs(json=True)),
         ("jobs show 3f", ShowJob("3f")),
@@ -173,7 +176,7 @@ VERBS = [f"{group} {name}" for group in ("jobs", "workflows") for name in app[gr
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = output_of("--help", capsys)
-    assert {"run", "demo", "generate", "simulate", "jobs", "workflows", "check", "completion"} == set(COMMANDS)
+    assert {"run", "demo", "generate", "simulate", "jobs", "workflows", "check", "stats", "completion"} == set(COMMANDS)
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert text == output_of("-h", capsys)
 
@@ -195,7 +198,13 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
     [
         ("genrate a", "there is no command “genrate”; did you mean “generate”?"),
         ("--debug genrate a", "there is no command “genrate”; did you mean “generate”?"),
-        ("xyz", "there is no command “xyz”; choose run, demo, generate, simulate, jobs, workflows, check, completion."),
+        (
+            "xyz",
+            (
+                "there is no command “xyz”; choose run, demo, generate, simulate, jobs, workflows, check, stats,"
+                " completion."
+            ),
+        ),
         ("jobs shwo", "there is no command “jobs shwo”; did you mean “show”?"),
         ("jobs xyz", "there is no command “jobs xyz”; choose list, stuck, show, retry, cancel."),
         ("jobs show", "jobs show needs ID; see python -m app jobs show --help."),

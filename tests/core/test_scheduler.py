@@ -265,3 +265,26 @@ def test_an_expected_start_that_moved_by_a_quarter_is_told_and_one_that_hardly_m
     place = desk.place("3")
     assert place is not None, "the first takes 40 seconds longer than expected"
     assert (place.position, place.starts_in) == (2, 100.0)
+
+
+def test_the_first_expected_start_of_a_job_is_measured_against_its_start() -> None:
+    desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
+    desk.ask("1", "2")
+    desk.end("1", after=12.0)
+    desk.end("2")
+    first, second = desk.job_table.runs
+    assert (first.waited, first.expected_wait) == (None, None), "it did not wait"
+    assert (second.waited, second.expected_wait, second.overtaken) == (12.0, 10.0, False)
+
+
+def test_a_job_that_a_later_one_overtook_is_marked() -> None:
+    desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
+    desk.ask("1", "2")
+    desk.ask("later", person="ben")
+    for name in ("1", "later", "2"):
+        desk.end(name)
+    assert [(measured.job, measured.overtaken) for measured in desk.job_table.runs] == [
+        ("1", False),
+        ("later", False),
+        ("2", True),
+    ]

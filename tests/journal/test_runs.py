@@ -79,7 +79,7 @@ def test_runs_are_there_after_a_restart_as_they_were_oldest_first(path: Path, cl
     runs = [
         run("a"),
         run("b", person="bob", workflow="x", server="there", work=0.25, seconds=0.0, loading=True),
-        run("c", completed=False),
+        run("c", completed=False, waited=12.5, expected_wait=10.0, overtaken=True),
         run("nul\0", person="“ä”\n", workflow="", server="\U0010ffff"),
     ]
     with open_store(path, clock=clock) as store:

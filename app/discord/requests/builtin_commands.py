@@ -17,6 +17,7 @@ from app.events import Cancelled, ServerName
 from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
+from app.service.statistics import accuracy
 from app.texts import answers
 from app.texts.commands import BUILT_IN
 
@@ -78,7 +79,8 @@ class BuiltinCommands:
             case "status":
                 unfinished = [job for job in await self._job_history.unfinished() if not job.notified]
                 servers, refused = await self._server_monitor.status(), self._catalog.refused
-                card = pages.status(servers, self._server_names, self._latency(), len(unfinished), refused)
+                starts = accuracy(await self._job_history.runs())
+                card = pages.status(servers, self._server_names, self._latency(), len(unfinished), refused, starts)
                 await self._responder.tell(caller, card)
             case _:
                 commands, menus = self._registered()

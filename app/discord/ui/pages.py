@@ -15,10 +15,12 @@ from app.events import Failed, Finished, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.service.server_monitor import ServerStatus
+from app.service.statistics import Accuracy
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.reasons import reason_text
 from app.texts.server_names import UNNAMED
+from app.texts.statistics import accuracy_text
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
@@ -166,8 +168,9 @@ def status(
     latency: float,
     unfinished: int,
     refused: Mapping[str, Reason],
+    starts: Accuracy,
 ) -> Card:
-    """The status page. `latency` is that of Discord's gateway, in seconds.
+    """The status page. `latency` is that of Discord's gateway, in seconds; `starts` says how right expected ones were.
 
     `server_names` maps each server to the name that people may read, `refused` each workflow that is not offered to
     the reason.
@@ -183,6 +186,8 @@ def status(
         version = escape(stats.version)
         lines.append(texts.server(name, version, server.milliseconds, server.running, server.pending, memory))
         lines += [f"-# {escape(device)}" for device in stats.devices]
+    if starts.jobs:
+        lines.append(accuracy_text(starts.jobs, starts.right, 0))
     if len(refused) > MOST_REASONS:
         lines.append(texts.not_offered(escape(", ".join(refused))))
     else:

@@ -8,14 +8,18 @@ from app.discord.ui.components import Text
 from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, status
 from app.events import ServerName
 from app.service.server_monitor import ServerStatus
+from app.service.statistics import Accuracy
 from app.texts.server_names import public_names
 from app.workflows.reasons.wrapped import PlainText, RunsOnNoServer
+
+NEVER = Accuracy(0, 0, 0)
+"""No start was expected and measured."""
 
 
 def told(refused: int) -> str:
     """The page of /status with so many workflows that are not offered."""
     reasons = {f"workflow{number}": PlainText(f"reason {number} " + "long " * 100) for number in range(refused)}
-    (text,) = status([], {}, 0.1, 0, reasons).blocks
+    (text,) = status([], {}, 0.1, 0, reasons, NEVER).blocks
     assert isinstance(text, Text)
     return text.text
 
@@ -43,7 +47,7 @@ def test_a_long_reason_is_shortened() -> None:
     ],
 )
 def test_status_never_shows_the_address_of_a_server(names: dict[ServerName, str], shown: list[str]) -> None:
-    (text,) = status([ServerStatus(server) for server in names], public_names(names), 0.1, 0, {}).blocks
+    (text,) = status([ServerStatus(server) for server in names], public_names(names), 0.1, 0, {}, NEVER).blocks
     assert isinstance(text, Text)
     assert text.text.splitlines()[2:] == [f"**{name}**: offline" for name in shown]
 
@@ -51,6 +55,13 @@ def test_status_never_shows_the_address_of_a_server(names: dict[ServerName, str]
 def test_status_does_not_say_which_server_cannot_run_a_workflow() -> None:
     lacks = PlainText("it lacks a model.")
     reason = RunsOnNoServer("draw", ((ServerName("10.0.0.7:8188"), lacks), (ServerName("b:1"), lacks)))
-    (text,) = status([], {}, 0.1, 0, {"draw": reason}).blocks
+    (text,) = status([], {}, 0.1, 0, {"draw": reason}, NEVER).blocks
     assert isinstance(text, Text)
     assert text.text.endswith("Not offered: No server can run “draw”. it lacks a model.")
+
+
+def test_status_says_how_right_expected_starts_were_once_that_was_measured() -> None:
+    (text,) = status([], {}, 0.1, 0, {}, Accuracy(50, 41, 6)).blocks
+    assert isinstance(text, Text)
+    assert "Expected starts: 41 of 50 were right within 3 s or a quarter of the wait." in text.text
+    assert "Expected starts" not in told(0)
