@@ -224,8 +224,15 @@ class FairQueue:
         self._list(name, person)
 
     def correct(self, name: str, seconds: float) -> None:
-        """Correct a charge after the job ended, by at most the largest charge of one job."""
-        self.charge(name, max(-self.largest, min(seconds, self.largest)))
+        """Correct a charge after the job ended, by at most the largest charge of one job.
+
+        A person who waits is not corrected below the level: newcomers started there, because of the same charge.
+        """
+        seconds = max(-self.largest, min(seconds, self.largest))
+        if (person := self._people.get(name)) is not None:
+            level = min(self._level(servers) for servers in person.jobs)
+            seconds = max(seconds, min(0.0, level - person.served))
+        self.charge(name, seconds)
 
     def crowd(self) -> Crowd:
         """The averages from which `ahead_of` estimates."""

@@ -210,6 +210,15 @@ def test_somebody_with_one_job_starts_beside_somebody_with_two_hundred_after_the
     assert start == 60.0
 
 
+def test_newcomers_do_not_wait_for_somebody_whose_jobs_are_much_quicker_than_expected() -> None:
+    """Only the first jobs of a workflow are charged by a guess."""
+    guessed = [Arrival(0.0, "ada", 30.0, error=1 / 30) for _ in range(4)]
+    many = [Arrival(0.0, "ada", 1.0) for _ in range(80)]
+    world = World(4).run([*guessed, *many, Arrival(0.5, "ben", 1.0), Arrival(0.5, "cleo", 1.0)])
+    starts = [decision.at for decision in world.decisions if decision.job.person != "ada"]
+    assert max(starts) <= 2.0
+
+
 def test_films_of_one_person_do_not_delay_another_s_pictures_beyond_the_bound() -> None:
     films = [Arrival(0.0, "ada", 600.0) for _ in range(5)]
     pictures = [Arrival(1.0, "ben", 5.0) for _ in range(60)]
