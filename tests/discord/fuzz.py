@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import concurrent.futures
-import copy
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -29,6 +28,7 @@ from msgspec import Struct
 
 from app import boundary, logging
 from tests.discord.fake import FakeDiscord, Interaction, Payload, running
+from tests.discord.fake.wire import copied
 from tests.discord.stage import Stage, button, photo, stage_for, words
 
 ENOUGH = 200.0
@@ -240,7 +240,7 @@ def _places(node: JSON) -> Iterator[tuple[Any, Any]]:
 
 def changed(payload: JSON, change: Change) -> JSON:
     """The payload with one change."""
-    payload = copy.deepcopy(payload)
+    payload = copied(payload)
     places = [(None, None), *_places(payload)]
     owner, key = places[change.where % len(places)]
     if owner is None:

