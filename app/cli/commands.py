@@ -1,4 +1,8 @@
-"""What each command does: arguments and configuration in, exit code out."""
+"""What each command does: arguments and configuration in, exit code out.
+
+What only some commands need is imported in their functions: clients, journal and renderers take a third of the time in
+which `workflows list` is done.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import msgspec
@@ -19,7 +23,6 @@ from anyio import to_thread
 from rich.console import Console
 
 from app import logging, signals
-from app.application import Services, comfies, open_alerts, open_clients, run
 from app.cli.arguments import (
     CancelJob,
     Check,
@@ -42,28 +45,18 @@ from app.cli.arguments import (
     Stats,
     WorkflowsCommand,
 )
-from app.cli.check import check, check_live
-from app.cli.generate import draw, refusals, rows_of
-from app.cli.jobs import list_jobs, list_stuck_jobs, show_job
-from app.cli.output.renderers import choose
 from app.cli.parser import Invocation
-from app.cli.statistics import show_statistics
-from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, open_filled, show_workflow
-from app.cli.workflows.new import new_workflow
 from app.config import Config, ConfigError, load_config
-from app.core.job import JobRequest
 from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
-from app.journal.crash_points import crash_point
-from app.journal.sqlite import JOURNAL, open_journal
-from app.journal.store import open_store
-from app.service.server_monitor import ServerMonitor
 from app.standard_streams import complain, lose
 from app.texts.reasons import reason_text
-from app.workflows.bind import bind
-from app.workflows.manifest.schema import schema
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.binding import NotAPair
+
+if TYPE_CHECKING:
+    from app.application import Services
+    from app.core.job import JobRequest
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
 """Errno values that, in an error without a file name, mean that stdout cannot be written."""
@@ -146,10 +139,15 @@ async def _run_command(
         case Simulate():
             return await _simulate(command)
         case Check(live=guild, channel=channel, wait=wait) if guild:
+            from app.cli.check import check_live
+
             return await check_live(console, config, guild, channel, wait)
         case Check(channel=channel) if channel:
             raise ConfigError("--channel needs --live and the id of a server.")
         case Check():
+            from app.application import open_clients
+            from app.cli.check import check
+
             async with open_clients(config) as clients:
                 connections = {
                     name: (server_clients.comfy, server_clients.connect) for name, server_clients in clients.items()
@@ -160,18 +158,26 @@ async def _run_command(
 
 
 async def _workflows(command: WorkflowsCommand, config: Config, console: Console) -> int:
+    from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, show_workflow
+
     folder = config.workflows
     if isinstance(command, ListWorkflows):
         return list_workflows(console, folder)
     if isinstance(command, PrintSchema):
+        from app.workflows.manifest.schema import schema
+
         print(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())
         return 0
+    from app.application import comfies, open_clients
+
     async with open_clients(config) as clients:
         servers = comfies(clients)
         match command:
             case ShowWorkflow():
                 return await show_workflow(console, folder, command.workflow, servers)
             case NewWorkflow():
+                from app.cli.workflows.new import new_workflow
+
                 await new_workflow(console, folder, command.file, servers)
             case CheckWorkflows():
                 return await check_workflows(console, folder, command.workflow, servers)
@@ -188,9 +194,12 @@ async def _run(config: Config, *, drain: bool) -> int:
     if not config.discord_token:
         complain("no DISCORD_TOKEN is set; try “python -m app demo”, or “generate”.")
         return 2
-    # Imported only here: hikari takes half a second, which no other command needs.
+    # hikari alone takes half a second.
+    from app.application import comfies, open_alerts, run
     from app.discord.app import DiscordApp
     from app.discord.files.retention import delete_unfinished
+    from app.journal.crash_points import crash_point
+    from app.journal.sqlite import open_journal
 
     path = _journal_path(config)
     async with (
@@ -213,6 +222,8 @@ def _journal_path(config: Config) -> Path:
 
     A second journal would start empty, and the jobs in the first one would be lost without a word.
     """
+    from app.journal.sqlite import JOURNAL
+
     former = config.former_data
     if former is not None and former.resolve() != config.data.resolve() and (former / JOURNAL).exists():
         raise ConfigError(
@@ -224,6 +235,10 @@ def _journal_path(config: Config) -> Path:
 
 def _journal(command: JournalCommand, config: Config, console: Console, backend: str) -> int:
     """Read the journal, even while a bot writes it, or leave a request for the bot in it."""
+    from app.cli.jobs import list_jobs, list_stuck_jobs, show_job
+    from app.cli.statistics import show_statistics
+    from app.journal.store import open_store
+
     path = _journal_path(config)
     if not path.exists():
         complain(f"there is no journal at {path}: the bot has not run here yet.")
@@ -263,12 +278,21 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
 
 async def _servers_away(config: Config) -> set[ServerName]:
     """The servers that do not answer just now."""
+    from app.application import comfies, open_clients
+    from app.service.server_monitor import ServerMonitor
+
     async with open_clients(config) as clients:
         statuses = await ServerMonitor(comfies(clients), {}).status()
     return {status.name for status in statuses if status.stats is None}
 
 
 async def _generate(command: Generate, config: Config, console: Console) -> int:
+    from app.application import comfies, open_clients, run
+    from app.cli.generate import draw, refusals, rows_of
+    from app.cli.output.renderers import choose
+    from app.cli.workflows.commands import open_filled
+    from app.workflows.bind import bind
+
     values, sets = _values(command)
     async with open_clients(config) as clients:
         servers = comfies(clients)
