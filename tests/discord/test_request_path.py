@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from pathlib import Path
@@ -52,6 +53,8 @@ class Recorder:
 async def test_a_command_passes_through_few_modules_on_its_way_to_comfyui(stage: Stage) -> None:
     """On asyncio alone, where everything runs in one thread: a profiler sees only the thread that installs it."""
     recorder = Recorder()
+    # What earlier tests left unfinished would be closed meanwhile, with their jobs in hand.
+    gc.collect()
     async with stage.bot():
         threading.setprofile(recorder)
         sys.setprofile(recorder)
