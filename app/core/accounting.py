@@ -16,6 +16,8 @@ class Charge(Struct, frozen=True, kw_only=True):
     `loading` says that its models have to be loaded first.
     """
 
+    person: str
+    weight: float
     seconds: float
     server: ServerName
     work: float
@@ -37,17 +39,17 @@ class Accounting:
     def dispatched(self, queued: QueuedJob, charge: Charge) -> None:
         """Take a job from the queue because a server gets it, and charge its person."""
         self._charges[queued.job] = charge
-        self._queue.take(queued, charge.server, charge.seconds / queued.weight)
+        self._queue.take(queued, charge.server, charge.seconds / charge.weight)
 
-    def adopted(self, job: Job, charge: Charge) -> None:
+    def adopted(self, job: JobId, charge: Charge) -> None:
         """Charge a job that a server had when the bot started."""
-        self._charges[job.id] = charge
-        self._queue.charge(job.request.owner, charge.seconds / job.request.weight)
+        self._charges[job] = charge
+        self._queue.charge(charge.person, charge.seconds / charge.weight)
 
-    def returned(self, job: Job) -> None:
+    def returned(self, job: JobId) -> None:
         """Take back the charge of a job that waits for another attempt, so that it does not lose its turn."""
-        if (charge := self._charges.pop(job.id, None)) is not None:
-            self._queue.charge(job.request.owner, -charge.seconds / job.request.weight)
+        if (charge := self._charges.pop(job, None)) is not None:
+            self._queue.charge(charge.person, -charge.seconds / charge.weight)
 
     def loading(self, job: JobId) -> bool:
         """Whether the models of a dispatched job had to be loaded."""
@@ -68,7 +70,7 @@ class Accounting:
             return None
         if started is None:
             if job.history is None and job.state is not State.LOST:
-                self._correct(job, -charge.seconds)
+                self._correct(charge, -charge.seconds)
             return None
         seconds = max(0.0, now - started)
         used = seconds
@@ -76,10 +78,10 @@ class Accounting:
             used = max(0.0, seconds - self._estimates.loading_seconds(charge.server))
             if self._estimates.knows(job.request.workflow):
                 used = min(used, charge.seconds)
-        self._correct(job, used - charge.seconds)
+        self._correct(charge, used - charge.seconds)
         run = Run(
             job=job.id,
-            person=job.request.owner,
+            person=charge.person,
             workflow=job.request.workflow,
             server=charge.server,
             work=charge.work,
@@ -90,8 +92,8 @@ class Accounting:
         self._estimates.learn(run)
         return run
 
-    def _correct(self, job: Job, seconds: float) -> None:
-        self._queue.correct(job.request.owner, seconds / job.request.weight)
+    def _correct(self, charge: Charge, seconds: float) -> None:
+        self._queue.correct(charge.person, seconds / charge.weight)
 
 
 def _skipped_steps(job: Job) -> bool:

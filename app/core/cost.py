@@ -8,7 +8,7 @@ from statistics import median
 
 from msgspec import Struct, field
 
-from app.core.job import JobRequest
+from app.core.job import FirstChoice
 from app.events import JobId, ServerName
 from app.ports import Graph
 
@@ -66,11 +66,14 @@ def work_of(graph: Graph) -> float:
     return (pixels or 2**20) / 2**20 * (steps or 1) * repeated
 
 
-def models_of(request: JobRequest) -> str:
-    """Identifies the models that must be loaded for a request; "" if it names none."""
-    first = {(choice.node, choice.input) for choice in request.choices}
+def models_of(graph: Graph, choices: Iterable[FirstChoice]) -> str:
+    """Identifies the models that must be loaded for a graph; "" if it names none.
+
+    `choices` are the inputs that get the first model of whichever server runs it.
+    """
+    first = {(choice.node, choice.input) for choice in choices}
     names: set[str] = set()
-    for node, entry in request.graph.items():
+    for node, entry in graph.items():
         inputs = entry.get("inputs")
         for name in MODEL_INPUTS:
             value = inputs.get(name) if isinstance(inputs, dict) else None

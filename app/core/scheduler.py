@@ -144,7 +144,7 @@ class Scheduler:
             waits = job.state is State.ACCEPTED and job.terminal_update is None and job.id in self._job_table.jobs
             if waits:
                 self._job_table.started.pop(job.id, None)
-                self._accounting.returned(job)
+                self._accounting.returned(job.id)
                 if job.tries:
                     self._promises.pop(job.id, None)
                 if job.id not in self._queue:
@@ -153,7 +153,7 @@ class Scheduler:
             self._queue.remove(job.id)
             if job.in_flight and job.terminal_update is None:
                 if job.attempt is not None and not self._accounting.charged(job.id):
-                    self._accounting.adopted(job, self._charge(job, job.attempt.server))
+                    self._accounting.adopted(job.id, self._charge(job, job.attempt.server))
                 continue
             started = self._job_table.started.pop(job.id, None)
             run, promise = self._accounting.over(job, started, now), self._promises.pop(job.id, None)
@@ -173,7 +173,9 @@ class Scheduler:
         known = self._known.get(job.id)
         if known is None:
             self._accepted += 1
-            known = _Known(self._accepted, models_of(job.request), work_of(job.request.graph))
+            known = _Known(
+                self._accepted, models_of(job.request.graph, job.request.choices), work_of(job.request.graph)
+            )
             self._known[job.id] = known
         return known
 
@@ -184,7 +186,12 @@ class Scheduler:
 
     def _charge(self, job: Job, server: ServerName, *, loading: bool = False) -> Charge:
         return Charge(
-            seconds=self._expected(job, server), server=server, work=self._known_of(job).work, loading=loading
+            person=job.request.owner,
+            weight=job.request.weight,
+            seconds=self._expected(job, server),
+            server=server,
+            work=self._known_of(job).work,
+            loading=loading,
         )
 
     def _queued(self, job: Job) -> QueuedJob:

@@ -31,7 +31,9 @@ class Books:
         request = JobRequest(job=JobId("job"), workflow="w", graph=GRAPH, folder="out", owner="ada", weight=self.weight)
         queued = QueuedJob(job=request.job, number=1, person="ada", seconds=10.0, weight=self.weight)
         self.queue.add(queued)
-        self.accounting.dispatched(queued, Charge(seconds=10.0, server=A, work=10.0, loading=loading))
+        self.accounting.dispatched(
+            queued, Charge(person="ada", weight=self.weight, seconds=10.0, server=A, work=10.0, loading=loading)
+        )
         return Job(request=request, state=State.RUNNING)
 
     @property
@@ -109,6 +111,6 @@ def test_a_run_whose_sampler_was_cached_teaches_nothing() -> None:
 def test_a_job_that_returns_to_the_queue_costs_nothing_until_its_next_attempt() -> None:
     books = Books()
     job = books.dispatch()
-    books.accounting.returned(job)
+    books.accounting.returned(job.id)
     assert books.served == 0.0
     assert books.accounting.over(job, 100.0, 110.0) is None
