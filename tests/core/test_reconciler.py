@@ -521,6 +521,18 @@ def test_at_most_two_jobs_lie_on_the_server_and_the_next_follows_when_one_ends()
     assert second == "p2"
 
 
+def test_the_waiting_place_is_filled_when_a_post_is_answered_although_its_job_started_earlier() -> None:
+    desk = Desk(depth=2)
+    desk.up()
+    for name in "ab":
+        desk.request(name)
+    post = desk.take(SubmitPrompt)
+    desk.handle(ExecutionStarted(prompt=post.prompt))
+    assert desk.none(SubmitPrompt), "of two concurrent POSTs the later job's may arrive first"
+    desk.handle(PromptSubmitted(post, Ticket(post.prompt)))
+    assert desk.take(SubmitPrompt).job == "b"
+
+
 def test_a_position_counts_our_own_and_other_peoples_prompts() -> None:
     desk = Desk(depth=2)
     desk.up()

@@ -551,6 +551,18 @@ CHOSEN: tuple[Change, ...] = (
         new="used = seconds",
         tests=("tests/core/test_accounting.py",),
     ),
+    Change(
+        symbol="app.core.job_table:JobTable.answered",
+        old="self.positions_dirty = True",
+        new="pass",
+        tests=(TRUTH + "test_the_waiting_place_is_filled_when_a_post_is_answered_although_its_job_started_earlier",),
+    ),
+    Change(
+        symbol="app.actors.handle:Registry.drain",
+        old="anyio.move_on_after(SHOWING)",
+        new="anyio.move_on_after(None)",
+        tests=("tests/actors/test_failed_display.py",),
+    ),
 )
 
 CHANGES = DRAWN + CHOSEN

@@ -148,17 +148,6 @@ def with_the_journal_after_the_post() -> Generator[None]:
 
 
 @contextmanager
-def without_handing_on() -> Generator[None]:
-    """Do not plan again when a POST was answered."""
-
-    def answered(self: JobTable, attempt: Attempt) -> None:
-        attempt.posting = False
-
-    with patch.object(JobTable, "answered", answered):
-        yield
-
-
-@contextmanager
 def without_withdrawing() -> Generator[None]:
     """Cancel a job without telling its server."""
 
@@ -201,7 +190,6 @@ TEETH: tuple[Tooth, ...] = (
     without_ranks,
     with_looks_while_posting,
     with_the_journal_after_the_post,
-    without_handing_on,
     without_withdrawing,
     without_insisting,
     without_nonces,

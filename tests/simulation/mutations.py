@@ -53,10 +53,6 @@ from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
 
 # pyright: reportPrivateUsage=false
 
-DRAIN: tuple[Kind, ...] = ("stop", "break_message")
-STRIKES: tuple[Moment, ...] = ("started", "ended")
-"""A drain begins while something runs, and its result cannot be shown."""
-
 NOT_OWN = "a picture that is not of"
 BY_ITSELF = "the process ended by itself"
 
@@ -223,13 +219,6 @@ def an_exception_fails_every_job_of_a_server() -> Generator[None]:
             fail(self, other, reason)
 
     with patch.object(JobTable, "fail", fail_all):
-        yield
-
-
-@contextmanager
-def drain_waits_for_an_interaction_that_failed() -> Generator[None]:
-    """End a drain only when every terminal update was shown."""
-    with patch("app.actors.handle.SHOWING", float("inf")):
         yield
 
 
@@ -551,7 +540,6 @@ MUTATIONS = (
     *each(an_answers_exception_ends_the_registry, BY_ITSELF, "break_ticket", "break_entry", "break_signal"),
     *each(an_exception_fails_every_job_of_a_server, "went wrong with another job", "break_history", "break_post"),
     Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",), first=1),
-    Mutation(drain_waits_for_an_interaction_that_failed, "still drains", DRAIN, STRIKES, drain=True, first=3),
     *each(a_wrong_frame_ends_the_bot, BY_ITSELF, "wrong_frames", "garbage"),
     *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
     Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",)),

@@ -26,7 +26,6 @@ FIRST = {
     "without_catching_up": 4,
     "without_fences": 11,
     "with_looks_while_posting": 6,
-    "without_handing_on": 6,
     "without_withdrawing": 9,
     "without_insisting": 34,
     "without_nonces": 8,
