@@ -119,7 +119,7 @@ DRAWN: tuple[Change, ...] = (
         symbol="app.core.server_state:ServerState.count_foreign",
         old="self.remaining - ours",
         new="self.remaining << ours",
-        tests=("tests/test_flow.py::test_five_in_rapid_fire_have_true_positions_and_finish_in_order",),
+        tests=("tests/core/test_reconciler.py", "tests/core/test_scheduler.py"),
     ),
     Change(
         drawn=13,
