@@ -101,12 +101,10 @@ class _Measured(Struct):
 class Estimates:
     """Owns what is known about how long runs take."""
 
-    def __init__(self, runs: Iterable[Run] = ()) -> None:
+    def __init__(self) -> None:
         self._by_server: dict[tuple[str, ServerName], _Measured] = {}
         self._by_workflow: dict[str, _Measured] = {}
         self._loads: dict[ServerName, deque[float]] = {}
-        for run in runs:
-            self.learn(run)
 
     def learn(self, run: Run) -> None:
         """Take a measured run into account."""

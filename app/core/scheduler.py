@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.core.accounting import Accounting, Charge
 from app.core.cost import Estimates, Run, models_of, work_of
-from app.core.fair_queue import Choice, Crowd, FairQueue, QueuedJob
+from app.core.fair_queue import EVERYWHERE, Choice, Crowd, FairQueue, QueuedJob
 from app.core.forecast import Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, State
 from app.core.job_table import JobTable
@@ -119,16 +119,25 @@ class Scheduler:
         for job in touched.values():
             # Nobody was told where a new job is in line; who watches it from now on gets a snapshot.
             is_new = job.state is State.ACCEPTED and job.id not in self._queued_updates and not job.tries
-            if not is_new and (update := self._changed_update(job, now)) is not None:
+            if not is_new and (update := self.refresh(job, now)) is not None:
                 self._job_table.updates.append(update)
 
     def refresh(self, job: Job, now: float) -> Queued | None:
         """Where a job that is not running is in line now; None if that has not changed."""
-        return self._changed_update(job, now)
+        if job.state >= State.RUNNING or job.terminal_update is not None or job.id not in self._job_table.jobs:
+            self._queued_updates.pop(job.id, None)
+            return None
+        update = self._queued_update(job, now)
+        if (last := self._queued_updates.get(job.id)) is not None and _says_the_same(last, update, now):
+            return None
+        if update.starts_in is not None and job.attempt is None and job.id not in self._promises:
+            self._promises[job.id] = _Promise(now, update.starts_in, self._accepted)
+        self._queued_updates[job.id] = _Sent(update, now)
+        return update
 
     def snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
         """The updates that bring a new watcher of an unfinished job up to date."""
-        if (update := self._changed_update(job, now)) is not None:
+        if (update := self.refresh(job, now)) is not None:
             return [update]
         if (queued := self._queued_updates.get(job.id)) is not None:
             return [queued.update]
@@ -201,7 +210,7 @@ class Scheduler:
             job=job.id,
             number=known.number,
             person=request.owner,
-            servers=frozenset() if len(able) == len(self._servers) else frozenset(able),
+            servers=EVERYWHERE if len(able) == len(self._servers) else frozenset(able),
             models=known.models,
             seconds=self._estimates.seconds(request.workflow, known.work, request.cost),
             weight=request.weight,
@@ -283,19 +292,6 @@ class Scheduler:
             elapsed = 0.0
         loading = self._estimates.loading_seconds(server) if self._accounting.loading(job.id) else 0.0
         return max(0.0, self._expected(job, server) + loading - elapsed)
-
-    def _changed_update(self, job: Job, now: float) -> Queued | None:
-        """The update that says where a job is in line, if it is not running and that changed."""
-        if job.state >= State.RUNNING or job.terminal_update is not None or job.id not in self._job_table.jobs:
-            self._queued_updates.pop(job.id, None)
-            return None
-        update = self._queued_update(job, now)
-        if (last := self._queued_updates.get(job.id)) is not None and _says_the_same(last, update, now):
-            return None
-        if update.starts_in is not None and job.attempt is None and job.id not in self._promises:
-            self._promises[job.id] = _Promise(now, update.starts_in, self._accepted)
-        self._queued_updates[job.id] = _Sent(update, now)
-        return update
 
     def _queued_update(self, job: Job, now: float) -> Queued:
         note = self._wait_reason(job)

@@ -97,38 +97,12 @@ class Reader:
 
     def runs(self) -> list[Run]:
         """The most recent measured runs, oldest first, at most `MOST_RUNS`."""
-        columns = "job, person, workflow, server, work, seconds, loading, completed, waited, expected_wait, overtaken"
+        columns = Run.__struct_fields__
         # The comparison makes SQLite search the primary key from its end.
-        query = f"SELECT {columns} FROM runs WHERE number > 0 ORDER BY number DESC LIMIT ?"  # noqa: S608  constant
+        query = f"SELECT {', '.join(columns)} FROM runs WHERE number > 0 ORDER BY number DESC LIMIT ?"  # noqa: S608  names of fields
         rows = self._rows(query, MOST_RUNS)[::-1]
-        return [
-            Run(
-                job=job,
-                person=person,
-                workflow=workflow,
-                server=server,
-                work=work,
-                seconds=seconds,
-                loading=loading == 1,
-                completed=completed == 1,
-                waited=waited,
-                expected_wait=expected_wait,
-                overtaken=overtaken == 1,
-            )
-            for (
-                job,
-                person,
-                workflow,
-                server,
-                work,
-                seconds,
-                loading,
-                completed,
-                waited,
-                expected_wait,
-                overtaken,
-            ) in rows
-        ]
+        # SQLite has no booleans: not strict, 0 and 1 are taken for them.
+        return [msgspec.convert(dict(zip(columns, row, strict=True)), Run, strict=False) for row in rows]
 
     def requests(self) -> list[OperatorRequest]:
         """The operator requests that have not been carried out, oldest first."""

@@ -246,7 +246,9 @@ STORMS = (
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
-    plan = _with_many(_with_uploads(_with_wrong_servers(_drawn(seed))))
+    plan = _with_wrong_servers(_drawn(seed))
+    plan = _with_results(plan, "uploads", "edited", 0.6, ["one"])
+    plan = _with_results(plan, "many", "many", 0.5, ["one", "two"])
     plan = _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
     return _with_more(plan, "answers", ANSWERS, longest=LONGEST_ANSWERS)
 
@@ -280,28 +282,14 @@ def _with_wrong_servers(plan: Plan) -> Plan:
     return replace(plan, wants=wants, servers=servers, faults=(*plan.faults, *faults))
 
 
-def _with_uploads(plan: Plan) -> Plan:
-    """The same plan, in every third world with some of its pictures made from uploaded ones, by dice of their own."""
-    rng = random.Random(f"uploads {plan.chance}")
+def _with_results(plan: Plan, what: str, result: Result, share: float, instead_of: Sequence[Result]) -> Plan:
+    """The same plan, in every third world with this share of some results replaced by another, by dice of their own."""
+    rng = random.Random(f"{what} {plan.chance}")
     if rng.random() < 0.67:
         return plan
     wants = [
-        replace(want, result="edited")
-        if want.result == "one" and want.ending == "well" and rng.random() < 0.6
-        else want
-        for want in plan.wants
-    ]
-    return replace(plan, wants=tuple(wants))
-
-
-def _with_many(plan: Plan) -> Plan:
-    """The same plan, in every third world with some jobs of many pictures, by dice of their own."""
-    rng = random.Random(f"many {plan.chance}")
-    if rng.random() < 0.67:
-        return plan
-    wants = [
-        replace(want, result="many")
-        if want.result in {"one", "two"} and want.ending == "well" and rng.random() < 0.5
+        replace(want, result=result)
+        if want.result in instead_of and want.ending == "well" and rng.random() < share
         else want
         for want in plan.wants
     ]
