@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
+from msgspec.structs import replace
 
 from app.actors.interaction import InteractionActor
+from app.actors.registry import new_prompt_id
+from app.application import ServerClients, open_services
+from app.comfy.client import open_comfy_client
+from app.comfy.websocket.connect import connect
+from app.config import Server
 from app.core.job import FirstChoice, NodeId, Upload
 from app.events import (
     TERMINAL_UPDATES,
@@ -20,6 +29,7 @@ from app.events import (
     Previewed,
     Progressed,
     Queued,
+    ServerName,
     Started,
 )
 from app.journal.memory import MemoryJournal
@@ -27,6 +37,7 @@ from app.ports import ConnectionLost, Graph, Json
 from app.reasons.jobs import NodeBlocked, NodeFailed, NothingChanged, OutOfMemory, ServersOffline
 from app.reasons.servers import HungUp, InputMissing, NodesInvalid, ServerError, ValueTooSmall
 from app.simulator.engine.simulator import Simulator
+from app.simulator.http.application import application
 from app.texts.reasons import reason_text
 from tests.conftest import inline, virtual
 from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
@@ -547,3 +558,43 @@ def seed_of(entry: Json) -> int:
             return seed
         case _:
             raise AssertionError(entry)
+
+
+async def no_disk(function: Callable[..., object], *arguments: object, **options: object) -> object:
+    """Run nothing: every node that wants to work in a thread fails."""
+    await anyio.lowlevel.checkpoint()
+    raise OSError(28, "No space left on device")
+
+
+async def test_a_server_that_fails_everything_at_once_costs_four_people_a_handful_of_twenty_jobs(
+    tmp_path: Path,
+) -> None:
+    broken = Simulator(tmp_path / "broken", run_sync=no_disk, step_time=0.0)  # pyright: ignore[reportArgumentType]
+    healthy = Simulator(tmp_path / "healthy", run_sync=inline)
+    watchers = [Watcher() for _ in range(20)]
+    with anyio.fail_after(600):
+        async with anyio.create_task_group() as ground, AsyncExitStack() as stack:
+            clients: dict[ServerName, ServerClients] = {}
+            client_id = new_prompt_id()
+            for name, simulator in (("broken", broken), ("healthy", healthy)):
+                await ground.start(simulator.run)
+                server = Server(url=f"http://{name}")
+                transport = httpx.ASGITransport(application(simulator))
+                comfy = await stack.enter_async_context(
+                    open_comfy_client(server, client_id, run_sync=inline, transport=transport)
+                )
+                websocket = partial(connect, partial(simulator.connect, client_id))
+                clients[ServerName(name)] = ServerClients(comfy, websocket)
+            services = await stack.enter_async_context(
+                open_services(clients, MemoryJournal(), depth=2, run_sync=inline)
+            )
+            running = World(healthy, services.registry, tmp_path / "results", MemoryJournal())
+            async with anyio.create_task_group() as tasks:
+                for number, watcher in enumerate(watchers):
+                    request = replace(running.request(), owner=f"person {number % 4}")
+                    await tasks.start(InteractionActor(request, services.registry, watcher).run)
+            ground.cancel_scope.cancel()
+    failed = [watcher.last for watcher in watchers if isinstance(watcher.last, Failed)]
+    assert 3 <= len(failed) <= 5
+    assert all(isinstance(update.reason, NodeFailed) and update.reason.message for update in failed)
+    assert sum(delivered(watcher) for watcher in watchers) == 20 - len(failed)

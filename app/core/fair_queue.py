@@ -15,7 +15,7 @@ level, and at most `TOLERANCE + largest` more: newcomers start within these limi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import merge
 from operator import attrgetter
 from typing import TypeAlias
@@ -121,6 +121,8 @@ class FairQueue:
         self._overtaken: dict[JobId, int] = {}
         self.largest = 0.0
         """The largest charge of one job so far, in seconds."""
+        self.admits: Callable[[QueuedJob, ServerName], bool] | None = None
+        """Whether a server that can run a waiting job may take it at present; None if each may."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -135,6 +137,7 @@ class FairQueue:
         other._order, other._waiting = list(self._order), dict(self._waiting)
         other._absent, other._levels = dict(self._absent), dict(self._levels)
         other._overtaken, other.largest = dict(self._overtaken), self.largest
+        other.admits = self.admits
         return other
 
     def served(self, person: str) -> float:
@@ -204,11 +207,11 @@ class FairQueue:
 
     def take(self, job: QueuedJob, server: ServerName, charge: float) -> None:
         """Remove a job because this server gets it, and charge its person."""
-        for earlier in self._people[job.person].on(server):
+        for earlier in self._on(server, self._people[job.person]):
             if earlier.number >= job.number:
                 break
             self._overtaken[earlier.job] = self._overtaken.get(earlier.job, 0) + 1
-        least = next(served for served, _, name in self._order if self._people[name].may_use(server))
+        least = next(served for served, _, name in self._order if self._waits_for(server, self._people[name]))
         self._levels[server] = max(self._levels.get(server, 0.0), least)
         self.remove(job.job)
         self.largest = max(self.largest, charge)
@@ -252,10 +255,20 @@ class FairQueue:
         start = own.served + before * own.charges / own.count
         return int(sum(min(count, (start - served) / each + 0.5) for served, each, count in crowd if served < start))
 
+    def _on(self, server: ServerName, person: _Person) -> Iterator[QueuedJob]:
+        """The jobs of a person that this server can run and may take at present, in order of acceptance."""
+        jobs, admits = person.on(server), self.admits
+        return jobs if admits is None else (job for job in jobs if admits(job, server))
+
+    def _waits_for(self, server: ServerName, person: _Person) -> bool:
+        if self.admits is None:
+            return person.may_use(server)
+        return any(True for _ in self._on(server, person))
+
     def _candidates(self, person: _Person, server: ServerName) -> Iterator[QueuedJob]:
         """The jobs of a person that this server may take now: each earlier one may be overtaken once more."""
         batches: set[str] = set()
-        for number, job in enumerate(person.on(server)):
+        for number, job in enumerate(self._on(server, person)):
             if number > MOST_OVERTAKEN:
                 return
             if not job.batch or job.batch not in batches:

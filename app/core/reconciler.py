@@ -508,7 +508,12 @@ class Reconciler:
             min(self._job_table.cancel_deadlines.values(), default=NEVER),
             self._job_table.downloads.due,
             *(
-                min(server_state.deaf_at, server_state.query_due() if self._watched(server_state) else NEVER)
+                min(
+                    server_state.deaf_at,
+                    # The scheduler ends a rest in the turn of the tick.
+                    server_state.rest.ends,
+                    server_state.query_due() if self._watched(server_state) else NEVER,
+                )
                 for server_state in self.servers.values()
             ),
         )

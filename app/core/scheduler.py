@@ -8,14 +8,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.accounting import Accounting, Charge
+from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Estimates, Run, models_of, work_of
 from app.core.fair_queue import EVERYWHERE, Choice, Crowd, FairQueue, QueuedJob
 from app.core.forecast import Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, State
 from app.core.job_table import JobTable
+from app.core.memory_limits import MemoryLimits
+from app.core.results import failure
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
-from app.reasons.jobs import JobReason, SentAgain, ServersOffline
+from app.reasons.alerts import ServerFails
+from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersOffline
 
 PER_WAITING_JOB = 0.002
 """Seconds that a forecast counts as current, for each waiting job: it takes about a hundredth of that to make."""
@@ -59,7 +63,8 @@ class Scheduler:
 
     A server that runs nothing gets a job whenever one can run there. The waiting place only hides the moment between
     two jobs, so it is for a job with the same models that no other server would finish sooner; with a `depth` of 1 it
-    stays empty. `new_prompt_id` creates prompt ids.
+    stays empty. A server where jobs fail in a row, or whose memory was not enough for a job, only gets what no other
+    server that can be reached is able to run. `new_prompt_id` creates prompt ids.
     """
 
     def __init__(
@@ -76,6 +81,9 @@ class Scheduler:
         self._queue = FairQueue()
         self._estimates = Estimates()
         self._accounting = Accounting(self._queue, self._estimates)
+        self._memory_limits = MemoryLimits()
+        self._spared: frozenset[ServerName] = frozenset()
+        """Servers that rest, or run the one job that probes whether they work again."""
         self._known: dict[JobId, _Known] = {}
         self._accepted = 0
         self._newest_dispatched = 0
@@ -104,7 +112,8 @@ class Scheduler:
         Only jobs that changed are reported. The others' places change with almost every job that ends, so these are
         computed when somebody asks, by `refresh`.
         """
-        if not self._job_table.positions_dirty:
+        rests_over = [name for name, server_state in self._servers.items() if server_state.rest.over(now)]
+        if not self._job_table.positions_dirty and not rests_over:
             return
         self._turn += 1
         touched = self._take_touched(now)
@@ -164,6 +173,8 @@ class Scheduler:
                 if job.attempt is not None and not self._accounting.charged(job.id):
                     self._accounting.adopted(job.id, self._charge(job, job.attempt.server))
                 continue
+            if self._accounting.charged(job.id):
+                self._learn_outcome(job, now)
             started = self._job_table.started.pop(job.id, None)
             run, promise = self._accounting.over(job, started, now), self._promises.pop(job.id, None)
             if run is not None and started is not None and promise is not None:
@@ -177,6 +188,24 @@ class Scheduler:
                 self._job_table.runs.append(run)
             self._known.pop(job.id, None)
         return touched
+
+    def _learn_outcome(self, job: Job, now: float) -> None:
+        """Learn about a server from how it ended a job."""
+        request, history, attempt = job.request, job.history, job.attempt
+        if history is None or attempt is None or job.cancelling or attempt.server not in self._servers:
+            return
+        server, work, workflow = attempt.server, self._known_of(job).work, request.workflow
+        rest, cause = self._servers[server].rest, Cause("failures", server)
+        if history.outcome == "failed":
+            if isinstance(failure(request.graph, history), OutOfMemory):
+                self._memory_limits.exhausted(workflow, server, work)
+            if rest.failed(request.owner, workflow, now):
+                self._job_table.alerts.append(Raised(cause, ServerFails(server)))
+        elif history.outcome == "success" and not history.cached >= request.graph.keys():
+            # A server that only repeats what it knows may still fail everything else.
+            self._memory_limits.succeeded(workflow, server, work)
+            if rest.succeeded():
+                self._job_table.alerts.append(Cleared(cause))
 
     def _known_of(self, job: Job) -> _Known:
         known = self._known.get(job.id)
@@ -235,9 +264,36 @@ class Scheduler:
                 idle.append(name)
             elif len(ours) == 1 and not server_state.foreign:
                 with_waiting_place.append(name)
+        self._spare()
         if self.open and len(self._queue):
-            self._fill_idle(idle, now)
+            # A probe may cost its person a failure, so it is only sent if no other server is free.
+            self._fill_idle([name for name in idle if not self._servers[name].rest.in_trouble], now)
+            self._fill_idle([name for name in idle if self._servers[name].rest.in_trouble], now)
             self._fill_waiting_places(with_waiting_place, now)
+
+    def _spare(self) -> None:
+        """Determine which servers are to be spared for now."""
+        self._spared = frozenset(
+            name
+            for name, server_state in self._servers.items()
+            if server_state.rest.in_trouble
+            and (server_state.rest.resting or any(True for _ in self._job_table.occupying(name)))
+        )
+        self._queue.admits = self._may_take if self._spared or self._memory_limits else None
+
+    def _may_take(self, queued: QueuedJob, server: ServerName) -> bool:
+        """Whether a server that can run a job may take it, because it suits the job or no other one does."""
+        return self._suits(queued, server) or not any(
+            self._suits(queued, other)
+            for other, server_state in self._servers.items()
+            if server_state.reachable and queued.runs_on(other)
+        )
+
+    def _suits(self, queued: QueuedJob, server: ServerName) -> bool:
+        job = self._job_table.jobs[queued.job]
+        return server not in self._spared and self._memory_limits.fits(
+            job.request.workflow, server, self._known_of(job).work
+        )
 
     def _fill_idle(self, idle: list[ServerName], now: float) -> None:
         """Give a job to each server that runs nothing, first where its models are loaded."""
@@ -263,7 +319,11 @@ class Scheduler:
                 continue
             queued = choice.job
             job = self._job_table.jobs[queued.job]
-            finish = {other: end + self._expected(job, other) for other, end in ends.items() if queued.runs_on(other)}
+            finish = {
+                other: end + self._expected(job, other)
+                for other, end in ends.items()
+                if queued.runs_on(other) and (self._queue.admits is None or self._queue.admits(queued, other))
+            }
             if finish[name] <= min(finish.values()):
                 self._submit(name, choice, now)
                 ends[name] = finish[name]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from app.core.server_rest import ServerRest
 from app.events import ServerName
 from app.reasons import Reason
 from app.reasons.jobs import ServersOffline
@@ -61,6 +62,8 @@ class ServerState(Struct):
     status_at: float = float("-inf")
     status_due: float = float("inf")
     suspected: float = float("inf")
+    rest: ServerRest = field(default_factory=ServerRest)
+    """Whether it rests because jobs fail there."""
 
     @property
     def away(self) -> bool:

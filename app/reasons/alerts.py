@@ -21,6 +21,12 @@ class NoServer(Reason, frozen=True):
     servers: tuple[str, ...]
 
 
+class ServerFails(Reason, frozen=True):
+    """Jobs of several people or workflows failed on a server in a row, so it rests."""
+
+    server: str
+
+
 class JournalWaits(Reason, frozen=True):
     """The journal cannot be written for the moment; `why` is the journal's own sentence."""
 
@@ -39,4 +45,4 @@ class ResultsGivenUp(Reason, frozen=True):
     server: str
 
 
-AlertReason: TypeAlias = ServerAway | NoServer | JournalWaits | DiskFull | ResultsGivenUp
+AlertReason: TypeAlias = ServerAway | NoServer | ServerFails | JournalWaits | DiskFull | ResultsGivenUp

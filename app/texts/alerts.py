@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import assert_never
 
 from app.core.alerts import Alert, Began, Ended, Repeated, Withheld
-from app.reasons.alerts import AlertReason, DiskFull, JournalWaits, NoServer, ResultsGivenUp, ServerAway
+from app.reasons.alerts import AlertReason, DiskFull, JournalWaits, NoServer, ResultsGivenUp, ServerAway, ServerFails
 from app.texts.server_reasons import server_reason_text
 from app.texts.wording import brief, listed, message_text, path_text, sentence
 
@@ -43,6 +43,11 @@ def _wrong(reason: AlertReason, times: int = 1, since: str = "") -> str:
             return f"{brief(server)} is away, and its jobs wait. {server_reason_text(why)}"
         case NoServer(servers=servers):
             return f"Start ComfyUI on {listed(servers)}: no server answers, and every job waits."
+        case ServerFails(server=server):
+            return (
+                f"Read the log of {brief(server)}: several jobs in a row failed there."
+                " Other servers get its jobs now, and it is tried again with one job at a time."
+            )
         case JournalWaits(why=why):
             return f"Nothing is accepted or reported. {message_text(why)}"
         case DiskFull(folder=folder):
@@ -61,6 +66,8 @@ def _over(reason: AlertReason) -> str:
             return f"{brief(server)} is back"
         case NoServer():
             return "A server answers again"
+        case ServerFails(server=server):
+            return f"{brief(server)} works again"
         case JournalWaits():
             return "The journal can be used again"
         case DiskFull(folder=folder):

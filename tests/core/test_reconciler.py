@@ -35,6 +35,7 @@ from app.core.job import Job, JobRequest, Refetch, State
 from app.core.job_table import CANCEL_PATIENCE, MOST_TRIES, JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
+from app.core.server_rest import FIRST_REST
 from app.core.server_state import FAILOVER_AFTER, RECHECK, SILENCE
 from app.events import (
     AnyUpdate,
@@ -802,6 +803,17 @@ def test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_the
     assert progress.note == NoProgress("here", job.request.silence)
     later.handle(NodeStepped(prompt=prompt, node=NodeId("3"), value=5, maximum=10))
     assert isinstance(later.told[-1], Progressed)
+
+
+def test_the_end_of_a_rest_is_due_although_no_job_is_on_the_server() -> None:
+    desk = Desk()
+    desk.up()
+    rest = next(iter(desk.truth.servers.values())).rest
+    for person in ("ada", "ben", "cleo"):
+        rest.failed(person, "picture", desk.now)
+    assert desk.truth.due() == desk.now + FIRST_REST
+    rest.over(desk.now + FIRST_REST)
+    assert desk.truth.due() == float("inf")
 
 
 def test_time_alone_changes_nothing_while_nothing_hangs_on_a_server() -> None:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Run
 from app.core.effects import SubmitPrompt
-from app.core.job import Job, JobRequest
+from app.core.job import Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.scheduler import Scheduler
+from app.core.server_rest import FAILURES, FIRST_REST
 from app.core.server_state import FAILOVER_AFTER, ServerState
-from app.events import JobId, PromptId, Queued, ServerName
+from app.events import Failed, JobId, PromptId, Queued, ServerName
 from app.ports import Graph, History
-from app.reasons.jobs import ServersOffline
+from app.reasons.alerts import ServerFails
+from app.reasons.jobs import PromptIdRepeated, ServersOffline
 from app.reasons.servers import HungUp
 
-A, B = ServerName("a"), ServerName("b")
+A, B, C = ServerName("a"), ServerName("b"), ServerName("c")
 PICTURE, FILM = "picture", "film"
 
 
-def graph(model: str) -> Graph:
+def graph(model: str, steps: int = 10) -> Graph:
     """A graph with one model."""
     return {
         "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": model}},
-        "3": {"class_type": "KSampler", "inputs": {"steps": 10}},
+        "3": {"class_type": "KSampler", "inputs": {"steps": steps}},
     }
 
 
@@ -56,11 +59,17 @@ class Desk:
         workflow: str = PICTURE,
         model: str = "x",
         servers: tuple[ServerName, ...] = (),
+        steps: int = 10,
     ) -> None:
         """Accept one job for each name, then plan."""
         for name in names:
             request = JobRequest(
-                job=JobId(name), workflow=workflow, graph=graph(model), folder="out", owner=person, servers=servers
+                job=JobId(name),
+                workflow=workflow,
+                graph=graph(model, steps),
+                folder="out",
+                owner=person,
+                servers=servers,
             )
             self.job_table.accept(request)
         self.plan()
@@ -99,6 +108,25 @@ class Desk:
         self.start(name)
         self.now += after
         self.job_table.ended(self.job(name), History("success"))
+        self.plan()
+
+    def fail(self, name: str, after: float = 0.1, *, error_kind: str = "RuntimeError") -> None:
+        """The job failed on its server after so many seconds."""
+        self.start(name)
+        self.now += after
+        self.job_table.ended(self.job(name), History("failed", error="boom", error_kind=error_kind))
+        self.plan()
+
+    def break_server(self) -> None:
+        """Jobs that only A can run fail there until it rests."""
+        for number in range(FAILURES):
+            self.ask(f"broken {number}", person=f"victim {number}", servers=(A,))
+            self.fail(f"broken {number}")
+        assert self.servers[A].rest.resting
+
+    def wait(self, seconds: float) -> None:
+        """Nothing happens but that time passes."""
+        self.now += seconds
         self.plan()
 
     def place(self, name: str) -> Queued | None:
@@ -288,3 +316,161 @@ def test_a_job_that_a_later_one_overtook_is_marked() -> None:
         ("later", False),
         ("2", True),
     ]
+
+
+def test_a_server_that_fails_everything_at_once_gets_only_a_handful_of_many_jobs() -> None:
+    desk = Desk(A, B, C)
+    for number in range(30):
+        desk.ask(f"{number}", person=f"person {number % 5}")
+    failed = 0
+    while desk.job_table.by_prompt.at(A) or desk.job_table.by_prompt.at(B) or desk.job_table.by_prompt.at(C):
+        while desk.at(A):
+            desk.fail(desk.at(A)[0])
+            failed += 1
+        for server in (B, C):
+            if desk.at(server):
+                desk.end(desk.at(server)[0], after=5.0)
+    assert not len(desk.scheduler._queue), "nobody waits any more"  # pyright: ignore[reportPrivateUsage]
+    assert FAILURES <= failed <= FAILURES + 3
+
+
+def test_the_broken_workflow_of_one_person_does_not_make_a_server_rest() -> None:
+    desk = Desk(A, B)
+    for number in range(10):
+        desk.ask(f"{number}", servers=(A,))
+        desk.fail(f"{number}")
+    assert not desk.servers[A].rest.in_trouble
+    assert not desk.job_table.alerts
+
+
+def test_a_refused_or_cancelled_job_says_nothing_about_its_server() -> None:
+    desk = Desk(A, B)
+    for number in range(10):
+        name = f"{number}"
+        desk.ask(name, person=name, servers=(A,))
+        if number % 2:
+            desk.start(name)
+            desk.job_table.ended(desk.job(name), History("interrupted"))
+        else:
+            desk.job_table.settle(desk.job(name), State.FAILED, Failed(job=JobId(name), reason=PromptIdRepeated(A)))
+        desk.plan()
+    assert not desk.servers[A].rest.failures
+
+
+def test_a_resting_server_gets_only_what_no_other_server_that_can_be_reached_is_able_to_run() -> None:
+    desk = Desk(A, B, C)
+    desk.break_server()
+    desk.servers[C].unreachable(HungUp(), desk.now)
+    desk.ask("1", "2", "3", "4")
+    assert desk.at(A) == [], "B can run them"
+    desk.ask("only here", servers=(A,))
+    desk.ask("or at one that is away", servers=(A, C), person="ben")
+    assert set(desk.at(A)) == {"only here", "or at one that is away"}
+
+
+def test_when_every_server_rests_the_jobs_are_sent_all_the_same() -> None:
+    desk = Desk(A, B)
+    desk.break_server()
+    for number in range(FAILURES):
+        desk.ask(f"{number}", person=f"{number}", servers=(B,))
+        desk.fail(f"{number}")
+    desk.ask("x", "y")
+    assert desk.at(A)
+    assert desk.at(B)
+
+
+def test_after_a_rest_one_job_is_sent_and_the_next_only_after_it_succeeded() -> None:
+    desk = Desk(A, B)
+    desk.break_server()
+    desk.ask(*(str(number) for number in range(8)))
+    desk.start(desk.at(B)[0])
+    desk.wait(FIRST_REST - 1)
+    assert desk.at(A) == []
+    desk.wait(1)
+    (probe,) = desk.at(A)
+    desk.fail(probe)
+    desk.wait(2 * FIRST_REST - 1)
+    assert desk.at(A) == [], "the second rest is twice as long"
+    desk.wait(1)
+    (probe,) = desk.at(A)
+    desk.end(probe)
+    assert len(desk.at(A)) == 2
+
+
+def test_a_job_is_no_probe_while_another_server_is_free() -> None:
+    desk = Desk(A, B)
+    desk.break_server()
+    desk.wait(FIRST_REST)
+    desk.ask("1")
+    assert (desk.at(A), desk.at(B)) == ([], ["1"])
+    desk.ask("2", model="y")
+    assert desk.at(A) == ["2"]
+
+
+def test_a_probe_that_is_cancelled_is_followed_by_another() -> None:
+    desk = Desk(A, B)
+    desk.break_server()
+    desk.ask(*(str(number) for number in range(8)))
+    desk.wait(FIRST_REST)
+    (probe,) = desk.at(A)
+    desk.start(probe)
+    desk.job_table.ended(desk.job(probe), History("interrupted"))
+    desk.plan()
+    (other,) = desk.at(A)
+    assert other != probe
+
+
+def test_the_operator_is_alerted_once_when_a_server_begins_to_rest_and_once_when_it_works_again() -> None:
+    desk = Desk(A, B)
+    desk.break_server()
+    cause = Cause("failures", A)
+    assert desk.job_table.alerts == [Raised(cause, ServerFails(A))]
+    desk.ask(*(str(number) for number in range(9)))
+    for _ in range(3):
+        desk.wait(1000)
+        desk.fail(desk.at(A)[0])
+    assert len(desk.job_table.alerts) == 1
+    desk.wait(1000)
+    desk.end(desk.at(A)[0])
+    desk.end(desk.at(A)[0])
+    assert desk.job_table.alerts == [Raised(cause, ServerFails(A)), Cleared(cause)]
+
+
+def test_a_workflow_that_ran_out_of_memory_goes_to_another_server_with_as_much_work() -> None:
+    desk = Desk(A, B)
+    desk.ask("large", steps=20, servers=(A,))
+    desk.fail("large", error_kind="torch.OutOfMemoryError")
+    desk.ask("again", "larger", steps=20)
+    assert (desk.at(A), desk.at(B)) == ([], ["again", "larger"])
+    desk.ask("smaller", steps=10)
+    desk.ask("other", workflow=FILM, steps=20, person="ben")
+    assert set(desk.at(A)) == {"smaller", "other"}
+
+
+def test_a_job_is_sent_where_memory_did_not_suffice_if_no_other_server_can_run_it() -> None:
+    desk = Desk(A, B)
+    desk.ask("large", servers=(A,))
+    desk.fail("large", error_kind="torch.OutOfMemoryError")
+    desk.ask("picky", servers=(A,))
+    assert desk.at(A) == ["picky"]
+    desk.end("picky")
+    desk.ask("1", "2", model="x")
+    assert (desk.at(A), desk.at(B)) == (["1"], ["2"]), "it had enough memory after all"
+
+
+def test_people_who_wait_for_another_server_hold_up_nobody_at_one_without_enough_memory() -> None:
+    desk = Desk(A, B, depth=1)
+    desk.ask("large", steps=20, servers=(A,))
+    desk.fail("large", error_kind="torch.OutOfMemoryError")
+    desk.ask(*(f"large {number}" for number in range(10)), steps=20)
+    desk.ask("small", steps=5)
+    assert (desk.at(A), desk.at(B)) == (["small"], ["large 0"])
+
+
+def test_whoever_waits_learns_when_it_starts_on_the_servers_that_do_not_rest() -> None:
+    desk = Desk(A, B, depth=1, runs=(run(PICTURE, 10.0, A), run(PICTURE, 10.0, B)))
+    desk.break_server()
+    desk.ask("1", "2", "3")
+    place = desk.place("3") or desk.scheduler.snapshot(desk.job("3"), desk.now)[0]
+    assert isinstance(place, Queued)
+    assert place.starts_in == 20.0

@@ -293,7 +293,8 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
     """Servers that run nothing although a job waits that may go there: never, once a turn is over.
 
     A server gets one POST after the other, so it is not free before the last was answered. Its waiting place may stay
-    empty: only a job with the same models goes there.
+    empty: only a job with the same models goes there. A server where jobs failed in a row may stay idle while another
+    one that can run the job is there, and so may one that ran out of memory with such a job.
     """
     job_table, scheduler = registry._job_table, registry._scheduler
     waiting = list(scheduler._queue.waiting())
@@ -306,7 +307,16 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
         if any(True for _ in job_table.in_flight(name)):
             continue
         for job in waiting:
-            if job.runs_on(name):
+            others = (
+                other
+                for other, state in scheduler._servers.items()
+                if other != name and state.reachable and job.runs_on(other) and not state.rest.resting
+            )
+            work, workflow = scheduler._known[job.job].work, job_table.jobs[job.job].request.workflow
+            rest = server_state.rest
+            spared = rest.resting or (rest.in_trouble and bool(attempts))
+            spared |= not scheduler._memory_limits.fits(workflow, name, work)
+            if job.runs_on(name) and not (spared and any(others)):
                 yield f"{job.job} waits, although {name} has a place"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.alerts import Alert, Began, Ended, Repeated, Withheld
 from app.reasons import Reason
-from app.reasons.alerts import AlertReason, DiskFull, JournalWaits, NoServer, ResultsGivenUp, ServerAway
+from app.reasons.alerts import AlertReason, DiskFull, JournalWaits, NoServer, ResultsGivenUp, ServerAway, ServerFails
 from app.reasons.servers import CredentialsRefused, RefusedConnection
 from app.texts.alerts import alert_text, duration_text
 from app.texts.wording import LONGEST_SENTENCE
@@ -43,6 +43,14 @@ SENTENCES: list[tuple[AlertReason, str, str]] = [
         NoServer(("studio", "cellar")),
         "Start ComfyUI on studio, cellar: no server answers, and every job waits.",
         "A server answers again after 5 minutes.",
+    ),
+    (
+        ServerFails("studio"),
+        (
+            "Read the log of studio: several jobs in a row failed there."
+            " Other servers get its jobs now, and it is tried again with one job at a time."
+        ),
+        "studio works again after 5 minutes.",
     ),
     (
         JournalWaits(FULL),
