@@ -22,7 +22,7 @@ test *ARGS:
 test-all *ARGS:
     uv run --dev pytest {{ARGS}}
 
-# twelve pictures for four people, on the embedded simulator
+# pictures for five people on three embedded simulators, of which one is killed
 demo *ARGS:
     uv run python -m app demo {{ARGS}}
 

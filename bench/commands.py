@@ -33,7 +33,7 @@ def _started(*words: str) -> Generator[subprocess.Popen[str]]:
 
 
 def _demo(backend: str) -> float:
-    """Return the seconds for twelve pictures, from the start of the process to its end."""
+    """Return the seconds for all pictures of the demo, from the start of the process to its end."""
     with TemporaryDirectory() as folder:
         began = time.monotonic()
         command = [sys.executable, "-m", "app", "demo", "--out", folder, "--backend", backend]

@@ -153,7 +153,7 @@ class Run:
 @_command("demo", "demo", "demo --out pictures --backend asyncio")
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Make twelve pictures for four people, with an embedded simulator."""
+    """Make pictures for five people with three simulated servers, of which one is killed."""
 
     out: Annotated[Path, Parameter(metavar="FOLDER", help="Folder for the pictures")] = Path("out/demo")
 

@@ -1,77 +1,170 @@
-"""The `demo` command: twelve pictures for four people at once, on an embedded simulator, without a GPU."""
+"""The `demo` command: five people share three embedded simulators, of which one is killed, without a GPU."""
 
 from __future__ import annotations
 
+import logging
+import os
 import random
+import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
+from anyio.abc import TaskGroup
 from msgspec.structs import replace
 from rich.console import Console
 
 from app.application import Services, run
+from app.cli.demo_report import HEADER, Report
+from app.cli.demo_server import STEP_TIME, STEPS, DemoServer
 from app.cli.generate import draw, rows_of
-from app.cli.output.renderers import choose
-from app.config import Config, Server
+from app.cli.output.renderers import for_people
+from app.cli.output.rows import Row
+from app.config import Config
+from app.core.cost import SECONDS_PER_COST
 from app.core.job import JobRequest
-from app.events import JobId
+from app.events import JobId, ServerName
 from app.simulator.art.painter import Recipe, paint
-from app.simulator.engine.simulator import Simulator
-from app.simulator.http.application import serve
+from app.simulator.engine.queue import Item
 from app.workflows.bind import bind
 from app.workflows.load import load
 
-PEOPLE = {
-    "Ada": ["a lighthouse at dusk", "the same bay in winter", "a kite above the dunes"],
-    "Grace": ["a night train through the hills", "a harbour full of lanterns", "rain on a glass roof"],
-    "Linus": ["a fox under a red moon", "an island that floats", "a library in the forest"],
-    "Margaret": ["a launch pad at dawn", "a garden on the far side", "two comets over a lake"],
-}
+PATIENT = "Ada"
+"""Who asks first, and for most."""
 
-STEP_TIME = 0.045
-"""Seconds a step: with twelve steps each picture is visible for half a second, and the demo lasts about ten."""
+PEOPLE = {
+    PATIENT: ["a lighthouse at dusk", "the same bay in winter", "a kite above the dunes", "a castle in the snow"] * 5,
+    "Grace": ["a night train through the hills"],
+    "Linus": ["a fox under a red moon", "an island that floats"],
+    "Joan": ["a launch pad at dawn", "a garden on the far side", "two comets over a lake"],
+    "Alan": ["a library in the forest"],
+}
+"""What each person asks for, in the order in which they ask."""
+
+SIZE = {"width": 480, "height": 336}
+"""Pixels; small, because three servers paint in one process."""
+
+KILLED_AFTER = 8
+"""Pictures that arrived before a server is killed."""
+
+OUTAGE = 6.0
+"""Seconds without the server that was killed: enough for others to take its jobs, even the one that it was running."""
+
+POLL = 0.02
+"""Seconds between two looks for the moment to kill a server."""
+
+LINES = 8
+"""Lines of the terminal that are kept for the header and for what happens to servers."""
 
 
 async def demo(config: Config, out: Path, console: Console) -> int:
     """Run the demo; return the exit code."""
     code = 1
+    _silence_connections()
+    console.print(HEADER, markup=False, highlight=False, soft_wrap=True)
     with TemporaryDirectory() as folder:
         requests = _requests(config.workflows, Path(folder) / "photo.png", out)
-        simulator = Simulator(Path(folder) / "server", steps=12, step_time=STEP_TIME, previews=True)
+        servers = [DemoServer(f"Server {number}", Path(folder) / f"server-{number}") for number in (1, 2, 3)]
         async with anyio.create_task_group() as ground:
-            port = await ground.start(serve, simulator, "127.0.0.1", 0, name="simulator")
-            config = replace(config, servers=(Server(url=f"http://127.0.0.1:{port}"),))
-            code = await run(config, _Frontend(requests, console))
+            for server in servers:
+                await server.start(ground)
+            config = replace(config, servers=tuple(server.config for server in servers))
+            frontend = _Frontend(requests, console, servers[1], ground)
+            code = await run(config, frontend)
             ground.cancel_scope.cancel()
     if code == 0:
-        console.print(f"The pictures are in {out}.", markup=False, highlight=False, soft_wrap=True)
+        lines = f"\nThe pictures are in {out}.\n\n{_what_next()}"
+        console.print(lines, markup=False, highlight=False, soft_wrap=True)
     return code
 
 
+def _silence_connections() -> None:
+    """Keep warnings about lost connections out of the output, unless --debug asks for them: `Report` says it better."""
+    log = logging.getLogger("app.actors.connection")
+    if not log.isEnabledFor(logging.DEBUG):
+        log.setLevel(logging.ERROR)
+
+
 class _Frontend:
-    def __init__(self, requests: list[JobRequest], console: Console) -> None:
+    """Asks for all pictures, and kills a server and starts it again meanwhile."""
+
+    def __init__(
+        self, requests: Sequence[JobRequest], console: Console, victim: DemoServer, servers: TaskGroup
+    ) -> None:
         self._requests = requests
         self._console = console
+        self._victim = victim
+        self._servers = servers
 
     async def __call__(self, services: Services) -> int:
         rows = rows_of(self._requests)
-        show = choose(self._console, rows, json=False)
-        return await draw(self._requests, rows, show, services.registry, services.shutdown)
+        report = Report(for_people(self._console, rows, spare=LINES))
+        code = 1
+        async with anyio.create_task_group() as meanwhile:
+            meanwhile.start_soon(self._fail, report, rows, name="outage")
+            code = await draw(self._requests, rows, report, services.registry, services.shutdown)
+            meanwhile.cancel_scope.cancel()
+        if code == 0:
+            proof = report.proof(rows, PATIENT)
+            self._console.print(proof, markup=False, highlight=False, soft_wrap=True)
+        return code
+
+    async def _fail(self, report: Report, rows: Sequence[Row]) -> None:
+        """Kill a server midway, while it runs a job and has another one waiting, and start it again."""
+        victim = self._victim
+        while len(report.arrivals) < KILLED_AFTER or len(victim.unfinished) < 2 or victim.running is None:  # noqa: ASYNC110  a simulator has no event for it
+            await anyio.sleep(POLL)
+        seeds = {_seed(item) for item in victim.unfinished}
+        jobs = [request.job for request in self._requests if request.seed in seeds]
+        began = anyio.current_time()
+        await victim.kill()
+        await report.killed(ServerName(victim.name), jobs)
+        await anyio.sleep_until(began + OUTAGE)
+        await victim.start(self._servers)
+        await report.back(anyio.current_time() - began)
+
+
+def _seed(item: Item) -> object:
+    """The seed in a prompt's graph, which no two jobs of the demo share; None if there is none."""
+    for node in item[2].values():
+        inputs = node.get("inputs")
+        if isinstance(inputs, dict) and "seed" in inputs:
+            return inputs["seed"]
+    return None
 
 
 def _requests(workflows: Path, photo: Path, out: Path) -> list[JobRequest]:
-    """The requests of all people, three each; the last of the three starts from a picture."""
-    paint(Recipe("a photo to start from", seed=4, model="", steps=12, width=640, height=448)).save(photo)
+    """The requests of all people; the third one of a person who asks for three starts from a picture."""
+    paint(Recipe("a photo to start from", seed=4, model="", steps=STEPS, **SIZE)).save(photo)
     rng = random.Random(12)  # noqa: S311  the demo looks the same every time
     requests: list[JobRequest] = []
-    for turn in range(3):
-        for person, prompts in PEOPLE.items():
-            name = "img2img" if turn == 2 else "txt2img"
-            values = {"prompt": prompts[turn], "steps": 12}
-            values |= {"image": str(photo)} if name == "img2img" else {"width": 640, "height": 448}
+    for person, prompts in PEOPLE.items():
+        for number, prompt in enumerate(prompts, start=1):
+            name = "img2img" if number == len(prompts) == 3 else "txt2img"
+            values = {"prompt": prompt, "steps": STEPS}
+            values |= {"image": str(photo)} if name == "img2img" else SIZE
             job = JobId(str(uuid.uuid4()))
             workflow = load(workflows, name)
-            requests.append(bind(workflow, job, values, rng=rng, folder=str(out), owner=person))
+            request = bind(workflow, job, values, rng=rng, folder=str(out), owner=person)
+            # The manifest's cost is that of a GPU. Whoever asks first is charged for it until a picture was measured.
+            requests.append(replace(request, cost=STEPS * STEP_TIME / SECONDS_PER_COST))
     return requests
+
+
+def _what_next() -> str:
+    """Commands that work at once, without a GPU."""
+    return (
+        "Next, try it yourself, in two terminals:\n"
+        f"  {_python()} -m app simulate\n"
+        f'  {_python()} -m app generate txt2img prompt="a fox"'
+    )
+
+
+def _python() -> str:
+    """How this program's Python is started: as in README if uv started it, else by its path."""
+    if "UV" in os.environ:
+        return "uv run python"
+    path = Path(sys.executable)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

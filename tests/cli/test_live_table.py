@@ -114,3 +114,15 @@ def test_at_60_columns_only_names_are_cut() -> None:
     assert "waiting      12 ahead, starts in 83 min" in first
     assert "drawing      40 %, 12 s, 30 left" in second
     assert "– cancelled" in third
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_columns_stay_where_they_are_when_the_row_with_the_longest_name_is_cut_off(width: int) -> None:
+    short = [row(STARTED, owner="Ada") for _ in range(4)]
+    rows = [*short, row(waiting(), owner="Margaret", workflow="upscale4")]
+    console = Console(width=width, height=4)
+    with console.capture() as capture:
+        console.print(LiveTable(console, rows))
+    assert "Margaret" not in capture.get()
+    assert capture.get().splitlines()[0].index("workflow") == drawn(rows, width)[0].index("workflow")
+    assert capture.get().splitlines()[0].index("state") == drawn(rows, width)[0].index("state")

@@ -114,15 +114,6 @@ def test_generate_makes_twelve_at_once_and_says_so_in_json(backend: str, server:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_demo_draws_twelve_pictures_for_four_people(backend: str, tmp_path: Path) -> None:
-    done = atelier("demo", "--out", str(tmp_path), "--backend", backend)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(list(tmp_path.glob("*.png"))) == 12
-    assert f"The pictures are in {tmp_path}." in done.stdout
-    assert "\x1b" not in done.stdout
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_takes_our_jobs_off_the_server(
     backend: str, signum: signal.Signals, code: int, slow_server: str, tmp_path: Path
@@ -139,17 +130,6 @@ def test_a_signal_takes_our_jobs_off_the_server(
     assert lines(out)[-1]["cancelled"] == 5
     queue = httpx.get(f"{slow_server}/queue").json()
     assert queue == {"queue_running": [], "queue_pending": []}
-
-
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_the_demo_leaves_no_traceback(signum: signal.Signals, tmp_path: Path) -> None:
-    with started("demo", "--out", str(tmp_path)) as process:
-        assert process.stdout is not None
-        while "started" not in process.stdout.readline():
-            pass
-        process.send_signal(signum)
-        _, err = process.communicate(timeout=ENOUGH)
-    assert (process.returncode, err) == (130 if signum == signal.SIGINT else 143, "")
 
 
 def test_a_server_that_is_killed_and_comes_back_costs_time_not_jobs(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -23,6 +24,9 @@ WIDTHS = {"state": 11, "": 8, "step": 5, "node": NODE, "time": 16, "progress": 2
 
 LONGEST_BAR = 24
 
+LONGEST_NAME = 8
+"""Characters of the longest name for which a column keeps its width, whichever rows are shown."""
+
 WIDE, NARROW = 100, 80
 """Columns of a terminal from which the node is shown too, and below which progress is only a text."""
 
@@ -31,16 +35,25 @@ SPARE = 8
 
 
 class LiveTable:
-    """Renders the current state of the rows whenever rich asks for it."""
+    """Renders the current state of the rows whenever rich asks for it.
 
-    def __init__(self, console: Console, rows: Sequence[Row]) -> None:
+    `spare` lines of the terminal are kept for what is written above the table.
+    """
+
+    def __init__(self, console: Console, rows: Sequence[Row], *, spare: int = 0) -> None:
         self._console = console
         self._rows = rows
+        self._spare = SPARE + spare
+        self._widths = {
+            **WIDTHS,
+            "who": min(LONGEST_NAME, max((cell_len(row.owner) for row in rows), default=0)),
+            "workflow": min(LONGEST_NAME, max((cell_len(row.workflow) for row in rows), default=0)),
+        }
 
     def __rich__(self) -> RenderableType:
         """The table; with more jobs than lines, only the most relevant ones."""
         width, height = self._console.size
-        room = max(4, height - SPARE)
+        room = max(4, height - self._spare)
         rows = self._rows
         if len(rows) > room:
             rows = sorted(rows, key=_urgency)[:room]
@@ -48,7 +61,7 @@ class LiveTable:
         for name in ("who", "workflow", "state", *_progress_columns(width)):
             table.add_column(
                 name,
-                min_width=WIDTHS.get(name),
+                min_width=self._widths.get(name),
                 max_width=LONGEST_BAR if not name else None,
                 # If room is short, rich first shortens the columns that may be wrapped. Their texts are cut instead.
                 no_wrap=name not in {"who", "workflow", ""},

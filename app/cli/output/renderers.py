@@ -125,11 +125,13 @@ class JsonRenderer:
 
 
 class LineRenderer:
-    """Writes milestones as plain lines, for when stdout is not a terminal."""
+    """Writes milestones as plain lines in columns, for when stdout is not a terminal."""
 
     pause = 0.2
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._owner = max((len(row.owner) for row in rows), default=0)
+        self._workflow = max((len(row.workflow) for row in rows), default=0)
         self._stdout = _Stdout()
         self.torn = self._stdout.torn
 
@@ -145,7 +147,12 @@ class LineRenderer:
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """Write a line if the update is a milestone."""
         if milestone:
-            await self._stdout.say(f"{row.owner}  {row.workflow}  {sentence(row)}")
+            who = f"{row.owner:<{self._owner}}  {row.workflow:<{self._workflow}}"
+            await self._stdout.say(f"{who}  {sentence(row)}")
+
+    async def announce(self, line: str) -> None:
+        """Write a line that is about no job."""
+        await self._stdout.say(line)
 
     def summary(self, count: Tally) -> None:
         """Write the last line."""
@@ -153,13 +160,17 @@ class LineRenderer:
 
 
 class TableRenderer:
-    """Shows a live table, and at the end a line for each job below it."""
+    """Shows a live table, and at the end a line for each job below it.
+
+    `spare` lines of the terminal are kept for what is written above the table.
+    """
 
     pause = 0.1
 
-    def __init__(self, console: Console, rows: Sequence[Row]) -> None:
+    def __init__(self, console: Console, rows: Sequence[Row], *, spare: int = 0) -> None:
         self._console = console
         self._rows = rows
+        self._table = LiveTable(console, rows, spare=spare)
         self.torn = anyio.Event()
 
     @property
@@ -170,11 +181,15 @@ class TableRenderer:
     @contextmanager
     def open(self) -> Generator[None]:
         """Draw ten times a second, from rich's own thread, which only reads."""
-        with Live(LiveTable(self._console, self._rows), console=self._console, refresh_per_second=10):
+        with Live(self._table, console=self._console, refresh_per_second=10):
             yield
 
     async def update(self, row: Row, update: AnyUpdate, *, milestone: bool) -> None:
         """Do nothing: the table reads the rows by itself."""
+
+    async def announce(self, line: str) -> None:
+        """Write a line above the table."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def summary(self, count: Tally) -> None:
         """Print every job's final update, then the count."""
@@ -186,6 +201,9 @@ class TableRenderer:
 
 def choose(console: Console, rows: Sequence[Row], *, json: bool) -> Renderer:
     """The renderer that fits where stdout goes."""
-    if json:
-        return JsonRenderer()
-    return TableRenderer(console, rows) if console.is_terminal else LineRenderer()
+    return JsonRenderer() if json else for_people(console, rows)
+
+
+def for_people(console: Console, rows: Sequence[Row], *, spare: int = 0) -> TableRenderer | LineRenderer:
+    """The renderer for people that fits where stdout goes. `spare` is that of `TableRenderer`."""
+    return TableRenderer(console, rows, spare=spare) if console.is_terminal else LineRenderer(rows)
