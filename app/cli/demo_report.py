@@ -101,8 +101,9 @@ class Report:
         lines = [
             "",
             f"Fairness      {patient} asked first, for {_pictures(len(hers))}. Then four",
-            f"              others asked for {len(theirs)}. When all {len(theirs)} were made, {later} of",
-            f"              {patient}'s were not. {waits}",
+            f"              others asked for {len(theirs)}. When all {len(theirs)} were made,",
+            f"              {later} of {patient}'s were not.",
+            f"              {waits}",
             *self._failover(),
             f"Nothing lost  {len(files)} of {len(rows)} pictures arrived in {took:.0f} s.",
         ]
