@@ -6,6 +6,7 @@ import copy
 import errno
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import assert_never
 
@@ -16,6 +17,7 @@ from app.actors.connection import Connection
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
     CancelPrompt,
+    DiscardFiles,
     Effect,
     EffectResult,
     FetchFile,
@@ -197,6 +199,11 @@ class EffectRunner:
                 return await self._save(effect)
             case Reconnect(server=server):
                 self._connections[server].reconnect()
+                return None
+            case DiscardFiles(paths=paths):
+                for path in paths:
+                    with suppress(OSError):
+                        await self._run_sync(Path(path).unlink)
                 return None
             case _:
                 assert_never(effect)

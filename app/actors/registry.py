@@ -15,6 +15,7 @@ from app.actors.effect_runner import EffectRunner
 from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Refresh, Registry, Submit, Updates, Watch
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
+    DiscardFiles,
     Effect,
     EffectFailed,
     EffectResult,
@@ -293,6 +294,9 @@ def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
             return Unreachable(effect, InternalError(log(server=server)))
         case Reconnect(server=server):
             log(server=server)
+            return None
+        case DiscardFiles():
+            log()
             return None
         case _:
             return EffectFailed(effect, InternalError(log(job=effect.job, prompt=effect.prompt)))

@@ -31,11 +31,12 @@ from app.simulator.engine.queue import Item
 from app.workflows.bind import bind
 from app.workflows.load import load
 
-PATIENT = "Ada"
+FIRST_TO_ASK = "Ada"
 """Who asks first, and for most."""
 
 PEOPLE = {
-    PATIENT: ["a lighthouse at dusk", "the same bay in winter", "a kite above the dunes", "a castle in the snow"] * 5,
+    FIRST_TO_ASK: ["a lighthouse at dusk", "the same bay in winter", "a kite above the dunes", "a castle in the snow"]
+    * 5,
     "Grace": ["a night train through the hills"],
     "Linus": ["a fox under a red moon", "an island that floats"],
     "Joan": ["a launch pad at dawn", "a garden on the far side", "two comets over a lake"],
@@ -107,7 +108,7 @@ class _Frontend:
             code = await draw(self._requests, rows, report, services.registry, services.shutdown)
             meanwhile.cancel_scope.cancel()
         if code == 0:
-            proof = report.proof(rows, PATIENT)
+            proof = report.proof(rows, FIRST_TO_ASK)
             self._console.print(proof, markup=False, highlight=False, soft_wrap=True)
         return code
 

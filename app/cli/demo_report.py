@@ -88,21 +88,21 @@ class Report:
             self._outage.seconds = seconds
             await self._show.announce(f"{self._outage.server} is back, and remembers nothing.")
 
-    def proof(self, rows: Sequence[Row], patient: str) -> str:
-        """What was measured of each claim in `HEADER`; `patient` is who asked first, and for most."""
+    def proof(self, rows: Sequence[Row], first: str) -> str:
+        """What was measured of each claim in `HEADER`; `first` is who asked first, and for most."""
         took = anyio.current_time() - self._began
-        theirs = [arrival.seconds for arrival in self.arrivals.values() if arrival.owner != patient]
-        hers = [arrival.seconds for arrival in self.arrivals.values() if arrival.owner == patient]
+        theirs = [arrival.seconds for arrival in self.arrivals.values() if arrival.owner != first]
+        hers = [arrival.seconds for arrival in self.arrivals.values() if arrival.owner == first]
         owners = [arrival.owner for arrival in self.arrivals.values()]
-        last = max(number for number, owner in enumerate(owners) if owner != patient)
+        last = max(number for number, owner in enumerate(owners) if owner != first)
         later = len(owners) - last - 1
         files = {file for arrival in self.arrivals.values() for file in arrival.files}
-        waits = f"Median wait: {median(theirs):.0f} s, {patient}'s {median(hers):.0f} s."
+        waits = f"Median wait: {median(theirs):.0f} s, {first}'s {median(hers):.0f} s."
         lines = [
             "",
-            f"Fairness      {patient} asked first, for {_pictures(len(hers))}. Then four",
+            f"Fairness      {first} asked first, for {_pictures(len(hers))}. Then four",
             f"              others asked for {len(theirs)}. When all {len(theirs)} were made,",
-            f"              {later} of {patient}'s were not.",
+            f"              {later} of {first}'s were not.",
             f"              {waits}",
             *self._failover(),
             f"Nothing lost  {len(files)} of {len(rows)} pictures arrived in {took:.0f} s.",

@@ -79,10 +79,16 @@ class Reconnect(Struct, frozen=True):
     server: ServerName
 
 
-JobEffect: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | SaveImage
-"""An effect for one job. All other effects are for a server."""
+class DiscardFiles(Struct, frozen=True):
+    """Delete result files that nobody will get: those of an attempt that was given up."""
 
-Effect: TypeAlias = JobEffect | QueryServer | Reconnect
+    paths: tuple[str, ...]
+
+
+JobEffect: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | SaveImage
+"""An effect for one job."""
+
+Effect: TypeAlias = JobEffect | QueryServer | Reconnect | DiscardFiles
 
 
 class PromptSubmitted(Struct, frozen=True):

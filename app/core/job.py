@@ -196,6 +196,11 @@ class Job(Struct, kw_only=True):
         self.state = state
         self.version += 1
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The result files that have arrived."""
+        return tuple(path for path in (*self.files.values(), *self.streamed) if path)
+
     def ended(self, history: History) -> bool:
         """Record how the attempt ended; return False if that was already known."""
         if self.history is not None or self.state.settled:

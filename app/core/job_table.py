@@ -14,7 +14,7 @@ from app.boundary import log_failure
 from app.core.alerts import Cause, Fact, Happened
 from app.core.cost import Run
 from app.core.downloads import Downloads
-from app.core.effects import CancelPrompt, Effect, FetchFile, QueryServer, Reconnect, SaveImage, SubmitPrompt
+from app.core.effects import CancelPrompt, DiscardFiles, Effect, FetchFile, JobEffect, SaveImage, SubmitPrompt
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.progress import ProgressTracker
 from app.core.prompt_index import PromptIndex
@@ -353,8 +353,11 @@ class JobTable:
             self.reset_for_retry(job, "the server does not know the prompt")
 
     def reset_for_retry(self, job: Job, cause: str) -> None:
-        """Return the job to waiting, for another attempt."""
+        """Return the job to waiting, for another attempt, and delete what this one has produced."""
         self._forget_progress(job)
+        # What a job that fetches results again has may be another job's.
+        if job.request.refetch is None and (paths := job.paths):
+            self.effects.append(DiscardFiles(paths))
         job.reset_for_retry()
         self._note(job, cause)
 
@@ -373,14 +376,13 @@ class JobTable:
         outcome.
         """
         unsent = any(isinstance(effect, SubmitPrompt) and effect.job == job.id for effect in self.effects)
-        self.effects = [e for e in self.effects if isinstance(e, (QueryServer, Reconnect)) or e.job != job.id]
+        self.effects = [e for e in self.effects if not isinstance(e, JobEffect) or e.job != job.id]
         self.updates = [update for update in self.updates if update.job != job.id]
         if job.terminal_update is None:
             if not unsent:
                 self._leave_and_cancel(job)
             job.end(State.FAILED)
-            files = tuple(path for path in (*job.files.values(), *job.streamed) if path)
-            job.terminal_update = Failed(job=job.id, reason=reason, files=files)
+            job.terminal_update = Failed(job=job.id, reason=reason, files=job.paths)
             self._note(job, kind_of(reason))
         self._forget_progress(job)
         if not job.notified:

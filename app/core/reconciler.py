@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.downloads import LONGEST, WAIT
 from app.core.effects import (
+    DiscardFiles,
     EffectFailed,
     EffectResult,
     FetchFile,
@@ -172,11 +173,19 @@ class Reconciler:
             self._job_table.downloads.over(effect)
         job = self.job_of(answer)
         if job is None:
+            self._discard(answer)
             return
         if (leftover := job.leftover(effect.prompt)) is not None:
             self._answer_leftover(job, leftover, answer, now)
         elif job.attempt is not None and job.attempt.prompt == effect.prompt and job.terminal_update is None:
             self._answer(job, job.attempt, answer, now)
+        else:
+            self._discard(answer)
+
+    def _discard(self, answer: Answer) -> None:
+        """Delete the file that arrived for an attempt that was given up."""
+        if isinstance(answer, (FileFetched, ImageSaved)) and answer.problem is None:
+            self._job_table.effects.append(DiscardFiles((answer.effect.path,)))
 
     def _signal(self, job: Job, event: Signal, now: float) -> None:
         """Apply a signal to its job. Rule 2: `executing` with node null is the end; the history decides the outcome."""
@@ -288,7 +297,7 @@ class Reconciler:
                     job_table.answered(attempt)
                 self._cancel_answered(attempt, server_state, now, acknowledged=False)
             case FileFetched() | FetchInterrupted() | ImageSaved() | SaveInterrupted():
-                pass
+                self._discard(answer)
             case _:
                 assert_never(answer)
 

@@ -23,6 +23,7 @@ from app.actors.registry import new_prompt_id
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.config import Server
 from app.core.effects import (
+    DiscardFiles,
     EffectResult,
     FetchFile,
     FetchInterrupted,
@@ -340,6 +341,15 @@ async def test_a_picture_from_the_websocket_is_written_as_it_came(tmp_path: Path
     assert await EffectRunner({}, {}, {}, run_sync=inline).do(keep) == ImageSaved(keep)
     assert path.read_bytes() == keep.image
     assert [*path.parent.iterdir()] == [path]
+
+
+async def test_discarded_files_are_deleted_even_if_one_of_them_is_gone(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    effects = EffectRunner({}, {}, {}, run_sync=inline)
+    await effects.do(SaveImage(JobId("job"), PromptId("prompt"), b"\x89PNG", str(picture)))
+    assert [*picture.parent.iterdir()] == [picture]
+    assert await effects.do(DiscardFiles((str(tmp_path / "gone.png"), str(picture)))) is None
+    assert [*picture.parent.iterdir()] == []
 
 
 async def test_a_picture_from_the_websocket_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from app.core import downloads
 from app.core.alerts import Cause, Cleared, Happened, Raised
 from app.core.effects import (
     CancelPrompt,
+    DiscardFiles,
     Effect,
     EffectFailed,
     FetchFile,
@@ -1151,6 +1152,33 @@ def test_the_job_of_a_server_that_does_not_come_back_moves_to_another(running: b
     desk.handle(Tick())
     desk.look(running=(first,))
     assert desk.take(CancelPrompt).prompt == first, "it is dropped where it was"
+
+
+def test_what_the_first_server_produced_is_deleted_when_a_job_moves_to_another() -> None:
+    desk = pair()
+    desk.request("job")
+    first = desk.posted()
+    files = tuple(FileRef(f"{number}.png") for number in (1, 2))
+    desk.handle(NodeFinished(prompt=first, output=NodeOutput(NodeId("9"), files)))
+    arrived, late = desk.take(FetchFile), desk.take(FetchFile)
+    desk.handle(FileFetched(arrived))
+    desk.away(HERE)
+    desk.now += 3 * FAILOVER_AFTER
+    desk.away(HERE)
+    assert desk.take(SubmitPrompt).server == THERE
+    assert desk.take(DiscardFiles).paths == (arrived.path,)
+    desk.handle(FileFetched(late))
+    assert desk.take(DiscardFiles).paths == (late.path,), "it arrived when nobody wanted it any more"
+
+
+def test_a_file_that_arrives_after_its_job_was_cancelled_is_deleted() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.handle(NodeFinished(prompt=prompt, output=NodeOutput(NodeId("9"), (PNG,))))
+    fetch = desk.take(FetchFile)
+    desk.job_table.end_as_cancelled(job)
+    desk.handle(FileFetched(fetch))
+    assert desk.take(DiscardFiles).paths == (fetch.path,)
 
 
 def moved() -> tuple[Desk, Job, PromptId, PromptId]:

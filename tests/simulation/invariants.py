@@ -95,6 +95,8 @@ def broken(
         if not kinds & WAITING_KINDS and not jumps:
             yield from check_cancel_is_answered(transitions)
     yield from check_no_part_is_left(folder)
+    if not kinds & WAITING_KINDS:
+        yield from check_every_result_is_delivered(folder, jobs)
     yield from check_requests_are_bounded(plan, recorder, jobs)
     yield from check_own_pictures_in_messages(board, jobs, recorder, kinds)
     yield from check_no_message_stays_behind(board)
@@ -154,6 +156,15 @@ def check_no_part_is_left(folder: Path) -> Iterator[str]:
     """No file that was not written whole is left."""
     for part in folder.rglob("*.part"):
         yield f"{part.name} is left"
+
+
+def check_every_result_is_delivered(folder: Path, jobs: Mapping[JobId, Job]) -> Iterator[str]:
+    """A job that finished leaves no file on the disk but its results, even if another attempt had produced some."""
+    for job in jobs.values():
+        if isinstance(job.terminal_update, Finished):
+            for file in folder.rglob(f"*-{job.id[:8]}-*"):
+                if str(file) not in job.terminal_update.files:
+                    yield f"{file.name} is left of {job.id}"
 
 
 def check_own_pictures_on_disk(job: Job, kinds: set[Kind]) -> Iterator[str]:
