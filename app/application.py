@@ -31,7 +31,7 @@ from app.backoff import Pauses, backoff
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config import AlertTargets, Config
+from app.config.settings import AlertTargets, Config
 from app.core.journal_port import Journal
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal

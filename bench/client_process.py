@@ -15,7 +15,7 @@ import anyio.lowlevel
 from app.actors.interaction import InteractionActor
 from app.actors.registry import Registry, new_prompt_id
 from app.application import ServerClients, open_clients, open_services
-from app.config import Config, Server
+from app.config.settings import Config, Server
 from app.core.cost import Run
 from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import Journal

@@ -21,7 +21,7 @@ from wsproto.events import AcceptConnection, BytesMessage, Message, Request, Tex
 from app.actors.registry import new_prompt_id
 from app.application import ServerClients, open_services
 from app.comfy.websocket.connect import connect, open_websocket
-from app.config import Server
+from app.config.settings import Server
 from app.core.job import JobRequest
 from app.events import (
     ExecutionStarted,

@@ -23,7 +23,7 @@ from app.actors.interaction import InteractionActor
 from app.actors.registry import new_prompt_id
 from app.application import open_clients, open_services
 from app.comfy.client import ComfyClient
-from app.config import Config, Server
+from app.config.settings import Config, Server
 from app.core.job import JobRequest
 from app.events import AnyUpdate, Finished, JobId, PromptId
 from app.journal.memory import MemoryJournal

@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from app.config import Config, ConfigError, load_config
+from app.config.load import load_config
+from app.config.settings import Config
+from app.config.toml_table import ConfigError
 from tests.mutate import damage_bytes, damage_lines
 
 EXAMPLE = (Path(__file__).parent.parent / "atelier.example.toml").read_text(encoding="utf-8")

@@ -15,7 +15,9 @@ import pytest
 import trustme
 from platformdirs import user_data_path
 
-from app.config import BUTTONS, AlertTargets, Config, ConfigError, Discord, Server, default_data, load_config
+from app.config.load import default_data, load_config
+from app.config.settings import BUTTONS, AlertTargets, Config, Discord, Server
+from app.config.toml_table import ConfigError
 from app.text_file import line_of
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import config
+from app.config import discord, toml_table
+from app.config.load import load_config
+from app.config.toml_table import ConfigError
 from tests.config_fuzz import Leaked, attempt, check_sentence
 
 COUNT = 1200
@@ -29,13 +31,13 @@ def test_any_bytes_are_settings_or_a_sentence(toml: bytes, dotenv: bytes, url: s
     (tmp_path / ".env").write_bytes(dotenv)
     for servers in ((), (f"http://{url}",)):
         try:
-            config.load_config({}, tmp_path, servers=servers)
-        except config.ConfigError as error:
+            load_config({}, tmp_path, servers=servers)
+        except ConfigError as error:
             check_sentence(str(error))
 
 
 def test_the_fuzzer_finds_a_planted_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "BUTTONS", "cancel delete")
+    monkeypatch.setattr(discord, "BUTTONS", "cancel delete")
     with pytest.raises(TypeError):
         attempts(tmp_path)
 
@@ -45,9 +47,9 @@ def test_the_fuzzer_finds_a_sentence_of_a_library(tmp_path: Path, monkeypatch: p
         try:
             return tomllib.loads(text)
         except ValueError as error:
-            raise config.ConfigError(f"atelier.toml: {error}.") from error
+            raise ConfigError(f"atelier.toml: {error}.") from error
 
-    monkeypatch.setattr(config, "parse_toml", leak)
+    monkeypatch.setattr(toml_table, "parse_toml", leak)
     with pytest.raises(Leaked):
         attempts(tmp_path)
 

@@ -17,7 +17,7 @@ from app.actors.registry import new_prompt_id
 from app.application import ServerClients, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config import Server
+from app.config.settings import Server
 from app.core.job import FirstChoice, NodeId, Upload
 from app.events import (
     TERMINAL_UPDATES,

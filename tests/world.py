@@ -20,7 +20,7 @@ from app.actors.registry import new_prompt_id
 from app.application import ServerClients, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config import Server
+from app.config.settings import Server
 from app.core.job import JobRequest
 from app.core.journal_port import Journal
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName

@@ -53,7 +53,7 @@ def _discord_id(_: object, tokens: Sequence[Token]) -> int:
 
 def _workflow_names(_: object) -> Sequence[str]:
     # Imported only here: this runs when somebody presses Tab, and --help needs neither.
-    from app.config import load_config
+    from app.config.load import load_config
     from app.workflows.files import list_names
 
     return list_names(load_config(os.environ, Path.cwd()).workflows)

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from app.cli.workflows.commands import Verdict, verdict_table, verdicts
 from app.cli.workflows.definitions import ask
-from app.config import Config, ConfigError
+from app.config.settings import Config
+from app.config.toml_table import ConfigError
 from app.events import ServerName
 from app.ports import Comfy, Connect, ConnectionLost, Refused
 from app.standard_streams import complain

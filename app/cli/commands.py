@@ -46,7 +46,9 @@ from app.cli.arguments import (
     WorkflowsCommand,
 )
 from app.cli.parser import Invocation
-from app.config import Config, ConfigError, load_config
+from app.config.load import load_config
+from app.config.settings import Config
+from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
 from app.standard_streams import complain, lose

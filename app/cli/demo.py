@@ -22,7 +22,7 @@ from app.cli.demo_server import STEP_TIME, STEPS, DemoServer
 from app.cli.generate import draw, rows_of
 from app.cli.output.renderers import for_people
 from app.cli.output.rows import Row
-from app.config import Config
+from app.config.settings import Config
 from app.core.cost import SECONDS_PER_COST
 from app.core.job import JobRequest
 from app.events import JobId, ServerName

@@ -8,7 +8,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from app.config import Server
+from app.config.settings import Server
 from app.simulator.engine.queue import Item
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import serve

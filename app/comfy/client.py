@@ -33,7 +33,7 @@ from app.comfy.response_limits import (
 )
 from app.comfy.tls import tls_context
 from app.comfy.validation_errors import dropped, missing, validation_error
-from app.config import Server
+from app.config.settings import Server
 from app.core.downloads import LANES
 from app.core.results import file_label
 from app.events import FileRef, PromptId

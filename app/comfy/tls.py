@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from app.config import Server
+from app.config.settings import Server
 
 
 def tls_context(server: Server) -> ssl.SSLContext:

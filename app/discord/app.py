@@ -15,7 +15,7 @@ from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
-from app.config import Config
+from app.config.settings import Config
 from app.core.journal_port import JobHistory
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client

@@ -21,7 +21,7 @@ from msgspec import structs
 from app.actors.effect_runner import EffectRunner
 from app.actors.registry import new_prompt_id
 from app.comfy.client import ComfyClient, open_comfy_client
-from app.config import Server
+from app.config.settings import Server
 from app.core.effects import (
     DiscardFiles,
     EffectResult,

@@ -23,7 +23,7 @@ from app.actors.registry import new_prompt_id
 from app.application import ServerClients, open_services
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config import Server
+from app.config.settings import Server
 from app.core.cost import Run
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.job_table import JobTable

@@ -33,7 +33,7 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.address import Timing
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.decoder import Decoder
-from app.config import Server
+from app.config.settings import Server
 from app.ports import ConnectionLost, OpenWebSocket, Refused
 from app.texts.reasons import reason_text
 from tests.comfy import recorded

@@ -16,7 +16,7 @@ from anyio.abc import ByteStream
 from app.comfy import client
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import Timing
-from app.config import Server
+from app.config.settings import Server
 from app.events import FileRef, PromptId
 from app.node_cache import NodeCache
 from app.ports import ConnectionLost, Graph, History, Json, Queue, Refused

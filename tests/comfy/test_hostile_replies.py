@@ -19,7 +19,7 @@ from anyio.abc import ByteStream
 
 from app.comfy import client, download, response_limits
 from app.comfy.client import ComfyClient, open_comfy_client
-from app.config import Server
+from app.config.settings import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Json, Refused
 from app.texts.reasons import reason_text

@@ -21,7 +21,7 @@ from app.actors.registry import new_prompt_id
 from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config import AlertTargets, Config, Discord, Server
+from app.config.settings import AlertTargets, Config, Discord, Server
 from app.core.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.config import AlertTargets
+from app.config.settings import AlertTargets
 from app.core.alerts import Cause
 from app.discord.text import escape
 from app.reasons.alerts import DiskFull

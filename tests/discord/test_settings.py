@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.config import ConfigError, Discord, load_config
+from app.config.load import load_config
+from app.config.settings import Discord
+from app.config.toml_table import ConfigError
 
 
 def discord(folder: Path, toml: str = "", **environ: str) -> Discord:

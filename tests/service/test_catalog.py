@@ -12,7 +12,7 @@ import pytest
 from anyio import to_thread
 
 from app.comfy.client import open_comfy_client
-from app.config import Server
+from app.config.settings import Server
 from app.core.job import JobRequest
 from app.discord.ui.offer_rules import LONGEST_WORKFLOW, name_problem, warnings
 from app.events import JobId, ServerName

@@ -19,7 +19,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from app import application
 from app.application import ServerClients, Services, open_services
 from app.comfy.websocket.connect import connect
-from app.config import Config, Server
+from app.config.settings import Config, Server
 from app.core.journal_port import JournalError, JournalUnavailable
 from app.core.progress import ProgressTracker
 from app.discord.custom_id import Press

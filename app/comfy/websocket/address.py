@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 from msgspec import Struct
 
 from app.comfy.tls import tls_context
-from app.config import Server
+from app.config.settings import Server
 
 
 class Timing(Struct, frozen=True):

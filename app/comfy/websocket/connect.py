@@ -12,7 +12,7 @@ from sniffio import current_async_library
 
 from app.comfy.websocket.address import LARGEST_FRAME, Timing, address
 from app.comfy.websocket.decoder import GREETING, Decoder
-from app.config import Server
+from app.config.settings import Server
 from app.events import QueueChanged, ServerEvent
 from app.ports import ConnectionLost, OpenWebSocket, WebSocket
 from app.reasons.servers import CaFileUnreadable, NotComfyUI

@@ -6,7 +6,7 @@ import anyio
 
 from app.comfy.errors import network_reason
 from app.comfy.websocket.address import host_and_port
-from app.config import Server
+from app.config.settings import Server
 from app.ports import ConnectionLost
 
 PROBE_TIMEOUT = 1.0

@@ -18,7 +18,7 @@ import msgspec
 from hikari.impl import RESTClientImpl
 
 from app.boundary import report_failure
-from app.config import Discord
+from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
 from app.discord.gateway.buckets import separate_buckets
 from app.discord.gateway.commands import Made, built_in_command, menu, workflow_command

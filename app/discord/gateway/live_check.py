@@ -14,7 +14,7 @@ import hikari
 from hikari.impl import RESTClientImpl
 from msgspec import Struct
 
-from app.config import Discord
+from app.config.settings import Discord
 from app.discord.bridge import cancel_stray_tasks, loop_bridge
 from app.discord.gateway.bot import check_token, hikari_bot
 from app.discord.gateway.channels import first_writable

@@ -18,7 +18,7 @@ from app.comfy.websocket import aiohttp, trio
 from app.comfy.websocket.address import Timing
 from app.comfy.websocket.connect import open_websocket
 from app.comfy.websocket.trio_protocol import ClientProtocol
-from app.config import Server
+from app.config.settings import Server
 from app.ports import ConnectionLost
 from app.reasons.servers import FrameInvalid, HandshakeInvalid, HandshakeRefused, HungUp, NetworkReason
 from app.texts.reasons import reason_text

@@ -15,7 +15,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from app.actors.connection import ConnectionActor, ConnectionEvent
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config import Server
+from app.config.settings import Server
 from app.events import Connected, Disconnected, ServerEvent, ServerName
 from app.ports import ConnectionLost
 from app.reasons.servers import RefusedConnection, UnknownHost

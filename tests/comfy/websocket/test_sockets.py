@@ -16,7 +16,7 @@ from anyio.abc import ByteStream
 from app.comfy.websocket import aiohttp, trio
 from app.comfy.websocket.address import Timing, address
 from app.comfy.websocket.connect import open_websocket
-from app.config import Server
+from app.config.settings import Server
 from app.ports import ConnectionLost
 from app.reasons.servers import (
     CaFileUnreadable,

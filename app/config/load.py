@@ -1,0 +1,77 @@
+"""Loads the configuration: defaults, then atelier.toml, then .env, then the environment, then the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from app.config.addresses import rest_url_of
+from app.config.discord import read_alerts, read_discord
+from app.config.servers import FAILOVER, Source, chosen_servers, read_server
+from app.config.settings import Config
+from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
+from app.config.variables import Variables, token_of
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that contains `app/`: a checkout of the repository, unless somebody installed the packages elsewhere."""
+
+
+def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[str] = ()) -> Config:
+    """Load all settings. `servers` are those of the command line. Raises `ConfigError`.
+
+    `folder` is the current folder: it contains the .env, and relative paths in the environment and in the .env start
+    there. Relative paths in atelier.toml start at the folder of that file.
+    """
+    variables = Variables(environ, folder / ".env")
+    named = variables.text("ATELIER_CONFIG")
+    path = path_from(named, folder) if named else folder / "atelier.toml"
+    file_name = short(named) if named else path.name
+    file = read_table(path, file_name)
+    if named and file is None:
+        raise ConfigError(f"ATELIER_CONFIG names {file_name}, which is not there: create it, or unset the variable.")
+    root = file or Table(TomlFile(file_name, ""), (), {})
+    root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "largest_result", "discord", "alerts"))
+    known = [Source(read_server(table, path.parent), table) for table in root.tables("servers")]
+    chosen = chosen_servers(servers, variables, known)
+    discord = read_discord(root.table("discord"))
+    if rest_url := variables.text("DISCORD_REST_URL"):
+        discord = replace(discord, rest_url=rest_url_of(rest_url, variables.error("DISCORD_REST_URL")))
+
+    def folder_of(variable: str, key: str) -> Path | None:
+        """The folder that the environment or the file names; None if neither does."""
+        if named := variables.text(variable):
+            return path_from(named, folder)
+        return path_from(root.name(key, key), path.parent) if key in root.values() else None
+
+    return Config(
+        servers=tuple(chosen),
+        data=folder_of("ATELIER_DATA", "data") or default_data(),
+        workflows=folder_of("ATELIER_WORKFLOWS", "workflows") or folder / "workflows",
+        former_data=path_from(variables.text("ATELIER_DATA") or root.name("data", "data"), folder),
+        depth=root.whole("depth", 2, 1, 16),
+        failover_after=root.whole("failover_after", 60, *FAILOVER),
+        largest_result=root.whole("largest_result", 1024, 1, 1_000_000),
+        discord_token=token_of(variables),
+        discord=discord,
+        alerts=read_alerts(root.table("alerts")),
+        source=str(path) if file is not None else "",
+    )
+
+
+def default_data(checkout: Path = CHECKOUT) -> Path:
+    """The data folder without any setting: `data` in the checkout, elsewhere the system's folder for data of programs.
+
+    It does not depend on the current folder: a bot that is started from another one must find its journal.
+    """
+    try:
+        is_checkout = 'name = "atelier"' in (checkout / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        is_checkout = False
+    if is_checkout:
+        return checkout / "data"
+    # Imported only here: in a checkout nobody needs it.
+    from platformdirs import user_data_path
+
+    return user_data_path("atelier", appauthor=False)

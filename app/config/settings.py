@@ -1,0 +1,102 @@
+"""The settings, validated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from app.events import ServerName
+
+DEFAULT_URL = "http://127.0.0.1:8188"
+"""The address at which ComfyUI listens by default."""
+
+BUTTONS = ("cancel", "delete", "retry", "again", "fetch", "send", "vary", "use", "settings", "keep")
+"""The buttons that `guarded` may name."""
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """One ComfyUI server.
+
+    `url` is http or https, with a base path if it has one; the websocket's address is derived from it. `headers` are
+    sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust. `failover_after` is None if
+    the setting for all servers applies.
+    """
+
+    url: str
+    name: str = ""
+    headers: dict[str, str] = {}
+    ca_file: str = ""
+    verify: bool = True
+    failover_after: int | None = None
+
+    @property
+    def label(self) -> ServerName:
+        """Its display name: its name, else host and port, without the password that an address may contain."""
+        return ServerName(self.name or urlsplit(self.url).netloc.rpartition("@")[2])
+
+
+class Discord(Struct, frozen=True, kw_only=True):
+    """The settings of the Discord frontend.
+
+    `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
+    `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
+    press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
+    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `keep_days` is
+    how many days results stay on disk, 0 for ever.
+    """
+
+    guilds: tuple[int, ...] = ()
+    rest_url: str = ""
+    presence: str = "Making pictures"
+    guarded: tuple[str, ...] = ("cancel", "delete")
+    keep_metadata: bool = False
+    mark_results: bool = True
+    label_guilds: tuple[int, ...] = ()
+    keep_days: int = 0
+
+
+class AlertTargets(Struct, frozen=True, kw_only=True):
+    """Where the operator reads alerts, besides the log.
+
+    `owner` sends them to the owner of the Discord application, `channel` is the id of a channel in Discord, 0 for none.
+    `webhook` is an address to which they are posted, "" for none; whoever has it can post there.
+    """
+
+    owner: bool = False
+    channel: int = 0
+    webhook: str = ""
+
+    def __repr__(self) -> str:
+        """Omits the webhook, which is a secret."""
+        return f"AlertTargets(owner={self.owner}, channel={self.channel})"
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """All settings, validated. `source` is the file that was read, "" if there was none.
+
+    `failover_after` is how many seconds a server may be away before its jobs move to another one. `largest_result` is
+    in MB: a larger file is not downloaded. `former_data` is the data folder that version 0.2 would use with the same
+    settings in the same current folder.
+    """
+
+    servers: tuple[Server, ...]
+    data: Path
+    workflows: Path
+    former_data: Path | None = None
+    depth: int = 2
+    failover_after: int = 60
+    largest_result: int = 1024
+    discord_token: str = ""
+    discord: Discord = Discord()
+    alerts: AlertTargets = AlertTargets()
+    source: str = ""
+
+    def failover_of(self, server: Server) -> int:
+        """Seconds that this server may be away before its jobs move to another one."""
+        return self.failover_after if server.failover_after is None else server.failover_after
+
+    def __repr__(self) -> str:
+        """Omits the token and the headers, which may contain one."""
+        return f"Config(servers={[server.label for server in self.servers]}, source={self.source!r})"
