@@ -1,4 +1,4 @@
-"""`python -m tests.simulation [--seeds N] [--first K] [--backend B]`: until the first world that breaks a promise."""
+"""`python -m tests.simulation [--seeds N] [--first K] [--backend B] [--crowded]`: until a world breaks a promise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections import Counter
 from statistics import median
 
 from app import logging as logs
-from tests.simulation.plan import drawn
+from tests.simulation.plan import crowded, drawn
 from tests.simulation.scene import simulate
 
 
@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--backend", choices=("trio", "asyncio"), default="trio")
+    parser.add_argument("--crowded", action="store_true", help="few people with many jobs on many servers")
     told = parser.parse_args()
     logging.disable()
     logs.configure(debug=False)
@@ -31,7 +32,7 @@ def main() -> int:
     began, virtual = time.perf_counter(), 0.0
     for seed in range(told.first, told.first + told.seeds):
         start = time.perf_counter()
-        report = simulate(drawn(seed), told.backend)
+        report = simulate((crowded if told.crowded else drawn)(seed), told.backend)
         speeds.append(report.seconds / (time.perf_counter() - start))
         virtual += report.seconds
         endings.update(report.endings)

@@ -25,11 +25,12 @@ from app.core.effects import (
     ServerQueried,
     SubmitUncertain,
 )
+from app.core.fair_queue import Choice, FairQueue
 from app.core.job import Attempt, Job, State, Transition
 from app.core.job_table import JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.server_state import ServerState
-from app.events import AnyUpdate
+from app.events import AnyUpdate, ServerName
 from app.ports import ConnectionLost
 
 # pyright: reportPrivateUsage=false
@@ -181,6 +182,19 @@ def without_nonces() -> Generator[None]:
         return str(next(numbers))
 
     with patch("app.discord.messages.delivery.nonce", another):
+        yield
+
+
+@contextmanager
+def first_come_first_served() -> Generator[None]:
+    """Give every server the oldest job that it can run, whoever asked for it."""
+
+    def oldest(self: FairQueue, server: ServerName, loaded: str) -> Choice | None:
+        jobs = [job for person in self._people.values() for job in self._on(server, person)]
+        job = min(jobs, key=lambda job: job.number, default=None)
+        return Choice(job, loaded=job.models == loaded) if job is not None else None
+
+    with patch.object(FairQueue, "next", oldest):
         yield
 
 

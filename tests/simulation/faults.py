@@ -41,6 +41,7 @@ class FaultPlayer:
         people: People,
         say: Callable[[str], None],
     ) -> None:
+        self._mortal = plan.mortal
         self._faults = sorted(plan.faults, key=lambda fault: fault.at)
         self._armed: list[Fault] = []
         self._networks = networks
@@ -163,9 +164,9 @@ class FaultPlayer:
                 self._elsewhere(fault, network, until)
 
     def _take_away(self, fault: Fault) -> None:
-        """The first server goes away: for good, or for twice as long as jobs wait for it."""
-        network = self._networks[0]
-        if len(self._networks) == 1:
+        """A server goes away that nobody needs: for good, or for twice as long as jobs wait for it."""
+        network = self._networks[fault.which % self._mortal]
+        if len(self._networks) == 1 or network.dead:
             return
         network.cut_all()
         if fault.kind == "long_outage":

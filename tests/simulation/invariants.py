@@ -88,7 +88,7 @@ def broken(
         yield from check_own_pictures_on_disk(job, kinds)
         yield from check_faults_stay_with_their_job(job, recorder)
         if job.id not in recorder.hurt and not jumps:
-            yield from _outlived(job, transitions, recorder, began)
+            yield from _outlived(job, transitions, recorder, began, LONGEST_STEP * plan.slowest)
             yield from _taken_back(job, transitions, recorder, began)
         if not jumps:
             yield from check_a_hang_stays_with_its_message(job, transitions, board, recorder, began)
@@ -378,7 +378,9 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
             pass
 
 
-def _outlived(job: Job, transitions: Sequence[TransitionRow], recorder: Recorder, began: float) -> Iterator[str]:
+def _outlived(
+    job: Job, transitions: Sequence[TransitionRow], recorder: Recorder, began: float, longest_step: float
+) -> Iterator[str]:
     """No server works for a job that has ended, unless nobody could tell it so."""
     end = next((line.at + began for line in transitions if line.transition.state in ENDS), float("inf"))
     for taken in recorder.taken[job.id]:
@@ -387,7 +389,7 @@ def _outlived(job: Job, transitions: Sequence[TransitionRow], recorder: Recorder
         if taken.network.dead or at <= end + HEARD:
             continue
         # It stops only between two steps.
-        if (heard > end + HEARD and recorder.well(end, at)) or at > max(end, heard) + LONGEST_STEP + HEARD:
+        if (heard > end + HEARD and recorder.well(end, at)) or at > max(end, heard) + longest_step + HEARD:
             yield f"{taken.prompt} ran on for {at - end:.1f} s after the end of its job"
 
 

@@ -28,9 +28,14 @@ def picture(prefix: str, color: int, seconds: float, steps: int, *, previews: bo
     """A prompt that takes so long. Another colour makes another picture, which no cache has."""
     steps = max(steps, math.ceil(seconds / LONGEST_STEP))
     sleep: dict[str, Json] = {"image": ["1", 0], "steps": steps, "seconds": seconds / steps, "previews": previews}
+    sleep |= {"preview_size": 64, "ckpt_name": ""}
     return {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": color}},
-        "5": {"class_type": "BotTestSleep", "inputs": {**sleep, "preview_size": 64}, "_meta": {"title": "Sampler"}},
+        "5": {
+            "class_type": "BotTestSleep",
+            "inputs": sleep,
+            "_meta": {"title": "Sampler"},
+        },
         "7": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": prefix}},
     }
 
@@ -61,7 +66,8 @@ def values_of(want: Want, number: int, color: int) -> dict[str, Json]:
     """What a person puts into the command's options."""
     steps = max(want.steps, math.ceil(want.seconds / LONGEST_STEP))
     told = f"{'large' if want.large else 'small'} {number}"
-    return {"prompt": told, "seed": color, "steps": steps, "seconds": want.seconds / steps, "previews": want.previews}
+    values: dict[str, Json] = {"prompt": told, "seed": color, "steps": steps, "seconds": want.seconds / steps}
+    return values | {"previews": want.previews, "model": want.model}
 
 
 def catalog_of(servers: Sequence[ServerName]) -> Catalog:
@@ -86,6 +92,7 @@ def _workflow(name: str, want: Want) -> Workflow:
         Slot(name="seed", title="Seed", kind="seed", targets=colors, minimum=0, maximum=LARGEST_COLOUR),
         Slot(name="steps", title="Steps", kind="integer", targets=(_target("5", "steps"),), minimum=1),
         Slot(name="seconds", title="Seconds", kind="number", targets=(_target("5", "seconds"),), minimum=0),
+        Slot(name="model", title="Model", kind="text", targets=(_target("5", "ckpt_name"),)),
         Slot(name="previews", title="Previews", kind="boolean", targets=(_target("5", "previews"),)),
         *(
             [Slot(name="photo", title="Photo", kind="image", targets=(_target("10", "image"),))]

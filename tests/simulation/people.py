@@ -58,10 +58,11 @@ class People:
 
     async def ask(self, number: int, want: Want) -> None:
         """One person gives a command, and perhaps thinks better of it."""
+        person = str(number if want.person is None else want.person)
         await anyio.sleep(want.at)
         await self._bot.opened.wait()
         try:
-            caller = await self._board.command(str(number))
+            caller = await self._board.command(person)
         except ConnectionLost:
             return
         self._say(f"#{number} asks")
@@ -74,7 +75,7 @@ class People:
             message = self._board.messages[int(caller.message)]
             if message.job and self._board.is_there(message):
                 self._say(f"#{number} takes it back")
-                await self._press(message, Press("cancel", message.job), str(number))
+                await self._press(message, Press("cancel", message.job), person)
 
     def act(self, fault: Fault) -> None:
         """Somebody presses a button, or an operator asks for something, at this moment."""

@@ -128,6 +128,12 @@ REFUSALS: tuple[Kind, ...] = get_args(Refusal)
 ANSWERS: tuple[Kind, ...] = get_args(Answer)
 """Drawn by themselves: see `_with_more`."""
 
+CROWDED: tuple[Kind, ...] = (
+    *("die", "removed", "long_outage", "restart", "drop"),
+    *("kill", "stop", "view_500", "operator_cancel", "press_again"),
+)
+"""What happens in the worlds with many jobs."""
+
 GONE: frozenset[Kind] = frozenset({"die", "removed"})
 
 WEATHERS: tuple[Kind, ...] = ("delay", "late_answers", "slow_frames")
@@ -189,6 +195,8 @@ class Fault(Struct, frozen=True):
 class Want(Struct, frozen=True):
     """One person's wish, at `at` seconds, and after how many more they take it back; None for never.
 
+    Without a `person`, it is that of somebody who has no other. `model` is what has to be loaded for it.
+
     It takes `seconds` in so many `steps`, and a `large` result is long on its way; `server` is the only one that can
     make it, None meaning that all can; `result` is what it makes.
     """
@@ -202,13 +210,16 @@ class Want(Struct, frozen=True):
     large: bool = False
     server: int | None = None
     result: Result = "one"
+    person: int | None = None
+    model: str = ""
 
 
 class Plan(Struct, frozen=True):
     """One world.
 
     `chance` seeds all that the plan leaves open; `modern` servers cancel a job in one request; a bot that is told
-    to stop lets what runs come to its end if it is to `drain`.
+    to stop lets what runs come to its end if it is to `drain`. Each server needs `paces` times as long for everything,
+    once if there are none; the first `mortal` ones may go away for good, because nobody needs exactly these.
     """
 
     chance: int
@@ -218,12 +229,19 @@ class Plan(Struct, frozen=True):
     servers: int = 1
     modern: bool = False
     drain: bool = False
+    paces: tuple[float, ...] = ()
+    mortal: int = 1
+
+    @property
+    def slowest(self) -> float:
+        """The pace of the slowest server."""
+        return max(self.paces, default=1.0)
 
 
 def calm_of(plan: Plan) -> float:
     """Seconds for everything to end once all is well: as if all of it were made on one server, and twice."""
     longest = max((want.seconds for want in plan.wants), default=0.0)
-    return 2 * (sum(want.seconds for want in plan.wants) + MOST_JOBS * longest) + 900.0
+    return 2 * plan.slowest * (sum(want.seconds for want in plan.wants) + MOST_JOBS * longest) + 900.0
 
 
 class Storm(Struct, frozen=True):
@@ -251,6 +269,44 @@ def drawn(seed: int) -> Plan:
     plan = _with_results(plan, "many", "many", 0.5, ["one", "two"])
     plan = _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
     return _with_more(plan, "answers", ANSWERS, longest=LONGEST_ANSWERS)
+
+
+def crowded(seed: int) -> Plan:
+    """The plan of a seed with few people who want much, on one to sixteen servers, most of which may die or come back.
+
+    The servers differ in pace, and so do the people: one of them asks for most. Some models fit some servers only.
+    """
+    rng = random.Random(f"crowded {seed}")
+    servers = rng.choice((1, 2, 3, 4, 6, 8, 12, 16))
+    mortal = rng.randint(1, max(1, servers - 1))
+    people = rng.randint(2, 8)
+    models = [f"model-{number}.safetensors" for number in range(rng.randint(1, 4))]
+    began = rng.uniform(0, 30)
+
+    def want(person: int, at: float) -> Want:
+        drawn_want = _want(rng, round(at, 3), servers)
+        alone = drawn_want.server if drawn_want.server is not None and drawn_want.server >= mortal else None
+        seconds = _length(rng, (5.0, 120.0))
+        return replace(drawn_want, person=person, model=rng.choice(models), seconds=seconds, server=alone)
+
+    wants = [want(0, began) for _ in range(rng.randint(8, 20))]
+    for person in range(1, people):
+        at = rng.uniform(0, TROUBLE * 0.7)
+        wants += [want(person, at + rng.uniform(0, 20)) for _ in range(rng.choice((1, 1, 2, 5)))]
+    kinds = rng.sample(CROWDED, rng.randint(1, len(CROWDED)))
+    faults = tuple(
+        Fault(
+            round(rng.uniform(began, TROUBLE - 60), 3),
+            rng.choice(kinds),
+            round(rng.uniform(1, 60), 3),
+            rng.randrange(1000),
+            rng.choice(MOMENTS) if rng.random() < 0.5 else None,
+        )
+        for _ in range(rng.randint(0, 3 + servers))
+    )
+    paces = tuple(round(math.exp(rng.uniform(math.log(0.3), math.log(4.0))), 3) for _ in range(servers))
+    depth = rng.choice((1, 2, 2))
+    return Plan(seed, tuple(wants), faults, depth, servers, rng.random() < 0.4, rng.random() < 0.3, paces, mortal)
 
 
 def _with_wrong_servers(plan: Plan) -> Plan:

@@ -72,7 +72,9 @@ class Scene:
         )
 
     def _network(self, number: int) -> Network:
-        simulator = Simulator(self._folder / f"server {number}", run_sync=inline, modern=self._plan.modern, seed=number)
+        pace = self._plan.paces[number] if self._plan.paces else 1.0
+        folder, modern = self._folder / f"server {number}", self._plan.modern
+        simulator = Simulator(folder, run_sync=inline, modern=modern, seed=number, pace=pace)
         return Network(ServerName(f"server {number}"), simulator, self._rng, self._say, self._reached)
 
     async def play(self) -> Report:
@@ -165,7 +167,8 @@ class Scene:
 
     def _longest_drain(self) -> float:
         """Seconds in which everything on a server ends and is shown."""
-        return self._plan.depth * max((want.seconds for want in self._plan.wants), default=0.0) + SHOWING
+        longest = max((want.seconds for want in self._plan.wants), default=0.0)
+        return self._plan.depth * self._plan.slowest * longest + SHOWING
 
 
 def simulate(plan: Plan, backend: str) -> Report:

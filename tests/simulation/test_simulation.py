@@ -11,13 +11,16 @@ import trio
 from hypothesis import HealthCheck, example, given, settings
 from msgspec.structs import replace
 
-from tests.simulation.core_mutations import TEETH, Tooth
+from tests.simulation.core_mutations import TEETH, Tooth, first_come_first_served
 from tests.simulation.mutations import MUTATIONS, Mutation
-from tests.simulation.plan import Fault, Plan, Want, drawn, plans
+from tests.simulation.plan import Fault, Plan, Want, crowded, drawn, plans
 from tests.simulation.scene import simulate
 
 SEEDS = 40
 """Worlds on each backend, other ones on each: both have a scheduler of their own."""
+
+CROWDED = 3
+"""Worlds on each backend with few people who have many jobs, on up to sixteen servers."""
 
 ENOUGH = 200
 """Worlds in which a change of the code must be found."""
@@ -48,6 +51,13 @@ def test_every_promise_holds_whatever_goes_wrong(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS, 2 * SEEDS))
 def test_every_promise_holds_on_asyncio_too(seed: int) -> None:
     report = simulate(drawn(seed), "asyncio")
+    assert not report.broken, "\n".join([*report.trace, *report.broken])
+
+
+@pytest.mark.parametrize("seed", range(CROWDED))
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_every_promise_holds_for_few_people_with_many_jobs_on_many_servers(backend: str, seed: int) -> None:
+    report = simulate(crowded(2 * seed + (backend == "asyncio")), backend)
     assert not report.broken, "\n".join([*report.trace, *report.broken])
 
 
@@ -93,6 +103,13 @@ def test_the_simulation_finds_out_a_house_without_one_of_its_rules(without: Toot
     first = FIRST.get(without.__name__, 0)
     with without():
         assert any(simulate(drawn((first + seed) % ENOUGH), "trio").broken for seed in range(ENOUGH))
+
+
+def test_the_crowded_worlds_find_a_queue_that_is_not_fair() -> None:
+    with first_come_first_served():
+        # The fourth world is the first that finds it; if something changes, another one will.
+        worlds = (simulate(crowded(3 + seed), "trio").broken for seed in range(ENOUGH))
+        assert any("the bound is" in sentence for broken in worlds for sentence in broken)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)

@@ -34,10 +34,10 @@ class Simulator:
     """A simulated ComfyUI. It works while `run` runs; everything else may be called meanwhile.
 
     `folder` gets the subfolders input, output and temp. `steps` overrides every sampler's steps; `step_time` is in
-    seconds; `previews` sends previews as with `--preview-method`; `any_node` accepts unknown classes; `modern` is the
-    protocol of versions from 0.26 on; `seed` changes the painted images and the ids; `history_gap` is the time in
-    seconds between `execution_success` and the history entry (seen: up to 0.27 s, T14); `clock` returns milliseconds
-    for timestamps; `models` replaces folders of the list of models.
+    seconds, and `pace` multiplies the seconds of the test nodes; `previews` sends previews as with `--preview-method`;
+    `any_node` accepts unknown classes; `modern` is the protocol of versions from 0.26 on; `seed` changes the painted
+    images and the ids; `history_gap` is the time in seconds between `execution_success` and the history entry (seen: up
+    to 0.27 s, T14); `clock` returns milliseconds for timestamps; `models` replaces folders of the list of models.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Simulator:
         *,
         steps: int | None = None,
         step_time: float = 0.05,
+        pace: float = 1.0,
         previews: bool = False,
         any_node: bool = False,
         seed: int = 0,
@@ -75,7 +76,7 @@ class Simulator:
         self._dice = random.Random(seed)  # noqa: S311  ids, and letters in the names of temporary files
         salt = f"#{seed}" if seed else ""
         context = NodeContext(
-            self.catalog, self.files, self.sockets, run_sync, self._dice, steps, step_time, previews, salt
+            self.catalog, self.files, self.sockets, run_sync, self._dice, steps, step_time, pace, previews, salt
         )
         self.worker = Worker(context, self.faults, clock=clock, ended=self._ended, modern=modern)
 

@@ -33,7 +33,8 @@ class Interrupted(Exception):
 
 
 class NodeContext(Struct):
-    """What all nodes share. `steps` overrides every sampler's steps; `step_time` is in seconds.
+    """What all nodes share. `steps` overrides every sampler's steps; `step_time` is in seconds,
+    and `pace` multiplies the seconds of the test nodes.
 
     `salt` is added to the model's name for every painted image.
     """
@@ -45,6 +46,7 @@ class NodeContext(Struct):
     rng: random.Random
     steps: int | None
     step_time: float
+    pace: float
     previews: bool
     salt: str
 

@@ -35,14 +35,14 @@ async def sleep(call: Call) -> Result:
         side = min(call.whole("preview_size", 64), GRAIN)
         image = await call.context.run_sync(painter.noise, call.context.rng.randbytes(3 * side * side), side)
     for step in range(1, steps + 1):
-        await anyio.sleep(call.number("seconds", 0.2))
+        await anyio.sleep(call.number("seconds", 0.2) * call.context.pace)
         await call.step(step, steps, image)
     return _through(call)
 
 
 async def sleep_deaf(call: Call) -> Result:
     """BotTestBlockingSleep: cannot be interrupted."""
-    await anyio.sleep(call.number("seconds", 5.0))
+    await anyio.sleep(call.number("seconds", 5.0) * call.context.pace)
     return _through(call)
 
 
