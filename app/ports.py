@@ -68,16 +68,22 @@ class Refused(Exception):
 
     `certain` is False for a 5xx: the server may have queued the prompt anyway (measured, T19), so read the queue and
     the history before submitting again. `missing` are inputs that the server's nodes require and the prompt does not
-    have, if nothing else is wrong with it.
+    have, if nothing else is wrong with it. `unusable` are inputs whose value the server does not have, such as a file.
     """
 
     def __init__(
-        self, reason: RefusalReason, *, certain: bool = True, missing: Sequence[tuple[NodeId, str]] = ()
+        self,
+        reason: RefusalReason,
+        *,
+        certain: bool = True,
+        missing: Sequence[tuple[NodeId, str]] = (),
+        unusable: Sequence[tuple[NodeId, str]] = (),
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.certain = certain
         self.missing = missing
+        self.unusable = unusable
 
 
 class Ticket(Struct, frozen=True):
@@ -147,8 +153,8 @@ class Comfy(Protocol):
         """GET /view, streamed to disk; `to` appears completely or not at all. Raises `Refused` if the file is gone."""
         ...
 
-    async def upload(self, file: Path) -> str:
-        """POST /upload/image under a name of our own; returns the value for the input of a LoadImage node.
+    async def upload(self, file: Path, name: str) -> str:
+        """POST /upload/image under this name; returns the value for the input of a LoadImage node.
 
         Raises `Refused`.
         """

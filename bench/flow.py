@@ -72,7 +72,7 @@ class Taking:
     async def fetch(self, file: FileRef, to: object) -> None:
         await anyio.lowlevel.checkpoint()
 
-    async def upload(self, file: object) -> str:
+    async def upload(self, file: object, name: str) -> str:
         await anyio.lowlevel.checkpoint()
         return ""
 

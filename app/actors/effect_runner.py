@@ -14,6 +14,7 @@ import anyio
 from msgspec import Struct
 
 from app.actors.connection import Connection
+from app.actors.uploads import Uploads
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
     CancelPrompt,
@@ -38,7 +39,7 @@ from app.core.effects import (
     SubmitUncertain,
     Unreachable,
 )
-from app.core.job import JobRequest
+from app.core.job import JobRequest, Upload
 from app.events import NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
@@ -51,9 +52,9 @@ from app.workflows.node_definitions import Input
 class Completion:
     """Completes graphs for one server. What the server listed earlier counts until it refuses a graph."""
 
-    def __init__(self, comfy: Comfy, nodes: NodeCache) -> None:
-        self._comfy = comfy
+    def __init__(self, comfy: Comfy, nodes: NodeCache, run_sync: RunSync) -> None:
         self._nodes = nodes
+        self._uploads = Uploads(comfy, run_sync)
 
     async def complete(self, request: JobRequest) -> Graph:
         """A job's graph with the names of its uploaded files, and the server's first model for each input left open.
@@ -61,8 +62,7 @@ class Completion:
         Raises `ConnectionLost`, `Refused`, and `OSError` for a file that cannot be read.
         """
         graph = copy.deepcopy(request.graph)
-        for upload in request.uploads:
-            _inputs(graph, upload.node)[upload.input] = await self._comfy.upload(Path(upload.path))
+        await self._send(request.uploads, graph)
         await self._choose(request, graph)
         return graph
 
@@ -71,9 +71,13 @@ class Completion:
 
         The server's lists may have changed, and its nodes may be newer than the workflow: missing inputs get the
         server's defaults. Values that the user chose are not changed, but a file that this server has in another folder
-        is found there. Raises `ConnectionLost` and `Refused`.
+        is found there, and an upload that it does not have any more is sent again. Raises `ConnectionLost`, `Refused`,
+        and `OSError` for a file that cannot be read.
         """
         before, missing = copy.deepcopy(graph), refusal.missing
+        gone = [upload for upload in request.uploads if (upload.node, upload.input) in refusal.unusable]
+        self.forget(gone, graph)
+        await self._send(gone, graph)
         unlisted = _unlisted(graph, refusal.reason)
         nodes = [choice.node for choice in request.choices]
         nodes += [node for node, _ in (*missing, *unlisted)]
@@ -87,7 +91,15 @@ class Completion:
             _inputs(graph, node)[name] = known.default
         for node, name in unlisted:
             await self._find_elsewhere(graph, node, name)
-        return graph != before
+        return bool(gone) or graph != before
+
+    def forget(self, uploads: Sequence[Upload], graph: Graph) -> None:
+        """Send these uploads of a graph again when they are needed next."""
+        self._uploads.forget({str(_inputs(graph, upload.node).get(upload.input)) for upload in uploads})
+
+    async def _send(self, uploads: Sequence[Upload], graph: Graph) -> None:
+        for upload in uploads:
+            _inputs(graph, upload.node)[upload.input] = await self._uploads.send(Path(upload.path))
 
     async def _find_elsewhere(self, graph: Graph, node: NodeId, name: str) -> None:
         """Replace the name of a file by the only one in the server's list that differs in its folder alone."""
@@ -173,7 +185,7 @@ class EffectRunner:
         wait_for_disk: bool = True,
     ) -> None:
         self._comfies = comfies
-        self._completions = {name: Completion(comfy, nodes[name]) for name, comfy in comfies.items()}
+        self._completions = {name: Completion(comfy, nodes[name], run_sync) for name, comfy in comfies.items()}
         self._connections = connections
         self._run_sync = run_sync
         self._wait_for_disk = wait_for_disk
@@ -219,6 +231,9 @@ class EffectRunner:
                 if not refusal.certain or not await completion.mend(effect.request, graph, refusal):
                     raise
                 ticket = await comfy.submit(effect.prompt, graph)
+            if ticket.dropped:
+                # The server runs the rest of the graph. Whether a missing upload is the cause is not known here.
+                completion.forget(effect.request.uploads, graph)
             return PromptSubmitted(effect, ticket)
         except OSError as error:
             return PromptRefused(effect, InputUnreadable(error.strerror or ""), certain=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -32,7 +30,7 @@ from app.comfy.response_limits import (
     length,
 )
 from app.comfy.tls import tls_context
-from app.comfy.validation_errors import dropped, missing, validation_error
+from app.comfy.validation_errors import dropped, missing, unusable, validation_error
 from app.config.settings import Server
 from app.core.downloads import LANES
 from app.core.results import file_label
@@ -80,8 +78,6 @@ AWAY = frozenset({502, 503, 504})
 """Statuses that a reverse proxy sends if ComfyUI is down."""
 
 _NODES = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-_EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 @asynccontextmanager
@@ -131,7 +127,8 @@ class ComfyClient:
         body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": {}}
         answer = await self._ask("POST", "prompt", json=body)
         if answer.status == 400:
-            raise Refused(validation_error(answer.content, graph), missing=missing(answer.content, graph))
+            reason, body = validation_error(answer.content, graph), answer.content
+            raise Refused(reason, missing=missing(body, graph), unusable=unusable(body))
         accepted = self._read(answer, http_schemas.Accepted)
         return Ticket(PromptId(accepted.prompt_id), dropped(accepted.node_errors, graph))
 
@@ -194,14 +191,12 @@ class ComfyClient:
                 return
         raise ConnectionLost(TooSlow(RESULT_SECONDS))
 
-    async def upload(self, file: Path) -> str:
+    async def upload(self, file: Path, name: str) -> str:
         """See `app.ports.Comfy.upload`. Raises `OSError` for errors of our own disk.
 
-        Servers never delete uploads, and rename files whose name is taken (measured, T03), so we use a unique name.
+        Servers rename a file if they have another one of its name (measured, T03), so the returned name counts.
         """
         content = await self._run_sync(file.read_bytes)
-        suffix = file.suffix.lower()
-        name = f"atelier-{uuid.uuid4().hex}{suffix if _EXTENSION.fullmatch(suffix) else ''}"
         answer = await self._ask("POST", "upload/image", files={"image": (name, content)})
         if answer.status == 413:
             raise Refused(UploadTooLarge(len(content)))

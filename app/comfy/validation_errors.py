@@ -77,6 +77,24 @@ def missing(body: bytes, graph: Graph) -> tuple[tuple[NodeId, str], ...]:
     return tuple((node, str(problem.extra_info.get("input_name") or problem.details)) for node, problem in problems)
 
 
+def unusable(body: bytes) -> tuple[tuple[NodeId, str], ...]:
+    """The inputs whose value the server does not have, such as a file, according to a 400 of POST /prompt.
+
+    Nodes that load files have a check of their own; its answer does not say what it looked for.
+    """
+    try:
+        rejected = decode_shallow(body, _REJECTED)
+    except msgspec.DecodeError:
+        return ()
+    nodes = rejected.node_errors if isinstance(rejected.node_errors, dict) else {}
+    return tuple(
+        (NodeId(node), str(problem.extra_info.get("input_name")))
+        for node, problems in nodes.items()
+        for problem in problems.errors
+        if problem.type in {"custom_validation_failed", "value_not_in_list"}
+    )
+
+
 def dropped(nodes: Mapping[str, NodeProblems], graph: Graph) -> tuple[PartDropped, ...]:
     """The outputs of an accepted prompt that will not run."""
     return (PartDropped(*_first(nodes, graph)),) if nodes else ()

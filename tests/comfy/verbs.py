@@ -21,7 +21,7 @@ VERBS: dict[str, Verb] = {
     "newest": lambda comfy, _: comfy.newest(10),
     "cancel": lambda comfy, _: comfy.cancel(PROMPT),
     "fetch": lambda comfy, folder: comfy.fetch(FileRef("a.png"), folder / "a.png"),
-    "upload": lambda comfy, _: comfy.upload(Path(__file__)),
+    "upload": lambda comfy, _: comfy.upload(Path(__file__), "a.png"),
     "node": lambda comfy, _: NodeCache(comfy).node("KSampler"),
     "nodes": lambda comfy, _: comfy.nodes(),
     "stats": lambda comfy, _: comfy.stats(),

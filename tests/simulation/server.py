@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from app.comfy.client import ComfyClient
 from app.comfy.download import save
 from app.comfy.http_schemas import HistoryReply
-from app.comfy.validation_errors import validation_error
+from app.comfy.validation_errors import unusable, validation_error
 from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
 from app.reasons.servers import ResultGone, ServerError
@@ -82,7 +82,8 @@ class MemoryComfy:
         }
         status, answer = self._simulator.submit(body)
         if status == 400:
-            raise Refused(validation_error(msgspec.json.encode(answer), graph))
+            encoded = msgspec.json.encode(answer)
+            raise Refused(validation_error(encoded, graph), unusable=unusable(encoded))
         assert status == 200, answer
         self._recorder.took(self._network, prompt)
         return Ticket(prompt)
@@ -160,12 +161,12 @@ class MemoryComfy:
             raise Refused(ResultGone(file.filename))
         return path.read_bytes()
 
-    async def upload(self, file: Path) -> str:
+    async def upload(self, file: Path, name: str) -> str:
         def act() -> str:
             content = file.read_bytes()
-            return self._simulator.files.upload(content, file.name, "", "input", overwrite=False).name
+            return self._simulator.files.upload(content, name, "", "input", overwrite=False).name
 
-        return await self._ask("post", "POST /upload/image", act, lambda comfy: comfy.upload(file))
+        return await self._ask("post", "POST /upload/image", act, lambda comfy: comfy.upload(file, name))
 
     async def node(self, class_type: str) -> Raw | None:
         raise AssertionError(class_type)
