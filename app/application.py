@@ -31,8 +31,9 @@ from app.backoff import Pauses, backoff
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config.settings import AlertTargets, Config
+from app.config.settings import AlertTargets, Config, Server
 from app.core.journal_port import Journal
+from app.core.server_state import ServerSettings
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
@@ -106,6 +107,15 @@ async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, Ser
         yield clients
 
 
+def settings_of(config: Config, server: Server) -> ServerSettings:
+    """What the configuration says about a server that the registry needs to know."""
+    return ServerSettings(
+        failover_after=config.failover_of(server),
+        weight=server.weight,
+        workflows=None if server.workflows is None else frozenset(server.workflows),
+    )
+
+
 def comfies(clients: Mapping[ServerName, ServerClients]) -> dict[ServerName, Comfy]:
     """The HTTP clients alone, for what opens no websockets."""
     return {name: server_clients.comfy for name, server_clients in clients.items()}
@@ -117,7 +127,7 @@ async def open_services(
     journal: Journal,
     *,
     depth: int,
-    failover_after: Mapping[ServerName, float] | None = None,
+    settings: Mapping[ServerName, ServerSettings] | None = None,
     wait_for_disk: bool = True,
     run_sync: RunSync = to_thread.run_sync,
     new_prompt_id: Callable[[], PromptId] = new_prompt_id,
@@ -126,9 +136,9 @@ async def open_services(
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
-    `failover_after` is in seconds, for servers that differ from `app.core.server_state.FAILOVER_AFTER`. Unless
-    `wait_for_disk`, results for which the disk has no room are given up instead of fetched later. Everything that
-    depends on chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`.
+    `settings` are those of servers that differ from the defaults. Unless `wait_for_disk`, results for which the disk
+    has no room are given up instead of fetched later. Everything that depends on chance or time can be passed in:
+    `run_sync`, `new_prompt_id`, `pauses`.
     """
     async with anyio.create_task_group() as services:
         connections = {
@@ -145,7 +155,7 @@ async def open_services(
                 depth=depth,
                 new_prompt_id=new_prompt_id,
                 run_sync=run_sync,
-                failover_after=failover_after or {},
+                settings=settings or {},
                 wait_for_disk=wait_for_disk,
                 alerts=alerts,
             ).run,
@@ -178,14 +188,14 @@ async def run(
     # Whoever waits at a terminal wants to know that the disk is full; the bot can wait until somebody has made room.
     wait_for_disk = journal is not None
     journal = journal or MemoryJournal()
-    failover_after = {server.label: config.failover_of(server) for server in config.servers}
+    settings = {server.label: settings_of(config, server) for server in config.servers}
     async with (
         open_clients(config) as clients,
         open_services(
             clients,
             journal,
             depth=config.depth,
-            failover_after=failover_after,
+            settings=settings,
             wait_for_disk=wait_for_disk,
             alerts=alerts,
         ) as services,

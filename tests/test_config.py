@@ -98,6 +98,16 @@ WRONG = {
     f'{SERVER}ca_file = "none.pem"': "line 3: the CA file none.pem is not there.",
     f'{SERVER}ca_file = "atelier.toml"': "line 3: atelier.toml holds no certificate in PEM form.",
     f'{SERVER}ca_file = "."': "line 3: .: this is a folder",
+    f"{SERVER}weight = 0": "line 3: “weight” must be a number greater than 0.",
+    f"{SERVER}weight = -1.5": "line 3: “weight” must be a number greater than 0.",
+    f"{SERVER}weight = true": "line 3: “weight” must be a number greater than 0.",
+    f"{SERVER}weight = '2'": "line 3: “weight” must be a number greater than 0.",
+    f"{SERVER}weight = inf": "line 3: “weight” must be a number greater than 0.",
+    f"{SERVER}weight = nan": "line 3: “weight” must be a number greater than 0.",
+    f"{SERVER}weight = {'9' * 400}": "line 3: “weight” must be a smaller number.",
+    f"{SERVER}workflows = 'txt2img'": "line 3: “workflows” must be a list in square brackets.",
+    f'{SERVER}workflows = ["txt2img", 1]': 'line 3: “workflows” must be names of workflows, such as ["txt2img"].',
+    f"{SERVER}workflows = ['']": "line 3: “workflows” must be names of workflows",
     "servers = 3": "line 1: “servers” must be tables: write [[servers]] above",
     "servers = [3]": "line 1: “servers” must be tables",
     f"{SERVER}{SERVER}": "line 4: this is the same server as in line 2: remove one of them.",
@@ -407,6 +417,18 @@ def test_a_server_may_have_a_failover_of_its_own(tmp_path: Path) -> None:
     assert [config.failover_of(server) for server in config.servers] == [300, 30]
     assert config.largest_result == 5
     assert load_config({}, tmp_path / "elsewhere").failover_of(Server(url="http://one")) == 60
+
+
+def test_a_server_may_have_a_weight_and_run_only_some_workflows(tmp_path: Path) -> None:
+    servers = [
+        'url = "http://one"\nweight = 3\nworkflows = ["txt2img", " upscale", "txt2img"]\n',
+        'url = "http://two"\nweight = 0.5\nworkflows = []\n',
+        'url = "http://three"\n',
+    ]
+    (tmp_path / "atelier.toml").write_text("".join(f"[[servers]]\n{server}" for server in servers))
+    config = load_config({}, tmp_path)
+    assert [server.weight for server in config.servers] == [3, 0.5, 1]
+    assert [server.workflows for server in config.servers] == [("txt2img", "upscale"), (), None]
 
 
 @pytest.mark.parametrize("seconds", ["4", "86401", "1.5", '"60"', "true"])

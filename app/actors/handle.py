@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Collection, Hashable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.core.reconciler import Message
-from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, TerminalUpdate
+from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
 from app.mailbox import Mailbox
 
 SHOWING = 60.0
@@ -81,7 +81,13 @@ class Drain(Struct, frozen=True):
     shown: anyio.Event
 
 
-Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | Drain
+class DrainServers(Struct, frozen=True):
+    """Give these servers no new jobs, and all others again."""
+
+    servers: frozenset[ServerName]
+
+
+Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | Drain | DrainServers
 
 
 class Registry(Struct, frozen=True):
@@ -129,6 +135,10 @@ class Registry(Struct, frozen=True):
         await ended.wait()
         with anyio.move_on_after(SHOWING):
             await shown.wait()
+
+    async def drain_servers(self, servers: Collection[ServerName]) -> None:
+        """Give these servers no new jobs, whether they are configured or not, and all others again."""
+        await self.inbox.send(DrainServers(frozenset(servers)))
 
     async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:
         """Record that the terminal update of a job was shown, so that the registry may forget the job.

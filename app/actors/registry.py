@@ -12,7 +12,19 @@ from anyio.abc import TaskGroup, TaskStatus
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.connection import Connection
 from app.actors.effect_runner import EffectRunner
-from app.actors.handle import Cancel, Command, Delivered, Drain, Place, Refresh, Registry, Submit, Updates, Watch
+from app.actors.handle import (
+    Cancel,
+    Command,
+    Delivered,
+    Drain,
+    DrainServers,
+    Place,
+    Refresh,
+    Registry,
+    Submit,
+    Updates,
+    Watch,
+)
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
     DiscardFiles,
@@ -33,7 +45,7 @@ from app.core.job_table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
-from app.core.server_state import FAILOVER_AFTER
+from app.core.server_state import ServerSettings
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,
@@ -76,16 +88,14 @@ class PromptRegistry:
         depth: int,
         new_prompt_id: Callable[[], PromptId],
         run_sync: RunSync,
-        failover_after: Mapping[ServerName, float],
+        settings: Mapping[ServerName, ServerSettings],
         wait_for_disk: bool = True,
         alerts: Alerts | None = None,
     ) -> None:
         self._journal = journal
         self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
-        self._reconciler = Reconciler(
-            self._job_table, {name: failover_after.get(name, FAILOVER_AFTER) for name in comfies}
-        )
+        self._reconciler = Reconciler(self._job_table, {name: settings.get(name, ServerSettings()) for name in comfies})
         self._scheduler = Scheduler(self._job_table, self._reconciler.servers, depth, new_prompt_id)
         self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk)
         self._watchers: dict[JobId, list[Updates]] = {}
@@ -96,10 +106,14 @@ class PromptRegistry:
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
 
     async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Run until cancelled. Loads the journal's measured runs and unfinished jobs before it takes any message."""
+        """Run until cancelled.
+
+        Loads the journal's measured runs, drained servers and unfinished jobs before it takes any message.
+        """
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
             # First, because what an unfinished job is charged for depends on them.
             self._scheduler.learn(await self._journal.runs())
+            self._reconciler.drain([server.name for server in await self._journal.drained()])
             for job in await self._journal.unfinished():
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
@@ -135,7 +149,7 @@ class PromptRegistry:
                     updates.end()
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
-            case Drain():
+            case Drain() | DrainServers():
                 job = None
             case PromptSubmitted(effect=effect) | PromptRefused(effect=effect) | SubmitUncertain(effect=effect):
                 if (job := jobs.get(effect.job)) is not None:
@@ -163,6 +177,8 @@ class PromptRegistry:
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)
+            case DrainServers(servers=servers):
+                self._reconciler.drain(servers)
             case Place(job=job, place=place):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.place(record, place)

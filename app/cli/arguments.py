@@ -59,6 +59,13 @@ def _workflow_names(_: object) -> Sequence[str]:
     return list_names(load_config(os.environ, Path.cwd()).workflows)
 
 
+def _server_names(_: object) -> Sequence[str]:
+    # Imported only here, as above.
+    from app.config.load import load_config
+
+    return [server.label for server in load_config(os.environ, Path.cwd()).servers]
+
+
 ARGUMENTS = Group("Arguments", sort_key=1)
 GENERAL = Group("General options", sort_key=3)
 
@@ -73,6 +80,9 @@ Port: TypeAlias = Annotated[int, _whole_number(0, 65535), Parameter(metavar="N")
 DiscordId: TypeAlias = Annotated[int, Parameter(converter=_discord_id)]
 Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, metavar="S")]
 WorkflowName: TypeAlias = Annotated[str, Parameter(completer=_workflow_names)]
+DrainedName: TypeAlias = Annotated[
+    str, Parameter(name="", metavar="NAME", group=ARGUMENTS, help="A server's name", completer=_server_names)
+]
 JobPrefix: TypeAlias = Annotated[str, _argument("ID", "A job's id, or its first characters")]
 JobState: TypeAlias = Literal[
     "accepted", "submitting", "queued", "running", "finished", "delivered", "failed", "cancelled", "lost"
@@ -243,6 +253,37 @@ class CancelJob:
     job: JobPrefix
 
 
+servers = _group("servers", "List, drain and resume servers.")
+
+
+@_command("list", "servers list", "servers list --json", group=servers)
+@servers.default
+@dataclass(frozen=True, kw_only=True)
+class ListServers:
+    """List the servers, and what each is doing (the default).
+
+    Asks each server whether it answers.
+    """
+
+    json: Json = False
+
+
+@_command("drain NAME", "servers drain studio", group=servers)
+@dataclass(frozen=True)
+class DrainServer:
+    """Give a server no new jobs, also while the bot runs; what it has runs to its end."""
+
+    server: DrainedName
+
+
+@_command("resume NAME", "servers resume studio", group=servers)
+@dataclass(frozen=True)
+class ResumeServer:
+    """Give a server jobs again, also while the bot runs."""
+
+    server: DrainedName
+
+
 workflows = _group("workflows", "List, show, create, check and fill in workflows.")
 
 
@@ -317,7 +358,8 @@ class Stats:
     json: Json = False
 
 
-JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats
+ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer
+JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = Run | Demo | Generate | Simulate | JournalCommand | WorkflowsCommand | Check
 

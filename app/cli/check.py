@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import anyio
@@ -14,6 +14,7 @@ from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.events import ServerName
 from app.ports import Comfy, Connect, ConnectionLost, Refused
+from app.service.catalog import unknown_workflows
 from app.standard_streams import complain
 from app.texts.reasons import reason_text
 from app.workflows.availability import offers
@@ -26,9 +27,16 @@ HANDSHAKE = 5.0
 
 
 async def check(
-    console: Console, source: str, workflows: Path, servers: Mapping[ServerName, tuple[Comfy, Connect]]
+    console: Console,
+    source: str,
+    workflows: Path,
+    servers: Mapping[ServerName, tuple[Comfy, Connect]],
+    allowed: Mapping[ServerName, Collection[str] | None],
 ) -> int:
-    """Check everything, print the results, and return 0 if all is well, else 1."""
+    """Check everything, print the results, and return 0 if all is well, else 1.
+
+    `allowed` are the workflows that each server may run, None for all.
+    """
     lines: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
     if not (offered := offers(workflows, known)):
@@ -36,6 +44,8 @@ async def check(
     lines += verdicts(offered, known, brief=True)
     if offered and known and not any(offer.servers for offer in offered):
         lines.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))
+    unknown = unknown_workflows(allowed, [offer.name for offer in offered])
+    lines += [(True, "", reason_text(reason, operator=True)) for reason in unknown]
     results: dict[ServerName, tuple[bool, str]] = {}
 
     async def look(name: ServerName, comfy: Comfy, connect: Connect) -> None:

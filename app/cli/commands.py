@@ -28,17 +28,21 @@ from app.cli.arguments import (
     Check,
     CheckWorkflows,
     Demo,
+    DrainServer,
     Filling,
     FillWorkflow,
     Generate,
     JournalCommand,
     ListJobs,
+    ListServers,
     ListStuckJobs,
     ListWorkflows,
     NewWorkflow,
     OnServers,
     PrintSchema,
+    ResumeServer,
     Run,
+    ServersCommand,
     ShowJob,
     ShowWorkflow,
     Simulate,
@@ -51,6 +55,7 @@ from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
+from app.service.reasons import AllowedNowhere
 from app.standard_streams import complain, lose
 from app.texts.reasons import reason_text
 from app.workflows.model import WorkflowError
@@ -59,6 +64,7 @@ from app.workflows.reasons.binding import NotAPair
 if TYPE_CHECKING:
     from app.application import Services
     from app.core.job import JobRequest
+    from app.journal.store import Store
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
 """Errno values that, in an error without a file name, mean that stdout cannot be written."""
@@ -154,7 +160,8 @@ async def _run_command(
                 connections = {
                     name: (server_clients.comfy, server_clients.connect) for name, server_clients in clients.items()
                 }
-                return await check(console, config.source, config.workflows, connections)
+                allowed = {server.label: server.workflows for server in config.servers}
+                return await check(console, config.source, config.workflows, connections, allowed)
         case _:
             return await _workflows(command, config, console)
 
@@ -252,8 +259,12 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
         if isinstance(command, ListStuckJobs):
             entries = store.unfinished_entries()
             away = anyio.run(_servers_away, config, backend=backend) if entries else set[ServerName]()
-            list_stuck_jobs(console, entries, [server.label for server in config.servers], away, json=command.json)
+            drained = {server.name for server in store.drained()}
+            configured = [server.label for server in config.servers]
+            list_stuck_jobs(console, entries, configured, away, drained, json=command.json)
             return 0
+        if isinstance(command, ServersCommand):
+            return _servers(command, config, console, backend, store)
         if isinstance(command, Stats):
             show_statistics(console, store.runs(), json=command.json)
             return 0
@@ -278,6 +289,22 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
     return 0
 
 
+def _servers(command: ServersCommand, config: Config, console: Console, backend: str, store: Store) -> int:
+    """List the servers, or record in the journal which of them are drained."""
+    from app.cli.servers import drain, list_servers, resume
+
+    configured = [server.label for server in config.servers]
+    match command:
+        case ListServers():
+            away = anyio.run(_servers_away, config, backend=backend)
+            list_servers(console, configured, store.drained(), away, store.unfinished_entries(), json=command.json)
+            return 0
+        case DrainServer():
+            return drain(console, store, configured, command.server)
+        case ResumeServer():
+            return resume(console, store, configured, command.server)
+
+
 async def _servers_away(config: Config) -> set[ServerName]:
     """The servers that do not answer just now."""
     from app.application import comfies, open_clients
@@ -299,6 +326,8 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
     async with open_clients(config) as clients:
         servers = comfies(clients)
         workflow, definitions = await open_filled(config.workflows, command.workflow, values, servers)
+    if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
+        raise WorkflowError(AllowedNowhere(workflow.name))
     _writable(command.out)
     fill = partial(bind, workflow, preset=command.preset, definitions=definitions)
     rng = random.SystemRandom()

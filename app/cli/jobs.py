@@ -54,12 +54,13 @@ def list_stuck_jobs(
     entries: Sequence[Entry],
     servers: Sequence[ServerName],
     away: Collection[ServerName],
+    drained: Collection[ServerName] = (),
     *,
     json: bool,
 ) -> None:
     """Print the unfinished jobs that wait for something unusual, oldest first, each with a command that ends that."""
     now = time.time()
-    stuck = [(entry, waits) for entry in entries if (waits := waits_of(entry, servers, away, now))]
+    stuck = [(entry, waits) for entry in entries if (waits := waits_of(entry, servers, away, now, drained))]
     if json:
         for entry, waits in stuck:
             reasons: list[Json] = [{"kind": kind_of(reason), "text": wait_text(reason)} for reason in waits]

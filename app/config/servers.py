@@ -100,7 +100,20 @@ def read_server(table: Table, base: Path) -> Server:
         ca_file=_ca_file(table, base),
         verify=table.flag("verify", default=True),
         failover_after=table.whole("failover_after", 60, *FAILOVER) if "failover_after" in table.values() else None,
+        weight=table.positive("weight", 1.0),
+        workflows=_workflows(table),
     )
+
+
+def _workflows(table: Table) -> tuple[str, ...] | None:
+    if "workflows" not in table.values():
+        return None
+    workflows: list[str] = []
+    for number, name in enumerate(table.items("workflows", ())):
+        if not isinstance(name, str) or not name.strip():
+            raise table.error("workflows", '“workflows” must be names of workflows, such as ["txt2img"].', number)
+        workflows.append(name.strip())
+    return tuple(dict.fromkeys(workflows))
 
 
 def _headers(table: Table) -> dict[str, str]:

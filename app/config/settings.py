@@ -21,7 +21,8 @@ class Server(Struct, frozen=True, kw_only=True):
 
     `url` is http or https, with a base path if it has one; the websocket's address is derived from it. `headers` are
     sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust. `failover_after` is None if
-    the setting for all servers applies.
+    the setting for all servers applies. Of the servers that are free, one with a greater `weight` gets a job first.
+    `workflows` are the names of those that it may run, None if it may run all.
     """
 
     url: str
@@ -30,6 +31,8 @@ class Server(Struct, frozen=True, kw_only=True):
     ca_file: str = ""
     verify: bool = True
     failover_after: int | None = None
+    weight: float = 1.0
+    workflows: tuple[str, ...] | None = None
 
     @property
     def label(self) -> ServerName:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -81,6 +82,16 @@ class Table:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise self.error(key, f"“{key}” must be a whole number between {low} and {high}.")
         return value
+
+    def positive(self, key: str, default: float) -> float:
+        """A finite number greater than 0."""
+        value = self._content.get(key, default)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise self.error(key, f"“{key}” must be a number greater than 0.")
+        try:
+            return float(value)
+        except OverflowError:
+            raise self.error(key, f"“{key}” must be a smaller number.") from None
 
     def flag(self, key: str, *, default: bool) -> bool:
         """A boolean."""

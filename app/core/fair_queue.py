@@ -40,6 +40,9 @@ Servers: TypeAlias = frozenset[ServerName]
 
 EVERYWHERE: Servers = frozenset()
 
+NOWHERE: Servers = frozenset({ServerName("")})
+"""No server: none has this name."""
+
 Crowd: TypeAlias = list[tuple[float, float, int]]
 """The served seconds of each person with waiting jobs, the average charge of these jobs, and their number."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
-from app.events import JobId
+from app.events import JobId, ServerName
 from app.ports import Json
 
 MOST_RUNS = 5_000
@@ -48,6 +50,14 @@ class UnwritableRecords(Exception):
         self.jobs = jobs
 
 
+class DrainedServer(Struct, frozen=True):
+    """A server that gets no new jobs: since when, in seconds since 1970, and who wants that."""
+
+    name: ServerName
+    since: float
+    person: str
+
+
 class Journal(Protocol):
     """Keeps every accepted job until its terminal update has been shown."""
 
@@ -70,6 +80,10 @@ class Journal(Protocol):
 
     async def runs(self) -> Sequence[Run]:
         """The most recent measured runs, oldest first, at most `MOST_RUNS`."""
+        ...
+
+    async def drained(self) -> Sequence[DrainedServer]:
+        """The servers that an operator has drained, configured or not."""
         ...
 
 

@@ -7,7 +7,7 @@ are those of docs/DESIGN.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import TypeAlias, assert_never
 
@@ -40,7 +40,7 @@ from app.core.effects import (
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.results import streams
-from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerState
+from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState, able_servers
 from app.events import (
     Connected,
     Disconnected,
@@ -97,11 +97,19 @@ Answer: TypeAlias = (
 class Reconciler:
     """Owns the state of each server; changes jobs mostly through the methods of the job table."""
 
-    def __init__(self, job_table: JobTable, servers: Mapping[ServerName, float]) -> None:
-        self.servers = {name: ServerState(name, failover_after) for name, failover_after in servers.items()}
+    def __init__(self, job_table: JobTable, servers: Mapping[ServerName, ServerSettings]) -> None:
+        self.servers = {name: ServerState(name) for name in servers}
+        for name, settings in servers.items():
+            self.servers[name].configure(settings)
         self._job_table = job_table
         self._disk_is_full = False
         """Whether the disk was full for a result, and none has been saved since."""
+
+    def drain(self, servers: Collection[ServerName]) -> None:
+        """Give these servers no new jobs, and all others again."""
+        for name, server_state in self.servers.items():
+            server_state.drained = name in servers
+        self._job_table.positions_dirty = True
 
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal, even if its servers are no longer configured."""
@@ -493,8 +501,8 @@ class Reconciler:
         running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
         for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
             patience = server_state.failover_after if job.state < State.RUNNING else running
-            others = (self.servers[other] for other in job.request.able(self.servers.keys()) if other != name)
-            if attempt.posting or job.cancelling or away < patience or not any(other.reachable for other in others):
+            others = (self.servers[other] for other in able_servers(job.request, self.servers) if other != name)
+            if attempt.posting or job.cancelling or away < patience or not any(other.takes_jobs for other in others):
                 continue
             with self._job_table.contain(job, "a job could not be moved to another server"):
                 self._job_table.move_on(job, f"{name} did not come back within {patience:.0f} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,16 +11,16 @@ from msgspec.structs import replace
 from app.core.accounting import Accounting, Charge
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Estimates, Run, models_of, work_of
-from app.core.fair_queue import EVERYWHERE, Choice, Crowd, FairQueue, QueuedJob
+from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob
 from app.core.forecast import Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, State
 from app.core.job_table import JobTable
 from app.core.memory_limits import MemoryLimits
 from app.core.results import failure
-from app.core.server_state import ServerState
+from app.core.server_state import ServerState, able_servers
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.alerts import ServerFails
-from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersOffline
+from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersDrained, ServersOffline
 
 PER_WAITING_JOB = 0.002
 """Seconds that a forecast counts as current, for each waiting job: it takes about a hundredth of that to make."""
@@ -61,7 +62,8 @@ class _Sent(Struct, frozen=True):
 class Scheduler:
     """Gives each server one job to run and at most one to wait there; the other jobs wait here.
 
-    A server that runs nothing gets a job whenever one can run there. The waiting place only hides the moment between
+    A server that runs nothing gets a job whenever one can run there, in the order of the servers' weights; one that is
+    drained gets none. The waiting place only hides the moment between
     two jobs, so it is for a job with the same models that no other server would finish sooner; with a `depth` of 1 it
     stays empty. A server where jobs fail in a row, or whose memory was not enough for a job, only gets what no other
     server that can be reached is able to run. `new_prompt_id` creates prompt ids.
@@ -91,7 +93,8 @@ class Scheduler:
         self._promises: dict[JobId, _Promise] = {}
         self._queued_updates: dict[JobId, _Sent] = {}
         """The last update of each job that is not running."""
-        self._away: frozenset[ServerName] = frozenset()
+        self._closed: frozenset[tuple[ServerName, bool]] = frozenset()
+        """The servers that are drained or cannot be reached, and whether they are drained."""
         self._forecast = Forecast({}, [0.0])
         self._crowd: Crowd = []
         self._at_servers = 0
@@ -121,9 +124,13 @@ class Scheduler:
         # Dispatched jobs are touched, too.
         touched |= self._take_touched(now)
         self._job_table.positions_dirty = False
-        away = frozenset(name for name, server_state in self._servers.items() if server_state.away)
-        if away != self._away:
-            self._away = away
+        closed = frozenset(
+            (name, server_state.drained)
+            for name, server_state in self._servers.items()
+            if server_state.away or server_state.drained
+        )
+        if closed != self._closed:
+            self._closed = closed
             touched |= {job: self._job_table.jobs[job] for job in self._queued_updates if job in self._job_table.jobs}
         for job in touched.values():
             # Nobody was told where a new job is in line; who watches it from now on gets a snapshot.
@@ -234,12 +241,12 @@ class Scheduler:
 
     def _queued(self, job: Job) -> QueuedJob:
         known, request = self._known_of(job), job.request
-        able = request.able(self._servers.keys())
+        able = able_servers(request, self._servers)
         return QueuedJob(
             job=job.id,
             number=known.number,
             person=request.owner,
-            servers=EVERYWHERE if len(able) == len(self._servers) else frozenset(able),
+            servers=EVERYWHERE if len(able) == len(self._servers) else frozenset(able) or NOWHERE,
             models=known.models,
             seconds=self._estimates.seconds(request.workflow, known.work, request.cost),
             weight=request.weight,
@@ -258,13 +265,14 @@ class Scheduler:
             if server_state.count_foreign(occupied):
                 for job, _ in ours:
                     self._job_table.touch(job)
-            if not server_state.reachable or occupied >= self._depth:
+            if not server_state.takes_jobs or occupied >= self._depth:
                 continue
             if not ours:
                 idle.append(name)
             elif len(ours) == 1 and not server_state.foreign:
                 with_waiting_place.append(name)
         self._spare()
+        idle.sort(key=lambda name: -self._servers[name].weight)
         if self.open and len(self._queue):
             # A probe may cost its person a failure, so it is only sent if no other server is free.
             self._fill_idle([name for name in idle if not self._servers[name].rest.in_trouble], now)
@@ -286,7 +294,7 @@ class Scheduler:
         return self._suits(queued, server) or not any(
             self._suits(queued, other)
             for other, server_state in self._servers.items()
-            if server_state.reachable and queued.runs_on(other)
+            if server_state.takes_jobs and queued.runs_on(other)
         )
 
     def _suits(self, queued: QueuedJob, server: ServerName) -> bool:
@@ -296,7 +304,15 @@ class Scheduler:
         )
 
     def _fill_idle(self, idle: list[ServerName], now: float) -> None:
-        """Give a job to each server that runs nothing, first where its models are loaded."""
+        """Give a job to each server that runs nothing: by weight, and then first where its models are loaded.
+
+        `idle` is sorted, the greatest weight first.
+        """
+        for _, names in groupby(idle, key=lambda name: self._servers[name].weight):
+            self._fill_equal(names, now)
+
+    def _fill_equal(self, idle: Iterable[ServerName], now: float) -> None:
+        """Give a job to each of these servers, which run nothing and have the same weight."""
         cold: list[ServerName] = []
         for name in idle:
             choice = self._queue.next(name, self._servers[name].models)
@@ -312,7 +328,7 @@ class Scheduler:
     def _fill_waiting_places(self, servers: list[ServerName], now: float) -> None:
         if not servers:
             return
-        ends = {name: self._free_in(name, now) for name, state in self._servers.items() if state.reachable}
+        ends = {name: self._free_in(name, now) for name, state in self._servers.items() if state.takes_jobs}
         for name in sorted(servers, key=lambda name: ends[name]):
             choice = self._queue.next(name, self._servers[name].models)
             if choice is None or not choice.loaded:
@@ -362,7 +378,7 @@ class Scheduler:
             self._renew_forecast(now)
             outlook = self._forecast.of(job.id, lambda: self._queue.ahead_of(job.id, self._crowd))
             ahead, starts_in, server = self._at_servers + outlook.ahead, outlook.starts_in, None
-        known = self._estimates.knows_any and self.open and not isinstance(note, ServersOffline)
+        known = self._estimates.knows_any and self.open and not isinstance(note, (ServersOffline, ServersDrained))
         return Queued(
             job=job.id, position=ahead, server=server, starts_in=float(round(starts_in)) if known else None, note=note
         )
@@ -383,8 +399,8 @@ class Scheduler:
             return
         outlooks = [
             ServerOutlook(name, self._free_in(name, now), state.models, self._estimates.loading_seconds(name))
-            for name, state in self._servers.items()
-            if state.reachable
+            for name, state in sorted(self._servers.items(), key=lambda item: -item[1].weight)
+            if state.takes_jobs
         ]
         self._forecast = forecast(self._queue, outlooks, self._seconds)
         self._crowd = self._queue.crowd()
@@ -399,7 +415,13 @@ class Scheduler:
         return self._expected(self._job_table.jobs[queued.job], server)
 
     def _wait_reason(self, job: Job) -> JobReason | None:
-        waits_for = [job.attempt.server] if job.attempt else job.request.able(self._servers.keys())
+        if job.attempt is not None:
+            waits_for = [job.attempt.server]
+        else:
+            able = able_servers(job.request, self._servers)
+            waits_for = [name for name in able if not self._servers[name].drained]
+            if not waits_for:
+                return ServersDrained(tuple(able))
         if all(self._servers[name].away for name in waits_for):
             return ServersOffline(tuple(waits_for))
         return SentAgain() if job.tries > 1 or job.worker_deaths else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct, field
 
+from app.core.job import JobRequest
 from app.core.server_rest import ServerRest
 from app.events import ServerName
 from app.reasons import Reason
@@ -33,6 +36,18 @@ SUSPICION = 0.5
 each other."""
 
 
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """What the operator says about one server. They may change while a server is in use.
+
+    `failover_after` is in seconds. Of the servers that are free, one with a greater `weight` gets a job first.
+    `workflows` are the workflows that it may run, None if it may run all.
+    """
+
+    failover_after: float = FAILOVER_AFTER
+    weight: float = 1.0
+    workflows: frozenset[str] | None = None
+
+
 class ServerState(Struct):
     """What is known about one server. Times are in seconds of the application's clock.
 
@@ -41,6 +56,10 @@ class ServerState(Struct):
 
     name: ServerName
     failover_after: float = FAILOVER_AFTER
+    weight: float = 1.0
+    workflows: frozenset[str] | None = None
+    drained: bool = False
+    """Whether an operator wants it to get no new jobs; what it has runs to its end."""
     reachable: bool = False
     reason: Reason | None = None
     """Why it could not be reached the last time that this failed."""
@@ -65,10 +84,24 @@ class ServerState(Struct):
     rest: ServerRest = field(default_factory=ServerRest)
     """Whether it rests because jobs fail there."""
 
+    def configure(self, settings: ServerSettings) -> None:
+        """Apply what the operator says about this server."""
+        self.failover_after, self.weight = settings.failover_after, settings.weight
+        self.workflows = settings.workflows
+
+    def permits(self, workflow: str) -> bool:
+        """Whether it may run this workflow."""
+        return self.workflows is None or workflow in self.workflows
+
     @property
     def away(self) -> bool:
         """Whether the server was tried and could not be reached."""
         return not self.reachable and self.reason is not None
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it may get a new job, if it has a free place."""
+        return self.reachable and not self.drained
 
     @property
     def offline_note(self) -> ServersOffline | None:
@@ -161,3 +194,12 @@ class ServerState(Struct):
         if not self.reachable:
             return self.queried_at + PROBE
         return min(max(self.last_frame_at, self.queried_at) + SILENCE, self.recheck_at)
+
+
+def able_servers(request: JobRequest, servers: Mapping[ServerName, ServerState]) -> list[ServerName]:
+    """The servers that can run a request and may run its workflow.
+
+    If none of those that the request names is configured any more, these are all that may run its workflow.
+    """
+    permitted = [name for name, server_state in servers.items() if server_state.permits(request.workflow)]
+    return list(request.able(permitted))

@@ -109,7 +109,10 @@ class DiscordApp:
     ) -> None:
         config, job_history = self._config, self._job_history
         rules = OfferRules(offer_rules.name_problem, offer_rules.warnings)
-        catalog = Catalog(config.workflows, list(servers), lambda name: nodes[name].definitions, rules)
+        allowed = {server.label: server.workflows for server in config.servers}
+        catalog = Catalog(
+            config.workflows, list(servers), lambda name: nodes[name].definitions, rules, allowed.__getitem__
+        )
         server_monitor = ServerMonitor(servers, nodes, self._alerts)
         with anyio.move_on_after(FIRST_CALL):
             await server_monitor.poll()

@@ -70,6 +70,14 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX runs_by_person ON runs (person, at);
     """,
+    """
+    CREATE TABLE servers (
+        name TEXT PRIMARY KEY,
+        drained INTEGER NOT NULL,
+        at REAL NOT NULL,
+        person TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

@@ -15,7 +15,7 @@ import msgspec
 from app.boundary import log_failure
 from app.core.cost import Run
 from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import MOST_RUNS, RecordDamaged
+from app.core.journal_port import MOST_RUNS, DrainedServer, RecordDamaged
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE
@@ -107,6 +107,11 @@ class Reader:
     def requests(self) -> list[OperatorRequest]:
         """The operator requests that have not been carried out, oldest first."""
         return [OperatorRequest(*row) for row in self._rows("SELECT number, verb, job FROM requests ORDER BY number")]
+
+    def drained(self) -> list[DrainedServer]:
+        """The drained servers, by name. The table has only a few rows."""
+        rows = self._rows("SELECT name, at, person FROM servers WHERE drained = 1 AND name > '' ORDER BY name")
+        return [DrainedServer(*row) for row in rows]
 
     def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
         """The owner's preferences, by workflow and slot, without those that are damaged."""

@@ -24,7 +24,7 @@ from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import DiskFull, JournalError, JournalUnavailable, UnwritableRecords
+from app.core.journal_port import DiskFull, DrainedServer, JournalError, JournalUnavailable, UnwritableRecords
 from app.events import JobId
 from app.journal.crash_points import Crash
 from app.journal.reserve import Reserve
@@ -163,6 +163,10 @@ class SqliteJournal:
     async def runs(self) -> Sequence[Run]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.runs)
+
+    async def drained(self) -> Sequence[DrainedServer]:
+        """See `app.core.journal_port.Journal`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.drained)
 
     async def find(self, id_or_prefix: str) -> Job | None:
         """See `app.core.journal_port.JobHistory`."""

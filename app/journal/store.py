@@ -15,7 +15,7 @@ from app.boundary import log_failure
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError
-from app.events import JobId
+from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
 from app.journal.migrations import NEWEST, migrate, version_of
@@ -121,6 +121,15 @@ class Store(Reader):
         """Delete an operator request."""
         with self._transaction():
             self._database.execute("DELETE FROM requests WHERE number = ?", (request.number,))
+
+    def drain(self, server: ServerName, person: str, *, drained: bool) -> None:
+        """Record whether a server is drained from now on, and who wants that."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT INTO servers (name, drained, at, person) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " drained = excluded.drained, at = excluded.at, person = excluded.person",
+                (server, int(drained), self._clock(), person),
+            )
 
     def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """Replace the owner's preferences for a workflow; empty `values` delete them."""

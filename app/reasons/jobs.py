@@ -22,6 +22,12 @@ class ServersOffline(Reason, frozen=True):
     servers: tuple[str, ...]
 
 
+class ServersDrained(Reason, frozen=True):
+    """Each server that can run the job takes no new ones, because an operator drained it."""
+
+    servers: tuple[str, ...]
+
+
 class SentAgain(Reason, frozen=True):
     """A server no longer had the job, so it is submitted again."""
 
@@ -153,6 +159,7 @@ class ResultUnwritable(Reason, frozen=True):
 
 JobReason: TypeAlias = (
     ServersOffline
+    | ServersDrained
     | SentAgain
     | NoProgress
     | NodeFailed

@@ -13,6 +13,12 @@ class WaitsForServers(Reason, frozen=True):
     servers: tuple[str, ...]
 
 
+class WaitsForResume(Reason, frozen=True):
+    """Each server that may get the job is drained; `servers` are those that may run its workflow."""
+
+    servers: tuple[str, ...]
+
+
 class ServerRemoved(Reason, frozen=True):
     """The server that has the job is no longer configured."""
 
@@ -43,4 +49,6 @@ class NotShown(Reason, frozen=True):
     """The job has ended, and nobody has been shown how."""
 
 
-WaitReason: TypeAlias = WaitsForServers | ServerRemoved | NoServerListed | WaitsForResults | LeftAtServer | NotShown
+WaitReason: TypeAlias = (
+    WaitsForServers | WaitsForResume | ServerRemoved | NoServerListed | WaitsForResults | LeftAtServer | NotShown
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -13,7 +13,15 @@ from app.core.job import JobRequest
 from app.events import ServerName
 from app.reasons import Reason
 from app.service.permissions import check_can_use
-from app.service.reasons import FolderUnreadable, LastVersionKept, NotOffered, WorkflowRemoved, WorkflowsNotOffered
+from app.service.reasons import (
+    AllowedNowhere,
+    AllowedUnknown,
+    FolderUnreadable,
+    LastVersionKept,
+    NotOffered,
+    WorkflowRemoved,
+    WorkflowsNotOffered,
+)
 from app.service.requests import Person
 from app.texts.reasons import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
@@ -43,7 +51,8 @@ class Catalog:
 
     A workflow that cannot be read keeps its last good version; one that no server can run is not offered. A server that
     is away counts as last seen, so that commands do not come and go with it. A server that was never seen counts for
-    nothing; if none was ever seen, every readable workflow is offered.
+    nothing; if none was ever seen, every readable workflow is offered. `workflows_of` returns the names of the
+    workflows that the operator allows on a server, None for all; a workflow that is allowed on none is not offered.
     """
 
     def __init__(
@@ -52,11 +61,15 @@ class Catalog:
         servers: Collection[ServerName],
         definitions_of: Callable[[ServerName], Definitions | None],
         rules: OfferRules | None = None,
+        workflows_of: Callable[[ServerName], Collection[str] | None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._servers = servers
         self._definitions_of = definitions_of
+        self._workflows_of = workflows_of
         self._rules = rules or OfferRules()
+        self._permitted: Mapping[ServerName, Collection[str] | None] = {}
+        """What the servers were allowed to run when the folder was read last."""
         self._known: dict[ServerName, Definitions] = {}
         """What the servers had when the folder was read last."""
         self._signature: Signature | None = None
@@ -98,9 +111,10 @@ class Catalog:
                 for server in self._servers
                 if (definitions := self._definitions_of(server)) is not None
             }
-            if signature == self._signature and known == self._known:
+            permitted = {server: self._workflows_of(server) for server in self._servers}
+            if signature == self._signature and known == self._known and permitted == self._permitted:
                 return False
-            self._known, self._signature = known, signature
+            self._known, self._signature, self._permitted = known, signature, permitted
             offered = await to_thread.run_sync(offers, self._folder, known, self._good)
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.
@@ -123,9 +137,17 @@ class Catalog:
         for offer in offered:
             if offer.workflow is None or offer.name in refused:
                 continue
+            runs_on = offer.servers if known else self._permitted.keys()
+            able = tuple(
+                server
+                for server, allowed in self._permitted.items()
+                if server in runs_on and (allowed is None or offer.name in allowed)
+            )
+            if self._permitted and not able:
+                refused[offer.name] = AllowedNowhere(offer.name)
+                continue
             workflows[offer.name] = offer.workflow
-            able = tuple(server for server in self._servers if server in offer.servers)
-            if known and len(able) < len(self._servers):
+            if len(able) < len(self._permitted):
                 servers[offer.name] = able
         self._good = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
         self.workflows, self.servers, self.refused = workflows, servers, refused
@@ -142,6 +164,7 @@ class Catalog:
                 "workflows are not offered", reasons=[reason_text(refused[name], operator=True) for name in unable]
             )
             wrong.append(WorkflowsNotOffered(tuple(unable)))
+        wrong += unknown_workflows(self._permitted, [offer.name for offer in offered])
         everything = list(workflows.values())
         self._warn([*wrong, *conflicts(everything), *warnings(offered), *self._rules.warnings(everything)])
 
@@ -151,6 +174,16 @@ class Catalog:
             if sentence not in self._warned:
                 logger.warning("a workflow cannot be used as it is", reason=sentence)
         self._warned = frozenset(sentences)
+
+
+def unknown_workflows(
+    permitted: Mapping[ServerName, Collection[str] | None], names: Sequence[str]
+) -> Iterator[AllowedUnknown]:
+    """Yield a reason for each workflow that a server may run and that the folder does not have."""
+    for server, allowed in permitted.items():
+        for name in allowed or ():
+            if name not in names:
+                yield AllowedUnknown(server, name, tuple(names))
 
 
 def _signature(folder: Path) -> Signature:

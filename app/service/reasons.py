@@ -187,6 +187,20 @@ class LastVersionKept(Reason, frozen=True):
     problem: Reason
 
 
+class AllowedNowhere(Reason, frozen=True):
+    """The operator allows the workflow only on servers that cannot run it, or on none."""
+
+    workflow: str
+
+
+class AllowedUnknown(Reason, frozen=True):
+    """The operator allows a workflow on a server that does not exist; `known` are the names of those that do."""
+
+    server: str
+    workflow: str
+    known: tuple[str, ...]
+
+
 class WorkflowsNotOffered(Reason, frozen=True):
     """No server can run these workflows."""
 
@@ -225,5 +239,7 @@ ServiceReason: TypeAlias = (
     | NoRoomInMenu
     | NotAnId
     | FolderUnreadable
+    | AllowedNowhere
+    | AllowedUnknown
     | WorkflowsNotOffered
 )

@@ -14,6 +14,7 @@ from app.reasons.waits import (
     ServerRemoved,
     WaitReason,
     WaitsForResults,
+    WaitsForResume,
     WaitsForServers,
 )
 
@@ -22,29 +23,40 @@ SOON = 60.0
 
 
 def waits_of(
-    entry: Entry, configured: Collection[ServerName], away: Collection[ServerName], now: float
+    entry: Entry,
+    configured: Collection[ServerName],
+    away: Collection[ServerName],
+    now: float,
+    drained: Collection[ServerName] = (),
 ) -> list[WaitReason]:
     """What this unfinished job waits for; nothing if it only needs time. `now` is in seconds since 1970.
 
-    `configured` are all servers, and `away` those that do not answer.
+    `configured` are all servers, `away` those that do not answer, and `drained` those that get no new jobs.
     """
     job, is_old = entry.job, now - entry.changed >= SOON
     if job.terminal_update is None:
-        return _waits_to_end(job, configured, away, is_old=is_old)
+        return _waits_to_end(job, configured, away, drained, is_old=is_old)
     waits: list[WaitReason] = [NotShown()] if is_old and not job.notified else []
     servers = [leftover.server for leftover in job.leftovers]
     return waits + [LeftAtServer(server) for server in servers if server in away or server not in configured]
 
 
 def _waits_to_end(
-    job: Job, configured: Collection[ServerName], away: Collection[ServerName], *, is_old: bool
+    job: Job,
+    configured: Collection[ServerName],
+    away: Collection[ServerName],
+    drained: Collection[ServerName],
+    *,
+    is_old: bool,
 ) -> list[WaitReason]:
     attempt, history = job.attempt, job.history
     if job.state is State.ACCEPTED or attempt is None:
         if job.request.servers and not set(job.request.servers) & set(configured):
             return [NoServerListed(job.request.servers)]
         able = job.request.able(configured)
-        return [WaitsForServers(tuple(able))] if all(server in away for server in able) else []
+        if not (open_servers := [server for server in able if server not in drained]):
+            return [WaitsForResume(tuple(able))]
+        return [WaitsForServers(tuple(open_servers))] if all(server in away for server in open_servers) else []
     if attempt.server not in configured:
         return [ServerRemoved(attempt.server)]
     is_away = attempt.server in away

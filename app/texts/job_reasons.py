@@ -22,6 +22,7 @@ from app.reasons.jobs import (
     ResultsMissing,
     ResultUnwritable,
     SentAgain,
+    ServersDrained,
     ServersOffline,
     StoppedOnServer,
     TimeLimitReached,
@@ -41,6 +42,12 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             if operator:
                 return f"Waiting for {brief(' and '.join(servers), MOST_SERVERS)} to answer."
             return "The image server is offline. Your place is kept."
+        case ServersDrained(servers=servers):
+            if operator and servers:
+                return f"Waiting until {brief(' or '.join(servers), MOST_SERVERS)} is resumed (servers resume NAME)."
+            if operator:
+                return "Waiting for a server that may run it: see “workflows” in atelier.toml."
+            return "The image server takes no new jobs for now. Your place is kept."
         case SentAgain():
             return "The server forgot this job, so it is sent again."
         case NoProgress(server=server, seconds=seconds, stuck=stuck):

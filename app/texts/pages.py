@@ -26,6 +26,7 @@ SAVED_SETTINGS_APPLY = "They apply wherever you set nothing else. Use /settings 
 RESET_HINT = "Use `/settings reset:` to reset them."
 MORE = "… and more."
 BUTTONS_LAST = "The buttons below a result work as long as the bot has its record."
+DRAINED = "-# Gets no new jobs for now; what it has runs to its end."
 NOT_MEASURED = "not measured yet"
 PICTURE = "a picture"
 

@@ -70,6 +70,11 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"The folder {path_text(folder)} cannot be read: {ended(error)}"
         case reasons.WorkflowsNotOffered(workflows=workflows):
             return f"No server can run {listed(workflows)}, so they are not offered: run “check” for the reasons."
+        case reasons.AllowedNowhere(workflow=workflow):
+            return f"No server may run {quoted(workflow)}: the operator allows it on none that is able to."
+        case reasons.AllowedUnknown(server=server, workflow=workflow, known=known):
+            names = f"“workflows” of the server {shortened(server)} names {quoted(workflow)}"
+            return f"{names}, which does not exist{suggest(workflow, known)}"
         case reasons.NotFromDiscord():
             return "The file does not come from Discord. Attach it here."
         case reasons.FileNotDownloaded():

@@ -11,6 +11,7 @@ from app.reasons.waits import (
     ServerRemoved,
     WaitReason,
     WaitsForResults,
+    WaitsForResume,
     WaitsForServers,
 )
 from app.texts.wording import brief, listed, sentence, shortened
@@ -27,6 +28,10 @@ def _text(reason: WaitReason) -> str:
             return f"Start ComfyUI on {brief(server)}: it does not answer."
         case WaitsForServers(servers=servers):
             return f"Start ComfyUI on one of {listed(servers)}: none answers."
+        case WaitsForResume(servers=(server,)):
+            return f"Run “servers resume {brief(server)}”: it takes no new jobs."
+        case WaitsForResume(servers=servers):
+            return f"Run “servers resume” with one of {listed(servers)}: none takes new jobs."
         case ServerRemoved(server=server):
             return f"Restart the bot: {brief(server)} has the job and is no longer configured."
         case NoServerListed(servers=servers):

@@ -171,12 +171,15 @@ def test_the_version_is_printed_with_the_name(capsys: pytest.CaptureFixture[str]
 
 
 COMMANDS = [name for name in app if not name.startswith("-")]
-VERBS = [f"{group} {name}" for group in ("jobs", "workflows") for name in app[group] if not name.startswith("-")]
+VERBS = [
+    f"{group} {name}" for group in ("jobs", "servers", "workflows") for name in app[group] if not name.startswith("-")
+]
 
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = output_of("--help", capsys)
-    assert {"run", "demo", "generate", "simulate", "jobs", "workflows", "check", "stats", "completion"} == set(COMMANDS)
+    names = "run demo generate simulate jobs servers workflows check stats completion"
+    assert set(names.split()) == set(COMMANDS)
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert text == output_of("-h", capsys)
 
@@ -189,7 +192,7 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
     assert "--debug" in text
     assert "\n\n\n" not in text
     assert text.isascii() or set("".join(text.split())) <= {*map(chr, range(128)), "“", "”"}
-    if command not in {"jobs", "workflows"}:
+    if command not in {"jobs", "servers", "workflows"}:
         assert f"\nExamples:\n  python -m app {command.removesuffix(' list')}" in text
 
 
@@ -201,8 +204,8 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
         (
             "xyz",
             (
-                "there is no command “xyz”; choose run, demo, generate, simulate, jobs, workflows, check, stats,"
-                " completion."
+                "there is no command “xyz”; choose run, demo, generate, simulate, jobs, servers, workflows, check,"
+                " stats, completion."
             ),
         ),
         ("jobs shwo", "there is no command “jobs shwo”; did you mean “show”?"),

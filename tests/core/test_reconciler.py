@@ -37,7 +37,7 @@ from app.core.job_table import CANCEL_PATIENCE, MOST_TRIES, JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
 from app.core.server_rest import FIRST_REST
-from app.core.server_state import FAILOVER_AFTER, RECHECK, SILENCE
+from app.core.server_state import FAILOVER_AFTER, RECHECK, SILENCE, ServerSettings
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -115,7 +115,7 @@ class Desk:
 
     def __init__(self, depth: int = 2, servers: tuple[ServerName, ...] = (HERE,)) -> None:
         self.job_table = JobTable()
-        self.truth = Reconciler(self.job_table, dict.fromkeys(servers, FAILOVER_AFTER))
+        self.truth = Reconciler(self.job_table, dict.fromkeys(servers, ServerSettings()))
         self._minted = 0
         self._scheduler = Scheduler(self.job_table, self.truth.servers, depth, self._new_prompt_id)
         self.now = 100.0

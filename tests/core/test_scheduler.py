@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Run
 from app.core.effects import SubmitPrompt
@@ -13,7 +17,7 @@ from app.core.server_state import FAILOVER_AFTER, ServerState
 from app.events import Failed, JobId, PromptId, Queued, ServerName
 from app.ports import Graph, History
 from app.reasons.alerts import ServerFails
-from app.reasons.jobs import PromptIdRepeated, ServersOffline
+from app.reasons.jobs import PromptIdRepeated, ServersDrained, ServersOffline
 from app.reasons.servers import HungUp
 
 A, B, C = ServerName("a"), ServerName("b"), ServerName("c")
@@ -89,6 +93,13 @@ class Desk:
         if self.job_table.positions_dirty:
             told += self.plan()
         return told
+
+    def drain(self, *names: ServerName) -> list[Queued]:
+        """Drain these servers and no others; return what waiting people are told."""
+        for name, state in self.servers.items():
+            state.drained = name in names
+        self.job_table.positions_dirty = True
+        return self.plan()
 
     def job(self, name: str) -> Job:
         return self.job_table.jobs[JobId(name)]
@@ -474,3 +485,136 @@ def test_whoever_waits_learns_when_it_starts_on_the_servers_that_do_not_rest() -
     place = desk.place("3") or desk.scheduler.snapshot(desk.job("3"), desk.now)[0]
     assert isinstance(place, Queued)
     assert place.starts_in == 20.0
+
+
+def test_a_drained_server_gets_neither_a_running_nor_a_waiting_job_and_what_it_has_ends() -> None:
+    desk = Desk(A, B)
+    desk.ask("1", "2", "3", "4", "5", servers=(A,))
+    assert desk.at(A) == ["1", "2"]
+    desk.drain(A)
+    desk.end("1")
+    assert desk.at(A) == ["2"], "what waits there stays, and nothing follows"
+    desk.end("2")
+    assert desk.at(A) == []
+    desk.ask("6")
+    assert desk.at(B) == ["6"]
+    desk.drain()
+    assert desk.at(A) == ["3", "4"]
+
+
+def test_people_whose_servers_are_all_drained_are_told_so_and_get_no_expected_start() -> None:
+    desk = Desk(A, B, runs=(run(PICTURE, 10.0),))
+    desk.ask("1", "2", "3", servers=(A,))
+    assert desk.place("3") is None
+    (told,) = [update for update in desk.drain(A) if update.job == "3"]
+    assert (told.note, told.starts_in) == (ServersDrained((A,)), None)
+    (told,) = [update for update in desk.drain() if update.job == "3"]
+    assert told.note is None
+    assert told.starts_in is not None
+
+
+def test_a_job_waits_for_an_offline_server_rather_than_for_a_drained_one() -> None:
+    desk = Desk(A, B)
+    desk.servers[B].unreachable(HungUp(), desk.now)
+    desk.drain(A)
+    desk.ask("1")
+    assert desk.at(A) == desk.at(B) == []
+    assert desk.job("1").attempt is None
+    (snapshot,) = desk.scheduler.snapshot(desk.job("1"), desk.now)
+    assert isinstance(snapshot, Queued)
+    assert snapshot.note == ServersOffline((B,))
+
+
+def test_a_resting_server_gets_jobs_if_the_only_other_one_is_drained() -> None:
+    desk = Desk(A, B)
+    desk.break_server()
+    desk.drain(B)
+    desk.ask("1")
+    assert desk.at(A) == ["1"]
+
+
+def test_the_forecast_leaves_drained_servers_out() -> None:
+    desk = Desk(A, B, depth=1, runs=(run(PICTURE, 10.0), run(PICTURE, 10.0, B)))
+    desk.ask("1", "2", "3", "4")
+    place = desk.scheduler.snapshot(desk.job("4"), desk.now)[0]
+    assert isinstance(place, Queued)
+    assert place.starts_in == 10
+    (update,) = [update for update in desk.drain(B) if update.job == "4"]
+    assert update.starts_in == 20
+
+
+def test_of_free_servers_the_one_with_the_greatest_weight_gets_a_job_first() -> None:
+    desk = Desk(A, B, C)
+    desk.servers[B].weight, desk.servers[C].weight = 2.0, 0.5
+    desk.servers[C].models = desk.servers[A].models = "CheckpointLoaderSimple.ckpt_name=x"
+    for server, name in ((B, "1"), (A, "2"), (C, "3")):
+        desk.ask(name)
+        assert desk.at(server) == [name]
+
+
+def test_a_server_gets_only_workflows_that_it_may_run() -> None:
+    desk = Desk(A, B)
+    desk.servers[A].workflows, desk.servers[B].workflows = frozenset({PICTURE}), frozenset()
+    desk.ask("film", workflow=FILM)
+    desk.ask("picture", workflow=PICTURE, servers=(B,))
+    assert desk.at(A) == ["picture"], "none of the servers that it names may run it"
+    assert desk.at(B) == []
+    (snapshot,) = desk.scheduler.snapshot(desk.job("film"), desk.now)
+    assert isinstance(snapshot, Queued)
+    assert snapshot.note == ServersDrained(())
+
+
+OPERATIONS = st.one_of(
+    st.tuples(
+        st.just("ask"),
+        st.sampled_from(["ada", "bob", "cyd"]),
+        st.sampled_from(["x", "y"]),
+        st.sampled_from([(), (A,), (B,), (A, C)]),
+    ),
+    st.tuples(st.just("end"), st.sampled_from([A, B, C]), st.floats(1, 60)),
+    st.tuples(st.just("drain"), st.sets(st.sampled_from([A, B, C]))),
+)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@given(operations=st.lists(OPERATIONS, max_size=40), weights=st.lists(st.sampled_from([0.5, 1.0, 3.0]), min_size=3))
+def test_with_drained_servers_and_weights_every_job_runs_once_and_no_other_server_idles(
+    depth: int, operations: list[tuple[str, ...]], weights: list[float]
+) -> None:
+    desk = Desk(A, B, C, depth=depth)
+    for state, weight in zip(desk.servers.values(), weights, strict=False):
+        state.weight = weight
+    asked, ended = list[str](), list[str]()
+
+    def end(server: ServerName, after: float) -> None:
+        if at := desk.at(server):
+            ended.append(at[0])
+            desk.end(at[0], after)
+
+    def check(before: dict[ServerName, list[str]]) -> None:
+        waiting = [name for name in asked if name not in ended and desk.job(name).attempt is None]
+        for name, state in desk.servers.items():
+            if state.drained:
+                assert set(desk.at(name)) <= set(before[name]), "a drained server got a job"
+            elif not desk.at(name):
+                able = [job for job in waiting if not (of := desk.job(job).request.servers) or name in of]
+                assert not able, "a server idles"
+
+    for operation in operations:
+        before = {name: desk.at(name) for name in desk.servers}
+        match operation:
+            case ("ask", str(person), str(model), servers):
+                asked.append(str(len(asked)))
+                desk.ask(asked[-1], person=person, model=model, servers=servers)  # pyright: ignore[reportArgumentType]
+            case ("end", server, after):
+                end(ServerName(server), float(after))
+            case (_, drained):
+                desk.drain(*map(ServerName, drained))
+            case _:
+                raise AssertionError(operation)
+        check(before)
+    desk.drain()
+    while len(ended) < len(asked):
+        for name in desk.servers:
+            end(name, 1.0)
+    assert sorted(ended) == sorted(asked)

@@ -226,6 +226,8 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "newest": lambda: (store.newest("", 5), store.newest("accepted", 5)),
         "transitions": lambda: store.transitions("a"),
         "runs": store.runs,
+        "drain": lambda: store.drain(ServerName("studio"), "ada", drained=True),
+        "drained": store.drained,
         "add_request": lambda: store.add_request("cancel", "a"),
         "requests": store.requests,
         "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),

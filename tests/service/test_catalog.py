@@ -18,7 +18,8 @@ from app.discord.ui.offer_rules import LONGEST_WORKFLOW, name_problem, warnings
 from app.events import JobId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, Json
-from app.service.catalog import Catalog, OfferRules
+from app.service.catalog import Catalog, OfferRules, unknown_workflows
+from app.service.reasons import AllowedNowhere
 from app.service.server_monitor import ServerMonitor
 from app.texts.reasons import reason_text
 from app.workflows.node_definitions import Definitions
@@ -190,3 +191,27 @@ async def test_nodes_are_asked_for_once_each_time_that_a_server_comes() -> None:
         calls.append(await server_monitor.poll())
     assert calls == [[], [], [A], []]
     assert paths.count("/object_info") == 2
+
+
+async def test_a_workflow_is_offered_only_on_servers_that_may_run_it(
+    folder: Path, program_logs: pytest.LogCaptureFixture
+) -> None:
+    allowed: dict[ServerName, tuple[str, ...] | None] = {A: None, B: ("oil", "oill")}
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A, B], known.get, DISCORD, allowed.__getitem__)
+    for name in ("oil", "ink", "pen"):
+        write(folder, name)
+    assert await catalog.look()
+    assert set(catalog.workflows) == {"oil", "ink", "pen"}
+    assert catalog.servers == {"ink": (A,), "pen": (A,)}
+    allowed[A] = ("ink",)
+    assert await catalog.look()
+    assert catalog.servers == {"ink": (A,), "oil": (B,)}
+    assert catalog.refused == {"pen": AllowedNowhere("pen")}
+    assert not await catalog.look()
+
+
+def test_a_workflow_that_a_server_may_run_and_that_does_not_exist_is_a_sentence() -> None:
+    allowed: dict[ServerName, tuple[str, ...] | None] = {A: None, B: ("oil", "oill")}
+    (reason,) = unknown_workflows(allowed, ["ink", "oil"])
+    assert reason_text(reason) == "“workflows” of the server b names “oill”, which does not exist; did you mean “oil”?"

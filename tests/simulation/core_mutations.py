@@ -28,6 +28,7 @@ from app.core.effects import (
 from app.core.fair_queue import Choice, FairQueue
 from app.core.job import Attempt, Job, State, Transition
 from app.core.job_table import JobTable
+from app.core.journal_port import DrainedServer
 from app.core.reconciler import Message, Reconciler
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, ServerName
@@ -129,6 +130,9 @@ class _Later:
 
     async def runs(self) -> Sequence[Run]:
         return self.measured
+
+    async def drained(self) -> Sequence[DrainedServer]:
+        return ()
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from app.reasons.jobs import (
     ResultsMissing,
     ResultUnwritable,
     SentAgain,
+    ServersDrained,
     ServersOffline,
     StoppedOnServer,
     TimeLimitReached,
@@ -50,6 +51,11 @@ SENTENCES: list[tuple[JobReason, str, str]] = [
         ServersOffline((HERE, "b")),
         "The image server is offline. Your place is kept.",
         f"Waiting for {HERE} and b to answer.",
+    ),
+    (
+        ServersDrained((HERE, "b")),
+        "The image server takes no new jobs for now. Your place is kept.",
+        f"Waiting until {HERE} or b is resumed (servers resume NAME).",
     ),
     (SentAgain(), "The server forgot this job, so it is sent again.", ""),
     (
@@ -150,7 +156,7 @@ def test_whatever_the_facts_are_the_sentence_is_one_line_of_limited_length(
         assert 0 < len(text) <= LONGEST
 
 
-@pytest.mark.parametrize("kind", [ServersOffline, NoProgress, ForgottenByServer])
+@pytest.mark.parametrize("kind", [ServersOffline, ServersDrained, NoProgress, ForgottenByServer])
 @given(data=st.data())
 def test_people_never_read_which_server_it_was(kind: type[Reason], data: st.DataObject) -> None:
     reason = data.draw(reasons_of(kind, st.just(HERE)))

@@ -16,6 +16,7 @@ from app.reasons.waits import (
     ServerRemoved,
     WaitReason,
     WaitsForResults,
+    WaitsForResume,
     WaitsForServers,
 )
 from app.texts.wait_reasons import wait_text
@@ -27,6 +28,11 @@ KINDS = cast("tuple[type[Reason], ...]", get_args(WaitReason))
 SENTENCES: list[tuple[WaitReason, str]] = [
     (WaitsForServers(("studio",)), "Start ComfyUI on studio: it does not answer."),
     (WaitsForServers(("studio", "cellar")), "Start ComfyUI on one of studio, cellar: none answers."),
+    (WaitsForResume(("studio",)), "Run “servers resume studio”: it takes no new jobs."),
+    (
+        WaitsForResume(("studio", "cellar")),
+        "Run “servers resume” with one of studio, cellar: none takes new jobs.",
+    ),
     (ServerRemoved("attic"), "Restart the bot: attic has the job and is no longer configured."),
     (NoServerListed(("attic", "barn")), "Configure attic or barn: no other server is known to run it."),
     (

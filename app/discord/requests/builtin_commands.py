@@ -80,7 +80,10 @@ class BuiltinCommands:
                 unfinished = [job for job in await self._job_history.unfinished() if not job.notified]
                 servers, refused = await self._server_monitor.status(), self._catalog.refused
                 starts = accuracy(await self._job_history.runs())
-                card = pages.status(servers, self._server_names, self._latency(), len(unfinished), refused, starts)
+                drained = {server.name for server in await self._job_history.drained()}
+                card = pages.status(
+                    servers, self._server_names, self._latency(), len(unfinished), refused, starts, drained
+                )
                 await self._responder.tell(caller, card)
             case _:
                 commands, menus = self._registered()

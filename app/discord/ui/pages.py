@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -169,22 +169,25 @@ def status(
     unfinished: int,
     refused: Mapping[str, Reason],
     starts: Accuracy,
+    drained: Collection[ServerName] = (),
 ) -> Card:
     """The status page. `latency` is that of Discord's gateway, in seconds; `starts` says how right expected ones were.
 
     `server_names` maps each server to the name that people may read, `refused` each workflow that is not offered to
-    the reason.
+    the reason. `drained` are the servers that get no new jobs.
     """
     lines = [f"### {texts.STATUS}", texts.connection(texts.milliseconds(latency), unfinished)]
     for server in servers:
         name, stats = escape(server_names.get(server.name, UNNAMED)), server.stats
         if stats is None:
             lines.append(texts.server_offline(name))
+            lines += [texts.DRAINED] if server.name in drained else []
             continue
         free, total = texts.gibibytes(stats.memory_free), texts.gibibytes(stats.memory_total)
         memory = texts.memory(free, total) if stats.memory_total else ""
         version = escape(stats.version)
         lines.append(texts.server(name, version, server.milliseconds, server.running, server.pending, memory))
+        lines += [texts.DRAINED] if server.name in drained else []
         lines += [f"-# {escape(device)}" for device in stats.devices]
     if starts.jobs:
         lines.append(accuracy_text(starts.jobs, starts.right, 0))

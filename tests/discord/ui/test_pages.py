@@ -7,6 +7,7 @@ import pytest
 from app.discord.ui.components import Text
 from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, status
 from app.events import ServerName
+from app.ports import Stats
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts.server_names import public_names
@@ -50,6 +51,18 @@ def test_status_never_shows_the_address_of_a_server(names: dict[ServerName, str]
     (text,) = status([ServerStatus(server) for server in names], public_names(names), 0.1, 0, {}, NEVER).blocks
     assert isinstance(text, Text)
     assert text.text.splitlines()[2:] == [f"**{name}**: offline" for name in shown]
+
+
+def test_status_says_which_servers_get_no_new_jobs() -> None:
+    studio, cellar = ServerName("studio"), ServerName("cellar")
+    servers = [ServerStatus(studio, Stats("0.8.0")), ServerStatus(cellar)]
+    names = {studio: "studio", cellar: "cellar"}
+    (text,) = status(servers, names, 0.1, 0, {}, NEVER, [studio]).blocks
+    assert isinstance(text, Text)
+    first, note, second = text.text.splitlines()[2:]
+    assert first.startswith("**studio**: ComfyUI 0.8.0")
+    assert note == "-# Gets no new jobs for now; what it has runs to its end."
+    assert second == "**cellar**: offline"
 
 
 def test_status_does_not_say_which_server_cannot_run_a_workflow() -> None:

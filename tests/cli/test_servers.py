@@ -1,0 +1,108 @@
+"""`python -m app servers`: which servers get no new jobs, also while a bot has the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.cli.main import main
+from app.core.job import Attempt, Job, JobRequest, State
+from app.events import JobId, PromptId, ServerName
+from app.journal.store import instance_lock, open_store
+from app.ports import Json
+from tests.comfy.peers import closed_port
+
+STUDIO, CELLAR = ServerName("studio"), ServerName("cellar")
+
+
+@pytest.fixture(autouse=True)
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two servers that do not answer, one of which has jobs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COMFYUI_URL", raising=False)
+    monkeypatch.setenv("ATELIER_DATA", str(tmp_path))
+    monkeypatch.setenv("LOGNAME", "ada")
+    tables = [f'[[servers]]\nname = "{name}"\nurl = "http://127.0.0.1:{closed_port()}"\n' for name in (STUDIO, CELLAR)]
+    (tmp_path / "atelier.toml").write_text("".join(tables))
+    path = tmp_path / "atelier.db"
+    names = (JobId("aaaaaaaa-1"), JobId("bbbbbbbb-2"))
+    jobs = [Job(request=JobRequest(job=name, workflow="txt2img", graph={}, folder="out")) for name in names]
+    for job, state in zip(jobs, (State.RUNNING, State.QUEUED), strict=True):
+        job.attempt, job.state = Attempt(PromptId(f"p-{job.id}"), STUDIO), state
+    with open_store(path, clock=lambda: 1_000.0) as store:
+        store.write([(jobs, [])])
+    return path
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Json]]:
+    capsys.readouterr()
+    assert main(["servers", "--json"]) == 0
+    return [msgspec.json.decode(line, type=dict[str, Json]) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_list_says_what_each_server_does(capsys: pytest.CaptureFixture[str]) -> None:
+    studio, cellar = listed(capsys)
+    assert (studio["server"], studio["state"], studio["answers"]) == (STUDIO, "offline", False)
+    assert (studio["running"], studio["waiting"]) == (["aaaaaaaa-1"], ["bbbbbbbb-2"])
+    assert (cellar["running"], cellar["waiting"], cellar["drained"]) == ([], [], False)
+    assert main(["servers"]) == 0
+    _, line, _ = capsys.readouterr().out.splitlines()
+    assert line.split() == ["studio", "offline", "txt2img", "aaaaaaaa", "1"]
+
+
+def test_a_server_is_drained_and_resumed_while_a_bot_has_the_journal(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with instance_lock(journal):
+        assert main(["servers", "drain", "studio"]) == 0
+    assert "studio gets no new jobs from now on" in capsys.readouterr().out
+    studio, cellar = listed(capsys)
+    assert (studio["state"], studio["drained"], studio["drained_by"]) == ("drained, offline", True, "ada")
+    assert isinstance(studio["drained_since"], float)
+    assert cellar["drained"] is False
+    with open_store(journal, clock=lambda: 0.0) as store:
+        assert [server.name for server in store.drained()] == [STUDIO]
+    assert main(["servers", "drain", "studio"]) == 0
+    assert capsys.readouterr().out == "studio is drained already.\n"
+    assert main(["servers", "resume", "studio"]) == 0
+    assert capsys.readouterr().out == "studio gets jobs again.\n"
+    assert main(["servers", "resume", "studio"]) == 0
+    assert capsys.readouterr().out == "studio is not drained.\n"
+    assert [server["drained"] for server in listed(capsys)] == [False, False]
+
+
+@pytest.mark.parametrize("verb", ["drain", "resume"])
+def test_an_unknown_server_is_one_sentence_with_what_was_meant(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["servers", verb, "stduio"]) == 1
+    assert capsys.readouterr().err == "atelier: there is no server “stduio”; did you mean “studio”?\n"
+    assert main(["servers", verb, "xyz"]) == 1
+    assert capsys.readouterr().err == "atelier: there is no server “xyz”; choose from studio, cellar.\n"
+
+
+def test_a_drained_server_that_is_no_longer_configured_can_be_resumed(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_store(journal, clock=lambda: 0.0) as store:
+        store.drain(ServerName("attic"), "bob", drained=True)
+    assert listed(capsys)[2]["state"] == "drained, not configured"
+    assert main(["servers", "drain", "attic"]) == 1
+    capsys.readouterr()
+    assert main(["servers", "resume", "attic"]) == 0
+    assert len(listed(capsys)) == 2
+
+
+def test_a_job_whose_servers_are_drained_is_stuck_until_one_is_resumed(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = Job(request=JobRequest(job=JobId("cccccccc-3"), workflow="txt2img", graph={}, folder="out"))
+    with open_store(journal, clock=lambda: 0.0) as store:
+        store.write([([waiting], [])])
+        for server in (STUDIO, CELLAR):
+            store.drain(server, "ada", drained=True)
+    assert main(["jobs", "stuck", "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    record = next(line for line in lines if "cccccccc-3" in line)
+    assert "WaitsForResume" in record
+    assert "Run “servers resume” with one of studio, cellar: none takes new jobs." in record
