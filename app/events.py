@@ -14,6 +14,7 @@ from typing import NewType, TypeAlias
 from msgspec import Struct
 
 from app.reasons.jobs import JobReason
+from app.reasons.limits import LimitReason
 from app.reasons.servers import NetworkReason
 
 JobId = NewType("JobId", str)
@@ -262,7 +263,13 @@ class Lost(Update, frozen=True):
     reason: JobReason | str
 
 
-AnyUpdate: TypeAlias = Queued | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost
+class NotAccepted(Update, frozen=True):
+    """The request is over a limit, so there is no job. The only update of it, and nobody else sees it."""
+
+    reason: LimitReason
+
+
+AnyUpdate: TypeAlias = NotAccepted | Queued | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost
 
 TerminalUpdate: TypeAlias = Finished | Failed | Cancelled | Lost
 """The last update of a job: always delivered, and nothing follows it."""

@@ -19,6 +19,7 @@ from app.config.settings import Config, Server
 from app.core.cost import Run
 from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import DrainedServer, Journal
+from app.core.limits import Use
 from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, ServerEvent
 from app.journal.sqlite import JOURNAL, open_journal
 from app.ports import Connect, ConnectionLost, Graph, Json
@@ -60,6 +61,9 @@ class Noted:
 
     async def drained(self) -> Sequence[DrainedServer]:
         return await self._journal.drained()
+
+    async def uses(self) -> Sequence[Use]:
+        return await self._journal.uses()
 
     async def reach(self, states: Sequence[str], count: int) -> float:
         """Wait until `count` jobs have reached one of these states; returns the time of the last of them."""

@@ -15,8 +15,17 @@ import pytest
 import trustme
 from platformdirs import user_data_path
 
-from app.config.load import default_data, load_config
-from app.config.settings import BUTTONS, AlertTargets, Config, Discord, Server
+from app.config.load import KEYS, default_data, load_config
+from app.config.settings import (
+    BUTTONS,
+    AlertTargets,
+    Allowed,
+    Config,
+    Discord,
+    Limits,
+    RoleLimits,
+    Server,
+)
 from app.config.toml_table import ConfigError
 from app.text_file import line_of
 
@@ -134,6 +143,23 @@ WRONG = {
     "[alerts]\nchannel = false": "line 2: “channel” must be the id of a channel",
     "[alerts]\nchannel = [1]": "line 2: “channel” must be the id of a channel",
     f"[alerts]\nchannel = {2**63}": "line 2: “channel” must be the id of a channel",
+    "limits = 1": "line 1: “limits” must be a table: write [limits] above its keys.",
+    "[limits]\njob = 1": "line 2: there is no key “job”: did you mean “jobs”?",
+    "[limits]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 1000000.",
+    "[limits]\nseconds = 1.5": "line 2: “seconds” must be a whole number between 0 and 1000000000.",
+    "[limits]\nroles = [3]": "line 2: “roles” must be tables: write [[limits.roles]] above the keys of each.",
+    "[[limits.roles]]\njobs = 1": "line 1: each of “roles” needs the id of one, such as id = 123456789012345678.",
+    "[[limits.roles]]\nid = '@artists'": "line 2: each of “roles” needs the id of one",
+    "[[limits.channels]]\nid = -1": "line 2: each of “channels” needs the id of one",
+    "[[limits.guilds]]\nid = true": "line 2: each of “guilds” needs the id of one",
+    "[[limits.roles]]\nid = 1\n[[limits.roles]]\nid = '1'": "line 4: this id is in line 2 too: remove one of them.",
+    "[[limits.roles]]\nid = 1\nwieght = 2": "line 3: there is no key “wieght”: did you mean “weight”?",
+    "[[limits.roles]]\nid = 1\nweight = 0": "line 3: “weight” must be between 0.001 and 1000.",
+    "[[limits.roles]]\nid = 1\nweight = -1.0": "line 3: “weight” must be between 0.001 and 1000.",
+    "[[limits.roles]]\nid = 1\nweight = nan": "line 3: “weight” must be a number, such as 2.0.",
+    "[[limits.roles]]\nid = 1\nweight = true": "line 3: “weight” must be a number, such as 2.0.",
+    "[[limits.roles]]\nid = 1\njobs = -1": "line 3: “jobs” must be a whole number",
+    "[[limits.channels]]\nid = 1\nweight = 2": "line 3: there is no key “weight”: remove it, or write one of id",
     "[alerts]\nwebhook = 1": "line 2: “webhook” must be a text in double quotes.",
     "[alerts]\nwebhook = 'ftp://x/secret'": "line 2: “webhook” is not an address: write https://, a host and a path",
     "[alerts]\nwebhook = 'https:///secret'": "line 2: “webhook” is not an address",
@@ -401,13 +427,34 @@ def test_the_address_of_a_webhook_is_never_shown(tmp_path: Path) -> None:
 def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     example = (ROOT / "atelier.example.toml").read_text()
     content = tomllib.loads(example)
-    settings = {"servers", "data", "workflows", "depth", "failover_after", "largest_result", "discord", "alerts"}
-    assert content.keys() == settings
+    assert content.keys() == set(KEYS)
     assert content["servers"][0].keys() == set(Server.__struct_fields__)
     assert content["discord"].keys() == set(Discord.__struct_fields__)
     assert content["alerts"].keys() == set(AlertTargets.__struct_fields__)
+    assert content["limits"].keys() == set(Limits.__struct_fields__)
+    assert content["limits"]["roles"][0].keys() == {"id", *RoleLimits.__struct_fields__}
+    for totals in ("channels", "guilds"):
+        assert content["limits"][totals][0].keys() == {"id", *Allowed.__struct_fields__}
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
+
+
+def test_without_limits_a_person_may_have_a_hundred_jobs(tmp_path: Path) -> None:
+    assert load_config({}, tmp_path).limits == Limits(jobs=100, seconds=0)
+
+
+def test_a_role_gets_what_everybody_gets_unless_it_says_otherwise(tmp_path: Path) -> None:
+    roles = '[[limits.roles]]\nid = "11"\nweight = 2\n[[limits.roles]]\nid = 12\njobs = 0\nseconds = 9\n'
+    totals = "[[limits.channels]]\nid = 13\njobs = 4\n[[limits.guilds]]\nid = 14\nseconds = 5\n"
+    (tmp_path / "atelier.toml").write_text(f"[limits]\njobs = 3\nseconds = 60\n{roles}{totals}")
+    limits = load_config({}, tmp_path).limits
+    assert (limits.jobs, limits.seconds) == (3, 60)
+    assert limits.roles == {
+        "11": RoleLimits(jobs=3, seconds=60, weight=2.0),
+        "12": RoleLimits(jobs=0, seconds=9, weight=1.0),
+    }
+    assert limits.channels == {"13": Allowed(jobs=4)}
+    assert limits.guilds == {"14": Allowed(seconds=5)}
 
 
 def test_a_server_may_have_a_failover_of_its_own(tmp_path: Path) -> None:
@@ -479,7 +526,7 @@ def test_every_setting_that_the_documents_show_is_accepted(tmp_path: Path) -> No
         block.replace("\n    ", "\n").strip()
         for path in DOCUMENTS
         for block in re.findall(r"(?:^    .*\n)+", path.read_text(), re.MULTILINE)
-        if re.search(r"^ *\[+(discord|servers)\]", block, re.MULTILINE)
+        if re.search(r"^ *\[+(discord|servers|limits)\b", block, re.MULTILINE)
     ]
     assert examples
     for block in examples:

@@ -51,6 +51,7 @@ from app.events import (
     AnyUpdate,
     Failed,
     JobId,
+    NotAccepted,
     PromptId,
     ServerName,
 )
@@ -114,6 +115,7 @@ class PromptRegistry:
             # First, because what an unfinished job is charged for depends on them.
             self._scheduler.learn(await self._journal.runs())
             self._reconciler.drain([server.name for server in await self._journal.drained()])
+            self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
             for job in await self._journal.unfinished():
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
@@ -127,6 +129,7 @@ class PromptRegistry:
     def _adopt(self, job: Job) -> None:
         with self._job_table.contain(job, "a job of the journal could not be taken over"):
             self._reconciler.adopt(job, anyio.current_time())
+            self._scheduler.accepted(job)
 
     def _take(self, message: Command | Message) -> None:
         try:
@@ -164,8 +167,14 @@ class PromptRegistry:
         now = anyio.current_time()
         match message:
             case Submit(request=request, place=place, updates=updates):
+                if (refusal := self._scheduler.refusal(request, now)) is not None:
+                    updates.put(NotAccepted(job=request.job, reason=refusal))
+                    updates.end()
+                    return
                 self._watchers.setdefault(request.job, []).append(updates)
                 self._reconciler.accept(request, place)
+                # At once: the next request of this turn must see it.
+                self._scheduler.accepted(self._job_table.jobs[request.job])
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from app.config.addresses import rest_url_of
 from app.config.discord import read_alerts, read_discord
+from app.config.limits import read_limits
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
 from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
@@ -16,6 +17,12 @@ from app.config.variables import Variables, token_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that contains `app/`: a checkout of the repository, unless somebody installed the packages elsewhere."""
+
+KEYS = (
+    *("servers", "data", "workflows", "depth", "failover_after", "largest_result"),
+    *("discord", "alerts", "limits"),
+)
+"""The keys at the top of the file."""
 
 
 def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[str] = ()) -> Config:
@@ -32,7 +39,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     if named and file is None:
         raise ConfigError(f"ATELIER_CONFIG names {file_name}, which is not there: create it, or unset the variable.")
     root = file or Table(TomlFile(file_name, ""), (), {})
-    root.check_keys(("servers", "data", "workflows", "depth", "failover_after", "largest_result", "discord", "alerts"))
+    root.check_keys(KEYS)
     known = [Source(read_server(table, path.parent), table) for table in root.tables("servers")]
     chosen = chosen_servers(servers, variables, known)
     discord = read_discord(root.table("discord"))
@@ -56,6 +63,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         discord_token=token_of(variables),
         discord=discord,
         alerts=read_alerts(root.table("alerts")),
+        limits=read_limits(root.table("limits")),
         source=str(path) if file is not None else "",
     )
 

@@ -76,6 +76,31 @@ class AlertTargets(Struct, frozen=True, kw_only=True):
         return f"AlertTargets(owner={self.owner}, channel={self.channel})"
 
 
+class Allowed(Struct, frozen=True, kw_only=True):
+    """How many jobs may be unfinished at once, and how many GPU seconds a rolling day has; 0 is no limit."""
+
+    jobs: int = 0
+    seconds: int = 0
+
+
+class RoleLimits(Allowed, frozen=True, kw_only=True):
+    """What each person with a role gets, and how much of the servers' time beside others."""
+
+    weight: float = 1.0
+
+
+class Limits(Allowed, frozen=True, kw_only=True):
+    """How much people may ask for: each person, each with a role, and all together in a channel or a Discord server.
+
+    The keys of `roles`, `channels` and `guilds` are Discord's ids; the order of `roles` is that of the file.
+    """
+
+    jobs: int = 100
+    roles: dict[str, RoleLimits] = {}
+    channels: dict[str, Allowed] = {}
+    guilds: dict[str, Allowed] = {}
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
@@ -94,6 +119,7 @@ class Config(Struct, frozen=True, kw_only=True):
     discord_token: str = ""
     discord: Discord = Discord()
     alerts: AlertTargets = AlertTargets()
+    limits: Limits = Limits()
     source: str = ""
 
     def failover_of(self, server: Server) -> int:

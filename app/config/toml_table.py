@@ -111,7 +111,7 @@ class Table:
         """A table under a key, empty if it is not there."""
         value = self._content.get(key, {})
         if not isinstance(value, dict):
-            raise self.error(key, f"“{key}” must be a table: write [{key}] above its keys.")
+            raise self.error(key, f"“{key}” must be a table: write [{self._full_name(key)}] above its keys.")
         return Table(self._file, (*self._way, key), cast("dict[str, object]", value))
 
     def tables(self, key: str) -> list[Table]:
@@ -122,9 +122,14 @@ class Table:
         tables: list[Table] = []
         for number, table in enumerate(cast("list[object]", value) if isinstance(value, list) else [None]):
             if not isinstance(table, dict):
-                raise self.error(key, f"“{key}” must be tables: write [[{key}]] above the keys of each.")
+                header = f"[[{self._full_name(key)}]]"
+                raise self.error(key, f"“{key}” must be tables: write {header} above the keys of each.")
             tables.append(Table(self._file, (*self._way, key, number), cast("dict[str, object]", table)))
         return tables
+
+    def _full_name(self, key: str) -> str:
+        """A key with those of the tables around it, as it stands in a header."""
+        return ".".join([part for part in self._way if isinstance(part, str)] + [key])
 
     def values(self) -> Mapping[str, object]:
         """All values of the table, unchecked."""

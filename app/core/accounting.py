@@ -88,6 +88,8 @@ class Accounting:
             seconds=seconds,
             loading=charge.loading,
             completed=job.history is not None and job.history.outcome == "success" and not _skipped_steps(job),
+            guild=job.request.guild,
+            channel=job.request.channel,
         )
         self._estimates.learn(run)
         return run

@@ -37,6 +37,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
     `waited` are the seconds from when its person first learned an expected start, which was `expected_wait` away, until
     its start; None if nobody was told one. `overtaken` says that a job which was accepted later started before it.
+    `guild` and `channel` are where the job was asked for, "" if that was elsewhere.
     """
 
     job: JobId
@@ -50,6 +51,8 @@ class Run(Struct, frozen=True, kw_only=True):
     waited: float | None = None
     expected_wait: float | None = None
     overtaken: bool = False
+    guild: str = ""
+    channel: str = ""
 
 
 def work_of(graph: Graph) -> float:

@@ -148,6 +148,12 @@ class FairQueue:
         waiting = self._people.get(person)
         return waiting.served if waiting is not None else self._absent.get(person, self._level(EVERYWHERE))
 
+    def first_of(self, person: str) -> JobId | None:
+        """The waiting job of a person that was accepted first; None if there is none."""
+        if (waiting := self._people.get(person)) is None:
+            return None
+        return min((jobs[0] for jobs in waiting.jobs.values()), key=_NUMBER).job
+
     def waiting(self) -> Iterator[QueuedJob]:
         """All waiting jobs, in no particular order."""
         return iter(self._waiting.values())

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
 from app.ports import Graph, History, Json
 from app.reasons.jobs import JobReason
+from app.reasons.limits import Whom
 
 
 class Upload(Struct, frozen=True):
@@ -36,6 +37,17 @@ class Refetch(Struct, frozen=True):
     files: tuple[tuple[FileRef, str], ...] = ()
 
 
+class Allowance(Struct, frozen=True):
+    """How many jobs may be unfinished, and how many GPU seconds a rolling day has; 0 is no limit.
+
+    A job is accepted only within all allowances of its request.
+    """
+
+    whom: Whom
+    jobs: int = 0
+    seconds: int = 0
+
+
 class JobRequest(Struct, frozen=True, kw_only=True):
     """A request for one job, complete except for what only the chosen server knows.
 
@@ -43,7 +55,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     seed in the graph and `values` are the values the user set, by slot; both are kept for display. If the running job
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
     can run it; empty means all. `cost` is the manifest's, and `weight` says how much of the servers' time the person
-    gets beside others. With `refetch`, nothing is generated: only missing results are downloaded.
+    gets beside others. `guild` and `channel` are where it was made, "" if that is not in Discord; `allowances` are the
+    limits that applied there. With `refetch`, nothing is generated: only missing results are downloaded.
     """
 
     job: JobId
@@ -59,6 +72,9 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     choices: tuple[FirstChoice, ...] = ()
     cost: float = 1.0
     weight: float = 1.0
+    guild: str = ""
+    channel: str = ""
+    allowances: tuple[Allowance, ...] = ()
     refetch: Refetch | None = None
 
     def able(self, configured: Collection[ServerName]) -> Collection[ServerName]:

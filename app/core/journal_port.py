@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
+from app.core.limits import Use
 from app.events import JobId, ServerName
 from app.ports import Json
 
@@ -84,6 +85,10 @@ class Journal(Protocol):
 
     async def drained(self) -> Sequence[DrainedServer]:
         """The servers that an operator has drained, configured or not."""
+        ...
+
+    async def uses(self) -> Sequence[Use]:
+        """The GPU seconds that were measured within the last `app.core.limits.DAY`, oldest first."""
         ...
 
 

@@ -13,14 +13,16 @@ from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Estimates, Run, models_of, work_of
 from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob
 from app.core.forecast import Forecast, ServerOutlook, forecast
-from app.core.job import Attempt, Job, State
+from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
+from app.core.limits import Origin, Usage, Use, counts
 from app.core.memory_limits import MemoryLimits
 from app.core.results import failure
 from app.core.server_state import ServerState, able_servers
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.alerts import ServerFails
 from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersDrained, ServersOffline
+from app.reasons.limits import JobsReached, LimitReason, Whom
 
 PER_WAITING_JOB = 0.002
 """Seconds that a forecast counts as current, for each waiting job: it takes about a hundredth of that to make."""
@@ -83,6 +85,7 @@ class Scheduler:
         self._queue = FairQueue()
         self._estimates = Estimates()
         self._accounting = Accounting(self._queue, self._estimates)
+        self.usage = Usage()
         self._memory_limits = MemoryLimits()
         self._spared: frozenset[ServerName] = frozenset()
         """Servers that rest, or run the one job that probes whether they work again."""
@@ -108,6 +111,20 @@ class Scheduler:
         """Take runs into account that were measured before this process began."""
         for run in runs:
             self._estimates.learn(run)
+
+    def refusal(self, request: JobRequest, now: float) -> LimitReason | None:
+        """Why a request is not accepted: the limit that it would exceed; None if there is none."""
+        if not request.allowances or request.job in self._job_table.jobs:
+            return None
+        reason = self.usage.refusal(request, self._expected_use(request, work_of(request.graph)), now)
+        if isinstance(reason, JobsReached):
+            return replace(reason, free_in=self._next_end(request, reason.whom, now))
+        return reason
+
+    def accepted(self, job: Job) -> None:
+        """Count a job that was accepted, now or before the bot started, until it has ended."""
+        if job.terminal_update is None and job.id in self._job_table.jobs:
+            self.usage.accept(job.request, self._expected_use(job.request, self._known_of(job).work))
 
     def plan(self, now: float) -> None:
         """Assign waiting jobs to servers, and report where jobs are in line; called after each batch of messages.
@@ -193,6 +210,10 @@ class Scheduler:
                 )
             if run is not None:
                 self._job_table.runs.append(run)
+                self.usage.spend([Use(Origin(run.person, run.guild, run.channel), run.seconds)], now)
+            self.usage.server_done(job.request)
+            if job.terminal_update is not None or job.id not in self._job_table.jobs:
+                self.usage.ended(job.request)
             self._known.pop(job.id, None)
         return touched
 
@@ -228,6 +249,35 @@ class Scheduler:
         """How many seconds a server is expected to run a job, without loading its models."""
         request = job.request
         return self._estimates.seconds(request.workflow, self._known_of(job).work, request.cost, server)
+
+    def _expected_use(self, request: JobRequest, work: float) -> float:
+        """How many seconds some server is expected to run a request; none if it only downloads results."""
+        return self._estimates.seconds(request.workflow, work, request.cost) if request.refetch is None else 0.0
+
+    def _next_end(self, request: JobRequest, whom: Whom, now: float) -> float | None:
+        """In how many seconds one of the unfinished jobs that count for a request is expected to end.
+
+        None if that is not known: no run was measured, or no server takes jobs.
+        """
+        if not self._estimates.knows_any or not self.open:
+            return None
+        ends: list[float] = []
+        for name in self._servers:
+            end = 0.0
+            for job, _ in self._job_table.in_flight(name):
+                end += self._remaining(job, name, now)
+                if counts(job.request, request, whom):
+                    ends.append(end)
+                    break
+        waiting = self._queue.first_of(request.owner)
+        if ends or waiting is None or not any(state.takes_jobs for state in self._servers.values()):
+            return min(ends, default=None)
+        job = self._job_table.jobs[waiting]
+        if not counts(job.request, request, whom):
+            return None
+        self._renew_forecast(now)
+        outlook = self._forecast.of(waiting, lambda: self._queue.ahead_of(waiting, self._crowd))
+        return outlook.starts_in + self._expected_use(job.request, self._known_of(job).work)
 
     def _charge(self, job: Job, server: ServerName, *, loading: bool = False) -> Charge:
         return Charge(

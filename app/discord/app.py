@@ -25,6 +25,7 @@ from app.discord.gateway.bot import Bot, check_token
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest import RestSender
+from app.discord.gateway.roles import GuildRoles
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
@@ -37,6 +38,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.node_cache import NodeCache
 from app.ports import Comfy
+from app.service.allowances import Allowances
 from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
@@ -163,11 +165,13 @@ class DiscordApp:
                 registered=lambda: (bot.commands, bot.menus),
                 server_names=server_names,
             )
+            allowances = Allowances(config.limits, GuildRoles(sender).positions)
             dispatcher = RequestDispatcher(
                 registry=registry,
                 job_history=job_history,
                 catalog=catalog,
                 job_factory=job_factory,
+                allowances=allowances,
                 live_messages=live_messages,
                 responder=responder,
                 builtin_commands=builtin_commands,

@@ -10,6 +10,10 @@ LONGEST = 100
 """Characters in a custom id (Discord's limit)."""
 
 
+TRY_AGAIN = "resubmit"
+"""The verb of the button below a refusal: ask once more for what was over a limit, under the id of that request."""
+
+
 class Press(Struct, frozen=True):
     """A parsed custom id: `verb` is what to do, `workflow` the follow-up's workflow, `job` the job it is about.
 

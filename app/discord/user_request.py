@@ -11,16 +11,14 @@ from app.service.requests import CreateJob, Person
 
 
 class Caller(Person, frozen=True, kw_only=True):
-    """Who did something in Discord, where, and how to answer. Ids are strings, "" if there is none.
+    """Who did something in Discord, where, and how to answer. Ids are "" if there is none.
 
     `message` is the message that acknowledged the interaction. `fresh` says that it was created for this answer, so
     that it is deleted if there is no answer. `alone` says that only this person sees it. `limit` is the most bytes
     for one file here.
     """
 
-    channel: str
     token: str
-    guild: str = ""
     message: str = ""
     fresh: bool = False
     alone: bool = False

@@ -10,6 +10,7 @@ import anyio.lowlevel
 from app.core.cost import Run
 from app.core.job import Job, Transition
 from app.core.journal_port import MOST_RUNS, DrainedServer
+from app.core.limits import Use
 from app.events import JobId
 
 
@@ -44,3 +45,8 @@ class MemoryJournal:
         """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         return ()
+
+    async def uses(self) -> Sequence[Use]:
+        """See `app.core.journal_port.Journal`. Nothing: this journal begins when the process does."""
+        await anyio.lowlevel.checkpoint()
+        return []

@@ -77,6 +77,9 @@ MIGRATIONS = (
         at REAL NOT NULL,
         person TEXT NOT NULL
     ) STRICT;
+    ALTER TABLE runs ADD COLUMN guild TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN channel TEXT NOT NULL DEFAULT '';
+    CREATE INDEX runs_by_time ON runs (at);
     """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""

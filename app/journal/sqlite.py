@@ -25,6 +25,7 @@ from app.core.alerts import Cause
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import DiskFull, DrainedServer, JournalError, JournalUnavailable, UnwritableRecords
+from app.core.limits import Use
 from app.events import JobId
 from app.journal.crash_points import Crash
 from app.journal.reserve import Reserve
@@ -167,6 +168,10 @@ class SqliteJournal:
     async def drained(self) -> Sequence[DrainedServer]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.drained)
+
+    async def uses(self) -> Sequence[Use]:
+        """See `app.core.journal_port.Journal`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.uses)
 
     async def find(self, id_or_prefix: str) -> Job | None:
         """See `app.core.journal_port.JobHistory`."""

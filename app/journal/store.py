@@ -15,6 +15,7 @@ from app.boundary import log_failure
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError
+from app.core.limits import DAY, Origin, Use
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
@@ -102,7 +103,7 @@ class Store(Reader):
         """Add these runs, and delete some that nobody needs any more."""
         self._database.executemany(
             "INSERT INTO runs (at, job, person, workflow, server, work, seconds, loading, completed, waited,"
-            " expected_wait, overtaken) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " expected_wait, overtaken, guild, channel) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         # The inner limit comes before the time is compared, so that no more rows than these are looked at.
@@ -111,6 +112,12 @@ class Store(Reader):
             " WHERE number <= (SELECT max(number) FROM runs) - ? ORDER BY number LIMIT ?) WHERE at < ?)",
             (MOST_RUNS, MOST_RUNS_DELETED, now - RUNS_KEPT),
         )
+
+    def uses(self) -> list[Use]:
+        """The GPU seconds that were measured within the last `app.core.limits.DAY`, oldest first."""
+        now = self._clock()
+        rows = self._rows("SELECT person, guild, channel, seconds, at FROM runs WHERE at > ? ORDER BY at", now - DAY)
+        return [Use(Origin(person, guild, channel), seconds, now - at) for person, guild, channel, seconds, at in rows]
 
     def add_request(self, verb: str, job: str) -> None:
         """Add an operator request for the bot."""
@@ -287,12 +294,13 @@ def _encode_runs(runs: Sequence[Run], now: float) -> tuple[list[tuple[object, ..
 
 def _run_row(run: Run, now: float) -> tuple[object, ...]:
     texts = (run.job, run.person, run.workflow, run.server)
-    "".join(texts).encode()
+    place = (run.guild, run.channel)
+    "".join((*texts, *place)).encode()
     if not all(map(math.isfinite, (run.work, run.seconds, run.waited or 0.0, run.expected_wait or 0.0))):
         # SQLite takes what is no number for NULL, and would refuse the whole transaction.
         raise ValueError(f"a run of {run.seconds} s with {run.work} units of work")
     measured = (run.work, run.seconds, int(run.loading), int(run.completed))
-    return (now, *texts, *measured, run.waited, run.expected_wait, int(run.overtaken))
+    return (now, *texts, *measured, run.waited, run.expected_wait, int(run.overtaken), *place)
 
 
 def _row(job: Job, now: float) -> tuple[object, ...]:

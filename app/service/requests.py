@@ -8,9 +8,15 @@ from app.ports import Json
 
 
 class Person(Struct, frozen=True, kw_only=True):
-    """A person, as far as permissions depend on them. A moderator may manage the messages of the place."""
+    """A person, as far as permissions and limits depend on them, and where they are; ids are "" if there is none.
+
+    A moderator may manage the messages of the place. `parent` is the channel whose thread it is.
+    """
 
     user: str
+    guild: str = ""
+    channel: str = ""
+    parent: str = ""
     roles: frozenset[str] = frozenset()
     moderator: bool = False
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 SAVE_SETTINGS = "Save as my defaults"
 CANCEL = "Cancel"
 OPEN = "Open"
+TRY_AGAIN = "Try again"
 """Labels of buttons."""
 
 JOBS = "Your jobs"

@@ -7,6 +7,7 @@ from typing import assert_never
 from app.reasons import Reason
 from app.reasons.files import MediaReason
 from app.reasons.jobs import JobReason
+from app.reasons.limits import LimitReason
 from app.reasons.servers import NetworkReason
 from app.service.reasons import LastVersionKept, ServiceReason
 from app.texts.audit_reasons import audit_text, input_check_text, link_text
@@ -14,6 +15,7 @@ from app.texts.availability_reasons import availability_text
 from app.texts.editor_format_reasons import editor_format_text
 from app.texts.file_reasons import media_reason_text
 from app.texts.job_reasons import job_reason_text
+from app.texts.limit_reasons import limit_reason_text
 from app.texts.manifest_reasons import discovery_text, key_text, manifest_text
 from app.texts.server_reasons import network_reason_text
 from app.texts.service_reasons import service_text
@@ -45,6 +47,8 @@ def reason_text(reason: Reason | str, *, operator: bool = False) -> str:
         return network_reason_text(reason, operator=operator)
     if isinstance(reason, MediaReason):
         return media_reason_text(reason)
+    if isinstance(reason, LimitReason):
+        return limit_reason_text(reason)
     return sentence(_text(reason, operator=operator))
 
 

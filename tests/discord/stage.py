@@ -21,7 +21,7 @@ from app.actors.registry import new_prompt_id
 from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config.settings import AlertTargets, Config, Discord, Server
+from app.config.settings import AlertTargets, Config, Discord, Limits, Server
 from app.core.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
@@ -61,7 +61,9 @@ class Stage:
             shutil.copytree(FOLDER / name, self.workflows / name)
 
     @asynccontextmanager
-    async def bot(self, alerts_to: AlertTargets | None = None, **settings: object) -> AsyncGenerator[Life]:
+    async def bot(
+        self, alerts_to: AlertTargets | None = None, limits: Limits | None = None, **settings: object
+    ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave."""
         door = Discord(rest_url=self.discord.rest_url, **settings)  # pyright: ignore[reportArgumentType]
         config = Config(
@@ -71,6 +73,7 @@ class Stage:
             discord_token=self.discord.token,
             discord=door,
             alerts=alerts_to or AlertTargets(),
+            limits=limits or Limits(),
         )
         client_id = new_prompt_id()
         async with AsyncExitStack() as stack:

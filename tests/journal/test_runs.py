@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 import app.journal.reader
@@ -18,6 +19,7 @@ import app.journal.store
 from app.core.cost import REMEMBERED, Run
 from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import MOST_RUNS, Journal, JournalError, UnwritableRecords
+from app.core.limits import DAY, Origin, Use
 from app.events import JobId
 from app.journal.memory import MemoryJournal
 from app.journal.migrations import MIGRATIONS, NEWEST
@@ -269,3 +271,18 @@ async def test_a_run_that_cannot_be_recorded_fails_no_job_of_its_call(path: Path
         assert [job.id for job in await journal.unfinished()] == ["a"]
         assert list(await journal.runs()) == list[Run]()
     assert [line["job"] for line in lines] == ["a"]
+
+
+def test_the_seconds_of_the_last_day_are_known_by_person_and_place(path: Path) -> None:
+    clock = Clock()
+    with open_store(path, clock=clock) as store:
+        store.write([], [replace(run("a", seconds=1.0), guild="g", channel="c")])
+        clock.now += DAY / 2
+        store.write([], [replace(run("b", seconds=2.0), person="bob")])
+        clock.now += DAY / 4
+        assert store.uses() == [
+            Use(Origin("ada", "g", "c"), 1.0, 0.75 * DAY),
+            Use(Origin("bob"), 2.0, DAY / 4),
+        ]
+        clock.now += DAY / 4
+        assert store.uses() == [Use(Origin("bob"), 2.0, DAY / 2)]

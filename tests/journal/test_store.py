@@ -228,6 +228,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "runs": store.runs,
         "drain": lambda: store.drain(ServerName("studio"), "ada", drained=True),
         "drained": store.drained,
+        "uses": store.uses,
         "add_request": lambda: store.add_request("cancel", "a"),
         "requests": store.requests,
         "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),

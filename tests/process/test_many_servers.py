@@ -48,9 +48,7 @@ def settings(folder: Path, ports: list[int]) -> str:
 def ends(folder: Path) -> Counter[tuple[str, str]]:
     """How many jobs ended how and where, as the journal says."""
     with closing(sqlite3.connect(folder / "data" / "atelier.db")) as journal:
-        return Counter(
-            (str(state), str(server)) for state, server in journal.execute("SELECT state, server FROM jobs")
-        )
+        return Counter((str(state), str(server)) for state, server in journal.execute("SELECT state, server FROM jobs"))
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])

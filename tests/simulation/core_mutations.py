@@ -29,6 +29,7 @@ from app.core.fair_queue import Choice, FairQueue
 from app.core.job import Attempt, Job, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import DrainedServer
+from app.core.limits import Use
 from app.core.reconciler import Message, Reconciler
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, ServerName
@@ -133,6 +134,9 @@ class _Later:
 
     async def drained(self) -> Sequence[DrainedServer]:
         return ()
+
+    async def uses(self) -> Sequence[Use]:
+        return []
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from PIL import Image
 
 from app.actors.operator import OperatorActor
+from app.config.settings import Limits
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
@@ -32,6 +33,7 @@ from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
 from app.reasons.files import PostingNote, ResultDeleted
+from app.service.allowances import Allowances
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.requests import AttachedFile
@@ -87,6 +89,7 @@ class SimulatedFrontend:
             job_history=job_history,
             catalog=catalog,
             job_factory=job_factory,
+            allowances=Allowances(Limits(), no_positions),
             live_messages=self.live_messages,
             responder=self._responder,
             # Nobody uses the bot's own commands here.
@@ -146,6 +149,12 @@ class SimulatedFrontend:
         with anyio.move_on_after(PATIENCE):
             await over.wait()
         return answer[0] if answer else "The bot is busy: try again in a moment."
+
+
+async def no_positions(guild: str) -> Mapping[str, int]:
+    """Nobody has roles here."""
+    del guild
+    return {}
 
 
 class Photos:

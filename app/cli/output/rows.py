@@ -17,6 +17,7 @@ from app.events import (
     Finished,
     JobId,
     Lost,
+    NotAccepted,
     Previewed,
     Progressed,
     Queued,
@@ -24,6 +25,7 @@ from app.events import (
     TerminalUpdate,
 )
 from app.ports import Json
+from app.reasons import Reason
 from app.reasons.jobs import JobReason, PictureMissed, ResultsMissing, ResultUnwritable, TooManyResults, kind_of
 from app.reasons.servers import ResultGone, ResultTooLarge
 from app.texts.reasons import reason_text
@@ -66,6 +68,9 @@ class Row(Struct):
                 return False
             case Finished() | Failed() | Cancelled() | Lost():
                 self.terminal_update = update
+                return True
+            case NotAccepted(reason=reason):
+                self.terminal_update = Failed(job=update.job, reason=text_of(reason))
                 return True
             case _:
                 assert_never(update)
@@ -145,7 +150,7 @@ def start_text(row: Row) -> str:
     return f"starts in {length}"
 
 
-def text_of(reason: JobReason | str | None) -> str:
+def text_of(reason: Reason | str | None) -> str:
     """The sentence for the operator; "" for none."""
     return reason_text(reason, operator=True) if reason is not None else ""
 
@@ -161,6 +166,8 @@ def json_fields(update: AnyUpdate) -> dict[str, Json]:
         case Failed(reason=reason) | Cancelled(reason=reason) | Lost(reason=reason):
             fields["reason"] = text_of(reason)
             fields["reason_kind"] = "" if isinstance(reason, str) else kind_of(reason)
+        case NotAccepted(reason=reason):
+            fields["reason"], fields["reason_kind"] = text_of(reason), kind_of(reason)
         case Started() | Previewed():
             pass
         case _:

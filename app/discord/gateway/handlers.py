@@ -51,7 +51,7 @@ PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
 ASKS_FIRST = frozenset({"vary", "use"})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use"})
+MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", custom_id.TRY_AGAIN})
 ANSWERS_ALONE = frozenset({"settings", "keep"})
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""

@@ -53,10 +53,12 @@ async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.Messag
 
 def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool = False) -> Caller:
     """Who interacted, and how to answer."""
-    member = interaction.member
+    member, channel = interaction.member, interaction.channel
     return Caller(
         user=str(interaction.user.id),
-        channel=str(interaction.channel.id),
+        channel=str(channel.id),
+        # Other channels have one, too: it is their category.
+        parent=str(channel.parent_id or "") if channel.thread_metadata is not None else "",
         guild=str(interaction.guild_id or ""),
         token=interaction.token,
         message=message,

@@ -110,6 +110,11 @@ class RestSender:
         application = await self._call(lambda rest: rest.fetch_application())
         return str(application.team.owner_id if application.team is not None else application.owner.id)
 
+    async def role_positions(self, guild: str) -> dict[str, int]:
+        """The position of each role of a Discord server, by its id. Raises `SendError`."""
+        roles = await self._call(lambda rest: rest.fetch_roles(int(guild)))
+        return {str(role.id): role.position for role in roles}
+
     async def _call(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
         """Make one call in hikari's loop. Raises `SendError`."""
         if (rest := self._rest) is None:

@@ -11,6 +11,7 @@ import anyio
 import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
+from msgspec import Struct
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
@@ -29,7 +30,8 @@ from app.ports import ConnectionLost
 from app.service.catalog import Catalog
 from app.service.follow_ups import is_kept, list_follow_ups
 from app.service.job_factory import repeat
-from app.service.reasons import JobUnfinished, NoPlaceForResult, ResultNotKept
+from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
+from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
 
@@ -38,8 +40,18 @@ logger = structlog.stdlib.get_logger(__name__)
 PAST_TIMES = 5.0
 """Seconds between two rounds that look for expected times that have passed."""
 
+MOST_REJECTED = 256
+"""Requests over a limit that are kept; people with older ones have to start again."""
+
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
+
+
+class Rejected(Struct, frozen=True):
+    """A request that was over a limit, so that its person need not type it again."""
+
+    request: JobRequest
+    spoiler: bool
 
 
 class LiveMessages:
@@ -70,6 +82,8 @@ class LiveMessages:
         self._catalog = catalog
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
+        self._rejected: dict[JobId, Rejected] = {}
+        """The latest requests that were over a limit, oldest first."""
 
     async def place_changed(self, job: JobId, place: str) -> None:
         """Record in the journal where a job is shown."""
@@ -80,7 +94,26 @@ class LiveMessages:
         place = _place(caller, spoiler=spoiler)
         reply = self._reply(request, place, _token(caller))
         actor = InteractionActor(request, self._registry, reply, place=write(place))
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
+
+        async def live() -> None:
+            await self._live(reply, actor)
+            if reply.rejected:
+                self._rejected[request.job] = Rejected(request, spoiler)
+                while len(self._rejected) > MOST_REJECTED:
+                    del self._rejected[next(iter(self._rejected))]
+
+        self._tasks.start_soon(live, name=f"interaction {request.job}")
+
+    def rejected(self, job: JobId, person: Person) -> Rejected:
+        """A request of this person that was over a limit. Raises `WorkflowError` if it is not known any more."""
+        rejected = self._rejected.get(job)
+        if rejected is None or rejected.request.owner != person.user:
+            raise WorkflowError(JobForgotten())
+        return rejected
+
+    def forget_rejected(self, job: JobId) -> None:
+        """Forget a request that was over a limit, because it is made again."""
+        self._rejected.pop(job, None)
 
     async def begin_again(self, job: Job) -> None:
         """Run a job's request again as a new job, in the same message: for an operator."""

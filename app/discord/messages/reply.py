@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import structlog
 
@@ -12,7 +14,9 @@ from app.discord.messages.ports import Away, Deleted, Expired, MessageContext, S
 from app.discord.ui.components import Card
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
-from app.events import TERMINAL_UPDATES, AnyUpdate, Previewed
+from app.discord.ui.pages import over_limit
+from app.events import TERMINAL_UPDATES, AnyUpdate, NotAccepted, Previewed
+from app.reasons.limits import LimitReason
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -35,6 +39,8 @@ class MessageReply:
         self._free_at = 0.0
         self._editor = anyio.Lock()
         self.receipt = ""
+        self.rejected = False
+        """Whether the request was over a limit, so that there is no job and no message."""
 
     @property
     def place(self) -> MessageRef:
@@ -52,12 +58,27 @@ class MessageReply:
         The final update raises `Away`, which is a `ConnectionLost`, until it is sent.
         """
         self.view.handle(update, self._context.now())
-        if isinstance(update, TERMINAL_UPDATES):
+        if isinstance(update, NotAccepted):
+            await self._reject(update.reason)
+        elif isinstance(update, TERMINAL_UPDATES):
             async with self._editor:
                 self.receipt = await Delivery(self.view, self._location, self._context).run()
         elif not isinstance(update, Previewed) and self.pause < EARLY:
             # Skip edits inside the pause; only the final update may follow.
             await self.refresh()
+
+    async def _reject(self, reason: LimitReason) -> None:
+        """Say only to the person who asked that a limit is reached, and delete the message."""
+        self.rejected = True
+        if (token := self._location.token) is None:
+            logger.warning("a request of an operator is over a limit", job=self.view.job)
+            return
+        sender, card = self._context.sender, over_limit(reason, self.view.prompt, self.view.job)
+        for call in (partial(sender.delete_original, token), partial(sender.ephemeral_followup, token, card)):
+            try:
+                await call()
+            except SendError as error:
+                logger.info("a refusal found nobody", job=self.view.job, reason=str(error))
 
     async def refresh(self) -> None:
         """Edit the message if its visible content changed and it can be edited; a failure does no harm."""

@@ -13,7 +13,7 @@ from app.actors.handle import Registry
 from app.core.job import Job, JobRequest
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
-from app.discord.custom_id import Press, write
+from app.discord.custom_id import TRY_AGAIN, Press, write
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.responder import Responder
@@ -22,6 +22,7 @@ from app.discord.ui.components import Form
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, CreateJob, UserRequest
 from app.entry_points import run_request
 from app.events import ServerName
+from app.service.allowances import Allowances
 from app.service.catalog import Catalog
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
@@ -56,6 +57,7 @@ class RequestDispatcher:
         job_history: JobHistory,
         catalog: Catalog,
         job_factory: JobFactory,
+        allowances: Allowances,
         live_messages: LiveMessages,
         responder: Responder,
         builtin_commands: BuiltinCommands,
@@ -67,6 +69,7 @@ class RequestDispatcher:
         self._job_history = job_history
         self._catalog = catalog
         self._job_factory = job_factory
+        self._allowances = allowances
         self._live_messages = live_messages
         self._responder = responder
         self._builtin_commands = builtin_commands
@@ -90,7 +93,7 @@ class RequestDispatcher:
             match request.action:
                 case CreateJob() as order:
                     job = await self._job_factory.create(order, request.caller)
-                    self._begin(job, request.caller, spoiler=order.spoiler)
+                    await self._begin(job, request.caller, spoiler=order.spoiler)
                 case ButtonPressed() as pressed:
                     await self._press(pressed, request.caller)
                 case BuiltinCommand() as command:
@@ -106,6 +109,10 @@ class RequestDispatcher:
     async def refusal(self, press: Press, caller: Caller) -> str | None:
         """Why a button can do nothing for this person, as far as that is known before it is tried; None if it can."""
         try:
+            if press.verb == TRY_AGAIN:
+                rejected = self._live_messages.rejected(press.job, caller)
+                self._job_factory.check_can_create(rejected.request.workflow, caller)
+                return None
             job = await self._job(press.job)
             check_permitted(press.verb, caller, job.request.owner, self._guarded)
             match press.verb:
@@ -159,24 +166,27 @@ class RequestDispatcher:
 
     async def _press(self, pressed: ButtonPressed, caller: Caller) -> None:
         press = pressed.press
+        if press.verb == TRY_AGAIN:
+            await self._try_again(press, caller)
+            return
         job = await self._job(press.job)
         check_permitted(press.verb, caller, job.request.owner, self._guarded)
         match press.verb:
             case "again":
-                self._begin_from(job, await self._job_factory.again(job, caller), caller)
+                await self._begin_from(job, await self._job_factory.again(job, caller), caller)
             case "vary":
                 workflow = self._catalog.usable(job.request.workflow, caller)
                 values, _ = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
-                self._begin_from(job, await self._job_factory.vary(job, values, caller), caller)
+                await self._begin_from(job, await self._job_factory.vary(job, values, caller), caller)
             case "use":
                 workflow = self._catalog.usable(press.workflow, caller)
                 values, number = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
                 request = await self._job_factory.follow_up(job, workflow.name, press.number, values, number, caller)
-                self._begin_from(job, request, caller)
+                await self._begin_from(job, request, caller)
             case "fetch":
-                self._begin_from(job, self._job_factory.fetch_again(job, caller), caller)
+                await self._begin_from(job, self._job_factory.fetch_again(job, caller), caller)
             case "retry":
-                self._begin_from(job, self._job_factory.retry(job, caller), caller)
+                await self._begin_from(job, self._job_factory.retry(job, caller), caller)
             case "send":
                 await self._live_messages.show_again(job, caller)
             case "cancel":
@@ -191,15 +201,23 @@ class RequestDispatcher:
             case _:
                 raise WorkflowError(UnknownButton())
 
-    def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
+    async def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
         """Begin a job that was made from an earlier one; it is hidden if that one is."""
         place = message_ref.read(job.place)
-        self._begin(request, caller, spoiler=place is not None and place.spoiler)
+        await self._begin(request, caller, spoiler=place is not None and place.spoiler)
 
-    def _begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
+    async def _begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
         workflow = self._catalog.workflows.get(request.workflow)
         hidden = workflow is not None and workflow.spoiler
+        request = await self._allowances.apply(request, caller)
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
+
+    async def _try_again(self, press: Press, caller: Caller) -> None:
+        """Ask once more for what was over a limit."""
+        rejected = self._live_messages.rejected(press.job, caller)
+        self._job_factory.check_can_create(rejected.request.workflow, caller)
+        self._live_messages.forget_rejected(press.job)
+        await self._begin(rejected.request, caller, spoiler=rejected.spoiler)
 
     async def _cancel(self, job: Job) -> None:
         if job.notified:

@@ -15,6 +15,7 @@ from app.events import (
     Finished,
     JobId,
     Lost,
+    NotAccepted,
     Previewed,
     Progressed,
     Queued,
@@ -66,8 +67,8 @@ class JobView(Struct, kw_only=True):
     """The sentence to show instead of all progress, once the bot no longer updates it."""
 
     def handle(self, update: AnyUpdate, now: float) -> None:
-        """Apply an update; only accepted jobs have updates. `now` is in seconds since 1970."""
-        self.accepted = True
+        """Apply an update. `now` is in seconds since 1970."""
+        self.accepted = not isinstance(update, NotAccepted)
         match update:
             case Queued():
                 self.position, self.note = update.position, update.note
@@ -80,6 +81,9 @@ class JobView(Struct, kw_only=True):
                 self._expect(now, update.remaining)
             case Previewed():
                 self.preview = update
+            case NotAccepted():
+                # Nobody sees the message: the refusal is said elsewhere.
+                pass
             case Finished() | Failed() | Cancelled() | Lost():
                 self.terminal_update, self.preview = update, None
 

@@ -11,9 +11,10 @@ from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
 from app.discord.ui.options import Command
-from app.events import Failed, Finished, Lost, ServerName
+from app.events import Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
+from app.reasons.limits import LimitReason
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts import pages as texts
@@ -223,6 +224,13 @@ def _page(lines: Iterable[str]) -> str:
             return "\n".join([*kept, f"-# {texts.MORE}"])
         kept.append(line)
     return "\n".join(kept)
+
+
+def over_limit(reason: LimitReason, prompt: str, job: JobId) -> Card:
+    """A card that says which limit is reached, with the prompt, and a button that asks for the same again."""
+    refused = refusal(reason_text(reason), prompt)
+    button = Button(texts.TRY_AGAIN, custom_id.write(custom_id.TRY_AGAIN, job), "primary")
+    return Card((*refused.blocks, *rows([button])))
 
 
 def refusal(sentence: str, typed: str = "") -> Card:

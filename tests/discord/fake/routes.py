@@ -82,7 +82,7 @@ class Routes:
         return web.json_response([one.describe() for one in self._state.channels.values() if one.guild is guild])
 
     async def _roles(self, request: web.Request) -> web.Response:
-        return web.json_response([world.describe_everyone(self._guild(request))])
+        return web.json_response(world.describe_roles(self._guild(request)))
 
     async def _member(self, request: web.Request) -> web.Response:
         self._guild(request)

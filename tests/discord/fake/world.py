@@ -75,6 +75,8 @@ class Guild:
 
     id: str
     name: str
+    roles: dict[str, int] = field(default_factory=dict[str, int])
+    """The position of each role by its id; a higher role has a higher one."""
 
 
 @dataclass
@@ -139,6 +141,12 @@ class Channel:
         return [{"id": self.guild.id, "type": 0, "allow": str(allow), "deny": str(deny)}]
 
 
+def describe_roles(guild: Guild) -> list[Payload]:
+    """All roles of a server; everybody has the first."""
+    everyone = describe_everyone(guild)
+    return [everyone, *(everyone | {"id": role, "name": role, "position": at} for role, at in guild.roles.items())]
+
+
 def describe_everyone(guild: Guild) -> Payload:
     """The role that everybody in a server has."""
     everyone: Payload = {
@@ -165,7 +173,7 @@ def describe_guild(guild: Guild, members: list[Person], channels: list[Channel])
         "member_count": len(members),
         "afk_timeout": 60,
         "region": "x",
-        "roles": [describe_everyone(guild)],
+        "roles": describe_roles(guild),
         "members": [person.membership() for person in members],
         "channels": [channel.describe() for channel in channels if channel.guild is guild],
     }

@@ -1,0 +1,78 @@
+"""What a person may ask for, where they ask: the limits of the configuration, by role, channel and Discord server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.config.settings import Allowed, Limits
+from app.core.job import Allowance, JobRequest
+from app.reasons.limits import Whom
+from app.service.requests import Person
+
+RolePositions: TypeAlias = Callable[[str], Awaitable[Mapping[str, int]]]
+"""The positions of the roles of a Discord server, as far as they are known; a higher role has a higher one."""
+
+
+class Grant(Struct, frozen=True):
+    """What a person gets in one place: the limits that apply, and how much of the servers' time beside others."""
+
+    allowances: tuple[Allowance, ...]
+    weight: float = 1.0
+
+
+class Allowances:
+    """Knows what each person may ask for.
+
+    `limits` may be replaced at any time, which counts for later requests. `positions` is only asked about people who
+    have several roles with limits.
+    """
+
+    def __init__(self, limits: Limits, positions: RolePositions) -> None:
+        self.limits = limits
+        self._positions = positions
+
+    async def apply(self, request: JobRequest, person: Person) -> JobRequest:
+        """The request with where it was made, and with what its person may ask for there."""
+        grant = await self.grant(person)
+        return replace(
+            request,
+            guild=person.guild,
+            channel=_channel(person),
+            allowances=grant.allowances,
+            weight=grant.weight,
+        )
+
+    async def grant(self, person: Person) -> Grant:
+        """What a person gets where they are."""
+        limits = self.limits
+        role = limits.roles.get(await self._role(person))
+        allowances = [
+            *_allowance("person", role or limits),
+            *_allowance("channel", limits.channels.get(_channel(person))),
+            *_allowance("guild", limits.guilds.get(person.guild)),
+        ]
+        return Grant(tuple(allowances), role.weight if role is not None else 1.0)
+
+    async def _role(self, person: Person) -> str:
+        """The highest role of a person that has limits; "" if there is none, and the first in the file in doubt."""
+        roles = [role for role in self.limits.roles if role in person.roles]
+        if len(roles) <= 1:
+            return "".join(roles)
+        positions = await self._positions(person.guild)
+        return max(roles, key=lambda role: positions.get(role, -1))
+
+
+def _channel(person: Person) -> str:
+    """Where a person's jobs count: a thread counts as its channel."""
+    return person.parent or person.channel
+
+
+def _allowance(whom: Whom, allowed: Allowed | None) -> tuple[Allowance, ...]:
+    """The allowance for these limits, if there are any."""
+    if allowed is None or not (allowed.jobs or allowed.seconds):
+        return ()
+    return (Allowance(whom, allowed.jobs, allowed.seconds),)

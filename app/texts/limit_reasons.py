@@ -1,0 +1,40 @@
+"""The sentences about limits: which one is reached, and when it ends."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from app.reasons.limits import JobsReached, LimitReason, SecondsReached, Whom
+from app.texts.alerts import duration_text
+
+
+def limit_reason_text(reason: LimitReason) -> str:
+    """The sentences for a request that is over a limit."""
+    match reason:
+        case JobsReached(whom=whom, most=most, unfinished=unfinished, free_in=free_in):
+            jobs = f"{unfinished} of {most} {'job' if most == 1 else 'jobs'}"
+            free = "Ask again when one has ended." if free_in is None else f"The next is free {in_about(free_in)}."
+            return f"{_having(whom)} {jobs} running or waiting. {free}"
+        case SecondsReached(whom=whom, most=most, left=left, needed=needed, free_in=free_in):
+            day, job = f"{duration_text(most)} of GPU time a day", f"this needs about {duration_text(needed)}"
+            if free_in is None:
+                return f"{_having(whom)} {day}, and {job}. Ask for fewer or smaller results."
+            return f"{_having(whom)} {duration_text(left)} left of {day}, and {job}. Ask again {in_about(free_in)}."
+        case _:
+            assert_never(reason)
+
+
+def in_about(seconds: float) -> str:
+    """When something is expected, at least a second from now."""
+    return f"in about {duration_text(max(1.0, seconds))}"
+
+
+def _having(whom: Whom) -> str:
+    """Whose limit it is, as the beginning of a sentence about what they have."""
+    match whom:
+        case "person" | "member":
+            return "You have"
+        case "channel":
+            return "This channel has"
+        case "guild":
+            return "This server has"

@@ -1,0 +1,99 @@
+"""Limits as people meet them in Discord: a refusal that only they see, and nothing to type twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.config.settings import Allowed, Limits, RoleLimits
+from tests.discord.fake import Interaction, Payload
+from tests.discord.stage import EPHEMERAL, Stage, job_of, words
+
+PATRON, CREW = "1500000000000000001", "1500000000000000002"
+ONE_JOB = Limits(jobs=1)
+
+
+async def refused(stage: Stage, interaction: Interaction) -> Payload:
+    """The message that only the person who asked sees."""
+
+    def seen() -> Payload | None:
+        messages = [stage.discord.state.messages.all.get(ident) for ident in interaction.followups]
+        return next((message for message in messages if message is not None and words(message)), None)
+
+    message = await stage.discord.until(seen)
+    assert message is not None
+    assert message["flags"] & EPHEMERAL
+    return message
+
+
+async def test_a_request_over_a_limit_is_refused_to_its_person_alone(stage: Stage) -> None:
+    async with stage.bot(limits=ONE_JOB) as life:
+        stage.hold()
+        held = stage.discord.slash("imagine", prompt="a cat")
+        await stage.until("[Cancel]", held)
+        again = stage.discord.slash("imagine", prompt="a green dog")
+        message = await refused(stage, again)
+        assert "You have 1 of 1 job running or waiting. Ask again when one has ended." in words(message)
+        assert "a green dog" in words(message), "what was typed is given back"
+        await stage.discord.until(lambda: again.original not in stage.discord.state.messages.all)
+        assert len(await life.journal.unfinished()) == 1
+        # Somebody else is not limited by it.
+        stage.go_on()
+        other = stage.discord.slash("imagine", prompt="a cat", user=stage.discord.person("bob"))
+        await stage.result(other)
+
+
+async def test_the_same_is_asked_for_again_with_one_click(stage: Stage) -> None:
+    async with stage.bot(limits=ONE_JOB) as life:
+        stage.hold()
+        held = stage.discord.slash("imagine", prompt="a cat")
+        await stage.until("[Cancel]", held)
+        message = await refused(stage, stage.discord.slash("imagine", prompt="a green dog", steps=7, seed=5))
+        still = await refused(stage, stage.press(message, "Try again"))
+        stage.go_on()
+        await stage.result(held)
+        made = await stage.result(stage.press(still, "Try again"))
+        assert "a green dog" in words(made)
+        assert "steps 7" in words(made)
+        assert "seed `5`" in words(made)
+        job = await life.journal.find(job_of(made))
+        assert job is not None
+        assert job.request.guild == stage.discord.guild.id
+        assert job.request.channel == stage.discord.channel.id
+        gone = stage.press(still, "Try again")
+        assert "too old to continue" in await stage.ephemeral_followup(await stage.answered(gone))
+
+
+async def test_the_buttons_of_a_result_are_requests_like_others(stage: Stage) -> None:
+    async with stage.bot(limits=ONE_JOB):
+        first = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+        stage.hold()
+        await stage.until("[Cancel]", stage.press(first, "Again"))
+        assert "1 of 1 job" in words(await refused(stage, stage.press(first, "Again")))
+        stage.go_on()
+
+
+@pytest.mark.parametrize(("positions", "jobs"), [({PATRON: 2, CREW: 1}, 2), ({PATRON: 1, CREW: 2}, 1)])
+async def test_the_highest_role_decides(stage: Stage, positions: dict[str, int], jobs: int) -> None:
+    stage.discord.guild.roles.update(positions)
+    limits = Limits(roles={CREW: RoleLimits(jobs=1, weight=3.0), PATRON: RoleLimits(jobs=2, weight=2.0)})
+    bob = stage.discord.person("bob", roles=(CREW, PATRON))
+    async with stage.bot(limits=limits) as life:
+        stage.hold()
+        for _ in range(jobs):
+            await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat", user=bob))
+        message = await refused(stage, stage.discord.slash("imagine", prompt="a cat", user=bob))
+        assert f"{jobs} of {jobs} job" in words(message)
+        assert {job.request.weight for job in await life.journal.unfinished()} == {4.0 - jobs}
+        stage.go_on()
+
+
+async def test_a_channel_has_a_limit_for_everybody(stage: Stage) -> None:
+    limits = Limits(channels={stage.discord.channel.id: Allowed(jobs=1)})
+    async with stage.bot(limits=limits):
+        stage.hold()
+        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
+        over = stage.discord.slash("imagine", prompt="a dog", user=stage.discord.person("bob"))
+        assert "This channel has 1 of 1 job running or waiting." in words(await refused(stage, over))
+        elsewhere = stage.discord.open_channel("elsewhere")
+        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a dog", channel=elsewhere))
+        stage.go_on()

@@ -1,0 +1,85 @@
+"""What a person gets depends on where they ask, and on their highest role that has limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio.lowlevel
+import pytest
+
+from app.config.settings import Allowed, Limits, RoleLimits
+from app.core.job import Allowance, JobRequest
+from app.events import JobId
+from app.service.allowances import Allowances, Grant
+from app.service.requests import Person
+
+LIMITS = Limits(
+    jobs=3,
+    seconds=60,
+    roles={"patron": RoleLimits(jobs=10, seconds=0, weight=2.0), "crew": RoleLimits(jobs=0, seconds=0, weight=0.5)},
+    channels={"busy": Allowed(jobs=5)},
+    guilds={"here": Allowed(seconds=500)},
+)
+
+
+class Roles:
+    """The roles of the servers."""
+
+    def __init__(self, **positions: int) -> None:
+        self.positions = positions
+        self.asked: list[str] = []
+
+    async def __call__(self, guild: str) -> Mapping[str, int]:
+        await anyio.lowlevel.checkpoint()
+        self.asked.append(guild)
+        return self.positions
+
+
+def person(*roles: str, guild: str = "here", channel: str = "busy", parent: str = "") -> Person:
+    return Person(user="ada", roles=frozenset(roles), guild=guild, channel=channel, parent=parent)
+
+
+HERE = (Allowance("channel", jobs=5), Allowance("guild", seconds=500))
+
+
+async def test_without_a_role_the_general_limits_apply() -> None:
+    grant = await Allowances(LIMITS, Roles()).grant(person("member"))
+    assert grant == Grant((Allowance("person", 3, 60), *HERE), 1.0)
+
+
+async def test_a_role_brings_its_own_limits_and_weight_and_nobody_asks_for_positions() -> None:
+    roles = Roles()
+    grant = await Allowances(LIMITS, roles).grant(person("member", "patron"))
+    assert grant == Grant((Allowance("person", 10, 0), *HERE), 2.0)
+    assert roles.asked == []
+
+
+@pytest.mark.parametrize(("positions", "weight"), [({"crew": 9, "patron": 3}, 0.5), ({"crew": 1}, 0.5), ({}, 2.0)])
+async def test_the_highest_of_several_roles_counts_or_the_first_in_the_file(
+    positions: dict[str, int], weight: float
+) -> None:
+    roles = Roles(**positions)
+    assert (await Allowances(LIMITS, roles).grant(person("crew", "patron"))).weight == weight
+    assert roles.asked == ["here"]
+
+
+async def test_a_role_without_limits_of_its_own_has_none() -> None:
+    assert (await Allowances(LIMITS, Roles()).grant(person("crew", channel="calm", guild="there"))).allowances == ()
+
+
+async def test_in_direct_messages_only_the_general_limits_apply() -> None:
+    grant = await Allowances(LIMITS, Roles()).grant(person(guild="", channel="dm"))
+    assert grant == Grant((Allowance("person", 3, 60),), 1.0)
+
+
+async def test_a_thread_counts_as_its_channel() -> None:
+    request = JobRequest(job=JobId("a"), workflow="w", graph={}, folder="", owner="ada")
+    made = await Allowances(LIMITS, Roles()).apply(request, person("patron", channel="thread", parent="busy"))
+    assert (made.guild, made.channel, made.weight) == ("here", "busy", 2.0)
+    assert made.allowances == (Allowance("person", 10, 0), *HERE)
+
+
+async def test_new_limits_count_for_later_requests() -> None:
+    allowances = Allowances(LIMITS, Roles())
+    allowances.limits = Limits(jobs=1)
+    assert await allowances.grant(person("patron")) == Grant((Allowance("person", 1, 0),), 1.0)
