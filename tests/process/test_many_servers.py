@@ -13,8 +13,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.discord.fake import FakeDiscord, running
-from tests.process.bot import bot, says
+from tests.discord.fake import FakeDiscord, Interaction, running
+from tests.discord.stage import files
+from tests.process.bot import bot, environment, says
+from tests.process.launcher import PROGRAM, forking
 from tests.process.test_bad_lines import simulator
 
 PEOPLE, EACH = 20, 10
@@ -45,10 +47,19 @@ def settings(folder: Path, ports: list[int]) -> str:
     return str(path)
 
 
-def ends(folder: Path) -> Counter[tuple[str, str]]:
-    """How many jobs ended how and where, as the journal says."""
+def servers_of(folder: Path, cause: str) -> list[str]:
+    """The server of each transition with this cause, in the order of time, as the journal says."""
+    query = "SELECT server FROM transitions WHERE cause = ? ORDER BY at"
     with closing(sqlite3.connect(folder / "data" / "atelier.db")) as journal:
-        return Counter((str(state), str(server)) for state, server in journal.execute("SELECT state, server FROM jobs"))
+        return [str(server) for (server,) in journal.execute(query, (cause,))]
+
+
+async def drain(discord: FakeDiscord, folder: Path, config: str, server: str) -> None:
+    """Drain a server as an operator does."""
+    env = {**environment(discord, folder, ""), "ATELIER_CONFIG": config}
+    with forking():
+        done = await anyio.run_process([*PROGRAM, "servers", "drain", server], cwd=folder, env=env)
+    assert "gets no new jobs" in done.stdout.decode()
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
@@ -70,10 +81,19 @@ async def test_everybody_gets_every_picture_once_although_one_server_dies_and_on
                 for person in people
             ]
 
-            def arrived() -> int:
-                return sum("[Again]" in says(discord, interaction) for interaction in asked)
+            def arrived() -> list[Interaction]:
+                return [interaction for interaction in asked if "[Again]" in says(discord, interaction)]
 
-            await discord.until(lambda: arrived() >= 20, LONGEST)
+            await discord.until(lambda: len(arrived()) >= 20, LONGEST)
             os.kill(servers[1][0].pid, signal.SIGKILL)
-            await discord.until(lambda: arrived() == PEOPLE * EACH, LONGEST)
-    print(ends(tmp_path))
+            await drain(discord, tmp_path, config, "GPU 2")
+            await discord.until(lambda: len(arrived()) == PEOPLE * EACH, LONGEST)
+    made = Counter(servers_of(tmp_path, "all results have arrived"))
+    assert made.total() == PEOPLE * EACH, "every job ended once"
+    names = [files(discord.message(interaction)) for interaction in asked]
+    assert all(len(name) == 1 for name in names)
+    assert len({name[0] for name in names}) == PEOPLE * EACH, "everybody has another picture"
+    sent = servers_of(tmp_path, "the server accepted the prompt")
+    assert "GPU 2" not in sent[-50:], "a drained server gets no new jobs"
+    assert min(made["GPU 0"], made["GPU 3"]) > max(made["GPU 1"], made["GPU 2"]), "the others make the rest"
+    assert min(made["GPU 0"], made["GPU 3"]) > 0.7 * max(made["GPU 0"], made["GPU 3"]), "neither of them idles"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import UnionType
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
@@ -43,6 +43,8 @@ def _of(kind: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
         return st.integers(0, 2**40)
     if origin is tuple:
         return st.lists(_of(arguments[0], texts), max_size=3).map(tuple)
+    if origin is Literal:
+        return st.sampled_from(arguments)
     if origin in (UnionType, Union):
         return st.one_of(*(_of(hint_of_member, texts) for hint_of_member in arguments))
     if kind in (bool, type(None)):
