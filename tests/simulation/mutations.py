@@ -62,6 +62,10 @@ Ts = TypeVarTuple("Ts")
 Broken: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
+QUICK = 6
+"""A seed with nine people, whose world takes a fifth of a second."""
+
+
 class Mutation(Struct, frozen=True):
     """A change, the words by which it is found, and what has to happen for it to do harm.
 
@@ -75,7 +79,7 @@ class Mutation(Struct, frozen=True):
     faults: tuple[Kind, ...] = ()
     upon: tuple[Moment, ...] = ()
     drain: bool = False
-    first: int = 0
+    first: int = QUICK
     pair: bool = False
 
     @property
@@ -510,10 +514,10 @@ def a_message_waits_for_those_of_others() -> Generator[None]:
         yield
 
 
-def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...]) -> Iterator[Mutation]:
+def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...], first: int = QUICK) -> Iterator[Mutation]:
     """The same change once for each fault that must find it."""
     for kind in kinds:
-        yield Mutation(change, says, kind if isinstance(kind, tuple) else (kind,))
+        yield Mutation(change, says, kind if isinstance(kind, tuple) else (kind,), first=first)
 
 
 MUTATIONS = (
@@ -526,8 +530,8 @@ MUTATIONS = (
     ),
     Mutation(everybody_gets_the_previous_persons_file, NOT_OWN),
     Mutation(downloads_are_swapped, NOT_OWN),
-    Mutation(previews_reach_the_wrong_person, "with a preview of somebody else"),
-    Mutation(streamed_pictures_are_cut, NOT_OWN),
+    Mutation(previews_reach_the_wrong_person, "with a preview of somebody else", first=10),
+    Mutation(streamed_pictures_are_cut, NOT_OWN, first=9),
     *each(
         an_effects_exception_ends_the_registry,
         BY_ITSELF,
@@ -539,7 +543,7 @@ MUTATIONS = (
     ),
     *each(an_answers_exception_ends_the_registry, BY_ITSELF, "break_ticket", "break_entry", "break_signal"),
     *each(an_exception_fails_every_job_of_a_server, "went wrong with another job", "break_history", "break_post"),
-    Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",), first=1),
+    Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",), first=14),
     *each(a_wrong_frame_ends_the_bot, BY_ITSELF, "wrong_frames", "garbage"),
     *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
     Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",)),
@@ -551,17 +555,17 @@ MUTATIONS = (
     Mutation(a_full_disk_ends_the_bot, BY_ITSELF, ("disk_full",)),
     Mutation(a_damaged_journal_is_an_error_of_ours, BY_ITSELF, ("journal_damaged",)),
     Mutation(jobs_stay_with_a_dead_server, "which does not come back", ("die",), pair=True),
-    Mutation(a_removed_server_keeps_its_jobs, "was accepted, and ended", ("removed",), pair=True),
+    Mutation(a_removed_server_keeps_its_jobs, "was accepted, and ended", ("removed",), first=2, pair=True),
     Mutation(a_cancel_waits_for_the_server, "its end was not known", ("long_outage", "press_cancel"), pair=True),
     Mutation(
         what_was_given_up_is_forgotten, "nobody waits for it", ("long_outage", "press_cancel"), first=38, pair=True
     ),
-    *each(a_history_is_read_for_ever, "not everything has ended", "unread_history"),
-    *each(an_unreadable_history_is_that_of_the_server, "not everything has ended", "unread_history"),
-    *each(a_file_is_tried_for_ever, "was fetched", "cut_short"),
+    *each(a_history_is_read_for_ever, "not everything has ended", "unread_history", first=3),
+    *each(an_unreadable_history_is_that_of_the_server, "not everything has ended", "unread_history", first=13),
+    *each(a_file_is_tried_for_ever, "was fetched", "cut_short", first=3),
     Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
-    Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=15),
+    Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=31),
     Mutation(every_refusal_means_that_discord_is_away, "not everything has ended", ("channel_removed",)),
     Mutation(a_message_waits_for_those_of_others, "nothing of its own hung", ("discord_hangs",), first=8),
-    *each(a_full_disk_loses_results, "was delivered with", "results_full"),
+    *each(a_full_disk_loses_results, "was delivered with", "results_full", first=3),
 )
