@@ -4,15 +4,15 @@ Only this module knows all the others.
 
 run
 └─ open_clients       an HTTP client and a way to open websockets for each server
-   └─ open_services   PromptRegistry, and one ConnectionActor for each server
-      └─ frontend     the command line or Discord, and its InteractionActors
+   └─ open_services   PromptRegistry, and ServersActor with one ConnectionActor for each server
+      └─ frontend     the command line or Discord, and its InteractionActors; ReloadActor
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -24,9 +24,11 @@ from msgspec import Struct
 from app import signals
 from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import AlertActor, Alerts
-from app.actors.connection import ConnectionActor
+from app.actors.client_pool import ClientPool, Comfies, ServerClients
 from app.actors.handle import Registry
 from app.actors.registry import PromptRegistry, new_prompt_id
+from app.actors.reload import ReloadActor, settings_of
+from app.actors.servers import Servers, ServersActor
 from app.backoff import Pauses, backoff
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
@@ -37,7 +39,7 @@ from app.core.server_state import ServerSettings
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
-from app.ports import Comfy, Connect, Probe, RunSync
+from app.ports import Comfy, RunSync
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
@@ -47,26 +49,19 @@ GRACE = 1.5
 """Seconds that the frontend gets to finish after a signal: the process must end within two."""
 
 
-class ServerClients(Struct, frozen=True):
-    """The HTTP client of one server, and the functions that open its websocket and probe its port.
-
-    Without a probe, each attempt to connect is a handshake.
-    """
-
-    comfy: Comfy
-    connect: Connect
-    probe: Probe | None = None
-
-
 class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
-    `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
+    The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
+    and `servers` changes them. `draining` is set when no new job may be submitted, `shutdown` when the frontend must
+    return.
     """
 
     registry: Registry
     clients: Mapping[ServerName, ServerClients]
     nodes: Mapping[ServerName, NodeCache]
+    configured: Mapping[ServerName, Server]
+    servers: Servers
     draining: anyio.Event
     shutdown: anyio.Event
 
@@ -92,33 +87,28 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 @asynccontextmanager
 async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
-    """Open the HTTP clients for the lifetime of the application, with one client id for the whole process."""
+    """Open the HTTP clients of all servers, with one client id for the whole process."""
     client_id = str(uuid.uuid4())
-    async with AsyncExitStack() as stack:
-        clients: dict[ServerName, ServerClients] = {}
-        for server in config.servers:
-            comfy = await stack.enter_async_context(
-                open_comfy_client(
-                    server, client_id, run_sync=to_thread.run_sync, largest_result=config.largest_result * 2**20
-                )
-            )
+
+    @asynccontextmanager
+    async def open_server(server: Server) -> AsyncGenerator[ServerClients]:
+        largest = config.largest_result * 2**20
+        async with open_comfy_client(server, client_id, run_sync=to_thread.run_sync, largest_result=largest) as comfy:
             way = partial(connect, partial(open_websocket, server, client_id))
-            clients[server.label] = ServerClients(comfy, way, partial(probe, server))
-        yield clients
+            yield ServerClients(comfy, way, partial(probe, server))
+
+    pool = ClientPool(open_server)
+    try:
+        for server in config.servers:
+            await pool.open(server)
+        yield pool
+    finally:
+        await pool.aclose()
 
 
-def settings_of(config: Config, server: Server) -> ServerSettings:
-    """What the configuration says about a server that the registry needs to know."""
-    return ServerSettings(
-        failover_after=config.failover_of(server),
-        weight=server.weight,
-        workflows=None if server.workflows is None else frozenset(server.workflows),
-    )
-
-
-def comfies(clients: Mapping[ServerName, ServerClients]) -> dict[ServerName, Comfy]:
+def comfies(clients: Mapping[ServerName, ServerClients]) -> Mapping[ServerName, Comfy]:
     """The HTTP clients alone, for what opens no websockets."""
-    return {name: server_clients.comfy for name, server_clients in clients.items()}
+    return Comfies(clients)
 
 
 @asynccontextmanager
@@ -141,16 +131,12 @@ async def open_services(
     `run_sync`, `new_prompt_id`, `pauses`.
     """
     async with anyio.create_task_group() as services:
-        connections = {
-            name: ConnectionActor(name, server_clients.connect, server_clients.probe, pauses=pauses)
-            for name, server_clients in clients.items()
-        }
-        nodes = {name: NodeCache(comfy) for name, comfy in comfies(clients).items()}
+        servers = ServersActor(clients, settings or {}, pauses=pauses)
         registry = await services.start(
             PromptRegistry(
-                comfies(clients),
-                nodes,
-                {name: connection.handle for name, connection in connections.items()},
+                servers.comfies,
+                servers.nodes,
+                servers.connections,
                 journal,
                 depth=depth,
                 new_prompt_id=new_prompt_id,
@@ -161,10 +147,17 @@ async def open_services(
             ).run,
             name="registry",
         )
-        for name, connection in connections.items():
-            await services.start(connection.run, registry.inbox.clone(), name=f"connection {name}")
+        await services.start(servers.run, registry, name="servers")
         try:
-            yield Services(registry, clients, nodes, anyio.Event(), anyio.Event())
+            yield Services(
+                registry,
+                clients,
+                servers.nodes,
+                servers.configured,
+                servers.handle,
+                anyio.Event(),
+                anyio.Event(),
+            )
         finally:
             services.cancel_scope.cancel()
 
@@ -176,8 +169,12 @@ async def run(
     journal: Journal | None = None,
     drain: bool = False,
     alerts: Alerts | None = None,
+    load: Callable[[], Config] | None = None,
 ) -> int:
     """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
+
+    `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
+    the configuration stays as it is.
 
     Without a journal, jobs are kept only while this runs. With `drain`, the first signal lets the jobs that servers
     have finish, and the second one stops at once. One signal more ends the process immediately. Returns the exit code:
@@ -214,7 +211,9 @@ async def run(
                     nonlocal stopped
                     async for signum in receiver:
                         if not signals.stops(signum):
-                            logger.warning("SIGHUP received: restart the bot to read its configuration again")
+                            logger.warning("SIGHUP received: the configuration is loaded again")
+                            if reloader is not None:
+                                reloader.reload()
                         elif stopped is None:
                             stopped = signum
                             guests.start_soon(partial(close, drained=drain), name="close")
@@ -222,6 +221,9 @@ async def run(
                             stopped = signum
                             await close(drained=False)
 
+                reloader = ReloadActor(config, load, services.servers) if load is not None else None
+                if reloader is not None:
+                    guests.start_soon(reloader.run, name="reload")
                 guests.start_soon(say_goodbye, name="signals")
                 code = await frontend(services)
                 guests.cancel_scope.cancel()

@@ -53,6 +53,7 @@ class Completion:
     """Completes graphs for one server. What the server listed earlier counts until it refuses a graph."""
 
     def __init__(self, comfy: Comfy, nodes: NodeCache, run_sync: RunSync) -> None:
+        self.comfy = comfy
         self._nodes = nodes
         self._uploads = Uploads(comfy, run_sync)
 
@@ -170,9 +171,10 @@ OTHERS = 32
 
 
 class EffectRunner:
-    """Runs effects. Owns the clients of the servers. Expected errors become effect results and are not raised.
+    """Runs effects. Expected errors become effect results and are not raised.
 
-    Unless `wait_for_disk`, a result for which the disk has no room is given up.
+    The servers in `comfies`, `nodes` and `connections` may come and go. Unless `wait_for_disk`, a result for which the
+    disk has no room is given up.
     """
 
     def __init__(
@@ -185,7 +187,8 @@ class EffectRunner:
         wait_for_disk: bool = True,
     ) -> None:
         self._comfies = comfies
-        self._completions = {name: Completion(comfy, nodes[name], run_sync) for name, comfy in comfies.items()}
+        self._nodes = nodes
+        self._completions: dict[ServerName, Completion] = {}
         self._connections = connections
         self._run_sync = run_sync
         self._wait_for_disk = wait_for_disk
@@ -210,7 +213,8 @@ class EffectRunner:
             case SaveImage():
                 return await self._save(effect)
             case Reconnect(server=server):
-                self._connections[server].reconnect()
+                if (connection := self._connections.get(server)) is not None:
+                    connection.reconnect()
                 return None
             case DiscardFiles(paths=paths):
                 for path in paths:
@@ -220,8 +224,16 @@ class EffectRunner:
             case _:
                 assert_never(effect)
 
+    def _completion(self, server: ServerName) -> Completion:
+        """What completes prompts for a server. One that was removed and added again may have lost its uploads."""
+        comfy, completion = self._comfies[server], self._completions.get(server)
+        if completion is None or completion.comfy is not comfy:
+            completion = self._completions[server] = Completion(comfy, self._nodes[server], self._run_sync)
+        return completion
+
     async def _submit(self, effect: SubmitPrompt) -> EffectResult:
-        comfy, completion = self._comfies[effect.server], self._completions[effect.server]
+        comfy = self._comfies[effect.server]
+        completion = self._completion(effect.server)
         try:
             graph = await completion.complete(effect.request)
             try:

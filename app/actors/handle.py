@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Hashable
+from collections.abc import AsyncGenerator, Collection, Hashable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.core.reconciler import Message
+from app.core.server_state import ServerSettings
 from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
 from app.mailbox import Mailbox
 
@@ -87,7 +88,31 @@ class DrainServers(Struct, frozen=True):
     servers: frozenset[ServerName]
 
 
-Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | Drain | DrainServers
+class SetServer(Struct, frozen=True):
+    """Add a server, whose client and connection are there, or change the settings of one."""
+
+    server: ServerName
+    settings: ServerSettings
+
+
+class RemoveServer(Struct, frozen=True):
+    """Give a server no new jobs, let what waits there go elsewhere, and forget it.
+
+    `removed` is set once nothing is left there and nothing is being done there.
+    """
+
+    server: ServerName
+    removed: anyio.Event
+
+
+class Offer(Struct, frozen=True):
+    """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
+
+    able: Mapping[str, tuple[ServerName, ...]]
+
+
+ServerCommand: TypeAlias = DrainServers | SetServer | RemoveServer | Offer
+Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | Drain | ServerCommand
 
 
 class Registry(Struct, frozen=True):
@@ -139,6 +164,24 @@ class Registry(Struct, frozen=True):
     async def drain_servers(self, servers: Collection[ServerName]) -> None:
         """Give these servers no new jobs, whether they are configured or not, and all others again."""
         await self.inbox.send(DrainServers(frozenset(servers)))
+
+    async def set_server(self, server: ServerName, settings: ServerSettings) -> None:
+        """Add a server, whose client and connection must be there, or change the settings of one."""
+        await self.inbox.send(SetServer(server, settings))
+
+    async def remove_server(self, server: ServerName) -> None:
+        """Give a server no new jobs, and wait until nothing is left there. It is unknown then.
+
+        What waits there goes to other servers. What it runs, runs to its end, and its results are downloaded; if it
+        cannot be reached, that goes to other servers as well after some time.
+        """
+        removed = anyio.Event()
+        await self.inbox.send(RemoveServer(server, removed))
+        await removed.wait()
+
+    async def offer(self, able: Mapping[str, tuple[ServerName, ...]]) -> None:
+        """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
+        await self.inbox.send(Offer(able))
 
     async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:
         """Record that the terminal update of a job was shown, so that the registry may forget the job.

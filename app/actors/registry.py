@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -18,9 +19,12 @@ from app.actors.handle import (
     Delivered,
     Drain,
     DrainServers,
+    Offer,
     Place,
     Refresh,
     Registry,
+    RemoveServer,
+    SetServer,
     Submit,
     Updates,
     Watch,
@@ -39,6 +43,7 @@ from app.core.effects import (
     SubmitUncertain,
     Tick,
     Unreachable,
+    server_of,
 )
 from app.core.job import Job, State
 from app.core.job_table import JobTable
@@ -103,6 +108,9 @@ class PromptRegistry:
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
         self._drains: list[Drain] = []
+        self._removals: list[RemoveServer] = []
+        self._busy: Counter[ServerName | None] = Counter()
+        """How many effects are being carried out at each server."""
         self._rest = anyio.CancelScope()
         self._outbox, self._inbox = anyio.create_memory_object_stream[Command | Message](INBOX)
 
@@ -152,7 +160,7 @@ class PromptRegistry:
                     updates.end()
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
-            case Drain() | DrainServers():
+            case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer():
                 job = None
             case PromptSubmitted(effect=effect) | PromptRefused(effect=effect) | SubmitUncertain(effect=effect):
                 if (job := jobs.get(effect.job)) is not None:
@@ -188,6 +196,14 @@ class PromptRegistry:
                 self._drains.append(message)
             case DrainServers(servers=servers):
                 self._reconciler.drain(servers)
+            case SetServer(server=server, settings=settings):
+                self._reconciler.set_server(server, settings)
+            case RemoveServer(server=server):
+                self._reconciler.remove_server(server)
+                self._removals.append(message)
+            case Offer(able=able):
+                self._reconciler.offer(able, now)
+                self._scheduler.offered = True
             case Place(job=job, place=place):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.place(record, place)
@@ -202,6 +218,7 @@ class PromptRegistry:
     async def _act(self, helpers: TaskGroup) -> None:
         """Write to the journal, send updates, start effects: in this order."""
         job_table = self._job_table
+        self._reconciler.vacate(anyio.current_time())
         await self._record()
         for watch in self._arrivals:
             self._start_watch(watch)
@@ -215,6 +232,7 @@ class PromptRegistry:
         job_table.alerts.clear()
         self._reconciler.start_downloads(anyio.current_time())
         for effect in job_table.effects:
+            self._busy[server_of(effect)] += 1
             helpers.start_soon(self._do, effect, name=type(effect).__name__)
         job_table.effects.clear()
         self._rest.deadline = self._reconciler.due()
@@ -224,6 +242,11 @@ class PromptRegistry:
                 drain.ended.set()
             if not left:
                 drain.shown.set()
+        for removal in list(self._removals):
+            if self._reconciler.vacant(removal.server) and not self._busy[removal.server]:
+                self._reconciler.forget_server(removal.server)
+                self._removals.remove(removal)
+                removal.removed.set()
 
     async def _record(self) -> None:
         """Assign waiting jobs to servers and record all changes.
@@ -295,6 +318,8 @@ class PromptRegistry:
             answer = await self._effects.do(effect)
         except Exception as error:  # noqa: BLE001  the boundary of one effect
             answer = _effect_failed(effect, error)
+        # Before the answer is sent, because its turn is the last one that looks whether a server is idle.
+        self._busy[server_of(effect)] -= 1
         if answer is not None:
             await self._outbox.send(answer)
 

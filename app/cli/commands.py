@@ -50,7 +50,7 @@ from app.cli.arguments import (
     WorkflowsCommand,
 )
 from app.cli.parser import Invocation
-from app.config.load import load_config
+from app.config.load import load_config, reload_config
 from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
@@ -221,9 +221,17 @@ async def _run(config: Config, *, drain: bool) -> int:
 
         async def frontend(services: Services) -> int:
             servers = comfies(services.clients)
-            return await bot.run(services.registry, servers, services.nodes, services.draining, services.shutdown)
+            return await bot.run(
+                services.registry,
+                servers,
+                services.nodes,
+                services.draining,
+                services.shutdown,
+                services.configured,
+            )
 
-        return await run(config, frontend, journal=journal, drain=drain, alerts=alerts)
+        load = partial(reload_config, config, os.environ, Path.cwd())
+        return await run(config, frontend, journal=journal, drain=drain, alerts=alerts, load=load)
 
 
 def _journal_path(config: Config) -> Path:

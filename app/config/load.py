@@ -68,6 +68,17 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     )
 
 
+def reload_config(before: Config, environ: Mapping[str, str], folder: Path) -> Config:
+    """Load all settings again. Raises `ConfigError`, also if the file is gone that there was before.
+
+    The defaults would otherwise replace every server while somebody moves the file.
+    """
+    config = load_config(environ, folder)
+    if before.source and not config.source:
+        raise ConfigError(f"{before.source} is gone: put it back, or restart the bot to run without it.")
+    return config
+
+
 def default_data(checkout: Path = CHECKOUT) -> Path:
     """The data folder without any setting: `data` in the checkout, elsewhere the system's folder for data of programs.
 

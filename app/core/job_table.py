@@ -216,6 +216,11 @@ class JobTable:
         self._leave(job)
         self.reset_for_retry(job, cause)
 
+    def move_away(self, job: Job, cause: str) -> None:
+        """Return a job that waits on a server to waiting here, and ask the server to drop it."""
+        self._leave_and_cancel(job)
+        self.reset_for_retry(job, cause)
+
     def give_up_files(self, job: Job) -> None:
         """End a job without the files that have not arrived."""
         self.downloads.drop(job.id)

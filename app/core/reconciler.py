@@ -102,14 +102,78 @@ class Reconciler:
         for name, settings in servers.items():
             self.servers[name].configure(settings)
         self._job_table = job_table
+        self._drained: frozenset[ServerName] = frozenset()
+        """Servers that get no new jobs, configured or not."""
         self._disk_is_full = False
         """Whether the disk was full for a result, and none has been saved since."""
 
     def drain(self, servers: Collection[ServerName]) -> None:
         """Give these servers no new jobs, and all others again."""
+        self._drained = frozenset(servers)
         for name, server_state in self.servers.items():
             server_state.drained = name in servers
         self._job_table.positions_dirty = True
+
+    def set_server(self, name: ServerName, settings: ServerSettings) -> None:
+        """Add a server, or change its settings.
+
+        Jobs that were accepted before a server was added keep to the servers that could run them then, because nobody
+        has checked whether the new one can.
+        """
+        if name not in self.servers:
+            known = tuple(self.servers)
+            for job in self._job_table.jobs.values():
+                if not job.request.servers:
+                    job.request = replace(job.request, servers=known)
+            self.servers[name] = ServerState(name, drained=name in self._drained)
+        self.servers[name].configure(settings)
+        self._job_table.positions_dirty = True
+
+    def offer(self, able: Mapping[str, tuple[ServerName, ...]], now: float) -> None:
+        """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
+        for job in self._job_table.jobs.values():
+            if job.state is State.ACCEPTED and (names := able.get(job.request.workflow)) is not None:
+                job.request = replace(job.request, servers=names)
+        self._job_table.positions_dirty = True
+        for server_state in self.servers.values():
+            self._fail_over(server_state, now)
+
+    def remove_server(self, name: ServerName) -> None:
+        """Give a server no new jobs, and let what waits there go elsewhere; once it is vacant it can be forgotten."""
+        self.servers[name].leaving = True
+        self._job_table.positions_dirty = True
+
+    def vacant(self, name: ServerName) -> bool:
+        """Whether a server has nothing of ours any more, neither prompts nor results."""
+        return not any(self._job_table.occupying(name)) and not any(self._job_table.fetching(name))
+
+    def forget_server(self, name: ServerName) -> None:
+        """Forget a server that is vacant; messages from it are ignored from now on."""
+        del self.servers[name]
+        self._job_table.positions_dirty = True
+
+    def vacate(self, now: float) -> None:
+        """Move what can be moved from servers that are to be removed; called after each batch of messages."""
+        for server_state in self.servers.values():
+            if server_state.leaving:
+                self._vacate(server_state, now)
+
+    def _vacate(self, server_state: ServerState, now: float) -> None:
+        """Move what waits on this server. If it is away for too long, what it has counts as lost with it."""
+        job_table, name, away = self._job_table, server_state.name, now - server_state.away_since
+        is_lost = away >= FAILOVER_RUNNING * server_state.failover_after
+        for job, attempt in [*job_table.in_flight(name), *job_table.fetching(name)]:
+            if attempt.posting or job.cancelling:
+                continue
+            with job_table.contain(job, "a job could not be moved from a server that is to be removed"):
+                if job.state < State.RUNNING:
+                    job_table.move_away(job, f"{name} is no longer configured")
+                elif is_lost:
+                    job_table.release(job, attempt)
+        if away >= server_state.failover_after:
+            for job, attempt in list(job_table.left_at(name)):
+                if not attempt.posting:
+                    job_table.released(job, attempt)
 
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal, even if its servers are no longer configured."""
@@ -140,6 +204,8 @@ class Reconciler:
 
     def query_failed(self, server: ServerName, reason: Reason, now: float) -> None:
         """Record that a query failed: the server counts as unreachable, and the next query may start."""
+        if server not in self.servers:
+            return
         self._away(self.servers[server], reason, now)
         self._fail_over(self.servers[server], now)
         self._query_over(self.servers[server], now)
@@ -151,6 +217,9 @@ class Reconciler:
 
     def handle(self, message: Message, now: float) -> None:
         """Handle one message at `now`, in seconds of the application's clock."""
+        if _server_of(message) not in {None, *self.servers}:
+            # It was sent before the server was removed.
+            return
         match message:
             case FrameReceived(server=server, event=event):
                 self.servers[server].frame(now)
@@ -438,14 +507,15 @@ class Reconciler:
         history = seen.histories.get(prompt)
         waits = job.terminal_update is None and job.state is State.ACCEPTED and not job.cancelling
         if prompt in seen.queue.running or prompt in seen.queue.pending:
-            if waits:
+            if waits and not server_state.leaving:
                 job_table.take_back(job, attempt)
                 self._apply_query(job, attempt, server_state, seen, now)
             elif not attempt.cancel_acknowledged:
                 job_table.cancel_prompt(job, attempt)
         elif history is not None:
             undecided = job.terminal_update is None and job.history is None and not job.cancelling
-            if waits or (undecided and history.outcome == "success"):
+            dropped = server_state.leaving and history.outcome == "interrupted"
+            if (waits and not dropped) or (undecided and history.outcome == "success"):
                 job_table.take_back(job, attempt)
                 job_table.ended(job, history)
             else:
@@ -543,3 +613,14 @@ class Reconciler:
             return False
         waiting = any(job.state is State.ACCEPTED for job in self._job_table.jobs.values())
         return waiting or any(self._job_table.fetching(server_state.name))
+
+
+def _server_of(message: Message) -> ServerName | None:
+    """The server that a message is from, if it is about the server itself."""
+    match message:
+        case FrameReceived(server=server) | Connected(server=server) | Disconnected(server=server):
+            return server
+        case ServerQueried(effect=effect) | Unreachable(effect=effect):
+            return effect.server
+        case _:
+            return None

@@ -98,6 +98,10 @@ class Scheduler:
         """The last update of each job that is not running."""
         self._closed: frozenset[tuple[ServerName, bool]] = frozenset()
         """The servers that are drained or cannot be reached, and whether they are drained."""
+        self._rights: dict[ServerName, frozenset[str] | None] = {}
+        """The servers that stay configured, and which workflows they may run, when the queue was last adapted."""
+        self.offered = False
+        """Whether waiting jobs may be able to run on other servers than when they were queued."""
         self._forecast = Forecast({}, [0.0])
         self._crowd: Crowd = []
         self._at_servers = 0
@@ -137,6 +141,7 @@ class Scheduler:
             return
         self._turn += 1
         touched = self._take_touched(now)
+        self._requeue()
         self._dispatch(now)
         # Dispatched jobs are touched, too.
         touched |= self._take_touched(now)
@@ -217,6 +222,18 @@ class Scheduler:
             self._known.pop(job.id, None)
         return touched
 
+    def _requeue(self) -> None:
+        """Queue waiting jobs anew that can run on other servers than before, if any server came, went or changed."""
+        rights = {name: state.workflows for name, state in self._servers.items() if not state.leaving}
+        if rights == self._rights and not self.offered:
+            return
+        self._rights, self.offered = rights, False
+        for queued in list(self._queue.waiting()):
+            renewed = self._queued(self._job_table.jobs[queued.job])
+            if renewed.servers != queued.servers:
+                self._queue.remove(queued.job)
+                self._queue.add(renewed)
+
     def _learn_outcome(self, job: Job, now: float) -> None:
         """Learn about a server from how it ended a job."""
         request, history, attempt = job.request, job.history, job.attempt
@@ -292,11 +309,12 @@ class Scheduler:
     def _queued(self, job: Job) -> QueuedJob:
         known, request = self._known_of(job), job.request
         able = able_servers(request, self._servers)
+        staying = sum(not server_state.leaving for server_state in self._servers.values())
         return QueuedJob(
             job=job.id,
             number=known.number,
             person=request.owner,
-            servers=EVERYWHERE if len(able) == len(self._servers) else frozenset(able) or NOWHERE,
+            servers=EVERYWHERE if able and len(able) == staying else frozenset(able) or NOWHERE,
             models=known.models,
             seconds=self._estimates.seconds(request.workflow, known.work, request.cost),
             weight=request.weight,

@@ -60,6 +60,8 @@ class ServerState(Struct):
     workflows: frozenset[str] | None = None
     drained: bool = False
     """Whether an operator wants it to get no new jobs; what it has runs to its end."""
+    leaving: bool = False
+    """Whether it is to be removed: it gets no new jobs, and what waits there goes elsewhere."""
     reachable: bool = False
     reason: Reason | None = None
     """Why it could not be reached the last time that this failed."""
@@ -101,7 +103,7 @@ class ServerState(Struct):
     @property
     def takes_jobs(self) -> bool:
         """Whether it may get a new job, if it has a free place."""
-        return self.reachable and not self.drained
+        return self.reachable and not self.drained and not self.leaving
 
     @property
     def offline_note(self) -> ServersOffline | None:
@@ -201,5 +203,9 @@ def able_servers(request: JobRequest, servers: Mapping[ServerName, ServerState])
 
     If none of those that the request names is configured any more, these are all that may run its workflow.
     """
-    permitted = [name for name, server_state in servers.items() if server_state.permits(request.workflow)]
+    permitted = [
+        name
+        for name, server_state in servers.items()
+        if server_state.permits(request.workflow) and not server_state.leaving
+    ]
     return list(request.able(permitted))

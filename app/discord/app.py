@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
 import anyio
@@ -15,7 +15,7 @@ from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
-from app.config.settings import Config
+from app.config.settings import Config, Server
 from app.core.journal_port import JobHistory
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
@@ -44,7 +44,7 @@ from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.server_monitor import ServerMonitor
 from app.texts.answers import OFFLINE
-from app.texts.server_names import public_names
+from app.texts.server_names import PublicNames
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -82,18 +82,23 @@ class DiscordApp:
         nodes: Mapping[ServerName, NodeCache],
         draining: anyio.Event,
         shutdown: anyio.Event,
+        configured: Mapping[ServerName, Server] | None = None,
         *,
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> int:
         """Run until `shutdown` is set or Discord cannot be used; return the exit code.
 
+        `configured` are the servers as they are configured now; without it, as they were when the bot started. It,
+        `servers` and `nodes` may change.
         Once `draining` is set, no new jobs are accepted.
         Reports itself started once Discord knows the commands and unfinished jobs are followed again.
         """
         wrong: list[SetupError] = []
         try:
             check_token(self._config.discord_token)
-            await self._live(registry, servers, nodes, draining, shutdown, task_status)
+            if configured is None:
+                configured = {server.label: server for server in self._config.servers}
+            await self._live(registry, servers, nodes, draining, shutdown, configured, task_status)
         except* SetupError as errors:
             wrong += _flat(errors)
         for error in wrong[:1]:
@@ -107,13 +112,17 @@ class DiscordApp:
         nodes: Mapping[ServerName, NodeCache],
         draining: anyio.Event,
         shutdown: anyio.Event,
+        configured: Mapping[ServerName, Server],
         task_status: TaskStatus[None],
     ) -> None:
         config, job_history = self._config, self._job_history
         rules = OfferRules(offer_rules.name_problem, offer_rules.warnings)
-        allowed = {server.label: server.workflows for server in config.servers}
         catalog = Catalog(
-            config.workflows, list(servers), lambda name: nodes[name].definitions, rules, allowed.__getitem__
+            config.workflows,
+            servers,
+            lambda name: nodes[name].definitions if name in nodes else None,
+            rules,
+            lambda name: configured[name].workflows if name in configured else None,
         )
         server_monitor = ServerMonitor(servers, nodes, self._alerts)
         with anyio.move_on_after(FIRST_CALL):
@@ -149,7 +158,7 @@ class DiscordApp:
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
             )
             responder = Responder(sender)
-            server_names = public_names({server.label: server.name for server in config.servers})
+            server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
             choices = Choices(nodes)
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining)
@@ -206,9 +215,9 @@ class DiscordApp:
 
             async def watch() -> None:
                 await opened.wait()
-                tasks.start_soon(_watch_folder, catalog, bot, into_asyncio, name="workflows")
+                tasks.start_soon(_watch_folder, catalog, server_monitor, registry, bot, into_asyncio, name="workflows")
                 presence = config.discord.presence
-                tasks.start_soon(_watch_servers, server_monitor, len(servers), bot, into_asyncio, presence)
+                tasks.start_soon(_watch_servers, server_monitor, servers, bot, into_asyncio, presence)
                 task_status.started()
 
             tasks.start_soon(watch, name="opened")
@@ -225,14 +234,20 @@ class DiscordApp:
             yield AlertDelivery(self._alerts, "channel", ChannelAlerts(sender, str(targets.channel)))
 
 
-async def _watch_folder(catalog: Catalog, bot: Bot, into_asyncio: CrossLoopCall) -> None:
-    """Keep the commands that Discord knows up to date with the folder of workflows."""
-    registered = catalog.workflows
+async def _watch_folder(
+    catalog: Catalog, server_monitor: ServerMonitor, registry: Registry, bot: Bot, into_asyncio: CrossLoopCall
+) -> None:
+    """Keep the commands that Discord knows, and where jobs may go, up to date with the folder and the servers."""
+    registered, offered = catalog.workflows, catalog.offered()
 
     async def step() -> float:
-        nonlocal registered
+        nonlocal registered, offered
+        await server_monitor.ask_new()
         if await catalog.look():
             logger.info("the workflows changed")
+        if offered != (able := catalog.offered()):
+            await registry.offer(able)
+            offered = able
         if registered is not (workflows := catalog.workflows):
             await into_asyncio(bot.register, workflows)
             registered = workflows
@@ -242,7 +257,11 @@ async def _watch_folder(catalog: Catalog, bot: Bot, into_asyncio: CrossLoopCall)
 
 
 async def _watch_servers(
-    server_monitor: ServerMonitor, count: int, bot: Bot, into_asyncio: CrossLoopCall, presence: str
+    server_monitor: ServerMonitor,
+    servers: Collection[ServerName],
+    bot: Bot,
+    into_asyncio: CrossLoopCall,
+    presence: str,
 ) -> None:
     """Keep the presence up to date: `presence`, or that no server answers."""
     shown: str | None = None
@@ -250,7 +269,7 @@ async def _watch_servers(
     async def step() -> float:
         nonlocal shown
         away = await server_monitor.poll()
-        all_away = len(away) == count
+        all_away = len(away) >= len(servers)
         text = OFFLINE if all_away else presence
         if text != shown:
             await into_asyncio(partial(bot.show_presence, text, away=all_away))

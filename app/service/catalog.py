@@ -51,8 +51,10 @@ class Catalog:
 
     A workflow that cannot be read keeps its last good version; one that no server can run is not offered. A server that
     is away counts as last seen, so that commands do not come and go with it. A server that was never seen counts for
-    nothing; if none was ever seen, every readable workflow is offered. `workflows_of` returns the names of the
-    workflows that the operator allows on a server, None for all; a workflow that is allowed on none is not offered.
+    nothing; if none was ever seen, every readable workflow is offered.
+
+    `servers` may change. `workflows_of` returns the names of the workflows that the operator allows on a server, None
+    for all; a workflow that is allowed on none is not offered.
     """
 
     def __init__(
@@ -88,7 +90,16 @@ class Catalog:
 
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
         """The servers that can run this request now, () for all; the request's own if its workflow is not offered."""
-        return self.servers.get(request.workflow, ()) if request.workflow in self.workflows else request.servers
+        if request.workflow not in self.workflows:
+            return request.servers
+        # Nobody has checked yet what a server can run that came since the folder was read.
+        everywhere = () if set(self._permitted) == set(self._servers) else tuple(self._permitted)
+        return self.servers.get(request.workflow, everywhere)
+
+    def offered(self) -> dict[str, tuple[ServerName, ...]]:
+        """The servers that each offered workflow can be sent to, by its name."""
+        everywhere = tuple(self._permitted)
+        return {name: self.servers.get(name, everywhere) for name in self.workflows}
 
     def usable(self, name: str, person: Person) -> Workflow:
         """An offered workflow that the person may use. Raises `WorkflowError`."""
@@ -108,7 +119,7 @@ class Catalog:
             signature = await to_thread.run_sync(_signature, self._folder)
             known = {
                 server: definitions
-                for server in self._servers
+                for server in tuple(self._servers)
                 if (definitions := self._definitions_of(server)) is not None
             }
             permitted = {server: self._workflows_of(server) for server in self._servers}

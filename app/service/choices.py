@@ -12,7 +12,7 @@ from app.workflows.model import Slot
 
 
 class Choices:
-    """Lists the choices of slots; `nodes` are the node definitions of all servers."""
+    """Lists the choices of slots; `nodes` are the node definitions of all servers, which may come and go."""
 
     def __init__(self, nodes: Mapping[ServerName, NodeCache]) -> None:
         self._nodes = nodes
@@ -30,7 +30,7 @@ class Choices:
             # The slot's target is any loader, perhaps that of the model before an empty row of LoRAs.
             class_type, name = "LoraLoader", "lora_name"
         choices: dict[str, None] = {}
-        for nodes in self._nodes.values():
+        for nodes in tuple(self._nodes.values()):
             try:
                 definition = await nodes.node(class_type)
             except (ConnectionLost, Refused):

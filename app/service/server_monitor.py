@@ -48,7 +48,7 @@ class ServerStatus(Struct, frozen=True):
 class ServerMonitor:
     """Tracks which servers answer, and alerts the operator of those that do not.
 
-    A server is asked for its nodes once each time it comes back.
+    A server is asked for its nodes once each time it comes back. `servers` and `nodes` may change.
     """
 
     def __init__(
@@ -62,22 +62,43 @@ class ServerMonitor:
         self._nodes = nodes
         self._known: set[ServerName] = set()
         self._mute: set[ServerName] = set()
+        self._asked: set[ServerName] = set()
+        """The servers that were asked at least once."""
 
     async def poll(self) -> list[ServerName]:
         """Ask all servers at once; return those that do not answer."""
-        away: set[ServerName] = set()
-        async with anyio.create_task_group() as asking:
-            for name, comfy in self._servers.items():
-                away.add(name)
-                ask = partial(self._ask, name, comfy, away)
-                part = partial(run_request, ask, "a server could not be asked what it has", server=name)
-                asking.start_soon(part, name=f"ask {name}")
+        self._forget_removed()
+        away = await self._ask_all(self._servers)
         if len(away) == len(self._servers) > 1:
             # One server that is away alone has an alert of its own.
             self._alerts.raised(ALL, NoServer(tuple(self._servers)), after=ALERT_AFTER)
         else:
             self._alerts.cleared(ALL)
         return [name for name in self._servers if name in away]
+
+    async def ask_new(self) -> None:
+        """Ask the servers that were added since the last poll, so that people need not wait for the next one."""
+        if new := {name: comfy for name, comfy in self._servers.items() if name not in self._asked}:
+            await self._ask_all(new)
+
+    def _forget_removed(self) -> None:
+        for name in self._asked - self._servers.keys():
+            self._alerts.cleared(Cause("server", name))
+            self._asked.discard(name)
+            self._known.discard(name)
+            self._mute.discard(name)
+
+    async def _ask_all(self, servers: Mapping[ServerName, Comfy]) -> set[ServerName]:
+        """Ask these servers at once; return those that do not answer."""
+        away: set[ServerName] = set()
+        async with anyio.create_task_group() as asking:
+            for name, comfy in servers.items():
+                away.add(name)
+                self._asked.add(name)
+                ask = partial(self._ask, name, comfy, away)
+                part = partial(run_request, ask, "a server could not be asked what it has", server=name)
+                asking.start_soon(part, name=f"ask {name}")
+        return away
 
     async def status(self) -> list[ServerStatus]:
         """Ask all servers at once how they are; takes `PATIENCE_STATUS` at most."""
@@ -110,11 +131,11 @@ class ServerMonitor:
             return
         away.discard(name)
         self._alerts.cleared(Cause("server", name))
-        if name in self._known:
+        if name in self._known or (nodes := self._nodes.get(name)) is None:
             return
         try:
             with anyio.fail_after(PATIENCE_NODES):
-                await self._nodes[name].read_all()
+                await nodes.read_all()
         except (ConnectionLost, Refused, TimeoutError) as error:
             if name not in self._mute:
                 logger.warning("a server does not say which nodes it has", server=name, reason=str(error))
