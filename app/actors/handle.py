@@ -10,7 +10,8 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
-from app.core.job import JobRequest
+from app.core.job import Allowance, JobRequest
+from app.core.limits import Origin, Used
 from app.core.reconciler import Message
 from app.core.server_state import ServerSettings
 from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
@@ -72,6 +73,15 @@ class Place(Struct, frozen=True):
     place: str
 
 
+class ReadUsage(Struct, frozen=True):
+    """Append to `used` what is used of each of these allowances, and set `ready`."""
+
+    origin: Origin
+    allowances: tuple[Allowance, ...]
+    used: list[Used]
+    ready: anyio.Event
+
+
 class Drain(Struct, frozen=True):
     """Submit nothing more to the servers.
 
@@ -112,7 +122,7 @@ class Offer(Struct, frozen=True):
 
 
 ServerCommand: TypeAlias = DrainServers | SetServer | RemoveServer | Offer
-Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | Drain | ServerCommand
+Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | ReadUsage | Drain | ServerCommand
 
 
 class Registry(Struct, frozen=True):
@@ -149,6 +159,13 @@ class Registry(Struct, frozen=True):
     async def place(self, job: JobId, place: str) -> None:
         """Record where a job is shown from now on."""
         await self.inbox.send(Place(job, place))
+
+    async def usage(self, origin: Origin, allowances: tuple[Allowance, ...]) -> list[Used]:
+        """What is used of each of a person's allowances now."""
+        used, ready = list[Used](), anyio.Event()
+        await self.inbox.send(ReadUsage(origin, allowances, used, ready))
+        await ready.wait()
+        return used
 
     async def drain(self) -> None:
         """Submit nothing more to the servers, and wait until what they had has ended and has been shown.

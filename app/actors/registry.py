@@ -21,6 +21,7 @@ from app.actors.handle import (
     DrainServers,
     Offer,
     Place,
+    ReadUsage,
     Refresh,
     Registry,
     RemoveServer,
@@ -162,6 +163,9 @@ class PromptRegistry:
                 job = jobs.get(name)
             case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer():
                 job = None
+            case ReadUsage(ready=ready):
+                ready.set()
+                return
             case PromptSubmitted(effect=effect) | PromptRefused(effect=effect) | SubmitUncertain(effect=effect):
                 if (job := jobs.get(effect.job)) is not None:
                     # The POST is over, even if its answer could not be handled.
@@ -191,6 +195,9 @@ class PromptRegistry:
             case Cancel(job=job):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.cancel(record, now)
+            case ReadUsage(origin=origin, allowances=allowances, used=used, ready=ready):
+                used += self._scheduler.usage.used(origin, allowances, now)
+                ready.set()
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)

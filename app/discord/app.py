@@ -162,10 +162,12 @@ class DiscordApp:
             choices = Choices(nodes)
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining)
+            allowances = Allowances(config.limits, GuildRoles(sender).positions)
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,
                 catalog=catalog,
+                allowances=allowances,
                 choices=choices,
                 server_monitor=server_monitor,
                 live_messages=live_messages,
@@ -174,7 +176,6 @@ class DiscordApp:
                 registered=lambda: (bot.commands, bot.menus),
                 server_names=server_names,
             )
-            allowances = Allowances(config.limits, GuildRoles(sender).positions)
             dispatcher = RequestDispatcher(
                 registry=registry,
                 job_history=job_history,

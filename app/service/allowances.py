@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from app.config.settings import Allowed, Limits
 from app.core.job import Allowance, JobRequest
+from app.core.limits import Origin
 from app.reasons.limits import Whom
 from app.service.requests import Person
 
@@ -37,11 +38,11 @@ class Allowances:
 
     async def apply(self, request: JobRequest, person: Person) -> JobRequest:
         """The request with where it was made, and with what its person may ask for there."""
-        grant = await self.grant(person)
+        grant, origin = await self.grant(person), origin_of(person)
         return replace(
             request,
-            guild=person.guild,
-            channel=_channel(person),
+            guild=origin.guild,
+            channel=origin.channel,
             allowances=grant.allowances,
             weight=grant.weight,
         )
@@ -52,7 +53,7 @@ class Allowances:
         role = limits.roles.get(await self._role(person))
         allowances = [
             *_allowance("person", role or limits),
-            *_allowance("channel", limits.channels.get(_channel(person))),
+            *_allowance("channel", limits.channels.get(origin_of(person).channel)),
             *_allowance("guild", limits.guilds.get(person.guild)),
         ]
         return Grant(tuple(allowances), role.weight if role is not None else 1.0)
@@ -66,9 +67,9 @@ class Allowances:
         return max(roles, key=lambda role: positions.get(role, -1))
 
 
-def _channel(person: Person) -> str:
+def origin_of(person: Person) -> Origin:
     """Where a person's jobs count: a thread counts as its channel."""
-    return person.parent or person.channel
+    return Origin(person.user, person.guild, person.parent or person.channel)
 
 
 def _allowance(whom: Whom, allowed: Allowed | None) -> tuple[Allowance, ...]:

@@ -7,6 +7,7 @@ BUILT_IN = {
     "queue": "Show what is being made and what is waiting",
     "cancel": "Cancel one of your jobs (default: the latest)",
     "show": "Show one of your results again",
+    "usage": "Show how much you can still ask for here",
     "models": "List the models that you can choose",
     "settings": "Show or reset your saved settings",
     "status": "Show the state of the bot and its servers",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.config.settings import Allowed, Limits, RoleLimits
@@ -97,3 +99,32 @@ async def test_a_channel_has_a_limit_for_everybody(stage: Stage) -> None:
         elsewhere = stage.discord.open_channel("elsewhere")
         await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a dog", channel=elsewhere))
         stage.go_on()
+
+
+async def test_usage_shows_what_is_left_here(stage: Stage) -> None:
+    limits = Limits(
+        jobs=3,
+        seconds=3600,
+        roles={PATRON: RoleLimits(jobs=10, weight=2.0)},
+        channels={stage.discord.channel.id: Allowed(jobs=5)},
+    )
+    async with stage.bot(limits=limits):
+        await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+        stage.hold()
+        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
+        shown = await stage.until("What you can still ask for", stage.discord.slash("usage"))
+        assert shown["flags"] & EPHEMERAL
+        assert "You: 2 of 3 jobs left" in words(shown)
+        assert re.search(r"^You: .+ of 1 hour of GPU time a day left · .+ more in about 24 hours$", words(shown), re.M)
+        assert "Everybody in this channel: 4 of 5 jobs left" in words(shown)
+        assert "When others wait" not in words(shown)
+        bob = stage.discord.person("bob", roles=(PATRON,))
+        patron = await stage.until("What you can still", stage.discord.slash("usage", user=bob))
+        assert "You: 10 of 10 jobs left" in words(patron)
+        assert "you get 2 times as much time on the servers" in words(patron)
+        stage.go_on()
+
+
+async def test_usage_says_that_there_are_no_limits(stage: Stage) -> None:
+    async with stage.bot(limits=Limits(jobs=0)):
+        await stage.until("You have no limits here.", stage.discord.slash("usage"))

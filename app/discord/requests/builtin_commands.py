@@ -1,4 +1,4 @@
-"""The bot's own commands: jobs, queue, results, models, settings, status and help."""
+"""The bot's own commands: jobs, queue, results, usage, models, settings, status and help."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.discord.ui import pages
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
 from app.discord.user_request import BuiltinCommand, Caller
 from app.events import Cancelled, ServerName
+from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
@@ -41,6 +42,7 @@ class BuiltinCommands:
         registry: Registry,
         job_history: JobHistory,
         catalog: Catalog,
+        allowances: Allowances,
         choices: Choices,
         server_monitor: ServerMonitor,
         live_messages: LiveMessages,
@@ -52,6 +54,7 @@ class BuiltinCommands:
         self._registry = registry
         self._job_history = job_history
         self._catalog = catalog
+        self._allowances = allowances
         self._choices = choices
         self._server_monitor = server_monitor
         self._live_messages = live_messages
@@ -72,6 +75,10 @@ class BuiltinCommands:
                 await self._cancel(command.argument, caller)
             case "show":
                 await self._show(command.argument, caller)
+            case "usage":
+                grant = await self._allowances.grant(caller)
+                used = await self._registry.usage(origin_of(caller), grant.allowances)
+                await self._responder.tell(caller, pages.usage(used, grant.weight))
             case "models":
                 await self._responder.tell(caller, pages.models(await self._models()))
             case "settings":

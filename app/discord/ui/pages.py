@@ -1,4 +1,4 @@
-"""The pages of the bot's own commands: settings, jobs, queue, models, status, help. Pure."""
+"""The pages of the bot's own commands: settings, jobs, queue, usage, models, status, help. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from app.core.job import Job, JobRequest, State
+from app.core.limits import Used
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
@@ -22,6 +23,7 @@ from app.texts.answers import you_wrote
 from app.texts.reasons import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
+from app.texts.usage import NO_LIMITS, USAGE, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
@@ -152,6 +154,15 @@ def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
         for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
     ]
     return Card((Text(_page([f"### {texts.QUEUE}", *lines]) if lines else texts.EMPTY_QUEUE),), INK)
+
+
+def usage(used: Iterable[Used], weight: float) -> Card:
+    """The page of what somebody can still ask for; `weight` is how much of the servers' time beside others."""
+    lines = [line for row in used for line in usage_lines(row)]
+    lines = [f"### {USAGE}", *lines] if lines else [NO_LIMITS]
+    if weight != 1.0:
+        lines.append(weight_line(weight))
+    return Card((Text(_page(lines)),), INK)
 
 
 def models(lists: Mapping[str, Sequence[str]]) -> Card:

@@ -16,7 +16,10 @@ from app.workflows.model import Kind, Show
 NAME = r"^[a-z0-9_-]{1,32}$"
 """The names that Discord accepts for commands and their options."""
 
-BUILT_IN = frozenset({"jobs", "queue", "cancel", "show", "models", "status", "help", "settings", "workflows"})
+BUILT_IN = frozenset(
+    {"jobs", "queue", "cancel", "show", "usage", "limits", "ban", "unban", "models", "status", "help", "settings"}
+    | {"workflows"}
+)
 """Names of the bot's own commands, present and possible."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME)]
