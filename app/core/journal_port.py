@@ -10,6 +10,7 @@ from msgspec import Struct
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.limits import Use
+from app.core.moderation import Decision, Decisions
 from app.events import JobId, ServerName
 from app.ports import Json
 
@@ -120,4 +121,12 @@ class JobHistory(Journal, Protocol):
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """Replace the owner's preferences for a workflow; empty `values` delete them."""
+        ...
+
+    async def decisions(self) -> Decisions:
+        """What moderators have decided for their Discord servers, as far as it is not over."""
+        ...
+
+    async def decide(self, decision: Decision, person: str) -> None:
+        """Record the decision of a person, and a row of the audit."""
         ...

@@ -30,6 +30,7 @@ from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
 from app.discord.ui import offer_rules
 from app.discord.user_request import UserRequest
@@ -42,6 +43,7 @@ from app.service.allowances import Allowances
 from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
+from app.service.moderation import Moderation
 from app.service.server_monitor import ServerMonitor
 from app.texts.answers import OFFLINE
 from app.texts.server_names import PublicNames
@@ -161,8 +163,10 @@ class DiscordApp:
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
             choices = Choices(nodes)
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
-            job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining)
-            allowances = Allowances(config.limits, GuildRoles(sender).positions)
+            moderation = Moderation(job_history)
+            await moderation.load()
+            job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
+            allowances = Allowances(config.limits, GuildRoles(sender).positions, moderation)
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,
@@ -185,6 +189,7 @@ class DiscordApp:
                 live_messages=live_messages,
                 responder=responder,
                 builtin_commands=builtin_commands,
+                moderator_commands=ModeratorCommands(moderation=moderation, allowances=allowances, responder=responder),
                 guarded=frozenset(config.discord.guarded),
                 server_names=server_names,
                 delete_results=partial(to_thread.run_sync, delete_results),

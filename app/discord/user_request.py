@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from app.core.moderation import Banned
 from app.discord.custom_id import Press
 from app.service.requests import CreateJob, Person
 
@@ -43,7 +44,19 @@ class BuiltinCommand(Struct, frozen=True, kw_only=True):
     argument: str = ""
 
 
-Action: TypeAlias = CreateJob | ButtonPressed | BuiltinCommand
+class ModeratorCommand(Struct, frozen=True, kw_only=True):
+    """A use of /limits, /ban or /unban. None and "" are options that were not given; `days` is how long a ban lasts."""
+
+    command: str
+    jobs: int | None = None
+    seconds: int | None = None
+    banned: Banned = "person"
+    id: str = ""
+    reason: str = ""
+    days: float | None = None
+
+
+Action: TypeAlias = CreateJob | ButtonPressed | BuiltinCommand | ModeratorCommand
 
 
 class UserRequest(Struct, frozen=True):

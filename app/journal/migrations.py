@@ -80,6 +80,27 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN guild TEXT NOT NULL DEFAULT '';
     ALTER TABLE runs ADD COLUMN channel TEXT NOT NULL DEFAULT '';
     CREATE INDEX runs_by_time ON runs (at);
+    CREATE TABLE bans (
+        guild TEXT NOT NULL,
+        banned TEXT NOT NULL,
+        id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        until REAL,
+        PRIMARY KEY (guild, banned, id)
+    ) STRICT;
+    CREATE TABLE guild_limits (
+        guild TEXT PRIMARY KEY,
+        jobs INTEGER NOT NULL,
+        seconds INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        guild TEXT NOT NULL,
+        person TEXT NOT NULL,
+        action TEXT NOT NULL,
+        details TEXT NOT NULL
+    ) STRICT;
     """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""

@@ -26,6 +26,7 @@ from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import DiskFull, DrainedServer, JournalError, JournalUnavailable, UnwritableRecords
 from app.core.limits import Use
+from app.core.moderation import Decision, Decisions
 from app.events import JobId
 from app.journal.crash_points import Crash
 from app.journal.reserve import Reserve
@@ -204,6 +205,14 @@ class SqliteJournal:
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """See `app.core.journal_port.JobHistory`."""
         await self._patiently(self._write_once, self._store.prefer, owner, workflow, values)
+
+    async def decisions(self) -> Decisions:
+        """See `app.core.journal_port.JobHistory`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.decisions)
+
+    async def decide(self, decision: Decision, person: str) -> None:
+        """See `app.core.journal_port.JobHistory`."""
+        await self._patiently(self._write_once, self._store.decide, decision, person)
 
     async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         async with self._writing:

@@ -16,6 +16,7 @@ from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError
 from app.core.limits import DAY, Origin, Use
+from app.core.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
@@ -33,6 +34,9 @@ The newest `MOST_RUNS` are kept for longer, because estimates are made from them
 MOST_RUNS_DELETED = 10
 """Old runs that a commit with new ones deletes at most. A turn of the registry measures only a few, so this is enough
 to keep up, and the commit takes no longer."""
+
+ACTIONS: dict[type[Decision], str] = {Ban: "ban", Unban: "unban", GuildLimits: "limits"}
+"""How decisions are called in the audit."""
 
 MAGIC = b"SQLite format 3\0"
 """The first bytes of every SQLite file."""
@@ -145,6 +149,43 @@ class Store(Reader):
             if values:
                 row = (owner, workflow, msgspec.json.encode(values))
                 self._database.execute("INSERT INTO preferences (owner, workflow, told) VALUES (?, ?, ?)", row)
+
+    def decisions(self) -> Decisions:
+        """What moderators have decided, as far as it is not over."""
+        bans = self._rows(
+            "SELECT guild, banned, id, reason, until FROM bans WHERE until IS NULL OR until > ?", self._clock()
+        )
+        limits = self._rows("SELECT guild, jobs, seconds FROM guild_limits")
+        return Decisions(
+            tuple(Ban(guild=g, banned=b, id=i, reason=reason, until=until) for g, b, i, reason, until in bans),
+            tuple(GuildLimits(guild=guild, jobs=jobs, seconds=seconds) for guild, jobs, seconds in limits),
+        )
+
+    def decide(self, decision: Decision, person: str) -> None:
+        """Record a decision and a row of the audit, and delete bans that are over."""
+        now = self._clock()
+        with self._transaction():
+            execute = self._database.execute
+            match decision:
+                case Ban(guild=guild, banned=banned, id=ident, reason=reason, until=until):
+                    row = (guild, banned, ident, reason, until)
+                    execute(
+                        "INSERT OR REPLACE INTO bans (guild, banned, id, reason, until) VALUES (?, ?, ?, ?, ?)", row
+                    )
+                case Unban(guild=guild, banned=banned, id=ident):
+                    execute("DELETE FROM bans WHERE guild = ? AND banned = ? AND id = ?", (guild, banned, ident))
+                case GuildLimits(guild=guild, jobs=jobs, seconds=seconds):
+                    row = (guild, jobs, seconds)
+                    execute("INSERT OR REPLACE INTO guild_limits (guild, jobs, seconds) VALUES (?, ?, ?)", row)
+            execute("DELETE FROM bans WHERE until <= ?", (now,))
+            action, details = ACTIONS[type(decision)], msgspec.json.encode(decision).decode()
+            entry = (now, decision.guild, person, action, details)
+            execute("INSERT INTO audit (at, guild, person, action, details) VALUES (?, ?, ?, ?, ?)", entry)
+
+    def audit(self) -> list[AuditEntry]:
+        """All decisions of moderators, oldest first."""
+        rows = self._rows("SELECT at, guild, person, action, details FROM audit ORDER BY number")
+        return [AuditEntry(*row) for row in rows]
 
     @contextmanager
     def _transaction(self) -> Generator[None]:

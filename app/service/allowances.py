@@ -11,8 +11,12 @@ from msgspec.structs import replace
 from app.config.settings import Allowed, Limits
 from app.core.job import Allowance, JobRequest
 from app.core.limits import Origin
+from app.core.moderation import GuildLimits
 from app.reasons.limits import Whom
+from app.service.moderation import Moderation
+from app.service.reasons import AboveCeiling
 from app.service.requests import Person
+from app.workflows.model import WorkflowError
 
 RolePositions: TypeAlias = Callable[[str], Awaitable[Mapping[str, int]]]
 """The positions of the roles of a Discord server, as far as they are known; a higher role has a higher one."""
@@ -29,11 +33,12 @@ class Allowances:
     """Knows what each person may ask for.
 
     `limits` may be replaced at any time, which counts for later requests. `positions` is only asked about people who
-    have several roles with limits.
+    have several roles with limits. Moderators may set limits for those without such a role, in their own server.
     """
 
-    def __init__(self, limits: Limits, positions: RolePositions) -> None:
+    def __init__(self, limits: Limits, positions: RolePositions, moderation: Moderation) -> None:
         self.limits = limits
+        self._moderation = moderation
         self._positions = positions
 
     async def apply(self, request: JobRequest, person: Person) -> JobRequest:
@@ -51,12 +56,22 @@ class Allowances:
         """What a person gets where they are."""
         limits = self.limits
         role = limits.roles.get(await self._role(person))
+        guild = self._moderation.limits(person.guild)
+        default = Allowed(jobs=guild.jobs, seconds=guild.seconds) if role is None else None
         allowances = [
             *_allowance("person", role or limits),
+            *_allowance("member", default),
             *_allowance("channel", limits.channels.get(origin_of(person).channel)),
             *_allowance("guild", limits.guilds.get(person.guild)),
         ]
         return Grant(tuple(allowances), role.weight if role is not None else 1.0)
+
+    def check_below_ceilings(self, limits: GuildLimits) -> None:
+        """Raise `WorkflowError` if a Discord server's limits are above those of the configuration."""
+        if 0 < self.limits.jobs < limits.jobs:
+            raise WorkflowError(AboveCeiling(jobs=self.limits.jobs))
+        if 0 < self.limits.seconds < limits.seconds:
+            raise WorkflowError(AboveCeiling(seconds=self.limits.seconds))
 
     async def _role(self, person: Person) -> str:
         """The highest role of a person that has limits; "" if there is none, and the first in the file in doubt."""

@@ -18,6 +18,7 @@ from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.follow_ups import follow_up_of, is_kept, kept_results
+from app.service.moderation import Moderation
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
 from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKept, ResultNotKept
@@ -53,6 +54,7 @@ class JobFactory:
         input_files: InputFiles,
         data: Path,
         draining: anyio.Event,
+        moderation: Moderation,
     ) -> None:
         self._catalog = catalog
         self._choices = choices
@@ -60,6 +62,7 @@ class JobFactory:
         self._input_files = input_files
         self._data = data
         self._draining = draining
+        self._moderation = moderation
         self._rng = random.SystemRandom()
 
     async def create(self, request: CreateJob, person: Person) -> JobRequest:
@@ -112,13 +115,13 @@ class JobFactory:
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
         self._catalog.usable(workflow, person)
-        self._check_open()
+        self._check_open(person)
 
     def check_can_repeat(self, job: Job, person: Person) -> None:
         """Check that the person may use the job's workflow, which may no longer be offered."""
         if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
             check_can_use(workflow, person)
-        self._check_open()
+        self._check_open(person)
 
     async def own_values(self, workflow: Workflow, person: Person) -> dict[str, Json]:
         """The person's saved settings for a workflow, as far as it still accepts them."""
@@ -129,7 +132,7 @@ class JobFactory:
         self, workflow: Workflow, values: Mapping[str, Json], person: Person, files: tuple[AttachedFile, ...] = ()
     ) -> JobRequest:
         """Fill in the workflow with these values, and with files that are still to be fetched."""
-        self._check_open()
+        self._check_open(person)
         job = _new_job()
         values = {name: value for name, value in values.items() if value not in (None, "")}
         attached = {file.slot for file in files}
@@ -162,7 +165,8 @@ class JobFactory:
         ]
         return replace(workflow, slots=tuple(slots))
 
-    def _check_open(self) -> None:
+    def _check_open(self, person: Person) -> None:
+        self._moderation.check_not_banned(person)
         if self._draining.is_set():
             raise WorkflowError(Draining())
 

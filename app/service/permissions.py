@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.service.reasons import NotForYou, NotYours
+from app.service.reasons import NotAModerator, NotForYou, NotYours
 from app.service.requests import Person
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
@@ -24,6 +24,12 @@ def check_permitted(action: str, person: Person, owner: str, guarded: frozenset[
     """Raise `WorkflowError` if the person may not do this to the owner's job."""
     if not permitted(action, person, owner, guarded):
         raise WorkflowError(NotYours(action))
+
+
+def check_moderator(person: Person, guild: str) -> None:
+    """Raise `WorkflowError` if the person does not moderate this Discord server, from within it."""
+    if not guild or person.guild != guild or not person.moderator:
+        raise WorkflowError(NotAModerator())
 
 
 def can_use(workflow: Workflow, person: Person) -> bool:

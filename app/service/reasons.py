@@ -13,6 +13,28 @@ class NotYours(Reason, frozen=True):
     action: str
 
 
+class NotAModerator(Reason, frozen=True):
+    """Only a moderator of the Discord server may do this."""
+
+
+class IsBanned(Reason, frozen=True):
+    """Moderators of the Discord server banned the person, for another `left` seconds; None for ever."""
+
+    reason: str
+    left: float | None
+
+
+class AboveCeiling(Reason, frozen=True):
+    """A limit for a Discord server is above that of the configuration: so many `jobs` or `seconds`, the other is 0."""
+
+    jobs: int = 0
+    seconds: int = 0
+
+
+class NotBanned(Reason, frozen=True):
+    """There is no such ban that could end."""
+
+
 class NotForYou(Reason, frozen=True):
     """The workflow is only for the people and roles that its manifest names."""
 
@@ -209,6 +231,10 @@ class WorkflowsNotOffered(Reason, frozen=True):
 
 ServiceReason: TypeAlias = (
     NotYours
+    | NotAModerator
+    | IsBanned
+    | AboveCeiling
+    | NotBanned
     | NotForYou
     | NotOffered
     | WorkflowRemoved

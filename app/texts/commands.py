@@ -15,6 +15,21 @@ BUILT_IN = {
 }
 """The descriptions of the bot's own commands."""
 
+MODERATOR = {
+    "limits": "Show or set the limits of this server (for moderators)",
+    "ban": "Stop a person or role from making things on this server (for moderators)",
+    "unban": "End a ban on this server (for moderators)",
+}
+"""The descriptions of the commands of moderators."""
+
+LIMIT_JOBS = "Unfinished jobs of each person at once (0: no limit of yours)"
+LIMIT_SECONDS = "GPU seconds of each person within 24 hours (0: no limit of yours)"
+BAN_WHO = "The person or role to ban"
+BAN_REASON = "What they read when they try"
+BAN_DAYS = "Days until the ban ends (default: never)"
+UNBAN_WHO = "The person or role whose ban ends"
+"""The descriptions of their options."""
+
 CANCEL_JOB = "The job to cancel (default: the latest)"
 SHOW_JOB = "The job to show"
 RESET_WORKFLOW = "The workflow whose settings to reset"

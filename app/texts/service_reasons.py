@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from app.service import reasons
+from app.texts.alerts import duration_text
 from app.texts.wording import ended, listed, path_text, quoted, shortened, suggest
 
 
@@ -14,6 +15,18 @@ def service_text(reason: reasons.ServiceReason) -> str:
         case reasons.NotYours(action=action):
             done = {"cancel": "cancel it", "delete": "delete it"}.get(action, "do that")
             return f"Only the person who asked for this (or a moderator) can {done}."
+        case reasons.NotAModerator():
+            return "Only moderators of this server can do that."
+        case reasons.IsBanned(reason=words, left=left):
+            end = f" for another {duration_text(max(1.0, left))}" if left is not None else ""
+            why = f" Reason: {ended(words)}" if words.strip() else ""
+            return f"You are banned on this server{end}, so you cannot make anything here.{why}"
+        case reasons.AboveCeiling(jobs=0, seconds=seconds):
+            return f"The people who run this bot allow at most {seconds} GPU seconds a day for each person."
+        case reasons.AboveCeiling(jobs=jobs):
+            return f"The people who run this bot allow at most {jobs} jobs for each person."
+        case reasons.NotBanned():
+            return "There is no such ban. See /limits for all."
         case reasons.NotForYou(workflow=workflow):
             return f"Only some people here can use {quoted(workflow)}. Ask the people who run this server."
         case reasons.NotOffered(workflow=workflow):

@@ -13,6 +13,7 @@ import pytest
 
 from app.core.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
+from app.core.moderation import Ban
 from app.events import Finished, JobId, ServerName
 from app.journal.migrations import NEWEST
 from app.journal.reader import Reader
@@ -233,6 +234,9 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "requests": store.requests,
         "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),
         "preferences": lambda: store.preferences("ada"),
+        "decisions": store.decisions,
+        "decide": lambda: store.decide(Ban(guild="g", banned="person", id="1"), "ada"),
+        "audit": store.audit,
         "prefer": lambda: store.prefer("ada", "w", {"steps": 4}),
     }
     assert calls.keys() == {name for name in dir(Store) if not name.startswith("_")}

@@ -36,6 +36,7 @@ from app.reasons.files import PostingNote, ResultDeleted
 from app.service.allowances import Allowances
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
+from app.service.moderation import Moderation
 from app.service.requests import AttachedFile
 from app.workflows.load import Workflow
 from tests.conftest import inline
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from app.application import Services
     from app.core.journal_port import JobHistory
     from app.discord.requests.builtin_commands import BuiltinCommands
+    from app.discord.requests.moderator_commands import ModeratorCommands
     from app.service.catalog import Catalog
     from tests.simulation.board import Board
 
@@ -83,17 +85,19 @@ class SimulatedFrontend:
         self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit)
         self.live_messages.now = clock
         self._responder = Responder(board)
-        job_factory = JobFactory(catalog, Choices(services.nodes), job_history, Photos(), folder, services.draining)
+        choices, moderation = Choices(services.nodes), Moderation(job_history)
+        job_factory = JobFactory(catalog, choices, job_history, Photos(), folder, services.draining, moderation)
         self._dispatcher = RequestDispatcher(
             registry=services.registry,
             job_history=job_history,
             catalog=catalog,
             job_factory=job_factory,
-            allowances=Allowances(Limits(), no_positions),
+            allowances=Allowances(Limits(), no_positions, moderation),
             live_messages=self.live_messages,
             responder=self._responder,
             # Nobody uses the bot's own commands here.
             builtin_commands=cast("BuiltinCommands", None),
+            moderator_commands=cast("ModeratorCommands", None),
             guarded=GUARDED,
             server_names={},
             delete_results=partial(inline, delete_results),

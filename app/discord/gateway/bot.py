@@ -21,7 +21,7 @@ from app.boundary import report_failure
 from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
 from app.discord.gateway.buckets import separate_buckets
-from app.discord.gateway.commands import Made, built_in_command, menu, workflow_command
+from app.discord.gateway.commands import Made, built_in_command, menu, moderator_command, workflow_command
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
@@ -30,7 +30,7 @@ from app.discord.gateway.rest import ENCODER, RestSender
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
 from app.entry_points import run_request
-from app.texts.commands import BUILT_IN
+from app.texts.commands import BUILT_IN, MODERATOR
 from app.workflows.load import Workflow
 
 T = TypeVar("T")
@@ -201,6 +201,7 @@ class Bot:
         new_commands = [
             *(workflow_command(command, self._handlers) for command in slash_commands),
             *(built_in_command(name, self._handlers) for name in BUILT_IN),
+            *(moderator_command(name, self._handlers) for name in MODERATOR),
             *(menu(workflow, self._handlers) for workflow in takers),
         ]
         self._registered = [self._client.register(command) for command in new_commands]

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
 import hikari
 import lightbulb
 from hikari.impl import AutocompleteChoiceBuilder
 
+from app.config.limits import MOST_JOBS, MOST_SECONDS
 from app.discord.ui.menus import menu_name
 from app.discord.ui.options import MOST_CHOICES, Command, Option
+from app.discord.ui.pages import LONGEST_BAN_REASON
 from app.entry_points import run_request
-from app.texts.commands import BUILT_IN, CANCEL_JOB, RESET_WORKFLOW, SHOW_JOB
+from app.texts.commands import (
+    BAN_DAYS,
+    BAN_REASON,
+    BAN_WHO,
+    BUILT_IN,
+    CANCEL_JOB,
+    LIMIT_JOBS,
+    LIMIT_SECONDS,
+    MODERATOR,
+    RESET_WORKFLOW,
+    SHOW_JOB,
+    UNBAN_WHO,
+)
 from app.workflows.load import Workflow
 
 CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
@@ -25,6 +39,9 @@ NAMED = {
     "settings": ("reset", RESET_WORKFLOW, False),
 }
 """The bot's own commands that have an option: its name, its description, and whether it is required."""
+
+SHORTEST_BAN, LONGEST_BAN = 0.01, 3650.0
+"""Days."""
 
 Given: TypeAlias = Mapping[str, object]
 Made: TypeAlias = "type[lightbulb.SlashCommand] | type[lightbulb.MessageCommand]"
@@ -42,6 +59,10 @@ class InteractionHandler(Protocol):
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """Handle one of the bot's own commands."""
+        ...
+
+    async def moderated(self, interaction: hikari.CommandInteraction, command: str, given: Given) -> None:
+        """Handle a command of moderators."""
         ...
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
@@ -86,6 +107,29 @@ def built_in_command(name: str, handler: InteractionHandler) -> Made:
     return _slash(name, BUILT_IN[name], options, invoke)
 
 
+def moderator_command(name: str, handler: InteractionHandler) -> Made:
+    """The slash command for one of the commands of moderators, which are only shown in servers."""
+    options: dict[str, dict[str, object]] = {
+        "limits": {
+            "jobs": lightbulb.integer("jobs", LIMIT_JOBS, default=None, min_value=0, max_value=MOST_JOBS),
+            "seconds": lightbulb.integer("seconds", LIMIT_SECONDS, default=None, min_value=0, max_value=MOST_SECONDS),
+        },
+        "ban": {
+            "who": lightbulb.mentionable("who", BAN_WHO),
+            "reason": lightbulb.string("reason", BAN_REASON, default=None, max_length=LONGEST_BAN_REASON),
+            "days": lightbulb.number("days", BAN_DAYS, default=None, min_value=SHORTEST_BAN, max_value=LONGEST_BAN),
+        },
+        "unban": {"who": lightbulb.mentionable("who", UNBAN_WHO)},
+    }
+
+    async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
+        given = {option: cast("object", getattr(self, f"given_{option}")) for option in options[name]}
+        await handler.moderated(_interaction(ctx), name, given)
+
+    attributes = {f"given_{option}": value for option, value in options[name].items()}
+    return _slash(name, MODERATOR[name], attributes, invoke, contexts=CONTEXTS[:1])
+
+
 def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
     """The workflow's menu on a message with a picture, or with any other file that the workflow takes."""
 
@@ -106,7 +150,13 @@ def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
     )
 
 
-def _slash(name: str, description: str, options: Mapping[str, object], invoke: object) -> Made:
+def _slash(
+    name: str,
+    description: str,
+    options: Mapping[str, object],
+    invoke: object,
+    contexts: Sequence[hikari.ApplicationContextType] = CONTEXTS,
+) -> Made:
     namespace = {**options, "invoke": lightbulb.invoke(cast("Any", invoke))}
     return cast(
         "Made",
@@ -116,7 +166,7 @@ def _slash(name: str, description: str, options: Mapping[str, object], invoke: o
             namespace,
             name=name,
             description=description,
-            contexts=CONTEXTS,
+            contexts=contexts,
             integration_types=INSTALLED,
         ),
     )

@@ -35,7 +35,7 @@ from app.discord.gateway.responses import (
 from app.discord.ui import modals
 from app.discord.ui.components import Form
 from app.discord.ui.options import PRESET, SPOILER, Command
-from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, UserRequest
+from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
 from app.events import JobId
 from app.ports import Json
 from app.service.follow_ups import find_follow_up
@@ -131,6 +131,22 @@ class InteractionHandlers:
         """See `app.discord.gateway.commands.InteractionHandler`."""
         caller = await defer(interaction, PUBLIC if command == "show" else ALONE)
         await self._send_request(caller, BuiltinCommand(command=command, argument=argument))
+
+    async def moderated(self, interaction: hikari.CommandInteraction, command: str, given: Given) -> None:
+        """See `app.discord.gateway.commands.InteractionHandler`."""
+        who, reason = given.get("who"), given.get("reason")
+        is_role = interaction.resolved is not None and who in interaction.resolved.roles
+        jobs, seconds, days = given.get("jobs"), given.get("seconds"), given.get("days")
+        moderator_command = ModeratorCommand(
+            command=command,
+            jobs=jobs if isinstance(jobs, int) else None,
+            seconds=seconds if isinstance(seconds, int) else None,
+            banned="role" if is_role else "person",
+            id=str(who or ""),
+            reason=str(reason or ""),
+            days=float(days) if isinstance(days, (int, float)) else None,
+        )
+        await self._send_request(await defer(interaction, ALONE), moderator_command)
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
         """See `app.discord.gateway.commands.InteractionHandler`."""

@@ -20,7 +20,7 @@ from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
 from app.texts import answers
-from app.texts.commands import BUILT_IN
+from app.texts.commands import BUILT_IN, MODERATOR
 
 EVERYTHING = "everything"
 """The argument of /settings that resets somebody's settings for all workflows at once."""
@@ -94,7 +94,7 @@ class BuiltinCommands:
                 await self._responder.tell(caller, card)
             case _:
                 commands, menus = self._registered()
-                await self._responder.tell(caller, pages.manual(commands, BUILT_IN, menus))
+                await self._responder.tell(caller, pages.manual(commands, BUILT_IN | MODERATOR, menus))
 
     async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
         """The values for a workflow's slot that match what was typed; the presets if `slot` is ""."""

@@ -16,10 +16,19 @@ from app.discord import message_ref
 from app.discord.custom_id import TRY_AGAIN, Press, write
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
+from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
 from app.discord.ui import modals, pages
 from app.discord.ui.components import Form
-from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, CreateJob, UserRequest
+from app.discord.user_request import (
+    Action,
+    BuiltinCommand,
+    ButtonPressed,
+    Caller,
+    CreateJob,
+    ModeratorCommand,
+    UserRequest,
+)
 from app.entry_points import run_request
 from app.events import ServerName
 from app.service.allowances import Allowances
@@ -40,6 +49,8 @@ def typed(action: Action) -> str:
             return "\n".join(value for value in action.values.values() if isinstance(value, str) and " " in value)
         case ButtonPressed():
             return modals.typed(action.fields or {})
+        case ModeratorCommand():
+            return action.reason
         case BuiltinCommand():
             return ""
 
@@ -61,6 +72,7 @@ class RequestDispatcher:
         live_messages: LiveMessages,
         responder: Responder,
         builtin_commands: BuiltinCommands,
+        moderator_commands: ModeratorCommands,
         guarded: frozenset[str],
         server_names: Mapping[ServerName, str],
         delete_results: Callable[[Job], Awaitable[None]],
@@ -73,6 +85,7 @@ class RequestDispatcher:
         self._live_messages = live_messages
         self._responder = responder
         self._builtin_commands = builtin_commands
+        self._moderator_commands = moderator_commands
         self._guarded = guarded
         self._server_names = server_names
         self._delete_results = delete_results
@@ -82,7 +95,11 @@ class RequestDispatcher:
         async with anyio.create_task_group() as tasks:
             async for request in inbox:
                 action = request.action
-                name = f"/{action.command}" if isinstance(action, BuiltinCommand) else type(action).__name__
+                name = (
+                    f"/{action.command}"
+                    if isinstance(action, BuiltinCommand | ModeratorCommand)
+                    else type(action).__name__
+                )
                 refuse = partial(self._refuse, request)
                 work = partial(run_request, partial(self.take, request), "a request failed", refuse, request=name)
                 tasks.start_soon(work, name=name)
@@ -98,6 +115,8 @@ class RequestDispatcher:
                     await self._press(pressed, request.caller)
                 case BuiltinCommand() as command:
                     await self._builtin_commands.take(command, request.caller)
+                case ModeratorCommand() as command:
+                    await self._moderator_commands.take(command, request.caller)
                 case _:
                     assert_never(request.action)
         except WorkflowError as error:
@@ -142,9 +161,11 @@ class RequestDispatcher:
     async def _form(self, press: Press, caller: Caller) -> Form | None:
         if press.verb == "vary":
             job = await self._job(press.job)
+            self._job_factory.check_can_create(job.request.workflow, caller)
             workflow = self._catalog.usable(job.request.workflow, caller)
             values = given_values(job.request, workflow, seed=True)
             return modals.form(workflow, write("vary", job.id, workflow.name), values)
+        self._job_factory.check_can_create(press.workflow, caller)
         workflow = self._catalog.usable(press.workflow, caller)
         custom_id = write(press.verb, press.job, workflow.name, press.number)
         own = await self._job_factory.own_values(workflow, caller)

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from app.config.settings import Allowed
 from app.core.job import Job, JobRequest, State
 from app.core.limits import Used
+from app.core.moderation import Ban, GuildLimits
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
@@ -18,6 +20,7 @@ from app.reasons import Reason
 from app.reasons.limits import LimitReason
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
+from app.texts import moderation
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.reasons import reason_text
@@ -43,6 +46,9 @@ LONGEST_REASON = 300
 
 MOST_REASONS = 3
 """Unoffered workflows whose reasons are shown; if there are more, only their names are, as most just lack models."""
+
+LONGEST_BAN_REASON = 200
+"""Characters of the reason of a ban."""
 
 STATES = {
     State.ACCEPTED: "waiting",
@@ -163,6 +169,30 @@ def usage(used: Iterable[Used], weight: float) -> Card:
     if weight != 1.0:
         lines.append(weight_line(weight))
     return Card((Text(_page(lines)),), INK)
+
+
+def limits(own: GuildLimits, ceilings: Allowed, bans: Sequence[Ban]) -> Card:
+    """The page of a Discord server's limits and bans, for its moderators."""
+    lines = [f"### {moderation.LIMITS}", moderation.limits_line(own.jobs, own.seconds)]
+    lines += [f"-# {moderation.ceiling_line(ceilings.jobs, ceilings.seconds)}", f"-# {moderation.HINT}"]
+    lines += [f"### {moderation.BANS}", *(map(ban_text, bans) if bans else [moderation.NOBODY])]
+    return Card((Text(_page(lines)),), INK)
+
+
+def ban_text(ban: Ban) -> str:
+    """Who is banned, until when, and why."""
+    until = "" if ban.until is None else f"<t:{round(ban.until)}:f>"
+    return moderation.ban(mention(ban), until, escape(shorten(ban.reason, LONGEST_BAN_REASON)))
+
+
+def mention(ban: Ban) -> str:
+    """Whom a ban concerns."""
+    return f"<@{ban.id}>" if ban.banned == "person" else f"<@&{ban.id}>"
+
+
+def notice(text: str) -> Card:
+    """A card with one line."""
+    return Card((Text(text),), INK)
 
 
 def models(lists: Mapping[str, Sequence[str]]) -> Card:

@@ -164,7 +164,7 @@ class Crowd:
         specifications, wrappers = leaf(command, path)
         known = {one["name"] for one in specifications}
         named = {key if key in known else key.replace("_", "-"): value for key, value in values.items()}
-        filled, resolved = fill(specifications, named, where, self.state.cdn, focused)
+        filled, resolved = fill(specifications, named, where, self.state.cdn, self.state.people, focused)
         for wrapper in reversed(wrappers):
             filled = [wrapper | {"options": filled}]
         kind = interactions.AUTOCOMPLETE if focused else interactions.COMMAND

@@ -8,9 +8,10 @@ from tests.discord.fake.cdn import Cdn, Upload
 from tests.discord.fake.commands import ATTACHMENT, GROUP, SUBCOMMAND
 from tests.discord.fake.components import STRING_SELECT, TEXT_INPUT
 from tests.discord.fake.wire import Payload, items
-from tests.discord.fake.world import ADMINISTRATOR, Channel, Person
+from tests.discord.fake.world import ADMINISTRATOR, Channel, Person, describe_roles
 
 GUILD_CONTEXT, DM_CONTEXT = 0, 1
+MENTIONABLE = 9
 
 
 class Impossible(Exception):
@@ -54,6 +55,7 @@ def fill(
     values: Mapping[str, object],
     channel: Channel,
     cdn: Cdn,
+    people: Mapping[str, Person],
     focused: str | None = None,
 ) -> tuple[list[Payload], Payload]:
     """The options of an interaction, and what they refer to. `focused` is the one being typed."""
@@ -75,11 +77,27 @@ def fill(
             attachment = cdn.put(channel.id, value.filename, value) | {"ephemeral": True}
             resolved.setdefault("attachments", {})[attachment["id"]] = attachment
             value = attachment["id"]
+        elif specification["type"] == MENTIONABLE:
+            _resolve(resolved, str(value), channel, people)
         elif focused is None:
             _check(specification, value)
         typed = {"focused": True} if name == focused else {}
         filled.append({"name": name, "type": specification["type"], "value": value} | typed)
     return filled, resolved
+
+
+def _resolve(resolved: Payload, ident: str, channel: Channel, people: Mapping[str, Person]) -> None:
+    """Describe the person or role that was chosen."""
+    roles = {role["id"]: role for role in describe_roles(channel.guild)} if channel.guild else {}
+    if ident in roles:
+        resolved.setdefault("roles", {})[ident] = roles[ident]
+    elif ident in people:
+        resolved.setdefault("users", {})[ident] = people[ident].describe()
+        member = people[ident].membership()
+        left_out = {"user", "deaf", "mute"}
+        resolved.setdefault("members", {})[ident] = {key: member[key] for key in member if key not in left_out}
+    else:
+        raise Impossible(f"there is nobody {ident}")
 
 
 TYPES: dict[int, tuple[type, ...]] = {3: (str,), 4: (int,), 5: (bool,), 10: (int, float)}
