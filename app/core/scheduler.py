@@ -141,7 +141,7 @@ class Scheduler:
             return
         self._turn += 1
         touched = self._take_touched(now)
-        self._requeue()
+        changed = self._requeue()
         self._dispatch(now)
         # Dispatched jobs are touched, too.
         touched |= self._take_touched(now)
@@ -151,7 +151,7 @@ class Scheduler:
             for name, server_state in self._servers.items()
             if server_state.away or server_state.drained
         )
-        if closed != self._closed:
+        if closed != self._closed or changed:
             self._closed = closed
             touched |= {job: self._job_table.jobs[job] for job in self._queued_updates if job in self._job_table.jobs}
         for job in touched.values():
@@ -222,17 +222,18 @@ class Scheduler:
             self._known.pop(job.id, None)
         return touched
 
-    def _requeue(self) -> None:
-        """Queue waiting jobs anew that can run on other servers than before, if any server came, went or changed."""
+    def _requeue(self) -> bool:
+        """Queue waiting jobs anew that can run on other servers than before; return whether this may have changed."""
         rights = {name: state.workflows for name, state in self._servers.items() if not state.leaving}
         if rights == self._rights and not self.offered:
-            return
+            return False
         self._rights, self.offered = rights, False
         for queued in list(self._queue.waiting()):
             renewed = self._queued(self._job_table.jobs[queued.job])
             if renewed.servers != queued.servers:
                 self._queue.remove(queued.job)
                 self._queue.add(renewed)
+        return True
 
     def _learn_outcome(self, job: Job, now: float) -> None:
         """Learn about a server from how it ended a job."""
@@ -475,6 +476,8 @@ class Scheduler:
         self._at_servers = sum(
             server_state.foreign + sum(1 for _ in self._job_table.occupying(name))
             for name, server_state in self._servers.items()
+            # Nobody waits for what these have.
+            if not server_state.drained and not server_state.leaving
         )
         self._forecast_turn = self._turn
         self._forecast_until = now + min(LONGEST_CURRENT, PER_WAITING_JOB * len(self._queue))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,7 +22,7 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
 from app.core.server_state import ServerSettings
-from app.events import Finished, Queued, ServerName
+from app.events import TERMINAL_UPDATES, Finished, Lost, Queued, ServerName
 from app.journal.memory import MemoryJournal
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
@@ -263,3 +264,35 @@ async def test_jobs_of_a_removed_server_wait_if_no_other_one_is_there(tmp_path: 
         here.configure(server_of("cellar"))
         await anyio.sleep(60)
         assert here.made_by() == [STUDIO, CELLAR, CELLAR]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_is_added_removed_drained_and_restarted_every_job_ends_once(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    names = ("studio", "cellar", "attic")
+    async with park(tmp_path, "attic") as here:
+        for _ in range(25):
+            name = rng.choice(names)
+            match rng.randrange(8):
+                case 0 | 1 | 2:
+                    await here.ask(rng.randrange(1, 4))
+                case 3 | 4:
+                    here.configure(*map(server_of, rng.sample(names, rng.randrange(4))))
+                case 5:
+                    drained = rng.sample(names, rng.randrange(3))
+                    await here.services.registry.drain_servers([ServerName(each) for each in drained])
+                case 6:
+                    here.fault(name, refuse_all=rng.choice([1.0, 15.0, 60.0]))
+                case _:
+                    here.fault(name, restart=rng.choice([0.5, 20.0]))
+            await anyio.sleep(rng.choice([0.0, 0.1, 0.5, 3.0, 20.0]))
+        here.configure(*map(server_of, names))
+        await here.services.registry.drain_servers([])
+        await anyio.sleep(1800)
+        # A server that dies twice while it runs a job may have been killed by it.
+        ended = [watcher for watcher in here.watchers if not isinstance(watcher.last, Lost)]
+        assert all(delivered(watcher) for watcher in ended)
+        for watcher in here.watchers:
+            assert sum(isinstance(update, TERMINAL_UPDATES) for update in watcher.shown) == 1
+        assert sorted(here.services.clients) == sorted(names)
+        assert all(here.at(name) == 0 for name in names)
