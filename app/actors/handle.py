@@ -10,8 +10,8 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
-from app.core.job import Allowance, JobRequest
-from app.core.limits import Origin, Used
+from app.core.job import JobRequest
+from app.core.limits import Allowance, Origin, Used
 from app.core.reconciler import Message
 from app.core.server_state import ServerSettings
 from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate

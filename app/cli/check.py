@@ -74,7 +74,8 @@ async def check_live(console: Console, config: Config, guild: int, channel: int,
         console.print(verdict_table([(result.accepted, f"{result.step:<{WIDTH}}", result.details)]))
 
     try:
-        return 0 if await live_check(config.discord_token, config.discord, guild, channel, wait, report) else 1
+        token, roles = config.discord_token, config.limits.roles
+        return 0 if await live_check(token, config.discord, guild, channel, wait, report, tuple(roles)) else 1
     except SetupError as error:
         complain(str(error))
         return 1

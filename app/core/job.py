@@ -7,10 +7,10 @@ from enum import IntEnum
 
 from msgspec import Struct, field
 
+from app.core.limits import Allowance, Origin
 from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
 from app.ports import Graph, History, Json
 from app.reasons.jobs import JobReason
-from app.reasons.limits import Whom
 
 
 class Upload(Struct, frozen=True):
@@ -35,17 +35,6 @@ class Refetch(Struct, frozen=True):
     prompt: PromptId
     history: History
     files: tuple[tuple[FileRef, str], ...] = ()
-
-
-class Allowance(Struct, frozen=True):
-    """How many jobs may be unfinished, and how many GPU seconds a rolling day has; 0 is no limit.
-
-    A job is accepted only within all allowances of its request.
-    """
-
-    whom: Whom
-    jobs: int = 0
-    seconds: int = 0
 
 
 class JobRequest(Struct, frozen=True, kw_only=True):
@@ -76,6 +65,11 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     channel: str = ""
     allowances: tuple[Allowance, ...] = ()
     refetch: Refetch | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Who asked for it, and where."""
+        return Origin(self.owner, self.guild, self.channel)
 
     def able(self, configured: Collection[ServerName]) -> Collection[ServerName]:
         """The configured servers that can run it; all if none of those it names is configured any more."""

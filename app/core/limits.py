@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
-from app.core.job import Allowance, JobRequest
 from app.events import JobId
 from app.reasons.limits import JobsReached, LimitReason, SecondsReached, Whom
 
@@ -23,6 +22,17 @@ MINUTE = 60.0
 """Seconds whose runs are counted together, from the first of them: they return at once."""
 
 EVERYBODY: tuple[Whom, ...] = ("person", "member", "channel", "guild")
+
+
+class Allowance(Struct, frozen=True):
+    """How many jobs may be unfinished, and how many GPU seconds a rolling day has; 0 is no limit.
+
+    A job is accepted only within all allowances of its request.
+    """
+
+    whom: Whom
+    jobs: int = 0
+    seconds: int = 0
 
 
 class Origin(Struct, frozen=True):
@@ -96,15 +106,17 @@ class Usage:
         self._returning: deque[tuple[int, str]] = deque()
         """When minutes return, and whose they are; oldest first."""
 
-    def refusal(self, request: JobRequest, seconds: float, now: float) -> LimitReason | None:
+    def refusal(
+        self, origin: Origin, allowances: Iterable[Allowance], seconds: float, now: float
+    ) -> LimitReason | None:
         """The first limit that a job would exceed, which is expected to run for so many seconds; None if there is none.
 
         When an unfinished job ends is not known here.
         """
         self._expire(_milliseconds(now))
         needed = _milliseconds(seconds)
-        for allowance in request.allowances:
-            account = self._account(request, allowance.whom)
+        for allowance in allowances:
+            account = self._accounts.get(origin.account(allowance.whom), _NOTHING)
             if allowance.jobs and account.unfinished >= allowance.jobs:
                 return JobsReached(allowance.whom, allowance.jobs, account.unfinished)
             most = 1000 * allowance.seconds
@@ -115,28 +127,28 @@ class Usage:
                 return SecondsReached(allowance.whom, allowance.seconds, left / 1000, needed / 1000, free_in)
         return None
 
-    def accept(self, request: JobRequest, seconds: float) -> None:
+    def accept(self, job: JobId, origin: Origin, seconds: float) -> None:
         """Count a job, and reserve the seconds that it is expected to run."""
-        if request.job in self._reserved:
+        if job in self._reserved:
             return
-        self._reserved[request.job] = reserved = _milliseconds(seconds)
-        for name in origin_of(request).accounts():
+        self._reserved[job] = reserved = _milliseconds(seconds)
+        for name in origin.accounts():
             account = self._accounts.setdefault(name, _Account())
             account.unfinished += 1
             account.reserved += reserved
 
-    def server_done(self, request: JobRequest) -> None:
+    def server_done(self, job: JobId, origin: Origin) -> None:
         """Release the reserved seconds of a job, because no server will run it any more."""
-        if reserved := self._reserved.get(request.job):
-            self._reserved[request.job] = 0
-            for name in origin_of(request).accounts():
+        if reserved := self._reserved.get(job):
+            self._reserved[job] = 0
+            for name in origin.accounts():
                 self._accounts[name].reserved -= reserved
 
-    def ended(self, request: JobRequest) -> None:
+    def ended(self, job: JobId, origin: Origin) -> None:
         """Count a job no longer."""
-        self.server_done(request)
-        if self._reserved.pop(request.job, None) is not None:
-            for name in origin_of(request).accounts():
+        self.server_done(job, origin)
+        if self._reserved.pop(job, None) is not None:
+            for name in origin.accounts():
                 self._accounts[name].unfinished -= 1
                 self._forget_if_empty(name)
 
@@ -169,9 +181,6 @@ class Usage:
             used.append(row)
         return used
 
-    def _account(self, request: JobRequest, whom: Whom) -> _Account:
-        return self._accounts.get(origin_of(request).account(whom), _NOTHING)
-
     def _expire(self, now: int) -> None:
         """Return the seconds of all minutes that are over."""
         while self._returning and self._returning[0][0] <= now:
@@ -184,16 +193,6 @@ class Usage:
         account = self._accounts[name]
         if not account.unfinished and not account.minutes:
             del self._accounts[name]
-
-
-def origin_of(request: JobRequest) -> Origin:
-    """Who asked for a job, and where."""
-    return Origin(request.owner, request.guild, request.channel)
-
-
-def counts(job: JobRequest, request: JobRequest, whom: Whom) -> bool:
-    """Whether a job counts where a request is made."""
-    return origin_of(job).account(whom) == origin_of(request).account(whom)
 
 
 def _free_in(account: _Account, excess: int, now: float) -> float:

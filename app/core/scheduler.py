@@ -15,7 +15,7 @@ from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, Q
 from app.core.forecast import Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
-from app.core.limits import Origin, Usage, Use, counts
+from app.core.limits import Origin, Usage, Use
 from app.core.memory_limits import MemoryLimits
 from app.core.results import failure
 from app.core.server_state import ServerState, able_servers
@@ -120,7 +120,9 @@ class Scheduler:
         """Why a request is not accepted: the limit that it would exceed; None if there is none."""
         if not request.allowances or request.job in self._job_table.jobs:
             return None
-        reason = self.usage.refusal(request, self._expected_use(request, work_of(request.graph)), now)
+        reason = self.usage.refusal(
+            request.origin, request.allowances, self._expected_use(request, work_of(request.graph)), now
+        )
         if isinstance(reason, JobsReached):
             return replace(reason, free_in=self._next_end(request, reason.whom, now))
         return reason
@@ -128,7 +130,7 @@ class Scheduler:
     def accepted(self, job: Job) -> None:
         """Count a job that was accepted, now or before the bot started, until it has ended."""
         if job.terminal_update is None and job.id in self._job_table.jobs:
-            self.usage.accept(job.request, self._expected_use(job.request, self._known_of(job).work))
+            self.usage.accept(job.id, job.request.origin, self._expected_use(job.request, self._known_of(job).work))
 
     def plan(self, now: float) -> None:
         """Assign waiting jobs to servers, and report where jobs are in line; called after each batch of messages.
@@ -216,9 +218,9 @@ class Scheduler:
             if run is not None:
                 self._job_table.runs.append(run)
                 self.usage.spend([Use(Origin(run.person, run.guild, run.channel), run.seconds)], now)
-            self.usage.server_done(job.request)
+            self.usage.server_done(job.id, job.request.origin)
             if job.terminal_update is not None or job.id not in self._job_table.jobs:
-                self.usage.ended(job.request)
+                self.usage.ended(job.id, job.request.origin)
             self._known.pop(job.id, None)
         return touched
 
@@ -280,18 +282,19 @@ class Scheduler:
         if not self._estimates.knows_any or not self.open:
             return None
         ends: list[float] = []
+        account = request.origin.account(whom)
         for name in self._servers:
             end = 0.0
             for job, _ in self._job_table.in_flight(name):
                 end += self._remaining(job, name, now)
-                if counts(job.request, request, whom):
+                if job.request.origin.account(whom) == account:
                     ends.append(end)
                     break
         waiting = self._queue.first_of(request.owner)
         if ends or waiting is None or not any(state.takes_jobs for state in self._servers.values()):
             return min(ends, default=None)
         job = self._job_table.jobs[waiting]
-        if not counts(job.request, request, whom):
+        if job.request.origin.account(whom) != account:
             return None
         self._renew_forecast(now)
         outlook = self._forecast.of(waiting, lambda: self._queue.ahead_of(waiting, self._crowd))

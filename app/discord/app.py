@@ -166,7 +166,8 @@ class DiscordApp:
             moderation = Moderation(job_history)
             await moderation.load()
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
-            allowances = Allowances(config.limits, GuildRoles(sender).positions, moderation)
+            guild_roles = GuildRoles(sender)
+            allowances = Allowances(config.limits, guild_roles.positions, moderation)
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,
@@ -221,6 +222,9 @@ class DiscordApp:
 
             async def watch() -> None:
                 await opened.wait()
+                if config.limits.roles:
+                    warn = partial(guild_roles.warn_of_unknown, tuple(config.limits.roles))
+                    tasks.start_soon(run_request, warn, "the roles with limits could not be looked up", name="roles")
                 tasks.start_soon(_watch_folder, catalog, server_monitor, registry, bot, into_asyncio, name="workflows")
                 presence = config.discord.presence
                 tasks.start_soon(_watch_servers, server_monitor, servers, bot, into_asyncio, presence)

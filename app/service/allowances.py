@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from app.config.settings import Allowed, Limits
-from app.core.job import Allowance, JobRequest
-from app.core.limits import Origin
+from app.core.limits import Allowance, Origin
 from app.core.moderation import GuildLimits
 from app.reasons.limits import Whom
 from app.service.moderation import Moderation
@@ -40,17 +38,6 @@ class Allowances:
         self.limits = limits
         self._moderation = moderation
         self._positions = positions
-
-    async def apply(self, request: JobRequest, person: Person) -> JobRequest:
-        """The request with where it was made, and with what its person may ask for there."""
-        grant, origin = await self.grant(person), origin_of(person)
-        return replace(
-            request,
-            guild=origin.guild,
-            channel=origin.channel,
-            allowances=grant.allowances,
-            weight=grant.weight,
-        )
 
     async def grant(self, person: Person) -> Grant:
         """What a person gets where they are."""

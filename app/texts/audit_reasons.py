@@ -75,6 +75,10 @@ def audit_text(reason: checks.AuditReason) -> str:
             return (
                 f"{shortened(slot)} goes to {quoted(node)}, but {shared}: give each its own, so that a new export fits."
             )
+        case checks.PaidNode(node=node):
+            return (
+                f"{quoted(node)} calls a service that bills for each run: remove it, because the bot pays for nobody."
+            )
         case checks.NoOutputNode():
             return "The workflow has no output: add a node such as Save Image."
         case checks.NodeLoop(nodes=nodes):

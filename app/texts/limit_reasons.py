@@ -24,6 +24,11 @@ def limit_reason_text(reason: LimitReason) -> str:
             assert_never(reason)
 
 
+def unknown_role(role: str) -> str:
+    """A role of the configuration that no Discord server of the bot has."""
+    return f"No server has the role {role} of [[limits.roles]]: correct its id, or remove it."
+
+
 def in_about(seconds: float) -> str:
     """When something is expected, at least a second from now."""
     return f"in about {duration_text(max(1.0, seconds))}"

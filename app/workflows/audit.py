@@ -27,6 +27,7 @@ from app.workflows.reasons.checks import (
     NodeLoop,
     NoOutputNode,
     NotAConnection,
+    PaidNode,
     ServerDefault,
     SharedTitle,
     ValueInSocket,
@@ -78,6 +79,8 @@ def _node(
     graph: Graph, node: str, definition: Definition, definitions: Definitions, slotted: dict[tuple[str, str], Slot]
 ) -> Iterator[tuple[Severity, Reason]]:
     name, node_inputs = title(graph, node), inputs(graph, node)
+    if definition.is_paid:
+        yield "error", PaidNode(name)
     for field, value in node_inputs.items():
         known = definition.known(field)
         if known is None:

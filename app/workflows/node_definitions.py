@@ -124,6 +124,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     hidden: frozenset[str] = frozenset()
     outputs: tuple[str, ...] = ()
     is_output: bool = False
+    is_paid: bool = False
+    """Whether the node calls a service that bills for it (`api_node`)."""
 
     def known(self, name: str) -> Input | None:
         """Return an input by its name; for the dotted name of a dependent input, the input that it depends on."""
@@ -197,6 +199,7 @@ def _definition(name: str, entry: Json | Raw) -> Definition | None:
         if isinstance(outputs, list)
         else (),
         is_output=entry.get("output_node") is True,
+        is_paid=entry.get("api_node") is True,
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from app.actors.handle import Submit, Updates
-from app.core.job import Allowance, JobRequest
+from app.core.job import JobRequest
+from app.core.limits import Allowance
 from app.events import AnyUpdate, Finished, NotAccepted, Queued
 from app.journal.sqlite import open_journal
 from app.mailbox import Mailbox

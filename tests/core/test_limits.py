@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.core.job import Allowance, JobRequest
-from app.core.limits import DAY, MINUTE, Origin, Usage, Use, Used, origin_of
+from app.core.job import JobRequest
+from app.core.limits import DAY, MINUTE, Allowance, Origin, Usage, Use, Used
 from app.events import JobId
-from app.reasons.limits import JobsReached, SecondsReached, Whom
+from app.reasons.limits import JobsReached, LimitReason, SecondsReached, Whom
 
 ADA = Origin("ada", "guild", "channel")
 WHOM: tuple[Whom, ...] = ("person", "member", "channel", "guild")
@@ -31,6 +31,22 @@ def request(name: str, *allowances: Allowance, origin: Origin = ADA) -> JobReque
     )
 
 
+def refusal(usage: Usage, asked: JobRequest, seconds: float, now: float) -> LimitReason | None:
+    return usage.refusal(asked.origin, asked.allowances, seconds, now)
+
+
+def accept(usage: Usage, asked: JobRequest, seconds: float) -> None:
+    usage.accept(asked.job, asked.origin, seconds)
+
+
+def server_done(usage: Usage, asked: JobRequest) -> None:
+    usage.server_done(asked.job, asked.origin)
+
+
+def ended(usage: Usage, asked: JobRequest) -> None:
+    usage.ended(asked.job, asked.origin)
+
+
 def seconds_of(usage: Usage, origin: Origin, whom: Whom = "person", *, now: float = 0.0) -> Used:
     (used,) = usage.used(origin, [Allowance(whom)], now)
     return used
@@ -39,30 +55,30 @@ def seconds_of(usage: Usage, origin: Origin, whom: Whom = "person", *, now: floa
 def test_a_job_more_than_the_limit_is_refused_until_one_has_ended() -> None:
     usage, two = Usage(), Allowance("person", jobs=2)
     for name in "ab":
-        assert usage.refusal(request(name, two), 5.0, 0.0) is None
-        usage.accept(request(name, two), 5.0)
-    assert usage.refusal(request("c", two), 5.0, 0.0) == JobsReached("person", 2, 2)
-    usage.ended(request("a", two))
-    assert usage.refusal(request("c", two), 5.0, 0.0) is None
+        assert refusal(usage, request(name, two), 5.0, 0.0) is None
+        accept(usage, request(name, two), 5.0)
+    assert refusal(usage, request("c", two), 5.0, 0.0) == JobsReached("person", 2, 2)
+    ended(usage, request("a", two))
+    assert refusal(usage, request("c", two), 5.0, 0.0) is None
 
 
 def test_expected_seconds_are_reserved_until_the_run_was_measured() -> None:
     usage, minute = Usage(), Allowance("person", seconds=60)
-    usage.accept(request("a", minute), 50.0)
-    assert usage.refusal(request("b", minute), 11.0, 0.0) == SecondsReached("person", 60, 10.0, 11.0, DAY)
-    assert usage.refusal(request("b", minute), 10.0, 0.0) is None
+    accept(usage, request("a", minute), 50.0)
+    assert refusal(usage, request("b", minute), 11.0, 0.0) == SecondsReached("person", 60, 10.0, 11.0, DAY)
+    assert refusal(usage, request("b", minute), 10.0, 0.0) is None
     usage.spend([Use(ADA, 20.0)], 0.0)
-    usage.server_done(request("a"))
-    assert usage.refusal(request("b", minute), 40.0, 0.0) is None
+    server_done(usage, request("a"))
+    assert refusal(usage, request("b", minute), 40.0, 0.0) is None
     assert seconds_of(usage, ADA).unfinished == 1, "its results are still being downloaded"
-    usage.ended(request("a"))
+    ended(usage, request("a"))
     assert seconds_of(usage, ADA) == Used(Allowance("person"), 0, 20.0, 20.0, DAY + MINUTE)
 
 
 def test_a_job_that_never_ran_uses_nothing() -> None:
     usage = Usage()
-    usage.accept(request("a"), 50.0)
-    usage.ended(request("a"))
+    accept(usage, request("a"), 50.0)
+    ended(usage, request("a"))
     assert seconds_of(usage, ADA) == Used(Allowance("person"), 0, 0.0)
 
 
@@ -70,51 +86,51 @@ def test_used_seconds_return_after_a_day_and_a_refusal_says_when_enough_of_them_
     usage, limit = Usage(), Allowance("person", seconds=100)
     usage.spend([Use(ADA, 60.0)], 0.0)
     usage.spend([Use(ADA, 40.0)], 5000.0)
-    reason = usage.refusal(request("a", limit), 30.0, 6000.0)
+    reason = refusal(usage, request("a", limit), 30.0, 6000.0)
     assert reason == SecondsReached("person", 100, 0.0, 30.0, DAY + MINUTE - 6000.0)
-    later = usage.refusal(request("a", limit), 70.0, 6000.0)
+    later = refusal(usage, request("a", limit), 70.0, 6000.0)
     assert later == SecondsReached("person", 100, 0.0, 70.0, DAY + MINUTE - 1000.0)
-    assert usage.refusal(request("a", limit), 30.0, DAY + MINUTE) is None
+    assert refusal(usage, request("a", limit), 30.0, DAY + MINUTE) is None
     assert seconds_of(usage, ADA, now=DAY + MINUTE).seconds == 40.0
     assert seconds_of(usage, ADA, now=DAY + MINUTE + 5000.0).seconds == 0.0
 
 
 def test_a_job_that_needs_more_than_there_is_never_fits() -> None:
-    reason = Usage().refusal(request("a", Allowance("guild", seconds=60)), 61.0, 0.0)
+    reason = refusal(Usage(), request("a", Allowance("guild", seconds=60)), 61.0, 0.0)
     assert reason == SecondsReached("guild", 60, 60.0, 61.0, None)
 
 
 def test_everybody_in_a_channel_and_in_a_server_counts_together() -> None:
     usage = Usage()
-    usage.accept(request("a", origin=Origin("bob", "guild", "channel")), 5.0)
-    usage.accept(request("b", origin=Origin("cid", "guild", "other")), 5.0)
-    usage.accept(request("c", origin=Origin("ada", "elsewhere", "far")), 5.0)
+    accept(usage, request("a", origin=Origin("bob", "guild", "channel")), 5.0)
+    accept(usage, request("b", origin=Origin("cid", "guild", "other")), 5.0)
+    accept(usage, request("c", origin=Origin("ada", "elsewhere", "far")), 5.0)
     counts = {whom: seconds_of(usage, ADA, whom).unfinished for whom in WHOM}
     assert counts == {"person": 1, "member": 0, "channel": 1, "guild": 2}
     limited = request("d", Allowance("person", jobs=2), Allowance("guild", jobs=2))
-    assert usage.refusal(limited, 5.0, 0.0) == JobsReached("guild", 2, 2)
+    assert refusal(usage, limited, 5.0, 0.0) == JobsReached("guild", 2, 2)
 
 
 def test_a_direct_message_has_no_server() -> None:
     usage, origin = Usage(), Origin("ada", "", "dm")
-    usage.accept(request("a", origin=origin), 5.0)
+    accept(usage, request("a", origin=origin), 5.0)
     assert list(origin.accounts()) == ["person:ada", "channel:dm"]
     assert seconds_of(usage, origin).unfinished == 1
 
 
 def test_a_request_without_a_person_is_not_counted() -> None:
     usage = Usage()
-    usage.accept(request("a", origin=Origin()), 5.0)
+    accept(usage, request("a", origin=Origin()), 5.0)
     usage.spend([Use(Origin(), 5.0)], 0.0)
-    usage.ended(request("a", origin=Origin()))
-    assert usage.refusal(request("b", Allowance("person", jobs=1), origin=Origin()), 5.0, 0.0) is None
+    ended(usage, request("a", origin=Origin()))
+    assert refusal(usage, request("b", Allowance("person", jobs=1), origin=Origin()), 5.0, 0.0) is None
 
 
 def test_zero_is_no_limit() -> None:
     usage = Usage()
     for number in range(200):
-        assert usage.refusal(request(str(number), Allowance("person")), 1000.0, 0.0) is None
-        usage.accept(request(str(number)), 1000.0)
+        assert refusal(usage, request(str(number), Allowance("person")), 1000.0, 0.0) is None
+        accept(usage, request(str(number)), 1000.0)
 
 
 @given(
@@ -155,11 +171,11 @@ class Requests(RuleBasedStateMachine):
     def ask(self, person: str, place: tuple[str, str], seconds: float, allowances: tuple[Allowance, ...]) -> None:
         self.number += 1
         wanted = request(f"j{self.number}", *allowances, origin=Origin(person, *place))
-        refused = self.usage.refusal(wanted, seconds, self.now)
+        refused = refusal(self.usage, wanted, seconds, self.now)
         fits = all(self.fits(wanted, seconds, allowance) for allowance in allowances)
         assert (refused is None) == fits
         if refused is None:
-            self.usage.accept(wanted, seconds)
+            accept(self.usage, wanted, seconds)
             self.unfinished[wanted.job] = wanted, seconds
 
     @precondition(lambda self: self.unfinished)
@@ -167,17 +183,17 @@ class Requests(RuleBasedStateMachine):
     def run(self, data: st.DataObject, seconds: float) -> None:
         """A server is done with a job."""
         wanted, _ = self.unfinished[data.draw(st.sampled_from(sorted(self.unfinished)))]
-        self.usage.spend([Use(origin_of(wanted), seconds)], self.now)
-        self.usage.server_done(wanted)
-        self.runs.append((self.now, origin_of(wanted), seconds))
+        self.usage.spend([Use(wanted.origin, seconds)], self.now)
+        server_done(self.usage, wanted)
+        self.runs.append((self.now, wanted.origin, seconds))
         self.unfinished[wanted.job] = wanted, 0.0
 
     @precondition(lambda self: self.unfinished)
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         wanted, _ = self.unfinished.pop(data.draw(st.sampled_from(sorted(self.unfinished))))
-        self.usage.ended(wanted)
-        self.usage.ended(wanted)
+        ended(self.usage, wanted)
+        ended(self.usage, wanted)
 
     @rule(hours=st.integers(1, 30))
     def wait(self, hours: int) -> None:
@@ -190,7 +206,7 @@ class Requests(RuleBasedStateMachine):
         recent = [run for run in self.runs if self.now - run[0] <= DAY]
         self.usage.spend([Use(origin, seconds, self.now - at) for at, origin, seconds in recent], self.now)
         for wanted, seconds in self.unfinished.values():
-            self.usage.accept(wanted, seconds)
+            accept(self.usage, wanted, seconds)
 
     @invariant()
     def counters_are_those_of_a_recount(self) -> None:
@@ -207,10 +223,10 @@ class Requests(RuleBasedStateMachine):
             assert not self.usage._accounts  # pyright: ignore[reportPrivateUsage]
 
     def origins(self) -> Iterator[Origin]:
-        yield from {origin_of(wanted) for wanted, _ in self.unfinished.values()} | {run[1] for run in self.runs}
+        yield from {wanted.origin for wanted, _ in self.unfinished.values()} | {run[1] for run in self.runs}
 
     def fits(self, wanted: JobRequest, seconds: float, allowance: Allowance) -> bool:
-        origin = origin_of(wanted)
+        origin = wanted.origin
         unfinished, used = self.recount(origin, allowance.whom) if origin.account(allowance.whom) else (0, 0.0)
         jobs_fit = not allowance.jobs or unfinished < allowance.jobs
         return jobs_fit and (not allowance.seconds or round(1000 * (used + seconds)) <= 1000 * allowance.seconds)
@@ -218,9 +234,7 @@ class Requests(RuleBasedStateMachine):
     def recount(self, origin: Origin, whom: Whom) -> tuple[int, float]:
         """What counts, of all that is unfinished and that was run; hours are longer than the minute of doubt."""
         account = origin.account(whom)
-        unfinished = [
-            seconds for wanted, seconds in self.unfinished.values() if origin_of(wanted).account(whom) == account
-        ]
+        unfinished = [seconds for wanted, seconds in self.unfinished.values() if wanted.origin.account(whom) == account]
         runs = [run[2] for run in self.runs if run[1].account(whom) == account and self.now - run[0] <= DAY]
         return len(unfinished), sum(round(1000 * seconds) for seconds in (*unfinished, *runs)) / 1000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.config.settings import Allowed, Limits, RoleLimits
 from tests.discord.fake import Interaction, Payload
@@ -87,6 +88,18 @@ async def test_the_highest_role_decides(stage: Stage, positions: dict[str, int],
         assert f"{jobs} of {jobs} job" in words(message)
         assert {job.request.weight for job in await life.journal.unfinished()} == {4.0 - jobs}
         stage.go_on()
+
+
+async def test_a_role_that_no_server_has_is_one_warning(stage: Stage) -> None:
+    stage.discord.guild.roles[PATRON] = 1
+    limits = Limits(roles={PATRON: RoleLimits(jobs=1), CREW: RoleLimits(jobs=1)})
+    with capture_logs() as lines:
+        async with stage.bot(limits=limits):
+            warnings = await stage.discord.until(
+                lambda: [line["reason"] for line in lines if line["event"] == "a role with limits is in no server"]
+            )
+            await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+    assert warnings == [f"No server has the role {CREW} of [[limits.roles]]: correct its id, or remove it."]
 
 
 async def test_a_channel_has_a_limit_for_everybody(stage: Stage) -> None:

@@ -8,10 +8,9 @@ import anyio.lowlevel
 import pytest
 
 from app.config.settings import Allowed, Limits, RoleLimits
-from app.core.job import Allowance, JobRequest
+from app.core.limits import Allowance, Origin
 from app.core.moderation import Decision, Decisions, GuildLimits
-from app.events import JobId
-from app.service.allowances import Allowances, Grant
+from app.service.allowances import Allowances, Grant, origin_of
 from app.service.moderation import Moderation
 from app.service.reasons import AboveCeiling
 from app.service.requests import Person
@@ -96,10 +95,9 @@ async def test_in_direct_messages_only_the_general_limits_apply() -> None:
 
 
 async def test_a_thread_counts_as_its_channel() -> None:
-    request = JobRequest(job=JobId("a"), workflow="w", graph={}, folder="", owner="ada")
-    made = await allowances_of().apply(request, person("patron", channel="thread", parent="busy"))
-    assert (made.guild, made.channel, made.weight) == ("here", "busy", 2.0)
-    assert made.allowances == (Allowance("person", 10, 0), *HERE)
+    asks = person("patron", channel="thread", parent="busy")
+    assert origin_of(asks) == Origin("ada", "here", "busy")
+    assert (await allowances_of().grant(asks)).allowances == (Allowance("person", 10, 0), *HERE)
 
 
 async def test_new_limits_count_for_later_requests() -> None:

@@ -237,3 +237,15 @@ def test_any_graph_and_any_server_lead_to_findings_only(checked: Graph, definiti
         Definitions({**object_info(), "KSampler": definition, "SaveImage": {"input": definition}}),
     ):
         assert all(isinstance(finding, Finding) for finding in audit(checked, (), definitions))
+
+
+def test_a_node_that_somebody_bills_for_is_an_error() -> None:
+    paid: Json = {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "output_node": True, "api_node": True}
+    checked = graph()
+    source = next(id_ for id_, entry in checked.items() if entry["class_type"] == "VAEDecode")
+    checked["99"] = {"class_type": "Paid", "inputs": {"images": [source, 0]}, "_meta": {"title": "Upscale elsewhere"}}
+    definitions = server_with(CheckpointLoaderSimple=MODEL, Paid=paid)
+    sentence = (
+        "“Upscale elsewhere” calls a service that bills for each run: remove it, because the bot pays for nobody."
+    )
+    assert problems_of(checked, definitions=definitions) == [("error", sentence)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TypeAlias, TypeVar, cast
@@ -23,12 +23,14 @@ from app.discord.gateway.message_files import files_of
 from app.discord.gateway.outage import SetupError, describe
 from app.discord.gateway.responses import say
 from app.discord.gateway.rest import ENCODER, ErrorBody, RestSender, error_body
+from app.discord.gateway.roles import unknown_roles
 from app.discord.message_ref import Seen
 from app.discord.text import shorten
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
 from app.events import Finished, JobId, Previewed, Progressed, ServerName
+from app.texts.limit_reasons import unknown_role
 
 COMMAND = "atelier-check"
 
@@ -61,12 +63,20 @@ class _RefusedError(Exception):
     """A step was refused, and reported."""
 
 
-async def live_check(token: str, config: Discord, guild: int, channel: int, wait: float, report: Report) -> bool:
+async def live_check(
+    token: str,
+    config: Discord,
+    guild: int,
+    channel: int,
+    wait: float,
+    report: Report,
+    roles: Collection[str] = (),
+) -> bool:
     """Check that Discord accepts what the bot does in this guild; return whether it accepted everything.
 
     Posts in `channel`, or in the first that the bot may write in if that is 0. Waits `wait` seconds for somebody to use
-    the command. Everything that was created is deleted again, also if the check is cancelled. `report` is called in
-    hikari's thread. Raises `SetupError` if the token cannot be one.
+    the command. `roles` are those with limits. Everything that was created is deleted again, also if the check is
+    cancelled. `report` is called in hikari's thread. Raises `SetupError` if the token cannot be one.
     """
     check_token(token)
 
@@ -76,7 +86,7 @@ async def live_check(token: str, config: Discord, guild: int, channel: int, wait
         async with cancel_stray_tasks(_ignore, hikari), loop_bridge() as (stay, _):
             cast("RESTClientImpl", bot.rest).start()
             try:
-                check = _LiveCheck(bot, token, config, RestSender(stay), guild, report)
+                check = _LiveCheck(bot, token, config, RestSender(stay), guild, roles, report)
                 await check.run(channel, wait)
             finally:
                 with anyio.CancelScope(shield=True):
@@ -97,6 +107,7 @@ class _LiveCheck:
         config: Discord,
         sender: RestSender,
         guild: int,
+        roles: Collection[str],
         report: Report,
     ) -> None:
         self._bot = bot
@@ -105,6 +116,7 @@ class _LiveCheck:
         self._rest_url = config.rest_url
         self._sender = sender
         self._guild = guild
+        self._roles = roles
         self._report = report
         self._secrets = [token]
         self._created: list[tuple[str, Callable[[], Awaitable[object]]]] = []
@@ -133,6 +145,8 @@ class _LiveCheck:
         )
         self._sender.open(self._rest, application.id)
         place = await self._step("find a channel", partial(self._channel, channel), lambda place: f"#{place.name}")
+        if self._roles:
+            await self._step("find the roles of [limits]", self._find_roles)
         with suppress(_RefusedError):
             await self._message(str(place.id), str(application.id))
         if not wait:
@@ -153,6 +167,11 @@ class _LiveCheck:
         if (place := first_writable(channels, roles, member)) is None:
             raise SetupError("The bot may not post pictures in any text channel: change its permissions.")
         return place
+
+    async def _find_roles(self) -> None:
+        """Report each role with limits that no server of the bot has, as a warning."""
+        for role in await unknown_roles(self._rest, self._roles):
+            self._report(StepResult("find the roles of [limits]", unknown_role(role)))
 
     async def _message(self, channel: str, owner: str) -> None:
         """Post a message with a picture, edit it so that it has another, and read it back."""

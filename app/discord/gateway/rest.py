@@ -115,6 +115,10 @@ class RestSender:
         roles = await self._call(lambda rest: rest.fetch_roles(int(guild)))
         return {str(role.id): role.position for role in roles}
 
+    async def ask(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
+        """Ask Discord for something that no message is about. Raises `SendError`."""
+        return await self._call(call)
+
     async def _call(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
         """Make one call in hikari's loop. Raises `SendError`."""
         if (rest := self._rest) is None:

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import anyio
+import hikari
 import structlog
 from msgspec import Struct
 
 from app.discord.gateway.rest import RestSender
 from app.discord.messages.ports import SendError
+from app.texts.limit_reasons import unknown_role
 
 logger = structlog.stdlib.get_logger(__name__)
 
 CURRENT = 600.0
 """Seconds for which positions count as current: roles are rarely moved."""
+
+
+MOST_GUILDS = 100
+"""Discord servers whose roles are read: each is a request."""
+
+
+async def unknown_roles(rest: hikari.api.RESTClient, roles: Collection[str]) -> list[str]:
+    """Those of these roles that no Discord server of the bot has; none if it is in too many servers to ask.
+
+    Raises `hikari.HTTPError`.
+    """
+    guilds = [guild.id async for guild in rest.fetch_my_guilds().limit(MOST_GUILDS + 1)] if roles else []
+    missing = list(roles) if 0 < len(guilds) <= MOST_GUILDS else []
+    for guild in guilds if missing else ():
+        known = {str(role.id) for role in await rest.fetch_roles(guild)}
+        missing = [role for role in missing if role not in known]
+    return missing
 
 
 class _Known(Struct, frozen=True):
@@ -41,3 +60,11 @@ class GuildRoles:
             return known.positions if known is not None else {}
         self._known[guild] = _Known(positions, anyio.current_time() + CURRENT)
         return positions
+
+    async def warn_of_unknown(self, roles: Collection[str]) -> None:
+        """Log those of these roles that no Discord server has, if Discord says so."""
+        try:
+            for role in await self._sender.ask(lambda rest: unknown_roles(rest, roles)):
+                logger.warning("a role with limits is in no server", reason=unknown_role(role))
+        except SendError as error:
+            logger.info("the roles with limits could not be looked up", reason=str(error))

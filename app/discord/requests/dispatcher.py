@@ -8,6 +8,7 @@ from typing import assert_never
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
+from msgspec.structs import replace
 
 from app.actors.handle import Registry
 from app.core.job import Job, JobRequest
@@ -31,7 +32,7 @@ from app.discord.user_request import (
 )
 from app.entry_points import run_request
 from app.events import ServerName
-from app.service.allowances import Allowances
+from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
@@ -230,7 +231,14 @@ class RequestDispatcher:
     async def _begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
         workflow = self._catalog.workflows.get(request.workflow)
         hidden = workflow is not None and workflow.spoiler
-        request = await self._allowances.apply(request, caller)
+        origin, grant = origin_of(caller), await self._allowances.grant(caller)
+        request = replace(
+            request,
+            guild=origin.guild,
+            channel=origin.channel,
+            allowances=grant.allowances,
+            weight=grant.weight,
+        )
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
 
     async def _try_again(self, press: Press, caller: Caller) -> None:

@@ -170,6 +170,13 @@ class NodeLoop(Reason, frozen=True):
 InputCheckReason: TypeAlias = WrongInputType | InputOutOfLimits | MissingModel | MissingServerFile | NotListed
 """Why a server refuses the value of an input."""
 
+
+class PaidNode(Reason, frozen=True):
+    """The node calls a service that bills for it, which nobody has allowed."""
+
+    node: str
+
+
 LinkReason: TypeAlias = NotAConnection | MissingSource | MissingOutput | WrongOutputType
 """Why a server refuses the connection of an input."""
 
@@ -184,5 +191,6 @@ AuditReason: TypeAlias = (
     | SharedTitle
     | NoOutputNode
     | NodeLoop
+    | PaidNode
 )
 """Everything else about nodes, slots and the whole graph."""

@@ -37,6 +37,7 @@ class Routes:
             ("GET", "/applications/@me", self._application),
             ("GET", "/users/@me", self._me),
             ("POST", "/users/@me/channels", self._open_dm),
+            ("GET", "/users/@me/guilds", self._my_guilds),
             ("GET", "/guilds/{guild}/channels", self._guild_channels),
             ("GET", "/guilds/{guild}/roles", self._roles),
             ("GET", "/guilds/{guild}/members/{user}", self._member),
@@ -66,6 +67,11 @@ class Routes:
 
     async def _me(self, _: web.Request) -> web.Response:
         return web.json_response(self._state.bot.describe())
+
+    async def _my_guilds(self, request: web.Request) -> web.Response:
+        after = int(request.query.get("after", 0))
+        mine = [world.describe_own(guild) for guild in self._state.guilds.values() if int(guild.id) > after]
+        return web.json_response(mine)
 
     async def _open_dm(self, request: web.Request) -> web.Response:
         person = self._state.person(str(request[BODY].json.get("recipient_id")))

@@ -141,6 +141,13 @@ class Channel:
         return [{"id": self.guild.id, "type": 0, "allow": str(allow), "deny": str(deny)}]
 
 
+def describe_own(guild: Guild) -> Payload:
+    """A server as the bot sees it among its own."""
+    own: Payload = {"id": guild.id, "name": guild.name, "icon": None, "banner": None, "features": []}
+    counts = {"approximate_member_count": 2, "approximate_presence_count": 1}
+    return own | counts | {"owner": False, "permissions": str(MEMBER)}
+
+
 def describe_roles(guild: Guild) -> list[Payload]:
     """All roles of a server; everybody has the first."""
     everyone = describe_everyone(guild)
