@@ -9,13 +9,20 @@ Ids are strings and stay strings: ComfyUI's node ids look like "3", "10:2" or "2
 
 from __future__ import annotations
 
-from typing import NewType, TypeAlias
+from typing import TYPE_CHECKING, Any, NewType, TypeAlias
 
 from msgspec import Struct
 
 from app.reasons.jobs import JobReason
 from app.reasons.limits import LimitReason
 from app.reasons.servers import NetworkReason
+
+if TYPE_CHECKING:
+    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+    """Any JSON value."""
+else:
+    # msgspec reads types at run time and does not support recursive ones.
+    Json = Any
 
 JobId = NewType("JobId", str)
 """A job, for its whole life: a lower-case hyphenated uuid4."""
@@ -200,6 +207,13 @@ class Queued(Update, frozen=True):
     note: JobReason | None = None
 
 
+class Edited(Update, frozen=True):
+    """Somebody replaced the request of a job that waits: `values`, by slot, and `seed` are those of the new one."""
+
+    values: dict[str, Json]
+    seed: int | None = None
+
+
 class Started(Update, frozen=True):
     """A server is running the job."""
 
@@ -269,7 +283,9 @@ class NotAccepted(Update, frozen=True):
     reason: LimitReason
 
 
-AnyUpdate: TypeAlias = NotAccepted | Queued | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost
+AnyUpdate: TypeAlias = (
+    NotAccepted | Queued | Edited | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost
+)
 
 TerminalUpdate: TypeAlias = Finished | Failed | Cancelled | Lost
 """The last update of a job: always delivered, and nothing follows it."""

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, TypeVarTuple, Unpack
+from typing import Protocol, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from msgspec import Raw, Struct
 
-from app.events import AnyUpdate, FileRef, NodeId, NodeOutput, PromptId, ServerEvent
+from app.events import AnyUpdate, FileRef, Json, NodeId, NodeOutput, PromptId, ServerEvent
 from app.reasons.servers import NetworkReason, OutOfReach, PartDropped, RefusalReason
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
-
-if TYPE_CHECKING:
-    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-    """Any JSON value."""
-else:
-    # msgspec reads types at run time and does not support recursive ones.
-    Json = Any
 
 Graph: TypeAlias = dict[str, dict[str, Json]]
 """A workflow in API format: {node id: {"class_type": ..., "inputs": {...}, "_meta": {"title": ...}}}."""

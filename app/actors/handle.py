@@ -14,7 +14,7 @@ from app.core.job import JobRequest
 from app.core.limits import Allowance, Origin, Used
 from app.core.reconciler import Message
 from app.core.server_state import ServerSettings
-from app.events import AnyUpdate, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
+from app.events import AnyUpdate, Edited, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
 from app.mailbox import Mailbox
 
 SHOWING = 60.0
@@ -25,7 +25,7 @@ Uploading a result takes less, unless Discord cannot be reached or showing it fa
 
 
 def _slot(update: AnyUpdate) -> Hashable | None:
-    return type(update) if isinstance(update, (Queued, Progressed, Previewed)) else None
+    return type(update) if isinstance(update, (Queued, Edited, Progressed, Previewed)) else None
 
 
 Updates: TypeAlias = Mailbox[AnyUpdate]
@@ -56,6 +56,14 @@ class Cancel(Struct, frozen=True):
     """Cancel this job."""
 
     job: JobId
+
+
+class Edit(Struct, frozen=True):
+    """Replace the request of this job while it waits; `answer` gets whether that was done, once it is recorded."""
+
+    job: JobId
+    request: JobRequest
+    answer: Mailbox[bool]
 
 
 class Delivered(Struct, frozen=True):
@@ -122,7 +130,7 @@ class Offer(Struct, frozen=True):
 
 
 ServerCommand: TypeAlias = DrainServers | SetServer | RemoveServer | Offer
-Command: TypeAlias = Submit | Watch | Refresh | Cancel | Delivered | Place | ReadUsage | Drain | ServerCommand
+Command: TypeAlias = Submit | Watch | Refresh | Cancel | Edit | Delivered | Place | ReadUsage | Drain | ServerCommand
 
 
 class Registry(Struct, frozen=True):
@@ -155,6 +163,15 @@ class Registry(Struct, frozen=True):
     async def cancel(self, job: JobId) -> None:
         """Cancel a job; its followers get the outcome as an update."""
         await self.inbox.send(Cancel(job))
+
+    async def edit(self, job: JobId, request: JobRequest) -> bool:
+        """Replace the request of a job that waits here; return whether it still did.
+
+        The job keeps its id, its place in line and its person. `request.owner` is who edits it.
+        """
+        async with Mailbox[bool](lambda _: None) as answer:
+            await self.inbox.send(Edit(job, request, answer))
+            return await answer.receive()
 
     async def place(self, job: JobId, place: str) -> None:
         """Record where a job is shown from now on."""

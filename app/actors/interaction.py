@@ -13,7 +13,7 @@ from app.backoff import Pauses, backoff
 from app.boundary import report_failure
 from app.core.job import JobRequest
 from app.entry_points import UNTOLD, run_request
-from app.events import TERMINAL_UPDATES, AnyUpdate, Failed, JobId, Queued, TerminalUpdate
+from app.events import TERMINAL_UPDATES, AnyUpdate, Edited, Failed, JobId, Queued, TerminalUpdate
 from app.ports import ConnectionLost, NoPlace, Reply
 from app.reasons.jobs import ServersOffline
 
@@ -164,7 +164,8 @@ class InteractionActor:
                     update = await anext(updates)
                 except StopAsyncIteration:
                     return None
-                self._in_line = isinstance(update, Queued) and not isinstance(update.note, ServersOffline)
+                if not isinstance(update, Edited):
+                    self._in_line = isinstance(update, Queued) and not isinstance(update.note, ServersOffline)
                 return update
             await self._registry.refresh(self._job)
             pause = min(2 * pause, FAR_BACK)

@@ -19,6 +19,7 @@ from app.actors.handle import (
     Delivered,
     Drain,
     DrainServers,
+    Edit,
     Offer,
     Place,
     ReadUsage,
@@ -108,6 +109,8 @@ class PromptRegistry:
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
+        self._edits: list[tuple[Edit, bool]] = []
+        """Edits of this turn, and whether each was accepted."""
         self._drains: list[Drain] = []
         self._removals: list[RemoveServer] = []
         self._busy: Counter[ServerName | None] = Counter()
@@ -159,6 +162,9 @@ class PromptRegistry:
                 if job is None:
                     updates.put(Failed(job=request.job, reason=reason))
                     updates.end()
+            case Edit(job=name):
+                job = jobs.get(name)
+                self._edits.append((message, False))
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
             case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer():
@@ -198,6 +204,9 @@ class PromptRegistry:
             case ReadUsage(origin=origin, allowances=allowances, used=used, ready=ready):
                 used += self._scheduler.usage.used(origin, allowances, now)
                 ready.set()
+            case Edit(job=job, request=request):
+                record = self._job_table.jobs.get(job)
+                self._edits.append((message, record is not None and self._job_table.edit(record, request)))
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)
@@ -227,6 +236,9 @@ class PromptRegistry:
         job_table = self._job_table
         self._reconciler.vacate(anyio.current_time())
         await self._record()
+        for edit, accepted in self._edits:
+            edit.answer.put(accepted)
+        self._edits.clear()
         for watch in self._arrivals:
             self._start_watch(watch)
         self._arrivals.clear()
@@ -314,6 +326,9 @@ class PromptRegistry:
             self._watchers.setdefault(watch.job, []).append(updates)
         else:
             self._watchers.setdefault(watch.job, []).append(updates)
+            if job.edits:
+                # The watcher may know an earlier request.
+                updates.put(self._job_table.edited(job))
             try:
                 for update in self._scheduler.snapshot(job, anyio.current_time()):
                     updates.put(update)

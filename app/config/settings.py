@@ -12,7 +12,7 @@ from app.events import ServerName
 DEFAULT_URL = "http://127.0.0.1:8188"
 """The address at which ComfyUI listens by default."""
 
-BUTTONS = ("cancel", "delete", "retry", "again", "fetch", "send", "vary", "use", "settings", "keep")
+BUTTONS = ("cancel", "delete", "edit", "retry", "again", "fetch", "send", "vary", "use", "settings", "keep")
 """The buttons that `guarded` may name."""
 
 
@@ -53,7 +53,7 @@ class Discord(Struct, frozen=True, kw_only=True):
     guilds: tuple[int, ...] = ()
     rest_url: str = ""
     presence: str = "Making pictures"
-    guarded: tuple[str, ...] = ("cancel", "delete")
+    guarded: tuple[str, ...] = ("cancel", "delete", "edit")
     keep_metadata: bool = False
     mark_results: bool = True
     label_guilds: tuple[int, ...] = ()

@@ -94,6 +94,21 @@ class _Person(Struct):
     def copy(self) -> _Person:
         return replace(self, jobs={servers: list(jobs) for servers, jobs in self.jobs.items()})
 
+    def put(self, job: QueuedJob) -> None:
+        """Add a job."""
+        insort(self.jobs.setdefault(job.servers, []), job, key=_NUMBER)
+        self.count += 1
+        self.charges += job.charge
+
+    def drop(self, job: QueuedJob) -> None:
+        """Remove a job."""
+        jobs = self.jobs[job.servers]
+        del jobs[bisect_left(jobs, job.number, key=_NUMBER)]
+        if not jobs:
+            del self.jobs[job.servers]
+        self.count -= 1
+        self.charges -= job.charge
+
     def on(self, server: ServerName) -> Iterator[QueuedJob]:
         """The jobs that this server can run, in order of acceptance."""
         lists = [jobs for servers, jobs in self.jobs.items() if not servers or server in servers]
@@ -172,10 +187,22 @@ class FairQueue:
             self._unlist(job.person, person)
             if job.servers not in person.jobs:
                 person.served = max(person.served, level)
-        insort(person.jobs.setdefault(job.servers, []), job, key=_NUMBER)
-        person.count += 1
-        person.charges += job.charge
+        person.put(job)
         person.first = min(person.first, job.number)
+        self._waiting[job.job] = job
+        self._list(job.person, person)
+
+    def replace(self, job: QueuedJob) -> None:
+        """Replace a waiting job by another form of it, with the same number and person: it keeps its place.
+
+        Where its person has not waited so far, the level applies as for a new job.
+        """
+        person = self._people[job.person]
+        self._unlist(job.person, person)
+        if job.servers not in person.jobs:
+            person.served = max(person.served, self._level(job.servers))
+        person.drop(self._waiting[job.job])
+        person.put(job)
         self._waiting[job.job] = job
         self._list(job.person, person)
 
@@ -186,12 +213,7 @@ class FairQueue:
         person = self._people[job.person]
         self._unlist(job.person, person)
         self._overtaken.pop(job_id, None)
-        jobs = person.jobs[job.servers]
-        del jobs[bisect_left(jobs, job.number, key=_NUMBER)]
-        if not jobs:
-            del person.jobs[job.servers]
-        person.count -= 1
-        person.charges -= job.charge
+        person.drop(job)
         if not person.count:
             del self._people[job.person]
             self._remember(job.person, person.served)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from enum import IntEnum
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from app.core.limits import Allowance, Origin
 from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
@@ -146,6 +147,8 @@ class Job(Struct, kw_only=True):
     """How often a server forgot the job while running it."""
     refusals: int = 0
     """How often a server answered its POST with a 5xx and had not queued it."""
+    edits: int = 0
+    """How often its request was replaced while it waited."""
     cancelling: bool = False
     leftovers: list[Attempt] = field(default_factory=list[Attempt])
     """Attempts that were given up while a server might still have their prompts, which are cancelled there."""
@@ -204,6 +207,21 @@ class Job(Struct, kw_only=True):
     def end(self, state: State) -> None:
         """Set the state to that of an end, from any state, even while files are downloading."""
         self.state = state
+        self.version += 1
+
+    def edit(self, request: JobRequest) -> None:
+        """Replace the request; the job keeps its id, its person, and the place where it counts."""
+        mine = self.request
+        self.request = replace(
+            request,
+            job=mine.job,
+            owner=mine.owner,
+            weight=mine.weight,
+            guild=mine.guild,
+            channel=mine.channel,
+            allowances=mine.allowances,
+        )
+        self.edits += 1
         self.version += 1
 
     @property

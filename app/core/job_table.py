@@ -22,6 +22,7 @@ from app.core.results import failure, file_label, file_name, remarks, results, s
 from app.events import (
     AnyUpdate,
     Cancelled,
+    Edited,
     Failed,
     FileRef,
     Finished,
@@ -136,6 +137,24 @@ class JobTable:
             job.history = earlier.history
             self._note(job, "its missing results are requested again")
             self._gather(job, earlier.history)
+
+    def edit(self, job: Job, request: JobRequest) -> bool:
+        """Replace the request of a job that waits here; return False and change nothing if it does not.
+
+        Its new owner is who edits it; the job itself stays its owner's. While a server may still have an attempt that
+        was given up, the job counts as sent: that attempt may yet be its result.
+        """
+        if job.state is not State.ACCEPTED or job.terminal_update is not None or job.leftovers:
+            return False
+        by_owner = request.owner == job.request.owner
+        job.edit(request)
+        self._note(job, "edited by its owner" if by_owner else "edited by a moderator")
+        self.updates.append(self.edited(job))
+        return True
+
+    def edited(self, job: Job) -> Edited:
+        """The update that says what a job that was edited is to show."""
+        return Edited(job=job.id, values=job.request.values, seed=job.request.seed)
 
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal; the next query of its server says what became of it."""

@@ -137,6 +137,13 @@ class Usage:
             account.unfinished += 1
             account.reserved += reserved
 
+    def edited(self, job: JobId, origin: Origin, seconds: float) -> None:
+        """Reserve other seconds for a job, because it is another one now."""
+        if (before := self._reserved.get(job)) is not None:
+            self._reserved[job] = reserved = _milliseconds(seconds)
+            for name in origin.accounts():
+                self._accounts[name].reserved += reserved - before
+
     def server_done(self, job: JobId, origin: Origin) -> None:
         """Release the reserved seconds of a job, because no server will run it any more."""
         if reserved := self._reserved.get(job):

@@ -38,8 +38,9 @@ SHORT_LINE = 20
 
 
 class _Known(Struct, frozen=True):
-    """What is computed once for each unfinished job: its place in the order of acceptance, and what its graph says."""
+    """What is computed once for each request: its place in the order of acceptance, and what its graph says."""
 
+    request: JobRequest
     number: int
     models: str
     work: float
@@ -198,6 +199,11 @@ class Scheduler:
                     self._promises.pop(job.id, None)
                 if job.id not in self._queue:
                     self._queue.add(self._queued(job))
+                elif self._known[job.id].request is not job.request:
+                    self._promises.pop(job.id, None)
+                    self._queue.replace(self._queued(job))
+                    seconds = self._expected_use(job.request, self._known_of(job).work)
+                    self.usage.edited(job.id, job.request.origin, seconds)
                 continue
             self._queue.remove(job.id)
             if job.in_flight and job.terminal_update is None:
@@ -256,12 +262,13 @@ class Scheduler:
                 self._job_table.alerts.append(Cleared(cause))
 
     def _known_of(self, job: Job) -> _Known:
-        known = self._known.get(job.id)
-        if known is None:
-            self._accepted += 1
-            known = _Known(
-                self._accepted, models_of(job.request.graph, job.request.choices), work_of(job.request.graph)
-            )
+        known, request = self._known.get(job.id), job.request
+        if known is None or known.request is not request:
+            if known is None:
+                self._accepted += 1
+            # A job that was edited keeps its place.
+            number = self._accepted if known is None else known.number
+            known = _Known(request, number, models_of(request.graph, request.choices), work_of(request.graph))
             self._known[job.id] = known
         return known
 

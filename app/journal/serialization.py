@@ -1,4 +1,4 @@
-"""The stored form of a job: the request, written once, and a record of the rest, written with every change."""
+"""The stored form of a job: the request, written again if it is edited, and a record of the rest, with every change."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Record(
     tries: int = 0
     worker_deaths: int = 0
     refusals: int = 0
+    edits: int = 0
     cancelling: bool = False
     leftovers: list[Attempt] = []
     blocked: list[str] = []
@@ -61,7 +62,7 @@ _PLACES = msgspec.json.Decoder(_Place)
 
 
 def encode_request(request: JobRequest) -> bytes:
-    """Encode the request, which never changes."""
+    """Encode the request."""
     return _ENCODER.encode(request)
 
 

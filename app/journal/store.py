@@ -89,7 +89,7 @@ class Store(Reader):
                 " wish, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " changed = excluded.changed, state = excluded.state, told = excluded.told,"
                 " version = excluded.version, server = excluded.server, prompt = excluded.prompt,"
-                " record = excluded.record",
+                " record = excluded.record, wish = CASE WHEN ? THEN excluded.wish ELSE wish END",
                 rows,
             )
             self._database.executemany(
@@ -351,4 +351,5 @@ def _row(job: Job, now: float) -> tuple[object, ...]:
     # The column `told` is 1 once nothing is left to do: neither for the job's owner, nor at a server.
     state, done = job.state.name.lower(), int(job.notified and not job.leftovers)
     known = (request.job, request.owner, request.workflow, now, now, state, done, job.version, server, prompt)
-    return (*known, serialization.encode_request(request), serialization.encode(job))
+    # The request is only written again if it was edited, so that no other change can damage it.
+    return (*known, serialization.encode_request(request), serialization.encode(job), job.edits > 0)

@@ -83,6 +83,10 @@ class JobFactory:
         files = {slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow)}
         return await self._make(workflow, {**values, **files}, person)
 
+    async def edit(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
+        """Make the request of a waiting job anew, with these values and its files; its `owner` is who edits it."""
+        return replace(await self.vary(job, values, person), job=job.id)
+
     async def follow_up(
         self, job: Job, workflow: str, number: int, values: Mapping[str, Json], result: int, person: Person
     ) -> JobRequest:

@@ -7,8 +7,8 @@ from app.service.requests import Person
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
-GUARDED = frozenset({"cancel", "delete"})
-"""Actions that take something away from somebody."""
+GUARDED = frozenset({"cancel", "delete", "edit"})
+"""Actions that take something away from somebody, or change what somebody asked for."""
 
 
 def permitted(action: str, person: Person, owner: str, guarded: frozenset[str] = GUARDED) -> bool:

@@ -125,6 +125,16 @@ class JobEnded(Reason, frozen=True):
     """The job has ended, so it cannot be cancelled."""
 
 
+class JobStarted(Reason, frozen=True):
+    """The job does not wait any more, so it cannot be edited."""
+
+
+class EditTooLate(Reason, frozen=True):
+    """The job was sent to a server, or is `over`, since the form was opened; its values are kept for another job."""
+
+    over: bool
+
+
 class JobUnfinished(Reason, frozen=True):
     """The job is unfinished, so its message cannot be deleted."""
 
@@ -251,6 +261,8 @@ ServiceReason: TypeAlias = (
     | SlotTakesNoFile
     | JobForgotten
     | JobEnded
+    | JobStarted
+    | EditTooLate
     | JobUnfinished
     | NothingToSave
     | UnknownButton

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 AGAIN = "Again"
 CANCEL = "Cancel"
 DELETE = "Delete"
+EDIT = "Edit"
 EDIT_PROMPT = "Edit prompt"
 FETCH_AGAIN = "Fetch again"
 RETRY = "Retry"

@@ -13,7 +13,7 @@ def service_text(reason: reasons.ServiceReason) -> str:
     """Return the sentence for a refused request."""
     match reason:
         case reasons.NotYours(action=action):
-            done = {"cancel": "cancel it", "delete": "delete it"}.get(action, "do that")
+            done = {"cancel": "cancel it", "delete": "delete it", "edit": "edit it"}.get(action, "do that")
             return f"Only the person who asked for this (or a moderator) can {done}."
         case reasons.NotAModerator():
             return "Only moderators of this server can do that."
@@ -59,6 +59,11 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return "This job is too old to continue. Start again with a command."
         case reasons.JobEnded():
             return "This has already ended."
+        case reasons.JobStarted():
+            return "This was started meanwhile. Wait for the result and press Edit prompt."
+        case reasons.EditTooLate(over=over):
+            happened = "has already ended" if over else "was started meanwhile"
+            return f"This {happened}. Press Edit prompt to make another one with these settings."
         case reasons.JobUnfinished():
             return "This is still being made. Cancel it first."
         case reasons.NothingToSave():

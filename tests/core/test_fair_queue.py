@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.fair_queue import EVERYWHERE, MOST_OVERTAKEN, TOLERANCE, FairQueue, QueuedJob
 from app.events import JobId, ServerName
@@ -31,6 +32,15 @@ class Arrival(Struct, frozen=True):
     batch: str = ""
 
 
+class Change(Struct, frozen=True):
+    """Before a decision, one of the waiting jobs gets these values; `which` picks it."""
+
+    which: int
+    seconds: float
+    models: str
+    servers: frozenset[ServerName]
+
+
 class Decision(Struct, frozen=True):
     """A server took a job, beside others that waited; `served` are the served seconds just before of all who waited."""
 
@@ -45,8 +55,11 @@ class Decision(Struct, frozen=True):
 class World:
     """Runs arrivals on servers, in virtual time, and records each decision."""
 
-    def __init__(self, servers: int, weights: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, servers: int, weights: dict[str, float] | None = None, changes: Sequence[Change | None] = ()
+    ) -> None:
         self.queue = FairQueue()
+        self._changes = list(reversed(changes))
         self.decisions: list[Decision] = []
         self.seconds: dict[str, float] = defaultdict(float)
         """The seconds for which servers ran the jobs of each person."""
@@ -76,7 +89,17 @@ class World:
                     heappush(running, (now + seconds, server, job))
         return self
 
+    def _change(self) -> None:
+        """Edit a waiting job, if it is time for that."""
+        change = self._changes.pop() if self._changes else None
+        if change is not None and len(self.queue):
+            jobs = sorted(self.queue.waiting(), key=lambda job: job.number)
+            servers = change.servers & frozenset(self._loaded)
+            job = jobs[change.which % len(jobs)]
+            self.queue.replace(replace(job, seconds=change.seconds, models=change.models, servers=servers))
+
     def _decide(self, now: float, server: ServerName) -> QueuedJob | None:
+        self._change()
         waiting = tuple(self.queue.waiting())
         if (choice := self.queue.next(server, self._loaded[server])) is None:
             assert not any(job.runs_on(server) for job in waiting), f"{server} idles although somebody waits for it"
@@ -194,6 +217,83 @@ def test_equal_arrivals_lead_to_equal_decisions_also_on_a_copy(
         assert choice.job in first.queue.waiting(), "the copy is independent"
         first.queue.take(choice.job, A, choice.job.charge)
     assert copy.next(A, "x") is None
+
+
+ANYWHERE = [EVERYWHERE, frozenset({A}), frozenset({A, B})]
+
+CHANGES = st.lists(
+    st.none()
+    | st.builds(
+        Change,
+        which=st.integers(0, 40),
+        seconds=st.sampled_from([0.5, 10.0, 900.0]),
+        models=MODELS,
+        servers=st.sampled_from(ANYWHERE),
+    ),
+    max_size=40,
+)
+
+
+@given(crowds(servers=ANYWHERE), st.integers(1, 4), WEIGHTS, CHANGES)
+def test_edited_jobs_run_once_and_are_overtaken_no_more_often_than_others(
+    arrivals: list[Arrival], servers: int, weights: dict[str, float], changes: list[Change | None]
+) -> None:
+    world = World(servers, weights, changes).run(arrivals)
+    assert sorted(int(decision.job.job) for decision in world.decisions) == list(range(len(arrivals)))
+    assert len(world.queue) == 0
+    overtaken: dict[JobId, int] = defaultdict(int)
+    for decision in world.decisions:
+        for job in decision.waiting:
+            earlier = job.person == decision.job.person and job.number < decision.job.number
+            if earlier and job.runs_on(decision.server):
+                overtaken[job.job] += 1
+    assert max(overtaken.values(), default=0) <= MOST_OVERTAKEN
+
+
+@given(crowds(), st.integers(1, 4), WEIGHTS, CHANGES)
+def test_edits_do_not_widen_the_bound(
+    arrivals: list[Arrival], servers: int, weights: dict[str, float], changes: list[Change | None]
+) -> None:
+    everywhere = [change and replace(change, servers=EVERYWHERE) for change in changes]
+    world = World(servers, weights, everywhere).run(arrivals)
+    for decision in world.decisions:
+        assert apart(decision) <= TOLERANCE + world.queue.largest + 1e-6
+
+
+@given(crowds(servers=ANYWHERE), st.integers(1, 4), WEIGHTS, st.lists(st.integers(0, 40), max_size=40))
+def test_an_edit_that_changes_only_the_prompt_changes_no_decision(
+    arrivals: list[Arrival], servers: int, weights: dict[str, float], edited: list[int]
+) -> None:
+    class Prompts(World):
+        def _change(self) -> None:
+            if edited and len(self.queue):
+                jobs = sorted(self.queue.waiting(), key=lambda job: job.number)
+                self.queue.replace(replace(jobs[edited.pop() % len(jobs)]))
+
+    untouched = World(servers, weights).run(arrivals)
+    assert Prompts(servers, weights).run(arrivals).decisions == untouched.decisions
+
+
+@given(crowds(servers=ANYWHERE), CHANGES)
+def test_an_edited_job_keeps_its_number_and_its_owner_s_served_seconds_never_fall(
+    arrivals: list[Arrival], changes: list[Change | None]
+) -> None:
+    queue = FairQueue()
+    for number, arrival in enumerate(arrivals):
+        queue.add(
+            QueuedJob(job=JobId(str(number)), number=number, person=arrival.person, servers=arrival.servers & {A, B})
+        )
+    for change in changes:
+        jobs = sorted(queue.waiting(), key=lambda job: job.number)
+        if change is None and (choice := queue.next(A, "x")) is not None:
+            queue.take(choice.job, A, choice.job.charge)
+        elif change is not None and jobs:
+            job = jobs[change.which % len(jobs)]
+            served = {person: queue.served(person) for person in ("ada", "ben", "cleo", "dev")}
+            queue.replace(replace(job, seconds=change.seconds, models=change.models, servers=change.servers))
+            assert [job.number for job in jobs] == sorted(job.number for job in queue.waiting())
+            assert queue.served(job.person) >= served[job.person]
+            assert all(queue.served(person) == before for person, before in served.items() if person != job.person)
 
 
 @pytest.mark.parametrize("servers", [1, 3])

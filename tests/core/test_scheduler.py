@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Run
 from app.core.effects import SubmitPrompt
+from app.core.fair_queue import MOST_OVERTAKEN
 from app.core.job import Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.scheduler import Scheduler
@@ -100,6 +102,11 @@ class Desk:
             state.drained = name in names
         self.job_table.positions_dirty = True
         return self.plan()
+
+    def edit(self, name: str, **changes: object) -> None:
+        """Edit a waiting job, then plan."""
+        assert self.job_table.edit(self.job(name), replace(self.job(name).request, **changes))
+        self.plan()
 
     def job(self, name: str) -> Job:
         return self.job_table.jobs[JobId(name)]
@@ -618,3 +625,57 @@ def test_with_drained_servers_and_weights_every_job_runs_once_and_no_other_serve
         for name in desk.servers:
             end(name, 1.0)
     assert sorted(ended) == sorted(asked)
+
+
+def test_an_edited_job_keeps_its_place_and_is_run_as_what_it_is_now() -> None:
+    desk = Desk(depth=1)
+    desk.ask("1", "2", "3", "4")
+    desk.edit("2", graph=graph("x", steps=40))
+    desk.end("1")
+    assert desk.at(A) == ["2"]
+    assert desk.job("2").request.graph == graph("x", steps=40)
+    desk.end("2")
+    assert desk.at(A) == ["3"]
+
+
+def test_an_edited_job_goes_where_its_new_request_can_run() -> None:
+    desk = Desk(A, B, depth=1)
+    desk.ask("1", "2")
+    desk.ask("3", "4", servers=(A,))
+    desk.edit("4", servers=(B,))
+    desk.end("2")
+    assert (desk.at(A), desk.at(B)) == (["1"], ["4"])
+
+
+def test_an_edited_job_is_preferred_where_its_new_models_are_loaded() -> None:
+    desk = Desk(depth=1)
+    desk.ask("1", model="x")
+    desk.ask("2", "3", model="y")
+    desk.edit("3", graph=graph("x"))
+    desk.end("1")
+    assert desk.at(A) == ["3"]
+
+
+def test_an_edit_does_not_reset_how_often_a_job_was_overtaken() -> None:
+    desk = Desk(depth=1)
+    desk.ask("1", model="x")
+    desk.ask("2", model="y")
+    desk.ask(*(f"later {number}" for number in range(MOST_OVERTAKEN + 1)), model="x")
+    desk.end("1")
+    for number in range(MOST_OVERTAKEN):
+        assert desk.at(A) == [f"later {number}"]
+        desk.edit("2", graph=graph("y", steps=11 + number))
+        desk.end(f"later {number}")
+    assert desk.at(A) == ["2"]
+
+
+def test_others_learn_when_they_start_from_what_an_edited_job_is_expected_to_take() -> None:
+    desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
+    desk.ask("1", "2", "3")
+    before = desk.scheduler.snapshot(desk.job("3"), desk.now)[0]
+    desk.edit("2", graph=graph("x", steps=40))
+    after = desk.scheduler.snapshot(desk.job("3"), desk.now)[0]
+    assert isinstance(before, Queued)
+    assert isinstance(after, Queued)
+    assert (before.starts_in, after.starts_in) == (20.0, 50.0)
+    assert after.position == before.position

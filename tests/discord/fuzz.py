@@ -128,7 +128,7 @@ json_values = st.recursive(
 )
 
 verbs = st.sampled_from(
-    ["again", "fetch", "vary", "retry", "settings", "keep", "use", "menu", "order", "nonsense"]
+    ["again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"]
 ) | st.text(max_size=12)
 """All but what takes the message or the job away that everything else is about."""
 numbers = st.sampled_from(["", "-", "-1", "-0", "-²", "-x", "--1"]) | st.integers().map(lambda one: f"-{one}")
@@ -188,7 +188,9 @@ fields = st.lists(
     st.tuples(st.sampled_from(["prompt", "negative", "+settings", "+result", "gone"]) | st.text(max_size=20), typed),
     max_size=5,
 )
-forms = st.sampled_from([f"vary.txt2img:{JOB}", f"use.img2img:{JOB}", "menu.img2img:1", "order.txt2img:1"])
+forms = st.sampled_from(
+    [f"vary.txt2img:{JOB}", f"edit.txt2img:{JOB}", f"use.img2img:{JOB}", "menu.img2img:1", "order.txt2img:1"]
+)
 
 
 def _type(command: str, option: str, told: str) -> Act:

@@ -14,7 +14,7 @@ from app.events import JobId
 JOB = str(uuid.uuid4())
 
 
-@pytest.mark.parametrize("verb", ["again", "fetch", "vary", "settings", "delete", "cancel", "retry"])
+@pytest.mark.parametrize("verb", ["again", "fetch", "vary", "edit", "draft", "settings", "delete", "cancel", "retry"])
 def test_what_is_written_is_read_again(verb: str) -> None:
     assert custom_id.read(custom_id.write(verb, JOB)) == Press(verb, JobId(JOB))
 

@@ -59,6 +59,31 @@ def test_a_job_is_written_once_and_then_brought_up_to_date(store: Store) -> None
     assert [found.state for found in store.unfinished()] == [State.QUEUED]
 
 
+def test_the_request_of_an_edited_job_is_written_again(path: Path) -> None:
+    job = _job("a")
+    with open_store(path, clock=_clock) as store:
+        store.write([([job], [])])
+        job.edit(JobRequest(job=JobId("b"), workflow="w", graph={"1": {}}, folder="out", values={"prompt": "a dog"}))
+        store.write([([job], [Transition(job.id, job.version, "accepted", "edited by its owner")])])
+        job.move(State.QUEUED)
+        store.write([([job], [])])
+    with open_store(path, clock=_clock) as store:
+        (found,) = store.unfinished()
+        assert found == job
+        assert (found.id, found.edits) == ("a", 1)
+        assert found.request.values == {"prompt": "a dog"}
+
+
+def test_the_request_of_a_job_that_was_not_edited_is_never_overwritten(store: Store) -> None:
+    job = _job("a")
+    store.write([([job], [])])
+    job.request = JobRequest(job=job.id, workflow="w", graph={}, folder="elsewhere", owner="ada")
+    job.move(State.QUEUED)
+    store.write([([job], [])])
+    (found,) = store.unfinished()
+    assert found.request.folder == "out"
+
+
 def test_a_job_whose_person_was_told_is_finished_but_not_forgotten(store: Store) -> None:
     job = _job("a")
     job.terminal_update, job.notified = Finished(ServerName("here"), job=job.id), True

@@ -19,7 +19,7 @@ from app.journal.store import open_store
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import FailPrompt, Request
 from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of, running
-from tests.discord.stage import job_of
+from tests.discord.stage import job_of, modal
 from tests.process.bot import PATIENCE, bot, comfyui, imagine, says, until
 
 STATES = (
@@ -130,3 +130,37 @@ async def test_a_bot_killed_at_a_commit_delivers_everything_once(
     if not point.endswith("lost"):
         # The one that is cancelled may be at work already, and is interrupted then.
         assert len(successes(simulator)) == Counter(ends.values())[State.DELIVERED]
+
+
+@pytest.mark.parametrize(
+    ("when", "first", "second", "prompt"),
+    [("before", "trio", "asyncio", "picture 3"), ("after", "asyncio", "trio", "a dog")],
+)
+async def test_a_bot_killed_at_the_commit_of_an_edit_makes_what_the_journal_has(
+    discord: FakeDiscord, tmp_path: Path, when: str, first: str, second: str, prompt: str
+) -> None:
+    async with comfyui(tmp_path) as (simulator, address):
+        simulator.faults.ask(Request(hold=True))
+        async with bot(discord, tmp_path, first, comfy=address, ATELIER_CRASH=f"{when}:accepted:5") as process:
+            await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+            for number in range(3):
+                before = imagine(discord, f"picture {number}")
+                await discord.until(lambda asked=before: "[Cancel]" in says(discord, asked), PATIENCE)
+            last = imagine(discord, "picture 3")
+            await discord.until(lambda: "[Edit]" in says(discord, last), PATIENCE)
+            message = discord.message(last)
+            opened = discord.click(message, buttons_of(message)["Edit"])
+            await discord.until(lambda: opened.response is not None, PATIENCE)
+            discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"})
+            with anyio.fail_after(PATIENCE):
+                assert await process.wait() == -signal.SIGKILL
+        assert "a dog" not in says(discord, last), "nobody was shown it"
+        (job,) = [job for job in written(tmp_path) if job.id == job_of(message)]
+        assert job.request.values["prompt"] == prompt
+        simulator.faults.ask(Request(hold=False))
+        async with bot(discord, tmp_path, second, comfy=address):
+            await discord.until(lambda: media_of(discord.message(last)), PATIENCE)
+        assert f"> {prompt}" in says(discord, last)
+        made = json.dumps(simulator.history)
+        assert (f'"{prompt}"' in made, len(successes(simulator))) == (True, 4)
+        assert ('"a dog"' in made) == (when == "after")

@@ -57,7 +57,7 @@ PHOTO = io.BytesIO()
 """The picture that people attach."""
 Image.new("RGB", (8, 8), "teal").save(PHOTO, "PNG")
 
-GUARDED = frozenset({"cancel", "delete"})
+GUARDED = frozenset({"cancel", "delete", "edit"})
 
 PATIENCE = 1.5
 """Seconds that the core gets to say what is in a form (`app.discord.gateway.handlers.PATIENCE`)."""

@@ -21,7 +21,7 @@ from app.core.effects import Effect
 from app.core.fair_queue import TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
-from app.core.server_state import FAILOVER_RUNNING
+from app.core.server_state import FAILOVER_RUNNING, able_servers
 from app.events import JobId, PromptId
 from tests.simulation.network import Network
 from tests.simulation.offer import streams
@@ -302,7 +302,7 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
         return
     for name, server_state in scheduler._servers.items():
         attempts = [attempt for _, attempt in job_table.occupying(name)]
-        if not server_state.reachable or len(attempts) >= scheduler._depth or any(one.posting for one in attempts):
+        if not server_state.takes_jobs or len(attempts) >= scheduler._depth or any(one.posting for one in attempts):
             continue
         if any(True for _ in job_table.in_flight(name)):
             continue
@@ -310,7 +310,7 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
             others = (
                 other
                 for other, state in scheduler._servers.items()
-                if other != name and state.reachable and job.runs_on(other) and not state.rest.resting
+                if other != name and state.takes_jobs and job.runs_on(other) and not state.rest.resting
             )
             work, workflow = scheduler._known[job.job].work, job_table.jobs[job.job].request.workflow
             rest = server_state.rest
@@ -349,7 +349,7 @@ def stranded(registry: PromptRegistry, now: float) -> Iterator[str]:
             patience = server_state.failover_after * (FAILOVER_RUNNING if job.state >= State.RUNNING else 1)
             if attempt.posting or job.cancelling or now - server_state.away_since < patience + PROBED:
                 continue
-            if any(servers[other].reachable for other in job.request.able(servers.keys())):
+            if any(servers[other].takes_jobs for other in able_servers(job.request, servers)):
                 yield f"{job.id} waits for {name}, which does not come back, although others could run it"
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from app.events import (
     AnyUpdate,
     Cancelled,
+    Edited,
     Failed,
     Finished,
     JobId,
@@ -64,7 +65,7 @@ class Row(Struct):
             case Progressed():
                 self.progress, self.note = update, update.note
                 return update.note is not None
-            case Previewed():
+            case Previewed() | Edited():
                 return False
             case Finished() | Failed() | Cancelled() | Lost():
                 self.terminal_update = update
@@ -168,7 +169,7 @@ def json_fields(update: AnyUpdate) -> dict[str, Json]:
             fields["reason_kind"] = "" if isinstance(reason, str) else kind_of(reason)
         case NotAccepted(reason=reason):
             fields["reason"], fields["reason_kind"] = text_of(reason), kind_of(reason)
-        case Started() | Previewed():
+        case Started() | Previewed() | Edited():
             pass
         case _:
             assert_never(update)

@@ -50,7 +50,7 @@ from app.workflows.model import WorkflowError
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
-ASKS_FIRST = frozenset({"vary", "use"})
+ASKS_FIRST = frozenset({"vary", "draft", "edit", "use"})
 MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", custom_id.TRY_AGAIN})
 ANSWERS_ALONE = frozenset({"settings", "keep"})
 BEGINS = frozenset({"menu", "order"})
@@ -250,7 +250,11 @@ class InteractionHandlers:
         if (refusal := await self._refusal(interaction, press)) is not None:
             await say(interaction, refusal, modals.typed(fields))
             return
-        caller = await defer(interaction, PUBLIC)
+        if press.verb == "edit" and interaction.message is not None:
+            await defer_update(interaction)
+            caller = caller_of(interaction, str(interaction.message.id), fresh=False)
+        else:
+            caller = await defer(interaction, PUBLIC)
         await self._send_request(caller, ButtonPressed(press=press, fields=fields))
 
     async def _pending_form_sent(

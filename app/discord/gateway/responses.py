@@ -35,8 +35,8 @@ async def ask(interaction: hikari.CommandInteraction | hikari.ComponentInteracti
         await interaction.create_modal_response(form.title, form.custom_id, components=fields(form))
 
 
-async def defer_update(interaction: hikari.ComponentInteraction) -> None:
-    """Acknowledge a button press whose message may change. Raises `SendError`."""
+async def defer_update(interaction: hikari.ComponentInteraction | hikari.ModalInteraction) -> None:
+    """Acknowledge a button press, or its form, whose message may change. Raises `SendError`."""
     with translated():
         await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_UPDATE)
 

@@ -38,7 +38,7 @@ from app.workflows.model import WorkflowError
 logger = structlog.stdlib.get_logger(__name__)
 
 PAST_TIMES = 5.0
-"""Seconds between two rounds that look for expected times that have passed."""
+"""Seconds between two rounds that look for expected times that have passed, and for edits that were left out."""
 
 MOST_REJECTED = 256
 """Requests over a limit that are kept; people with older ones have to start again."""
@@ -154,18 +154,22 @@ class LiveMessages:
             raise WorkflowError(NoPlaceForResult()) from None
 
     async def drop_past_times(self) -> None:
-        """Run forever, and remove expected times that have passed: Discord would show them as “a minute ago”."""
+        """Run forever, and remove expected times that have passed: Discord would show them as “a minute ago”.
+
+        Edits that were left out are made up for, because a waiting job may have no news for long.
+        """
 
         async def step() -> float:
             async with anyio.create_task_group() as edits:
                 for reply in self.living.values():
                     view = reply.view
-                    if view.terminal_update is None and (view.expected or math.inf) < self.now() and not reply.pause:
-                        view.expected = None
+                    passed = (view.expected or math.inf) < self.now()
+                    if view.terminal_update is None and (passed or reply.behind) and not reply.pause:
+                        view.expected = None if passed else view.expected
                         edits.start_soon(partial(run_request, reply.refresh, "a message could not be edited"))
             return PAST_TIMES
 
-        await run_loop(step, "expected times could not be removed")
+        await run_loop(step, "messages could not be brought up to date")
 
     async def say_goodbye(self) -> None:
         """Say in every live message what happens to its job now that the bot stops."""

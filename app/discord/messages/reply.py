@@ -41,6 +41,8 @@ class MessageReply:
         self.receipt = ""
         self.rejected = False
         """Whether the request was over a limit, so that there is no job and no message."""
+        self.behind = False
+        """Whether an edit was left out, because the channel was busy or in the pause after another one."""
 
     @property
     def place(self) -> MessageRef:
@@ -63,9 +65,13 @@ class MessageReply:
         elif isinstance(update, TERMINAL_UPDATES):
             async with self._editor:
                 self.receipt = await Delivery(self.view, self._location, self._context).run()
-        elif not isinstance(update, Previewed) and self.pause < EARLY:
-            # Skip edits inside the pause; only the final update may follow.
+        elif isinstance(update, Previewed):
+            pass
+        elif self.pause < EARLY:
             await self.refresh()
+        else:
+            # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
+            self.behind = True
 
     async def _reject(self, reason: LimitReason) -> None:
         """Say only to the person who asked that a limit is reached, and delete the message."""
@@ -100,8 +106,9 @@ class MessageReply:
                 with context.pacing.sending(place.channel):
                     await context.sender.edit(place.channel, place.message, card)
             else:
+                self.behind = bool(place.message)
                 return
-            self._shown = card
+            self._shown, self.behind = card, False
         except Expired:
             location.expire()
         except (Away, Unacceptable, TooLarge) as error:

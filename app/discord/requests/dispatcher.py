@@ -11,12 +11,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
-from app.core.job import Job, JobRequest
+from app.core.job import Job, JobRequest, State
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import TRY_AGAIN, Press, write
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
+from app.discord.requests.drafts import Drafts
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
 from app.discord.ui import modals, pages
@@ -38,7 +39,15 @@ from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
 from app.service.permissions import check_permitted
 from app.service.preferences import savable_values
-from app.service.reasons import JobEnded, JobForgotten, JobUnfinished, NothingToSave, UnknownButton
+from app.service.reasons import (
+    EditTooLate,
+    JobEnded,
+    JobForgotten,
+    JobStarted,
+    JobUnfinished,
+    NothingToSave,
+    UnknownButton,
+)
 from app.texts.reasons import reason_text
 from app.workflows.model import WorkflowError
 
@@ -57,7 +66,7 @@ def typed(action: Action) -> str:
 
 
 class RequestDispatcher:
-    """Carries out each request; it keeps no state. `guarded` buttons are for owners and moderators.
+    """Carries out each request; it keeps only drafts. `guarded` buttons are for owners and moderators.
 
     `server_names` maps each server to the name that people may read; `delete_results` deletes the files of a job.
     """
@@ -90,6 +99,7 @@ class RequestDispatcher:
         self._guarded = guarded
         self._server_names = server_names
         self._delete_results = delete_results
+        self._drafts = Drafts()
 
     async def run(self, inbox: MemoryObjectReceiveStream[UserRequest]) -> None:
         """Carry out every request that arrives, each in a task of its own."""
@@ -136,7 +146,7 @@ class RequestDispatcher:
             job = await self._job(press.job)
             check_permitted(press.verb, caller, job.request.owner, self._guarded)
             match press.verb:
-                case "again" | "vary":
+                case "again" | "vary" | "edit":
                     self._job_factory.check_can_create(job.request.workflow, caller)
                 case "use":
                     self._job_factory.check_can_create(press.workflow, caller)
@@ -160,12 +170,8 @@ class RequestDispatcher:
             return reason_text(error.reason)
 
     async def _form(self, press: Press, caller: Caller) -> Form | None:
-        if press.verb == "vary":
-            job = await self._job(press.job)
-            self._job_factory.check_can_create(job.request.workflow, caller)
-            workflow = self._catalog.usable(job.request.workflow, caller)
-            values = given_values(job.request, workflow, seed=True)
-            return modals.form(workflow, write("vary", job.id, workflow.name), values)
+        if press.verb in {"vary", "draft", "edit"}:
+            return await self._form_from(press, caller)
         self._job_factory.check_can_create(press.workflow, caller)
         workflow = self._catalog.usable(press.workflow, caller)
         custom_id = write(press.verb, press.job, workflow.name, press.number)
@@ -186,6 +192,21 @@ class RequestDispatcher:
         without = follow_up.slot.name if several else ""
         return modals.form(workflow, custom_id, values, results=len(results), show=modals.OFFERED, without=without)
 
+    async def _form_from(self, press: Press, caller: Caller) -> Form | None:
+        """The form with the values of a job: to make another one from it, or to edit it while it waits."""
+        job = await self._job(press.job)
+        verb = "edit" if press.verb == "edit" else "vary"
+        if verb == "edit":
+            check_permitted("edit", caller, job.request.owner, self._guarded)
+            if job.state is not State.ACCEPTED:
+                raise WorkflowError(JobEnded() if job.terminal_update is not None else JobStarted())
+        self._job_factory.check_can_create(job.request.workflow, caller)
+        workflow = self._catalog.usable(job.request.workflow, caller)
+        form = modals.form(workflow, write(verb, job.id, workflow.name), given_values(job.request, workflow, seed=True))
+        if form is None or press.verb != "draft":
+            return form
+        return modals.refilled(form, self._drafts.of(job.id, caller.user))
+
     async def _press(self, pressed: ButtonPressed, caller: Caller) -> None:
         press = pressed.press
         if press.verb == TRY_AGAIN:
@@ -200,6 +221,8 @@ class RequestDispatcher:
                 workflow = self._catalog.usable(job.request.workflow, caller)
                 values, _ = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
                 await self._begin_from(job, await self._job_factory.vary(job, values, caller), caller)
+            case "edit":
+                await self._edit(job, pressed.fields or {}, caller)
             case "use":
                 workflow = self._catalog.usable(press.workflow, caller)
                 values, number = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
@@ -222,6 +245,20 @@ class RequestDispatcher:
                 await self._delete(job, caller)
             case _:
                 raise WorkflowError(UnknownButton())
+
+    async def _edit(self, job: Job, fields: Mapping[str, str], caller: Caller) -> None:
+        """Replace the request of a job if it still waits; else offer to make another one with these values."""
+        workflow = self._catalog.usable(job.request.workflow, caller)
+        asked = modals.form(workflow, "", given_values(job.request, workflow, seed=True))
+        if asked is None:
+            raise WorkflowError(UnknownButton())
+        values, _ = modals.answers(workflow, fields, asked)
+        if await self._registry.edit(job.id, await self._job_factory.edit(job, values, caller)):
+            return
+        job = await self._job(job.id)
+        sentence = reason_text(EditTooLate(over=job.terminal_update is not None))
+        self._drafts.keep(job.id, caller.user, fields)
+        await self._responder.tell(caller, pages.too_late(job.id, sentence, modals.typed(fields)))
 
     async def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
         """Begin a job that was made from an earlier one; it is hidden if that one is."""

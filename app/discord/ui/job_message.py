@@ -104,7 +104,8 @@ def _unfinished(view: JobView) -> Card:
             kind = view.preview.media_type.partition("/")[2] or "jpeg"
             data = marked(view.preview.image) if view.mark_previews else view.preview.image
             blocks.append(Gallery((_shown(view, Upload(f"preview.{kind}", data=data)),)))
-    blocks.append(Row((Button(texts.CANCEL, custom_id.write("cancel", view.job), "danger"),)))
+    buttons = [Button(texts.EDIT, custom_id.write("edit", view.job))] if view.editable else []
+    blocks.append(Row((*buttons, Button(texts.CANCEL, custom_id.write("cancel", view.job), "danger"))))
     return Card(tuple(blocks), WORKING if view.started else WAITING)
 
 

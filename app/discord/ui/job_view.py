@@ -11,6 +11,7 @@ from app.discord.text import format_value
 from app.events import (
     AnyUpdate,
     Cancelled,
+    Edited,
     Failed,
     Finished,
     JobId,
@@ -56,6 +57,10 @@ class JobView(Struct, kw_only=True):
     """Whether previews carry the mark of `app.media_worker.mark`."""
     accepted: bool = False
     """Whether the journal has the job, so that it continues after a restart."""
+    workflow: Workflow | None = None
+    """The workflow, for values that change; None if it was removed."""
+    waits_here: bool = False
+    """Whether no server has the job, so that it may be edited."""
     position: int | None = None
     note: JobReason | None = None
     started: bool = False
@@ -73,7 +78,10 @@ class JobView(Struct, kw_only=True):
             case Queued():
                 self.position, self.note = update.position, update.note
                 self.started, self.progress, self.preview = False, None, None
+                self.waits_here = update.server is None
                 self._expect(now, update.starts_in)
+            case Edited():
+                self.set_values(update.values, update.seed)
             case Started():
                 self.started, self.note, self.expected = True, None, None
             case Progressed():
@@ -87,6 +95,18 @@ class JobView(Struct, kw_only=True):
             case Finished() | Failed() | Cancelled() | Lost():
                 self.terminal_update, self.preview = update, None
 
+    def set_values(self, values: Mapping[str, Json], seed: int | None) -> None:
+        """Show these values of the request, by slot, and its seed."""
+        self.prompt = str(values.get("prompt", ""))
+        self.settings = chosen(self.workflow, values) if self.workflow else ()
+        self.seed = seed
+
+    @property
+    def editable(self) -> bool:
+        """Whether the request may be edited: the job waits here, and a form can ask for its values."""
+        slots = self.workflow.slots if self.workflow is not None else ()
+        return self.waits_here and not self.started and any(slot.kind not in UPLOADED | {"seed"} for slot in slots)
+
     def _expect(self, now: float, seconds: float | None) -> None:
         if not seconds:
             # Discord would soon show a time that is now as “a moment ago”.
@@ -99,16 +119,16 @@ def view_of(
     request: JobRequest, workflow: Workflow | None, follow_up: tuple[FollowUpAction, ...], *, spoiler: bool
 ) -> JobView:
     """The view of a request before any update. `workflow` is None if it was removed meanwhile."""
-    return JobView(
+    view = JobView(
         job=request.job,
         owner=request.owner,
         title=workflow.title if workflow else request.workflow,
-        prompt=str(request.values.get("prompt", "")),
-        settings=chosen(workflow, request.values) if workflow else (),
-        seed=request.seed,
         follow_up=follow_up,
         spoiler=spoiler,
+        workflow=workflow,
     )
+    view.set_values(request.values, request.seed)
+    return view
 
 
 def chosen(workflow: Workflow, values: Mapping[str, Json]) -> tuple[Setting, ...]:

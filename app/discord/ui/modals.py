@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import get_args
 
+from msgspec.structs import replace
+
 from app.discord.text import current_value, format_value, shorten
 from app.discord.ui.components import Field, Form
 from app.discord.ui.options import PRESET
@@ -77,6 +79,13 @@ def form(
     if lines:
         fields.append(Field(SETTINGS, FORM_SETTINGS, "\n".join(lines), long=True))
     return Form(custom_id, shorten(workflow.title, LONGEST_TITLE), tuple(fields))
+
+
+def refilled(form: Form, fields: Mapping[str, str]) -> Form:
+    """The form with what was filled in earlier, as far as it still has the fields."""
+    return replace(
+        form, fields=tuple(replace(field, value=fields.get(field.name, field.value)) for field in form.fields)
+    )
 
 
 def answers(

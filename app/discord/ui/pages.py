@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from app.config.settings import Allowed
 from app.core.job import Job, JobRequest, State
@@ -23,6 +24,7 @@ from app.service.statistics import Accuracy
 from app.texts import moderation
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
+from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
@@ -272,6 +274,12 @@ def over_limit(reason: LimitReason, prompt: str, job: JobId) -> Card:
     refused = refusal(reason_text(reason), prompt)
     button = Button(texts.TRY_AGAIN, custom_id.write(custom_id.TRY_AGAIN, job), "primary")
     return Card((*refused.blocks, *rows([button])))
+
+
+def too_late(job: JobId, sentence: str, typed: str) -> Card:
+    """A card that says why a job cannot be edited, with a button that opens the form again, for another job."""
+    card = refusal(sentence, typed)
+    return replace(card, blocks=(*card.blocks, *rows([Button(EDIT_PROMPT, custom_id.write("draft", job), "primary")])))
 
 
 def refusal(sentence: str, typed: str = "") -> Card:

@@ -20,7 +20,7 @@ from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, 
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
-from app.events import AnyUpdate, Cancelled, Finished, JobId, Previewed, Progressed, Queued, ServerName
+from app.events import AnyUpdate, Cancelled, Edited, Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
 from tests.conftest import virtual
@@ -471,6 +471,23 @@ async def test_an_expected_time_that_has_passed_is_removed(update: AnyUpdate) ->
         assert len(room.said) == 1
         await anyio.sleep(20)
         assert "<t:" not in room.said[-1][1]
+        assert len(room.said) == 2
+        tasks.cancel_scope.cancel()
+
+
+async def test_an_edit_that_was_left_out_is_made_up_for_although_nothing_else_happens() -> None:
+    room = Room()
+    reply = room.reply()
+    async with anyio.create_task_group() as tasks:
+        live_messages = LiveMessages(tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files)
+        live_messages.now = room.now
+        live_messages.living[JOB] = reply
+        tasks.start_soon(live_messages.drop_past_times)
+        await reply.show(Queued(job=JOB, position=1))
+        await reply.show(Edited(job=JOB, values={"prompt": "a dog"}))
+        assert "a dog" not in room.said[-1][1], "that is too soon"
+        await anyio.sleep(10)
+        assert "a dog" in room.said[-1][1]
         assert len(room.said) == 2
         tasks.cancel_scope.cancel()
 

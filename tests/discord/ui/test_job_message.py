@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.job import JobRequest
 from app.discord.ui.components import (
@@ -25,6 +26,7 @@ from app.discord.ui.job_view import JobView, Setting, view_of
 from app.events import (
     AnyUpdate,
     Cancelled,
+    Edited,
     Failed,
     Finished,
     JobId,
@@ -38,6 +40,7 @@ from app.events import (
 from app.media_worker.mark import PACKET
 from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
+from app.workflows.load import Workflow
 from tests.discord.flows import TXT2IMG, slot
 from tests.media_worker.samples import encoded, noise
 
@@ -65,6 +68,34 @@ def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> 
     (card,) = render(view(Queued(job=JOB, position=3, starts_in=90.0)))
     assert "In line: 3 ahead of you · starts <t:1090:R>" in words(card)
     assert labels(card) == ["Cancel"]
+
+
+@pytest.mark.parametrize(
+    ("workflow", "server", "shown"),
+    [
+        (TXT2IMG, None, ["Edit", "Cancel"]),
+        (TXT2IMG, HERE, ["Cancel"]),
+        (None, None, ["Cancel"]),
+        (replace(TXT2IMG, slots=(slot("seed", "seed"), slot("image", "image"))), None, ["Cancel"]),
+    ],
+    ids=["here", "at a server", "workflow removed", "nothing to ask"],
+)
+def test_a_job_can_be_edited_while_it_waits_here(
+    workflow: Workflow | None, server: ServerName | None, shown: list[str]
+) -> None:
+    waiting = view(Queued(job=JOB, position=3, server=server), workflow=workflow)
+    assert labels(render(waiting)[0]) == shown
+    waiting.handle(Started(job=JOB, server=HERE), 1000.0)
+    assert labels(render(waiting)[0]) == ["Cancel"]
+
+
+def test_an_edited_job_shows_its_new_prompt_and_settings() -> None:
+    edited = Edited(job=JOB, values={"prompt": "a dog", "steps": 9}, seed=7)
+    shown = view(Queued(job=JOB, position=3), edited, workflow=TXT2IMG)
+    assert "> a dog" in words(render(shown)[0])
+    assert "a cat" not in words(render(shown)[0])
+    shown.handle(Finished(HERE, (), (), (), 7, job=JOB), 1000.0)
+    assert "steps 9" in words(render(shown)[0])
 
 
 def test_a_job_that_waits_for_a_server_that_is_offline_tells_so_and_no_time() -> None:
