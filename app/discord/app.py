@@ -224,7 +224,7 @@ class DiscordApp:
                 await opened.wait()
                 if config.limits.roles:
                     warn = partial(guild_roles.warn_of_unknown, tuple(config.limits.roles))
-                    tasks.start_soon(run_request, warn, "the roles with limits could not be looked up", name="roles")
+                    tasks.start_soon(partial(run_request, warn, "roles could not be looked up"), name="roles")
                 tasks.start_soon(_watch_folder, catalog, server_monitor, registry, bot, into_asyncio, name="workflows")
                 presence = config.discord.presence
                 tasks.start_soon(_watch_servers, server_monitor, servers, bot, into_asyncio, presence)

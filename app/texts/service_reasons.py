@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import assert_never
 
 from app.service import reasons
@@ -18,7 +19,7 @@ def service_text(reason: reasons.ServiceReason) -> str:
         case reasons.NotAModerator():
             return "Only moderators of this server can do that."
         case reasons.IsBanned(reason=words, left=left):
-            end = f" for another {duration_text(max(1.0, left))}" if left is not None else ""
+            end = f" for another {duration_text(max(1.0, left))}" if left is not None and isfinite(left) else ""
             why = f" Reason: {ended(words)}" if words.strip() else ""
             return f"You are banned on this server{end}, so you cannot make anything here.{why}"
         case reasons.AboveCeiling(jobs=0, seconds=seconds):
