@@ -41,11 +41,11 @@ from app.core.effects import (
     PromptSubmitted,
     QueryServer,
     Reconnect,
+    SaveImage,
     ServerQueried,
     SubmitUncertain,
     Tick,
     Unreachable,
-    server_of,
 )
 from app.core.job import Job, State
 from app.core.job_table import JobTable
@@ -251,7 +251,7 @@ class PromptRegistry:
         job_table.alerts.clear()
         self._reconciler.start_downloads(anyio.current_time())
         for effect in job_table.effects:
-            self._busy[server_of(effect)] += 1
+            self._busy[_server_of(effect)] += 1
             helpers.start_soon(self._do, effect, name=type(effect).__name__)
         job_table.effects.clear()
         self._rest.deadline = self._reconciler.due()
@@ -341,7 +341,7 @@ class PromptRegistry:
         except Exception as error:  # noqa: BLE001  the boundary of one effect
             answer = _effect_failed(effect, error)
         # Before the answer is sent, because its turn is the last one that looks whether a server is idle.
-        self._busy[server_of(effect)] -= 1
+        self._busy[_server_of(effect)] -= 1
         if answer is not None:
             await self._outbox.send(answer)
 
@@ -353,6 +353,11 @@ class PromptRegistry:
             # Created before the registry handles the tick, because that turn sets its deadline.
             self._rest = anyio.CancelScope()
             await self._outbox.send(Tick())
+
+
+def _server_of(effect: Effect) -> ServerName | None:
+    """The server that an effect asks for something; None if it asks none."""
+    return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect)) else effect.server
 
 
 def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:

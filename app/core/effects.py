@@ -91,11 +91,6 @@ JobEffect: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | S
 Effect: TypeAlias = JobEffect | QueryServer | Reconnect | DiscardFiles
 
 
-def server_of(effect: Effect) -> ServerName | None:
-    """The server that an effect asks for something; None if it asks none."""
-    return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect)) else effect.server
-
-
 class PromptSubmitted(Struct, frozen=True):
     """The server accepted the prompt."""
 

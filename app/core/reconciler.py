@@ -40,7 +40,7 @@ from app.core.effects import (
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.results import streams
-from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState, able_servers
+from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState, permitted_servers
 from app.events import (
     Connected,
     Disconnected,
@@ -571,7 +571,8 @@ class Reconciler:
         running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
         for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
             patience = server_state.failover_after if job.state < State.RUNNING else running
-            others = (self.servers[other] for other in able_servers(job.request, self.servers) if other != name)
+            able = job.request.able(permitted_servers(job.request.workflow, self.servers))
+            others = (self.servers[other] for other in able if other != name)
             if attempt.posting or job.cancelling or away < patience or not any(other.takes_jobs for other in others):
                 continue
             with self._job_table.contain(job, "a job could not be moved to another server"):

@@ -18,7 +18,7 @@ from app.core.job_table import JobTable
 from app.core.limits import Origin, Usage, Use
 from app.core.memory_limits import MemoryLimits
 from app.core.results import failure
-from app.core.server_state import ServerState, able_servers
+from app.core.server_state import ServerState, permitted_servers
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.alerts import ServerFails
 from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersDrained, ServersOffline
@@ -319,7 +319,7 @@ class Scheduler:
 
     def _queued(self, job: Job) -> QueuedJob:
         known, request = self._known_of(job), job.request
-        able = able_servers(request, self._servers)
+        able = request.able(permitted_servers(request.workflow, self._servers))
         staying = sum(not server_state.leaving for server_state in self._servers.values())
         return QueuedJob(
             job=job.id,
@@ -499,7 +499,7 @@ class Scheduler:
         if job.attempt is not None:
             waits_for = [job.attempt.server]
         else:
-            able = able_servers(job.request, self._servers)
+            able = job.request.able(permitted_servers(job.request.workflow, self._servers))
             waits_for = [name for name in able if not self._servers[name].drained]
             if not waits_for:
                 return ServersDrained(tuple(able))

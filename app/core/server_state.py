@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from app.core.job import JobRequest
 from app.core.server_rest import ServerRest
 from app.events import ServerName
 from app.reasons import Reason
@@ -198,14 +197,8 @@ class ServerState(Struct):
         return min(max(self.last_frame_at, self.queried_at) + SILENCE, self.recheck_at)
 
 
-def able_servers(request: JobRequest, servers: Mapping[ServerName, ServerState]) -> list[ServerName]:
-    """The servers that can run a request and may run its workflow.
-
-    If none of those that the request names is configured any more, these are all that may run its workflow.
-    """
-    permitted = [
-        name
-        for name, server_state in servers.items()
-        if server_state.permits(request.workflow) and not server_state.leaving
+def permitted_servers(workflow: str, servers: Mapping[ServerName, ServerState]) -> list[ServerName]:
+    """The servers that may run a workflow. `JobRequest.able` says which of them can."""
+    return [
+        name for name, server_state in servers.items() if server_state.permits(workflow) and not server_state.leaving
     ]
-    return list(request.able(permitted))

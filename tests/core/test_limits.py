@@ -189,6 +189,14 @@ class Requests(RuleBasedStateMachine):
         self.unfinished[wanted.job] = wanted, 0.0
 
     @precondition(lambda self: self.unfinished)
+    @rule(data=st.data(), seconds=COST)
+    def edit(self, data: st.DataObject, seconds: float) -> None:
+        """A waiting job becomes another one."""
+        wanted, _ = self.unfinished[data.draw(st.sampled_from(sorted(self.unfinished)))]
+        self.usage.edited(wanted.job, wanted.origin, seconds)
+        self.unfinished[wanted.job] = wanted, seconds
+
+    @precondition(lambda self: self.unfinished)
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         wanted, _ = self.unfinished.pop(data.draw(st.sampled_from(sorted(self.unfinished))))

@@ -21,7 +21,7 @@ from app.core.effects import Effect
 from app.core.fair_queue import TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
-from app.core.server_state import FAILOVER_RUNNING, able_servers
+from app.core.server_state import FAILOVER_RUNNING, permitted_servers
 from app.events import JobId, PromptId
 from tests.simulation.network import Network
 from tests.simulation.offer import streams
@@ -349,7 +349,8 @@ def stranded(registry: PromptRegistry, now: float) -> Iterator[str]:
             patience = server_state.failover_after * (FAILOVER_RUNNING if job.state >= State.RUNNING else 1)
             if attempt.posting or job.cancelling or now - server_state.away_since < patience + PROBED:
                 continue
-            if any(servers[other].takes_jobs for other in able_servers(job.request, servers)):
+            able = job.request.able(permitted_servers(job.request.workflow, servers))
+            if any(servers[other].takes_jobs for other in able):
                 yield f"{job.id} waits for {name}, which does not come back, although others could run it"
 
 

@@ -95,14 +95,14 @@ class LiveMessages:
         reply = self._reply(request, place, _token(caller))
         actor = InteractionActor(request, self._registry, reply, place=write(place))
 
-        async def live() -> None:
-            await self._live(reply, actor)
-            if reply.rejected:
-                self._rejected[request.job] = Rejected(request, spoiler)
-                while len(self._rejected) > MOST_REJECTED:
-                    del self._rejected[next(iter(self._rejected))]
+        # Before its person reads of it, who may press the button at once.
+        reply.before_rejection = partial(self._keep_rejected, Rejected(request, spoiler))
+        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
 
-        self._tasks.start_soon(live, name=f"interaction {request.job}")
+    def _keep_rejected(self, rejected: Rejected) -> None:
+        self._rejected[rejected.request.job] = rejected
+        while len(self._rejected) > MOST_REJECTED:
+            del self._rejected[next(iter(self._rejected))]
 
     def rejected(self, job: JobId, person: Person) -> Rejected:
         """A request of this person that was over a limit. Raises `WorkflowError` if it is not known any more."""
@@ -199,7 +199,9 @@ class LiveMessages:
             await actor.run(task_status=task_status)
         finally:
             self.pacing.leave(channel)
-            self.living.pop(job, None)
+            # A request that was over a limit may have been made again already.
+            if self.living.get(job) is reply:
+                del self.living[job]
 
 
 def _place(caller: Caller, *, spoiler: bool) -> MessageRef:

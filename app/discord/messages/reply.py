@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import anyio
@@ -39,8 +40,8 @@ class MessageReply:
         self._free_at = 0.0
         self._editor = anyio.Lock()
         self.receipt = ""
-        self.rejected = False
-        """Whether the request was over a limit, so that there is no job and no message."""
+        self.before_rejection: Callable[[], None] = lambda: None
+        """Called if the request is over a limit, before anybody is told: there is no job and no message then."""
         self.behind = False
         """Whether an edit was left out, because the channel was busy or in the pause after another one."""
 
@@ -75,7 +76,7 @@ class MessageReply:
 
     async def _reject(self, reason: LimitReason) -> None:
         """Say only to the person who asked that a limit is reached, and delete the message."""
-        self.rejected = True
+        self.before_rejection()
         if (token := self._location.token) is None:
             logger.warning("a request of an operator is over a limit", job=self.view.job)
             return

@@ -1,6 +1,6 @@
 """Damaged settings: whatever is in atelier.toml, .env and the environment, there is one sentence or a configuration.
 
-`python -m tests.config_fuzz --minutes 10` tries until something breaks or the time is over.
+`python -m tests.config.fuzz --minutes 10` tries until something breaks or the time is over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from tests.mutate import damage_bytes, damage_lines
 
-EXAMPLE = (Path(__file__).parent.parent / "atelier.example.toml").read_text(encoding="utf-8")
+EXAMPLE = (Path(__file__).parents[2] / "atelier.example.toml").read_text(encoding="utf-8")
 
 DOTENV = """# ours
 export DISCORD_TOKEN="a.b.c" # secret
@@ -106,7 +106,7 @@ def main() -> None:
             try:
                 good += attempt(number, Path(folder))
             except Exception:
-                print(f"try {number} broke: python -m tests.config_fuzz --first {number}")
+                print(f"try {number} broke: python -m tests.config.fuzz --first {number}")
                 raise
             number, count = number + 1, count + 1
     print(f"{count} tries, {good} of them good settings, nothing broke")

@@ -29,7 +29,7 @@ from app.config.settings import (
 from app.config.toml_table import ConfigError
 from app.text_file import line_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def urls(config: Config) -> list[str]:
