@@ -27,7 +27,7 @@ from app.actors.alerts import AlertActor, Alerts
 from app.actors.client_pool import ClientPool, Comfies, ServerClients
 from app.actors.handle import Registry
 from app.actors.registry import PromptRegistry, new_prompt_id
-from app.actors.reload import ReloadActor, settings_of
+from app.actors.reload import ReloadActor, ignore, settings_of
 from app.actors.servers import Servers, ServersActor
 from app.backoff import Pauses, backoff
 from app.comfy.client import open_comfy_client
@@ -170,11 +170,12 @@ async def run(
     drain: bool = False,
     alerts: Alerts | None = None,
     load: Callable[[], Config] | None = None,
+    reloaded: Callable[[Config], None] = ignore,
 ) -> int:
     """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
-    the configuration stays as it is.
+    the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change.
 
     Without a journal, jobs are kept only while this runs. With `drain`, the first signal lets the jobs that servers
     have finish, and the second one stops at once. One signal more ends the process immediately. Returns the exit code:
@@ -221,7 +222,7 @@ async def run(
                             stopped = signum
                             await close(drained=False)
 
-                reloader = ReloadActor(config, load, services.servers) if load is not None else None
+                reloader = ReloadActor(config, load, services.servers, reloaded) if load is not None else None
                 if reloader is not None:
                     guests.start_soon(reloader.run, name="reload")
                 guests.start_soon(say_goodbye, name="signals")

@@ -34,6 +34,10 @@ FIXED = {
 """The settings that only a restart changes, and what people call them."""
 
 
+def ignore(_: Config) -> None:
+    """Change nothing after the configuration was loaded again."""
+
+
 def settings_of(config: Config, server: Server) -> ServerSettings:
     """What the configuration says about a server that the registry needs to know."""
     return ServerSettings(
@@ -49,15 +53,22 @@ def configured_servers(config: Config) -> dict[ServerName, ConfiguredServer]:
 
 
 class ReloadActor:
-    """Applies a changed configuration to the servers. A wrong one changes nothing.
+    """Applies a changed configuration to the servers and, by `reloaded`, to the frontend. A wrong one changes nothing.
 
     `config` is what the application started with, and `load` loads it again: it raises `ConfigError`.
     """
 
-    def __init__(self, config: Config, load: Callable[[], Config], servers: Servers) -> None:
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config],
+        servers: Servers,
+        reloaded: Callable[[Config], None] = ignore,
+    ) -> None:
         self._config = config
         self._load = load
         self._servers = servers
+        self._reloaded = reloaded
         self._requests = Mailbox[None](lambda _: "reload")
 
     def reload(self) -> None:
@@ -97,4 +108,5 @@ class ReloadActor:
         if fixed := [name for field, name in FIXED.items() if getattr(config, field) != getattr(self._config, field)]:
             logger.warning("restart the bot to apply changed settings", settings=fixed)
         self._servers.configure(configured_servers(config))
+        self._reloaded(config)
         logger.info("the configuration was loaded again", servers=[server.label for server in config.servers])

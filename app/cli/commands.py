@@ -231,7 +231,9 @@ async def _run(config: Config, *, drain: bool) -> int:
             )
 
         load = partial(reload_config, config, os.environ, Path.cwd())
-        return await run(config, frontend, journal=journal, drain=drain, alerts=alerts, load=load)
+        return await run(
+            config, frontend, journal=journal, drain=drain, alerts=alerts, load=load, reloaded=bot.reloaded
+        )
 
 
 def _journal_path(config: Config) -> Path:

@@ -76,6 +76,14 @@ class DiscordApp:
         self._config = config
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
+        self._limits = config.limits
+        self._allowances: Allowances | None = None
+
+    def reloaded(self, config: Config) -> None:
+        """Apply what can change while the bot runs: the limits of people, for later requests."""
+        self._limits = config.limits
+        if self._allowances is not None:
+            self._allowances.limits = config.limits
 
     async def run(
         self,
@@ -167,7 +175,7 @@ class DiscordApp:
             await moderation.load()
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
             guild_roles = GuildRoles(sender)
-            allowances = Allowances(config.limits, guild_roles.positions, moderation)
+            allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation)
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,

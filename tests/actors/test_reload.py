@@ -13,6 +13,7 @@ import pytest
 from app.actors.reload import LOOK, ReloadActor
 from app.actors.servers import ConfiguredServer, Servers
 from app.config.load import load_config, reload_config
+from app.config.settings import Config
 from app.events import ServerName
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("program_logs")]
@@ -27,7 +28,8 @@ class Reloads:
         self.write("studio")
         config = load_config({}, folder)
         load = partial(reload_config, config, {}, folder)
-        self.actor = ReloadActor(config, load, Servers(self.requests.append))
+        self.loaded: list[Config] = []
+        self.actor = ReloadActor(config, load, Servers(self.requests.append), self.loaded.append)
 
     def write(self, *names: str, more: str = "") -> None:
         servers = [f'[[servers]]\nname = "{name}"\nurl = "http://{name}"\n{more}' for name in names]
@@ -62,6 +64,7 @@ async def test_a_changed_file_is_noticed_and_its_servers_are_requested(
         assert list(wanted) == ["studio", "cellar"]
         settings = wanted[ServerName("cellar")].settings
         assert (settings.weight, settings.failover_after, settings.workflows) == (2, 9, {"a"})
+        assert [len(config.servers) for config in reloads.loaded] == [2], "the frontend learns of it as well"
         await anyio.sleep(0.5)
         assert len(reloads.requests) == 1, "a file that has not changed is left alone"
 

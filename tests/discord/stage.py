@@ -41,8 +41,12 @@ ENOUGH = 60.0
 class Life:
     """One life of the bot: from its start to its end."""
 
-    def __init__(self, services: Services, journal: SqliteJournal, alerts: Alerts) -> None:
+    def __init__(
+        self, services: Services, journal: SqliteJournal, alerts: Alerts, app: DiscordApp, config: Config
+    ) -> None:
         self.house = services
+        self.app = app
+        self.config = config
         self.journal = journal
         self.alerts = alerts
 
@@ -102,7 +106,7 @@ class Stage:
                         services.shutdown,
                     )
                 try:
-                    yield Life(services, journal, alerts)
+                    yield Life(services, journal, alerts, frontend, config)
                 finally:
                     services.shutdown.set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from app.config.settings import Allowed, Limits, RoleLimits
@@ -64,6 +65,18 @@ async def test_the_same_is_asked_for_again_with_one_click(stage: Stage) -> None:
         assert job.request.channel == stage.discord.channel.id
         gone = stage.press(still, "Try again")
         assert "too old to continue" in await stage.ephemeral_followup(await stage.answered(gone))
+
+
+async def test_limits_that_were_changed_in_the_file_count_for_the_next_request(stage: Stage) -> None:
+    async with stage.bot(limits=ONE_JOB) as life:
+        stage.hold()
+        held = stage.discord.slash("imagine", prompt="a cat")
+        await stage.until("[Cancel]", held)
+        assert "1 of 1 job" in words(await refused(stage, stage.discord.slash("imagine", prompt="a dog")))
+        life.app.reloaded(replace(life.config, limits=Limits(jobs=2)))
+        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a dog"))
+        assert "2 of 2 jobs" in words(await refused(stage, stage.discord.slash("imagine", prompt="a fox")))
+        stage.go_on()
 
 
 async def test_the_buttons_of_a_result_are_requests_like_others(stage: Stage) -> None:
