@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from app.core.job import JobRequest
 from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.gateway import handlers
 from app.discord.requests import dispatcher
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.events import JobId
-from app.workflows.model import WorkflowError
+from app.service.job_factory import JobFactory
+from app.service.requests import CreateJob, Person
 from tests.discord.fuzz import FUZZERS, Dead, fuzz, living
 
 EXAMPLES = 40
@@ -67,20 +69,19 @@ def test_the_fuzzer_of_autocomplete_finds_a_search_for_a_pattern(
 def test_the_fuzzer_of_payloads_finds_a_request_without_a_boundary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = getattr(dispatcher.RequestDispatcher, "_job")  # noqa: B009
+    create = JobFactory.create
 
     async def unguarded(work: Callable[[], Awaitable[object]], what: str, *_: Any, **__: Any) -> bool:
         await work()
         return True
 
-    async def naive(self: dispatcher.RequestDispatcher, told: str) -> Any:
-        try:
-            return await whole(self, told)
-        except WorkflowError as error:
-            raise KeyError(told) from error
+    async def naive(self: JobFactory, request: CreateJob, person: Person) -> JobRequest:
+        """Take an option for granted that is usually there."""
+        assert request.values["width"]
+        return await create(self, request, person)
 
     monkeypatch.setattr(dispatcher, "run_request", unguarded)
-    monkeypatch.setattr(dispatcher.RequestDispatcher, "_job", naive)
+    monkeypatch.setattr(JobFactory, "create", naive)
     # It ends the bot, which the block says once more at its end.
     with pytest.raises((Dead, ExceptionGroup)), living(tmp_path) as run:
         fuzz(run, FUZZERS["payloads"], 400)
