@@ -232,8 +232,8 @@ class EffectRunner:
         return completion
 
     async def _submit(self, effect: SubmitPrompt) -> EffectResult:
-        comfy = self._comfies[effect.server]
         completion = self._completion(effect.server)
+        comfy = completion.comfy
         try:
             graph = await completion.complete(effect.request)
             try:

@@ -179,14 +179,13 @@ class FairQueue:
         Time without waiting jobs is not saved up: a person starts at no less than the level of the servers that can run
         the job. Nor is an old debt kept: at no more than `TOLERANCE + largest` above it.
         """
-        level = self._level(job.servers)
         if (person := self._people.get(job.person)) is None:
-            served = min(max(self._absent.pop(job.person, level), level), level + TOLERANCE + self.largest)
+            served = self._start(self._absent.pop(job.person, 0.0), job.servers)
             person = self._people[job.person] = _Person(served, job.number)
         else:
             self._unlist(job.person, person)
             if job.servers not in person.jobs:
-                person.served = max(person.served, level)
+                person.served = max(person.served, self._level(job.servers))
         person.put(job)
         person.first = min(person.first, job.number)
         self._waiting[job.job] = job
@@ -200,7 +199,8 @@ class FairQueue:
         person = self._people[job.person]
         self._unlist(job.person, person)
         if job.servers not in person.jobs:
-            person.served = max(person.served, self._level(job.servers))
+            start = self._start(person.served, job.servers)
+            person.served = start if person.count == 1 else max(person.served, start)
         person.drop(self._waiting[job.job])
         person.put(job)
         self._waiting[job.job] = job
@@ -319,6 +319,11 @@ class FairQueue:
         self._absent.pop(name, None)
         if served > min(self._levels.values(), default=0.0):
             self._absent[name] = served
+
+    def _start(self, served: float, servers: Servers) -> float:
+        """What somebody starts with who waits for these servers alone, after having been served so many seconds."""
+        level = self._level(servers)
+        return min(max(served, level), level + TOLERANCE + self.largest)
 
     def _level(self, servers: Servers) -> float:
         """What newcomers start with whose jobs these servers can run."""

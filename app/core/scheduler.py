@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import groupby
 
 from msgspec import Struct
@@ -239,8 +239,7 @@ class Scheduler:
         for queued in list(self._queue.waiting()):
             renewed = self._queued(self._job_table.jobs[queued.job])
             if renewed.servers != queued.servers:
-                self._queue.remove(queued.job)
-                self._queue.add(renewed)
+                self._queue.replace(renewed)
         return True
 
     def _learn_outcome(self, job: Job, now: float) -> None:
@@ -317,9 +316,12 @@ class Scheduler:
             loading=loading,
         )
 
+    def _able(self, job: Job) -> Collection[ServerName]:
+        """The servers that can run a job, and may."""
+        return job.request.able(permitted_servers(job.request.workflow, self._servers))
+
     def _queued(self, job: Job) -> QueuedJob:
-        known, request = self._known_of(job), job.request
-        able = request.able(permitted_servers(request.workflow, self._servers))
+        known, request, able = self._known_of(job), job.request, self._able(job)
         staying = sum(not server_state.leaving for server_state in self._servers.values())
         return QueuedJob(
             job=job.id,
@@ -499,7 +501,7 @@ class Scheduler:
         if job.attempt is not None:
             waits_for = [job.attempt.server]
         else:
-            able = job.request.able(permitted_servers(job.request.workflow, self._servers))
+            able = self._able(job)
             waits_for = [name for name in able if not self._servers[name].drained]
             if not waits_for:
                 return ServersDrained(tuple(able))

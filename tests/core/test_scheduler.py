@@ -669,6 +669,24 @@ def test_an_edit_does_not_reset_how_often_a_job_was_overtaken() -> None:
     assert desk.at(A) == ["2"]
 
 
+def test_a_job_that_other_servers_can_run_now_is_overtaken_no_more_often_than_others() -> None:
+    desk = Desk(A, B, depth=1)
+    desk.drain(B)
+    desk.ask("1", model="x")
+    desk.ask("2", model="y")
+    desk.ask(*(f"later {number}" for number in range(MOST_OVERTAKEN + 1)), model="x")
+    desk.end("1")
+    for number in range(MOST_OVERTAKEN):
+        assert desk.at(A) == [f"later {number}"]
+        job = desk.job("2")
+        job.request = replace(job.request, servers=(A, B) if number % 2 else (A,))
+        desk.scheduler.offered = True
+        desk.job_table.positions_dirty = True
+        desk.plan()
+        desk.end(f"later {number}")
+    assert desk.at(A) == ["2"]
+
+
 def test_others_learn_when_they_start_from_what_an_edited_job_is_expected_to_take() -> None:
     desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
     desk.ask("1", "2", "3")

@@ -540,7 +540,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=("tests/core/test_fair_queue.py::test_two_people_who_wait_differ_by_no_more_than_the_bound",),
     ),
     Change(
-        symbol="app.core.fair_queue:FairQueue.add",
+        symbol="app.core.fair_queue:FairQueue._start",
         old="level + TOLERANCE + self.largest)",
         new="1e9)",
         tests=("tests/core/test_fair_queue.py",),
