@@ -208,10 +208,14 @@ class Queued(Update, frozen=True):
 
 
 class Edited(Update, frozen=True):
-    """Somebody replaced the request of a job that waits: `values`, by slot, and `seed` are those of the new one."""
+    """Somebody replaced the request of a job that waits: `values`, by slot, and `seed` are those of the new one.
+
+    `pictures` is how many jobs it is, each with the next seed.
+    """
 
     values: dict[str, Json]
     seed: int | None = None
+    pictures: int = 1
 
 
 class Started(Update, frozen=True):
@@ -242,6 +246,13 @@ class Previewed(Update, frozen=True):
 
     image: bytes
     media_type: str
+
+
+class Arrived(Update, frozen=True):
+    """Some of the pictures of a batch are on our disk: `files`, of `total` that were asked for."""
+
+    files: tuple[str, ...]
+    total: int
 
 
 class Finished(Update, frozen=True):
@@ -284,7 +295,7 @@ class NotAccepted(Update, frozen=True):
 
 
 AnyUpdate: TypeAlias = (
-    NotAccepted | Queued | Edited | Started | Progressed | Previewed | Finished | Failed | Cancelled | Lost
+    NotAccepted | Queued | Edited | Started | Progressed | Previewed | Arrived | Finished | Failed | Cancelled | Lost
 )
 
 TerminalUpdate: TypeAlias = Finished | Failed | Cancelled | Lost

@@ -128,7 +128,10 @@ class PromptRegistry:
             self._scheduler.learn(await self._journal.runs())
             self._reconciler.drain([server.name for server in await self._journal.drained()])
             self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
-            for job in await self._journal.unfinished():
+            unfinished = await self._journal.unfinished()
+            # Before any of their jobs, which may end at once.
+            self._job_table.batches.add(job.request for job in unfinished)
+            for job in unfinished:
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
             task_status.started(Registry(self._outbox))
@@ -192,7 +195,8 @@ class PromptRegistry:
                 self._watchers.setdefault(request.job, []).append(updates)
                 self._reconciler.accept(request, place)
                 # At once: the next request of this turn must see it.
-                self._scheduler.accepted(self._job_table.jobs[request.job])
+                for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
+                    self._scheduler.accepted(job)
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
@@ -308,20 +312,17 @@ class PromptRegistry:
         for job_id in refreshes:
             if (job := self._job_table.jobs.get(job_id)) is not None:
                 try:
-                    update = self._scheduler.refresh(job, now)
+                    self._scheduler.refresh(job, now)
                 except Exception as error:  # noqa: BLE001  the job goes on, and its watcher keeps what it knew
                     report_failure(error, "the place of a job in line could not be computed", job=job.id)
-                    continue
-                if update is not None:
-                    self._send_update(update)
 
     def _start_watch(self, watch: Watch) -> None:
         """Send a new watcher the current state of its job; updates of this turn follow with the rest."""
         job, updates = self._job_table.jobs.get(watch.job), watch.updates
         if job is None or job.notified:
             updates.end()
-        elif job.terminal_update is not None and job.terminal_update not in self._job_table.updates:
-            updates.put(job.terminal_update)
+        elif (final := self._job_table.final_update(job)) is not None and final not in self._job_table.updates:
+            updates.put(final)
             # Until it has been shown, the job may still be cancelled.
             self._watchers.setdefault(watch.job, []).append(updates)
         else:

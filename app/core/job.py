@@ -29,6 +29,13 @@ class FirstChoice(Struct, frozen=True):
     input: str
 
 
+class SeedInput(Struct, frozen=True):
+    """An input of the graph that holds a seed."""
+
+    node: NodeId
+    input: str
+
+
 class Refetch(Struct, frozen=True):
     """What is known of an earlier job whose results did not all arrive: how it ended, where, and the files we have."""
 
@@ -36,6 +43,17 @@ class Refetch(Struct, frozen=True):
     prompt: PromptId
     history: History
     files: tuple[tuple[FileRef, str], ...] = ()
+
+
+class Batch(Struct, frozen=True):
+    """A request for `size` pictures, each of which is a job of its own; these inputs get the next seed in each.
+
+    If results are only downloaded, `refetch` is what is known of the earlier job of each further picture.
+    """
+
+    size: int
+    seeds: tuple[SeedInput, ...]
+    refetch: tuple[Refetch, ...] = ()
 
 
 class JobRequest(Struct, frozen=True, kw_only=True):
@@ -46,7 +64,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
     can run it; empty means all. `cost` is the manifest's, and `weight` says how much of the servers' time the person
     gets beside others. `guild` and `channel` are where it was made, "" if that is not in Discord; `allowances` are the
-    limits that applied there. With `refetch`, nothing is generated: only missing results are downloaded.
+    limits that applied there. With `refetch`, nothing is generated: only missing results are downloaded. With `batch`,
+    it is the first of several; these have its id as `lead`, and `part` is their number, counted from 0.
     """
 
     job: JobId
@@ -66,6 +85,14 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     channel: str = ""
     allowances: tuple[Allowance, ...] = ()
     refetch: Refetch | None = None
+    batch: Batch | None = None
+    lead: JobId = JobId("")
+    part: int = 0
+
+    @property
+    def pictures(self) -> int:
+        """How many jobs it is, each with the next seed."""
+        return self.batch.size if self.batch is not None else 1
 
     @property
     def origin(self) -> Origin:
@@ -165,6 +192,8 @@ class Job(Struct, kw_only=True):
     history: History | None = None
     terminal_update: TerminalUpdate | None = None
     """The terminal update, kept until the user has seen it and for anyone who asks later."""
+    gathered: bool = False
+    """Whether the terminal update is that of the whole batch that this job leads."""
     notified: bool = False
     """Whether the user has seen the terminal update."""
     place: str = ""
@@ -211,18 +240,21 @@ class Job(Struct, kw_only=True):
 
     def edit(self, request: JobRequest) -> None:
         """Replace the request; the job keeps its id, its person, and the place where it counts."""
+        self.request = replace(self.adapted(request), job=self.id)
+        self.edits += 1
+        self.version += 1
+
+    def adapted(self, request: JobRequest) -> JobRequest:
+        """A request for the person of this job, in the place where it counts."""
         mine = self.request
-        self.request = replace(
+        return replace(
             request,
-            job=mine.job,
             owner=mine.owner,
             weight=mine.weight,
             guild=mine.guild,
             channel=mine.channel,
             allowances=mine.allowances,
         )
-        self.edits += 1
-        self.version += 1
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 from app.boundary import log_failure
 from app.core.alerts import Cause, Fact, Happened
+from app.core.batches import Batches, combined, requests_of
 from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import CancelPrompt, DiscardFiles, Effect, FetchFile, JobEffect, SaveImage, SubmitPrompt
@@ -70,6 +71,7 @@ class JobTable:
 
     def __init__(self) -> None:
         self.jobs: dict[JobId, Job] = {}
+        self.batches = Batches(self.jobs)
         self.by_prompt = PromptIndex()
         self.trackers: dict[JobId, ProgressTracker] = {}
         self.changed: dict[JobId, Job] = {}
@@ -89,6 +91,13 @@ class JobTable:
         """When jobs that are being cancelled end as cancelled, whatever their servers say."""
         self.positions_dirty = False
         """Whether free slots or queue positions may have changed since the scheduler last ran."""
+
+    def tell(self, job: Job, update: AnyUpdate) -> None:
+        """Send an update to the watchers of a job, or of the batch that it belongs to."""
+        lead = self.batches.lead_of(job)
+        told = update if lead is None else self.batches.merged(lead, job, update)
+        if told is not None:
+            self.updates.append(told)
 
     def touch(self, job: Job) -> None:
         """Have the scheduler look at a job."""
@@ -125,7 +134,13 @@ class JobTable:
                 yield job, attempt
 
     def accept(self, request: JobRequest, place: str = "") -> None:
-        """Accept a job request."""
+        """Accept a job request, and those of its batch."""
+        requests = requests_of(request)
+        self.batches.add(requests)
+        for each in requests:
+            self._accept(each, place)
+
+    def _accept(self, request: JobRequest, place: str) -> None:
         job = self.jobs.setdefault(request.job, Job(request=request, place=place))
         self._note(job, "accepted")
         if (earlier := request.refetch) is not None and job.attempt is None:
@@ -142,19 +157,36 @@ class JobTable:
         """Replace the request of a job that waits here; return False and change nothing if it does not.
 
         Its new owner is who edits it; the job itself stays its owner's. While a server may still have an attempt that
-        was given up, the job counts as sent: that attempt may yet be its result.
+        was given up, the job counts as sent: that attempt may yet be its result. A batch is edited as a whole, while
+        all of it waits.
         """
-        if job.state is not State.ACCEPTED or job.terminal_update is not None or job.leftovers:
+        members = self.batches.jobs_of(job)
+        waits = all(
+            each.state is State.ACCEPTED and each.terminal_update is None and not each.leftovers for each in members
+        )
+        if not waits or job.request.lead:
             return False
-        by_owner = request.owner == job.request.owner
-        job.edit(request)
-        self._note(job, "edited by its owner" if by_owner else "edited by a moderator")
+        requests = requests_of(request)
+        cause = "edited by its owner" if request.owner == job.request.owner else "edited by a moderator"
+        for each, new in zip(members, requests, strict=False):
+            each.edit(new)
+            self._note(each, cause)
+        for each in members[len(requests) :]:
+            self.batches.drop(job, each)
+            each.end(State.CANCELLED)
+            each.terminal_update, each.notified = Cancelled(job=each.id), True
+            self._note(each, cause)
+            del self.jobs[each.id]
+        self.batches.add(requests)
+        for new in requests[len(members) :]:
+            self._accept(job.adapted(new), job.place)
         self.updates.append(self.edited(job))
         return True
 
     def edited(self, job: Job) -> Edited:
         """The update that says what a job that was edited is to show."""
-        return Edited(job=job.id, values=job.request.values, seed=job.request.seed)
+        request = job.request
+        return Edited(job=job.id, values=request.values, seed=request.seed, pictures=request.pictures)
 
     def adopt(self, job: Job, now: float) -> None:
         """Load an unfinished job from the journal; the next query of its server says what became of it."""
@@ -171,6 +203,7 @@ class JobTable:
         self.by_prompt.add(job, attempt)
         if job.state is State.RUNNING:
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
+            self.batches.started(job)
         job.saving = 0
         job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:
@@ -207,8 +240,14 @@ class JobTable:
     def cancel(self, job: Job, now: float) -> None:
         """Cancel a job; does nothing if its user has seen the terminal update.
 
-        A server that has the job gets `CANCEL_PATIENCE` to say what became of it: it may just have finished.
+        A server that has the job gets `CANCEL_PATIENCE` to say what became of it: it may just have finished. Of a
+        batch, what has not ended is cancelled.
         """
+        unfinished = [each for each in self.batches.jobs_of(job) if each.terminal_update is None]
+        for each in unfinished or [job]:
+            self._cancel(each, now)
+
+    def _cancel(self, job: Job, now: float) -> None:
         if job.cancelling or job.notified or isinstance(job.terminal_update, Cancelled):
             return
         job.cancelling = True
@@ -267,6 +306,7 @@ class JobTable:
         self.by_prompt.remove(attempt.prompt)
         self._note(job, f"{attempt.server} no longer has it")
         if job.notified and not job.leftovers:
+            self.batches.remove(job)
             del self.jobs[job.id]
 
     def place(self, job: Job, place: str) -> None:
@@ -279,15 +319,23 @@ class JobTable:
 
         If the job was cancelled while another terminal update was being shown, then the one that was shown counts.
         """
-        if job.terminal_update is not None and not job.notified:
+        if self.final_update(job) is not None and not job.notified:
             if shown is not None and shown != job.terminal_update:
                 job.terminal_update = shown
                 job.end(_STATES[type(shown)])
-            job.notified, job.receipt = True, receipt
-            job.move(State.DELIVERED)
-            self._note(job, "the terminal update was shown")
-            if not job.leftovers:
-                del self.jobs[job.id]
+            job.receipt = receipt
+            for each in self.batches.jobs_of(job):
+                each.notified = True
+                each.move(State.DELIVERED)
+                self._note(each, "the terminal update was shown")
+                if not each.leftovers:
+                    del self.jobs[each.id]
+            self.batches.remove(job)
+
+    def final_update(self, job: Job) -> TerminalUpdate | None:
+        """The terminal update that people see of a job; None while something of its batch has not ended."""
+        lead = self.batches.lead_of(job)
+        return job.terminal_update if lead is not job or job.gathered else None
 
     def submit(self, job: Job, attempt: Attempt) -> None:
         """Start an attempt."""
@@ -329,7 +377,8 @@ class JobTable:
             self._note(job, cause)
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
             self.started[job.id] = now
-            self.updates.append(Started(job=job.id, server=server))
+            self.batches.started(job)
+            self.tell(job, Started(job=job.id, server=server))
 
     def fetch_result(self, job: Job, attempt: Attempt, file: FileRef) -> None:
         """Download a result file that the server named, once."""
@@ -410,7 +459,7 @@ class JobTable:
             self._note(job, kind_of(reason))
         self._forget_progress(job)
         if not job.notified:
-            self.updates.append(job.terminal_update)
+            self._tell_end(job, job.terminal_update)
 
     def strip(self, job: Job, reason: JobReason) -> None:
         """Fail a job that the journal cannot encode, and drop everything in it that a server or a frontend wrote."""
@@ -441,7 +490,24 @@ class JobTable:
         job.terminal_update = terminal_update
         self._note(job, _cause(terminal_update))
         self._forget_progress(job)
-        self.updates.append(terminal_update)
+        self._tell_end(job, terminal_update)
+
+    def _tell_end(self, job: Job, terminal_update: TerminalUpdate) -> None:
+        """Send a terminal update; of a batch, the combined one once all of it has ended."""
+        lead = self.batches.lead_of(job)
+        if lead is None or (lead is job and job.gathered):
+            self.updates.append(terminal_update)
+        elif lead.gathered:
+            # What people see of it is in the combined one.
+            pass
+        elif self.batches.complete(lead):
+            lead.terminal_update = combined(lead, self.batches.jobs_of(lead))
+            lead.gathered = True
+            lead.end(_STATES[type(lead.terminal_update)])
+            self._note(lead, "the whole batch has ended")
+            self.updates.append(lead.terminal_update)
+        else:
+            self.tell(job, terminal_update)
 
     def complete(self, job: Job) -> None:
         """End the job if its history is known and every file has arrived."""
@@ -492,6 +558,7 @@ class JobTable:
         self.trackers.pop(job.id, None)
         self.cancel_deadlines.pop(job.id, None)
         self.downloads.drop(job.id)
+        self.batches.reset(job)
         attempt = job.attempt
         if attempt is None or job.leftover(attempt.prompt) is not None:
             return

@@ -104,7 +104,7 @@ class JobHistory(Journal, Protocol):
         ...
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
-        """The owner's jobs, newest first, at most `limit`."""
+        """The owner's jobs, newest first, at most `limit`, without parts of batches."""
         ...
 
     async def requests(self) -> Sequence[OperatorRequest]:

@@ -103,6 +103,8 @@ class Usage:
         self._accounts: dict[str, _Account] = {}
         self._reserved: dict[JobId, int] = {}
         """The reserved milliseconds of each unfinished job."""
+        self._parts: set[JobId] = set()
+        """The unfinished jobs that only reserve seconds."""
         self._returning: deque[tuple[int, str]] = deque()
         """When minutes return, and whose they are; oldest first."""
 
@@ -127,14 +129,16 @@ class Usage:
                 return SecondsReached(allowance.whom, allowance.seconds, left / 1000, needed / 1000, free_in)
         return None
 
-    def accept(self, job: JobId, origin: Origin, seconds: float) -> None:
-        """Count a job, and reserve the seconds that it is expected to run."""
+    def accept(self, job: JobId, origin: Origin, seconds: float, *, counts: bool = True) -> None:
+        """Count a job, unless it is a part of another one, and reserve the seconds that it is expected to run."""
         if job in self._reserved:
             return
         self._reserved[job] = reserved = _milliseconds(seconds)
+        if not counts:
+            self._parts.add(job)
         for name in origin.accounts():
             account = self._accounts.setdefault(name, _Account())
-            account.unfinished += 1
+            account.unfinished += counts
             account.reserved += reserved
 
     def edited(self, job: JobId, origin: Origin, seconds: float) -> None:
@@ -142,7 +146,7 @@ class Usage:
         if (before := self._reserved.get(job)) is not None:
             self._reserved[job] = reserved = _milliseconds(seconds)
             for name in origin.accounts():
-                self._accounts[name].reserved += reserved - before
+                self._accounts.setdefault(name, _Account()).reserved += reserved - before
 
     def server_done(self, job: JobId, origin: Origin) -> None:
         """Release the reserved seconds of a job, because no server will run it any more."""
@@ -155,8 +159,11 @@ class Usage:
         """Count a job no longer."""
         self.server_done(job, origin)
         if self._reserved.pop(job, None) is not None:
+            counted = job not in self._parts
+            self._parts.discard(job)
             for name in origin.accounts():
-                self._accounts[name].unfinished -= 1
+                if counted:
+                    self._accounts[name].unfinished -= 1
                 self._forget_if_empty(name)
 
     def spend(self, uses: Iterable[Use], now: float) -> None:
@@ -197,8 +204,8 @@ class Usage:
             self._forget_if_empty(name)
 
     def _forget_if_empty(self, name: str) -> None:
-        account = self._accounts[name]
-        if not account.unfinished and not account.minutes:
+        account = self._accounts.get(name)
+        if account is not None and not account.unfinished and not account.reserved and not account.minutes:
             del self._accounts[name]
 
 

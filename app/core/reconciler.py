@@ -188,9 +188,9 @@ class Reconciler:
     def accept(self, request: JobRequest, place: str) -> None:
         """Accept a job request."""
         self._job_table.accept(request, place)
-        job = self._job_table.jobs[request.job]
-        if (attempt := job.attempt) is not None and attempt.server not in self.servers:
-            self._job_table.release(job, attempt)
+        for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
+            if (attempt := job.attempt) is not None and attempt.server not in self.servers:
+                self._job_table.release(job, attempt)
 
     def job_of(self, message: Message) -> Job | None:
         """The job that a message is about; None if it is about a server or an unknown job."""
@@ -288,12 +288,12 @@ class Reconciler:
                 if display in streams(job.request.graph):
                     self._job_table.save_image(job, attempt, image, kind)
                 else:
-                    self._job_table.updates.append(Previewed(job=job.id, image=image, media_type=kind))
+                    self._job_table.tell(job, Previewed(job=job.id, image=image, media_type=kind))
             case _:
                 pass
         tracker = self._job_table.trackers[job.id]
         if tracker.handle(event, now):
-            self._job_table.updates.append(tracker.read(now))
+            self._job_table.tell(job, tracker.read(now))
 
     def _answer(self, job: Job, attempt: Attempt, answer: Answer, now: float) -> None:
         job_table, server_state = self._job_table, self.servers[attempt.server]
@@ -539,7 +539,7 @@ class Reconciler:
             # The note changes only once per `silence` seconds, not with every query.
             length = quiet // job.request.silence * job.request.silence
             note = NoProgress(server_state.name, length, stuck=quiet >= job.request.silence * DEAD)
-            self._job_table.updates.append(self._job_table.trackers[job.id].read(now, note))
+            self._job_table.tell(job, self._job_table.trackers[job.id].read(now, note))
 
     def _away(self, server_state: ServerState, reason: Reason, now: float) -> None:
         self._job_table.positions_dirty = True
@@ -561,7 +561,7 @@ class Reconciler:
         """Queue an update for each running job that says whether its server is away."""
         for job, _ in self._job_table.in_flight(server_state.name):
             if (tracker := self._job_table.trackers.get(job.id)) is not None:
-                self._job_table.updates.append(tracker.read(now, server_state.offline_note))
+                self._job_table.tell(job, tracker.read(now, server_state.offline_note))
 
     def _fail_over(self, server_state: ServerState, now: float) -> None:
         """Rule 11: move the jobs of a server that does not come back to others that can run them."""

@@ -60,12 +60,18 @@ def results(history: History) -> list[FileRef]:
 
 
 def file_name(job: Job, extension_of: str) -> str:
-    """Return the next file name for a result of this job; only a valid extension is taken from `extension_of`."""
+    """Return the next file name for a result of this job; only a valid extension is taken from `extension_of`.
+
+    The files of a batch are named after its first job, and numbered in order.
+    """
     job.kept += 1
+    request, number = job.request, f"{job.kept:02}"
+    if request.batch is not None or request.lead:
+        number = f"{request.part + 1:02}" + (f"-{job.kept}" if job.kept > 1 else "")
     suffix = PurePosixPath(extension_of.replace("\\", "/")).suffix
     extension = suffix.lower() if _EXTENSION.fullmatch(suffix) else ".bin"
-    workflow = re.sub(r"[^\w-]+", "-", job.request.workflow).strip("-")[:40] or "job"
-    return f"{workflow}-{job.id[:8]}-{job.kept:02}{extension}"
+    workflow = re.sub(r"[^\w-]+", "-", request.workflow).strip("-")[:40] or "job"
+    return f"{workflow}-{(request.lead or request.job)[:8]}-{number}{extension}"
 
 
 def file_label(file: FileRef) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from app.core.accounting import Accounting, Charge
 from app.core.alerts import Cause, Cleared, Raised
+from app.core.batches import requests_of
 from app.core.cost import Estimates, Run, models_of, work_of
 from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob
 from app.core.forecast import Forecast, ServerOutlook, forecast
@@ -121,17 +122,21 @@ class Scheduler:
         """Why a request is not accepted: the limit that it would exceed; None if there is none."""
         if not request.allowances or request.job in self._job_table.jobs:
             return None
-        reason = self.usage.refusal(
-            request.origin, request.allowances, self._expected_use(request, work_of(request.graph)), now
-        )
+        requests = requests_of(request)
+        seconds = sum(self._expected_use(each, work_of(each.graph)) for each in requests)
+        reason = self.usage.refusal(request.origin, request.allowances, seconds, now)
         if isinstance(reason, JobsReached):
             return replace(reason, free_in=self._next_end(request, reason.whom, now))
         return reason
 
     def accepted(self, job: Job) -> None:
-        """Count a job that was accepted, now or before the bot started, until it has ended."""
+        """Count a job that was accepted, now or before the bot started, until it has ended.
+
+        A batch counts as one job.
+        """
         if job.terminal_update is None and job.id in self._job_table.jobs:
-            self.usage.accept(job.id, job.request.origin, self._expected_use(job.request, self._known_of(job).work))
+            seconds = self._expected_use(job.request, self._known_of(job).work)
+            self.usage.accept(job.id, job.request.origin, seconds, counts=not job.request.lead)
 
     def plan(self, now: float) -> None:
         """Assign waiting jobs to servers, and report where jobs are in line; called after each batch of messages.
@@ -160,11 +165,16 @@ class Scheduler:
         for job in touched.values():
             # Nobody was told where a new job is in line; who watches it from now on gets a snapshot.
             is_new = job.state is State.ACCEPTED and job.id not in self._queued_updates and not job.tries
-            if not is_new and (update := self.refresh(job, now)) is not None:
-                self._job_table.updates.append(update)
+            if not is_new and (update := self._refresh(job, now)) is not None:
+                self._job_table.tell(job, update)
 
-    def refresh(self, job: Job, now: float) -> Queued | None:
-        """Where a job that is not running is in line now; None if that has not changed."""
+    def refresh(self, job: Job, now: float) -> None:
+        """Tell the watchers of a job that is not running where it is in line now, if that has changed."""
+        waiting = self._job_table.batches.first_waiting(job)
+        if waiting is not None and (update := self._refresh(waiting, now)) is not None:
+            self._job_table.tell(waiting, update)
+
+    def _refresh(self, job: Job, now: float) -> Queued | None:
         if job.state >= State.RUNNING or job.terminal_update is not None or job.id not in self._job_table.jobs:
             self._queued_updates.pop(job.id, None)
             return None
@@ -177,8 +187,20 @@ class Scheduler:
         return update
 
     def snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
-        """The updates that bring a new watcher of an unfinished job up to date."""
-        if (update := self.refresh(job, now)) is not None:
+        """The updates that bring a new watcher of an unfinished job, or of a batch, up to date."""
+        batches = self._job_table.batches
+        if batches.lead_of(job) is not job:
+            return self._snapshot(job, now)
+        arrived = batches.arrived(job)
+        updates: list[AnyUpdate] = [arrived] if arrived.files else []
+        if (waiting := batches.first_waiting(job)) is not None:
+            updates += [replace(update, job=job.id) for update in self._snapshot(waiting, now)]
+        elif (progress := batches.progress(job)) is not None:
+            updates.append(progress)
+        return updates
+
+    def _snapshot(self, job: Job, now: float) -> list[AnyUpdate]:
+        if (update := self._refresh(job, now)) is not None:
             return [update]
         if (queued := self._queued_updates.get(job.id)) is not None:
             return [queued.update]
@@ -331,6 +353,7 @@ class Scheduler:
             models=known.models,
             seconds=self._estimates.seconds(request.workflow, known.work, request.cost),
             weight=request.weight,
+            batch=request.lead or (job.id if request.batch is not None else ""),
         )
 
     def _dispatch(self, now: float) -> None:

@@ -16,6 +16,7 @@ from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
 from app.config.settings import Config, Server
+from app.core.batches import without_parts
 from app.core.journal_port import JobHistory
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
@@ -215,7 +216,7 @@ class DiscordApp:
             opened = anyio.Event()
 
             async def follow_jobs() -> None:
-                for job in await job_history.unfinished():
+                for job in without_parts(await job_history.unfinished()):
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
 
             async def say_opened() -> None:

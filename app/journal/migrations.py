@@ -102,6 +102,9 @@ MIGRATIONS = (
         details TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN lead TEXT NOT NULL DEFAULT '';
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

@@ -72,8 +72,8 @@ class Reader:
             raise RecordDamaged(f"The record of job {job_id} in {self._path} cannot be read.") from error
 
     def jobs_of(self, owner: str, limit: int) -> list[Job]:
-        """The owner's jobs, newest first, without those whose record is damaged."""
-        entries = self._entries("owner = ?", owner, limit)
+        """The owner's jobs, newest first, without parts of batches and those whose record is damaged."""
+        entries = self._entries("lead = '' AND owner = ?", owner, limit)
         return [entry.job for entry in entries]
 
     def newest(self, state: str, limit: int) -> list[Entry]:

@@ -38,6 +38,7 @@ class Record(
     kept: int = 0
     history: History | None = None
     terminal_update: TerminalUpdate | None = None
+    gathered: bool = False
     notified: bool = False
     place: str = ""
     receipt: str = ""

@@ -86,7 +86,7 @@ class Store(Reader):
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO jobs (id, owner, workflow, accepted, changed, state, told, version, server, prompt,"
-                " wish, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " lead, wish, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " changed = excluded.changed, state = excluded.state, told = excluded.told,"
                 " version = excluded.version, server = excluded.server, prompt = excluded.prompt,"
                 " record = excluded.record, wish = CASE WHEN ? THEN excluded.wish ELSE wish END",
@@ -352,4 +352,4 @@ def _row(job: Job, now: float) -> tuple[object, ...]:
     state, done = job.state.name.lower(), int(job.notified and not job.leftovers)
     known = (request.job, request.owner, request.workflow, now, now, state, done, job.version, server, prompt)
     # The request is only written again if it was edited, so that no other change can damage it.
-    return (*known, serialization.encode_request(request), serialization.encode(job), job.edits > 0)
+    return (*known, request.lead, serialization.encode_request(request), serialization.encode(job), job.edits > 0)

@@ -143,6 +143,18 @@ class ResultsMissing(Reason, frozen=True):
     total: int
 
 
+class BatchIncomplete(Reason, frozen=True):
+    """Only `made` of the `total` pictures of a request are complete.
+
+    `reason` is why the first of the others failed, None if none did; `cancelled` says that the others were cancelled.
+    """
+
+    made: int
+    total: int
+    reason: JobReason | str | None = None
+    cancelled: bool = False
+
+
 class TooManyResults(Reason, frozen=True):
     """The workflow produced `total` files, of which only the first `kept` were downloaded."""
 
@@ -179,6 +191,7 @@ JobReason: TypeAlias = (
     | NothingChanged
     | ResultNotFetched
     | ResultsMissing
+    | BatchIncomplete
     | TooManyResults
     | ResultUnwritable
     | RefusalReason

@@ -11,7 +11,8 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from app.core.job import Job, JobRequest, Refetch
+from app.core.batches import requests_of
+from app.core.job import Batch, Job, JobRequest, Refetch
 from app.core.journal_port import JobHistory
 from app.events import JobId
 from app.ports import Json
@@ -24,6 +25,7 @@ from app.service.preferences import usable_values
 from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKept, ResultNotKept
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
+from app.workflows.batch import as_batch
 from app.workflows.bind import bind
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
@@ -107,14 +109,16 @@ class JobFactory:
         self.check_can_repeat(job, person)
         return replace(repeat(job.request, self._catalog), owner=person.user)
 
-    def fetch_again(self, job: Job, person: Person) -> JobRequest:
-        """Make a job that only downloads the results of an earlier one that did not arrive, from its server."""
+    async def fetch_again(self, job: Job, person: Person) -> JobRequest:
+        """Make a job that only downloads the results of an earlier one that did not arrive, from their servers."""
         self.check_can_repeat(job, person)
-        if job.attempt is None or job.history is None:
+        parts = [await self._job_history.find(part.job) for part in requests_of(job.request)[1:]]
+        known = [refetch for each in (job, *parts) if each is not None and (refetch := _refetch(each)) is not None]
+        if not known:
             raise WorkflowError(ResultNotKept())
-        files = tuple((file, path) for file, path in job.files.items() if path and is_kept(path))
-        refetch = Refetch(job.attempt.server, job.attempt.prompt, job.history, files)
-        return replace(job.request, job=_new_job(), owner=person.user, refetch=refetch)
+        batch = Batch(len(known), (), tuple(known[1:])) if len(known) > 1 else None
+        request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
+        return replace(request, refetch=known[0], batch=batch)
 
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
@@ -157,6 +161,7 @@ class JobFactory:
             owner=person.user,
             definitions=self._catalog.definitions(workflow.name),
         )
+        request = as_batch(request, workflow.slots)
         return replace(request, servers=self._catalog.able(request))
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
@@ -177,7 +182,17 @@ class JobFactory:
 
 def repeat(request: JobRequest, catalog: Catalog) -> JobRequest:
     """The same request as a new job, on the servers that can run it now."""
-    return replace(request, job=_new_job(), servers=catalog.able(request), refetch=None)
+    batch = replace(request.batch, refetch=()) if request.batch is not None else None
+    servers = catalog.able(request)
+    return replace(request, job=_new_job(), servers=servers, refetch=None, batch=batch, lead=JobId(""), part=0)
+
+
+def _refetch(job: Job) -> Refetch | None:
+    """What is known of the results of a job; None if its server made none."""
+    if job.attempt is None or job.history is None or job.history.outcome not in {"success", "unreadable"}:
+        return None
+    files = tuple((file, path) for file, path in job.files.items() if path and is_kept(path))
+    return Refetch(job.attempt.server, job.attempt.prompt, job.history, files)
 
 
 def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict[str, Json]:

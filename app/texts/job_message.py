@@ -61,6 +61,11 @@ def sizes(shown: Sequence[str], more: int) -> str:
     return ", ".join(shown) + (f" and {more} more sizes" if more > 1 else " and 1 more size" if more else "")
 
 
-def seed(number: int) -> str:
-    """The seed of a result."""
-    return f"seed `{number}`"
+def ready(number: int, count: int) -> str:
+    """How many pictures of a request have arrived."""
+    return f"{number} of {count} ready"
+
+
+def seed(first: int, count: int) -> str:
+    """The seed of a result, or the seeds of its pictures: each has the next one."""
+    return f"seed `{first}`" if count == 1 else f"seeds `{first}` to `{first + count - 1}`"

@@ -49,7 +49,7 @@ class Desk:
         self.servers = {name: ServerState(name, failover_after=FAILOVER_AFTER) for name in servers or (A,)}
         for state in self.servers.values():
             state.back()
-        self.now = 100.0
+        self.now: float = 100.0
         self._prompts = 0
         self.scheduler = Scheduler(self.job_table, self.servers, depth, self._new_prompt_id)
         self.scheduler.learn(runs)
@@ -149,7 +149,9 @@ class Desk:
 
     def place(self, name: str) -> Queued | None:
         """What somebody who asks now reads about a waiting job."""
-        return self.scheduler.refresh(self.job(name), self.now)
+        self.scheduler.refresh(self.job(name), self.now)
+        told, self.job_table.updates = self.job_table.updates, []
+        return next((update for update in told if isinstance(update, Queued)), None)
 
 
 def test_one_person_s_jobs_run_in_order() -> None:

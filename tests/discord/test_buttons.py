@@ -120,7 +120,7 @@ async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
         assert len({message["id"] for message in (first, again, second)}) == 3, "each press has an answer of its own"
         assert len(files(second)) == 2
         assert "Fetch again" not in words(second)
-        assert len(stage.simulator.history) == 1
+        assert len(stage.simulator.history) == 2
 
 
 @pytest.mark.usefixtures("servers")

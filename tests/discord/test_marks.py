@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.events import Finished
 from app.media_worker.mark import PACKET
 from tests.discord.fake import FakeDiscord, Payload
 from tests.discord.stage import Stage, ended, job_of, parts, stage_for, words
@@ -33,7 +34,8 @@ async def test_a_posted_picture_carries_the_mark_and_the_one_on_the_disk_does_no
         assert "AI-generated" not in words(message)
         job = await ended(life, job_of(message))
         kept = [path.read_bytes() for path in stage.data.rglob("*.png")]
-        assert len(kept) == len(job.files)
+        assert isinstance(job.terminal_update, Finished)
+        assert len(kept) == len(job.terminal_update.files) == 2
         assert not any(PACKET in picture for picture in kept)
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.events import (
     AnyUpdate,
+    Arrived,
     Cancelled,
     Edited,
     Failed,
@@ -65,7 +66,7 @@ class Row(Struct):
             case Progressed():
                 self.progress, self.note = update, update.note
                 return update.note is not None
-            case Previewed() | Edited():
+            case Previewed() | Edited() | Arrived():
                 return False
             case Finished() | Failed() | Cancelled() | Lost():
                 self.terminal_update = update
@@ -169,7 +170,7 @@ def json_fields(update: AnyUpdate) -> dict[str, Json]:
             fields["reason_kind"] = "" if isinstance(reason, str) else kind_of(reason)
         case NotAccepted(reason=reason):
             fields["reason"], fields["reason_kind"] = text_of(reason), kind_of(reason)
-        case Started() | Previewed() | Edited():
+        case Started() | Previewed() | Edited() | Arrived():
             pass
         case _:
             assert_never(update)

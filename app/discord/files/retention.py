@@ -10,6 +10,7 @@ from anyio import to_thread
 
 from app.core.job import Job
 from app.entry_points import run_loop
+from app.events import Failed, Finished
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -49,7 +50,8 @@ def delete_older(data: Path, before: float) -> int:
 
 def delete_results(job: Job) -> None:
     """Delete the files of one job's result; those that are gone already do not matter. Raises `OSError`."""
-    for file in {*filter(None, job.files.values()), *job.streamed}:
+    shown = job.terminal_update.files if isinstance(job.terminal_update, (Finished, Failed)) else ()
+    for file in {*filter(None, job.files.values()), *job.streamed, *shown}:
         Path(file).unlink(missing_ok=True)
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import anyio
 import structlog
+from msgspec.structs import replace
 
 from app.discord.message_ref import MessageRef, Token
 from app.discord.messages.delivery import Delivery
 from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away, Deleted, Expired, MessageContext, SendError, TooLarge, Unacceptable
-from app.discord.ui.components import Card
+from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
-from app.events import TERMINAL_UPDATES, AnyUpdate, NotAccepted, Previewed
+from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, NotAccepted, Previewed
 from app.reasons.limits import LimitReason
 
 logger = structlog.stdlib.get_logger(__name__)
 
 EARLY = 0.05
 """Seconds before the end of a pause at which it counts as over: timers may fire a little early."""
+
+
+SMALL = 100_000
+"""Bytes of a picture that is shown while others of its request are not ready: each edit of its message sends it."""
 
 
 class MessageReply:
@@ -39,6 +44,8 @@ class MessageReply:
         self._shown: Card | None = None
         self._free_at = 0.0
         self._editor = anyio.Lock()
+        self._small: dict[str, tuple[Upload, ...]] = {}
+        """Small versions of the pictures that have arrived, by path; none of one that cannot be made small."""
         self.receipt = ""
         self.before_rejection: Callable[[], None] = lambda: None
         """Called if the request is over a limit, before anybody is told: there is no job and no message then."""
@@ -60,6 +67,8 @@ class MessageReply:
 
         The final update raises `Away`, which is a `ConnectionLost`, until it is sent.
         """
+        if isinstance(update, Arrived):
+            self.view.arrived = await self._prepare(update.files)
         self.view.handle(update, self._context.now())
         if isinstance(update, NotAccepted):
             await self._reject(update.reason)
@@ -73,6 +82,13 @@ class MessageReply:
         else:
             # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
             self.behind = True
+
+    async def _prepare(self, files: Sequence[str]) -> tuple[Upload, ...]:
+        """Small versions of these pictures."""
+        for file in [file for file in files if file not in self._small]:
+            async with self._context.prepare_files([file], SMALL, self.view.owner) as (uploads, _):
+                self._small[file] = tuple([await _in_memory(upload) for upload in uploads])
+        return tuple(upload for file in files for upload in self._small[file])
 
     async def _reject(self, reason: LimitReason) -> None:
         """Say only to the person who asked that a limit is reached, and delete the message."""
@@ -123,3 +139,10 @@ class MessageReply:
             logger.info("a message is out of reach", job=self.view.job, reason=str(error))
         pace = context.pacing.pause(location.place.channel, as_bot=location.token is None)
         self._free_at = anyio.current_time() + pace
+
+
+async def _in_memory(upload: Upload) -> Upload:
+    """An upload that does not depend on a file."""
+    if not upload.path:
+        return upload
+    return replace(upload, path="", data=await anyio.Path(upload.path).read_bytes())

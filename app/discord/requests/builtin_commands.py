@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from app.actors.handle import Registry
+from app.core.batches import without_parts
 from app.core.job import Job
 from app.core.journal_port import JobHistory
 from app.discord.messages.live_messages import LiveMessages
@@ -84,7 +85,7 @@ class BuiltinCommands:
             case "settings":
                 await self._settings(command.argument, caller)
             case "status":
-                unfinished = [job for job in await self._job_history.unfinished() if not job.notified]
+                unfinished = [job for job in without_parts(await self._job_history.unfinished()) if not job.notified]
                 servers, refused = await self._server_monitor.status(), self._catalog.refused
                 starts = accuracy(await self._job_history.runs())
                 drained = {server.name for server in await self._job_history.drained()}

@@ -229,7 +229,7 @@ class RequestDispatcher:
                 request = await self._job_factory.follow_up(job, workflow.name, press.number, values, number, caller)
                 await self._begin_from(job, request, caller)
             case "fetch":
-                await self._begin_from(job, self._job_factory.fetch_again(job, caller), caller)
+                await self._begin_from(job, await self._job_factory.fetch_again(job, caller), caller)
             case "retry":
                 await self._begin_from(job, self._job_factory.retry(job, caller), caller)
             case "send":

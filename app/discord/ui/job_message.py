@@ -97,13 +97,19 @@ def _unfinished(view: JobView) -> Card:
         return Card((*blocks, Text(view.farewell)), WAITING)
     when = f"<t:{view.expected}:R>" if view.expected else ""
     if not view.started:
-        blocks.append(Text(_with_note(texts.waiting(view.position or 0, when), view.note)))
+        line = texts.waiting(view.position or 0, when)
+        if view.ready:
+            line = f"{texts.ready(view.ready, view.pictures)} · {line}"
+        blocks.append(Text(_with_note(line, view.note)))
     else:
         blocks.append(Text(_with_note(_progress(view, when), view.note)))
-        if view.preview is not None:
-            kind = view.preview.media_type.partition("/")[2] or "jpeg"
-            data = marked(view.preview.image) if view.mark_previews else view.preview.image
-            blocks.append(Gallery((_shown(view, Upload(f"preview.{kind}", data=data)),)))
+    pictures = list(view.arrived)
+    if view.started and view.preview is not None:
+        kind = view.preview.media_type.partition("/")[2] or "jpeg"
+        data = marked(view.preview.image) if view.mark_previews else view.preview.image
+        pictures.append(Upload(f"preview.{kind}", data=data))
+    if pictures:
+        blocks.append(Gallery(tuple(_shown(view, picture) for picture in pictures[-MOST_PICTURES:])))
     buttons = [Button(texts.EDIT, custom_id.write("edit", view.job))] if view.editable else []
     blocks.append(Row((*buttons, Button(texts.CANCEL, custom_id.write("cancel", view.job), "danger"))))
     return Card(tuple(blocks), WORKING if view.started else WAITING)
@@ -116,6 +122,8 @@ def _progress(view: JobView, when: str) -> str:
     done = min(max(progress.fraction, 0.0), 1.0)
     full = int(done * BAR)
     parts = [f"{'▰' * full}{'▱' * (BAR - full)} {int(done * 100)} %"]
+    if view.ready:
+        parts.append(texts.ready(view.ready, view.pictures))
     if progress.steps:
         parts.append(texts.step(progress.step, progress.steps))
     if progress.node:
@@ -190,7 +198,7 @@ def _foot(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> tuple
     if size := _size(uploads):
         parts.append(size)
     if finished.seed is not None:
-        parts.append(texts.seed(finished.seed))
+        parts.append(texts.seed(finished.seed, view.pictures))
     parts += [f"{escape(setting.title.lower())} {escape(shorten(setting.value, 80))}" for setting in view.settings]
     lines = [f"-# {shorten(' · '.join(parts), LONGEST_SETTINGS)}"]
     if finished.notes:

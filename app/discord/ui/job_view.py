@@ -8,8 +8,10 @@ from msgspec import Struct
 
 from app.core.job import JobRequest
 from app.discord.text import format_value
+from app.discord.ui.components import Upload
 from app.events import (
     AnyUpdate,
+    Arrived,
     Cancelled,
     Edited,
     Failed,
@@ -66,6 +68,12 @@ class JobView(Struct, kw_only=True):
     started: bool = False
     progress: Progressed | None = None
     preview: Previewed | None = None
+    pictures: int = 1
+    """How many jobs the request is, each with the next seed."""
+    ready: int = 0
+    """How many pictures have arrived while others have not."""
+    arrived: tuple[Upload, ...] = ()
+    """Small versions of these pictures."""
     expected: int | None = None
     terminal_update: TerminalUpdate | None = None
     farewell: str = ""
@@ -81,7 +89,7 @@ class JobView(Struct, kw_only=True):
                 self.waits_here = update.server is None
                 self._expect(now, update.starts_in)
             case Edited():
-                self.set_values(update.values, update.seed)
+                self.set_values(update.values, update.seed, update.pictures)
             case Started():
                 self.started, self.note, self.expected = True, None, None
             case Progressed():
@@ -89,17 +97,20 @@ class JobView(Struct, kw_only=True):
                 self._expect(now, update.remaining)
             case Previewed():
                 self.preview = update
+            case Arrived():
+                self.ready = len(update.files)
             case NotAccepted():
                 # Nobody sees the message: the refusal is said elsewhere.
                 pass
             case Finished() | Failed() | Cancelled() | Lost():
-                self.terminal_update, self.preview = update, None
+                self.terminal_update, self.preview, self.arrived = update, None, ()
 
-    def set_values(self, values: Mapping[str, Json], seed: int | None) -> None:
-        """Show these values of the request, by slot, and its seed."""
+    def set_values(self, values: Mapping[str, Json], seed: int | None, pictures: int) -> None:
+        """Show these values of the request, by slot, its first seed, and how many jobs it is."""
         self.prompt = str(values.get("prompt", ""))
         self.settings = chosen(self.workflow, values) if self.workflow else ()
         self.seed = seed
+        self.pictures = pictures
 
     @property
     def editable(self) -> bool:
@@ -127,7 +138,7 @@ def view_of(
         spoiler=spoiler,
         workflow=workflow,
     )
-    view.set_values(request.values, request.seed)
+    view.set_values(request.values, request.seed, request.pictures)
     return view
 
 
