@@ -193,9 +193,10 @@ def combined(lead: Job, members: list[Job]) -> TerminalUpdate:
     ):
         combined_notes.insert(0, ResultsMissing(len(files), len(files) + missing))
     if len(finished) < lead.request.pictures:
-        reason = failed[0].reason if failed else None
         stopped = not failed and any(isinstance(update, Cancelled) for update in updates)
-        combined_notes.insert(0, BatchIncomplete(len(finished), lead.request.pictures, reason, stopped))
+        reasons = [failed[0].reason] if failed else []
+        incomplete = BatchIncomplete(len(finished), lead.request.pictures, stopped)
+        combined_notes = [incomplete, *reasons, *combined_notes]
     return Finished(
         job=lead.id,
         server=finished[0].server,

@@ -95,9 +95,9 @@ class JobTable:
     def tell(self, job: Job, update: AnyUpdate) -> None:
         """Send an update to the watchers of a job, or of the batch that it belongs to."""
         lead = self.batches.lead_of(job)
-        told = update if lead is None else self.batches.merged(lead, job, update)
-        if told is not None:
-            self.updates.append(told)
+        shown = update if lead is None else self.batches.merged(lead, job, update)
+        if shown is not None:
+            self.updates.append(shown)
 
     def touch(self, job: Job) -> None:
         """Have the scheduler look at a job."""

@@ -144,14 +144,10 @@ class ResultsMissing(Reason, frozen=True):
 
 
 class BatchIncomplete(Reason, frozen=True):
-    """Only `made` of the `total` pictures of a request are complete.
-
-    `reason` is why the first of the others failed, None if none did; `cancelled` says that the others were cancelled.
-    """
+    """Only `made` of the `total` pictures of a request were made; `cancelled` says that the others were cancelled."""
 
     made: int
     total: int
-    reason: JobReason | str | None = None
     cancelled: bool = False
 
 

@@ -98,8 +98,9 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             return f"A result ({brief(name)}) could not be downloaded from the server.{why}"
         case ResultsMissing(arrived=arrived, total=total):
             return f"{arrived} of {total} results arrived. The others are still on the server."
-        case BatchIncomplete():
-            return _batch_text(reason, operator=operator)
+        case BatchIncomplete(made=made, total=total, cancelled=cancelled):
+            others = "; the others were cancelled" if cancelled else ""
+            return f"{made} of {total} pictures were made{others}."
         case TooManyResults(total=total, kept=kept):
             return f"The workflow made {total} files; these are the first {kept}."
         case ResultUnwritable(message=words, name=name):
@@ -107,17 +108,6 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             return f"{which} could not be saved on the bot's disk.{_system(words, operator=operator)}"
         case _:
             return refusal_text(reason, operator=operator)
-
-
-def _batch_text(batch: BatchIncomplete, *, operator: bool) -> str:
-    made = f"{batch.made} of {batch.total} pictures were made"
-    match batch.reason:
-        case None | "":
-            return f"{made}; the others were cancelled." if batch.cancelled else f"{made}."
-        case str() as stored:
-            return f"{made}. {brief(stored)}"
-        case reason:
-            return f"{made}. {job_reason_text(reason, operator=operator)}"
 
 
 def _system(words: str, *, operator: bool) -> str:

@@ -169,7 +169,7 @@ def test_a_picture_that_fails_leaves_the_others() -> None:
         last = table.broken(number, "OutOfMemoryError") if number == 2 else table.made(number)
     assert isinstance(last[-1], Finished)
     assert last[-1].files == ("/out/0.png", "/out/1.png", "/out/3.png")
-    assert last[-1].notes == (BatchIncomplete(3, 4, OutOfMemory("")),)
+    assert last[-1].notes == (BatchIncomplete(3, 4), OutOfMemory(""))
 
 
 def test_if_every_picture_fails_the_request_fails_like_the_first() -> None:

@@ -136,12 +136,6 @@ SENTENCES: list[tuple[JobReason, str, str]] = [
     (ResultsMissing(3, 4), "3 of 4 results arrived. The others are still on the server.", ""),
     (BatchIncomplete(3, 4), "3 of 4 pictures were made.", ""),
     (BatchIncomplete(3, 4, cancelled=True), "3 of 4 pictures were made; the others were cancelled.", ""),
-    (BatchIncomplete(1, 2, "Stored long ago."), "1 of 2 pictures were made. Stored long ago.", ""),
-    (
-        BatchIncomplete(1, 2, StoppedOnServer()),
-        "1 of 2 pictures were made. Somebody stopped it on the server.",
-        "",
-    ),
     (TooManyResults(20_000, 200), "The workflow made 20000 files; these are the first 200.", ""),
 ]
 """Each reason, what people read, and what an operator reads if that is something else."""
