@@ -102,6 +102,12 @@ MIGRATIONS = (
         details TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE clients (
+        file TEXT PRIMARY KEY,
+        id TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 
