@@ -86,12 +86,16 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 
 @asynccontextmanager
-async def open_clients(config: Config) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
-    """Open the HTTP clients of all servers, with one client id for the whole process."""
-    client_id = str(uuid.uuid4())
+async def open_clients(
+    config: Config, client_id: str | None = None
+) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
+    """Open the HTTP clients of all servers. `client_id` is a UUID that no other process uses; by default a new one."""
+    base = uuid.UUID(client_id) if client_id is not None else uuid.uuid4()
 
     @asynccontextmanager
     async def open_server(server: Server) -> AsyncGenerator[ServerClients]:
+        # Two of our servers may be the same ComfyUI, which gives all frames to the latest socket with an id.
+        client_id = str(uuid.uuid5(base, server.label))
         largest = config.largest_result * 2**20
         async with open_comfy_client(server, client_id, run_sync=to_thread.run_sync, largest_result=largest) as comfy:
             way = partial(connect, partial(open_websocket, server, client_id))
@@ -167,6 +171,7 @@ async def run(
     frontend: Frontend,
     *,
     journal: Journal | None = None,
+    client_id: str | None = None,
     drain: bool = False,
     alerts: Alerts | None = None,
     load: Callable[[], Config] | None = None,
@@ -177,9 +182,9 @@ async def run(
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
     the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change.
 
-    Without a journal, jobs are kept only while this runs. With `drain`, the first signal lets the jobs that servers
-    have finish, and the second one stops at once. One signal more ends the process immediately. Returns the exit code:
-    the frontend's, or that of the last signal.
+    Without a journal, jobs are kept only while this runs. `client_id` is that of `open_clients`. With `drain`, the
+    first signal lets the jobs that servers have finish, and the second one stops at once. One signal more ends the
+    process immediately. Returns the exit code: the frontend's, or that of the last signal.
     """
     stopped: int | None = None
     code = 0
@@ -188,7 +193,7 @@ async def run(
     journal = journal or MemoryJournal()
     settings = {server.label: settings_of(config, server) for server in config.servers}
     async with (
-        open_clients(config) as clients,
+        open_clients(config, client_id) as clients,
         open_services(
             clients,
             journal,

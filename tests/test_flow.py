@@ -276,6 +276,27 @@ async def test_progress_and_previews_reach_the_person_and_never_go_backwards(tmp
         assert any(isinstance(update, Previewed) for update in watcher.shown)
 
 
+async def test_a_server_that_makes_no_previews_by_default_makes_them_for_our_jobs(tmp_path: Path) -> None:
+    async with world(tmp_path, modern=True) as running:
+        watcher = await running.make()
+        assert delivered(watcher)
+        assert any(isinstance(update, Previewed) for update in watcher.shown)
+
+
+async def test_a_picture_that_is_only_previewed_is_delivered(tmp_path: Path) -> None:
+    graph: Graph = {**PICTURE, "7": {"class_type": "PreviewImage", "inputs": {"images": ["6", 0]}}}
+    async with world(tmp_path) as running:
+        watcher = await running.make(running.request(graph))
+        assert delivered(watcher)
+        saved: Graph = {
+            **graph,
+            "8": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
+        }
+        watcher = await running.make(running.request(saved))
+        assert isinstance(watcher.last, Finished)
+        assert len(watcher.last.files) == 1
+
+
 async def test_a_slow_reader_misses_progress_but_not_the_last_word_and_not_by_its_pause(tmp_path: Path) -> None:
     async with world(tmp_path) as running:
         began = anyio.current_time()

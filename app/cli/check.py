@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import anyio
@@ -49,11 +49,17 @@ async def check(
     results: dict[ServerName, tuple[bool, str]] = {}
 
     async def look(name: ServerName, comfy: Comfy, connect: Connect) -> None:
-        results[name] = await _server(comfy, connect)
+        results[name] = await _explained(_answer, comfy, connect)
 
     async with anyio.create_task_group() as tasks:
         for name, (comfy, connect) in servers.items():
             tasks.start_soon(look, name, comfy, connect)
+    for name, (comfy, connect) in servers.items():
+        answers, details = results[name]
+        if answers:
+            # One after the other, and again: the first time includes what this program loads, and waits for others.
+            answers, times = await _explained(_times, comfy, connect)
+            results[name] = answers, f"{details}, {times}" if answers else times
     lines += [(results[name][0], name, results[name][1]) for name in servers]
     console.print(verdict_table(lines))
     return 0 if all(good is not False for good, _, _ in lines) else 1
@@ -81,19 +87,38 @@ async def check_live(console: Console, config: Config, guild: int, channel: int,
         return 1
 
 
-async def _server(comfy: Comfy, connect: Connect) -> tuple[bool, str]:
+async def _explained(
+    question: Callable[[Comfy, Connect], Awaitable[str]], comfy: Comfy, connect: Connect
+) -> tuple[bool, str]:
+    """Whether a server can be used, and what it answers, or why not."""
     try:
-        stats = await comfy.stats()
-        began = anyio.current_time()
-        await comfy.stats()
-        trip = (anyio.current_time() - began) * 1000
-        with anyio.fail_after(HANDSHAKE):
-            async with connect():
-                shaken = (anyio.current_time() - began) * 1000 - trip
+        return True, await question(comfy, connect)
     except (ConnectionLost, Refused) as error:
         return False, reason_text(error.reason, operator=True)
     except TimeoutError:
         return False, f"Its websocket did not open within {HANDSHAKE:g} s."
+
+
+async def _answer(comfy: Comfy, connect: Connect) -> str:
+    """What a server says of itself. Raises `ConnectionLost`, `Refused` and `TimeoutError`."""
+    stats = await comfy.stats()
+    await _open(connect)
     free = f"{stats.memory_free / 2**30:.1f} of {stats.memory_total / 2**30:.1f} GiB free"
     devices = ", ".join(stats.devices) or "no device"
-    return True, f"ComfyUI {stats.version}, {devices}, {free}, {trip:.1f} ms, websocket {shaken:.1f} ms"
+    return f"ComfyUI {stats.version}, {devices}, {free}"
+
+
+async def _times(comfy: Comfy, connect: Connect) -> str:
+    """How fast a server answers. Raises what `_answer` raises."""
+    began = anyio.current_time()
+    await comfy.stats()
+    answered = anyio.current_time()
+    opened = await _open(connect)
+    return f"{(answered - began) * 1000:.1f} ms, websocket {(opened - answered) * 1000:.1f} ms"
+
+
+async def _open(connect: Connect) -> float:
+    """Open a websocket, and close it again; return when it was open."""
+    with anyio.fail_after(HANDSHAKE):
+        async with connect():
+            return anyio.current_time()

@@ -231,8 +231,17 @@ async def _run(config: Config, *, drain: bool) -> int:
             )
 
         load = partial(reload_config, config, os.environ, Path.cwd())
+        # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
+        client_id = await journal.client_id()
         return await run(
-            config, frontend, journal=journal, drain=drain, alerts=alerts, load=load, reloaded=bot.reloaded
+            config,
+            frontend,
+            journal=journal,
+            client_id=client_id,
+            drain=drain,
+            alerts=alerts,
+            load=load,
+            reloaded=bot.reloaded,
         )
 
 

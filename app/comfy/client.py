@@ -74,6 +74,9 @@ does. A caller that gets no answer tries again, on another connection.
 LIMITS = httpx.Limits(max_connections=2 * LANES, max_keepalive_connections=2 * LANES, keepalive_expiry=30.0)
 """Idle connections are kept for less time than aiohttp, ComfyUI's server, keeps them: 75 s."""
 
+PREVIEW_METHODS = {"off": "none", "server": None}
+"""What ComfyUI calls a setting of `previews`, if it has another name; None to leave the choice to the server."""
+
 AWAY = frozenset({502, 503, 504})
 """Statuses that a reverse proxy sends if ComfyUI is down."""
 
@@ -106,15 +109,25 @@ async def open_comfy_client(
         # Otherwise cookies that a server sets would be sent with every request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
-        yield ComfyClient(client, client_id, run_sync, largest_result)
+        preview_method = PREVIEW_METHODS.get(server.previews, server.previews)
+        yield ComfyClient(client, client_id, run_sync, largest_result, preview_method)
 
 
 class ComfyClient:
     """See `app.ports.Comfy`. Also remembers whether the server has the route that cancels a job."""
 
-    def __init__(self, client: httpx.AsyncClient, client_id: str, run_sync: RunSync, largest_result: int) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        client_id: str,
+        run_sync: RunSync,
+        largest_result: int,
+        preview_method: str | None = None,
+    ) -> None:
         self._client = client
         self._client_id = client_id
+        # Servers older than 0.5 ignore it.
+        self._extra_data = {} if preview_method is None else {"preview_method": preview_method}
         self._run_sync = run_sync
         self._cancels_jobs = True
         self._largest_result = largest_result
@@ -124,7 +137,7 @@ class ComfyClient:
 
     async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
         """See `app.ports.Comfy.submit`."""
-        body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": {}}
+        body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": self._extra_data}
         answer = await self._ask("POST", "prompt", json=body)
         if answer.status == 400:
             reason, body = validation_error(answer.content, graph), answer.content

@@ -32,7 +32,8 @@ async def save(chunks: AsyncIterator[bytes], to: Path, run_sync: RunSync, *, exp
     held: list[bytes] = []
     size = total = 0
     try:
-        if expected:
+        if expected and expected >= CHUNK:
+            # Before it arrives; the only write of a smaller file checks this itself, without another thread.
             await run_sync(part.check_room, expected)
         async for chunk in chunks:
             held.append(chunk)

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from app.config.addresses import normalised_url, same_server, without_password
-from app.config.settings import DEFAULT_URL, Server
+from app.config.settings import DEFAULT_URL, PREVIEWS, Server
 from app.config.toml_table import ConfigError, Table, path_from, short
 from app.config.variables import Variables
 from app.text_file import TextFileError, read_bytes
@@ -102,7 +102,16 @@ def read_server(table: Table, base: Path) -> Server:
         failover_after=table.whole("failover_after", 60, *FAILOVER) if "failover_after" in table.values() else None,
         weight=table.positive("weight", 1.0),
         workflows=_workflows(table),
+        previews=_previews(table),
     )
+
+
+def _previews(table: Table) -> str:
+    previews = table.text("previews", PREVIEWS[0])
+    if previews not in PREVIEWS:
+        sentence = f"“previews” cannot be “{short(previews)}”: write one of {', '.join(PREVIEWS)}."
+        raise table.error("previews", sentence)
+    return previews
 
 
 def _workflows(table: Table) -> tuple[str, ...] | None:

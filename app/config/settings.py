@@ -12,6 +12,9 @@ from app.events import ServerName
 DEFAULT_URL = "http://127.0.0.1:8188"
 """The address at which ComfyUI listens by default."""
 
+PREVIEWS = ("latent2rgb", "taesd", "off", "server")
+"""What `previews` of a server may be."""
+
 BUTTONS = ("cancel", "delete", "edit", "retry", "again", "fetch", "send", "vary", "use", "settings", "keep")
 """The buttons that `guarded` may name."""
 
@@ -22,7 +25,8 @@ class Server(Struct, frozen=True, kw_only=True):
     `url` is http or https, with a base path if it has one; the websocket's address is derived from it. `headers` are
     sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust. `failover_after` is None if
     the setting for all servers applies. Of the servers that are free, one with a greater `weight` gets a job first.
-    `workflows` are the names of those that it may run, None if it may run all.
+    `workflows` are the names of those that it may run, None if it may run all. `previews` is the method by which it
+    makes previews of our jobs, "off" for none, or "server" for what it was started with.
     """
 
     url: str
@@ -33,6 +37,7 @@ class Server(Struct, frozen=True, kw_only=True):
     failover_after: int | None = None
     weight: float = 1.0
     workflows: tuple[str, ...] | None = None
+    previews: str = "latent2rgb"
 
     @property
     def label(self) -> ServerName:

@@ -217,7 +217,7 @@ class JobTable:
         self.jobs[job.id] = job
         history, job.saving = job.history, 0
         if job.request.refetch is not None and history is not None:
-            job.files |= dict.fromkeys(file for file in results(history) if not job.files.get(file))
+            job.files |= dict.fromkeys(file for file in results(job.request.graph, history) if not job.files.get(file))
             self.give_up_files(job)
             return
         if history is None:
@@ -226,7 +226,7 @@ class JobTable:
             else:
                 self.reset_for_retry(job, f"{attempt.server} is no longer configured")
             return
-        gone = [file for file in results(history) if job.files.get(file) is None]
+        gone = [file for file in results(job.request.graph, history) if job.files.get(file) is None]
         pictures_missing = bool(streams(job.request.graph)) and not job.streamed
         if history.outcome == "success" and (gone or pictures_missing) and job.cancelling:
             job.end(State.CANCELLED)
@@ -515,7 +515,7 @@ class JobTable:
         if history is None or attempt is None or job.saving or None in job.files.values():
             return
         # Files that the websocket announced are results even if the history that lists them cannot be read.
-        files = list(job.files) if history.outcome == "unreadable" else results(history)
+        files = list(job.files) if history.outcome == "unreadable" else results(job.request.graph, history)
         paths = [path for file in files if (path := job.files.get(file))] + job.streamed
         if history.outcome == "success" or (history.outcome == "unreadable" and paths):
             job.notes += [] if history.outcome == "success" else [HistoryUnreadable()]
@@ -536,7 +536,7 @@ class JobTable:
 
     def _gather(self, job: Job, history: History) -> None:
         if job.attempt is not None:
-            for file in results(history):
+            for file in results(job.request.graph, history):
                 self.fetch_result(job, job.attempt, file)
         self.complete(job)
 

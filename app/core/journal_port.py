@@ -99,6 +99,13 @@ class JobHistory(Journal, Protocol):
     Every method may raise `JournalUnavailable`, and `RecordDamaged` if one record is asked for.
     """
 
+    async def client_id(self) -> str:
+        """The id under which servers know the bot, the same after a restart; waits until the journal can be used.
+
+        Only the process that has the lock of the journal may use it.
+        """
+        ...
+
     async def find(self, id_or_prefix: str) -> Job | None:
         """A job of any age, by its id or by a prefix of it that matches no other job; None if there is none."""
         ...

@@ -53,10 +53,17 @@ _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}")
 """The only part of a server's file name that we use: the name is untrusted, and is joined to one of our paths."""
 
 
-def results(history: History) -> list[FileRef]:
-    """All result files of a history, in order, each once. Files of type `temp` are only the editor's previews."""
-    files = dict.fromkeys(file for output in history.outputs for file in output.files if file.type == "output")
-    return list(files)
+def results(graph: Graph, history: History) -> list[FileRef]:
+    """All result files of a history, in order, each once.
+
+    Files of type `temp` are the editor's previews (PreviewImage). They are results of a run that succeeded and saved
+    nothing else.
+    """
+    files = dict.fromkeys(file for output in history.outputs for file in output.files)
+    saved = [file for file in files if file.type == "output"]
+    if saved or streams(graph) or history.outcome != "success":
+        return saved
+    return [file for file in files if file.type == "temp"]
 
 
 def file_name(job: Job, extension_of: str) -> str:

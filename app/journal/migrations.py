@@ -104,6 +104,10 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE jobs ADD COLUMN lead TEXT NOT NULL DEFAULT '';
+    CREATE TABLE clients (
+        file TEXT PRIMARY KEY,
+        id TEXT NOT NULL
+    ) STRICT;
     """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""

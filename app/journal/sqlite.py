@@ -158,6 +158,10 @@ class SqliteJournal:
         if batch.error is not None:
             raise batch.error
 
+    async def client_id(self) -> str:
+        """See `app.core.journal_port.JobHistory`."""
+        return await _wait_out(self._pauses, self._alerts, self._write_once, self._store.client_id)
+
     async def unfinished(self) -> Sequence[Job]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.unfinished)

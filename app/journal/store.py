@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -132,6 +133,21 @@ class Store(Reader):
         """Delete an operator request."""
         with self._transaction():
             self._database.execute("DELETE FROM requests WHERE number = ?", (request.number,))
+
+    def client_id(self) -> str:
+        """The id under which servers know the bot of this journal; made by the first call.
+
+        A copy of the file gets an id of its own, because two bots with the same one would take each other's frames.
+        """
+        file = str(self._file[1])
+        with self._transaction():
+            row: tuple[str] | None = self._database.execute("SELECT id FROM clients WHERE file = ?", (file,)).fetchone()
+            if row is not None:
+                return row[0]
+            made = str(uuid.uuid4())
+            self._database.execute("DELETE FROM clients")
+            self._database.execute("INSERT INTO clients (file, id) VALUES (?, ?)", (file, made))
+        return made
 
     def drain(self, server: ServerName, person: str, *, drained: bool) -> None:
         """Record whether a server is drained from now on, and who wants that."""

@@ -61,6 +61,6 @@ def _waits_to_end(
         return [ServerRemoved(attempt.server)]
     is_away = attempt.server in away
     if history is not None:
-        missing = sum(job.files.get(file) is None for file in results(history))
+        missing = sum(job.files.get(file) is None for file in results(job.request.graph, history))
         return [WaitsForResults(attempt.server, missing, is_away)] if missing and (is_away or is_old) else []
     return [WaitsForServers((attempt.server,))] if is_away else []

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from app.cli.output.live_table import LiveTable
 from app.cli.output.rows import Row, sentence
-from app.events import AnyUpdate, Cancelled, Finished, JobId, Progressed, Queued, ServerName, Started
-from app.reasons.jobs import ServersOffline
+from app.events import AnyUpdate, Cancelled, Failed, Finished, JobId, Progressed, Queued, ServerName, Started
+from app.reasons.jobs import NodeFailed, ServersOffline
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
 HERE = ServerName("studio")
@@ -59,6 +59,13 @@ def test_a_waiting_job_tells_its_place_and_when_it_is_expected_to_start(starts_i
     assert sentence(job) == f"queued, 3 ahead, {text}"
     assert f"3 ahead, {text}" in drawn([job], 60)[1]
     assert drawn([job], 80)[1].endswith(f"3  {text:>16}")
+
+
+def test_a_failed_job_names_the_files_that_are_kept() -> None:
+    failed = Failed(job=JOB, reason=NodeFailed("Sampler", "boom"))
+    assert sentence(row(failed)) == "failed: “Sampler” failed: boom."
+    kept = Failed(job=JOB, reason=NodeFailed("Sampler", "boom"), files=("out/a.png", "out/b.png"))
+    assert sentence(row(kept)) == "failed: “Sampler” failed: boom. These files are kept: out/a.png, out/b.png"
 
 
 def test_the_reason_for_waiting_follows_the_place() -> None:

@@ -99,7 +99,24 @@ async def test_a_prompt_is_sent_under_our_ids_and_the_answers_id_is_believed() -
         ticket = await comfy.submit(P, GRAPH)
     assert (ticket.prompt, ticket.dropped) == ("theirs", ())
     assert answers.paths == ["POST /prompt"]
-    assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": {}}
+    extra_data = {"preview_method": "latent2rgb"}
+    assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": extra_data}
+
+
+@pytest.mark.parametrize(
+    ("previews", "extra_data"),
+    [
+        ("latent2rgb", {"preview_method": "latent2rgb"}),
+        ("taesd", {"preview_method": "taesd"}),
+        ("off", {"preview_method": "none"}),
+        ("server", {}),
+    ],
+)
+async def test_a_prompt_asks_for_the_previews_that_are_configured(previews: str, extra_data: dict[str, str]) -> None:
+    answer = text('{"prompt_id":"theirs","number":1,"node_errors":{}}')
+    async with comfy_of(answer, Server(url="http://here", previews=previews)) as (comfy, answers):
+        await comfy.submit(P, GRAPH)
+    assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": extra_data}
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,8 @@ WRONG = {
     f"{SERVER}workflows = 'txt2img'": "line 3: “workflows” must be a list in square brackets.",
     f'{SERVER}workflows = ["txt2img", 1]': 'line 3: “workflows” must be names of workflows, such as ["txt2img"].',
     f"{SERVER}workflows = ['']": "line 3: “workflows” must be names of workflows",
+    f"{SERVER}previews = 'on'": "line 3: “previews” cannot be “on”: write one of latent2rgb, taesd, off, server.",
+    f"{SERVER}previews = true": "line 3: “previews” must be a text in double quotes.",
     "servers = 3": "line 1: “servers” must be tables: write [[servers]] above",
     "servers = [3]": "line 1: “servers” must be tables",
     f"{SERVER}{SERVER}": "line 4: this is the same server as in line 2: remove one of them.",
@@ -476,6 +478,12 @@ def test_a_server_may_have_a_weight_and_run_only_some_workflows(tmp_path: Path) 
     config = load_config({}, tmp_path)
     assert [server.weight for server in config.servers] == [3, 0.5, 1]
     assert [server.workflows for server in config.servers] == [("txt2img", "upscale"), (), None]
+
+
+def test_a_server_may_have_previews_of_another_kind(tmp_path: Path) -> None:
+    servers = ['url = "http://one"\npreviews = "off"\n', 'url = "http://two"\n']
+    (tmp_path / "atelier.toml").write_text("".join(f"[[servers]]\n{server}" for server in servers))
+    assert [server.previews for server in load_config({}, tmp_path).servers] == ["off", "latent2rgb"]
 
 
 @pytest.mark.parametrize("seconds", ["4", "86401", "1.5", '"60"', "true"])

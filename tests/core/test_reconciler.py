@@ -237,6 +237,30 @@ def test_a_file_is_fetched_as_soon_as_its_node_names_it_and_only_once() -> None:
     assert isinstance(desk.told[-1], Finished)
 
 
+def test_what_is_only_previewed_is_the_result_if_nothing_is_saved() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    shown = FileRef("shown.png", "", "temp")
+    desk.handle(NodeFinished(prompt=prompt, output=NodeOutput(NodeId("8"), (shown,))))
+    assert desk.none(FetchFile), "a node that saves may follow"
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(shown)))
+    fetch = desk.take(FetchFile)
+    assert fetch.file == shown
+    desk.handle(FileFetched(fetch))
+    assert desk.last(Finished) == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_what_is_previewed_is_no_result_of_a_run_that_failed() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    history = History("failed", (NodeOutput(NodeId("8"), (FileRef("shown.png", "", "temp"),)),), error="boom")
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), history))
+    assert desk.none(FetchFile)
+    assert desk.last(Failed) == Failed(job=JobId("job"), reason=NodeFailed("", "boom", ""))
+
+
 def test_a_prefetched_file_that_history_does_not_know_is_no_result() -> None:
     desk = Desk()
     _, prompt = desk.running()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import uuid
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
@@ -237,6 +238,20 @@ def test_what_no_id_begins_with_finds_nothing(store: Store) -> None:
     assert found.job.id == "ab", "an id is itself, also where others begin with it"
 
 
+def test_a_journal_keeps_its_client_id_and_a_copy_gets_another_one(tmp_path: Path) -> None:
+    path, copy, moved = (tmp_path / name for name in ("atelier.db", "copy.db", "moved.db"))
+    with open_store(path, clock=_clock) as store:
+        first = store.client_id()
+        assert store.client_id() == first == str(uuid.UUID(first))
+    shutil.copy(path, copy)
+    with open_store(copy, clock=_clock) as store:
+        second = store.client_id()
+        assert store.client_id() == second != first
+    path.rename(moved)
+    with open_store(moved, clock=_clock) as store:
+        assert store.client_id() == first
+
+
 def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Store) -> None:
     """https://sqlite.org/eqp.html: SCAN reads a whole table or index, SEARCH a part of it."""
     store.write([([_job("a"), _job("b")], [Transition(JobId("a"), 0, "accepted", "accepted")])], [run("a"), run("b")])
@@ -252,6 +267,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "newest": lambda: (store.newest("", 5), store.newest("accepted", 5)),
         "transitions": lambda: store.transitions("a"),
         "runs": store.runs,
+        "client_id": store.client_id,
         "drain": lambda: store.drain(ServerName("studio"), "ada", drained=True),
         "drained": store.drained,
         "uses": store.uses,

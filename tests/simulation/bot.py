@@ -94,6 +94,7 @@ class Bot:
         self._life = anyio.CancelScope()
         self._began = anyio.current_time()
         self._links: Mapping[ServerName, ServerClients] = {}
+        self._client_id = ""
         self._removed: set[ServerName] = set()
         self._signals: MemoryObjectSendStream[int] | None = None
         self._patience = 0
@@ -175,7 +176,9 @@ class Bot:
             self._recorder.wrong.append(f"a stop took {late:.1f} s")
 
     async def _live(self) -> int:
-        client_id = str(self.uuid())
+        drawn = str(self.uuid())
+        # The journal keeps it, so that each life has that of the first.
+        client_id = self._client_id = self._client_id or drawn
         self._closing, self._left = anyio.Event(), float("inf")
         networks = [network for network in self._networks if network.name not in self._removed]
         self._links = {network.name: self._link(network, client_id) for network in networks}
@@ -248,7 +251,9 @@ class Bot:
             yield
 
     @asynccontextmanager
-    async def _servers(self, config: Config) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
+    async def _servers(
+        self, config: Config, client_id: str | None
+    ) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
         yield self._links
 
     @contextmanager

@@ -125,6 +125,38 @@ async def test_modern_servers_cancel_by_job_and_want_uuids(tmp_path: Path) -> No
         assert "execution_interrupted" in await end(socket, first)
 
 
+@pytest.mark.parametrize(
+    ("modern", "started_with", "method", "sent"),
+    [
+        (True, False, None, 0),
+        (True, False, "latent2rgb", 4),
+        (True, False, "taesd", 4),
+        (True, False, "nonsense", 0),
+        (True, True, "none", 0),
+        (True, True, "default", 4),
+        (False, False, "latent2rgb", 0),
+        (False, True, "none", 4),
+    ],
+)
+async def test_a_prompt_chooses_its_previews_on_newer_servers(
+    tmp_path: Path, modern: bool, started_with: bool, method: str | None, sent: int
+) -> None:
+    prompt = "00000000-0000-4000-8000-000000000001"
+    async with (
+        living(tmp_path, modern=modern, previews=started_with) as sim,
+        sim.connect("me") as socket,
+        client(sim) as http,
+    ):
+        await post(http, graphs.txt2img(steps=4), prompt, extra_data={"preview_method": method})
+        frames: list[str | bytes] = []
+        while "execution_success" not in str(frames[-1:]):
+            frames.append(await socket.receive())
+        assert sum(isinstance(frame, bytes) for frame in frames) == sent
+        await end(socket, prompt)
+        entry = (await http.get(f"/history/{prompt}")).json()[prompt]
+        assert entry["prompt"][3]["preview_method"] == method
+
+
 async def test_older_servers_know_no_jobs(tmp_path: Path) -> None:
     async with living(tmp_path) as sim, client(sim) as http:
         assert (await http.post("/api/jobs/x/cancel")).status_code == 404

@@ -125,8 +125,9 @@ def sentence(row: Row) -> str:
         case Finished(files=files, texts=texts, notes=notes):
             made = ", ".join([*files, *texts])
             return " ".join([f"finished: {made}" if made else "finished.", *map(text_of, notes)])
-        case Failed(reason=reason):
-            return f"failed: {text_of(reason)}"
+        case Failed(reason=reason, files=files):
+            kept = f" These files are kept: {', '.join(files)}" if files else ""
+            return f"failed: {text_of(reason)}{kept}"
         case Lost(reason=reason):
             return f"lost: {text_of(reason)}"
         case Cancelled(reason=reason):

@@ -39,6 +39,8 @@ class Execution:
         cache: Cache,
         clock: Callable[[], int],
         pause: Callable[[], Awaitable[None]],
+        *,
+        previews: bool,
     ) -> None:
         _, self._prompt, submitted, self._extra, self._outputs = item
         client = self._extra.get("client_id")
@@ -51,6 +53,7 @@ class Execution:
         self._context = context
         self._cache = cache
         self._pause = pause
+        self._previews = previews
         self._progress = Progress(self._prompt, self.client, context.sockets)
         self._order = Order(self._graph.__getitem__, self._is_output, lambda node: cache.get(node) is not None)
         self._expanded: dict[str, Expansion] = {}
@@ -160,6 +163,7 @@ class Execution:
             self.client,
             self._context,
             step,
+            self._previews,
         )
 
     def _value(self, node: str, slot: int) -> Value:

@@ -34,10 +34,11 @@ class Simulator:
     """A simulated ComfyUI. It works while `run` runs; everything else may be called meanwhile.
 
     `folder` gets the subfolders input, output and temp. `steps` overrides every sampler's steps; `step_time` is in
-    seconds, and `pace` multiplies the seconds of the test nodes; `previews` sends previews as with `--preview-method`;
-    `any_node` accepts unknown classes; `modern` is the protocol of versions from 0.26 on; `seed` changes the painted
-    images and the ids; `history_gap` is the time in seconds between `execution_success` and the history entry (seen: up
-    to 0.27 s, T14); `clock` returns milliseconds for timestamps; `models` replaces folders of the list of models.
+    seconds, and `pace` multiplies the seconds of the test nodes; `previews` sends previews as with `--preview-method`,
+    unless the prompt chooses; `any_node` accepts unknown classes; `modern` is the protocol of versions from 0.26 on;
+    `seed` changes the painted images and the ids; `history_gap` is the time in seconds between `execution_success` and
+    the history entry (seen: up to 0.27 s, T14); `clock` returns milliseconds for timestamps; `models` replaces folders
+    of the list of models.
     """
 
     def __init__(

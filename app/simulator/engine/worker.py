@@ -18,6 +18,9 @@ from app.simulator.engine.validation import Validation, Verdict, reason
 from app.simulator.faults import Faults
 from app.simulator.nodes.context import NodeContext
 
+PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
+"""What a prompt may say in `preview_method`; anything else leaves the choice to the server."""
+
 _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -144,7 +147,9 @@ class Worker:
         self.prompts.forget()
 
     async def _work(self, item: Item) -> None:
-        execution = self._execution = Execution(item, self._context, self._cache, self._clock, self._pause)
+        execution = self._execution = Execution(
+            item, self._context, self._cache, self._clock, self._pause, previews=self._sends_previews(item)
+        )
         outcome = await execution.run()
         await anyio.sleep(self._faults.history_gap)
         self._execution = None
@@ -153,6 +158,11 @@ class Worker:
         if execution.client is not None:
             ended: dict[str, Json] = {"node": None, "prompt_id": item[1]}
             self._context.sockets.say("executing", ended, execution.client)
+
+    def _sends_previews(self, item: Item) -> bool:
+        """Whether samplers send previews: newer versions let each prompt choose."""
+        method = item[3].get("preview_method") if self.modern else None
+        return method != "none" if method in PREVIEW_METHODS else self._context.previews
 
     async def _pause(self) -> None:
         """Wait while the worker is held; called before each node and step, also to let other tasks run."""

@@ -36,7 +36,8 @@ class NodeContext(Struct):
     """What all nodes share. `steps` overrides every sampler's steps; `step_time` is in seconds,
     and `pace` multiplies the seconds of the test nodes.
 
-    `salt` is added to the model's name for every painted image.
+    `previews` is whether prompts that do not choose get them. `salt` is added to the model's name for every painted
+    image.
     """
 
     catalog: Catalog
@@ -62,7 +63,7 @@ class Step(Protocol):
 
 
 class Call(Struct):
-    """One execution of a node, with its inputs."""
+    """One execution of a node, with its inputs. `previews` is whether samplers send previews."""
 
     node: str
     class_type: str
@@ -72,6 +73,7 @@ class Call(Struct):
     client: str | None
     context: NodeContext
     step: Step
+    previews: bool
 
     def words(self, name: str, default: str = "") -> str:
         """Return a text input; `default` if it is missing or not a text."""
