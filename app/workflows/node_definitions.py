@@ -57,7 +57,8 @@ class Input(Struct, frozen=True, kw_only=True):
     @property
     def is_widget(self) -> bool:
         """Whether the editor shows a field for the input, and so writes a value to the file."""
-        return not self.options.get("forceInput") and self.widget_type in WIDGETS
+        # Only inputs that have a field say whether they also have a socket.
+        return not self.options.get("forceInput") and (self.widget_type in WIDGETS or "socketless" in self.options)
 
     @property
     def widget_type(self) -> str:

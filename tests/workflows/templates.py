@@ -74,3 +74,8 @@ def every_template() -> tuple[str, ...]:
 def sample() -> tuple[str, ...]:
     """The templates to test in this run."""
     return every_template()[::EVERY]
+
+
+def convertible() -> tuple[str, ...]:
+    """The templates to test in this run that need only ComfyUI's own nodes."""
+    return tuple(name for name in sample() if name not in FOREIGN)
