@@ -16,6 +16,9 @@ INSIDE, OUTSIDE = "-10", "-20"
 CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
 """How a seed may change after a run; saved in a separate field after the seed."""
 
+CAMERA = "Camera Config"
+"""The property of a node with a view of a 3D model."""
+
 MUTED, BYPASSED = 2, 4
 """The editor's modes for nodes that are switched off, and for those that only pass their inputs on."""
 
@@ -158,7 +161,7 @@ def _node(entry: dict[str, Json], kind: str) -> Node:
         else None,
         named=_table(entry.get("widgets_values_named")),
         kept=dict(_kept(properties.get("proxyWidgetErrorQuarantine"))),
-        camera=_table(properties.get("Camera Config")).get("state"),
+        camera=_table(properties.get(CAMERA)).get("state"),
     )
 
 
