@@ -3,13 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
+from app.core.progress import title
 from app.ports import Json
 from app.texts.reasons import reason_text
 from app.workflows.api_graph import inputs
+from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.model import WorkflowError
 from tests.workflows import server_rules
-from tests.workflows.templates import FOREIGN, converted, convertible, every_template, object_info, read, sample
+from tests.workflows.templates import (
+    FOREIGN,
+    converted,
+    convertible,
+    definitions,
+    every_template,
+    object_info,
+    read,
+    sample,
+)
+
+NO_PROMPT = (
+    frozenset(
+        f"3d_{name}"
+        for name in [
+            *("hunyuan3d-v2.1", "hunyuan3d_image_to_model", "hunyuan3d_multiview_to_model"),
+            *("hunyuan3d_multiview_to_model_turbo", "moge_panorama_to_mesh", "moge_perspective_to_mesh"),
+            "triposplat_image_to_gaussian_splat",
+        ]
+    )
+    | frozenset(
+        f"api_{name}"
+        for name in [
+            *("bria_eraser", "bria_remove_video_background", "bria_remove_video_background_transparent"),
+            *("bria_video_green_screen", "bria_video_replace_background", "elevenLabs_speech_to_text"),
+            *(
+                "elevenlabs_speech_to_speech",
+                "elevenlabs_voice_isolation",
+                "flux_erase_image",
+                "heygen_video_translate",
+            ),
+            *("hunyuan3d_image_to_model", "hunyuan3d_model2uv", "hunyuan3d_part", "hunyuan3d_retopo_uv"),
+            *("hunyuan3d_smart_topology", "magnific_image_upscale_precise", "magnific_skin_enhancer"),
+            *(
+                "meshy_image_to_model",
+                "meshy_multi_image_to_model",
+                "quiver_image_to_svg",
+                "rodin3d_gen2_5_image_to_3d",
+            ),
+            *(
+                "rodin_gen2",
+                "rodin_image_to_model",
+                "rodin_multiview_to_model",
+                "sync_so_lip_sync_video",
+                "topaz_astra2",
+            ),
+            *("topaz_image_enhance_wonder3_5", "topaz_starlight_precise25", "topaz_video_enhance"),
+            *("tripo3_0_image_to_model", "tripo3_1_image_to_model", "tripo3_1_multiview_to_model"),
+            *("tripo_image_to_model", "tripo_multiview_to_model", "tripo_p1_image_to_model", "tripo_p1_mv_to_model"),
+            *("wavespeed_flshvsr_video_upscale", "wavespeed_image_upscale", "wavespeed_seedvr2_ai_image_fix"),
+        ]
+    )
+    | frozenset(
+        f"utility_{name}"
+        for name in [
+            *("birefnet_remove_background", "bria_remove_image_background", "depth_anything3_image_depth_estimation"),
+            *("depth_anything3_video_depth_estimation", "hitpaw_general_image_enhance", "hitpaw_video_enhance"),
+            *("image_stitch", "interpolation_image_upscale", "moge_depth_estimation", "recraft_creative_image_upscale"),
+            *("recraft_crisp_image_upscale", "sdpose_multi_person", "sdpose_multi_person_video"),
+            *("sdpose_ood_image_to_pose", "sdpose_ood_video_to_pose_map", "seedvr2_3b_int8_upscale_image"),
+            *("seedvr2_3b_int8_upscale_video", "seedvr2_7b_int8_upscale_image", "video_frame_interpolation"),
+        ]
+    )
+    | {
+        *("basic_datatype_conversion", "basic_image_color_adjustment", "basic_mask_operations_and_compositing"),
+        *("image_lotus_depth_v1_1", "utility-bria_remove_video_background", "utility-gan_upscaler"),
+    }
+)
+"""Templates in whose graphs there is no text to write: they only convert, cut out, enlarge or measure."""
 
 
 def test_the_package_has_the_templates_of_the_server() -> None:
@@ -55,3 +126,22 @@ def named_values(content: dict[str, Json]) -> Iterator[tuple[str, dict[str, Json
     for entry in nodes if isinstance(nodes, list) else ():
         if isinstance(entry, dict) and isinstance(named := entry.get("widgets_values_named"), dict):
             yield str(entry["id"]), named
+
+
+@cache
+def found(name: str) -> Discovery:
+    graph = converted(name)
+    return discover(graph.graph, definitions(), app_inputs=graph.app_inputs, app_outputs=graph.app_outputs, apart=True)
+
+
+def test_every_template_that_has_a_prompt_has_a_slot_for_it() -> None:
+    without = {name for name in convertible() if "prompt" not in {slot.name for slot in found(name).slots}}
+    assert without == NO_PROMPT.intersection(convertible())
+
+
+def test_texts_that_instruct_a_language_model_are_not_offered() -> None:
+    for name in convertible():
+        graph = converted(name).graph
+        for slot in found(name).slots:
+            titles = [title(graph, target.node).lower() for target in slot.targets if slot.kind == "text"]
+            assert not any("system" in node_title for node_title in titles), (name, slot.name)

@@ -81,7 +81,7 @@ def slot(graph: Graph, definitions: Definitions, candidate: Candidate) -> Slot:
     kind_of_node = str(graph[target.node].get("class_type"))
     value = inputs(graph, target.node).get(target.input)
     definition = definitions.get(kind_of_node)
-    known = definition.inputs.get(target.input) if definition is not None else None
+    known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
     kind = candidate.kind or _kind(kind_of_node, known, target.input, value)
     choices = candidate.choices or _choices(known)
     if kind == "choice" and not choices:
@@ -135,7 +135,7 @@ def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...])
     highs: list[float] = []
     for target in targets:
         definition = definitions.get(str(graph[target.node].get("class_type")))
-        known = definition.inputs.get(target.input) if definition is not None else None
+        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
         for limits, limit in ((lows, "min"), (highs, "max")):
             if known is not None and (value := known.limit(limit)) is not None:
                 limits.append(value)

@@ -64,7 +64,8 @@ def discover(
     named, other = list(by_title(graph, problems)), list(by_node_class(graph))
     guessed = [*by_sampler(graph, definitions, flow), *uploads(graph, definitions, flow)]
     by_name = list(by_input_name(graph, definitions, flow))
-    by_app = list(_app_candidates(graph, app_inputs, [*named, *other, *guessed]))
+    sure = [group[0] for group in _grouped(by_name).values() if len(group) == 1]
+    by_app = list(_app_candidates(graph, app_inputs, [*named, *other, *guessed, *sure]))
     chosen: dict[str, Candidate] = {}
     unclear: set[str] = set()
     taken: set[Target] = set()

@@ -163,7 +163,7 @@ def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]
             continue
         inputs(graph, node).pop(name, None)
         definition = definitions.get(str(graph[node]["class_type"]))
-        known = definition.known(name) if definition is not None else None
+        known = definition.live(inputs(graph, node)).get(name) if definition is not None else None
         if known is None or known.required:
             del graph[node]
             missing += users.get(node, [])
