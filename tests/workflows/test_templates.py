@@ -12,6 +12,7 @@ from app.workflows.api_graph import inputs
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.model import WorkflowError
 from tests.workflows import server_rules
+from tests.workflows.expected_slots import expected_slots
 from tests.workflows.templates import (
     FOREIGN,
     converted,
@@ -131,12 +132,27 @@ def named_values(content: dict[str, Json]) -> Iterator[tuple[str, dict[str, Json
 @cache
 def found(name: str) -> Discovery:
     graph = converted(name)
-    return discover(graph.graph, definitions(), app_inputs=graph.app_inputs, app_outputs=graph.app_outputs, apart=True)
+    return discover(
+        graph.graph,
+        definitions(),
+        app_inputs=graph.app_inputs,
+        app_outputs=graph.app_outputs,
+        together=graph.together,
+        apart=True,
+    )
 
 
 def test_every_template_that_has_a_prompt_has_a_slot_for_it() -> None:
     without = {name for name in convertible() if "prompt" not in {slot.name for slot in found(name).slots}}
     assert without == NO_PROMPT.intersection(convertible())
+
+
+def test_the_slots_are_those_that_a_reader_of_the_graph_finds() -> None:
+    table = expected_slots()
+    assert len(table) > 80
+    for name, expected in table.items():
+        slots = {slot.name: {f"{target.node}.{target.input}" for target in slot.targets} for slot in found(name).slots}
+        assert {slot: slots.get(slot) for slot in expected} == expected, name
 
 
 def test_texts_that_instruct_a_language_model_are_not_offered() -> None:

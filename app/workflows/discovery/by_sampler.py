@@ -8,7 +8,7 @@ from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import SEEDS, inputs
-from app.workflows.discovery.candidates import Candidate, FoundBy, slug
+from app.workflows.discovery.candidates import Candidate, FoundBy
 from app.workflows.discovery.value_source import chosen, literal, number, numbers, parts, text
 from app.workflows.discovery.vocabulary import ENCODED
 from app.workflows.input_checks import folder_of
@@ -187,7 +187,7 @@ def _length(graph: Graph, node: str) -> Iterator[tuple[str, Target]]:
         yield "frames", target
     elif (target := _titled(graph, node, "length", ("duration", "second"))) is not None:
         yield "seconds", target
-    elif (target := _titled(graph, node, "length", ("length", "frames", "frame_count"))) is not None:
+    elif (target := _titled(graph, node, "length", ("length", "frames", "frame count"))) is not None:
         yield "frames", target
 
 
@@ -199,7 +199,7 @@ def _titled(graph: Graph, node: str, name: str, words: tuple[str, ...]) -> Targe
         (
             target
             for target in numbers(graph, node, name)
-            if any(word in slug(title(graph, target.node)) for word in words)
+            if any(word in f"{title(graph, target.node)} {target.input}".lower() for word in words)
         ),
         None,
     )

@@ -28,6 +28,12 @@ AROUND_TITLE = re.compile(r"template|rewrite|instruction|trigger")
 JOINED = {"StringConcatenate": ("string_a", "string_b"), "StringReplace": ("string",)}
 """Nodes that join texts or put one into another, and their inputs that may hold a text of their own."""
 
+SEARCHED = {"RegexExtract": ("string",), "RegexReplace": ("string", "replace")}
+"""Nodes that search a text for a pattern, and their inputs that have texts."""
+
+MEASURED = "GetImageSize"
+"""A node whose outputs are the width and the height of a picture."""
+
 CALCULATORS = frozenset({"ComfyMathExpression", "MathExpression|pysssss", "SimpleMath+"})
 """Nodes that compute a number from others."""
 
@@ -128,9 +134,22 @@ def parts(graph: Graph, node: str, name: str) -> list[Target]:
         elif branch := chosen(graph, at):
             source = node_inputs.get(branch)
             waiting += [str(source[0])] if isinstance(source, list) and source else []
+        elif searched := SEARCHED.get(str(graph[at].get("class_type"))):
+            links = (node_inputs.get(field) for field in searched)
+            waiting += [str(link[0]) for link in links if isinstance(link, list) and link]
         else:
             waiting += sources(graph, at)
     return _written(graph, targets or joined)
+
+
+def _resized(graph: Graph, node: str, slot: int) -> Iterator[tuple[str, str]]:
+    """Yield the input that sets a side of the picture whose size a node measures."""
+    side = ("width", "height")[slot] if slot in {0, 1} else ""
+    match inputs(graph, node).get("image"):
+        case [str() as source, int()] if side and source in graph:
+            yield from ((source, name) for name in inputs(graph, source) if name in {side, f"resize_type.{side}"})
+        case _:
+            return
 
 
 def numbers(graph: Graph, node: str, name: str) -> Iterator[Target]:
@@ -144,7 +163,10 @@ def numbers(graph: Graph, node: str, name: str) -> Iterator[Target]:
             yield target
             continue
         match inputs(graph, place[0]).get(place[1]):
-            case [str() as source, int()] if source in graph:
+            case [str() as source, int() as slot] if source in graph:
+                if graph[source].get("class_type") == MEASURED:
+                    waiting += _resized(graph, source, slot)
+                    continue
                 names = inputs(graph, source) if graph[source].get("class_type") in CALCULATORS else ()
                 follow = names or [own for own in (held(graph, source), chosen(graph, source)) if own]
                 waiting += [(source, own) for own in follow]

@@ -50,6 +50,8 @@ class Converted(Struct, frozen=True, kw_only=True):
     graph: Graph
     app_inputs: tuple[AppInput, ...] = ()
     app_outputs: tuple[NodeId, ...] = ()
+    together: tuple[tuple[Target, ...], ...] = ()
+    """Inputs that get the same value, because one input of a subgraph leads to all of them."""
 
 
 def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> Converted:
@@ -187,7 +189,16 @@ def _with_app_mode(editor_file: EditorFile, graph: Graph, promoted: Promoted) ->
         app_outputs=tuple(NodeId(str(node)) for node in outputs if str(node) in graph)
         if isinstance(outputs, list)
         else (),
+        together=tuple(
+            present
+            for targets in promoted.values()
+            if len(present := tuple(target for target in targets if _is_free(graph, target))) > 1
+        ),
     )
+
+
+def _is_free(graph: Graph, target: Target) -> bool:
+    return target.node in graph and not isinstance(inputs(graph, target.node).get(target.input, []), list)
 
 
 def _meant(graph: Graph, promoted: Promoted, node: str, name: str) -> list[Target]:

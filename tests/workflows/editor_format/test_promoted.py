@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.ports import Json
+from app.workflows.editor_format.convert import convert
 from tests.workflows.editor_graphs import drawing, node, sent, socket
 from tests.workflows.templates import definitions
 
@@ -128,3 +129,12 @@ def test_how_a_seed_changes_is_no_value_of_the_subgraph() -> None:
     host = node(10, "S", values=[7, "randomize", "outside"])
     inputs = sent(drawing([host], [], definitions={"subgraphs": [noise]}), definitions())
     assert (inputs["10:1"]["noise_seed"], inputs["10:2"]["value"]) == (7, "outside")
+
+
+def test_inputs_that_always_get_the_same_value_become_one_slot() -> None:
+    converted = convert(
+        drawing([node(10, "S", values=["outside"])], [], definitions={"subgraphs": [BOTH]}), definitions()
+    )
+    assert [{f"{target.node}.{target.input}" for target in group} for group in converted.together] == [
+        {"10:1.value", "10:2.on_false"}
+    ]
