@@ -187,7 +187,7 @@ def _length(graph: Graph, node: str) -> Iterator[tuple[str, Target]]:
         yield "frames", target
     elif (target := _titled(graph, node, "length", ("duration", "second"))) is not None:
         yield "seconds", target
-    elif (target := _titled(graph, node, "length", ("length", "frames", "frame count"))) is not None:
+    elif (target := _titled(graph, node, "length", ("length", "frames"))) is not None:
         yield "frames", target
 
 
