@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from random import Random
 
 from app.core.progress import title
 from app.ports import Json
 from app.texts.reasons import reason_text
 from app.workflows.api_graph import inputs
+from app.workflows.audit import audit
 from app.workflows.discovery.discover import Discovery, discover
+from app.workflows.editor_format.convert import convert
+from app.workflows.manifest.writer import write
 from app.workflows.model import WorkflowError
+from tests.mutate import damage_json
 from tests.workflows import server_rules
 from tests.workflows.expected_slots import expected_slots
 from tests.workflows.templates import (
+    EVERY,
     FOREIGN,
     converted,
     convertible,
@@ -161,3 +169,22 @@ def test_texts_that_instruct_a_language_model_are_not_offered() -> None:
         for slot in found(name).slots:
             titles = [title(graph, target.node).lower() for target in slot.targets if slot.kind == "text"]
             assert not any("system" in node_title for node_title in titles), (name, slot.name)
+
+
+def test_a_damaged_template_is_a_workflow_or_a_sentence() -> None:
+    random = Random(17)
+    outcomes = Counter[bool]()
+    for number in range(30):
+        content = read(random.choice(every_template()))
+        for _ in range(random.randint(1, 8)):
+            content = damage_json(content, random)
+        try:
+            graph = convert(content, definitions())
+        except WorkflowError as error:
+            outcomes[bool(reason_text(error.reason))] += 1
+            continue
+        discovery = discover(graph.graph, definitions(), together=graph.together, apart=True)
+        assert tomllib.loads(write(f"damaged-{number}", graph.graph, discovery))
+        audit(graph.graph, discovery.slots, definitions())
+        outcomes[False] += 1
+    assert min(outcomes[True], outcomes[False]) > 3
