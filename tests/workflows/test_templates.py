@@ -21,7 +21,6 @@ from tests.mutate import damage_json
 from tests.workflows import server_rules
 from tests.workflows.expected_slots import expected_slots
 from tests.workflows.templates import (
-    EVERY,
     FOREIGN,
     converted,
     convertible,
