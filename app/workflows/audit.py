@@ -14,7 +14,7 @@ from app.reasons import Reason
 from app.workflows.api_graph import dependencies, inputs, sources
 from app.workflows.input_checks import against
 from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
-from app.workflows.node_definitions import Definition, Definitions, Input, compatible
+from app.workflows.node_definitions import OWN_CHOICES, Definition, Definitions, Input, compatible
 from app.workflows.reasons.checks import (
     ChoicesBeyondNode,
     IgnoredInput,
@@ -81,6 +81,8 @@ def _node(
     name, node_inputs = title(graph, node), inputs(graph, node)
     if definition.is_paid:
         yield "error", PaidNode(name)
+    if definition.name == OWN_CHOICES:
+        return
     live = definition.live(node_inputs)
     for field, value in node_inputs.items():
         known = live.get(field) or definition.known(field)

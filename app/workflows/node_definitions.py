@@ -27,6 +27,9 @@ GROWING = "COMFY_AUTOGROW_V3"
 DYNAMIC = frozenset({DYNAMIC_COMBO, GROWING, "COMFY_DYNAMICSLOT_V3"})
 """Types of inputs that bring further inputs."""
 
+OWN_CHOICES = "CustomCombo"
+"""The class of a list whose choices are fields of the node. The server has none of them, and checks no value."""
+
 MOST_MEMBERS = 100
 """The server's limit for the members of a group."""
 

@@ -17,6 +17,7 @@ from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import convert
 from app.workflows.manifest.writer import write
 from app.workflows.model import WorkflowError
+from app.workflows.reasons.checks import IgnoredInput, MissingModel, MissingServerFile, PaidNode
 from tests.mutate import damage_json
 from tests.workflows import server_rules
 from tests.workflows.expected_slots import expected_slots
@@ -168,6 +169,15 @@ def test_texts_that_instruct_a_language_model_are_not_offered() -> None:
         for slot in found(name).slots:
             titles = [title(graph, target.node).lower() for target in slot.targets if slot.kind == "text"]
             assert not any("system" in node_title for node_title in titles), (name, slot.name)
+
+
+def test_the_audit_misses_nothing_but_files_and_names_what_is_paid_for() -> None:
+    for name in convertible():
+        findings = audit(converted(name).graph, found(name).slots, definitions())
+        errors = {type(finding.reason) for finding in findings if finding.severity == "error"}
+        assert errors <= {MissingModel, MissingServerFile, PaidNode}, name
+        ignored = [finding for finding in findings if isinstance(finding.reason, IgnoredInput)]
+        assert ignored == [], name
 
 
 def test_a_damaged_template_is_a_workflow_or_a_sentence() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from app.ports import Json
 from app.workflows.editor_format.parser import CONTROLS, Node
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definition, Input
+from app.workflows.node_definitions import OWN_CHOICES, Definition, Input
 from app.workflows.reasons.editor_format import ValuesDoNotFit
 
 BUTTONS = frozenset({"upload", "videopreview", "audioUI", "choose video to upload", "choose file to upload"})
@@ -31,9 +31,6 @@ BOX = "BOUNDING_BOX"
 
 EXAMPLE = "example.png"
 """A picture that ComfyUI brings along in its input folder."""
-
-COMBO_OF_OWN = "CustomCombo"
-"""The class of a list whose choices are fields of the node, after the number of the chosen one."""
 
 
 def field_values(node: Node, definition: Definition) -> dict[str, Json]:
@@ -84,7 +81,7 @@ def _in_a_row(node: Node, definition: Definition, values: list[Json]) -> dict[st
     assigned: dict[str, Json] = {}
     remaining = deque(_without_forced(definition, own, values))
     _take(fields, remaining, assigned, "")
-    if node.type == COMBO_OF_OWN:
+    if node.type == OWN_CHOICES:
         _take_choices(remaining, assigned)
     for known in fields:
         if known.type in VIEWED:
