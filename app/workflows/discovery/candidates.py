@@ -83,7 +83,7 @@ def slot(graph: Graph, definitions: Definitions, candidate: Candidate) -> Slot:
     definition = definitions.get(kind_of_node)
     known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
     kind = candidate.kind or _kind(kind_of_node, known, target.input, value)
-    choices = candidate.choices or _choices(known)
+    choices = candidate.choices or _choices(graph, definitions, candidate.targets)
     if kind == "choice" and not choices:
         kind = "text"
     low, high = (
@@ -142,8 +142,19 @@ def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...])
     return max(lows, default=None), min(highs, default=None)
 
 
-def _choices(known: Input | None) -> tuple[str, ...]:
-    return tuple(choice for choice in (known.choices if known is not None else None) or () if isinstance(choice, str))
+def _choices(graph: Graph, definitions: Definitions, targets: tuple[Target, ...]) -> tuple[str, ...]:
+    """Return the choices that all of the inputs have which are lists; inputs of other types do not count."""
+    lists: list[tuple[Json, ...]] = []
+    for target in targets:
+        definition = definitions.get(str(graph[target.node].get("class_type")))
+        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
+        if known is not None and known.choices is not None:
+            lists.append(known.choices)
+    return tuple(
+        choice
+        for choice in (lists[0] if lists else ())
+        if isinstance(choice, str) and all(choice in own for own in lists)
+    )
 
 
 def _meant(limit: float | None, kind: Kind) -> float | None:

@@ -13,6 +13,9 @@ from app.workflows.discovery.by_input_name import BY_INPUT_NAME
 from app.workflows.discovery.candidates import TITLES, Candidate, slug
 from app.workflows.node_definitions import Definitions
 
+LONGEST_TITLE = 24
+"""Characters of a title that becomes the name of a slot; people would not type a longer one."""
+
 SHARED = frozenset(
     [
         *("prompt", "negative", "sampler", "scheduler", "cfg", "aspect_ratio", "resolution"),
@@ -46,10 +49,14 @@ def separate(
     number = 0
     for candidate, node_title in zip(candidates, titles, strict=True):
         slot_name = slug(node_title)
-        if not slot_name or slot_name in taken or [slug(other) for other in titles].count(slot_name) > 1:
+        if (
+            not 0 < len(slot_name) <= LONGEST_TITLE
+            or slot_name in taken
+            or [slug(other) for other in titles].count(slot_name) > 1
+        ):
             number += 1
             slot_name = f"{name}{number}" if number > 1 else name
-            node_title = f"{TITLES[name]} {number}" if number > 1 else ""
+            node_title = node_title or (f"{TITLES[name]} {number}" if number > 1 else "")
         apart.append(replace(candidate, name=slot_name, title=node_title, required=False))
     if name not in {candidate.name for candidate in apart}:
         apart[0] = replace(apart[0], name=name)

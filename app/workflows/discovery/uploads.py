@@ -20,6 +20,9 @@ BY_CLASS = FoundBy("node_class")
 SILENT = re.compile(r"(?:.*\.)?(?:image|images|pixels|video|audio|input)_?\d*")
 """Names of inputs that do not say what a file is for."""
 
+OPTIONAL = re.compile(r"\s*\(?\boptional\b\)?")
+"""What authors write into the titles of files that may be left out."""
+
 FARTHEST = 3
 """Links to follow from a loader: up to here an image may have been scaled or joined, but is still the same image."""
 
@@ -41,7 +44,8 @@ def uploads(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iter
     for name, group in groups.items():
         for loaded, slot_name in zip(group, _names(graph, definitions, name, group), strict=True):
             # A mask that its author left unpainted changes nothing.
-            is_left_out = slot_name == "mask" and inputs(graph, loaded.node)[loaded.target.input] == ""
+            is_unpainted = loaded.name == "mask" and inputs(graph, loaded.node)[loaded.target.input] == ""
+            is_left_out = is_unpainted or OPTIONAL.search(title(graph, loaded.node).lower()) is not None
             yield Candidate(
                 name=slot_name,
                 targets=(loaded.target,),
@@ -53,7 +57,7 @@ def uploads(graph: Graph, definitions: Definitions, flow: Sequence[str]) -> Iter
 
 def _names(graph: Graph, definitions: Definitions, name: str, group: Sequence[_Loaded]) -> list[str]:
     numbered = [name, *(f"{name}{number}" for number in range(2, len(group) + 1))]
-    titled = [slug(title(graph, loaded.node).lower().removeprefix("load ")) for loaded in group]
+    titled = [slug(OPTIONAL.sub("", title(graph, loaded.node).lower()).removeprefix("load ")) for loaded in group]
     leading = [_leads(graph, definitions, loaded.node) for loaded in group]
     for names in (titled, leading) if len(group) > 1 else ():
         if all(names) and len(set(names)) == len(group):
