@@ -13,7 +13,7 @@ from app.ports import Graph, Json
 from app.reasons import Reason
 from app.workflows.api_graph import dependencies, inputs, sources
 from app.workflows.input_checks import against
-from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
+from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, chosen_like
 from app.workflows.node_definitions import OWN_CHOICES, Definition, Definitions, Input, compatible
 from app.workflows.reasons.checks import (
     ChoicesBeyondNode,
@@ -128,6 +128,8 @@ def _default(slot: Slot, node: str, name: str, present: Json) -> Json:
     except WorkflowError:
         # The server may list fewer values than the manifest assumes.
         return slot.default
+    if slot.kind == "choice":
+        return chosen_like(read, present)
     return read[slot.targets.index(Target(NodeId(node), name)) % 2] if isinstance(read, list) else read
 
 
@@ -169,7 +171,8 @@ def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Findin
         if slot.maximum is not None and high is not None and slot.maximum > float(high):
             reason = LimitBeyondNode(slot.name, "maximum", slot.maximum, name, target.input, high)
             yield Finding("warning", name, reason)
-        missing = tuple(choice for choice in slot.choices if known.choices is not None and choice not in known.choices)
+        listed = {str(choice) for choice in known.choices or ()}
+        missing = tuple(choice for choice in slot.choices if known.choices is not None and choice not in listed)
         if missing and not known.is_upload:
             yield Finding("warning", name, ChoicesBeyondNode(slot.name, missing, name, target.input))
 

@@ -150,10 +150,13 @@ def _choices(graph: Graph, definitions: Definitions, targets: tuple[Target, ...]
         known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
         if known is not None and known.choices is not None:
             lists.append(known.choices)
+    # Some lists have numbers; people see them as texts.
     return tuple(
-        choice
+        str(choice)
         for choice in (lists[0] if lists else ())
-        if isinstance(choice, str) and all(choice in own for own in lists)
+        if isinstance(choice, (str, int, float))
+        and not isinstance(choice, bool)
+        and all(choice in own for own in lists)
     )
 
 

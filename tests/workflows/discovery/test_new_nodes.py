@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
+from app.events import JobId
 from app.ports import Graph, Json
+from app.workflows.bind import bind
 from app.workflows.discovery.discover import discover
+from app.workflows.load import Workflow
+from app.workflows.node_definitions import Definitions
 from tests.workflows.templates import definitions
 
 
@@ -151,3 +157,31 @@ def test_a_painted_mask_is_a_file_that_may_be_left_out_where_nothing_was_painted
         }
         [mask] = discover(graph, definitions()).slots
         assert (mask.name, mask.kind, mask.required) == ("mask", "image", required)
+
+
+def test_a_list_of_numbers_is_a_choice_and_the_node_gets_a_number() -> None:
+    graph: Graph = {
+        "1": entry("KlingImageToVideoWithAudio", prompt="a cat", duration=5, start_frame=["2", 0]),
+        "2": entry("LoadImage", image="a.png"),
+        "3": entry("SaveVideo", video=["1", 0]),
+    }
+    discovery = discover(graph, definitions())
+    duration = next(slot for slot in discovery.slots if slot.name == "duration")
+    assert (duration.kind, duration.choices) == ("choice", ("5", "10"))
+    workflow = Workflow(name="cat", graph=graph, slots=(duration,))
+    request = bind(workflow, JobId("j"), {"duration": "10"}, rng=Random(1), folder="out")
+    assert request.graph["1"]["inputs"] == {"prompt": "a cat", "duration": 10, "start_frame": ["2", 0]}
+
+
+def test_a_slot_for_several_lists_offers_what_all_of_them_have() -> None:
+    maker: Json = {"input": {"required": {"prompt": ["STRING", {"multiline": True}], "resolution": [["1K", "2K"], {}]}}}
+    other: Json = {
+        "input": {"required": {"prompt": ["STRING", {"multiline": True}], "resolution": [["2K", "1K", "4K"], {}]}}
+    }
+    graph: Graph = {
+        "1": entry("Maker", prompt="a cat", resolution="1K"),
+        "2": entry("Other", prompt="a cat", resolution="1K"),
+    }
+    found = discover(graph, Definitions({"Maker": maker, "Other": other}), apart=True)
+    [resolution] = [slot for slot in found.slots if slot.name == "resolution"]
+    assert (len(resolution.targets), resolution.choices) == (2, ("1K", "2K"))
