@@ -55,6 +55,8 @@ ALLOWED = {
     "workflows/discovery/by_node_class": {"_deploy", "CONVENTIONS", "KRITA"},
     "workflows/discovery/uploads": {"_names"},
     "workflows/editor_format/links": {"REROUTES", "SETTERS", "UNSENT"},
+    "workflows/editor_format/parser": {"CAMERA"},
+    "workflows/editor_format/replacements": {"REPLACEMENTS"},
     "workflows/editor_format/widgets": {"BUTTONS"},
     # Titles of slots, which a manifest may change.
     "workflows/discovery/candidates": {"TITLES"},

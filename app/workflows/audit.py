@@ -13,8 +13,8 @@ from app.ports import Graph, Json
 from app.reasons import Reason
 from app.workflows.api_graph import dependencies, inputs, sources
 from app.workflows.input_checks import against
-from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
-from app.workflows.node_definitions import GROWING, Definition, Definitions, Input, compatible
+from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, chosen_like
+from app.workflows.node_definitions import OWN_CHOICES, Definition, Definitions, Input, compatible
 from app.workflows.reasons.checks import (
     ChoicesBeyondNode,
     IgnoredInput,
@@ -81,8 +81,11 @@ def _node(
     name, node_inputs = title(graph, node), inputs(graph, node)
     if definition.is_paid:
         yield "error", PaidNode(name)
+    if definition.name == OWN_CHOICES:
+        return
+    live = definition.live(node_inputs)
     for field, value in node_inputs.items():
-        known = definition.known(field)
+        known = live.get(field) or definition.known(field)
         if known is None:
             if field not in definition.hidden:
                 free = tuple(input_name for input_name in definition.inputs if input_name not in node_inputs)
@@ -90,14 +93,14 @@ def _node(
         elif isinstance(value, list):
             if problem := _link(graph, name, field, value, known, definitions):
                 yield "error", problem
-        elif field in definition.inputs:
+        elif field in live:
             slot = slotted.get((node, field))
             for problem in _value(name, definition.name, known, value, slot, node):
                 yield "error", problem
-    for field, known in definition.inputs.items():
+    for field, known in live.items():
         if known.required and field not in node_inputs and known.default is not None:
             yield "warning", ServerDefault(name, field, str(known.default))
-        elif known.required and field not in node_inputs and known.type != GROWING:
+        elif known.required and field not in node_inputs:
             yield "error", MissingInput(name, field, "" if known.is_widget else known.type)
 
 
@@ -125,6 +128,8 @@ def _default(slot: Slot, node: str, name: str, present: Json) -> Json:
     except WorkflowError:
         # The server may list fewer values than the manifest assumes.
         return slot.default
+    if slot.kind == "choice":
+        return chosen_like(read, present)
     return read[slot.targets.index(Target(NodeId(node), name)) % 2] if isinstance(read, list) else read
 
 
@@ -155,7 +160,7 @@ def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Findin
     """Yield a warning for each limit or choice of a slot that its node does not accept."""
     for target in slot.targets:
         definition = definitions.get(str(graph.get(target.node, {}).get("class_type")))
-        known = definition.inputs.get(target.input) if definition is not None else None
+        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
         if known is None:
             continue
         name = title(graph, target.node)
@@ -166,7 +171,8 @@ def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Findin
         if slot.maximum is not None and high is not None and slot.maximum > float(high):
             reason = LimitBeyondNode(slot.name, "maximum", slot.maximum, name, target.input, high)
             yield Finding("warning", name, reason)
-        missing = tuple(choice for choice in slot.choices if known.choices is not None and choice not in known.choices)
+        listed = {str(choice) for choice in known.choices or ()}
+        missing = tuple(choice for choice in slot.choices if known.choices is not None and choice not in listed)
         if missing and not known.is_upload:
             yield Finding("warning", name, ChoicesBeyondNode(slot.name, missing, name, target.input))
 

@@ -26,6 +26,7 @@ from app.workflows.model import (
     Target,
     WorkflowError,
     check_text,
+    chosen_like,
     typed_like,
 )
 from app.workflows.node_definitions import Definitions
@@ -62,6 +63,11 @@ class _Filling(Struct):
         for number, target in enumerate(targets):
             # A size has its targets in pairs: width, height.
             inputs(self.graph, target.node)[target.input] = value[number % 2] if isinstance(value, list) else value
+
+    def choose(self, targets: Sequence[Target], choice: Json) -> None:
+        for target in targets:
+            node_inputs = inputs(self.graph, target.node)
+            node_inputs[target.input] = chosen_like(choice, node_inputs.get(target.input))
 
 
 def bind(
@@ -156,6 +162,8 @@ def _fill(workflow: Workflow, filling: _Filling, slot: Slot, values: Mapping[str
         filling.uploads += [Upload(target.node, target.input, path) for target in slot.targets]
     elif slot.kind == "lora":
         filling.graph = _loras(filling, slot, str(read))
+    elif slot.kind == "choice":
+        filling.choose(slot.targets, read)
     else:
         filling.put(slot.targets, stepped(read, slot))
         if slot.name in values and slot.kind == "text":

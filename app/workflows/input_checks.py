@@ -91,7 +91,7 @@ def _listed(name: str, kind: str, known: Input, value: Json) -> Iterator[InputCh
         if chosen in choices or str(chosen) in choices:
             continue
         folder = folder_of(kind, known.name)
-        if folder or is_model(kind, known):
+        if folder or is_model(kind, known) or str(chosen).lower().endswith(MODEL_FILES):
             yield MissingModel(name, known.name, str(chosen), folder)
         elif known.is_upload:
             yield MissingServerFile(name, known.name, str(chosen))

@@ -75,7 +75,13 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
     @cache
     def discovery() -> Discovery:
         known = definitions or Definitions({})
-        return discover(graph, known, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs)
+        return discover(
+            graph,
+            known,
+            app_inputs=converted.app_inputs,
+            app_outputs=converted.app_outputs,
+            together=converted.together,
+        )
 
     if place.manifest is None:
         # Without a manifest, no slot is declared as required.

@@ -100,6 +100,16 @@ class Slot(Struct, frozen=True, kw_only=True):
         return number
 
 
+def chosen_like(choice: Json, present: Json) -> Json:
+    """Return a choice as a number if the input has one now: the lists of some nodes have numbers, people give texts."""
+    if not isinstance(choice, str) or isinstance(present, bool) or not isinstance(present, (int, float)):
+        return choice
+    try:
+        return whole(choice) if isinstance(present, int) else finite(choice)
+    except NotMeant:
+        return choice
+
+
 def typed_like(where: str, text: str, present: Json) -> Json:
     """Parse a text as the type of the input's present value. Raises `WorkflowError`."""
     try:

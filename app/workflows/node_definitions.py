@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias, TypeVar
 
 from msgspec import DecodeError, Raw, Struct, json
+from msgspec.structs import replace
 
 from app.ports import Json
 
@@ -22,6 +23,15 @@ DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 
 GROWING = "COMFY_AUTOGROW_V3"
 """A group of sockets that grows as sockets are connected; its members are named `group.member`."""
+
+DYNAMIC = frozenset({DYNAMIC_COMBO, GROWING, "COMFY_DYNAMICSLOT_V3"})
+"""Types of inputs that bring further inputs."""
+
+OWN_CHOICES = "CustomCombo"
+"""The class of a list whose choices are fields of the node. The server has none of them, and checks no value."""
+
+MOST_MEMBERS = 100
+"""The server's limit for the members of a group."""
 
 Uploaded: TypeAlias = Literal["", "image", "video", "audio"]
 
@@ -57,7 +67,8 @@ class Input(Struct, frozen=True, kw_only=True):
     @property
     def is_widget(self) -> bool:
         """Whether the editor shows a field for the input, and so writes a value to the file."""
-        return not self.options.get("forceInput") and self.widget_type in WIDGETS
+        # Only inputs that have a field say whether they also have a socket.
+        return not self.options.get("forceInput") and (self.widget_type in WIDGETS or "socketless" in self.options)
 
     @property
     def widget_type(self) -> str:
@@ -126,6 +137,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     is_output: bool = False
     is_paid: bool = False
     """Whether the node calls a service that bills for it (`api_node`)."""
+    has_fixed_inputs: bool = True
+    """Whether its inputs do not depend on their values."""
 
     def known(self, name: str) -> Input | None:
         """Return an input by its name; for the dotted name of a dependent input, the input that it depends on."""
@@ -133,6 +146,51 @@ class Definition(Struct, frozen=True, kw_only=True):
             return self.inputs[name]
         group = self.inputs.get(name.split(".")[0])
         return group if group is not None and group.type in {DYNAMIC_COMBO, GROWING} else None
+
+    def live(self, values: Mapping[str, Json]) -> dict[str, Input]:
+        """Return the inputs that a node has if its inputs have these values, as the server does.
+
+        Choices and groups bring inputs of their own, under dotted names; a group itself is no input.
+        """
+        if self.has_fixed_inputs:
+            return self.inputs
+        live: dict[str, Input] = {}
+        _expand(live, self.inputs.values(), values, "")
+        return live
+
+
+def _expand(live: dict[str, Input], fields: Iterable[Input], values: Mapping[str, Json], prefix: str) -> None:
+    for field in fields:
+        name = prefix + field.name
+        match field.type:
+            case "COMFY_DYNAMICCOMBO_V3":
+                live[name] = replace(field, name=name)
+                _expand(live, field.branch(values.get(name)), values, f"{name}.")
+            case "COMFY_AUTOGROW_V3":
+                live.update((member.name, member) for member in _members(field, f"{name}."))
+            case "COMFY_DYNAMICSLOT_V3":
+                live[name] = replace(field, name=name)
+                if name in values:
+                    _expand(live, _inputs(field.options.get("inputs")), values, f"{name}.")
+            case _:
+                live[name] = replace(field, name=name) if prefix else field
+
+
+def _members(group: Input, prefix: str) -> Iterator[Input]:
+    """Yield the possible members of a `GROWING` group; the first ones may be required."""
+    template = group.options.get("template")
+    if not isinstance(template, dict):
+        return
+    names, most, least = template.get("names"), template.get("max"), template.get("min")
+    if not isinstance(names, list):
+        count = min(most, MOST_MEMBERS) if isinstance(most, int) else 0
+        names = [f"{template.get('prefix', '')}{number}" for number in range(count)]
+    member = next(_inputs(template.get("input")), None)
+    if member is None:
+        return
+    for number, name in enumerate(names):
+        required = member.required and isinstance(least, int) and number < least
+        yield replace(member, name=f"{prefix}{name}", required=required)
 
 
 class Definitions:
@@ -190,10 +248,12 @@ def _definition(name: str, entry: Json | Raw) -> Definition | None:
     if not isinstance(entry, dict) or not isinstance(groups := entry.get("input", {}), dict):
         return None
     hidden, outputs = groups.get("hidden"), entry.get("output")
+    inputs = {node_input.name: node_input for node_input in _inputs(groups)}
     return Definition(
         name=name,
         title=str(entry.get("display_name") or name),
-        inputs={node_input.name: node_input for node_input in _inputs(groups)},
+        inputs=inputs,
+        has_fixed_inputs=not any(node_input.type in DYNAMIC for node_input in inputs.values()),
         hidden=frozenset(hidden) if isinstance(hidden, dict) else frozenset(),
         outputs=tuple(output_type if isinstance(output_type, str) else "COMBO" for output_type in outputs)
         if isinstance(outputs, list)

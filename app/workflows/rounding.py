@@ -43,15 +43,15 @@ def round_sizes(graph: Graph, definitions: Definitions, targets: Iterable[Target
     rounded = dict(graph)
     for target in targets:
         definition = definitions.get(str(rounded.get(target.node, {}).get("class_type")))
-        known = definition.inputs.get(target.input) if definition is not None else None
-        value = inputs(rounded, target.node).get(target.input) if target.node in rounded else None
+        node_inputs = inputs(rounded, target.node) if target.node in rounded else {}
+        known = definition.live(node_inputs).get(target.input) if definition is not None else None
+        value = node_inputs.get(target.input)
         step = known.limit("step") if known is not None and known.type == "INT" else None
         if known is None or step is None or step < 2 or not isinstance(value, int) or isinstance(value, bool):
             continue
         fitting = _fit(value, step, known.limit("min"), known.limit("max"))
         if fitting != value:
-            node_inputs = {**inputs(rounded, target.node), target.input: fitting}
-            rounded[target.node] = {**rounded[target.node], "inputs": node_inputs}
+            rounded[target.node] = {**rounded[target.node], "inputs": {**node_inputs, target.input: fitting}}
     return rounded
 
 

@@ -178,7 +178,12 @@ def adopted(folder: Path, definitions: Definitions) -> None:
     msgspec.json.encode(graph)
     audit(graph, (), definitions)
     discovery = discover(
-        graph, definitions, app_inputs=converted.app_inputs, app_outputs=converted.app_outputs, apart=True
+        graph,
+        definitions,
+        app_inputs=converted.app_inputs,
+        app_outputs=converted.app_outputs,
+        together=converted.together,
+        apart=True,
     )
     problems = [reason_text(problem) for problem in discovery.problems]
     text = write("one", graph, discovery, problems=problems)

@@ -51,6 +51,7 @@ async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapp
         definitions or Definitions({}),
         app_inputs=converted.app_inputs,
         app_outputs=converted.app_outputs,
+        together=converted.together,
         apart=True,
     )
     problems = [reason_text(problem) for problem in discovery.problems]

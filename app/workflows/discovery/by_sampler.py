@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import SEEDS, inputs
 from app.workflows.discovery.candidates import Candidate, FoundBy
-from app.workflows.discovery.value_source import literal, number, parts, text
+from app.workflows.discovery.value_source import chosen, literal, number, numbers, parts, text
 from app.workflows.discovery.vocabulary import ENCODED
 from app.workflows.input_checks import folder_of
 from app.workflows.model import Target
@@ -131,12 +132,16 @@ def _texts(graph: Graph, definitions: Definitions, node: str, way: str) -> Itera
 def _ways(definitions: Definitions, graph: Graph, node: str, slot: int) -> list[str]:
     """Return the inputs from which a node's conditioning comes.
 
-    A node with `positive` and `negative` inputs has its outputs in the same order.
+    A node with `positive` and `negative` inputs has its conditionings in the same order, perhaps after other outputs.
     """
     node_inputs = inputs(graph, node)
-    if {"positive", "negative"} <= node_inputs.keys():
-        return ["positive", "negative"][slot : slot + 1]
     definition = definitions.get(str(graph[node].get("class_type")))
+    if {"positive", "negative"} <= node_inputs.keys():
+        before = definition.outputs[:slot] if definition is not None else ("CONDITIONING",) * slot
+        number = before.count("CONDITIONING")
+        return ["positive", "negative"][number : number + 1]
+    if branch := chosen(graph, node):
+        return [branch]
     types = {field.name: field.type for field in definition.inputs.values()} if definition is not None else {}
     return [
         input_name
@@ -150,19 +155,54 @@ def _size(graph: Graph, sampler: str) -> Iterator[tuple[str, Target]]:
     node, seen = sampler, set[str]()
     while node not in seen:
         seen.add(node)
-        width, height = number(graph, node, "width"), number(graph, node, "height")
-        if width is not None and height is not None:
-            yield "width", width
-            yield "height", height
-            for name, slot_name in (("batch_size", "count"), ("length", "frames")):
-                if (target := number(graph, node, name)) is not None:
-                    yield slot_name, target
+        if {"width", "height"} <= inputs(graph, node).keys():
+            yield from _sides(graph, node)
+            if (target := number(graph, node, "batch_size")) is not None:
+                yield "count", target
+            yield from _length(graph, node)
             return
         if (target := number(graph, node, "seconds")) is not None:
             yield "seconds", target
             return
-        ways = (_source(graph, node, way) for way in ("latent_image", "samples", "latent"))
+        names = (chosen(graph, node), "latent_image", "samples", "latent", "video_latent", "av_latent")
+        ways = (_source(graph, node, way) for way in names if way)
         node = next((way[0] for way in ways if way is not None), node)
+
+
+def _sides(graph: Graph, node: str) -> Iterator[tuple[str, Target]]:
+    """Yield width and height, also if they are computed; else the settings of the node that computes both."""
+    sides = [(name, _titled(graph, node, name, (name,))) for name in ("width", "height")]
+    if all(target is not None for _, target in sides):
+        yield from ((name, target) for name, target in sides if target is not None)
+        return
+    source = _source(graph, node, "width")
+    for name in ("aspect_ratio", "megapixels"):
+        if source is not None and (target := literal(graph, source[0], name)) is not None:
+            yield name, target
+
+
+def _length(graph: Graph, node: str) -> Iterator[tuple[str, Target]]:
+    """Yield the number of frames, or the seconds from which it is computed."""
+    if (target := number(graph, node, "length")) is not None:
+        yield "frames", target
+    elif (target := _titled(graph, node, "length", ("duration", "second"))) is not None:
+        yield "seconds", target
+    elif (target := _titled(graph, node, "length", ("length", "frames"))) is not None:
+        yield "frames", target
+
+
+def _titled(graph: Graph, node: str, name: str, words: tuple[str, ...]) -> Target | None:
+    """Return a stored number; of several from which it is computed, the one whose node's title has one of the words."""
+    if (target := number(graph, node, name)) is not None:
+        return target
+    return next(
+        (
+            target
+            for target in numbers(graph, node, name)
+            if any(word in f"{title(graph, target.node)} {target.input}".lower() for word in words)
+        ),
+        None,
+    )
 
 
 def _model(graph: Graph, start: str) -> Target | None:

@@ -81,9 +81,9 @@ def slot(graph: Graph, definitions: Definitions, candidate: Candidate) -> Slot:
     kind_of_node = str(graph[target.node].get("class_type"))
     value = inputs(graph, target.node).get(target.input)
     definition = definitions.get(kind_of_node)
-    known = definition.inputs.get(target.input) if definition is not None else None
+    known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
     kind = candidate.kind or _kind(kind_of_node, known, target.input, value)
-    choices = candidate.choices or _choices(known)
+    choices = candidate.choices or _choices(graph, definitions, candidate.targets)
     if kind == "choice" and not choices:
         kind = "text"
     low, high = (
@@ -135,15 +135,29 @@ def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...])
     highs: list[float] = []
     for target in targets:
         definition = definitions.get(str(graph[target.node].get("class_type")))
-        known = definition.inputs.get(target.input) if definition is not None else None
+        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
         for limits, limit in ((lows, "min"), (highs, "max")):
             if known is not None and (value := known.limit(limit)) is not None:
                 limits.append(value)
     return max(lows, default=None), min(highs, default=None)
 
 
-def _choices(known: Input | None) -> tuple[str, ...]:
-    return tuple(choice for choice in (known.choices if known is not None else None) or () if isinstance(choice, str))
+def _choices(graph: Graph, definitions: Definitions, targets: tuple[Target, ...]) -> tuple[str, ...]:
+    """Return the choices that all of the inputs have which are lists; inputs of other types do not count."""
+    lists: list[tuple[Json, ...]] = []
+    for target in targets:
+        definition = definitions.get(str(graph[target.node].get("class_type")))
+        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
+        if known is not None and known.choices is not None:
+            lists.append(known.choices)
+    # Some lists have numbers; people see them as texts.
+    return tuple(
+        str(choice)
+        for choice in (lists[0] if lists else ())
+        if isinstance(choice, (str, int, float))
+        and not isinstance(choice, bool)
+        and all(choice in own for own in lists)
+    )
 
 
 def _meant(limit: float | None, kind: Kind) -> float | None:

@@ -13,7 +13,16 @@ from app.workflows.discovery.by_input_name import BY_INPUT_NAME
 from app.workflows.discovery.candidates import TITLES, Candidate, slug
 from app.workflows.node_definitions import Definitions
 
-WORDS = frozenset({"prompt", "negative"})
+LONGEST_TITLE = 24
+"""Characters of a title that becomes the name of a slot; people would not type a longer one."""
+
+SHARED = frozenset(
+    [
+        *("prompt", "negative", "sampler", "scheduler", "cfg", "aspect_ratio", "resolution"),
+        *("duration", "width", "height", "frames", "seconds", "count"),
+    ]
+)
+"""Slots that several nodes may share, if they have the same value in all of them."""
 
 
 def separate(
@@ -21,12 +30,12 @@ def separate(
 ) -> list[Candidate]:
     """Return one candidate for all, or one for each; an empty list if it is not certain that all are meant.
 
-    All seeds share one candidate, and so do texts that are equal in the graph. Other prompts become optional
-    candidates, named after the titles that the author gave their nodes, else numbered. A title that is in `taken` is
-    not used as a name.
+    All seeds share one candidate, and so do texts and settings that are equal in the graph. Other prompts become
+    optional candidates, named after the titles that the author gave their nodes, else numbered; one is `prompt`.
+    A title that is in `taken` is not used as a name.
     """
     name = candidates[0].name
-    if name == "seed" or (name in WORDS and len({_standing(graph, candidate) for candidate in candidates}) == 1):
+    if name == "seed" or (name in SHARED and len({_standing(graph, candidate) for candidate in candidates}) == 1):
         return [
             replace(
                 candidates[0],
@@ -40,11 +49,17 @@ def separate(
     number = 0
     for candidate, node_title in zip(candidates, titles, strict=True):
         slot_name = slug(node_title)
-        if not slot_name or slot_name in taken or [slug(other) for other in titles].count(slot_name) > 1:
+        if (
+            not 0 < len(slot_name) <= LONGEST_TITLE
+            or slot_name in taken
+            or [slug(other) for other in titles].count(slot_name) > 1
+        ):
             number += 1
             slot_name = f"{name}{number}" if number > 1 else name
-            node_title = f"{TITLES[name]} {number}" if number > 1 else ""
+            node_title = node_title or (f"{TITLES[name]} {number}" if number > 1 else "")
         apart.append(replace(candidate, name=slot_name, title=node_title, required=False))
+    if name not in {candidate.name for candidate in apart}:
+        apart[0] = replace(apart[0], name=name)
     return apart
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.progress import title
 from app.events import NodeId
@@ -52,11 +53,13 @@ def discover(
     *,
     app_inputs: Sequence[AppInput] = (),
     app_outputs: Sequence[NodeId] = (),
+    together: Sequence[tuple[Target, ...]] = (),
     apart: bool = False,
 ) -> Discovery:
     """Find the slots of a graph; for each slot, the first way that finds a candidate counts.
 
-    Several candidates of one name are a problem. With `apart`, those that links or input names lead to are separated
+    A slot for one of the inputs that get a value `together` is for all of them. Several candidates of one name are a
+    problem. With `apart`, those that links or input names lead to are separated
     instead, where it is certain that all are meant (see `separate`).
     """
     problems: list[DiscoveryReason] = []
@@ -64,7 +67,8 @@ def discover(
     named, other = list(by_title(graph, problems)), list(by_node_class(graph))
     guessed = [*by_sampler(graph, definitions, flow), *uploads(graph, definitions, flow)]
     by_name = list(by_input_name(graph, definitions, flow))
-    by_app = list(_app_candidates(graph, app_inputs, [*named, *other, *guessed]))
+    sure = [group[0] for group in _grouped(by_name).values() if len(group) == 1]
+    by_app = list(_app_candidates(graph, app_inputs, [*named, *other, *guessed, *sure]))
     chosen: dict[str, Candidate] = {}
     unclear: set[str] = set()
     taken: set[Target] = set()
@@ -82,6 +86,7 @@ def discover(
             else:
                 chosen.update({candidate.name: candidate for candidate in free})
         taken.update(target for candidate in chosen.values() for target in candidate.targets)
+    chosen = {name: _widened(candidate, together, taken) for name, candidate in chosen.items()}
     meant = tuple(app_outputs) or tuple(outputs(graph))
     return Discovery(
         slots=tuple(slot(graph, definitions, candidate) for candidate in chosen.values()),
@@ -100,6 +105,18 @@ def _grouped(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
         if all(candidate.targets != other.targets for other in group):
             group.append(candidate)
     return groups
+
+
+def _widened(candidate: Candidate, together: Sequence[tuple[Target, ...]], taken: Collection[Target]) -> Candidate:
+    """Add the inputs that always have the same value as those of a candidate, unless they belong to another one."""
+    added = [
+        target
+        for group in together
+        if set(candidate.targets).intersection(group)
+        for target in group
+        if target not in taken
+    ]
+    return replace(candidate, targets=tuple(dict.fromkeys((*candidate.targets, *added)))) if added else candidate
 
 
 def _app_candidates(graph: Graph, fields: Sequence[AppInput], known: Sequence[Candidate]) -> list[Candidate]:

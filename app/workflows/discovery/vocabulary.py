@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
-PROMPT_INPUTS = ("prompt", "prompt_text", "positive_prompt", "positive", "text", "text_input", "user_prompt")
+PROMPT_INPUTS = (
+    "prompt",
+    "prompt_text",
+    "text_prompt",
+    "positive_prompt",
+    "positive",
+    "text",
+    "text_input",
+    "user_prompt",
+    "high_level_description",
+)
 """Names of the prompt in nodes that take plain text; the first that exists counts."""
+
+NUMBERED_PROMPTS = re.compile(r"(?:storyboard_\d+_prompt|text\d+|prompt_?\d+)")
+"""Names of the prompts in nodes that take several, one for each shot or speaker."""
 
 NEGATIVE_INPUTS = ("negative_prompt", "negative_prompt_text", "negative", "negative_text")
 """Names of the negative prompt in the same nodes."""
@@ -13,7 +27,7 @@ NEGATIVE_INPUTS = ("negative_prompt", "negative_prompt_text", "negative", "negat
 READERS = (("text_g", "text_l"), ("clip_l", "clip_g", "t5xxl", "llama", "qwen25_7b"), ("bert", "mt5xl"))
 """Groups of inputs of encoder nodes that take the same text for the several text encoders of one model."""
 
-ENCODED = (("text",), ("prompt",), ("user_prompt",), *READERS, ("tags",))
+ENCODED = (("text",), ("prompt",), ("user_prompt",), *READERS, ("tags",), ("caption",))
 """Groups of text inputs of encoder nodes; the first group that exists counts, and all its inputs get the same text."""
 
 

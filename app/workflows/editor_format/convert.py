@@ -9,13 +9,16 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.editor_format.links import UNSENT, Held, Lost, Wire, trace
 from app.workflows.editor_format.parser import BYPASSED, MUTED, EditorFile, Node, read_editor_file
+from app.workflows.editor_format.promoted import shown_value
+from app.workflows.editor_format.replacements import replaced
 from app.workflows.editor_format.subgraphs import Opened, expand
-from app.workflows.editor_format.widgets import DRAWN, field_values
+from app.workflows.editor_format.widgets import RECORDED, VIEWED, field_values
 from app.workflows.model import Target, WorkflowError
 from app.workflows.node_definitions import Definition, Definitions
 from app.workflows.reasons.editor_format import (
@@ -28,6 +31,10 @@ from app.workflows.reasons.editor_format import (
 
 Promoted: TypeAlias = dict[tuple[str, str], list[Target]]
 """The inputs of subgraph nodes, as (node, input), and the inputs inside that each stands for."""
+
+
+RENDERED = frozenset({"IMAGE", "MASK", "VIDEO"})
+"""The types of the outputs that a browser renders from a 3D model; the others do not depend on the browser."""
 
 
 class AppInput(Struct, frozen=True):
@@ -43,6 +50,8 @@ class Converted(Struct, frozen=True, kw_only=True):
     graph: Graph
     app_inputs: tuple[AppInput, ...] = ()
     app_outputs: tuple[NodeId, ...] = ()
+    together: tuple[tuple[Target, ...], ...] = ()
+    """Inputs that get the same value, because one input of a subgraph leads to all of them."""
 
 
 def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> Converted:
@@ -59,6 +68,7 @@ def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> C
         for node in here.graph.nodes.values():
             if node.mode in {MUTED, BYPASSED} or node.type in UNSENT or node.id in here.inner:
                 continue
+            node = replaced(node, definitions)
             definition = _definition(editor_file, definitions, node)
             values = _own(here, node, definition)
             for name, source in _sources(here, node):
@@ -68,15 +78,17 @@ def convert(content: Json, definitions: Definitions, *, prune: bool = True) -> C
                     case Lost():
                         values.pop(name, None)
                         missing.append((here.id(node), name))
-                    case Held(value, has_value, through):
-                        values.update({name: _literal(value)} if has_value else {})
-                        for place in through:
+                    case Held() as held:
+                        value = held.value if held.has_value else _shown(definitions, held)
+                        values.update({name: _literal(value)} if held.has_value or value is not None else {})
+                        for place in held.through:
                             promoted.setdefault(place, []).append(Target(NodeId(here.id(node)), name))
-            _refuse_editor_only_nodes(node, definition, values)
+            _refuse_recordings(node, definition, values)
             title = {"title": node.title or definition.title}
             graph[here.id(node)] = {"inputs": values, "class_type": node.type, "_meta": {**title}}
     if prune:
         _prune(graph, definitions, missing)
+    _refuse_rendered(graph, definitions)
     if not graph:
         raise WorkflowError(NothingToRun())
     return _with_app_mode(editor_file, graph, promoted)
@@ -111,10 +123,33 @@ def _sources(here: Opened, node: Node) -> Iterator[tuple[str, Wire | Held | Lost
             yield socket.name, trace(here, node, socket)
 
 
-def _refuse_editor_only_nodes(node: Node, definition: Definition, values: dict[str, Json]) -> None:
+def _shown(definitions: Definitions, held: Held) -> Json:
+    return shown_value(definitions, *held.edge) if held.edge is not None else None
+
+
+def _refuse_recordings(node: Node, definition: Definition, values: dict[str, Json]) -> None:
     for known in definition.inputs.values():
-        if known.type in DRAWN and known.required and not isinstance(values.get(known.name), list):
+        if known.type in RECORDED and known.required and not isinstance(values.get(known.name), list):
             raise WorkflowError(MadeInBrowser(node.name, known.name))
+
+
+def _refuse_rendered(graph: Graph, definitions: Definitions) -> None:
+    """Raise `WorkflowError` if a graph uses the pictures that only a browser renders from a 3D model."""
+    for user in graph:
+        for value in inputs(graph, user).values():
+            match value:
+                case [str() as source, int() as slot] if source in graph:
+                    definition = definitions.get(str(graph[source]["class_type"]))
+                    output = definition.outputs[slot : slot + 1] if definition is not None and slot >= 0 else ()
+                    viewed = [
+                        known.name
+                        for known in (definition.inputs.values() if definition is not None else ())
+                        if known.type in VIEWED and not isinstance(inputs(graph, source).get(known.name), list)
+                    ]
+                    if viewed and RENDERED.intersection(output):
+                        raise WorkflowError(MadeInBrowser(title(graph, source), viewed[0]))
+                case _:
+                    continue
 
 
 def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]]) -> None:
@@ -130,7 +165,7 @@ def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]
             continue
         inputs(graph, node).pop(name, None)
         definition = definitions.get(str(graph[node]["class_type"]))
-        known = definition.known(name) if definition is not None else None
+        known = definition.live(inputs(graph, node)).get(name) if definition is not None else None
         if known is None or known.required:
             del graph[node]
             missing += users.get(node, [])
@@ -154,7 +189,16 @@ def _with_app_mode(editor_file: EditorFile, graph: Graph, promoted: Promoted) ->
         app_outputs=tuple(NodeId(str(node)) for node in outputs if str(node) in graph)
         if isinstance(outputs, list)
         else (),
+        together=tuple(
+            present
+            for targets in promoted.values()
+            if len(present := tuple(target for target in targets if _is_free(graph, target))) > 1
+        ),
     )
+
+
+def _is_free(graph: Graph, target: Target) -> bool:
+    return target.node in graph and not isinstance(inputs(graph, target.node).get(target.input, []), list)
 
 
 def _meant(graph: Graph, promoted: Promoted, node: str, name: str) -> list[Target]:

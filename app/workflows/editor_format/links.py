@@ -60,6 +60,8 @@ class Held(Struct, frozen=True):
     """Whether there is such a value; if not, the field's own value is used."""
     through: tuple[tuple[str, str], ...] = ()
     """The subgraph inputs that lead to the field, as (node, input), the nearest first."""
+    edge: tuple[Opened, int] | None = None
+    """The last of them, as the subgraph and the number of its input."""
 
 
 class Lost(Struct, frozen=True):
@@ -130,8 +132,8 @@ def _edge(here: Opened, slot: int, before: Held) -> Held:
     name = here.graph.inputs[slot]
     through = (*before.through, (here.outer.id(here.host), name))
     if name in here.values:
-        return Held(here.values[name], has_value=True, through=through)
-    return Held(before.value, before.has_value, through)
+        return Held(here.values[name], has_value=True, through=through, edge=(here, slot))
+    return Held(before.value, before.has_value, through, (here, slot))
 
 
 def _outside(here: Opened, slot: int, place: _Place) -> _Place | None:

@@ -13,6 +13,12 @@ from app.workflows.reasons.editor_format import DamagedNode, NoListOfNodes, Same
 INSIDE, OUTSIDE = "-10", "-20"
 """The node ids that the editor gives to the inputs (left edge) and the outputs (right edge) of a subgraph."""
 
+CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
+"""How a seed may change after a run; saved in a separate field after the seed."""
+
+CAMERA = "Camera Config"
+"""The property of a node with a view of a 3D model."""
+
 MUTED, BYPASSED = 2, 4
 """The editor's modes for nodes that are switched off, and for those that only pass their inputs on."""
 
@@ -42,6 +48,12 @@ class Node(Struct, frozen=True, kw_only=True):
 
     None in files from before 2025-09.
     """
+    named: dict[str, Json] = {}
+    """The values by the names of their fields, which editors save since 2026, beside `values`."""
+    kept: dict[str, Json] = {}
+    """The values of a subgraph's inputs that the editor set aside when it read a file of an older version."""
+    camera: Json = None
+    """How the editor looks at a 3D model."""
 
     @property
     def name(self) -> str:
@@ -68,6 +80,8 @@ class EditorGraph(Struct, frozen=True, kw_only=True):
     nodes: dict[str, Node]
     links: dict[str, Link]
     inputs: tuple[str, ...] = ()
+    input_links: tuple[tuple[str, ...], ...] = ()
+    """The links that come from each input, in the order in which the editor asks them for a field."""
 
 
 class EditorFile(Struct, frozen=True, kw_only=True):
@@ -112,8 +126,21 @@ def _sheet(content: dict[str, Json]) -> EditorGraph:
         if node.id in nodes:
             raise WorkflowError(SameId((nodes[node.id].name, node.name), node.id))
         nodes[node.id] = node
-    inputs = tuple(_text(_table(entry).get("name")) for entry in _list(content.get("inputs")))
-    return EditorGraph(nodes=nodes, links=dict(_links(content.get("links"))), inputs=inputs)
+    links = dict(_links(content.get("links")))
+    inputs = [_table(entry) for entry in _list(content.get("inputs"))]
+    return EditorGraph(
+        nodes=nodes,
+        links=links,
+        inputs=tuple(_text(entry.get("name")) for entry in inputs),
+        input_links=tuple(_input_links(entry, slot, links) for slot, entry in enumerate(inputs)),
+    )
+
+
+def _input_links(entry: dict[str, Json], slot: int, links: dict[str, Link]) -> tuple[str, ...]:
+    listed = entry.get("linkIds")
+    if isinstance(listed, list):
+        return tuple(_text(link) for link in listed)
+    return tuple(id_ for id_, link in links.items() if link.origin == INSIDE and link.slot == slot)
 
 
 def _node(entry: dict[str, Json], kind: str) -> Node:
@@ -132,7 +159,20 @@ def _node(entry: dict[str, Json], kind: str) -> Node:
         )
         if isinstance(proxies, list)
         else None,
+        named=_table(entry.get("widgets_values_named")),
+        kept=dict(_kept(properties.get("proxyWidgetErrorQuarantine"))),
+        camera=_table(properties.get(CAMERA)).get("state"),
     )
+
+
+def _kept(entries: Json) -> Iterator[tuple[str, Json]]:
+    # The first entry of a name counts.
+    for entry in reversed(_list(entries)):
+        match entry:
+            case {"originalEntry": ["-1", str() as name, *_], "hostValue": value} if value is not None:
+                yield name, value
+            case _:
+                continue
 
 
 def _socket(entry: dict[str, Json]) -> Socket:

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from app.ports import Json
-from app.workflows.editor_format.parser import BYPASSED, INSIDE, MUTED, OUTSIDE, EditorFile, EditorGraph, Link, Node
+from app.workflows.editor_format.parser import (
+    BYPASSED,
+    CONTROLS,
+    INSIDE,
+    MUTED,
+    OUTSIDE,
+    EditorFile,
+    EditorGraph,
+    Link,
+    Node,
+)
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.editor_format import NestedSubgraphs, TooManyNodes
 
@@ -72,8 +82,12 @@ def _open(here: Opened, node: Node, graph: EditorGraph) -> Opened:
             continue
         if inner == "-1":
             values[name] = value
+        elif (shown := _leading(graph, inner, name)) is not None:
+            # The field belongs to one of the subgraph's inputs, which may lead to other inputs, too.
+            values[shown] = value
         else:
             overrides[inner, name] = value
+    values |= node.kept
     for (host, name), value in here.overrides.items():
         if host == node.id and name in graph.inputs:
             values[name] = value
@@ -101,7 +115,25 @@ def _host_values(node: Node, graph: EditorGraph) -> Iterator[tuple[tuple[str, st
         # Some versions saved only the values of the subgraph's own inputs.
         inputs = tuple(place for place in places if place[0] == "-1")
         places = inputs if len(inputs) == len(node.values) else places
-    yield from zip(places, node.values, strict=False)
+    values = node.values
+    if len(values) > len(places):
+        # Some versions also saved how a seed changes after a run.
+        values = [value for number, value in enumerate(values) if number == 0 or not _is_control(values, number)]
+    yield from zip(places, values, strict=False)
+
+
+def _is_control(values: list[Json], number: int) -> bool:
+    return values[number] in CONTROLS and isinstance(values[number - 1], int)
+
+
+def _leading(graph: EditorGraph, inner: str, name: str) -> str | None:
+    """Return the subgraph's input that leads to a field inside; None if none does."""
+    node = graph.nodes.get(inner)
+    for socket in node.inputs if node is not None else ():
+        link = graph.links.get(socket.link or "") if name in {socket.widget, socket.name} else None
+        if link is not None and link.origin == INSIDE and 0 <= link.slot < len(graph.inputs):
+            return graph.inputs[link.slot]
+    return None
 
 
 def _fields(node: Node, graph: EditorGraph) -> Iterator[str]:

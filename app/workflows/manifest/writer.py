@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator, Sequence
 
 from app.core.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.discovery.candidates import LONGEST, FoundBy, places, slug
+from app.workflows.discovery.candidates import LONGEST, FoundBy, places
 from app.workflows.discovery.discover import Discovery
+from app.workflows.manifest.naming import command_name
 from app.workflows.manifest.schema import BUILT_IN
 from app.workflows.model import Slot
 
@@ -28,6 +30,21 @@ SHOWN = 60
 """Characters of a graph's value that a comment shows."""
 
 
+MADE = {
+    "image": "Create a picture",
+    "video": "Create a video",
+    "audio": "Create sound",
+    "text": "Write a text",
+}
+"""What a workflow does, by the kind of its results."""
+
+COUNTED = ("", "a picture", "two pictures", "several pictures")
+"""How many pictures a workflow takes."""
+
+MODEL_OUTPUT = re.compile(r"(?:Save|Preview)(?:GLB|3D\w*|GaussianSplat|PointCloud)")
+"""The classes of ComfyUI's output nodes for 3D models."""
+
+
 def write(
     name: str, graph: Graph, discovery: Discovery, *, taken: Container[str] = (), problems: Sequence[str] = ()
 ) -> str:
@@ -39,8 +56,10 @@ def write(
     lines = [
         "# Written from the graph; every line may be changed. A slot that is left out keeps the graph's value.",
         f"title = {_text(name.replace('_', ' ').replace('-', ' ').strip().capitalize() or 'Workflow')}",
-        'description = ""',
-        f"command = {_text(command)}" if (command := _command(slug(name), taken)) else '# command = "a-name"',
+        f"description = {_text(description(graph, discovery))}",
+        f"command = {_text(command)}"
+        if (command := _command(command_name(name, discovery.result), taken))
+        else '# command = "a-name"',
     ]
     if discovery.result:
         lines.append(f'result = "{discovery.result}"')
@@ -57,6 +76,26 @@ def write(
     for slot in discovery.slots:
         lines += ["", *_slot(graph, slot, discovery.how.get(slot.name))]
     return "\n".join(lines) + "\n"
+
+
+def description(graph: Graph, discovery: Discovery) -> str:
+    """Return one sentence that says what a workflow makes, and from what."""
+    names = {slot.name for slot in discovery.slots}
+    kinds = [slot.kind for slot in discovery.slots if slot.name != "mask"]
+    pictures = min(kinds.count("image"), len(COUNTED) - 1)
+    sources = [
+        *(["a description"] if "prompt" in names else []),
+        *(["lyrics"] if "lyrics" in names else []),
+        *([COUNTED[pictures]] if pictures else []),
+        *(["a video"] if "video" in kinds else []),
+        *(["a recording"] if "audio" in kinds else []),
+    ]
+    is_model = any(MODEL_OUTPUT.fullmatch(str(entry["class_type"])) for entry in graph.values())
+    made = MADE.get(discovery.result) or ("Create a 3D model" if is_model else "Create a result")
+    if not sources:
+        return f"{made}."
+    listed = f"{', '.join(sources[:-1])} and {sources[-1]}" if len(sources) > 1 else sources[0]
+    return f"{made} from {listed}."
 
 
 def found_by(how: FoundBy) -> str:

@@ -20,8 +20,10 @@ from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import convert
 from app.workflows.load import Workflow, load
-from app.workflows.manifest.writer import write
-from app.workflows.model import Slot, Target
+from app.workflows.manifest.naming import command_name
+from app.workflows.manifest.schema import Result
+from app.workflows.manifest.writer import description, write
+from app.workflows.model import Kind, Slot, Target
 from tests.workflows.discovery.test_discover import ANY_GRAPH, entry, shipped
 from tests.workflows.editor_graphs import UNHURRIED, read, server
 
@@ -107,3 +109,47 @@ def test_any_text_arrives_in_the_manifest_as_it_is(
     with tempfile.TemporaryDirectory() as folder:
         workflow = stored(Path(folder), graph, write("w", graph, Discovery(slots=(slot,))))
         assert workflow.slots == (slot,)
+
+
+def test_a_command_can_be_pronounced() -> None:
+    commands = {
+        "night-harbour": "night-harbour",
+        "old_harbour": "old_harbour",
+        "image_flux2_klein_image_edit_9b_base": "flux2-klein-image-edit",
+        "video_wan2_2_14B_i2v": "wan2-animate",
+        "video_wan2_2_14B_flf2v": "wan2-between",
+        "api_bria_remove_video_background": "bria-remove-video-background",
+        "api_wan_text_to_image": "wan-picture",
+        "image_z_image_int8": "z-image",
+        "sdxl_simple_example": "sdxl-simple",
+        "SD3.5 large (final) v2": "sd3-large",
+        "20261129_143005": "picture",
+        "untitled (3)": "picture",
+        "": "",
+    }
+    assert {name: command_name(name, "image") for name in commands} == commands
+    assert command_name("7f3a9c1e", "video") == "video"
+    assert command_name("7f3a9c1e", "") == ""
+
+
+def test_the_description_says_what_is_made_from_what() -> None:
+    def said(result: Result, *slots: tuple[str, Kind], saver: str = "SaveImage") -> str:
+        graph: Graph = {"1": entry(saver)}
+        target = (Target(NodeId("1"), "x"),)
+        made = tuple(Slot(name=name, title=name, kind=kind, targets=target) for name, kind in slots)
+        return description(graph, Discovery(slots=made, result=result))
+
+    prompt: tuple[str, Kind] = ("prompt", "text")
+    picture: tuple[str, Kind] = ("image", "image")
+    second: tuple[str, Kind] = ("image2", "image")
+    assert said("image", prompt, ("seed", "seed")) == "Create a picture from a description."
+    assert said("video", prompt, picture, ("audio", "audio")) == (
+        "Create a video from a description, a picture and a recording."
+    )
+    assert said("image", picture, ("mask", "image")) == "Create a picture from a picture."
+    assert said("audio", prompt, ("lyrics", "text")) == "Create sound from a description and lyrics."
+    assert said("text", picture, second) == "Write a text from two pictures."
+    assert said("", picture, second, ("image3", "image"), saver="SaveGLB") == (
+        "Create a 3D model from several pictures."
+    )
+    assert said("image") == "Create a picture."
