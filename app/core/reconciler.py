@@ -121,13 +121,17 @@ class Reconciler:
         has checked whether the new one can.
         """
         if name not in self.servers:
-            known = tuple(self.servers)
-            for job in self._job_table.jobs.values():
-                if not job.request.servers:
-                    job.request = replace(job.request, servers=known)
+            self._keep_to_known()
             self.servers[name] = ServerState(name, drained=name in self._drained)
         self.servers[name].configure(settings)
         self._job_table.positions_dirty = True
+
+    def _keep_to_known(self) -> None:
+        """Let jobs that could run on all servers keep to the present ones."""
+        known = tuple(self.servers)
+        for job in self._job_table.jobs.values():
+            if not job.request.servers:
+                job.request = replace(job.request, servers=known)
 
     def offer(self, able: Mapping[str, tuple[ServerName, ...]], now: float) -> None:
         """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
@@ -148,7 +152,11 @@ class Reconciler:
         return not any(self._job_table.occupying(name)) and not any(self._job_table.fetching(name))
 
     def forget_server(self, name: ServerName) -> None:
-        """Forget a server that is vacant; messages from it are ignored from now on."""
+        """Forget a server that is vacant; messages from it are ignored from now on.
+
+        Jobs may go there again if it is added again under its name.
+        """
+        self._keep_to_known()
         del self.servers[name]
         self._job_table.positions_dirty = True
 
