@@ -134,9 +134,13 @@ class Reconciler:
                 job.request = replace(job.request, servers=known)
 
     def offer(self, able: Mapping[str, tuple[ServerName, ...]], now: float) -> None:
-        """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
+        """Let jobs go to the servers that can run their workflows now, by name of the workflow.
+
+        This includes jobs that servers have, because they may have to move. While there is no server for a workflow,
+        its jobs keep to those that they had.
+        """
         for job in self._job_table.jobs.values():
-            if job.state is State.ACCEPTED and (names := able.get(job.request.workflow)) is not None:
+            if job.terminal_update is None and (names := able.get(job.request.workflow)):
                 job.request = replace(job.request, servers=names)
         self._job_table.positions_dirty = True
         for server_state in self.servers.values():

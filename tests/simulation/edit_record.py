@@ -12,9 +12,17 @@ from app.actors.handle import Edit
 from app.core.job import JobRequest
 from app.events import JobId
 from app.ports import Graph
-from tests.simulation.pictures import expected
+from tests.simulation.pictures import content, expected
 
 Pictures: TypeAlias = list[bytes]
+
+
+class Sent(Struct, frozen=True):
+    """A form that somebody sent to edit a job: with which token, and the colour that its pictures are to have."""
+
+    job: JobId
+    token: str
+    color: int
 
 
 class _Made(Struct):
@@ -29,6 +37,8 @@ class EditRecord:
 
     def __init__(self) -> None:
         self._requests: defaultdict[JobId, list[_Made]] = defaultdict(list)
+        self.sent: list[Sent] = []
+        """The forms that people sent."""
 
     def submitted(self, request: JobRequest) -> None:
         """A job is accepted."""
@@ -46,6 +56,11 @@ class EditRecord:
         """It has been recorded, and said."""
         for each in made:
             each.accepted = each.accepted is None
+
+    def refused(self, sent: Sent) -> bool:
+        """Whether the registry said that it came too late."""
+        wanted = content(sent.color, 8)
+        return any(made.accepted is False and wanted in made.pictures for made in self._requests.get(sent.job, ()))
 
     def is_edited(self, job: JobId) -> bool:
         """Whether somebody tried to edit it."""

@@ -105,6 +105,8 @@ def broken(
     yield from check_every_page_is_shown(board, jobs, recorder, workflows)
     yield from check_deleted_messages_stay_away(board)
     yield from check_operators_are_heard(store)
+    if not kinds & WAITING_KINDS:
+        yield from check_late_edits_are_refused(board, recorder)
     orphans = recorder.servers.orphans | {taken.prompt for job in recorder.hurt for taken in recorder.taken[job]}
     for network in networks:
         if network.dead:
@@ -242,6 +244,13 @@ def check_operators_are_heard(store: Store) -> Iterator[str]:
     """Every request that an operator left in the journal was carried out."""
     for request in store.requests():
         yield f"an operator asked to {request.verb} {request.job}, and nothing happened"
+
+
+def check_late_edits_are_refused(board: Board, recorder: Recorder) -> Iterator[str]:
+    """Whoever edits a job that no longer waits is told that nothing was changed."""
+    for sent in recorder.edits.sent:
+        if recorder.edits.refused(sent) and sent.token not in board.followed_up:
+            yield f"an edit of {sent.job} came too late, and nobody said so"
 
 
 def check_deleted_messages_stay_away(board: Board) -> Iterator[str]:

@@ -17,6 +17,7 @@ from app.discord.user_request import ButtonPressed, UserRequest
 from app.ports import ConnectionLost
 from app.service.requests import CreateJob
 from tests.simulation.board import Board, Message, presses
+from tests.simulation.edit_record import Sent
 from tests.simulation.offer import LARGEST_COLOUR, files_of, name_of, values_of
 from tests.simulation.plan import MOST_JOBS, Fault, Want
 
@@ -129,7 +130,7 @@ class People:
                 if not isinstance(form, Form):
                     return
                 await anyio.sleep(self._rng.uniform(1, THINKING))
-                fields = self._filled(form)
+                fields, _ = self._filled(form)
                 press = custom_id.read(form.custom_id) or press
             caller = await self._board.command(person)
             self._bot.tell(UserRequest(caller, ButtonPressed(press=press, fields=fields)))
@@ -149,7 +150,8 @@ class People:
             await anyio.sleep(self._rng.uniform(1, THINKING))
             caller = await self._board.press(message, person)
             press = custom_id.read(form.custom_id) or press
-            requests = [UserRequest(caller, ButtonPressed(press=press, fields=self._edited(form)))]
+            fields, color = self._edited(form)
+            requests = [UserRequest(caller, ButtonPressed(press=press, fields=fields))]
             cancels = fault.which % 4 == 0
             if cancels:
                 back = ButtonPressed(press=Press("cancel", press.job))
@@ -160,6 +162,7 @@ class People:
         self._say(f"{person} edits {press.job[:8]} in message {message.number}{' and cancels it' * cancels}")
         if cancels:
             self._recorder.asked_back.setdefault(press.job, anyio.current_time())
+        self._recorder.edits.sent.append(Sent(press.job, caller.token, color))
         for request in requests:
             self._bot.tell(request)
 
@@ -169,20 +172,24 @@ class People:
             if message.said and not message.page and self._board.is_there(message):
                 yield from ((message, press) for press in presses(message.said[-1]) if press.verb == "edit")
 
-    def _edited(self, form: Form) -> dict[str, str]:
-        """The form with other values: another seed, another text, fewer steps, at times something unreadable."""
-        fields = self._filled(form)
+    def _edited(self, form: Form) -> tuple[dict[str, str], int]:
+        """The form with other values: another seed, which is returned as well, another text, and fewer steps.
+
+        At times, something in it is unreadable.
+        """
+        fields, color = self._filled(form)
         lines = [line for line in fields[SETTINGS].splitlines() if not line.startswith("steps ")]
         fields[SETTINGS] = "\n".join([*lines, f"steps = {self._rng.randint(1, 2)}"])
         fields["prompt"] = f"{fields['prompt'].partition(' edit')[0]} edit {self._rng.randrange(1000)}"
-        return fields
+        return fields, color
 
-    def _filled(self, form: Form) -> dict[str, str]:
-        """The form with another seed, and now and then with something that nobody can read."""
+    def _filled(self, form: Form) -> tuple[dict[str, str], int]:
+        """The form with another seed, and now and then with something that nobody can read; and the seed."""
         fields = {field.name: field.value for field in form.fields}
         lines = [line for line in fields.get(SETTINGS, "").splitlines() if not line.startswith("seed ")]
         if self._rng.random() < 0.2:
             lines.append(self._rng.choice(UNREADABLE))
-        lines.append(f"seed = {self._rng.randint(0, LARGEST_COLOUR)}")
+        color = self._rng.randint(0, LARGEST_COLOUR)
+        lines.append(f"seed = {color}")
         fields[SETTINGS] = "\n".join(lines)
-        return fields
+        return fields, color
