@@ -18,7 +18,7 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
-from app.core.fair_queue import TOLERANCE, Servers
+from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
 from app.core.server_state import FAILOVER_RUNNING, permitted_servers
@@ -368,7 +368,7 @@ def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]], servers: S
     bound = TOLERANCE + (1 + in_flight) * queue.largest + 1e-6
     by_servers: dict[Servers, list[tuple[float, str]]] = defaultdict(list)
     for name, person in queue._people.items():
-        if len(rights[name]) == 1:
+        if len(rights[name]) == 1 and NOWHERE not in person.jobs:
             by_servers[next(iter(rights[name]))].append((person.served, name))
     for people in by_servers.values():
         (least, behind), (most, ahead) = min(people), max(people)

@@ -42,10 +42,15 @@ class ServerRecord:
         """Servers of which nobody has told the registry what they can run."""
         self._workflows: dict[ServerName, Collection[str] | None] = {}
         """What each server may run, as the registry was told."""
+        self._was_empty = False
+        """Whether there was no server at all for a while."""
         self._offered: Mapping[str, tuple[ServerName, ...]] = {}
         """What the registry was told last."""
         self._able: defaultdict[str, set[ServerName]] = defaultdict(set)
-        """The servers that were ever known to be able to run a workflow; empty unless servers change."""
+        """The servers that were ever known to be able to run a workflow; empty unless servers change.
+
+        For a request that is made while there is no server, or before anybody has asked the first one, all count.
+        """
         self.changed_at = self._began = float("-inf")
         """When the registry was told something about servers the last time."""
         self.orphans: set[str] = set()
@@ -105,6 +110,7 @@ class ServerRecord:
                 self._leaving.add(server)
             case Offer(able=able):
                 self._offered = able
+                self._was_empty |= not any(able.values())
                 self._added.clear()
             case _:
                 return
@@ -119,7 +125,7 @@ class ServerRecord:
         return name in self._offered.get(workflow, ()) and self._permits(name, workflow)
 
     def rights(self, servers: Servers, registry: PromptRegistry) -> Servers:
-        """Servers that a job may use; `EVERYWHERE` for all that just any job may use now."""
+        """Servers that a job may use; `EVERYWHERE` for all that just any job may use now, even if there is none."""
         known = registry._reconciler.servers.keys() - self._leaving - self._added
         usable = frozenset(name for name in known if self._workflows.get(name) != frozenset())
         return EVERYWHERE if servers == (usable or NOWHERE) else servers
@@ -157,7 +163,8 @@ class ServerRecord:
         if not self._permits(server, workflow):
             self._wrong(f"{job.id} is sent to {server}, which may not run it")
         others = registry._reconciler.servers.keys() - self._leaving
-        if able and server not in able and any(self._permits(other, workflow) for other in able & others):
+        checked = not self._was_empty and able
+        if checked and server not in able and any(self._permits(other, workflow) for other in able & others):
             self._wrong(f"{job.id} is sent to {server}, of which nobody knows whether it can run it")
 
     def _forgotten(self, registry: PromptRegistry, name: ServerName) -> None:
