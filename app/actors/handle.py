@@ -124,7 +124,7 @@ class RemoveServer(Struct, frozen=True):
 
 
 class Offer(Struct, frozen=True):
-    """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
+    """Let jobs go to the servers that can run their workflows now, by name of the workflow."""
 
     able: Mapping[str, tuple[ServerName, ...]]
 
@@ -214,7 +214,7 @@ class Registry(Struct, frozen=True):
         await removed.wait()
 
     async def offer(self, able: Mapping[str, tuple[ServerName, ...]]) -> None:
-        """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
+        """Let jobs go to the servers that can run their workflows now, by name of the workflow."""
         await self.inbox.send(Offer(able))
 
     async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:

@@ -121,18 +121,26 @@ class Reconciler:
         has checked whether the new one can.
         """
         if name not in self.servers:
-            known = tuple(self.servers)
-            for job in self._job_table.jobs.values():
-                if not job.request.servers:
-                    job.request = replace(job.request, servers=known)
+            self._keep_to_known()
             self.servers[name] = ServerState(name, drained=name in self._drained)
         self.servers[name].configure(settings)
         self._job_table.positions_dirty = True
 
-    def offer(self, able: Mapping[str, tuple[ServerName, ...]], now: float) -> None:
-        """Let waiting jobs go to the servers that can run their workflows now, by name of the workflow."""
+    def _keep_to_known(self) -> None:
+        """Let jobs that could run on all servers keep to the present ones."""
+        known = tuple(self.servers)
         for job in self._job_table.jobs.values():
-            if job.state is State.ACCEPTED and (names := able.get(job.request.workflow)) is not None:
+            if not job.request.servers:
+                job.request = replace(job.request, servers=known)
+
+    def offer(self, able: Mapping[str, tuple[ServerName, ...]], now: float) -> None:
+        """Let jobs go to the servers that can run their workflows now, by name of the workflow.
+
+        This includes jobs that servers have, because they may have to move. While there is no server for a workflow,
+        its jobs keep to those that they had.
+        """
+        for job in self._job_table.jobs.values():
+            if job.terminal_update is None and (names := able.get(job.request.workflow)):
                 job.request = replace(job.request, servers=names)
         self._job_table.positions_dirty = True
         for server_state in self.servers.values():
@@ -148,7 +156,11 @@ class Reconciler:
         return not any(self._job_table.occupying(name)) and not any(self._job_table.fetching(name))
 
     def forget_server(self, name: ServerName) -> None:
-        """Forget a server that is vacant; messages from it are ignored from now on."""
+        """Forget a server that is vacant; messages from it are ignored from now on.
+
+        Jobs may go there again if it is added again under its name.
+        """
+        self._keep_to_known()
         del self.servers[name]
         self._job_table.positions_dirty = True
 

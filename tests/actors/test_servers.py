@@ -208,6 +208,24 @@ async def test_a_server_with_another_address_is_removed_and_added_again(tmp_path
         assert [len(simulator.ended_at) for simulator in here.simulators.values()] == [1, 2]
 
 
+async def test_waiting_jobs_may_go_to_a_server_that_was_removed_and_added_again(tmp_path: Path) -> None:
+    async with park(tmp_path) as here:
+        here.configure(server_of("studio"), server_of("cellar"))
+        await anyio.sleep(5)
+        for name in ("studio", "cellar"):
+            here.fault(name, hold=True)
+        await here.ask(6)
+        await anyio.sleep(5)
+        here.configure(server_of("studio"), server_of("cellar", headers={"X-Gate": "open"}))
+        await anyio.sleep(5)
+        here.fault("cellar", hold=False)
+        await anyio.sleep(60)
+        assert (here.at("studio"), here.at("cellar")) == (2, 0)
+        here.fault("studio", hold=False)
+        await anyio.sleep(60)
+        assert sorted(here.made_by()) == [CELLAR] * 4 + [STUDIO] * 2
+
+
 async def test_a_server_that_is_renamed_is_never_connected_twice(tmp_path: Path) -> None:
     async with park(tmp_path) as here:
         here.fault("studio", hold=True)

@@ -1178,6 +1178,32 @@ def test_the_job_of_a_server_that_does_not_come_back_moves_to_another(running: b
     assert desk.take(CancelPrompt).prompt == first, "it is dropped where it was"
 
 
+def test_a_job_moves_to_a_server_that_was_added_while_its_own_one_had_it() -> None:
+    desk = Desk()
+    _, first = desk.running()
+    desk.truth.set_server(THERE, ServerSettings())
+    desk.up(THERE)
+    desk.truth.offer({"w": (HERE, THERE)}, desk.now)
+    desk.away(HERE)
+    desk.now += FAILOVER_AFTER * 3
+    desk.away(HERE)
+    post = desk.take(SubmitPrompt)
+    assert post.server == THERE
+    assert post.prompt != first
+
+
+def test_jobs_keep_to_their_servers_while_there_is_no_server_at_all() -> None:
+    desk = Desk()
+    job = desk.request("job")
+    desk.truth.offer({"w": (HERE,)}, desk.now)
+    desk.truth.remove_server(HERE)
+    desk.truth.forget_server(HERE)
+    desk.truth.offer({"w": ()}, desk.now)
+    for server in (THERE, HERE):
+        desk.truth.set_server(server, ServerSettings())
+    assert job.request.servers == (HERE,)
+
+
 def test_what_the_first_server_produced_is_deleted_when_a_job_moves_to_another() -> None:
     desk = pair()
     desk.request("job")

@@ -102,8 +102,8 @@ class Board:
         """Jobs of which Discord refused a content, so that a plain message is what they may end with."""
         self.messages: list[Message] = []
         self.interactions: list[Interaction] = []
-        self.whispers = 0
-        """Sentences that only one person saw."""
+        self.followed_up: set[str] = set()
+        """Tokens with which the bot told one person something that nobody else saw, or tried to."""
         self._saw = saw
         self._broke = broke
         self.calm()
@@ -170,11 +170,11 @@ class Board:
         return await self.create(DIRECT, card, nonce)
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
+        self.followed_up.add(token)
         message = self.messages[self.interactions[int(token)].message]
         verdict = await self._call(message.channel, None)
         with self._about(verdict, None, about(card)):
             self._valid(token)
-            self.whispers += 1
             self._answer(verdict, forgets=False)
 
     async def followup(self, token: str, card: Card) -> Seen:

@@ -15,9 +15,12 @@ from unittest.mock import patch
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app import application
-from app.application import ServerClients, Services, open_services
+from app.actors.client_pool import ClientPool, ServerClients
+from app.application import Services, open_services
 from app.comfy.websocket.connect import connect
 from app.config.settings import Config, Server
 from app.core.journal_port import JournalError, JournalUnavailable
@@ -27,18 +30,22 @@ from app.discord.ui.components import Form
 from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal
+from app.ports import RunSync
 from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
 from tests.simulation.frontend import SimulatedFrontend
 from tests.simulation.network import Network
-from tests.simulation.offer import catalog_of
+from tests.simulation.offer import Folder
 from tests.simulation.plan import Moment, Plan
 from tests.simulation.recorder import Recorder
 from tests.simulation.server import MemoryComfy, fail
 
 SLOWEST_DISK = 0.03
 """Seconds for a commit that reaches the disk; a few milliseconds are usual."""
+
+HANGUPS = 100
+"""How many SIGHUPs may wait."""
 
 STOPS = 2.0
 """Seconds within which a stop must be over once nothing is waited for (`app.application.GRACE`)."""
@@ -50,6 +57,16 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+HANGUP = 1
+"""The number of SIGHUP."""
+
+
+class Inline(Struct, frozen=True):
+    """See `anyio.to_thread`: without a thread."""
+
+    run_sync: RunSync
 
 
 class Receiver:
@@ -88,14 +105,15 @@ class Bot:
         self._rng = rng
         self._say = say
         self._reached = reached
-        self._catalog = catalog_of([network.name for network in networks])
-        servers = tuple(Server(url=f"http://{network.name}", name=network.name) for network in networks)
-        self._config = Config(servers=servers, data=folder, workflows=folder / "workflows", depth=plan.depth)
+        self._workflows = Folder([network.name for network in networks])
+        self._config = Config(servers=(), data=folder, workflows=folder / "workflows", depth=plan.depth)
+        self.configured = {
+            network.name: Server(url=f"http://{network.name}", name=network.name) for network in networks
+        }
+        """The servers that the configuration's file names."""
         self._life = anyio.CancelScope()
         self._began = anyio.current_time()
-        self._links: Mapping[ServerName, ServerClients] = {}
         self._client_id = ""
-        self._removed: set[ServerName] = set()
         self._signals: MemoryObjectSendStream[int] | None = None
         self._patience = 0
         """How many signals this process still takes."""
@@ -133,8 +151,14 @@ class Bot:
 
     def remove(self, network: Network) -> None:
         """Start again without this server in the configuration."""
-        self._removed.add(network.name)
+        network.gone = True
+        self.configured.pop(network.name, None)
         self.kill(1.0)
+
+    def reload(self) -> None:
+        """Send SIGHUP: the configuration is loaded again."""
+        if self._signals is not None:
+            self._signals.send_nowait(HANGUP)
 
     def stop(self, down: float) -> None:
         """Send SIGTERM; one more than the application takes ends the process at once."""
@@ -178,10 +202,9 @@ class Bot:
     async def _live(self) -> int:
         drawn = str(self.uuid())
         # The journal keeps it, so that each life has that of the first.
-        client_id = self._client_id = self._client_id or drawn
+        self._client_id = self._client_id or drawn
         self._closing, self._left = anyio.Event(), float("inf")
-        networks = [network for network in self._networks if network.name not in self._removed]
-        self._links = {network.name: self._link(network, client_id) for network in networks}
+        self._recorder.servers.starts(self.configured)
         path = self._folder / "atelier.db"
         opened = open_journal(path, run_sync=self._on_disk, clock=self._clock, durable=False)
         async with opened as journal:
@@ -193,12 +216,13 @@ class Bot:
                     door = SimulatedFrontend(
                         services,
                         journal,
-                        self._catalog,
+                        self._workflows,
                         self._board,
                         tasks,
                         self._folder,
                         self._clock,
-                        self._recorder.broke,
+                        self._recorder,
+                        servers_change=self._plan.servers_change,
                     )
 
                     def open_door() -> None:
@@ -211,7 +235,17 @@ class Bot:
                         self.door, self.opened = None, anyio.Event()
                 return 0
 
-            return await application.run(self._config, frontend, journal=journal, drain=self._plan.drain)
+            return await application.run(
+                self._load(),
+                frontend,
+                journal=journal,
+                drain=self._plan.drain,
+                load=self._load if self._plan.servers_change else None,
+            )
+
+    def _load(self) -> Config:
+        """The configuration as its file is now."""
+        return replace(self._config, servers=tuple(self.configured.values()))
 
     async def _note_leaving(self, services: Services) -> None:
         await services.shutdown.wait()
@@ -239,6 +273,10 @@ class Bot:
                 "app.application.open_services": opens,
                 "app.application.PromptRegistry": recorder.registry(),
                 "app.signals.listen": self._listen,
+                "app.signals.stops": stops,
+                "app.actors.reload.to_thread": Inline(inline),
+                # Its file is never looked at: operators send SIGHUP.
+                "app.actors.reload.LOOK": float("inf"),
                 "uuid.uuid4": self.uuid,
                 "random.SystemRandom": lambda: self._rng,
                 "app.boundary.new_id": self.new_id,
@@ -254,19 +292,27 @@ class Bot:
     async def _servers(
         self, config: Config, client_id: str | None
     ) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
-        yield self._links
+        pool = ClientPool(self._open_server)
+        try:
+            for server in config.servers:
+                await pool.open(server)
+            yield pool
+        finally:
+            await pool.aclose()
+
+    @asynccontextmanager
+    async def _open_server(self, server: Server) -> AsyncGenerator[ServerClients]:
+        network = next(network for network in self._networks if network.name == server.label)
+        comfy = MemoryComfy(network, self._client_id, self._on_results_disk, self._recorder, self._rng)
+        yield ServerClients(comfy, partial(connect, partial(network.connect, self._client_id)))
 
     @contextmanager
     def _listen(self, *, patience: int = 1) -> Generator[Receiver]:
         """See `app.signals.listen`: the signals of this world instead of the process's own."""
-        sender, receiver = anyio.create_memory_object_stream[int](patience)
+        sender, receiver = anyio.create_memory_object_stream[int](patience + HANGUPS)
         self._signals, self._patience = sender, patience
         with sender, receiver:
             yield Receiver(receiver)
-
-    def _link(self, network: Network, client_id: str) -> ServerClients:
-        comfy = MemoryComfy(network, client_id, self._on_results_disk, self._recorder, self._rng)
-        return ServerClients(comfy, partial(connect, partial(network.connect, client_id)))
 
     def tell(self, request: UserRequest) -> None:
         """Pass on a request, if the bot is running."""
@@ -310,6 +356,11 @@ class Bot:
         if function.__name__ == "_write" and isinstance(path, Path) and self._recorder.breaks_file("break_keep", path):
             return fail(self._rng)
         return await inline(function, *args)
+
+
+def stops(signum: int) -> bool:
+    """See `app.signals.stops`: SIGHUP does not."""
+    return signum != HANGUP
 
 
 async def no_thread(function: Callable[..., object], *_: object, **__: object) -> object:

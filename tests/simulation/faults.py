@@ -15,11 +15,12 @@ from tests.simulation.board import CHANNEL, DIRECT, Board
 from tests.simulation.bot import Bot
 from tests.simulation.network import Network
 from tests.simulation.offer import picture
+from tests.simulation.operators import Operators
 from tests.simulation.people import People
-from tests.simulation.plan import TROUBLE, ByPeople, Fault, Kind, Moment, Plan, Unexpected
+from tests.simulation.plan import OPERATORS, TROUBLE, ByPeople, Edit, Fault, Kind, Moment, Plan, Unexpected
 from tests.simulation.recorder import Recorder
 
-BY_PEOPLE: frozenset[Kind] = frozenset(get_args(ByPeople))
+BY_PEOPLE: frozenset[Kind] = frozenset((*get_args(ByPeople), *get_args(Edit)))
 UNEXPECTED: frozenset[Kind] = frozenset(get_args(Unexpected))
 
 JUMPS = (-86_400.0, -3_600.0, -5.0, 5.0, 900.0, 3_600.0, 86_400.0)
@@ -39,6 +40,7 @@ class FaultPlayer:
         board: Board,
         recorder: Recorder,
         people: People,
+        operators: Operators,
         say: Callable[[str], None],
     ) -> None:
         self._mortal = plan.mortal
@@ -48,6 +50,7 @@ class FaultPlayer:
         self._board = board
         self._recorder = recorder
         self._people = people
+        self._operators = operators
         self._say = say
         self._ends = 0.0
 
@@ -58,6 +61,8 @@ class FaultPlayer:
         self._ends = began + TROUBLE
         for fault in self._faults:
             await anyio.sleep_until(began + fault.at)
+            if fault.kind == "press_edit":
+                self._people.prepare(fault)
             if fault.upon is None:
                 self._bring_about(fault, None)
             else:
@@ -69,6 +74,7 @@ class FaultPlayer:
         for network in self._networks:
             network.calm()
         self._board.calm()
+        self._operators.calm()
         bot.calm()
 
     def reached(self, moment: Moment, network: Network | None = None) -> None:
@@ -84,6 +90,9 @@ class FaultPlayer:
             self._people.act(fault)
             return
         now = anyio.current_time()
+        if fault.kind in OPERATORS:
+            self._operators.act(fault, min(fault.seconds, self._ends - now))
+            return
         if fault.kind != "discord_hangs":
             self._recorder.ill.append((now, now + fault.seconds + AFTERMATH))
         self._between(fault, network, min(now + fault.seconds, self._ends))

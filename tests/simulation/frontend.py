@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     from app.core.journal_port import JobHistory
     from app.discord.requests.builtin_commands import BuiltinCommands
     from app.discord.requests.moderator_commands import ModeratorCommands
-    from app.service.catalog import Catalog
     from tests.simulation.board import Board
+    from tests.simulation.offer import Folder
+    from tests.simulation.recorder import Recorder
 
 T = TypeVar("T")
 
@@ -59,29 +60,37 @@ Image.new("RGB", (8, 8), "teal").save(PHOTO, "PNG")
 
 GUARDED = frozenset({"cancel", "delete", "edit"})
 
+LOOK = 3.0
+"""Seconds between two looks at which servers there are; one (`app.service.catalog.LOOK`) would be more work."""
+
 PATIENCE = 1.5
 """Seconds that the core gets to say what is in a form (`app.discord.gateway.handlers.PATIENCE`)."""
 
 
 class SimulatedFrontend:
-    """Owns the live messages of one run. `broke` is told of every exception that the dispatcher lets through."""
+    """Owns the live messages of one run. The recorder is told of every exception that the dispatcher lets through."""
 
     def __init__(
         self,
         services: Services,
         job_history: JobHistory,
-        catalog: Catalog,
+        workflows: Folder,
         board: Board,
         tasks: TaskGroup,
         folder: Path,
         clock: Callable[[], float],
-        broke: Callable[[str, Exception], None],
+        recorder: Recorder,
+        *,
+        servers_change: bool,
     ) -> None:
         self.registry = services.registry
         self._services = services
         self._job_history = job_history
         self._tasks = tasks
-        self._broke = broke
+        self._recorder = recorder
+        self._servers_change = servers_change
+        self._workflows = workflows
+        self._catalog = catalog = workflows.catalog_of(services.configured) if servers_change else workflows.catalog()
         self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit)
         self.live_messages.now = clock
         self._responder = Responder(board)
@@ -110,9 +119,23 @@ class SimulatedFrontend:
         operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
         self._tasks.start_soon(operator.run, name="operator")
         opened()
+        if self._servers_change:
+            self._tasks.start_soon(self._watch_servers, name="servers")
         await self._services.shutdown.wait()
         await self.live_messages.say_goodbye()
         self._tasks.cancel_scope.cancel()
+
+    async def _watch_servers(self) -> None:
+        """Keep what is offered, and where jobs may go, up to date with the servers: `app.discord.app._watch_folder`."""
+        offered = self._catalog.offered()
+        self._recorder.servers.offers(offered)
+        while True:
+            await anyio.sleep(LOOK)
+            self._workflows.read(self._catalog, self._services.configured)
+            if offered != (able := self._catalog.offered()):
+                self._recorder.servers.offers(able)
+                await self.registry.offer(able)
+                offered = able
 
     def tell(self, request: UserRequest) -> None:
         """Carry out what somebody wants."""
@@ -133,7 +156,7 @@ class SimulatedFrontend:
                 return await work()
             except Exception as error:
                 if not isinstance(error, JournalError):
-                    self._broke(what, error)
+                    self._recorder.broke(what, error)
                 raise
 
         return watched

@@ -87,6 +87,8 @@ def broken(
         yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
         yield from check_faults_stay_with_their_job(job, recorder)
+        if recorder.edits.is_edited(job.id) and not recorder.edits.counts(job.id, job.request.graph):
+            yield f"{job.id} is not as it was edited last, or was edited although nobody was told so"
         if job.id not in recorder.hurt and not jumps:
             yield from _outlived(job, transitions, recorder, began, LONGEST_STEP * plan.slowest)
             yield from _taken_back(job, transitions, recorder, began)
@@ -103,7 +105,9 @@ def broken(
     yield from check_every_page_is_shown(board, jobs, recorder, workflows)
     yield from check_deleted_messages_stay_away(board)
     yield from check_operators_are_heard(store)
-    orphans = {taken.prompt for job in recorder.hurt for taken in recorder.taken[job]}
+    if not kinds & WAITING_KINDS:
+        yield from check_late_edits_are_refused(board, recorder)
+    orphans = recorder.servers.orphans | {taken.prompt for job in recorder.hurt for taken in recorder.taken[job]}
     for network in networks:
         if network.dead:
             continue
@@ -141,7 +145,8 @@ def check_cancel_is_answered(transitions: Sequence[TransitionRow]) -> Iterator[s
 
 def check_requests_are_bounded(plan: Plan, recorder: Recorder, jobs: Mapping[JobId, Job]) -> Iterator[str]:
     """No file is asked for, and no job is sent, again and again: only as often as something went wrong."""
-    troubles = 1 + len(plan.faults)
+    # A change of all servers may move a job several times.
+    troubles = 1 + sum(plan.servers if fault.kind.endswith("_all") else 1 for fault in plan.faults)
     # While the disk is full, each file is tried every two seconds.
     waits = sum(fault.seconds / WAIT for fault in plan.faults if fault.kind == "results_full")
     for path, count in recorder.fetched.items():
@@ -241,6 +246,13 @@ def check_operators_are_heard(store: Store) -> Iterator[str]:
         yield f"an operator asked to {request.verb} {request.job}, and nothing happened"
 
 
+def check_late_edits_are_refused(board: Board, recorder: Recorder) -> Iterator[str]:
+    """Whoever edits a job that no longer waits is told that nothing was changed."""
+    for sent in recorder.edits.sent:
+        if recorder.edits.refused(sent) and sent.token not in board.followed_up:
+            yield f"an edit of {sent.job} came too late, and nobody said so"
+
+
 def check_deleted_messages_stay_away(board: Board) -> Iterator[str]:
     """A job whose message somebody deleted is not shown in that channel again without being asked for."""
     for message in board.messages:
@@ -318,6 +330,8 @@ def _ended(
         ends = cards[-1] == due or is_plain(cards[-1], job, board) or not board.is_there(board.messages[number])
         # A post whose answer was lost cannot be changed where Discord refuses to post it again: nobody knows its id.
         ends |= most > 1 and is_taken_back(job, recorder) and board.messages[number].nonce != ""
+        # It showed a result, and says since then where the end is.
+        ends |= any(elsewhere in str(board.messages[number].said[-1]) for elsewhere in ELSEWHERE)
         if len(told) > len(apologies) or not ends:
             yield f"{job.id} was told {told}, and is {job.terminal_update}"
 
@@ -386,7 +400,7 @@ def _outlived(
     for taken in recorder.taken[job.id]:
         at = taken.network.simulator.ended_at.get(taken.prompt, float("-inf"))
         heard = recorder.withdrawn.get(taken.prompt, float("inf"))
-        if taken.network.dead or at <= end + HEARD:
+        if taken.network.dead or at <= end + HEARD or taken.prompt in recorder.servers.orphans:
             continue
         # It stops only between two steps.
         if (heard > end + HEARD and recorder.well(end, at)) or at > max(end, heard) + longest_step + HEARD:

@@ -6,7 +6,7 @@ which nobody would notice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TypeAlias, TypeVar, TypeVarTuple, Unpack
 from unittest.mock import patch
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from app.actors.connection import ConnectionActor, ConnectionEvent
 from app.actors.effect_runner import EffectRunner
+from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
 from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
@@ -27,7 +28,7 @@ from app.comfy.websocket.decoder import Decoder
 from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
-from app.core.job import Attempt, Job, JobRequest, Transition
+from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
@@ -70,8 +71,8 @@ class Mutation(Struct, frozen=True):
     """A change, the words by which it is found, and what has to happen for it to do harm.
 
     Nothing else goes wrong than these `faults`, each a few times, at its own moment of `upon` or at any time; without
-    any, whatever a seed draws. `first` is the seed that is played first, to find it soon. With
-    `pair` there are two servers, and each can make everything.
+    any, whatever a seed draws. Each lasts for so many `seconds`, if it lasts. `first` is the seed that is played first,
+    to find it soon. With `pair` there are two servers, and each can make everything.
     """
 
     change: Broken
@@ -81,6 +82,7 @@ class Mutation(Struct, frozen=True):
     drain: bool = False
     first: int = QUICK
     pair: bool = False
+    seconds: float = 4.0
 
     @property
     def name(self) -> str:
@@ -97,7 +99,7 @@ class Mutation(Struct, frozen=True):
             Fault(
                 round(want.at + 1.0 + number, 3),
                 kind,
-                4.0,
+                self.seconds,
                 7 * number + place + seed,
                 self.upon[number] if self.upon else None,
             )
@@ -514,6 +516,137 @@ def a_message_waits_for_those_of_others() -> Generator[None]:
         yield
 
 
+@contextmanager
+def a_drained_server_gets_new_jobs() -> Generator[None]:
+    """Send jobs to a server although it is drained."""
+    with patch.object(ServerState, "takes_jobs", property(lambda self: self.reachable and not self.leaving)):  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType]
+        yield
+
+
+@contextmanager
+def nobody_hears_of_a_drain() -> Generator[None]:
+    """Read the drained servers only when the bot starts."""
+
+    async def drain(self: OperatorActor) -> None:
+        del self
+
+    with patch.object(OperatorActor, "_drain", drain):
+        yield
+
+
+@contextmanager
+def a_drained_server_is_never_resumed() -> Generator[None]:
+    """Add to the drained servers, and take none away."""
+    drain, drained = Reconciler.drain, set[ServerName]()
+
+    def add(self: Reconciler, servers: Collection[ServerName]) -> None:
+        drained.update(servers)
+        drain(self, drained)
+
+    with patch.object(Reconciler, "drain", add):
+        yield
+
+
+@contextmanager
+def a_server_that_is_to_be_removed_gets_new_jobs() -> Generator[None]:
+    """Send jobs to a server although it is to be removed."""
+    with patch.object(ServerState, "takes_jobs", property(lambda self: self.reachable and not self.drained)):  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType]
+        yield
+
+
+@contextmanager
+def a_removed_server_is_not_emptied() -> Generator[None]:
+    """Forget a server at once, whatever it still has."""
+
+    def vacant(self: Reconciler, name: ServerName) -> bool:
+        del self, name
+        return True
+
+    with patch.object(Reconciler, "vacant", vacant):
+        yield
+
+
+@contextmanager
+def the_jobs_of_a_removed_server_are_forgotten() -> Generator[None]:
+    """Forget the jobs that wait on a server, instead of letting them wait here again."""
+
+    def move_away(self: JobTable, job: Job, cause: str) -> None:
+        del cause
+        self.forget(job)
+
+    with patch.object(JobTable, "move_away", move_away):
+        yield
+
+
+@contextmanager
+def waiting_jobs_avoid_a_server_that_is_added_again() -> Generator[None]:
+    """Let jobs keep to the servers that there were when another one was added, for ever."""
+
+    def offer(self: Reconciler, able: object, now: float) -> None:
+        del self, able, now
+
+    def forget(self: Reconciler, name: ServerName) -> None:
+        del self.servers[name]
+
+    with patch.object(Reconciler, "offer", offer), patch.object(Reconciler, "forget_server", forget):
+        yield
+
+
+@contextmanager
+def an_edit_is_lost_on_the_way() -> Generator[None]:
+    """Show the new values, and run the old graph."""
+    edit = Job.edit
+
+    def edited(self: Job, request: JobRequest) -> None:
+        edit(self, replace(request, graph=self.request.graph))
+
+    with patch.object(Job, "edit", edited):
+        yield
+
+
+@contextmanager
+def an_edit_changes_what_a_server_has() -> Generator[None]:
+    """Edit a job in whatever state it is."""
+
+    def edit(self: JobTable, job: Job, request: JobRequest) -> bool:
+        job.edit(request)
+        self._note(job, "edited by its owner")
+        self.updates.append(self.edited(job))
+        return True
+
+    with patch.object(JobTable, "edit", edit):
+        yield
+
+
+@contextmanager
+def an_edit_is_not_recorded() -> Generator[None]:
+    """Edit a job in memory only, so that the next life knows the old one."""
+
+    def edit(self: JobTable, job: Job, request: JobRequest) -> bool:
+        if job.state is not State.ACCEPTED or job.terminal_update is not None or job.leftovers:
+            return False
+        job.edit(request)
+        self.touch(job)
+        self.updates.append(self.edited(job))
+        return True
+
+    with patch.object(JobTable, "edit", edit):
+        yield
+
+
+@contextmanager
+def an_edit_that_comes_too_late_is_not_refused() -> Generator[None]:
+    """Say nothing to somebody whose job was sent meanwhile."""
+    edit = Registry.edit
+
+    async def edited(self: Registry, job: JobId, request: JobRequest) -> bool:
+        await edit(self, job, request)
+        return True
+
+    with patch.object(Registry, "edit", edited):
+        yield
+
+
 def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...], first: int = QUICK) -> Iterator[Mutation]:
     """The same change once for each fault that must find it."""
     for kind in kinds:
@@ -568,4 +701,37 @@ MUTATIONS = (
     Mutation(every_refusal_means_that_discord_is_away, "not everything has ended", ("channel_removed",)),
     Mutation(a_message_waits_for_those_of_others, "nothing of its own hung", ("discord_hangs",), first=8),
     *each(a_full_disk_loses_results, "was delivered with", "results_full", first=3),
+    Mutation(a_drained_server_gets_new_jobs, "which is drained", ("drain_server",), pair=True, seconds=60.0),
+    Mutation(nobody_hears_of_a_drain, "does not know it", ("drain_all",), seconds=60.0),
+    Mutation(a_drained_server_is_never_resumed, "has a place", ("drain_server",), pair=True, seconds=20.0),
+    Mutation(
+        a_server_that_is_to_be_removed_gets_new_jobs,
+        "to be removed",
+        ("remove_server",),
+        first=0,
+        pair=True,
+        seconds=20.0,
+    ),
+    Mutation(a_removed_server_is_not_emptied, "was removed although", ("remove_server",), pair=True),
+    Mutation(the_jobs_of_a_removed_server_are_forgotten, "not everything has ended"),
+    Mutation(
+        waiting_jobs_avoid_a_server_that_is_added_again,
+        "has a place",
+        ("remove_server",),
+        first=8,
+        pair=True,
+        seconds=60.0,
+    ),
+    Mutation(an_edit_is_lost_on_the_way, "as it was edited last", ("press_edit",)),
+    Mutation(
+        an_edit_changes_what_a_server_has,
+        "a picture that is not of",
+        ("press_edit", "press_edit"),
+        ("post", "taken"),
+        first=13,
+    ),
+    Mutation(an_edit_is_not_recorded, "as it was edited last", ("press_edit", "kill"), ("shown", "ended"), first=4),
+    Mutation(
+        an_edit_that_comes_too_late_is_not_refused, "came too late", ("press_edit", "press_edit"), ("post", "taken")
+    ),
 )

@@ -120,6 +120,8 @@ class Network:
         """How often everything that was under way was cut."""
         self.dead = False
         """Whether it is gone for good."""
+        self.gone = False
+        """Whether it is removed from the configuration for good."""
         self.unread: set[str] = set()
         """Prompts whose history cannot be read, ever."""
         self.calm()

@@ -1,5 +1,7 @@
 """The workflows that this world's bot offers, and the servers that can run each."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import copy
@@ -7,10 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from app.config.settings import Server
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
 from app.service.catalog import Catalog
 from app.service.requests import AttachedFile
+from app.workflows.availability import Offer
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, Target
 from tests.simulation.plan import Ending, Want
@@ -70,19 +74,48 @@ def values_of(want: Want, number: int, color: int) -> dict[str, Json]:
     return values | {"previews": want.previews, "model": want.model}
 
 
-def catalog_of(servers: Sequence[ServerName]) -> Catalog:
-    """A catalog as it is after it read its folder."""
-    catalog = Catalog(Path("workflows"), servers, lambda _: None)
-    workflows: dict[str, Workflow] = {}
-    able: dict[str, tuple[ServerName, ...]] = {}
-    for want in WANTS:
-        for number in (None, *range(len(servers))):
-            name = name_of(Want(0.0, ending=want.ending, result=want.result, server=number), servers)
-            workflows[name] = _workflow(name, want)
-            if number is not None:
-                able[name] = (servers[number],)
-    catalog.workflows, catalog.servers = workflows, able
-    return catalog
+class Folder:
+    """The workflows, and which of all servers can run each."""
+
+    def __init__(self, servers: Sequence[ServerName]) -> None:
+        self._servers = servers
+        self.workflows: dict[str, Workflow] = {}
+        self.able: dict[str, tuple[ServerName, ...]] = {}
+        """The servers that can run a workflow, if not all of them."""
+        for want in WANTS:
+            for number in (None, *range(len(servers))):
+                name = name_of(Want(0.0, ending=want.ending, result=want.result, server=number), servers)
+                self.workflows[name] = _workflow(name, want)
+                if number is not None:
+                    self.able[name] = (servers[number],)
+
+    def catalog(self) -> Catalog:
+        """A catalog as it is after it read the folder, while no server changes."""
+        catalog = Catalog(Path("workflows"), self._servers, lambda _: None)
+        catalog.workflows, catalog.servers = self.workflows, self.able
+        return catalog
+
+    def catalog_of(self, configured: Mapping[ServerName, Server]) -> Catalog:
+        """A catalog that has not read the folder; `configured` may change."""
+        catalog = Catalog(Path("workflows"), configured, lambda _: None)
+        self.read(catalog, configured)
+        return catalog
+
+    def read(self, catalog: Catalog, configured: Mapping[ServerName, Server]) -> None:
+        """Do what `Catalog.look` does, as if all configured servers had been asked for their nodes."""
+        permitted = {name: server.workflows for name, server in configured.items()}
+        if permitted == catalog._permitted and catalog.workflows:
+            return
+        catalog._permitted = permitted
+        offers = [
+            Offer(
+                name=name,
+                workflow=workflow,
+                findings={server: () for server in self.able.get(name, self._servers) if server in permitted},
+            )
+            for name, workflow in self.workflows.items()
+        ]
+        catalog._take(offers, permitted)
 
 
 def _workflow(name: str, want: Want) -> Workflow:
@@ -156,4 +189,4 @@ WANTS = (
 
 def offered(servers: Sequence[ServerName]) -> Mapping[str, Workflow]:
     """The table of workflows alone."""
-    return catalog_of(servers).workflows
+    return Folder(servers).workflows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,6 +17,7 @@ from app.discord.user_request import ButtonPressed, UserRequest
 from app.ports import ConnectionLost
 from app.service.requests import CreateJob
 from tests.simulation.board import Board, Message, presses
+from tests.simulation.edit_record import Sent
 from tests.simulation.offer import LARGEST_COLOUR, files_of, name_of, values_of
 from tests.simulation.plan import MOST_JOBS, Fault, Want
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 UNREADABLE = ("steps = many", "seconds", "= 3", "no-such = 1", "steps = 1e99")
 """What somebody may write into a form."""
+
+LOOKS = 5.0
+"""Seconds between two looks for a job that waits."""
 
 THINKING = 20.0
 """Seconds that somebody takes for a form, at most."""
@@ -49,6 +53,8 @@ class People:
         self._rng = rng
         self._say = say
         self._added = 0
+        self._edits: list[tuple[Fault, anyio.Event]] = []
+        """Forms that are filled in, and when they are sent."""
         self._bot: Bot
         self._tasks: TaskGroup
 
@@ -77,9 +83,18 @@ class People:
                 self._say(f"#{number} takes it back")
                 await self._press(message, Press("cancel", message.job), person)
 
+    def prepare(self, fault: Fault) -> None:
+        """Somebody opens the form to edit a job as soon as one waits; the form is sent when the fault strikes."""
+        self._edits.append((fault, strikes := anyio.Event()))
+        self._tasks.start_soon(self._edit, fault, strikes, name="edit")
+
     def act(self, fault: Fault) -> None:
         """Somebody presses a button, or an operator asks for something, at this moment."""
         whose, _, verb = fault.kind.partition("_")
+        if verb == "edit":
+            for strikes in [strikes for prepared, strikes in self._edits if prepared is fault]:
+                strikes.set()
+            return
         if verb in {"retry", "again", "vary"}:
             if self._added >= MOST_JOBS:
                 return
@@ -115,19 +130,66 @@ class People:
                 if not isinstance(form, Form):
                     return
                 await anyio.sleep(self._rng.uniform(1, THINKING))
-                fields = self._filled(form)
+                fields, _ = self._filled(form)
                 press = custom_id.read(form.custom_id) or press
             caller = await self._board.command(person)
             self._bot.tell(UserRequest(caller, ButtonPressed(press=press, fields=fields)))
         except ConnectionLost:
             return
 
-    def _filled(self, form: Form) -> dict[str, str]:
-        """The form with another seed, and now and then with something that nobody can read."""
+    async def _edit(self, fault: Fault, strikes: anyio.Event) -> None:
+        """Edit a waiting job, and perhaps cancel it in the same instant."""
+        while not (buttons := list(self._waiting())):  # noqa: ASYNC110  people look now and then
+            await anyio.sleep(LOOKS)
+        message, press = buttons[fault.which % len(buttons)]
+        person = self._recorder.owner_of(press.job)
+        try:
+            form = await self._bot.form(press, await self._board.press(message, person))
+            if not isinstance(form, Form):
+                return
+            await anyio.sleep(self._rng.uniform(1, THINKING))
+            caller = await self._board.press(message, person)
+            press = custom_id.read(form.custom_id) or press
+            fields, color = self._edited(form)
+            requests = [UserRequest(caller, ButtonPressed(press=press, fields=fields))]
+            cancels = fault.which % 4 == 0
+            if cancels:
+                back = ButtonPressed(press=Press("cancel", press.job))
+                requests.insert(fault.which % 2, UserRequest(await self._board.press(message, person), back))
+        except ConnectionLost:
+            return
+        await strikes.wait()
+        self._say(f"{person} edits {press.job[:8]} in message {message.number}{' and cancels it' * cancels}")
+        if cancels:
+            self._recorder.asked_back.setdefault(press.job, anyio.current_time())
+        self._recorder.edits.sent.append(Sent(press.job, caller.token, color))
+        for request in requests:
+            self._bot.tell(request)
+
+    def _waiting(self) -> Iterator[tuple[Message, Press]]:
+        """The messages that have a button to edit their job now, and the button."""
+        for message in self._board.messages:
+            if message.said and not message.page and self._board.is_there(message):
+                yield from ((message, press) for press in presses(message.said[-1]) if press.verb == "edit")
+
+    def _edited(self, form: Form) -> tuple[dict[str, str], int]:
+        """The form with other values: another seed, which is returned as well, another text, and fewer steps.
+
+        At times, something in it is unreadable.
+        """
+        fields, color = self._filled(form)
+        lines = [line for line in fields[SETTINGS].splitlines() if not line.startswith("steps ")]
+        fields[SETTINGS] = "\n".join([*lines, f"steps = {self._rng.randint(1, 2)}"])
+        fields["prompt"] = f"{fields['prompt'].partition(' edit')[0]} edit {self._rng.randrange(1000)}"
+        return fields, color
+
+    def _filled(self, form: Form) -> tuple[dict[str, str], int]:
+        """The form with another seed, and now and then with something that nobody can read; and the seed."""
         fields = {field.name: field.value for field in form.fields}
         lines = [line for line in fields.get(SETTINGS, "").splitlines() if not line.startswith("seed ")]
         if self._rng.random() < 0.2:
             lines.append(self._rng.choice(UNREADABLE))
-        lines.append(f"seed = {self._rng.randint(0, LARGEST_COLOUR)}")
+        color = self._rng.randint(0, LARGEST_COLOUR)
+        lines.append(f"seed = {color}")
         fields[SETTINGS] = "\n".join(lines)
-        return fields
+        return fields, color

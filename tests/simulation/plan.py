@@ -114,8 +114,32 @@ Answer: TypeAlias = Literal[
 ]
 """How Discord answers."""
 
+ByOperators: TypeAlias = Literal[
+    "drain_server",  # a server is drained, and resumed later
+    "drain_all",  # all are drained, and resumed later
+    "remove_server",  # a server is removed from the configuration, and added again later
+    "remove_all",  # all are removed, and with them the last ones that can run a workflow; they are added again later
+    "change_server",  # a server gets another weight, another patience or other workflows for a while
+    "move_server",  # a server gets other headers, so it is removed and added again
+]
+"""What operators do to servers while the bot runs."""
+
+Edit: TypeAlias = Literal["press_edit"]
+"""Somebody edits a job that waits; with a moment, the form is filled in before it and sent exactly then."""
+
 Kind: TypeAlias = (
-    OnTheWay | AtAServer | AtHome | InDiscord | Unexpected | ByPeople | WrongServer | Changed | Refusal | Answer
+    OnTheWay
+    | AtAServer
+    | AtHome
+    | InDiscord
+    | Unexpected
+    | ByPeople
+    | WrongServer
+    | Changed
+    | Refusal
+    | Answer
+    | ByOperators
+    | Edit
 )
 GROUPS: tuple[tuple[Kind, ...], ...] = tuple(
     map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord, Unexpected, ByPeople))
@@ -127,6 +151,8 @@ CHANGED: tuple[Kind, ...] = get_args(Changed)
 REFUSALS: tuple[Kind, ...] = get_args(Refusal)
 ANSWERS: tuple[Kind, ...] = get_args(Answer)
 """Drawn by themselves: see `_with_more`."""
+OPERATORS: tuple[Kind, ...] = get_args(ByOperators)
+"""Drawn by themselves: see `_with_operators`."""
 
 CROWDED: tuple[Kind, ...] = (
     *("die", "removed", "long_outage", "restart", "drop"),
@@ -155,6 +181,12 @@ Moment: TypeAlias = Literal[
 ]
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
 
+EDITED: tuple[Moment, ...] = ("ended", "history", "read", "commit", "committed", "post", "taken", "withdraw", "shown")
+"""When forms are sent: while a place at a server becomes free, and while the next job is sent there."""
+
+WITH_EDITS: tuple[Kind, ...] = ("press_cancel", "kill", "restart", "refuse", "drop")
+"""What happens at the same moment."""
+
 Ending: TypeAlias = Literal["well", "breaks", "refused"]
 """What a server makes of a prompt that is left in peace: a picture, an error while it runs, a 400."""
 
@@ -164,6 +196,9 @@ also leaves a temporary file and a text, or more pictures than one message takes
 
 LONGEST_ANSWERS = 60.0
 """Seconds for which Discord answers in an odd way: longer than the bot waits for an answer."""
+
+LONGEST_CHANGE = 120.0
+"""Seconds for which operators change a server."""
 
 TROUBLE = 300.0
 """Seconds in which things go wrong; after that all is well, and everything has to end."""
@@ -237,6 +272,11 @@ class Plan(Struct, frozen=True):
         """The pace of the slowest server."""
         return max(self.paces, default=1.0)
 
+    @property
+    def servers_change(self) -> bool:
+        """Whether operators change the servers while the bot runs."""
+        return any(fault.kind in OPERATORS for fault in self.faults)
+
 
 def calm_of(plan: Plan) -> float:
     """Seconds for everything to end once all is well: as if all of it were made on one server, and twice."""
@@ -268,7 +308,8 @@ def drawn(seed: int) -> Plan:
     plan = _with_results(plan, "uploads", "edited", 0.6, ["one"])
     plan = _with_results(plan, "many", "many", 0.5, ["one", "two"])
     plan = _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
-    return _with_more(plan, "answers", ANSWERS, longest=LONGEST_ANSWERS)
+    plan = _with_more(plan, "answers", ANSWERS, longest=LONGEST_ANSWERS)
+    return _with_edits(_with_operators(plan, 4))
 
 
 def crowded(seed: int) -> Plan:
@@ -306,7 +347,8 @@ def crowded(seed: int) -> Plan:
     )
     paces = tuple(round(math.exp(rng.uniform(math.log(0.3), math.log(4.0))), 3) for _ in range(servers))
     depth = rng.choice((1, 2, 2))
-    return Plan(seed, tuple(wants), faults, depth, servers, rng.random() < 0.4, rng.random() < 0.3, paces, mortal)
+    plan = Plan(seed, tuple(wants), faults, depth, servers, rng.random() < 0.4, rng.random() < 0.3, paces, mortal)
+    return _with_edits(_with_operators(plan, 8))
 
 
 def _with_wrong_servers(plan: Plan) -> Plan:
@@ -370,6 +412,41 @@ def _with_more(plan: Plan, what: str, kinds: Sequence[Kind], *, longest: float =
         )
         for _ in range(rng.randint(1, 4))
     )
+    return replace(plan, faults=(*plan.faults, *faults))
+
+
+def _with_operators(plan: Plan, most: int) -> Plan:
+    """The same plan, in every third world with at most so many changes of servers, by dice of their own."""
+    rng = random.Random(f"operators {plan.chance}")
+    if rng.random() < 0.67:
+        return plan
+    if len(plan.paces) < plan.servers:
+        plan = replace(plan, servers=max(plan.servers, rng.choice((1, 2, 3))))
+    faults = tuple(
+        Fault(
+            round(rng.uniform(0, TROUBLE - 60), 3),
+            rng.choice(OPERATORS),
+            round(min(LONGEST_CHANGE, rng.expovariate(1 / 30)), 3),
+            rng.randrange(1000),
+            rng.choice(MOMENTS) if rng.random() < 0.5 else None,
+        )
+        for _ in range(rng.randint(1, most))
+    )
+    return replace(plan, faults=(*plan.faults, *faults))
+
+
+def _with_edits(plan: Plan) -> Plan:
+    """The same plan, in every third world with waiting jobs that people edit, by dice of their own."""
+    rng = random.Random(f"edits {plan.chance}")
+    if rng.random() < 0.67:
+        return plan
+    faults: list[Fault] = []
+    for _ in range(rng.randint(2, 6)):
+        at, upon = round(rng.uniform(0, TROUBLE - 60), 3), rng.choice((None, *EDITED))
+        faults.append(Fault(at, "press_edit", 0.0, rng.randrange(1000), upon))
+        if rng.random() < 0.3:
+            seconds = round(rng.uniform(1, 20), 3)
+            faults.append(Fault(at, rng.choice(WITH_EDITS), seconds, rng.randrange(1000), upon))
     return replace(plan, faults=(*plan.faults, *faults))
 
 
@@ -478,7 +555,12 @@ def plans() -> st.SearchStrategy[Plan]:
         st.sampled_from(get_args(Result)),
     )
     faults = st.builds(
-        Fault, moments, st.sampled_from(KINDS), lengths, st.integers(0, 20), st.none() | st.sampled_from(MOMENTS)
+        Fault,
+        moments,
+        st.sampled_from((*KINDS, *OPERATORS, "press_edit")),
+        lengths,
+        st.integers(0, 20),
+        st.none() | st.sampled_from(MOMENTS),
     )
     return st.builds(
         Plan,

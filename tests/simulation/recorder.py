@@ -18,14 +18,17 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
-from app.core.fair_queue import TOLERANCE, Servers
+from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
 from app.core.server_state import FAILOVER_RUNNING, permitted_servers
-from app.events import JobId, PromptId
+from app.events import JobId, PromptId, ServerName
+from app.ports import Graph
+from tests.simulation.edit_record import EditRecord
 from tests.simulation.network import Network
 from tests.simulation.offer import streams
 from tests.simulation.plan import Kind
+from tests.simulation.server_record import ServerRecord
 
 UNTOLD = "json_extract(CAST(record AS TEXT), '$.told') IS NOT TRUE"
 """Jobs whose terminal update was not shown; the column `told` is 1 only once no server has the job either."""
@@ -80,8 +83,8 @@ class Recorder:
         """The servers that each person ever waited for."""
         self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
         """For each preview: the prompts that were running when it was made, one for each server."""
-        self.networks: list[Network] = []
-        """All of this world's."""
+        self.edits = EditRecord()
+        self.servers = ServerRecord(self.wrong.append, self.well)
         self.fetched: Counter[str] = Counter()
         """How often each file was asked for, by its path."""
         self._marked: set[tuple[Kind, str]] = set()
@@ -103,11 +106,18 @@ class Recorder:
         if job and job not in self.told:
             self.told[job] = self._find("id", job) is not None
 
-    def took(self, network: Network, prompt: PromptId) -> None:
+    @property
+    def networks(self) -> list[Network]:
+        """All of this world's."""
+        return self.servers.networks
+
+    def took(self, network: Network, prompt: PromptId, graph: Graph) -> None:
         """A server takes a prompt."""
         if (job := self._find("prompt", prompt)) is None:
             self.wrong.append(f"{prompt} was sent before it was in the journal")
             return
+        if self.edits.is_edited(job) and not self.edits.counts(job, graph):
+            self.wrong.append(f"{job} was sent as it was before or after another edit")
         again = [
             other
             for other in self.taken[job]
@@ -200,6 +210,18 @@ class Recorder:
         with self.journal:
             self.journal.execute("INSERT INTO requests (at, verb, job) VALUES (0, ?, ?)", (verb, job))
 
+    def drain(self, name: ServerName, *, drained: bool) -> None:
+        """Drain or resume a server in the journal, as another process does; before the first life there is none."""
+        if self.journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'servers'").fetchone() is None:
+            return
+        self.servers.wants_drained(name, drained=drained)
+        with self.journal:
+            self.journal.execute(
+                "INSERT INTO servers (name, drained, at, person) VALUES (?, ?, 0, '')"
+                " ON CONFLICT (name) DO UPDATE SET drained = excluded.drained",
+                (name, int(drained)),
+            )
+
     def breaks_prompt(self, kind: Kind, prompt: PromptId) -> bool:
         """Whether this raises for the job of this prompt: then it does so each time."""
         if kind not in self.armed and not self._marked:
@@ -241,18 +263,25 @@ class Recorder:
             async def run(self, *, task_status: TaskStatus[Registry] = TASK_STATUS_IGNORED) -> None:
                 recorder._registry = self
                 recorder._mailboxes.clear()
+                recorder.servers.attach(self)
                 await super().run(task_status=task_status)
 
             def _take(self, message: Command | Message) -> None:
                 if isinstance(message, (Submit, Watch)):
                     recorder._mailboxes.append(message.updates)
+                if isinstance(message, Submit):
+                    recorder.edits.submitted(message.request)
+                recorder.servers.taken(self, message)
                 super()._take(message)
 
             async def _act(self, helpers: TaskGroup) -> None:
+                edits = recorder.edits.begins(self._edits)
                 await super()._act(helpers)
-                recorder.wrong += idle(self)
-                recorder.wrong += unfair(self, recorder.rights)
-                recorder.wrong += stranded(self, anyio.current_time())
+                recorder.edits.answered(edits)
+                recorder.wrong += idle(self, recorder.servers)
+                recorder.wrong += unfair(self, recorder.rights, recorder.servers)
+                recorder.wrong += stranded(self, anyio.current_time(), recorder.servers.changed_at)
+                recorder.wrong += recorder.servers.unheard()
 
         return Witnessed
 
@@ -285,11 +314,12 @@ class Recorder:
         }
         if left := {name: list(table) for name, table in held.items() if table}:
             yield f"nothing is left to do, but there are {left}"
+        yield from self.servers.left_over(registry)
         if waiting := registry._inbox.statistics().current_buffer_used:
             yield f"nothing is left to do, but {waiting} words wait in the registry's inbox"
 
 
-def idle(registry: PromptRegistry) -> Iterator[str]:
+def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
     """Servers that run nothing although a job waits that may go there: never, once a turn is over.
 
     A server gets one POST after the other, so it is not free before the last was answered. Its waiting place may stay
@@ -302,7 +332,11 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
         return
     for name, server_state in scheduler._servers.items():
         attempts = [attempt for _, attempt in job_table.occupying(name)]
-        if not server_state.takes_jobs or len(attempts) >= scheduler._depth or any(one.posting for one in attempts):
+        if (
+            not servers.takes_jobs(name, server_state)
+            or len(attempts) >= scheduler._depth
+            or any(one.posting for one in attempts)
+        ):
             continue
         if any(True for _ in job_table.in_flight(name)):
             continue
@@ -313,14 +347,15 @@ def idle(registry: PromptRegistry) -> Iterator[str]:
                 if other != name and state.takes_jobs and job.runs_on(other) and not state.rest.resting
             )
             work, workflow = scheduler._known[job.job].work, job_table.jobs[job.job].request.workflow
+            runs = job.runs_on(name) or servers.may_run(workflow, name)
             rest = server_state.rest
             spared = rest.resting or (rest.in_trouble and bool(attempts))
             spared |= not scheduler._memory_limits.fits(workflow, name, work)
-            if job.runs_on(name) and not (spared and any(others)):
+            if runs and not (spared and any(others)):
                 yield f"{job.job} waits, although {name} has a place"
 
 
-def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]]) -> Iterator[str]:
+def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]], servers: ServerRecord) -> Iterator[str]:
     """People who wait for the same servers, of whom one was served more than the bound allows beyond another.
 
     The corrections of jobs in flight widen the bound: each by at most the largest charge. `rights` collects the servers
@@ -328,12 +363,12 @@ def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]]) -> Iterato
     """
     queue = registry._scheduler._queue
     for name, person in queue._people.items():
-        rights[name].update(person.jobs)
+        rights[name].update(servers.rights(each, registry) for each in person.jobs)
     in_flight = len(registry._scheduler._accounting._charges)
     bound = TOLERANCE + (1 + in_flight) * queue.largest + 1e-6
     by_servers: dict[Servers, list[tuple[float, str]]] = defaultdict(list)
     for name, person in queue._people.items():
-        if len(rights[name]) == 1:
+        if len(rights[name]) == 1 and NOWHERE not in person.jobs:
             by_servers[next(iter(rights[name]))].append((person.served, name))
     for people in by_servers.values():
         (least, behind), (most, ahead) = min(people), max(people)
@@ -341,13 +376,17 @@ def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]]) -> Iterato
             yield f"{ahead} was served {most:.0f} s and {behind} {least:.0f} s; the bound is {bound:.0f} s"
 
 
-def stranded(registry: PromptRegistry, now: float) -> Iterator[str]:
-    """Jobs that a server has which does not come back, although another one that can run them is there."""
+def stranded(registry: PromptRegistry, now: float, changed_at: float) -> Iterator[str]:
+    """Jobs that a server has which does not come back, although another one that can run them is there.
+
+    `changed_at` is when the other one may have been added or resumed.
+    """
     servers = registry._reconciler.servers
     for name, server_state in servers.items():
         for job, attempt in registry._job_table.in_flight(name):
             patience = server_state.failover_after * (FAILOVER_RUNNING if job.state >= State.RUNNING else 1)
-            if attempt.posting or job.cancelling or now - server_state.away_since < patience + PROBED:
+            due = max(server_state.away_since + patience, changed_at) + PROBED
+            if attempt.posting or job.cancelling or now < due:
                 continue
             able = job.request.able(permitted_servers(job.request.workflow, servers))
             if any(servers[other].takes_jobs for other in able):

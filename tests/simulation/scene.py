@@ -21,6 +21,7 @@ from tests.simulation.bot import Bot
 from tests.simulation.faults import FaultPlayer
 from tests.simulation.invariants import broken
 from tests.simulation.network import Network
+from tests.simulation.operators import Operators
 from tests.simulation.people import People
 from tests.simulation.pictures import without_pixels
 from tests.simulation.plan import TROUBLE, Moment, Plan, calm_of
@@ -62,11 +63,14 @@ class Scene:
         self._began = self._calm_since = anyio.current_time()
         self.report = Report()
         self._recorder = Recorder(folder / "atelier.db")
-        self._networks = self._recorder.networks = [self._network(number) for number in range(plan.servers)]
+        self._networks = self._recorder.servers.networks = [self._network(number) for number in range(plan.servers)]
         servers = [network.name for network in self._networks]
         self._board = Board(self._rng, random.Random(f"answers {plan.chance}"), self._saw, self._recorder.not_shown)
         self._people = People(self._board, self._recorder, servers, self._rng, self._say)
-        self._trouble = FaultPlayer(plan, self._networks, self._board, self._recorder, self._people, self._say)
+        self._operators = Operators(self._networks, self._recorder, self._say)
+        self._trouble = FaultPlayer(
+            plan, self._networks, self._board, self._recorder, self._people, self._operators, self._say
+        )
         self._bot = Bot(
             plan, folder, self._networks, self._board, self._recorder, self._rng, self._say, self._trouble.reached
         )
@@ -82,6 +86,7 @@ class Scene:
         with without_pixels(self._drew):
             async with anyio.create_task_group() as world:
                 self._people.meet(self._bot, world)
+                self._operators.meet(self._bot, world)
                 for network in self._networks:
                     await world.start(network.simulator.run)
                 world.start_soon(self._bot.run)

@@ -85,7 +85,7 @@ class MemoryComfy:
             encoded = msgspec.json.encode(answer)
             raise Refused(validation_error(encoded, graph), unusable=unusable(encoded))
         assert status == 200, answer
-        self._recorder.took(self._network, prompt)
+        self._recorder.took(self._network, prompt, graph)
         return Ticket(prompt)
 
     async def queue(self) -> Queue:
