@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from cyclopts import App, Group, Parameter, Token
 from app import __version__
 from app.cli.output.help import HelpFormatter
 
-PROGRAM = "python -m app"
-
 COMPLETED = "atelier"
-"""The name by which a shell must know the program, to complete its command lines."""
+"""The name of the program once it is installed, and the one by which a shell completes its command lines."""
+
+PROGRAM = COMPLETED if Path(sys.argv[0]).stem == COMPLETED else "python -m app"
+"""How people start the program: as they did just now."""
 
 T = TypeVar("T")
 
@@ -56,7 +58,7 @@ def _workflow_names(_: object) -> Sequence[str]:
     from app.config.load import load_config
     from app.workflows.files import list_names
 
-    return list_names(load_config(os.environ, Path.cwd()).workflows)
+    return list_names(load_config(os.environ, Path.cwd()).workflow_folders)
 
 
 def _server_names(_: object) -> Sequence[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 import anyio
 from rich.console import Console
@@ -18,6 +17,7 @@ from app.service.catalog import unknown_workflows
 from app.standard_streams import complain
 from app.texts.reasons import reason_text
 from app.workflows.availability import offers
+from app.workflows.files import Folders, as_folders
 
 WIDTH = 30
 """Characters for the name of a step, so that the details are in one column."""
@@ -29,7 +29,7 @@ HANDSHAKE = 5.0
 async def check(
     console: Console,
     source: str,
-    workflows: Path,
+    workflows: Folders,
     servers: Mapping[ServerName, tuple[Comfy, Connect]],
     allowed: Mapping[ServerName, Collection[str] | None],
 ) -> int:
@@ -40,7 +40,7 @@ async def check(
     lines: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
     if not (offered := offers(workflows, known)):
-        lines.append((False, "workflows", f"there are none in {workflows}"))
+        lines.append((False, "workflows", f"there are none in {as_folders(workflows)[0]}"))
     lines += verdicts(offered, known, brief=True)
     if offered and known and not any(offer.servers for offer in offered):
         lines.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))

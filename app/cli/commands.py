@@ -24,6 +24,7 @@ from rich.console import Console
 
 from app import logging, signals
 from app.cli.arguments import (
+    PROGRAM,
     CancelJob,
     Check,
     CheckWorkflows,
@@ -161,7 +162,7 @@ async def _run_command(
                     name: (server_clients.comfy, server_clients.connect) for name, server_clients in clients.items()
                 }
                 allowed = {server.label: server.workflows for server in config.servers}
-                return await check(console, config.source, config.workflows, connections, allowed)
+                return await check(console, config.source, config.workflow_folders, connections, allowed)
         case _:
             return await _workflows(command, config, console)
 
@@ -169,9 +170,9 @@ async def _run_command(
 async def _workflows(command: WorkflowsCommand, config: Config, console: Console) -> int:
     from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, show_workflow
 
-    folder = config.workflows
+    folders = config.workflow_folders
     if isinstance(command, ListWorkflows):
-        return list_workflows(console, folder)
+        return list_workflows(console, folders)
     if isinstance(command, PrintSchema):
         from app.workflows.manifest.schema import schema
 
@@ -183,16 +184,16 @@ async def _workflows(command: WorkflowsCommand, config: Config, console: Console
         servers = comfies(clients)
         match command:
             case ShowWorkflow():
-                return await show_workflow(console, folder, command.workflow, servers)
+                return await show_workflow(console, folders, command.workflow, servers)
             case NewWorkflow():
                 from app.cli.workflows.new import new_workflow
 
-                await new_workflow(console, folder, command.file, servers)
+                await new_workflow(console, folders, command.file, servers)
             case CheckWorkflows():
-                return await check_workflows(console, folder, command.workflow, servers)
+                return await check_workflows(console, folders, command.workflow, servers)
             case FillWorkflow():
                 values, sets = _values(command)
-                graph, notes = await fill_in(folder, command.workflow, values, sets, command.preset, servers)
+                graph, notes = await fill_in(folders, command.workflow, values, sets, command.preset, servers)
                 print(graph)
                 for note in notes:
                     complain(note)
@@ -201,7 +202,7 @@ async def _workflows(command: WorkflowsCommand, config: Config, console: Console
 
 async def _run(config: Config, *, drain: bool) -> int:
     if not config.discord_token:
-        complain("no DISCORD_TOKEN is set; try “python -m app demo”, or “generate”.")
+        complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
     from app.application import comfies, open_alerts, run
@@ -335,7 +336,7 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
     values, sets = _values(command)
     async with open_clients(config) as clients:
         servers = comfies(clients)
-        workflow, definitions = await open_filled(config.workflows, command.workflow, values, servers)
+        workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
     if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
         raise WorkflowError(AllowedNowhere(workflow.name))
     _writable(command.out)
