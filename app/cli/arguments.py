@@ -162,6 +162,21 @@ class Run:
     drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
 
 
+@_command("setup", "setup", "setup --server http://127.0.0.1:8188 --dry-run")
+@dataclass(frozen=True, kw_only=True)
+class Setup(OnServers):
+    """Ask for the token and the servers, check them, and write atelier.toml and .env.
+
+    Without a terminal nothing is asked: set DISCORD_TOKEN, and name the servers with --server.
+    """
+
+    token: Annotated[
+        str, Parameter(metavar="TOKEN", help="The bot's token; DISCORD_TOKEN hides it from others on this machine")
+    ] = ""
+    dry_run: Annotated[bool, Parameter(help="Only show what would be written")] = False
+    overwrite: Annotated[bool, Parameter(help="Change files that exist without asking")] = False
+
+
 @_command("demo", "demo", "demo --out pictures --backend asyncio")
 @dataclass(frozen=True, kw_only=True)
 class Demo:
@@ -363,7 +378,7 @@ class Stats:
 ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer
 JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
-Command: TypeAlias = Run | Demo | Generate | Simulate | JournalCommand | WorkflowsCommand | Check
+Command: TypeAlias = Run | Setup | Demo | Generate | Simulate | JournalCommand | WorkflowsCommand | Check
 
 
 @app.command(

@@ -44,6 +44,7 @@ from app.cli.arguments import (
     ResumeServer,
     Run,
     ServersCommand,
+    Setup,
     ShowJob,
     ShowWorkflow,
     Simulate,
@@ -76,6 +77,11 @@ def execute(invocation: Invocation, console: Console) -> int:
     command, backend, debug = invocation
     logging.configure(debug=debug)
     try:
+        if isinstance(command, Setup):
+            from app.cli.setup import set_up, this_terminal
+
+            # Before the configuration is loaded: it may be missing, or wrong.
+            return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
         if isinstance(command, JournalCommand):

@@ -35,7 +35,7 @@ LARGEST = 16 * 2**20
 """Bytes. The largest workflows that people share have about 2 MB; anything more is pictures pasted into notes."""
 
 
-Folders: TypeAlias = "Path | Sequence[Path]"
+Folders: TypeAlias = Path | Sequence[Path]
 """One folder of workflows, or several: of two workflows with the same name, the one in the earlier folder counts."""
 
 
