@@ -353,7 +353,10 @@ class PrintSchema:
 @_command("check", "check", "check --server https://studio.example/comfy", "check --live 123456789012345678")
 @dataclass(frozen=True, kw_only=True)
 class Check(OnServers):
-    """Check the configuration, the workflows and each server; or, with --live, Discord."""
+    """Check the configuration, the workflows, each server, Discord, the disk and the journal.
+
+    Each problem is one sentence that says what to do. With --live, try the bot's requests in Discord instead.
+    """
 
     live: Annotated[
         DiscordId,
@@ -365,6 +368,12 @@ class Check(OnServers):
         DiscordId, Parameter(metavar="ID", help="With --live: post in this channel instead of the first possible one")
     ] = 0
     wait: Annotated[Seconds, Parameter(help="With --live: wait S seconds for somebody to use the command")] = 60.0
+
+
+@_command("doctor", "doctor")
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Check):
+    """Another name of check."""
 
 
 @_command("stats", "stats", "stats --json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import anyio
 from rich.console import Console
@@ -32,10 +32,12 @@ async def check(
     workflows: Folders,
     servers: Mapping[ServerName, tuple[Comfy, Connect]],
     allowed: Mapping[ServerName, Collection[str] | None],
+    machine: Sequence[Verdict] = (),
 ) -> int:
     """Check everything, print the results, and return 0 if all is well, else 1.
 
-    `allowed` are the workflows that each server may run, None for all.
+    `allowed` are the workflows that each server may run, None for all. `machine` are the results of what was checked
+    besides workflows and servers.
     """
     lines: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
@@ -55,6 +57,7 @@ async def check(
         for name, (comfy, connect) in servers.items():
             tasks.start_soon(look, name, comfy, connect)
     lines += [(results[name][0], name, results[name][1]) for name in servers]
+    lines += machine
     console.print(verdict_table(lines))
     return 0 if all(good is not False for good, _, _ in lines) else 1
 

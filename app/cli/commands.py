@@ -162,13 +162,15 @@ async def _run_command(
         case Check():
             from app.application import open_clients
             from app.cli.check import check
+            from app.cli.doctor import examine
 
             async with open_clients(config) as clients:
                 connections = {
                     name: (server_clients.comfy, server_clients.connect) for name, server_clients in clients.items()
                 }
                 allowed = {server.label: server.workflows for server in config.servers}
-                return await check(console, config.source, config.workflow_folders, connections, allowed)
+                machine = await examine(config, _journal_or_error(config))
+                return await check(console, config.source, config.workflow_folders, connections, allowed, machine)
         case _:
             return await _workflows(command, config, console)
 
@@ -257,6 +259,13 @@ def _journal_path(config: Config) -> Path:
             f" move the folder there, or set ATELIER_DATA={former}."
         )
     return config.data / JOURNAL
+
+
+def _journal_or_error(config: Config) -> Path | JournalError:
+    try:
+        return _journal_path(config)
+    except ConfigError as error:
+        return JournalError(str(error))
 
 
 def _journal(command: JournalCommand, config: Config, console: Console, backend: str) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import cast
 
+import aiohttp
 import anyio
 import hikari
 from hikari.impl import RESTClientImpl
+from hikari.urls import REST_API_URL
 from msgspec import Struct
 
 from app.discord.bridge import cancel_stray_tasks, loop_bridge
@@ -33,11 +37,15 @@ class Guild(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """The bot's application; `guilds` are the Discord servers to which it was invited, at most `MOST_GUILDS`."""
+    """The bot's application; `guilds` are the Discord servers to which it was invited, at most `MOST_GUILDS`.
+
+    `clock_ahead` is by how many seconds this machine's clock is ahead of Discord's, None if that is not known.
+    """
 
     id: int
     name: str
     guilds: tuple[Guild, ...] = ()
+    clock_ahead: float | None = None
 
     @property
     def invite_link(self) -> str:
@@ -58,15 +66,26 @@ async def read_account(token: str, rest_url: str) -> Account:
                 with anyio.fail_after(PATIENCE):
                     application = await bot.rest.fetch_application()
                     guilds = [_guild(guild) async for guild in bot.rest.fetch_my_guilds().limit(MOST_GUILDS)]
+                    ahead = await _clock_ahead(rest_url or REST_API_URL)
             except Exception as error:  # noqa: BLE001  also what hikari cannot read
                 raise SetupError(fatal(error) or describe(error)) from None
             finally:
                 with anyio.CancelScope(shield=True):
                     await bot.rest.close()
-        return Account(int(application.id), application.name, tuple(guilds))
+        return Account(int(application.id), application.name, tuple(guilds), ahead)
 
     async with loop_bridge() as (into_asyncio, _):
         return await into_asyncio(ask)
+
+
+async def _clock_ahead(rest_url: str) -> float | None:
+    """By how many seconds our clock is ahead, from the date in any answer; hikari does not show it."""
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{rest_url}/gateway") as response:
+            theirs = parsedate_to_datetime(response.headers["Date"])
+    except (aiohttp.ClientError, KeyError, ValueError):
+        return None
+    return (datetime.now(UTC) - theirs).total_seconds()
 
 
 def _guild(guild: hikari.OwnGuild) -> Guild:
