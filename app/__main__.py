@@ -8,10 +8,16 @@ try:
 except KeyboardInterrupt:
     os._exit(130)
 
-if __name__ == "__main__":
+
+def main() -> int:
+    """Run the command line of this process; return the exit code."""
     signals.install(sys.argv[1:])
     standard_streams.prepare()
     # Only here: it takes half a second, in which a signal may arrive.
     from app.cli.main import start
 
-    sys.exit(start(sys.argv[1:]))
+    return start(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -48,6 +48,7 @@ SLOW = (
     "media_worker/test_client.py",
     "media_worker/test_video.py",
     "mutants/*",  # pytest as a process
+    "test_package.py",  # the program, installed in environments of its own
     "test_pytest.py",
     "test_bench.py",
     "*fuzz.py",

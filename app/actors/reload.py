@@ -25,6 +25,7 @@ LOOK = 2.0
 FIXED = {
     "data": "data",
     "workflows": "workflows",
+    "included": "included_workflows",
     "depth": "depth",
     "largest_result": "largest_result",
     "discord_token": "DISCORD_TOKEN",

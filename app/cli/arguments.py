@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from cyclopts import App, Group, Parameter, Token
 from app import __version__
 from app.cli.output.help import HelpFormatter
 
-PROGRAM = "python -m app"
-
 COMPLETED = "atelier"
-"""The name by which a shell must know the program, to complete its command lines."""
+"""The name of the program once it is installed, and the one by which a shell completes its command lines."""
+
+PROGRAM = COMPLETED if Path(sys.argv[0]).stem == COMPLETED else "python -m app"
+"""How people start the program: as they did just now."""
 
 T = TypeVar("T")
 
@@ -56,7 +58,7 @@ def _workflow_names(_: object) -> Sequence[str]:
     from app.config.load import load_config
     from app.workflows.files import list_names
 
-    return list_names(load_config(os.environ, Path.cwd()).workflows)
+    return list_names(load_config(os.environ, Path.cwd()).workflow_folders)
 
 
 def _server_names(_: object) -> Sequence[str]:
@@ -158,6 +160,21 @@ class Run:
     """Run the Discord bot (the default command)."""
 
     drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
+
+
+@_command("setup", "setup", "setup --server http://127.0.0.1:8188 --dry-run")
+@dataclass(frozen=True, kw_only=True)
+class Setup(OnServers):
+    """Ask for the token and the servers, check them, and write atelier.toml and .env.
+
+    Without a terminal nothing is asked: set DISCORD_TOKEN, and name the servers with --server.
+    """
+
+    token: Annotated[
+        str, Parameter(metavar="TOKEN", help="The bot's token; DISCORD_TOKEN hides it from others on this machine")
+    ] = ""
+    dry_run: Annotated[bool, Parameter(help="Only show what would be written")] = False
+    overwrite: Annotated[bool, Parameter(help="Change files that exist without asking")] = False
 
 
 @_command("demo", "demo", "demo --out pictures --backend asyncio")
@@ -336,7 +353,10 @@ class PrintSchema:
 @_command("check", "check", "check --server https://studio.example/comfy", "check --live 123456789012345678")
 @dataclass(frozen=True, kw_only=True)
 class Check(OnServers):
-    """Check the configuration, the workflows and each server; or, with --live, Discord."""
+    """Check the configuration, the workflows, each server, Discord, the disk and the journal.
+
+    Each problem is one sentence that says what to do. With --live, try the bot's requests in Discord instead.
+    """
 
     live: Annotated[
         DiscordId,
@@ -350,6 +370,12 @@ class Check(OnServers):
     wait: Annotated[Seconds, Parameter(help="With --live: wait S seconds for somebody to use the command")] = 60.0
 
 
+@_command("doctor", "doctor")
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Check):
+    """Another name of check."""
+
+
 @_command("stats", "stats", "stats --json")
 @dataclass(frozen=True, kw_only=True)
 class Stats:
@@ -361,7 +387,7 @@ class Stats:
 ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer
 JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
-Command: TypeAlias = Run | Demo | Generate | Simulate | JournalCommand | WorkflowsCommand | Check
+Command: TypeAlias = Run | Setup | Demo | Generate | Simulate | JournalCommand | WorkflowsCommand | Check
 
 
 @app.command(

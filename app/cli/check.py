@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import anyio
 from rich.console import Console
@@ -18,6 +17,7 @@ from app.service.catalog import unknown_workflows
 from app.standard_streams import complain
 from app.texts.reasons import reason_text
 from app.workflows.availability import offers
+from app.workflows.files import Folders, as_folders
 
 WIDTH = 30
 """Characters for the name of a step, so that the details are in one column."""
@@ -29,18 +29,20 @@ HANDSHAKE = 5.0
 async def check(
     console: Console,
     source: str,
-    workflows: Path,
+    workflows: Folders,
     servers: Mapping[ServerName, tuple[Comfy, Connect]],
     allowed: Mapping[ServerName, Collection[str] | None],
+    machine: Sequence[Verdict] = (),
 ) -> int:
     """Check everything, print the results, and return 0 if all is well, else 1.
 
-    `allowed` are the workflows that each server may run, None for all.
+    `allowed` are the workflows that each server may run, None for all. `machine` are the results of what was checked
+    besides workflows and servers.
     """
     lines: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
     if not (offered := offers(workflows, known)):
-        lines.append((False, "workflows", f"there are none in {workflows}"))
+        lines.append((False, "workflows", f"there are none in {as_folders(workflows)[0]}"))
     lines += verdicts(offered, known, brief=True)
     if offered and known and not any(offer.servers for offer in offered):
         lines.append((False, "workflows", "none of them can run on any server: docs/MODELS.md says what each needs"))
@@ -61,6 +63,7 @@ async def check(
             answers, times = await _explained(_times, comfy, connect)
             results[name] = answers, f"{details}, {times}" if answers else times
     lines += [(results[name][0], name, results[name][1]) for name in servers]
+    lines += machine
     console.print(verdict_table(lines))
     return 0 if all(good is not False for good, _, _ in lines) else 1
 

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from app import logging, signals
 from app.cli.arguments import (
+    PROGRAM,
     CancelJob,
     Check,
     CheckWorkflows,
@@ -43,6 +44,7 @@ from app.cli.arguments import (
     ResumeServer,
     Run,
     ServersCommand,
+    Setup,
     ShowJob,
     ShowWorkflow,
     Simulate,
@@ -75,6 +77,11 @@ def execute(invocation: Invocation, console: Console) -> int:
     command, backend, debug = invocation
     logging.configure(debug=debug)
     try:
+        if isinstance(command, Setup):
+            from app.cli.setup import set_up, this_terminal
+
+            # Before the configuration is loaded: it may be missing, or wrong.
+            return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
         if isinstance(command, JournalCommand):
@@ -155,13 +162,15 @@ async def _run_command(
         case Check():
             from app.application import open_clients
             from app.cli.check import check
+            from app.cli.doctor import examine
 
             async with open_clients(config) as clients:
                 connections = {
                     name: (server_clients.comfy, server_clients.connect) for name, server_clients in clients.items()
                 }
                 allowed = {server.label: server.workflows for server in config.servers}
-                return await check(console, config.source, config.workflows, connections, allowed)
+                machine = await examine(config, _journal_or_error(config))
+                return await check(console, config.source, config.workflow_folders, connections, allowed, machine)
         case _:
             return await _workflows(command, config, console)
 
@@ -169,9 +178,9 @@ async def _run_command(
 async def _workflows(command: WorkflowsCommand, config: Config, console: Console) -> int:
     from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, show_workflow
 
-    folder = config.workflows
+    folders = config.workflow_folders
     if isinstance(command, ListWorkflows):
-        return list_workflows(console, folder)
+        return list_workflows(console, folders)
     if isinstance(command, PrintSchema):
         from app.workflows.manifest.schema import schema
 
@@ -183,16 +192,16 @@ async def _workflows(command: WorkflowsCommand, config: Config, console: Console
         servers = comfies(clients)
         match command:
             case ShowWorkflow():
-                return await show_workflow(console, folder, command.workflow, servers)
+                return await show_workflow(console, folders, command.workflow, servers)
             case NewWorkflow():
                 from app.cli.workflows.new import new_workflow
 
-                await new_workflow(console, folder, command.file, servers)
+                await new_workflow(console, folders, command.file, servers)
             case CheckWorkflows():
-                return await check_workflows(console, folder, command.workflow, servers)
+                return await check_workflows(console, folders, command.workflow, servers)
             case FillWorkflow():
                 values, sets = _values(command)
-                graph, notes = await fill_in(folder, command.workflow, values, sets, command.preset, servers)
+                graph, notes = await fill_in(folders, command.workflow, values, sets, command.preset, servers)
                 print(graph)
                 for note in notes:
                     complain(note)
@@ -201,7 +210,7 @@ async def _workflows(command: WorkflowsCommand, config: Config, console: Console
 
 async def _run(config: Config, *, drain: bool) -> int:
     if not config.discord_token:
-        complain("no DISCORD_TOKEN is set; try “python -m app demo”, or “generate”.")
+        complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
     from app.application import comfies, open_alerts, run
@@ -259,6 +268,13 @@ def _journal_path(config: Config) -> Path:
             f" move the folder there, or set ATELIER_DATA={former}."
         )
     return config.data / JOURNAL
+
+
+def _journal_or_error(config: Config) -> Path | JournalError:
+    try:
+        return _journal_path(config)
+    except ConfigError as error:
+        return JournalError(str(error))
 
 
 def _journal(command: JournalCommand, config: Config, console: Console, backend: str) -> int:
@@ -344,7 +360,7 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
     values, sets = _values(command)
     async with open_clients(config) as clients:
         servers = comfies(clients)
-        workflow, definitions = await open_filled(config.workflows, command.workflow, values, servers)
+        workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
     if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
         raise WorkflowError(AllowedNowhere(workflow.name))
     _writable(command.out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import shutil
 import sys
 import uuid
 from collections.abc import Sequence
@@ -17,11 +18,13 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from app.application import Services, run
+from app.cli.arguments import COMPLETED, PROGRAM
 from app.cli.demo_report import HEADER, Report
 from app.cli.demo_server import STEP_TIME, STEPS, DemoServer
 from app.cli.generate import draw, rows_of
 from app.cli.output.renderers import for_people
 from app.cli.output.rows import Row
+from app.config.installation import included_workflows
 from app.config.settings import Config
 from app.core.cost import SECONDS_PER_COST
 from app.core.job import JobRequest
@@ -66,7 +69,7 @@ async def demo(config: Config, out: Path, console: Console) -> int:
     _silence_connections()
     console.print(HEADER, markup=False, highlight=False, soft_wrap=True)
     with TemporaryDirectory() as folder:
-        requests = _requests(config.workflows, Path(folder) / "photo.png", out)
+        requests = _requests(Path(folder) / "photo.png", out)
         servers = [DemoServer(f"Server {number}", Path(folder) / f"server-{number}") for number in (1, 2, 3)]
         async with anyio.create_task_group() as ground:
             for server in servers:
@@ -136,7 +139,7 @@ def _seed(item: Item) -> object:
     return None
 
 
-def _requests(workflows: Path, photo: Path, out: Path) -> list[JobRequest]:
+def _requests(photo: Path, out: Path) -> list[JobRequest]:
     """The requests of all people; the third one of a person who asks for three starts from a picture."""
     paint(Recipe("a photo to start from", seed=4, model="", steps=STEPS, **SIZE)).save(photo)
     rng = random.Random(12)  # noqa: S311  the demo looks the same every time
@@ -147,7 +150,7 @@ def _requests(workflows: Path, photo: Path, out: Path) -> list[JobRequest]:
             values = {"prompt": prompt, "steps": STEPS}
             values |= {"image": str(photo)} if name == "img2img" else SIZE
             job = JobId(str(uuid.uuid4()))
-            workflow = load(workflows, name)
+            workflow = load(included_workflows(), name)
             request = bind(workflow, job, values, rng=rng, folder=str(out), owner=person)
             # The manifest's cost is that of a GPU. Whoever asks first is charged for it until a picture was measured.
             requests.append(replace(request, cost=STEPS * STEP_TIME / SECONDS_PER_COST))
@@ -158,14 +161,19 @@ def _what_next() -> str:
     """Commands that work at once, without a GPU."""
     return (
         "Next, try it yourself, in two terminals:\n"
-        f"  {_python()} -m app simulate\n"
-        f'  {_python()} -m app generate txt2img prompt="a fox"'
+        f"  {_program()} simulate\n"
+        f'  {_program()} generate txt2img prompt="a fox"'
     )
 
 
-def _python() -> str:
-    """How this program's Python is started: as in README if uv started it, else by its path."""
+def _program() -> str:
+    """How this program is started: as in README if uv started it, else by its path unless a shell finds it."""
+    if PROGRAM == COMPLETED:
+        found_at = shutil.which(COMPLETED)
+        # uvx makes the program known only to the process that it starts.
+        is_known = "UV" not in os.environ and found_at is not None and Path(found_at).samefile(sys.argv[0])
+        return COMPLETED if is_known else sys.argv[0]
     if "UV" in os.environ:
-        return "uv run python"
+        return "uv run python -m app"
     path = Path(sys.executable)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path} -m app"

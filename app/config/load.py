@@ -9,17 +9,15 @@ from msgspec.structs import replace
 
 from app.config.addresses import rest_url_of
 from app.config.discord import read_alerts, read_discord
+from app.config.installation import default_data, included_workflows
 from app.config.limits import read_limits
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
 from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
 from app.config.variables import Variables, token_of
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-"""The folder that contains `app/`: a checkout of the repository, unless somebody installed the packages elsewhere."""
-
 KEYS = (
-    *("servers", "data", "workflows", "depth", "failover_after", "largest_result"),
+    *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
     *("discord", "alerts", "limits"),
 )
 """The keys at the top of the file."""
@@ -56,6 +54,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         servers=tuple(chosen),
         data=folder_of("ATELIER_DATA", "data") or default_data(),
         workflows=folder_of("ATELIER_WORKFLOWS", "workflows") or folder / "workflows",
+        included=included_workflows() if root.flag("included_workflows", default=True) else None,
         former_data=path_from(variables.text("ATELIER_DATA") or root.name("data", "data"), folder),
         depth=root.whole("depth", 2, 1, 16),
         failover_after=root.whole("failover_after", 60, *FAILOVER),
@@ -77,20 +76,3 @@ def reload_config(before: Config, environ: Mapping[str, str], folder: Path) -> C
     if before.source and not config.source:
         raise ConfigError(f"{before.source} is gone: put it back, or restart the bot to run without it.")
     return config
-
-
-def default_data(checkout: Path = CHECKOUT) -> Path:
-    """The data folder without any setting: `data` in the checkout, elsewhere the system's folder for data of programs.
-
-    It does not depend on the current folder: a bot that is started from another one must find its journal.
-    """
-    try:
-        is_checkout = 'name = "atelier"' in (checkout / "pyproject.toml").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        is_checkout = False
-    if is_checkout:
-        return checkout / "data"
-    # Imported only here: in a checkout nobody needs it.
-    from platformdirs import user_data_path
-
-    return user_data_path("atelier", appauthor=False)

@@ -110,13 +110,15 @@ class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
     `failover_after` is how many seconds a server may be away before its jobs move to another one. `largest_result` is
-    in MB: a larger file is not downloaded. `former_data` is the data folder that version 0.2 would use with the same
-    settings in the same current folder.
+    in MB: a larger file is not downloaded. `workflows` is the operator's folder of workflows, and `included` the one
+    that comes with the program, None if they do not want it. `former_data` is the data folder that version 0.2 would
+    use with the same settings in the same current folder.
     """
 
     servers: tuple[Server, ...]
     data: Path
     workflows: Path
+    included: Path | None = None
     former_data: Path | None = None
     depth: int = 2
     failover_after: int = 60
@@ -126,6 +128,14 @@ class Config(Struct, frozen=True, kw_only=True):
     alerts: AlertTargets = AlertTargets()
     limits: Limits = Limits()
     source: str = ""
+
+    @property
+    def workflow_folders(self) -> tuple[Path, ...]:
+        """The folders of workflows: those of the operator come first."""
+        included = self.included
+        if included is None or included.resolve() == self.workflows.resolve():
+            return (self.workflows,)
+        return self.workflows, included
 
     def failover_of(self, server: Server) -> int:
         """Seconds that this server may be away before its jobs move to another one."""

@@ -129,7 +129,7 @@ class DiscordApp:
         config, job_history = self._config, self._job_history
         rules = OfferRules(offer_rules.name_problem, offer_rules.warnings)
         catalog = Catalog(
-            config.workflows,
+            config.workflow_folders,
             servers,
             lambda name: nodes[name].definitions if name in nodes else None,
             rules,

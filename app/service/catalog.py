@@ -25,6 +25,7 @@ from app.service.reasons import (
 from app.service.requests import Person
 from app.texts.reasons import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
+from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
@@ -59,13 +60,13 @@ class Catalog:
 
     def __init__(
         self,
-        folder: Path,
+        folders: Folders,
         servers: Collection[ServerName],
         definitions_of: Callable[[ServerName], Definitions | None],
         rules: OfferRules | None = None,
         workflows_of: Callable[[ServerName], Collection[str] | None] = lambda _: None,
     ) -> None:
-        self._folder = folder
+        self._folders = as_folders(folders)
         self._servers = servers
         self._definitions_of = definitions_of
         self._workflows_of = workflows_of
@@ -116,7 +117,7 @@ class Catalog:
         Each problem is logged once.
         """
         try:
-            signature = await to_thread.run_sync(_signature, self._folder)
+            signature = await to_thread.run_sync(_signature, self._folders)
             known = {
                 server: definitions
                 for server in tuple(self._servers)
@@ -126,11 +127,11 @@ class Catalog:
             if signature == self._signature and known == self._known and permitted == self._permitted:
                 return False
             self._known, self._signature, self._permitted = known, signature, permitted
-            offered = await to_thread.run_sync(offers, self._folder, known, self._good)
+            offered = await to_thread.run_sync(offers, self._folders, known, self._good)
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.
             self._signature = None
-            self._warn([FolderUnreadable(str(self._folder), error.strerror or str(error))])
+            self._warn([FolderUnreadable(str(error.filename or self._folders[0]), error.strerror or str(error))])
             return False
         except Exception:
             # The caller reports it, and the next look reads the folder again.
@@ -197,9 +198,9 @@ def unknown_workflows(
                 yield AllowedUnknown(server, name, tuple(names))
 
 
-def _signature(folder: Path) -> Signature:
+def _signature(folders: Sequence[Path]) -> Signature:
     files: list[tuple[str, int, int]] = []
-    for path in sorted(path for glob in ("*", "*/*") for path in folder.glob(glob)):
+    for path in sorted(path for folder in folders for glob in ("*", "*/*") for path in folder.glob(glob)):
         if path.suffix in {".json", ".toml"}:
             try:
                 stat = path.stat()

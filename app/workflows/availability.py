@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
@@ -11,6 +10,7 @@ from msgspec import Struct
 from app.events import ServerName
 from app.reasons import Reason
 from app.workflows.audit import Finding, audit
+from app.workflows.files import Folders
 from app.workflows.load import NeedsServer, Workflow, list_names, load
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
@@ -56,11 +56,13 @@ class Offer(Struct, frozen=True, kw_only=True):
         return RunsOnNoServer(self.name, tuple(errors))
 
 
-def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions], last_good: Workflow | None = None) -> Offer:
+def offer(
+    folders: Folders, name: str, known: Mapping[ServerName, Definitions], last_good: Workflow | None = None
+) -> Offer:
     """Load a workflow, or use `last_good` if its files cannot be read, and audit it against each server."""
     problem = None
     try:
-        workflow = _first(folder, name, list(known.values()))
+        workflow = _first(folders, name, list(known.values()))
     except WorkflowError as error:
         if last_good is None:
             return Offer(name=name, problem=error.reason)
@@ -72,20 +74,20 @@ def offer(folder: Path, name: str, known: Mapping[ServerName, Definitions], last
 
 
 def offers(
-    folder: Path, known: Mapping[ServerName, Definitions], last_good: Mapping[str, Workflow] | None = None
+    folders: Folders, known: Mapping[ServerName, Definitions], last_good: Mapping[str, Workflow] | None = None
 ) -> list[Offer]:
-    """Return an `Offer` for every workflow of a folder, sorted by name."""
-    return [offer(folder, name, known, (last_good or {}).get(name)) for name in list_names(folder)]
+    """Return an `Offer` for every workflow, in the order of `list_names`."""
+    return [offer(folders, name, known, (last_good or {}).get(name)) for name in list_names(folders)]
 
 
-def _first(folder: Path, name: str, known: Sequence[Definitions]) -> Workflow:
+def _first(folders: Folders, name: str, known: Sequence[Definitions]) -> Workflow:
     """Load a workflow, converted by the first server that can convert it; most files need no server's definitions."""
     try:
-        return load(folder, name)
+        return load(folders, name)
     except NeedsServer:
         for number, definitions in enumerate(known, 1):
             try:
-                return load(folder, name, definitions)
+                return load(folders, name, definitions)
             except WorkflowError:
                 if number == len(known):
                     raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +33,10 @@ MANIFEST = "manifest.toml"
 
 LARGEST = 16 * 2**20
 """Bytes. The largest workflows that people share have about 2 MB; anything more is pictures pasted into notes."""
+
+
+Folders: TypeAlias = Path | Sequence[Path]
+"""One folder of workflows, or several: of two workflows with the same name, the one in the earlier folder counts."""
 
 
 class Place(Struct, frozen=True):
@@ -63,22 +68,30 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def list_names(folder: Path) -> list[str]:
-    """Return the names of all workflows in a folder, sorted."""
-    return sorted({place.name for place in _all(folder)})
+def as_folders(folders: Folders) -> Sequence[Path]:
+    """Return the folders of workflows in their order."""
+    return (folders,) if isinstance(folders, Path) else folders
 
 
-def find(folder: Path, name_or_path: str) -> Place:
-    """Find a workflow by its name in `folder`, or by the path of a folder or a JSON file.
+def list_names(folders: Folders) -> list[str]:
+    """Return the names of all workflows: those of the first folder, sorted, then those of the next one."""
+    names = [name for folder in as_folders(folders) for name in sorted({place.name for place in _all(folder)})]
+    return list(dict.fromkeys(names))
 
-    Raises `WorkflowError` if there is none, or two of that name.
+
+def find(folders: Folders, name_or_path: str) -> Place:
+    """Find a workflow by its name in the folders, or by the path of a folder or a JSON file.
+
+    Raises `WorkflowError` if there is none, or two of that name in one folder.
     """
-    places = list(_called(folder, name_or_path)) if Path(name_or_path).name == name_or_path else []
-    if len(places) > 1:
-        files = tuple(str(place.graph.relative_to(folder)) for place in places)
-        raise WorkflowError(SameName(name_or_path, str(folder), files))
-    if places:
-        return places[0]
+    own, *_ = in_order = as_folders(folders)
+    for folder in in_order if Path(name_or_path).name == name_or_path else ():
+        places = list(_called(folder, name_or_path))
+        if len(places) > 1:
+            files = tuple(str(place.graph.relative_to(folder)) for place in places)
+            raise WorkflowError(SameName(name_or_path, str(folder), files))
+        if places:
+            return places[0]
     path = expanded(name_or_path)
     if place := _in_folder(path):
         return place
@@ -86,7 +99,7 @@ def find(folder: Path, name_or_path: str) -> Place:
         return _of_file(path)
     if path.suffix == ".json":
         raise WorkflowError(FileNotFound(name_or_path))
-    raise WorkflowError(UnknownWorkflow(name_or_path, str(folder), tuple(list_names(folder))))
+    raise WorkflowError(UnknownWorkflow(name_or_path, str(own), tuple(list_names(folders))))
 
 
 def read_json(place: Place) -> Json:

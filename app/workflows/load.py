@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from app.workflows.api_graph import check_graph
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import Converted, convert
 from app.workflows.editor_format.parser import is_editor_file
-from app.workflows.files import Place, find, list_names, read_json
+from app.workflows.files import Folders, Place, find, list_names, read_json
 from app.workflows.manifest.parser import OPTION, Source, read_manifest
 from app.workflows.manifest.schema import BUILT_IN, FollowUp, Result
 from app.workflows.manifest.slots import MOST_OPTIONS, completed, crowded, declared
@@ -57,14 +56,14 @@ class Workflow(Struct, frozen=True, kw_only=True):
     notes: tuple[Reason, ...] = ()
 
 
-def load(folder: Path, name_or_path: str, definitions: Definitions | None = None) -> Workflow:
-    """Load a workflow by its name in `folder`, or by the path of a folder or a JSON file.
+def load(folders: Folders, name_or_path: str, definitions: Definitions | None = None) -> Workflow:
+    """Load a workflow by its name in the folders, or by the path of a folder or a JSON file.
 
     With a server's definitions, files in the editor's own format are converted, and slots get the server's limits
     and choices where the manifest gives none. Raises `WorkflowError`; `NeedsServer` if the file cannot be loaded
     without definitions.
     """
-    return read(find(folder, name_or_path), definitions)
+    return read(find(folders, name_or_path), definitions)
 
 
 def read(place: Place, definitions: Definitions | None = None) -> Workflow:

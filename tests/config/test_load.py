@@ -15,7 +15,8 @@ import pytest
 import trustme
 from platformdirs import user_data_path
 
-from app.config.load import KEYS, default_data, load_config
+from app.config.installation import default_data
+from app.config.load import KEYS, load_config
 from app.config.settings import (
     BUTTONS,
     AlertTargets,
@@ -70,6 +71,7 @@ WRONG = {
     f"depth = {'9' * 5000}": "line 1: a number in it is too long.",
     "# one\n\ndept = 2": "line 3: there is no key “dept”: did you mean “depth”?",
     "qqq = 2": "line 1: there is no key “qqq”: remove it, or write one of servers, data",
+    "included_workflows = 'no'": "line 1: “included_workflows” must be true or false, without quotes.",
     "data = 1": "line 1: “data” must be a text in double quotes.",
     "data = ''": "line 1: “data” must not be empty",
     'data = "a\\u0000b"': "line 1: “data” must be on one line, without control characters.",
@@ -364,6 +366,14 @@ def test_outside_a_checkout_the_data_is_where_the_system_keeps_the_data_of_progr
     assert default_data(tmp_path) == Path(user_data_path("atelier", appauthor=False))
     assert default_data(tmp_path).name == "atelier"
     assert not default_data(tmp_path).is_relative_to(ROOT)
+
+
+def test_ones_own_workflows_come_before_those_of_the_program(tmp_path: Path) -> None:
+    assert load_config({}, tmp_path).workflow_folders == (tmp_path / "workflows", ROOT / "workflows")
+    assert load_config({"ATELIER_WORKFLOWS": "mine"}, tmp_path).workflow_folders[0] == tmp_path / "mine"
+    assert load_config({}, ROOT).workflow_folders == (ROOT / "workflows",)
+    (tmp_path / "atelier.toml").write_text('workflows = "own"\nincluded_workflows = false\n')
+    assert load_config({}, tmp_path).workflow_folders == (tmp_path / "own",)
 
 
 def test_the_folder_of_the_previous_version_started_at_the_current_folder(tmp_path: Path) -> None:

@@ -66,6 +66,23 @@ async def test_both_layouts_come_change_and_go(folder: Path) -> None:
     assert not catalog.workflows
 
 
+async def test_ones_own_workflows_are_offered_beside_those_of_the_program(folder: Path, tmp_path: Path) -> None:
+    included = tmp_path / "included"
+    included.mkdir()
+    write(included, "oil")
+    write(included, "chalk")
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog((folder, included), [A], known.get, DISCORD)
+    await catalog.look()
+    assert list(catalog.workflows) == ["chalk", "oil"]
+    write(folder, "oil", manifest='command = "tempera"')
+    assert await catalog.look()
+    assert [workflow.command for workflow in catalog.workflows.values()] == ["tempera", "chalk"]
+    (included / "chalk.json").unlink()
+    assert await catalog.look()
+    assert list(catalog.workflows) == ["oil"]
+
+
 async def test_a_link_to_nowhere_does_no_harm(folder: Path) -> None:
     write(folder, "oil")
     (folder / "lost.json").symlink_to(folder / "gone.json")

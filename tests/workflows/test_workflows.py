@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.events import JobId
 from app.ports import Json
 from app.simulator.engine.simulator import Simulator
 from app.workflows.bind import bind
-from app.workflows.load import Workflow, load
+from app.workflows.load import Workflow, list_names, load
 from app.workflows.model import LARGEST_SEED
 from tests.refusals import refused
 
@@ -46,6 +47,16 @@ def test_a_shipped_workflow_is_valid_for_a_real_servers_nodes(name: str, tmp_pat
     request.graph["1"]["inputs"] = {"ckpt_name": "dreamscape-v1.safetensors"}
     status, answer = simulator.submit({"prompt": {node: dict(entry) for node, entry in request.graph.items()}})
     assert (status, answer) == (200, {**dict(answer), "node_errors": {}})  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def test_a_workflow_of_an_earlier_folder_replaces_one_of_the_same_name(tmp_path: Path) -> None:
+    for name in ("txt2img", "zebra"):
+        shutil.copytree(FOLDER / "upscale", tmp_path / name)
+    folders = (tmp_path, FOLDER)
+    assert list_names(folders) == ["txt2img", "zebra", *(name for name in list_names(FOLDER) if name != "txt2img")]
+    assert [load(folders, name).command for name in ("txt2img", "img2img")] == ["upscale", "remix"]
+    with refused(f"no workflow called “nothing” in {tmp_path}"):
+        load(folders, "nothing")
 
 
 def test_texts_become_what_the_node_wants() -> None:

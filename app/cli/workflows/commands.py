@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -23,7 +22,7 @@ from app.workflows.api_graph import inputs
 from app.workflows.availability import Offer, conflicts, offer, warnings
 from app.workflows.bind import bind
 from app.workflows.discovery.candidates import places
-from app.workflows.files import list_names
+from app.workflows.files import Folders, as_folders, list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import Slot, WorkflowError
 from app.workflows.node_definitions import Definitions
@@ -35,12 +34,12 @@ NEEDING_NAMES = frozenset({"lora", "size"})
 """Kinds of slots whose values are parsed better if a server's lists and steps are known."""
 
 
-def list_workflows(console: Console, folder: Path) -> int:
+def list_workflows(console: Console, folders: Folders) -> int:
     """Print a line for each workflow, with the error for each that cannot be loaded; return the exit code."""
     table = _table("name", "command", "title", "slots")
-    for name in list_names(folder):
+    for name in list_names(folders):
         try:
-            workflow = load(folder, name)
+            workflow = load(folders, name)
         except NeedsServer:
             table.add_row(Text(name), "", Text("in the editor's own format; show and check ask a server", "dim"), "")
         except WorkflowError as error:
@@ -48,15 +47,17 @@ def list_workflows(console: Console, folder: Path) -> int:
         else:
             table.add_row(Text(name), Text(_called(workflow)), Text(workflow.title), str(len(workflow.slots)))
     if not table.row_count:
-        console.print(Text(f"There are no workflows in {folder}; see workflows new."))
+        console.print(Text(f"There are no workflows in {as_folders(folders)[0]}; see workflows new."))
         return 0
     console.print(table)
     return 0
 
 
-async def show_workflow(console: Console, folder: Path, name_or_path: str, servers: Mapping[ServerName, Comfy]) -> int:
+async def show_workflow(
+    console: Console, folders: Folders, name_or_path: str, servers: Mapping[ServerName, Comfy]
+) -> int:
     """Print a workflow's slots as a table; return the exit code. Raises `WorkflowError`."""
-    workflow, _ = await open_workflow(folder, name_or_path, servers)
+    workflow, _ = await open_workflow(folders, name_or_path, servers)
     head = " · ".join(filter(None, (workflow.title, _called(workflow), workflow.result)))
     console.print(Text(head, "bold"))
     if workflow.description:
@@ -87,7 +88,7 @@ def slots_table(workflow: Workflow) -> Table:
 
 
 async def fill_in(
-    folder: Path,
+    folders: Folders,
     name_or_path: str,
     values: Mapping[str, Json],
     sets: Sequence[tuple[str, str]],
@@ -98,20 +99,20 @@ async def fill_in(
 
     Raises `WorkflowError`.
     """
-    workflow, definitions = await open_filled(folder, name_or_path, values, servers)
+    workflow, definitions = await open_filled(folders, name_or_path, values, servers)
     rng = random.SystemRandom()
     request = bind(workflow, JobId("fill"), values, sets, rng=rng, folder=".", preset=preset, definitions=definitions)
     return msgspec.json.format(msgspec.json.encode(request.graph), indent=2).decode(), list(_later(request))
 
 
 async def open_filled(
-    folder: Path, name_or_path: str, values: Mapping[str, Json], servers: Mapping[ServerName, Comfy]
+    folders: Folders, name_or_path: str, values: Mapping[str, Json], servers: Mapping[ServerName, Comfy]
 ) -> tuple[Workflow, Definitions | None]:
     """Load a workflow to fill in with these values; asks the first server only if that helps.
 
     Raises `WorkflowError`.
     """
-    workflow, definitions = await open_workflow(folder, name_or_path, servers)
+    workflow, definitions = await open_workflow(folders, name_or_path, servers)
     filled_names = {*values, *(name for preset in workflow.presets.values() for name in preset)}
     if definitions is None and any(slot.kind in NEEDING_NAMES and slot.name in filled_names for slot in workflow.slots):
         known = await ask(dict([next(iter(servers.items()))]))
@@ -120,12 +121,12 @@ async def open_filled(
 
 
 async def check_workflows(
-    console: Console, folder: Path, name_or_path: str, servers: Mapping[ServerName, Comfy]
+    console: Console, folders: Folders, name_or_path: str, servers: Mapping[ServerName, Comfy]
 ) -> int:
     """Audit one workflow, or all, against each server; return 0 if each can run on a server."""
     known = await ask(servers)
-    names = [name_or_path] if name_or_path else list_names(folder)
-    offered = [offer(folder, name, known) for name in names]
+    names = [name_or_path] if name_or_path else list_names(folders)
+    offered = [offer(folders, name, known) for name in names]
     silent = [(False, str(server), reason) for server, reason in known.silent.items()]
     console.print(verdict_table([*silent, *verdicts(offered, known)]))
     bad = known.silent or any(entry.problem or not entry.servers for entry in offered)

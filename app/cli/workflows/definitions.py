@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import anyio
 from msgspec import Raw
@@ -11,7 +10,7 @@ from msgspec import Raw
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Refused
 from app.texts.reasons import reason_text
-from app.workflows.files import find
+from app.workflows.files import Folders, find
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
@@ -51,15 +50,15 @@ async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
 
 
 async def open_workflow(
-    folder: Path, name_or_path: str, servers: Mapping[ServerName, Comfy]
+    folders: Folders, name_or_path: str, servers: Mapping[ServerName, Comfy]
 ) -> tuple[Workflow, Definitions | None]:
     """Load a workflow; asks the first server only if the file needs it. Raises `WorkflowError`."""
     try:
-        return load(folder, name_or_path), None
+        return load(folders, name_or_path), None
     except NeedsServer:
-        place = find(folder, name_or_path)
+        place = find(folders, name_or_path)
     server = next(iter(servers))
     known = await ask({server: servers[server]})
     if server not in known:
         raise WorkflowError(NodesUnknown(place.display_name, server, known.silent[server]))
-    return load(folder, name_or_path, known[server]), known[server]
+    return load(folders, name_or_path, known[server]), known[server]

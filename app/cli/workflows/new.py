@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from app.cli.arguments import PROGRAM
 from app.cli.workflows.commands import slots_table
 from app.cli.workflows.definitions import ask
 from app.events import ServerName
@@ -21,7 +22,18 @@ from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import Converted
 from app.workflows.editor_format.parser import is_editor_file
-from app.workflows.files import GRAPHS, MANIFEST, Place, expanded, is_file, list_names, read_json, stem_of
+from app.workflows.files import (
+    GRAPHS,
+    MANIFEST,
+    Folders,
+    Place,
+    as_folders,
+    expanded,
+    is_file,
+    list_names,
+    read_json,
+    stem_of,
+)
 from app.workflows.load import load, read_converted
 from app.workflows.manifest.writer import found_by, write
 from app.workflows.model import WorkflowError
@@ -32,12 +44,13 @@ LONGEST_NAME = 48
 """Characters of a workflow's name: a button's custom id has room for 56, and nobody types more."""
 
 
-async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
-    """Write `folder/<name>/workflow.json` and `manifest.toml` from a file, and show the slots that were found.
+async def new_workflow(console: Console, folders: Folders, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
+    """Write `<name>/workflow.json` and `manifest.toml` from a file, and show the slots that were found.
 
-    Also shows what the first server objects to. A file directly in `folder` is moved into the new folder.
-    Raises `WorkflowError`, also if something of that name exists already.
+    They are written to the first of the folders. Also shows what the first server objects to. A file directly in that
+    folder is moved into the new folder. Raises `WorkflowError`, also if something of that name exists already.
     """
+    folder, *_ = as_folders(folders)
     place = _place(folder, file)
     known = await ask(dict([next(iter(servers.items()))]))
     definitions = next(iter(known.values()), None)
@@ -55,7 +68,7 @@ async def new_workflow(console: Console, folder: Path, file: Path, servers: Mapp
         apart=True,
     )
     problems = [reason_text(problem) for problem in discovery.problems]
-    text = write(place.name, converted.graph, discovery, taken=_commands(folder), problems=problems)
+    text = write(place.name, converted.graph, discovery, taken=_commands(folders), problems=problems)
     _store(folder, place, converted if is_editors else None, text)
     _print_result(console, folder, place.name, discovery, definitions)
 
@@ -79,12 +92,12 @@ def _place(folder: Path, file: Path) -> Place:
     return Place(name, file)
 
 
-def _commands(folder: Path) -> frozenset[str]:
+def _commands(folders: Folders) -> frozenset[str]:
     """The commands of the other workflows; skips those that cannot be loaded."""
     commands: set[str] = set()
-    for name in list_names(folder):
+    for name in list_names(folders):
         try:
-            commands.add(load(folder, name).command)
+            commands.add(load(folders, name).command)
         except WorkflowError:
             continue
     return frozenset(commands)
@@ -118,7 +131,7 @@ def _print_result(
     for problem in (*discovery.problems, *workflow.notes):
         console.print(Text(reason_text(problem), "yellow"))
     written = folder / name / MANIFEST
-    console.print(Text(f"Written: {written}. Try: python -m app workflows fill {name}", "bold"), soft_wrap=True)
+    console.print(Text(f"Written: {written}. Try: {PROGRAM} workflows fill {name}", "bold"), soft_wrap=True)
     if definitions is None:
         console.print(Text("No server was there to ask, so kinds and limits are guessed from the values.", "yellow"))
         return
