@@ -9,6 +9,7 @@ import pytest
 
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.middleware import TROUBLE
+from app.simulator.version import V0_33_0
 from tests.conftest import virtual
 from tests.simulator import graphs
 from tests.simulator.replay import client, living
@@ -112,7 +113,7 @@ async def test_another_seed_paints_otherwise(tmp_path: Path) -> None:
 
 
 async def test_modern_servers_cancel_by_job_and_want_uuids(tmp_path: Path) -> None:
-    async with living(tmp_path, modern=True) as sim, sim.connect("me") as socket, client(sim) as http:
+    async with living(tmp_path, version=V0_33_0) as sim, sim.connect("me") as socket, client(sim) as http:
         refused = await post(http, graphs.slow(), "no-uuid")
         assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_prompt_id")
         first, second = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2))

@@ -19,6 +19,10 @@ from app.simulator.faults import Faults
 from app.simulator.nodes.context import NodeContext
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CANONICAL_FORM = (
+    "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server generate one"
+)
+"""What the server says of another form (0.33, T05)."""
 
 
 class Answer(Struct, frozen=True):
@@ -42,14 +46,11 @@ class Worker:
         *,
         clock: Callable[[], int],
         ended: Callable[[str], None],
-        modern: bool,
     ) -> None:
         self._context = context
         self._faults = faults
         self._clock = clock
         self._ended = ended
-        self.modern = modern
-        """Whether it follows the protocol of versions from 0.26 on."""
         self._cache = Cache(context.catalog, context.files)
         self._execution: Execution | None = None
         self._life: anyio.CancelScope | None = None
@@ -78,13 +79,12 @@ class Worker:
         if "prompt" not in body:
             words = "No prompt provided"
             return _refused(Verdict(reason("no_prompt", words, words)))
-        requested_id = body.get("prompt_id")
+        version, requested_id = self._context.version, body.get("prompt_id")
+        if version.modern and requested_id is not None and not is_canonical(requested_id):
+            return _refused(Verdict(reason("invalid_prompt_id", "prompt_id must be a valid UUID", _CANONICAL_FORM)))
         prompt_id = (
             str(UUID(int=self._context.rng.getrandbits(128), version=4)) if requested_id is None else str(requested_id)
         )
-        if self.modern and not _CANONICAL.fullmatch(prompt_id):
-            words = "prompt_id must be a canonical UUID"
-            return _refused(Verdict(reason("invalid_prompt_id", words, prompt_id)))
         graph: Graph = {}
         for node, entry in prompt.items() if isinstance(prompt, dict) else ():
             if not isinstance(entry, dict):
@@ -95,7 +95,7 @@ class Worker:
                     return Answer(500, None)
             graph[node] = entry
         targets = body.get("partial_execution_targets")
-        known = Validation(self._context.catalog, graph, self._exists, modern=self.modern)
+        known = Validation(self._context.catalog, graph, self._exists, modern=version.modern)
         verdict = known.verdict([str(target) for target in targets] if isinstance(targets, list) else None)
         if verdict.error is not None:
             return _refused(verdict)
@@ -103,6 +103,8 @@ class Worker:
         extra: dict[str, Json] = dict(extra_data) if isinstance(extra_data, dict) else {}
         if "client_id" in body:
             extra["client_id"] = body["client_id"]
+        if version.modern:
+            extra["create_time"] = self._clock()
         try:
             self.prompts.put((number, prompt_id, graph, extra, verdict.outputs))
         except TypeError:
@@ -163,6 +165,11 @@ class Worker:
 
     def _exists(self, value: str) -> bool:
         return self._context.files.annotated(value) is not None
+
+
+def is_canonical(prompt_id: Json) -> bool:
+    """Return whether a prompt id has the form that newer versions demand."""
+    return isinstance(prompt_id, str) and _CANONICAL.fullmatch(prompt_id) is not None
 
 
 def _refused(verdict: Verdict) -> Answer:

@@ -45,7 +45,7 @@ async def _sample(call: Call, seed: int, steps: int, denoise: float) -> Result:
     name = (guider.model if guider else model.name if model else "") + context.salt
     recipe = Recipe(words, seed, name, steps, latent.width, latent.height)
     painted: tuple[Image.Image, ...] = ()
-    if context.previews and steps:
+    if call.previews and steps:
         painted = await context.run_sync(_paint, recipe, latent, denoise)
     for step in range(1, steps + 1):
         await anyio.sleep(context.step_time)
