@@ -38,6 +38,7 @@ from app.reasons.jobs import NodeBlocked, NodeFailed, NothingChanged, OutOfMemor
 from app.reasons.servers import HungUp, InputMissing, NodesInvalid, ServerError, ValueTooSmall
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
+from app.simulator.version import VERSIONS
 from app.texts.reasons import reason_text
 from tests.conftest import inline, virtual
 from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
@@ -235,8 +236,8 @@ async def cancelling(running: World, count: int, which: int) -> list[Watcher]:
 
 
 async def test_a_running_job_is_cancelled_and_nothing_else_is(tmp_path: Path) -> None:
-    for modern in (False, True):
-        async with world(tmp_path / str(modern), modern=modern) as running:
+    for version in VERSIONS.values():
+        async with world(tmp_path / version.number, version=version) as running:
             first, second = await cancelling(running, 2, 0)
             ends = {type(first.last), type(second.last)}
             assert ends == {Cancelled, Finished}

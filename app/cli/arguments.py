@@ -205,7 +205,12 @@ class Generate(Filling):
     timeout: Annotated[Seconds | None, Parameter(help="Cancel what is unfinished after S seconds")] = None
 
 
-@_command("simulate", "simulate --port 8188 --previews", "simulate --step-time 0.01 --any-node")
+@_command(
+    "simulate",
+    "simulate --port 8188 --previews",
+    "simulate --step-time 0.01 --any-node",
+    "simulate --comfyui-version 0.3.64",
+)
 @dataclass(frozen=True, kw_only=True)
 class Simulate:
     """Start an embedded ComfyUI that any client can use."""
@@ -216,6 +221,7 @@ class Simulate:
     step_time: Annotated[Seconds, Parameter(help="Seconds per step")] = 0.05
     previews: Annotated[bool, Parameter(help="Send a preview with each step")] = False
     any_node: Annotated[bool, Parameter(help="Also run nodes that the simulator does not know")] = False
+    comfyui_version: Annotated[Literal["0.3.64", "0.33.0"], Parameter(help="Answer like this version")] = "0.33.0"
     seed: Annotated[int, Parameter(metavar="K", help="Paint different pictures for the same prompts")] = 0
 
 

@@ -388,6 +388,7 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
 async def _simulate(command: Simulate) -> int:
     from app.simulator.engine.simulator import Simulator
     from app.simulator.http.application import serve
+    from app.simulator.version import VERSIONS
 
     with TemporaryDirectory(prefix="atelier-") as folder:
         simulator = Simulator(
@@ -396,6 +397,7 @@ async def _simulate(command: Simulate) -> int:
             step_time=command.step_time,
             previews=command.previews,
             any_node=command.any_node,
+            version=VERSIONS[command.comfyui_version],
             seed=command.seed,
             clock=lambda: time.time_ns() // 1_000_000,
         )

@@ -179,7 +179,7 @@ def test_img2img_uploads_a_picture(server: str, tmp_path: Path) -> None:
 def test_check_says_what_is_right_and_what_is_not(server: str) -> None:
     good = atelier("check", "--server", server, by_fork=False)
     assert good.returncode == 0
-    assert "ComfyUI 0.3.64" in good.stdout
+    assert "ComfyUI 0.33.0" in good.stdout
     bad = atelier("check", "--server", server, "--server", "http://127.0.0.1:1")
     assert bad.returncode == 1
     assert "refuses the connection" in " ".join(bad.stdout.split())

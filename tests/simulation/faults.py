@@ -11,6 +11,7 @@ from app.comfy.client import ANSWER_TIMEOUT
 from app.core.server_state import FAILOVER_AFTER
 from app.ports import Json
 from app.simulator.faults import Request
+from app.simulator.version import V0_3_64, V0_33_0
 from tests.simulation.board import CHANNEL, DIRECT, Board
 from tests.simulation.bot import Bot
 from tests.simulation.network import Network
@@ -165,7 +166,7 @@ class FaultPlayer:
                 network.broken_posts_with_effect = count
             case "restart" | "upgrade":
                 if fault.kind == "upgrade":
-                    network.simulator.worker.modern = not network.simulator.modern
+                    network.simulator.act_as(V0_3_64 if network.simulator.version.modern else V0_33_0)
                 network.life += 1
                 network.cut_all()
                 faults.ask(Request(restart=until - anyio.current_time()))

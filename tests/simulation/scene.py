@@ -15,6 +15,7 @@ from app.discord.ui.components import Card
 from app.events import JobId, ServerName
 from app.journal.store import open_store
 from app.simulator.engine.simulator import Simulator
+from app.simulator.version import V0_3_64, V0_33_0
 from tests.conftest import inline, virtual
 from tests.simulation.board import Board, Message, is_last_word
 from tests.simulation.bot import Bot
@@ -77,8 +78,8 @@ class Scene:
 
     def _network(self, number: int) -> Network:
         pace = self._plan.paces[number] if self._plan.paces else 1.0
-        folder, modern = self._folder / f"server {number}", self._plan.modern
-        simulator = Simulator(folder, run_sync=inline, modern=modern, seed=number, pace=pace)
+        folder, version = self._folder / f"server {number}", V0_33_0 if self._plan.modern else V0_3_64
+        simulator = Simulator(folder, run_sync=inline, version=version, seed=number, pace=pace)
         return Network(ServerName(f"server {number}"), simulator, self._rng, self._say, self._reached)
 
     async def play(self) -> Report:

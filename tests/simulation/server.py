@@ -128,7 +128,7 @@ class MemoryComfy:
         if self._broken("break_withdraw", prompt):
             fail(self._rng)
         worker = self._simulator.worker
-        if self._simulator.modern:
+        if self._simulator.version.modern:
             await self._cancel("POST /api/jobs/…/cancel", prompt, worker.cancel)
             return
         await self._cancel("POST /queue", prompt, worker.prompts.delete)

@@ -21,16 +21,26 @@ ITEM = 5
 DIFFERENT = (
     (r"ComfyUI_temp_[a-z]{5}", "ComfyUI_temp"),
     (r"_\d{5}(_?\.)", r"_N\1"),
+    (r"_temp_[a-z]{5}_", "_temp_"),
+    (r"(preview3d\w*)_[0-9a-f]{32}", r"\1"),
     # The recorder removed the paths of its machine.
     (r"/comfyui/[^\"']*", "/comfyui/…"),
 )
 """Names that are another every time."""
 
-PROSE = {"tooltip", "display_name", "description", "python_module", "output_tooltips"}
+PROSE = {
+    "tooltip",
+    "display_name",
+    "description",
+    "python_module",
+    "output_tooltips",
+    "search_aliases",
+    "essentials_category",
+}
 """What our copy of the definitions of nodes was kept without."""
 
-CUT = "[cut]"
-"""How the recorder ends an answer that was too long for it."""
+CUT = ("[cut]", "cut here)")
+"""How the recorders end an answer that was too long for them."""
 
 
 def recorded(lines: list[Line]) -> Said:
@@ -76,7 +86,7 @@ def _is_status(frame: Any) -> bool:
 
 def _like(line: Line, answer: httpx.Response) -> Any:
     text = answer.text if _is_text(answer.headers.get("content-type")) else ""
-    cut = CUT if str(line["answer"]["body"]).endswith(CUT) else text
+    cut = CUT[0] if str(line["answer"]["body"]).endswith(CUT) else text
     return _answer(line["path"], answer.status_code, answer.headers, cut)
 
 
@@ -86,7 +96,7 @@ def _answer(path: str, status: int, headers: Any, text: str) -> Any:
         # An empty one has no kind; only of files it means something.
         return status, kind if path.startswith("/view?") and status < 300 else ""
     if text.endswith(CUT):
-        return status, CUT
+        return status, CUT[0]
     if text[:1] not in {"{", "["}:
         return status, text
     content = json.loads(text)
@@ -129,7 +139,9 @@ def _recorded_binary(line: Line) -> Any:
 
 def _value(value: Any, key: str = "") -> Any:
     match key:
-        case "timestamp" | "number" | "sid" | "_meta":
+        case "timestamp" | "number" | "sid" | "_meta" | "create_time" | "priority":
+            return None
+        case "execution_start_time" | "execution_end_time":
             return None
         case "traceback":
             return []

@@ -9,7 +9,7 @@ from typing import Any
 
 TRANSCRIPTS = Path(__file__).parent.parent / "data" / "transcripts"
 Line = dict[str, Any]
-FILE_OF_A_RUN = re.compile(r"/view\?filename=[^&]*_\d{5}_?\.")
+FILE_OF_A_RUN = re.compile(r"/view\?filename=[^&]*(_\d{5}_?|_[0-9a-f]{32})\.")
 """Views of results: their names are not ours, for theirs was not the first run."""
 
 NOT_SIMULATED = (
@@ -23,8 +23,9 @@ NOT_SIMULATED = (
 )
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in TRANSCRIPTS.glob("*.jsonl"))
+def names(folder: str = "") -> list[str]:
+    """The transcripts of 0.3.64, or those of another version, with the name of their folder."""
+    return sorted(f"{folder}{path.stem}" for path in (TRANSCRIPTS / folder).glob("*.jsonl"))
 
 
 def read(name: str) -> list[Line]:

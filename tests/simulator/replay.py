@@ -25,6 +25,9 @@ from tests.simulator.recordings import Line
 MODELS = {"checkpoints": ["sd15_random_full.safetensors", "sd15_random_tiny.safetensors"], "loras": []}
 """What the recorded server had."""
 
+NEWER_MODELS = {**MODELS, "loras": ["random_lora.safetensors"]}
+"""What that of 0.33.0 had."""
+
 Said = dict[str, list[Any]]
 """What each socket heard, and what HTTP answered, in order."""
 
@@ -72,7 +75,7 @@ class _Replay:
         began = anyio.current_time()
         note = ""
         for index, line in enumerate(lines):
-            await self._wait(began + _due(line), AHEAD if _may_come_early(line) else 0.0)
+            await self._wait(began + _due(line), AHEAD if self._may_come_early(line) else 0.0)
             match line["kind"]:
                 case "note":
                     note = line["text"]
@@ -99,6 +102,12 @@ class _Replay:
                 self._due[line["sock"]] += 1
         for name in list(self._open):
             await self._close(name)
+
+    def _may_come_early(self, line: Line) -> bool:
+        if self._simulator.version.modern and line.get("path") == "/interrupt":
+            # There it came in the middle of a step.
+            return False
+        return line["kind"] in {"http>", "note", "ws closed"} and not _starts(line)
 
     async def _count_up(self, lines: list[Line]) -> None:
         """Where numbers are asked for, those that the server counts must be as high as they were then (T19)."""
@@ -170,7 +179,8 @@ class _Replay:
             form = {"original_ref": json.dumps(original), "subfolder": "clipspace", "type": "input"}
             return await self._http.post(path, files={"image": ("mask_up_bff524.png", picture(155))}, data=form)
         form = {key: value for key, value in body["multipart"].items() if key != "image"}
-        return await self._http.post(path, data=form, files=list(_files(body["multipart"])))
+        colour = "olive" if "other content" in body.get("note", "") else "teal"
+        return await self._http.post(path, data=form, files=list(_files(body["multipart"], colour)))
 
 
 def _starts(line: Line) -> bool:
@@ -180,7 +190,7 @@ def _starts(line: Line) -> bool:
 def _with_id(line: Line) -> Any:
     """The body of a request; ours gets the id that the server made up then."""
     body: Any = line["body"]
-    if _starts(line) and line["answer"]["status"] == 200 and "prompt_id" not in body:
+    if _starts(line) and line["answer"]["status"] == 200 and body.get("prompt_id") is None:
         return {**body, "prompt_id": json.loads(line["answer"]["body"])["prompt_id"]}
     return body
 
@@ -190,22 +200,18 @@ def _due(line: Line) -> float:
     return line["answer"]["t"] if _starts(line) else line["t"]
 
 
-def _may_come_early(line: Line) -> bool:
-    return line["kind"] in {"http>", "note", "ws closed"} and not _starts(line)
-
-
-def _files(form: dict[str, str]) -> Iterator[tuple[str, tuple[str, bytes]]]:
+def _files(form: dict[str, str], colour: str) -> Iterator[tuple[str, tuple[str, bytes]]]:
     if "image" not in form:
         # Multipart all the same.
         yield "nothing", ("", b"")
     else:
         _, name, size, _ = form["image"].split(" ")
         # As the recorded client quoted names.
-        yield "image", (quote(name, safe=""), b"x" * int(size) if "broken" in name else picture(int(size)))
+        yield "image", (quote(name, safe=""), b"x" * int(size) if "broken" in name else picture(int(size), colour))
 
 
-def picture(size: int) -> bytes:
+def picture(size: int, colour: str = "teal") -> bytes:
     """A PNG of so many bytes: what stands behind its end is nobody's business."""
     out = io.BytesIO()
-    Image.new("RGBA", (16, 16), "teal").save(out, "PNG")
+    Image.new("RGBA", (16, 16), colour).save(out, "PNG")
     return out.getvalue().ljust(size, b"\0")

@@ -9,6 +9,7 @@ import pytest
 
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.middleware import TROUBLE
+from app.simulator.version import V0_3_64, V0_33_0, Version
 from tests.conftest import virtual
 from tests.simulator import graphs
 from tests.simulator.replay import client, living
@@ -112,7 +113,7 @@ async def test_another_seed_paints_otherwise(tmp_path: Path) -> None:
 
 
 async def test_modern_servers_cancel_by_job_and_want_uuids(tmp_path: Path) -> None:
-    async with living(tmp_path, modern=True) as sim, sim.connect("me") as socket, client(sim) as http:
+    async with living(tmp_path, version=V0_33_0) as sim, sim.connect("me") as socket, client(sim) as http:
         refused = await post(http, graphs.slow(), "no-uuid")
         assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_prompt_id")
         first, second = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
@@ -126,24 +127,24 @@ async def test_modern_servers_cancel_by_job_and_want_uuids(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("modern", "started_with", "method", "sent"),
+    ("version", "started_with", "method", "sent"),
     [
-        (True, False, None, 0),
-        (True, False, "latent2rgb", 4),
-        (True, False, "taesd", 4),
-        (True, False, "nonsense", 0),
-        (True, True, "none", 0),
-        (True, True, "default", 4),
-        (False, False, "latent2rgb", 0),
-        (False, True, "none", 4),
+        (V0_33_0, False, None, 0),
+        (V0_33_0, False, "latent2rgb", 4),
+        (V0_33_0, False, "taesd", 4),
+        (V0_33_0, False, "nonsense", 0),
+        (V0_33_0, True, "none", 0),
+        (V0_33_0, True, "default", 4),
+        (V0_3_64, False, "latent2rgb", 0),
+        (V0_3_64, True, "none", 4),
     ],
 )
 async def test_a_prompt_chooses_its_previews_on_newer_servers(
-    tmp_path: Path, modern: bool, started_with: bool, method: str | None, sent: int
+    tmp_path: Path, version: Version, started_with: bool, method: str | None, sent: int
 ) -> None:
     prompt = "00000000-0000-4000-8000-000000000001"
     async with (
-        living(tmp_path, modern=modern, previews=started_with) as sim,
+        living(tmp_path, version=version, previews=started_with) as sim,
         sim.connect("me") as socket,
         client(sim) as http,
     ):

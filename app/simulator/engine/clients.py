@@ -53,7 +53,9 @@ class Sockets:
     in ComfyUI, that client is cut off once `BACKLOG` bytes wait for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, features: dict[str, Json]) -> None:
+        self.features = features
+        """The server's answer to feature_flags."""
         self._table: dict[str, Listener] = {}
         self._flags: dict[str, dict[str, Json]] = {}
         self._open: list[Listener] = []
@@ -93,7 +95,7 @@ class Sockets:
         if content.get("type") == "feature_flags" and newest is not None and isinstance(flags, dict):
             self._flags[listener.sid] = flags
             with suppress(ConnectionLost):
-                await newest.socket.deliver(binary_frames.text("feature_flags", binary_frames.FEATURES))
+                await newest.socket.deliver(binary_frames.text("feature_flags", self.features))
 
     def wants_metadata(self, sid: str | None) -> bool:
         """Return whether this client negotiated previews with metadata about their node."""

@@ -39,8 +39,6 @@ class Execution:
         cache: Cache,
         clock: Callable[[], int],
         pause: Callable[[], Awaitable[None]],
-        *,
-        previews: bool,
     ) -> None:
         _, self._prompt, submitted, self._extra, self._outputs = item
         client = self._extra.get("client_id")
@@ -53,8 +51,7 @@ class Execution:
         self._context = context
         self._cache = cache
         self._pause = pause
-        self._previews = previews
-        self._progress = Progress(self._prompt, self.client, context.sockets)
+        self._progress = Progress(self._prompt, self.client, context.sockets, throttled=context.version.modern)
         self._order = Order(self._graph.__getitem__, self._is_output, lambda node: cache.get(node) is not None)
         self._expanded: dict[str, Expansion] = {}
         self._executed: dict[str, None] = {}
@@ -141,11 +138,12 @@ class Execution:
 
     def _call(self, node: str) -> Call:
         inputs = self._graph[node].get("inputs")
+        given = inputs if isinstance(inputs, dict) else dict[str, Json]()
         values: dict[str, Value] = {}
-        for name, value in inputs.items() if isinstance(inputs, dict) else ():
+        for name, value in given.items():
             link = as_link(value)
             values[name] = self._value(*link) if link else value
-        for name, declared in self._context.catalog.inputs(str(self._graph[node]["class_type"])).items():
+        for name, declared in self._context.catalog.inputs_of(str(self._graph[node]["class_type"]), given).items():
             if name not in values and "default" in declared.options:
                 values[name] = declared.options["default"]
 
@@ -163,7 +161,6 @@ class Execution:
             self.client,
             self._context,
             step,
-            self._previews,
         )
 
     def _value(self, node: str, slot: int) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 from msgspec import Struct
 
 from app.ports import Json
@@ -31,18 +32,28 @@ class Place(Struct, frozen=True):
         }
 
 
+PAUSE = 0.1
+"""Seconds in which newer versions send at most one step without a preview (0.33: T08_expand)."""
+
+LEAST_CHANGE = 0.005
+"""The part of all steps that must be new for that."""
+
+
 class Progress:
-    """Owns the states of one prompt's nodes, and sends every change.
+    """Owns the states of one prompt's nodes, and sends every change; with `throttled`, not every step.
 
     Frames go to the prompt's client; without one they go to all clients, with previews of type 1 even for those that
     negotiated metadata (T22).
     """
 
-    def __init__(self, prompt: str, client: str | None, sockets: Sockets) -> None:
+    def __init__(self, prompt: str, client: str | None, sockets: Sockets, *, throttled: bool) -> None:
         self._prompt = prompt
         self._client = client
         self._sockets = sockets
+        self._throttled = throttled
         self._states: dict[str, dict[str, Json]] = {}
+        self._sent: dict[str, tuple[float, int]] = {}
+        """When each node's last step was sent, in the event loop's clock, and which step it was."""
 
     def start(self, place: Place) -> None:
         """Mark a node as running."""
@@ -54,6 +65,9 @@ class Progress:
 
         A preview of type 4 is sent between `progress_state` and `progress`, one of type 1 after both (T02a, T02b).
         """
+        if self._throttled and image is None and self._is_too_soon(place.node, value, maximum):
+            return
+        self._sent[place.node] = anyio.current_time(), value
         self._states[place.node] = self._state(place, value, maximum, "running")
         self._tell()
         metadata = self._sockets.wants_metadata(self._client)
@@ -74,6 +88,13 @@ class Progress:
         state["state"] = "finished"
         state["value"] = state["max"]
         self._tell()
+
+    def _is_too_soon(self, node: str, value: int, maximum: int) -> bool:
+        if node not in self._sent or value >= maximum:
+            return False
+        moment, last = self._sent[node]
+        # Virtual time adds up fractions, which makes some pauses a trace too short.
+        return anyio.current_time() - moment < PAUSE - 1e-6 or value - last < LEAST_CHANGE * maximum
 
     def _tell(self) -> None:
         nodes: dict[str, Json] = dict(self._states)

@@ -21,9 +21,7 @@ from app.simulator.http import binary_frames
 from app.simulator.http.memory_socket import MemorySocket
 from app.simulator.nodes.context import NodeContext
 from app.simulator.nodes.definitions import Catalog
-
-VERSION = "0.3.64"
-"""The version of ComfyUI whose behaviour was measured."""
+from app.simulator.version import V0_3_64, Version
 
 
 def _no_clock() -> int:
@@ -35,10 +33,10 @@ class Simulator:
 
     `folder` gets the subfolders input, output and temp. `steps` overrides every sampler's steps; `step_time` is in
     seconds, and `pace` multiplies the seconds of the test nodes; `previews` sends previews as with `--preview-method`,
-    unless the prompt chooses; `any_node` accepts unknown classes; `modern` is the protocol of versions from 0.26 on;
-    `seed` changes the painted images and the ids; `history_gap` is the time in seconds between `execution_success` and
-    the history entry (seen: up to 0.27 s, T14); `clock` returns milliseconds for timestamps; `models` replaces folders
-    of the list of models.
+    unless the prompt chooses; `any_node` accepts unknown classes; `version` is what it acts as; `seed` changes the
+    painted images and the ids; `history_gap` is the time in seconds between `execution_success` and the history entry
+    (seen: up to 0.27 s, T14); `clock` returns milliseconds for timestamps; `models` replaces folders of the list of
+    models.
     """
 
     def __init__(
@@ -51,15 +49,15 @@ class Simulator:
         previews: bool = False,
         any_node: bool = False,
         seed: int = 0,
-        modern: bool = False,
+        version: Version = V0_3_64,
         history_gap: float = 0.02,
         run_sync: RunSync = to_thread.run_sync,
         clock: Callable[[], int] = _no_clock,
         models: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.files = Files(folder)
-        self.sockets = Sockets()
-        self.catalog = Catalog(self.files, models or {}, any_node=any_node)
+        self.sockets = Sockets(version.features)
+        self.catalog = Catalog(self.files, version, models or {}, any_node=any_node)
         self.run_sync = run_sync
         self.ended_at: dict[str, float] = {}
         """When the end of each prompt was reported, in the event loop's clock; the benchmark measures from it."""
@@ -76,10 +74,20 @@ class Simulator:
         )
         self._dice = random.Random(seed)  # noqa: S311  ids, and letters in the names of temporary files
         salt = f"#{seed}" if seed else ""
-        context = NodeContext(
-            self.catalog, self.files, self.sockets, run_sync, self._dice, steps, step_time, pace, previews, salt
+        self._context = NodeContext(
+            version,
+            self.catalog,
+            self.files,
+            self.sockets,
+            run_sync,
+            self._dice,
+            steps,
+            step_time,
+            pace,
+            previews,
+            salt,
         )
-        self.worker = Worker(context, self.faults, clock=clock, ended=self._ended, modern=modern)
+        self.worker = Worker(self._context, self.faults, clock=clock, ended=self._ended)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Run the publisher and the worker until cancelled."""
@@ -89,9 +97,14 @@ class Simulator:
             await self.worker.run()
 
     @property
-    def modern(self) -> bool:
-        """Whether it follows the protocol of versions from 0.26 on."""
-        return self.worker.modern
+    def version(self) -> Version:
+        """The version that it acts as."""
+        return self._context.version
+
+    def act_as(self, version: Version) -> None:
+        """Follow the protocol of another version from now on; the node definitions stay."""
+        self._context.version = version
+        self.sockets.features = version.features
 
     @property
     def running(self) -> Item | None:

@@ -53,21 +53,18 @@ class Validation:
         outputs: list[str] = []
         for node, entry in self._graph.items():
             if "class_type" not in entry:
-                kind = "missing_node_type" if self._modern else "invalid_prompt"
-                words = "Cannot execute because a node is missing the class_type property."
-                return Verdict(reason(kind, words, f"Node ID '#{node}'", self._about(node, None)))
+                return self._missing(node, None)
             class_type = entry["class_type"]
             if not isinstance(class_type, str) or not self._catalog.known(class_type):
-                kind = "missing_node_type" if self._modern else "invalid_prompt"
-                words = f"Cannot execute because node {class_type} does not exist."
-                return Verdict(reason(kind, words, f"Node ID '#{node}'", self._about(node, class_type)))
+                return self._missing(node, class_type)
             if self._catalog.is_output(class_type) and (targets is None or node in targets):
                 outputs.append(node)
         if not outputs:
             return Verdict(reason("prompt_no_outputs", "Prompt has no outputs"))
         # ComfyUI keeps its outputs in a set, whose order is arbitrary; in the recorded runs the last output came first,
-        # and the others followed in their order (T01, T03, T04).
-        outputs[:0] = [outputs.pop()]
+        # and the others followed in their order (T01, T03, T04). In those of 0.33 the last one came second.
+        last = outputs.pop()
+        outputs.insert(1 if self._modern else 0, last)
         good, details, nodes = list[str](), list[str](), dict[str, Json]()
         dependents: dict[str, list[Json]] = {}
         for output in outputs:
@@ -89,9 +86,20 @@ class Validation:
         words = "Prompt outputs failed validation"
         return Verdict(reason("prompt_outputs_failed_validation", words, "\n".join(details)), node_errors=nodes)
 
-    def _about(self, node: str, class_type: Json) -> dict[str, Json]:
+    def _missing(self, node: str, class_type: Json) -> Verdict:
+        """The verdict on a node without a class, or of a class that the server does not have (T05)."""
         if not self._modern:
-            return {}
+            words = "Cannot execute because a node is missing the class_type property."
+            if class_type is not None:
+                words = f"Cannot execute because node {class_type} does not exist."
+            return Verdict(reason("invalid_prompt", words, f"Node ID '#{node}'"))
+        words = f"Node 'ID #{node}' has no class_type. The workflow may be corrupted or a custom node is missing."
+        about = self._about(node, class_type)
+        if class_type is not None:
+            words = f"Node '{about['node_title']}' not found. The custom node may not be installed."
+        return Verdict(reason("missing_node_type", words, f"Node ID '#{node}'", about))
+
+    def _about(self, node: str, class_type: Json) -> dict[str, Json]:
         meta = self._graph[node].get("_meta")
         title = meta.get("title") if isinstance(meta, dict) else None
         return {"node_id": node, "class_type": class_type, "node_title": title or class_type}
@@ -111,24 +119,37 @@ class Validation:
         if node in self._found:
             return self._found[node]
         if node in above:
+            if self._modern:
+                return self._cycle([*above[above.index(node) :], node])
             raise RecursionError("maximum recursion depth exceeded")
         inputs = self._graph[node]["inputs"]
         class_type = str(self._graph[node]["class_type"])
         fault = Fault(valid=True, errors=[])
-        for name, declared in self._catalog.inputs(class_type).items():
-            if not isinstance(inputs, dict) or name not in inputs:
+        given = inputs if isinstance(inputs, dict) else dict[str, Json]()
+        for name, declared in self._catalog.inputs_of(class_type, given).items():
+            if name not in given:
                 if declared.required:
                     words = "Required input is missing"
                     fault.errors.append(reason("required_input_missing", words, name, {"input_name": name}))
                 continue
-            value = inputs[name]
+            value = given[name]
             if isinstance(value, list):
                 self._judge_link(fault, name, declared, value, (*above, node))
             else:
-                self._judge_value(fault, name, declared, inputs)
+                self._judge_value(fault, name, declared, given)
         fault.valid = fault.valid and not fault.errors
-        self._found[node] = fault
-        return fault
+        # A cycle that was found meanwhile stands.
+        return self._found.setdefault(node, fault)
+
+    def _cycle(self, path: list[str]) -> Fault:
+        """Report a cycle for each of its nodes, as newer versions do; `path` ends with its first node."""
+        words = " -> ".join(f"{node} ({self._graph[node]['class_type']})" for node in path)
+        nodes = list(dict.fromkeys(path))
+        for node in nodes:
+            extra: dict[str, Json] = {"node_id": node, "cycle_nodes": list[Json](nodes)}
+            error = reason("dependency_cycle", "Dependency cycle detected", words, extra)
+            self._found[node] = Fault(valid=False, errors=[error])
+        return self._found[path[0]]
 
     def _judge_link(self, fault: Fault, name: str, declared: Input, value: list[Json], above: tuple[str, ...]) -> None:
         extra: dict[str, Json] = {"input_name": name, "input_config": declared.config}
@@ -186,7 +207,7 @@ class Validation:
             words = f"Value {value} bigger than max of {high}"
             fault.errors.append(reason("value_bigger_than_max", words, name, extra))
         elif declared.upload:
-            if not isinstance(value, str) or not self._exists(value):
+            if not isinstance(value, str) or not (self._exists(value) or value in (declared.choices or ())):
                 details = f"{name} - Invalid {declared.upload} file: {value}"
                 words = "Custom validation failed for node"
                 fault.errors.append(reason("custom_validation_failed", words, details, {"input_name": name}))
@@ -202,6 +223,6 @@ def fits(output_type: str, input_type: str | list[Json]) -> bool:
     """Return whether an output type fits an input type; "*" is any type, "A,B" is either."""
     if isinstance(input_type, list):
         return output_type in {"COMBO", "*"} or output_type.startswith("[")
-    if output_type == "*" or input_type == "*":
+    if output_type in {"*", "COMFY_MATCHTYPE_V3"} or input_type == "*":
         return True
     return set(output_type.split(",")) <= set(input_type.split(","))

@@ -18,10 +18,11 @@ from app.simulator.engine.validation import Validation, Verdict, reason
 from app.simulator.faults import Faults
 from app.simulator.nodes.context import NodeContext
 
-PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
-"""What a prompt may say in `preview_method`; anything else leaves the choice to the server."""
-
 _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CANONICAL_FORM = (
+    "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server generate one"
+)
+"""What the server says of another form (0.33, T05)."""
 
 
 class Answer(Struct, frozen=True):
@@ -45,14 +46,11 @@ class Worker:
         *,
         clock: Callable[[], int],
         ended: Callable[[str], None],
-        modern: bool,
     ) -> None:
         self._context = context
         self._faults = faults
         self._clock = clock
         self._ended = ended
-        self.modern = modern
-        """Whether it follows the protocol of versions from 0.26 on."""
         self._cache = Cache(context.catalog, context.files)
         self._execution: Execution | None = None
         self._life: anyio.CancelScope | None = None
@@ -81,13 +79,12 @@ class Worker:
         if "prompt" not in body:
             words = "No prompt provided"
             return _refused(Verdict(reason("no_prompt", words, words)))
-        requested_id = body.get("prompt_id")
+        version, requested_id = self._context.version, body.get("prompt_id")
+        if version.modern and requested_id is not None and not is_canonical(requested_id):
+            return _refused(Verdict(reason("invalid_prompt_id", "prompt_id must be a valid UUID", _CANONICAL_FORM)))
         prompt_id = (
             str(UUID(int=self._context.rng.getrandbits(128), version=4)) if requested_id is None else str(requested_id)
         )
-        if self.modern and not _CANONICAL.fullmatch(prompt_id):
-            words = "prompt_id must be a canonical UUID"
-            return _refused(Verdict(reason("invalid_prompt_id", words, prompt_id)))
         graph: Graph = {}
         for node, entry in prompt.items() if isinstance(prompt, dict) else ():
             if not isinstance(entry, dict):
@@ -98,7 +95,7 @@ class Worker:
                     return Answer(500, None)
             graph[node] = entry
         targets = body.get("partial_execution_targets")
-        known = Validation(self._context.catalog, graph, self._exists, modern=self.modern)
+        known = Validation(self._context.catalog, graph, self._exists, modern=version.modern)
         verdict = known.verdict([str(target) for target in targets] if isinstance(targets, list) else None)
         if verdict.error is not None:
             return _refused(verdict)
@@ -106,6 +103,8 @@ class Worker:
         extra: dict[str, Json] = dict(extra_data) if isinstance(extra_data, dict) else {}
         if "client_id" in body:
             extra["client_id"] = body["client_id"]
+        if version.modern:
+            extra["create_time"] = self._clock()
         try:
             self.prompts.put((number, prompt_id, graph, extra, verdict.outputs))
         except TypeError:
@@ -147,9 +146,7 @@ class Worker:
         self.prompts.forget()
 
     async def _work(self, item: Item) -> None:
-        execution = self._execution = Execution(
-            item, self._context, self._cache, self._clock, self._pause, previews=self._sends_previews(item)
-        )
+        execution = self._execution = Execution(item, self._context, self._cache, self._clock, self._pause)
         outcome = await execution.run()
         await anyio.sleep(self._faults.history_gap)
         self._execution = None
@@ -158,11 +155,6 @@ class Worker:
         if execution.client is not None:
             ended: dict[str, Json] = {"node": None, "prompt_id": item[1]}
             self._context.sockets.say("executing", ended, execution.client)
-
-    def _sends_previews(self, item: Item) -> bool:
-        """Whether samplers send previews: newer versions let each prompt choose."""
-        method = item[3].get("preview_method") if self.modern else None
-        return method != "none" if method in PREVIEW_METHODS else self._context.previews
 
     async def _pause(self) -> None:
         """Wait while the worker is held; called before each node and step, also to let other tasks run."""
@@ -173,6 +165,11 @@ class Worker:
 
     def _exists(self, value: str) -> bool:
         return self._context.files.annotated(value) is not None
+
+
+def is_canonical(prompt_id: Json) -> bool:
+    """Return whether a prompt id has the form that newer versions demand."""
+    return isinstance(prompt_id, str) and _CANONICAL.fullmatch(prompt_id) is not None
 
 
 def _refused(verdict: Verdict) -> Answer:

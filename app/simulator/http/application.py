@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.file_routes import FileRoutes
+from app.simulator.http.job_routes import JobRoutes
 from app.simulator.http.middleware import Gates
 from app.simulator.http.prompt_routes import PromptRoutes
 from app.simulator.http.websocket import ABORT, WebSocketEndpoint
@@ -39,29 +40,31 @@ def application(simulator: Simulator) -> Starlette:
 
     `simulator.run` must be running.
     """
-    endpoints = [*PromptRoutes(simulator).routes(), *FileRoutes(simulator).routes()]
+    endpoints = [*PromptRoutes(simulator).routes(), *JobRoutes(simulator).routes(), *FileRoutes(simulator).routes()]
     listening = WebSocketEndpoint(simulator)
     routes: list[Route | WebSocketRoute] = []
     for prefix in ("", "/api"):
         routes += [
             Route(prefix + path, respond, methods=[method])
             for method, path, respond in endpoints
-            # The routes for jobs exist only below /api.
-            if prefix or not path.startswith("/jobs/")
+            # The routes for jobs and assets exist only below /api.
+            if prefix or not path.startswith(("/jobs", "/assets"))
         ]
         routes += [WebSocketRoute(f"{prefix}/ws", listening), Route(f"{prefix}/ws", _no_upgrade)]
+
+    async def nowhere(request: Request, _: Exception) -> Response:
+        """Answer unknown paths: without a body (T12), and POST as newer versions do (0.33: T07_jobs_cancel)."""
+        if simulator.version.modern and request.method == "POST":
+            return PlainTextResponse("405: Method Not Allowed", 405)
+        return Response(status_code=404)
+
     gates = Middleware(Gates, simulator=simulator)
-    return Starlette(routes=routes, middleware=[gates], exception_handlers={404: _nowhere})
+    return Starlette(routes=routes, middleware=[gates], exception_handlers={404: nowhere})
 
 
 async def _no_upgrade(_: Request) -> Response:
     """Answer plain HTTP requests to the websocket's path (T21)."""
     return PlainTextResponse('No WebSocket UPGRADE hdr: None\n Can "Upgrade" only to "WebSocket".', 400)
-
-
-async def _nowhere(_: Request, __: Exception) -> Response:
-    """Answer 404 without a body (T12)."""
-    return Response(status_code=404)
 
 
 async def serve(

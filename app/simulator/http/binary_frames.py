@@ -16,9 +16,6 @@ MEDIA_TYPES = {JPEG: "image/jpeg", PNG: "image/png"}
 MAX_BODY = 104857600
 """The largest request in bytes that ComfyUI accepts by default (--max-upload-size 100)."""
 
-FEATURES: dict[str, Json] = {"supports_preview_metadata": True, "max_upload_size": MAX_BODY}
-"""The server's answer to feature_flags and at /features (T12)."""
-
 
 def text(kind: str, data: Json) -> str:
     """Encode a text frame."""

@@ -16,9 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from app.ports import Json
 from app.simulator.engine.files import FOLDERS, Forbidden
-from app.simulator.engine.simulator import VERSION, Simulator
+from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request as Fault
-from app.simulator.http.binary_frames import FEATURES
 from app.simulator.http.middleware import CONTROL
 from app.simulator.http.prompt_routes import Route, answer, broken
 from app.simulator.nodes.images import resized
@@ -74,6 +73,8 @@ class FileRoutes:
         if (channel := query.get("channel", "rgba")) in {"rgb", "a"}:
             content = await self._simulator.run_sync(_channel, path, channel)
             return Response(content, media_type="image/png", headers=headers)
+        if self._simulator.version.modern:
+            headers["x-content-type-options"] = "nosniff"
         return await self._simulator.run_sync(whole_or_part, request, path, headers)
 
     async def _upload(self, request: Request) -> Response:
@@ -120,11 +121,10 @@ class FileRoutes:
 
     async def _stats(self, _: Request) -> Response:
         system: dict[str, Json] = {
-            "os": "posix",
             "ram_total": 32 * _GIB,
             "ram_free": 20 * _GIB,
-            "comfyui_version": VERSION,
-            "required_frontend_version": "1.27.10",
+            "comfyui_version": self._simulator.version.number,
+            **self._simulator.version.system,
             "python_version": "3.11",
             "pytorch_version": "none: this is a simulator",
             "embedded_python": False,
@@ -142,7 +142,7 @@ class FileRoutes:
         return answer({"system": system, "devices": [device]})
 
     async def _features(self, _: Request) -> Response:
-        return answer(FEATURES)
+        return answer(self._simulator.version.features)
 
     async def _folders(self, _: Request) -> Response:
         return answer(list[Json](self._catalog.folders()))

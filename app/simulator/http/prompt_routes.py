@@ -44,7 +44,7 @@ class PromptRoutes:
 
     def routes(self) -> list[Route]:
         """Return all routes."""
-        routes: list[Route] = [
+        return [
             ("GET", "/prompt", self._status),
             ("POST", "/prompt", self._submit),
             ("GET", "/queue", self._queue),
@@ -55,9 +55,6 @@ class PromptRoutes:
             ("GET", "/history/{prompt:path}", self._entry),
             ("POST", "/free", self._free),
         ]
-        if self._simulator.modern:
-            routes.append(("POST", "/jobs/{prompt}/cancel", self._cancel))
-        return routes
 
     async def _status(self, _: Request) -> Response:
         return answer(self._worker.status)
@@ -131,9 +128,6 @@ class PromptRoutes:
             for prompt_id in _listed(body.get("delete")):
                 self._prompts.history.pop(prompt_id, None)
         return Response()
-
-    async def _cancel(self, request: Request) -> Response:
-        return answer({"cancelled": self._worker.cancel(request.path_params["prompt"])})
 
     async def _free(self, request: Request) -> Response:
         try:

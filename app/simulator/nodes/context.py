@@ -16,8 +16,12 @@ from app.simulator.engine.files import Files
 from app.simulator.http import binary_frames
 from app.simulator.nodes.definitions import Catalog
 from app.simulator.nodes.types import Images, Value
+from app.simulator.version import Version
 
 T = TypeVar("T")
+
+_PREVIEW_METHODS = {"none", "auto", "latent2rgb", "taesd"}
+"""The values of `extra_data.preview_method` that override the server's; with any other, the server's holds."""
 
 
 class NodeFailed(Exception):
@@ -36,10 +40,10 @@ class NodeContext(Struct):
     """What all nodes share. `steps` overrides every sampler's steps; `step_time` is in seconds,
     and `pace` multiplies the seconds of the test nodes.
 
-    `previews` is whether prompts that do not choose get them. `salt` is added to the model's name for every painted
-    image.
+    `version` is what the simulator acts as; `salt` is added to the model's name for every painted image.
     """
 
+    version: Version
     catalog: Catalog
     files: Files
     sockets: Sockets
@@ -63,7 +67,7 @@ class Step(Protocol):
 
 
 class Call(Struct):
-    """One execution of a node, with its inputs. `previews` is whether samplers send previews."""
+    """One execution of a node, with its inputs."""
 
     node: str
     class_type: str
@@ -73,7 +77,6 @@ class Call(Struct):
     client: str | None
     context: NodeContext
     step: Step
-    previews: bool
 
     def words(self, name: str, default: str = "") -> str:
         """Return a text input; `default` if it is missing or not a text."""
@@ -93,6 +96,12 @@ class Call(Struct):
         """Return an input if it is of this type, else None."""
         value = self.inputs.get(name)
         return value if isinstance(value, kind) else None
+
+    @property
+    def previews(self) -> bool:
+        """Whether to send previews: by the server's `--preview-method`, or by the prompt's, from 0.26 on."""
+        method = self.extra_data.get("preview_method") if self.context.version.modern else None
+        return method != "none" if method in _PREVIEW_METHODS else self.context.previews
 
     def first(self, kind: type[T]) -> T | None:
         """Return the first input of this type, whatever its name; None if there is none."""

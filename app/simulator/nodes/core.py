@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from app.simulator.engine.cache import Result
-from app.simulator.nodes import images, sampling, save, test_nodes
+from app.simulator.nodes import images, models_3d, sampling, save, test_nodes
 from app.simulator.nodes.context import Call, Node
 from app.simulator.nodes.types import (
     TYPES,
@@ -177,6 +177,14 @@ _BY_NAME: dict[str, Node] = {
     "PreviewAudio": save.preview_audio,
     "SaveLatent": save.save_latent,
     "PreviewAny": save.preview_any,
+    "SaveText": save.save_text,
+    "ImageCompare": save.compare_images,
+    "Load3D": models_3d.load,
+    "Load3DAdvanced": models_3d.load,
+    "SaveGLB": models_3d.save_glb,
+    "Save3DAdvanced": models_3d.save_advanced,
+    "Preview3D": models_3d.preview,
+    "Preview3DAdvanced": models_3d.preview_advanced,
     "BotTestSleep": test_nodes.sleep,
     "BotTestBlockingSleep": test_nodes.sleep_deaf,
     "BotTestRaise": test_nodes.fail,
@@ -186,6 +194,7 @@ _BY_NAME: dict[str, Node] = {
     "BotTestChatter": test_nodes.chatter,
     "BotTestVHS": test_nodes.films,
     "BotTestOddOutput": test_nodes.oddities,
+    "BotTestUI": test_nodes.show,
 }
 
 

@@ -97,6 +97,26 @@ async def preview_any(call: Call) -> Result:
     return Result((), {"text": [text]})
 
 
+async def save_text(call: Call) -> Result:
+    """SaveText: a file, and its text beside it."""
+    text = call.words("text")
+    prefix, suffix = call.words("filename_prefix", "ComfyUI"), f".{call.words('format', 'txt')}"
+    files = call.context.files
+    entry = await call.context.run_sync(lambda: files.save(prefix, suffix, text.encode(), tail=""))
+    return Result((text,), {"text": [text], "files": [dict[str, Json](entry)]})
+
+
+async def compare_images(call: Call) -> Result:
+    """ImageCompare: both batches, saved to temp under keys of their own."""
+    shown: dict[str, Json] = {}
+    for side in ("a", "b"):
+        batch = call.get(f"image_{side}", Images)
+        if batch is not None:
+            prefix = f"comfy.compare.{side}_temp_{_letters(call)}"
+            shown[f"{side}_images"] = await call.context.run_sync(_write_pictures, call, batch.batch, prefix, "temp")
+    return Result((), shown)
+
+
 async def save_unknown(call: Call) -> Result:
     """Other output classes: save the input's images if there are any, else nothing."""
     if call.first(Images) is None:
@@ -105,12 +125,13 @@ async def save_unknown(call: Call) -> Result:
 
 
 async def _pictures(call: Call, prefix: str, folder: str) -> Result:
-    entries = await call.context.run_sync(_write_pictures, call, prefix, folder)
-    return Result((), {"images": entries})
+    pictures = call.pictures()
+    entries = await call.context.run_sync(_write_pictures, call, pictures, prefix, folder)
+    return Result((Images(pictures),), {"images": entries})
 
 
-def _write_pictures(call: Call, prefix: str, folder: str) -> list[Json]:
-    pictures, info, files = call.pictures(), _chunks(call), call.context.files
+def _write_pictures(call: Call, pictures: tuple[Image.Image, ...], prefix: str, folder: str) -> list[Json]:
+    info, files = _chunks(call), call.context.files
     prefix = _expand(prefix, pictures[0])
     return [dict[str, Json](files.save(prefix, ".png", _png(picture, info), folder)) for picture in pictures]
 
@@ -133,8 +154,10 @@ async def _sound(
 ) -> Result:
     audio = call.first(Audio) or Audio(1.0)
     content = await call.context.run_sync(encode, audio.seconds)
-    entry = await call.context.run_sync(call.context.files.save, prefix, suffix, content, folder)
-    return Result((), {"audio": [dict[str, Json](entry)]})
+    # Newer versions end the names of sounds without the underscore (0.33: T04_audio).
+    tail, files = "" if call.context.version.modern else "_", call.context.files
+    entry = await call.context.run_sync(lambda: files.save(prefix, suffix, content, folder, tail=tail))
+    return Result((audio,), {"audio": [dict[str, Json](entry)]})
 
 
 def _chunks(call: Call) -> PngInfo:

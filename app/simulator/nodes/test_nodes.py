@@ -1,8 +1,12 @@
-"""The test nodes of the measured server: they sleep, fail, block, expand and send extra frames on request."""
+"""The test nodes of the measured servers: they sleep, fail, block, expand and send extra frames on request.
+
+Those of 0.33 differ in details from those of 0.3.64.
+"""
 
 from __future__ import annotations
 
 import anyio
+import msgspec
 
 from app.ports import Json
 from app.simulator.art import painter
@@ -48,7 +52,7 @@ async def sleep_deaf(call: Call) -> Result:
 
 async def fail(call: Call) -> Result:
     """BotTestRaise."""
-    raise NodeFailed("RuntimeError", call.words("message", "boom"))
+    raise NodeFailed("ValueError" if call.context.version.modern else "RuntimeError", call.words("message", "boom"))
 
 
 async def exhaust(call: Call) -> Result:
@@ -68,7 +72,7 @@ async def expand(call: Call) -> Expansion:
     image: Json = source["image"] if isinstance(source, dict) else None
     slow: dict[str, Json] = {
         "image": [first, 0],
-        "steps": 3,
+        "steps": 5 if call.context.version.modern else 3,
         "seconds": 0.05,
         "previews": False,
         "preview_size": 64,
@@ -105,6 +109,12 @@ async def films(call: Call) -> Result:
         "workflow": name.replace(".webp", ".png"),
     }
     return Result((), {"gifs": [{**entry, **details, "fullpath": f"/comfyui/output/{name}"}]})
+
+
+async def show(call: Call) -> Result:
+    """BotTestUI: shows the given JSON as its outputs."""
+    shown: Json = msgspec.json.decode(call.words("ui", "{}"))
+    return Result((), shown if isinstance(shown, dict) else {})
 
 
 async def oddities(call: Call) -> Result:

@@ -78,6 +78,13 @@ class Video(Struct, frozen=True):
     rate: float
 
 
+class File3D(Struct, frozen=True):
+    """A 3D model in a file (FILE_3D and its kinds): the suffix of its name, and its content."""
+
+    suffix: str
+    content: bytes
+
+
 class Opaque(Struct, frozen=True):
     """A value of a type that the simulator does not know, but passes on."""
 
@@ -101,6 +108,7 @@ Value: TypeAlias = (
     | Sigmas
     | Audio
     | Video
+    | File3D
     | Opaque
     | Blocked
     | bool
