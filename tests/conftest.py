@@ -9,8 +9,10 @@ import os
 import selectors
 import sys
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from fnmatch import fnmatch
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -109,6 +111,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and is_slow(item):
             item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Have each worker compile its share of the modules first, where all are collected, and read those of the others.
+
+    All of them would otherwise compile all modules of a fresh clone in the same order, at the same time.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if worker and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        paths = sorted(TESTS.rglob("test_*.py"))
+        first = int(worker) * len(paths) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        for path in paths[first:] + paths[:first]:
+            # Whatever is wrong with a module is reported when pytest collects it.
+            with suppress(BaseException):
+                import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
+    return (yield)
 
 
 def pytest_collection_finish() -> None:

@@ -15,7 +15,7 @@ from app.comfy.websocket import decoder as wire
 from app.comfy.websocket.trio_protocol import ClientProtocol
 from tests.comfy import fuzz
 
-EXAMPLES = {"socket-trio": 80, "socket-asyncio": 80, "reply-trio": 80, "reply-asyncio": 80, "json": 2000, "frames": 300}
+EXAMPLES = {"socket-trio": 80, "socket-asyncio": 80, "reply-trio": 80, "reply-asyncio": 80, "json": 600, "frames": 300}
 
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http(x|core).*:ResourceWarning")
 """httpx leaves what is not read or sent to its end to the garbage collector, and trio says so."""

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import builtins
+import io
 import random
 import struct
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,8 @@ from tests.media_worker.samples import encoded, noise
 
 SECONDS = 2
 
+FAST = {"libx264": {"preset": "ultrafast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
+
 
 def film(
     path: Path,
@@ -33,9 +37,17 @@ def film(
     size: tuple[int, int] = (320, 240),
 ) -> Path:
     """A film of noise, which cannot be compressed well."""
+    path.write_bytes(_film(path.suffix, codec, sound, size))
+    return path
+
+
+@cache
+def _film(suffix: str, codec: Literal["libx264", "libvpx"], sound: bool, size: tuple[int, int]) -> bytes:
+    """Made once in a process, and as fast as the encoders can: most of the time of these tests would go there."""
     rng = random.Random(1)
-    with av.open(str(path), "w") as made:
-        video = made.add_stream(codec, rate=10)
+    content = io.BytesIO()
+    with av.open(content, "w", format=suffix.removeprefix(".")) as made:
+        video = made.add_stream(codec, rate=10, options=FAST[codec])
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.bit_rate = 20_000_000
         audio = made.add_stream("aac", rate=44_100, layout="mono") if sound else None
@@ -53,7 +65,7 @@ def film(
                 heard.planes[0].update(struct.pack("1024f", *(rng.uniform(-0.5, 0.5) for _ in range(1024))))
                 made.mux(audio.encode(heard))
             made.mux(audio.encode(None))
-    return path
+    return content.getvalue()
 
 
 def smaller(path: Path, limit: int) -> Compressed:

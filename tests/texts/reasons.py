@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -23,8 +24,12 @@ MEDIA = cast("tuple[type[Reason], ...]", get_args(MediaReason))
 HOSTILE = st.text() | st.sampled_from(["", " ", "a\nb\r\tc", "\u202e\u2028\x00\x1b[31m", "x" * 100_000, "\n" * 5000])
 
 
+@cache
 def reasons_of(kind: type[Reason], texts: st.SearchStrategy[str] = HOSTILE) -> st.SearchStrategy[Reason]:
-    """Reasons of one kind with any facts that their types allow."""
+    """Reasons of one kind with any facts that their types allow.
+
+    Kept, because tests draw from it in each example, and to build and validate it takes longer than to draw from it.
+    """
     return cast("st.SearchStrategy[Reason]", _of(kind, texts))
 
 
