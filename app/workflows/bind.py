@@ -106,7 +106,7 @@ def bind(
         _set(filling, where, text)
     for target in list(seeds(filling.graph)):
         if target not in filling.touched:
-            drawn = rng.randint(0, LARGEST_SEED)
+            drawn = rng.randint(0, _largest_seed(filling, target))
             inputs(filling.graph, target.node)[target.input] = drawn
             filling.seed = drawn if filling.seed is None else filling.seed
     graph = resolve(filling.graph, now or datetime.now().astimezone())
@@ -210,6 +210,15 @@ def _draw(rng: random.Random, slot: Slot) -> int:
     low = math.ceil(slot.minimum or 0)
     high = math.floor(min(LARGEST_SEED, slot.maximum if slot.maximum is not None else LARGEST_SEED))
     return rng.randint(min(max(low, 0), high), high)
+
+
+def _largest_seed(filling: _Filling, target: Target) -> int:
+    """Return the largest seed that a node takes, as far as its definition is known."""
+    kind = str(filling.graph[target.node].get("class_type"))
+    definition = filling.definitions.get(kind) if filling.definitions is not None else None
+    known = definition.live(inputs(filling.graph, target.node)).get(target.input) if definition is not None else None
+    limit = known.limit("max") if known is not None else None
+    return max(0, math.floor(min(LARGEST_SEED, limit))) if limit is not None else LARGEST_SEED
 
 
 def _file(name: str, value: str) -> str:

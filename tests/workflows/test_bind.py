@@ -268,3 +268,12 @@ def test_a_sentence_stays_short_and_on_one_line_whatever_a_file_has() -> None:
     assert len(refusal_of(raised.value)) <= LONGEST_SENTENCE
     assert "\n" not in refusal_of(raised.value)
     assert "choose from 0 x" in refusal_of(raised.value)
+
+
+def test_a_seed_that_no_slot_names_is_one_that_its_node_takes() -> None:
+    small: Json = {"input": {"required": {"seed": ["INT", {"min": 0, "max": 3}]}}}
+    workflow = Workflow(name="x", graph={"1": {"class_type": "Small", "inputs": {"seed": 1}}})
+    for number in range(20):
+        known = Definitions({"Small": small})
+        request = bind(workflow, JobId("j"), {}, rng=Random(number), folder="out", definitions=known)
+        assert inputs(request.graph, "1")["seed"] in range(4)

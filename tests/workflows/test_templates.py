@@ -6,17 +6,21 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from random import Random
 
 from app.core.progress import title
+from app.events import JobId
 from app.ports import Json
 from app.texts.reasons import reason_text
 from app.workflows.api_graph import inputs
 from app.workflows.audit import audit
+from app.workflows.bind import bind
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import convert
+from app.workflows.load import Workflow
 from app.workflows.manifest.writer import write
-from app.workflows.model import WorkflowError
+from app.workflows.model import Slot, WorkflowError
 from app.workflows.reasons.checks import IgnoredInput, MissingModel, MissingServerFile, PaidNode
 from tests.mutate import damage_json
 from tests.workflows import server_rules
@@ -178,6 +182,34 @@ def test_the_audit_misses_nothing_but_files_and_names_what_is_paid_for() -> None
         assert errors <= {MissingModel, MissingServerFile, PaidNode}, name
         ignored = [finding for finding in findings if isinstance(finding.reason, IgnoredInput)]
         assert ignored == [], name
+
+
+def test_a_filled_template_is_accepted_too(tmp_path: Path) -> None:
+    random, file = Random(2), tmp_path / "a.png"
+    file.write_bytes(b"")
+    for name in convertible():
+        workflow = Workflow(name=name, graph=converted(name).graph, slots=found(name).slots)
+        values = {slot.name: given(slot, random, file) for slot in workflow.slots}
+        request = bind(workflow, JobId("j"), values, rng=random, folder="out", definitions=definitions())
+        assert server_rules.verdicts(request.graph, object_info()) == [], (name, values)
+
+
+def given(slot: Slot, random: Random, file: Path) -> Json:
+    """A value that a person may give."""
+    low, high = slot.minimum or 0, slot.maximum if slot.maximum is not None else 2048
+    match slot.kind:
+        case "integer" | "seed":
+            return random.randint(int(low), int(high))
+        case "number":
+            return random.uniform(low, min(high, 100))
+        case "choice":
+            return random.choice(slot.choices)
+        case "image" | "video" | "audio":
+            return str(file)
+        case "model":
+            return slot.default
+        case _:
+            return "yes" if slot.kind == "boolean" else "a cat"
 
 
 def test_a_damaged_template_is_a_workflow_or_a_sentence() -> None:
