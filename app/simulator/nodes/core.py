@@ -61,6 +61,13 @@ async def empty_audio(call: Call) -> Result:
     return Result((Audio(call.number("duration", call.number("seconds", 1.0))),))
 
 
+async def generate_text(call: Call) -> Result:
+    """TextGenerate: what the simulator knows about the image, if there is one, and the question."""
+    batch = call.get("image", Images)
+    about = f"A picture of {batch.batch[0].width} × {batch.batch[0].height} pixels. " if batch else ""
+    return Result((f"{about}You asked: {call.words('prompt')}",))
+
+
 async def image_size(call: Call) -> Result:
     """GetImageSize: width, height, and the number of images."""
     pictures = call.pictures()
@@ -164,6 +171,7 @@ _BY_NAME: dict[str, Node] = {
     "RandomNoise": noise,
     "CreateVideo": create_video,
     "EmptyAudio": empty_audio,
+    "TextGenerate": generate_text,
     "SaveImage": save.save_image,
     "PreviewImage": save.preview_image,
     "SaveImageWebsocket": save.save_websocket,
