@@ -278,7 +278,7 @@ async def test_progress_and_previews_reach_the_person_and_never_go_backwards(tmp
 
 
 async def test_a_server_that_makes_no_previews_by_default_makes_them_for_our_jobs(tmp_path: Path) -> None:
-    async with world(tmp_path, modern=True) as running:
+    async with world(tmp_path, version=VERSIONS["0.33.0"]) as running:
         watcher = await running.make()
         assert delivered(watcher)
         assert any(isinstance(update, Previewed) for update in watcher.shown)
