@@ -86,6 +86,13 @@ def program_logs() -> Generator[None]:
     logging.basicConfig(handlers=handlers, level=level, force=True)
 
 
+@pytest.fixture(scope="module")
+def earlier_objects_frozen() -> None:
+    """Have the collector look only at what this module makes, where it collects after each test."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_configure() -> None:
     use_plain_tracebacks()
     gc.set_threshold(GC_THRESHOLD)

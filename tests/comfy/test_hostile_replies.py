@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http(x|core).*:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_open() -> Iterator[None]:
+def nothing_is_left_open(earlier_objects_frozen: None) -> Iterator[None]:
     """A socket or a generator that nobody closed warns when it is collected, and warnings are errors."""
     yield
     gc.collect()

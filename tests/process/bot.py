@@ -47,9 +47,16 @@ async def bot(
     *options: str,
     comfy: str = NOWHERE,
     by_fork: bool = True,
+    marks_results: bool = False,
     **more: str,
 ) -> AsyncGenerator[Process]:
-    """A bot; at the end of the block it is killed, if it still lives. `more` goes into its environment."""
+    """A bot; at the end of the block it is killed, if it still lives. `more` goes into its environment.
+
+    Unless it marks results, or has settings already, it posts them as they are, and needs no media worker for that.
+    """
+    own_settings = folder / "atelier.toml"
+    if not (marks_results or own_settings.exists()):
+        own_settings.write_text("[discord]\nkeep_metadata = true\nmark_results = false\n")
     for name in STARTERS:
         shutil.copytree(FOLDER / name, folder / "workflows" / name, dirs_exist_ok=True)
     command = [*PROGRAM, "run", "--backend", backend, *options]

@@ -31,6 +31,9 @@ QUICKLY = 20.0
 DELAYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
 """Seconds from the moment at which a process handles signals: imports, set-up, work."""
 
+IMPORTED = 0.2
+"""The shortest delay of a process that has nothing left to import: the others are enough for signals meanwhile."""
+
 GENERATE = ("generate", "txt2img", "prompt=x", "width=64", "height=64", "--count", "3", "--json")
 
 
@@ -81,7 +84,11 @@ async def handles_signals(process: Process) -> None:
     """Wait until the program has replaced Python's own handlers: before that it is not our code that runs."""
     bit = 1 << (signal.SIGTERM - 1)
     while process.returncode is None:
-        for line in (PROC / str(process.pid) / "status").read_text().splitlines():
+        try:
+            status = (PROC / str(process.pid) / "status").read_text()
+        except FileNotFoundError:
+            return  # It has ended by itself.
+        for line in status.splitlines():
             if line.startswith("SigCgt:") and int(line.split()[1], 16) & bit:
                 return
         await anyio.sleep(0.001)
@@ -135,15 +142,16 @@ async def sweep(
 ) -> list[tuple[float, int, str]]:
     """Send the signal at each delay, to processes that run side by side: what each ended with.
 
-    Each has a folder of its own, named after `ATELIER_DATA`: two bots do not share a journal. None is forked, because
-    signals arrive while modules are imported, too.
+    Each has a folder of its own, named after `ATELIER_DATA`: two bots do not share a journal. Those with the shortest
+    delays are not forked, because signals arrive while modules are imported, too.
     """
     ends: list[tuple[float, int, str]] = []
     lanes = anyio.CapacityLimiter(2)
 
     async def once(delay: float, backend: str) -> None:
         own = {**env, "ATELIER_DATA": f"{env['ATELIER_DATA']}-{delay}"}
-        async with lanes, program(*words, "--backend", backend, env=own, cwd=cwd, by_fork=False) as process:
+        by_fork = delay >= IMPORTED
+        async with lanes, program(*words, "--backend", backend, env=own, cwd=cwd, by_fork=by_fork) as process:
             await handles_signals(process)
             await anyio.sleep(delay)
             send_signal(process, signum)

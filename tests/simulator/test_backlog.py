@@ -57,7 +57,8 @@ async def test_who_leaves_too_much_unread_is_cut_off_and_the_others_go_on(tmp_pa
             await sloth.receive()
 
 
-async def test_small_frames_count_too(tmp_path: Path) -> None:
+async def test_small_frames_count_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "BACKLOG", 4 * MIB)
     async with living(tmp_path) as sim, sim.connect("me") as me:
         await me.receive()
         sim.faults.stall()

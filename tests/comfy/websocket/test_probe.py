@@ -30,7 +30,7 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_open() -> Iterator[None]:
+def nothing_is_left_open(earlier_objects_frozen: None) -> Iterator[None]:
     """A socket that nobody closed warns when it is collected, and warnings are errors."""
     yield
     gc.collect()

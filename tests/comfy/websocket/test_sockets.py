@@ -43,7 +43,7 @@ STEADY = Timing(connect=60, close=0.2, ping=1.0, pong=1.0)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_open() -> Iterator[None]:
+def nothing_is_left_open(earlier_objects_frozen: None) -> Iterator[None]:
     """A socket that nobody closed warns when it is collected, and warnings are errors."""
     yield
     gc.collect()
