@@ -171,4 +171,7 @@ def test_the_bot_runs_from_a_wheel_and_keeps_its_data_where_the_system_wants_it(
         bot.send_signal(signal.SIGTERM)
         _, errors = bot.communicate(timeout=PATIENCE)
     assert bot.returncode == 0, errors
-    assert [path.name for path in (tmp_path / "share" / "atelier").glob("*.db")] == ["atelier.db"]
+    data = tmp_path / "share" / "atelier"
+    assert [path.name for path in data.glob("*.db")] == ["atelier.db"]
+    modes = {path.name: path.stat().st_mode & 0o077 for path in data.rglob("*")}
+    assert set(modes.values()) == {0}, "nobody else may read what people asked for"

@@ -220,6 +220,8 @@ async def _run(config: Config, *, drain: bool) -> int:
     from app.journal.sqlite import open_journal
 
     path = _journal_path(config)
+    # The journal and the results are what people asked for: only this user reads what is created from here on.
+    os.umask(0o077)
     async with (
         open_alerts(config.alerts) as alerts,
         open_journal(path, crash=crash_point(os.environ), alerts=alerts) as journal,
