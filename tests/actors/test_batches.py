@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -24,8 +25,10 @@ from app.config.settings import Server
 from app.core.batches import requests_of, without_parts
 from app.core.job import Batch, JobRequest, SeedInput
 from app.core.journal_port import Journal
-from app.events import AnyUpdate, Arrived, Finished, JobId, NodeId, ServerName
+from app.events import AnyUpdate, Arrived, Cancelled, Failed, Finished, JobId, Lost, NodeId, ServerName
 from app.journal.memory import MemoryJournal
+from app.journal.sqlite import open_journal
+from app.reasons.jobs import BatchIncomplete
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from tests.conftest import inline, virtual
@@ -163,3 +166,61 @@ async def test_a_server_that_dies_leaves_its_pictures_to_the_other(tmp_path: Pat
         assert isinstance(watcher.last, Finished)
         assert on_disk(watcher.last)
         assert len(pictures(watcher.last)) == 6
+
+
+async def disturb(rng: random.Random, server: Simulator) -> None:
+    """Something goes wrong with a server."""
+    match rng.randrange(6):
+        case 0:
+            server.faults.drop_sockets()
+        case 1:
+            server.faults.refuse_all(rng.uniform(1, 100))
+        case 2:
+            server.faults.restart(rng.uniform(1, 20))
+        case 3:
+            server.faults.fail_prompt(rng.randint(1, 4), effect=rng.random() < 0.5)
+        case 4:
+            server.faults.forget(rng.choice(["pending", "history"]))
+        case _:
+            server.faults.deaf()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_every_picture_of_a_batch_ends_once(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    async with simulators(tmp_path) as servers:
+        request = request_for(rng.randint(2, 6), tmp_path / "results")
+        journals = partial(open_journal, tmp_path / "atelier.db", run_sync=inline, durable=False)
+        for _ in range(rng.randint(0, 3)):
+            async with journals() as journal, running(servers, journal) as registry, anyio.create_task_group() as tasks:
+                known = await journal.find(request.job)
+                watcher = InteractionActor(
+                    request if known is None else request.job, registry, Watcher(), place="place"
+                )
+                tasks.start_soon(watcher.run)
+                for _ in range(rng.randint(0, 3)):
+                    await anyio.sleep(rng.expovariate(1))
+                    await disturb(rng, rng.choice(list(servers.values())))
+                if rng.random() < 0.15:
+                    await registry.cancel(request.job)
+                await anyio.sleep(rng.expovariate(1))
+                # As a process that is killed.
+                tasks.cancel_scope.cancel()
+        async with journals() as journal, running(servers, journal) as registry:
+            known = await journal.find(request.job)
+            if known is None or not known.notified:
+                await InteractionActor(request if known is None else request.job, registry, Watcher()).run()
+            with anyio.fail_after(3600):
+                while await journal.unfinished():
+                    await anyio.lowlevel.checkpoint()
+            jobs = [await journal.find(each.job) for each in requests_of(request)]
+    assert all(job is not None and job.notified and job.terminal_update is not None for job in jobs)
+    lead = jobs[0]
+    assert lead is not None
+    last = lead.terminal_update
+    if isinstance(last, Finished):
+        assert on_disk(last)
+        made = next((note.made for note in last.notes if isinstance(note, BatchIncomplete)), len(jobs))
+        assert len(last.files) == len(pictures(last)) == made
+    else:
+        assert isinstance(last, (Cancelled, Lost, Failed))
