@@ -27,7 +27,7 @@ ENOUGH = 200
 
 FIRST = {
     "without_catching_up": 4,
-    "without_fences": 24,
+    "without_fences": 53,
     "with_looks_while_posting": 6,
     "without_withdrawing": 9,
     "without_insisting": 34,
