@@ -11,7 +11,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,7 +65,8 @@ from app.workflows.reasons.binding import NotAPair
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.core.job import JobRequest
+    from app.core.job import Entry, JobRequest
+    from app.core.journal_port import DrainedServer
     from app.journal.store import Store
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
@@ -286,6 +287,8 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
     from app.journal.store import open_store
 
     path = _journal_path(config)
+    if not path.exists() and isinstance(command, ListServers):
+        return _list_servers(command, config, console, backend, (), ())
     if not path.exists():
         complain(f"there is no journal at {path}: the bot has not run here yet.")
         return 1
@@ -328,18 +331,32 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
 
 def _servers(command: ServersCommand, config: Config, console: Console, backend: str, store: Store) -> int:
     """List the servers, or record in the journal which of them are drained."""
-    from app.cli.servers import drain, list_servers, resume
+    from app.cli.servers import drain, resume
 
     configured = [server.label for server in config.servers]
     match command:
         case ListServers():
-            away = anyio.run(_servers_away, config, backend=backend)
-            list_servers(console, configured, store.drained(), away, store.unfinished_entries(), json=command.json)
-            return 0
+            return _list_servers(command, config, console, backend, store.drained(), store.unfinished_entries())
         case DrainServer():
             return drain(console, store, configured, command.server)
         case ResumeServer():
             return resume(console, store, configured, command.server)
+
+
+def _list_servers(
+    command: ListServers,
+    config: Config,
+    console: Console,
+    backend: str,
+    drained: Sequence[DrainedServer],
+    unfinished: Sequence[Entry],
+) -> int:
+    from app.cli.servers import list_servers
+
+    away = anyio.run(_servers_away, config, backend=backend)
+    configured = [server.label for server in config.servers]
+    list_servers(console, configured, drained, away, unfinished, json=command.json)
+    return 0
 
 
 async def _servers_away(config: Config) -> set[ServerName]:

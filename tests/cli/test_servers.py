@@ -52,6 +52,17 @@ def test_the_list_says_what_each_server_does(capsys: pytest.CaptureFixture[str])
     assert line.split() == ["studio", "offline", "txt2img", "aaaaaaaa", "1"]
 
 
+def test_servers_are_listed_before_the_bot_ran_for_the_first_time(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal.unlink()
+    assert [(server["server"], server["state"]) for server in listed(capsys)] == [
+        (STUDIO, "offline"),
+        (CELLAR, "offline"),
+    ]
+    assert not journal.exists(), "a list creates nothing"
+
+
 def test_a_server_is_drained_and_resumed_while_a_bot_has_the_journal(
     journal: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
