@@ -52,6 +52,7 @@ from app.core.job_table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
+from app.core.server_changes import ServerChanges
 from app.core.server_state import ServerSettings
 from app.events import (
     TERMINAL_UPDATES,
@@ -104,6 +105,7 @@ class PromptRegistry:
         self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
         self._reconciler = Reconciler(self._job_table, {name: settings.get(name, ServerSettings()) for name in comfies})
+        self._server_changes = ServerChanges(self._job_table, self._reconciler.servers)
         self._scheduler = Scheduler(self._job_table, self._reconciler.servers, depth, new_prompt_id)
         self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk)
         self._watchers: dict[JobId, list[Updates]] = {}
@@ -126,7 +128,7 @@ class PromptRegistry:
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
             # First, because what an unfinished job is charged for depends on them.
             self._scheduler.learn(await self._journal.runs())
-            self._reconciler.drain([server.name for server in await self._journal.drained()])
+            self._server_changes.drain([server.name for server in await self._journal.drained()])
             self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
             unfinished = await self._journal.unfinished()
             # Before any of their jobs, which may end at once.
@@ -215,14 +217,15 @@ class PromptRegistry:
                 self._scheduler.open = False
                 self._drains.append(message)
             case DrainServers(servers=servers):
-                self._reconciler.drain(servers)
+                self._server_changes.drain(servers)
             case SetServer(server=server, settings=settings):
-                self._reconciler.set_server(server, settings)
+                self._server_changes.configure(server, settings)
             case RemoveServer(server=server):
-                self._reconciler.remove_server(server)
+                self._server_changes.remove(server)
                 self._removals.append(message)
             case Offer(able=able):
-                self._reconciler.offer(able, now)
+                self._server_changes.offer(able)
+                self._reconciler.fail_over(now)
                 self._scheduler.offered = True
             case Place(job=job, place=place):
                 if (record := self._job_table.jobs.get(job)) is not None:
@@ -238,7 +241,7 @@ class PromptRegistry:
     async def _act(self, helpers: TaskGroup) -> None:
         """Write to the journal, send updates, start effects: in this order."""
         job_table = self._job_table
-        self._reconciler.vacate(anyio.current_time())
+        self._server_changes.vacate(anyio.current_time())
         await self._record()
         for edit, accepted in self._edits:
             edit.answer.put(accepted)
@@ -266,8 +269,8 @@ class PromptRegistry:
             if not left:
                 drain.shown.set()
         for removal in list(self._removals):
-            if self._reconciler.vacant(removal.server) and not self._busy[removal.server]:
-                self._reconciler.forget_server(removal.server)
+            if self._server_changes.vacant(removal.server) and not self._busy[removal.server]:
+                self._server_changes.forget(removal.server)
                 self._removals.remove(removal)
                 removal.removed.set()
 

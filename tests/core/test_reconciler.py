@@ -36,6 +36,7 @@ from app.core.job import Job, JobRequest, Refetch, State
 from app.core.job_table import CANCEL_PATIENCE, MOST_TRIES, JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
+from app.core.server_changes import ServerChanges
 from app.core.server_rest import FIRST_REST
 from app.core.server_state import FAILOVER_AFTER, RECHECK, SILENCE, ServerSettings
 from app.events import (
@@ -116,6 +117,7 @@ class Desk:
     def __init__(self, depth: int = 2, servers: tuple[ServerName, ...] = (HERE,)) -> None:
         self.job_table = JobTable()
         self.truth = Reconciler(self.job_table, dict.fromkeys(servers, ServerSettings()))
+        self.server_changes = ServerChanges(self.job_table, self.truth.servers)
         self._minted = 0
         self._scheduler = Scheduler(self.job_table, self.truth.servers, depth, self._new_prompt_id)
         self.now = 100.0
@@ -1181,9 +1183,9 @@ def test_the_job_of_a_server_that_does_not_come_back_moves_to_another(running: b
 def test_a_job_moves_to_a_server_that_was_added_while_its_own_one_had_it() -> None:
     desk = Desk()
     _, first = desk.running()
-    desk.truth.set_server(THERE, ServerSettings())
+    desk.server_changes.configure(THERE, ServerSettings())
     desk.up(THERE)
-    desk.truth.offer({"w": (HERE, THERE)}, desk.now)
+    desk.server_changes.offer({"w": (HERE, THERE)})
     desk.away(HERE)
     desk.now += FAILOVER_AFTER * 3
     desk.away(HERE)
@@ -1195,12 +1197,12 @@ def test_a_job_moves_to_a_server_that_was_added_while_its_own_one_had_it() -> No
 def test_jobs_keep_to_their_servers_while_there_is_no_server_at_all() -> None:
     desk = Desk()
     job = desk.request("job")
-    desk.truth.offer({"w": (HERE,)}, desk.now)
-    desk.truth.remove_server(HERE)
-    desk.truth.forget_server(HERE)
-    desk.truth.offer({"w": ()}, desk.now)
+    desk.server_changes.offer({"w": (HERE,)})
+    desk.server_changes.remove(HERE)
+    desk.server_changes.forget(HERE)
+    desk.server_changes.offer({"w": ()})
     for server in (THERE, HERE):
-        desk.truth.set_server(server, ServerSettings())
+        desk.server_changes.configure(server, ServerSettings())
     assert job.request.servers == (HERE,)
 
 

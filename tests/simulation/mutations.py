@@ -32,6 +32,7 @@ from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
+from app.core.server_changes import ServerChanges
 from app.core.server_state import ServerState
 from app.discord.message_ref import Seen
 from app.discord.messages.delivery import Delivery, RefusedEverywhere, Route, nonce
@@ -537,13 +538,13 @@ def nobody_hears_of_a_drain() -> Generator[None]:
 @contextmanager
 def a_drained_server_is_never_resumed() -> Generator[None]:
     """Add to the drained servers, and take none away."""
-    drain, drained = Reconciler.drain, set[ServerName]()
+    drain, drained = ServerChanges.drain, set[ServerName]()
 
-    def add(self: Reconciler, servers: Collection[ServerName]) -> None:
+    def add(self: ServerChanges, servers: Collection[ServerName]) -> None:
         drained.update(servers)
         drain(self, drained)
 
-    with patch.object(Reconciler, "drain", add):
+    with patch.object(ServerChanges, "drain", add):
         yield
 
 
@@ -558,11 +559,11 @@ def a_server_that_is_to_be_removed_gets_new_jobs() -> Generator[None]:
 def a_removed_server_is_not_emptied() -> Generator[None]:
     """Forget a server at once, whatever it still has."""
 
-    def vacant(self: Reconciler, name: ServerName) -> bool:
+    def vacant(self: ServerChanges, name: ServerName) -> bool:
         del self, name
         return True
 
-    with patch.object(Reconciler, "vacant", vacant):
+    with patch.object(ServerChanges, "vacant", vacant):
         yield
 
 
@@ -582,13 +583,13 @@ def the_jobs_of_a_removed_server_are_forgotten() -> Generator[None]:
 def waiting_jobs_avoid_a_server_that_is_added_again() -> Generator[None]:
     """Let jobs keep to the servers that there were when another one was added, for ever."""
 
-    def offer(self: Reconciler, able: object, now: float) -> None:
-        del self, able, now
+    def offer(self: ServerChanges, able: object) -> None:
+        del self, able
 
-    def forget(self: Reconciler, name: ServerName) -> None:
-        del self.servers[name]
+    def forget(self: ServerChanges, name: ServerName) -> None:
+        del self._servers[name]
 
-    with patch.object(Reconciler, "offer", offer), patch.object(Reconciler, "forget_server", forget):
+    with patch.object(ServerChanges, "offer", offer), patch.object(ServerChanges, "forget", forget):
         yield
 
 

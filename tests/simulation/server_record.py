@@ -82,8 +82,8 @@ class ServerRecord:
 
     def attach(self, registry: PromptRegistry) -> None:
         """Watch a registry that has not begun to run."""
-        reconciler, job_table = registry._reconciler, registry._job_table
-        drain, forget, submit = reconciler.drain, reconciler.forget_server, job_table.submit
+        changes, job_table = registry._server_changes, registry._job_table
+        drain, forget, submit = changes.drain, changes.forget, job_table.submit
 
         def drained(servers: Collection[ServerName]) -> None:
             self._drained, self.changed_at = frozenset(servers), anyio.current_time()
@@ -97,7 +97,7 @@ class ServerRecord:
             self._submitted(registry, job, attempt.server)
             submit(job, attempt)
 
-        reconciler.drain, reconciler.forget_server, job_table.submit = drained, forgotten, submitted
+        changes.drain, changes.forget, job_table.submit = drained, forgotten, submitted
 
     def taken(self, registry: PromptRegistry, message: Command | Message) -> None:
         """The registry is about to take a message."""
