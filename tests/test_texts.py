@@ -21,6 +21,7 @@ ALLOWED = {
     # Causes of transitions, which the journal stores as text for the operator.
     "core/job_table": {"JobTable", "_cause"},
     "core/reconciler": {"Reconciler"},
+    "core/server_changes": {"ServerChanges"},
     # What a server or a library says, and what is said to them.
     "core/results": {"first_line", "failure"},
     "comfy/errors": {"_left"},

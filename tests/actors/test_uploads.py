@@ -219,6 +219,7 @@ async def test_a_prompt_that_is_refused_again_is_not_sent_a_third_time(tmp_path:
 
     def refuse_all(site: Site) -> None:
         site.simulator.files.annotated = lambda value: None
+        site.simulator.files.names = lambda folder: []
 
     results, here, _ = await _submitted(tmp_path, (_post(cat), refuse_all))
     assert isinstance(results[0], PromptRefused)

@@ -392,6 +392,8 @@ async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_pa
     for delay, code, errors in await sweep(("run",), signal.SIGTERM, env):
         assert code == 0, (delay, errors)
         assert "Traceback" not in errors, delay
+    # The next bot is at work once it has registered its commands again.
+    discord.state.commands.of.clear()
     async with program("run", env=env, by_fork=False) as process:
         await handles_signals(process)
         assert process.stderr is not None
