@@ -35,12 +35,12 @@ def requests_of(request: JobRequest) -> list[JobRequest]:
     Each further one has the next seeds, and an id that depends only on that of the first.
     """
     batch = request.batch
-    return [request] if batch is None else [_part(request, batch, number) for number in range(batch.size)]
+    if batch is None:
+        return [request]
+    return [request, *(_part(request, batch, number) for number in range(1, batch.size))]
 
 
 def _part(request: JobRequest, batch: Batch, number: int) -> JobRequest:
-    if not number:
-        return request
     graph = dict(request.graph)
     for seed in batch.seeds:
         entry = dict(graph[seed.node])
@@ -105,7 +105,7 @@ class Batches:
     def drop(self, lead: Job, job: Job) -> None:
         """Remove a job from its batch."""
         self._members[lead.id].remove(job.id)
-        self._progress.pop(job.id, None)
+        self.reset(job)
 
     def started(self, job: Job) -> None:
         """Know that a server runs a job, if it belongs to a batch."""

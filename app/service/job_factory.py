@@ -116,7 +116,9 @@ class JobFactory:
         known = [refetch for each in (job, *parts) if each is not None and (refetch := _refetch(each)) is not None]
         if not known:
             raise WorkflowError(ResultNotKept())
-        batch = Batch(len(known), (), tuple(known[1:])) if len(known) > 1 else None
+        # A Retry of it makes pictures again, each with the next seed.
+        seeds = job.request.batch.seeds if job.request.batch is not None else ()
+        batch = Batch(len(known), seeds, tuple(known[1:])) if len(known) > 1 else None
         request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
         return replace(request, refetch=known[0], batch=batch)
 

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from app.core.batches import requests_of
 from app.core.downloads import MOST_TRIES
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
@@ -109,7 +110,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[OneFileFails]:
 async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
     stage: Stage, servers: list[OneFileFails]
 ) -> None:
-    async with stage.bot():
+    async with stage.bot() as life:
         first = await imagined(stage, count=2)
         assert len(files(first)) == 1
         assert "1 of 2 results arrived." in words(first)
@@ -121,6 +122,10 @@ async def test_fetch_again_brings_what_did_not_arrive_and_makes_nothing_new(
         assert len(files(second)) == 2
         assert "Fetch again" not in words(second)
         assert len(stage.simulator.history) == 2
+        job = await life.journal.find(job_of(second))
+        assert job is not None
+        one, other = requests_of(job.request)
+        assert one.graph != other.graph, "if it failed, Retry would make two different pictures"
 
 
 @pytest.mark.usefixtures("servers")
