@@ -9,7 +9,7 @@ from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.model import Target, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.node_definitions import Definitions, Input
 from app.workflows.reasons.graphs import (
     AmbiguousNode,
     DanglingLink,
@@ -97,6 +97,14 @@ def find_target(graph: Graph, node: str, name: str) -> Target:
     if name not in inputs(graph, node_id):
         raise WorkflowError(UnknownInput(title(graph, node_id), name, tuple(inputs(graph, node_id))))
     return Target(node_id, name)
+
+
+def known_input(graph: Graph, definitions: Definitions, target: Target) -> Input | None:
+    """What a server knows about an input of a node with its present values; None if it has no such node or input."""
+    if target.node not in graph:
+        return None
+    definition = definitions.get(str(graph[target.node].get("class_type")))
+    return definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
 
 
 def seeds(graph: Graph) -> Iterator[Target]:

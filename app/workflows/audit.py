@@ -11,7 +11,7 @@ from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.reasons import Reason
-from app.workflows.api_graph import dependencies, inputs, sources
+from app.workflows.api_graph import dependencies, inputs, known_input, sources
 from app.workflows.input_checks import against
 from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, chosen_like
 from app.workflows.node_definitions import OWN_CHOICES, Definition, Definitions, Input, compatible
@@ -159,8 +159,7 @@ def _link(
 def _slot(graph: Graph, slot: Slot, definitions: Definitions) -> Iterator[Finding]:
     """Yield a warning for each limit or choice of a slot that its node does not accept."""
     for target in slot.targets:
-        definition = definitions.get(str(graph.get(target.node, {}).get("class_type")))
-        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
+        known = known_input(graph, definitions, target)
         if known is None:
             continue
         name = title(graph, target.node)

@@ -14,7 +14,7 @@ from app.core.progress import title
 from app.events import JobId
 from app.ports import Graph, Json
 from app.reasons import Reason
-from app.workflows.api_graph import copied, find_target, inputs, seeds
+from app.workflows.api_graph import copied, find_target, inputs, known_input, seeds
 from app.workflows.files import expanded, is_file
 from app.workflows.load import Workflow
 from app.workflows.lora import CORE, called, fill_loras, find_chain, read_loras
@@ -214,9 +214,7 @@ def _draw(rng: random.Random, slot: Slot) -> int:
 
 def _largest_seed(filling: _Filling, target: Target) -> int:
     """Return the largest seed that a node takes, as far as its definition is known."""
-    kind = str(filling.graph[target.node].get("class_type"))
-    definition = filling.definitions.get(kind) if filling.definitions is not None else None
-    known = definition.live(inputs(filling.graph, target.node)).get(target.input) if definition is not None else None
+    known = known_input(filling.graph, filling.definitions, target) if filling.definitions is not None else None
     limit = known.limit("max") if known is not None else None
     return max(0, math.floor(min(LARGEST_SEED, limit))) if limit is not None else LARGEST_SEED
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from app.ports import Graph, Json
-from app.workflows.api_graph import inputs
+from app.workflows.api_graph import inputs, known_input
 from app.workflows.model import Slot, Target
 from app.workflows.node_definitions import Definitions
 
@@ -42,9 +42,8 @@ def round_sizes(graph: Graph, definitions: Definitions, targets: Iterable[Target
     """
     rounded = dict(graph)
     for target in targets:
-        definition = definitions.get(str(rounded.get(target.node, {}).get("class_type")))
+        known = known_input(rounded, definitions, target)
         node_inputs = inputs(rounded, target.node) if target.node in rounded else {}
-        known = definition.live(node_inputs).get(target.input) if definition is not None else None
         value = node_inputs.get(target.input)
         step = known.limit("step") if known is not None and known.type == "INT" else None
         if known is None or step is None or step < 2 or not isinstance(value, int) or isinstance(value, bool):

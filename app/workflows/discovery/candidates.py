@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.core.progress import title
 from app.ports import Graph, Json
-from app.workflows.api_graph import SEEDS, inputs
+from app.workflows.api_graph import SEEDS, inputs, known_input
 from app.workflows.input_checks import is_model
 from app.workflows.model import UPLOADED, Kind, Slot, Target
 from app.workflows.node_definitions import Definitions, Input
@@ -80,8 +80,7 @@ def slot(graph: Graph, definitions: Definitions, candidate: Candidate) -> Slot:
     target = candidate.targets[0]
     kind_of_node = str(graph[target.node].get("class_type"))
     value = inputs(graph, target.node).get(target.input)
-    definition = definitions.get(kind_of_node)
-    known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
+    known = known_input(graph, definitions, target)
     kind = candidate.kind or _kind(kind_of_node, known, target.input, value)
     choices = candidate.choices or _choices(graph, definitions, candidate.targets)
     if kind == "choice" and not choices:
@@ -134,8 +133,7 @@ def _limits(graph: Graph, definitions: Definitions, targets: tuple[Target, ...])
     lows: list[float] = []
     highs: list[float] = []
     for target in targets:
-        definition = definitions.get(str(graph[target.node].get("class_type")))
-        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
+        known = known_input(graph, definitions, target)
         for limits, limit in ((lows, "min"), (highs, "max")):
             if known is not None and (value := known.limit(limit)) is not None:
                 limits.append(value)
@@ -146,8 +144,7 @@ def _choices(graph: Graph, definitions: Definitions, targets: tuple[Target, ...]
     """Return the choices that all of the inputs have which are lists; inputs of other types do not count."""
     lists: list[tuple[Json, ...]] = []
     for target in targets:
-        definition = definitions.get(str(graph[target.node].get("class_type")))
-        known = definition.live(inputs(graph, target.node)).get(target.input) if definition is not None else None
+        known = known_input(graph, definitions, target)
         if known is not None and known.choices is not None:
             lists.append(known.choices)
     # Some lists have numbers; people see them as texts.

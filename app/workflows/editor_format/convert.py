@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.core.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.workflows.api_graph import inputs
+from app.workflows.api_graph import inputs, known_input
 from app.workflows.editor_format.links import UNSENT, Held, Lost, Wire, trace
 from app.workflows.editor_format.parser import BYPASSED, MUTED, EditorFile, Node, read_editor_file
 from app.workflows.editor_format.promoted import shown_value
@@ -164,8 +164,7 @@ def _prune(graph: Graph, definitions: Definitions, missing: list[tuple[str, str]
         if node not in graph:
             continue
         inputs(graph, node).pop(name, None)
-        definition = definitions.get(str(graph[node]["class_type"]))
-        known = definition.live(inputs(graph, node)).get(name) if definition is not None else None
+        known = known_input(graph, definitions, Target(NodeId(node), name))
         if known is None or known.required:
             del graph[node]
             missing += users.get(node, [])
