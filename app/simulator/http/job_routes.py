@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -37,7 +37,7 @@ class JobRoutes:
 
     def routes(self) -> list[Route]:
         """Return all routes; those for jobs and assets exist only below /api."""
-        return [
+        routes: list[Route] = [
             ("GET", "/jobs", self._list),
             ("GET", "/jobs/{prompt}", self._describe),
             ("POST", "/jobs/cancel", self._cancel_several),
@@ -45,31 +45,28 @@ class JobRoutes:
             ("GET", "/assets", self._assets),
             ("GET", "/node_replacements", self._replacements),
         ]
+        return [(method, path, self._of_newer(respond)) for method, path, respond in routes]
 
-    @property
-    def _missing(self) -> bool:
-        return not self._simulator.version.modern
+    def _of_newer(self, respond: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """The route, with the answer of an older version while the simulator acts as one."""
+
+        async def answered(request: Request) -> Response:
+            return await respond(request) if self._simulator.version.modern else Response(status_code=404)
+
+        return answered
 
     async def _list(self, request: Request) -> Response:
-        if self._missing:
-            return Response(status_code=404)
         query = _parse(request.query_params)
         return _wrong(query) if isinstance(query, str) else answer(list_jobs(self._prompts, query))
 
     async def _describe(self, request: Request) -> Response:
-        if self._missing:
-            return Response(status_code=404)
         job = describe_job(self._prompts, request.path_params["prompt"])
         return answer({"error": "Job not found"}, 404) if job is None else answer(job)
 
     async def _cancel(self, request: Request) -> Response:
-        if self._missing:
-            return Response(status_code=404)
         return answer({"cancelled": self._worker.cancel(request.path_params["prompt"])})
 
     async def _cancel_several(self, request: Request) -> Response:
-        if self._missing:
-            return Response(status_code=404)
         try:
             body = await body_of(request)
         except msgspec.DecodeError:
@@ -86,11 +83,9 @@ class JobRoutes:
         return answer({"cancelled": any(cancelled)})
 
     async def _assets(self, _: Request) -> Response:
-        return Response(status_code=404) if self._missing else answer(NO_ASSETS, 503)
+        return answer(NO_ASSETS, 503)
 
     async def _replacements(self, _: Request) -> Response:
-        if self._missing:
-            return Response(status_code=404)
         content: Json = msgspec.json.decode(REPLACEMENTS.read_bytes())
         return answer(content)
 
