@@ -6,7 +6,6 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -18,7 +17,7 @@ from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import FailPrompt, Request
-from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of, running
+from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of
 from tests.discord.stage import job_of, modal
 from tests.process.bot import PATIENCE, bot, comfyui, imagine, says, until
 
@@ -47,12 +46,6 @@ LIVES = [
 def anyio_backend() -> str:
     """The test's own loop; the bots' are parameters."""
     return "asyncio"
-
-
-@pytest.fixture
-def discord() -> Iterator[FakeDiscord]:
-    with running() as fake:
-        yield fake
 
 
 def written(folder: Path) -> list[Job]:

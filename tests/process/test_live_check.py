@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from tests.discord.fake import FakeDiscord, Interaction, running
+from tests.discord.fake import FakeDiscord, Interaction
 from tests.discord.fake.world import MANAGE_GUILD, MEMBER, VIEW_CHANNEL
 from tests.process.bot import PATIENCE, environment, send_signal
 from tests.process.launcher import PROGRAM, forking
@@ -31,12 +31,6 @@ EVERY_STEP = [
     "delete the command",
     "delete the message",
 ]
-
-
-@pytest.fixture
-def discord() -> Iterator[FakeDiscord]:
-    with running() as fake:
-        yield fake
 
 
 class Check:

@@ -6,14 +6,13 @@ import os
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import anyio
 import pytest
 
-from tests.discord.fake import FakeDiscord, running
+from tests.discord.fake import FakeDiscord
 from tests.discord.stage import files
 from tests.process.bot import bot, environment, says
 from tests.process.launcher import PROGRAM, forking
@@ -23,12 +22,6 @@ PEOPLE = 20
 
 LONGEST = 240.0
 """Seconds for everything, on a machine that does something else as well."""
-
-
-@pytest.fixture
-def discord() -> Iterator[FakeDiscord]:
-    with running() as fake:
-        yield fake
 
 
 @pytest.fixture

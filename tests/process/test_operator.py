@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
-import pytest
 
 from app.simulator.faults import FailPrompt, Request
-from tests.discord.fake import FakeDiscord, running
+from tests.discord.fake import FakeDiscord
 from tests.discord.stage import job_of, words
 from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, send_signal, until
-
-
-@pytest.fixture
-def discord() -> Iterator[FakeDiscord]:
-    with running() as fake:
-        yield fake
 
 
 async def test_jobs_are_cancelled_and_retried_while_the_bot_runs(

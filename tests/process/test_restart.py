@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -14,7 +13,7 @@ from app.core.server_state import SILENCE
 from app.simulator.engine.clients import Listener, Socket
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import serve
-from tests.discord.fake import FakeDiscord, Interaction, running
+from tests.discord.fake import FakeDiscord, Interaction
 from tests.process.bot import PATIENCE, bot, imagine, says
 
 STEPS = 400
@@ -27,12 +26,6 @@ STEP_TIME = 0.1
 def anyio_backend() -> str:
     """The test's own loop; the bots' are parameters."""
     return "asyncio"
-
-
-@pytest.fixture
-def discord() -> Iterator[FakeDiscord]:
-    with running() as fake:
-        yield fake
 
 
 def step(discord: FakeDiscord, interaction: Interaction) -> int:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import pytest
 
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
-from tests.discord.fake import FakeDiscord, Interaction, running
+from tests.discord.fake import FakeDiscord, Interaction
 from tests.process.bot import PATIENCE, bot, comfyui, environment, imagine, says, send_signal, until
 from tests.process.launcher import PROGRAM, forking
-
-
-@pytest.fixture
-def discord() -> Iterator[FakeDiscord]:
-    with running() as fake:
-        yield fake
 
 
 @asynccontextmanager

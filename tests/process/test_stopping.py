@@ -17,7 +17,7 @@ from anyio.streams.text import TextReceiveStream
 
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
-from tests.discord.fake import FakeDiscord, running
+from tests.discord.fake import FakeDiscord
 from tests.process.bot import NOWHERE, PATIENCE, bot, comfyui, imagine, says, send_signal, until
 from tests.process.bot import environment as bot_environment
 from tests.process.launcher import PROGRAM, ROOT, forking
@@ -49,12 +49,6 @@ def hangup() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
-
-
-@pytest.fixture
-def discord() -> Iterator[FakeDiscord]:
-    with running() as fake:
-        yield fake
 
 
 @asynccontextmanager
