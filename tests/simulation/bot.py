@@ -190,6 +190,7 @@ class Bot:
                     self._recorder.ended_by_itself(errors)
                 self.door, self._signals, self.opened = None, None, anyio.Event()
                 self.draining_since = None
+                self._board.bot_died(self._recorder.knows_deleted)
                 await anyio.sleep(self.down)
 
     def _left_with(self, code: int) -> None:
