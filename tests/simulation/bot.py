@@ -223,6 +223,7 @@ class Bot:
                         self._folder,
                         self._clock,
                         self._recorder,
+                        self._answers,
                         servers_change=self._plan.servers_change,
                     )
 
@@ -242,7 +243,12 @@ class Bot:
                 journal=journal,
                 drain=self._plan.drain,
                 load=self._load if self._plan.servers_change else None,
+                asked=True,
             )
+
+    def _answers(self, name: ServerName) -> bool:
+        """Whether a server says at this moment which nodes it has."""
+        return next(network for network in self._networks if network.name == name).answers
 
     def _load(self) -> Config:
         """The configuration as its file is now."""

@@ -22,7 +22,7 @@ from app.core.effects import Effect
 from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
-from app.core.server_state import FAILOVER_RUNNING, permitted_servers
+from app.core.server_state import FAILOVER_RUNNING
 from app.discord import message_ref
 from app.events import JobId, PromptId, ServerName
 from app.ports import Graph
@@ -414,8 +414,7 @@ def stranded(registry: PromptRegistry, now: float, changed_at: float) -> Iterato
             due = max(server_state.away_since + patience, changed_at) + PROBED
             if attempt.posting or job.cancelling or now < due:
                 continue
-            able = job.request.able(permitted_servers(job.request.workflow, servers))
-            if any(servers[other].takes_jobs for other in able):
+            if any(servers[other].takes_jobs for other in registry._reconciler.able.of(job.request)):
                 yield f"{job.id} waits for {name}, which does not come back, although others could run it"
 
 
