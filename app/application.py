@@ -127,12 +127,14 @@ async def open_services(
     new_prompt_id: Callable[[], PromptId] = new_prompt_id,
     pauses: Pauses = backoff,
     alerts: Alerts | None = None,
+    asked: bool = False,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
     `settings` are those of servers that differ from the defaults. Unless `wait_for_disk`, results for which the disk
-    has no room are given up instead of fetched later. Everything that depends on chance or time can be passed in:
-    `run_sync`, `new_prompt_id`, `pauses`.
+    has no room are given up instead of fetched later. With `asked`, the frontend asks the servers what they can run,
+    and offers that to the registry; until then, a job only goes to servers that it names. Everything that depends on
+    chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`.
     """
     async with anyio.create_task_group() as services:
         servers = ServersActor(clients, settings or {}, pauses=pauses)
@@ -148,6 +150,7 @@ async def open_services(
                 settings=settings or {},
                 wait_for_disk=wait_for_disk,
                 alerts=alerts,
+                asked=asked,
             ).run,
             name="registry",
         )
@@ -176,11 +179,13 @@ async def run(
     alerts: Alerts | None = None,
     load: Callable[[], Config] | None = None,
     reloaded: Callable[[Config], None] = ignore,
+    asked: bool = False,
 ) -> int:
     """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
-    the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change.
+    the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change. `asked`
+    is that of `open_services`.
 
     Without a journal, jobs are kept only while this runs. `client_id` is that of `open_clients`. With `drain`, the
     first signal lets the jobs that servers have finish, and the second one stops at once. One signal more ends the
@@ -201,6 +206,7 @@ async def run(
             settings=settings,
             wait_for_disk=wait_for_disk,
             alerts=alerts,
+            asked=asked,
         ) as services,
     ):
         with signals.listen(patience=2 if drain else 1) as receiver:

@@ -18,6 +18,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
+from app.core.able_servers import AbleServers
 from app.core.effects import SubmitPrompt
 from app.core.fair_queue import FairQueue, QueuedJob
 from app.core.job import JobRequest
@@ -239,7 +240,7 @@ def _decisions(rounds: int) -> Mapping[str, object]:
     servers = {name: ServerState(name) for name in (ServerName(f"server {n}") for n in range(MANY_SERVERS))}
     for state in servers.values():
         state.back()
-    scheduler = Scheduler(table, servers, 2, lambda: PromptId(f"p{next(prompts)}"))
+    scheduler = Scheduler(table, servers, AbleServers(servers), 2, lambda: PromptId(f"p{next(prompts)}"))
     began = time.perf_counter()
     for number in range(WAITING):
         request = JobRequest(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Hashable, Mapping
+from collections.abc import AsyncGenerator, Collection, Hashable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
+from app.core.able_servers import Offered
 from app.core.job import JobRequest
 from app.core.limits import Allowance, Origin, Used
 from app.core.reconciler import Message
@@ -124,9 +125,9 @@ class RemoveServer(Struct, frozen=True):
 
 
 class Offer(Struct, frozen=True):
-    """Let jobs go to the servers that can run their workflows now, by name of the workflow."""
+    """Let jobs go to the servers that can run their workflows now; None if no server has said what it can run."""
 
-    able: Mapping[str, tuple[ServerName, ...]]
+    able: Offered | None
 
 
 ServerCommand: TypeAlias = DrainServers | SetServer | RemoveServer | Offer
@@ -213,8 +214,8 @@ class Registry(Struct, frozen=True):
         await self.inbox.send(RemoveServer(server, removed))
         await removed.wait()
 
-    async def offer(self, able: Mapping[str, tuple[ServerName, ...]]) -> None:
-        """Let jobs go to the servers that can run their workflows now, by name of the workflow."""
+    async def offer(self, able: Offered | None) -> None:
+        """Let jobs go to the servers that can run their workflows now; None if no server has said what it can run."""
         await self.inbox.send(Offer(able))
 
     async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:

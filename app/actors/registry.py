@@ -85,6 +85,8 @@ class PromptRegistry:
 
     An unexpected exception fails the one job it belongs to, and the loop goes on. There are three such boundaries:
     `_take` around each message, `_do` around each effect, and `_adopt` around each job of the journal.
+
+    `asked` says that somebody asks the servers what they can run, and offers that (`Registry.offer`).
     """
 
     def __init__(
@@ -100,13 +102,16 @@ class PromptRegistry:
         settings: Mapping[ServerName, ServerSettings],
         wait_for_disk: bool = True,
         alerts: Alerts | None = None,
+        asked: bool = False,
     ) -> None:
         self._journal = journal
         self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
-        self._reconciler = Reconciler(self._job_table, {name: settings.get(name, ServerSettings()) for name in comfies})
-        self._server_changes = ServerChanges(self._job_table, self._reconciler.servers)
-        self._scheduler = Scheduler(self._job_table, self._reconciler.servers, depth, new_prompt_id)
+        configured = {name: settings.get(name, ServerSettings()) for name in comfies}
+        self._reconciler = Reconciler(self._job_table, configured, asked=asked)
+        servers, able = self._reconciler.servers, self._reconciler.able
+        self._server_changes = ServerChanges(self._job_table, servers, able)
+        self._scheduler = Scheduler(self._job_table, servers, able, depth, new_prompt_id)
         self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
@@ -226,7 +231,6 @@ class PromptRegistry:
             case Offer(able=able):
                 self._server_changes.offer(able)
                 self._reconciler.fail_over(now)
-                self._scheduler.offered = True
             case Place(job=job, place=place):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.place(record, place)

@@ -254,6 +254,7 @@ async def _run(config: Config, *, drain: bool) -> int:
             alerts=alerts,
             load=load,
             reloaded=bot.reloaded,
+            asked=True,
         )
 
 

@@ -44,7 +44,7 @@ class Accounting:
     def adopted(self, job: JobId, charge: Charge) -> None:
         """Charge a job that a server had when the bot started."""
         self._charges[job] = charge
-        self._queue.charge(charge.person, charge.seconds / charge.weight)
+        self._queue.adopt(charge.person, charge.seconds / charge.weight)
 
     def returned(self, job: JobId) -> None:
         """Take back the charge of a job that waits for another attempt, so that it does not lose its turn."""

@@ -248,6 +248,11 @@ class FairQueue:
         self.largest = max(self.largest, charge)
         self.charge(job.person, charge)
 
+    def adopt(self, name: str, charge: float) -> None:
+        """Charge a person for a job that a server has already."""
+        self.largest = max(self.largest, charge)
+        self.charge(name, charge)
+
     def charge(self, name: str, seconds: float) -> None:
         """Add to a person's served seconds; a correction may be negative."""
         if (person := self._people.get(name)) is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from enum import IntEnum
 
 from msgspec import Struct, field
@@ -98,10 +97,6 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     def origin(self) -> Origin:
         """Who asked for it, and where."""
         return Origin(self.owner, self.guild, self.channel)
-
-    def able(self, configured: Collection[ServerName]) -> Collection[ServerName]:
-        """The configured servers that can run it; all if none of those it names is configured any more."""
-        return [name for name in configured if name in self.servers] or configured
 
 
 class State(IntEnum):

@@ -13,6 +13,7 @@ from typing import TypeAlias, assert_never
 
 from msgspec.structs import replace
 
+from app.core.able_servers import AbleServers
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.downloads import LONGEST, WAIT
 from app.core.effects import (
@@ -40,7 +41,7 @@ from app.core.effects import (
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.results import streams
-from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState, permitted_servers
+from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState
 from app.events import (
     Connected,
     Disconnected,
@@ -95,10 +96,16 @@ Answer: TypeAlias = (
 
 
 class Reconciler:
-    """Owns the state of each server; changes jobs mostly through the methods of the job table."""
+    """Owns the state of each server; changes jobs mostly through the methods of the job table.
 
-    def __init__(self, job_table: JobTable, servers: Mapping[ServerName, ServerSettings]) -> None:
+    `asked` is that of `AbleServers`.
+    """
+
+    def __init__(
+        self, job_table: JobTable, servers: Mapping[ServerName, ServerSettings], *, asked: bool = False
+    ) -> None:
         self.servers = {name: ServerState(name) for name in servers}
+        self.able = AbleServers(self.servers, asked=asked)
         for name, settings in servers.items():
             self.servers[name].configure(settings)
         self._job_table = job_table
@@ -501,8 +508,7 @@ class Reconciler:
         running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
         for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
             patience = server_state.failover_after if job.state < State.RUNNING else running
-            able = job.request.able(permitted_servers(job.request.workflow, self.servers))
-            others = (self.servers[other] for other in able if other != name)
+            others = (self.servers[other] for other in self.able.of(job.request) if other != name)
             if attempt.posting or job.cancelling or away < patience or not any(other.takes_jobs for other in others):
                 continue
             with self._job_table.contain(job, "a job could not be moved to another server"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.core.able_servers import AbleServers, Offered
 from app.core.accounting import Accounting, Charge
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.batches import requests_of
@@ -19,7 +20,7 @@ from app.core.job_table import JobTable
 from app.core.limits import Origin, Usage, Use
 from app.core.memory_limits import MemoryLimits
 from app.core.results import failure
-from app.core.server_state import ServerState, permitted_servers
+from app.core.server_state import ServerState
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.alerts import ServerFails
 from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersDrained, ServersOffline
@@ -77,11 +78,13 @@ class Scheduler:
         self,
         job_table: JobTable,
         servers: Mapping[ServerName, ServerState],
+        able: AbleServers,
         depth: int,
         new_prompt_id: Callable[[], PromptId],
     ) -> None:
         self._job_table = job_table
         self._servers = servers
+        self._able = able
         self._depth = depth
         self._new_prompt_id = new_prompt_id
         self._queue = FairQueue()
@@ -102,8 +105,8 @@ class Scheduler:
         """The servers that are drained or cannot be reached, and whether they are drained."""
         self._rights: dict[ServerName, frozenset[str] | None] = {}
         """The servers that stay configured, and which workflows they may run, when the queue was last adapted."""
-        self.offered = False
-        """Whether waiting jobs may be able to run on other servers than when they were queued."""
+        self._offered: Offered | None = None
+        """What the servers could run then."""
         self._forecast = Forecast({}, [0.0])
         self._crowd: Crowd = []
         self._at_servers = 0
@@ -255,9 +258,9 @@ class Scheduler:
     def _requeue(self) -> bool:
         """Queue waiting jobs anew that can run on other servers than before; return whether this may have changed."""
         rights = {name: state.workflows for name, state in self._servers.items() if not state.leaving}
-        if rights == self._rights and not self.offered:
+        if rights == self._rights and self._able.offered is self._offered:
             return False
-        self._rights, self.offered = rights, False
+        self._rights, self._offered = rights, self._able.offered
         for queued in list(self._queue.waiting()):
             renewed = self._queued(self._job_table.jobs[queued.job])
             if renewed.servers != queued.servers:
@@ -338,12 +341,8 @@ class Scheduler:
             loading=loading,
         )
 
-    def _able(self, job: Job) -> Collection[ServerName]:
-        """The servers that can run a job, and may."""
-        return job.request.able(permitted_servers(job.request.workflow, self._servers))
-
     def _queued(self, job: Job) -> QueuedJob:
-        known, request, able = self._known_of(job), job.request, self._able(job)
+        known, request, able = self._known_of(job), job.request, self._able.of(job.request)
         staying = sum(not server_state.leaving for server_state in self._servers.values())
         return QueuedJob(
             job=job.id,
@@ -524,7 +523,8 @@ class Scheduler:
         if job.attempt is not None:
             waits_for = [job.attempt.server]
         else:
-            able = self._able(job)
+            # Until somebody says what the servers can run, it waits for any.
+            able = self._able.of(job.request) if self._able.offered is not None else list(self._servers)
             waits_for = [name for name in able if not self._servers[name].drained]
             if not waits_for:
                 return ServersDrained(tuple(able))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct, field
 
 from app.core.server_rest import ServerRest
@@ -195,10 +193,3 @@ class ServerState(Struct):
         if not self.reachable:
             return self.queried_at + PROBE
         return min(max(self.last_frame_at, self.queried_at) + SILENCE, self.recheck_at)
-
-
-def permitted_servers(workflow: str, servers: Mapping[ServerName, ServerState]) -> list[ServerName]:
-    """The servers that may run a workflow. `JobRequest.able` says which of them can."""
-    return [
-        name for name, server_state in servers.items() if server_state.permits(workflow) and not server_state.leaving
-    ]

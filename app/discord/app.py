@@ -16,6 +16,7 @@ from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
 from app.config.settings import Config, Server
+from app.core.able_servers import Offered
 from app.core.batches import without_parts
 from app.core.journal_port import JobHistory
 from app.discord.bridge import CrossLoopCall, loop_bridge
@@ -48,6 +49,7 @@ from app.service.moderation import Moderation
 from app.service.server_monitor import ServerMonitor
 from app.texts.answers import OFFLINE
 from app.texts.server_names import PublicNames
+from app.workflows.load import Workflow
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -224,7 +226,8 @@ class DiscordApp:
 
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
-            run = partial(bot.run, catalog.workflows, partial(into_core, follow_jobs), partial(into_core, say_opened))
+            registered = catalog.workflows
+            run = partial(bot.run, registered, partial(into_core, follow_jobs), partial(into_core, say_opened))
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
             tasks.start_soon(tidy, config.data, config.discord.keep_days, name="retention")
@@ -234,11 +237,13 @@ class DiscordApp:
                 if config.limits.roles:
                     warn = partial(guild_roles.warn_of_unknown, tuple(config.limits.roles))
                     tasks.start_soon(partial(run_request, warn, "roles could not be looked up"), name="roles")
-                tasks.start_soon(_watch_folder, catalog, server_monitor, registry, bot, into_asyncio, name="workflows")
+                tasks.start_soon(_watch_commands, catalog, registered, bot, into_asyncio, name="commands")
                 presence = config.discord.presence
                 tasks.start_soon(_watch_servers, server_monitor, servers, bot, into_asyncio, presence)
                 task_status.started()
 
+            # Not only once Discord answers: jobs of the journal may wait for it.
+            tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
             await live_messages.say_goodbye()
@@ -253,20 +258,30 @@ class DiscordApp:
             yield AlertDelivery(self._alerts, "channel", ChannelAlerts(sender, str(targets.channel)))
 
 
-async def _watch_folder(
-    catalog: Catalog, server_monitor: ServerMonitor, registry: Registry, bot: Bot, into_asyncio: CrossLoopCall
-) -> None:
-    """Keep the commands that Discord knows, and where jobs may go, up to date with the folder and the servers."""
-    registered, offered = catalog.workflows, catalog.offered()
+async def _watch_folder(catalog: Catalog, server_monitor: ServerMonitor, registry: Registry) -> None:
+    """Keep what is offered, and where jobs may go, up to date with the folder and the servers."""
+    offered: Offered | None = None
 
     async def step() -> float:
-        nonlocal registered, offered
+        nonlocal offered
         await server_monitor.ask_new()
         if await catalog.look():
             logger.info("the workflows changed")
-        if offered != (able := catalog.offered()):
+        if offered != (able := catalog.offered(server_monitor.silent)):
             await registry.offer(able)
             offered = able
+        return LOOK
+
+    await run_loop(step, "the workflows could not be brought up to date")
+
+
+async def _watch_commands(
+    catalog: Catalog, registered: Mapping[str, Workflow], bot: Bot, into_asyncio: CrossLoopCall
+) -> None:
+    """Keep the commands that Discord knows, `registered` at first, up to date with what is offered."""
+
+    async def step() -> float:
+        nonlocal registered
         if registered is not (workflows := catalog.workflows):
             await into_asyncio(bot.register, workflows)
             registered = workflows

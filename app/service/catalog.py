@@ -76,11 +76,14 @@ class Catalog:
         self._known: dict[ServerName, Definitions] = {}
         """What the servers had when the folder was read last."""
         self._signature: Signature | None = None
-        self._good: Mapping[str, Workflow] = {}
+        self.readable: Mapping[str, Workflow] = {}
+        """The last good version of every workflow of the folder, offered or not."""
         self._warned: frozenset[str] = frozenset()
         self.workflows: Mapping[str, Workflow] = {}
         self.servers: Mapping[str, tuple[ServerName, ...]] = {}
         """The servers that a workflow can be sent to, if not all of them."""
+        self._able: dict[str, tuple[ServerName, ...]] = {}
+        """The servers that each readable workflow can be sent to, () for none."""
         self.refused: Mapping[str, Reason] = {}
         """Why a workflow of the folder is not offered."""
 
@@ -90,17 +93,17 @@ class Catalog:
         return next((definitions for definitions in able if definitions is not None), None)
 
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
-        """The servers that can run this request now, () for all; the request's own if its workflow is not offered."""
+        """The servers that can run this request now, () if nobody knows; its own if its workflow is not offered."""
         if request.workflow not in self.workflows:
             return request.servers
-        # Nobody has checked yet what a server can run that came since the folder was read.
-        everywhere = () if set(self._permitted) == set(self._servers) else tuple(self._permitted)
-        return self.servers.get(request.workflow, everywhere)
+        return self._able[request.workflow] if self._known else ()
 
-    def offered(self) -> dict[str, tuple[ServerName, ...]]:
-        """The servers that each offered workflow can be sent to, by its name."""
-        everywhere = tuple(self._permitted)
-        return {name: self.servers.get(name, everywhere) for name in self.workflows}
+    def offered(self, silent: Collection[ServerName] = ()) -> dict[str, tuple[ServerName, ...]] | None:
+        """The servers that each readable workflow can be sent to, by its name; None if nobody knows.
+
+        `silent` servers answer, but do not say what they can run: if there is no other one, they count as able.
+        """
+        return dict(self._able) if self._known or silent else None
 
     def usable(self, name: str, person: Person) -> Workflow:
         """An offered workflow that the person may use. Raises `WorkflowError`."""
@@ -127,7 +130,7 @@ class Catalog:
             if signature == self._signature and known == self._known and permitted == self._permitted:
                 return False
             self._known, self._signature, self._permitted = known, signature, permitted
-            offered = await to_thread.run_sync(offers, self._folders, known, self._good)
+            offered = await to_thread.run_sync(offers, self._folders, known, self.readable)
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.
             self._signature = None
@@ -146,6 +149,11 @@ class Catalog:
         servers: dict[str, tuple[ServerName, ...]] = {}
         unnameable = {offer.name: problem for offer in offered if (problem := self._rules.name_problem(offer.name))}
         refused = unnameable | {offer.name: offer.refusal for offer in offered if offer.refusal is not None}
+        able_of: dict[str, tuple[ServerName, ...]] = {
+            offer.name: ()
+            for offer in offered
+            if offer.workflow is not None and offer.name in refused and offer.name not in unnameable
+        }
         for offer in offered:
             if offer.workflow is None or offer.name in refused:
                 continue
@@ -155,14 +163,15 @@ class Catalog:
                 for server, allowed in self._permitted.items()
                 if server in runs_on and (allowed is None or offer.name in allowed)
             )
+            able_of[offer.name] = able
             if self._permitted and not able:
                 refused[offer.name] = AllowedNowhere(offer.name)
                 continue
             workflows[offer.name] = offer.workflow
             if len(able) < len(self._permitted):
                 servers[offer.name] = able
-        self._good = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
-        self.workflows, self.servers, self.refused = workflows, servers, refused
+        self.readable = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
+        self.workflows, self.servers, self.refused, self._able = workflows, servers, refused, able_of
         wrong: list[Reason] = [
             LastVersionKept(offer.problem)
             for offer in offered

@@ -129,7 +129,7 @@ class JobFactory:
 
     def check_can_repeat(self, job: Job, person: Person) -> None:
         """Check that the person may use the job's workflow, which may no longer be offered."""
-        if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
+        if (workflow := self._catalog.readable.get(job.request.workflow)) is not None:
             check_can_use(workflow, person)
         self._check_open(person)
 

@@ -141,11 +141,12 @@ async def test_a_server_that_is_added_gets_jobs(tmp_path: Path) -> None:
 async def test_waiting_jobs_go_to_an_added_server_only_once_it_is_known_to_run_them(tmp_path: Path) -> None:
     async with park(tmp_path) as here:
         here.fault("studio", hold=True)
+        await here.services.registry.offer({"test": (STUDIO,)})
         await here.ask(4)
         await anyio.sleep(5)
         here.configure(server_of("studio"), server_of("cellar"))
         await anyio.sleep(60)
-        assert here.at("cellar") == 0
+        assert not here.simulators["http://cellar"].ended_at
         await here.services.registry.offer({"test": (STUDIO, CELLAR)})
         await anyio.sleep(60)
         here.fault("studio", hold=False)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from app.core.able_servers import AbleServers
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Run
 from app.core.effects import SubmitPrompt
@@ -51,7 +52,8 @@ class Desk:
             state.back()
         self.now: float = 100.0
         self._prompts = 0
-        self.scheduler = Scheduler(self.job_table, self.servers, depth, self._new_prompt_id)
+        self.able = AbleServers(self.servers)
+        self.scheduler = Scheduler(self.job_table, self.servers, self.able, depth, self._new_prompt_id)
         self.scheduler.learn(runs)
 
     def _new_prompt_id(self) -> PromptId:
@@ -682,7 +684,7 @@ def test_a_job_that_other_servers_can_run_now_is_overtaken_no_more_often_than_ot
         assert desk.at(A) == [f"later {number}"]
         job = desk.job("2")
         job.request = replace(job.request, servers=(A, B) if number % 2 else (A,))
-        desk.scheduler.offered = True
+        desk.able.offered = {}
         desk.job_table.positions_dirty = True
         desk.plan()
         desk.end(f"later {number}")

@@ -99,6 +99,19 @@ async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: 
     await catalog.look()
     assert (set(catalog.workflows), dict(catalog.servers)) == ({"oil"}, {})
     assert catalog.definitions("oil") is None
+    assert catalog.able(JobRequest(job=JobId("job"), workflow="oil", graph={}, folder="")) == (), "nobody knows"
+    assert catalog.offered() is None
+    assert catalog.offered({B}) == {"oil": (A, B)}, "it answers, and does not say"
+
+
+async def test_jobs_of_a_workflow_that_no_server_can_run_are_told_so(folder: Path) -> None:
+    write(folder, "oil")
+    write(folder, "ink", "Ink")
+    (folder / "broken.toml").write_text("nonsense =")
+    known = {A: Definitions({"Ink": PAINT, "Save": SAVE})}
+    catalog = Catalog(folder, [A], known.get, DISCORD, workflows_of=lambda _: ["oil"])
+    await catalog.look()
+    assert catalog.offered() == {"ink": (), "oil": ()}, "it may not run one, and cannot run the other"
 
 
 async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> None:
@@ -118,6 +131,7 @@ async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> No
     assert definitions.get("Ink") is not None
     request = JobRequest(job=JobId("job"), workflow="ink", graph={}, folder="")
     assert catalog.able(request) == (B,)
+    assert catalog.offered() == {"ink": (B,), "oil": (A, B)}
 
 
 async def test_a_last_good_version_is_held_against_the_servers_too(folder: Path) -> None:

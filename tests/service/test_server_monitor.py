@@ -119,3 +119,26 @@ async def test_a_server_that_hangs_is_away() -> None:
         studio.there, studio.error = False, None
         await anyio.sleep(ALERT_AFTER + 30)
         assert read(texts) == ["Start ComfyUI on studio: it does not answer, and its jobs wait."]
+
+
+async def test_a_server_that_is_removed_and_added_again_between_two_polls_is_asked_for_its_nodes_again() -> None:
+    comfies = {STUDIO: cast("Comfy", Server())}
+    nodes = {STUDIO: NodeCache(comfies[STUDIO])}
+    monitor = ServerMonitor(comfies, nodes)
+    await monitor.poll()
+    nodes[STUDIO] = NodeCache(comfies[STUDIO])
+    await monitor.ask_new()
+    assert nodes[STUDIO].definitions is not None
+
+
+async def test_a_server_whose_first_poll_was_broken_off_is_asked_again_at_once() -> None:
+    studio = Server()
+    studio.there, studio.error = False, None
+    comfies = {STUDIO: cast("Comfy", studio)}
+    nodes = {STUDIO: NodeCache(comfies[STUDIO])}
+    monitor = ServerMonitor(comfies, nodes)
+    with anyio.move_on_after(1):
+        await monitor.poll()
+    studio.there = True
+    await monitor.ask_new()
+    assert nodes[STUDIO].definitions is not None

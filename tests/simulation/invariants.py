@@ -32,7 +32,7 @@ SHOWN = "the terminal update was shown"
 """The cause of the transition with which a job is over for its person."""
 
 MEANWHILE = 1.0
-"""Seconds in which a message may be deleted while the bot turns to another place."""
+"""Seconds in which the bot may hear that a message is deleted while it turns to another place."""
 
 ELSEWHERE = "in another message", "to you directly"
 """Words of a message whose result is elsewhere."""
@@ -254,10 +254,13 @@ def check_late_edits_are_refused(board: Board, recorder: Recorder) -> Iterator[s
 
 
 def check_deleted_messages_stay_away(board: Board) -> Iterator[str]:
-    """A job whose message somebody deleted is not shown in that channel again without being asked for."""
+    """A job whose message the bot knows to be deleted is not shown in that channel again without being asked for.
+
+    It does not know it as long as Discord answers otherwise, or if it dies before it has recorded it.
+    """
     for message in board.messages:
         removed = [
-            m for m in board.messages if m.job == message.job and m.person and m.deleted_at < message.born - MEANWHILE
+            m for m in board.messages if m.job == message.job and m.person and m.heard_at < message.born - MEANWHILE
         ]
         if removed and not message.person and not message.page and message.channel == CHANNEL:
             yield f"{message.job} is in message {message.number}, after message {removed[0].number} was deleted"

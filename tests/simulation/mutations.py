@@ -25,6 +25,7 @@ from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
 from app.comfy.websocket.decoder import Decoder
+from app.core.able_servers import AbleServers, Offered
 from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
@@ -581,15 +582,40 @@ def the_jobs_of_a_removed_server_are_forgotten() -> Generator[None]:
 
 @contextmanager
 def waiting_jobs_avoid_a_server_that_is_added_again() -> Generator[None]:
-    """Let jobs keep to the servers that there were when another one was added, for ever."""
+    """Take servers away from what was offered first, and add none."""
+    offer = ServerChanges.offer
 
-    def offer(self: ServerChanges, able: object) -> None:
-        del self, able
+    def narrowed(self: ServerChanges, offered: Offered | None) -> None:
+        if offered is not None and (before := self._able.offered) is not None:
+            kept = {name: set(able) for name, able in before.items()}
+            offered = {name: tuple(set(able) & kept.get(name, set())) for name, able in offered.items()}
+        offer(self, offered)
 
-    def forget(self: ServerChanges, name: ServerName) -> None:
-        del self._servers[name]
+    with patch.object(ServerChanges, "offer", narrowed):
+        yield
 
-    with patch.object(ServerChanges, "offer", offer), patch.object(ServerChanges, "forget", forget):
+
+@contextmanager
+def a_server_gets_jobs_before_anybody_has_asked_it() -> Generator[None]:
+    """Take every server as able until somebody has said which ones are."""
+    of = AbleServers.of
+
+    def every(self: AbleServers, request: JobRequest) -> list[ServerName]:
+        return list(self._servers) if self.offered is None else of(self, request)
+
+    with patch.object(AbleServers, "of", every):
+        yield
+
+
+@contextmanager
+def the_jobs_of_a_removed_server_go_to_any_other() -> Generator[None]:
+    """Take every server as able if those are gone that are."""
+    of = AbleServers.of
+
+    def others(self: AbleServers, request: JobRequest) -> list[ServerName]:
+        return of(self, request) or [name for name, server_state in self._servers.items() if not server_state.leaving]
+
+    with patch.object(AbleServers, "of", others):
         yield
 
 
@@ -723,6 +749,8 @@ MUTATIONS = (
         pair=True,
         seconds=60.0,
     ),
+    Mutation(a_server_gets_jobs_before_anybody_has_asked_it, "can run it", ("kill", "remove_all"), first=8),
+    Mutation(the_jobs_of_a_removed_server_go_to_any_other, "can run it", ("remove_server",), seconds=20.0),
     Mutation(an_edit_is_lost_on_the_way, "as it was edited last", ("press_edit",)),
     Mutation(
         an_edit_changes_what_a_server_has,

@@ -6,23 +6,30 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 
 from app.config.settings import Server
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
 from app.service.catalog import Catalog
 from app.service.requests import AttachedFile
+from app.workflows.audit import Finding
 from app.workflows.availability import Offer
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, Target
+from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.checks import MissingClass
 from tests.simulation.plan import Ending, Want
 
 LONGEST_STEP = 60.0
 """Seconds; the simulator's node takes no more."""
 
 LARGEST_COLOUR = 2**24 - 1
+
+NODES = Definitions({})
+"""What a server says that it has; `UNABLE` is what an audit finds of it where it cannot run a workflow."""
+
+UNABLE = (Finding("error", "Sampler", MissingClass("Sampler", "BotTestSleep", "")),)
 
 MANY = 12
 """Pictures of a job that makes many: one message takes ten."""
@@ -89,33 +96,21 @@ class Folder:
                 if number is not None:
                     self.able[name] = (servers[number],)
 
-    def catalog(self) -> Catalog:
-        """A catalog as it is after it read the folder, while no server changes."""
-        catalog = Catalog(Path("workflows"), self._servers, lambda _: None)
-        catalog.workflows, catalog.servers = self.workflows, self.able
-        return catalog
-
-    def catalog_of(self, configured: Mapping[ServerName, Server]) -> Catalog:
-        """A catalog that has not read the folder; `configured` may change."""
-        catalog = Catalog(Path("workflows"), configured, lambda _: None)
-        self.read(catalog, configured)
-        return catalog
-
-    def read(self, catalog: Catalog, configured: Mapping[ServerName, Server]) -> None:
-        """Do what `Catalog.look` does, as if all configured servers had been asked for their nodes."""
+    def read(self, catalog: Catalog, configured: Mapping[ServerName, Server], known: Collection[ServerName]) -> None:
+        """Do what `Catalog.look` does where the `known` servers have said which nodes they have."""
         permitted = {name: server.workflows for name, server in configured.items()}
-        if permitted == catalog._permitted and catalog.workflows:
+        if permitted == catalog._permitted and catalog._known.keys() == known and catalog.workflows:
             return
-        catalog._permitted = permitted
+        catalog._permitted, catalog._known = permitted, dict.fromkeys(known, NODES)
         offers = [
             Offer(
                 name=name,
                 workflow=workflow,
-                findings={server: () for server in self.able.get(name, self._servers) if server in permitted},
+                findings={server: () if server in self.able.get(name, known) else UNABLE for server in known},
             )
             for name, workflow in self.workflows.items()
         ]
-        catalog._take(offers, permitted)
+        catalog._take(offers, known)
 
 
 def _workflow(name: str, want: Want) -> Workflow:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from msgspec import Struct
 
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
+from app.core.accounting import Charge
 from app.core.effects import Effect
 from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
-from app.core.server_state import FAILOVER_RUNNING, permitted_servers
+from app.core.server_state import FAILOVER_RUNNING
+from app.discord import message_ref
 from app.events import JobId, PromptId, ServerName
 from app.ports import Graph
 from tests.simulation.edit_record import EditRecord
@@ -81,6 +83,8 @@ class Recorder:
         """All jobs that were ever `unshown`."""
         self.rights: defaultdict[str, set[Servers]] = defaultdict(set)
         """The servers that each person ever waited for."""
+        self.adopted: defaultdict[str, float] = defaultdict(float)
+        """Seconds that each person was charged for jobs that servers had when this life began."""
         self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
         """For each preview: the prompts that were running when it was made, one for each server."""
         self.edits = EditRecord()
@@ -155,6 +159,13 @@ class Recorder:
         """Whose job it is."""
         found = self.journal.execute("SELECT owner FROM jobs WHERE id = ?", (job,)).fetchone()
         return str(found[0]) if found is not None else ""
+
+    def knows_deleted(self, job: JobId) -> bool:
+        """Whether the journal says that the message of a job is deleted."""
+        query = "SELECT json_extract(CAST(record AS TEXT), '$.place') FROM jobs WHERE id = ?"
+        found = self.journal.execute(query, (job,)).fetchone()
+        place = message_ref.read(str(found[0] or "")) if found is not None else None
+        return place is not None and place.deleted
 
     def _moves(self, job: JobId) -> int:
         """How often it moved to another server because the first did not come back."""
@@ -255,6 +266,17 @@ class Recorder:
         found = self.journal.execute(f"SELECT id FROM jobs WHERE {column} = ?", (value,)).fetchone()
         return None if found is None else JobId(found[0])
 
+    def _attach(self, registry: PromptRegistry) -> None:
+        """Watch what people are charged for by a registry that has not begun to run."""
+        accounting, self.adopted = registry._scheduler._accounting, defaultdict[str, float](float)
+        adopt = accounting.adopted
+
+        def adopted(job: JobId, charge: Charge) -> None:
+            self.adopted[charge.person] += charge.seconds / charge.weight
+            adopt(job, charge)
+
+        accounting.adopted = adopted
+
     def registry(self) -> type[PromptRegistry]:
         """A registry that is watched."""
         recorder = self
@@ -264,6 +286,7 @@ class Recorder:
                 recorder._registry = self
                 recorder._mailboxes.clear()
                 recorder.servers.attach(self)
+                recorder._attach(self)
                 await super().run(task_status=task_status)
 
             def _take(self, message: Command | Message) -> None:
@@ -279,7 +302,7 @@ class Recorder:
                 await super()._act(helpers)
                 recorder.edits.answered(edits)
                 recorder.wrong += idle(self, recorder.servers)
-                recorder.wrong += unfair(self, recorder.rights, recorder.servers)
+                recorder.wrong += unfair(self, recorder.rights, recorder.adopted, recorder.servers)
                 recorder.wrong += stranded(self, anyio.current_time(), recorder.servers.changed_at)
                 recorder.wrong += recorder.servers.unheard()
 
@@ -355,17 +378,20 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
                 yield f"{job.job} waits, although {name} has a place"
 
 
-def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]], servers: ServerRecord) -> Iterator[str]:
+def unfair(
+    registry: PromptRegistry, rights: dict[str, set[Servers]], adopted: Mapping[str, float], servers: ServerRecord
+) -> Iterator[str]:
     """People who wait for the same servers, of whom one was served more than the bound allows beyond another.
 
     The corrections of jobs in flight widen the bound: each by at most the largest charge. `rights` collects the servers
-    that each person ever waited for: those who were served elsewhere before may be further ahead.
+    that each person ever waited for: those who were served elsewhere before may be further ahead. So may those with
+    `adopted` jobs: they are charged for these again after a restart, and nobody for what ended before it.
     """
     queue = registry._scheduler._queue
     for name, person in queue._people.items():
         rights[name].update(servers.rights(each, registry) for each in person.jobs)
     in_flight = len(registry._scheduler._accounting._charges)
-    bound = TOLERANCE + (1 + in_flight) * queue.largest + 1e-6
+    bound = TOLERANCE + (1 + in_flight) * queue.largest + max(adopted.values(), default=0.0) + 1e-6
     by_servers: dict[Servers, list[tuple[float, str]]] = defaultdict(list)
     for name, person in queue._people.items():
         if len(rights[name]) == 1 and NOWHERE not in person.jobs:
@@ -388,8 +414,7 @@ def stranded(registry: PromptRegistry, now: float, changed_at: float) -> Iterato
             due = max(server_state.away_since + patience, changed_at) + PROBED
             if attempt.posting or job.cancelling or now < due:
                 continue
-            able = job.request.able(permitted_servers(job.request.workflow, servers))
-            if any(servers[other].takes_jobs for other in able):
+            if any(servers[other].takes_jobs for other in registry._reconciler.able.of(job.request)):
                 yield f"{job.id} waits for {name}, which does not come back, although others could run it"
 
 

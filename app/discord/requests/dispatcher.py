@@ -237,7 +237,7 @@ class RequestDispatcher:
             case "cancel":
                 await self._cancel(job)
             case "settings":
-                workflow = self._catalog.workflows.get(job.request.workflow)
+                workflow = self._catalog.readable.get(job.request.workflow)
                 await self._responder.tell(caller, pages.settings(job, workflow, self._server_names))
             case "keep":
                 await self._keep(job, caller)
@@ -266,7 +266,7 @@ class RequestDispatcher:
         await self._begin(request, caller, spoiler=place is not None and place.spoiler)
 
     async def _begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
-        workflow = self._catalog.workflows.get(request.workflow)
+        workflow = self._catalog.readable.get(request.workflow)
         hidden = workflow is not None and workflow.spoiler
         origin, grant = origin_of(caller), await self._allowances.grant(caller)
         request = replace(
