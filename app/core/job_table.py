@@ -77,6 +77,8 @@ class JobTable:
         self.changed: dict[JobId, Job] = {}
         self.touched: dict[JobId, Job] = {}
         """Jobs that the scheduler has to look at: they began or ceased to wait, or their runs began or ended."""
+        self.touched_servers: dict[ServerName, None] = {}
+        """Servers that the scheduler has to look at: what they have of ours or whether they take jobs has changed."""
         self.runs: list[Run] = []
         """Measured runs, for the journal."""
         self.started: dict[JobId, float] = {}
@@ -89,8 +91,6 @@ class JobTable:
         self.downloads = Downloads()
         self.cancel_deadlines: dict[JobId, float] = {}
         """When jobs that are being cancelled end as cancelled, whatever their servers say."""
-        self.positions_dirty = False
-        """Whether free slots or queue positions may have changed since the scheduler last ran."""
 
     def tell(self, job: Job, update: AnyUpdate) -> None:
         """Send an update to the watchers of a job, or of the batch that it belongs to."""
@@ -100,9 +100,15 @@ class JobTable:
             self.updates.append(shown)
 
     def touch(self, job: Job) -> None:
-        """Have the scheduler look at a job."""
+        """Have the scheduler look at a job, and at the servers that have it."""
         self.touched[job.id] = job
-        self.positions_dirty = True
+        for attempt in (job.attempt, *job.leftovers):
+            if attempt is not None:
+                self.touched_servers[attempt.server] = None
+
+    def touch_server(self, *servers: ServerName) -> None:
+        """Have the scheduler look at servers."""
+        self.touched_servers |= dict.fromkeys(servers)
 
     def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
         """Yield our jobs that a server has or is being sent, oldest attempt first."""
@@ -296,6 +302,7 @@ class JobTable:
     def take_back(self, job: Job, attempt: Attempt) -> None:
         """Continue with an attempt that was given up: its server is back, and no other one was faster."""
         self._leave_and_cancel(job)
+        self.touch(job)
         self._forget_progress(job)
         job.take_back(attempt)
         self.touch(job)
@@ -303,6 +310,7 @@ class JobTable:
     def released(self, job: Job, attempt: Attempt) -> None:
         """Record that a server no longer has the prompt of an attempt that was given up."""
         job.leftovers.remove(attempt)
+        self.touch_server(attempt.server)
         self.by_prompt.remove(attempt.prompt)
         self._note(job, f"{attempt.server} no longer has it")
         if job.notified and not job.leftovers:
@@ -352,7 +360,7 @@ class JobTable:
         This is needed even if the websocket reported the start of the job earlier.
         """
         attempt.posting = False
-        self.positions_dirty = True
+        self.touch_server(attempt.server)
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
         """Record the prompt id that an old server chose itself."""
@@ -427,6 +435,7 @@ class JobTable:
 
     def reset_for_retry(self, job: Job, cause: str) -> None:
         """Return the job to waiting, for another attempt, and delete what this one has produced."""
+        self.touch(job)
         self._forget_progress(job)
         # What a job that fetches results again has may be another job's.
         if job.request.refetch is None and (paths := job.paths):
@@ -448,6 +457,7 @@ class JobTable:
         The updates and effects that this turn collected for the job are dropped. A job that has already ended keeps its
         outcome.
         """
+        self.touch(job)
         unsent = any(isinstance(effect, SubmitPrompt) and effect.job == job.id for effect in self.effects)
         self.effects = [e for e in self.effects if not isinstance(e, JobEffect) or e.job != job.id]
         self.updates = [update for update in self.updates if update.job != job.id]
@@ -476,9 +486,9 @@ class JobTable:
 
     def forget(self, job: Job) -> None:
         """Remove a job that the journal cannot encode even after `strip`."""
+        self.touch(job)
         self.by_prompt.remove_job(job)
         self.jobs.pop(job.id, None)
-        self.touch(job)
 
     def settle(self, job: Job, state: State, terminal_update: TerminalUpdate) -> None:
         """Send the terminal update, once. The job stays in the table until it is known to have been shown."""
@@ -544,7 +554,7 @@ class JobTable:
         """Give up the current attempt; its server, which may have the prompt, is queried until it has not."""
         if (attempt := job.attempt) is not None and job.in_flight and job.leftover(attempt.prompt) is None:
             job.leftovers.append(attempt)
-            self.positions_dirty = True
+            self.touch(job)
 
     def _leave_and_cancel(self, job: Job) -> None:
         """Give up the current attempt, and ask its server to drop the prompt, as soon as it can be asked."""

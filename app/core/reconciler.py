@@ -161,12 +161,13 @@ class Reconciler:
             case FrameReceived(server=server, event=event):
                 self.servers[server].frame(now)
                 if isinstance(event, QueueChanged):
-                    self._job_table.positions_dirty |= self.servers[server].status(now, event.remaining)
+                    if self.servers[server].status(now, event.remaining):
+                        self._job_table.touch_server(server)
                 elif (job := self._job_table.by_prompt.get(event.prompt)) is not None:
                     self._signal(job, event, now)
             case Connected(server=server):
                 self.servers[server].connected(now)
-                self._job_table.positions_dirty = True
+                self._job_table.touch_server(server)
                 self._query(self.servers[server], now)
             case Disconnected(server=server, reason=reason):
                 self.servers[server].reason = reason
@@ -479,7 +480,7 @@ class Reconciler:
             self._job_table.tell(job, self._job_table.trackers[job.id].read(now, note))
 
     def _away(self, server_state: ServerState, reason: Reason, now: float) -> None:
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(server_state.name)
         for _, attempt in self._job_table.occupying(server_state.name):
             attempt.unread = 0
         if server_state.unreachable(reason, now):
@@ -488,7 +489,7 @@ class Reconciler:
 
     def _back(self, server_state: ServerState, now: float) -> None:
         """Continue what waited for this server, here and at servers that are away."""
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(server_state.name)
         self._job_table.downloads.server_back(server_state.name)
         self._update_running(server_state, now)
         for other in self.servers.values():

@@ -19,6 +19,7 @@ from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.limits import Origin, Usage, Use
 from app.core.memory_limits import MemoryLimits
+from app.core.places import Places
 from app.core.results import failure
 from app.core.server_state import ServerState
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
@@ -85,7 +86,7 @@ class Scheduler:
         self._job_table = job_table
         self._servers = servers
         self._able = able
-        self._depth = depth
+        self._places = Places(job_table, servers, depth, self._remaining_at)
         self._new_prompt_id = new_prompt_id
         self._queue = FairQueue()
         self._estimates = Estimates()
@@ -148,7 +149,7 @@ class Scheduler:
         computed when somebody asks, by `refresh`.
         """
         rests_over = [name for name, server_state in self._servers.items() if server_state.rest.over(now)]
-        if not self._job_table.positions_dirty and not rests_over:
+        if not self._job_table.touched and not self._job_table.touched_servers and not rests_over:
             return
         self._turn += 1
         touched = self._take_touched(now)
@@ -156,7 +157,8 @@ class Scheduler:
         self._dispatch(now)
         # Dispatched jobs are touched, too.
         touched |= self._take_touched(now)
-        self._job_table.positions_dirty = False
+        # A server that was given a job is looked at again when its POST was answered.
+        self._job_table.touched_servers.clear()
         closed = frozenset(
             (name, server_state.drained)
             for name, server_state in self._servers.items()
@@ -356,31 +358,14 @@ class Scheduler:
         )
 
     def _dispatch(self, now: float) -> None:
-        idle: list[ServerName] = []
-        with_waiting_place: list[ServerName] = []
-        for name, server_state in self._servers.items():
-            ours = list(self._job_table.in_flight(name))
-            leftovers = list(self._job_table.left_at(name))
-            if any(attempt.posting for _, attempt in (*ours, *leftovers)):
-                # Of two concurrent POSTs the later job's may arrive first.
-                continue
-            occupied = len(ours) + len(leftovers)
-            if server_state.count_foreign(occupied):
-                for job, _ in ours:
-                    self._job_table.touch(job)
-            if not server_state.takes_jobs or occupied >= self._depth:
-                continue
-            if not ours:
-                idle.append(name)
-            elif len(ours) == 1 and not server_state.foreign:
-                with_waiting_place.append(name)
+        self._places.look(now)
         self._spare()
-        idle.sort(key=lambda name: -self._servers[name].weight)
+        idle = sorted(self._places.idle(), key=lambda name: -self._servers[name].weight)
         if self.open and len(self._queue):
             # A probe may cost its person a failure, so it is only sent if no other server is free.
             self._fill_idle([name for name in idle if not self._servers[name].rest.in_trouble], now)
             self._fill_idle([name for name in idle if self._servers[name].rest.in_trouble], now)
-            self._fill_waiting_places(with_waiting_place, now)
+            self._fill_waiting_places(now)
 
     def _spare(self) -> None:
         """Determine which servers are to be spared for now."""
@@ -390,7 +375,7 @@ class Scheduler:
             if server_state.rest.in_trouble
             and (server_state.rest.resting or any(True for _ in self._job_table.occupying(name)))
         )
-        self._queue.admits = self._may_take if self._spared or self._memory_limits else None
+        self._queue.admit(self._may_take if self._spared or self._memory_limits else None)
 
     def _may_take(self, queued: QueuedJob, server: ServerName) -> bool:
         """Whether a server that can run a job may take it, because it suits the job or no other one does."""
@@ -428,24 +413,21 @@ class Scheduler:
             if (choice := self._queue.next(name, self._servers[name].models)) is not None:
                 self._submit(name, choice, now)
 
-    def _fill_waiting_places(self, servers: list[ServerName], now: float) -> None:
-        if not servers:
-            return
-        ends = {name: self._free_in(name, now) for name, state in self._servers.items() if state.takes_jobs}
-        for name in sorted(servers, key=lambda name: ends[name]):
-            choice = self._queue.next(name, self._servers[name].models)
-            if choice is None or not choice.loaded:
-                continue
-            queued = choice.job
-            job = self._job_table.jobs[queued.job]
-            finish = {
-                other: end + self._expected(job, other)
-                for other, end in ends.items()
-                if queued.runs_on(other) and (self._queue.admits is None or self._queue.admits(queued, other))
-            }
-            if finish[name] <= min(finish.values()):
-                self._submit(name, choice, now)
-                ends[name] = finish[name]
+    def _fill_waiting_places(self, now: float) -> None:
+        for name in self._places.waiting_places(now):
+            queued = self._queue.next_loaded(name, self._servers[name].models)
+            if queued is not None and not self._ends_sooner_elsewhere(queued, name, now):
+                self._submit(name, Choice(queued, loaded=True), now)
+
+    def _ends_sooner_elsewhere(self, queued: QueuedJob, server: ServerName, now: float) -> bool:
+        """Whether another server is expected to be done with a job before this one."""
+        job, places = self._job_table.jobs[queued.job], self._places
+        ends_in = places.free_in(server, now) + self._expected(job, server)
+        return any(
+            self._queue.may_take(queued, other) and free_in + self._expected(job, other) < ends_in
+            for other in places.taking_jobs()
+            if (free_in := places.free_in(other, now)) < ends_in and other != server
+        )
 
     def _submit(self, server: ServerName, choice: Choice, now: float) -> None:
         server_state, job = self._servers[server], self._job_table.jobs[choice.job.job]
@@ -456,10 +438,15 @@ class Scheduler:
         server_state.posted = now
         server_state.models = choice.job.models or server_state.models
         self._job_table.submit(job, Attempt(self._new_prompt_id(), server, foreign=server_state.foreign))
+        self._places.taken(server, now)
 
     def _free_in(self, server: ServerName, now: float) -> float:
         """In how many seconds a server is expected to have done what we sent it."""
-        return sum(self._remaining(job, server, now) for job, _ in self._job_table.in_flight(server))
+        return sum(self._remaining_at(server, now))
+
+    def _remaining_at(self, server: ServerName, now: float) -> list[float]:
+        """How many seconds a server is expected to need for each job that it has, in order."""
+        return [self._remaining(job, server, now) for job, _ in self._job_table.in_flight(server)]
 
     def _remaining(self, job: Job, server: ServerName, now: float) -> float:
         """How many seconds a server is expected to need for a job that it has."""

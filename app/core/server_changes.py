@@ -26,7 +26,7 @@ class ServerChanges:
         self._drained = frozenset(servers)
         for name, server_state in self._servers.items():
             server_state.drained = name in servers
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(*self._servers)
 
     def configure(self, name: ServerName, settings: ServerSettings) -> None:
         """Add a server, or change its settings.
@@ -36,7 +36,7 @@ class ServerChanges:
         if name not in self._servers:
             self._servers[name] = ServerState(name, drained=name in self._drained)
         self._servers[name].configure(settings)
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(*self._servers)
 
     def offer(self, offered: Offered | None) -> None:
         """Let jobs go to the servers that can run their workflows now; None if no server has said what it can run.
@@ -45,12 +45,12 @@ class ServerChanges:
         jobs wait.
         """
         self._able.offered = offered
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(*self._servers)
 
     def remove(self, name: ServerName) -> None:
         """Give a server no new jobs, and let what waits there go elsewhere; once it is vacant it can be forgotten."""
         self._servers[name].leaving = True
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(*self._servers)
 
     def vacant(self, name: ServerName) -> bool:
         """Whether a server has nothing of ours any more, neither prompts nor results."""
@@ -61,8 +61,8 @@ class ServerChanges:
 
         Jobs may go there again if it is added again under its name.
         """
+        self._job_table.touch_server(*self._servers)
         del self._servers[name]
-        self._job_table.positions_dirty = True
 
     def vacate(self, now: float) -> None:
         """Move what can be moved from servers that are to be removed; called after each batch of messages."""

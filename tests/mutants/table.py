@@ -534,7 +534,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_job_that_waits_to_be_dropped_is_recorded_as_shown_once",),
     ),
     Change(
-        symbol="app.core.fair_queue:FairQueue.next",
+        symbol="app.core.fair_queue:FairQueue._takeable",
         old="served > least + TOLERANCE or ",
         new="",
         tests=("tests/core/test_fair_queue.py::test_two_people_who_wait_differ_by_no_more_than_the_bound",),
@@ -553,7 +553,7 @@ CHOSEN: tuple[Change, ...] = (
     ),
     Change(
         symbol="app.core.job_table:JobTable.answered",
-        old="self.positions_dirty = True",
+        old="self.touch_server(attempt.server)",
         new="pass",
         tests=(TRUTH + "test_the_waiting_place_is_filled_when_a_post_is_answered_although_its_job_started_earlier",),
     ),

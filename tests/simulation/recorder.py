@@ -357,7 +357,7 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
         attempts = [attempt for _, attempt in job_table.occupying(name)]
         if (
             not servers.takes_jobs(name, server_state)
-            or len(attempts) >= scheduler._depth
+            or len(attempts) >= scheduler._places._depth
             or any(one.posting for one in attempts)
         ):
             continue
