@@ -13,7 +13,7 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 LEVELS = [
-    {"", "boundary", "config", "events", "reasons", "signals", "standard_streams", "text_file"},
+    {"", "boundary", "config", "events", "histogram", "reasons", "signals", "standard_streams", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "service", "texts"},

@@ -159,6 +159,7 @@ class Reconciler:
                     self._signal(job, event, now)
             case Connected(server=server):
                 self.servers[server].connected(now)
+                self._job_table.tally.connections[server] += 1
                 self._job_table.positions_dirty = True
                 self._query(self.servers[server], now)
             case Disconnected(server=server, reason=reason):
@@ -166,8 +167,10 @@ class Reconciler:
             case Tick():
                 self._tick(now)
             case ServerQueried(effect=effect):
+                self._job_table.tally.catch_ups[effect.server] += 1
                 self._queried(self.servers[effect.server], message, now)
             case Unreachable(effect=effect, reason=reason, histories=histories):
+                self._job_table.tally.failed_catch_ups[effect.server] += 1
                 for prompt in effect.asked.keys() & histories.keys():
                     self._history_read(prompt, effect.asked[prompt], histories[prompt])
                 self.query_failed(effect.server, reason, now)
