@@ -29,7 +29,7 @@ ADAPTERS = LEVELS[4]
 """They never import each other."""
 
 DISCORD_LEVELS = [
-    {"bridge", "custom_id", "message_ref", "text", "user_request"},
+    {"bridge", "custom_id", "message_ref", "text", "traffic", "user_request"},
     {"ui"},
     {"files", "messages"},
     {"requests"},
