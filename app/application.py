@@ -36,6 +36,7 @@ from app.comfy.websocket.probe import probe
 from app.config.settings import AlertTargets, Config, Server
 from app.core.journal_port import Journal
 from app.core.server_state import ServerSettings
+from app.core.tally import Work
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
@@ -53,8 +54,8 @@ class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
-    and `servers` changes them. `draining` is set when no new job may be submitted, `shutdown` when the frontend must
-    return.
+    and `servers` changes them. `work` is what the registry owns, to be read. `draining` is set when no new job may be
+    submitted, `shutdown` when the frontend must return.
     """
 
     registry: Registry
@@ -62,6 +63,7 @@ class Services(Struct, frozen=True):
     nodes: Mapping[ServerName, NodeCache]
     configured: Mapping[ServerName, Server]
     servers: Servers
+    work: Work
     draining: anyio.Event
     shutdown: anyio.Event
 
@@ -138,22 +140,20 @@ async def open_services(
     """
     async with anyio.create_task_group() as services:
         servers = ServersActor(clients, settings or {}, pauses=pauses)
-        registry = await services.start(
-            PromptRegistry(
-                servers.comfies,
-                servers.nodes,
-                servers.connections,
-                journal,
-                depth=depth,
-                new_prompt_id=new_prompt_id,
-                run_sync=run_sync,
-                settings=settings or {},
-                wait_for_disk=wait_for_disk,
-                alerts=alerts,
-                asked=asked,
-            ).run,
-            name="registry",
+        registry_actor = PromptRegistry(
+            servers.comfies,
+            servers.nodes,
+            servers.connections,
+            journal,
+            depth=depth,
+            new_prompt_id=new_prompt_id,
+            run_sync=run_sync,
+            settings=settings or {},
+            wait_for_disk=wait_for_disk,
+            alerts=alerts,
+            asked=asked,
         )
+        registry = await services.start(registry_actor.run, name="registry")
         await services.start(servers.run, registry, name="servers")
         try:
             yield Services(
@@ -162,6 +162,7 @@ async def open_services(
                 servers.nodes,
                 servers.configured,
                 servers.handle,
+                registry_actor.work,
                 anyio.Event(),
                 anyio.Event(),
             )

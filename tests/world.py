@@ -23,6 +23,7 @@ from app.comfy.websocket.connect import connect
 from app.config.settings import Server
 from app.core.job import JobRequest
 from app.core.journal_port import Journal
+from app.core.tally import Work
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
 from app.journal.memory import MemoryJournal
 from app.ports import Graph
@@ -85,6 +86,7 @@ class World(Struct):
     registry: Registry
     folder: Path
     journal: Journal
+    work: Work
 
     def request(self, graph: Graph = PICTURE, **changes: object) -> JobRequest:
         """A job request with a random seed."""
@@ -135,7 +137,7 @@ async def house_for(
     async with open_comfy_client(server, client_id, run_sync=inline, transport=transport) as comfy:
         clients = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
         async with open_services(clients, journal, depth=depth, run_sync=inline) as services:
-            yield World(simulator, services.registry, folder, journal)
+            yield World(simulator, services.registry, folder, journal, services.work)
 
 
 @asynccontextmanager

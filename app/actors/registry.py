@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import anyio
+import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
 from app.actors.alerts import Alerts, no_alerts
@@ -54,6 +55,7 @@ from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
 from app.core.server_changes import ServerChanges
 from app.core.server_state import ServerSettings
+from app.core.tally import Work
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,
@@ -66,6 +68,8 @@ from app.events import (
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
 from app.reasons.jobs import InternalError
+
+logger = structlog.stdlib.get_logger(__name__)
 
 INBOX = 256
 """Messages that may wait before their senders do: a few milliseconds of frames from the busiest server."""
@@ -113,6 +117,7 @@ class PromptRegistry:
         self._server_changes = ServerChanges(self._job_table, servers, able)
         self._scheduler = Scheduler(self._job_table, servers, able, depth, new_prompt_id)
         self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk)
+        self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
@@ -150,7 +155,10 @@ class PromptRegistry:
 
     def _adopt(self, job: Job) -> None:
         with self._job_table.contain(job, "a job of the journal could not be taken over"):
-            self._reconciler.adopt(job, anyio.current_time())
+            now = anyio.current_time()
+            if job.terminal_update is None:
+                self._job_table.tally.adopt(job, now, started=job.state >= State.RUNNING)
+            self._reconciler.adopt(job, now)
             self._scheduler.accepted(job)
 
     def _take(self, message: Command | Message) -> None:
@@ -204,6 +212,7 @@ class PromptRegistry:
                 # At once: the next request of this turn must see it.
                 for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
                     self._scheduler.accepted(job)
+                    self._job_table.tally.accept(job, now)
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
@@ -217,7 +226,11 @@ class PromptRegistry:
                 ready.set()
             case Edit(job=job, request=request):
                 record = self._job_table.jobs.get(job)
-                self._edits.append((message, record is not None and self._job_table.edit(record, request)))
+                accepted = record is not None and self._job_table.edit(record, request)
+                self._edits.append((message, accepted))
+                for each in self._job_table.batches.jobs_of(record) if record is not None and accepted else ():
+                    # An edited batch may have more pictures.
+                    self._job_table.tally.accept(each, now)
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)
@@ -247,6 +260,7 @@ class PromptRegistry:
         job_table = self._job_table
         self._server_changes.vacate(anyio.current_time())
         await self._record()
+        self._count_endings()
         for edit, accepted in self._edits:
             edit.answer.put(accepted)
         self._edits.clear()
@@ -302,6 +316,20 @@ class PromptRegistry:
                         else:
                             stripped.add(job.id)
                             job_table.strip(job, reason)
+
+    def _count_endings(self) -> None:
+        """Log and count the jobs that have ended and are recorded; nothing in the log says whose they are."""
+        for job, terminal_update in self._job_table.endings.values():
+            if (ending := self._job_table.tally.end(job, type(terminal_update).__name__.lower())) is not None:
+                logger.info(
+                    "a job has ended",
+                    job=job.id,
+                    workflow=ending.workflow,
+                    server=job.attempt.server if job.attempt is not None else None,
+                    outcome=ending.outcome,
+                    seconds=round(ending.seconds, 1),
+                )
+        self._job_table.endings.clear()
 
     def _send_update(self, update: AnyUpdate) -> None:
         watchers = self._watchers.get(update.job, [])

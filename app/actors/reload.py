@@ -31,6 +31,8 @@ FIXED = {
     "discord_token": "DISCORD_TOKEN",
     "discord": "[discord]",
     "alerts": "[alerts]",
+    "http": "[http]",
+    "log": "[log]",
 }
 """The settings that only a restart changes, and what people call them."""
 

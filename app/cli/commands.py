@@ -85,6 +85,7 @@ def execute(invocation: Invocation, console: Console) -> int:
             return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
+        logging.configure(debug=debug, json=config.log.format == "json", is_service=isinstance(command, Run))
         if isinstance(command, JournalCommand):
             return _journal(command, config, console, backend)
         return anyio.run(_until_stopped, partial(_run_command, command, config, console), backend=backend)

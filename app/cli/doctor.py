@@ -25,7 +25,8 @@ WRONG_CLOCK = 60.0
 async def examine(config: Config, journal: Path | JournalError) -> list[Verdict]:
     """Check everything that belongs to this machine and to Discord. `journal` is its path, or why there is none."""
     here = await to_thread.run_sync(lambda: [*_disk(config.data), _journal(journal)])
-    return [*await _discord(config), *here]
+    wrong: list[Verdict] = [(False, "http", config.http.problem)] if config.http.problem else []
+    return [*await _discord(config), *here, *wrong]
 
 
 async def _discord(config: Config) -> list[Verdict]:

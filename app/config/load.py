@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from app.config.addresses import rest_url_of
 from app.config.discord import read_alerts, read_discord
+from app.config.http import read_http, read_log
 from app.config.installation import default_data, included_workflows
 from app.config.limits import read_limits
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
@@ -18,7 +19,7 @@ from app.config.variables import Variables, token_of
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
-    *("discord", "alerts", "limits"),
+    *("discord", "alerts", "limits", "http", "log"),
 )
 """The keys at the top of the file."""
 
@@ -63,6 +64,8 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         discord=discord,
         alerts=read_alerts(root.table("alerts")),
         limits=read_limits(root.table("limits")),
+        http=read_http(root.table("http"), variables),
+        log=read_log(root.table("log"), variables),
         source=str(path) if file is not None else "",
     )
 

@@ -81,6 +81,27 @@ class AlertTargets(Struct, frozen=True, kw_only=True):
         return f"AlertTargets(owner={self.owner}, channel={self.channel})"
 
 
+LOG_FORMATS = ("console", "json")
+"""What `format` of the log may be."""
+
+
+class Http(Struct, frozen=True, kw_only=True):
+    """Where the bot answers requests about its health: nowhere if `host` is "". Port 0 is any free one.
+
+    `problem` is a sentence if the setting is wrong; the bot then answers nowhere.
+    """
+
+    host: str = ""
+    port: int = 0
+    problem: str = ""
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """How the log is written: `format` is one of `LOG_FORMATS`."""
+
+    format: str = "console"
+
+
 class Allowed(Struct, frozen=True, kw_only=True):
     """How many jobs may be unfinished at once, and how many GPU seconds a rolling day has; 0 is no limit."""
 
@@ -127,6 +148,8 @@ class Config(Struct, frozen=True, kw_only=True):
     discord: Discord = Discord()
     alerts: AlertTargets = AlertTargets()
     limits: Limits = Limits()
+    http: Http = Http()
+    log: Log = Log()
     source: str = ""
 
     @property

@@ -56,6 +56,12 @@ class Accounting:
         charge = self._charges.get(job)
         return charge is not None and charge.loading
 
+    def expected(self, job: JobId) -> float | None:
+        """How many seconds the run of a dispatched job was expected to take, loading included; None if unknown."""
+        if (charge := self._charges.get(job)) is None:
+            return None
+        return charge.seconds + (self._estimates.loading_seconds(charge.server) if charge.loading else 0.0)
+
     def charged(self, job: JobId) -> bool:
         """Whether a charge for this job has not been settled."""
         return job in self._charges

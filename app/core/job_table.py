@@ -20,6 +20,7 @@ from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.progress import ProgressTracker
 from app.core.prompt_index import PromptIndex
 from app.core.results import failure, file_label, file_name, remarks, results, streams, texts
+from app.core.tally import Tally
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -86,6 +87,9 @@ class JobTable:
         self.transitions: list[Transition] = []
         self.updates: list[AnyUpdate] = []
         self.effects: list[Effect] = []
+        self.endings: dict[JobId, tuple[Job, TerminalUpdate]] = {}
+        """Jobs that have ended since the registry last looked, and how."""
+        self.tally = Tally()
         self.alerts: list[Fact] = []
         """What the operator may have to know of; the registry passes it on."""
         self.downloads = Downloads()
@@ -181,6 +185,7 @@ class JobTable:
             self.batches.drop(job, each)
             each.end(State.CANCELLED)
             each.terminal_update, each.notified = Cancelled(job=each.id), True
+            self.endings[each.id] = each, each.terminal_update
             self._note(each, cause)
             del self.jobs[each.id]
         self.batches.add(requests)
@@ -385,6 +390,7 @@ class JobTable:
             self._note(job, cause)
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
             self.started[job.id] = now
+            self.tally.start(job.id, now)
             self.batches.started(job)
             self.tell(job, Started(job=job.id, server=server))
 
@@ -466,6 +472,7 @@ class JobTable:
                 self._leave_and_cancel(job)
             job.end(State.FAILED)
             job.terminal_update = Failed(job=job.id, reason=reason, files=job.paths)
+            self.endings[job.id] = job, job.terminal_update
             self._note(job, kind_of(reason))
         self._forget_progress(job)
         if not job.notified:
@@ -498,6 +505,7 @@ class JobTable:
 
     def _conclude(self, job: Job, terminal_update: TerminalUpdate) -> None:
         job.terminal_update = terminal_update
+        self.endings[job.id] = job, terminal_update
         self._note(job, _cause(terminal_update))
         self._forget_progress(job)
         self._tell_end(job, terminal_update)

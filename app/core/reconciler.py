@@ -168,14 +168,17 @@ class Reconciler:
             case Connected(server=server):
                 self.servers[server].connected(now)
                 self._job_table.touch_server(server)
+                self._job_table.tally.connections[server] += 1
                 self._query(self.servers[server], now)
             case Disconnected(server=server, reason=reason):
                 self.servers[server].reason = reason
             case Tick():
                 self._tick(now)
             case ServerQueried(effect=effect):
+                self._job_table.tally.catch_ups[effect.server] += 1
                 self._queried(self.servers[effect.server], message, now)
             case Unreachable(effect=effect, reason=reason, histories=histories):
+                self._job_table.tally.failed_catch_ups[effect.server] += 1
                 for prompt in effect.asked.keys() & histories.keys():
                     self._history_read(prompt, effect.asked[prompt], histories[prompt])
                 self.query_failed(effect.server, reason, now)

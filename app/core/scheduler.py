@@ -239,7 +239,7 @@ class Scheduler:
                 continue
             if self._accounting.charged(job.id):
                 self._learn_outcome(job, now)
-            started = self._job_table.started.pop(job.id, None)
+            started, expected = self._job_table.started.pop(job.id, None), self._accounting.expected(job.id)
             run, promise = self._accounting.over(job, started, now), self._promises.pop(job.id, None)
             if run is not None and started is not None and promise is not None:
                 run = replace(
@@ -250,6 +250,7 @@ class Scheduler:
                 )
             if run is not None:
                 self._job_table.runs.append(run)
+                self._job_table.tally.run(run, expected)
                 self.usage.spend([Use(Origin(run.person, run.guild, run.channel), run.seconds)], now)
             self.usage.server_done(job.id, job.request.origin)
             if job.terminal_update is not None or job.id not in self._job_table.jobs:
@@ -432,6 +433,7 @@ class Scheduler:
     def _submit(self, server: ServerName, choice: Choice, now: float) -> None:
         server_state, job = self._servers[server], self._job_table.jobs[choice.job.job]
         self._accounting.dispatched(choice.job, self._charge(job, server, loading=not choice.loaded))
+        self._job_table.tally.model_loads[server] += not choice.loaded
         if (promise := self._promises.get(job.id)) is not None:
             promise.overtaken = self._newest_dispatched > promise.accepted
         self._newest_dispatched = max(self._newest_dispatched, choice.job.number)

@@ -11,6 +11,7 @@ import structlog
 from anyio import to_thread
 from anyio.abc import TaskStatus
 
+from app import __version__
 from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
@@ -34,6 +35,7 @@ from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
+from app.discord.traffic import Traffic
 from app.discord.ui import offer_rules
 from app.discord.user_request import UserRequest
 from app.entry_points import run_loop, run_request
@@ -81,12 +83,32 @@ class DiscordApp:
         self._alerts = alerts or no_alerts()
         self._limits = config.limits
         self._allowances: Allowances | None = None
+        self._bot: Bot | None = None
+        self._media: MediaClient | None = None
+        self.traffic = Traffic()
+        self.has_opened = False
+        """Whether Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
     def reloaded(self, config: Config) -> None:
         """Apply what can change while the bot runs: the limits of people, for later requests."""
         self._limits = config.limits
         if self._allowances is not None:
             self._allowances.limits = config.limits
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the bot is connected to Discord's gateway now."""
+        return self._bot is not None and self._bot.is_connected
+
+    @property
+    def latency(self) -> float:
+        """Seconds to Discord's gateway and back; NaN before it was measured."""
+        return self._bot.latency if self._bot is not None else float("nan")
+
+    @property
+    def media_workers(self) -> frozenset[int]:
+        """The process ids of the media workers that run now."""
+        return frozenset(self._media.processes) if self._media is not None else frozenset()
 
     async def run(
         self,
@@ -150,6 +172,7 @@ class DiscordApp:
             anyio.create_task_group() as tasks,
         ):
             media, passing = MediaClient(), config.data / PASSING
+            self._media = media
             await to_thread.run_sync(clear, passing)
             await tasks.start(media.run, name="media")
             sender = RestSender(into_asyncio)
@@ -214,7 +237,7 @@ class DiscordApp:
                 job_factory.check_can_create,
                 config.discord.rest_url,
             )
-            bot = Bot(config.discord_token, config.discord, handlers, sender)
+            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic)
             opened = anyio.Event()
 
             async def follow_jobs() -> None:
@@ -222,6 +245,7 @@ class DiscordApp:
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
 
             async def say_opened() -> None:
+                self.has_opened = True
                 opened.set()
 
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
@@ -234,6 +258,14 @@ class DiscordApp:
 
             async def watch() -> None:
                 await opened.wait()
+                logger.info(
+                    "the bot is ready",
+                    version=__version__,
+                    bot=bot.name,
+                    servers=list(configured),
+                    commands=bot.command_count,
+                    invite=bot.invite_link,
+                )
                 if config.limits.roles:
                     warn = partial(guild_roles.warn_of_unknown, tuple(config.limits.roles))
                     tasks.start_soon(partial(run_request, warn, "roles could not be looked up"), name="roles")

@@ -118,6 +118,11 @@ class Store(Reader):
             (MOST_RUNS, MOST_RUNS_DELETED, now - RUNS_KEPT),
         )
 
+    def check(self) -> None:
+        """Write the version of the file once more, and commit: it shows whether anything can be written now."""
+        with self._transaction():
+            self._database.execute(f"PRAGMA user_version = {NEWEST}")
+
     def uses(self) -> list[Use]:
         """The GPU seconds that were measured within the last `app.core.limits.DAY`, oldest first."""
         now = self._clock()

@@ -87,7 +87,7 @@ async def opened(
                 change(comfy)
                 links = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
                 async with open_services(links, journal, depth=depth, run_sync=inline) as services:
-                    yield World(simulator, services.registry, tmp_path / "results", journal)
+                    yield World(simulator, services.registry, tmp_path / "results", journal, services.work)
             ground.cancel_scope.cancel()
 
 

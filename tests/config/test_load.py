@@ -23,7 +23,9 @@ from app.config.settings import (
     Allowed,
     Config,
     Discord,
+    Http,
     Limits,
+    Log,
     RoleLimits,
     Server,
 )
@@ -444,6 +446,8 @@ def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     assert content["discord"].keys() == set(Discord.__struct_fields__)
     assert content["alerts"].keys() == set(AlertTargets.__struct_fields__)
     assert content["limits"].keys() == set(Limits.__struct_fields__)
+    assert content["http"].keys() == {"listen"}
+    assert content["log"].keys() == set(Log.__struct_fields__)
     assert content["limits"]["roles"][0].keys() == {"id", *RoleLimits.__struct_fields__}
     for totals in ("channels", "guilds"):
         assert content["limits"][totals][0].keys() == {"id", *Allowed.__struct_fields__}
@@ -549,4 +553,42 @@ def test_every_setting_that_the_documents_show_is_accepted(tmp_path: Path) -> No
     assert examples
     for block in examples:
         (tmp_path / "atelier.toml").write_text(block)
+        load_config({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listen", "http"),
+    [
+        ("127.0.0.1:8899", Http(host="127.0.0.1", port=8899)),
+        (" [::1]:0 ", Http(host="::1", port=0)),
+        ("bot.example:65535", Http(host="bot.example", port=65535)),
+        ("", Http()),
+    ],
+)
+def test_the_bot_answers_where_the_file_or_the_environment_says(listen: str, http: Http, tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text(f'[http]\nlisten = "{listen}"\n')
+    assert load_config({}, tmp_path).http == http
+    assert load_config({"ATELIER_HTTP": "127.0.0.1:1"}, tmp_path).http == Http(host="127.0.0.1", port=1)
+
+
+@pytest.mark.parametrize(
+    "listen", ['"8899"', "8899", '"host"', '"host:"', '"host:65536"', '"http://host:80"', '"a b:1"', "[]"]
+)
+def test_a_wrong_address_is_a_sentence_and_the_bot_starts(listen: str, tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text(f"[http]\nlisten = {listen}\n")
+    http = load_config({}, tmp_path).http
+    assert http.host == ""
+    assert http.problem.startswith("“listen” in [http] is “")
+    assert http.problem.endswith("write a host and a port, such as 127.0.0.1:8899.")
+    assert load_config({"ATELIER_HTTP": "x"}, tmp_path).http.problem.startswith("ATELIER_HTTP is “x”: ")
+
+
+def test_the_log_has_two_formats(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text('[log]\nformat = "json"\n')
+    assert load_config({}, tmp_path).log == Log(format="json")
+    assert load_config({"ATELIER_LOG": "console"}, tmp_path).log == Log(format="console")
+    with pytest.raises(ConfigError, match="ATELIER_LOG is “xml”: write one of console, json"):
+        load_config({"ATELIER_LOG": "xml"}, tmp_path)
+    (tmp_path / "atelier.toml").write_text('[log]\nformat = "xml"\n')
+    with pytest.raises(ConfigError, match=r"line 2.*“xml” is no format of the log: write one of console, json"):
         load_config({}, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -32,6 +33,11 @@ async def test_a_signal_ends_it_and_leaves_a_true_sentence(
         assert "Your result is safe" in words(discord.message(asked))
         assert "Traceback" not in text
         assert asked.token not in text
+        (ready,) = [line for line in text.splitlines() if "the bot is ready" in line]
+        assert re.search(r"bot=atelier", ready)
+        assert re.search(r"commands=\d+ ", ready)
+        assert "servers=['127.0.0.1:9']" in ready
+        assert "https://discord.com/oauth2/authorize?client_id=" in ready
 
 
 async def test_a_wrong_token_is_one_sentence(discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str) -> None:
