@@ -26,7 +26,7 @@ ALLOWED = {
     "core/results": {"first_line", "failure"},
     "comfy/errors": {"_left"},
     "comfy/validation_errors": {"_problems", "_missing_class"},
-    "comfy/websocket/address": {"address"},
+    "comfy/websocket/address": {"headers_of"},
     "comfy/websocket/decoder": {"GREETING"},
     # Log messages, and exceptions that only logs show.
     "actors/connection": {"ConnectionActor"},

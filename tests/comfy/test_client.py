@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -284,6 +285,17 @@ async def test_base_path_headers_and_login_go_with_every_call_and_no_password_in
     assert "secret" not in str(refused.value)
 
 
+async def test_a_login_in_the_address_replaces_a_configured_one() -> None:
+    server = Server(url="http://anna:s%20p@comfy/base", headers={"authorization": "Bearer k"})
+    async with comfy_of(text("[]"), server) as (comfy, answers):
+        with pytest.raises(Refused):
+            await comfy.queue()
+    login = base64.b64encode(b"anna:s p").decode()
+    assert answers.asked[0].headers.get_list("authorization") == [f"Basic {login}"]
+    assert answers.asked[0].url == "http://comfy/base/queue"
+    assert answers.asked[0].headers["host"] == "comfy"
+
+
 async def test_a_closed_port_is_a_loss() -> None:
     port = closed_port()
     async with open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
@@ -293,7 +305,7 @@ async def test_a_closed_port_is_a_loss() -> None:
 
 
 async def test_a_server_that_says_nothing_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "ANSWER", httpx.Timeout(0.2))
     async with peer(silent) as port, open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
         with pytest.raises(ConnectionLost, match=r"SaysNothing.*0\.2"):
             await comfy.stats()
