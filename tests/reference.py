@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from app.config.settings import AlertTargets, Allowed, Config, Discord, Limits, RoleLimits, Server
+from app.config.settings import AlertTargets, Allowed, Config, Discord, Http, Limits, Log, RoleLimits, Server
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "atelier.example.toml"
@@ -28,6 +28,8 @@ TABLES: dict[str, type[Struct]] = {
     "limits.roles": RoleLimits,
     "limits.channels": Allowed,
     "limits.guilds": Allowed,
+    "http": Http,
+    "log": Log,
 }
 """The struct that each table of the file is read into."""
 
@@ -37,6 +39,8 @@ ENVIRONMENT = {
     "ATELIER_CONFIG": "Another file than `atelier.toml` in the current folder.",
     "ATELIER_DATA": "The folder of the journal and the results, as `data`. A relative path starts where you are.",
     "ATELIER_WORKFLOWS": "The folder of your own workflows, as `workflows`. A relative path starts where you are.",
+    "ATELIER_HTTP": "Where the bot answers about its health, as `listen` in `[http]`: host and port.",
+    "ATELIER_LOG": "How the log is written, as `format` in `[log]`.",
     "DISCORD_REST_URL": "Where Discord is, for tests, as `rest_url`.",
 }
 """Variables of the environment and of `.env`, except that of the tests (`app.journal.crash_points`)."""
@@ -74,10 +78,11 @@ def main() -> None:
 
 def document() -> str:
     """The whole document."""
-    comments, settings = read_example(EXAMPLE.read_text("utf-8"))
+    text = EXAMPLE.read_text("utf-8")
+    comments, settings = read_example(text)
     parts = [INTRODUCTION]
     for table in TABLES:
-        name = f"## `[{table}]`" if table in ("discord", "alerts", "limits") else f"## `[[{table}]]`"
+        name = f"## `[[{table}]]`" if f"[[{table}]]" in text else f"## `[{table}]`"
         parts.append("## At the top of the file\n" if not table else name + "\n")
         if table and (comment := comments.get(table)):
             parts.append(comment + "\n")
