@@ -279,6 +279,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "decide": lambda: store.decide(Ban(guild="g", banned="person", id="1"), "ada"),
         "audit": store.audit,
         "prefer": lambda: store.prefer("ada", "w", {"steps": 4}),
+        "check": store.check,
     }
     assert calls.keys() == {name for name in dir(Store) if not name.startswith("_")}
     for call in calls.values():
