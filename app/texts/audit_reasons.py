@@ -58,7 +58,7 @@ def audit_text(reason: checks.AuditReason) -> str:
         case checks.IgnoredInput(node=node, input=field, known=known):
             return f"{quoted(node)} has no input {quoted(field)}, so the server ignores it{suggest(field, known)}"
         case checks.ServerDefault(node=node, input=field, default=default):
-            return f"{_place(node, field)} has no value, so the server uses its default, {quoted(default)}."
+            return f"{_place(node, field)} has no value, so the bot sends the default of the server, {quoted(default)}."
         case checks.MissingInput(node=node, input=field, socket=socket):
             needs = f"a connection of type {shortened(socket)}" if socket else "a value"
             return f"{_place(node, field)} needs {needs}."

@@ -19,6 +19,7 @@ from PIL import Image
 
 from app.actors.operator import OperatorActor
 from app.config.settings import Limits
+from app.core.batches import without_parts
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
@@ -122,7 +123,7 @@ class SimulatedFrontend:
     async def live(self, opened: Callable[[], None]) -> None:
         """Follow unfinished jobs again, and carry out what people want until the bot stops."""
         self._tasks.start_soon(self._watch_servers, name="servers")
-        for job in await self._job_history.unfinished():
+        for job in without_parts(await self._job_history.unfinished()):
             await self.live_messages.resume(job)
         operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
         self._tasks.start_soon(operator.run, name="operator")

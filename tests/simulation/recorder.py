@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.accounting import Charge
+from app.core.batches import requests_of
 from app.core.effects import Effect
 from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
@@ -34,6 +36,12 @@ from tests.simulation.server_record import ServerRecord
 
 UNTOLD = "json_extract(CAST(record AS TEXT), '$.told') IS NOT TRUE"
 """Jobs whose terminal update was not shown; the column `told` is 1 only once no server has the job either."""
+
+FIRST = "CASE lead WHEN '' THEN id ELSE lead END"
+"""The first job of the batch that a job belongs to, or the job itself."""
+
+OVER = {"finished", "failed", "cancelled", "lost"}
+"""The states of a job that no server works on any more."""
 
 ERRANDS = {kind.__name__ for kind in Effect.__args__}
 """The names of the registry's tasks for effects."""
@@ -160,6 +168,18 @@ class Recorder:
         found = self.journal.execute("SELECT owner FROM jobs WHERE id = ?", (job,)).fetchone()
         return str(found[0]) if found is not None else ""
 
+    def is_hurt(self, job: Job) -> bool:
+        """Whether a job met an unexpected exception, or another one of the batch that it leads."""
+        return any(each.job in self.hurt for each in requests_of(job.request))
+
+    def is_asked_back(self, job: Job) -> bool:
+        """Whether somebody cancelled a job, or the batch that it belongs to."""
+        return not self.asked_back.keys().isdisjoint({job.id, job.request.lead})
+
+    def is_deleted(self, job: Job) -> bool:
+        """Whether somebody asked to delete the results of a job, or of the batch that it belongs to."""
+        return not self.deleted.isdisjoint({job.id, job.request.lead})
+
     def knows_deleted(self, job: JobId) -> bool:
         """Whether the journal says that the message of a job is deleted."""
         query = "SELECT json_extract(CAST(record AS TEXT), '$.place') FROM jobs WHERE id = ?"
@@ -178,24 +198,29 @@ class Recorder:
         return str(found[0]) if found is not None else ""
 
     def waiting(self) -> set[JobId]:
-        """Jobs whose terminal update was not shown."""
-        return {JobId(job) for (job,) in self.journal.execute(f"SELECT id FROM jobs WHERE {UNTOLD}")}
+        """Jobs whose terminal update was not shown; of a batch, the first one."""
+        return {JobId(job) for (job,) in self.journal.execute(f"SELECT {FIRST} FROM jobs WHERE {UNTOLD}")}
 
     def done_since(self) -> dict[JobId, float]:
-        """Since when a server is done with the current attempt of jobs whose terminal update was not shown."""
-        query = f"SELECT id, prompt FROM jobs WHERE {UNTOLD} AND state IN ('queued', 'running', 'finished')"
+        """Since when servers are done with the current attempts of jobs whose terminal update was not shown.
+
+        A batch counts as one job.
+        """
+        query = f"SELECT {FIRST}, state, prompt FROM jobs WHERE {UNTOLD}"
         ended = [network.simulator.ended_at for network in self.networks if not network.dead]
-        return {
-            JobId(job): at
-            for job, prompt in self.journal.execute(query)
-            for at in (max((times[prompt] for times in ended if prompt in times), default=None),)
-            if at is not None
-        }
+        done: defaultdict[JobId, float] = defaultdict(lambda: float("-inf"))
+        for job, state, prompt in self.journal.execute(query):
+            at = max((times[prompt] for times in ended if prompt in times), default=None)
+            if at is None or state not in {"queued", "running", "finished"}:
+                # Of a batch, others may have ended before.
+                at = float("-inf") if state in OVER else float("inf")
+            done[JobId(job)] = max(done[JobId(job)], at)
+        return {job: at for job, at in done.items() if abs(at) < float("inf")}
 
     def made(self) -> set[JobId]:
         """Those of them that no server works on any more."""
-        over = f"SELECT id FROM jobs WHERE {UNTOLD} AND state IN ('finished', 'failed', 'cancelled', 'lost')"
-        return {JobId(job) for (job,) in self.journal.execute(over)}
+        rows = self.journal.execute(f"SELECT {FIRST}, state FROM jobs WHERE {UNTOLD}").fetchall()
+        return {JobId(job) for job, _ in rows} - {JobId(job) for job, state in rows if state not in OVER}
 
     def left_at_servers(self) -> set[JobId]:
         """Jobs that are over for their person, and that a server may still have that is not gone for good."""
@@ -244,9 +269,20 @@ class Recorder:
         """The same for a result on its way to this path."""
         if kind not in self.armed and not self._marked:
             return False
-        beginning = path.stem.rsplit("-", 2)[1]
-        found = self.journal.execute("SELECT id FROM jobs WHERE substr(id, 1, 8) = ?", (beginning,)).fetchone()
-        return found is not None and self._breaks(kind, str(path), JobId(found[0]))
+        job = self._job_of(path)
+        return job is not None and self._breaks(kind, str(path), job)
+
+    def _job_of(self, path: Path) -> JobId | None:
+        """The job that a result is of; of a batch, the one whose number it has."""
+        named = re.search(r"-([0-9a-f]{8})-(\d+)(-\d+)?$", path.stem.partition(".")[0])
+        if named is None:
+            return None
+        query = (
+            "SELECT id FROM jobs WHERE substr(CASE lead WHEN '' THEN id ELSE lead END, 1, 8) = ?"
+            " ORDER BY json_extract(CAST(wish AS TEXT), '$.part') = ? DESC, lead = '' DESC"
+        )
+        found = self.journal.execute(query, (named[1], int(named[2]) - 1)).fetchone()
+        return None if found is None else JobId(found[0])
 
     def breaks_job(self, kind: Kind, job: JobId) -> bool:
         """The same for a job."""
@@ -329,6 +365,8 @@ class Recorder:
             "positions": scheduler._queued_updates,
             "charges": scheduler._accounting._charges,
             "starts": job_table.started,
+            "batches": job_table.batches._members,
+            "progress of batches": job_table.batches._progress,
             "waiting": scheduler._known,
             "to be looked at": job_table.touched,
             "looks": [name for name, server_state in registry._reconciler.servers.items() if server_state.querying],

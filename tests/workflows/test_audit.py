@@ -80,7 +80,7 @@ def test_a_connection_that_is_missing_is_an_error() -> None:
 
 def test_a_value_that_newer_nodes_want_is_the_servers_own() -> None:
     assert problems_of(graph(Sampler__steps=None)) == [
-        ("warning", "“steps” of “Sampler” has no value, so the server uses its default, “20”.")
+        ("warning", "“steps” of “Sampler” has no value, so the bot sends the default of the server, “20”.")
     ]
 
 

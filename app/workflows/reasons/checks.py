@@ -25,7 +25,7 @@ class IgnoredInput(Reason, frozen=True):
 
 
 class ServerDefault(Reason, frozen=True):
-    """The graph has no value for a required input, so the server uses its default."""
+    """The graph has no value for a required input, which the server refuses; the bot then sends its default."""
 
     node: str
     input: str
