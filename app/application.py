@@ -99,7 +99,13 @@ async def open_clients(
         # Two of our servers may be the same ComfyUI, which gives all frames to the latest socket with an id.
         client_id = str(uuid.uuid5(base, server.label))
         largest = config.largest_result * 2**20
-        async with open_comfy_client(server, client_id, run_sync=to_thread.run_sync, largest_result=largest) as comfy:
+        async with open_comfy_client(
+            server,
+            client_id,
+            run_sync=to_thread.run_sync,
+            largest_result=largest,
+            api_key=config.api_key if server.paid_nodes else "",
+        ) as comfy:
             way = partial(connect, partial(open_websocket, server, client_id))
             yield ServerClients(comfy, way, partial(probe, server))
 

@@ -108,6 +108,8 @@ class History(Struct, frozen=True):
     error: str = ""
     error_kind: str = ""
     cached: frozenset[str] = frozenset()
+    executed: frozenset[str] | None = None
+    """The nodes that had run when it failed or was interrupted at `node`; None if the server does not say."""
 
 
 class Stats(Struct, frozen=True):
@@ -122,8 +124,11 @@ class Stats(Struct, frozen=True):
 class Comfy(Protocol):
     """One ComfyUI server over HTTP. Every method may raise `ConnectionLost`."""
 
-    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
-        """POST /prompt with our prompt id and our client id. Raises `Refused`."""
+    async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
+        """POST /prompt with our prompt id and our client id; if `paid`, also with the key for services that bill.
+
+        Raises `Refused`.
+        """
         ...
 
     async def queue(self) -> Queue:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from app.config.settings import AlertTargets, Allowed, Config, Discord, Http, Limits, Log, RoleLimits, Server
+from app.config.settings import AlertTargets, Allowed, Budget, Config, Discord, Http, Limits, Log, RoleLimits, Server
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "atelier.example.toml"
@@ -28,6 +28,7 @@ TABLES: dict[str, type[Struct]] = {
     "limits.roles": RoleLimits,
     "limits.channels": Allowed,
     "limits.guilds": Allowed,
+    "paid_nodes": Budget,
     "http": Http,
     "log": Log,
 }
@@ -35,6 +36,7 @@ TABLES: dict[str, type[Struct]] = {
 
 ENVIRONMENT = {
     "DISCORD_TOKEN": "The bot's token. It belongs here and not into `atelier.toml`.",
+    "COMFYUI_API_KEY": "The key of platform.comfy.org that pays for API nodes. It does not belong into the file.",
     "COMFYUI_URL": "Servers by address, or by their name in the file, with commas between them; only these are used.",
     "ATELIER_CONFIG": "Another file than `atelier.toml` in the current folder.",
     "ATELIER_DATA": "The folder of the journal and the results, as `data`. A relative path starts where you are.",

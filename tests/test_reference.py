@@ -9,7 +9,7 @@ from app.config.variables import VARIABLES
 from app.journal.crash_points import VARIABLE
 from tests.reference import DOCUMENT, ENVIRONMENT, EXAMPLE, TABLES, document, read_example
 
-NO_KEYS = {"": {"included", "former_data", "discord_token", "source"}, "http": {"host", "port", "problem"}}
+NO_KEYS = {"": {"included", "former_data", "discord_token", "api_key", "source"}, "http": {"host", "port", "problem"}}
 """Fields that are no keys: what the loader adds, what a variable sets, and the parts of one key."""
 
 

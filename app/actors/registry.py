@@ -140,6 +140,7 @@ class PromptRegistry:
             self._scheduler.learn(await self._journal.runs())
             self._server_changes.drain([server.name for server in await self._journal.drained()])
             self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
+            self._scheduler.spending.load(await self._journal.spent(), anyio.current_time())
             unfinished = await self._journal.unfinished()
             # Before any of their jobs, which may end at once.
             self._job_table.batches.add(job.request for job in unfinished)
@@ -221,16 +222,12 @@ class PromptRegistry:
             case Cancel(job=job):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.cancel(record, now)
-            case ReadUsage(origin=origin, allowances=allowances, used=used, ready=ready):
-                used += self._scheduler.usage.used(origin, allowances, now)
-                ready.set()
-            case Edit(job=job, request=request):
-                record = self._job_table.jobs.get(job)
-                accepted = record is not None and self._job_table.edit(record, request)
-                self._edits.append((message, accepted))
-                for each in self._job_table.batches.jobs_of(record) if record is not None and accepted else ():
-                    # An edited batch may have more pictures.
-                    self._job_table.tally.accept(each, now)
+            case ReadUsage():
+                message.used.extend(self._scheduler.usage.used(message.origin, message.allowances, now))
+                message.spent.extend(self._scheduler.spending.used(message.budget, message.origin.person, now))
+                message.ready.set()
+            case Edit():
+                self._edits.append((message, self._edit(message, now)))
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)
@@ -254,6 +251,19 @@ class PromptRegistry:
                         mailbox.end()
             case _:
                 self._reconciler.handle(message, now)
+
+    def _edit(self, edit: Edit, now: float) -> bool:
+        """Edit a job that waits, unless it would exceed a budget; return whether it was edited."""
+        job = self._job_table.jobs.get(edit.job)
+        if job is None or self._scheduler.edit_refusal(job, edit.request, now) is not None:
+            return False
+        if not self._job_table.edit(job, edit.request):
+            return False
+        for each in self._job_table.batches.jobs_of(job):
+            # An edited batch may have more pictures.
+            self._job_table.tally.accept(each, now)
+            self._scheduler.accepted(each)
+        return True
 
     async def _act(self, helpers: TaskGroup) -> None:
         """Write to the journal, send updates, start effects: in this order."""

@@ -29,6 +29,7 @@ FIXED = {
     "depth": "depth",
     "largest_result": "largest_result",
     "discord_token": "DISCORD_TOKEN",
+    "api_key": "COMFYUI_API_KEY",
     "discord": "[discord]",
     "alerts": "[alerts]",
     "http": "[http]",
@@ -47,6 +48,7 @@ def settings_of(config: Config, server: Server) -> ServerSettings:
         failover_after=config.failover_of(server),
         weight=server.weight,
         workflows=None if server.workflows is None else frozenset(server.workflows),
+        pays=config.pays_on(server),
     )
 
 

@@ -57,7 +57,7 @@ from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
-from app.service.reasons import AllowedNowhere
+from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
 from app.texts.reasons import reason_text
 from app.workflows.model import WorkflowError
@@ -172,7 +172,8 @@ async def _run_command(
                 }
                 allowed = {server.label: server.workflows for server in config.servers}
                 machine = await examine(config, _journal_or_error(config))
-                return await check(console, config.source, config.workflow_folders, connections, allowed, machine)
+                folders, paying = config.workflow_folders, config.paying_servers
+                return await check(console, config.source, folders, connections, allowed, machine, paying)
         case _:
             return await _workflows(command, config, console)
 
@@ -198,9 +199,9 @@ async def _workflows(command: WorkflowsCommand, config: Config, console: Console
             case NewWorkflow():
                 from app.cli.workflows.new import new_workflow
 
-                await new_workflow(console, folders, command.file, servers)
+                await new_workflow(console, folders, command.file, servers, config.paying_servers)
             case CheckWorkflows():
-                return await check_workflows(console, folders, command.workflow, servers)
+                return await check_workflows(console, folders, command.workflow, servers, config.paying_servers)
             case FillWorkflow():
                 values, sets = _values(command)
                 graph, notes = await fill_in(folders, command.workflow, values, sets, command.preset, servers)
@@ -384,6 +385,8 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
         workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
     if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
         raise WorkflowError(AllowedNowhere(workflow.name))
+    if workflow.price is not None:
+        raise WorkflowError(PaidFromTerminal(workflow.name))
     _writable(command.out)
     fill = partial(bind, workflow, preset=command.preset, definitions=definitions)
     rng = random.SystemRandom()

@@ -82,6 +82,9 @@ PREVIEW_METHODS = {"off": "none", "server": None}
 AWAY = frozenset({502, 503, 504})
 """Statuses that a reverse proxy sends if ComfyUI is down."""
 
+HIDDEN = b"[hidden]"
+"""Replaces the key of the account that pays in everything that a server answers."""
+
 _NODES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -93,18 +96,20 @@ async def open_comfy_client(
     run_sync: RunSync = to_thread.run_sync,
     transport: httpx.AsyncBaseTransport | None = None,
     largest_result: int = RESULT_BYTES,
+    api_key: str = "",
 ) -> AsyncGenerator[ComfyClient]:
     """Open the HTTP client for the length of the block. `transport` is for an in-memory server.
 
-    A result of more than `largest_result` bytes is refused. Raises `OSError` for a CA file that cannot be read. Proxies
-    of the environment are not used: the server is usually on our own network or on this machine.
+    A result of more than `largest_result` bytes is refused. `api_key` pays for the prompts that cost money. Raises
+    `OSError` for a CA file that cannot be read. Proxies of the environment are not used: the server is usually on our
+    own network or on this machine.
     """
     async with transport or httpx.AsyncHTTPTransport(
         verify=tls_context(server), trust_env=False, limits=LIMITS
     ) as opened:
         requests = Requests(opened, without_login(server.url), headers_of(server))
         preview_method = PREVIEW_METHODS.get(server.previews, server.previews)
-        yield ComfyClient(requests, client_id, run_sync, largest_result, preview_method)
+        yield ComfyClient(requests, client_id, run_sync, largest_result, preview_method, api_key)
 
 
 class ComfyClient:
@@ -117,11 +122,13 @@ class ComfyClient:
         run_sync: RunSync,
         largest_result: int,
         preview_method: str | None = None,
+        api_key: str = "",
     ) -> None:
         self._requests = requests
         self._client_id = client_id
         # Servers older than 0.5 ignore it.
         self._extra_data = {} if preview_method is None else {"preview_method": preview_method}
+        self._api_key = api_key
         self._run_sync = run_sync
         self._cancels_jobs = True
         self._largest_result = largest_result
@@ -129,9 +136,12 @@ class ComfyClient:
         self._downloads = anyio.Semaphore(LANES)
         self._large_answers = anyio.Semaphore(LARGE_AT_ONCE)
 
-    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
+    async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
         """See `app.ports.Comfy.submit`."""
-        body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": self._extra_data}
+        # Servers keep the key out of the history, and newer ones out of /queue as well.
+        key = {"api_key_comfy_org": self._api_key} if paid and self._api_key else {}
+        extra_data = {**self._extra_data, **key}
+        body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": extra_data}
         answer = await self._ask("POST", "prompt", json=body)
         if answer.status == 400:
             reason, body = validation_error(answer.content, graph), answer.content
@@ -261,7 +271,11 @@ class ComfyClient:
                         await stack.enter_async_context(self._large_answers)
         except TooLarge as error:
             raise Refused(AnswerTooLarge(error.limit), certain=False) from error
-        return Answer(response.status_code, media_type(response), b"".join(parts))
+        content = b"".join(parts)
+        if self._api_key:
+            # A node that is wrong may repeat the key in the message of its error, which people read.
+            content = content.replace(self._api_key.encode(), HIDDEN)
+        return Answer(response.status_code, media_type(response), content)
 
     def _check_way(self, status: int) -> None:
         """Raise an error if a proxy answers instead of the server, or if our credentials are refused."""

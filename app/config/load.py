@@ -12,6 +12,7 @@ from app.config.discord import read_alerts, read_discord
 from app.config.http import read_http, read_log
 from app.config.installation import default_data, included_workflows
 from app.config.limits import read_limits
+from app.config.paid_nodes import api_key_of, read_budget
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
 from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
@@ -19,7 +20,7 @@ from app.config.variables import Variables, token_of
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
-    *("discord", "alerts", "limits", "http", "log"),
+    *("discord", "alerts", "limits", "paid_nodes", "http", "log"),
 )
 """The keys at the top of the file."""
 
@@ -61,9 +62,11 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         failover_after=root.whole("failover_after", 60, *FAILOVER),
         largest_result=root.whole("largest_result", 1024, 1, 1_000_000),
         discord_token=token_of(variables),
+        api_key=api_key_of(variables),
         discord=discord,
         alerts=read_alerts(root.table("alerts")),
         limits=read_limits(root.table("limits")),
+        paid_nodes=read_budget(root.table("paid_nodes")),
         http=read_http(root.table("http"), variables),
         log=read_log(root.table("log"), variables),
         source=str(path) if file is not None else "",

@@ -103,6 +103,7 @@ def read_server(table: Table, base: Path) -> Server:
         weight=table.positive("weight", 1.0),
         workflows=_workflows(table),
         previews=_previews(table),
+        paid_nodes=table.flag("paid_nodes", default=False),
     )
 
 

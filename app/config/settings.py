@@ -26,7 +26,8 @@ class Server(Struct, frozen=True, kw_only=True):
     sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust. `failover_after` is None if
     the setting for all servers applies. Of the servers that are free, one with a greater `weight` gets a job first.
     `workflows` are the names of those that it may run, None if it may run all. `previews` is the method by which it
-    makes previews of our jobs, "off" for none, or "server" for what it was started with.
+    makes previews of our jobs, "off" for none, or "server" for what it was started with. With `paid_nodes`, it gets the
+    key of the account that pays for services.
     """
 
     url: str
@@ -38,6 +39,7 @@ class Server(Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     workflows: tuple[str, ...] | None = None
     previews: str = "latent2rgb"
+    paid_nodes: bool = False
 
     @property
     def label(self) -> ServerName:
@@ -127,13 +129,25 @@ class Limits(Allowed, frozen=True, kw_only=True):
     guilds: dict[str, Allowed] = {}
 
 
+class Budget(Struct, frozen=True, kw_only=True):
+    """How many US dollars the workflows of paid services may cost; 0 is no limit.
+
+    `day` and `month` are for everybody together, within 24 hours and 30 days; `person_day` is for each person.
+    """
+
+    day: float = 0.0
+    month: float = 0.0
+    person_day: float = 0.0
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
     `failover_after` is how many seconds a server may be away before its jobs move to another one. `largest_result` is
     in MB: a larger file is not downloaded. `workflows` is the operator's folder of workflows, and `included` the one
     that comes with the program, None if they do not want it. `former_data` is the data folder that version 0.2 would
-    use with the same settings in the same current folder.
+    use with the same settings in the same current folder. `api_key` is that of Comfy's account, which pays for what
+    services bill, within the budget of `paid_nodes`.
     """
 
     servers: tuple[Server, ...]
@@ -145,9 +159,11 @@ class Config(Struct, frozen=True, kw_only=True):
     failover_after: int = 60
     largest_result: int = 1024
     discord_token: str = ""
+    api_key: str = ""
     discord: Discord = Discord()
     alerts: AlertTargets = AlertTargets()
     limits: Limits = Limits()
+    paid_nodes: Budget = Budget()
     http: Http = Http()
     log: Log = Log()
     source: str = ""
@@ -164,6 +180,20 @@ class Config(Struct, frozen=True, kw_only=True):
         """Seconds that this server may be away before its jobs move to another one."""
         return self.failover_after if server.failover_after is None else server.failover_after
 
+    @property
+    def pays(self) -> bool:
+        """Whether workflows may cost money: there is a key, and a budget for everybody together."""
+        return bool(self.api_key) and max(self.paid_nodes.day, self.paid_nodes.month) > 0
+
+    def pays_on(self, server: Server) -> bool:
+        """Whether workflows that cost money may run on this server."""
+        return self.pays and server.paid_nodes
+
+    @property
+    def paying_servers(self) -> frozenset[ServerName]:
+        """The servers on which workflows that cost money may run."""
+        return frozenset(server.label for server in self.servers if self.pays_on(server))
+
     def __repr__(self) -> str:
-        """Omits the token and the headers, which may contain one."""
+        """Omits the token, the key, and the headers, which may contain one."""
         return f"Config(servers={[server.label for server in self.servers]}, source={self.source!r})"

@@ -32,7 +32,7 @@ class AbleServers:
         goes to any.
         """
         workflow, offered = request.workflow, self.offered
-        permitted = [name for name, state in self._servers.items() if state.permits(workflow) and not state.leaving]
+        permitted = [name for name, state in self._servers.items() if state.permits(request) and not state.leaving]
         if offered is not None and (able := offered.get(workflow)):
             return [name for name in permitted if name in able]
         named = [name for name in permitted if name in request.servers]

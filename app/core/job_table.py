@@ -20,6 +20,7 @@ from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.progress import ProgressTracker
 from app.core.prompt_index import PromptIndex
 from app.core.results import failure, file_label, file_name, remarks, results, streams, texts
+from app.core.spending import Money
 from app.core.tally import Tally
 from app.events import (
     AnyUpdate,
@@ -43,6 +44,7 @@ from app.reasons.jobs import (
     InternalError,
     JobReason,
     NeverKept,
+    PaidRunLost,
     ResultNotFetched,
     StoppedOnServer,
     TooManyResults,
@@ -227,7 +229,8 @@ class JobTable:
         """
         self.jobs[job.id] = job
         history, job.saving = job.history, 0
-        if job.request.refetch is not None and history is not None:
+        is_paid_for = job.may_cost_again and history is not None and history.outcome == "success"
+        if history is not None and (job.request.refetch is not None or is_paid_for):
             job.files |= dict.fromkeys(file for file in results(job.request.graph, history) if not job.files.get(file))
             self.give_up_files(job)
             return
@@ -278,8 +281,8 @@ class JobTable:
 
     def move_on(self, job: Job, cause: str) -> None:
         """Return a job to waiting because its server does not come back; it is cancelled there if it does."""
-        if job.request.refetch is not None:
-            # It asked for files that only this server has.
+        if job.request.refetch is not None or (job.may_cost_again and job.history is not None):
+            # Only this server has the files, or they were paid for.
             self.give_up_files(job)
             return
         self._leave(job)
@@ -416,7 +419,7 @@ class JobTable:
             if lost and job.cancelling:
                 self.settle(job, State.CANCELLED, Cancelled(job=job.id))
                 return
-            if lost and not job.worker_deaths:
+            if lost and not job.worker_deaths and not job.may_cost_again:
                 job.worker_deaths += 1
                 self.reset_for_retry(job, "its streamed picture was not received")
                 return
@@ -428,7 +431,11 @@ class JobTable:
         """Retry a job that the server does not know, unless its retries are used up or it was cancelled."""
         job.worker_deaths += job.state is State.RUNNING
         if job.cancelling:
+            # It was dropped before it ran.
+            attempt.never_ran |= attempt.cancel_acknowledged and job.state is not State.RUNNING
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+        elif job.may_cost_again:
+            self.settle(job, State.LOST, Lost(job=job.id, reason=PaidRunLost(attempt.server)))
         elif job.worker_deaths >= MOST_WORKER_DEATHS:
             reason = ForgottenByServer(attempt.server, job.worker_deaths)
             self.settle(job, State.LOST, Lost(job=job.id, reason=reason))
@@ -440,7 +447,13 @@ class JobTable:
             self.reset_for_retry(job, "the server does not know the prompt")
 
     def reset_for_retry(self, job: Job, cause: str) -> None:
-        """Return the job to waiting, for another attempt, and delete what this one has produced."""
+        """Return the job to waiting, for another attempt, and delete what this one has produced.
+
+        A job that may be paid for already is lost instead: another attempt could cost as much again.
+        """
+        if job.may_cost_again and job.attempt is not None:
+            self.settle(job, State.LOST, Lost(job=job.id, reason=PaidRunLost(job.attempt.server)))
+            return
         self.touch(job)
         self._forget_progress(job)
         # What a job that fetches results again has may be another job's.
@@ -470,7 +483,10 @@ class JobTable:
         if job.terminal_update is None:
             if not unsent:
                 self._leave_and_cancel(job)
+            elif job.attempt is not None:
+                job.attempt.never_ran = True
             job.end(State.FAILED)
+            job.spent = _spent(job)
             job.terminal_update = Failed(job=job.id, reason=reason, files=job.paths)
             self.endings[job.id] = job, job.terminal_update
             self._note(job, kind_of(reason))
@@ -505,6 +521,7 @@ class JobTable:
 
     def _conclude(self, job: Job, terminal_update: TerminalUpdate) -> None:
         job.terminal_update = terminal_update
+        job.spent = _spent(job)
         self.endings[job.id] = job, terminal_update
         self._note(job, _cause(terminal_update))
         self._forget_progress(job)
@@ -598,6 +615,12 @@ _STATES: dict[type[TerminalUpdate], State] = {
     Cancelled: State.CANCELLED,
     Lost: State.LOST,
 }
+
+
+def _spent(job: Job) -> Money:
+    """What counts as spent for a job that ends now: nothing unless an attempt may have run."""
+    payment = job.request.payment
+    return payment.due(job.history) if payment is not None and job.may_cost_again else 0
 
 
 def _cause(terminal_update: TerminalUpdate) -> str:

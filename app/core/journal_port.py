@@ -11,6 +11,7 @@ from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
+from app.core.spending import Spent
 from app.events import JobId, ServerName
 from app.ports import Json
 
@@ -90,6 +91,10 @@ class Journal(Protocol):
 
     async def uses(self) -> Sequence[Use]:
         """The GPU seconds that were measured within the last `app.core.limits.DAY`, oldest first."""
+        ...
+
+    async def spent(self) -> Sequence[Spent]:
+        """What was spent within the last 30 days, oldest first."""
         ...
 
 

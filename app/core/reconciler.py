@@ -41,7 +41,7 @@ from app.core.effects import (
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.results import streams
-from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState
+from app.core.server_state import FAILOVER_PAID, FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState
 from app.events import (
     Connected,
     Disconnected,
@@ -249,14 +249,17 @@ class Reconciler:
                 if job.cancelling:
                     job_table.cancel_prompt(job, attempt)
             case PromptRefused(reason=reason, certain=True):
+                attempt.never_ran = True
                 job_table.settle(job, State.FAILED, Failed(job=job.id, reason=reason))
-            case PromptRefused(reason=reason):
+            case PromptRefused(reason=reason, sent=sent):
                 job_table.answered(attempt)
+                attempt.never_ran = not sent
                 job.refusals += 1
                 job.notes = [reason]
                 self._query(server_state, now)
-            case SubmitUncertain(reason=reason):
+            case SubmitUncertain(reason=reason, sent=sent):
                 job_table.answered(attempt)
+                attempt.never_ran = not sent
                 self._away(server_state, reason, now)
                 self._query(server_state, now)
             case HistoryRead(history=history):
@@ -512,8 +515,12 @@ class Reconciler:
         running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
         for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
             patience = server_state.failover_after if job.state < State.RUNNING else running
+            if job.may_cost_again:
+                # It cannot go elsewhere, and what was paid for may still arrive.
+                patience = FAILOVER_PAID
             others = (self.servers[other] for other in self.able.of(job.request) if other != name)
-            if attempt.posting or job.cancelling or away < patience or not any(other.takes_jobs for other in others):
+            is_over = job.may_cost_again or any(other.takes_jobs for other in others)
+            if attempt.posting or job.cancelling or away < patience or not is_over:
                 continue
             with self._job_table.contain(job, "a job could not be moved to another server"):
                 self._job_table.move_on(job, f"{name} did not come back within {patience:.0f} s")

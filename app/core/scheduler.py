@@ -22,6 +22,7 @@ from app.core.memory_limits import MemoryLimits
 from app.core.places import Places
 from app.core.results import failure
 from app.core.server_state import ServerState
+from app.core.spending import Spending
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.alerts import ServerFails
 from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersDrained, ServersOffline
@@ -92,6 +93,7 @@ class Scheduler:
         self._estimates = Estimates()
         self._accounting = Accounting(self._queue, self._estimates)
         self.usage = Usage()
+        self.spending = Spending()
         self._memory_limits = MemoryLimits()
         self._spared: frozenset[ServerName] = frozenset()
         """Servers that rest, or run the one job that probes whether they work again."""
@@ -104,7 +106,7 @@ class Scheduler:
         """The last update of each job that is not running."""
         self._closed: frozenset[tuple[ServerName, bool]] = frozenset()
         """The servers that are drained or cannot be reached, and whether they are drained."""
-        self._rights: dict[ServerName, frozenset[str] | None] = {}
+        self._rights: dict[ServerName, tuple[frozenset[str] | None, bool]] = {}
         """The servers that stay configured, and which workflows they may run, when the queue was last adapted."""
         self._offered: Offered | None = None
         """What the servers could run then."""
@@ -124,14 +126,25 @@ class Scheduler:
 
     def refusal(self, request: JobRequest, now: float) -> LimitReason | None:
         """Why a request is not accepted: the limit that it would exceed; None if there is none."""
-        if not request.allowances or request.job in self._job_table.jobs:
+        if request.job in self._job_table.jobs:
             return None
         requests = requests_of(request)
+        if (over_budget := self._over_budget(request, requests, now)) is not None or not request.allowances:
+            return over_budget
         seconds = sum(self._expected_use(each, work_of(each.graph)) for each in requests)
         reason = self.usage.refusal(request.origin, request.allowances, seconds, now)
         if isinstance(reason, JobsReached):
             return replace(reason, free_in=self._next_end(request, reason.whom, now))
         return reason
+
+    def edit_refusal(self, job: Job, request: JobRequest, now: float) -> LimitReason | None:
+        """Why a job cannot be edited like this: the pictures that it would have more exceed a budget."""
+        return self._over_budget(request, requests_of(request)[len(self._job_table.batches.jobs_of(job)) :], now)
+
+    def _over_budget(self, request: JobRequest, requests: Iterable[JobRequest], now: float) -> LimitReason | None:
+        if request.payment is None or not (needed := sum(each.price for each in requests)):
+            return None
+        return self.spending.refusal(request.payment, request.owner, needed, now)
 
     def accepted(self, job: Job) -> None:
         """Count a job that was accepted, now or before the bot started, until it has ended.
@@ -139,6 +152,7 @@ class Scheduler:
         A batch counts as one job.
         """
         if job.terminal_update is None and job.id in self._job_table.jobs:
+            self.spending.reserve(job.id, job.request.owner, job.request.price)
             seconds = self._expected_use(job.request, self._known_of(job).work)
             self.usage.accept(job.id, job.request.origin, seconds, counts=not job.request.lead)
 
@@ -255,12 +269,13 @@ class Scheduler:
             self.usage.server_done(job.id, job.request.origin)
             if job.terminal_update is not None or job.id not in self._job_table.jobs:
                 self.usage.ended(job.id, job.request.origin)
+                self.spending.settle(job.id, job.spent, now)
             self._known.pop(job.id, None)
         return touched
 
     def _requeue(self) -> bool:
         """Queue waiting jobs anew that can run on other servers than before; return whether this may have changed."""
-        rights = {name: state.workflows for name, state in self._servers.items() if not state.leaving}
+        rights = {name: (state.workflows, state.pays) for name, state in self._servers.items() if not state.leaving}
         if rights == self._rights and self._able.offered is self._offered:
             return False
         self._rights, self._offered = rights, self._able.offered
@@ -417,7 +432,10 @@ class Scheduler:
     def _fill_waiting_places(self, now: float) -> None:
         for name in self._places.waiting_places(now):
             queued = self._queue.next_loaded(name, self._servers[name].models)
-            if queued is not None and not self._ends_sooner_elsewhere(queued, name, now):
+            # What a server may have begun is not sent again, so nothing that costs money waits at one.
+            if queued is None or self._job_table.jobs[queued.job].request.price:
+                continue
+            if not self._ends_sooner_elsewhere(queued, name, now):
                 self._submit(name, Choice(queued, loaded=True), now)
 
     def _ends_sooner_elsewhere(self, queued: QueuedJob, server: ServerName, now: float) -> bool:

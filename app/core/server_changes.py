@@ -78,7 +78,7 @@ class ServerChanges:
             if attempt.posting or job.cancelling:
                 continue
             with job_table.contain(job, "a job could not be moved from a server that is to be removed"):
-                if job.state < State.RUNNING:
+                if job.state < State.RUNNING and not job.may_cost_again:
                     job_table.move_away(job, f"{name} is no longer configured")
                 elif is_lost:
                     job_table.release(job, attempt)

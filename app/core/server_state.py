@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from app.core.job import JobRequest
 from app.core.server_rest import ServerRest
 from app.events import ServerName
 from app.reasons import Reason
@@ -25,6 +26,10 @@ FAILOVER_AFTER = 60.0
 FAILOVER_RUNNING = 3
 """Times as long may a server be away that was running the job or has its results: its work would be wasted."""
 
+FAILOVER_PAID = 86_400.0
+"""Seconds that a server may be away that may have run a job which costs money: its result is worth waiting for, and no
+other server gets the job."""
+
 RECHECK = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before a history that could not be read is read again, by the number of readings; then it is given up."""
 
@@ -37,12 +42,13 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """What the operator says about one server. They may change while a server is in use.
 
     `failover_after` is in seconds. Of the servers that are free, one with a greater `weight` gets a job first.
-    `workflows` are the workflows that it may run, None if it may run all.
+    `workflows` are the workflows that it may run, None if it may run all; those that cost money only if `pays`.
     """
 
     failover_after: float = FAILOVER_AFTER
     weight: float = 1.0
     workflows: frozenset[str] | None = None
+    pays: bool = False
 
 
 class ServerState(Struct):
@@ -55,6 +61,7 @@ class ServerState(Struct):
     failover_after: float = FAILOVER_AFTER
     weight: float = 1.0
     workflows: frozenset[str] | None = None
+    pays: bool = False
     drained: bool = False
     """Whether an operator wants it to get no new jobs; what it has runs to its end."""
     leaving: bool = False
@@ -86,11 +93,12 @@ class ServerState(Struct):
     def configure(self, settings: ServerSettings) -> None:
         """Apply what the operator says about this server."""
         self.failover_after, self.weight = settings.failover_after, settings.weight
-        self.workflows = settings.workflows
+        self.workflows, self.pays = settings.workflows, settings.pays
 
-    def permits(self, workflow: str) -> bool:
-        """Whether it may run this workflow."""
-        return self.workflows is None or workflow in self.workflows
+    def permits(self, request: JobRequest) -> bool:
+        """Whether it may run the workflow of this request."""
+        allowed = self.workflows is None or request.workflow in self.workflows
+        return allowed and (self.pays or not request.is_paid)
 
     @property
     def away(self) -> bool:

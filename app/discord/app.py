@@ -16,7 +16,7 @@ from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
-from app.config.settings import Config, Server
+from app.config.settings import Budget, Config, Server
 from app.core.able_servers import Offered
 from app.core.batches import without_parts
 from app.core.journal_port import JobHistory
@@ -81,7 +81,7 @@ class DiscordApp:
         self._config = config
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
-        self._limits = config.limits
+        self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
         self._allowances: Allowances | None = None
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
@@ -90,10 +90,10 @@ class DiscordApp:
         """Whether Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
     def reloaded(self, config: Config) -> None:
-        """Apply what can change while the bot runs: the limits of people, for later requests."""
-        self._limits = config.limits
+        """Apply what can change while the bot runs: the limits of people and the budget, for later requests."""
+        self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
         if self._allowances is not None:
-            self._allowances.limits = config.limits
+            self._allowances.limits, self._allowances.budget = self._limits, self._budget
 
     @property
     def is_connected(self) -> bool:
@@ -158,6 +158,7 @@ class DiscordApp:
             lambda name: nodes[name].definitions if name in nodes else None,
             rules,
             lambda name: configured[name].workflows if name in configured else None,
+            lambda name: self._pays and name in configured and configured[name].paid_nodes,
         )
         server_monitor = ServerMonitor(servers, nodes, self._alerts)
         with anyio.move_on_after(FIRST_CALL):
@@ -201,7 +202,7 @@ class DiscordApp:
             await moderation.load()
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
             guild_roles = GuildRoles(sender)
-            allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation)
+            allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,
@@ -288,6 +289,11 @@ class DiscordApp:
             yield AlertDelivery(self._alerts, "owner", OwnerAlerts(sender, sender.owner))
         if targets.channel:
             yield AlertDelivery(self._alerts, "channel", ChannelAlerts(sender, str(targets.channel)))
+
+
+def _budget(config: Config) -> Budget:
+    """The budget, without limits where no workflow may cost money."""
+    return config.paid_nodes if config.pays else Budget()
 
 
 async def _watch_folder(catalog: Catalog, server_monitor: ServerMonitor, registry: Registry) -> None:

@@ -109,6 +109,15 @@ MIGRATIONS = (
         id TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE payments (
+        job TEXT PRIMARY KEY,
+        at REAL NOT NULL,
+        person TEXT NOT NULL,
+        amount INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX payments_by_time ON payments (at);
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

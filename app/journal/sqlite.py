@@ -27,6 +27,7 @@ from app.core.job import Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import DiskFull, DrainedServer, JournalError, JournalUnavailable, UnwritableRecords
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
+from app.core.spending import Spent
 from app.events import JobId
 from app.histogram import Histogram
 from app.journal.crash_points import Crash
@@ -206,6 +207,10 @@ class SqliteJournal:
     async def uses(self) -> Sequence[Use]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.uses)
+
+    async def spent(self) -> Sequence[Spent]:
+        """See `app.core.journal_port.Journal`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.spent)
 
     async def find(self, id_or_prefix: str) -> Job | None:
         """See `app.core.journal_port.JobHistory`."""

@@ -18,6 +18,7 @@ from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError
 from app.core.limits import DAY, Origin, Use
 from app.core.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
+from app.core.spending import WINDOWS, Spent
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
@@ -77,9 +78,13 @@ class Store(Reader):
         now = self._clock()
         rows: list[tuple[object, ...]] = []
         lines: list[tuple[object, ...]] = []
+        payments: list[tuple[object, ...]] = []
         refused: list[dict[JobId, Exception]] = []
         for jobs, transitions in batches:
             batch_rows, batch_lines, batch_refused = _encode(jobs, transitions, now)
+            payments += [
+                (job.id, now, job.request.owner, job.spent) for job in jobs if job.spent and job.id not in batch_refused
+            ]
             rows += batch_rows
             lines += batch_lines
             refused.append(batch_refused)
@@ -99,6 +104,12 @@ class Store(Reader):
             )
             if measured:
                 self._write_runs(measured, now)
+            if payments:
+                # A job that has ended is written again when that was shown: the first time counts.
+                self._database.executemany(
+                    "INSERT INTO payments (job, at, person, amount) VALUES (?, ?, ?, ?) ON CONFLICT (job) DO NOTHING",
+                    payments,
+                )
         # Only now, because a transaction that fails is tried again.
         for run, error in odd:
             log_failure(error, "a measured run could not be recorded", job=run.job)
@@ -128,6 +139,14 @@ class Store(Reader):
         now = self._clock()
         rows = self._rows("SELECT person, guild, channel, seconds, at FROM runs WHERE at > ? ORDER BY at", now - DAY)
         return [Use(Origin(person, guild, channel), seconds, now - at) for person, guild, channel, seconds, at in rows]
+
+    def spent(self) -> list[Spent]:
+        """What was spent within the longest of `app.core.spending.WINDOWS`, oldest first."""
+        now = self._clock()
+        query = "SELECT person, amount, at FROM payments WHERE at > ? ORDER BY at"
+        return [
+            Spent(person, amount, now - at) for person, amount, at in self._rows(query, now - max(WINDOWS.values()))
+        ]
 
     def add_request(self, verb: str, job: str) -> None:
         """Add an operator request for the bot."""

@@ -108,6 +108,12 @@ class ForgottenByServer(Reason, frozen=True):
     times: int
 
 
+class PaidRunLost(Reason, frozen=True):
+    """The server lost track of a job that may have been paid for, so it is not sent again."""
+
+    server: str
+
+
 # What is unusual about a result.
 
 
@@ -181,6 +187,7 @@ JobReason: TypeAlias = (
     | ForgottenByServer
     | NeverKept
     | PromptIdRepeated
+    | PaidRunLost
     | NodeBlocked
     | PictureMissed
     | NothingProduced

@@ -55,7 +55,8 @@ class Catalog:
     nothing; if none was ever seen, every readable workflow is offered.
 
     `servers` may change. `workflows_of` returns the names of the workflows that the operator allows on a server, None
-    for all; a workflow that is allowed on none is not offered.
+    for all; a workflow that is allowed on none is not offered. `pays_on` says whether a workflow that costs money may
+    run on a server.
     """
 
     def __init__(
@@ -65,11 +66,15 @@ class Catalog:
         definitions_of: Callable[[ServerName], Definitions | None],
         rules: OfferRules | None = None,
         workflows_of: Callable[[ServerName], Collection[str] | None] = lambda _: None,
+        pays_on: Callable[[ServerName], bool] = lambda _: False,
     ) -> None:
         self._folders = as_folders(folders)
         self._servers = servers
         self._definitions_of = definitions_of
         self._workflows_of = workflows_of
+        self._pays_on = pays_on
+        self._paying: frozenset[ServerName] = frozenset()
+        """The servers on which workflows could cost money when the folder was read last."""
         self._rules = rules or OfferRules()
         self._permitted: Mapping[ServerName, Collection[str] | None] = {}
         """What the servers were allowed to run when the folder was read last."""
@@ -127,10 +132,12 @@ class Catalog:
                 if (definitions := self._definitions_of(server)) is not None
             }
             permitted = {server: self._workflows_of(server) for server in self._servers}
-            if signature == self._signature and known == self._known and permitted == self._permitted:
+            paying = frozenset(filter(self._pays_on, self._servers))
+            now = signature, known, permitted, paying
+            if now == (self._signature, self._known, self._permitted, self._paying):
                 return False
-            self._known, self._signature, self._permitted = known, signature, permitted
-            offered = await to_thread.run_sync(offers, self._folders, known, self.readable)
+            self._signature, self._known, self._permitted, self._paying = now
+            offered = await to_thread.run_sync(offers, self._folders, known, self.readable, paying)
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.
             self._signature = None
@@ -161,7 +168,9 @@ class Catalog:
             able = tuple(
                 server
                 for server, allowed in self._permitted.items()
-                if server in runs_on and (allowed is None or offer.name in allowed)
+                if server in runs_on
+                and (allowed is None or offer.name in allowed)
+                and (offer.workflow.price is None or server in self._paying)
             )
             able_of[offer.name] = able
             if self._permitted and not able:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from app.core.batches import requests_of
 from app.core.job import Batch, Job, JobRequest, Refetch
 from app.core.journal_port import JobHistory
+from app.core.spending import with_limits
 from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog
@@ -26,7 +27,7 @@ from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKep
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
 from app.workflows.batch import as_batch
-from app.workflows.bind import bind
+from app.workflows.bind import bind, payment_of
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -185,8 +186,22 @@ class JobFactory:
 def repeat(request: JobRequest, catalog: Catalog) -> JobRequest:
     """The same request as a new job, on the servers that can run it now."""
     batch = replace(request.batch, refetch=()) if request.batch is not None else None
-    servers = catalog.able(request)
-    return replace(request, job=_new_job(), servers=servers, refetch=None, batch=batch, lead=JobId(""), part=0)
+    servers, payment = catalog.able(request), request.payment
+    if (workflow := catalog.workflows.get(request.workflow)) is not None:
+        # The price may have changed.
+        payment = with_limits(
+            payment_of(workflow.price, request.graph, catalog.definitions(request.workflow)), request.payment
+        )
+    return replace(
+        request,
+        job=_new_job(),
+        servers=servers,
+        payment=payment,
+        refetch=None,
+        batch=batch,
+        lead=JobId(""),
+        part=0,
+    )
 
 
 def _refetch(job: Job) -> Refetch | None:

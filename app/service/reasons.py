@@ -225,6 +225,12 @@ class AllowedNowhere(Reason, frozen=True):
     workflow: str
 
 
+class PaidFromTerminal(Reason, frozen=True):
+    """A workflow that costs money was to be run by a command that keeps no account of a budget."""
+
+    workflow: str
+
+
 class AllowedUnknown(Reason, frozen=True):
     """The operator allows a workflow on a server that does not exist; `known` are the names of those that do."""
 
@@ -278,6 +284,7 @@ ServiceReason: TypeAlias = (
     | NotAnId
     | FolderUnreadable
     | AllowedNowhere
+    | PaidFromTerminal
     | AllowedUnknown
     | WorkflowsNotOffered
 )

@@ -91,6 +91,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"No server can run {listed(workflows)}, so they are not offered: run “check” for the reasons."
         case reasons.AllowedNowhere(workflow=workflow):
             return f"No server may run {quoted(workflow)}: the operator allows it on none that is able to."
+        case reasons.PaidFromTerminal(workflow=workflow):
+            return f"{quoted(workflow)} costs money: run it in Discord, where the budget is kept."
         case reasons.AllowedUnknown(server=server, workflow=workflow, known=known):
             names = f"“workflows” of the server {shortened(server)} names {quoted(workflow)}"
             return f"{names}, which does not exist{suggest(workflow, known)}"

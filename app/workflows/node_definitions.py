@@ -137,6 +137,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     is_output: bool = False
     is_paid: bool = False
     """Whether the node calls a service that bills for it (`api_node`)."""
+    price: float | None = None
+    """What a run of a paid node costs at most, in US dollars; None if that depends on its inputs or is not stated."""
     has_fixed_inputs: bool = True
     """Whether its inputs do not depend on their values."""
 
@@ -260,7 +262,32 @@ def _definition(name: str, entry: Json | Raw) -> Definition | None:
         else (),
         is_output=entry.get("output_node") is True,
         is_paid=entry.get("api_node") is True,
+        price=_price(entry.get("price_badge")),
     )
+
+
+def _price(badge: Json) -> float | None:
+    """The price in a badge that the editor shows at a node, if it is the same for every run.
+
+    Most badges are expressions over the values of the node, which only the editor evaluates.
+    """
+    expression = badge.get("expr") if isinstance(badge, dict) else None
+    try:
+        price = json.decode(expression, type=Json) if isinstance(expression, str) else None
+    except DecodeError:
+        return None
+    match price:
+        case {"format": {"suffix": _}}:
+            # A price for each second or each token.
+            return None
+        case {"type": "usd", "usd": int() | float() as dollars} | {
+            "type": "range_usd",
+            "max_usd": int() | float() as dollars,
+        }:
+            is_amount = not isinstance(dollars, bool) and 0 <= dollars < ENDLESS
+            return float(dollars) if is_amount else None
+        case _:
+            return None
 
 
 def _inputs(groups: Json) -> Iterator[Input]:

@@ -115,13 +115,13 @@ def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[C
         real: Callable[..., Awaitable[Any]] = getattr(comfy, verb)
         calls = 0
 
-        async def call(*args: Any) -> Any:
+        async def call(*args: Any, **options: Any) -> Any:
             nonlocal calls
             calls += 1
             first = calls == 1
             if first and not after:
                 raise error
-            result = await real(*args)
+            result = await real(*args, **options)
             if first:
                 raise error
             return result

@@ -103,6 +103,26 @@ async def test_a_file_of_the_editor_becomes_a_workflow(folder: Path, tmp_path: P
     assert (tmp_path / "Old Harbour.json").is_file()
 
 
+async def test_a_workflow_that_costs_money_gets_a_price_or_a_sentence(folder: Path, tmp_path: Path) -> None:
+    graph = shipped()
+    graph["4"] = entry("Paid", "Somewhere else")
+    file = tmp_path / "elsewhere.json"
+    file.write_bytes(msgspec.json.encode(graph))
+    for expr, price in (('{"type":"usd","usd":0.25}', 0.25), ("$x", None)):
+        paid: Json = {"input": {}, "output": ["LATENT"], "api_node": True, "price_badge": {"expr": expr}}
+        studio = servers(studio={**object_info(), "Paid": paid})
+        console = Paper()
+        await new_workflow(console, folder, file, studio, studio.keys())
+        assert load(folder, "elsewhere").price == price
+        assert ("add price = " in console.text) == (price is None)
+        off, on = Paper(), Paper()
+        await check_workflows(off, folder, "elsewhere", studio)
+        await check_workflows(on, folder, "elsewhere", studio, studio.keys())
+        assert "set a key, a budget and a server for it" in off.text
+        assert ("bills for each run" in on.text) == (price is None)
+        shutil.rmtree(folder / "elsewhere")
+
+
 async def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "txt2img.json"
     file.write_bytes(msgspec.json.encode(shipped()))

@@ -69,11 +69,11 @@ class Answers:
 
 @asynccontextmanager
 async def comfy_of(
-    answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, server: Server | None = None
+    answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, server: Server | None = None, api_key: str = ""
 ) -> AsyncGenerator[tuple[ComfyClient, Answers]]:
     answers = Answers(answer if callable(answer) else lambda _request: answer)
     server = server or Server(url="http://comfy:8188")
-    async with open_comfy_client(server, "me", transport=httpx.MockTransport(answers)) as comfy:
+    async with open_comfy_client(server, "me", transport=httpx.MockTransport(answers), api_key=api_key) as comfy:
         yield comfy, answers
 
 
@@ -102,6 +102,26 @@ async def test_a_prompt_is_sent_under_our_ids_and_the_answers_id_is_believed() -
     assert answers.paths == ["POST /prompt"]
     extra_data = {"preview_method": "latent2rgb"}
     assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": extra_data}
+
+
+@pytest.mark.parametrize(
+    ("api_key", "paid", "has_key"), [("secret", True, True), ("secret", False, False), ("", True, False)]
+)
+async def test_only_a_prompt_that_costs_money_has_the_key(api_key: str, paid: bool, has_key: bool) -> None:
+    answer = text('{"prompt_id":"theirs","number":1,"node_errors":{}}')
+    async with comfy_of(answer, api_key=api_key) as (comfy, answers):
+        await comfy.submit(P, GRAPH, paid=paid)
+    extra_data = {"preview_method": "latent2rgb"} | ({"api_key_comfy_org": "secret"} if has_key else {})
+    assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": extra_data}
+
+
+async def test_a_server_that_repeats_the_key_is_not_quoted() -> None:
+    error = ["execution_error", {"node_id": "3", "exception_message": "no credits for secret", "exception_type": "E"}]
+    body = msgspec.json.encode({P: {"outputs": {}, "status": {"status_str": "error", "messages": [error]}}})
+    async with comfy_of(text(body), api_key="secret") as (comfy, _):
+        history = await comfy.history(P)
+    assert history is not None
+    assert history.error == "no credits for [hidden]"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from app.config.settings import (
     BUTTONS,
     AlertTargets,
     Allowed,
+    Budget,
     Config,
     Discord,
     Http,
@@ -149,6 +150,17 @@ WRONG = {
     "[alerts]\nchannel = false": "line 2: “channel” must be the id of a channel",
     "[alerts]\nchannel = [1]": "line 2: “channel” must be the id of a channel",
     f"[alerts]\nchannel = {2**63}": "line 2: “channel” must be the id of a channel",
+    f"{SERVER}paid_nodes = 1": "line 3: “paid_nodes” must be true or false, without quotes.",
+    "paid_nodes = true": "line 1: “paid_nodes” must be a table: write [paid_nodes] above its keys.",
+    "[paid_nodes]\nbudget = 1": "line 2: there is no key “budget”: remove it, or write one of day, month, person_day.",
+    "[paid_nodes]\nday = -1": "line 2: “day” must be between 0 and 1000000.",
+    "[paid_nodes]\nmonth = nan": "line 2: “month” must be an amount in US dollars, such as 5.00.",
+    "[paid_nodes]\nday = '5 $'": "line 2: “day” must be an amount in US dollars, such as 5.00.",
+    "[paid_nodes]\nday = true": "line 2: “day” must be an amount in US dollars, such as 5.00.",
+    "[paid_nodes]\nperson_day = 1": "line 2: “person_day” alone allows nothing: write “day” or “month” as well.",
+    "[paid_nodes]\napi_key = 'secret'": (
+        "line 2: the key belongs into the environment or the .env, as COMFYUI_API_KEY: move it there."
+    ),
     "limits = 1": "line 1: “limits” must be a table: write [limits] above its keys.",
     "[limits]\njob = 1": "line 2: there is no key “job”: did you mean “jobs”?",
     "[limits]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 1000000.",
@@ -449,10 +461,35 @@ def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     assert content["http"].keys() == {"listen"}
     assert content["log"].keys() == set(Log.__struct_fields__)
     assert content["limits"]["roles"][0].keys() == {"id", *RoleLimits.__struct_fields__}
+    assert content["paid_nodes"].keys() == set(Budget.__struct_fields__)
     for totals in ("channels", "guilds"):
         assert content["limits"][totals][0].keys() == {"id", *Allowed.__struct_fields__}
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
+
+
+@pytest.mark.parametrize("key", ["secret key", "secret\\key", "secretö"])
+def test_a_key_that_is_none_is_refused_without_being_shown(tmp_path: Path, key: str) -> None:
+    sentence = "COMFYUI_API_KEY is not a key of platform.comfy.org: copy it again, without spaces."
+    assert refused(tmp_path, COMFYUI_API_KEY=key) == sentence
+
+
+def test_workflows_may_cost_money_only_with_a_key_a_budget_and_a_server_for_it(tmp_path: Path) -> None:
+    studio = '[[servers]]\nname = "studio"\nurl = "http://studio"\npaid_nodes = true\n'
+    cellar = '[[servers]]\nname = "cellar"\nurl = "http://cellar"\n'
+    budget = "[paid_nodes]\nmonth = 20\nperson_day = 0.5\n"
+    (tmp_path / "atelier.toml").write_text(studio + cellar + budget)
+    assert load_config({}, tmp_path).paying_servers == frozenset()
+    config = load_config({"COMFYUI_API_KEY": " secret "}, tmp_path)
+    assert (config.paying_servers, config.api_key) == ({"studio"}, "secret")
+    assert config.paid_nodes == Budget(month=20.0, person_day=0.5)
+    assert "secret" not in repr(config)
+    (tmp_path / "atelier.toml").write_text(studio + cellar)
+    assert load_config({"COMFYUI_API_KEY": "secret"}, tmp_path).paying_servers == frozenset()
+    (tmp_path / "atelier.toml").write_text(cellar + budget)
+    (tmp_path / ".env").write_text("COMFYUI_API_KEY=secret\n")
+    config = load_config({}, tmp_path)
+    assert (config.pays, config.paying_servers) == (True, frozenset())
 
 
 def test_without_limits_a_person_may_have_a_hundred_jobs(tmp_path: Path) -> None:

@@ -242,6 +242,28 @@ async def test_a_workflow_is_offered_only_on_servers_that_may_run_it(
     assert not await catalog.look()
 
 
+async def test_a_workflow_that_costs_money_is_offered_only_where_it_may(folder: Path) -> None:
+    paint: dict[str, Json] = {**PAINT, "api_node": True}
+    known = dict.fromkeys((A, B), Definitions({"Paint": paint, "Save": SAVE}))
+    paying: set[ServerName] = set()
+    catalog = Catalog(folder, [A, B], known.get, DISCORD, pays_on=paying.__contains__)
+    write(folder, "oil", manifest='command = "oil"\nprice = 0.5')
+    write(folder, "ink")
+    await catalog.look()
+    assert not catalog.workflows
+    paying.add(B)
+    assert await catalog.look()
+    assert catalog.servers == {"oil": (B,)}
+    assert "add price = " in reason_text(catalog.refused["ink"]), "nobody knows what it costs"
+    known.clear()
+    write(folder, "pen", manifest='command = "pen"\nprice = 0.5')
+    assert await catalog.look()
+    assert catalog.servers["pen"] == (B,), "also while no server has said what it has"
+    paying.clear()
+    assert await catalog.look()
+    assert catalog.refused["pen"] == AllowedNowhere("pen")
+
+
 def test_a_workflow_that_a_server_may_run_and_that_does_not_exist_is_a_sentence() -> None:
     allowed: dict[ServerName, tuple[str, ...] | None] = {A: None, B: ("oil", "oill")}
     (reason,) = unknown_workflows(allowed, ["ink", "oil"])

@@ -32,6 +32,7 @@ from app.core.journal_port import DrainedServer
 from app.core.limits import Use
 from app.core.reconciler import Message, Reconciler
 from app.core.server_state import ServerState
+from app.core.spending import Spent
 from app.events import AnyUpdate, ServerName
 from app.ports import ConnectionLost
 
@@ -136,6 +137,9 @@ class _Later:
         return ()
 
     async def uses(self) -> Sequence[Use]:
+        return []
+
+    async def spent(self) -> Sequence[Spent]:
         return []
 
 

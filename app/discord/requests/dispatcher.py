@@ -269,11 +269,13 @@ class RequestDispatcher:
         workflow = self._catalog.readable.get(request.workflow)
         hidden = workflow is not None and workflow.spoiler
         origin, grant = origin_of(caller), await self._allowances.grant(caller)
+        payment = None if request.payment is None else replace(request.payment, limits=grant.budget)
         request = replace(
             request,
             guild=origin.guild,
             channel=origin.channel,
             allowances=grant.allowances,
+            payment=payment,
             weight=grant.weight,
         )
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
