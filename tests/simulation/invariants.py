@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from app.core.batches import requests_of
 from app.core.downloads import MOST_TRIES, WAIT
 from app.core.job import Job, State, TransitionRow
 from app.discord import message_ref
@@ -109,7 +108,7 @@ def broken(
             yield from check_batch(job, jobs, store.transitions(job.id))
     yield from check_no_part_is_left(folder)
     if not kinds & WAITING_KINDS:
-        yield from check_every_result_is_delivered(folder, jobs)
+        yield from check_every_result_is_delivered(folder, jobs, store)
     yield from check_requests_are_bounded(plan, recorder, jobs)
     yield from check_own_pictures_in_messages(board, jobs, recorder, kinds)
     yield from check_no_message_stays_behind(board)
@@ -173,16 +172,18 @@ def check_batch(lead: Job, jobs: Mapping[JobId, Job], transitions: Sequence[Tran
 
     What was made before somebody cancelled the others stays; it is given up only if they cancel the whole result.
     """
-    parts = [each.job for each in requests_of(lead.request)[1:]]
-    if missing := [part for part in parts if part not in jobs]:
-        yield f"{lead.id} has lost {len(missing)} of its {lead.request.pictures} pictures"
+    parts = batch_of(lead, jobs)[1:]
+    if [part.request.part for part in parts] != list(range(1, lead.request.pictures)):
+        yield f"{lead.id} has {1 + len(parts)} of its {lead.request.pictures} pictures"
+    for part in parts:
+        if expected(part.request.graph) != expected(lead.request.graph, part.request.part):
+            yield f"{part.id} makes another picture than number {part.request.part} of {lead.id}"
     causes = [line.transition.cause for line in transitions]
     if GATHERED not in causes:
         yield f"{lead.id} ended before all of its {lead.request.pictures} pictures had"
         return
     own = own_end(transitions) == "finished"
-    ends = [jobs[part].terminal_update for part in parts if part in jobs]
-    finished = [end for end in ends if isinstance(end, Finished)]
+    finished = [end for part in parts if isinstance(end := part.terminal_update, Finished)]
     if not isinstance(lead.terminal_update, Finished):
         given_up = "to be cancelled" in causes[causes.index(GATHERED) :]
         if (own or finished) and not given_up:
@@ -194,6 +195,12 @@ def check_batch(lead: Job, jobs: Mapping[JobId, Job], transitions: Sequence[Tran
         yield f"the result of {lead.id} is not that of its {lead.request.pictures} pictures"
     if made_of(lead) != own + len(finished):
         yield f"{lead.id} says that {made_of(lead)} pictures were made, and {own + len(finished)} were"
+
+
+def batch_of(lead: Job, jobs: Mapping[JobId, Job]) -> list[Job]:
+    """A job with those of its batch, in order, but for those that an edit has left out."""
+    parts = [job for job in jobs.values() if job.request.lead == lead.id and job.request.part < lead.request.pictures]
+    return [lead, *sorted(parts, key=lambda part: part.request.part)]
 
 
 def made_of(job: Job) -> int:
@@ -219,18 +226,20 @@ def check_no_part_is_left(folder: Path) -> Iterator[str]:
         yield f"{part.name} is left"
 
 
-def check_every_result_is_delivered(folder: Path, jobs: Mapping[JobId, Job]) -> Iterator[str]:
+def check_every_result_is_delivered(folder: Path, jobs: Mapping[JobId, Job], store: Store) -> Iterator[str]:
     """A job that finished leaves no file on the disk but its results, even if another attempt had produced some.
 
-    Of a batch, pictures that failed may have left some.
+    Of a batch, pictures that were not made may have left some, as other jobs may.
     """
     for job in jobs.values():
-        if isinstance(job.terminal_update, Finished) and not job.request.lead:
-            failed = [jobs[each.job].terminal_update for each in requests_of(job.request)[1:] if each.job in jobs]
-            known = {file for end in failed if isinstance(end, Failed) for file in end.files}
-            for file in folder.rglob(f"*-{job.id[:8]}-*"):
-                if str(file) not in {*job.terminal_update.files, *known}:
-                    yield f"{file.name} is left of {job.id}"
+        if not isinstance(job.terminal_update, Finished) or job.request.lead:
+            continue
+        unmade = [part for part in batch_of(job, jobs)[1:] if not isinstance(part.terminal_update, Finished)]
+        unmade += [job] if own_end(store.transitions(job.id)) != "finished" else []
+        numbers = [f"-{job.id[:8]}-{each.request.part + 1:02}" for each in unmade]
+        for file in folder.rglob(f"*-{job.id[:8]}-*"):
+            if str(file) not in job.terminal_update.files and not any(number in file.name for number in numbers):
+                yield f"{file.name} is left of {job.id}"
 
 
 def check_own_pictures_on_disk(job: Job, kinds: set[Kind]) -> Iterator[str]:
@@ -260,7 +269,7 @@ def check_own_pictures_in_messages(
                 if len(data) != len(promised[:MOST_PICTURES]) and not is_apology(card, job, recorder):
                     yield f"message {message.number} shows {len(data)} of {len(promised)} of {job.id}"
                 continue
-            prompts = {taken.prompt for each in requests_of(job.request) for taken in recorder.taken[each.job]}
+            prompts = {taken.prompt for each in batch_of(job, jobs) for taken in recorder.taken[each.id]}
             for preview in [upload.data for upload in card.uploads if upload.name.startswith("preview.")]:
                 made = next((of for whole, of in recorder.previews.items() if whole.startswith(preview)), set[str]())
                 if prompts.isdisjoint(made):

@@ -12,7 +12,6 @@ from unittest.mock import patch
 
 from PIL import Image
 
-from app.core.batches import requests_of
 from app.core.job import JobRequest
 from app.ports import Graph, Json
 from app.simulator.engine.cache import Result
@@ -30,19 +29,22 @@ def content(color: int, width: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + f"{color:06x} {width}".encode().ljust(LENGTH, b".")
 
 
-def expected(graph: Graph) -> list[bytes]:
-    """The pictures that a graph makes, one for each node that saves, sorted."""
+def expected(graph: Graph, number: int = 0) -> list[bytes]:
+    """The pictures that a graph makes, one for each node that saves, sorted.
+
+    As the first of a batch it is followed by others, each with the next seeds: `number` says by which.
+    """
     made: list[bytes] = []
     for node, entry in graph.items():
         if entry["class_type"] in SAVERS:
             inputs = _first(graph, node)
-            made.append(content(_number(inputs, "seed"), _number(inputs, "width")))
+            made.append(content(_number(inputs, "seed") + number, _number(inputs, "width")))
     return sorted(made)
 
 
 def expected_of(request: JobRequest) -> list[bytes]:
     """The pictures that a request makes, with those of its batch, sorted."""
-    return sorted(made for each in requests_of(request) for made in expected(each.graph))
+    return sorted(made for number in range(request.pictures) for made in expected(request.graph, number))
 
 
 def _first(graph: Graph, node: str) -> dict[str, Json]:

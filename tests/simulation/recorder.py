@@ -19,7 +19,6 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.accounting import Charge
-from app.core.batches import requests_of
 from app.core.effects import Effect
 from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
@@ -85,6 +84,8 @@ class Recorder:
         """Unexpected exceptions that the next job that comes their way will meet."""
         self.hurt: set[JobId] = set()
         """Jobs that met one: only these may fail because something went wrong."""
+        self._hurt_batches: set[JobId] = set()
+        """The first jobs of the batches that some of them belong to."""
         self.unshown: set[JobId] = set()
         """Those of them whose message could not be shown, until the next life shows it."""
         self.unshowable: set[JobId] = set()
@@ -170,7 +171,7 @@ class Recorder:
 
     def is_hurt(self, job: Job) -> bool:
         """Whether a job met an unexpected exception, or another one of the batch that it leads."""
-        return any(each.job in self.hurt for each in requests_of(job.request))
+        return job.id in self.hurt | self._hurt_batches
 
     def is_asked_back(self, job: Job) -> bool:
         """Whether somebody cancelled a job, or the batch that it belongs to."""
@@ -296,6 +297,8 @@ class Recorder:
         self.armed.remove(kind)
         self._marked.add((kind, key))
         self.hurt.add(job)
+        found = self.journal.execute("SELECT lead FROM jobs WHERE id = ?", (job,)).fetchone()
+        self._hurt_batches.update(found or ())
         return True
 
     def _find(self, column: str, value: str) -> JobId | None:
