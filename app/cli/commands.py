@@ -216,24 +216,30 @@ async def _run(config: Config, *, drain: bool) -> int:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
-    from app.application import comfies, open_alerts, run
+    from app.application import comfies, open_alerts, open_http, run
     from app.discord.app import DiscordApp
     from app.discord.files.retention import delete_unfinished
+    from app.http.sources import Sources
     from app.journal.crash_points import crash_point
     from app.journal.sqlite import open_journal
 
     path = _journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.
     os.umask(0o077)
+    sources = Sources()
     async with (
+        open_http(config.http, sources),
         open_alerts(config.alerts) as alerts,
         open_journal(path, crash=crash_point(os.environ), alerts=alerts) as journal,
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
         bot = DiscordApp(config, journal, alerts)
+        sources.journal, sources.discord = journal, bot
 
         async def frontend(services: Services) -> int:
+            sources.work, sources.configured = services.work, services.configured
+            sources.draining = services.draining
             servers = comfies(services.clients)
             return await bot.run(
                 services.registry,

@@ -172,6 +172,7 @@ class Reconciler:
                 self._query(self.servers[server], now)
             case Disconnected(server=server, reason=reason):
                 self.servers[server].reason = reason
+                self.servers[server].listening = False
             case Tick():
                 self._tick(now)
             case ServerQueried(effect=effect):

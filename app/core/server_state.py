@@ -66,6 +66,8 @@ class ServerState(Struct):
     """Whether an operator wants it to get no new jobs; what it has runs to its end."""
     leaving: bool = False
     """Whether it is to be removed: it gets no new jobs, and what waits there goes elsewhere."""
+    listening: bool = False
+    """Whether its websocket is open; only shown, because a websocket may be deaf."""
     reachable: bool = False
     reason: Reason | None = None
     """Why it could not be reached the last time that this failed."""
@@ -152,6 +154,7 @@ class ServerState(Struct):
 
     def connected(self, now: float) -> None:
         """Record that a new websocket is open."""
+        self.listening = True
         self.frame(now)
         self.status_due = float("inf")
 

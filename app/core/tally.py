@@ -16,6 +16,9 @@ from app.histogram import Histogram
 MOST_WORKFLOWS = 200
 """Names of workflows that are counted apart; later ones are counted together."""
 
+OUTCOMES = ("finished", "failed", "cancelled", "lost")
+"""How a job may end."""
+
 OTHERS = "others"
 """What all further workflows are counted as."""
 
@@ -54,10 +57,10 @@ class Tally:
         """Jobs that have ended, by outcome and workflow."""
         self.waits = Histogram(WAITS)
         """Seconds from when jobs were accepted until a server started them."""
-        self.runs: Counter[tuple[ServerName, str]] = Counter()
-        """Measured runs by server and workflow."""
+        self.runs: Counter[ServerName] = Counter()
+        """Measured runs of each server."""
         self.run_seconds: dict[tuple[ServerName, str], float] = {}
-        """How long these took."""
+        """How long these took, by server and workflow."""
         self.expected_seconds: dict[str, float] = {}
         """How long the runs of each workflow were expected to take when they were sent to a server."""
         self.measured_seconds: dict[str, float] = {}
@@ -81,6 +84,9 @@ class Tally:
         """Count a job that was accepted, once."""
         if job.id not in self._open:
             self.accepted += 1
+            # Prometheus sees that a number grew only if it was there before.
+            for outcome in OUTCOMES:
+                self.ended.setdefault((outcome, self._workflow(job.request.workflow)), 0)
             self._open[job.id] = _Open(now, started=job.request.refetch is not None)
 
     def adopt(self, job: Job, now: float, *, started: bool) -> None:
@@ -97,7 +103,7 @@ class Tally:
         """Count a measured run, which was expected to take so many seconds; None if that was not known."""
         workflow = self._workflow(run.workflow)
         key = run.server, workflow
-        self.runs[key] += 1
+        self.runs[run.server] += 1
         self.run_seconds[key] = self.run_seconds.get(key, 0.0) + run.seconds
         if expected is not None and run.completed:
             self.expected_seconds[workflow] = self.expected_seconds.get(workflow, 0.0) + expected

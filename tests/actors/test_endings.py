@@ -29,8 +29,8 @@ async def test_each_end_is_one_line_with_the_time_on_the_server(tmp_path: Path) 
             assert isinstance((await running.make(broken)).last, Failed)
             tally = running.work.tally
             assert tally.accepted == 2
-            assert tally.ended == {("finished", "test"): 1, ("failed", "test"): 1}
-            assert tally.runs == {(HERE, "test"): 1}
+            assert +tally.ended == {("finished", "test"): 1, ("failed", "test"): 1}
+            assert tally.runs == {HERE: 1}
             assert tally.waits.count == 1
             assert tally.connections[HERE] == tally.catch_ups[HERE] == 1
     ends = [line for line in lines if line["event"] == "a job has ended"]
@@ -51,7 +51,7 @@ async def test_a_result_that_is_cancelled_before_it_was_shown_has_ended_once(tmp
                     break
         async with running.registry.watch(JobId(request.job)) as updates:
             assert isinstance(await anext(aiter(updates)), Cancelled)
-        assert running.work.tally.ended == {("finished", "test"): 1}
+        assert +running.work.tally.ended == {("finished", "test"): 1}
 
 
 async def test_a_job_that_waits_is_read_while_it_waits(tmp_path: Path) -> None:
