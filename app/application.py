@@ -34,12 +34,13 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config.settings import AlertTargets, Config, Server
-from app.core.journal_port import Journal
+from app.core.journal_port import Journal, OldJobs
 from app.core.server_state import ServerSettings
 from app.events import PromptId, ServerName
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
+from app.retention.actor import RetentionActor
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
@@ -81,6 +82,17 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
             tasks.start_soon(delivery.run, name="alerts to the webhook")
         try:
             yield actor.handle
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_upkeep(config: Config, journal: OldJobs) -> AsyncGenerator[None]:
+    """Within the block, delete what is old, as far as the configuration says so."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(RetentionActor(config.retention, config.data, journal).run, name="retention")
+        try:
+            yield
         finally:
             tasks.cancel_scope.cancel()
 

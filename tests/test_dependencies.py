@@ -16,7 +16,7 @@ LEVELS = [
     {"", "boundary", "config", "events", "reasons", "signals", "standard_streams", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
-    {"media_worker", "service", "texts"},
+    {"media_worker", "retention", "service", "texts"},
     {"comfy", "discord", "journal", "simulator", "webhook"},
     {"application", "logging"},
     {"cli"},

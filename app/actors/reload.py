@@ -31,6 +31,7 @@ FIXED = {
     "discord_token": "DISCORD_TOKEN",
     "discord": "[discord]",
     "alerts": "[alerts]",
+    "retention": "[retention]",
 }
 """The settings that only a restart changes, and what people call them."""
 

@@ -214,11 +214,11 @@ async def _run(config: Config, *, drain: bool) -> int:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
-    from app.application import comfies, open_alerts, run
+    from app.application import comfies, open_alerts, open_upkeep, run
     from app.discord.app import DiscordApp
-    from app.discord.files.retention import delete_unfinished
     from app.journal.crash_points import crash_point
     from app.journal.sqlite import open_journal
+    from app.retention.files import delete_unfinished
 
     path = _journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.
@@ -245,16 +245,17 @@ async def _run(config: Config, *, drain: bool) -> int:
         load = partial(reload_config, config, os.environ, Path.cwd())
         # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
         client_id = await journal.client_id()
-        return await run(
-            config,
-            frontend,
-            journal=journal,
-            client_id=client_id,
-            drain=drain,
-            alerts=alerts,
-            load=load,
-            reloaded=bot.reloaded,
-        )
+        async with open_upkeep(config, journal):
+            return await run(
+                config,
+                frontend,
+                journal=journal,
+                client_id=client_id,
+                drain=drain,
+                alerts=alerts,
+                load=load,
+                reloaded=bot.reloaded,
+            )
 
 
 def _journal_path(config: Config) -> Path:

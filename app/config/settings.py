@@ -51,8 +51,7 @@ class Discord(Struct, frozen=True, kw_only=True):
     `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
     `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
     press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
-    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `keep_days` is
-    how many days results stay on disk, 0 for ever.
+    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well.
     """
 
     guilds: tuple[int, ...] = ()
@@ -62,7 +61,6 @@ class Discord(Struct, frozen=True, kw_only=True):
     keep_metadata: bool = False
     mark_results: bool = True
     label_guilds: tuple[int, ...] = ()
-    keep_days: int = 0
 
 
 class AlertTargets(Struct, frozen=True, kw_only=True):
@@ -79,6 +77,18 @@ class AlertTargets(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Omits the webhook, which is a secret."""
         return f"AlertTargets(owner={self.owner}, channel={self.channel})"
+
+
+class Retention(Struct, frozen=True, kw_only=True):
+    """What is deleted once it is old; 0 keeps everything.
+
+    `jobs` and `files` are days: after the end of a job, and since the last change of a file. `size` is in MB: the
+    oldest files are deleted if all together have more.
+    """
+
+    jobs: int = 0
+    files: int = 0
+    size: int = 0
 
 
 class Allowed(Struct, frozen=True, kw_only=True):
@@ -127,6 +137,7 @@ class Config(Struct, frozen=True, kw_only=True):
     discord: Discord = Discord()
     alerts: AlertTargets = AlertTargets()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     source: str = ""
 
     @property

@@ -24,6 +24,7 @@ from app.config.settings import (
     Config,
     Discord,
     Limits,
+    Retention,
     RoleLimits,
     Server,
 )
@@ -134,6 +135,7 @@ WRONG = {
     "[discord]\nguarded = [1]": "line 2: “guarded” cannot have “1”: write some of cancel, delete",
     "[discord]\nkeep_days = -1": "line 2: “keep_days” must be a whole number between 0 and 36500.",
     "[discord]\nkeep_days = 99999999": "line 2: “keep_days” must be a whole number",
+    "[discord]\nkeep_days = 3\n[retention]\nfiles = 3": "line 2: remove “keep_days”: “files” in [retention] is its new",
     "[discord]\nkeep_metadata = 'no'": "line 2: “keep_metadata” must be true or false",
     "[discord]\nmark_results = 'no'": "line 2: “mark_results” must be true or false",
     "[discord]\nlabel_guilds = ['here']": "line 2: “label_guilds” must be ids of servers",
@@ -147,6 +149,12 @@ WRONG = {
     "[alerts]\nchannel = false": "line 2: “channel” must be the id of a channel",
     "[alerts]\nchannel = [1]": "line 2: “channel” must be the id of a channel",
     f"[alerts]\nchannel = {2**63}": "line 2: “channel” must be the id of a channel",
+    "retention = 1": "line 1: “retention” must be a table: write [retention] above its keys.",
+    "[retention]\ndays = 1": "line 2: there is no key “days”: remove it, or write one of jobs, files, size.",
+    "[retention]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 36500.",
+    "[retention]\nfiles = -1": "line 2: “files” must be a whole number between 0 and 36500.",
+    "[retention]\nfiles = 1.5": "line 2: “files” must be a whole number",
+    "[retention]\nsize = -1": "line 2: “size” must be a whole number between 0 and 1000000000.",
     "limits = 1": "line 1: “limits” must be a table: write [limits] above its keys.",
     "[limits]\njob = 1": "line 2: there is no key “job”: did you mean “jobs”?",
     "[limits]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 1000000.",
@@ -447,8 +455,18 @@ def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     assert content["limits"]["roles"][0].keys() == {"id", *RoleLimits.__struct_fields__}
     for totals in ("channels", "guilds"):
         assert content["limits"][totals][0].keys() == {"id", *Allowed.__struct_fields__}
+    assert content["retention"].keys() == set(Retention.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
+
+
+def test_without_settings_nothing_is_deleted(tmp_path: Path) -> None:
+    assert load_config({}, tmp_path).retention == Retention(jobs=0, files=0, size=0)
+
+
+def test_the_former_name_of_the_days_of_files_still_counts(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text("[discord]\nkeep_days = 30\n[retention]\njobs = 60\n")
+    assert load_config({}, tmp_path).retention == Retention(jobs=60, files=30)
 
 
 def test_without_limits_a_person_may_have_a_hundred_jobs(tmp_path: Path) -> None:
