@@ -30,6 +30,7 @@ from app.actors.registry import PromptRegistry, new_prompt_id
 from app.actors.reload import ReloadActor, ignore, settings_of
 from app.actors.servers import Servers, ServersActor
 from app.backoff import Pauses, backoff
+from app.backup.daily import DailyBackup
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
@@ -87,9 +88,10 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 
 @asynccontextmanager
-async def open_upkeep(config: Config, journal: OldJobs) -> AsyncGenerator[None]:
-    """Within the block, delete what is old, as far as the configuration says so."""
+async def open_upkeep(config: Config, journal: OldJobs, alerts: Alerts) -> AsyncGenerator[None]:
+    """Within the block, make a backup each day and delete what is old, as far as the configuration says so."""
     async with anyio.create_task_group() as tasks:
+        tasks.start_soon(DailyBackup(config.backup, config.data, alerts).run, name="backup")
         tasks.start_soon(RetentionActor(config.retention, config.data, journal).run, name="retention")
         try:
             yield

@@ -18,7 +18,7 @@ LEVELS = [
     {"actors"},
     {"media_worker", "retention", "service", "texts"},
     {"comfy", "discord", "journal", "simulator", "webhook"},
-    {"application", "logging"},
+    {"application", "backup", "logging"},
     {"cli"},
     {"__main__"},
 ]

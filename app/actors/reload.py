@@ -32,6 +32,7 @@ FIXED = {
     "discord": "[discord]",
     "alerts": "[alerts]",
     "retention": "[retention]",
+    "backup": "[backup]",
 }
 """The settings that only a restart changes, and what people call them."""
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.config.addresses import rest_url_of
 from app.config.discord import read_alerts, read_discord
 from app.config.installation import default_data, included_workflows
-from app.config.keeping import read_retention
+from app.config.keeping import read_backup, read_retention
 from app.config.limits import read_limits
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
@@ -19,7 +19,7 @@ from app.config.variables import Variables, token_of
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
-    *("discord", "alerts", "limits", "retention"),
+    *("discord", "alerts", "limits", "retention", "backup"),
 )
 """The keys at the top of the file."""
 
@@ -65,6 +65,7 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         alerts=read_alerts(root.table("alerts")),
         limits=read_limits(root.table("limits")),
         retention=read_retention(root.table("retention"), root.table("discord")),
+        backup=read_backup(root.table("backup"), path.parent),
         source=str(path) if file is not None else "",
     )
 

@@ -91,6 +91,17 @@ class Retention(Struct, frozen=True, kw_only=True):
     size: int = 0
 
 
+class BackupSettings(Struct, frozen=True, kw_only=True):
+    """Where backups are: `folder`, None for the folder `backups` in the data folder and none by itself.
+
+    One is made each day at `hour`, from 0 to 23 where the bot runs, and the newest `keep` are kept.
+    """
+
+    folder: Path | None = None
+    hour: int = 4
+    keep: int = 7
+
+
 class Allowed(Struct, frozen=True, kw_only=True):
     """How many jobs may be unfinished at once, and how many GPU seconds a rolling day has; 0 is no limit."""
 
@@ -138,7 +149,13 @@ class Config(Struct, frozen=True, kw_only=True):
     alerts: AlertTargets = AlertTargets()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    backup: BackupSettings = BackupSettings()
     source: str = ""
+
+    @property
+    def backups(self) -> Path:
+        """The folder of backups."""
+        return self.backup.folder or self.data / "backups"
 
     @property
     def workflow_folders(self) -> tuple[Path, ...]:

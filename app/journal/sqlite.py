@@ -49,6 +49,9 @@ Ts = TypeVarTuple("Ts")
 JOURNAL = "atelier.db"
 """The file's name in the data folder."""
 
+RESTORING = ".restoring"
+"""A folder in the data folder that is there while a backup is restored. No bot starts while it is."""
+
 WAITING = 64
 """Calls of `record` that may wait for the writer before their tasks do."""
 

@@ -6,7 +6,7 @@ import math
 import sqlite3
 import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from app.core.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimit
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
+from app.journal.lock import exclusive
 from app.journal.migrations import NEWEST, migrate, version_of
 from app.journal.reader import Reader
 from app.ports import Json
@@ -335,30 +336,10 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
             yield Store(path, database, reading, clock, file)
 
 
-@contextmanager
-def instance_lock(path: Path) -> Generator[None]:
-    """Lock the journal against a second bot for the length of the block. Raises `JournalError`.
-
-    The lock is SQLite's own, on a file beside the journal: it works on every system, and is released when its holder
-    dies, however suddenly.
-    """
-    lock = path.with_name(f"{path.name}-owner")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
-    except (sqlite3.Error, OSError) as error:
-        raise translate(lock, error) from error
-    with closing(database):
-        try:
-            database.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY":
-                raise translate(lock, error) from error
-            problem = "is in use by another Atelier: stop that one first, or give this one a folder of its own"
-            raise JournalError(f"The journal {path} {problem} (ATELIER_DATA).") from error
-        except sqlite3.Error as error:
-            raise translate(lock, error) from error
-        yield
+def instance_lock(path: Path) -> AbstractContextManager[None]:
+    """Lock the journal against a second bot for the length of the block. Raises `JournalError`."""
+    problem = "is in use by another Atelier: stop that one first, or give this one a folder of its own"
+    return exclusive(path.with_name(f"{path.name}-owner"), f"The journal {path} {problem} (ATELIER_DATA).")
 
 
 def _encode(
