@@ -31,11 +31,12 @@ from app.actors.registry import PromptRegistry, new_prompt_id
 from app.actors.reload import ReloadActor, ignore, settings_of
 from app.actors.servers import Servers, ServersActor
 from app.backoff import Pauses, backoff
+from app.backup.daily import DailyBackup
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config.settings import AlertTargets, Config, Http, Server
-from app.core.journal_port import Journal
+from app.core.journal_port import Journal, OldJobs
 from app.core.server_state import ServerSettings
 from app.core.tally import Work
 from app.events import PromptId, ServerName
@@ -43,6 +44,7 @@ from app.http.sources import Sources
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
+from app.retention.actor import RetentionActor
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
@@ -102,6 +104,18 @@ async def open_http(http: Http, sources: Sources) -> AsyncGenerator[None]:
 
     async with open_server(http, sources, started=time.time()):
         yield
+
+
+@asynccontextmanager
+async def open_upkeep(config: Config, journal: OldJobs, alerts: Alerts) -> AsyncGenerator[None]:
+    """Within the block, make a backup each day and delete what is old, as far as the configuration says so."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(DailyBackup(config.backup, config.data, alerts).run, name="backup")
+        tasks.start_soon(RetentionActor(config.retention, config.data, journal).run, name="retention")
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager

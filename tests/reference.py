@@ -13,7 +13,20 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from app.config.settings import AlertTargets, Allowed, Budget, Config, Discord, Http, Limits, Log, RoleLimits, Server
+from app.config.settings import (
+    AlertTargets,
+    Allowed,
+    BackupSettings,
+    Budget,
+    Config,
+    Discord,
+    Http,
+    Limits,
+    Log,
+    Retention,
+    RoleLimits,
+    Server,
+)
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "atelier.example.toml"
@@ -29,6 +42,8 @@ TABLES: dict[str, type[Struct]] = {
     "limits.channels": Allowed,
     "limits.guilds": Allowed,
     "paid_nodes": Budget,
+    "retention": Retention,
+    "backup": BackupSettings,
     "http": Http,
     "log": Log,
 }

@@ -16,9 +16,9 @@ LEVELS = [
     {"", "boundary", "config", "events", "histogram", "reasons", "signals", "standard_streams", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
-    {"media_worker", "service", "texts"},
+    {"media_worker", "retention", "service", "texts"},
     {"comfy", "discord", "http", "journal", "simulator", "webhook"},
-    {"application", "logging"},
+    {"application", "backup", "logging"},
     {"cli"},
     {"__main__"},
 ]

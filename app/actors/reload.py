@@ -34,6 +34,8 @@ FIXED = {
     "alerts": "[alerts]",
     "http": "[http]",
     "log": "[log]",
+    "retention": "[retention]",
+    "backup": "[backup]",
 }
 """The settings that only a restart changes, and what people call them."""
 

@@ -23,8 +23,10 @@ from anyio import to_thread
 from rich.console import Console
 
 from app import logging, signals
+from app.backup.errors import BackupError
 from app.cli.arguments import (
     PROGRAM,
+    BackupCommand,
     CancelJob,
     Check,
     CheckWorkflows,
@@ -38,9 +40,11 @@ from app.cli.arguments import (
     ListServers,
     ListStuckJobs,
     ListWorkflows,
+    MakeBackup,
     NewWorkflow,
     OnServers,
     PrintSchema,
+    RestoreBackup,
     ResumeServer,
     Run,
     ServersCommand,
@@ -98,6 +102,9 @@ def execute(invocation: Invocation, console: Console) -> int:
             return lose(error)
         complain(reason_text(error.reason) if isinstance(error, WorkflowError) else str(error))
         return 2
+    except BackupError as error:
+        complain(str(error))
+        return 1
     except (JournalError, ExceptionGroup) as error:
         # From the registry's task group it comes as a group.
         if debug or (reason := _journal_error(error)) is None:
@@ -141,7 +148,9 @@ def _journal_error(error: BaseException) -> JournalError | None:
 
 
 async def _run_command(
-    command: Run | Demo | Generate | Simulate | Check | WorkflowsCommand, config: Config, console: Console
+    command: Run | Demo | Generate | Simulate | Check | BackupCommand | WorkflowsCommand,
+    config: Config,
+    console: Console,
 ) -> int:
     match command:
         case Run():
@@ -155,6 +164,15 @@ async def _run_command(
             return await _generate(command, config, console)
         case Simulate():
             return await _simulate(command)
+        case MakeBackup() | RestoreBackup():
+            from app.cli.backups import back_up, restore_backup
+
+            # As for the bot: only this user reads what is created from here on.
+            os.umask(0o077)
+            if isinstance(command, MakeBackup):
+                return await back_up(console, _journal_path(config).parent, command.to or config.backups)
+            target = command.to or config.data
+            return await restore_backup(console, command.backup, target, skip_damaged=command.skip_damaged)
         case Check(live=guild, channel=channel, wait=wait) if guild:
             from app.cli.check import check_live
 
@@ -216,12 +234,12 @@ async def _run(config: Config, *, drain: bool) -> int:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
-    from app.application import comfies, open_alerts, open_http, run
+    from app.application import comfies, open_alerts, open_http, open_upkeep, run
     from app.discord.app import DiscordApp
-    from app.discord.files.retention import delete_unfinished
     from app.http.sources import Sources
     from app.journal.crash_points import crash_point
     from app.journal.sqlite import open_journal
+    from app.retention.files import delete_unfinished
 
     path = _journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.
@@ -253,25 +271,26 @@ async def _run(config: Config, *, drain: bool) -> int:
         load = partial(reload_config, config, os.environ, Path.cwd())
         # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
         client_id = await journal.client_id()
-        return await run(
-            config,
-            frontend,
-            journal=journal,
-            client_id=client_id,
-            drain=drain,
-            alerts=alerts,
-            load=load,
-            reloaded=bot.reloaded,
-            asked=True,
-        )
+        async with open_upkeep(config, journal, alerts):
+            return await run(
+                config,
+                frontend,
+                journal=journal,
+                client_id=client_id,
+                drain=drain,
+                alerts=alerts,
+                load=load,
+                reloaded=bot.reloaded,
+                asked=True,
+            )
 
 
 def _journal_path(config: Config) -> Path:
-    """The path of the journal. Raises `ConfigError` if version 0.2 left one in another folder.
+    """The path of the journal. Raises `ConfigError` if version 0.2 left one in another folder, or if it is incomplete.
 
     A second journal would start empty, and the jobs in the first one would be lost without a word.
     """
-    from app.journal.sqlite import JOURNAL
+    from app.journal.sqlite import JOURNAL, RESTORING
 
     former = config.former_data
     if former is not None and former.resolve() != config.data.resolve() and (former / JOURNAL).exists():
@@ -279,6 +298,8 @@ def _journal_path(config: Config) -> Path:
             f"the journal is in {former}, where an earlier version put it, but the data folder is now {config.data}:"
             f" move the folder there, or set ATELIER_DATA={former}."
         )
+    if (config.data / RESTORING).exists():
+        raise ConfigError(f"{config.data} was not restored completely: run “{PROGRAM} restore” again with that backup.")
     return config.data / JOURNAL
 
 

@@ -71,7 +71,7 @@ def _disk(data: Path) -> Iterator[Verdict]:
     if free < NO_SPACE:
         yield (False, "disk", f"{details}: make room.")
     elif free < LITTLE_SPACE:
-        yield (None, "disk", f"{details}: make room, or set “keep_days” so that old results are deleted.")
+        yield (None, "disk", f"{details}: make room, or set “size” in [retention] so that old results are deleted.")
     else:
         yield (True, "disk", details)
 

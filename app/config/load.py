@@ -11,6 +11,7 @@ from app.config.addresses import rest_url_of
 from app.config.discord import read_alerts, read_discord
 from app.config.http import read_http, read_log
 from app.config.installation import default_data, included_workflows
+from app.config.keeping import read_backup, read_retention
 from app.config.limits import read_limits
 from app.config.paid_nodes import api_key_of, read_budget
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
@@ -20,7 +21,7 @@ from app.config.variables import Variables, token_of
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
-    *("discord", "alerts", "limits", "paid_nodes", "http", "log"),
+    *("discord", "alerts", "limits", "paid_nodes", "retention", "backup", "http", "log"),
 )
 """The keys at the top of the file."""
 
@@ -69,6 +70,8 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         paid_nodes=read_budget(root.table("paid_nodes")),
         http=read_http(root.table("http"), variables),
         log=read_log(root.table("log"), variables),
+        retention=read_retention(root.table("retention"), root.table("discord")),
+        backup=read_backup(root.table("backup"), path.parent),
         source=str(path) if file is not None else "",
     )
 

@@ -53,8 +53,7 @@ class Discord(Struct, frozen=True, kw_only=True):
     `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
     `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
     press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
-    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `keep_days` is
-    how many days results stay on disk, 0 for ever.
+    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well.
     """
 
     guilds: tuple[int, ...] = ()
@@ -64,7 +63,6 @@ class Discord(Struct, frozen=True, kw_only=True):
     keep_metadata: bool = False
     mark_results: bool = True
     label_guilds: tuple[int, ...] = ()
-    keep_days: int = 0
 
 
 class AlertTargets(Struct, frozen=True, kw_only=True):
@@ -102,6 +100,29 @@ class Log(Struct, frozen=True, kw_only=True):
     """How the log is written: `format` is one of `LOG_FORMATS`."""
 
     format: str = "console"
+
+
+class Retention(Struct, frozen=True, kw_only=True):
+    """What is deleted once it is old; 0 keeps everything.
+
+    `jobs` and `files` are days: after the end of a job, and since the last change of a file. `size` is in MB: the
+    oldest files are deleted if all together have more.
+    """
+
+    jobs: int = 0
+    files: int = 0
+    size: int = 0
+
+
+class BackupSettings(Struct, frozen=True, kw_only=True):
+    """Where backups are: `folder`, None for the folder `backups` in the data folder and none by itself.
+
+    One is made each day at `hour`, from 0 to 23 where the bot runs, and the newest `keep` are kept.
+    """
+
+    folder: Path | None = None
+    hour: int = 4
+    keep: int = 7
 
 
 class Allowed(Struct, frozen=True, kw_only=True):
@@ -166,7 +187,14 @@ class Config(Struct, frozen=True, kw_only=True):
     paid_nodes: Budget = Budget()
     http: Http = Http()
     log: Log = Log()
+    retention: Retention = Retention()
+    backup: BackupSettings = BackupSettings()
     source: str = ""
+
+    @property
+    def backups(self) -> Path:
+        """The folder of backups."""
+        return self.backup.folder or self.data / "backups"
 
     @property
     def workflow_folders(self) -> tuple[Path, ...]:

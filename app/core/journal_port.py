@@ -98,6 +98,33 @@ class Journal(Protocol):
         ...
 
 
+class RemovedJobs(Struct, frozen=True):
+    """How many jobs a step removed, and where the next one begins; None if nothing is left to look at."""
+
+    removed: int
+    position: int | None
+
+
+class OldJobs(Protocol):
+    """What the retention needs of a journal. Every method may raise `JournalUnavailable`."""
+
+    async def unfinished(self) -> Sequence[Job]:
+        """See `Journal`."""
+        ...
+
+    async def remove_jobs(self, before: float, position: int, limit: int) -> RemovedJobs:
+        """Remove jobs that have not changed since `before`, in seconds since 1970, without those that are unfinished.
+
+        Looks at `limit` jobs from `position` on, which is 0 for the first step. A batch stays as long as one of its
+        jobs is unfinished.
+        """
+        ...
+
+    async def give_back(self, pages: int) -> bool:
+        """Give this many unused pages of the file back to the disk; return whether there are more to give."""
+        ...
+
+
 class JobHistory(Journal, Protocol):
     """A journal that outlives the process and keeps every job.
 

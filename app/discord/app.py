@@ -22,7 +22,6 @@ from app.core.batches import without_parts
 from app.core.journal_port import JobHistory
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
-from app.discord.files.retention import delete_results, tidy
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, check_token
 from app.discord.gateway.handlers import InteractionHandlers
@@ -43,6 +42,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.node_cache import NodeCache
 from app.ports import Comfy
+from app.retention.files import delete_results
 from app.service.allowances import Allowances
 from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
@@ -255,7 +255,6 @@ class DiscordApp:
             run = partial(bot.run, registered, partial(into_core, follow_jobs), partial(into_core, say_opened))
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
-            tasks.start_soon(tidy, config.data, config.discord.keep_days, name="retention")
 
             async def watch() -> None:
                 await opened.wait()

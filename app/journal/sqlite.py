@@ -24,7 +24,14 @@ from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import DiskFull, DrainedServer, JournalError, JournalUnavailable, UnwritableRecords
+from app.core.journal_port import (
+    DiskFull,
+    DrainedServer,
+    JournalError,
+    JournalUnavailable,
+    RemovedJobs,
+    UnwritableRecords,
+)
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
 from app.core.spending import Spent
@@ -43,6 +50,9 @@ Ts = TypeVarTuple("Ts")
 
 JOURNAL = "atelier.db"
 """The file's name in the data folder."""
+
+RESTORING = ".restoring"
+"""A folder in the data folder that is there while a backup is restored. No bot starts while it is."""
 
 WAITING = 64
 """Calls of `record` that may wait for the writer before their tasks do."""
@@ -251,6 +261,14 @@ class SqliteJournal:
     async def decide(self, decision: Decision, person: str) -> None:
         """See `app.core.journal_port.JobHistory`."""
         await self._patiently(self._write_once, self._store.decide, decision, person)
+
+    async def remove_jobs(self, before: float, position: int, limit: int) -> RemovedJobs:
+        """See `app.core.journal_port.OldJobs`."""
+        return await self._patiently(self._write_once, self._store.remove_jobs, before, position, limit)
+
+    async def give_back(self, pages: int) -> bool:
+        """See `app.core.journal_port.OldJobs`."""
+        return await self._patiently(self._write_once, self._store.give_back, pages)
 
     async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         async with self._writing:

@@ -45,4 +45,10 @@ class ResultsGivenUp(Reason, frozen=True):
     server: str
 
 
-AlertReason: TypeAlias = ServerAway | NoServer | ServerFails | JournalWaits | DiskFull | ResultsGivenUp
+class BackupFailed(Reason, frozen=True):
+    """The daily backup could not be made; `why` is a sentence."""
+
+    why: str
+
+
+AlertReason: TypeAlias = ServerAway | NoServer | ServerFails | JournalWaits | DiskFull | ResultsGivenUp | BackupFailed

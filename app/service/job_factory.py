@@ -19,7 +19,7 @@ from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, is_kept, kept_results
+from app.service.follow_ups import follow_up_of, is_kept, kept_results, with_recent_files
 from app.service.moderation import Moderation
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
@@ -108,7 +108,7 @@ class JobFactory:
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
         self.check_can_repeat(job, person)
-        return replace(repeat(job.request, self._catalog), owner=person.user)
+        return with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
 
     async def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from their servers."""
@@ -121,7 +121,7 @@ class JobFactory:
         seeds = job.request.batch.seeds if job.request.batch is not None else ()
         batch = Batch(len(known), seeds, tuple(known[1:])) if len(known) > 1 else None
         request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
-        return replace(request, refetch=known[0], batch=batch)
+        return with_recent_files(replace(request, refetch=known[0], batch=batch))
 
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
@@ -165,7 +165,7 @@ class JobFactory:
             definitions=self._catalog.definitions(workflow.name),
         )
         request = as_batch(request, workflow.slots)
-        return replace(request, servers=self._catalog.able(request))
+        return with_recent_files(replace(request, servers=self._catalog.able(request)))
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
         """The workflow with the current list of LoRAs, which may have grown since the server was polled."""

@@ -118,7 +118,11 @@ class SlotTakesNoFile(Reason, frozen=True):
 
 
 class JobForgotten(Reason, frozen=True):
-    """The journal does not have the job any more."""
+    """A request that was over a limit is not known any more."""
+
+
+class JobRemoved(Reason, frozen=True):
+    """The journal does not have the job any more, because it is old."""
 
 
 class JobEnded(Reason, frozen=True):
@@ -266,6 +270,7 @@ ServiceReason: TypeAlias = (
     | TextTooLong
     | SlotTakesNoFile
     | JobForgotten
+    | JobRemoved
     | JobEnded
     | JobStarted
     | EditTooLate

@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import assert_never
 
 from app.core.alerts import Alert, Began, Ended, Repeated, Withheld
-from app.reasons.alerts import AlertReason, DiskFull, JournalWaits, NoServer, ResultsGivenUp, ServerAway, ServerFails
+from app.reasons.alerts import (
+    AlertReason,
+    BackupFailed,
+    DiskFull,
+    JournalWaits,
+    NoServer,
+    ResultsGivenUp,
+    ServerAway,
+    ServerFails,
+)
 from app.texts.server_reasons import server_reason_text
 from app.texts.wording import brief, listed, message_text, path_text, sentence
 
@@ -56,6 +65,8 @@ def _wrong(reason: AlertReason, times: int = 1, since: str = "") -> str:
             results = "A result" if times == 1 else f"{times} results"
             advice = "Read the log of that server, then press Fetch again below the result."
             return f"{results} could not be downloaded from {brief(server)}{since}. {advice}"
+        case BackupFailed(why=why):
+            return f"The daily backup was not made. {message_text(why)}"
         case _:
             assert_never(reason)
 
@@ -74,6 +85,8 @@ def _over(reason: AlertReason) -> str:
             return f"The disk of {path_text(folder)} has room again"
         case ResultsGivenUp(server=server):
             return f"Results of {brief(server)} arrive again"
+        case BackupFailed():
+            return "A backup was made again"
         case _:
             assert_never(reason)
 

@@ -58,6 +58,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} was changed and takes no file for {shortened(slot)} now. Start again."
         case reasons.JobForgotten():
             return "This job is too old to continue. Start again with a command."
+        case reasons.JobRemoved():
+            return "This job was removed because it is old. Start again with a command."
         case reasons.JobEnded():
             return "This has already ended."
         case reasons.JobStarted():

@@ -21,12 +21,14 @@ from app.config.settings import (
     BUTTONS,
     AlertTargets,
     Allowed,
+    BackupSettings,
     Budget,
     Config,
     Discord,
     Http,
     Limits,
     Log,
+    Retention,
     RoleLimits,
     Server,
 )
@@ -137,6 +139,7 @@ WRONG = {
     "[discord]\nguarded = [1]": "line 2: “guarded” cannot have “1”: write some of cancel, delete",
     "[discord]\nkeep_days = -1": "line 2: “keep_days” must be a whole number between 0 and 36500.",
     "[discord]\nkeep_days = 99999999": "line 2: “keep_days” must be a whole number",
+    "[discord]\nkeep_days = 3\n[retention]\nfiles = 3": "line 2: remove “keep_days”: “files” in [retention] is its new",
     "[discord]\nkeep_metadata = 'no'": "line 2: “keep_metadata” must be true or false",
     "[discord]\nmark_results = 'no'": "line 2: “mark_results” must be true or false",
     "[discord]\nlabel_guilds = ['here']": "line 2: “label_guilds” must be ids of servers",
@@ -161,6 +164,17 @@ WRONG = {
     "[paid_nodes]\napi_key = 'secret'": (
         "line 2: the key belongs into the environment or the .env, as COMFYUI_API_KEY: move it there."
     ),
+    "retention = 1": "line 1: “retention” must be a table: write [retention] above its keys.",
+    "[retention]\ndays = 1": "line 2: there is no key “days”: remove it, or write one of jobs, files, size.",
+    "[retention]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 36500.",
+    "[retention]\nfiles = -1": "line 2: “files” must be a whole number between 0 and 36500.",
+    "[retention]\nfiles = 1.5": "line 2: “files” must be a whole number",
+    "[retention]\nsize = -1": "line 2: “size” must be a whole number between 0 and 1000000000.",
+    "backup = 'backups'": "line 1: “backup” must be a table: write [backup] above its keys.",
+    "[backup]\nfolders = 'x'": "line 2: there is no key “folders”: did you mean “folder”?",
+    "[backup]\nfolder = 1": "line 2: “folder” must be a text in double quotes.",
+    "[backup]\nhour = 24": "line 2: “hour” must be a whole number between 0 and 23.",
+    "[backup]\nkeep = 0": "line 2: “keep” must be a whole number between 1 and 1000.",
     "limits = 1": "line 1: “limits” must be a table: write [limits] above its keys.",
     "[limits]\njob = 1": "line 2: there is no key “job”: did you mean “jobs”?",
     "[limits]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 1000000.",
@@ -464,6 +478,8 @@ def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     assert content["paid_nodes"].keys() == set(Budget.__struct_fields__)
     for totals in ("channels", "guilds"):
         assert content["limits"][totals][0].keys() == {"id", *Allowed.__struct_fields__}
+    assert content["retention"].keys() == set(Retention.__struct_fields__)
+    assert content["backup"].keys() == set(BackupSettings.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
 
@@ -490,6 +506,25 @@ def test_workflows_may_cost_money_only_with_a_key_a_budget_and_a_server_for_it(t
     (tmp_path / ".env").write_text("COMFYUI_API_KEY=secret\n")
     config = load_config({}, tmp_path)
     assert (config.pays, config.paying_servers) == (True, frozenset())
+
+
+def test_without_settings_nothing_is_deleted_and_no_backup_is_made_by_itself(tmp_path: Path) -> None:
+    config = load_config({"ATELIER_DATA": "data"}, tmp_path)
+    assert config.retention == Retention(jobs=0, files=0, size=0)
+    assert config.backup.folder is None
+    assert config.backups == tmp_path / "data" / "backups"
+
+
+def test_the_former_name_of_the_days_of_files_still_counts(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text("[discord]\nkeep_days = 30\n[retention]\njobs = 60\n")
+    assert load_config({}, tmp_path).retention == Retention(jobs=60, files=30)
+
+
+def test_backups_may_be_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text('[backup]\nfolder = "copies"\nhour = 0\nkeep = 30\n')
+    config = load_config({}, tmp_path)
+    assert config.backup == BackupSettings(folder=tmp_path / "copies", hour=0, keep=30)
+    assert config.backups == tmp_path / "copies"
 
 
 def test_without_limits_a_person_may_have_a_hundred_jobs(tmp_path: Path) -> None:

@@ -272,6 +272,8 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "drained": store.drained,
         "uses": store.uses,
         "spent": store.spent,
+        "remove_jobs": lambda: store.remove_jobs(0.0, 0, 5),
+        "give_back": lambda: store.give_back(5),
         "add_request": lambda: store.add_request("cancel", "a"),
         "requests": store.requests,
         "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),

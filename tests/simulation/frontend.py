@@ -23,7 +23,6 @@ from app.core.batches import without_parts
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
-from app.discord.files.retention import delete_results
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.responder import Responder
@@ -34,6 +33,7 @@ from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
 from app.reasons.files import PostingNote, ResultDeleted
+from app.retention.files import delete_results
 from app.service.allowances import Allowances
 from app.service.catalog import Catalog
 from app.service.choices import Choices

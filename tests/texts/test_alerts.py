@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from app.core.alerts import Alert, Began, Ended, Repeated, Withheld
 from app.reasons import Reason
-from app.reasons.alerts import AlertReason, DiskFull, JournalWaits, NoServer, ResultsGivenUp, ServerAway, ServerFails
+from app.reasons.alerts import (
+    AlertReason,
+    BackupFailed,
+    DiskFull,
+    JournalWaits,
+    NoServer,
+    ResultsGivenUp,
+    ServerAway,
+    ServerFails,
+)
 from app.reasons.servers import CredentialsRefused, RefusedConnection
 from app.texts.alerts import alert_text, duration_text
 from app.texts.wording import LONGEST_SENTENCE
@@ -69,6 +78,14 @@ SENTENCES: list[tuple[AlertReason, str, str]] = [
             " Read the log of that server, then press Fetch again below the result."
         ),
         "Results of studio arrive again after 5 minutes.",
+    ),
+    (
+        BackupFailed("The disk of the backup folder /mnt/disk is full: make room, or name another folder."),
+        (
+            "The daily backup was not made."
+            " The disk of the backup folder /mnt/disk is full: make room, or name another folder."
+        ),
+        "A backup was made again after 5 minutes.",
     ),
 ]
 """Each reason, what is said when it begins, and when it ends."""

@@ -42,7 +42,7 @@ from app.service.preferences import savable_values
 from app.service.reasons import (
     EditTooLate,
     JobEnded,
-    JobForgotten,
+    JobRemoved,
     JobStarted,
     JobUnfinished,
     NothingToSave,
@@ -302,7 +302,7 @@ class RequestDispatcher:
     async def _job(self, job_id: str) -> Job:
         job = await self._job_history.find(job_id)
         if job is None:
-            raise WorkflowError(JobForgotten())
+            raise WorkflowError(JobRemoved())
         return job
 
     async def _keep(self, job: Job, caller: Caller) -> None:
