@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TypeAlias
 
@@ -217,13 +217,14 @@ async def run(
     alerts: Alerts | None = None,
     load: Callable[[], Config] | None = None,
     reloaded: Callable[[Config], None] = ignore,
+    reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     asked: bool = False,
 ) -> int:
     """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
-    the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change. `asked`
-    is that of `open_services`.
+    the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change, and all
+    of it happens in a block of `reloading`. `asked` is that of `open_services`.
 
     Without a journal, jobs are kept only while this runs. `client_id` is that of `open_clients`. With `drain`, the
     first signal lets the jobs that servers have finish, and the second one stops at once. One signal more ends the
@@ -271,7 +272,9 @@ async def run(
                             stopped = signum
                             await close(drained=False)
 
-                reloader = ReloadActor(config, load, services.servers, reloaded) if load is not None else None
+                reloader = (
+                    ReloadActor(config, load, services.servers, reloaded, reloading) if load is not None else None
+                )
                 if reloader is not None:
                     guests.start_soon(reloader.run, name="reload")
                 guests.start_soon(say_goodbye, name="signals")

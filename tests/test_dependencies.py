@@ -17,7 +17,7 @@ LEVELS = [
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "retention", "service", "texts"},
-    {"comfy", "discord", "http", "journal", "simulator", "webhook"},
+    {"comfy", "discord", "http", "journal", "simulator", "systemd", "webhook"},
     {"application", "backup", "logging"},
     {"cli"},
     {"__main__"},

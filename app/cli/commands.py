@@ -240,11 +240,12 @@ async def _run(config: Config, *, drain: bool) -> int:
     from app.journal.crash_points import crash_point
     from app.journal.sqlite import open_journal
     from app.retention.files import delete_unfinished
+    from app.systemd import ServiceManager
 
     path = _journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.
     os.umask(0o077)
-    sources = Sources()
+    sources, manager = Sources(), ServiceManager(os.environ)
     async with (
         open_http(config.http, sources),
         open_alerts(config.alerts) as alerts,
@@ -258,15 +259,19 @@ async def _run(config: Config, *, drain: bool) -> int:
         async def frontend(services: Services) -> int:
             sources.work, sources.configured = services.work, services.configured
             sources.draining = services.draining
-            servers = comfies(services.clients)
-            return await bot.run(
-                services.registry,
-                servers,
-                services.nodes,
-                services.draining,
-                services.shutdown,
-                services.configured,
-            )
+            code = 0
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(manager.run, bot.opened, services.draining, name="service manager")
+                code = await bot.run(
+                    services.registry,
+                    comfies(services.clients),
+                    services.nodes,
+                    services.draining,
+                    services.shutdown,
+                    services.configured,
+                )
+                tasks.cancel_scope.cancel()
+            return code
 
         load = partial(reload_config, config, os.environ, Path.cwd())
         # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
@@ -281,6 +286,7 @@ async def _run(config: Config, *, drain: bool) -> int:
                 alerts=alerts,
                 load=load,
                 reloaded=bot.reloaded,
+                reloading=manager.reloading,
                 asked=True,
             )
 

@@ -86,14 +86,19 @@ class DiscordApp:
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
         self.traffic = Traffic()
-        self.has_opened = False
-        """Whether Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
+        self.opened = anyio.Event()
+        """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
     def reloaded(self, config: Config) -> None:
         """Apply what can change while the bot runs: the limits of people and the budget, for later requests."""
         self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
         if self._allowances is not None:
             self._allowances.limits, self._allowances.budget = self._limits, self._budget
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether Discord was reached and knows the commands."""
+        return self.opened.is_set()
 
     @property
     def is_connected(self) -> bool:
@@ -239,15 +244,13 @@ class DiscordApp:
                 config.discord.rest_url,
             )
             bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic)
-            opened = anyio.Event()
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
 
             async def say_opened() -> None:
-                self.has_opened = True
-                opened.set()
+                self.opened.set()
 
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
@@ -257,7 +260,7 @@ class DiscordApp:
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
 
             async def watch() -> None:
-                await opened.wait()
+                await self.opened.wait()
                 logger.info(
                     "the bot is ready",
                     version=__version__,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import anyio
 import httpx
 import pytest
+from anyio.abc import Process
 
 from tests.discord.fake import FakeDiscord
 from tests.discord.stage import words
-from tests.process.bot import PATIENCE, bot, said, says, send_signal
+from tests.process.bot import PATIENCE, bot, said, says, send_signal, until
+from tests.test_systemd import Systemd
 
 
 def sentence(text: str) -> str:
@@ -78,7 +82,22 @@ async def test_a_missing_permission_is_one_sentence(
 async def test_a_bot_with_a_port_answers_until_it_ends_and_logs_an_object_on_each_line(
     discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
 ) -> None:
-    starting = bot(discord, tmp_path, anyio_backend_name, ATELIER_HTTP="127.0.0.1:0", ATELIER_LOG="json")
+    systemd = Systemd(f"@atelier-process-{os.getpid()}-{anyio_backend_name}")
+    settings = {"ATELIER_HTTP": "127.0.0.1:0", "ATELIER_LOG": "json", "NOTIFY_SOCKET": systemd.address}
+    starting = bot(discord, tmp_path, anyio_backend_name, **settings)  # pyright: ignore[reportArgumentType]
+    with closing(systemd):
+        await _live_as_a_service(discord, starting, systemd)
+
+
+async def _live_as_a_service(
+    discord: FakeDiscord, starting: AbstractAsyncContextManager[Process], systemd: Systemd
+) -> None:
+    heard: list[str] = []
+
+    def hears(*messages: str) -> bool:
+        heard.extend(systemd.heard())
+        return heard == [*messages]
+
     async with starting as process:
         assert process.stderr is not None
         text = ""
@@ -90,11 +109,15 @@ async def test_a_bot_with_a_port_answers_until_it_ends_and_logs_an_object_on_eac
             assert (await client.get("/healthz")).status_code == 200
             assert (await client.get("/readyz")).json()["ready"]
             assert "atelier_discord_connected 1" in (await client.get("/metrics")).text
+        await until(lambda: hears("READY=1"))
+        send_signal(process, signal.SIGHUP)
+        await until(lambda: hears("READY=1", "RELOADING=1", "READY=1"))
         # The end does not wait for this connection, which is idle.
         async with await anyio.connect_tcp("127.0.0.1", int(address.rpartition(":")[2])):
             send_signal(process, signal.SIGTERM)
             text += await said(process)
         assert process.returncode == 0
+        assert hears("READY=1", "RELOADING=1", "READY=1", "STOPPING=1")
         lines = [json.loads(line) for line in text.splitlines()]
         (ready,) = [line for line in lines if line["event"] == "the bot is ready"]
         assert (ready["bot"], ready["servers"]) == ("atelier", ["127.0.0.1:9"])
