@@ -166,6 +166,10 @@ class Comfy(Protocol):
         """GET /object_info: every node class of the server, as the server describes it; a few MB."""
         ...
 
+    async def replacements(self) -> Mapping[str, Raw]:
+        """GET /node_replacements: the classes that the server replaces by others, as it says; {} if it has none."""
+        ...
+
     async def stats(self) -> Stats:
         """GET /system_stats. Raises `Refused` if what answers is not ComfyUI."""
         ...

@@ -227,6 +227,14 @@ class ComfyClient:
         """See `app.ports.Comfy.nodes`."""
         return self._parts(await self._ask("GET", "object_info"))
 
+    async def replacements(self) -> Mapping[str, msgspec.Raw]:
+        """See `app.ports.Comfy.replacements`."""
+        answer = await self._ask("GET", "node_replacements")
+        try:
+            return decode_shallow(answer.content, _NODES) if answer.is_success else {}
+        except msgspec.DecodeError:
+            return {}
+
     async def stats(self) -> Stats:
         """See `app.ports.Comfy.stats`."""
         return self._read(await self._ask("GET", "system_stats"), http_schemas.StatsReply).read()

@@ -434,8 +434,6 @@ class JobTable:
             # It was dropped before it ran.
             attempt.never_ran |= attempt.cancel_acknowledged and job.state is not State.RUNNING
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
-        elif job.may_cost_again:
-            self.settle(job, State.LOST, Lost(job=job.id, reason=PaidRunLost(attempt.server)))
         elif job.worker_deaths >= MOST_WORKER_DEATHS:
             reason = ForgottenByServer(attempt.server, job.worker_deaths)
             self.settle(job, State.LOST, Lost(job=job.id, reason=reason))

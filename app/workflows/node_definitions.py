@@ -10,6 +10,7 @@ from msgspec import DecodeError, Raw, Struct, json
 from msgspec.structs import replace
 
 from app.ports import Json
+from app.workflows.replacements import REPLACEMENTS, Replacement
 
 T = TypeVar("T")
 
@@ -198,11 +199,15 @@ def _members(group: Input, prefix: str) -> Iterator[Input]:
 class Definitions:
     """Holds a server's `/object_info`, and parses each class when it is first asked for; most never are.
 
-    The content may be anything; a class whose entry cannot be parsed counts as missing.
+    The content may be anything; a class whose entry cannot be parsed counts as missing. `replacements` are the classes
+    that the server replaces by others, {} if it does not list any.
     """
 
-    def __init__(self, object_info: Mapping[str, Json | Raw]) -> None:
+    def __init__(
+        self, object_info: Mapping[str, Json | Raw], replacements: Mapping[str, Replacement] | None = None
+    ) -> None:
         self._raw = object_info
+        self._replacements = replacements or {}
         self._read: dict[str, Definition | None] = {}
 
     @classmethod
@@ -219,9 +224,17 @@ class Definitions:
             self._read[name] = _definition(name, self._raw.get(name))
         return self._read[name]
 
-    def updated(self, object_info: Mapping[str, Json | Raw]) -> Definitions:
+    def replacement(self, name: str) -> Replacement | None:
+        """Return what takes the place of a class that the server may no longer have."""
+        return self._replacements.get(name) or REPLACEMENTS.get(name)
+
+    def updated(
+        self, object_info: Mapping[str, Json | Raw], replacements: Mapping[str, Replacement] | None = None
+    ) -> Definitions:
         """Return these definitions with another content; the same object if nothing has changed."""
-        return self if self._raw == object_info else Definitions(object_info)
+        if self._raw == object_info and self._replacements == (replacements or {}):
+            return self
+        return Definitions(object_info, replacements)
 
     def similar(self, name: str) -> str:
         """Return the most similar name of a class that the server has, "" if none is similar."""
@@ -232,7 +245,7 @@ class Definitions:
         if self._raw.get(name) == entry:
             return self
         remaining = _without(self._raw, name)
-        changed = Definitions(remaining if entry is None else {**remaining, name: entry})
+        changed = Definitions(remaining if entry is None else {**remaining, name: entry}, self._replacements)
         changed._read = _without(self._read, name)
         return changed
 

@@ -195,6 +195,20 @@ async def test_a_removed_server_that_cannot_be_reached_gives_its_jobs_to_others_
         assert here.made_by() == [CELLAR, CELLAR]
 
 
+async def test_jobs_of_a_removed_server_that_is_lost_wait_for_the_next_one(tmp_path: Path) -> None:
+    async with park(tmp_path) as here:
+        here.fault("studio", hold=True)
+        await here.ask(2)
+        await anyio.sleep(5)
+        here.fault("studio", refuse_all=30_000.0)
+        here.configure()
+        await anyio.sleep(6 * FAILOVER)
+        assert not here.services.clients
+        here.configure(server_of("cellar"))
+        await anyio.sleep(60)
+        assert here.made_by() == [CELLAR, CELLAR]
+
+
 async def test_a_server_with_another_address_is_removed_and_added_again(tmp_path: Path) -> None:
     async with park(tmp_path) as here:
         here.fault("studio", hold=True)
@@ -264,6 +278,7 @@ async def test_a_server_that_is_drained_before_it_is_added_gets_no_jobs(tmp_path
         await here.ask()
         await anyio.sleep(30)
         assert here.at("cellar") == 0
+        assert not here.simulators["http://cellar"].ended_at
         await here.services.registry.drain_servers([])
         await anyio.sleep(30)
         assert here.made_by() == [CELLAR]

@@ -39,6 +39,9 @@ class Listing:
             raise ConnectionLost(RefusedConnection())
         return {name: Raw(msgspec.json.encode(node)) for name, node in self._nodes.items()}
 
+    async def replacements(self) -> Mapping[str, Raw]:
+        return {}
+
 
 def servers(**nodes: Mapping[str, Json] | None) -> dict[ServerName, Comfy]:
     return {

@@ -671,3 +671,20 @@ async def test_all_node_classes_come_as_the_server_describes_them() -> None:
     async with comfy_of(text('{"KSampler":{"input":{"required":{"cfg":["FLOAT",{"max":NaN}]}}}}')) as (comfy, _):
         described = msgspec.json.decode((await comfy.nodes())["KSampler"])
     assert described == {"input": {"required": {"cfg": ["FLOAT", {"max": None}]}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed"),
+    [
+        (text('{"Old":[{"new_node_id":"New"}]}'), {"Old": [{"new_node_id": "New"}]}),
+        (text("Not found", 404, "text/plain"), {}),
+        (text("[]"), {}),
+        (text("<html>"), {}),
+    ],
+)
+async def test_a_server_without_a_list_of_replaced_classes_replaces_none(
+    answer: httpx.Response, listed: dict[str, Json]
+) -> None:
+    async with comfy_of(answer) as (comfy, answers):
+        assert {old: msgspec.json.decode(new) for old, new in (await comfy.replacements()).items()} == listed
+    assert answers.paths == ["GET /node_replacements"]

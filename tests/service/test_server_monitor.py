@@ -9,6 +9,7 @@ from typing import cast
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec import Raw
 
 from app.actors.alerts import AlertActor, Texts
 from app.events import ServerName
@@ -45,6 +46,9 @@ class Server:
 
     async def nodes(self) -> Mapping[str, object]:
         await anyio.lowlevel.checkpoint()
+        return {}
+
+    async def replacements(self) -> Mapping[str, Raw]:
         return {}
 
 

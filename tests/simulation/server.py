@@ -174,6 +174,9 @@ class MemoryComfy:
     async def nodes(self) -> Mapping[str, Raw]:
         raise AssertionError
 
+    async def replacements(self) -> Mapping[str, Raw]:
+        raise AssertionError
+
     async def stats(self) -> Stats:
         raise AssertionError
 
