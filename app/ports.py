@@ -100,6 +100,7 @@ class History(Struct, frozen=True):
     """GET /history/{id} of a prompt that ended.
 
     `outcome` is "success", "failed", "interrupted", or "unreadable" if the server's record of it cannot be read.
+    `seconds` are those from its start to its end by the server's clock, None if the server does not say.
     """
 
     outcome: str
@@ -108,6 +109,7 @@ class History(Struct, frozen=True):
     error: str = ""
     error_kind: str = ""
     cached: frozenset[str] = frozenset()
+    seconds: float | None = None
 
 
 class Stats(Struct, frozen=True):

@@ -128,6 +128,7 @@ class PromptRegistry:
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
             # First, because what an unfinished job is charged for depends on them.
             self._scheduler.learn(await self._journal.runs())
+            self._scheduler.restore(await self._journal.served())
             self._server_changes.drain([server.name for server in await self._journal.drained()])
             self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
             unfinished = await self._journal.unfinished()
@@ -145,6 +146,8 @@ class PromptRegistry:
 
     def _adopt(self, job: Job) -> None:
         with self._job_table.contain(job, "a job of the journal could not be taken over"):
+            # Before it may return to the queue.
+            self._scheduler.restore_charge(job)
             self._reconciler.adopt(job, anyio.current_time())
             self._scheduler.accepted(job)
 
@@ -288,7 +291,7 @@ class PromptRegistry:
             transitions, job_table.transitions = job_table.transitions, []
             runs, job_table.runs = job_table.runs, []
             try:
-                await self._journal.record(changed, transitions, runs)
+                await self._journal.record(changed, transitions, runs, self._scheduler.served())
             except UnwritableRecords as refused:
                 for job in changed:
                     if (error := refused.jobs.get(job.id)) is not None:

@@ -156,6 +156,10 @@ class Attempt(Struct, rename={"cancel_acknowledged": "withdrawn"}):
     """The number of other clients' prompts ahead of it in the server's queue."""
     unread: int = 0
     """How often in a row its history could not be read."""
+    expected: float | None = None
+    """The seconds that it was expected to take when it was sent, for which its person was charged."""
+    loading: bool = False
+    """Whether its models had to be loaded first."""
 
 
 class Job(Struct, kw_only=True):

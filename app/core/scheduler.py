@@ -12,7 +12,7 @@ from app.core.accounting import Accounting, Charge
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.batches import requests_of
 from app.core.cost import Estimates, Run, models_of, work_of
-from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob
+from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob, Served
 from app.core.forecast import Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
@@ -118,6 +118,19 @@ class Scheduler:
         """Take runs into account that were measured before this process began."""
         for run in runs:
             self._estimates.learn(run)
+
+    def restore(self, served: Served) -> None:
+        """Take over what people were served before this process began, before any job."""
+        self._queue.restore(served)
+
+    def served(self) -> Served:
+        """What people were served, as far as it changed since the last call."""
+        return self._queue.changes()
+
+    def restore_charge(self, job: Job) -> None:
+        """Remember what the person of a job of the journal was charged for its attempt, if a server may have it."""
+        if (attempt := job.attempt) is not None and job.in_flight and job.terminal_update is None:
+            self._accounting.restored(job.id, self._charge(job, attempt))
 
     def refusal(self, request: JobRequest, now: float) -> LimitReason | None:
         """Why a request is not accepted: the limit that it would exceed; None if there is none."""
@@ -232,7 +245,7 @@ class Scheduler:
             self._queue.remove(job.id)
             if job.in_flight and job.terminal_update is None:
                 if job.attempt is not None and not self._accounting.charged(job.id):
-                    self._accounting.adopted(job.id, self._charge(job, job.attempt.server))
+                    self._accounting.continued(job.id, self._charge(job, job.attempt))
                 continue
             if self._accounting.charged(job.id):
                 self._learn_outcome(job, now)
@@ -330,14 +343,14 @@ class Scheduler:
         outlook = self._forecast.of(waiting, lambda: self._queue.ahead_of(waiting, self._crowd))
         return outlook.starts_in + self._expected_use(job.request, self._known_of(job).work)
 
-    def _charge(self, job: Job, server: ServerName, *, loading: bool = False) -> Charge:
+    def _charge(self, job: Job, attempt: Attempt) -> Charge:
         return Charge(
             person=job.request.owner,
             weight=job.request.weight,
-            seconds=self._expected(job, server),
-            server=server,
+            seconds=self._expected(job, attempt.server) if attempt.expected is None else attempt.expected,
+            server=attempt.server,
             work=self._known_of(job).work,
-            loading=loading,
+            loading=attempt.loading,
         )
 
     def _able(self, job: Job) -> Collection[ServerName]:
@@ -432,13 +445,20 @@ class Scheduler:
 
     def _submit(self, server: ServerName, choice: Choice, now: float) -> None:
         server_state, job = self._servers[server], self._job_table.jobs[choice.job.job]
-        self._accounting.dispatched(choice.job, self._charge(job, server, loading=not choice.loaded))
+        attempt = Attempt(
+            self._new_prompt_id(),
+            server,
+            foreign=server_state.foreign,
+            expected=self._expected(job, server),
+            loading=not choice.loaded,
+        )
+        self._accounting.dispatched(choice.job, self._charge(job, attempt))
         if (promise := self._promises.get(job.id)) is not None:
             promise.overtaken = self._newest_dispatched > promise.accepted
         self._newest_dispatched = max(self._newest_dispatched, choice.job.number)
         server_state.posted = now
         server_state.models = choice.job.models or server_state.models
-        self._job_table.submit(job, Attempt(self._new_prompt_id(), server, foreign=server_state.foreign))
+        self._job_table.submit(job, attempt)
         self._places.taken(server, now)
 
     def _free_in(self, server: ServerName, now: float) -> float:

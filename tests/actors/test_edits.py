@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from app.actors.handle import Edit
 from app.actors.interaction import InteractionActor
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Attempt, Job, JobRequest, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import Journal
@@ -151,10 +152,14 @@ async def test_an_edited_job_stays_that_of_its_owner_and_the_journal_says_who_ed
 
     class Noted(MemoryJournal):
         async def record(
-            self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+            self,
+            jobs: Sequence[Job],
+            transitions: Sequence[Transition],
+            runs: Sequence[Run] = (),
+            served: Served = NOTHING_SERVED,
         ) -> None:
             steps.extend(transitions)
-            await super().record(jobs, transitions, runs)
+            await super().record(jobs, transitions, runs, served)
 
     journal = Noted()
     async with opened(tmp_path, journal, depth=1) as world, _line(world, "cat") as line:
@@ -172,12 +177,16 @@ async def test_nobody_is_told_of_an_edit_before_it_is_in_the_journal(tmp_path: P
 
     class Slow(MemoryJournal):
         async def record(
-            self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+            self,
+            jobs: Sequence[Job],
+            transitions: Sequence[Transition],
+            runs: Sequence[Run] = (),
+            served: Served = NOTHING_SERVED,
         ) -> None:
             if any("edited" in step.cause for step in transitions):
                 await held.wait()
                 order.append("recorded")
-            await super().record(jobs, transitions, runs)
+            await super().record(jobs, transitions, runs, served)
 
     async with opened(tmp_path, Slow(), depth=1) as world, _line(world, "cat") as line:
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -81,6 +81,8 @@ class Recorder:
         """All jobs that were ever `unshown`."""
         self.rights: defaultdict[str, set[Servers]] = defaultdict(set)
         """The servers that each person ever waited for."""
+        self.least_served: dict[str, float] = {}
+        """What those who wait were served at least, also after what is in flight is corrected, in the latest turn."""
         self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
         """For each preview: the prompts that were running when it was made, one for each server."""
         self.edits = EditRecord()
@@ -260,6 +262,8 @@ class Recorder:
         recorder = self
 
         class Witnessed(PromptRegistry):
+            is_new = True
+
             async def run(self, *, task_status: TaskStatus[Registry] = TASK_STATUS_IGNORED) -> None:
                 recorder._registry = self
                 recorder._mailboxes.clear()
@@ -280,6 +284,9 @@ class Recorder:
                 recorder.edits.answered(edits)
                 recorder.wrong += idle(self, recorder.servers)
                 recorder.wrong += unfair(self, recorder.rights, recorder.servers)
+                if self.is_new:
+                    recorder.wrong += forgotten(self, recorder.least_served)
+                self.is_new, recorder.least_served = False, least_served(self, recorder.rights)
                 recorder.wrong += stranded(self, anyio.current_time(), recorder.servers.changed_at)
                 recorder.wrong += recorder.servers.unheard()
 
@@ -374,6 +381,20 @@ def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]], servers: S
         (least, behind), (most, ahead) = min(people), max(people)
         if most - least > bound:
             yield f"{ahead} was served {most:.0f} s and {behind} {least:.0f} s; the bound is {bound:.0f} s"
+
+
+def least_served(registry: PromptRegistry, rights: Mapping[str, set[Servers]]) -> dict[str, float]:
+    """What those who wait were served at least, even if everything in flight turns out to be shorter than expected."""
+    queue = registry._scheduler._queue
+    corrections = (1 + len(registry._scheduler._accounting._charges)) * queue.largest
+    return {name: one.served - corrections for name, one in queue._people.items() if len(rights[name]) == 1}
+
+
+def forgotten(registry: PromptRegistry, before: Mapping[str, float]) -> Iterator[str]:
+    """People who wait as before a restart, and of whom it is no longer known what they were served."""
+    for name, person in registry._scheduler._queue._people.items():
+        if person.served < (least := before.get(name, 0.0)):
+            yield f"{name} was served at least {least:.0f} s, and after a restart only {person.served:.0f} s"
 
 
 def stranded(registry: PromptRegistry, now: float, changed_at: float) -> Iterator[str]:
