@@ -20,6 +20,7 @@ from app.actors.handle import (
     Drain,
     DrainServers,
     Edit,
+    EditAnswer,
     Offer,
     Place,
     ReadUsage,
@@ -47,7 +48,7 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
-from app.core.job import Job, State
+from app.core.job import Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
@@ -111,8 +112,8 @@ class PromptRegistry:
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
-        self._edits: list[tuple[Edit, bool]] = []
-        """Edits of this turn, and whether each was accepted."""
+        self._edits: list[tuple[Edit, EditAnswer]] = []
+        """Edits of this turn, and their answers."""
         self._drains: list[Drain] = []
         self._removals: list[RemoveServer] = []
         self._busy: Counter[ServerName | None] = Counter()
@@ -172,7 +173,7 @@ class PromptRegistry:
                     updates.end()
             case Edit(job=name):
                 job = jobs.get(name)
-                self._edits.append((message, False))
+                self._edits.append((message, EditAnswer(done=False)))
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
             case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer():
@@ -214,8 +215,7 @@ class PromptRegistry:
                 used += self._scheduler.usage.used(origin, allowances, now)
                 ready.set()
             case Edit(job=job, request=request):
-                record = self._job_table.jobs.get(job)
-                self._edits.append((message, record is not None and self._job_table.edit(record, request)))
+                self._edits.append((message, self._edit(job, request, now)))
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)
@@ -241,13 +241,24 @@ class PromptRegistry:
             case _:
                 self._reconciler.handle(message, now)
 
+    def _edit(self, job_id: JobId, request: JobRequest, now: float) -> EditAnswer:
+        job = self._job_table.jobs.get(job_id)
+        if job is None or not self._job_table.waits(job):
+            return EditAnswer(done=False)
+        if (limit := self._scheduler.edit_refusal(job, request, now)) is not None:
+            return EditAnswer(done=False, limit=limit)
+        self._job_table.edit(job, request)
+        # At once: the next request of this turn must see it.
+        self._scheduler.edited(job)
+        return EditAnswer(done=True)
+
     async def _act(self, helpers: TaskGroup) -> None:
         """Write to the journal, send updates, start effects: in this order."""
         job_table = self._job_table
         self._server_changes.vacate(anyio.current_time())
         await self._record()
-        for edit, accepted in self._edits:
-            edit.answer.put(accepted)
+        for edit, answer in self._edits:
+            edit.answer.put(answer)
         self._edits.clear()
         for watch in self._arrivals:
             self._start_watch(watch)

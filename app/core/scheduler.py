@@ -143,6 +143,23 @@ class Scheduler:
             return replace(reason, free_in=self._next_end(request, reason.whom, now))
         return reason
 
+    def edit_refusal(self, job: Job, request: JobRequest, now: float) -> LimitReason | None:
+        """Why a job that waits may not become this request: the limit that it would exceed; None if there is none.
+
+        The limits are those under which the job was accepted.
+        """
+        seconds = sum(self._expected_use(each, work_of(each.graph)) for each in requests_of(request))
+        jobs = [each.id for each in self._job_table.batches.jobs_of(job)]
+        return self.usage.edit_refusal(jobs, job.request.origin, job.request.allowances, seconds, now)
+
+    def edited(self, job: Job) -> None:
+        """Reserve what a job, or each of a batch, is expected to run now that it was edited."""
+        for each in self._job_table.batches.jobs_of(job):
+            request = each.request
+            seconds = self._expected_use(request, work_of(request.graph))
+            self.usage.accept(each.id, request.origin, seconds, counts=not request.lead)
+            self.usage.edited(each.id, request.origin, seconds)
+
     def accepted(self, job: Job) -> None:
         """Count a job that was accepted, now or before the bot started, until it has ended.
 
@@ -239,8 +256,6 @@ class Scheduler:
                 elif self._known[job.id].request is not job.request:
                     self._promises.pop(job.id, None)
                     self._queue.replace(self._queued(job))
-                    seconds = self._expected_use(job.request, self._known_of(job).work)
-                    self.usage.edited(job.id, job.request.origin, seconds)
                 continue
             self._queue.remove(job.id)
             if job.in_flight and job.terminal_update is None:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from app.actors.handle import Edit
+from app.actors.handle import Edit, EditAnswer
 from app.core.job import JobRequest
 from app.events import JobId
 from app.ports import Graph
@@ -45,9 +45,9 @@ class EditRecord:
         if request.job not in self._requests:
             self._requests[request.job].append(_Made(expected(request.graph), accepted=True))
 
-    def begins(self, edits: Sequence[tuple[Edit, bool]]) -> list[_Made]:
+    def begins(self, edits: Sequence[tuple[Edit, EditAnswer]]) -> list[_Made]:
         """The registry has decided about these edits, and has not recorded it yet."""
-        made = [_Made(expected(edit.request.graph), None if accepted else False) for edit, accepted in edits]
+        made = [_Made(expected(edit.request.graph), None if answer.done else False) for edit, answer in edits]
         for (edit, _), each in zip(edits, made, strict=True):
             self._requests[edit.job].append(each)
         return made
