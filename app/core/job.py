@@ -166,6 +166,10 @@ class Attempt(Struct, rename={"cancel_acknowledged": "withdrawn"}):
     """How often in a row its history could not be read."""
     never_ran: bool = False
     """It is certain that no server has run it or will run it."""
+    expected: float | None = None
+    """The seconds that it was expected to take when it was sent, for which its person was charged."""
+    loading: bool = False
+    """Whether its models had to be loaded first."""
 
 
 class Job(Struct, kw_only=True):

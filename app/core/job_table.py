@@ -165,20 +165,25 @@ class JobTable:
             self._note(job, "its missing results are requested again")
             self._gather(job, earlier.history)
 
+    def waits(self, job: Job) -> bool:
+        """Whether a job, or all of a batch, waits here, so that it may be edited.
+
+        While a server may still have an attempt that was given up, a job counts as sent: that attempt may yet be its
+        result.
+        """
+        return not job.request.lead and all(
+            each.state is State.ACCEPTED and each.terminal_update is None and not each.leftovers
+            for each in self.batches.jobs_of(job)
+        )
+
     def edit(self, job: Job, request: JobRequest) -> bool:
         """Replace the request of a job that waits here; return False and change nothing if it does not.
 
-        Its new owner is who edits it; the job itself stays its owner's. While a server may still have an attempt that
-        was given up, the job counts as sent: that attempt may yet be its result. A batch is edited as a whole, while
-        all of it waits.
+        Its new owner is who edits it; the job itself stays its owner's. A batch is edited as a whole.
         """
-        members = self.batches.jobs_of(job)
-        waits = all(
-            each.state is State.ACCEPTED and each.terminal_update is None and not each.leftovers for each in members
-        )
-        if not waits or job.request.lead:
+        if not self.waits(job):
             return False
-        requests = requests_of(request)
+        members, requests = self.batches.jobs_of(job), requests_of(request)
         cause = "edited by its owner" if request.owner == job.request.owner else "edited by a moderator"
         for each, new in zip(members, requests, strict=False):
             each.edit(new)

@@ -117,6 +117,14 @@ MIGRATIONS = (
         amount INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX payments_by_time ON payments (at);
+    CREATE TABLE served (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT;
+    CREATE INDEX served_by_time ON served (at);
     """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
