@@ -452,6 +452,7 @@ def test_loaded_models_are_used_as_long_as_nobody_falls_behind_for_it() -> None:
     world = World(1).run(asked)
     switches = sum(1 for earlier, later in pairwise(world.decisions) if earlier.job.models != later.job.models)
     assert switches <= 12, "taking turns would load models 59 times"
+    assert switches >= 4, "one of them would wait for all jobs of the other"
 
 
 def test_each_of_two_servers_keeps_its_models() -> None:
