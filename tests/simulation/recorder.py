@@ -350,6 +350,11 @@ class Recorder:
             "downloads": job_table.downloads._downloads,
             "abandoned downloads": job_table.downloads._abandoned,
             "deadlines": job_table.cancel_deadlines,
+            "jobs that were not counted when they ended": [
+                name
+                for name in job_table.tally._open
+                if (job := job_table.jobs.get(name)) is None or not self._is_lost(job)
+            ],
             "meters": job_table.trackers,
             "to be journalled": job_table.changed,
             "to be told": job_table.updates,
