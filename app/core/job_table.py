@@ -192,9 +192,7 @@ class JobTable:
         """Load an unfinished job from the journal; the next query of its server says what became of it."""
         self.jobs[job.id] = job
         self.touch(job)
-        for leftover in job.leftovers:
-            leftover.posting = leftover.cancel_acknowledged = False
-            self.by_prompt.add(job, leftover)
+        self.adopt_leftovers(job)
         if (attempt := job.attempt) is None or job.terminal_update is not None:
             return
         if job.cancelling:
@@ -208,6 +206,12 @@ class JobTable:
         job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:
             self._gather(job, job.history)
+
+    def adopt_leftovers(self, job: Job) -> None:
+        """Know the given up attempts of a job from the journal; the next queries say whether servers have them."""
+        for leftover in job.leftovers:
+            leftover.posting = leftover.cancel_acknowledged = False
+            self.by_prompt.add(job, leftover)
 
     def release(self, job: Job, attempt: Attempt) -> None:
         """Load an unfinished job from the journal whose server is no longer configured, so that it cannot be queried.
