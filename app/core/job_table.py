@@ -298,9 +298,13 @@ class JobTable:
             self.alerts.append(Happened(Cause("results", attempt.server), ResultsGivenUp(attempt.server)))
 
     def take_back(self, job: Job, attempt: Attempt) -> None:
-        """Continue with an attempt that was given up: its server is back, and no other one was faster."""
+        """Continue with an attempt that was given up: its server is back, and no other one was faster.
+
+        What another one has produced meanwhile is deleted.
+        """
         self._leave_and_cancel(job)
         self._forget_progress(job)
+        self._discard(job)
         job.take_back(attempt)
         self.touch(job)
 
@@ -432,11 +436,15 @@ class JobTable:
     def reset_for_retry(self, job: Job, cause: str) -> None:
         """Return the job to waiting, for another attempt, and delete what this one has produced."""
         self._forget_progress(job)
+        self._discard(job)
+        job.reset_for_retry()
+        self._note(job, cause)
+
+    def _discard(self, job: Job) -> None:
+        """Delete what the current attempt has produced."""
         # What a job that fetches results again has may be another job's.
         if job.request.refetch is None and (paths := job.paths):
             self.effects.append(DiscardFiles(paths))
-        job.reset_for_retry()
-        self._note(job, cause)
 
     @contextmanager
     def contain(self, job: Job, what: str) -> Generator[None]:

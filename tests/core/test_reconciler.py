@@ -1274,6 +1274,18 @@ def test_of_two_results_the_first_counts() -> None:
     assert job.terminal_update == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
 
 
+def test_of_two_results_a_part_of_the_second_is_deleted() -> None:
+    desk, job, first, second = moved()
+    desk.handle(NodeFinished(prompt=second, output=NodeOutput(NodeId("9"), (FileRef("second.png"),))))
+    desk.handle(FileFetched(part := desk.take(FetchFile)))
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look(ended={first: success(PNG)})
+    desk.handle(FileFetched(fetch := desk.take(FetchFile)))
+    assert job.terminal_update == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+    assert desk.take(DiscardFiles).paths == (part.path,)
+
+
 def test_a_failure_there_does_not_end_a_job_that_runs_elsewhere() -> None:
     desk, job, first, _ = moved()
     desk.now += SILENCE
