@@ -210,9 +210,7 @@ class JobTable:
         """Load an unfinished job from the journal; the next query of its server says what became of it."""
         self.jobs[job.id] = job
         self.touch(job)
-        for leftover in job.leftovers:
-            leftover.posting = leftover.cancel_acknowledged = False
-            self.by_prompt.add(job, leftover)
+        self.adopt_leftovers(job)
         if (attempt := job.attempt) is None or job.terminal_update is not None:
             return
         if job.cancelling:
@@ -226,6 +224,12 @@ class JobTable:
         job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:
             self._gather(job, job.history)
+
+    def adopt_leftovers(self, job: Job) -> None:
+        """Know the given up attempts of a job from the journal; the next queries say whether servers have them."""
+        for leftover in job.leftovers:
+            leftover.posting = leftover.cancel_acknowledged = False
+            self.by_prompt.add(job, leftover)
 
     def release(self, job: Job, attempt: Attempt) -> None:
         """Load an unfinished job from the journal whose server is no longer configured, so that it cannot be queried.
@@ -313,10 +317,14 @@ class JobTable:
             self.alerts.append(Happened(Cause("results", attempt.server), ResultsGivenUp(attempt.server)))
 
     def take_back(self, job: Job, attempt: Attempt) -> None:
-        """Continue with an attempt that was given up: its server is back, and no other one was faster."""
+        """Continue with an attempt that was given up: its server is back, and no other one was faster.
+
+        What another one has produced meanwhile is deleted.
+        """
         self._leave_and_cancel(job)
         self.touch(job)
         self._forget_progress(job)
+        self._discard(job)
         job.take_back(attempt)
         self.touch(job)
 
@@ -459,11 +467,15 @@ class JobTable:
             return
         self.touch(job)
         self._forget_progress(job)
+        self._discard(job)
+        job.reset_for_retry()
+        self._note(job, cause)
+
+    def _discard(self, job: Job) -> None:
+        """Delete what the current attempt has produced."""
         # What a job that fetches results again has may be another job's.
         if job.request.refetch is None and (paths := job.paths):
             self.effects.append(DiscardFiles(paths))
-        job.reset_for_retry()
-        self._note(job, cause)
 
     @contextmanager
     def contain(self, job: Job, what: str) -> Generator[None]:

@@ -827,7 +827,7 @@ MUTATIONS = (
         ("post", "taken"),
         first=13,
     ),
-    Mutation(an_edit_is_not_recorded, "as it was edited last", ("press_edit", "kill"), ("shown", "ended"), first=4),
+    Mutation(an_edit_is_not_recorded, "as it was edited last", ("press_edit", "kill"), ("shown", "ended"), first=14),
     Mutation(
         an_edit_that_comes_too_late_is_not_refused, "came too late", ("press_edit", "press_edit"), ("post", "taken")
     ),
