@@ -26,6 +26,7 @@ from bench.memory import memory
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
+from bench.starts import starts
 from bench.workflows import workflows
 
 # A new benchmark is one line here: a function that takes the number of rounds and returns numbers by name.
@@ -36,6 +37,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "journal_trio": partial(memory, "trio"),
     "journal_asyncio": partial(memory, "asyncio"),
     "fairness": fairness,
+    "starts": starts,
     "lookups": lookups,
     "workflows": workflows,
     "commands": commands,
