@@ -284,7 +284,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=40,
-        symbol="app.core.scheduler:Scheduler._dispatch",
+        symbol="app.core.places:Places._look",
         old="len(ours) == 1",
         new="len(ours) == 0",
         tests=(SCHEDULER + "test_the_waiting_place_of_a_server_is_only_for_a_job_with_the_same_models",),
@@ -298,7 +298,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=42,
-        symbol="app.core.scheduler:Scheduler._dispatch",
+        symbol="app.core.places:Places._look",
         old="len(ours) + len(leftovers)",
         new="len(ours) - len(leftovers)",
         tests=("tests/core/test_reconciler.py",),
