@@ -27,6 +27,7 @@ from bench.memory import memory
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
+from bench.starts import starts
 from bench.workflows import workflows
 
 # A new benchmark is one line here: a function that takes the number of rounds and returns numbers by name.
@@ -38,6 +39,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "journal_asyncio": partial(memory, "asyncio"),
     "fairness": fairness,
     "http": http,
+    "starts": starts,
     "lookups": lookups,
     "workflows": workflows,
     "commands": commands,

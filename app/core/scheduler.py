@@ -37,6 +37,10 @@ STEADY, STEADY_SHARE = 2.0, 0.1
 LONGEST_CURRENT = 5.0
 """Seconds after which every forecast is made anew when somebody asks."""
 
+NEARLY_DONE = 0.1
+"""The share of the expected seconds that a run still needs at least: one that takes longer than expected is not done at
+once. `python -m bench starts` has the most right starts with it."""
+
 SHORT_LINE = 20
 """Waiting jobs up to which the forecast is always exact: it takes less than a millisecond then."""
 
@@ -512,7 +516,8 @@ class Scheduler:
         else:
             elapsed = 0.0
         loading = self._estimates.loading_seconds(server) if self._accounting.loading(job.id) else 0.0
-        return max(0.0, self._expected(job, server) + loading - elapsed)
+        expected = self._expected(job, server)
+        return max(NEARLY_DONE * expected if elapsed else 0.0, expected + loading - elapsed)
 
     def _queued_update(self, job: Job, now: float) -> Queued:
         note = self._wait_reason(job)
