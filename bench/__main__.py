@@ -13,6 +13,7 @@ from functools import partial
 from app.logging import configure
 from bench.against import UnknownRevision, against
 from bench.attachments import attachments
+from bench.backup import backup
 from bench.commands import commands
 from bench.deaf import deaf
 from bench.discord import discord
@@ -37,6 +38,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "journal_asyncio": partial(memory, "asyncio"),
     "fairness": fairness,
     "lookups": lookups,
+    "backup": backup,
     "workflows": workflows,
     "commands": commands,
     "discord": discord,
