@@ -13,6 +13,7 @@ from functools import partial
 from app.logging import configure
 from bench.against import UnknownRevision, against
 from bench.attachments import attachments
+from bench.backup import backup
 from bench.commands import commands
 from bench.deaf import deaf
 from bench.discord import discord
@@ -41,6 +42,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "http": http,
     "starts": starts,
     "lookups": lookups,
+    "backup": backup,
     "workflows": workflows,
     "commands": commands,
     "discord": discord,
