@@ -22,6 +22,7 @@ from statistics import median
 
 from msgspec import Struct
 
+from app.core.able_servers import AbleServers
 from app.core.cost import Run
 from app.core.effects import SubmitPrompt
 from app.core.job import Job, JobRequest
@@ -60,7 +61,9 @@ class _World:
         self.servers = {name: ServerState(name) for name in SLOWNESS}
         for state in self.servers.values():
             state.back()
-        self.scheduler = Scheduler(self.table, self.servers, 2, lambda: PromptId(f"p{next(prompts)}"))
+        self.scheduler = Scheduler(
+            self.table, self.servers, AbleServers(self.servers), 2, lambda: PromptId(f"p{next(prompts)}")
+        )
         self.runs: list[Run] = []
         self._rng, self._spread = rng, spread
         self._loaded = dict.fromkeys(SLOWNESS, "")

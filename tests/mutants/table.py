@@ -377,7 +377,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=52,
-        symbol="app.core.limits:Usage.refusal",
+        symbol="app.core.limits:_seconds_reached",
         old="needed > most",
         new="needed == most",
         tests=(LIMITS + "test_a_job_that_needs_more_than_there_is_never_fits",),
