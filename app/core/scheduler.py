@@ -28,8 +28,8 @@ from app.reasons.alerts import ServerFails
 from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersDrained, ServersOffline
 from app.reasons.limits import JobsReached, LimitReason, Whom
 
-PER_WAITING_JOB = 0.002
-"""Seconds that a forecast counts as current, for each waiting job: it takes about a hundredth of that to make."""
+PER_WAITING_JOB = 0.01
+"""Seconds that a forecast counts as current, for each waiting job: it takes about a five-hundredth of that to make."""
 
 STEADY, STEADY_SHARE = 2.0, 0.1
 """Seconds, and the share of the time until then, by which an expected start may move before it is reported anew."""
