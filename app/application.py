@@ -11,7 +11,7 @@ run
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeAlias
@@ -20,11 +20,13 @@ import anyio
 import structlog
 from anyio import to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app import signals
 from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import AlertActor, Alerts
 from app.actors.client_pool import ClientPool, Comfies, ServerClients
+from app.actors.commands import RunCommand, run_command
 from app.actors.handle import Registry
 from app.actors.registry import PromptRegistry, new_prompt_id
 from app.actors.reload import ReloadActor, ignore, settings_of
@@ -53,14 +55,15 @@ class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
-    and `servers` changes them. `draining` is set when no new job may be submitted, `shutdown` when the frontend must
-    return.
+    `off` those that need not answer now, and `servers` changes them. `draining` is set when no new job may be
+    submitted, `shutdown` when the frontend must return.
     """
 
     registry: Registry
     clients: Mapping[ServerName, ServerClients]
     nodes: Mapping[ServerName, NodeCache]
     configured: Mapping[ServerName, Server]
+    off: Collection[ServerName]
     servers: Servers
     draining: anyio.Event
     shutdown: anyio.Event
@@ -127,12 +130,13 @@ async def open_services(
     new_prompt_id: Callable[[], PromptId] = new_prompt_id,
     pauses: Pauses = backoff,
     alerts: Alerts | None = None,
+    run_command: RunCommand = run_command,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
     `settings` are those of servers that differ from the defaults. Unless `wait_for_disk`, results for which the disk
     has no room are given up instead of fetched later. Everything that depends on chance or time can be passed in:
-    `run_sync`, `new_prompt_id`, `pauses`.
+    `run_sync`, `new_prompt_id`, `pauses`; and `run_command`, which starts and stops servers.
     """
     async with anyio.create_task_group() as services:
         servers = ServersActor(clients, settings or {}, pauses=pauses)
@@ -148,6 +152,7 @@ async def open_services(
                 settings=settings or {},
                 wait_for_disk=wait_for_disk,
                 alerts=alerts,
+                run_command=run_command,
             ).run,
             name="registry",
         )
@@ -158,6 +163,7 @@ async def open_services(
                 clients,
                 servers.nodes,
                 servers.configured,
+                servers.off,
                 servers.handle,
                 anyio.Event(),
                 anyio.Event(),
@@ -190,8 +196,11 @@ async def run(
     code = 0
     # Whoever waits at a terminal wants to know that the disk is full; the bot can wait until somebody has made room.
     wait_for_disk = journal is not None
-    journal = journal or MemoryJournal()
     settings = {server.label: settings_of(config, server) for server in config.servers}
+    if journal is None:
+        # Without one, nobody would know later for how long servers have been on, nor stop them.
+        settings = {name: replace(each, power=None) for name, each in settings.items()}
+        journal = MemoryJournal()
     async with (
         open_clients(config, client_id) as clients,
         open_services(

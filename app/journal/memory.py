@@ -11,6 +11,7 @@ from app.core.cost import Run
 from app.core.job import Job, Transition
 from app.core.journal_port import MOST_RUNS, DrainedServer
 from app.core.limits import Use
+from app.core.server_power import OnPeriod, PowerRecord
 from app.events import JobId
 
 
@@ -45,6 +46,15 @@ class MemoryJournal:
         """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         return ()
+
+    async def on_periods(self) -> Sequence[OnPeriod]:
+        """See `app.core.journal_port.Journal`. Nothing: this journal begins when the process does."""
+        await anyio.lowlevel.checkpoint()
+        return ()
+
+    async def record_power(self, records: Sequence[PowerRecord]) -> None:
+        """See `app.core.journal_port.Journal`. Does nothing: no server stays on after the process."""
+        await anyio.lowlevel.checkpoint()
 
     async def uses(self) -> Sequence[Use]:
         """See `app.core.journal_port.Journal`. Nothing: this journal begins when the process does."""

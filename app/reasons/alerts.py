@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from app.reasons import Reason
+from app.reasons.power import PowerReason
 from app.reasons.servers import ServerReason
 
 
@@ -45,4 +46,20 @@ class ResultsGivenUp(Reason, frozen=True):
     server: str
 
 
-AlertReason: TypeAlias = ServerAway | NoServer | ServerFails | JournalWaits | DiskFull | ResultsGivenUp
+class ServerNotStarted(Reason, frozen=True):
+    """A server that jobs need could not be started."""
+
+    server: str
+    why: PowerReason
+
+
+class ServerNotStopped(Reason, frozen=True):
+    """A server that no job needs could not be stopped."""
+
+    server: str
+    why: PowerReason
+
+
+AlertReason: TypeAlias = (
+    ServerAway | NoServer | ServerFails | JournalWaits | DiskFull | ResultsGivenUp | ServerNotStarted | ServerNotStopped
+)

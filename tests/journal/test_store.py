@@ -15,6 +15,7 @@ import pytest
 from app.core.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.core.moderation import Ban
+from app.core.server_power import PowerRecord
 from app.events import Finished, JobId, ServerName
 from app.journal.migrations import NEWEST
 from app.journal.reader import Reader
@@ -271,6 +272,11 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "drain": lambda: store.drain(ServerName("studio"), "ada", drained=True),
         "drained": store.drained,
         "uses": store.uses,
+        "on_periods": store.on_periods,
+        "on_periods_at": lambda: store.on_periods_at(1.0),
+        "record_power": lambda: store.record_power(
+            [PowerRecord(ServerName("a"), change) for change in ("started", "answered", "stopping", "stopped")]
+        ),
         "add_request": lambda: store.add_request("cancel", "a"),
         "requests": store.requests,
         "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),

@@ -101,6 +101,18 @@ async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: 
     assert catalog.definitions("oil") is None
 
 
+async def test_a_server_that_is_started_when_needed_counts_as_able_until_it_was_seen(folder: Path) -> None:
+    write(folder, "oil")
+    write(folder, "ink", "Ink")
+    known: dict[ServerName, Definitions] = {A: Definitions({"Paint": PAINT, "Save": SAVE})}
+    catalog = Catalog(folder, [A, B], known.get, DISCORD, is_started=lambda server: server == B)
+    await catalog.look()
+    assert (set(catalog.workflows), dict(catalog.servers)) == ({"ink", "oil"}, {"ink": (B,)})
+    known[B] = Definitions({"Paint": PAINT, "Save": SAVE})
+    await catalog.look()
+    assert set(catalog.workflows) == {"oil"}
+
+
 async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> None:
     write(folder, "oil")
     write(folder, "ink", "Ink")
