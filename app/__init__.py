@@ -11,6 +11,8 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     discord/        Discord: gateway/ (hikari), requests/, messages/, files/, ui/
     journal/        jobs on disk: SQLite store, serialization, migrations
     webhook         posts alerts
+    systemd         tells systemd that the bot is ready, lives, reloads and stops
+    http/           health and metrics for those who operate the bot
     simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
     service/        what a request means, free of Discord: job factory, catalog, follow-ups, permissions
     texts/          every sentence that people see, rendered from tagged reasons

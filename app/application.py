@@ -10,9 +10,10 @@ run
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TypeAlias
 
@@ -32,16 +33,20 @@ from app.actors.registry import PromptRegistry, new_prompt_id
 from app.actors.reload import ReloadActor, ignore, settings_of
 from app.actors.servers import Servers, ServersActor
 from app.backoff import Pauses, backoff
+from app.backup.daily import DailyBackup
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config.settings import AlertTargets, Config, Server
-from app.core.journal_port import Journal
+from app.config.settings import AlertTargets, Config, Http, Server
+from app.core.journal_port import Journal, OldJobs
 from app.core.server_state import ServerSettings
+from app.core.tally import Work
 from app.events import PromptId, ServerName
+from app.http.sources import Sources
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
+from app.retention.actor import RetentionActor
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
@@ -55,8 +60,8 @@ class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
-    `off` those that need not answer now, and `servers` changes them. `draining` is set when no new job may be
-    submitted, `shutdown` when the frontend must return.
+    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read.
+    `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
     """
 
     registry: Registry
@@ -65,6 +70,7 @@ class Services(Struct, frozen=True):
     configured: Mapping[ServerName, Server]
     off: Collection[ServerName]
     servers: Servers
+    work: Work
     draining: anyio.Event
     shutdown: anyio.Event
 
@@ -89,6 +95,33 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 
 @asynccontextmanager
+async def open_http(http: Http, sources: Sources) -> AsyncGenerator[None]:
+    """Serve health and metrics within the block, if they are configured; a wrong setting is one line in the log."""
+    if http.problem:
+        logger.error("health and metrics are not served", reason=http.problem)
+    if not http.host:
+        yield
+        return
+    # Only here: Starlette and anycorn take 60 ms and 8 MB.
+    from app.http.server import open_server
+
+    async with open_server(http, sources, started=time.time()):
+        yield
+
+
+@asynccontextmanager
+async def open_upkeep(config: Config, journal: OldJobs, alerts: Alerts) -> AsyncGenerator[None]:
+    """Within the block, make a backup each day and delete what is old, as far as the configuration says so."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(DailyBackup(config.backup, config.data, alerts).run, name="backup")
+        tasks.start_soon(RetentionActor(config.retention, config.data, journal).run, name="retention")
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def open_clients(
     config: Config, client_id: str | None = None
 ) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
@@ -100,7 +133,13 @@ async def open_clients(
         # Two of our servers may be the same ComfyUI, which gives all frames to the latest socket with an id.
         client_id = str(uuid.uuid5(base, server.label))
         largest = config.largest_result * 2**20
-        async with open_comfy_client(server, client_id, run_sync=to_thread.run_sync, largest_result=largest) as comfy:
+        async with open_comfy_client(
+            server,
+            client_id,
+            run_sync=to_thread.run_sync,
+            largest_result=largest,
+            api_key=config.api_key if server.paid_nodes else "",
+        ) as comfy:
             way = partial(connect, partial(open_websocket, server, client_id))
             yield ServerClients(comfy, way, partial(probe, server))
 
@@ -131,31 +170,33 @@ async def open_services(
     pauses: Pauses = backoff,
     alerts: Alerts | None = None,
     run_command: RunCommand = run_command,
+    asked: bool = False,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
     `settings` are those of servers that differ from the defaults. Unless `wait_for_disk`, results for which the disk
-    has no room are given up instead of fetched later. Everything that depends on chance or time can be passed in:
-    `run_sync`, `new_prompt_id`, `pauses`; and `run_command`, which starts and stops servers.
+    has no room are given up instead of fetched later. With `asked`, the frontend asks the servers what they can run,
+    and offers that to the registry; until then, a job only goes to servers that it names. Everything that depends on
+    chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`; and `run_command`, which starts and stops
+    servers.
     """
     async with anyio.create_task_group() as services:
         servers = ServersActor(clients, settings or {}, pauses=pauses)
-        registry = await services.start(
-            PromptRegistry(
-                servers.comfies,
-                servers.nodes,
-                servers.connections,
-                journal,
-                depth=depth,
-                new_prompt_id=new_prompt_id,
-                run_sync=run_sync,
-                settings=settings or {},
-                wait_for_disk=wait_for_disk,
-                alerts=alerts,
-                run_command=run_command,
-            ).run,
-            name="registry",
+        registry_actor = PromptRegistry(
+            servers.comfies,
+            servers.nodes,
+            servers.connections,
+            journal,
+            depth=depth,
+            new_prompt_id=new_prompt_id,
+            run_sync=run_sync,
+            settings=settings or {},
+            wait_for_disk=wait_for_disk,
+            alerts=alerts,
+            asked=asked,
+            run_command=run_command,
         )
+        registry = await services.start(registry_actor.run, name="registry")
         await services.start(servers.run, registry, name="servers")
         try:
             yield Services(
@@ -165,6 +206,7 @@ async def open_services(
                 servers.configured,
                 servers.off,
                 servers.handle,
+                registry_actor.work,
                 anyio.Event(),
                 anyio.Event(),
             )
@@ -182,11 +224,14 @@ async def run(
     alerts: Alerts | None = None,
     load: Callable[[], Config] | None = None,
     reloaded: Callable[[Config], None] = ignore,
+    reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
+    asked: bool = False,
 ) -> int:
     """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
-    the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change.
+    the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change, and all
+    of it happens in a block of `reloading`. `asked` is that of `open_services`.
 
     Without a journal, jobs are kept only while this runs. `client_id` is that of `open_clients`. With `drain`, the
     first signal lets the jobs that servers have finish, and the second one stops at once. One signal more ends the
@@ -210,6 +255,7 @@ async def run(
             settings=settings,
             wait_for_disk=wait_for_disk,
             alerts=alerts,
+            asked=asked,
         ) as services,
     ):
         with signals.listen(patience=2 if drain else 1) as receiver:
@@ -236,7 +282,9 @@ async def run(
                             stopped = signum
                             await close(drained=False)
 
-                reloader = ReloadActor(config, load, services.servers, reloaded) if load is not None else None
+                reloader = (
+                    ReloadActor(config, load, services.servers, reloaded, reloading) if load is not None else None
+                )
                 if reloader is not None:
                     guests.start_soon(reloader.run, name="reload")
                 guests.start_soon(say_goodbye, name="signals")

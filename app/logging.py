@@ -28,16 +28,19 @@ SECRETS = re.compile(
 address (whoever has it can answer in our name for 15 minutes), a bot's own token."""
 
 
-def configure(*, debug: bool) -> None:
+def configure(*, debug: bool, json: bool = False, is_service: bool = False) -> None:
     """Send our log and the libraries' logs to stderr: warnings in one line each, or everything with `debug`.
 
-    The libraries stay at INFO even then: below that, HTTP clients log the headers they send.
+    The libraries stay at INFO even then: below that, HTTP clients log the headers they send. A service also logs what
+    it does: nobody watches it, and its log is all that is left afterwards. With `json`, each line is a JSON object.
     """
     first: list[Processor] = [
         redact,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
     ]
+    if json:
+        first.append(structlog.stdlib.add_logger_name)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -55,13 +58,16 @@ def configure(*, debug: bool) -> None:
             show_errors,
             # Again, because only now has an exception become text.
             redact,
-            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False),
+            structlog.processors.JSONRenderer()
+            if json
+            else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False),
         ],
     )
     handler = _Stderr()
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.INFO if debug else logging.WARNING, force=True)
-    logging.getLogger("app").setLevel(logging.DEBUG if debug else logging.WARNING)
+    level = logging.DEBUG if debug else logging.INFO if is_service else logging.WARNING
+    logging.getLogger("app").setLevel(level)
 
 
 class _Stderr(logging.Handler):

@@ -6,6 +6,7 @@ import anyio
 
 from app.ports import Comfy
 from app.workflows.node_definitions import Definition, Definitions
+from app.workflows.replacements import read_replacements
 
 FRESH = 60.0
 """Seconds for which the lists of a class stay valid while people choose from them: new models are rare, and every
@@ -32,8 +33,9 @@ class NodeCache:
         return self._known
 
     async def read_all(self) -> Definitions:
-        """Ask the server for all its node classes."""
-        self._known = self._known.updated(await self._comfy.nodes())
+        """Ask the server for all its node classes, and for those that it replaces."""
+        replacements = read_replacements(await self._comfy.replacements())
+        self._known = self._known.updated(await self._comfy.nodes(), replacements)
         self._all_read_at = anyio.current_time()
         self._read_at.clear()
         return self._known

@@ -108,6 +108,8 @@ class History(Struct, frozen=True):
     error: str = ""
     error_kind: str = ""
     cached: frozenset[str] = frozenset()
+    executed: frozenset[str] | None = None
+    """The nodes that had run when it failed or was interrupted at `node`; None if the server does not say."""
 
 
 class Stats(Struct, frozen=True):
@@ -122,8 +124,11 @@ class Stats(Struct, frozen=True):
 class Comfy(Protocol):
     """One ComfyUI server over HTTP. Every method may raise `ConnectionLost`."""
 
-    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
-        """POST /prompt with our prompt id and our client id. Raises `Refused`."""
+    async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
+        """POST /prompt with our prompt id and our client id; if `paid`, also with the key for services that bill.
+
+        Raises `Refused`.
+        """
         ...
 
     async def queue(self) -> Queue:
@@ -159,6 +164,10 @@ class Comfy(Protocol):
 
     async def nodes(self) -> Mapping[str, Raw]:
         """GET /object_info: every node class of the server, as the server describes it; a few MB."""
+        ...
+
+    async def replacements(self) -> Mapping[str, Raw]:
+        """GET /node_replacements: the classes that the server replaces by others, as it says; {} if it has none."""
         ...
 
     async def stats(self) -> Stats:

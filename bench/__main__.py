@@ -18,6 +18,7 @@ from bench.deaf import deaf
 from bench.discord import discord
 from bench.fairness import fairness
 from bench.flow import flow
+from bench.http import http
 from bench.killed import killed
 from bench.lag import JOBS, lag
 from bench.lookups import lookups
@@ -36,6 +37,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "journal_trio": partial(memory, "trio"),
     "journal_asyncio": partial(memory, "asyncio"),
     "fairness": fairness,
+    "http": http,
     "lookups": lookups,
     "workflows": workflows,
     "commands": commands,

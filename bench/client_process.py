@@ -21,6 +21,7 @@ from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import DrainedServer, Journal
 from app.core.limits import Use
 from app.core.server_power import OnPeriod, PowerRecord
+from app.core.spending import Spent
 from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, ServerEvent
 from app.journal.sqlite import JOURNAL, open_journal
 from app.ports import Connect, ConnectionLost, Graph, Json
@@ -71,6 +72,9 @@ class Noted:
 
     async def uses(self) -> Sequence[Use]:
         return await self._journal.uses()
+
+    async def spent(self) -> Sequence[Spent]:
+        return await self._journal.spent()
 
     async def reach(self, states: Sequence[str], count: int) -> float:
         """Wait until `count` jobs have reached one of these states; returns the time of the last of them."""

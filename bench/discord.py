@@ -44,11 +44,11 @@ PATIENCE = 120.0
 
 @contextmanager
 def bot_process(
-    arguments: Sequence[str], discord: FakeDiscord, url: str, folder: Path
+    arguments: Sequence[str], discord: FakeDiscord, url: str, folder: Path, settings: Mapping[str, str] | None = None
 ) -> Generator[tuple[subprocess.Popen[bytes], float]]:
     """Start a bot, and wait until Discord has its commands; yields the process, and the seconds that it took.
 
-    `arguments` are those of Python, `url` is the address of ComfyUI.
+    `arguments` are those of Python, `url` is the address of ComfyUI, `settings` are further variables.
     """
     shutil.copytree(ROOT / "workflows" / "txt2img", folder / "workflows" / "txt2img")
     env = {
@@ -59,6 +59,7 @@ def bot_process(
         "ATELIER_WORKFLOWS": str(folder / "workflows"),
         "COMFYUI_URL": url,
         "PYTHONPATH": str(ROOT),
+        **(settings or {}),
     }
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, *arguments], cwd=folder, env=env, stderr=subprocess.DEVNULL)
@@ -70,7 +71,7 @@ def bot_process(
         process.wait()
 
 
-def _resident(process: subprocess.Popen[bytes]) -> float:
+def resident(process: subprocess.Popen[bytes]) -> float:
     """Return the resident memory of a process in MiB."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -113,7 +114,7 @@ def _round(name: str) -> dict[str, float]:
         crowd = [Person(str(10**18 + number), f"person-{number}") for number in range(CROWD)]
         with bot_process(BOTS[name], discord, url, Path(folder)) as (process, figures["start_s"]):
             time.sleep(IDLE)
-            figures["idle_mib"] = _resident(process)
+            figures["idle_mib"] = resident(process)
             alone = [imagine(discord, "to warm up", crowd[0])]
             anyio.run(discord.until, lambda: _shown(discord, alone[0]), PATIENCE)
             for number in range(ALONE):

@@ -18,6 +18,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
+from app.core.able_servers import AbleServers
 from app.core.effects import SubmitPrompt
 from app.core.fair_queue import FairQueue, QueuedJob
 from app.core.job import JobRequest
@@ -117,7 +118,10 @@ def fairness(rounds: int) -> Mapping[str, object]:
         "one person with 200 jobs, 19 with 1 to 12": _compared(_one_heavy),
         "20 people with 20 jobs each": _compared(_equal),
         "10 people with one job each beside one with 200": _compared(_single_jobs),
-        "decision": _decisions(rounds),
+        "decision, 6 models": _decisions(rounds, shared=True),
+        "decision, each person with models of their own, half of the jobs only for 16 servers": _decisions(
+            rounds, shared=False
+        ),
     }
 
 
@@ -233,25 +237,32 @@ def _graph(model: str) -> Graph:
     }
 
 
-def _decisions(rounds: int) -> Mapping[str, object]:
-    """What the end of one job costs with many that wait, and a question for a place in line."""
+def _decisions(rounds: int, *, shared: bool) -> Mapping[str, object]:
+    """What the end of one job costs with many that wait, and a question for a place in line, in CPU time.
+
+    With `shared`, people have few models in common, and jobs wait at each server for one with the same models. Else
+    nobody finds a server with the right models.
+    """
     rng, table, prompts = random.Random(1), JobTable(), count()
     servers = {name: ServerState(name) for name in (ServerName(f"server {n}") for n in range(MANY_SERVERS))}
     for state in servers.values():
         state.back()
-    scheduler = Scheduler(table, servers, 2, lambda: PromptId(f"p{next(prompts)}"))
-    began = time.perf_counter()
+    scheduler = Scheduler(table, servers, AbleServers(servers), 2, lambda: PromptId(f"p{next(prompts)}"))
+    some = tuple(servers)[:16]
+    began = time.thread_time()
     for number in range(WAITING):
+        owner = f"person {rng.randrange(PEOPLE)}"
         request = JobRequest(
             job=JobId(f"job {number}"),
             workflow="bench",
-            graph=_graph(rng.choice(MODELS)),
+            graph=_graph(rng.choice(MODELS) if shared else f"{owner}, {rng.randrange(2)}"),
             folder=".",
-            owner=f"person {rng.randrange(PEOPLE)}",
+            owner=owner,
+            servers=() if shared or number % 2 else some,
         )
         table.accept(request)
     scheduler.plan(0.0)
-    accepted = time.perf_counter() - began
+    accepted = time.thread_time() - began
     _sent(table)
     ends, updates, places, now = list[float](), list[int](), list[float](), 0.0
     for _ in range(100 * rounds):
@@ -262,18 +273,18 @@ def _decisions(rounds: int) -> Mapping[str, object]:
         scheduler.plan(now)
         now += 5.0
         table.updates.clear()
-        began = time.perf_counter()
+        began = time.thread_time()
         table.ended(job, History("success"))
         scheduler.plan(now)
-        ends.append((time.perf_counter() - began) * 1000)
+        ends.append((time.thread_time() - began) * 1000)
         updates.append(len(table.updates))
         table.delivered(job)
         _sent(table)
         scheduler.plan(now)
         waiting = rng.choice([job for job in table.jobs.values() if job.attempt is None])
-        began = time.perf_counter()
+        began = time.thread_time()
         scheduler.refresh(waiting, now)
-        places.append((time.perf_counter() - began) * 1000)
+        places.append((time.thread_time() - began) * 1000)
     return {
         "waiting": WAITING,
         "people": PEOPLE,

@@ -49,7 +49,7 @@ class Taking:
     def __init__(self) -> None:
         self.prompts: list[PromptId] = []
 
-    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
+    async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
         await anyio.lowlevel.checkpoint()
         self.prompts.append(prompt)
         return Ticket(prompt)

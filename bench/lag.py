@@ -108,10 +108,10 @@ class Noting(ComfyClient):
 
     prompts: dict[int, str]
 
-    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
+    async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
         inputs = cast("dict[str, Json]", graph["5"]["inputs"])
         self.prompts[cast("int", inputs.get("seed", inputs.get("color")))] = prompt
-        return await super().submit(prompt, graph)
+        return await super().submit(prompt, graph, paid=paid)
 
 
 def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:

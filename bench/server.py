@@ -16,6 +16,12 @@ from app.simulator.engine.simulator import Simulator
 from app.simulator.engine.worker import Answer
 from app.simulator.http.application import serve
 
+GAP = 0.0005
+"""Seconds between `executed` and the end frame: a real ComfyUI mostly needs 0.1 to 1 ms (docs/protocol/comfyui.md).
+
+The simulator's own gap is forty times as long, which would hide the time that the download of a result takes.
+"""
+
 
 def _say(what: str, prompt: object) -> None:
     """Print an event with the time of the monotonic clock, which all processes of a machine share."""
@@ -31,7 +37,7 @@ class _Stamped(dict[str, float]):
 
 async def main(step_time: float) -> None:
     with TemporaryDirectory() as folder:
-        simulator = Simulator(Path(folder), steps=4, step_time=step_time)
+        simulator = Simulator(Path(folder), steps=4, step_time=step_time, history_gap=GAP)
         simulator.ended_at = _Stamped()
         take = simulator.worker.submit
 

@@ -13,12 +13,12 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 LEVELS = [
-    {"", "boundary", "config", "events", "reasons", "signals", "standard_streams", "text_file"},
+    {"", "boundary", "config", "events", "histogram", "reasons", "signals", "standard_streams", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
-    {"media_worker", "service", "texts"},
-    {"comfy", "discord", "journal", "simulator", "webhook"},
-    {"application", "logging"},
+    {"media_worker", "retention", "service", "texts"},
+    {"comfy", "discord", "http", "journal", "simulator", "systemd", "webhook"},
+    {"application", "backup", "logging"},
     {"cli"},
     {"__main__"},
 ]
@@ -29,7 +29,7 @@ ADAPTERS = LEVELS[4]
 """They never import each other."""
 
 DISCORD_LEVELS = [
-    {"bridge", "custom_id", "message_ref", "text", "user_request"},
+    {"bridge", "custom_id", "message_ref", "text", "traffic", "user_request"},
     {"ui"},
     {"files", "messages"},
     {"requests"},
@@ -47,8 +47,8 @@ IMPORTERS = {
     "hikari": ["discord/gateway/"],
     "lightbulb": ["discord/gateway/"],
     "sqlite3": ["journal/"],
-    "starlette": ["simulator/"],
-    "anycorn": ["simulator/"],
+    "starlette": ["http/", "simulator/"],
+    "anycorn": ["http/", "simulator/"],
     "PIL": ["cli/demo", "media_worker/", "simulator/"],
     "av": ["media_worker/"],
     "cyclopts": ["cli/"],

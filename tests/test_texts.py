@@ -27,7 +27,7 @@ ALLOWED = {
     "core/results": {"first_line", "failure"},
     "comfy/errors": {"_left"},
     "comfy/validation_errors": {"_problems", "_missing_class"},
-    "comfy/websocket/address": {"address"},
+    "comfy/websocket/address": {"headers_of"},
     "comfy/websocket/decoder": {"GREETING"},
     # Log messages, and exceptions that only logs show.
     "actors/connection": {"ConnectionActor"},
@@ -58,7 +58,7 @@ ALLOWED = {
     "workflows/discovery/uploads": {"_names"},
     "workflows/editor_format/links": {"REROUTES", "SETTERS", "UNSENT"},
     "workflows/editor_format/parser": {"CAMERA"},
-    "workflows/editor_format/replacements": {"REPLACEMENTS"},
+    "workflows/replacements": {"REPLACEMENTS"},
     "workflows/editor_format/widgets": {"BUTTONS"},
     # Titles of slots, which a manifest may change.
     "workflows/discovery/candidates": {"TITLES"},

@@ -23,6 +23,8 @@ from app.comfy.websocket.connect import connect
 from app.config.settings import Server
 from app.core.job import JobRequest
 from app.core.journal_port import Journal
+from app.core.server_state import ServerSettings
+from app.core.tally import Work
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
 from app.journal.memory import MemoryJournal
 from app.ports import Graph
@@ -85,6 +87,7 @@ class World(Struct):
     registry: Registry
     folder: Path
     journal: Journal
+    work: Work
 
     def request(self, graph: Graph = PICTURE, **changes: object) -> JobRequest:
         """A job request with a random seed."""
@@ -125,17 +128,24 @@ def on_disk(last: Finished) -> bool:
 
 @asynccontextmanager
 async def house_for(
-    simulator: Simulator, folder: Path, journal: Journal | None = None, *, depth: int = 2
+    simulator: Simulator,
+    folder: Path,
+    journal: Journal | None = None,
+    *,
+    depth: int = 2,
+    api_key: str = "",
+    pays: bool = False,
 ) -> AsyncGenerator[World]:
-    """A house, as one life of the program has it, for a simulator that lives elsewhere."""
+    """A house, as one life of the program has it, for a simulator that lives elsewhere; it has the key if it `pays`."""
     journal = journal or MemoryJournal()
     client_id = new_prompt_id()
     transport = httpx.ASGITransport(application(simulator))
     server = Server(url="http://simulator")
-    async with open_comfy_client(server, client_id, run_sync=inline, transport=transport) as comfy:
+    async with open_comfy_client(server, client_id, run_sync=inline, transport=transport, api_key=api_key) as comfy:
         clients = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
-        async with open_services(clients, journal, depth=depth, run_sync=inline) as services:
-            yield World(simulator, services.registry, folder, journal)
+        settings = {HERE: ServerSettings(pays=pays)}
+        async with open_services(clients, journal, depth=depth, run_sync=inline, settings=settings) as services:
+            yield World(simulator, services.registry, folder, journal, services.work)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import errno
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import assert_never
 
@@ -50,7 +51,17 @@ from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
 from app.reasons import Reason
 from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable, log_fields
-from app.reasons.servers import NoChoices, NodeDamaged, NodesInvalid, ResultGone, ResultTooLarge, ValueNotListed
+from app.reasons.servers import (
+    NoChoices,
+    NodeDamaged,
+    NodesInvalid,
+    RefusedConnection,
+    ResultGone,
+    ResultTooLarge,
+    TooManyRequests,
+    UnknownHost,
+    ValueNotListed,
+)
 from app.workflows.node_definitions import Input
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -167,6 +178,9 @@ HISTORY_SECONDS = 10.0
 HISTORIES_AT_ONCE = 4
 """Histories that are read alone at the same time: one that hangs must not hold up the others."""
 
+UNSENT = (RefusedConnection, UnknownHost, TooManyRequests)
+"""Why a connection was lost before a request could be sent; after all others the server may have it."""
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The errors of a disk without room: waiting helps."""
 
@@ -264,16 +278,18 @@ class EffectRunner:
 
     async def _submit(self, effect: SubmitPrompt) -> EffectResult:
         completion = self._completion(effect.server)
-        comfy = completion.comfy
+        submit = partial(completion.comfy.submit, effect.prompt, paid=effect.request.is_paid)
+        sent = False
         try:
             graph = await completion.complete(effect.request)
+            sent = True
             try:
-                ticket = await comfy.submit(effect.prompt, graph)
+                ticket = await submit(graph)
             except Refused as refusal:
                 # After a 5xx the prompt may run anyway, so nothing else is sent.
                 if not refusal.certain or not await completion.mend(effect.request, graph, refusal):
                     raise
-                ticket = await comfy.submit(effect.prompt, graph)
+                ticket = await submit(graph)
             if ticket.dropped:
                 # The server runs the rest of the graph. Whether a missing upload is the cause is not known here.
                 completion.forget(effect.request.uploads, graph)
@@ -281,9 +297,9 @@ class EffectRunner:
         except OSError as error:
             return PromptRefused(effect, InputUnreadable(error.strerror or ""), certain=True)
         except Refused as refusal:
-            return PromptRefused(effect, refusal.reason, refusal.certain)
+            return PromptRefused(effect, refusal.reason, refusal.certain, sent)
         except ConnectionLost as loss:
-            return SubmitUncertain(effect, loss.reason)
+            return SubmitUncertain(effect, loss.reason, sent and not isinstance(loss.reason, UNSENT))
 
     async def _query(self, effect: QueryServer) -> EffectResult:
         """Query a server: the queue first, because a prompt that leaves it in between is in the history by then."""

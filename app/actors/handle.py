@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Hashable, Mapping
+from collections.abc import AsyncGenerator, Collection, Hashable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -10,10 +10,12 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
+from app.core.able_servers import Offered
 from app.core.job import JobRequest
 from app.core.limits import Allowance, Origin, Used
 from app.core.reconciler import Message
 from app.core.server_state import ServerSettings
+from app.core.spending import SpendingLimit, SpendingUsed
 from app.events import AnyUpdate, Edited, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
 from app.mailbox import Mailbox
 
@@ -82,11 +84,13 @@ class Place(Struct, frozen=True):
 
 
 class ReadUsage(Struct, frozen=True):
-    """Append to `used` what is used of each of these allowances, and set `ready`."""
+    """Append what is used of each of these allowances to `used`, and of the `budget` to `spent`, and set `ready`."""
 
     origin: Origin
     allowances: tuple[Allowance, ...]
+    budget: tuple[SpendingLimit, ...]
     used: list[Used]
+    spent: list[SpendingUsed]
     ready: anyio.Event
 
 
@@ -124,9 +128,9 @@ class RemoveServer(Struct, frozen=True):
 
 
 class Offer(Struct, frozen=True):
-    """Let jobs go to the servers that can run their workflows now, by name of the workflow."""
+    """Let jobs go to the servers that can run their workflows now; None if no server has said what it can run."""
 
-    able: Mapping[str, tuple[ServerName, ...]]
+    able: Offered | None
 
 
 class SetPower(Struct, frozen=True):
@@ -184,12 +188,14 @@ class Registry(Struct, frozen=True):
         """Record where a job is shown from now on."""
         await self.inbox.send(Place(job, place))
 
-    async def usage(self, origin: Origin, allowances: tuple[Allowance, ...]) -> list[Used]:
-        """What is used of each of a person's allowances now."""
-        used, ready = list[Used](), anyio.Event()
-        await self.inbox.send(ReadUsage(origin, allowances, used, ready))
+    async def usage(
+        self, origin: Origin, allowances: tuple[Allowance, ...], budget: tuple[SpendingLimit, ...] = ()
+    ) -> tuple[list[Used], list[SpendingUsed]]:
+        """What is used of each of a person's allowances, and of each limit of what they may spend, now."""
+        used, spent, ready = list[Used](), list[SpendingUsed](), anyio.Event()
+        await self.inbox.send(ReadUsage(origin, allowances, budget, used, spent, ready))
         await ready.wait()
-        return used
+        return used, spent
 
     async def drain(self) -> None:
         """Submit nothing more to the servers, and wait until what they had has ended and has been shown.
@@ -224,8 +230,8 @@ class Registry(Struct, frozen=True):
         await self.inbox.send(RemoveServer(server, removed))
         await removed.wait()
 
-    async def offer(self, able: Mapping[str, tuple[ServerName, ...]]) -> None:
-        """Let jobs go to the servers that can run their workflows now, by name of the workflow."""
+    async def offer(self, able: Offered | None) -> None:
+        """Let jobs go to the servers that can run their workflows now; None if no server has said what it can run."""
         await self.inbox.send(Offer(able))
 
     async def delivered(self, job: JobId, receipt: str = "", shown: TerminalUpdate | None = None) -> None:

@@ -151,8 +151,9 @@ class InteractionActor:
                 if whole:
                     report_failure(error, "an update could not be shown", job=self._job)
                 whole = False
-            with anyio.move_on_after(self._reply.pause):
-                await updates.ended()
+            if self._reply.pause:
+                with anyio.move_on_after(self._reply.pause):
+                    await updates.ended()
         return None
 
     async def _next(self, updates: Updates) -> AnyUpdate | None:

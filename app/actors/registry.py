@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import anyio
+import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
 from app.actors import commands
@@ -60,6 +61,7 @@ from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
 from app.core.server_changes import ServerChanges
 from app.core.server_state import ServerSettings
+from app.core.tally import Work
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,
@@ -72,6 +74,8 @@ from app.events import (
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
 from app.reasons.jobs import InternalError
+
+logger = structlog.stdlib.get_logger(__name__)
 
 INBOX = 256
 """Messages that may wait before their senders do: a few milliseconds of frames from the busiest server."""
@@ -91,6 +95,8 @@ class PromptRegistry:
 
     An unexpected exception fails the one job it belongs to, and the loop goes on. There are three such boundaries:
     `_take` around each message, `_do` around each effect, and `_adopt` around each job of the journal.
+
+    `asked` says that somebody asks the servers what they can run, and offers that (`Registry.offer`).
     """
 
     def __init__(
@@ -107,17 +113,21 @@ class PromptRegistry:
         wait_for_disk: bool = True,
         alerts: Alerts | None = None,
         run_command: commands.RunCommand = commands.run_command,
+        asked: bool = False,
     ) -> None:
         self._journal = journal
         self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
-        self._reconciler = Reconciler(self._job_table, {name: settings.get(name, ServerSettings()) for name in comfies})
-        self._server_changes = ServerChanges(self._job_table, self._reconciler.servers)
-        self._scheduler = Scheduler(self._job_table, self._reconciler.servers, depth, new_prompt_id)
-        self._power = PowerPlan(self._job_table, self._reconciler.servers, self._scheduler)
+        configured = {name: settings.get(name, ServerSettings()) for name in comfies}
+        self._reconciler = Reconciler(self._job_table, configured, asked=asked)
+        servers, able = self._reconciler.servers, self._reconciler.able
+        self._server_changes = ServerChanges(self._job_table, servers, able)
+        self._scheduler = Scheduler(self._job_table, servers, able, depth, new_prompt_id)
+        self._power = PowerPlan(self._job_table, servers, self._scheduler)
         self._effects = EffectRunner(
             comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk, run_command=run_command
         )
+        self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
@@ -142,6 +152,7 @@ class PromptRegistry:
             self._server_changes.drain([server.name for server in await self._journal.drained()])
             self._power.load(await self._journal.on_periods(), anyio.current_time())
             self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
+            self._scheduler.spending.load(await self._journal.spent(), anyio.current_time())
             unfinished = await self._journal.unfinished()
             # Before any of their jobs, which may end at once.
             self._job_table.batches.add(job.request for job in unfinished)
@@ -157,7 +168,10 @@ class PromptRegistry:
 
     def _adopt(self, job: Job) -> None:
         with self._job_table.contain(job, "a job of the journal could not be taken over"):
-            self._reconciler.adopt(job, anyio.current_time())
+            now = anyio.current_time()
+            if job.terminal_update is None:
+                self._job_table.tally.adopt(job, now, started=job.state >= State.RUNNING)
+            self._reconciler.adopt(job, now)
             self._scheduler.accepted(job)
 
     def _take(self, message: Command | Message) -> None:
@@ -211,6 +225,7 @@ class PromptRegistry:
                 # At once: the next request of this turn must see it.
                 for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
                     self._scheduler.accepted(job)
+                    self._job_table.tally.accept(job, now)
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
@@ -219,12 +234,12 @@ class PromptRegistry:
             case Cancel(job=job):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.cancel(record, now)
-            case ReadUsage(origin=origin, allowances=allowances, used=used, ready=ready):
-                used += self._scheduler.usage.used(origin, allowances, now)
-                ready.set()
-            case Edit(job=job, request=request):
-                record = self._job_table.jobs.get(job)
-                self._edits.append((message, record is not None and self._job_table.edit(record, request)))
+            case ReadUsage():
+                message.used.extend(self._scheduler.usage.used(message.origin, message.allowances, now))
+                message.spent.extend(self._scheduler.spending.used(message.budget, message.origin.person, now))
+                message.ready.set()
+            case Edit():
+                self._edits.append((message, self._edit(message, now)))
             case Drain():
                 self._scheduler.open = False
                 self._drains.append(message)
@@ -242,7 +257,6 @@ class PromptRegistry:
             case Offer(able=able):
                 self._server_changes.offer(able)
                 self._reconciler.fail_over(now)
-                self._scheduler.offered = True
             case Place(job=job, place=place):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.place(record, place)
@@ -254,6 +268,19 @@ class PromptRegistry:
             case _:
                 self._reconciler.handle(message, now)
 
+    def _edit(self, edit: Edit, now: float) -> bool:
+        """Edit a job that waits, unless it would exceed a budget; return whether it was edited."""
+        job = self._job_table.jobs.get(edit.job)
+        if job is None or self._scheduler.edit_refusal(job, edit.request, now) is not None:
+            return False
+        if not self._job_table.edit(job, edit.request):
+            return False
+        for each in self._job_table.batches.jobs_of(job):
+            # An edited batch may have more pictures.
+            self._job_table.tally.accept(each, now)
+            self._scheduler.accepted(each)
+        return True
+
     async def _act(self, helpers: TaskGroup) -> None:
         """Write to the journal, send updates, start effects: in this order."""
         job_table = self._job_table
@@ -261,6 +288,7 @@ class PromptRegistry:
         await self._record()
         if records := self._power.take_records():
             await self._journal.record_power(records)
+        self._count_endings()
         for edit, accepted in self._edits:
             edit.answer.put(accepted)
         self._edits.clear()
@@ -324,6 +352,20 @@ class PromptRegistry:
         if self._power.decide(now):
             # What waiting jobs wait for has changed.
             self._scheduler.plan(now)
+
+    def _count_endings(self) -> None:
+        """Log and count the jobs that have ended and are recorded; nothing in the log says whose they are."""
+        for job, terminal_update in self._job_table.endings.values():
+            if (ending := self._job_table.tally.end(job, type(terminal_update).__name__.lower())) is not None:
+                logger.info(
+                    "a job has ended",
+                    job=job.id,
+                    workflow=ending.workflow,
+                    server=job.attempt.server if job.attempt is not None else None,
+                    outcome=ending.outcome,
+                    seconds=round(ending.seconds, 1),
+                )
+        self._job_table.endings.clear()
 
     def _send_update(self, update: AnyUpdate) -> None:
         watchers = self._watchers.get(update.job, [])

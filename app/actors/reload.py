@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import anyio
@@ -29,8 +30,13 @@ FIXED = {
     "depth": "depth",
     "largest_result": "largest_result",
     "discord_token": "DISCORD_TOKEN",
+    "api_key": "COMFYUI_API_KEY",
     "discord": "[discord]",
     "alerts": "[alerts]",
+    "http": "[http]",
+    "log": "[log]",
+    "retention": "[retention]",
+    "backup": "[backup]",
 }
 """The settings that only a restart changes, and what people call them."""
 
@@ -46,6 +52,7 @@ def settings_of(config: Config, server: Server) -> ServerSettings:
         weight=server.weight,
         workflows=None if server.workflows is None else frozenset(server.workflows),
         power=server.power,
+        pays=config.pays_on(server),
     )
 
 
@@ -57,7 +64,8 @@ def configured_servers(config: Config) -> dict[ServerName, ConfiguredServer]:
 class ReloadActor:
     """Applies a changed configuration to the servers and, by `reloaded`, to the frontend. A wrong one changes nothing.
 
-    `config` is what the application started with, and `load` loads it again: it raises `ConfigError`.
+    `config` is what the application started with, and `load` loads it again: it raises `ConfigError`. Each time, that
+    and all that follows happens in a block of `reloading`.
     """
 
     def __init__(
@@ -66,11 +74,13 @@ class ReloadActor:
         load: Callable[[], Config],
         servers: Servers,
         reloaded: Callable[[Config], None] = ignore,
+        reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._config = config
         self._load = load
         self._servers = servers
         self._reloaded = reloaded
+        self._reloading = reloading
         self._requests = Mailbox[None](lambda _: "reload")
 
     def reload(self) -> None:
@@ -89,7 +99,8 @@ class ReloadActor:
                 stamp = await self._stamp()
                 if requested or stamp != seen:
                     seen = stamp
-                    await run_request(self._reload, "the configuration could not be loaded again")
+                    with self._reloading():
+                        await run_request(self._reload, "the configuration could not be loaded again")
 
     async def _stamp(self) -> tuple[int, int, int] | None:
         """What differs whenever the file was written; None if it cannot be looked at."""

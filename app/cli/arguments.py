@@ -398,6 +398,29 @@ class Doctor(Check):
     """Another name of check."""
 
 
+@_command("backup", "backup", "backup --to /mnt/disk/backups")
+@dataclass(frozen=True, kw_only=True)
+class MakeBackup:
+    """Back up the journal and the files, also while the bot runs."""
+
+    to: Annotated[
+        Path | None, Parameter(metavar="FOLDER", help="Folder for the backup, instead of the configured one")
+    ] = None
+
+
+@_command("restore BACKUP", "restore backups/atelier-20261129-040000", "restore BACKUP --to restored")
+@dataclass(frozen=True)
+class RestoreBackup:
+    """Restore a backup into an empty data folder, once the whole backup was verified."""
+
+    backup: Annotated[Path, _argument("BACKUP", "The folder of one backup")]
+    _: KW_ONLY
+    to: Annotated[
+        Path | None, Parameter(metavar="FOLDER", help="Restore to this folder, instead of the configured data folder")
+    ] = None
+    skip_damaged: Annotated[bool, Parameter(help="Leave out files that are damaged; the journal never is")] = False
+
+
 @_command("stats", "stats", "stats --json")
 @dataclass(frozen=True, kw_only=True)
 class Stats:
@@ -408,8 +431,11 @@ class Stats:
 
 ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer | StartServer | StopServer
 JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
+BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
-Command: TypeAlias = Run | Setup | Demo | Generate | Simulate | JournalCommand | WorkflowsCommand | Check
+Command: TypeAlias = (
+    Run | Setup | Demo | Generate | Simulate | JournalCommand | BackupCommand | WorkflowsCommand | Check
+)
 
 
 @app.command(

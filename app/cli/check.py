@@ -35,16 +35,18 @@ async def check(
     servers: Mapping[ServerName, tuple[Comfy, Connect]],
     allowed: Mapping[ServerName, Collection[str] | None],
     machine: Sequence[Verdict] = (),
+    paying: Collection[ServerName] = (),
     started: Mapping[ServerName, Power] = {},
 ) -> int:
     """Check everything, print the results, and return 0 if all is well, else 1.
 
-    `allowed` are the workflows that each server may run, None for all. `machine` are the results of what was checked
-    besides workflows and servers. `started` are the servers that the bot starts and stops: these may be off.
+    `allowed` are the workflows that each server may run, None for all; on those in `paying`, they may cost money.
+    `machine` are the results of what was checked besides workflows and servers. `started` are the servers that the bot
+    starts and stops: these may be off.
     """
     lines: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
-    if not (offered := offers(workflows, known)):
+    if not (offered := offers(workflows, known, paying=paying)):
         lines.append((False, "workflows", f"there are none in {as_folders(workflows)[0]}"))
     lines += verdicts(offered, known, brief=True)
     if offered and known and not any(offer.servers for offer in offered):

@@ -23,8 +23,10 @@ from anyio import to_thread
 from rich.console import Console
 
 from app import logging, signals
+from app.backup.errors import BackupError
 from app.cli.arguments import (
     PROGRAM,
+    BackupCommand,
     CancelJob,
     Check,
     CheckWorkflows,
@@ -38,9 +40,11 @@ from app.cli.arguments import (
     ListServers,
     ListStuckJobs,
     ListWorkflows,
+    MakeBackup,
     NewWorkflow,
     OnServers,
     PrintSchema,
+    RestoreBackup,
     ResumeServer,
     Run,
     ServersCommand,
@@ -59,7 +63,7 @@ from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
-from app.service.reasons import AllowedNowhere
+from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
 from app.texts.reasons import reason_text
 from app.workflows.model import WorkflowError
@@ -88,6 +92,7 @@ def execute(invocation: Invocation, console: Console) -> int:
             return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
+        logging.configure(debug=debug, json=config.log.format == "json", is_service=isinstance(command, Run))
         if isinstance(command, JournalCommand):
             return _journal(command, config, console, backend)
         return anyio.run(_until_stopped, partial(_run_command, command, config, console), backend=backend)
@@ -100,6 +105,9 @@ def execute(invocation: Invocation, console: Console) -> int:
             return lose(error)
         complain(reason_text(error.reason) if isinstance(error, WorkflowError) else str(error))
         return 2
+    except BackupError as error:
+        complain(str(error))
+        return 1
     except (JournalError, ExceptionGroup) as error:
         # From the registry's task group it comes as a group.
         if debug or (reason := _journal_error(error)) is None:
@@ -143,7 +151,9 @@ def _journal_error(error: BaseException) -> JournalError | None:
 
 
 async def _run_command(
-    command: Run | Demo | Generate | Simulate | Check | WorkflowsCommand, config: Config, console: Console
+    command: Run | Demo | Generate | Simulate | Check | BackupCommand | WorkflowsCommand,
+    config: Config,
+    console: Console,
 ) -> int:
     match command:
         case Run():
@@ -157,6 +167,15 @@ async def _run_command(
             return await _generate(command, config, console)
         case Simulate():
             return await _simulate(command)
+        case MakeBackup() | RestoreBackup():
+            from app.cli.backups import back_up, restore_backup
+
+            # As for the bot: only this user reads what is created from here on.
+            os.umask(0o077)
+            if isinstance(command, MakeBackup):
+                return await back_up(console, _journal_path(config).parent, command.to or config.backups)
+            target = command.to or config.data
+            return await restore_backup(console, command.backup, target, skip_damaged=command.skip_damaged)
         case Check(live=guild, channel=channel, wait=wait) if guild:
             from app.cli.check import check_live
 
@@ -175,8 +194,8 @@ async def _run_command(
                 allowed = {server.label: server.workflows for server in config.servers}
                 machine = await examine(config, _journal_or_error(config))
                 started = {server.label: server.power for server in config.servers if server.power is not None}
-                source, folders = config.source, config.workflow_folders
-                return await check(console, source, folders, connections, allowed, machine, started)
+                source, folders, paying = config.source, config.workflow_folders, config.paying_servers
+                return await check(console, source, folders, connections, allowed, machine, paying, started)
         case _:
             return await _workflows(command, config, console)
 
@@ -202,9 +221,9 @@ async def _workflows(command: WorkflowsCommand, config: Config, console: Console
             case NewWorkflow():
                 from app.cli.workflows.new import new_workflow
 
-                await new_workflow(console, folders, command.file, servers)
+                await new_workflow(console, folders, command.file, servers, config.paying_servers)
             case CheckWorkflows():
-                return await check_workflows(console, folders, command.workflow, servers)
+                return await check_workflows(console, folders, command.workflow, servers, config.paying_servers)
             case FillWorkflow():
                 values, sets = _values(command)
                 graph, notes = await fill_in(folders, command.workflow, values, sets, command.preset, servers)
@@ -219,56 +238,70 @@ async def _run(config: Config, *, drain: bool) -> int:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
-    from app.application import comfies, open_alerts, run
+    from app.application import comfies, open_alerts, open_http, open_upkeep, run
     from app.discord.app import DiscordApp
-    from app.discord.files.retention import delete_unfinished
+    from app.http.sources import Sources
     from app.journal.crash_points import crash_point
     from app.journal.sqlite import open_journal
+    from app.retention.files import delete_unfinished
+    from app.systemd import ServiceManager
 
     path = _journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.
     os.umask(0o077)
+    sources, manager = Sources(), ServiceManager(os.environ)
     async with (
+        open_http(config.http, sources),
         open_alerts(config.alerts) as alerts,
         open_journal(path, crash=crash_point(os.environ), alerts=alerts) as journal,
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
         bot = DiscordApp(config, journal, alerts)
+        sources.journal, sources.discord = journal, bot
 
         async def frontend(services: Services) -> int:
-            servers = comfies(services.clients)
-            return await bot.run(
-                services.registry,
-                servers,
-                services.nodes,
-                services.draining,
-                services.shutdown,
-                services.configured,
-                services.off,
-            )
+            sources.work, sources.configured = services.work, services.configured
+            sources.draining = services.draining
+            code = 0
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(manager.run, bot.opened, services.draining, name="service manager")
+                code = await bot.run(
+                    services.registry,
+                    comfies(services.clients),
+                    services.nodes,
+                    services.draining,
+                    services.shutdown,
+                    services.configured,
+                    services.off,
+                )
+                tasks.cancel_scope.cancel()
+            return code
 
         load = partial(reload_config, config, os.environ, Path.cwd())
         # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
         client_id = await journal.client_id()
-        return await run(
-            config,
-            frontend,
-            journal=journal,
-            client_id=client_id,
-            drain=drain,
-            alerts=alerts,
-            load=load,
-            reloaded=bot.reloaded,
-        )
+        async with open_upkeep(config, journal, alerts):
+            return await run(
+                config,
+                frontend,
+                journal=journal,
+                client_id=client_id,
+                drain=drain,
+                alerts=alerts,
+                load=load,
+                reloaded=bot.reloaded,
+                reloading=manager.reloading,
+                asked=True,
+            )
 
 
 def _journal_path(config: Config) -> Path:
-    """The path of the journal. Raises `ConfigError` if version 0.2 left one in another folder.
+    """The path of the journal. Raises `ConfigError` if version 0.2 left one in another folder, or if it is incomplete.
 
     A second journal would start empty, and the jobs in the first one would be lost without a word.
     """
-    from app.journal.sqlite import JOURNAL
+    from app.journal.sqlite import JOURNAL, RESTORING
 
     former = config.former_data
     if former is not None and former.resolve() != config.data.resolve() and (former / JOURNAL).exists():
@@ -276,6 +309,8 @@ def _journal_path(config: Config) -> Path:
             f"the journal is in {former}, where an earlier version put it, but the data folder is now {config.data}:"
             f" move the folder there, or set ATELIER_DATA={former}."
         )
+    if (config.data / RESTORING).exists():
+        raise ConfigError(f"{config.data} was not restored completely: run “{PROGRAM} restore” again with that backup.")
     return config.data / JOURNAL
 
 
@@ -403,6 +438,8 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
         workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
     if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
         raise WorkflowError(AllowedNowhere(workflow.name))
+    if workflow.price is not None:
+        raise WorkflowError(PaidFromTerminal(workflow.name))
     _writable(command.out)
     fill = partial(bind, workflow, preset=command.preset, definitions=definitions)
     rng = random.SystemRandom()

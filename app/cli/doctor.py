@@ -25,7 +25,8 @@ WRONG_CLOCK = 60.0
 async def examine(config: Config, journal: Path | JournalError) -> list[Verdict]:
     """Check everything that belongs to this machine and to Discord. `journal` is its path, or why there is none."""
     here = await to_thread.run_sync(lambda: [*_disk(config.data), _journal(journal)])
-    return [*await _discord(config), *here]
+    wrong: list[Verdict] = [(False, "http", config.http.problem)] if config.http.problem else []
+    return [*await _discord(config), *here, *wrong]
 
 
 async def _discord(config: Config) -> list[Verdict]:
@@ -70,7 +71,7 @@ def _disk(data: Path) -> Iterator[Verdict]:
     if free < NO_SPACE:
         yield (False, "disk", f"{details}: make room.")
     elif free < LITTLE_SPACE:
-        yield (None, "disk", f"{details}: make room, or set “keep_days” so that old results are deleted.")
+        yield (None, "disk", f"{details}: make room, or set “size” in [retention] so that old results are deleted.")
     else:
         yield (True, "disk", details)
 

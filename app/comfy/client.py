@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import anyio
 import httpx
@@ -16,7 +15,7 @@ from anyio import to_thread
 
 from app.comfy import http_schemas
 from app.comfy.download import save
-from app.comfy.exchange import Answer, body, exchange, media_type, translated
+from app.comfy.exchange import Answer, Requests, body, media_type
 from app.comfy.json import decode, decode_shallow
 from app.comfy.response_limits import (
     ANSWER_BYTES,
@@ -31,6 +30,7 @@ from app.comfy.response_limits import (
 )
 from app.comfy.tls import tls_context
 from app.comfy.validation_errors import dropped, missing, unusable, validation_error
+from app.comfy.websocket.address import headers_of, without_login
 from app.config.settings import Server
 from app.core.downloads import LANES
 from app.core.results import file_label
@@ -64,6 +64,8 @@ ComfyUI's event loop answers within 65 ms even under load (measured, T17), but i
 and encodes them while its one thread samples.
 """
 
+ANSWER = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
+
 QUESTION = httpx.Timeout(5.0, connect=CONNECT_TIMEOUT)
 """For the queue and the history, which the server has in memory.
 
@@ -80,6 +82,9 @@ PREVIEW_METHODS = {"off": "none", "server": None}
 AWAY = frozenset({502, 503, 504})
 """Statuses that a reverse proxy sends if ComfyUI is down."""
 
+HIDDEN = b"[hidden]"
+"""Replaces the key of the account that pays in everything that a server answers."""
+
 _NODES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -91,26 +96,20 @@ async def open_comfy_client(
     run_sync: RunSync = to_thread.run_sync,
     transport: httpx.AsyncBaseTransport | None = None,
     largest_result: int = RESULT_BYTES,
+    api_key: str = "",
 ) -> AsyncGenerator[ComfyClient]:
     """Open the HTTP client for the length of the block. `transport` is for an in-memory server.
 
-    A result of more than `largest_result` bytes is refused. Raises `OSError` for a CA file that cannot be read. Proxies
-    of the environment are not used: the server is usually on our own network or on this machine.
+    A result of more than `largest_result` bytes is refused. `api_key` pays for the prompts that cost money. Raises
+    `OSError` for a CA file that cannot be read. Proxies of the environment are not used: the server is usually on our
+    own network or on this machine.
     """
-    async with httpx.AsyncClient(
-        base_url=server.url.rstrip("/") + "/",
-        headers=server.headers,
-        timeout=httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
-        limits=LIMITS,
-        verify=tls_context(server),
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        # Otherwise cookies that a server sets would be sent with every request.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    ) as client:
+    async with transport or httpx.AsyncHTTPTransport(
+        verify=tls_context(server), trust_env=False, limits=LIMITS
+    ) as opened:
+        requests = Requests(opened, without_login(server.url), headers_of(server))
         preview_method = PREVIEW_METHODS.get(server.previews, server.previews)
-        yield ComfyClient(client, client_id, run_sync, largest_result, preview_method)
+        yield ComfyClient(requests, client_id, run_sync, largest_result, preview_method, api_key)
 
 
 class ComfyClient:
@@ -118,16 +117,18 @@ class ComfyClient:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        requests: Requests,
         client_id: str,
         run_sync: RunSync,
         largest_result: int,
         preview_method: str | None = None,
+        api_key: str = "",
     ) -> None:
-        self._client = client
+        self._requests = requests
         self._client_id = client_id
         # Servers older than 0.5 ignore it.
         self._extra_data = {} if preview_method is None else {"preview_method": preview_method}
+        self._api_key = api_key
         self._run_sync = run_sync
         self._cancels_jobs = True
         self._largest_result = largest_result
@@ -135,9 +136,12 @@ class ComfyClient:
         self._downloads = anyio.Semaphore(LANES)
         self._large_answers = anyio.Semaphore(LARGE_AT_ONCE)
 
-    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
+    async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
         """See `app.ports.Comfy.submit`."""
-        body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": self._extra_data}
+        # Servers keep the key out of the history, and newer ones out of /queue as well.
+        key = {"api_key_comfy_org": self._api_key} if paid and self._api_key else {}
+        extra_data = {**self._extra_data, **key}
+        body = {"prompt": graph, "client_id": self._client_id, "prompt_id": prompt, "extra_data": extra_data}
         answer = await self._ask("POST", "prompt", json=body)
         if answer.status == 400:
             reason, body = validation_error(answer.content, graph), answer.content
@@ -181,14 +185,12 @@ class ComfyClient:
         """See `app.ports.Comfy.fetch`. Raises `OSError` for errors of our own disk, including too little room."""
         name = file_label(file)
         where = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        path = f"view?{urlencode(where, errors='replace')}"
         async with self._downloads:
             with anyio.move_on_after(RESULT_SECONDS):
-                with translated():
-                    # Compression does not make an image smaller, and without it the length is known.
-                    request = self._client.build_request(
-                        "GET", "view", params=where, headers={"Accept-Encoding": "identity"}
-                    )
-                async with exchange(self._client, request) as response:
+                # Compression does not make an image smaller, and without it the length is known.
+                request = self._requests.request("GET", path, encoding="identity", timeout=ANSWER)
+                async with self._requests.exchange(request) as response:
                     if response.status_code in {400, 403, 404}:
                         raise Refused(ResultGone(name))
                     self._check(response.status_code)
@@ -225,6 +227,14 @@ class ComfyClient:
         """See `app.ports.Comfy.nodes`."""
         return self._parts(await self._ask("GET", "object_info"))
 
+    async def replacements(self) -> Mapping[str, msgspec.Raw]:
+        """See `app.ports.Comfy.replacements`."""
+        answer = await self._ask("GET", "node_replacements")
+        try:
+            return decode_shallow(answer.content, _NODES) if answer.is_success else {}
+        except msgspec.DecodeError:
+            return {}
+
     async def stats(self) -> Stats:
         """See `app.ports.Comfy.stats`."""
         return self._read(await self._ask("GET", "system_stats"), http_schemas.StatsReply).read()
@@ -247,20 +257,11 @@ class ComfyClient:
         patience: httpx.Timeout | None = None,
     ) -> Answer:
         content = None if json is None else _encoded(json)
-        headers = {"Accept-Encoding": "gzip"} | ({} if json is None else {"Content-Type": "application/json"})
         sent = len(content or b"") + sum(len(file) for _, file in (files or {}).values())
         seconds = ANSWER_SECONDS + sent / SLOWEST
         with anyio.move_on_after(seconds):
-            with translated():
-                request = self._client.build_request(
-                    method,
-                    path,
-                    content=content,
-                    headers=headers,
-                    files=files,
-                    timeout=patience or self._client.timeout,
-                )
-            async with exchange(self._client, request) as response:
+            request = self._requests.request(method, path, json=content, files=files, timeout=patience or ANSWER)
+            async with self._requests.exchange(request) as response:
                 self._check_way(response.status_code)
                 return await self._read_answer(response)
         raise ConnectionLost(TooSlow(seconds))
@@ -278,7 +279,11 @@ class ComfyClient:
                         await stack.enter_async_context(self._large_answers)
         except TooLarge as error:
             raise Refused(AnswerTooLarge(error.limit), certain=False) from error
-        return Answer(response.status_code, media_type(response), b"".join(parts))
+        content = b"".join(parts)
+        if self._api_key:
+            # A node that is wrong may repeat the key in the message of its error, which people read.
+            content = content.replace(self._api_key.encode(), HIDDEN)
+        return Answer(response.status_code, media_type(response), content)
 
     def _check_way(self, status: int) -> None:
         """Raise an error if a proxy answers instead of the server, or if our credentials are refused."""

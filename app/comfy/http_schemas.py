@@ -51,6 +51,7 @@ class _Message(Struct):
     """The fields that we read of any message; the tensors and tracebacks of an error are skipped."""
 
     nodes: tuple[str, ...] = ()
+    executed: tuple[str, ...] | None = None
     node_id: str | None = None
     exception_message: str | None = None
     exception_type: str | None = None
@@ -79,8 +80,9 @@ class HistoryReply(Struct):
         messages = status.messages or ()
         cached = frozenset(node for kind, message in messages if kind == "execution_cached" for node in message.nodes)
         kind, last = messages[-1] if messages else ("", _Message())
+        executed = None if last.executed is None else frozenset(last.executed)
         if kind == "execution_interrupted":
-            return History("interrupted", outputs, cached=cached)
+            return History("interrupted", outputs, node=last.node_id or "", cached=cached, executed=executed)
         if kind == "execution_error" or status.status_str == "error":
             return History(
                 "failed",
@@ -89,6 +91,7 @@ class HistoryReply(Struct):
                 error=first_line(last.exception_message),
                 error_kind=last.exception_type or "",
                 cached=cached,
+                executed=executed,
             )
         return History("success", outputs, cached=cached)
 

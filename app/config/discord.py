@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 
 from app.config.addresses import is_webhook, rest_url_of
+from app.config.keeping import KEEP_DAYS
 from app.config.settings import BUTTONS, AlertTargets, Discord
 from app.config.toml_table import Table, discord_id, short
-
-MOST_DAYS = 36_500
-"""A hundred years, in days: beyond that, dates cannot be calculated."""
 
 
 def read_discord(table: Table) -> Discord:
     """The settings in `[discord]`. Raises `ConfigError`."""
-    table.check_keys(Discord.__struct_fields__)
+    table.check_keys((*Discord.__struct_fields__, KEEP_DAYS))
     guarded: list[str] = []
     for button in table.items("guarded", Discord().guarded):
         if button not in BUTTONS:
@@ -31,7 +29,6 @@ def read_discord(table: Table) -> Discord:
         keep_metadata=table.flag("keep_metadata", default=False),
         mark_results=table.flag("mark_results", default=Discord().mark_results),
         label_guilds=_guilds(table, "label_guilds"),
-        keep_days=table.whole("keep_days", 0, 0, MOST_DAYS),
     )
 
 

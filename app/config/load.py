@@ -9,8 +9,11 @@ from msgspec.structs import replace
 
 from app.config.addresses import rest_url_of
 from app.config.discord import read_alerts, read_discord
+from app.config.http import read_http, read_log
 from app.config.installation import default_data, included_workflows
+from app.config.keeping import read_backup, read_retention
 from app.config.limits import read_limits
+from app.config.paid_nodes import api_key_of, read_budget
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
 from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
@@ -18,7 +21,7 @@ from app.config.variables import Variables, token_of
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
-    *("discord", "alerts", "limits"),
+    *("discord", "alerts", "limits", "paid_nodes", "retention", "backup", "http", "log"),
 )
 """The keys at the top of the file."""
 
@@ -60,9 +63,15 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         failover_after=root.whole("failover_after", 60, *FAILOVER),
         largest_result=root.whole("largest_result", 1024, 1, 1_000_000),
         discord_token=token_of(variables),
+        api_key=api_key_of(variables),
         discord=discord,
         alerts=read_alerts(root.table("alerts")),
         limits=read_limits(root.table("limits")),
+        paid_nodes=read_budget(root.table("paid_nodes")),
+        http=read_http(root.table("http"), variables),
+        log=read_log(root.table("log"), variables),
+        retention=read_retention(root.table("retention"), root.table("discord")),
+        backup=read_backup(root.table("backup"), path.parent),
         source=str(path) if file is not None else "",
     )
 

@@ -106,6 +106,7 @@ def read_server(table: Table, base: Path) -> Server:
         workflows=_workflows(table),
         previews=_previews(table),
         power=read_power(table, base),
+        paid_nodes=table.flag("paid_nodes", default=False),
     )
 
 

@@ -43,7 +43,7 @@ class Server(Struct, frozen=True, kw_only=True):
     the setting for all servers applies. Of the servers that are free, one with a greater `weight` gets a job first.
     `workflows` are the names of those that it may run, None if it may run all. `previews` is the method by which it
     makes previews of our jobs, "off" for none, or "server" for what it was started with. `power` is None if the bot
-    does not start and stop it.
+    does not start and stop it. With `paid_nodes`, it gets the key of the account that pays for services.
     """
 
     url: str
@@ -56,6 +56,7 @@ class Server(Struct, frozen=True, kw_only=True):
     workflows: tuple[str, ...] | None = None
     previews: str = "latent2rgb"
     power: Power | None = None
+    paid_nodes: bool = False
 
     @property
     def label(self) -> ServerName:
@@ -69,8 +70,7 @@ class Discord(Struct, frozen=True, kw_only=True):
     `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
     `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
     press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
-    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `keep_days` is
-    how many days results stay on disk, 0 for ever.
+    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well.
     """
 
     guilds: tuple[int, ...] = ()
@@ -80,7 +80,6 @@ class Discord(Struct, frozen=True, kw_only=True):
     keep_metadata: bool = False
     mark_results: bool = True
     label_guilds: tuple[int, ...] = ()
-    keep_days: int = 0
 
 
 class AlertTargets(Struct, frozen=True, kw_only=True):
@@ -97,6 +96,50 @@ class AlertTargets(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Omits the webhook, which is a secret."""
         return f"AlertTargets(owner={self.owner}, channel={self.channel})"
+
+
+LOG_FORMATS = ("console", "json")
+"""What `format` of the log may be."""
+
+
+class Http(Struct, frozen=True, kw_only=True):
+    """Where the bot answers requests about its health: nowhere if `host` is "". Port 0 is any free one.
+
+    `problem` is a sentence if the setting is wrong; the bot then answers nowhere.
+    """
+
+    host: str = ""
+    port: int = 0
+    problem: str = ""
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """How the log is written: `format` is one of `LOG_FORMATS`."""
+
+    format: str = "console"
+
+
+class Retention(Struct, frozen=True, kw_only=True):
+    """What is deleted once it is old; 0 keeps everything.
+
+    `jobs` and `files` are days: after the end of a job, and since the last change of a file. `size` is in MB: the
+    oldest files are deleted if all together have more.
+    """
+
+    jobs: int = 0
+    files: int = 0
+    size: int = 0
+
+
+class BackupSettings(Struct, frozen=True, kw_only=True):
+    """Where backups are: `folder`, None for the folder `backups` in the data folder and none by itself.
+
+    One is made each day at `hour`, from 0 to 23 where the bot runs, and the newest `keep` are kept.
+    """
+
+    folder: Path | None = None
+    hour: int = 4
+    keep: int = 7
 
 
 class Allowed(Struct, frozen=True, kw_only=True):
@@ -124,13 +167,25 @@ class Limits(Allowed, frozen=True, kw_only=True):
     guilds: dict[str, Allowed] = {}
 
 
+class Budget(Struct, frozen=True, kw_only=True):
+    """How many US dollars the workflows of paid services may cost; 0 is no limit.
+
+    `day` and `month` are for everybody together, within 24 hours and 30 days; `person_day` is for each person.
+    """
+
+    day: float = 0.0
+    month: float = 0.0
+    person_day: float = 0.0
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
     `failover_after` is how many seconds a server may be away before its jobs move to another one. `largest_result` is
     in MB: a larger file is not downloaded. `workflows` is the operator's folder of workflows, and `included` the one
     that comes with the program, None if they do not want it. `former_data` is the data folder that version 0.2 would
-    use with the same settings in the same current folder.
+    use with the same settings in the same current folder. `api_key` is that of Comfy's account, which pays for what
+    services bill, within the budget of `paid_nodes`.
     """
 
     servers: tuple[Server, ...]
@@ -142,10 +197,21 @@ class Config(Struct, frozen=True, kw_only=True):
     failover_after: int = 60
     largest_result: int = 1024
     discord_token: str = ""
+    api_key: str = ""
     discord: Discord = Discord()
     alerts: AlertTargets = AlertTargets()
     limits: Limits = Limits()
+    paid_nodes: Budget = Budget()
+    http: Http = Http()
+    log: Log = Log()
+    retention: Retention = Retention()
+    backup: BackupSettings = BackupSettings()
     source: str = ""
+
+    @property
+    def backups(self) -> Path:
+        """The folder of backups."""
+        return self.backup.folder or self.data / "backups"
 
     @property
     def workflow_folders(self) -> tuple[Path, ...]:
@@ -159,6 +225,20 @@ class Config(Struct, frozen=True, kw_only=True):
         """Seconds that this server may be away before its jobs move to another one."""
         return self.failover_after if server.failover_after is None else server.failover_after
 
+    @property
+    def pays(self) -> bool:
+        """Whether workflows may cost money: there is a key, and a budget for everybody together."""
+        return bool(self.api_key) and max(self.paid_nodes.day, self.paid_nodes.month) > 0
+
+    def pays_on(self, server: Server) -> bool:
+        """Whether workflows that cost money may run on this server."""
+        return self.pays and server.paid_nodes
+
+    @property
+    def paying_servers(self) -> frozenset[ServerName]:
+        """The servers on which workflows that cost money may run."""
+        return frozenset(server.label for server in self.servers if self.pays_on(server))
+
     def __repr__(self) -> str:
-        """Omits the token and the headers, which may contain one."""
+        """Omits the token, the key, and the headers, which may contain one."""
         return f"Config(servers={[server.label for server in self.servers]}, source={self.source!r})"

@@ -13,7 +13,9 @@ from dotenv.parser import parse_stream
 from app.config.toml_table import ConfigError, short, unprintable
 from app.text_file import TextFileError, at, read_text
 
-VARIABLES = frozenset({"ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_CRASH"})
+VARIABLES = frozenset(
+    {"ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_HTTP", "ATELIER_LOG", "ATELIER_CRASH"}
+)
 """All variables of Atelier, so that a typing error in a .env file is noticed."""
 
 

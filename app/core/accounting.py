@@ -44,7 +44,7 @@ class Accounting:
     def adopted(self, job: JobId, charge: Charge) -> None:
         """Charge a job that a server had when the bot started."""
         self._charges[job] = charge
-        self._queue.charge(charge.person, charge.seconds / charge.weight)
+        self._queue.adopt(charge.person, charge.seconds / charge.weight)
 
     def returned(self, job: JobId) -> None:
         """Take back the charge of a job that waits for another attempt, so that it does not lose its turn."""
@@ -55,6 +55,12 @@ class Accounting:
         """Whether the models of a dispatched job had to be loaded."""
         charge = self._charges.get(job)
         return charge is not None and charge.loading
+
+    def expected(self, job: JobId) -> float | None:
+        """How many seconds the run of a dispatched job was expected to take, loading included; None if unknown."""
+        if (charge := self._charges.get(job)) is None:
+            return None
+        return charge.seconds + (self._estimates.loading_seconds(charge.server) if charge.loading else 0.0)
 
     def charged(self, job: JobId) -> bool:
         """Whether a charge for this job has not been settled."""

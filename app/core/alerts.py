@@ -27,7 +27,7 @@ NEVER = float("inf")
 class Cause(Struct, frozen=True):
     """What an alert is about, `server` if it is about one: what has the same cause is one alert."""
 
-    kind: Literal["server", "servers", "failures", "journal", "disk", "results", "starts", "stops"]
+    kind: Literal["server", "servers", "failures", "journal", "disk", "results", "backup", "starts", "stops"]
     server: str = ""
 
 

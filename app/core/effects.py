@@ -120,19 +120,22 @@ class PromptSubmitted(Struct, frozen=True):
 class PromptRefused(Struct, frozen=True):
     """The server refused the prompt.
 
-    `certain` is False after a 5xx, when the server may have queued it anyway.
+    `certain` is False after a 5xx, when the server may have queued it anyway. If not `sent`, something before it was
+    refused.
     """
 
     effect: SubmitPrompt
     reason: JobReason
     certain: bool
+    sent: bool = True
 
 
 class SubmitUncertain(Struct, frozen=True):
-    """The connection was lost before the POST was answered."""
+    """The connection was lost before the POST was answered, or, if not `sent`, before the prompt was sent."""
 
     effect: SubmitPrompt
     reason: NetworkReason
+    sent: bool = True
 
 
 class ServerQueried(Struct, frozen=True):

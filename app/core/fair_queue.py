@@ -15,10 +15,11 @@ level, and at most `TOLERANCE + largest` more: newcomers start within these limi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import groupby
 from operator import attrgetter
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -28,9 +29,6 @@ from app.events import JobId, ServerName
 TOLERANCE = 60.0
 """Served seconds by which a person may be ahead of the least served and still be preferred for a loaded model: three
 times what loading a checkpoint typically takes."""
-
-MOST_COMPARED = 40
-"""People among whom somebody is looked for whose models are loaded, so that a decision stays quick in a crowd."""
 
 MOST_OVERTAKEN = 4
 """How often a job may be overtaken by later jobs of the same person whose models are loaded."""
@@ -73,6 +71,10 @@ class QueuedJob(Struct, frozen=True, kw_only=True):
         return self.seconds / self.weight
 
 
+Admits: TypeAlias = Callable[[QueuedJob, ServerName], bool]
+"""Whether a server that can run a waiting job may take it at present."""
+
+
 class Choice(Struct, frozen=True):
     """The job that a server should take next, and whether its models are loaded there."""
 
@@ -90,6 +92,8 @@ class _Person(Struct):
     charges: float = 0.0
     """The sum of the charges of all waiting jobs."""
     jobs: dict[Servers, list[QueuedJob]] = field(default_factory=dict[Servers, list[QueuedJob]])
+    needs: tuple[tuple[Servers, str], ...] = ()
+    """The models of the jobs that may be next, for each set of servers, as others find this person by them."""
 
     def copy(self) -> _Person:
         return replace(self, jobs={servers: list(jobs) for servers, jobs in self.jobs.items()})
@@ -114,12 +118,14 @@ class _Person(Struct):
         lists = [jobs for servers, jobs in self.jobs.items() if not servers or server in servers]
         return iter(lists[0]) if len(lists) == 1 else merge(*lists, key=_NUMBER)
 
-    def may_use(self, server: ServerName) -> bool:
-        """Whether this server can run a waiting job."""
-        return any(not servers or server in servers for servers in self.jobs)
 
+Key = TypeVar("Key")
 
 _NUMBER = attrgetter("number")
+
+_Entry: TypeAlias = tuple[float, int, str]
+"""Served seconds, the number of the oldest waiting job, and the person: of two people who were served equally, the one
+who asked first is next."""
 
 
 class FairQueue:
@@ -128,19 +134,22 @@ class FairQueue:
     def __init__(self) -> None:
         self._people: dict[str, _Person] = {}
         """Everybody with a waiting job."""
-        self._order: list[tuple[float, int, str]] = []
-        """Served seconds, number of the oldest job, and person: sorted, one entry for everybody with a waiting job."""
+        self._orders: dict[Servers, list[_Entry]] = {}
+        """Everybody with a waiting job for these servers, the one who was served least first."""
+        self._by_models: dict[tuple[Servers, str], list[_Entry]] = {}
+        """The same for those of whose jobs for these servers one that may be next needs these models."""
         self._waiting: dict[JobId, QueuedJob] = {}
         self._absent: dict[str, float] = {}
         """Served seconds of people without a waiting job, as far as they matter when these people come back."""
         self._levels: dict[ServerName, float] = {}
         """For each server, the least served seconds of those who waited for it when it took its last job: what
         newcomers start with. Somebody who comes while a long job runs is thus ahead of that job's owner."""
+        self._highest = 0.0
+        """The highest of these levels."""
         self._overtaken: dict[JobId, int] = {}
         self.largest = 0.0
         """The largest charge of one job so far, in seconds."""
-        self.admits: Callable[[QueuedJob, ServerName], bool] | None = None
-        """Whether a server that can run a waiting job may take it at present; None if each may."""
+        self._admits: Admits | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -152,11 +161,21 @@ class FairQueue:
         """A copy that can be changed independently."""
         other = FairQueue()
         other._people = {name: person.copy() for name, person in self._people.items()}
-        other._order, other._waiting = list(self._order), dict(self._waiting)
-        other._absent, other._levels = dict(self._absent), dict(self._levels)
+        other._orders = {servers: list(order) for servers, order in self._orders.items()}
+        other._by_models = {key: list(order) for key, order in self._by_models.items()}
+        other._waiting = dict(self._waiting)
+        other._absent, other._levels, other._highest = dict(self._absent), dict(self._levels), self._highest
         other._overtaken, other.largest = dict(self._overtaken), self.largest
-        other.admits = self.admits
+        other._admits = self._admits
         return other
+
+    def admit(self, admits: Admits | None) -> None:
+        """Say which servers may take which jobs that they can run, from now on and until the next call; None is all."""
+        self._admits = admits
+
+    def may_take(self, job: QueuedJob, server: ServerName) -> bool:
+        """Whether this server can run a waiting job, and may."""
+        return job.runs_on(server) and (self._admits is None or self._admits(job, server))
 
     def served(self, person: str) -> float:
         """The served seconds of a person, divided by the person's weights."""
@@ -208,45 +227,51 @@ class FairQueue:
 
     def remove(self, job_id: JobId) -> None:
         """Remove a job that no longer waits, if it is here."""
-        if (job := self._waiting.pop(job_id, None)) is None:
-            return
-        person = self._people[job.person]
-        self._unlist(job.person, person)
-        self._overtaken.pop(job_id, None)
-        person.drop(job)
-        if not person.count:
-            del self._people[job.person]
-            self._remember(job.person, person.served)
-            return
-        person.first = min(jobs[0].number for jobs in person.jobs.values())
-        self._list(job.person, person)
+        if (job := self._waiting.get(job_id)) is not None:
+            person = self._people[job.person]
+            self._unlist(job.person, person)
+            self._drop(job, person)
 
     def next(self, server: ServerName, loaded: str) -> Choice | None:
         """The job that a free server with these loaded models should take; None if nobody waits for it."""
-        least, compared = 0.0, 0
-        fallback: QueuedJob | None = None
-        for served, _, name in self._order:
-            if fallback is not None and (served > least + TOLERANCE or compared == MOST_COMPARED):
-                break
-            for job in self._candidates(self._people[name], server):
+        if (job := self.next_loaded(server, loaded)) is not None:
+            return Choice(job, loaded=True)
+        if (least := self._least(server)) is None:
+            return None
+        _, _, name = least
+        return Choice(next(self._candidates(self._on(server, self._people[name]))), loaded=False)
+
+    def next_loaded(self, server: ServerName, loaded: str) -> QueuedJob | None:
+        """The job that this server should take without loading other models; None if there is none."""
+        if (least := self._least(server)) is None:
+            return None
+        for served, _, name in self._wanting({loaded, ""}, server):
+            if served > least[0] + TOLERANCE:
+                return None
+            for job in self._candidates(self._on(server, self._people[name])):
                 if not job.models or job.models == loaded:
-                    return Choice(job, loaded=True)
-                if fallback is None:
-                    fallback, least = job, served
-            compared += fallback is not None
-        return Choice(fallback, loaded=False) if fallback is not None else None
+                    return job
+        return None
 
     def take(self, job: QueuedJob, server: ServerName, charge: float) -> None:
         """Remove a job because this server gets it, and charge its person."""
-        for earlier in self._on(server, self._people[job.person]):
+        if (least := self._least(server)) is not None:
+            self._levels[server] = max(self._levels.get(server, 0.0), least[0])
+            self._highest = max(self._highest, least[0])
+        person = self._people[job.person]
+        self._unlist(job.person, person)
+        for earlier in self._on(server, person):
             if earlier.number >= job.number:
                 break
             self._overtaken[earlier.job] = self._overtaken.get(earlier.job, 0) + 1
-        least = next(served for served, _, name in self._order if self._waits_for(server, self._people[name]))
-        self._levels[server] = max(self._levels.get(server, 0.0), least)
-        self.remove(job.job)
         self.largest = max(self.largest, charge)
-        self.charge(job.person, charge)
+        person.served += charge
+        self._drop(job, person)
+
+    def adopt(self, name: str, charge: float) -> None:
+        """Charge a person for a job that a server has already."""
+        self.largest = max(self.largest, charge)
+        self.charge(name, charge)
 
     def charge(self, name: str, seconds: float) -> None:
         """Add to a person's served seconds; a correction may be negative."""
@@ -288,18 +313,13 @@ class FairQueue:
 
     def _on(self, server: ServerName, person: _Person) -> Iterator[QueuedJob]:
         """The jobs of a person that this server can run and may take at present, in order of acceptance."""
-        jobs, admits = person.on(server), self.admits
+        jobs, admits = person.on(server), self._admits
         return jobs if admits is None else (job for job in jobs if admits(job, server))
 
-    def _waits_for(self, server: ServerName, person: _Person) -> bool:
-        if self.admits is None:
-            return person.may_use(server)
-        return any(True for _ in self._on(server, person))
-
-    def _candidates(self, person: _Person, server: ServerName) -> Iterator[QueuedJob]:
-        """The jobs of a person that this server may take now: each earlier one may be overtaken once more."""
+    def _candidates(self, jobs: Iterable[QueuedJob]) -> Iterator[QueuedJob]:
+        """Those of one person's jobs, in order of acceptance, that may be next: each earlier one may be overtaken."""
         batches: set[str] = set()
-        for number, job in enumerate(self._on(server, person)):
+        for number, job in enumerate(jobs):
             if number > MOST_OVERTAKEN:
                 return
             if not job.batch or job.batch not in batches:
@@ -308,11 +328,57 @@ class FairQueue:
             if self._overtaken.get(job.job, 0) >= MOST_OVERTAKEN:
                 return
 
+    def _least(self, server: ServerName) -> _Entry | None:
+        """Who was served least of those with a job that this server may take; None if nobody has one."""
+        for entry in self._in_order(
+            [order for servers, order in self._orders.items() if not servers or server in servers]
+        ):
+            if self._admits is None or any(True for _ in self._on(server, self._people[entry[2]])):
+                return entry
+        return None
+
+    def _wanting(self, models: set[str], server: ServerName) -> Iterator[_Entry]:
+        """Those of whose jobs that this server can run one may be next and needs one of these models."""
+        keys = [(servers, each) for servers in self._orders if not servers or server in servers for each in models]
+        return self._in_order([order for key in keys if (order := self._by_models.get(key)) is not None])
+
+    def _in_order(self, orders: Sequence[list[_Entry]]) -> Iterator[_Entry]:
+        """The entries of these orders, the one who was served least first."""
+        if len(orders) == 1:
+            return iter(orders[0])
+        # Whoever is in several of them has the same entry in each.
+        return (entry for entry, _ in groupby(merge(*orders)))
+
     def _list(self, name: str, person: _Person) -> None:
-        insort(self._order, (person.served, person.first, name))
+        """Put a person into the orders, after a change."""
+        entry = (person.served, person.first, name)
+        for servers in person.jobs:
+            insort(self._orders.setdefault(servers, []), entry)
+        person.needs = tuple(
+            {(servers, job.models) for servers, jobs in person.jobs.items() for job in self._candidates(jobs)}
+        )
+        for need in person.needs:
+            insort(self._by_models.setdefault(need, []), entry)
 
     def _unlist(self, name: str, person: _Person) -> None:
-        del self._order[bisect_left(self._order, (person.served, person.first, name))]
+        """Take a person out of the orders, before a change."""
+        entry = (person.served, person.first, name)
+        for servers in person.jobs:
+            _delete(self._orders, servers, entry)
+        for need in person.needs:
+            _delete(self._by_models, need, entry)
+
+    def _drop(self, job: QueuedJob, person: _Person) -> None:
+        """Remove a job of a person who is not in the orders, and put the person there unless it was the last one."""
+        del self._waiting[job.job]
+        self._overtaken.pop(job.job, None)
+        person.drop(job)
+        if not person.count:
+            del self._people[job.person]
+            self._remember(job.person, person.served)
+            return
+        person.first = min(jobs[0].number for jobs in person.jobs.values())
+        self._list(job.person, person)
 
     def _remember(self, name: str, served: float) -> None:
         """Keep the served seconds of a person without waiting jobs, unless everybody starts with more."""
@@ -327,5 +393,13 @@ class FairQueue:
 
     def _level(self, servers: Servers) -> float:
         """What newcomers start with whose jobs these servers can run."""
-        levels = self._levels
-        return max((levels[server] for server in servers or levels if server in levels), default=0.0)
+        if servers == EVERYWHERE:
+            return self._highest
+        return max((self._levels[server] for server in servers if server in self._levels), default=0.0)
+
+
+def _delete(orders: dict[Key, list[_Entry]], key: Key, entry: _Entry) -> None:
+    order = orders[key]
+    del order[bisect_left(order, entry)]
+    if not order:
+        del orders[key]

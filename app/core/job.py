@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from enum import IntEnum
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from app.core.limits import Allowance, Origin
+from app.core.spending import Money, Payment, with_limits
 from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
 from app.ports import Graph, History, Json
 from app.reasons.jobs import JobReason
@@ -64,8 +64,9 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
     can run it; empty means all. `cost` is the manifest's, and `weight` says how much of the servers' time the person
     gets beside others. `guild` and `channel` are where it was made, "" if that is not in Discord; `allowances` are the
-    limits that applied there. With `refetch`, nothing is generated: only missing results are downloaded. With `batch`,
-    it is the first of several; these have its id as `lead`, and `part` is their number, counted from 0.
+    limits that applied there. `payment` is what services bill for a run, None if nothing. With `refetch`, nothing is
+    generated: only missing results are downloaded. With `batch`, it is the first of several; these have its id as
+    `lead`, and `part` is their number, counted from 0.
     """
 
     job: JobId
@@ -84,6 +85,7 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     guild: str = ""
     channel: str = ""
     allowances: tuple[Allowance, ...] = ()
+    payment: Payment | None = None
     refetch: Refetch | None = None
     batch: Batch | None = None
     lead: JobId = JobId("")
@@ -95,13 +97,19 @@ class JobRequest(Struct, frozen=True, kw_only=True):
         return self.batch.size if self.batch is not None else 1
 
     @property
+    def is_paid(self) -> bool:
+        """Whether services may bill for the run of this job; downloading results costs nothing."""
+        return self.payment is not None and self.refetch is None
+
+    @property
+    def price(self) -> Money:
+        """What the run of this job costs."""
+        return self.payment.price if self.payment is not None and self.is_paid else 0
+
+    @property
     def origin(self) -> Origin:
         """Who asked for it, and where."""
         return Origin(self.owner, self.guild, self.channel)
-
-    def able(self, configured: Collection[ServerName]) -> Collection[ServerName]:
-        """The configured servers that can run it; all if none of those it names is configured any more."""
-        return [name for name in configured if name in self.servers] or configured
 
 
 class State(IntEnum):
@@ -156,6 +164,8 @@ class Attempt(Struct, rename={"cancel_acknowledged": "withdrawn"}):
     """The number of other clients' prompts ahead of it in the server's queue."""
     unread: int = 0
     """How often in a row its history could not be read."""
+    never_ran: bool = False
+    """It is certain that no server has run it or will run it."""
 
 
 class Job(Struct, kw_only=True):
@@ -196,6 +206,8 @@ class Job(Struct, kw_only=True):
     """Whether the terminal update is that of the whole batch that this job leads."""
     notified: bool = False
     """Whether the user has seen the terminal update."""
+    spent: Money = 0
+    """What counts as spent for it, once it has ended."""
     place: str = ""
     """Where it is shown, in the frontend's format."""
     receipt: str = ""
@@ -210,6 +222,11 @@ class Job(Struct, kw_only=True):
     def in_flight(self) -> bool:
         """Whether its current attempt occupies a slot of a server's queue."""
         return self.state.at_server and self.history is None
+
+    @property
+    def may_cost_again(self) -> bool:
+        """Whether another attempt could be paid for twice: it costs money, and this attempt may have run."""
+        return self.request.price > 0 and self.attempt is not None and not self.attempt.never_ran
 
     def leftover(self, prompt: PromptId) -> Attempt | None:
         """The attempt with this prompt, if it was given up and its server may still have the prompt."""
@@ -254,6 +271,7 @@ class Job(Struct, kw_only=True):
             guild=mine.guild,
             channel=mine.channel,
             allowances=mine.allowances,
+            payment=with_limits(request.payment, mine.payment),
         )
 
     @property

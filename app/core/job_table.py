@@ -20,6 +20,8 @@ from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.progress import ProgressTracker
 from app.core.prompt_index import PromptIndex
 from app.core.results import failure, file_label, file_name, remarks, results, streams, texts
+from app.core.spending import Money
+from app.core.tally import Tally
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -42,6 +44,7 @@ from app.reasons.jobs import (
     InternalError,
     JobReason,
     NeverKept,
+    PaidRunLost,
     ResultNotFetched,
     StoppedOnServer,
     TooManyResults,
@@ -77,6 +80,8 @@ class JobTable:
         self.changed: dict[JobId, Job] = {}
         self.touched: dict[JobId, Job] = {}
         """Jobs that the scheduler has to look at: they began or ceased to wait, or their runs began or ended."""
+        self.touched_servers: dict[ServerName, None] = {}
+        """Servers that the scheduler has to look at: what they have of ours or whether they take jobs has changed."""
         self.runs: list[Run] = []
         """Measured runs, for the journal."""
         self.started: dict[JobId, float] = {}
@@ -84,13 +89,14 @@ class JobTable:
         self.transitions: list[Transition] = []
         self.updates: list[AnyUpdate] = []
         self.effects: list[Effect] = []
+        self.endings: dict[JobId, tuple[Job, TerminalUpdate]] = {}
+        """Jobs that have ended since the registry last looked, and how."""
+        self.tally = Tally()
         self.alerts: list[Fact] = []
         """What the operator may have to know of; the registry passes it on."""
         self.downloads = Downloads()
         self.cancel_deadlines: dict[JobId, float] = {}
         """When jobs that are being cancelled end as cancelled, whatever their servers say."""
-        self.positions_dirty = False
-        """Whether free slots or queue positions may have changed since the scheduler last ran."""
 
     def tell(self, job: Job, update: AnyUpdate) -> None:
         """Send an update to the watchers of a job, or of the batch that it belongs to."""
@@ -100,9 +106,15 @@ class JobTable:
             self.updates.append(shown)
 
     def touch(self, job: Job) -> None:
-        """Have the scheduler look at a job."""
+        """Have the scheduler look at a job, and at the servers that have it."""
         self.touched[job.id] = job
-        self.positions_dirty = True
+        for attempt in (job.attempt, *job.leftovers):
+            if attempt is not None:
+                self.touched_servers[attempt.server] = None
+
+    def touch_server(self, *servers: ServerName) -> None:
+        """Have the scheduler look at servers."""
+        self.touched_servers |= dict.fromkeys(servers)
 
     def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
         """Yield our jobs that a server has or is being sent, oldest attempt first."""
@@ -175,6 +187,7 @@ class JobTable:
             self.batches.drop(job, each)
             each.end(State.CANCELLED)
             each.terminal_update, each.notified = Cancelled(job=each.id), True
+            self.endings[each.id] = each, each.terminal_update
             self._note(each, cause)
             del self.jobs[each.id]
         self.batches.add(requests)
@@ -216,7 +229,8 @@ class JobTable:
         """
         self.jobs[job.id] = job
         history, job.saving = job.history, 0
-        if job.request.refetch is not None and history is not None:
+        is_paid_for = job.may_cost_again and history is not None and history.outcome == "success"
+        if history is not None and (job.request.refetch is not None or is_paid_for):
             job.files |= dict.fromkeys(file for file in results(job.request.graph, history) if not job.files.get(file))
             self.give_up_files(job)
             return
@@ -267,8 +281,8 @@ class JobTable:
 
     def move_on(self, job: Job, cause: str) -> None:
         """Return a job to waiting because its server does not come back; it is cancelled there if it does."""
-        if job.request.refetch is not None:
-            # It asked for files that only this server has.
+        if job.request.refetch is not None or (job.may_cost_again and job.history is not None):
+            # Only this server has the files, or they were paid for.
             self.give_up_files(job)
             return
         self._leave(job)
@@ -296,6 +310,7 @@ class JobTable:
     def take_back(self, job: Job, attempt: Attempt) -> None:
         """Continue with an attempt that was given up: its server is back, and no other one was faster."""
         self._leave_and_cancel(job)
+        self.touch(job)
         self._forget_progress(job)
         job.take_back(attempt)
         self.touch(job)
@@ -303,6 +318,7 @@ class JobTable:
     def released(self, job: Job, attempt: Attempt) -> None:
         """Record that a server no longer has the prompt of an attempt that was given up."""
         job.leftovers.remove(attempt)
+        self.touch_server(attempt.server)
         self.by_prompt.remove(attempt.prompt)
         self._note(job, f"{attempt.server} no longer has it")
         if job.notified and not job.leftovers:
@@ -352,7 +368,7 @@ class JobTable:
         This is needed even if the websocket reported the start of the job earlier.
         """
         attempt.posting = False
-        self.positions_dirty = True
+        self.touch_server(attempt.server)
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
         """Record the prompt id that an old server chose itself."""
@@ -377,6 +393,7 @@ class JobTable:
             self._note(job, cause)
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
             self.started[job.id] = now
+            self.tally.start(job.id, now)
             self.batches.started(job)
             self.tell(job, Started(job=job.id, server=server))
 
@@ -402,7 +419,7 @@ class JobTable:
             if lost and job.cancelling:
                 self.settle(job, State.CANCELLED, Cancelled(job=job.id))
                 return
-            if lost and not job.worker_deaths:
+            if lost and not job.worker_deaths and not job.may_cost_again:
                 job.worker_deaths += 1
                 self.reset_for_retry(job, "its streamed picture was not received")
                 return
@@ -414,6 +431,8 @@ class JobTable:
         """Retry a job that the server does not know, unless its retries are used up or it was cancelled."""
         job.worker_deaths += job.state is State.RUNNING
         if job.cancelling:
+            # It was dropped before it ran.
+            attempt.never_ran |= attempt.cancel_acknowledged and job.state is not State.RUNNING
             self.settle(job, State.CANCELLED, Cancelled(job=job.id))
         elif job.worker_deaths >= MOST_WORKER_DEATHS:
             reason = ForgottenByServer(attempt.server, job.worker_deaths)
@@ -426,7 +445,14 @@ class JobTable:
             self.reset_for_retry(job, "the server does not know the prompt")
 
     def reset_for_retry(self, job: Job, cause: str) -> None:
-        """Return the job to waiting, for another attempt, and delete what this one has produced."""
+        """Return the job to waiting, for another attempt, and delete what this one has produced.
+
+        A job that may be paid for already is lost instead: another attempt could cost as much again.
+        """
+        if job.may_cost_again and job.attempt is not None:
+            self.settle(job, State.LOST, Lost(job=job.id, reason=PaidRunLost(job.attempt.server)))
+            return
+        self.touch(job)
         self._forget_progress(job)
         # What a job that fetches results again has may be another job's.
         if job.request.refetch is None and (paths := job.paths):
@@ -448,14 +474,19 @@ class JobTable:
         The updates and effects that this turn collected for the job are dropped. A job that has already ended keeps its
         outcome.
         """
+        self.touch(job)
         unsent = any(isinstance(effect, SubmitPrompt) and effect.job == job.id for effect in self.effects)
         self.effects = [e for e in self.effects if not isinstance(e, JobEffect) or e.job != job.id]
         self.updates = [update for update in self.updates if update.job != job.id]
         if job.terminal_update is None:
             if not unsent:
                 self._leave_and_cancel(job)
+            elif job.attempt is not None:
+                job.attempt.never_ran = True
             job.end(State.FAILED)
+            job.spent = _spent(job)
             job.terminal_update = Failed(job=job.id, reason=reason, files=job.paths)
+            self.endings[job.id] = job, job.terminal_update
             self._note(job, kind_of(reason))
         self._forget_progress(job)
         if not job.notified:
@@ -476,9 +507,9 @@ class JobTable:
 
     def forget(self, job: Job) -> None:
         """Remove a job that the journal cannot encode even after `strip`."""
+        self.touch(job)
         self.by_prompt.remove_job(job)
         self.jobs.pop(job.id, None)
-        self.touch(job)
 
     def settle(self, job: Job, state: State, terminal_update: TerminalUpdate) -> None:
         """Send the terminal update, once. The job stays in the table until it is known to have been shown."""
@@ -488,6 +519,8 @@ class JobTable:
 
     def _conclude(self, job: Job, terminal_update: TerminalUpdate) -> None:
         job.terminal_update = terminal_update
+        job.spent = _spent(job)
+        self.endings[job.id] = job, terminal_update
         self._note(job, _cause(terminal_update))
         self._forget_progress(job)
         self._tell_end(job, terminal_update)
@@ -544,7 +577,7 @@ class JobTable:
         """Give up the current attempt; its server, which may have the prompt, is queried until it has not."""
         if (attempt := job.attempt) is not None and job.in_flight and job.leftover(attempt.prompt) is None:
             job.leftovers.append(attempt)
-            self.positions_dirty = True
+            self.touch(job)
 
     def _leave_and_cancel(self, job: Job) -> None:
         """Give up the current attempt, and ask its server to drop the prompt, as soon as it can be asked."""
@@ -580,6 +613,12 @@ _STATES: dict[type[TerminalUpdate], State] = {
     Cancelled: State.CANCELLED,
     Lost: State.LOST,
 }
+
+
+def _spent(job: Job) -> Money:
+    """What counts as spent for a job that ends now: nothing unless an attempt may have run."""
+    payment = job.request.payment
+    return payment.due(job.history) if payment is not None and job.may_cost_again else 0
 
 
 def _cause(terminal_update: TerminalUpdate) -> str:

@@ -12,6 +12,7 @@ from app.core.job import Job, OperatorRequest, Transition
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
 from app.core.server_power import OnPeriod, PowerRecord
+from app.core.spending import Spent
 from app.events import JobId, ServerName
 from app.ports import Json
 
@@ -99,6 +100,37 @@ class Journal(Protocol):
 
     async def uses(self) -> Sequence[Use]:
         """The GPU seconds that were measured within the last `app.core.limits.DAY`, oldest first."""
+        ...
+
+    async def spent(self) -> Sequence[Spent]:
+        """What was spent within the last 30 days, oldest first."""
+        ...
+
+
+class RemovedJobs(Struct, frozen=True):
+    """How many jobs a step removed, and where the next one begins; None if nothing is left to look at."""
+
+    removed: int
+    position: int | None
+
+
+class OldJobs(Protocol):
+    """What the retention needs of a journal. Every method may raise `JournalUnavailable`."""
+
+    async def unfinished(self) -> Sequence[Job]:
+        """See `Journal`."""
+        ...
+
+    async def remove_jobs(self, before: float, position: int, limit: int) -> RemovedJobs:
+        """Remove jobs that have not changed since `before`, in seconds since 1970, without those that are unfinished.
+
+        Looks at `limit` jobs from `position` on, which is 0 for the first step. A batch stays as long as one of its
+        jobs is unfinished.
+        """
+        ...
+
+    async def give_back(self, pages: int) -> bool:
+        """Give this many unused pages of the file back to the disk; return whether there are more to give."""
         ...
 
 

@@ -80,7 +80,7 @@ class PowerPlan:
         state = self._servers.get(server)
         if state is not None and state.power is not None:
             state.power.wanted = "on" if on else "off"
-            self._job_table.positions_dirty = True
+            self._job_table.touch_server(server)
 
     def ended(self, message: CommandEnded, now: float) -> None:
         """Handle the end of a command."""
@@ -89,7 +89,7 @@ class PowerPlan:
         if state is None or (power := state.power) is None or not power.running:
             return
         power.running = False
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(name)
         if message.effect.action == "start":
             if problem is not None:
                 self._start_failed(name, power, problem, now)
@@ -125,7 +125,7 @@ class PowerPlan:
             before = power.phase
             self._observe(name, state, power, now)
             if power.phase != before:
-                self._job_table.positions_dirty = True
+                self._job_table.touch_server(name)
             self._expect(name, power)
         for name in [
             name for name in self._expected if (state := self._servers.get(name)) is None or state.power is None
@@ -207,7 +207,6 @@ class PowerPlan:
                 changed |= self._end_lost(name, power, now)
         for name, _, power in self._powered():
             self._expect(name, power)
-        self._job_table.positions_dirty |= changed
         return changed
 
     def _end_lost(self, name: ServerName, power: ServerPower, now: float) -> bool:
@@ -227,6 +226,8 @@ class PowerPlan:
         if self._may_stop(name, state, power, now):
             self._stop(name, power, now)
             return True
+        if power.exhausted != was_exhausted:
+            self._job_table.touch_server(name)
         return power.exhausted != was_exhausted
 
     def _may_stop(self, name: ServerName, state: ServerState, power: ServerPower, now: float) -> bool:
@@ -270,6 +271,7 @@ class PowerPlan:
         if not power.has_hours(now):
             return False
         power.start(now, starter)
+        self._job_table.touch_server(name)
         self.records.append(PowerRecord(name, "started", starter))
         self._job_table.effects.append(RunCommand(name, "start", power.settings.start_command))
         return True
@@ -278,7 +280,7 @@ class PowerPlan:
         power.stop(now)
         self.records.append(PowerRecord(name, "stopping"))
         self._job_table.effects.append(RunCommand(name, "stop", power.settings.stop_command))
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(name)
 
     def _begin(self, name: ServerName, power: ServerPower, starter: Starter, now: float) -> None:
         power.times.begin(now, starter)
@@ -291,7 +293,7 @@ class PowerPlan:
     def _stopped(self, name: ServerName, power: ServerPower, now: float) -> None:
         power.stopped(now)
         self.records.append(PowerRecord(name, "stopped"))
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(name)
 
     def _start_failed(self, name: ServerName, power: ServerPower, why: PowerReason, now: float) -> None:
         power.start_failed(now)

@@ -13,6 +13,7 @@ from typing import TypeAlias, assert_never
 
 from msgspec.structs import replace
 
+from app.core.able_servers import AbleServers
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.downloads import LONGEST, WAIT
 from app.core.effects import (
@@ -41,7 +42,7 @@ from app.core.effects import (
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.results import streams
-from app.core.server_state import FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState, permitted_servers
+from app.core.server_state import FAILOVER_PAID, FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState
 from app.events import (
     Connected,
     Disconnected,
@@ -96,10 +97,16 @@ Answer: TypeAlias = (
 
 
 class Reconciler:
-    """Owns the state of each server; changes jobs mostly through the methods of the job table."""
+    """Owns the state of each server; changes jobs mostly through the methods of the job table.
 
-    def __init__(self, job_table: JobTable, servers: Mapping[ServerName, ServerSettings]) -> None:
+    `asked` is that of `AbleServers`.
+    """
+
+    def __init__(
+        self, job_table: JobTable, servers: Mapping[ServerName, ServerSettings], *, asked: bool = False
+    ) -> None:
         self.servers = {name: ServerState(name) for name in servers}
+        self.able = AbleServers(self.servers, asked=asked)
         for name, settings in servers.items():
             self.servers[name].configure(settings)
         self._job_table = job_table
@@ -155,16 +162,18 @@ class Reconciler:
             case FrameReceived(server=server, event=event):
                 self.servers[server].frame(now)
                 if isinstance(event, QueueChanged):
-                    self._job_table.positions_dirty |= self.servers[server].status(now, event.remaining)
+                    if self.servers[server].status(now, event.remaining):
+                        self._job_table.touch_server(server)
                 elif (job := self._job_table.by_prompt.get(event.prompt)) is not None:
                     self._signal(job, event, now)
             case Connected(server=server):
                 self.servers[server].connected(now)
-                self._job_table.positions_dirty = True
+                self._job_table.touch_server(server)
+                self._job_table.tally.connections[server] += 1
                 self._query(self.servers[server], now)
             case Disconnected(server=server, reason=reason):
                 server_state = self.servers[server]
-                server_state.reason = reason
+                server_state.reason, server_state.listening = reason, False
                 if server_state.power is not None and server_state.power.phase not in {"off", "starting"}:
                     # Nobody may wait for it, and yet it must be known whether it is on.
                     self._query(server_state, now)
@@ -174,8 +183,10 @@ class Reconciler:
                 # That is a matter of `PowerPlan`.
                 pass
             case ServerQueried(effect=effect):
+                self._job_table.tally.catch_ups[effect.server] += 1
                 self._queried(self.servers[effect.server], message, now)
             case Unreachable(effect=effect, reason=reason, histories=histories):
+                self._job_table.tally.failed_catch_ups[effect.server] += 1
                 for prompt in effect.asked.keys() & histories.keys():
                     self._history_read(prompt, effect.asked[prompt], histories[prompt])
                 self.query_failed(effect.server, reason, now)
@@ -246,14 +257,17 @@ class Reconciler:
                 if job.cancelling:
                     job_table.cancel_prompt(job, attempt)
             case PromptRefused(reason=reason, certain=True):
+                attempt.never_ran = True
                 job_table.settle(job, State.FAILED, Failed(job=job.id, reason=reason))
-            case PromptRefused(reason=reason):
+            case PromptRefused(reason=reason, sent=sent):
                 job_table.answered(attempt)
+                attempt.never_ran = not sent
                 job.refusals += 1
                 job.notes = [reason]
                 self._query(server_state, now)
-            case SubmitUncertain(reason=reason):
+            case SubmitUncertain(reason=reason, sent=sent):
                 job_table.answered(attempt)
+                attempt.never_ran = not sent
                 self._away(server_state, reason, now)
                 self._query(server_state, now)
             case HistoryRead(history=history):
@@ -480,7 +494,7 @@ class Reconciler:
             self._job_table.tell(job, self._job_table.trackers[job.id].read(now, note))
 
     def _away(self, server_state: ServerState, reason: Reason, now: float) -> None:
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(server_state.name)
         for _, attempt in self._job_table.occupying(server_state.name):
             attempt.unread = 0
         if server_state.unreachable(reason, now):
@@ -489,7 +503,7 @@ class Reconciler:
 
     def _back(self, server_state: ServerState, now: float) -> None:
         """Continue what waited for this server, here and at servers that are away."""
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(server_state.name)
         self._job_table.downloads.server_back(server_state.name)
         self._update_running(server_state, now)
         for other in self.servers.values():
@@ -509,9 +523,12 @@ class Reconciler:
         running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
         for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
             patience = server_state.failover_after if job.state < State.RUNNING else running
-            able = job.request.able(permitted_servers(job.request.workflow, self.servers))
-            others = (self.servers[other] for other in able if other != name)
-            if attempt.posting or job.cancelling or away < patience or not any(other.takes_jobs for other in others):
+            if job.may_cost_again:
+                # It cannot go elsewhere, and what was paid for may still arrive.
+                patience = FAILOVER_PAID
+            others = (self.servers[other] for other in self.able.of(job.request) if other != name)
+            is_over = job.may_cost_again or any(other.takes_jobs for other in others)
+            if attempt.posting or job.cancelling or away < patience or not is_over:
                 continue
             with self._job_table.contain(job, "a job could not be moved to another server"):
                 self._job_table.move_on(job, f"{name} did not come back within {patience:.0f} s")

@@ -8,6 +8,7 @@ from itertools import groupby
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.core.able_servers import AbleServers, Offered
 from app.core.accounting import Accounting, Charge
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.batches import requests_of
@@ -18,8 +19,10 @@ from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.limits import Origin, Usage, Use
 from app.core.memory_limits import MemoryLimits
+from app.core.places import Places
 from app.core.results import failure
-from app.core.server_state import ServerState, permitted_servers
+from app.core.server_state import ServerState
+from app.core.spending import Spending
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.alerts import ServerFails
 from app.reasons.jobs import (
@@ -86,17 +89,20 @@ class Scheduler:
         self,
         job_table: JobTable,
         servers: Mapping[ServerName, ServerState],
+        able: AbleServers,
         depth: int,
         new_prompt_id: Callable[[], PromptId],
     ) -> None:
         self._job_table = job_table
         self._servers = servers
-        self._depth = depth
+        self._able = able
+        self._places = Places(job_table, servers, depth, self._remaining_at)
         self._new_prompt_id = new_prompt_id
         self._queue = FairQueue()
         self._estimates = Estimates()
         self._accounting = Accounting(self._queue, self._estimates)
         self.usage = Usage()
+        self.spending = Spending()
         self._memory_limits = MemoryLimits()
         self._spared: frozenset[ServerName] = frozenset()
         """Servers that rest, or run the one job that probes whether they work again."""
@@ -109,10 +115,10 @@ class Scheduler:
         """The last update of each job that is not running."""
         self._closed: frozenset[tuple[ServerName, bool, str]] = frozenset()
         """The servers that are drained, off or cannot be reached, and which of it they are."""
-        self._rights: dict[ServerName, frozenset[str] | None] = {}
+        self._rights: dict[ServerName, tuple[frozenset[str] | None, bool]] = {}
         """The servers that stay configured, and which workflows they may run, when the queue was last adapted."""
-        self.offered = False
-        """Whether waiting jobs may be able to run on other servers than when they were queued."""
+        self._offered: Offered | None = None
+        """What the servers could run then."""
         self._forecast = Forecast({}, [0.0])
         self._crowd: Crowd = []
         self._at_servers = 0
@@ -129,14 +135,25 @@ class Scheduler:
 
     def refusal(self, request: JobRequest, now: float) -> LimitReason | None:
         """Why a request is not accepted: the limit that it would exceed; None if there is none."""
-        if not request.allowances or request.job in self._job_table.jobs:
+        if request.job in self._job_table.jobs:
             return None
         requests = requests_of(request)
+        if (over_budget := self._over_budget(request, requests, now)) is not None or not request.allowances:
+            return over_budget
         seconds = sum(self._expected_use(each, work_of(each.graph)) for each in requests)
         reason = self.usage.refusal(request.origin, request.allowances, seconds, now)
         if isinstance(reason, JobsReached):
             return replace(reason, free_in=self._next_end(request, reason.whom, now))
         return reason
+
+    def edit_refusal(self, job: Job, request: JobRequest, now: float) -> LimitReason | None:
+        """Why a job cannot be edited like this: the pictures that it would have more exceed a budget."""
+        return self._over_budget(request, requests_of(request)[len(self._job_table.batches.jobs_of(job)) :], now)
+
+    def _over_budget(self, request: JobRequest, requests: Iterable[JobRequest], now: float) -> LimitReason | None:
+        if request.payment is None or not (needed := sum(each.price for each in requests)):
+            return None
+        return self.spending.refusal(request.payment, request.owner, needed, now)
 
     def accepted(self, job: Job) -> None:
         """Count a job that was accepted, now or before the bot started, until it has ended.
@@ -144,6 +161,7 @@ class Scheduler:
         A batch counts as one job.
         """
         if job.terminal_update is None and job.id in self._job_table.jobs:
+            self.spending.reserve(job.id, job.request.owner, job.request.price)
             seconds = self._expected_use(job.request, self._known_of(job).work)
             self.usage.accept(job.id, job.request.origin, seconds, counts=not job.request.lead)
 
@@ -154,7 +172,7 @@ class Scheduler:
         computed when somebody asks, by `refresh`.
         """
         rests_over = [name for name, server_state in self._servers.items() if server_state.rest.over(now)]
-        if not self._job_table.positions_dirty and not rests_over:
+        if not self._job_table.touched and not self._job_table.touched_servers and not rests_over:
             return
         self._turn += 1
         touched = self._take_touched(now)
@@ -162,7 +180,8 @@ class Scheduler:
         self._dispatch(now)
         # Dispatched jobs are touched, too.
         touched |= self._take_touched(now)
-        self._job_table.positions_dirty = False
+        # A server that was given a job is looked at again when its POST was answered.
+        self._job_table.touched_servers.clear()
         closed = frozenset(
             (name, server_state.drained, server_state.power.phase if server_state.power is not None else "")
             for name, server_state in self._servers.items()
@@ -243,7 +262,7 @@ class Scheduler:
                 continue
             if self._accounting.charged(job.id):
                 self._learn_outcome(job, now)
-            started = self._job_table.started.pop(job.id, None)
+            started, expected = self._job_table.started.pop(job.id, None), self._accounting.expected(job.id)
             run, promise = self._accounting.over(job, started, now), self._promises.pop(job.id, None)
             if run is not None and started is not None and promise is not None:
                 run = replace(
@@ -254,19 +273,21 @@ class Scheduler:
                 )
             if run is not None:
                 self._job_table.runs.append(run)
+                self._job_table.tally.run(run, expected)
                 self.usage.spend([Use(Origin(run.person, run.guild, run.channel), run.seconds)], now)
             self.usage.server_done(job.id, job.request.origin)
             if job.terminal_update is not None or job.id not in self._job_table.jobs:
                 self.usage.ended(job.id, job.request.origin)
+                self.spending.settle(job.id, job.spent, now)
             self._known.pop(job.id, None)
         return touched
 
     def _requeue(self) -> bool:
         """Queue waiting jobs anew that can run on other servers than before; return whether this may have changed."""
-        rights = {name: state.workflows for name, state in self._servers.items() if not state.leaving}
-        if rights == self._rights and not self.offered:
+        rights = {name: (state.workflows, state.pays) for name, state in self._servers.items() if not state.leaving}
+        if rights == self._rights and self._able.offered is self._offered:
             return False
-        self._rights, self.offered = rights, False
+        self._rights, self._offered = rights, self._able.offered
         for queued in list(self._queue.waiting()):
             renewed = self._queued(self._job_table.jobs[queued.job])
             if renewed.servers != queued.servers:
@@ -347,12 +368,8 @@ class Scheduler:
             loading=loading,
         )
 
-    def _able(self, job: Job) -> Collection[ServerName]:
-        """The servers that can run a job, and may."""
-        return job.request.able(permitted_servers(job.request.workflow, self._servers))
-
     def _queued(self, job: Job) -> QueuedJob:
-        known, request, able = self._known_of(job), job.request, self._able(job)
+        known, request, able = self._known_of(job), job.request, self._able.of(job.request)
         staying = sum(not server_state.leaving for server_state in self._servers.values())
         return QueuedJob(
             job=job.id,
@@ -366,31 +383,14 @@ class Scheduler:
         )
 
     def _dispatch(self, now: float) -> None:
-        idle: list[ServerName] = []
-        with_waiting_place: list[ServerName] = []
-        for name, server_state in self._servers.items():
-            ours = list(self._job_table.in_flight(name))
-            leftovers = list(self._job_table.left_at(name))
-            if any(attempt.posting for _, attempt in (*ours, *leftovers)):
-                # Of two concurrent POSTs the later job's may arrive first.
-                continue
-            occupied = len(ours) + len(leftovers)
-            if server_state.count_foreign(occupied):
-                for job, _ in ours:
-                    self._job_table.touch(job)
-            if not server_state.takes_jobs or occupied >= self._depth:
-                continue
-            if not ours:
-                idle.append(name)
-            elif len(ours) == 1 and not server_state.foreign:
-                with_waiting_place.append(name)
+        self._places.look(now)
         self._spare()
-        idle.sort(key=lambda name: -self._servers[name].weight)
+        idle = sorted(self._places.idle(), key=lambda name: -self._servers[name].weight)
         if self.open and len(self._queue):
             # A probe may cost its person a failure, so it is only sent if no other server is free.
             self._fill_idle([name for name in idle if not self._servers[name].rest.in_trouble], now)
             self._fill_idle([name for name in idle if self._servers[name].rest.in_trouble], now)
-            self._fill_waiting_places(with_waiting_place, now)
+            self._fill_waiting_places(now)
 
     def _spare(self) -> None:
         """Determine which servers are to be spared for now."""
@@ -400,7 +400,7 @@ class Scheduler:
             if server_state.rest.in_trouble
             and (server_state.rest.resting or any(True for _ in self._job_table.occupying(name)))
         )
-        self._queue.admits = self._may_take if self._spared or self._memory_limits else None
+        self._queue.admit(self._may_take if self._spared or self._memory_limits else None)
 
     def _may_take(self, queued: QueuedJob, server: ServerName) -> bool:
         """Whether a server that can run a job may take it, because it suits the job or no other one does."""
@@ -438,38 +438,44 @@ class Scheduler:
             if (choice := self._queue.next(name, self._servers[name].models)) is not None:
                 self._submit(name, choice, now)
 
-    def _fill_waiting_places(self, servers: list[ServerName], now: float) -> None:
-        if not servers:
-            return
-        ends = {name: self._free_in(name, now) for name, state in self._servers.items() if state.takes_jobs}
-        for name in sorted(servers, key=lambda name: ends[name]):
-            choice = self._queue.next(name, self._servers[name].models)
-            if choice is None or not choice.loaded:
+    def _fill_waiting_places(self, now: float) -> None:
+        for name in self._places.waiting_places(now):
+            queued = self._queue.next_loaded(name, self._servers[name].models)
+            # What a server may have begun is not sent again, so nothing that costs money waits at one.
+            if queued is None or self._job_table.jobs[queued.job].request.price:
                 continue
-            queued = choice.job
-            job = self._job_table.jobs[queued.job]
-            finish = {
-                other: end + self._expected(job, other)
-                for other, end in ends.items()
-                if queued.runs_on(other) and (self._queue.admits is None or self._queue.admits(queued, other))
-            }
-            if finish[name] <= min(finish.values()):
-                self._submit(name, choice, now)
-                ends[name] = finish[name]
+            if not self._ends_sooner_elsewhere(queued, name, now):
+                self._submit(name, Choice(queued, loaded=True), now)
+
+    def _ends_sooner_elsewhere(self, queued: QueuedJob, server: ServerName, now: float) -> bool:
+        """Whether another server is expected to be done with a job before this one."""
+        job, places = self._job_table.jobs[queued.job], self._places
+        ends_in = places.free_in(server, now) + self._expected(job, server)
+        return any(
+            self._queue.may_take(queued, other) and free_in + self._expected(job, other) < ends_in
+            for other in places.taking_jobs()
+            if (free_in := places.free_in(other, now)) < ends_in and other != server
+        )
 
     def _submit(self, server: ServerName, choice: Choice, now: float) -> None:
         server_state, job = self._servers[server], self._job_table.jobs[choice.job.job]
         self._accounting.dispatched(choice.job, self._charge(job, server, loading=not choice.loaded))
+        self._job_table.tally.model_loads[server] += not choice.loaded
         if (promise := self._promises.get(job.id)) is not None:
             promise.overtaken = self._newest_dispatched > promise.accepted
         self._newest_dispatched = max(self._newest_dispatched, choice.job.number)
         server_state.posted = now
         server_state.models = choice.job.models or server_state.models
         self._job_table.submit(job, Attempt(self._new_prompt_id(), server, foreign=server_state.foreign))
+        self._places.taken(server, now)
 
     def _free_in(self, server: ServerName, now: float) -> float:
         """In how many seconds a server is expected to have done what we sent it."""
-        return sum(self._remaining(job, server, now) for job, _ in self._job_table.in_flight(server))
+        return sum(self._remaining_at(server, now))
+
+    def _remaining_at(self, server: ServerName, now: float) -> list[float]:
+        """How many seconds a server is expected to need for each job that it has, in order."""
+        return [self._remaining(job, server, now) for job, _ in self._job_table.in_flight(server)]
 
     def _remaining(self, job: Job, server: ServerName, now: float) -> float:
         """How many seconds a server is expected to need for a job that it has."""
@@ -564,7 +570,8 @@ class Scheduler:
         if job.attempt is not None:
             waits_for = [job.attempt.server]
         else:
-            able = self._able(job)
+            # Until somebody says what the servers can run, it waits for any.
+            able = self._able.of(job.request) if self._able.offered is not None else list(self._servers)
             waits_for = [name for name in able if not self._servers[name].drained]
             if not waits_for:
                 return ServersDrained(tuple(able))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from msgspec.structs import replace
-
+from app.core.able_servers import AbleServers, Offered
 from app.core.job import State
 from app.core.job_table import JobTable
 from app.core.server_state import FAILOVER_RUNNING, ServerSettings, ServerState
@@ -13,11 +12,12 @@ from app.events import ServerName
 
 
 class ServerChanges:
-    """Decides what changes of the servers mean for the jobs; `servers` are the reconciler's."""
+    """Decides what changes of the servers mean for the jobs; `servers` and `able` are the reconciler's."""
 
-    def __init__(self, job_table: JobTable, servers: dict[ServerName, ServerState]) -> None:
+    def __init__(self, job_table: JobTable, servers: dict[ServerName, ServerState], able: AbleServers) -> None:
         self._job_table = job_table
         self._servers = servers
+        self._able = able
         self._drained: frozenset[ServerName] = frozenset()
         """Servers that get no new jobs, configured or not."""
 
@@ -26,42 +26,31 @@ class ServerChanges:
         self._drained = frozenset(servers)
         for name, server_state in self._servers.items():
             server_state.drained = name in servers
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(*self._servers)
 
     def configure(self, name: ServerName, settings: ServerSettings) -> None:
         """Add a server, or change its settings.
 
-        Jobs that were accepted before a server was added keep to the servers that could run them then, because nobody
-        has checked whether the new one can.
+        A new server gets no jobs before `offer` says that it can run them.
         """
         if name not in self._servers:
-            self._keep_to_known()
             self._servers[name] = ServerState(name, drained=name in self._drained)
         self._servers[name].configure(settings)
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(*self._servers)
 
-    def _keep_to_known(self) -> None:
-        """Let jobs that could run on all servers keep to the present ones."""
-        known = tuple(self._servers)
-        for job in self._job_table.jobs.values():
-            if not job.request.servers:
-                job.request = replace(job.request, servers=known)
+    def offer(self, offered: Offered | None) -> None:
+        """Let jobs go to the servers that can run their workflows now; None if no server has said what it can run.
 
-    def offer(self, able: Mapping[str, tuple[ServerName, ...]]) -> None:
-        """Let jobs go to the servers that can run their workflows now, by name of the workflow.
-
-        This includes jobs that servers have, because they may have to move. While there is no server for a workflow,
-        its jobs keep to those that they had.
+        This includes jobs that servers have, because they may have to move. While no server can run a workflow, its
+        jobs wait.
         """
-        for job in self._job_table.jobs.values():
-            if job.terminal_update is None and (names := able.get(job.request.workflow)):
-                job.request = replace(job.request, servers=names)
-        self._job_table.positions_dirty = True
+        self._able.offered = offered
+        self._job_table.touch_server(*self._servers)
 
     def remove(self, name: ServerName) -> None:
         """Give a server no new jobs, and let what waits there go elsewhere; once it is vacant it can be forgotten."""
         self._servers[name].leaving = True
-        self._job_table.positions_dirty = True
+        self._job_table.touch_server(*self._servers)
 
     def vacant(self, name: ServerName) -> bool:
         """Whether a server has nothing of ours any more, neither prompts nor results."""
@@ -72,9 +61,8 @@ class ServerChanges:
 
         Jobs may go there again if it is added again under its name.
         """
-        self._keep_to_known()
+        self._job_table.touch_server(*self._servers)
         del self._servers[name]
-        self._job_table.positions_dirty = True
 
     def vacate(self, now: float) -> None:
         """Move what can be moved from servers that are to be removed; called after each batch of messages."""
@@ -90,7 +78,7 @@ class ServerChanges:
             if attempt.posting or job.cancelling:
                 continue
             with job_table.contain(job, "a job could not be moved from a server that is to be removed"):
-                if job.state < State.RUNNING:
+                if job.state < State.RUNNING and not job.may_cost_again:
                     job_table.move_away(job, f"{name} is no longer configured")
                 elif is_lost:
                     job_table.release(job, attempt)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct, field
 
 from app.config.settings import Power
+from app.core.job import JobRequest
 from app.core.server_power import ServerPower
 from app.core.server_rest import ServerRest
 from app.events import ServerName
@@ -29,6 +28,10 @@ FAILOVER_AFTER = 60.0
 FAILOVER_RUNNING = 3
 """Times as long may a server be away that was running the job or has its results: its work would be wasted."""
 
+FAILOVER_PAID = 86_400.0
+"""Seconds that a server may be away that may have run a job which costs money: its result is worth waiting for, and no
+other server gets the job."""
+
 RECHECK = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before a history that could not be read is read again, by the number of readings; then it is given up."""
 
@@ -41,14 +44,15 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """What the operator says about one server. They may change while a server is in use.
 
     `failover_after` is in seconds. Of the servers that are free, one with a greater `weight` gets a job first.
-    `workflows` are the workflows that it may run, None if it may run all. `power` is None if it is not started and
-    stopped by the bot.
+    `workflows` are the workflows that it may run, None if it may run all; those that cost money only if `pays`. `power`
+    is None if it is not started and stopped by the bot.
     """
 
     failover_after: float = FAILOVER_AFTER
     weight: float = 1.0
     workflows: frozenset[str] | None = None
     power: Power | None = None
+    pays: bool = False
 
 
 class ServerState(Struct):
@@ -61,10 +65,13 @@ class ServerState(Struct):
     failover_after: float = FAILOVER_AFTER
     weight: float = 1.0
     workflows: frozenset[str] | None = None
+    pays: bool = False
     drained: bool = False
     """Whether an operator wants it to get no new jobs; what it has runs to its end."""
     leaving: bool = False
     """Whether it is to be removed: it gets no new jobs, and what waits there goes elsewhere."""
+    listening: bool = False
+    """Whether its websocket is open; only shown, because a websocket may be deaf."""
     reachable: bool = False
     reason: Reason | None = None
     """Why it could not be reached the last time that this failed."""
@@ -94,7 +101,7 @@ class ServerState(Struct):
     def configure(self, settings: ServerSettings) -> None:
         """Apply what the operator says about this server."""
         self.failover_after, self.weight = settings.failover_after, settings.weight
-        self.workflows = settings.workflows
+        self.workflows, self.pays = settings.workflows, settings.pays
         if settings.power is None:
             self.power = None
         elif self.power is None:
@@ -102,9 +109,10 @@ class ServerState(Struct):
         else:
             self.power.settings = settings.power
 
-    def permits(self, workflow: str) -> bool:
-        """Whether it may run this workflow."""
-        return self.workflows is None or workflow in self.workflows
+    def permits(self, request: JobRequest) -> bool:
+        """Whether it may run the workflow of this request."""
+        allowed = self.workflows is None or request.workflow in self.workflows
+        return allowed and (self.pays or not request.is_paid)
 
     @property
     def away(self) -> bool:
@@ -164,6 +172,7 @@ class ServerState(Struct):
 
     def connected(self, now: float) -> None:
         """Record that a new websocket is open."""
+        self.listening = True
         self.frame(now)
         self.status_due = float("inf")
 
@@ -213,10 +222,3 @@ class ServerState(Struct):
         if not self.reachable:
             return self.queried_at + PROBE
         return min(max(self.last_frame_at, self.queried_at) + SILENCE, self.recheck_at)
-
-
-def permitted_servers(workflow: str, servers: Mapping[ServerName, ServerState]) -> list[ServerName]:
-    """The servers that may run a workflow. `JobRequest.able` says which of them can."""
-    return [
-        name for name, server_state in servers.items() if server_state.permits(workflow) and not server_state.leaving
-    ]

@@ -11,16 +11,17 @@ import structlog
 from anyio import to_thread
 from anyio.abc import TaskStatus
 
+from app import __version__
 from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
-from app.config.settings import Config, Server
+from app.config.settings import Budget, Config, Server
+from app.core.able_servers import Offered
 from app.core.batches import without_parts
 from app.core.journal_port import JobHistory
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
-from app.discord.files.retention import delete_results, tidy
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, check_token
 from app.discord.gateway.handlers import InteractionHandlers
@@ -33,6 +34,7 @@ from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
+from app.discord.traffic import Traffic
 from app.discord.ui import offer_rules
 from app.discord.user_request import UserRequest
 from app.entry_points import run_loop, run_request
@@ -40,6 +42,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.node_cache import NodeCache
 from app.ports import Comfy
+from app.retention.files import delete_results
 from app.service.allowances import Allowances
 from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
@@ -48,6 +51,7 @@ from app.service.moderation import Moderation
 from app.service.server_monitor import ServerMonitor
 from app.texts.answers import OFFLINE
 from app.texts.server_names import PublicNames
+from app.workflows.load import Workflow
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -77,14 +81,39 @@ class DiscordApp:
         self._config = config
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
-        self._limits = config.limits
+        self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
         self._allowances: Allowances | None = None
+        self._bot: Bot | None = None
+        self._media: MediaClient | None = None
+        self.traffic = Traffic()
+        self.opened = anyio.Event()
+        """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
     def reloaded(self, config: Config) -> None:
-        """Apply what can change while the bot runs: the limits of people, for later requests."""
-        self._limits = config.limits
+        """Apply what can change while the bot runs: the limits of people and the budget, for later requests."""
+        self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
         if self._allowances is not None:
-            self._allowances.limits = config.limits
+            self._allowances.limits, self._allowances.budget = self._limits, self._budget
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether Discord was reached and knows the commands."""
+        return self.opened.is_set()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the bot is connected to Discord's gateway now."""
+        return self._bot is not None and self._bot.is_connected
+
+    @property
+    def latency(self) -> float:
+        """Seconds to Discord's gateway and back; NaN before it was measured."""
+        return self._bot.latency if self._bot is not None else float("nan")
+
+    @property
+    def media_workers(self) -> frozenset[int]:
+        """The process ids of the media workers that run now."""
+        return frozenset(self._media.processes) if self._media is not None else frozenset()
 
     async def run(
         self,
@@ -136,6 +165,7 @@ class DiscordApp:
             lambda name: nodes[name].definitions if name in nodes else None,
             rules,
             lambda name: configured[name].workflows if name in configured else None,
+            lambda name: self._pays and name in configured and configured[name].paid_nodes,
             lambda name: name in configured and configured[name].power is not None,
         )
         server_monitor = ServerMonitor(servers, nodes, self._alerts, off)
@@ -151,6 +181,7 @@ class DiscordApp:
             anyio.create_task_group() as tasks,
         ):
             media, passing = MediaClient(), config.data / PASSING
+            self._media = media
             await to_thread.run_sync(clear, passing)
             await tasks.start(media.run, name="media")
             sender = RestSender(into_asyncio)
@@ -179,7 +210,7 @@ class DiscordApp:
             await moderation.load()
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
             guild_roles = GuildRoles(sender)
-            allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation)
+            allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,
@@ -216,33 +247,42 @@ class DiscordApp:
                 job_factory.check_can_create,
                 config.discord.rest_url,
             )
-            bot = Bot(config.discord_token, config.discord, handlers, sender)
-            opened = anyio.Event()
+            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic)
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
 
             async def say_opened() -> None:
-                opened.set()
+                self.opened.set()
 
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
-            run = partial(bot.run, catalog.workflows, partial(into_core, follow_jobs), partial(into_core, say_opened))
+            registered = catalog.workflows
+            run = partial(bot.run, registered, partial(into_core, follow_jobs), partial(into_core, say_opened))
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
-            tasks.start_soon(tidy, config.data, config.discord.keep_days, name="retention")
 
             async def watch() -> None:
-                await opened.wait()
+                await self.opened.wait()
+                logger.info(
+                    "the bot is ready",
+                    version=__version__,
+                    bot=bot.name,
+                    servers=list(configured),
+                    commands=bot.command_count,
+                    invite=bot.invite_link,
+                )
                 if config.limits.roles:
                     warn = partial(guild_roles.warn_of_unknown, tuple(config.limits.roles))
                     tasks.start_soon(partial(run_request, warn, "roles could not be looked up"), name="roles")
-                tasks.start_soon(_watch_folder, catalog, server_monitor, registry, bot, into_asyncio, name="workflows")
+                tasks.start_soon(_watch_commands, catalog, registered, bot, into_asyncio, name="commands")
                 presence = config.discord.presence
                 tasks.start_soon(_watch_servers, server_monitor, servers, bot, into_asyncio, presence)
                 task_status.started()
 
+            # Not only once Discord answers: jobs of the journal may wait for it.
+            tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
             await live_messages.say_goodbye()
@@ -257,20 +297,35 @@ class DiscordApp:
             yield AlertDelivery(self._alerts, "channel", ChannelAlerts(sender, str(targets.channel)))
 
 
-async def _watch_folder(
-    catalog: Catalog, server_monitor: ServerMonitor, registry: Registry, bot: Bot, into_asyncio: CrossLoopCall
-) -> None:
-    """Keep the commands that Discord knows, and where jobs may go, up to date with the folder and the servers."""
-    registered, offered = catalog.workflows, catalog.offered()
+def _budget(config: Config) -> Budget:
+    """The budget, without limits where no workflow may cost money."""
+    return config.paid_nodes if config.pays else Budget()
+
+
+async def _watch_folder(catalog: Catalog, server_monitor: ServerMonitor, registry: Registry) -> None:
+    """Keep what is offered, and where jobs may go, up to date with the folder and the servers."""
+    offered: Offered | None = None
 
     async def step() -> float:
-        nonlocal registered, offered
+        nonlocal offered
         await server_monitor.ask_new()
         if await catalog.look():
             logger.info("the workflows changed")
-        if offered != (able := catalog.offered()):
+        if offered != (able := catalog.offered(server_monitor.silent)):
             await registry.offer(able)
             offered = able
+        return LOOK
+
+    await run_loop(step, "the workflows could not be brought up to date")
+
+
+async def _watch_commands(
+    catalog: Catalog, registered: Mapping[str, Workflow], bot: Bot, into_asyncio: CrossLoopCall
+) -> None:
+    """Keep the commands that Discord knows, `registered` at first, up to date with what is offered."""
+
+    async def step() -> float:
+        nonlocal registered
         if registered is not (workflows := catalog.workflows):
             await into_asyncio(bot.register, workflows)
             registered = workflows

@@ -12,6 +12,7 @@ from app.core.job import Job, Transition
 from app.core.journal_port import MOST_RUNS, DrainedServer
 from app.core.limits import Use
 from app.core.server_power import OnPeriod, PowerRecord
+from app.core.spending import Spent
 from app.events import JobId
 
 
@@ -58,5 +59,10 @@ class MemoryJournal:
 
     async def uses(self) -> Sequence[Use]:
         """See `app.core.journal_port.Journal`. Nothing: this journal begins when the process does."""
+        await anyio.lowlevel.checkpoint()
+        return []
+
+    async def spent(self) -> Sequence[Spent]:
+        """See `app.core.journal_port.Journal`. Nothing, as above."""
         await anyio.lowlevel.checkpoint()
         return []

@@ -110,6 +110,15 @@ MIGRATIONS = (
     ) STRICT;
     """,
     """
+    CREATE TABLE payments (
+        job TEXT PRIMARY KEY,
+        at REAL NOT NULL,
+        person TEXT NOT NULL,
+        amount INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX payments_by_time ON payments (at);
+    """,
+    """
     CREATE TABLE on_periods (
         number INTEGER PRIMARY KEY,
         server TEXT NOT NULL,

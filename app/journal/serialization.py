@@ -40,6 +40,7 @@ class Record(
     terminal_update: TerminalUpdate | None = None
     gathered: bool = False
     notified: bool = False
+    spent: int = 0
     place: str = ""
     receipt: str = ""
 

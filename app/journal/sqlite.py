@@ -24,11 +24,20 @@ from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import DiskFull, DrainedServer, JournalError, JournalUnavailable, UnwritableRecords
+from app.core.journal_port import (
+    DiskFull,
+    DrainedServer,
+    JournalError,
+    JournalUnavailable,
+    RemovedJobs,
+    UnwritableRecords,
+)
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
 from app.core.server_power import OnPeriod, PowerRecord
+from app.core.spending import Spent
 from app.events import JobId
+from app.histogram import Histogram
 from app.journal.crash_points import Crash
 from app.journal.reserve import Reserve
 from app.journal.store import Store, instance_lock, open_store
@@ -42,6 +51,9 @@ Ts = TypeVarTuple("Ts")
 
 JOURNAL = "atelier.db"
 """The file's name in the data folder."""
+
+RESTORING = ".restoring"
+"""A folder in the data folder that is there while a backup is restored. No bot starts while it is."""
 
 WAITING = 64
 """Calls of `record` that may wait for the writer before their tasks do."""
@@ -63,6 +75,9 @@ ALERT_AFTER = 10.0
 """Seconds that the journal must wait until the operator is alerted: a backup holds it for a moment only."""
 
 WAITS = Cause("journal")
+
+COMMITS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds: a commit takes a few milliseconds on an SSD and some hundredths of a second on a hard disk."""
 
 retry_pauses = partial(backoff, 0.1, 5.0, 1.0)
 """Pauses between two attempts to write: short at first, because most programs hold a journal only for a moment."""
@@ -100,6 +115,10 @@ class SqliteJournal:
         self._reserve = reserve
         self._reserve_due = -math.inf
         """When the reserve is to be made, again if it was used; `inf` while it is there."""
+        self.commits = Histogram(COMMITS)
+        """Seconds that the commits of jobs took."""
+        self.problem = ""
+        """Why jobs cannot be recorded now, as a sentence; "" if nothing is wrong."""
         self._crash = crash
         self._write_sync = write_sync
         self._read_sync = read_sync
@@ -124,7 +143,7 @@ class SqliteJournal:
             runs = [run for batch in batches for run in batch.runs]
             if self._crash is not None:
                 self._crash.at("before", records)
-            refused = await _wait_out(self._pauses, self._alerts, self._commit, records, runs)
+            refused = await _wait_out(self._pauses, self._alerts, self._watched_commit, records, runs)
             if self._crash is not None:
                 self._crash.at("after", records)
         except JournalError as error:
@@ -135,6 +154,18 @@ class SqliteJournal:
                 batch.error = UnwritableRecords(jobs) if jobs else None
         for batch in batches:
             batch.over.set()
+
+    async def _watched_commit(self, records: _Records, runs: Sequence[Run]) -> list[dict[JobId, Exception]]:
+        """Commit, and keep how long that took and what is wrong."""
+        began = anyio.current_time()
+        try:
+            refused = await self._commit(records, runs)
+        except JournalError as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
+        self.commits.observe(anyio.current_time() - began)
+        return refused
 
     async def _commit(self, records: _Records, runs: Sequence[Run]) -> list[dict[JobId, Exception]]:
         """Write the records; if the disk is full, with the room of the reserve."""
@@ -158,6 +189,15 @@ class SqliteJournal:
         await batch.over.wait()
         if batch.error is not None:
             raise batch.error
+
+    async def check(self) -> str:
+        """Why nothing can be recorded now, as a sentence; "" if a small write succeeds."""
+        if not self.problem:
+            try:
+                await self._write_once(self._store.check)
+            except JournalError as error:
+                return str(error)
+        return self.problem
 
     async def client_id(self) -> str:
         """See `app.core.journal_port.JobHistory`."""
@@ -186,6 +226,10 @@ class SqliteJournal:
     async def uses(self) -> Sequence[Use]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.uses)
+
+    async def spent(self) -> Sequence[Spent]:
+        """See `app.core.journal_port.Journal`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.spent)
 
     async def find(self, id_or_prefix: str) -> Job | None:
         """See `app.core.journal_port.JobHistory`."""
@@ -226,6 +270,14 @@ class SqliteJournal:
     async def decide(self, decision: Decision, person: str) -> None:
         """See `app.core.journal_port.JobHistory`."""
         await self._patiently(self._write_once, self._store.decide, decision, person)
+
+    async def remove_jobs(self, before: float, position: int, limit: int) -> RemovedJobs:
+        """See `app.core.journal_port.OldJobs`."""
+        return await self._patiently(self._write_once, self._store.remove_jobs, before, position, limit)
+
+    async def give_back(self, pages: int) -> bool:
+        """See `app.core.journal_port.OldJobs`."""
+        return await self._patiently(self._write_once, self._store.give_back, pages)
 
     async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         async with self._writing:

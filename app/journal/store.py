@@ -6,7 +6,7 @@ import math
 import sqlite3
 import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,13 +15,15 @@ import msgspec
 from app.boundary import log_failure
 from app.core.cost import Run
 from app.core.job import Job, OperatorRequest, Transition
-from app.core.journal_port import MOST_RUNS, JournalError
+from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
 from app.core.limits import DAY, Origin, Use
 from app.core.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
 from app.core.server_power import OnPeriod, PowerRecord
+from app.core.spending import WINDOWS, Spent
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
+from app.journal.lock import exclusive
 from app.journal.migrations import NEWEST, migrate, version_of
 from app.journal.reader import MOST_PERIODS, Reader
 from app.ports import Json
@@ -43,6 +45,12 @@ looked up within a month."""
 
 ACTIONS: dict[type[Decision], str] = {Ban: "ban", Unban: "unban", GuildLimits: "limits"}
 """How decisions are called in the audit."""
+
+UNUSED_SHARE = 0.1
+"""The share of the file that may be free pages. They are used again, so giving back the last ones gains nothing."""
+
+INCREMENTAL = 2
+"""SQLite's number of the mode in which a file can give back free pages in steps."""
 
 MAGIC = b"SQLite format 3\0"
 """The first bytes of every SQLite file."""
@@ -82,9 +90,13 @@ class Store(Reader):
         now = self._clock()
         rows: list[tuple[object, ...]] = []
         lines: list[tuple[object, ...]] = []
+        payments: list[tuple[object, ...]] = []
         refused: list[dict[JobId, Exception]] = []
         for jobs, transitions in batches:
             batch_rows, batch_lines, batch_refused = _encode(jobs, transitions, now)
+            payments += [
+                (job.id, now, job.request.owner, job.spent) for job in jobs if job.spent and job.id not in batch_refused
+            ]
             rows += batch_rows
             lines += batch_lines
             refused.append(batch_refused)
@@ -104,6 +116,12 @@ class Store(Reader):
             )
             if measured:
                 self._write_runs(measured, now)
+            if payments:
+                # A job that has ended is written again when that was shown: the first time counts.
+                self._database.executemany(
+                    "INSERT INTO payments (job, at, person, amount) VALUES (?, ?, ?, ?) ON CONFLICT (job) DO NOTHING",
+                    payments,
+                )
         # Only now, because a transaction that fails is tried again.
         for run, error in odd:
             log_failure(error, "a measured run could not be recorded", job=run.job)
@@ -123,11 +141,60 @@ class Store(Reader):
             (MOST_RUNS, MOST_RUNS_DELETED, now - RUNS_KEPT),
         )
 
+    def check(self) -> None:
+        """Write the version of the file once more, and commit: it shows whether anything can be written now."""
+        with self._transaction():
+            self._database.execute(f"PRAGMA user_version = {NEWEST}")
+
+    def remove_jobs(self, before: float, position: int, limit: int) -> RemovedJobs:
+        """See `app.core.journal_port.OldJobs`. What is removed is overwritten in the file."""
+        with self._transaction():
+            execute = self._database.execute
+            needed: set[str] = set()
+            for job_id, lead in execute("SELECT id, lead FROM jobs WHERE told = 0 AND number > 0"):
+                needed |= {job_id, lead}
+            rows = execute(
+                "SELECT number, id, lead, accepted, changed FROM jobs WHERE number > ? ORDER BY number LIMIT ?",
+                (position, limit),
+            ).fetchall()
+            old = [
+                (number, job_id)
+                for number, job_id, lead, _, changed in rows
+                if changed < before and job_id not in needed and (not lead or lead not in needed)
+            ]
+            self._database.executemany("DELETE FROM transitions WHERE job = ?", [(job_id,) for _, job_id in old])
+            self._database.executemany("DELETE FROM jobs WHERE number = ?", [(number,) for number, _ in old])
+        # Jobs are numbered in the order in which they were accepted, and none changes before that.
+        over = len(rows) < limit or rows[-1][3] >= before
+        return RemovedJobs(len(old), None if over else rows[-1][0])
+
+    def give_back(self, pages: int) -> bool:
+        """See `app.core.journal_port.OldJobs`. A file of an earlier version only uses its free pages again."""
+        mode, free, whole = (
+            self._database.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("auto_vacuum", "freelist_count", "page_count")
+        )
+        if mode == INCREMENTAL and free > whole * UNUSED_SHARE:
+            with self._transaction():
+                self._database.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+            return True
+        # What was removed is also in the log of writes, until that begins anew.
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return False
+
     def uses(self) -> list[Use]:
         """The GPU seconds that were measured within the last `app.core.limits.DAY`, oldest first."""
         now = self._clock()
         rows = self._rows("SELECT person, guild, channel, seconds, at FROM runs WHERE at > ? ORDER BY at", now - DAY)
         return [Use(Origin(person, guild, channel), seconds, now - at) for person, guild, channel, seconds, at in rows]
+
+    def spent(self) -> list[Spent]:
+        """What was spent within the longest of `app.core.spending.WINDOWS`, oldest first."""
+        now = self._clock()
+        query = "SELECT person, amount, at FROM payments WHERE at > ? ORDER BY at"
+        return [
+            Spent(person, amount, now - at) for person, amount, at in self._rows(query, now - max(WINDOWS.values()))
+        ]
 
     def add_request(self, verb: str, job: str) -> None:
         """Add an operator request for the bot."""
@@ -288,7 +355,8 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and _beginning(path) not in {b"", MAGIC}:
+        beginning = _beginning(path) if path.is_file() else b""
+        if beginning not in {b"", MAGIC}:
             # SQLite treats a small file of another kind as an empty one of its own.
             raise damaged(path, "file is not a database")
         database = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
@@ -298,7 +366,11 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
         file = _file_id(path)
         try:
             # WAL lets others read while we write; FULL puts every commit on the disk before it returns.
-            for pragma in ("journal_mode = WAL", f"synchronous = {'FULL' if durable else 'OFF'}"):
+            # What is deleted or replaced is overwritten.
+            safe = (f"synchronous = {'FULL' if durable else 'OFF'}", "secure_delete = ON")
+            # Only a new file can get the mode in which it gives back free pages.
+            new = () if beginning else ("auto_vacuum = INCREMENTAL",)
+            for pragma in (*new, "journal_mode = WAL", *safe):
                 database.execute(f"PRAGMA {pragma}")
             version = version_of(database)
             if version > NEWEST:
@@ -325,30 +397,10 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
             yield Store(path, database, reading, clock, file)
 
 
-@contextmanager
-def instance_lock(path: Path) -> Generator[None]:
-    """Lock the journal against a second bot for the length of the block. Raises `JournalError`.
-
-    The lock is SQLite's own, on a file beside the journal: it works on every system, and is released when its holder
-    dies, however suddenly.
-    """
-    lock = path.with_name(f"{path.name}-owner")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
-    except (sqlite3.Error, OSError) as error:
-        raise translate(lock, error) from error
-    with closing(database):
-        try:
-            database.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY":
-                raise translate(lock, error) from error
-            problem = "is in use by another Atelier: stop that one first, or give this one a folder of its own"
-            raise JournalError(f"The journal {path} {problem} (ATELIER_DATA).") from error
-        except sqlite3.Error as error:
-            raise translate(lock, error) from error
-        yield
+def instance_lock(path: Path) -> AbstractContextManager[None]:
+    """Lock the journal against a second bot for the length of the block. Raises `JournalError`."""
+    problem = "is in use by another Atelier: stop that one first, or give this one a folder of its own"
+    return exclusive(path.with_name(f"{path.name}-owner"), f"The journal {path} {problem} (ATELIER_DATA).")
 
 
 def _encode(

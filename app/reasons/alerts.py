@@ -60,6 +60,20 @@ class ServerNotStopped(Reason, frozen=True):
     why: PowerReason
 
 
+class BackupFailed(Reason, frozen=True):
+    """The daily backup could not be made; `why` is a sentence."""
+
+    why: str
+
+
 AlertReason: TypeAlias = (
-    ServerAway | NoServer | ServerFails | JournalWaits | DiskFull | ResultsGivenUp | ServerNotStarted | ServerNotStopped
+    ServerAway
+    | NoServer
+    | ServerFails
+    | JournalWaits
+    | DiskFull
+    | ResultsGivenUp
+    | BackupFailed
+    | ServerNotStarted
+    | ServerNotStopped
 )

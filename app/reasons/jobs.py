@@ -126,6 +126,12 @@ class ForgottenByServer(Reason, frozen=True):
     times: int
 
 
+class PaidRunLost(Reason, frozen=True):
+    """The server lost track of a job that may have been paid for, so it is not sent again."""
+
+    server: str
+
+
 # What is unusual about a result.
 
 
@@ -202,6 +208,7 @@ JobReason: TypeAlias = (
     | ForgottenByServer
     | NeverKept
     | PromptIdRepeated
+    | PaidRunLost
     | NodeBlocked
     | PictureMissed
     | NothingProduced

@@ -36,4 +36,25 @@ class SecondsReached(Reason, frozen=True):
     free_in: float | None = None
 
 
-LimitReason: TypeAlias = JobsReached | SecondsReached
+Payer: TypeAlias = Literal["person", "everybody"]
+"""Whose spending a limit counts: that of one person, or that of everybody together."""
+
+Window: TypeAlias = Literal["day", "month"]
+"""The time for which what was spent counts: 24 hours, or 30 days."""
+
+
+class BudgetReached(Reason, frozen=True):
+    """Of `most` dollars within a rolling day or month, `left` are left, and the request costs `needed`.
+
+    Enough of them return in `free_in` seconds; None if the request costs more than there are.
+    """
+
+    payer: Payer
+    window: Window
+    most: float
+    left: float
+    needed: float
+    free_in: float | None = None
+
+
+LimitReason: TypeAlias = JobsReached | SecondsReached | BudgetReached

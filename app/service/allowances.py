@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from app.config.settings import Allowed, Limits
+from app.config.settings import Allowed, Budget, Limits
 from app.core.limits import Allowance, Origin
 from app.core.moderation import GuildLimits
+from app.core.spending import Payer, SpendingLimit, Window, money
 from app.reasons.limits import Whom
 from app.service.moderation import Moderation
 from app.service.reasons import AboveCeiling
@@ -21,21 +22,29 @@ RolePositions: TypeAlias = Callable[[str], Awaitable[Mapping[str, int]]]
 
 
 class Grant(Struct, frozen=True):
-    """What a person gets in one place: the limits that apply, and how much of the servers' time beside others."""
+    """What a person gets in one place: the limits that apply, and how much of the servers' time beside others.
+
+    `budget` limits what may be spent.
+    """
 
     allowances: tuple[Allowance, ...]
     weight: float = 1.0
+    budget: tuple[SpendingLimit, ...] = ()
 
 
 class Allowances:
     """Knows what each person may ask for.
 
-    `limits` may be replaced at any time, which counts for later requests. `positions` is only asked about people who
-    have several roles with limits. Moderators may set limits for those without such a role, in their own server.
+    `limits` and `budget` may be replaced at any time, which counts for later requests. `positions` is only asked about
+    people who have several roles with limits. Moderators may set limits for those without such a role, in their own
+    server.
     """
 
-    def __init__(self, limits: Limits, positions: RolePositions, moderation: Moderation) -> None:
+    def __init__(
+        self, limits: Limits, positions: RolePositions, moderation: Moderation, budget: Budget | None = None
+    ) -> None:
         self.limits = limits
+        self.budget = budget or Budget()
         self._moderation = moderation
         self._positions = positions
 
@@ -51,7 +60,7 @@ class Allowances:
             *_allowance("channel", limits.channels.get(origin_of(person).channel)),
             *_allowance("guild", limits.guilds.get(person.guild)),
         ]
-        return Grant(tuple(allowances), role.weight if role is not None else 1.0)
+        return Grant(tuple(allowances), role.weight if role is not None else 1.0, spending_limits(self.budget))
 
     def check_below_ceilings(self, limits: GuildLimits) -> None:
         """Raise `WorkflowError` if a Discord server's limits are above those of the configuration."""
@@ -72,6 +81,16 @@ class Allowances:
 def origin_of(person: Person) -> Origin:
     """Where a person's jobs count: a thread counts as its channel."""
     return Origin(person.user, person.guild, person.parent or person.channel)
+
+
+def spending_limits(budget: Budget) -> tuple[SpendingLimit, ...]:
+    """What may be spent, as the scheduler counts it; the limit of a person comes first."""
+    rows: tuple[tuple[Payer, Window, float], ...] = (
+        ("person", "day", budget.person_day),
+        ("everybody", "day", budget.day),
+        ("everybody", "month", budget.month),
+    )
+    return tuple(SpendingLimit(payer, window, money(most)) for payer, window, most in rows if most)
 
 
 def _allowance(whom: Whom, allowed: Allowed | None) -> tuple[Allowance, ...]:

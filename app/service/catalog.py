@@ -58,7 +58,8 @@ class Catalog:
     as able to run everything.
 
     `servers` may change. `workflows_of` returns the names of the workflows that the operator allows on a server, None
-    for all; a workflow that is allowed on none is not offered.
+    for all; a workflow that is allowed on none is not offered. `pays_on` says whether a workflow that costs money may
+    run on a server.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Catalog:
         definitions_of: Callable[[ServerName], Definitions | None],
         rules: OfferRules | None = None,
         workflows_of: Callable[[ServerName], Collection[str] | None] = lambda _: None,
+        pays_on: Callable[[ServerName], bool] = lambda _: False,
         is_started: Callable[[ServerName], bool] = lambda _: False,
     ) -> None:
         self._is_started = is_started
@@ -75,17 +77,23 @@ class Catalog:
         self._servers = servers
         self._definitions_of = definitions_of
         self._workflows_of = workflows_of
+        self._pays_on = pays_on
+        self._paying: frozenset[ServerName] = frozenset()
+        """The servers on which workflows could cost money when the folder was read last."""
         self._rules = rules or OfferRules()
         self._permitted: Mapping[ServerName, Collection[str] | None] = {}
         """What the servers were allowed to run when the folder was read last."""
         self._known: dict[ServerName, Definitions] = {}
         """What the servers had when the folder was read last."""
         self._signature: Signature | None = None
-        self._good: Mapping[str, Workflow] = {}
+        self.readable: Mapping[str, Workflow] = {}
+        """The last good version of every workflow of the folder, offered or not."""
         self._warned: frozenset[str] = frozenset()
         self.workflows: Mapping[str, Workflow] = {}
         self.servers: Mapping[str, tuple[ServerName, ...]] = {}
         """The servers that a workflow can be sent to, if not all of them."""
+        self._able: dict[str, tuple[ServerName, ...]] = {}
+        """The servers that each readable workflow can be sent to, () for none."""
         self.refused: Mapping[str, Reason] = {}
         """Why a workflow of the folder is not offered."""
 
@@ -95,17 +103,23 @@ class Catalog:
         return next((definitions for definitions in able if definitions is not None), None)
 
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
-        """The servers that can run this request now, () for all; the request's own if its workflow is not offered."""
+        """The servers that can run this request now, () if nobody knows; its own if its workflow is not offered."""
         if request.workflow not in self.workflows:
             return request.servers
-        # Nobody has checked yet what a server can run that came since the folder was read.
-        everywhere = () if set(self._permitted) == set(self._servers) else tuple(self._permitted)
-        return self.servers.get(request.workflow, everywhere)
+        return self._able[request.workflow] if self._known else ()
 
-    def offered(self) -> dict[str, tuple[ServerName, ...]]:
-        """The servers that each offered workflow can be sent to, by its name."""
-        everywhere = tuple(self._permitted)
-        return {name: self.servers.get(name, everywhere) for name in self.workflows}
+    def offered(self, silent: Collection[ServerName] = ()) -> dict[str, tuple[ServerName, ...]] | None:
+        """The servers that each readable workflow can be sent to, by its name; None if nobody knows.
+
+        `silent` servers answer, but do not say what they can run: if there is no other one, they count as able.
+        """
+        if self._known or silent:
+            return dict(self._able)
+        # Those that are started when a job needs them can only be seen after that.
+        started = [server for server in self._servers if self._is_started(server)]
+        if not started:
+            return None
+        return {name: tuple(server for server in able if server in started) for name, able in self._able.items()}
 
     def usable(self, name: str, person: Person) -> Workflow:
         """An offered workflow that the person may use. Raises `WorkflowError`."""
@@ -129,10 +143,12 @@ class Catalog:
                 if (definitions := self._definitions_of(server)) is not None
             }
             permitted = {server: self._workflows_of(server) for server in self._servers}
-            if signature == self._signature and known == self._known and permitted == self._permitted:
+            paying = frozenset(filter(self._pays_on, self._servers))
+            now = signature, known, permitted, paying
+            if now == (self._signature, self._known, self._permitted, self._paying):
                 return False
-            self._known, self._signature, self._permitted = known, signature, permitted
-            offered = await to_thread.run_sync(offers, self._folders, known, self._good)
+            self._signature, self._known, self._permitted, self._paying = now
+            offered = await to_thread.run_sync(offers, self._folders, known, self.readable, paying)
         except OSError as error:
             # The folder is probably being changed; the next look reads it again.
             self._signature = None
@@ -156,6 +172,11 @@ class Catalog:
             for offer in offered
             if offer.refusal is not None and not (unseen and offer.workflow is not None)
         }
+        able_of: dict[str, tuple[ServerName, ...]] = {
+            offer.name: ()
+            for offer in offered
+            if offer.workflow is not None and offer.name in refused and offer.name not in unnameable
+        }
         for offer in offered:
             if offer.workflow is None or offer.name in refused:
                 continue
@@ -163,16 +184,19 @@ class Catalog:
             able = tuple(
                 server
                 for server, allowed in self._permitted.items()
-                if server in runs_on and (allowed is None or offer.name in allowed)
+                if server in runs_on
+                and (allowed is None or offer.name in allowed)
+                and (offer.workflow.price is None or server in self._paying)
             )
+            able_of[offer.name] = able
             if self._permitted and not able:
                 refused[offer.name] = AllowedNowhere(offer.name)
                 continue
             workflows[offer.name] = offer.workflow
             if len(able) < len(self._permitted):
                 servers[offer.name] = able
-        self._good = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
-        self.workflows, self.servers, self.refused = workflows, servers, refused
+        self.readable = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
+        self.workflows, self.servers, self.refused, self._able = workflows, servers, refused, able_of
         wrong: list[Reason] = [
             LastVersionKept(offer.problem)
             for offer in offered

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from app.core.batches import requests_of
 from app.core.job import Batch, Job, JobRequest, Refetch
 from app.core.journal_port import JobHistory
+from app.core.spending import with_limits
 from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, is_kept, kept_results
+from app.service.follow_ups import follow_up_of, is_kept, kept_results, with_recent_files
 from app.service.moderation import Moderation
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
@@ -26,7 +27,7 @@ from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKep
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
 from app.workflows.batch import as_batch
-from app.workflows.bind import bind
+from app.workflows.bind import bind, payment_of
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -107,7 +108,7 @@ class JobFactory:
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
         self.check_can_repeat(job, person)
-        return replace(repeat(job.request, self._catalog), owner=person.user)
+        return with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
 
     async def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from their servers."""
@@ -120,7 +121,7 @@ class JobFactory:
         seeds = job.request.batch.seeds if job.request.batch is not None else ()
         batch = Batch(len(known), seeds, tuple(known[1:])) if len(known) > 1 else None
         request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
-        return replace(request, refetch=known[0], batch=batch)
+        return with_recent_files(replace(request, refetch=known[0], batch=batch))
 
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
@@ -129,7 +130,7 @@ class JobFactory:
 
     def check_can_repeat(self, job: Job, person: Person) -> None:
         """Check that the person may use the job's workflow, which may no longer be offered."""
-        if (workflow := self._catalog.workflows.get(job.request.workflow)) is not None:
+        if (workflow := self._catalog.readable.get(job.request.workflow)) is not None:
             check_can_use(workflow, person)
         self._check_open(person)
 
@@ -164,7 +165,7 @@ class JobFactory:
             definitions=self._catalog.definitions(workflow.name),
         )
         request = as_batch(request, workflow.slots)
-        return replace(request, servers=self._catalog.able(request))
+        return with_recent_files(replace(request, servers=self._catalog.able(request)))
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
         """The workflow with the current list of LoRAs, which may have grown since the server was polled."""
@@ -185,8 +186,22 @@ class JobFactory:
 def repeat(request: JobRequest, catalog: Catalog) -> JobRequest:
     """The same request as a new job, on the servers that can run it now."""
     batch = replace(request.batch, refetch=()) if request.batch is not None else None
-    servers = catalog.able(request)
-    return replace(request, job=_new_job(), servers=servers, refetch=None, batch=batch, lead=JobId(""), part=0)
+    servers, payment = catalog.able(request), request.payment
+    if (workflow := catalog.workflows.get(request.workflow)) is not None:
+        # The price may have changed.
+        payment = with_limits(
+            payment_of(workflow.price, request.graph, catalog.definitions(request.workflow)), request.payment
+        )
+    return replace(
+        request,
+        job=_new_job(),
+        servers=servers,
+        payment=payment,
+        refetch=None,
+        batch=batch,
+        lead=JobId(""),
+        part=0,
+    )
 
 
 def _refetch(job: Job) -> Refetch | None:

@@ -118,7 +118,11 @@ class SlotTakesNoFile(Reason, frozen=True):
 
 
 class JobForgotten(Reason, frozen=True):
-    """The journal does not have the job any more."""
+    """A request that was over a limit is not known any more."""
+
+
+class JobRemoved(Reason, frozen=True):
+    """The journal does not have the job any more, because it is old."""
 
 
 class JobEnded(Reason, frozen=True):
@@ -225,6 +229,12 @@ class AllowedNowhere(Reason, frozen=True):
     workflow: str
 
 
+class PaidFromTerminal(Reason, frozen=True):
+    """A workflow that costs money was to be run by a command that keeps no account of a budget."""
+
+    workflow: str
+
+
 class AllowedUnknown(Reason, frozen=True):
     """The operator allows a workflow on a server that does not exist; `known` are the names of those that do."""
 
@@ -260,6 +270,7 @@ ServiceReason: TypeAlias = (
     | TextTooLong
     | SlotTakesNoFile
     | JobForgotten
+    | JobRemoved
     | JobEnded
     | JobStarted
     | EditTooLate
@@ -278,6 +289,7 @@ ServiceReason: TypeAlias = (
     | NotAnId
     | FolderUnreadable
     | AllowedNowhere
+    | PaidFromTerminal
     | AllowedUnknown
     | WorkflowsNotOffered
 )

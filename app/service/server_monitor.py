@@ -65,8 +65,13 @@ class ServerMonitor:
         self._nodes = nodes
         self._known: set[ServerName] = set()
         self._mute: set[ServerName] = set()
-        self._asked: set[ServerName] = set()
-        """The servers that were asked at least once."""
+        self._asked: dict[ServerName, NodeCache | None] = {}
+        """The servers that were asked to the end, and their caches of nodes: one that is added again has another."""
+
+    @property
+    def silent(self) -> frozenset[ServerName]:
+        """The servers that did not say which nodes they have when they were asked last."""
+        return frozenset(self._mute)
 
     async def poll(self) -> list[ServerName]:
         """Ask all servers at once; return those that do not answer, although they are on."""
@@ -87,14 +92,17 @@ class ServerMonitor:
 
     async def ask_new(self) -> None:
         """Ask the servers that were added since the last poll, so that people need not wait for the next one."""
-        unknown = self._servers.keys() - self._asked - set(self._off)
+        self._forget_removed()
+        unknown = self._servers.keys() - self._asked.keys() - set(self._off)
         if new := {name: comfy for name, comfy in self._servers.items() if name in unknown}:
             await self._ask_all(new)
 
     def _forget_removed(self) -> None:
-        for name in self._asked - self._servers.keys():
+        for name, nodes in list(self._asked.items()):
+            if name in self._servers and nodes is self._nodes.get(name):
+                continue
             self._alerts.cleared(Cause("server", name))
-            self._asked.discard(name)
+            del self._asked[name]
             self._known.discard(name)
             self._mute.discard(name)
 
@@ -104,10 +112,7 @@ class ServerMonitor:
         async with anyio.create_task_group() as asking:
             for name, comfy in servers.items():
                 away.add(name)
-                self._asked.add(name)
-                ask = partial(self._ask, name, comfy, away)
-                part = partial(run_request, ask, "a server could not be asked what it has", server=name)
-                asking.start_soon(part, name=f"ask {name}")
+                asking.start_soon(self._ask_to_the_end, name, comfy, away, name=f"ask {name}")
         return away
 
     async def status(self) -> list[ServerStatus]:
@@ -130,6 +135,13 @@ class ServerMonitor:
                     if name not in self._off:
                         asking.start_soon(ask, name, comfy, name=f"status of {name}")
         return list(statuses.values())
+
+    async def _ask_to_the_end(self, name: ServerName, comfy: Comfy, away: set[ServerName]) -> None:
+        nodes = self._nodes.get(name)
+        ask = partial(self._ask, name, comfy, away)
+        await run_request(ask, "a server could not be asked what it has", server=name)
+        # Not if this was cancelled: then it is asked again.
+        self._asked[name] = nodes
 
     async def _ask(self, name: ServerName, comfy: Comfy, away: set[ServerName]) -> None:
         try:

@@ -53,7 +53,7 @@ def _waits_to_end(
     if job.state is State.ACCEPTED or attempt is None:
         if job.request.servers and not set(job.request.servers) & set(configured):
             return [NoServerListed(job.request.servers)]
-        able = job.request.able(configured)
+        able = [server for server in configured if server in job.request.servers] or configured
         if not (open_servers := [server for server in able if server not in drained]):
             return [WaitsForResume(tuple(able))]
         return [WaitsForServers(tuple(open_servers))] if all(server in away for server in open_servers) else []

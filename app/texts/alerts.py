@@ -8,6 +8,7 @@ from typing import assert_never
 from app.core.alerts import Alert, Began, Ended, Repeated, Withheld
 from app.reasons.alerts import (
     AlertReason,
+    BackupFailed,
     DiskFull,
     JournalWaits,
     NoServer,
@@ -75,6 +76,8 @@ def _wrong(reason: AlertReason, times: int = 1, since: str = "") -> str:
                 f"Stop {brief(server)} yourself, or correct its stop_command: no job needs it, and it may be billed."
                 f" {power_reason_text(why)}"
             )
+        case BackupFailed(why=why):
+            return f"The daily backup was not made. {message_text(why)}"
         case _:
             assert_never(reason)
 
@@ -97,6 +100,8 @@ def _over(reason: AlertReason) -> str:
             return f"{brief(server)} is on"
         case ServerNotStopped(server=server):
             return f"{brief(server)} is off"
+        case BackupFailed():
+            return "A backup was made again"
         case _:
             assert_never(reason)
 

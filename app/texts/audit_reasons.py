@@ -58,7 +58,7 @@ def audit_text(reason: checks.AuditReason) -> str:
         case checks.IgnoredInput(node=node, input=field, known=known):
             return f"{quoted(node)} has no input {quoted(field)}, so the server ignores it{suggest(field, known)}"
         case checks.ServerDefault(node=node, input=field, default=default):
-            return f"{_place(node, field)} has no value, so the server uses its default, {quoted(default)}."
+            return f"{_place(node, field)} has no value, so the bot sends the default of the server, {quoted(default)}."
         case checks.MissingInput(node=node, input=field, socket=socket):
             needs = f"a connection of type {shortened(socket)}" if socket else "a value"
             return f"{_place(node, field)} needs {needs}."
@@ -76,9 +76,11 @@ def audit_text(reason: checks.AuditReason) -> str:
                 f"{shortened(slot)} goes to {quoted(node)}, but {shared}: give each its own, so that a new export fits."
             )
         case checks.PaidNode(node=node):
-            return (
-                f"{quoted(node)} calls a service that bills for each run: remove it, because the bot pays for nobody."
-            )
+            what = f"{quoted(node)} calls a service that bills for each run"
+            return f"{what}: remove it, or set a key, a budget and a server for it ([paid_nodes] in atelier.toml)."
+        case checks.UnpricedNode(node=node, price=price):
+            example = "the most that a run costs in US dollars" if price is None else f"{price:g}"
+            return f"{quoted(node)} calls a service that bills for each run: add price = {example} to the manifest."
         case checks.NoOutputNode():
             return "The workflow has no output: add a node such as Save Image."
         case checks.NodeLoop(nodes=nodes):

@@ -18,6 +18,7 @@ from app.reasons.jobs import (
     NothingChanged,
     NothingProduced,
     OutOfMemory,
+    PaidRunLost,
     PictureMissed,
     PromptIdRepeated,
     ResultNotFetched,
@@ -101,6 +102,9 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
         case PromptIdRepeated(server=server):
             where = brief(server) if operator else "The server"
             return f"{where} gave it the id of another job, so it cannot be followed. The server needs an update."
+        case PaidRunLost(server=server):
+            where = brief(server) if operator else "The server"
+            return f"{where} lost track of it, and it may have been paid for. Press Retry to pay for another run."
         case NodeBlocked(node=node):
             return f"“{brief(node)}” was blocked, so what depends on it did not run."
         case PictureMissed():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from app.reasons.limits import JobsReached, LimitReason, SecondsReached, Whom
+from app.reasons.limits import BudgetReached, JobsReached, LimitReason, Payer, SecondsReached, Whom
 from app.texts.alerts import duration_text
 
 
@@ -20,6 +20,11 @@ def limit_reason_text(reason: LimitReason) -> str:
             if free_in is None:
                 return f"{_having(whom)} {day}, and {job}. Ask for fewer or smaller results."
             return f"{_having(whom)} {duration_text(left)} left of {day}, and {job}. Ask again {in_about(free_in)}."
+        case BudgetReached(payer=payer, window=window, most=most, left=left, needed=needed, free_in=free_in):
+            budget, cost = f"{dollars(most)} a {window} for paid services", f"this costs {dollars(needed)}"
+            if free_in is None:
+                return f"{_paying(payer)} {budget}, and {cost}. Ask for fewer results."
+            return f"{_paying(payer)} {dollars(left)} left of {budget}, and {cost}. Ask again {in_about(free_in)}."
         case _:
             assert_never(reason)
 
@@ -32,6 +37,17 @@ def unknown_role(role: str) -> str:
 def in_about(seconds: float) -> str:
     """When something is expected, at least a second from now."""
     return f"in about {duration_text(max(1.0, seconds))}"
+
+
+def dollars(amount: float) -> str:
+    """An amount of money, with as many digits as it needs, but at least cents."""
+    exact = f"{amount:.6f}".rstrip("0")
+    return f"${exact if len(exact.partition('.')[2]) > 2 else f'{amount:.2f}'}"
+
+
+def _paying(payer: Payer) -> str:
+    """Whose budget it is, as the beginning of a sentence about what they have."""
+    return "You have" if payer == "person" else "This bot has"
 
 
 def _having(whom: Whom) -> str:

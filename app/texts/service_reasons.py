@@ -58,6 +58,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} was changed and takes no file for {shortened(slot)} now. Start again."
         case reasons.JobForgotten():
             return "This job is too old to continue. Start again with a command."
+        case reasons.JobRemoved():
+            return "This job was removed because it is old. Start again with a command."
         case reasons.JobEnded():
             return "This has already ended."
         case reasons.JobStarted():
@@ -91,6 +93,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"No server can run {listed(workflows)}, so they are not offered: run “check” for the reasons."
         case reasons.AllowedNowhere(workflow=workflow):
             return f"No server may run {quoted(workflow)}: the operator allows it on none that is able to."
+        case reasons.PaidFromTerminal(workflow=workflow):
+            return f"{quoted(workflow)} costs money: run it in Discord, where the budget is kept."
         case reasons.AllowedUnknown(server=server, workflow=workflow, known=known):
             names = f"“workflows” of the server {shortened(server)} names {quoted(workflow)}"
             return f"{names}, which does not exist{suggest(workflow, known)}"

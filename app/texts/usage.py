@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.core.limits import Used
+from app.core.spending import DOLLAR, SpendingUsed
 from app.reasons.limits import Whom
 from app.texts.alerts import duration_text
-from app.texts.limit_reasons import in_about
+from app.texts.limit_reasons import dollars, in_about
 
 USAGE = "What you can still ask for"
 """The heading."""
@@ -30,6 +31,17 @@ def usage_lines(used: Used) -> Iterator[str]:
             if returns_in is None
             else f"{day} · {duration_text(max(1.0, used.returning))} more {in_about(returns_in)}"
         )
+
+
+def spending_line(used: SpendingUsed) -> str:
+    """What is left of the money for paid services."""
+    limit = used.limit
+    left, most = max(0, limit.most - used.spent) / DOLLAR, limit.most / DOLLAR
+    who = "You" if limit.payer == "person" else "Everybody together"
+    line = f"{who}: {dollars(left)} of {dollars(most)} a {limit.window} left for paid services"
+    if used.returns_in is None:
+        return line
+    return f"{line} · {dollars(used.returning / DOLLAR)} more {in_about(used.returns_in)}"
 
 
 def weight_line(weight: float) -> str:

@@ -122,6 +122,16 @@ def sources(graph: Graph, node: str) -> Iterator[str]:
             yield value[0]
 
 
+def paid_nodes(graph: Graph, definitions: Definitions) -> dict[str, float | None]:
+    """The nodes that call services which bill for it, and what a run of each costs in US dollars, None if unknown."""
+    paid: dict[str, float | None] = {}
+    for node in dependencies(graph, definitions):
+        definition = definitions.get(str(graph[node].get("class_type")))
+        if definition is not None and definition.is_paid:
+            paid[node] = definition.price
+    return paid
+
+
 def dependencies(graph: Graph, definitions: Definitions) -> list[str]:
     """List the output nodes and everything they depend on, each node after its own dependencies.
 

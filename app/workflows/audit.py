@@ -30,6 +30,7 @@ from app.workflows.reasons.checks import (
     PaidNode,
     ServerDefault,
     SharedTitle,
+    UnpricedNode,
     ValueInSocket,
     WrongOutputType,
 )
@@ -49,8 +50,19 @@ class Finding(Struct, frozen=True):
     reason: Reason
 
 
-def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list[Finding]:
-    """Check a workflow against a server's node definitions; returns an empty list if nothing is wrong."""
+def audit(
+    graph: Graph,
+    slots: Sequence[Slot],
+    definitions: Definitions,
+    *,
+    pays: bool = False,
+    price: float | None = None,
+) -> list[Finding]:
+    """Check a workflow against a server's node definitions; returns an empty list if nothing is wrong.
+
+    `pays` says whether workflows may cost money on this server, and `price` what a run of this one costs, None if its
+    manifest does not say.
+    """
     findings: list[Finding] = []
     slotted = {(str(target.node), target.input): slot for slot in slots for target in slot.targets}
     reached = set(dependencies(graph, definitions))
@@ -60,8 +72,9 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
         if definition is None:
             findings.append(Finding("error", name, MissingClass(name, kind, definitions.similar(kind))))
             continue
-        for severity, reason in _node(graph, node, definition, definitions, slotted):
-            # The server validates only what its outputs depend on.
+        problems = [*_payment(name, definition, pays, price), *_node(graph, node, definition, definitions, slotted)]
+        for severity, reason in problems:
+            # The server validates and runs only what its outputs depend on.
             findings.append(Finding(severity if node in reached else "warning", name, reason))
     for slot in slots:
         findings += _slot(graph, slot, definitions)
@@ -75,12 +88,17 @@ def audit(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list
     return findings
 
 
+def _payment(name: str, definition: Definition, pays: bool, price: float | None) -> Iterator[tuple[Severity, Reason]]:
+    if definition.is_paid and not pays:
+        yield "error", PaidNode(name)
+    elif definition.is_paid and price is None:
+        yield "error", UnpricedNode(name, definition.price)
+
+
 def _node(
     graph: Graph, node: str, definition: Definition, definitions: Definitions, slotted: dict[tuple[str, str], Slot]
 ) -> Iterator[tuple[Severity, Reason]]:
     name, node_inputs = title(graph, node), inputs(graph, node)
-    if definition.is_paid:
-        yield "error", PaidNode(name)
     if definition.name == OWN_CHOICES:
         return
     live = definition.live(node_inputs)

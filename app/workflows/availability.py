@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -57,9 +57,16 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 def offer(
-    folders: Folders, name: str, known: Mapping[ServerName, Definitions], last_good: Workflow | None = None
+    folders: Folders,
+    name: str,
+    known: Mapping[ServerName, Definitions],
+    last_good: Workflow | None = None,
+    paying: Collection[ServerName] = (),
 ) -> Offer:
-    """Load a workflow, or use `last_good` if its files cannot be read, and audit it against each server."""
+    """Load a workflow, or use `last_good` if its files cannot be read, and audit it against each server.
+
+    `paying` are the servers on which workflows may cost money.
+    """
     problem = None
     try:
         workflow = _first(folders, name, list(known.values()))
@@ -68,16 +75,20 @@ def offer(
             return Offer(name=name, problem=error.reason)
         workflow, problem = last_good, error.reason
     findings = {
-        server: tuple(audit(workflow.graph, workflow.slots, definitions)) for server, definitions in known.items()
+        server: tuple(audit(workflow.graph, workflow.slots, definitions, pays=server in paying, price=workflow.price))
+        for server, definitions in known.items()
     }
     return Offer(name=name, workflow=workflow, problem=problem, findings=findings)
 
 
 def offers(
-    folders: Folders, known: Mapping[ServerName, Definitions], last_good: Mapping[str, Workflow] | None = None
+    folders: Folders,
+    known: Mapping[ServerName, Definitions],
+    last_good: Mapping[str, Workflow] | None = None,
+    paying: Collection[ServerName] = (),
 ) -> list[Offer]:
-    """Return an `Offer` for every workflow, in the order of `list_names`."""
-    return [offer(folders, name, known, (last_good or {}).get(name)) for name in list_names(folders)]
+    """Return an `Offer` for every workflow, in the order of `list_names`; the arguments are those of `offer`."""
+    return [offer(folders, name, known, (last_good or {}).get(name), paying) for name in list_names(folders)]
 
 
 def _first(folders: Folders, name: str, known: Sequence[Definitions]) -> Workflow:

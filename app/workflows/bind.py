@@ -11,10 +11,11 @@ from msgspec import Struct, field
 
 from app.core.job import FirstChoice, JobRequest, Upload
 from app.core.progress import title
-from app.events import JobId
+from app.core.spending import Payment, money
+from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.reasons import Reason
-from app.workflows.api_graph import copied, find_target, inputs, known_input, seeds
+from app.workflows.api_graph import copied, find_target, inputs, known_input, paid_nodes, seeds
 from app.workflows.files import expanded, is_file
 from app.workflows.load import Workflow
 from app.workflows.lora import CORE, called, fill_loras, find_chain, read_loras
@@ -125,7 +126,16 @@ def bind(
         uploads=tuple(upload for upload in filling.uploads if upload.node in graph),
         choices=tuple(choice for choice in filling.choices if choice.node in graph),
         cost=workflow.cost,
+        payment=payment_of(workflow.price, graph, definitions),
     )
+
+
+def payment_of(price: float | None, graph: Graph, definitions: Definitions | None) -> Payment | None:
+    """What a run of this graph costs, and which nodes cost it, as far as the definitions say; None for nothing."""
+    if price is None:
+        return None
+    nodes = paid_nodes(graph, definitions) if definitions is not None else ()
+    return Payment(money(price), tuple(map(NodeId, nodes)))
 
 
 def _preset(workflow: Workflow, preset: str) -> Mapping[str, Json]:

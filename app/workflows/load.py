@@ -33,8 +33,9 @@ class NeedsServer(WorkflowError):
 class Workflow(Struct, frozen=True, kw_only=True):
     """A graph and its named inputs. `command` is the name of its Discord command, "" for none.
 
-    `menu` is its entry in the menu of a message; `silence` is in seconds; `users` and `roles` list who may use it
-    (empty: everybody); `notes` warn its author about what may not be as intended.
+    `menu` is its entry in the menu of a message; `silence` is in seconds; `price` is what services bill for a run, in
+    US dollars, None if the manifest does not say; `users` and `roles` list who may use it (empty: everybody); `notes`
+    warn its author about what may not be as intended.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
     follow_up: bool = False
     result: Result = ""
     cost: float = 1.0
+    price: float | None = None
     silence: float = 60.0
     spoiler: bool = False
     users: tuple[str, ...] = ()
@@ -109,6 +111,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
         follow_up=manifest.follow_up,
         result=manifest.result,
         cost=manifest.cost,
+        price=manifest.price,
         silence=manifest.silence,
         spoiler=manifest.spoiler,
         users=tuple(map(str, manifest.users)),

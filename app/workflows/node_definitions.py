@@ -10,6 +10,7 @@ from msgspec import DecodeError, Raw, Struct, json
 from msgspec.structs import replace
 
 from app.ports import Json
+from app.workflows.replacements import REPLACEMENTS, Replacement
 
 T = TypeVar("T")
 
@@ -137,6 +138,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     is_output: bool = False
     is_paid: bool = False
     """Whether the node calls a service that bills for it (`api_node`)."""
+    price: float | None = None
+    """What a run of a paid node costs at most, in US dollars; None if that depends on its inputs or is not stated."""
     has_fixed_inputs: bool = True
     """Whether its inputs do not depend on their values."""
 
@@ -196,11 +199,15 @@ def _members(group: Input, prefix: str) -> Iterator[Input]:
 class Definitions:
     """Holds a server's `/object_info`, and parses each class when it is first asked for; most never are.
 
-    The content may be anything; a class whose entry cannot be parsed counts as missing.
+    The content may be anything; a class whose entry cannot be parsed counts as missing. `replacements` are the classes
+    that the server replaces by others, {} if it does not list any.
     """
 
-    def __init__(self, object_info: Mapping[str, Json | Raw]) -> None:
+    def __init__(
+        self, object_info: Mapping[str, Json | Raw], replacements: Mapping[str, Replacement] | None = None
+    ) -> None:
         self._raw = object_info
+        self._replacements = replacements or {}
         self._read: dict[str, Definition | None] = {}
 
     @classmethod
@@ -217,9 +224,17 @@ class Definitions:
             self._read[name] = _definition(name, self._raw.get(name))
         return self._read[name]
 
-    def updated(self, object_info: Mapping[str, Json | Raw]) -> Definitions:
+    def replacement(self, name: str) -> Replacement | None:
+        """Return what takes the place of a class that the server may no longer have."""
+        return self._replacements.get(name) or REPLACEMENTS.get(name)
+
+    def updated(
+        self, object_info: Mapping[str, Json | Raw], replacements: Mapping[str, Replacement] | None = None
+    ) -> Definitions:
         """Return these definitions with another content; the same object if nothing has changed."""
-        return self if self._raw == object_info else Definitions(object_info)
+        if self._raw == object_info and self._replacements == (replacements or {}):
+            return self
+        return Definitions(object_info, replacements)
 
     def similar(self, name: str) -> str:
         """Return the most similar name of a class that the server has, "" if none is similar."""
@@ -230,7 +245,7 @@ class Definitions:
         if self._raw.get(name) == entry:
             return self
         remaining = _without(self._raw, name)
-        changed = Definitions(remaining if entry is None else {**remaining, name: entry})
+        changed = Definitions(remaining if entry is None else {**remaining, name: entry}, self._replacements)
         changed._read = _without(self._read, name)
         return changed
 
@@ -260,7 +275,32 @@ def _definition(name: str, entry: Json | Raw) -> Definition | None:
         else (),
         is_output=entry.get("output_node") is True,
         is_paid=entry.get("api_node") is True,
+        price=_price(entry.get("price_badge")),
     )
+
+
+def _price(badge: Json) -> float | None:
+    """The price in a badge that the editor shows at a node, if it is the same for every run.
+
+    Most badges are expressions over the values of the node, which only the editor evaluates.
+    """
+    expression = badge.get("expr") if isinstance(badge, dict) else None
+    try:
+        price = json.decode(expression, type=Json) if isinstance(expression, str) else None
+    except DecodeError:
+        return None
+    match price:
+        case {"format": {"suffix": _}}:
+            # A price for each second or each token.
+            return None
+        case {"type": "usd", "usd": int() | float() as dollars} | {
+            "type": "range_usd",
+            "max_usd": int() | float() as dollars,
+        }:
+            is_amount = not isinstance(dollars, bool) and 0 <= dollars < ENDLESS
+            return float(dollars) if is_amount else None
+        case _:
+            return None
 
 
 def _inputs(groups: Json) -> Iterator[Input]:

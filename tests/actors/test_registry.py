@@ -87,7 +87,7 @@ async def opened(
                 change(comfy)
                 links = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
                 async with open_services(links, journal, depth=depth, run_sync=inline) as services:
-                    yield World(simulator, services.registry, tmp_path / "results", journal)
+                    yield World(simulator, services.registry, tmp_path / "results", journal, services.work)
             ground.cancel_scope.cancel()
 
 
@@ -115,13 +115,13 @@ def breaking(verb: str, error: Exception, *, after: bool = False) -> Callable[[C
         real: Callable[..., Awaitable[Any]] = getattr(comfy, verb)
         calls = 0
 
-        async def call(*args: Any) -> Any:
+        async def call(*args: Any, **options: Any) -> Any:
             nonlocal calls
             calls += 1
             first = calls == 1
             if first and not after:
                 raise error
-            result = await real(*args)
+            result = await real(*args, **options)
             if first:
                 raise error
             return result

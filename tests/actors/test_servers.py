@@ -48,7 +48,7 @@ class Park:
         self.simulators = simulators
         self._ground = ground
         (first,) = [simulators[server.url] for server in services.configured.values()]
-        self._world = World(first, services.registry, folder / "results", MemoryJournal())
+        self._world = World(first, services.registry, folder / "results", MemoryJournal(), services.work)
         self.watchers: list[Watcher] = []
 
     def configure(self, *servers: Server) -> None:
@@ -141,11 +141,12 @@ async def test_a_server_that_is_added_gets_jobs(tmp_path: Path) -> None:
 async def test_waiting_jobs_go_to_an_added_server_only_once_it_is_known_to_run_them(tmp_path: Path) -> None:
     async with park(tmp_path) as here:
         here.fault("studio", hold=True)
+        await here.services.registry.offer({"test": (STUDIO,)})
         await here.ask(4)
         await anyio.sleep(5)
         here.configure(server_of("studio"), server_of("cellar"))
         await anyio.sleep(60)
-        assert here.at("cellar") == 0
+        assert not here.simulators["http://cellar"].ended_at
         await here.services.registry.offer({"test": (STUDIO, CELLAR)})
         await anyio.sleep(60)
         here.fault("studio", hold=False)
@@ -190,6 +191,20 @@ async def test_a_removed_server_that_cannot_be_reached_gives_its_jobs_to_others_
         assert STUDIO in here.services.clients
         await anyio.sleep(4 * FAILOVER)
         assert list(here.services.clients) == [CELLAR]
+        await anyio.sleep(60)
+        assert here.made_by() == [CELLAR, CELLAR]
+
+
+async def test_jobs_of_a_removed_server_that_is_lost_wait_for_the_next_one(tmp_path: Path) -> None:
+    async with park(tmp_path) as here:
+        here.fault("studio", hold=True)
+        await here.ask(2)
+        await anyio.sleep(5)
+        here.fault("studio", refuse_all=30_000.0)
+        here.configure()
+        await anyio.sleep(6 * FAILOVER)
+        assert not here.services.clients
+        here.configure(server_of("cellar"))
         await anyio.sleep(60)
         assert here.made_by() == [CELLAR, CELLAR]
 
@@ -263,6 +278,7 @@ async def test_a_server_that_is_drained_before_it_is_added_gets_no_jobs(tmp_path
         await here.ask()
         await anyio.sleep(30)
         assert here.at("cellar") == 0
+        assert not here.simulators["http://cellar"].ended_at
         await here.services.registry.drain_servers([])
         await anyio.sleep(30)
         assert here.made_by() == [CELLAR]

@@ -26,8 +26,10 @@ from app.cli.arguments import (
     ListJobs,
     ListStuckJobs,
     ListWorkflows,
+    MakeBackup,
     NewWorkflow,
     PrintSchema,
+    RestoreBackup,
     RetryJob,
     Run,
     ShowJob,
@@ -90,6 +92,13 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("jobs --state lost list", ListJobs(state="lost")),
         ("stats", Stats()),
         ("stats --json", Stats(json=True)),
+        ("backup", MakeBackup()),
+        ("backup --to copies", MakeBackup(to=Path("copies"))),
+        ("restore copies/a", RestoreBackup(Path("copies/a"))),
+        (
+            "restore --to data copies/a --skip-damaged",
+            RestoreBackup(Path("copies/a"), to=Path("data"), skip_damaged=True),
+        ),
         ("jobs stuck", ListStuckJobs()),
         ("jobs --json stuck", ListStuckJobs(json=True)),
         ("jobs show 3f", ShowJob("3f")),
@@ -178,7 +187,7 @@ VERBS = [
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = output_of("--help", capsys)
-    names = "run setup demo generate simulate jobs servers workflows check doctor stats completion"
+    names = "run setup demo generate simulate jobs servers workflows check doctor backup restore stats completion"
     assert set(names.split()) == set(COMMANDS)
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert text == output_of("-h", capsys)
@@ -205,7 +214,7 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
             "xyz",
             (
                 "there is no command “xyz”; choose run, setup, demo, generate, simulate, jobs, servers, workflows,"
-                " check, doctor, stats, completion."
+                " check, doctor, backup, restore, stats, completion."
             ),
         ),
         ("jobs shwo", "there is no command “jobs shwo”; did you mean “show”?"),

@@ -41,6 +41,9 @@ class Answering:
     async def nodes(self) -> Mapping[str, Raw]:
         return {}
 
+    async def replacements(self) -> Mapping[str, Raw]:
+        return {}
+
     async def stats(self) -> Stats:
         if self._opened > self._lost_after:
             raise ConnectionLost(RefusedConnection())

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from app.cli.doctor import examine
 from app.cli.main import main
 from app.cli.workflows.commands import Verdict
-from app.config.settings import Config, Discord, Server
+from app.config.settings import Config, Discord, Http, Server
 from app.core.job import Job, JobRequest
 from app.core.journal_port import JournalError
 from app.discord.gateway import account
@@ -150,3 +150,10 @@ def test_doctor_is_another_name_of_check(
         outputs.append({line[:24] for line in capsys.readouterr().out.splitlines()})
     assert outputs[0] == outputs[1]
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_wrong_address_for_health_and_metrics_is_named(discord: FakeDiscord, tmp_path: Path) -> None:
+    config = config_of(discord, tmp_path)
+    problem = "ATELIER_HTTP is “x”: write a host and a port, such as 127.0.0.1:8899."
+    assert (await verdicts(replace(config, http=Http(problem=problem))))["http"] == (False, "http", problem)
+    assert "http" not in await verdicts(config)

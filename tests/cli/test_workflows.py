@@ -39,6 +39,9 @@ class Listing:
             raise ConnectionLost(RefusedConnection())
         return {name: Raw(msgspec.json.encode(node)) for name, node in self._nodes.items()}
 
+    async def replacements(self) -> Mapping[str, Raw]:
+        return {}
+
 
 def servers(**nodes: Mapping[str, Json] | None) -> dict[ServerName, Comfy]:
     return {
@@ -101,6 +104,26 @@ async def test_a_file_of_the_editor_becomes_a_workflow(folder: Path, tmp_path: P
     assert "found by app mode" in paper.text
     assert "dreamscape-v1.safetensors, a model that the server does not have" in paper.text
     assert (tmp_path / "Old Harbour.json").is_file()
+
+
+async def test_a_workflow_that_costs_money_gets_a_price_or_a_sentence(folder: Path, tmp_path: Path) -> None:
+    graph = shipped()
+    graph["4"] = entry("Paid", "Somewhere else")
+    file = tmp_path / "elsewhere.json"
+    file.write_bytes(msgspec.json.encode(graph))
+    for expr, price in (('{"type":"usd","usd":0.25}', 0.25), ("$x", None)):
+        paid: Json = {"input": {}, "output": ["LATENT"], "api_node": True, "price_badge": {"expr": expr}}
+        studio = servers(studio={**object_info(), "Paid": paid})
+        console = Paper()
+        await new_workflow(console, folder, file, studio, studio.keys())
+        assert load(folder, "elsewhere").price == price
+        assert ("add price = " in console.text) == (price is None)
+        off, on = Paper(), Paper()
+        await check_workflows(off, folder, "elsewhere", studio)
+        await check_workflows(on, folder, "elsewhere", studio, studio.keys())
+        assert "set a key, a budget and a server for it" in off.text
+        assert ("bills for each run" in on.text) == (price is None)
+        shutil.rmtree(folder / "elsewhere")
 
 
 async def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:

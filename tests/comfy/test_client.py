@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -68,11 +69,11 @@ class Answers:
 
 @asynccontextmanager
 async def comfy_of(
-    answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, server: Server | None = None
+    answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, server: Server | None = None, api_key: str = ""
 ) -> AsyncGenerator[tuple[ComfyClient, Answers]]:
     answers = Answers(answer if callable(answer) else lambda _request: answer)
     server = server or Server(url="http://comfy:8188")
-    async with open_comfy_client(server, "me", transport=httpx.MockTransport(answers)) as comfy:
+    async with open_comfy_client(server, "me", transport=httpx.MockTransport(answers), api_key=api_key) as comfy:
         yield comfy, answers
 
 
@@ -101,6 +102,26 @@ async def test_a_prompt_is_sent_under_our_ids_and_the_answers_id_is_believed() -
     assert answers.paths == ["POST /prompt"]
     extra_data = {"preview_method": "latent2rgb"}
     assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": extra_data}
+
+
+@pytest.mark.parametrize(
+    ("api_key", "paid", "has_key"), [("secret", True, True), ("secret", False, False), ("", True, False)]
+)
+async def test_only_a_prompt_that_costs_money_has_the_key(api_key: str, paid: bool, has_key: bool) -> None:
+    answer = text('{"prompt_id":"theirs","number":1,"node_errors":{}}')
+    async with comfy_of(answer, api_key=api_key) as (comfy, answers):
+        await comfy.submit(P, GRAPH, paid=paid)
+    extra_data = {"preview_method": "latent2rgb"} | ({"api_key_comfy_org": "secret"} if has_key else {})
+    assert answers.body(0) == {"prompt": GRAPH, "client_id": "me", "prompt_id": P, "extra_data": extra_data}
+
+
+async def test_a_server_that_repeats_the_key_is_not_quoted() -> None:
+    error = ["execution_error", {"node_id": "3", "exception_message": "no credits for secret", "exception_type": "E"}]
+    body = msgspec.json.encode({P: {"outputs": {}, "status": {"status_str": "error", "messages": [error]}}})
+    async with comfy_of(text(body), api_key="secret") as (comfy, _):
+        history = await comfy.history(P)
+    assert history is not None
+    assert history.error == "no credits for [hidden]"
 
 
 @pytest.mark.parametrize(
@@ -284,6 +305,17 @@ async def test_base_path_headers_and_login_go_with_every_call_and_no_password_in
     assert "secret" not in str(refused.value)
 
 
+async def test_a_login_in_the_address_replaces_a_configured_one() -> None:
+    server = Server(url="http://anna:s%20p@comfy/base", headers={"authorization": "Bearer k"})
+    async with comfy_of(text("[]"), server) as (comfy, answers):
+        with pytest.raises(Refused):
+            await comfy.queue()
+    login = base64.b64encode(b"anna:s p").decode()
+    assert answers.asked[0].headers.get_list("authorization") == [f"Basic {login}"]
+    assert answers.asked[0].url == "http://comfy/base/queue"
+    assert answers.asked[0].headers["host"] == "comfy"
+
+
 async def test_a_closed_port_is_a_loss() -> None:
     port = closed_port()
     async with open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
@@ -293,7 +325,7 @@ async def test_a_closed_port_is_a_loss() -> None:
 
 
 async def test_a_server_that_says_nothing_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "ANSWER", httpx.Timeout(0.2))
     async with peer(silent) as port, open_comfy_client(Server(url=f"http://127.0.0.1:{port}"), "me") as comfy:
         with pytest.raises(ConnectionLost, match=r"SaysNothing.*0\.2"):
             await comfy.stats()
@@ -639,3 +671,20 @@ async def test_all_node_classes_come_as_the_server_describes_them() -> None:
     async with comfy_of(text('{"KSampler":{"input":{"required":{"cfg":["FLOAT",{"max":NaN}]}}}}')) as (comfy, _):
         described = msgspec.json.decode((await comfy.nodes())["KSampler"])
     assert described == {"input": {"required": {"cfg": ["FLOAT", {"max": None}]}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed"),
+    [
+        (text('{"Old":[{"new_node_id":"New"}]}'), {"Old": [{"new_node_id": "New"}]}),
+        (text("Not found", 404, "text/plain"), {}),
+        (text("[]"), {}),
+        (text("<html>"), {}),
+    ],
+)
+async def test_a_server_without_a_list_of_replaced_classes_replaces_none(
+    answer: httpx.Response, listed: dict[str, Json]
+) -> None:
+    async with comfy_of(answer) as (comfy, answers):
+        assert {old: msgspec.json.decode(new) for old, new in (await comfy.replacements()).items()} == listed
+    assert answers.paths == ["GET /node_replacements"]

@@ -51,8 +51,7 @@ def untranslated_httpx(patch: pytest.MonkeyPatch) -> None:
     def translated(*_arguments: object) -> Generator[None]:
         yield
 
-    for module in (exchange, client):
-        patch.setattr(module, "translated", translated)
+    patch.setattr(exchange, "translated", translated)
 
 
 def undecodable_text(patch: pytest.MonkeyPatch) -> None:

@@ -24,5 +24,6 @@ VERBS: dict[str, Verb] = {
     "upload": lambda comfy, _: comfy.upload(Path(__file__), "a.png"),
     "node": lambda comfy, _: NodeCache(comfy).node("KSampler"),
     "nodes": lambda comfy, _: comfy.nodes(),
+    "replacements": lambda comfy, _: comfy.replacements(),
     "stats": lambda comfy, _: comfy.stats(),
 }

@@ -21,10 +21,15 @@ from app.config.settings import (
     BUTTONS,
     AlertTargets,
     Allowed,
+    BackupSettings,
+    Budget,
     Config,
     Discord,
+    Http,
     Limits,
+    Log,
     Power,
+    Retention,
     RoleLimits,
     Server,
 )
@@ -149,6 +154,7 @@ WRONG = {
     "[discord]\nguarded = [1]": "line 2: “guarded” cannot have “1”: write some of cancel, delete",
     "[discord]\nkeep_days = -1": "line 2: “keep_days” must be a whole number between 0 and 36500.",
     "[discord]\nkeep_days = 99999999": "line 2: “keep_days” must be a whole number",
+    "[discord]\nkeep_days = 3\n[retention]\nfiles = 3": "line 2: remove “keep_days”: “files” in [retention] is its new",
     "[discord]\nkeep_metadata = 'no'": "line 2: “keep_metadata” must be true or false",
     "[discord]\nmark_results = 'no'": "line 2: “mark_results” must be true or false",
     "[discord]\nlabel_guilds = ['here']": "line 2: “label_guilds” must be ids of servers",
@@ -162,6 +168,28 @@ WRONG = {
     "[alerts]\nchannel = false": "line 2: “channel” must be the id of a channel",
     "[alerts]\nchannel = [1]": "line 2: “channel” must be the id of a channel",
     f"[alerts]\nchannel = {2**63}": "line 2: “channel” must be the id of a channel",
+    f"{SERVER}paid_nodes = 1": "line 3: “paid_nodes” must be true or false, without quotes.",
+    "paid_nodes = true": "line 1: “paid_nodes” must be a table: write [paid_nodes] above its keys.",
+    "[paid_nodes]\nbudget = 1": "line 2: there is no key “budget”: remove it, or write one of day, month, person_day.",
+    "[paid_nodes]\nday = -1": "line 2: “day” must be between 0 and 1000000.",
+    "[paid_nodes]\nmonth = nan": "line 2: “month” must be an amount in US dollars, such as 5.00.",
+    "[paid_nodes]\nday = '5 $'": "line 2: “day” must be an amount in US dollars, such as 5.00.",
+    "[paid_nodes]\nday = true": "line 2: “day” must be an amount in US dollars, such as 5.00.",
+    "[paid_nodes]\nperson_day = 1": "line 2: “person_day” alone allows nothing: write “day” or “month” as well.",
+    "[paid_nodes]\napi_key = 'secret'": (
+        "line 2: the key belongs into the environment or the .env, as COMFYUI_API_KEY: move it there."
+    ),
+    "retention = 1": "line 1: “retention” must be a table: write [retention] above its keys.",
+    "[retention]\ndays = 1": "line 2: there is no key “days”: remove it, or write one of jobs, files, size.",
+    "[retention]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 36500.",
+    "[retention]\nfiles = -1": "line 2: “files” must be a whole number between 0 and 36500.",
+    "[retention]\nfiles = 1.5": "line 2: “files” must be a whole number",
+    "[retention]\nsize = -1": "line 2: “size” must be a whole number between 0 and 1000000000.",
+    "backup = 'backups'": "line 1: “backup” must be a table: write [backup] above its keys.",
+    "[backup]\nfolders = 'x'": "line 2: there is no key “folders”: did you mean “folder”?",
+    "[backup]\nfolder = 1": "line 2: “folder” must be a text in double quotes.",
+    "[backup]\nhour = 24": "line 2: “hour” must be a whole number between 0 and 23.",
+    "[backup]\nkeep = 0": "line 2: “keep” must be a whole number between 1 and 1000.",
     "limits = 1": "line 1: “limits” must be a table: write [limits] above its keys.",
     "[limits]\njob = 1": "line 2: there is no key “job”: did you mean “jobs”?",
     "[limits]\njobs = -1": "line 2: “jobs” must be a whole number between 0 and 1000000.",
@@ -459,11 +487,59 @@ def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     assert content["discord"].keys() == set(Discord.__struct_fields__)
     assert content["alerts"].keys() == set(AlertTargets.__struct_fields__)
     assert content["limits"].keys() == set(Limits.__struct_fields__)
+    assert content["http"].keys() == {"listen"}
+    assert content["log"].keys() == set(Log.__struct_fields__)
     assert content["limits"]["roles"][0].keys() == {"id", *RoleLimits.__struct_fields__}
+    assert content["paid_nodes"].keys() == set(Budget.__struct_fields__)
     for totals in ("channels", "guilds"):
         assert content["limits"][totals][0].keys() == {"id", *Allowed.__struct_fields__}
+    assert content["retention"].keys() == set(Retention.__struct_fields__)
+    assert content["backup"].keys() == set(BackupSettings.__struct_fields__)
     (tmp_path / "atelier.toml").write_text(example)
     assert load_config({}, tmp_path).depth == 2
+
+
+@pytest.mark.parametrize("key", ["secret key", "secret\\key", "secretö"])
+def test_a_key_that_is_none_is_refused_without_being_shown(tmp_path: Path, key: str) -> None:
+    sentence = "COMFYUI_API_KEY is not a key of platform.comfy.org: copy it again, without spaces."
+    assert refused(tmp_path, COMFYUI_API_KEY=key) == sentence
+
+
+def test_workflows_may_cost_money_only_with_a_key_a_budget_and_a_server_for_it(tmp_path: Path) -> None:
+    studio = '[[servers]]\nname = "studio"\nurl = "http://studio"\npaid_nodes = true\n'
+    cellar = '[[servers]]\nname = "cellar"\nurl = "http://cellar"\n'
+    budget = "[paid_nodes]\nmonth = 20\nperson_day = 0.5\n"
+    (tmp_path / "atelier.toml").write_text(studio + cellar + budget)
+    assert load_config({}, tmp_path).paying_servers == frozenset()
+    config = load_config({"COMFYUI_API_KEY": " secret "}, tmp_path)
+    assert (config.paying_servers, config.api_key) == ({"studio"}, "secret")
+    assert config.paid_nodes == Budget(month=20.0, person_day=0.5)
+    assert "secret" not in repr(config)
+    (tmp_path / "atelier.toml").write_text(studio + cellar)
+    assert load_config({"COMFYUI_API_KEY": "secret"}, tmp_path).paying_servers == frozenset()
+    (tmp_path / "atelier.toml").write_text(cellar + budget)
+    (tmp_path / ".env").write_text("COMFYUI_API_KEY=secret\n")
+    config = load_config({}, tmp_path)
+    assert (config.pays, config.paying_servers) == (True, frozenset())
+
+
+def test_without_settings_nothing_is_deleted_and_no_backup_is_made_by_itself(tmp_path: Path) -> None:
+    config = load_config({"ATELIER_DATA": "data"}, tmp_path)
+    assert config.retention == Retention(jobs=0, files=0, size=0)
+    assert config.backup.folder is None
+    assert config.backups == tmp_path / "data" / "backups"
+
+
+def test_the_former_name_of_the_days_of_files_still_counts(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text("[discord]\nkeep_days = 30\n[retention]\njobs = 60\n")
+    assert load_config({}, tmp_path).retention == Retention(jobs=60, files=30)
+
+
+def test_backups_may_be_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text('[backup]\nfolder = "copies"\nhour = 0\nkeep = 30\n')
+    config = load_config({}, tmp_path)
+    assert config.backup == BackupSettings(folder=tmp_path / "copies", hour=0, keep=30)
+    assert config.backups == tmp_path / "copies"
 
 
 def test_without_limits_a_person_may_have_a_hundred_jobs(tmp_path: Path) -> None:
@@ -574,4 +650,42 @@ def test_every_setting_that_the_documents_show_is_accepted(tmp_path: Path) -> No
     assert examples
     for block in examples:
         (tmp_path / "atelier.toml").write_text(block)
+        load_config({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listen", "http"),
+    [
+        ("127.0.0.1:8899", Http(host="127.0.0.1", port=8899)),
+        (" [::1]:0 ", Http(host="::1", port=0)),
+        ("bot.example:65535", Http(host="bot.example", port=65535)),
+        ("", Http()),
+    ],
+)
+def test_the_bot_answers_where_the_file_or_the_environment_says(listen: str, http: Http, tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text(f'[http]\nlisten = "{listen}"\n')
+    assert load_config({}, tmp_path).http == http
+    assert load_config({"ATELIER_HTTP": "127.0.0.1:1"}, tmp_path).http == Http(host="127.0.0.1", port=1)
+
+
+@pytest.mark.parametrize(
+    "listen", ['"8899"', "8899", '"host"', '"host:"', '"host:65536"', '"http://host:80"', '"a b:1"', "[]"]
+)
+def test_a_wrong_address_is_a_sentence_and_the_bot_starts(listen: str, tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text(f"[http]\nlisten = {listen}\n")
+    http = load_config({}, tmp_path).http
+    assert http.host == ""
+    assert http.problem.startswith("“listen” in [http] is “")
+    assert http.problem.endswith("write a host and a port, such as 127.0.0.1:8899.")
+    assert load_config({"ATELIER_HTTP": "x"}, tmp_path).http.problem.startswith("ATELIER_HTTP is “x”: ")
+
+
+def test_the_log_has_two_formats(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text('[log]\nformat = "json"\n')
+    assert load_config({}, tmp_path).log == Log(format="json")
+    assert load_config({"ATELIER_LOG": "console"}, tmp_path).log == Log(format="console")
+    with pytest.raises(ConfigError, match="ATELIER_LOG is “xml”: write one of console, json"):
+        load_config({"ATELIER_LOG": "xml"}, tmp_path)
+    (tmp_path / "atelier.toml").write_text('[log]\nformat = "xml"\n')
+    with pytest.raises(ConfigError, match=r"line 2.*“xml” is no format of the log: write one of console, json"):
         load_config({}, tmp_path)

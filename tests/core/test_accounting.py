@@ -70,6 +70,17 @@ def test_a_correction_is_no_larger_than_the_largest_charge() -> None:
     assert books.served == 20.0
 
 
+def test_a_job_that_a_server_had_when_the_bot_started_is_corrected_like_any_other() -> None:
+    books = Books()
+    request = JobRequest(job=JobId("job"), workflow="w", graph=GRAPH, folder="out", owner="ada")
+    charge = Charge(person="ada", weight=1.0, seconds=10.0, server=A, work=10.0)
+    books.accounting.adopted(request.job, charge)
+    assert books.served == 10.0
+    job = Job(request=request, state=State.RUNNING)
+    books.accounting.over(ended(job, History("success")), started=100.0, now=104.0)
+    assert books.served == 4.0
+
+
 def test_a_weight_of_two_halves_every_charge() -> None:
     books = Books(weight=2.0)
     job = books.dispatch()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import combinations, pairwise
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.fair_queue import EVERYWHERE, MOST_OVERTAKEN, TOLERANCE, FairQueue, QueuedJob
+from app.core.fair_queue import EVERYWHERE, MOST_OVERTAKEN, TOLERANCE, Choice, FairQueue, QueuedJob
 from app.events import JobId, ServerName
 
 SERVERS = tuple(ServerName(name) for name in "abcd")
@@ -128,6 +128,19 @@ class World:
 PEOPLE = st.sampled_from(["ada", "ben", "cleo", "dev"])
 MODELS = st.sampled_from(["", "x", "y", "z"])
 WEIGHTS = st.dictionaries(PEOPLE, st.sampled_from([0.5, 2.0, 4.0]))
+ANYWHERE = [EVERYWHERE, frozenset({A}), frozenset({A, B})]
+
+CHANGES = st.lists(
+    st.none()
+    | st.builds(
+        Change,
+        which=st.integers(0, 40),
+        seconds=st.sampled_from([0.5, 10.0, 900.0]),
+        models=MODELS,
+        servers=st.sampled_from(ANYWHERE),
+    ),
+    max_size=40,
+)
 
 
 def crowds(
@@ -152,6 +165,55 @@ def crowds(
 def apart(decision: Decision) -> float:
     """By how many served seconds people who waited at a decision differ at most."""
     return max((abs(one - other) for one, other in combinations(decision.served.values(), 2)), default=0.0)
+
+
+class PlainWorld(World):
+    """Compares each decision with what is found by looking at everybody who waits."""
+
+    def __init__(self, servers: int, weights: dict[str, float], changes: Sequence[Change | None]) -> None:
+        super().__init__(servers, weights, changes)
+        self._overtaken: Counter[JobId] = Counter()
+
+    def _decide(self, now: float, server: ServerName) -> QueuedJob | None:
+        self._change()
+        changes, self._changes = self._changes, []
+        expected, loaded = self._plainly(server), self._loaded[server]
+        assert self.queue.next(server, loaded) == expected
+        assert self.queue.next_loaded(server, loaded) == (expected.job if expected and expected.loaded else None)
+        taken = super()._decide(now, server)
+        self._changes = changes
+        for job in self.queue.waiting():
+            earlier = taken is not None and job.person == taken.person and job.number < taken.number
+            self._overtaken[job.job] += earlier and job.runs_on(server)
+        return taken
+
+    def _plainly(self, server: ServerName) -> Choice | None:
+        """What the queue should choose, found by looking at everybody who waits."""
+        able = sorted((job for job in self.queue.waiting() if job.runs_on(server)), key=lambda job: job.number)
+        people: dict[str, list[QueuedJob]] = defaultdict(list)
+        for job in able:
+            people[job.person].append(job)
+        first: dict[str, int] = {}
+        for job in sorted(self.queue.waiting(), key=lambda job: job.number):
+            first.setdefault(job.person, job.number)
+        order = sorted(people, key=lambda person: (self.queue.served(person), first[person]))
+        within = [p for p in order if self.queue.served(p) <= self.queue.served(order[0]) + TOLERANCE]
+        for person in within:
+            batches: set[str] = set()
+            for job in people[person][: MOST_OVERTAKEN + 1]:
+                if job.models in {"", self._loaded[server]} and job.batch not in batches:
+                    return Choice(job, loaded=True)
+                batches |= {job.batch} - {""}
+                if self._overtaken[job.job] == MOST_OVERTAKEN:
+                    break
+        return Choice(people[order[0]][0], loaded=False) if order else None
+
+
+@given(crowds(servers=[EVERYWHERE, frozenset({A}), frozenset({A, B})]), st.integers(1, 4), WEIGHTS, CHANGES)
+def test_each_decision_is_the_one_that_is_found_by_looking_at_everybody_who_waits(
+    arrivals: list[Arrival], servers: int, weights: dict[str, float], changes: list[Change | None]
+) -> None:
+    PlainWorld(servers, weights, changes).run(arrivals)
 
 
 @given(crowds(), st.integers(1, 4), WEIGHTS)
@@ -217,21 +279,6 @@ def test_equal_arrivals_lead_to_equal_decisions_also_on_a_copy(
         assert choice.job in first.queue.waiting(), "the copy is independent"
         first.queue.take(choice.job, A, choice.job.charge)
     assert copy.next(A, "x") is None
-
-
-ANYWHERE = [EVERYWHERE, frozenset({A}), frozenset({A, B})]
-
-CHANGES = st.lists(
-    st.none()
-    | st.builds(
-        Change,
-        which=st.integers(0, 40),
-        seconds=st.sampled_from([0.5, 10.0, 900.0]),
-        models=MODELS,
-        servers=st.sampled_from(ANYWHERE),
-    ),
-    max_size=40,
-)
 
 
 @given(crowds(servers=ANYWHERE), st.integers(1, 4), WEIGHTS, CHANGES)

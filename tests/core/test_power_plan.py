@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from app.config.settings import Power
+from app.core.able_servers import AbleServers
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import CommandEnded, ExpectServer, RunCommand, SubmitPrompt
 from app.core.job import Job, JobRequest, State
@@ -56,7 +57,7 @@ class Garage:
             self.servers[name].configure(ServerSettings(power=each))
         self.now: float = 1000.0
         self._prompts = 0
-        self.scheduler = Scheduler(self.job_table, self.servers, 1, self._new_prompt_id)
+        self.scheduler = Scheduler(self.job_table, self.servers, AbleServers(self.servers), 1, self._new_prompt_id)
         self.plan = PowerPlan(self.job_table, self.servers, self.scheduler)
         self.plan.load(journal, self.now)
         self.commands: list[tuple[float, ServerName, str]] = []
@@ -133,12 +134,12 @@ class Garage:
 
     def answers(self, server: ServerName) -> None:
         self.servers[server].back()
-        self.job_table.positions_dirty = True
+        self.job_table.touch_server(server)
         self.turn()
 
     def vanishes(self, server: ServerName) -> None:
         self.servers[server].unreachable(HungUp(), self.now)
-        self.job_table.positions_dirty = True
+        self.job_table.touch_server(server)
         self.turn()
 
     def switch_on(self, server: ServerName = CLOUD) -> None:

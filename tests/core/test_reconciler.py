@@ -117,9 +117,9 @@ class Desk:
     def __init__(self, depth: int = 2, servers: tuple[ServerName, ...] = (HERE,)) -> None:
         self.job_table = JobTable()
         self.truth = Reconciler(self.job_table, dict.fromkeys(servers, ServerSettings()))
-        self.server_changes = ServerChanges(self.job_table, self.truth.servers)
+        self.server_changes = ServerChanges(self.job_table, self.truth.servers, self.truth.able)
         self._minted = 0
-        self._scheduler = Scheduler(self.job_table, self.truth.servers, depth, self._new_prompt_id)
+        self._scheduler = Scheduler(self.job_table, self.truth.servers, self.truth.able, depth, self._new_prompt_id)
         self.now = 100.0
         self.told: list[AnyUpdate] = []
         self.errands: list[Effect] = []
@@ -1194,16 +1194,20 @@ def test_a_job_moves_to_a_server_that_was_added_while_its_own_one_had_it() -> No
     assert post.prompt != first
 
 
-def test_jobs_keep_to_their_servers_while_there_is_no_server_at_all() -> None:
-    desk = Desk()
-    job = desk.request("job")
+def test_a_job_waits_while_no_server_is_known_to_run_it() -> None:
+    desk = pair()
     desk.server_changes.offer({"w": (HERE,)})
     desk.server_changes.remove(HERE)
+    desk.request("job")
     desk.server_changes.forget(HERE)
     desk.server_changes.offer({"w": ()})
-    for server in (THERE, HERE):
-        desk.server_changes.configure(server, ServerSettings())
-    assert job.request.servers == (HERE,)
+    assert desk.none(SubmitPrompt), "the other one is known not to run it"
+    desk.server_changes.configure(HERE, ServerSettings())
+    desk.up(HERE)
+    assert desk.none(SubmitPrompt), "nobody has asked it yet"
+    desk.server_changes.offer({"w": (HERE,)})
+    desk.handle(Tick())
+    assert desk.take(SubmitPrompt).server == HERE
 
 
 def test_what_the_first_server_produced_is_deleted_when_a_job_moves_to_another() -> None:

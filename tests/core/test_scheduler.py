@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from app.core.able_servers import AbleServers
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.cost import Run
 from app.core.effects import SubmitPrompt
 from app.core.fair_queue import MOST_OVERTAKEN
 from app.core.job import Job, JobRequest, State
 from app.core.job_table import JobTable
+from app.core.places import Places
 from app.core.scheduler import Scheduler
 from app.core.server_rest import FAILURES, FIRST_REST
 from app.core.server_state import FAILOVER_AFTER, ServerState
@@ -51,7 +53,8 @@ class Desk:
             state.back()
         self.now: float = 100.0
         self._prompts = 0
-        self.scheduler = Scheduler(self.job_table, self.servers, depth, self._new_prompt_id)
+        self.able = AbleServers(self.servers)
+        self.scheduler = Scheduler(self.job_table, self.servers, self.able, depth, self._new_prompt_id)
         self.scheduler.learn(runs)
 
     def _new_prompt_id(self) -> PromptId:
@@ -92,7 +95,7 @@ class Desk:
             job = self.job(effect.job)
             assert job.attempt is not None
             self.job_table.answered(job.attempt)
-        if self.job_table.positions_dirty:
+        if self.job_table.touched or self.job_table.touched_servers:
             told += self.plan()
         return told
 
@@ -100,7 +103,7 @@ class Desk:
         """Drain these servers and no others; return what waiting people are told."""
         for name, state in self.servers.items():
             state.drained = name in names
-        self.job_table.positions_dirty = True
+        self.job_table.touch_server(*self.servers)
         return self.plan()
 
     def edit(self, name: str, **changes: object) -> None:
@@ -295,7 +298,7 @@ def test_a_waiting_job_whose_servers_are_all_offline_has_no_expected_start() -> 
     desk.ask("1", "2")
     desk.servers[A].unreachable(HungUp(), desk.now)
     desk.now += FAILOVER_AFTER
-    desk.job_table.positions_dirty = True
+    desk.job_table.touch_server(*desk.servers)
     desk.plan()
     update = desk.scheduler.snapshot(desk.job("2"), desk.now)[0]
     assert isinstance(update, Queued)
@@ -593,6 +596,7 @@ def test_with_drained_servers_and_weights_every_job_runs_once_and_no_other_serve
     desk = Desk(A, B, C, depth=depth)
     for state, weight in zip(desk.servers.values(), weights, strict=False):
         state.weight = weight
+    desk.plan()
     asked, ended = list[str](), list[str]()
 
     def end(server: ServerName, after: float) -> None:
@@ -608,6 +612,12 @@ def test_with_drained_servers_and_weights_every_job_runs_once_and_no_other_serve
             elif not desk.at(name):
                 able = [job for job in waiting if not (of := desk.job(job).request.servers) or name in of]
                 assert not able, "a server idles"
+        kept = desk.scheduler._places  # pyright: ignore[reportPrivateUsage]
+        fresh = Places(desk.job_table, desk.servers, depth, desk.scheduler._remaining_at)  # pyright: ignore[reportPrivateUsage]
+        fresh.look(desk.now)
+        assert kept.idle() == fresh.idle(), "a server changed that was not looked at"
+        assert set(kept.waiting_places(desk.now)) == set(fresh.waiting_places(desk.now))
+        assert set(kept.taking_jobs()) == set(fresh.taking_jobs())
 
     for operation in operations:
         before = {name: desk.at(name) for name in desk.servers}
@@ -682,8 +692,8 @@ def test_a_job_that_other_servers_can_run_now_is_overtaken_no_more_often_than_ot
         assert desk.at(A) == [f"later {number}"]
         job = desk.job("2")
         job.request = replace(job.request, servers=(A, B) if number % 2 else (A,))
-        desk.scheduler.offered = True
-        desk.job_table.positions_dirty = True
+        desk.able.offered = {}
+        desk.job_table.touch_server(*desk.servers)
         desk.plan()
         desk.end(f"later {number}")
     assert desk.at(A) == ["2"]

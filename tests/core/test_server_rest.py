@@ -42,6 +42,8 @@ def test_a_success_in_between_begins_the_count_anew() -> None:
         assert not rest.failed(f"{number}", "picture", 0.0)
         assert not rest.failed(f"{number}", "film", 0.0)
         assert not rest.succeeded()
+    for _ in range(FAILURES):
+        assert not rest.failed("bob", "film", 0.0), "who failed before does not count any more"
     assert not rest.in_trouble
 
 

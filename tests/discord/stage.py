@@ -18,10 +18,11 @@ from PIL import Image
 
 from app.actors.alerts import Alerts
 from app.actors.registry import new_prompt_id
+from app.actors.reload import settings_of
 from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config.settings import AlertTargets, Config, Discord, Limits, Server
+from app.config.settings import AlertTargets, Budget, Config, Discord, Limits, Server
 from app.core.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
@@ -66,18 +67,26 @@ class Stage:
 
     @asynccontextmanager
     async def bot(
-        self, alerts_to: AlertTargets | None = None, limits: Limits | None = None, **settings: object
+        self,
+        alerts_to: AlertTargets | None = None,
+        limits: Limits | None = None,
+        budget: Budget | None = None,
+        **settings: object,
     ) -> AsyncGenerator[Life]:
-        """A life of the bot; at the end of the block it is asked to leave."""
+        """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
         door = Discord(rest_url=self.discord.rest_url, **settings)  # pyright: ignore[reportArgumentType]
         config = Config(
-            servers=tuple(Server(url=f"http://{name}", name=name) for name in self.servers),
+            servers=tuple(
+                Server(url=f"http://{name}", name=name, paid_nodes=budget is not None) for name in self.servers
+            ),
             data=self.data,
             workflows=self.workflows,
             discord_token=self.discord.token,
             discord=door,
             alerts=alerts_to or AlertTargets(),
             limits=limits or Limits(),
+            api_key="secret" if budget is not None else "",
+            paid_nodes=budget or Budget(),
         )
         client_id = new_prompt_id()
         async with AsyncExitStack() as stack:
@@ -91,7 +100,13 @@ class Stage:
                 comfy = await stack.enter_async_context(ways)
                 links[server.label] = ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))
             async with (
-                open_services(links, journal, depth=2, alerts=alerts) as services,
+                open_services(
+                    links,
+                    journal,
+                    depth=2,
+                    alerts=alerts,
+                    settings={server.label: settings_of(config, server) for server in config.servers},
+                ) as services,
                 anyio.create_task_group() as guests,
             ):
                 frontend = DiscordApp(config, journal, alerts)

@@ -242,7 +242,7 @@ async def test_a_button_of_a_job_that_nobody_remembers_says_so(stage: Stage) -> 
         file.unlink()
     async with stage.bot():
         for label in ("Again", "Edit prompt", "Settings", "Delete"):
-            assert "too old to continue" in await stage.ephemeral_followup(stage.press(first, label))
+            assert "removed because it is old" in await stage.ephemeral_followup(stage.press(first, label))
         assert stage.discord.message(first)["id"] == first["id"]
 
 

@@ -11,7 +11,6 @@ import anyio.lowlevel
 import pytest
 
 from app.discord import custom_id
-from app.discord.files import retention
 from app.discord.gateway import handlers
 from app.discord.gateway.bot import Bot
 from app.discord.messages import delivery, live_messages
@@ -202,17 +201,6 @@ async def test_a_loop_in_the_background_that_fails_is_called_again(
         assert "Planted: offers" in said()
         assert "Planted: register" in said()
         await stage.result(stage.discord.slash("dream", {"prompt": "a cat", **SMALL}))
-
-
-async def test_pictures_that_cannot_be_tidied_away_end_nothing(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
-) -> None:
-    breaks(monkeypatch, retention, "delete_older", times=100)
-    async with stage.bot(keep_days=1):
-        with anyio.fail_after(10):
-            while "Planted: delete_older" not in said():
-                await anyio.lowlevel.checkpoint()
-        await still_works(stage)
 
 
 async def test_one_job_that_cannot_be_followed_after_a_restart_is_one_job(

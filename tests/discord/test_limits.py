@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from app.config.settings import Allowed, Limits, RoleLimits
+from app.config.settings import Allowed, Budget, Limits, RoleLimits
+from app.core.spending import money
 from tests.discord.fake import Interaction, Payload
 from tests.discord.stage import EPHEMERAL, Stage, job_of, words
 
@@ -154,3 +155,20 @@ async def test_usage_shows_what_is_left_here(stage: Stage) -> None:
 async def test_usage_says_that_there_are_no_limits(stage: Stage) -> None:
     async with stage.bot(limits=Limits(jobs=0)):
         await stage.until("You have no limits here.", stage.discord.slash("usage"))
+
+
+async def test_a_run_over_the_budget_is_refused_and_usage_shows_what_is_left(stage: Stage) -> None:
+    manifest = stage.workflows / "txt2img" / "manifest.toml"
+    manifest.write_text(f"price = 0.06\n{manifest.read_text()}")
+    async with stage.bot(limits=Limits(jobs=0), budget=Budget(day=0.1, person_day=5.0)) as life:
+        made = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+        job = await life.journal.find(job_of(made))
+        assert job is not None
+        assert job.spent == money(0.06)
+        message = await refused(stage, stage.discord.slash("imagine", prompt="a green dog"))
+        assert "This bot has $0.04 left of $0.10 a day for paid services, and this costs $0.06" in words(message)
+        shown = words(await stage.until("What you can still ask for", stage.discord.slash("usage")))
+        assert "You: $4.94 of $5.00 a day left for paid services" in shown
+        assert "Everybody together: $0.04 of $0.10 a day left for paid services · $0.06 more in about" in shown
+        life.app.reloaded(replace(life.config, paid_nodes=Budget(day=0.2)))
+        await stage.result(stage.press(message, "Try again"))

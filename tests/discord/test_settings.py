@@ -36,7 +36,6 @@ def test_the_environment_says_where_discord_is(tmp_path: Path) -> None:
         ("[discord]\nguild = [1]", "did you mean “guilds”"),
         ('[discord]\nguilds = ["here"]', "guilds"),
         ('[discord]\nguarded = ["look"]', "guarded"),
-        ("[discord]\nkeep_days = -1", "keep_days"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, toml: str, sentence: str) -> None:

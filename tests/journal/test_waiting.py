@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +69,33 @@ async def test_a_record_waits_until_the_disk_has_room_and_says_so_once(tmp_path:
                     assert "make room" in lines[0]["reason"]
         assert [line["log_level"] for line in lines] == ["error", "warning"]
         assert {found.id for found in await journal.unfinished()} == {"a", "b", "c"}
+
+
+async def test_a_check_says_what_is_wrong_while_the_journal_cannot_be_written_and_nothing_after(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    async with open_journal(path, run_sync=inline, durable=False) as journal:
+        assert await journal.check() == ""
+        with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            assert "held by another program" in await journal.check()
+            holder.execute("ROLLBACK")
+        assert await journal.check() == ""
+        async with anyio.create_task_group() as tasks:
+            with full(journal):
+                tasks.start_soon(journal.record, [job("a", BIG)], ())
+                await anyio.sleep(60)
+                # There is room for a small write, but not for the job that waits.
+                assert "make room" in await journal.check()
+                assert journal.commits.count == 0
+        assert await journal.check() == ""
+        assert journal.commits.count == 1
+
+
+async def test_a_check_says_that_the_file_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    async with open_journal(path, run_sync=inline, durable=False) as journal:
+        path.rename(tmp_path / "elsewhere.db")
+        assert "deleted or replaced" in await journal.check()
 
 
 async def test_a_bot_that_starts_while_another_program_holds_the_journal_waits_and_says_so_once(tmp_path: Path) -> None:

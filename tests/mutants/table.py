@@ -34,6 +34,12 @@ SOCKET = "tests/actors/test_connection.py::"
 AUDIT = "tests/workflows/test_audit.py::"
 MARK = "tests/media_worker/test_mark.py"
 SCHEDULER = "tests/core/test_scheduler.py::"
+REST = "tests/core/test_server_rest.py::"
+LIMITS = "tests/core/test_limits.py::"
+BATCHES = "tests/core/test_batches.py::"
+SERVERS = "tests/actors/test_servers.py::"
+SPENDING = "tests/core/test_spending.py::"
+PAID = "tests/core/test_paid_jobs.py::"
 WHOLE_WAY = TRUTH + "test_a_job_goes_from_the_request_to_the_file"
 
 DRAWN: tuple[Change, ...] = (
@@ -534,7 +540,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_job_that_waits_to_be_dropped_is_recorded_as_shown_once",),
     ),
     Change(
-        symbol="app.core.fair_queue:FairQueue.next",
+        symbol="app.core.fair_queue:FairQueue._takeable",
         old="served > least + TOLERANCE or ",
         new="",
         tests=("tests/core/test_fair_queue.py::test_two_people_who_wait_differ_by_no_more_than_the_bound",),
@@ -553,7 +559,7 @@ CHOSEN: tuple[Change, ...] = (
     ),
     Change(
         symbol="app.core.job_table:JobTable.answered",
-        old="self.positions_dirty = True",
+        old="self.touch_server(attempt.server)",
         new="pass",
         tests=(TRUTH + "test_the_waiting_place_is_filled_when_a_post_is_answered_although_its_job_started_earlier",),
     ),
@@ -562,6 +568,150 @@ CHOSEN: tuple[Change, ...] = (
         old="anyio.move_on_after(SHOWING)",
         new="anyio.move_on_after(None)",
         tests=("tests/actors/test_failed_display.py",),
+    ),
+    Change(
+        symbol="app.core.server_rest:ServerRest.failed",
+        old=" or not self._mixed",
+        new="",
+        tests=(REST + "test_failures_of_one_workflow_of_one_person_begin_none_and_do_not_lengthen_a_later_one",),
+    ),
+    Change(
+        symbol="app.core.server_rest:ServerRest.succeeded",
+        old="self.failures, self._first, self._mixed = 0, None, False",
+        new="self.failures, self._mixed = 0, False",
+        tests=(REST + "test_a_success_in_between_begins_the_count_anew",),
+    ),
+    Change(
+        symbol="app.core.server_rest:ServerRest.over",
+        old="self.ends = NEVER",
+        new="pass",
+        tests=(REST + "test_a_rest_ends_at_its_time_and_once",),
+    ),
+    Change(
+        symbol="app.core.memory_limits:MemoryLimits.exhausted",
+        old="min(known, work)",
+        new="work",
+        tests=(REST + "test_the_least_work_counts_and_a_success_with_as_much_proves_the_contrary",),
+    ),
+    Change(
+        symbol="app.core.memory_limits:MemoryLimits.fits",
+        old="work < self",
+        new="work <= self",
+        tests=(REST + "test_a_limit_counts_for_one_workflow_on_one_server_from_its_work_on",),
+    ),
+    Change(
+        symbol="app.core.memory_limits:MemoryLimits.exhausted",
+        old="del self._limits[next(iter(self._limits))]",
+        new="pass",
+        tests=(REST + "test_only_so_many_limits_are_remembered",),
+    ),
+    Change(
+        symbol="app.core.limits:Usage.refusal",
+        old="account.used + account.reserved + needed - most",
+        new="account.used + needed - most",
+        tests=(LIMITS + "test_expected_seconds_are_reserved_until_the_run_was_measured",),
+    ),
+    Change(
+        symbol="app.core.limits:Usage.ended",
+        old="self.server_done(job, origin)",
+        new="pass",
+        tests=(LIMITS + "test_a_job_that_never_ran_uses_nothing",),
+    ),
+    Change(
+        symbol="app.core.limits:Usage._expire",
+        old="account.used -= account.minutes.popleft()[1]",
+        new="account.minutes.popleft()",
+        tests=(LIMITS + "test_used_seconds_return_after_a_day_and_a_refusal_says_when_enough_of_them_do",),
+    ),
+    Change(
+        symbol="app.core.batches:_part",
+        old="value + number",
+        new="value",
+        tests=(BATCHES + "test_each_picture_has_the_next_seed_and_always_the_same_id",),
+    ),
+    Change(
+        symbol="app.core.batches:Batches.progress",
+        old="if ended + len(running) == len(members) and len(known) == len(running) else None",
+        new="if known else None",
+        tests=(BATCHES + "test_its_progress_is_that_of_all_its_pictures",),
+    ),
+    Change(
+        symbol="app.core.batches:combined",
+        old="if len(finished) < lead.request.pictures:",
+        new="if False:",
+        tests=(BATCHES + "test_a_picture_that_fails_leaves_the_others",),
+    ),
+    Change(
+        symbol="app.core.server_changes:ServerChanges.configure",
+        old="drained=name in self._drained",
+        new="drained=False",
+        tests=(SERVERS + "test_a_server_that_is_drained_before_it_is_added_gets_no_jobs",),
+    ),
+    Change(
+        symbol="app.core.server_changes:ServerChanges._vacate",
+        old="elif is_lost:",
+        new="elif False:",
+        tests=(SERVERS + "test_jobs_of_a_removed_server_that_is_lost_wait_for_the_next_one",),
+    ),
+    Change(
+        symbol="app.core.server_changes:ServerChanges._vacate",
+        old="job.state < State.RUNNING and ",
+        new="",
+        tests=(SERVERS + "test_removing_a_server_loses_no_job_and_makes_none_twice",),
+    ),
+    Change(
+        symbol="app.actors.servers:ServersActor._apply",
+        old=" or _reach(new.server) != _reach(server)",
+        new="",
+        tests=(SERVERS + "test_a_server_with_another_address_is_removed_and_added_again",),
+    ),
+    Change(
+        symbol="app.actors.servers:ServersActor._apply",
+        old="await registry.set_server(name, new.settings)",
+        new="pass",
+        tests=(SERVERS + "test_changed_settings_of_a_server_apply_at_once_and_keep_its_connection",),
+    ),
+    Change(
+        symbol="app.actors.servers:ServersActor._remove",
+        old="self._wakes.put(None)",
+        new="pass",
+        tests=(SERVERS + "test_a_server_with_another_address_is_removed_and_added_again",),
+    ),
+    Change(
+        symbol="app.core.spending:Spending._used",
+        old="reserved + sum(",
+        new="sum(",
+        tests=(SPENDING + "test_what_unfinished_jobs_reserve_is_not_spent_twice",),
+    ),
+    Change(
+        symbol="app.core.spending:Payment.due",
+        old="node not in history.cached",
+        new="True",
+        tests=(SPENDING + "test_only_what_certainly_did_not_run_costs_nothing",),
+    ),
+    Change(
+        symbol="app.core.job:Job.may_cost_again",
+        old=" and not self.attempt.never_ran",
+        new="",
+        tests=(PAID + "test_what_never_left_is_sent_again",),
+    ),
+    Change(
+        symbol="app.core.job_table:JobTable.reset_for_retry",
+        old="if job.may_cost_again and job.attempt is not None:",
+        new="if False:",
+        tests=(PAID + "test_it_is_lost_with_a_server_that_is_no_longer_configured",),
+    ),
+    Change(
+        symbol="app.core.scheduler:Scheduler._fill_waiting_places",
+        old=" or self._job_table.jobs[queued.job].request.price",
+        new="",
+        tests=(PAID + "test_what_costs_money_does_not_wait_at_a_server",),
+    ),
+    Change(
+        symbol="app.comfy.client:ComfyClient.submit",
+        old="if paid and self._api_key",
+        new="if self._api_key",
+        tests=(HTTP + "test_only_a_prompt_that_costs_money_has_the_key",),
     ),
 )
 

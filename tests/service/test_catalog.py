@@ -99,6 +99,19 @@ async def test_everything_is_offered_everywhere_until_a_server_was_seen(folder: 
     await catalog.look()
     assert (set(catalog.workflows), dict(catalog.servers)) == ({"oil"}, {})
     assert catalog.definitions("oil") is None
+    assert catalog.able(JobRequest(job=JobId("job"), workflow="oil", graph={}, folder="")) == (), "nobody knows"
+    assert catalog.offered() is None
+    assert catalog.offered({B}) == {"oil": (A, B)}, "it answers, and does not say"
+
+
+async def test_jobs_of_a_workflow_that_no_server_can_run_are_told_so(folder: Path) -> None:
+    write(folder, "oil")
+    write(folder, "ink", "Ink")
+    (folder / "broken.toml").write_text("nonsense =")
+    known = {A: Definitions({"Ink": PAINT, "Save": SAVE})}
+    catalog = Catalog(folder, [A], known.get, DISCORD, workflows_of=lambda _: ["oil"])
+    await catalog.look()
+    assert catalog.offered() == {"ink": (), "oil": ()}, "it may not run one, and cannot run the other"
 
 
 async def test_a_server_that_is_started_when_needed_counts_as_able_until_it_was_seen(folder: Path) -> None:
@@ -108,9 +121,18 @@ async def test_a_server_that_is_started_when_needed_counts_as_able_until_it_was_
     catalog = Catalog(folder, [A, B], known.get, DISCORD, is_started=lambda server: server == B)
     await catalog.look()
     assert (set(catalog.workflows), dict(catalog.servers)) == ({"ink", "oil"}, {"ink": (B,)})
+    assert catalog.offered() == {"ink": (B,), "oil": (A, B)}
     known[B] = Definitions({"Paint": PAINT, "Save": SAVE})
     await catalog.look()
     assert set(catalog.workflows) == {"oil"}
+
+
+async def test_while_no_server_was_seen_jobs_may_start_those_that_are_started_when_needed(folder: Path) -> None:
+    write(folder, "oil")
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A, B], known.get, DISCORD, is_started=lambda server: server == B)
+    await catalog.look()
+    assert catalog.offered() == {"oil": (B,)}
 
 
 async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> None:
@@ -130,6 +152,7 @@ async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> No
     assert definitions.get("Ink") is not None
     request = JobRequest(job=JobId("job"), workflow="ink", graph={}, folder="")
     assert catalog.able(request) == (B,)
+    assert catalog.offered() == {"ink": (B,), "oil": (A, B)}
 
 
 async def test_a_last_good_version_is_held_against_the_servers_too(folder: Path) -> None:
@@ -238,6 +261,28 @@ async def test_a_workflow_is_offered_only_on_servers_that_may_run_it(
     assert catalog.servers == {"ink": (A,), "oil": (B,)}
     assert catalog.refused == {"pen": AllowedNowhere("pen")}
     assert not await catalog.look()
+
+
+async def test_a_workflow_that_costs_money_is_offered_only_where_it_may(folder: Path) -> None:
+    paint: dict[str, Json] = {**PAINT, "api_node": True}
+    known = dict.fromkeys((A, B), Definitions({"Paint": paint, "Save": SAVE}))
+    paying: set[ServerName] = set()
+    catalog = Catalog(folder, [A, B], known.get, DISCORD, pays_on=paying.__contains__)
+    write(folder, "oil", manifest='command = "oil"\nprice = 0.5')
+    write(folder, "ink")
+    await catalog.look()
+    assert not catalog.workflows
+    paying.add(B)
+    assert await catalog.look()
+    assert catalog.servers == {"oil": (B,)}
+    assert "add price = " in reason_text(catalog.refused["ink"]), "nobody knows what it costs"
+    known.clear()
+    write(folder, "pen", manifest='command = "pen"\nprice = 0.5')
+    assert await catalog.look()
+    assert catalog.servers["pen"] == (B,), "also while no server has said what it has"
+    paying.clear()
+    assert await catalog.look()
+    assert catalog.refused["pen"] == AllowedNowhere("pen")
 
 
 def test_a_workflow_that_a_server_may_run_and_that_does_not_exist_is_a_sentence() -> None:

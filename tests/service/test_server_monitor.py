@@ -9,6 +9,7 @@ from typing import cast
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec import Raw
 
 from app.actors.alerts import AlertActor, Texts
 from app.events import ServerName
@@ -45,6 +46,9 @@ class Server:
 
     async def nodes(self) -> Mapping[str, object]:
         await anyio.lowlevel.checkpoint()
+        return {}
+
+    async def replacements(self) -> Mapping[str, Raw]:
         return {}
 
 
@@ -140,3 +144,26 @@ async def test_all_servers_off_on_purpose_is_not_that_no_server_answers() -> Non
     studio.there = cellar.there = False
     comfies = {ServerName(name): cast("Comfy", server) for name, server in (("studio", studio), ("cellar", cellar))}
     assert await ServerMonitor(comfies, {}, off={STUDIO, CELLAR}).poll() == []
+
+
+async def test_a_server_that_is_removed_and_added_again_between_two_polls_is_asked_for_its_nodes_again() -> None:
+    comfies = {STUDIO: cast("Comfy", Server())}
+    nodes = {STUDIO: NodeCache(comfies[STUDIO])}
+    monitor = ServerMonitor(comfies, nodes)
+    await monitor.poll()
+    nodes[STUDIO] = NodeCache(comfies[STUDIO])
+    await monitor.ask_new()
+    assert nodes[STUDIO].definitions is not None
+
+
+async def test_a_server_whose_first_poll_was_broken_off_is_asked_again_at_once() -> None:
+    studio = Server()
+    studio.there, studio.error = False, None
+    comfies = {STUDIO: cast("Comfy", studio)}
+    nodes = {STUDIO: NodeCache(comfies[STUDIO])}
+    monitor = ServerMonitor(comfies, nodes)
+    with anyio.move_on_after(1):
+        await monitor.poll()
+    studio.there = True
+    await monitor.ask_new()
+    assert nodes[STUDIO].definitions is not None

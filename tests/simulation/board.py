@@ -43,6 +43,8 @@ class Message(Struct):
     job: JobId = JobId("")
     said: list[Card] = field(default_factory=list[Card])
     deleted_at: float = float("inf")
+    heard_at: float = float("inf")
+    """When the bot heard that it is deleted."""
     stuck: bool = False
 
     @property
@@ -116,6 +118,12 @@ class Board:
         """Until when the channel takes nothing, no place takes anything, and no message takes new pictures."""
         self.failures = 0
         """How many of the next cards about a job raise what no port may raise."""
+
+    def bot_died(self, knows_deleted: Callable[[JobId], bool]) -> None:
+        """The bot has forgotten which messages are deleted, but for those whose jobs are recorded as such."""
+        for message in self.messages:
+            if message.heard_at < float("inf") and not knows_deleted(message.job):
+                message.heard_at = float("inf")
 
     async def command(self, person: str) -> Caller:
         """Somebody gives a command or presses a button that makes something new, and sees that the bot thinks.
@@ -247,6 +255,7 @@ class Board:
 
     def _take_edit(self, message: Message, card: Card) -> None:
         if message.deleted:
+            message.heard_at = min(message.heard_at, anyio.current_time())
             raise Deleted("Discord says: Unknown Message.")
         self._take(message.channel)
         if card.uploads and anyio.current_time() < self.picky_until:

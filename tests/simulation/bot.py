@@ -190,6 +190,7 @@ class Bot:
                     self._recorder.ended_by_itself(errors)
                 self.door, self._signals, self.opened = None, None, anyio.Event()
                 self.draining_since = None
+                self._board.bot_died(self._recorder.knows_deleted)
                 await anyio.sleep(self.down)
 
     def _left_with(self, code: int) -> None:
@@ -222,6 +223,7 @@ class Bot:
                         self._folder,
                         self._clock,
                         self._recorder,
+                        self._answers,
                         servers_change=self._plan.servers_change,
                     )
 
@@ -241,7 +243,12 @@ class Bot:
                 journal=journal,
                 drain=self._plan.drain,
                 load=self._load if self._plan.servers_change else None,
+                asked=True,
             )
+
+    def _answers(self, name: ServerName) -> bool:
+        """Whether a server says at this moment which nodes it has."""
+        return next(network for network in self._networks if network.name == name).answers
 
     def _load(self) -> Config:
         """The configuration as its file is now."""

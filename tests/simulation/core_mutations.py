@@ -33,6 +33,7 @@ from app.core.limits import Use
 from app.core.reconciler import Message, Reconciler
 from app.core.server_power import OnPeriod, PowerRecord
 from app.core.server_state import ServerState
+from app.core.spending import Spent
 from app.events import AnyUpdate, ServerName
 from app.ports import ConnectionLost
 
@@ -143,6 +144,9 @@ class _Later:
         pass
 
     async def uses(self) -> Sequence[Use]:
+        return []
+
+    async def spent(self) -> Sequence[Spent]:
         return []
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from app.actors.handle import Edit
+from app.core.batches import requests_of
 from app.core.job import JobRequest
 from app.events import JobId
 from app.ports import Graph
@@ -41,15 +42,18 @@ class EditRecord:
         """The forms that people sent."""
 
     def submitted(self, request: JobRequest) -> None:
-        """A job is accepted."""
-        if request.job not in self._requests:
-            self._requests[request.job].append(_Made(expected(request.graph), accepted=True))
+        """A job is accepted, with those of its batch."""
+        for each in requests_of(request):
+            if each.job not in self._requests:
+                self._requests[each.job].append(_Made(expected(each.graph), accepted=True))
 
     def begins(self, edits: Sequence[tuple[Edit, bool]]) -> list[_Made]:
         """The registry has decided about these edits, and has not recorded it yet."""
-        made = [_Made(expected(edit.request.graph), None if accepted else False) for edit, accepted in edits]
-        for (edit, _), each in zip(edits, made, strict=True):
-            self._requests[edit.job].append(each)
+        made: list[_Made] = []
+        for edit, accepted in edits:
+            for each in requests_of(edit.request):
+                made.append(_Made(expected(each.graph), None if accepted else False))
+                self._requests[each.job].append(made[-1])
         return made
 
     def answered(self, made: Sequence[_Made]) -> None:

@@ -19,10 +19,10 @@ from PIL import Image
 
 from app.actors.operator import OperatorActor
 from app.config.settings import Limits
+from app.core.batches import without_parts
 from app.core.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
-from app.discord.files.retention import delete_results
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.responder import Responder
@@ -33,7 +33,9 @@ from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
 from app.reasons.files import PostingNote, ResultDeleted
+from app.retention.files import delete_results
 from app.service.allowances import Allowances
+from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from app.core.journal_port import JobHistory
     from app.discord.requests.builtin_commands import BuiltinCommands
     from app.discord.requests.moderator_commands import ModeratorCommands
+    from app.events import ServerName
     from tests.simulation.board import Board
     from tests.simulation.offer import Folder
     from tests.simulation.recorder import Recorder
@@ -80,6 +83,7 @@ class SimulatedFrontend:
         folder: Path,
         clock: Callable[[], float],
         recorder: Recorder,
+        answers: Callable[[ServerName], bool],
         *,
         servers_change: bool,
     ) -> None:
@@ -90,7 +94,11 @@ class SimulatedFrontend:
         self._recorder = recorder
         self._servers_change = servers_change
         self._workflows = workflows
-        self._catalog = catalog = workflows.catalog_of(services.configured) if servers_change else workflows.catalog()
+        self._answers = answers
+        self._known: set[ServerName] = set()
+        """The servers that have said which nodes they have, and are configured since."""
+        self._catalog = catalog = Catalog(Path("workflows"), services.configured, lambda _: None)
+        self._read()
         self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit)
         self.live_messages.now = clock
         self._responder = Responder(board)
@@ -114,28 +122,37 @@ class SimulatedFrontend:
 
     async def live(self, opened: Callable[[], None]) -> None:
         """Follow unfinished jobs again, and carry out what people want until the bot stops."""
-        for job in await self._job_history.unfinished():
+        self._tasks.start_soon(self._watch_servers, name="servers")
+        for job in without_parts(await self._job_history.unfinished()):
             await self.live_messages.resume(job)
         operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
         self._tasks.start_soon(operator.run, name="operator")
         opened()
-        if self._servers_change:
-            self._tasks.start_soon(self._watch_servers, name="servers")
         await self._services.shutdown.wait()
         await self.live_messages.say_goodbye()
         self._tasks.cancel_scope.cancel()
 
     async def _watch_servers(self) -> None:
-        """Keep what is offered, and where jobs may go, up to date with the servers: `app.discord.app._watch_folder`."""
-        offered = self._catalog.offered()
-        self._recorder.servers.offers(offered)
+        """Keep what is offered, and where jobs may go, up to date with the servers: `app.discord.app._watch_folder`.
+
+        Where no server changes, until all have said what they can run.
+        """
+        offered = None
         while True:
-            await anyio.sleep(LOOK)
-            self._workflows.read(self._catalog, self._services.configured)
             if offered != (able := self._catalog.offered()):
-                self._recorder.servers.offers(able)
                 await self.registry.offer(able)
                 offered = able
+            if not self._servers_change and len(self._known) == len(self._services.configured):
+                return
+            await anyio.sleep(LOOK)
+            self._read()
+
+    def _read(self) -> None:
+        """Ask the servers that have not said yet which nodes they have, and read the folder."""
+        configured = self._services.configured
+        self._known = {name for name in configured if name in self._known or self._answers(name)}
+        self._workflows.read(self._catalog, configured, self._known)
+        self._recorder.servers.offers(self._catalog.offered() or {})
 
     def tell(self, request: UserRequest) -> None:
         """Carry out what somebody wants."""

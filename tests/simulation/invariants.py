@@ -12,6 +12,7 @@ from app.discord.messages.delivery import nonce
 from app.discord.ui.components import MOST_PICTURES, Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
+from app.reasons.jobs import BatchIncomplete
 from app.texts.answers import NOT_TAKEN
 from app.texts.reasons import reason_text
 from app.workflows.load import Workflow
@@ -19,7 +20,7 @@ from tests.simulation.board import CHANNEL, Board, about, is_last_word
 from tests.simulation.frontend import last_cards, plain_card
 from tests.simulation.network import Network
 from tests.simulation.offer import LONGEST_STEP, ending_of, offered, streams
-from tests.simulation.pictures import expected
+from tests.simulation.pictures import expected, expected_of
 from tests.simulation.plan import Kind, Plan
 from tests.simulation.recorder import Recorder
 
@@ -28,11 +29,14 @@ ENDS = {state.name.lower() for state in State if state.settled and state is not 
 MOVES = "did not come back", "no longer configured"
 """Words in the cause of the transition with which a job moves to another server."""
 
+GATHERED = "the whole batch has ended"
+"""The cause of the transition with which the first job of a batch ends as all of them together did."""
+
 SHOWN = "the terminal update was shown"
 """The cause of the transition with which a job is over for its person."""
 
 MEANWHILE = 1.0
-"""Seconds in which a message may be deleted while the bot turns to another place."""
+"""Seconds in which the bot may hear that a message is deleted while it turns to another place."""
 
 ELSEWHERE = "in another message", "to you directly"
 """Words of a message whose result is elsewhere."""
@@ -82,7 +86,10 @@ def broken(
     for entry in store.newest("", 1000):
         job, transitions = entry.job, store.transitions(entry.job.id)
         jobs[job.id] = job
-        yield from _ended(job, board, recorder, workflows, kinds)
+        if job.terminal_update is None or not job.notified:
+            yield f"{job.id} was accepted, and ended {job.state.name.lower()}, told: {job.notified}"
+        elif not job.request.lead:
+            yield from _shown(job, board, recorder, workflows, kinds)
         yield from _story(transitions, hurt=job.id in recorder.hurt)
         yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
@@ -92,13 +99,16 @@ def broken(
         if job.id not in recorder.hurt and not jumps:
             yield from _outlived(job, transitions, recorder, began, LONGEST_STEP * plan.slowest)
             yield from _taken_back(job, transitions, recorder, began)
-        if not jumps:
+        if not jumps and not job.request.lead:
             yield from check_a_hang_stays_with_its_message(job, transitions, board, recorder, began)
         if not kinds & WAITING_KINDS and not jumps:
             yield from check_cancel_is_answered(transitions)
+    for job in jobs.values():
+        if job.request.batch is not None:
+            yield from check_batch(job, jobs, store.transitions(job.id))
     yield from check_no_part_is_left(folder)
     if not kinds & WAITING_KINDS:
-        yield from check_every_result_is_delivered(folder, jobs)
+        yield from check_every_result_is_delivered(folder, jobs, store)
     yield from check_requests_are_bounded(plan, recorder, jobs)
     yield from check_own_pictures_in_messages(board, jobs, recorder, kinds)
     yield from check_no_message_stays_behind(board)
@@ -157,19 +167,79 @@ def check_requests_are_bounded(plan: Plan, recorder: Recorder, jobs: Mapping[Job
             yield f"{job.id} was sent {job.tries} times"
 
 
+def check_batch(lead: Job, jobs: Mapping[JobId, Job], transitions: Sequence[TransitionRow]) -> Iterator[str]:
+    """Each picture of a batch is made by one job, and each result is part of the result of all, once and in order.
+
+    What was made before somebody cancelled the others stays; it is given up only if they cancel the whole result.
+    """
+    parts = batch_of(lead, jobs)[1:]
+    if [part.request.part for part in parts] != list(range(1, lead.request.pictures)):
+        yield f"{lead.id} has {1 + len(parts)} of its {lead.request.pictures} pictures"
+    for part in parts:
+        if expected(part.request.graph) != expected(lead.request.graph, part.request.part):
+            yield f"{part.id} makes another picture than number {part.request.part} of {lead.id}"
+    causes = [line.transition.cause for line in transitions]
+    if GATHERED not in causes:
+        yield f"{lead.id} ended before all of its {lead.request.pictures} pictures had"
+        return
+    own = own_end(transitions) == "finished"
+    finished = [end for part in parts if isinstance(end := part.terminal_update, Finished)]
+    if not isinstance(lead.terminal_update, Finished):
+        given_up = "to be cancelled" in causes[causes.index(GATHERED) :]
+        if (own or finished) and not given_up:
+            yield f"{lead.id} ended without the {own + len(finished)} pictures that were made"
+        return
+    files = lead.terminal_update.files
+    first = [file for file in files if f"-{lead.id[:8]}-01" in Path(file).name]
+    if files != (*first, *(file for end in finished for file in end.files)) or bool(first) > own:
+        yield f"the result of {lead.id} is not that of its {lead.request.pictures} pictures"
+    if made_of(lead) != own + len(finished):
+        yield f"{lead.id} says that {made_of(lead)} pictures were made, and {own + len(finished)} were"
+
+
+def batch_of(lead: Job, jobs: Mapping[JobId, Job]) -> list[Job]:
+    """A job with those of its batch, in order, but for those that an edit has left out."""
+    parts = [job for job in jobs.values() if job.request.lead == lead.id and job.request.part < lead.request.pictures]
+    return [lead, *sorted(parts, key=lambda part: part.request.part)]
+
+
+def made_of(job: Job) -> int:
+    """How many of its pictures a job says were made, if it has ended with any."""
+    notes = job.terminal_update.notes if isinstance(job.terminal_update, Finished) else ()
+    return next((note.made for note in notes if isinstance(note, BatchIncomplete)), job.request.pictures)
+
+
+def own_end(transitions: Sequence[TransitionRow]) -> str:
+    """How a job ended by itself, whatever became of the batch that it leads."""
+    ended = ""
+    for line in transitions:
+        if line.transition.cause == GATHERED:
+            break
+        if line.transition.state in ENDS and line.transition.cause != SHOWN:
+            ended = line.transition.state
+    return ended
+
+
 def check_no_part_is_left(folder: Path) -> Iterator[str]:
     """No file that was not written whole is left."""
     for part in folder.rglob("*.part"):
         yield f"{part.name} is left"
 
 
-def check_every_result_is_delivered(folder: Path, jobs: Mapping[JobId, Job]) -> Iterator[str]:
-    """A job that finished leaves no file on the disk but its results, even if another attempt had produced some."""
+def check_every_result_is_delivered(folder: Path, jobs: Mapping[JobId, Job], store: Store) -> Iterator[str]:
+    """A job that finished leaves no file on the disk but its results, even if another attempt had produced some.
+
+    Of a batch, pictures that were not made may have left some, as other jobs may.
+    """
     for job in jobs.values():
-        if isinstance(job.terminal_update, Finished):
-            for file in folder.rglob(f"*-{job.id[:8]}-*"):
-                if str(file) not in job.terminal_update.files:
-                    yield f"{file.name} is left of {job.id}"
+        if not isinstance(job.terminal_update, Finished) or job.request.lead:
+            continue
+        unmade = [part for part in batch_of(job, jobs)[1:] if not isinstance(part.terminal_update, Finished)]
+        unmade += [job] if own_end(store.transitions(job.id)) != "finished" else []
+        numbers = [f"-{job.id[:8]}-{each.request.part + 1:02}" for each in unmade]
+        for file in folder.rglob(f"*-{job.id[:8]}-*"):
+            if str(file) not in job.terminal_update.files and not any(number in file.name for number in numbers):
+                yield f"{file.name} is left of {job.id}"
 
 
 def check_own_pictures_on_disk(job: Job, kinds: set[Kind]) -> Iterator[str]:
@@ -190,24 +260,24 @@ def check_own_pictures_in_messages(
                 continue
             if message.person not in {"", job.request.owner}:
                 yield f"message {message.number} of {message.person} shows {job.id} of {job.request.owner}"
-            data = [upload.data for upload in card.uploads]
+            data = [upload.data for upload in card.uploads if not upload.name.startswith("preview.")]
+            yield from _own(f"message {message.number} shows", data, job, kinds)
             if is_last_word(card):
-                yield from _own(f"message {message.number} shows", data, job, kinds)
                 promised = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
                 if is_taken_back(job, recorder) or job.id in recorder.deleted or is_plain(card, job, board):
                     continue
                 if len(data) != len(promised[:MOST_PICTURES]) and not is_apology(card, job, recorder):
                     yield f"message {message.number} shows {len(data)} of {len(promised)} of {job.id}"
                 continue
-            prompts = {taken.prompt for taken in recorder.taken[job.id]}
-            for preview in data:
+            prompts = {taken.prompt for each in batch_of(job, jobs) for taken in recorder.taken[each.id]}
+            for preview in [upload.data for upload in card.uploads if upload.name.startswith("preview.")]:
                 made = next((of for whole, of in recorder.previews.items() if whole.startswith(preview)), set[str]())
                 if prompts.isdisjoint(made):
                     yield f"message {message.number} shows {job.id} with a preview of somebody else"
 
 
 def _own(where: str, files: Sequence[bytes], job: Job, kinds: set[Kind]) -> Iterator[str]:
-    due = expected(job.request.graph)
+    due = expected_of(job.request)
     for file in files:
         whole = file in due
         # A frame of a picture that breaks off cannot be told from a whole one.
@@ -230,13 +300,13 @@ def is_plain(card: Card, job: Job, board: Board) -> bool:
 
 def is_taken_back(job: Job, recorder: Recorder) -> bool:
     """Whether it was cancelled, perhaps after its result was posted and before we knew that it was."""
-    return job.id in recorder.asked_back and isinstance(job.terminal_update, Cancelled)
+    return recorder.is_asked_back(job) and isinstance(job.terminal_update, Cancelled)
 
 
 def check_faults_stay_with_their_job(job: Job, recorder: Recorder) -> Iterator[str]:
     """An unexpected exception in one job's data fails that job at most, and says so; nobody else's."""
     wrong = isinstance(job.terminal_update, Failed) and SOMETHING in reason_text(job.terminal_update.reason)
-    if wrong and job.id not in recorder.hurt:
+    if wrong and not recorder.is_hurt(job):
         yield f"{job.id} failed because something went wrong with another job"
 
 
@@ -254,10 +324,13 @@ def check_late_edits_are_refused(board: Board, recorder: Recorder) -> Iterator[s
 
 
 def check_deleted_messages_stay_away(board: Board) -> Iterator[str]:
-    """A job whose message somebody deleted is not shown in that channel again without being asked for."""
+    """A job whose message the bot knows to be deleted is not shown in that channel again without being asked for.
+
+    It does not know it as long as Discord answers otherwise, or if it dies before it has recorded it.
+    """
     for message in board.messages:
         removed = [
-            m for m in board.messages if m.job == message.job and m.person and m.deleted_at < message.born - MEANWHILE
+            m for m in board.messages if m.job == message.job and m.person and m.heard_at < message.born - MEANWHILE
         ]
         if removed and not message.person and not message.page and message.channel == CHANNEL:
             yield f"{message.job} is in message {message.number}, after message {removed[0].number} was deleted"
@@ -298,13 +371,10 @@ def check_no_message_stays_behind(board: Board) -> Iterator[str]:
             yield f"message {message.number} says in the end that {message.job} goes on"
 
 
-def _ended(
+def _shown(
     job: Job, board: Board, recorder: Recorder, workflows: Mapping[str, Workflow], kinds: set[Kind]
 ) -> Iterator[str]:
-    """Each accepted job ended exactly once, and its person knows: from one message, which says what is true."""
-    if job.terminal_update is None or not job.notified:
-        yield f"{job.id} was accepted, and ended {job.state.name.lower()}, told: {job.notified}"
-        return
+    """The person of a job knows how it ended: from one message, which says what is true."""
     shown = {message.number: cards for message in board.messages if (cards := message.said_of(job.id))}
     results = {number: [card for card in cards if is_last_word(card)] for number, cards in shown.items()}
     lasting = [number for number, cards in results.items() if cards and not board.messages[number].deleted]
@@ -349,6 +419,11 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
             yield f"{step.job} went back from version {version} to {step.version}"
         version = step.version
         state = State[step.state.upper()]
+        if step.cause == GATHERED:
+            # From here on it is the end of its batch.
+            end, reached[step.prompt] = step.state, state
+            ends.add(end)
+            continue
         # What was shown counts, even if the job was cancelled while it was shown.
         counts = state is State.DELIVERED or (step.cause == SHOWN and step.state in ends)
         if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt and not counts:
@@ -369,11 +444,11 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
     """No job ends otherwise than its server, or whoever meddled with it, made it end."""
     ending = ending_of(job.request.workflow)
     prompts = {line.transition.prompt for line in transitions}
-    hurt = job.id in recorder.hurt
+    hurt = recorder.is_hurt(job)
     match job.terminal_update:
         case Finished(files=files):
-            kept = job.id in recorder.deleted or all(Path(file).is_file() for file in files)
-            whole = len(files) == len(expected(job.request.graph)) and kept
+            kept = recorder.is_deleted(job) or all(Path(file).is_file() for file in files)
+            whole = len(files) == made_of(job) * len(expected(job.request.graph)) and kept
             wrong = {"malformed", "unread_history", "view_500", "cut_short", "slow_view"}
             missing = kinds & wrong or streams(job.request.workflow)
             if ending != "well" or not (whole or missing):
@@ -383,10 +458,12 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
             if ending == "well" and not kinds & wrong and not hurt:
                 yield f"{job.id} failed, and nothing was wrong with it"
         case Cancelled():
-            if job.id not in recorder.asked_back and not prompts & recorder.interrupted:
+            left_out = transitions[-1].transition.cause.startswith("edited by")
+            if not left_out and not recorder.is_asked_back(job) and not prompts & recorder.interrupted:
                 yield f"{job.id} was cancelled, and nobody had asked for it"
         case Lost():
-            if len(prompts - {""}) < 2:
+            # A batch may be lost with another of its jobs.
+            if len(prompts - {""}) < 2 and own_end(transitions) == "lost":
                 yield f"{job.id} was lost after one try"
         case None:
             pass
@@ -417,14 +494,14 @@ def _taken_back(job: Job, transitions: Sequence[TransitionRow], recorder: Record
         for line in transitions[asked:]
     ):
         yield f"{job.id} was sent although it had been taken back"
-    if isinstance(job.terminal_update, Cancelled):
+    if isinstance(job.terminal_update, Cancelled) or (ended := own_end(transitions)) == "cancelled":
         return
     if transitions[asked].transition.state == "accepted":
-        yield f"{job.id} was taken back while it waited with us, and ended {job.state.name.lower()}"
+        yield f"{job.id} was taken back while it waited with us, and ended {ended}"
     for taken in recorder.taken[job.id]:
-        ended = taken.network.simulator.ended_at.get(taken.prompt)
+        at_server = taken.network.simulator.ended_at.get(taken.prompt)
         heard = recorder.withdrawn.get(taken.prompt, float("inf")) + CHECKS
         if recorder.well(at := transitions[asked].at + began, at + HEARD):
             heard = min(heard, at + HEARD)
-        if ended is not None and ended > heard:
-            yield f"{job.id} was taken back {ended - heard:.1f} s before its end, which did not win"
+        if at_server is not None and at_server > heard:
+            yield f"{job.id} was taken back {at_server - heard:.1f} s before its end, which did not win"

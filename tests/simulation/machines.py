@@ -104,7 +104,7 @@ class Hall:
         self.watchers: list[Watcher] = []
         self._people = people
         first = next(iter(machines.values())).simulator
-        self.world = World(first, services.registry, folder / "results", MemoryJournal())
+        self.world = World(first, services.registry, folder / "results", MemoryJournal(), services.work)
 
     async def ask(self, **changes: object) -> Watcher:
         """Ask for a picture."""

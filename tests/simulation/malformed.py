@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 
 from app.comfy.client import ComfyClient
+from app.comfy.exchange import Requests
 from app.comfy.response_limits import RESULT_BYTES
 from app.events import ServerName
 from app.ports import RunSync
@@ -51,8 +52,8 @@ class Malformed:
 
     def __init__(self, name: ServerName, client_id: str, run_sync: RunSync, rng: random.Random) -> None:
         self._rng = rng
-        client = httpx.AsyncClient(base_url="http://malformed/", transport=httpx.MockTransport(self._answer))
-        self.comfy = ComfyClient(client, client_id, run_sync, RESULT_BYTES)
+        requests = Requests(httpx.MockTransport(self._answer), "http://malformed/", {})
+        self.comfy = ComfyClient(requests, client_id, run_sync, RESULT_BYTES)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         """Nothing was done at the server, whatever the answer says."""

@@ -6,7 +6,7 @@ which nobody would notice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TypeAlias, TypeVar, TypeVarTuple, Unpack
 from unittest.mock import patch
@@ -25,10 +25,13 @@ from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
 from app.comfy.websocket.decoder import Decoder
+from app.core import batches
+from app.core.able_servers import AbleServers, Offered
+from app.core.batches import Batches
 from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
-from app.core.job import Attempt, Job, JobRequest, State, Transition
+from app.core.job import Attempt, Batch, Job, JobRequest, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
@@ -43,7 +46,7 @@ from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
-from app.events import AnyUpdate, FileRef, JobId, Previewed, ServerEvent, ServerName
+from app.events import AnyUpdate, Cancelled, FileRef, JobId, Previewed, ServerEvent, ServerName, TerminalUpdate
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
@@ -51,7 +54,7 @@ from app.reasons.jobs import JobReason
 from app.reasons.servers import ServerError
 from app.service.job_factory import JobFactory
 from app.service.requests import Person
-from tests.simulation.plan import Fault, Kind, Moment, Plan, drawn
+from tests.simulation.plan import PICTURE, Fault, Kind, Moment, Plan, drawn
 
 # pyright: reportPrivateUsage=false
 
@@ -73,7 +76,8 @@ class Mutation(Struct, frozen=True):
 
     Nothing else goes wrong than these `faults`, each a few times, at its own moment of `upon` or at any time; without
     any, whatever a seed draws. Each lasts for so many `seconds`, if it lasts. `first` is the seed that is played first,
-    to find it soon. With `pair` there are two servers, and each can make everything.
+    to find it soon. With `pair` there are two servers, and each can make everything. Everybody asks for `count`
+    pictures, if it is more than one, but for those who ask for a film.
     """
 
     change: Broken
@@ -84,6 +88,7 @@ class Mutation(Struct, frozen=True):
     first: int = QUICK
     pair: bool = False
     seconds: float = 4.0
+    count: int = 1
 
     @property
     def name(self) -> str:
@@ -109,6 +114,9 @@ class Mutation(Struct, frozen=True):
         ]
         if self.pair:
             plan = replace(plan, servers=2, wants=tuple(replace(want, server=None) for want in plan.wants))
+        if self.count > 1:
+            wants = (replace(want, count=self.count) if want.seconds <= PICTURE[1] else want for want in plan.wants)
+            plan = replace(plan, wants=tuple(wants))
         return replace(plan, faults=tuple(faults), drain=self.drain)
 
 
@@ -581,15 +589,40 @@ def the_jobs_of_a_removed_server_are_forgotten() -> Generator[None]:
 
 @contextmanager
 def waiting_jobs_avoid_a_server_that_is_added_again() -> Generator[None]:
-    """Let jobs keep to the servers that there were when another one was added, for ever."""
+    """Take servers away from what was offered first, and add none."""
+    offer = ServerChanges.offer
 
-    def offer(self: ServerChanges, able: object) -> None:
-        del self, able
+    def narrowed(self: ServerChanges, offered: Offered | None) -> None:
+        if offered is not None and (before := self._able.offered) is not None:
+            kept = {name: set(able) for name, able in before.items()}
+            offered = {name: tuple(set(able) & kept.get(name, set())) for name, able in offered.items()}
+        offer(self, offered)
 
-    def forget(self: ServerChanges, name: ServerName) -> None:
-        del self._servers[name]
+    with patch.object(ServerChanges, "offer", narrowed):
+        yield
 
-    with patch.object(ServerChanges, "offer", offer), patch.object(ServerChanges, "forget", forget):
+
+@contextmanager
+def a_server_gets_jobs_before_anybody_has_asked_it() -> Generator[None]:
+    """Take every server as able until somebody has said which ones are."""
+    of = AbleServers.of
+
+    def every(self: AbleServers, request: JobRequest) -> list[ServerName]:
+        return list(self._servers) if self.offered is None else of(self, request)
+
+    with patch.object(AbleServers, "of", every):
+        yield
+
+
+@contextmanager
+def the_jobs_of_a_removed_server_go_to_any_other() -> Generator[None]:
+    """Take every server as able if those are gone that are."""
+    of = AbleServers.of
+
+    def others(self: AbleServers, request: JobRequest) -> list[ServerName]:
+        return of(self, request) or [name for name, server_state in self._servers.items() if not server_state.leaving]
+
+    with patch.object(AbleServers, "of", others):
         yield
 
 
@@ -645,6 +678,56 @@ def an_edit_that_comes_too_late_is_not_refused() -> Generator[None]:
         return True
 
     with patch.object(Registry, "edit", edited):
+        yield
+
+
+@contextmanager
+def every_picture_of_a_batch_has_the_same_seed() -> Generator[None]:
+    """Make the first picture of a batch again and again."""
+    part = batches._part
+
+    def same(request: JobRequest, batch: Batch, number: int) -> JobRequest:
+        return replace(part(request, batch, number), graph=request.graph)
+
+    with patch.object(batches, "_part", same):
+        yield
+
+
+@contextmanager
+def a_cancel_gives_up_what_was_made() -> Generator[None]:
+    """End a batch as cancelled if one of its jobs was."""
+    combined = batches.combined
+
+    def given_up(lead: Job, members: list[Job]) -> TerminalUpdate:
+        if any(isinstance(job.terminal_update, Cancelled) for job in members):
+            return Cancelled(job=lead.id)
+        return combined(lead, members)
+
+    with patch("app.core.job_table.combined", given_up):
+        yield
+
+
+@contextmanager
+def a_batch_is_forgotten_by_a_restart() -> Generator[None]:
+    """Take each unfinished job of the journal as one of its own."""
+    add = Batches.add
+
+    def alone(self: Batches, requests: Iterable[JobRequest]) -> None:
+        add(self, requests if isinstance(requests, list) else [each for each in requests if not each.lead])
+
+    with patch.object(Batches, "add", alone):
+        yield
+
+
+@contextmanager
+def a_batch_is_over_with_one_picture() -> Generator[None]:
+    """Show how a batch ended as soon as its first job has."""
+
+    def complete(self: Batches, lead: Job) -> bool:
+        del self
+        return lead.terminal_update is not None
+
+    with patch.object(Batches, "complete", complete):
         yield
 
 
@@ -723,6 +806,14 @@ MUTATIONS = (
         pair=True,
         seconds=60.0,
     ),
+    Mutation(a_server_gets_jobs_before_anybody_has_asked_it, "can run it", ("kill", "remove_all"), first=8),
+    Mutation(the_jobs_of_a_removed_server_go_to_any_other, "can run it", ("remove_server",), seconds=20.0),
+    Mutation(every_picture_of_a_batch_has_the_same_seed, "makes another picture", ("expire_tokens",), count=3),
+    Mutation(
+        a_cancel_gives_up_what_was_made, "pictures that were made", ("press_cancel",), ("ended",), first=7, count=6
+    ),
+    Mutation(a_batch_is_forgotten_by_a_restart, "not everything has ended", ("kill",), count=3),
+    Mutation(a_batch_is_over_with_one_picture, "is not that of", ("expire_tokens",), count=3),
     Mutation(an_edit_is_lost_on_the_way, "as it was edited last", ("press_edit",)),
     Mutation(
         an_edit_changes_what_a_server_has,

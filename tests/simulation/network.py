@@ -141,6 +141,12 @@ class Network:
         self.broken_looks = 0
         """How many of the next questions for the queue raise what no port may raise."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether it answers at this moment."""
+        away = self.dead or self.simulator.faults.away
+        return not away and anyio.current_time() >= max(self.refused_until, self.hangs_until)
+
     async def pass_through(self, moment: Moment, where: str) -> None:
         """The way there, and back with a malformed answer."""
         self._reached(moment, self)

@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 
 from app.config.settings import Server
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
 from app.service.catalog import Catalog
 from app.service.requests import AttachedFile
+from app.workflows.audit import Finding
 from app.workflows.availability import Offer
+from app.workflows.batch import COUNT, MOST
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, Target
+from app.workflows.node_definitions import Definitions
+from app.workflows.reasons.checks import MissingClass
 from tests.simulation.plan import Ending, Want
 
 LONGEST_STEP = 60.0
@@ -24,24 +27,37 @@ LONGEST_STEP = 60.0
 
 LARGEST_COLOUR = 2**24 - 1
 
+NODES = Definitions({})
+"""What a server says that it has; `UNABLE` is what an audit finds of it where it cannot run a workflow."""
+
+UNABLE = (Finding("error", "Sampler", MissingClass("Sampler", "BotTestSleep", "")),)
+
 MANY = 12
 """Pictures of a job that makes many: one message takes ten."""
 
 
 def picture(prefix: str, color: int, seconds: float, steps: int, *, previews: bool = False) -> Graph:
-    """A prompt that takes so long. Another colour makes another picture, which no cache has."""
+    """A prompt that takes so long. Another colour makes another picture, which no cache has.
+
+    The colour is a seed: `tests.simulation.pictures` has the server draw it. No server knows the input with the number
+    of pictures; the bot makes a batch of it.
+    """
     steps = max(steps, math.ceil(seconds / LONGEST_STEP))
     sleep: dict[str, Json] = {"image": ["1", 0], "steps": steps, "seconds": seconds / steps, "previews": previews}
     sleep |= {"preview_size": 64, "ckpt_name": ""}
     return {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": color}},
+        "1": {"class_type": "EmptyImage", "inputs": _size(8) | {"seed": color}},
         "5": {
             "class_type": "BotTestSleep",
             "inputs": sleep,
             "_meta": {"title": "Sampler"},
         },
-        "7": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": prefix}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": prefix, COUNT: 1}},
     }
+
+
+def _size(width: int, height: int = 8) -> dict[str, Json]:
+    return {"width": width, "height": height, "batch_size": 1, "color": 0}
 
 
 def name_of(want: Want, servers: Sequence[ServerName]) -> str:
@@ -71,6 +87,7 @@ def values_of(want: Want, number: int, color: int) -> dict[str, Json]:
     steps = max(want.steps, math.ceil(want.seconds / LONGEST_STEP))
     told = f"{'large' if want.large else 'small'} {number}"
     values: dict[str, Json] = {"prompt": told, "seed": color, "steps": steps, "seconds": want.seconds / steps}
+    values |= {COUNT: want.count} if want.count > 1 else {}
     return values | {"previews": want.previews, "model": want.model}
 
 
@@ -89,33 +106,21 @@ class Folder:
                 if number is not None:
                     self.able[name] = (servers[number],)
 
-    def catalog(self) -> Catalog:
-        """A catalog as it is after it read the folder, while no server changes."""
-        catalog = Catalog(Path("workflows"), self._servers, lambda _: None)
-        catalog.workflows, catalog.servers = self.workflows, self.able
-        return catalog
-
-    def catalog_of(self, configured: Mapping[ServerName, Server]) -> Catalog:
-        """A catalog that has not read the folder; `configured` may change."""
-        catalog = Catalog(Path("workflows"), configured, lambda _: None)
-        self.read(catalog, configured)
-        return catalog
-
-    def read(self, catalog: Catalog, configured: Mapping[ServerName, Server]) -> None:
-        """Do what `Catalog.look` does, as if all configured servers had been asked for their nodes."""
+    def read(self, catalog: Catalog, configured: Mapping[ServerName, Server], known: Collection[ServerName]) -> None:
+        """Do what `Catalog.look` does where the `known` servers have said which nodes they have."""
         permitted = {name: server.workflows for name, server in configured.items()}
-        if permitted == catalog._permitted and catalog.workflows:
+        if permitted == catalog._permitted and catalog._known.keys() == known and catalog.workflows:
             return
-        catalog._permitted = permitted
+        catalog._permitted, catalog._known = permitted, dict.fromkeys(known, NODES)
         offers = [
             Offer(
                 name=name,
                 workflow=workflow,
-                findings={server: () for server in self.able.get(name, self._servers) if server in permitted},
+                findings={server: () if server in self.able.get(name, known) else UNABLE for server in known},
             )
             for name, workflow in self.workflows.items()
         ]
-        catalog._take(offers, permitted)
+        catalog._take(offers, known)
 
 
 def _workflow(name: str, want: Want) -> Workflow:
@@ -125,6 +130,7 @@ def _workflow(name: str, want: Want) -> Workflow:
         Slot(name="seed", title="Seed", kind="seed", targets=colors, minimum=0, maximum=LARGEST_COLOUR),
         Slot(name="steps", title="Steps", kind="integer", targets=(_target("5", "steps"),), minimum=1),
         Slot(name="seconds", title="Seconds", kind="number", targets=(_target("5", "seconds"),), minimum=0),
+        Slot(name=COUNT, title="Pictures", kind="integer", targets=(_target("7", COUNT),), minimum=1, maximum=MOST),
         Slot(name="model", title="Model", kind="text", targets=(_target("5", "ckpt_name"),)),
         Slot(name="previews", title="Previews", kind="boolean", targets=(_target("5", "previews"),)),
         *(
@@ -138,30 +144,29 @@ def _workflow(name: str, want: Want) -> Workflow:
 
 def _graph(want: Want) -> tuple[Graph, tuple[Target, ...]]:
     graph = copy.deepcopy(picture("", 0, 8.0, 4))
-    colors = [_target("1", "color")]
+    colors = [_target("1", "seed")]
     match want.ending:
         case "breaks":
             graph["6"] = {"class_type": "BotTestRaise", "inputs": {"image": ["5", 0], "message": "boom"}}
-            graph["7"]["inputs"] = {"images": ["6", 0], "filename_prefix": ""}
+            graph["7"]["inputs"] = {"images": ["6", 0], "filename_prefix": "", COUNT: 1}
         case "refused":
-            graph["1"]["inputs"] = {"width": 0, "height": 8, "batch_size": 1, "color": 0}
+            graph["1"]["inputs"] = _size(0) | {"seed": 0}
         case "well" if want.result == "streamed":
-            graph["7"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": ["5", 0]}}
+            graph["7"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": ["5", 0], COUNT: 1}}
         case "well" if want.result == "edited":
             graph["10"] = {"class_type": "LoadImage", "inputs": {"image": ""}}
             graph["11"] = {"class_type": "PreviewImage", "inputs": {"images": ["10", 0]}}
             graph["12"] = {"class_type": "PreviewAny", "inputs": {"source": "a text"}}
         case "well" if want.result == "two":
-            graph["8"] = {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}}
+            graph["8"] = {"class_type": "EmptyImage", "inputs": _size(16) | {"seed": 0}}
             graph["9"] = {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": ""}}
-            colors.append(_target("8", "color"))
+            colors.append(_target("8", "seed"))
         case "well" if want.result == "many":
             for number in range(MANY - 1):
                 first, saver = str(20 + 2 * number), str(21 + 2 * number)
-                size: dict[str, Json] = {"width": 16 + 8 * number, "height": 8, "batch_size": 1, "color": 0}
-                graph[first] = {"class_type": "EmptyImage", "inputs": size}
+                graph[first] = {"class_type": "EmptyImage", "inputs": _size(16 + 8 * number) | {"seed": 0}}
                 graph[saver] = {"class_type": "SaveImage", "inputs": {"images": [first, 0], "filename_prefix": ""}}
-                colors.append(_target(first, "color"))
+                colors.append(_target(first, "seed"))
         case "well":
             pass
     return graph, tuple(colors)

@@ -16,10 +16,11 @@ from app.discord.ui.modals import SETTINGS
 from app.discord.user_request import ButtonPressed, UserRequest
 from app.ports import ConnectionLost
 from app.service.requests import CreateJob
+from app.workflows.batch import COUNT
 from tests.simulation.board import Board, Message, presses
 from tests.simulation.edit_record import Sent
 from tests.simulation.offer import LARGEST_COLOUR, files_of, name_of, values_of
-from tests.simulation.plan import MOST_JOBS, Fault, Want
+from tests.simulation.plan import MOST_JOBS, MOST_PICTURES, Fault, Want
 
 if TYPE_CHECKING:
     from app.events import ServerName
@@ -46,12 +47,16 @@ class People:
         servers: list[ServerName],
         rng: random.Random,
         say: Callable[[str], None],
+        *,
+        have_batches: bool,
     ) -> None:
         self._board = board
         self._recorder = recorder
         self._servers = servers
         self._rng = rng
         self._say = say
+        self._have_batches = have_batches
+        """Whether somebody asks for several pictures at once: then edits change their number, too."""
         self._added = 0
         self._edits: list[tuple[Fault, anyio.Event]] = []
         """Forms that are filled in, and when they are sent."""
@@ -173,13 +178,18 @@ class People:
                 yield from ((message, press) for press in presses(message.said[-1]) if press.verb == "edit")
 
     def _edited(self, form: Form) -> tuple[dict[str, str], int]:
-        """The form with other values: another seed, which is returned as well, another text, and fewer steps.
+        """The form with other values: another seed, which is returned as well, another text, fewer steps, and perhaps
+        another number of pictures.
 
         At times, something in it is unreadable.
         """
         fields, color = self._filled(form)
         lines = [line for line in fields[SETTINGS].splitlines() if not line.startswith("steps ")]
-        fields[SETTINGS] = "\n".join([*lines, f"steps = {self._rng.randint(1, 2)}"])
+        lines.append(f"steps = {self._rng.randint(1, 2)}")
+        if self._have_batches and self._rng.random() < 0.5:
+            lines = [line for line in lines if not line.startswith(f"{COUNT} ")]
+            lines.append(f"{COUNT} = {self._rng.randint(1, MOST_PICTURES)}")
+        fields[SETTINGS] = "\n".join(lines)
         fields["prompt"] = f"{fields['prompt'].partition(' edit')[0]} edit {self._rng.randrange(1000)}"
         return fields, color
 

@@ -1,7 +1,7 @@
 """The bytes of every picture: each job has its own, without drawing anything.
 
-A picture's bytes follow from the colour and the size of the node that it begins with, and each job has its own colour.
-So anybody who has a job's graph can say which bytes its person must get.
+A picture's bytes follow from the seed and the size of the node that it begins with: the seed is its colour, and each
+job has its own. So anybody who has a job's graph can say which bytes its person must get.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from unittest.mock import patch
 
 from PIL import Image
 
+from app.core.job import JobRequest
 from app.ports import Graph, Json
+from app.simulator.engine.cache import Result
+from app.simulator.nodes.context import Call
+from app.simulator.nodes.types import Images
 
 SAVERS = frozenset({"SaveImage", "SaveImageWebsocket"})
 
@@ -25,14 +29,22 @@ def content(color: int, width: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + f"{color:06x} {width}".encode().ljust(LENGTH, b".")
 
 
-def expected(graph: Graph) -> list[bytes]:
-    """The pictures that a graph makes, one for each node that saves, sorted."""
+def expected(graph: Graph, number: int = 0) -> list[bytes]:
+    """The pictures that a graph makes, one for each node that saves, sorted.
+
+    As the first of a batch it is followed by others, each with the next seeds: `number` says by which.
+    """
     made: list[bytes] = []
     for node, entry in graph.items():
         if entry["class_type"] in SAVERS:
             inputs = _first(graph, node)
-            made.append(content(_number(inputs, "color"), _number(inputs, "width")))
+            made.append(content(_number(inputs, "seed") + number, _number(inputs, "width")))
     return sorted(made)
+
+
+def expected_of(request: JobRequest) -> list[bytes]:
+    """The pictures that a request makes, with those of its batch, sorted."""
+    return sorted(made for number in range(request.pictures) for made in expected(request.graph, number))
 
 
 def _first(graph: Graph, node: str) -> dict[str, Json]:
@@ -67,5 +79,15 @@ def without_pixels(drew: Callable[[bytes], None]) -> Generator[None]:
         drew(glimpse)
         return glimpse
 
-    with patch("app.simulator.art.painter.noise", preview), patch("app.simulator.nodes.save._png", saved):
+    async def plain(call: Call) -> Result:
+        """EmptyImage, in the colour of its seed."""
+        seed = call.whole("seed")
+        colour = seed >> 16 & 255, seed >> 8 & 255, seed & 255
+        return Result((Images((Image.new("RGB", (call.whole("width"), call.whole("height")), colour),)),))
+
+    with (
+        patch("app.simulator.art.painter.noise", preview),
+        patch("app.simulator.nodes.save._png", saved),
+        patch.dict("app.simulator.nodes.core._BY_NAME", {"EmptyImage": plain}),
+    ):
         yield

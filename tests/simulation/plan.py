@@ -203,6 +203,9 @@ LONGEST_CHANGE = 120.0
 TROUBLE = 300.0
 """Seconds in which things go wrong; after that all is well, and everything has to end."""
 
+MOST_PICTURES = 6
+"""Pictures that people ask for in one request, at most."""
+
 MOST_JOBS = 12
 """Jobs that buttons and operators may add to those that a world begins with."""
 
@@ -233,7 +236,7 @@ class Want(Struct, frozen=True):
     Without a `person`, it is that of somebody who has no other. `model` is what has to be loaded for it.
 
     It takes `seconds` in so many `steps`, and a `large` result is long on its way; `server` is the only one that can
-    make it, None meaning that all can; `result` is what it makes.
+    make it, None meaning that all can; `result` is what it makes, for each of `count` seeds.
     """
 
     at: float
@@ -247,6 +250,7 @@ class Want(Struct, frozen=True):
     result: Result = "one"
     person: int | None = None
     model: str = ""
+    count: int = 1
 
 
 class Plan(Struct, frozen=True):
@@ -273,6 +277,11 @@ class Plan(Struct, frozen=True):
         return max(self.paces, default=1.0)
 
     @property
+    def has_batches(self) -> bool:
+        """Whether people ask for several pictures at once."""
+        return any(want.count > 1 for want in self.wants)
+
+    @property
     def servers_change(self) -> bool:
         """Whether operators change the servers while the bot runs."""
         return any(fault.kind in OPERATORS for fault in self.faults)
@@ -280,8 +289,8 @@ class Plan(Struct, frozen=True):
 
 def calm_of(plan: Plan) -> float:
     """Seconds for everything to end once all is well: as if all of it were made on one server, and twice."""
-    longest = max((want.seconds for want in plan.wants), default=0.0)
-    return 2 * plan.slowest * (sum(want.seconds for want in plan.wants) + MOST_JOBS * longest) + 900.0
+    seconds = [want.seconds * (MOST_PICTURES if plan.has_batches else 1) for want in plan.wants]
+    return 2 * plan.slowest * (sum(seconds) + MOST_JOBS * max(seconds, default=0.0)) + 900.0
 
 
 class Storm(Struct, frozen=True):
@@ -307,6 +316,7 @@ def drawn(seed: int) -> Plan:
     plan = _with_wrong_servers(_drawn(seed))
     plan = _with_results(plan, "uploads", "edited", 0.6, ["one"])
     plan = _with_results(plan, "many", "many", 0.5, ["one", "two"])
+    plan = _with_batches(plan)
     plan = _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
     plan = _with_more(plan, "answers", ANSWERS, longest=LONGEST_ANSWERS)
     return _with_edits(_with_operators(plan, 4))
@@ -348,7 +358,7 @@ def crowded(seed: int) -> Plan:
     paces = tuple(round(math.exp(rng.uniform(math.log(0.3), math.log(4.0))), 3) for _ in range(servers))
     depth = rng.choice((1, 2, 2))
     plan = Plan(seed, tuple(wants), faults, depth, servers, rng.random() < 0.4, rng.random() < 0.3, paces, mortal)
-    return _with_edits(_with_operators(plan, 8))
+    return _with_edits(_with_operators(_with_batches(plan), 8))
 
 
 def _with_wrong_servers(plan: Plan) -> Plan:
@@ -388,6 +398,23 @@ def _with_results(plan: Plan, what: str, result: Result, share: float, instead_o
     wants = [
         replace(want, result=result)
         if want.result in instead_of and want.ending == "well" and rng.random() < share
+        else want
+        for want in plan.wants
+    ]
+    return replace(plan, wants=tuple(wants))
+
+
+def _with_batches(plan: Plan) -> Plan:
+    """The same plan, in every third world with some requests for several pictures, by dice of their own.
+
+    Nobody asks for several films, nor for several times as many pictures as one message takes.
+    """
+    rng = random.Random(f"batches {plan.chance}")
+    if rng.random() < 0.67:
+        return plan
+    wants = [
+        replace(want, count=rng.randint(2, MOST_PICTURES))
+        if want.seconds <= PICTURE[1] and want.result != "many" and rng.random() < 0.4
         else want
         for want in plan.wants
     ]
@@ -553,6 +580,7 @@ def plans() -> st.SearchStrategy[Plan]:
         st.booleans(),
         st.none() | st.integers(0, 1),
         st.sampled_from(get_args(Result)),
+        count=st.sampled_from((1, 1, 1, 2, 3)),
     )
     faults = st.builds(
         Fault,

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from msgspec import Struct
 
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
+from app.core.accounting import Charge
 from app.core.effects import Effect
 from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
 from app.core.reconciler import Message
-from app.core.server_state import FAILOVER_RUNNING, permitted_servers
+from app.core.server_state import FAILOVER_RUNNING
+from app.discord import message_ref
 from app.events import JobId, PromptId, ServerName
 from app.ports import Graph
 from tests.simulation.edit_record import EditRecord
@@ -32,6 +35,12 @@ from tests.simulation.server_record import ServerRecord
 
 UNTOLD = "json_extract(CAST(record AS TEXT), '$.told') IS NOT TRUE"
 """Jobs whose terminal update was not shown; the column `told` is 1 only once no server has the job either."""
+
+FIRST = "CASE lead WHEN '' THEN id ELSE lead END"
+"""The first job of the batch that a job belongs to, or the job itself."""
+
+OVER = {"finished", "failed", "cancelled", "lost"}
+"""The states of a job that no server works on any more."""
 
 ERRANDS = {kind.__name__ for kind in Effect.__args__}
 """The names of the registry's tasks for effects."""
@@ -75,12 +84,16 @@ class Recorder:
         """Unexpected exceptions that the next job that comes their way will meet."""
         self.hurt: set[JobId] = set()
         """Jobs that met one: only these may fail because something went wrong."""
+        self._hurt_batches: set[JobId] = set()
+        """The first jobs of the batches that some of them belong to."""
         self.unshown: set[JobId] = set()
         """Those of them whose message could not be shown, until the next life shows it."""
         self.unshowable: set[JobId] = set()
         """All jobs that were ever `unshown`."""
         self.rights: defaultdict[str, set[Servers]] = defaultdict(set)
         """The servers that each person ever waited for."""
+        self.adopted: defaultdict[str, float] = defaultdict(float)
+        """Seconds that each person was charged for jobs that servers had when this life began."""
         self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
         """For each preview: the prompts that were running when it was made, one for each server."""
         self.edits = EditRecord()
@@ -156,6 +169,25 @@ class Recorder:
         found = self.journal.execute("SELECT owner FROM jobs WHERE id = ?", (job,)).fetchone()
         return str(found[0]) if found is not None else ""
 
+    def is_hurt(self, job: Job) -> bool:
+        """Whether a job met an unexpected exception, or another one of the batch that it leads."""
+        return job.id in self.hurt | self._hurt_batches
+
+    def is_asked_back(self, job: Job) -> bool:
+        """Whether somebody cancelled a job, or the batch that it belongs to."""
+        return not self.asked_back.keys().isdisjoint({job.id, job.request.lead})
+
+    def is_deleted(self, job: Job) -> bool:
+        """Whether somebody asked to delete the results of a job, or of the batch that it belongs to."""
+        return not self.deleted.isdisjoint({job.id, job.request.lead})
+
+    def knows_deleted(self, job: JobId) -> bool:
+        """Whether the journal says that the message of a job is deleted."""
+        query = "SELECT json_extract(CAST(record AS TEXT), '$.place') FROM jobs WHERE id = ?"
+        found = self.journal.execute(query, (job,)).fetchone()
+        place = message_ref.read(str(found[0] or "")) if found is not None else None
+        return place is not None and place.deleted
+
     def _moves(self, job: JobId) -> int:
         """How often it moved to another server because the first did not come back."""
         counted = "SELECT count(*) FROM transitions WHERE job = ? AND (cause LIKE ? OR cause LIKE ?)"
@@ -167,24 +199,29 @@ class Recorder:
         return str(found[0]) if found is not None else ""
 
     def waiting(self) -> set[JobId]:
-        """Jobs whose terminal update was not shown."""
-        return {JobId(job) for (job,) in self.journal.execute(f"SELECT id FROM jobs WHERE {UNTOLD}")}
+        """Jobs whose terminal update was not shown; of a batch, the first one."""
+        return {JobId(job) for (job,) in self.journal.execute(f"SELECT {FIRST} FROM jobs WHERE {UNTOLD}")}
 
     def done_since(self) -> dict[JobId, float]:
-        """Since when a server is done with the current attempt of jobs whose terminal update was not shown."""
-        query = f"SELECT id, prompt FROM jobs WHERE {UNTOLD} AND state IN ('queued', 'running', 'finished')"
+        """Since when servers are done with the current attempts of jobs whose terminal update was not shown.
+
+        A batch counts as one job.
+        """
+        query = f"SELECT {FIRST}, state, prompt FROM jobs WHERE {UNTOLD}"
         ended = [network.simulator.ended_at for network in self.networks if not network.dead]
-        return {
-            JobId(job): at
-            for job, prompt in self.journal.execute(query)
-            for at in (max((times[prompt] for times in ended if prompt in times), default=None),)
-            if at is not None
-        }
+        done: defaultdict[JobId, float] = defaultdict(lambda: float("-inf"))
+        for job, state, prompt in self.journal.execute(query):
+            at = max((times[prompt] for times in ended if prompt in times), default=None)
+            if at is None or state not in {"queued", "running", "finished"}:
+                # Of a batch, others may have ended before.
+                at = float("-inf") if state in OVER else float("inf")
+            done[JobId(job)] = max(done[JobId(job)], at)
+        return {job: at for job, at in done.items() if abs(at) < float("inf")}
 
     def made(self) -> set[JobId]:
         """Those of them that no server works on any more."""
-        over = f"SELECT id FROM jobs WHERE {UNTOLD} AND state IN ('finished', 'failed', 'cancelled', 'lost')"
-        return {JobId(job) for (job,) in self.journal.execute(over)}
+        rows = self.journal.execute(f"SELECT {FIRST}, state FROM jobs WHERE {UNTOLD}").fetchall()
+        return {JobId(job) for job, _ in rows} - {JobId(job) for job, state in rows if state not in OVER}
 
     def left_at_servers(self) -> set[JobId]:
         """Jobs that are over for their person, and that a server may still have that is not gone for good."""
@@ -233,9 +270,20 @@ class Recorder:
         """The same for a result on its way to this path."""
         if kind not in self.armed and not self._marked:
             return False
-        beginning = path.stem.rsplit("-", 2)[1]
-        found = self.journal.execute("SELECT id FROM jobs WHERE substr(id, 1, 8) = ?", (beginning,)).fetchone()
-        return found is not None and self._breaks(kind, str(path), JobId(found[0]))
+        job = self._job_of(path)
+        return job is not None and self._breaks(kind, str(path), job)
+
+    def _job_of(self, path: Path) -> JobId | None:
+        """The job that a result is of; of a batch, the one whose number it has."""
+        named = re.search(r"-([0-9a-f]{8})-(\d+)(-\d+)?$", path.stem.partition(".")[0])
+        if named is None:
+            return None
+        query = (
+            "SELECT id FROM jobs WHERE substr(CASE lead WHEN '' THEN id ELSE lead END, 1, 8) = ?"
+            " ORDER BY json_extract(CAST(wish AS TEXT), '$.part') = ? DESC, lead = '' DESC"
+        )
+        found = self.journal.execute(query, (named[1], int(named[2]) - 1)).fetchone()
+        return None if found is None else JobId(found[0])
 
     def breaks_job(self, kind: Kind, job: JobId) -> bool:
         """The same for a job."""
@@ -249,11 +297,24 @@ class Recorder:
         self.armed.remove(kind)
         self._marked.add((kind, key))
         self.hurt.add(job)
+        found = self.journal.execute("SELECT lead FROM jobs WHERE id = ?", (job,)).fetchone()
+        self._hurt_batches.update(found or ())
         return True
 
     def _find(self, column: str, value: str) -> JobId | None:
         found = self.journal.execute(f"SELECT id FROM jobs WHERE {column} = ?", (value,)).fetchone()
         return None if found is None else JobId(found[0])
+
+    def _attach(self, registry: PromptRegistry) -> None:
+        """Watch what people are charged for by a registry that has not begun to run."""
+        accounting, self.adopted = registry._scheduler._accounting, defaultdict[str, float](float)
+        adopt = accounting.adopted
+
+        def adopted(job: JobId, charge: Charge) -> None:
+            self.adopted[charge.person] += charge.seconds / charge.weight
+            adopt(job, charge)
+
+        accounting.adopted = adopted
 
     def registry(self) -> type[PromptRegistry]:
         """A registry that is watched."""
@@ -264,6 +325,7 @@ class Recorder:
                 recorder._registry = self
                 recorder._mailboxes.clear()
                 recorder.servers.attach(self)
+                recorder._attach(self)
                 await super().run(task_status=task_status)
 
             def _take(self, message: Command | Message) -> None:
@@ -279,7 +341,7 @@ class Recorder:
                 await super()._act(helpers)
                 recorder.edits.answered(edits)
                 recorder.wrong += idle(self, recorder.servers)
-                recorder.wrong += unfair(self, recorder.rights, recorder.servers)
+                recorder.wrong += unfair(self, recorder.rights, recorder.adopted, recorder.servers)
                 recorder.wrong += stranded(self, anyio.current_time(), recorder.servers.changed_at)
                 recorder.wrong += recorder.servers.unheard()
 
@@ -306,6 +368,8 @@ class Recorder:
             "positions": scheduler._queued_updates,
             "charges": scheduler._accounting._charges,
             "starts": job_table.started,
+            "batches": job_table.batches._members,
+            "progress of batches": job_table.batches._progress,
             "waiting": scheduler._known,
             "to be looked at": job_table.touched,
             "looks": [name for name, server_state in registry._reconciler.servers.items() if server_state.querying],
@@ -334,7 +398,7 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
         attempts = [attempt for _, attempt in job_table.occupying(name)]
         if (
             not servers.takes_jobs(name, server_state)
-            or len(attempts) >= scheduler._depth
+            or len(attempts) >= scheduler._places._depth
             or any(one.posting for one in attempts)
         ):
             continue
@@ -355,17 +419,20 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
                 yield f"{job.job} waits, although {name} has a place"
 
 
-def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]], servers: ServerRecord) -> Iterator[str]:
+def unfair(
+    registry: PromptRegistry, rights: dict[str, set[Servers]], adopted: Mapping[str, float], servers: ServerRecord
+) -> Iterator[str]:
     """People who wait for the same servers, of whom one was served more than the bound allows beyond another.
 
     The corrections of jobs in flight widen the bound: each by at most the largest charge. `rights` collects the servers
-    that each person ever waited for: those who were served elsewhere before may be further ahead.
+    that each person ever waited for: those who were served elsewhere before may be further ahead. So may those with
+    `adopted` jobs: they are charged for these again after a restart, and nobody for what ended before it.
     """
     queue = registry._scheduler._queue
     for name, person in queue._people.items():
         rights[name].update(servers.rights(each, registry) for each in person.jobs)
     in_flight = len(registry._scheduler._accounting._charges)
-    bound = TOLERANCE + (1 + in_flight) * queue.largest + 1e-6
+    bound = TOLERANCE + (1 + in_flight) * queue.largest + max(adopted.values(), default=0.0) + 1e-6
     by_servers: dict[Servers, list[tuple[float, str]]] = defaultdict(list)
     for name, person in queue._people.items():
         if len(rights[name]) == 1 and NOWHERE not in person.jobs:
@@ -388,8 +455,7 @@ def stranded(registry: PromptRegistry, now: float, changed_at: float) -> Iterato
             due = max(server_state.away_since + patience, changed_at) + PROBED
             if attempt.posting or job.cancelling or now < due:
                 continue
-            able = job.request.able(permitted_servers(job.request.workflow, servers))
-            if any(servers[other].takes_jobs for other in able):
+            if any(servers[other].takes_jobs for other in registry._reconciler.able.of(job.request)):
                 yield f"{job.id} waits for {name}, which does not come back, although others could run it"
 
 

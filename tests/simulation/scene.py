@@ -67,7 +67,7 @@ class Scene:
         self._networks = self._recorder.servers.networks = [self._network(number) for number in range(plan.servers)]
         servers = [network.name for network in self._networks]
         self._board = Board(self._rng, random.Random(f"answers {plan.chance}"), self._saw, self._recorder.not_shown)
-        self._people = People(self._board, self._recorder, servers, self._rng, self._say)
+        self._people = People(self._board, self._recorder, servers, self._rng, self._say, have_batches=plan.has_batches)
         self._operators = Operators(self._networks, self._recorder, self._say)
         self._trouble = FaultPlayer(
             plan, self._networks, self._board, self._recorder, self._people, self._operators, self._say

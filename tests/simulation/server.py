@@ -65,9 +65,9 @@ class MemoryComfy:
             return await wrong(self._malformed.comfy)
         return await self._network.ask(moment, where, act, large=large)
 
-    async def submit(self, prompt: PromptId, graph: Graph) -> Ticket:
+    async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
         act = self._breaking("break_post", prompt, partial(self._submit, prompt, graph))
-        ticket = await self._ask("post", "POST /prompt", act, lambda comfy: comfy.submit(prompt, graph))
+        ticket = await self._ask("post", "POST /prompt", act, lambda comfy: comfy.submit(prompt, graph, paid=paid))
         if self._broken("break_ticket", prompt):
             return replace(ticket, dropped=Unreadable[str]())
         return ticket
@@ -172,6 +172,9 @@ class MemoryComfy:
         raise AssertionError(class_type)
 
     async def nodes(self) -> Mapping[str, Raw]:
+        raise AssertionError
+
+    async def replacements(self) -> Mapping[str, Raw]:
         raise AssertionError
 
     async def stats(self) -> Stats:

@@ -42,15 +42,10 @@ class ServerRecord:
         """Servers of which nobody has told the registry what they can run."""
         self._workflows: dict[ServerName, Collection[str] | None] = {}
         """What each server may run, as the registry was told."""
-        self._was_empty = False
-        """Whether there was no server at all for a while."""
         self._offered: Mapping[str, tuple[ServerName, ...]] = {}
         """What the registry was told last."""
         self._able: defaultdict[str, set[ServerName]] = defaultdict(set)
-        """The servers that were ever known to be able to run a workflow; empty unless servers change.
-
-        For a request that is made while there is no server, or before anybody has asked the first one, all count.
-        """
+        """The servers that were ever known to be able to run a workflow."""
         self.changed_at = self._began = float("-inf")
         """When the registry was told something about servers the last time."""
         self.orphans: set[str] = set()
@@ -94,7 +89,7 @@ class ServerRecord:
             forget(name)
 
         def submitted(job: Job, attempt: Attempt) -> None:
-            self._submitted(registry, job, attempt.server)
+            self._submitted(job, attempt.server)
             submit(job, attempt)
 
         changes.drain, changes.forget, job_table.submit = drained, forgotten, submitted
@@ -109,8 +104,7 @@ class ServerRecord:
             case RemoveServer(server=server):
                 self._leaving.add(server)
             case Offer(able=able):
-                self._offered = able
-                self._was_empty |= not any(able.values())
+                self._offered = able or {}
                 self._added.clear()
             case _:
                 return
@@ -154,7 +148,7 @@ class ServerRecord:
         allowed = self._workflows.get(name)
         return allowed is None or workflow in allowed
 
-    def _submitted(self, registry: PromptRegistry, job: Job, server: ServerName) -> None:
+    def _submitted(self, job: Job, server: ServerName) -> None:
         workflow, able = job.request.workflow, self._able.get(job.request.workflow, set[ServerName]())
         if server in self._drained:
             self._wrong(f"{job.id} is sent to {server}, which is drained")
@@ -162,9 +156,7 @@ class ServerRecord:
             self._wrong(f"{job.id} is sent to {server}, which is to be removed")
         if not self._permits(server, workflow):
             self._wrong(f"{job.id} is sent to {server}, which may not run it")
-        others = registry._reconciler.servers.keys() - self._leaving
-        checked = not self._was_empty and able
-        if checked and server not in able and any(self._permits(other, workflow) for other in able & others):
+        if server not in able:
             self._wrong(f"{job.id} is sent to {server}, of which nobody knows whether it can run it")
 
     def _forgotten(self, registry: PromptRegistry, name: ServerName) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.comfy.client import open_comfy_client
+from app.config.settings import Server
+from app.node_cache import NodeCache
 from app.ports import Json
+from app.simulator.http.application import application
 from app.simulator.version import V0_3_64, V0_33_0
 from tests.conftest import virtual
 from tests.simulator import graphs
@@ -97,6 +102,18 @@ async def test_an_older_version_takes_no_preview_method_and_has_no_newer_routes(
         assert not any(isinstance(frame, bytes) for frame in frames)
         for path in ("/api/jobs", f"/api/jobs/{FIRST}", "/api/assets", "/node_replacements"):
             assert (await http.get(path)).status_code == 404
+
+
+async def test_the_classes_that_a_server_replaces_are_read_with_its_nodes(tmp_path: Path) -> None:
+    for version, listed in ((V0_3_64, False), (V0_33_0, True)):
+        async with living(tmp_path / version.number, version=version) as simulator:
+            transport = httpx.ASGITransport(application(simulator))
+            async with open_comfy_client(Server(url="http://here"), "me", transport=transport) as comfy:
+                assert bool(await comfy.replacements()) == listed
+                definitions = await NodeCache(comfy).read_all()
+        replacement = definitions.replacement("T2IAdapterLoader")
+        assert replacement is not None
+        assert replacement.fields == (() if listed else ("t2i_adapter_name",)), "as listed, else as known of 0.33"
 
 
 async def test_a_server_can_be_updated_while_it_runs(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from app.core.alerts import Alert, Began, Ended, Repeated, Withheld
 from app.reasons import Reason
 from app.reasons.alerts import (
     AlertReason,
+    BackupFailed,
     DiskFull,
     JournalWaits,
     NoServer,
@@ -111,6 +112,14 @@ SENTENCES: list[tuple[AlertReason, str, str]] = [
             (StillAnswering(300.0), "The command worked, but ComfyUI still answers after 300 seconds."),
             (InternalError("00c0ffee"), "Something went wrong (id 00c0ffee)."),
         )
+    ),
+    (
+        BackupFailed("The disk of the backup folder /mnt/disk is full: make room, or name another folder."),
+        (
+            "The daily backup was not made."
+            " The disk of the backup folder /mnt/disk is full: make room, or name another folder."
+        ),
+        "A backup was made again after 5 minutes.",
     ),
 ]
 """Each reason, what is said when it begins, and when it ends."""

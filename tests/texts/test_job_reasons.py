@@ -23,6 +23,7 @@ from app.reasons.jobs import (
     NothingChanged,
     NothingProduced,
     OutOfMemory,
+    PaidRunLost,
     PictureMissed,
     PromptIdRepeated,
     ResultNotFetched,
@@ -111,6 +112,11 @@ SENTENCES: list[tuple[JobReason, str, str]] = [
         "The server forgot it 2 times while working on it.",
         f"{HERE} forgot it 2 times while working on it.",
     ),
+    (
+        PaidRunLost(HERE),
+        "The server lost track of it, and it may have been paid for. Press Retry to pay for another run.",
+        f"{HERE} lost track of it, and it may have been paid for. Press Retry to pay for another run.",
+    ),
     (NodeBlocked("Save"), "“Save” was blocked, so what depends on it did not run.", ""),
     (PictureMissed(), "Run it again: the connection broke while the picture was sent.", ""),
     (NothingProduced(), "The workflow finished, but made no file and no text.", ""),
@@ -174,7 +180,17 @@ def test_whatever_the_facts_are_the_sentence_is_one_line_of_limited_length(
 
 
 @pytest.mark.parametrize(
-    "kind", [ServersOffline, ServersDrained, ServersOff, ServersStarting, HoursUsedUp, NoProgress, ForgottenByServer]
+    "kind",
+    [
+        ServersOffline,
+        ServersDrained,
+        ServersOff,
+        ServersStarting,
+        HoursUsedUp,
+        NoProgress,
+        ForgottenByServer,
+        PaidRunLost,
+    ],
 )
 @given(data=st.data())
 def test_people_never_read_which_server_it_was(kind: type[Reason], data: st.DataObject) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.reasons import Reason
-from app.reasons.limits import JobsReached, LimitReason, SecondsReached
+from app.reasons.limits import BudgetReached, JobsReached, LimitReason, SecondsReached
 from app.texts.reasons import reason_text
 from app.texts.wording import LONGEST_SENTENCE
 from tests.texts.reasons import reasons_of
@@ -37,6 +37,14 @@ SENTENCES: list[tuple[LimitReason, str]] = [
     (
         SecondsReached("guild", 60, 60.0, 100.0),
         "This server has 1 minute of GPU time a day, and this needs about 2 minutes. Ask for fewer or smaller results.",
+    ),
+    (
+        BudgetReached("person", "day", 1.0, 0.0, 0.06, 3600.0),
+        "You have $0.00 left of $1.00 a day for paid services, and this costs $0.06. Ask again in about 1 hour.",
+    ),
+    (
+        BudgetReached("everybody", "month", 20.0, 20.0, 24.1455),
+        "This bot has $20.00 a month for paid services, and this costs $24.1455. Ask for fewer results.",
     ),
 ]
 

@@ -80,7 +80,7 @@ def test_a_connection_that_is_missing_is_an_error() -> None:
 
 def test_a_value_that_newer_nodes_want_is_the_servers_own() -> None:
     assert problems_of(graph(Sampler__steps=None)) == [
-        ("warning", "“steps” of “Sampler” has no value, so the server uses its default, “20”.")
+        ("warning", "“steps” of “Sampler” has no value, so the bot sends the default of the server, “20”.")
     ]
 
 
@@ -239,13 +239,56 @@ def test_any_graph_and_any_server_lead_to_findings_only(checked: Graph, definiti
         assert all(isinstance(finding, Finding) for finding in audit(checked, (), definitions))
 
 
-def test_a_node_that_somebody_bills_for_is_an_error() -> None:
-    paid: Json = {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "output_node": True, "api_node": True}
+PAID: dict[str, Json] = {
+    "input": {"required": {"images": ["IMAGE"]}},
+    "output": [],
+    "output_node": True,
+    "api_node": True,
+}
+REMOVE = "remove it, or set a key, a budget and a server for it ([paid_nodes] in atelier.toml)."
+ADD_PRICE = "add price = the most that a run costs in US dollars to the manifest."
+BILLS = "“Upscale elsewhere” calls a service that bills for each run: "
+
+
+@pytest.mark.parametrize(
+    ("pays", "price", "expr", "sentence"),
+    [
+        (False, 0.1, None, f"{BILLS}{REMOVE}"),
+        (False, None, None, f"{BILLS}{REMOVE}"),
+        (True, None, None, f"{BILLS}{ADD_PRICE}"),
+        (True, None, '{"type":"usd","usd":0.06}', f"{BILLS}add price = 0.06 to the manifest."),
+        (True, 0.1, None, None),
+        (True, 0.0, None, None),
+    ],
+)
+def test_a_node_that_somebody_bills_for_needs_a_budget_and_a_price(
+    pays: bool, price: float | None, expr: str | None, sentence: str | None
+) -> None:
     checked = graph()
     source = next(id_ for id_, entry in checked.items() if entry["class_type"] == "VAEDecode")
     checked["99"] = {"class_type": "Paid", "inputs": {"images": [source, 0]}, "_meta": {"title": "Upscale elsewhere"}}
-    definitions = server_with(CheckpointLoaderSimple=MODEL, Paid=paid)
-    sentence = (
-        "“Upscale elsewhere” calls a service that bills for each run: remove it, because the bot pays for nobody."
+    definitions = server_with(CheckpointLoaderSimple=MODEL, Paid={**PAID, "price_badge": {"expr": expr}})
+    findings = audit(checked, (), definitions, pays=pays, price=price)
+    assert [(finding.severity, reason_text(finding.reason)) for finding in findings] == (
+        [] if sentence is None else [("error", sentence)]
     )
-    assert problems_of(checked, definitions=definitions) == [("error", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("badge", "price"),
+    [
+        ({"expr": '{"type":"usd","usd":0.06}'}, 0.06),
+        ({"expr": '{"type":"range_usd","min_usd":0.03,"max_usd":0.06,"format":{"approximate":true}}'}, 0.06),
+        ({"expr": '{"type":"usd","usd":0.06,"format":{"suffix":"/second"}}'}, None),
+        ({"expr": '{"type":"usd","usd":1e999}'}, None),
+        ({"expr": '{"type":"usd","usd":true}'}, None),
+        ({"expr": '{"type":"text","text":"Free"}'}, None),
+        ({"expr": "($rate := widgets.size; {'type':'usd','usd': $rate})"}, None),
+        ({"expr": 3}, None),
+        (None, None),
+    ],
+)
+def test_a_price_that_is_the_same_for_every_run_is_read_from_the_badge(badge: Json, price: float | None) -> None:
+    definition = server_with(Paid={**PAID, "price_badge": badge}).get("Paid")
+    assert definition is not None
+    assert definition.price == price

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -121,12 +121,19 @@ async def open_filled(
 
 
 async def check_workflows(
-    console: Console, folders: Folders, name_or_path: str, servers: Mapping[ServerName, Comfy]
+    console: Console,
+    folders: Folders,
+    name_or_path: str,
+    servers: Mapping[ServerName, Comfy],
+    paying: Collection[ServerName] = (),
 ) -> int:
-    """Audit one workflow, or all, against each server; return 0 if each can run on a server."""
+    """Audit one workflow, or all, against each server; return 0 if each can run on a server.
+
+    `paying` are the servers on which workflows may cost money.
+    """
     known = await ask(servers)
     names = [name_or_path] if name_or_path else list_names(folders)
-    offered = [offer(folders, name, known) for name in names]
+    offered = [offer(folders, name, known, paying=paying) for name in names]
     silent = [(False, str(server), reason) for server, reason in known.silent.items()]
     console.print(verdict_table([*silent, *verdicts(offered, known)]))
     bad = known.silent or any(entry.problem or not entry.servers for entry in offered)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import anyio
-from msgspec import Raw
 
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Refused
@@ -15,6 +14,7 @@ from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 from app.workflows.reasons.files import NodesUnknown
+from app.workflows.replacements import read_replacements
 
 PATIENCE = 15.0
 """Seconds for /object_info: a server reads all its model folders for it, which may be on a slow disk."""
@@ -30,13 +30,14 @@ class Known(dict[ServerName, Definitions]):
 
 async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
     """Ask all servers at once for their nodes; the result is in the order of the servers."""
-    answers: dict[ServerName, Mapping[str, Raw]] = {}
+    answers: dict[ServerName, Definitions] = {}
     known = Known()
 
     async def ask_one(name: ServerName, comfy: Comfy) -> None:
         try:
             with anyio.fail_after(PATIENCE):
-                answers[name] = await comfy.nodes()
+                replacements = read_replacements(await comfy.replacements())
+                answers[name] = Definitions(await comfy.nodes(), replacements)
         except (ConnectionLost, Refused) as error:
             known.silent[name] = reason_text(error.reason, operator=True)
         except TimeoutError:
@@ -45,7 +46,7 @@ async def ask(servers: Mapping[ServerName, Comfy]) -> Known:
     async with anyio.create_task_group() as tasks:
         for name, comfy in servers.items():
             tasks.start_soon(ask_one, name, comfy, name=f"ask {name}")
-    known.update({name: Definitions(answers[name]) for name in servers if name in answers})
+    known.update({name: answers[name] for name in servers if name in answers})
     return known
 
 

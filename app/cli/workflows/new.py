@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from app.cli.workflows.definitions import ask
 from app.events import ServerName
 from app.ports import Comfy
 from app.texts.reasons import reason_text
+from app.workflows.api_graph import paid_nodes
 from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
@@ -44,15 +45,23 @@ LONGEST_NAME = 48
 """Characters of a workflow's name: a button's custom id has room for 56, and nobody types more."""
 
 
-async def new_workflow(console: Console, folders: Folders, file: Path, servers: Mapping[ServerName, Comfy]) -> None:
+async def new_workflow(
+    console: Console,
+    folders: Folders,
+    file: Path,
+    servers: Mapping[ServerName, Comfy],
+    paying: Collection[ServerName] = (),
+) -> None:
     """Write `<name>/workflow.json` and `manifest.toml` from a file, and show the slots that were found.
 
-    They are written to the first of the folders. Also shows what the first server objects to. A file directly in that
+    They are written to the first of the folders. Also shows what the first server objects to; on those in `paying`,
+    workflows may cost money. A file directly in that
     folder is moved into the new folder. Raises `WorkflowError`, also if something of that name exists already.
     """
     folder, *_ = as_folders(folders)
     place = _place(folder, file)
-    known = await ask(dict([next(iter(servers.items()))]))
+    first, comfy = next(iter(servers.items()))
+    known = await ask({first: comfy})
     definitions = next(iter(known.values()), None)
     is_editors = is_editor_file(read_json(place))
     if definitions is None and is_editors:
@@ -68,9 +77,16 @@ async def new_workflow(console: Console, folders: Folders, file: Path, servers: 
         apart=True,
     )
     problems = [reason_text(problem) for problem in discovery.problems]
-    text = write(place.name, converted.graph, discovery, taken=_commands(folders), problems=problems)
+    text = write(
+        place.name,
+        converted.graph,
+        discovery,
+        taken=_commands(folders),
+        problems=problems,
+        prices=tuple(paid_nodes(converted.graph, definitions or Definitions({})).values()),
+    )
     _store(folder, place, converted if is_editors else None, text)
-    _print_result(console, folder, place.name, discovery, definitions)
+    _print_result(console, folder, place.name, discovery, definitions, pays=first in paying)
 
 
 def _place(folder: Path, file: Path) -> Place:
@@ -122,7 +138,7 @@ def _store(folder: Path, place: Place, converted: Converted | None, manifest: st
 
 
 def _print_result(
-    console: Console, folder: Path, name: str, discovery: Discovery, definitions: Definitions | None
+    console: Console, folder: Path, name: str, discovery: Discovery, definitions: Definitions | None, *, pays: bool
 ) -> None:
     workflow = load(folder, name)
     console.print(slots_table(workflow))
@@ -135,5 +151,5 @@ def _print_result(
     if definitions is None:
         console.print(Text("No server was there to ask, so kinds and limits are guessed from the values.", "yellow"))
         return
-    for finding in audit(workflow.graph, workflow.slots, definitions):
+    for finding in audit(workflow.graph, workflow.slots, definitions, pays=pays, price=workflow.price):
         console.print(Text(reason_text(finding.reason), "red" if finding.severity == "error" else "yellow"))

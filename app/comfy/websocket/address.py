@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from msgspec import Struct
 
@@ -47,30 +47,39 @@ def host_and_port(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def without_login(url: str) -> str:
+    """The address of a server without the user and the password that it may contain: `headers_of` has them."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def headers_of(server: Server) -> dict[str, str]:
+    """The headers that every request to a server has; a user and a password in its address become one of them."""
+    parts = urlsplit(server.url)
+    if parts.username is None:
+        return dict(server.headers)
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    others = {name: value for name, value in server.headers.items() if name.lower() != "authorization"}
+    return {**others, "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+
+
 LARGEST_FRAME = 256 * 2**20
 """Bytes. A 4096² PNG from SaveImageWebsocket is about 30 MB (T04_big_image), and batches of video are larger."""
 
 
 def address(server: Server, client_id: str) -> Address:
-    """Derive the websocket's address from the server's. Raises `OSError` for a CA file that cannot be read.
-
-    A user and a password in the address become a header, as in httpx, and are removed from the address.
-    """
+    """Derive the websocket's address from the server's. Raises `OSError` for a CA file that cannot be read."""
     parts = urlsplit(server.url)
     secure = parts.scheme == "https"
     host, port = host_and_port(server.url)
     authority = parts.netloc.rpartition("@")[2].removesuffix(":443" if secure else ":80")
     resource = f"{parts.path.rstrip('/')}/ws?clientId={quote(client_id, safe='')}"
-    headers = dict(server.headers)
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     return Address(
         url=f"{'wss' if secure else 'ws'}://{authority}{resource}",
         host=host,
         port=port,
         authority=authority,
         resource=resource,
-        headers=headers,
+        headers=headers_of(server),
         tls=tls_context(server) if secure else None,
     )

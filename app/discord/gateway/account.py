@@ -15,11 +15,8 @@ from msgspec import Struct
 
 from app.discord.bridge import cancel_stray_tasks, loop_bridge
 from app.discord.gateway.bot import check_token, hikari_bot
-from app.discord.gateway.channels import NEEDED
+from app.discord.gateway.invite import INVITED, invite_link
 from app.discord.gateway.outage import SetupError, describe, fatal
-
-INVITED = NEEDED | hikari.Permissions.SEND_MESSAGES_IN_THREADS
-"""What the invite link asks for."""
 
 MOST_GUILDS = 100
 """Discord servers that are looked at."""
@@ -50,8 +47,7 @@ class Account(Struct, frozen=True):
     @property
     def invite_link(self) -> str:
         """The address that invites the bot to a Discord server."""
-        permissions = f"scope=bot+applications.commands&permissions={int(INVITED)}"
-        return f"https://discord.com/oauth2/authorize?client_id={self.id}&{permissions}"
+        return invite_link(self.id)
 
 
 async def read_account(token: str, rest_url: str) -> Account:

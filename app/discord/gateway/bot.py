@@ -24,9 +24,12 @@ from app.discord.gateway.buckets import separate_buckets
 from app.discord.gateway.commands import Made, built_in_command, menu, moderator_command, workflow_command
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
+from app.discord.gateway.invite import invite_link
 from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import Outage, SetupError
+from app.discord.gateway.request_counter import count_requests
 from app.discord.gateway.rest import ENCODER, RestSender
+from app.discord.traffic import Traffic
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
 from app.entry_points import run_request
@@ -62,18 +65,24 @@ Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
 class Bot:
     """Owns the gateway and the commands. Everything in this class runs in hikari's loop."""
 
-    def __init__(self, token: str, config: Discord, handlers: InteractionHandlers, sender: RestSender) -> None:
+    def __init__(
+        self, token: str, config: Discord, handlers: InteractionHandlers, sender: RestSender, traffic: Traffic
+    ) -> None:
         self._token = token
         self._config = config
         self._handlers = handlers
         self._sender = sender
+        self._traffic = traffic
         self._registered: list[Made] = []
         self._known: Wanted | None = None
         self._client: lightbulb.GatewayEnabledClient
-        self._gateway: Gateway
+        self._gateway: Gateway | None = None
         self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
         self.commands: Sequence[Command] = ()
         self.menus: Sequence[str] = ()
+        self.name = ""
+        """The name of the application, and the address that invites it, once Discord was reached."""
+        self.invite_link = ""
 
     async def run(
         self,
@@ -95,22 +104,29 @@ class Bot:
         for own in list(bot.get_listeners(hikari.InteractionCreateEvent)):
             bot.unsubscribe(hikari.InteractionCreateEvent, own)
         bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._handlers).handle)
-        self._gateway = Gateway(bot, self._token, ENCODER.encode)
+        gateway = self._gateway = Gateway(bot, self._token, ENCODER.encode)
+        bot.subscribe(hikari.ShardReadyEvent, self._count_session)
+        bot.subscribe(hikari.ShardResumedEvent, self._count_session)
         self._register(workflows)
         # This does not contact Discord: from here on lightbulb knows the commands and can take interactions.
         await client.start()
         client.sync_commands = True
         async with cancel_stray_tasks(self._report, hikari, lightbulb):
             cast("RESTClientImpl", bot.rest).start()
+            count_requests(bot.rest, self._traffic)
             try:
-                await self._live(bot, reached, opened)
+                await self._live(bot, gateway, reached, opened)
             finally:
                 with anyio.move_on_after(CLOSING, shield=True):
                     await client.stop()
                     await bot.rest.close()
 
     async def _live(
-        self, bot: hikari.GatewayBot, reached: Callable[[], Awaitable[None]], opened: Callable[[], Awaitable[None]]
+        self,
+        bot: hikari.GatewayBot,
+        gateway: Gateway,
+        reached: Callable[[], Awaitable[None]],
+        opened: Callable[[], Awaitable[None]],
     ) -> None:
         rest = bot.rest
         connected = asyncio.Event()
@@ -120,9 +136,11 @@ class Bot:
 
         async with self._unread, self._to_answer, anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer_unread, rest, name="unread")
-            self._sender.open(rest, (await self._persist(rest.fetch_application, "Discord is not reached")).id)
+            application = await self._persist(rest.fetch_application, "Discord is not reached")
+            self.name, self.invite_link = application.name, invite_link(int(application.id))
+            self._sender.open(rest, application.id)
             await reached()
-            tasks.start_soon(self._gateway.run, say_connected, name="gateway")
+            tasks.start_soon(gateway.run, say_connected, name="gateway")
             await connected.wait()
             await self._persist(self._synchronise, "Discord does not take the commands yet")
             await opened()
@@ -167,14 +185,28 @@ class Bot:
         await self._client.sync_application_commands()
         self._known = known
 
+    @property
+    def command_count(self) -> int:
+        """How many commands and menus Discord has been sent."""
+        return len(self._registered)
+
     async def show_presence(self, text: str, *, away: bool) -> None:
         """Set the bot's status text; `away` if it cannot work just now."""
-        await self._gateway.show_presence(text, away=away)
+        if self._gateway is not None:
+            await self._gateway.show_presence(text, away=away)
 
     @property
     def latency(self) -> float:
         """Seconds to Discord's gateway and back; NaN before the first heartbeat."""
-        return self._gateway.latency
+        return self._gateway.latency if self._gateway is not None else float("nan")
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether every shard is connected to Discord's gateway."""
+        return self._gateway is not None and self._gateway.is_connected
+
+    async def _count_session(self, event: hikari.ShardReadyEvent | hikari.ShardResumedEvent) -> None:
+        self._traffic.sessions["resumed" if isinstance(event, hikari.ShardResumedEvent) else "new"] += 1
 
     def _report(self, message: str, error: BaseException | None, payload: object) -> None:
         """Handle an error of the loop that nothing waits for; hikari also reports undecodable payloads this way."""

@@ -91,6 +91,11 @@ class Gateway:
         """Seconds to Discord's gateway and back; NaN before the first heartbeat."""
         return self._shards[0].heartbeat_latency if self._shards else float("nan")
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there are shards, and all of them are connected."""
+        return bool(self._shards) and all(gateway_shard.is_connected for gateway_shard in self._shards)
+
     async def _live(self, ready: Callable[[], Awaitable[None]]) -> NoReturn:
         """Run one connection until it ends with an exception."""
         info = await self._bot.rest.fetch_gateway_bot_info()

@@ -182,7 +182,7 @@ class LiveMessages:
                         farewells.start_soon(part, name=f"farewell {reply.view.job}")
 
     def _reply(self, request: JobRequest, place: MessageRef, token: Token | None) -> MessageReply:
-        workflow = self._catalog.workflows.get(request.workflow)
+        workflow = self._catalog.readable.get(request.workflow)
         follow_ups = tuple(list_follow_ups(workflow, self._catalog.workflows))
         view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
         view.mark_previews = self._mark_previews

@@ -82,8 +82,8 @@ class BuiltinCommands:
                 await self._show(command.argument, caller)
             case "usage":
                 grant = await self._allowances.grant(caller)
-                used = await self._registry.usage(origin_of(caller), grant.allowances)
-                await self._responder.tell(caller, pages.usage(used, grant.weight))
+                used, spent = await self._registry.usage(origin_of(caller), grant.allowances, grant.budget)
+                await self._responder.tell(caller, pages.usage(used, grant.weight, spent))
             case "models":
                 await self._responder.tell(caller, pages.models(await self._models()))
             case "settings":

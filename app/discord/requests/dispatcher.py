@@ -42,7 +42,7 @@ from app.service.preferences import savable_values
 from app.service.reasons import (
     EditTooLate,
     JobEnded,
-    JobForgotten,
+    JobRemoved,
     JobStarted,
     JobUnfinished,
     NothingToSave,
@@ -237,7 +237,7 @@ class RequestDispatcher:
             case "cancel":
                 await self._cancel(job)
             case "settings":
-                workflow = self._catalog.workflows.get(job.request.workflow)
+                workflow = self._catalog.readable.get(job.request.workflow)
                 await self._responder.tell(caller, pages.settings(job, workflow, self._server_names))
             case "keep":
                 await self._keep(job, caller)
@@ -266,14 +266,16 @@ class RequestDispatcher:
         await self._begin(request, caller, spoiler=place is not None and place.spoiler)
 
     async def _begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
-        workflow = self._catalog.workflows.get(request.workflow)
+        workflow = self._catalog.readable.get(request.workflow)
         hidden = workflow is not None and workflow.spoiler
         origin, grant = origin_of(caller), await self._allowances.grant(caller)
+        payment = None if request.payment is None else replace(request.payment, limits=grant.budget)
         request = replace(
             request,
             guild=origin.guild,
             channel=origin.channel,
             allowances=grant.allowances,
+            payment=payment,
             weight=grant.weight,
         )
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
@@ -300,7 +302,7 @@ class RequestDispatcher:
     async def _job(self, job_id: str) -> Job:
         job = await self._job_history.find(job_id)
         if job is None:
-            raise WorkflowError(JobForgotten())
+            raise WorkflowError(JobRemoved())
         return job
 
     async def _keep(self, job: Job, caller: Caller) -> None:

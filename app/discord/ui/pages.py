@@ -12,6 +12,7 @@ from app.core.job import Job, JobRequest, State
 from app.core.limits import Used
 from app.core.moderation import Ban, GuildLimits
 from app.core.server_power import PowerView
+from app.core.spending import SpendingUsed
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
@@ -30,7 +31,7 @@ from app.texts.power import hours_text, power_text
 from app.texts.reasons import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
-from app.texts.usage import NO_LIMITS, USAGE, usage_lines, weight_line
+from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
@@ -166,9 +167,9 @@ def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
     return Card((Text(_page([f"### {texts.QUEUE}", *lines]) if lines else texts.EMPTY_QUEUE),), INK)
 
 
-def usage(used: Iterable[Used], weight: float) -> Card:
+def usage(used: Iterable[Used], weight: float, spent: Iterable[SpendingUsed] = ()) -> Card:
     """The page of what somebody can still ask for; `weight` is how much of the servers' time beside others."""
-    lines = [line for row in used for line in usage_lines(row)]
+    lines = [*(line for row in used for line in usage_lines(row)), *map(spending_line, spent)]
     lines = [f"### {USAGE}", *lines] if lines else [NO_LIMITS]
     if weight != 1.0:
         lines.append(weight_line(weight))

@@ -9,7 +9,7 @@ from app.simulator.engine.cache import Cache, Result, as_link
 from app.simulator.engine.execution_order import Order
 from app.simulator.engine.files import Forbidden
 from app.simulator.engine.progress import Place, Progress
-from app.simulator.engine.queue import Item
+from app.simulator.engine.queue import SECRET_EXTRA, Item
 from app.simulator.engine.status_messages import Outcome, StatusMessages
 from app.simulator.http import binary_frames
 from app.simulator.nodes import core
@@ -27,6 +27,10 @@ BREAKAGE = (
     ValueError,
 )
 """What a node may raise for odd inputs (SyntaxError for a broken PNG): it fails the prompt, not the simulator."""
+
+
+UNAUTHORIZED = "Unauthorized: Please login first to use this node."
+"""What a paid node of 0.33 fails with if the prompt has no key (comfy_api_nodes/util/client.py)."""
 
 
 class Execution:
@@ -129,6 +133,8 @@ class Execution:
                 # Nodes further downstream are blocked without a message, which is sent only once.
                 return Result((Blocked(None),) * max(1, len(outputs)))
         self._check()
+        if self._context.catalog.is_paid(call.class_type) and not any(map(self._extra.get, SECRET_EXTRA)):
+            raise NodeFailed("Exception", UNAUTHORIZED)
         try:
             return await core.find(call.class_type, outputs)(call)
         except BREAKAGE as error:

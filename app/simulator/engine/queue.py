@@ -17,6 +17,11 @@ Item: TypeAlias = tuple[float, str, Graph, dict[str, Json], list[str]]
 """number, prompt_id, prompt, extra_data, outputs_to_execute."""
 
 
+SECRET_EXTRA = ("auth_token_comfy_org", "api_key_comfy_org")
+"""The extra data that pays for a prompt. ComfyUI keeps it out of the history, and 0.33 out of /queue as well
+(execution.py and server.py: SENSITIVE_EXTRA_DATA_KEYS)."""
+
+
 class Prompts:
     """Owns the waiting, running and ended prompts. `changed` is called where ComfyUI sends `status`."""
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.ports import Graph, Json
 from app.simulator.engine.cache import Cache
 from app.simulator.engine.execution import Execution
-from app.simulator.engine.queue import Item, Prompts
+from app.simulator.engine.queue import SECRET_EXTRA, Item, Prompts
 from app.simulator.engine.status_messages import Outcome
 from app.simulator.engine.validation import Validation, Verdict, reason
 from app.simulator.faults import Faults
@@ -189,7 +189,8 @@ def _entry(item: Item, outcome: Outcome) -> Json:
     }
 
 
-def item_json(item: Item) -> Json:
-    """Return the five fields of a prompt, as in /queue and /history."""
+def item_json(item: Item, *, with_secrets: bool = False) -> Json:
+    """Return the five fields of a prompt, as in /history and in /queue, where older versions show secrets."""
     number, prompt_id, graph, extra, outputs = item
-    return [number, prompt_id, dict[str, Json](graph), extra, list[Json](outputs)]
+    shown = {name: value for name, value in extra.items() if with_secrets or name not in SECRET_EXTRA}
+    return [number, prompt_id, dict[str, Json](graph), shown, list[Json](outputs)]

@@ -78,9 +78,10 @@ class PromptRoutes:
         return broken() if done.body is None else answer(done.body, done.status)
 
     async def _queue(self, _: Request) -> Response:
-        running = self._prompts.running
-        pending = [item_json(item) for item in self._prompts.pending()]
-        return answer({"queue_running": [item_json(running)] if running else [], "queue_pending": pending})
+        running, with_secrets = self._prompts.running, not self._simulator.version.modern
+        pending = [item_json(item, with_secrets=with_secrets) for item in self._prompts.pending()]
+        shown: list[Json] = [item_json(running, with_secrets=with_secrets)] if running else []
+        return answer({"queue_running": shown, "queue_pending": pending})
 
     async def _change_queue(self, request: Request) -> Response:
         try:

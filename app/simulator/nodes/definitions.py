@@ -112,6 +112,10 @@ class Catalog:
             return "Save" in class_type or "Preview" in class_type
         return definition.get("output_node") is True
 
+    def is_paid(self, class_type: str) -> bool:
+        """Return whether nodes of a class call a service that bills for it."""
+        return self._definitions.get(class_type, {}).get("api_node") is True
+
     def outputs(self, class_type: str) -> list[str]:
         """Return the types of a class's outputs; empty for an unknown class."""
         outputs = self._definitions.get(class_type, {}).get("output")

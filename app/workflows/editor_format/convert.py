@@ -16,7 +16,7 @@ from app.workflows.api_graph import inputs, known_input
 from app.workflows.editor_format.links import UNSENT, Held, Lost, Wire, trace
 from app.workflows.editor_format.parser import BYPASSED, MUTED, EditorFile, Node, read_editor_file
 from app.workflows.editor_format.promoted import shown_value
-from app.workflows.editor_format.replacements import replaced
+from app.workflows.editor_format.replaced import replaced
 from app.workflows.editor_format.subgraphs import Opened, expand
 from app.workflows.editor_format.widgets import RECORDED, VIEWED, field_values
 from app.workflows.model import Target, WorkflowError

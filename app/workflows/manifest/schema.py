@@ -79,6 +79,10 @@ class Manifest(Struct, forbid_unknown_fields=True, kw_only=True):
     follow_up: Annotated[bool, Meta(description="Whether it only follows on another's result.")] = False
     result: Annotated[Result, Meta(description="What it makes; else whatever comes.")] = ""
     cost: Annotated[float, Meta(description="What one job counts in queues and limits.", ge=0)] = 1
+    price: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="US dollars that services bill for one run, at most; needed if any do."),
+    ] = None
     silence: Annotated[
         float, Meta(description="Seconds without a word from the server before people hear that it works.", gt=0)
     ] = 60

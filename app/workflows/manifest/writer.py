@@ -46,12 +46,19 @@ MODEL_OUTPUT = re.compile(r"(?:Save|Preview)(?:GLB|3D\w*|GaussianSplat|PointClou
 
 
 def write(
-    name: str, graph: Graph, discovery: Discovery, *, taken: Container[str] = (), problems: Sequence[str] = ()
+    name: str,
+    graph: Graph,
+    discovery: Discovery,
+    *,
+    taken: Container[str] = (),
+    problems: Sequence[str] = (),
+    prices: Sequence[float | None] = (),
 ) -> str:
     """Return the text of `manifest.toml` for the workflow `name`; its command is none of those in `taken`.
 
-    `problems` are the sentences for the problems of `discovery`, which become comments.
-    Nodes are named by title where it is unique, because titles survive a new export and ids do not.
+    `problems` are the sentences for the problems of `discovery`, which become comments. `prices` are what its paid
+    nodes cost, in US dollars, None where that is not known. Nodes are named by title where it is unique, because titles
+    survive a new export and ids do not.
     """
     lines = [
         "# Written from the graph; every line may be changed. A slot that is left out keeps the graph's value.",
@@ -63,6 +70,10 @@ def write(
     ]
     if discovery.result:
         lines.append(f'result = "{discovery.result}"')
+    if prices:
+        known = [price for price in prices if price is not None]
+        lines.append("# Services bill for each run: the most that it may cost, in US dollars.")
+        lines.append(f"price = {sum(known):g}" if len(known) == len(prices) else "# price = 0.00")
     if discovery.outputs:
         lines += [
             "",

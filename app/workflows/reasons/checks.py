@@ -25,7 +25,7 @@ class IgnoredInput(Reason, frozen=True):
 
 
 class ServerDefault(Reason, frozen=True):
-    """The graph has no value for a required input, so the server uses its default."""
+    """The graph has no value for a required input, which the server refuses; the bot then sends its default."""
 
     node: str
     input: str
@@ -172,9 +172,19 @@ InputCheckReason: TypeAlias = WrongInputType | InputOutOfLimits | MissingModel |
 
 
 class PaidNode(Reason, frozen=True):
-    """The node calls a service that bills for it, which nobody has allowed."""
+    """The node calls a service that bills for it, which nobody has allowed on this server."""
 
     node: str
+
+
+class UnpricedNode(Reason, frozen=True):
+    """The node calls a service that bills for it, and the manifest does not say what a run costs.
+
+    `price` is what the server says that the node costs, in US dollars; None if that depends on something.
+    """
+
+    node: str
+    price: float | None = None
 
 
 LinkReason: TypeAlias = NotAConnection | MissingSource | MissingOutput | WrongOutputType
@@ -192,5 +202,6 @@ AuditReason: TypeAlias = (
     | NoOutputNode
     | NodeLoop
     | PaidNode
+    | UnpricedNode
 )
 """Everything else about nodes, slots and the whole graph."""

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.ports import Json
+from app.simulator.http.job_routes import REPLACEMENTS as RECORDED
 from app.workflows.editor_format.convert import convert
-from app.workflows.editor_format.replacements import REPLACEMENTS
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.replacements import REPLACEMENTS, Replacement, read_replacements
 from tests.refusals import refusal_of
-from tests.workflows.editor_graphs import drawing, node, sent, socket
+from tests.workflows.editor_graphs import ANY_JSON, drawing, node, sent, socket
 from tests.workflows.templates import definitions, object_info
+
+
+def as_listed(listed: Mapping[str, Json]) -> dict[str, Replacement]:
+    """What is read of a server's list."""
+    return read_replacements({old: msgspec.Raw(msgspec.json.encode(entries)) for old, entries in listed.items()})
 
 
 def alone(entry: Json) -> dict[str, Json]:
@@ -113,6 +124,63 @@ def test_a_replaced_class_becomes_the_new_one() -> None:
         "resize_type.multiplier": 0.5,
         "scale_method": "area",
     }
+
+
+def test_the_list_of_the_server_comes_before_what_is_known_of_it() -> None:
+    listed: dict[str, Json] = {
+        "Enlarge": [
+            {
+                "new_node_id": "ResizeImageMaskNode",
+                "old_widget_ids": ["factor"],
+                "input_mapping": [
+                    {"new_id": "input", "old_id": "picture"},
+                    {"new_id": "resize_type", "set_value": "scale by multiplier"},
+                    {"new_id": "resize_type.multiplier", "old_id": "factor"},
+                ],
+            }
+        ],
+        "ImageScaleBy": [{"new_node_id": "ImageScale"}],
+    }
+    later = {name: entry for name, entry in object_info().items() if name != "ImageScaleBy"}
+    server = Definitions(later, as_listed(listed))
+    image = node(1, "EmptyImage", outputs="IMAGE", values=[64, 64, 1, 0])
+    larger = node(2, "Enlarge", socket("picture", "IMAGE", 1), outputs="IMAGE", values=[2.0])
+    graph = convert(drawing([image, larger], [[1, 1, 0, 2, 0]]), server).graph
+    assert graph["2"]["class_type"] == "ResizeImageMaskNode"
+    inputs = graph["2"]["inputs"]
+    assert isinstance(inputs, dict)
+    assert inputs["input"] == ["1", 0]
+    assert (inputs["resize_type"], inputs["resize_type.multiplier"]) == ("scale by multiplier", 2.0)
+    assert (known := server.replacement("ImageScaleBy")) is not None
+    assert known.by == "ImageScale"
+    assert server.replacement("ImageBatch") is not None, "not listed, but known of 0.33"
+
+
+def test_what_a_real_server_lists_is_what_is_known_of_it() -> None:
+    listed = as_listed(msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, Json]))
+    assert listed.keys() == REPLACEMENTS.keys()
+    for old, new in REPLACEMENTS.items():
+        assert (listed[old].by, listed[old].names, listed[old].added) == (new.by, new.names, new.added)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        3,
+        [{"new_node_id": 3}],
+        [{"old_node_id": "Old"}],
+        [{"new_node_id": "New", "input_mapping": [{"new_id": "a"}]}],
+        [{"new_node_id": "New", "output_mapping": [{"old_idx": 0, "new_idx": 1}]}],
+    ],
+)
+def test_a_replacement_that_cannot_be_applied_is_left_out(entries: Json) -> None:
+    assert as_listed({"Old": entries}) == {}
+
+
+@given(st.dictionaries(st.text(), ANY_JSON))
+def test_whatever_a_server_lists_is_read(listed: dict[str, Json]) -> None:
+    assert as_listed(listed).keys() <= listed.keys()
 
 
 def test_a_class_that_the_server_still_has_is_not_replaced() -> None:

@@ -153,3 +153,13 @@ def test_the_description_says_what_is_made_from_what() -> None:
         "Create a 3D model from several pictures."
     )
     assert said("image") == "Create a picture."
+
+
+def test_a_price_is_written_if_it_is_the_same_for_every_run(tmp_path: Path) -> None:
+    graph = shipped()
+    discovery = discover(graph, server())
+    assert "price" not in write("one", graph, discovery)
+    assert stored(tmp_path, graph, write("one", graph, discovery, prices=(0.06, 0.04))).price == 0.1
+    unknown = write("one", graph, discovery, prices=(0.06, None))
+    assert "# price = 0.00" in unknown.splitlines()
+    assert stored(tmp_path, graph, unknown).price is None

@@ -1,0 +1,86 @@
+"""What health and metrics read. Each part of the bot puts itself here once it is open, and is only read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Protocol
+
+import anyio
+from msgspec import Struct
+
+from app.config.settings import Server
+from app.core.tally import Work
+from app.events import ServerName
+from app.histogram import Histogram
+
+
+class JournalSource(Protocol):
+    """What is read of the journal."""
+
+    @property
+    def commits(self) -> Histogram:
+        """Seconds that commits took."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why jobs cannot be recorded now, as a sentence; "" if nothing is known to be wrong."""
+        ...
+
+    async def check(self) -> str:
+        """Try to write now; why that failed, as a sentence, or ""."""
+        ...
+
+
+class TrafficSource(Protocol):
+    """What is counted of the exchange with Discord. Another thread may count while a counter is copied."""
+
+    @property
+    def requests(self) -> Counter[tuple[str, str]]:
+        """Requests by method and status."""
+        ...
+
+    @property
+    def sessions(self) -> Counter[str]:
+        """Sessions of the gateway, by kind."""
+        ...
+
+
+class DiscordSource(Protocol):
+    """What is read of the Discord frontend."""
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether Discord was reached and knows the commands."""
+        ...
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the gateway is connected now."""
+        ...
+
+    @property
+    def latency(self) -> float:
+        """Seconds to the gateway and back; NaN before it was measured."""
+        ...
+
+    @property
+    def media_workers(self) -> frozenset[int]:
+        """The process ids of the media workers."""
+        ...
+
+    @property
+    def traffic(self) -> TrafficSource:
+        """What is counted."""
+        ...
+
+
+class Sources(Struct):
+    """The parts of the bot that are open; None is not open yet. `draining` is set when no new job is submitted."""
+
+    journal: JournalSource | None = None
+    discord: DiscordSource | None = None
+    work: Work | None = None
+    configured: Mapping[ServerName, Server] = {}
+    draining: anyio.Event | None = None

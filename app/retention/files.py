@@ -1,0 +1,99 @@
+"""Deletes files from the bot's disk: results that people delete, old files, and unfinished ones. Synchronous."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+
+import structlog
+from msgspec import Struct
+
+from app.core.job import Job
+from app.events import Failed, Finished
+
+logger = structlog.stdlib.get_logger(__name__)
+
+FOLDERS = ("results", "inputs")
+"""The folders of the data folder with files of jobs: results, and what people attached."""
+
+PART = ".part"
+"""How the name of a file ends while it is written."""
+
+
+class StoredFile(Struct, frozen=True, order=True):
+    """A complete file: when it was last changed, in seconds since 1970, its bytes and its path."""
+
+    changed: float
+    size: int
+    path: str
+
+    @property
+    def name(self) -> str:
+        """Its name, which is unique: it has the id of its job."""
+        return PurePath(self.path).name
+
+
+def stored_files(data: Path) -> Iterator[StoredFile]:
+    """All complete files of jobs, in no order. What cannot be read is left out."""
+    for folder in FOLDERS:
+        yield from _files_in(str(data / folder))
+
+
+def _files_in(folder: str) -> Iterator[StoredFile]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files_in(entry.path)
+                elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(PART):
+                    status = entry.stat(follow_symlinks=False)
+                    yield StoredFile(status.st_mtime, status.st_size, entry.path)
+    except OSError:
+        return
+
+
+def delete_files(files: Sequence[StoredFile]) -> int:
+    """Delete files, unless they were changed since they were listed; return how many."""
+    deleted = 0
+    for file in files:
+        try:
+            path = Path(file.path)
+            if path.stat().st_mtime == file.changed:
+                path.unlink()
+                deleted += 1
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            logger.warning("an old file cannot be deleted", path=file.path, reason=error.strerror)
+    return deleted
+
+
+def names_in_use(jobs: Sequence[Job]) -> set[str]:
+    """The names of all files that these jobs have or need."""
+    paths: set[str] = set()
+    for job in jobs:
+        request = job.request
+        paths.update(job.paths, (upload.path for upload in request.uploads))
+        if request.refetch is not None:
+            paths.update(path for _, path in request.refetch.files)
+        if isinstance(job.terminal_update, (Finished, Failed)):
+            paths.update(job.terminal_update.files)
+    return {PurePath(path).name for path in paths}
+
+
+def delete_results(job: Job) -> None:
+    """Delete the files of one job's result; those that are gone already do not matter. Raises `OSError`."""
+    shown = job.terminal_update.files if isinstance(job.terminal_update, (Finished, Failed)) else ()
+    for file in {*filter(None, job.files.values()), *job.streamed, *shown}:
+        Path(file).unlink(missing_ok=True)
+
+
+def delete_unfinished(data: Path) -> None:
+    """Delete what an earlier run had written of files when it was killed; call it before anything is fetched."""
+    for folder in FOLDERS:
+        for file in (data / folder).glob(f"**/*.*{PART}"):
+            try:
+                file.unlink()
+            except OSError as error:
+                logger.warning("an unfinished file cannot be deleted", path=str(file), reason=error.strerror)

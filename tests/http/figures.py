@@ -1,0 +1,79 @@
+"""Sources with known figures, and how tests read what is written of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from msgspec import Struct, field
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.config.settings import Server
+from app.core.job import Job, JobRequest, State
+from app.core.server_state import ServerState
+from app.core.tally import Tally, Work
+from app.events import JobId, ServerName
+from app.histogram import Histogram
+
+STUDIO, NAMELESS = ServerName("studio"), ServerName("10.0.0.7:8188")
+
+
+class Journal(Struct):
+    """A journal of which only health and commits are known."""
+
+    commits: Histogram = field(default_factory=lambda: Histogram((0.01, 0.1)))
+    problem: str = ""
+    checks: int = 0
+
+    async def check(self) -> str:
+        self.checks += 1
+        return self.problem
+
+
+class Traffic(Struct):
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    sessions: Counter[str] = field(default_factory=Counter[str])
+
+
+class Discord(Struct):
+    """A frontend that is connected, unless told otherwise."""
+
+    has_opened: bool = True
+    is_connected: bool = True
+    latency: float = 0.04
+    media_workers: frozenset[int] = frozenset()
+    traffic: Traffic = field(default_factory=Traffic)
+
+
+CONFIGURED = {
+    STUDIO: Server(url="http://studio.example:8188", name="studio"),
+    NAMELESS: Server(url="http://10.0.0.7:8188"),
+}
+
+
+def work(*servers: ServerName) -> Work:
+    """What a registry with these servers owns before its first job."""
+    return Work(
+        {}, {name: ServerState(name, reachable=True, listening=True) for name in servers or (STUDIO, NAMELESS)}, Tally()
+    )
+
+
+def job(number: int, workflow: str = "txt2img", state: State = State.ACCEPTED) -> Job:
+    request = JobRequest(job=JobId(f"job-{number}"), workflow=workflow, graph={}, folder="out", owner="ada")
+    return Job(request=request, state=state)
+
+
+def samples(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """The values of each sample by its labels, as prometheus-client reads them. No sample may be there twice."""
+    values: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = tuple(sorted(sample.labels.items()))
+            of_name = values.setdefault(sample.name, {})
+            assert labels not in of_name, f"{sample.name} has {labels} twice"
+            of_name[labels] = sample.value
+    return values
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    """One value."""
+    return samples(text)[name][tuple(sorted(labels.items()))]

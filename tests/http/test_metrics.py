@@ -1,0 +1,203 @@
+"""The figures that Prometheus reads: right, complete, documented, and without anything of a person or an address."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.core.cost import Run
+from app.core.job import State
+from app.core.tally import MOST_WORKFLOWS
+from app.events import JobId, ServerName
+from app.histogram import Histogram
+from app.http.exposition import Exposition, Metric
+from app.http.labels import MOST_SERVERS, ServerLabels
+from app.http.metrics import METRICS, Metrics
+from app.http.process_figures import open_files, resident_bytes, total_resident_bytes
+from app.http.sources import Sources
+from tests.http.figures import CONFIGURED, NAMELESS, STUDIO, Discord, Journal, job, samples, value, work
+
+ROOT = Path(__file__).parents[2]
+
+DEPLOY = ROOT / "deploy"
+
+
+def metrics(sources: Sources) -> Metrics:
+    return Metrics(sources, Histogram((0.001, 0.1)), started=1_000.0)
+
+
+def run(number: int, server: ServerName, seconds: float, **more: object) -> Run:
+    values: dict[str, object] = {"job": JobId(f"job-{number}"), "person": "ada", "workflow": "txt2img", "work": 1.0}
+    return Run(server=server, seconds=seconds, **(values | more))  # pyright: ignore[reportArgumentType]
+
+
+def busy() -> Sources:
+    """Sources of a bot that has done a bit of everything."""
+    figures = work()
+    tally = figures.tally
+    for number, state in enumerate((State.ACCEPTED, State.ACCEPTED, State.RUNNING)):
+        one_job = job(number, state=state)
+        tally.accept(one_job, 0.0)
+        figures.jobs[one_job.id] = one_job  # pyright: ignore[reportIndexIssue]
+    tally.start(JobId("job-2"), 7.0)
+    tally.run(run(2, STUDIO, 4.0, waited=9.0, expected_wait=2.0), 3.0)
+    tally.run(run(3, NAMELESS, 2.0), None)
+    tally.accept(job(9), 0.0)
+    tally.end(job(9), "failed")
+    tally.model_loads[STUDIO] = tally.connections[STUDIO] = tally.catch_ups[STUDIO] = 2
+    tally.failed_catch_ups[NAMELESS] = 5
+    figures.servers[NAMELESS].listening = False
+    figures.servers[STUDIO].drained = True
+    discord = Discord(media_workers=frozenset({os.getpid()}))
+    discord.traffic.requests["PATCH", "429"] = 3
+    discord.traffic.sessions["resumed"] = 1
+    journal = Journal()
+    journal.commits.observe(0.02)
+    return Sources(journal=journal, discord=discord, work=figures, configured=CONFIGURED)
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
+async def test_every_figure_is_what_its_owner_says() -> None:
+    text = metrics(busy()).text()
+    assert value(text, "atelier_jobs", state="accepted") == 2
+    assert value(text, "atelier_jobs", state="running") == 1
+    assert value(text, "atelier_jobs_accepted_total") == 4
+    assert value(text, "atelier_jobs_ended_total", outcome="failed", workflow="txt2img") == 1
+    assert value(text, "atelier_queue_longest_wait_seconds") > 0
+    assert value(text, "atelier_queue_wait_seconds_bucket", le="5.0") == 0
+    assert value(text, "atelier_queue_wait_seconds_bucket", le="15.0") == 1
+    assert value(text, "atelier_queue_wait_seconds_sum") == 7
+    assert value(text, "atelier_run_seconds_total", server="studio", workflow="txt2img") == 4
+    assert value(text, "atelier_runs_total", server="unnamed 1") == 1
+    assert value(text, "atelier_run_expected_seconds_total", workflow="txt2img") == 3
+    assert value(text, "atelier_run_measured_seconds_total", workflow="txt2img") == 4
+    assert value(text, "atelier_start_error_seconds_sum") == 7
+    assert value(text, "atelier_server_up", server="studio") == 1
+    assert value(text, "atelier_server_up", server="unnamed 1") == 0
+    assert value(text, "atelier_server_drained", server="studio") == 1
+    assert value(text, "atelier_model_loads_total", server="studio") == 2
+    assert value(text, "atelier_server_reconnects_total", server="studio") == 1
+    assert value(text, "atelier_catch_ups_total", server="studio") == 2
+    assert value(text, "atelier_catch_ups_failed_total", server="unnamed 1") == 5
+    assert value(text, "atelier_discord_connected") == 1
+    assert value(text, "atelier_discord_latency_seconds") == 0.04
+    assert value(text, "atelier_discord_requests_total", method="PATCH", status="429") == 3
+    assert value(text, "atelier_discord_sessions_total", kind="resumed") == 1
+    assert value(text, "atelier_journal_writable") == 1
+    assert value(text, "atelier_journal_commit_seconds_bucket", le="+Inf") == 1
+    assert value(text, "atelier_media_workers") == 1
+    assert value(text, "process_start_time_seconds") == 1_000
+
+
+async def test_every_metric_is_written_with_its_type_and_its_labels_and_no_other() -> None:
+    families = {family.name: family for family in text_string_to_metric_families(metrics(busy()).text())}
+    written = {name: family.type for name, family in families.items()}
+    assert written == {metric.name.removesuffix("_total"): metric.kind for metric in METRICS}
+    for metric in METRICS:
+        family = families[metric.name.removesuffix("_total")]
+        assert family.documentation == metric.explanation
+        assert {frozenset(sample.labels) - {"le"} for sample in family.samples} == {frozenset(metric.labels)}
+
+
+async def test_what_is_not_open_yet_is_left_out() -> None:
+    text = metrics(Sources()).text()
+    assert value(text, "process_start_time_seconds") == 1_000
+    assert not {
+        name for name in samples(text) if name.startswith(("atelier_jobs", "atelier_discord", "atelier_journal"))
+    }
+    unmeasured = Discord(latency=float("nan"))
+    assert "atelier_discord_latency_seconds" not in samples(metrics(Sources(discord=unmeasured)).text())
+
+
+async def test_no_label_holds_a_person_or_an_address() -> None:
+    written = {
+        text for by_labels in samples(metrics(busy()).text()).values() for labels in by_labels for _, text in labels
+    }
+    assert "studio" in written
+    assert not [text for text in written if re.search(r"ada|job-\d|10\.0\.0\.7|8188|example", text)]
+
+
+async def test_labels_stay_few_whatever_people_and_operators_do() -> None:
+    figures = work()
+    for number in range(5_000):
+        name = ServerName(f"server-{number}")
+        figures.tally.run(run(number, name, 1.0, workflow=f"workflow-{number}"), 1.0)
+        figures.tally.connections[name] += 1
+    written = samples(metrics(Sources(work=figures, configured=CONFIGURED)).text())
+    assert len(written["atelier_server_reconnects_total"]) == MOST_SERVERS + 1
+    assert len(written["atelier_run_expected_seconds_total"]) == MOST_WORKFLOWS + 1
+    assert len(written["atelier_run_seconds_total"]) <= MOST_SERVERS + MOST_WORKFLOWS + 1
+
+
+def test_a_server_keeps_its_label_when_it_is_removed_and_when_others_come() -> None:
+    labels, configured = ServerLabels(), dict(CONFIGURED)
+    before = [labels.of(name, configured) for name in (STUDIO, NAMELESS)]
+    assert before == ["studio", "unnamed 1"]
+    configured.clear()
+    assert [labels.of(name, configured) for name in (NAMELESS, STUDIO)] == ["unnamed 1", "studio"]
+    assert labels.of(ServerName("10.0.0.8:8188"), configured) == "unnamed 2"
+
+
+def test_odd_names_and_numbers_are_read_back_as_they_are() -> None:
+    exposition = Exposition()
+    odd = 'a "quoted"\\name\nof ü %s {x="y"}'
+    gauge = Metric("odd", "gauge", "Odd.", ("server", "workflow"))
+    exposition.add(gauge, [((odd, "b"), 1e300), (("c", odd), float("inf"))])
+    exposition.add_one(Metric("nothing", "gauge", "Nothing."), None)
+    exposition.add_one(Metric("small", "gauge", "Small."), -1.5e-9)
+    written = samples(exposition.text())
+    assert written["odd"] == {
+        (("server", odd), ("workflow", "b")): 1e300,
+        (("server", "c"), ("workflow", odd)): float("inf"),
+    }
+    assert written["small"] == {(): -1.5e-9}
+    assert "nothing" not in written
+
+
+def test_the_memory_of_a_process_is_known_while_it_runs(tmp_path: Path) -> None:
+    page = os.sysconf("SC_PAGE_SIZE")
+    for number, pages in ((1, 10), (2, 20)):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "statm").write_text(f"999 {pages} 5 1 0 40 0\n")
+    assert resident_bytes(1, tmp_path) == 10 * page
+    assert total_resident_bytes([1, 2, 3], tmp_path) == 30 * page
+    assert resident_bytes(3, tmp_path) is None
+    assert open_files(tmp_path) is None
+
+
+ROW = re.compile(r"\| `(?P<name>[a-z_]+)` \| (?P<kind>\w+) \| (?P<labels>[^|]*?) ?\| (?P<explanation>[^|]+) \|")
+
+
+def test_the_documents_list_every_metric_as_the_code_has_it() -> None:
+    rows = [match.groupdict() for match in ROW.finditer((ROOT / "docs" / "OPERATING.md").read_text(encoding="utf-8"))]
+    assert rows == [
+        {
+            "name": metric.name,
+            "kind": metric.kind,
+            "labels": ", ".join(f"`{label}`" for label in metric.labels),
+            "explanation": metric.explanation,
+        }
+        for metric in METRICS
+    ]
+
+
+MENTIONED = re.compile(r"\b(?:atelier|process)_[a-z_]+\b")
+
+SERIES = {metric.name for metric in METRICS if metric.kind != "histogram"} | {
+    f"{metric.name}_{part}" for metric in METRICS if metric.kind == "histogram" for part in ("bucket", "sum", "count")
+}
+
+
+@pytest.mark.parametrize("name", ["grafana-dashboard.json", "prometheus-alerts.yml"])
+def test_every_metric_that_the_dashboard_and_the_alerts_mention_exists(name: str) -> None:
+    mentioned = set(MENTIONED.findall((DEPLOY / name).read_text(encoding="utf-8")))
+    assert len(mentioned) > 5
+    assert mentioned <= SERIES
