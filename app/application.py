@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TypeAlias
@@ -21,11 +21,13 @@ import anyio
 import structlog
 from anyio import to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app import signals
 from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import AlertActor, Alerts
 from app.actors.client_pool import ClientPool, Comfies, ServerClients
+from app.actors.commands import RunCommand, run_command
 from app.actors.handle import Registry
 from app.actors.registry import PromptRegistry, new_prompt_id
 from app.actors.reload import ReloadActor, ignore, settings_of
@@ -58,14 +60,15 @@ class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
-    and `servers` changes them. `work` is what the registry owns, to be read. `draining` is set when no new job may be
-    submitted, `shutdown` when the frontend must return.
+    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read.
+    `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
     """
 
     registry: Registry
     clients: Mapping[ServerName, ServerClients]
     nodes: Mapping[ServerName, NodeCache]
     configured: Mapping[ServerName, Server]
+    off: Collection[ServerName]
     servers: Servers
     work: Work
     draining: anyio.Event
@@ -166,6 +169,7 @@ async def open_services(
     new_prompt_id: Callable[[], PromptId] = new_prompt_id,
     pauses: Pauses = backoff,
     alerts: Alerts | None = None,
+    run_command: RunCommand = run_command,
     asked: bool = False,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
@@ -173,7 +177,8 @@ async def open_services(
     `settings` are those of servers that differ from the defaults. Unless `wait_for_disk`, results for which the disk
     has no room are given up instead of fetched later. With `asked`, the frontend asks the servers what they can run,
     and offers that to the registry; until then, a job only goes to servers that it names. Everything that depends on
-    chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`.
+    chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`; and `run_command`, which starts and stops
+    servers.
     """
     async with anyio.create_task_group() as services:
         servers = ServersActor(clients, settings or {}, pauses=pauses)
@@ -189,6 +194,7 @@ async def open_services(
             wait_for_disk=wait_for_disk,
             alerts=alerts,
             asked=asked,
+            run_command=run_command,
         )
         registry = await services.start(registry_actor.run, name="registry")
         await services.start(servers.run, registry, name="servers")
@@ -198,6 +204,7 @@ async def open_services(
                 clients,
                 servers.nodes,
                 servers.configured,
+                servers.off,
                 servers.handle,
                 registry_actor.work,
                 anyio.Event(),
@@ -234,8 +241,11 @@ async def run(
     code = 0
     # Whoever waits at a terminal wants to know that the disk is full; the bot can wait until somebody has made room.
     wait_for_disk = journal is not None
-    journal = journal or MemoryJournal()
     settings = {server.label: settings_of(config, server) for server in config.servers}
+    if journal is None:
+        # Without one, nobody would know later for how long servers have been on, nor stop them.
+        settings = {name: replace(each, power=None) for name, each in settings.items()}
+        journal = MemoryJournal()
     async with (
         open_clients(config, client_id) as clients,
         open_services(

@@ -21,6 +21,7 @@ from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import DrainedServer, Journal
 from app.core.limits import Use
+from app.core.server_power import OnPeriod, PowerRecord
 from app.core.spending import Spent
 from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, ServerEvent
 from app.journal.sqlite import JOURNAL, open_journal
@@ -72,6 +73,12 @@ class Noted:
 
     async def drained(self) -> Sequence[DrainedServer]:
         return await self._journal.drained()
+
+    async def on_periods(self) -> Sequence[OnPeriod]:
+        return await self._journal.on_periods()
+
+    async def record_power(self, records: Sequence[PowerRecord]) -> None:
+        await self._journal.record_power(records)
 
     async def uses(self) -> Sequence[Use]:
         return await self._journal.uses()

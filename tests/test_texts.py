@@ -22,6 +22,7 @@ ALLOWED = {
     "core/job_table": {"JobTable", "_cause"},
     "core/reconciler": {"Reconciler"},
     "core/server_changes": {"ServerChanges"},
+    "core/power_plan": {"PowerPlan"},
     # What a server or a library says, and what is said to them.
     "core/results": {"first_line", "failure"},
     "comfy/errors": {"_left"},

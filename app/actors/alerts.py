@@ -48,9 +48,9 @@ class Alerts(Struct, frozen=True):
         """Say that something is wrong, as often as it is seen. It counts once it has lasted for `after` seconds."""
         self.put(Raised(cause, reason, after))
 
-    def cleared(self, cause: Cause) -> None:
-        """Say that something is not wrong, as often as that is seen."""
-        self.put(Cleared(cause))
+    def cleared(self, cause: Cause, *, silently: bool = False) -> None:
+        """Say that something is not wrong, as often as that is seen; `silently` if it only does not matter any more."""
+        self.put(Cleared(cause, silently))
 
     def happened(self, cause: Cause, reason: AlertReason, times: int = 1) -> None:
         """Say that something went wrong that has no end."""

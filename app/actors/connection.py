@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from app.backoff import Pauses, backoff, handshake_pauses
 from app.boundary import log_failure
+from app.core.effects import Expected
 from app.entry_points import slow
 from app.events import (
     Connected,
@@ -45,6 +46,10 @@ STEADY = 5.0
 """Seconds after which a connection counts as stable, so that its loss restarts all pauses."""
 
 
+OFF_PAUSE = 15.0
+"""Seconds between two attempts while the server is off on purpose: somebody may start it by hand."""
+
+
 def _slot(event: ServerEvent) -> Hashable | None:
     """Conflation key of an event, or None if every one must be kept.
 
@@ -74,6 +79,19 @@ class Connection(Struct, frozen=True):
     """The handle of a connection: everything that other tasks may request from it."""
 
     requests: Mailbox[None]
+    expectations: Mailbox[Expected]
+    expected: list[Expected]
+    """What was expected last."""
+
+    def expect(self, expected: Expected) -> None:
+        """Say whether the server is on, is being started, or is off on purpose: then it is tried only now and then."""
+        self.expected[0] = expected
+        self.expectations.put(expected)
+
+    @property
+    def off(self) -> bool:
+        """Whether the server need not answer, because it is off on purpose or has not been started yet."""
+        return self.expected[0] != "on"
 
     def reconnect(self) -> None:
         """Request that the websocket is closed and opened again; several pending requests count as one."""
@@ -124,7 +142,8 @@ class ConnectionActor:
         self._probe = probe
         self._pauses = pauses
         self._requests = Mailbox[None](lambda _: "reconnect")
-        self.handle = Connection(self._requests)
+        self._expectations = Mailbox[Expected](lambda _: "expected")
+        self.handle = Connection(self._requests, self._expectations, ["on"])
 
     async def run(
         self,
@@ -133,7 +152,7 @@ class ConnectionActor:
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
         """Run until cancelled; closes `events` at the end."""
-        async with events, self._requests:
+        async with events, self._requests, self._expectations:
             task_status.started()
             pacing = _Pacing(self._pauses)
             logged: NetworkReason | None = None
@@ -146,7 +165,7 @@ class ConnectionActor:
                         answered = True
                     async with self._connect() as frames:
                         opened = anyio.current_time()
-                        if logged is not None:
+                        if logged is not None and not self.handle.off:
                             logger.warning("connection is back", server=self._server)
                         logged = None
                         # A reconnect request concerned the previous websocket, not this one.
@@ -162,8 +181,8 @@ class ConnectionActor:
                         raise
                     bug = _only(error)
                     reason = LibraryError(type(bug).__name__)
-                # Log once per outage and cause, not once per attempt.
-                if logged == reason:
+                # Log once per outage and cause, not once per attempt. That a server is off on purpose is known.
+                if logged == reason or (self.handle.off and bug is None):
                     logger.debug("connection lost", server=self._server, **log_fields(reason))
                 elif bug is not None:
                     log_failure(bug, "connection failed", server=self._server)
@@ -173,7 +192,15 @@ class ConnectionActor:
                 await events.send(Disconnected(server=self._server, reason=reason))
                 open_for = anyio.current_time() - opened if opened is not None else 0.0
                 pause = pacing.pause(answered=answered, unexpected=bug is not None, open_for=open_for)
-                await anyio.sleep(pause)
+                await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so many seconds, or longer while the server is off; one that is being started is tried at once."""
+        while True:
+            with anyio.move_on_after(max(seconds, OFF_PAUSE) if self.handle.expected[0] == "off" else seconds):
+                if await self._expectations.receive() == "off":
+                    continue
+            return
 
     async def _listen(
         self, frames: AsyncIterator[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]

@@ -12,16 +12,20 @@ from pathlib import Path, PurePosixPath
 from typing import assert_never
 
 import anyio
+import structlog
 from msgspec import Struct
 
+from app.actors import commands
 from app.actors.connection import Connection
 from app.actors.uploads import Uploads
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
     CancelPrompt,
+    CommandEnded,
     DiscardFiles,
     Effect,
     EffectResult,
+    ExpectServer,
     FetchFile,
     FetchInterrupted,
     FileFetched,
@@ -33,6 +37,7 @@ from app.core.effects import (
     QueryServer,
     ReadHistory,
     Reconnect,
+    RunCommand,
     SaveImage,
     SaveInterrupted,
     ServerQueried,
@@ -45,7 +50,7 @@ from app.events import NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
 from app.reasons import Reason
-from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable
+from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable, log_fields
 from app.reasons.servers import (
     NoChoices,
     NodeDamaged,
@@ -58,6 +63,8 @@ from app.reasons.servers import (
     ValueNotListed,
 )
 from app.workflows.node_definitions import Input
+
+logger = structlog.stdlib.get_logger(__name__)
 
 
 class Completion:
@@ -177,6 +184,9 @@ UNSENT = (RefusedConnection, UnknownHost, TooManyRequests)
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The errors of a disk without room: waiting helps."""
 
+ASKING = 10.0
+"""Seconds for a server to say whether it has prompts before it is stopped. One that hangs is stopped."""
+
 FEW = 4
 """Up to this many histories are requested singly; more are requested at once, which may return other clients' too."""
 
@@ -188,7 +198,7 @@ class EffectRunner:
     """Runs effects. Expected errors become effect results and are not raised.
 
     The servers in `comfies`, `nodes` and `connections` may come and go. Unless `wait_for_disk`, a result for which the
-    disk has no room is given up.
+    disk has no room is given up. `run_command` runs what starts and stops servers.
     """
 
     def __init__(
@@ -199,7 +209,9 @@ class EffectRunner:
         *,
         run_sync: RunSync,
         wait_for_disk: bool = True,
+        run_command: commands.RunCommand = commands.run_command,
     ) -> None:
+        self._run_command = run_command
         self._comfies = comfies
         self._nodes = nodes
         self._completions: dict[ServerName, Completion] = {}
@@ -230,6 +242,12 @@ class EffectRunner:
                 if (connection := self._connections.get(server)) is not None:
                     connection.reconnect()
                 return None
+            case ExpectServer(server=server, expected=expected):
+                if (connection := self._connections.get(server)) is not None:
+                    connection.expect(expected)
+                return None
+            case RunCommand():
+                return await self._command(effect)
             case DiscardFiles(paths=paths):
                 for path in paths:
                     with suppress(OSError):
@@ -244,6 +262,19 @@ class EffectRunner:
         if completion is None or completion.comfy is not comfy:
             completion = self._completions[server] = Completion(comfy, self._nodes[server], self._run_sync)
         return completion
+
+    async def _command(self, effect: RunCommand) -> CommandEnded:
+        """Run a command, unless it would stop a server that has prompts, perhaps other clients'."""
+        if effect.action == "stop":
+            with anyio.move_on_after(ASKING), suppress(ConnectionLost, Refused):
+                queue = await self._comfies[effect.server].queue()
+                if queue.running or queue.pending:
+                    return CommandEnded(effect, busy=True)
+        logger.info("a command is run", server=effect.server, action=effect.action, program=effect.command[0])
+        problem = await self._run_command(effect.command)
+        if problem is not None:
+            logger.warning("a command failed", server=effect.server, action=effect.action, **log_fields(problem))
+        return CommandEnded(effect, problem)
 
     async def _submit(self, effect: SubmitPrompt) -> EffectResult:
         completion = self._completion(effect.server)

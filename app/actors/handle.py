@@ -141,7 +141,14 @@ class Offer(Struct, frozen=True):
     able: Offered | None
 
 
-ServerCommand: TypeAlias = DrainServers | SetServer | RemoveServer | Offer
+class SetPower(Struct, frozen=True):
+    """Start this server as soon as possible, or stop it as soon as it has no job."""
+
+    server: ServerName
+    on: bool
+
+
+ServerCommand: TypeAlias = DrainServers | SetServer | RemoveServer | Offer | SetPower
 Command: TypeAlias = Submit | Watch | Refresh | Cancel | Edit | Delivered | Place | ReadUsage | Drain | ServerCommand
 
 
@@ -212,6 +219,10 @@ class Registry(Struct, frozen=True):
     async def drain_servers(self, servers: Collection[ServerName]) -> None:
         """Give these servers no new jobs, whether they are configured or not, and all others again."""
         await self.inbox.send(DrainServers(frozenset(servers)))
+
+    async def set_power(self, server: ServerName, *, on: bool) -> None:
+        """Start a server as soon as possible, or stop it as soon as it has no job; without commands it stays."""
+        await self.inbox.send(SetPower(server, on))
 
     async def set_server(self, server: ServerName, settings: ServerSettings) -> None:
         """Add a server, whose client and connection must be there, or change the settings of one."""

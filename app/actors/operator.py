@@ -1,4 +1,7 @@
-"""OperatorActor: carries out what an operator asks for in the journal: `jobs cancel`, `jobs retry`, `servers drain`."""
+"""OperatorActor: carries out what an operator asks for in the journal.
+
+That is to cancel or retry a job, and to drain, start or stop a server.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ logger = structlog.stdlib.get_logger(__name__)
 
 ROUND = 1.0
 """Seconds between two readings: another process writes the requests, so nothing notifies this one."""
+
+
+POWER_VERBS = frozenset({"start", "stop"})
+"""The requests about a server, which is named in the place of a job."""
 
 
 class OperatorActor:
@@ -61,6 +68,9 @@ class OperatorActor:
             self._drained = drained
 
     async def _carry_out(self, request: OperatorRequest) -> None:
+        if request.verb in POWER_VERBS:
+            await self._registry.set_power(ServerName(request.job), on=request.verb == "start")
+            return
         job = await self._job_history.find(request.job)
         if request.verb == "cancel":
             await self._registry.cancel(request.job)

@@ -11,6 +11,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
+from app.actors import commands
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.connection import Connection
 from app.actors.effect_runner import EffectRunner
@@ -28,6 +29,7 @@ from app.actors.handle import (
     Refresh,
     Registry,
     RemoveServer,
+    SetPower,
     SetServer,
     Submit,
     Updates,
@@ -35,14 +37,17 @@ from app.actors.handle import (
 )
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
+    CommandEnded,
     DiscardFiles,
     Effect,
     EffectFailed,
     EffectResult,
+    ExpectServer,
     PromptRefused,
     PromptSubmitted,
     QueryServer,
     Reconnect,
+    RunCommand,
     SaveImage,
     ServerQueried,
     SubmitUncertain,
@@ -52,6 +57,7 @@ from app.core.effects import (
 from app.core.job import Job, State
 from app.core.job_table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
+from app.core.power_plan import PowerPlan
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduler import Scheduler
 from app.core.server_changes import ServerChanges
@@ -107,6 +113,7 @@ class PromptRegistry:
         settings: Mapping[ServerName, ServerSettings],
         wait_for_disk: bool = True,
         alerts: Alerts | None = None,
+        run_command: commands.RunCommand = commands.run_command,
         asked: bool = False,
     ) -> None:
         self._journal = journal
@@ -117,7 +124,10 @@ class PromptRegistry:
         servers, able = self._reconciler.servers, self._reconciler.able
         self._server_changes = ServerChanges(self._job_table, servers, able)
         self._scheduler = Scheduler(self._job_table, servers, able, depth, new_prompt_id)
-        self._effects = EffectRunner(comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk)
+        self._power = PowerPlan(self._job_table, servers, self._scheduler)
+        self._effects = EffectRunner(
+            comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk, run_command=run_command
+        )
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
@@ -134,13 +144,15 @@ class PromptRegistry:
     async def run(self, *, task_status: TaskStatus[Registry] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled.
 
-        Loads the journal's measured runs, drained servers and unfinished jobs before it takes any message.
+        Loads from the journal, before it takes any message: measured runs, drained servers, when servers were on,
+        and unfinished jobs.
         """
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
             # First, because what an unfinished job is charged for depends on them.
             self._scheduler.learn(await self._journal.runs())
             self._scheduler.restore(await self._journal.served())
             self._server_changes.drain([server.name for server in await self._journal.drained()])
+            self._power.load(await self._journal.on_periods(), anyio.current_time())
             self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
             self._scheduler.spending.load(await self._journal.spent(), anyio.current_time())
             unfinished = await self._journal.unfinished()
@@ -190,7 +202,7 @@ class PromptRegistry:
                 self._edits.append((message, EditAnswer(done=False)))
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
-            case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer():
+            case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer() | SetPower():
                 job = None
             case ReadUsage(ready=ready):
                 ready.set()
@@ -237,6 +249,10 @@ class PromptRegistry:
                 self._drains.append(message)
             case DrainServers(servers=servers):
                 self._server_changes.drain(servers)
+            case SetPower(server=server, on=on):
+                self._power.request(server, on=on)
+            case CommandEnded():
+                self._power.ended(message, now)
             case SetServer(server=server, settings=settings):
                 self._server_changes.configure(server, settings)
             case RemoveServer(server=server):
@@ -276,6 +292,8 @@ class PromptRegistry:
         job_table = self._job_table
         self._server_changes.vacate(anyio.current_time())
         await self._record()
+        if records := self._power.take_records():
+            await self._journal.record_power(records)
         self._count_endings()
         for edit, answer in self._edits:
             edit.answer.put(answer)
@@ -295,7 +313,7 @@ class PromptRegistry:
             self._busy[_server_of(effect)] += 1
             helpers.start_soon(self._do, effect, name=type(effect).__name__)
         job_table.effects.clear()
-        self._rest.deadline = self._reconciler.due()
+        self._rest.deadline = min(self._reconciler.due(), self._power.due(anyio.current_time()))
         for drain in self._drains:
             left = [job for job in job_table.jobs.values() if job.state is not State.ACCEPTED and not job.notified]
             if all(job.terminal_update is not None for job in left):
@@ -315,7 +333,7 @@ class PromptRegistry:
         """
         job_table, stripped = self._job_table, set[JobId]()
         while True:
-            self._scheduler.plan(anyio.current_time())
+            self._plan(anyio.current_time())
             if not job_table.changed and not job_table.runs:
                 return
             changed, job_table.changed = list(job_table.changed.values()), {}
@@ -332,6 +350,14 @@ class PromptRegistry:
                         else:
                             stripped.add(job.id)
                             job_table.strip(job, reason)
+
+    def _plan(self, now: float) -> None:
+        """Assign waiting jobs to servers that are on, then decide which others are to be started or stopped."""
+        self._power.observe(now)
+        self._scheduler.plan(now)
+        if self._power.decide(now):
+            # What waiting jobs wait for has changed.
+            self._scheduler.plan(now)
 
     def _count_endings(self) -> None:
         """Log and count the jobs that have ended and are recorded; nothing in the log says whose they are."""
@@ -409,7 +435,7 @@ class PromptRegistry:
 
 def _server_of(effect: Effect) -> ServerName | None:
     """The server that an effect asks for something; None if it asks none."""
-    return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect)) else effect.server
+    return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect, ExpectServer)) else effect.server
 
 
 def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
@@ -424,8 +450,10 @@ def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
         case Reconnect(server=server):
             log(server=server)
             return None
-        case DiscardFiles():
+        case DiscardFiles() | ExpectServer():
             log()
             return None
+        case RunCommand(server=server):
+            return CommandEnded(effect, InternalError(log(server=server)))
         case _:
             return EffectFailed(effect, InternalError(log(job=effect.job, prompt=effect.prompt)))

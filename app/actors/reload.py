@@ -51,6 +51,7 @@ def settings_of(config: Config, server: Server) -> ServerSettings:
         failover_after=config.failover_of(server),
         weight=server.weight,
         workflows=None if server.workflows is None else frozenset(server.workflows),
+        power=server.power,
         pays=config.pays_on(server),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 import anyio
@@ -44,6 +44,22 @@ class Servers(Struct, frozen=True):
         self.request(wanted)
 
 
+class OffServers(Collection[ServerName]):
+    """The servers that need not answer now, because they are off on purpose or are being started."""
+
+    def __init__(self, connections: Mapping[ServerName, Connection]) -> None:
+        self._connections = connections
+
+    def __contains__(self, name: object) -> bool:
+        return name in set(self)
+
+    def __iter__(self) -> Iterator[ServerName]:
+        return (name for name, connection in self._connections.items() if connection.off)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class ServersActor:
     """Owns the clients, the node definitions and the connection of each server; the mappings are live.
 
@@ -75,6 +91,7 @@ class ServersActor:
         for name, each in clients.items():
             self._prepare(name, each)
         self.configured: Mapping[ServerName, Server] = self._pool.servers if self._pool is not None else {}
+        self.off = OffServers(self.connections)
         self.handle = Servers(self._configure)
 
     def _prepare(self, name: ServerName, clients: ServerClients) -> None:
@@ -160,4 +177,4 @@ class _End(Struct, frozen=True):
 
 def _reach(server: Server) -> Server:
     """What must be equal for the clients of a server to stay open."""
-    return replace(server, name="", failover_after=None, weight=1.0, workflows=None)
+    return replace(server, name="", failover_after=None, weight=1.0, workflows=None, power=None)

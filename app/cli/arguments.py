@@ -82,7 +82,7 @@ Port: TypeAlias = Annotated[int, _whole_number(0, 65535), Parameter(metavar="N")
 DiscordId: TypeAlias = Annotated[int, Parameter(converter=_discord_id)]
 Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, metavar="S")]
 WorkflowName: TypeAlias = Annotated[str, Parameter(completer=_workflow_names)]
-DrainedName: TypeAlias = Annotated[
+ServerLabel: TypeAlias = Annotated[
     str, Parameter(name="", metavar="NAME", group=ARGUMENTS, help="A server's name", completer=_server_names)
 ]
 JobPrefix: TypeAlias = Annotated[str, _argument("ID", "A job's id, or its first characters")]
@@ -276,7 +276,7 @@ class CancelJob:
     job: JobPrefix
 
 
-servers = _group("servers", "List, drain and resume servers.")
+servers = _group("servers", "List, drain, resume, start and stop servers.")
 
 
 @_command("list", "servers list", "servers list --json", group=servers)
@@ -296,7 +296,7 @@ class ListServers:
 class DrainServer:
     """Give a server no new jobs, also while the bot runs; what it has runs to its end."""
 
-    server: DrainedName
+    server: ServerLabel
 
 
 @_command("resume NAME", "servers resume studio", group=servers)
@@ -304,7 +304,23 @@ class DrainServer:
 class ResumeServer:
     """Give a server jobs again, also while the bot runs."""
 
-    server: DrainedName
+    server: ServerLabel
+
+
+@_command("start NAME", "servers start cloud", group=servers)
+@dataclass(frozen=True)
+class StartServer:
+    """Start a server by its start_command, also while no job needs it; the bot must run."""
+
+    server: ServerLabel
+
+
+@_command("stop NAME", "servers stop cloud", group=servers)
+@dataclass(frozen=True)
+class StopServer:
+    """Stop a server by its stop_command as soon as it has no job; the bot must run."""
+
+    server: ServerLabel
 
 
 workflows = _group("workflows", "List, show, create, check and fill in workflows.")
@@ -413,7 +429,7 @@ class Stats:
     json: Json = False
 
 
-ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer
+ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer | StartServer | StopServer
 JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import anyio
@@ -9,13 +10,14 @@ from rich.console import Console
 
 from app.cli.workflows.commands import Verdict, verdict_table, verdicts
 from app.cli.workflows.definitions import ask
-from app.config.settings import Config
+from app.config.settings import Config, Power
 from app.config.toml_table import ConfigError
 from app.events import ServerName
 from app.ports import Comfy, Connect, ConnectionLost, Refused
 from app.service.catalog import unknown_workflows
 from app.standard_streams import complain
 from app.texts.reasons import reason_text
+from app.texts.wording import quoted
 from app.workflows.availability import offers
 from app.workflows.files import Folders, as_folders
 
@@ -34,11 +36,13 @@ async def check(
     allowed: Mapping[ServerName, Collection[str] | None],
     machine: Sequence[Verdict] = (),
     paying: Collection[ServerName] = (),
+    started: Mapping[ServerName, Power] = {},
 ) -> int:
     """Check everything, print the results, and return 0 if all is well, else 1.
 
     `allowed` are the workflows that each server may run, None for all; on those in `paying`, they may cost money.
-    `machine` are the results of what was checked besides workflows and servers.
+    `machine` are the results of what was checked besides workflows and servers. `started` are the servers that the bot
+    starts and stops: these may be off.
     """
     lines: list[Verdict] = [(True, "configuration", source or "defaults and environment")]
     known = await ask({name: comfy for name, (comfy, _) in servers.items()})
@@ -63,10 +67,27 @@ async def check(
             # One after the other, and again: the first time includes what this program loads, and waits for others.
             answers, times = await _explained(_times, comfy, connect)
             results[name] = answers, f"{details}, {times}" if answers else times
-    lines += [(results[name][0], name, results[name][1]) for name in servers]
+    for name in servers:
+        answers, details = results[name]
+        off = not answers and name in started
+        lines.append(
+            (None, name, f"{details} The bot starts it when a job needs it.") if off else (answers, name, details)
+        )
+        if name in started:
+            lines += _programs(started[name])
     lines += machine
     console.print(verdict_table(lines))
     return 0 if all(good is not False for good, _, _ in lines) else 1
+
+
+def _programs(power: Power) -> list[Verdict]:
+    """A line for each command whose program is not there."""
+    commands = {"start_command": power.start_command[0], "stop_command": power.stop_command[0]}
+    return [
+        (False, "", f"There is no program {quoted(program)}: install it, or correct “{key}”.")
+        for key, program in commands.items()
+        if shutil.which(program) is None
+    ]
 
 
 async def check_live(console: Console, config: Config, guild: int, channel: int, wait: float) -> int:

@@ -11,7 +11,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,7 +52,9 @@ from app.cli.arguments import (
     ShowJob,
     ShowWorkflow,
     Simulate,
+    StartServer,
     Stats,
+    StopServer,
     WorkflowsCommand,
 )
 from app.cli.parser import Invocation
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from app.application import Services
     from app.core.job import Entry, JobRequest
     from app.core.journal_port import DrainedServer
+    from app.core.server_power import PowerView
     from app.journal.store import Store
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
@@ -190,8 +193,9 @@ async def _run_command(
                 }
                 allowed = {server.label: server.workflows for server in config.servers}
                 machine = await examine(config, _journal_or_error(config))
-                folders, paying = config.workflow_folders, config.paying_servers
-                return await check(console, config.source, folders, connections, allowed, machine, paying)
+                started = {server.label: server.power for server in config.servers if server.power is not None}
+                source, folders, paying = config.source, config.workflow_folders, config.paying_servers
+                return await check(console, source, folders, connections, allowed, machine, paying, started)
         case _:
             return await _workflows(command, config, console)
 
@@ -269,6 +273,7 @@ async def _run(config: Config, *, drain: bool) -> int:
                     services.draining,
                     services.shutdown,
                     services.configured,
+                    services.off,
                 )
                 tasks.cancel_scope.cancel()
             return code
@@ -324,7 +329,7 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
 
     path = _journal_path(config)
     if not path.exists() and isinstance(command, ListServers):
-        return _list_servers(command, config, console, backend, (), ())
+        return _list_servers(command, config, console, backend, (), (), {})
     if not path.exists():
         complain(f"there is no journal at {path}: the bot has not run here yet.")
         return 1
@@ -335,6 +340,8 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
         if isinstance(command, ListStuckJobs):
             entries = store.unfinished_entries()
             away = anyio.run(_servers_away, config, backend=backend) if entries else set[ServerName]()
+            # The bot starts these when jobs need them.
+            away -= {name for name, view in _power(config, store).items() if view.state != "on"}
             drained = {server.name for server in store.drained()}
             configured = [server.label for server in config.servers]
             list_stuck_jobs(console, entries, configured, away, drained, json=command.json)
@@ -366,17 +373,29 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
 
 
 def _servers(command: ServersCommand, config: Config, console: Console, backend: str, store: Store) -> int:
-    """List the servers, or record in the journal which of them are drained."""
-    from app.cli.servers import drain, resume
+    """List the servers, record in the journal which of them are drained, or leave a request to start or stop one."""
+    from app.cli.servers import drain, request_power, resume
 
     configured = [server.label for server in config.servers]
     match command:
         case ListServers():
-            return _list_servers(command, config, console, backend, store.drained(), store.unfinished_entries())
+            drained, unfinished, power = store.drained(), store.unfinished_entries(), _power(config, store)
+            return _list_servers(command, config, console, backend, drained, unfinished, power)
         case DrainServer():
             return drain(console, store, configured, command.server)
         case ResumeServer():
             return resume(console, store, configured, command.server)
+        case StartServer() | StopServer():
+            known = {server.label: server.power for server in config.servers}
+            return request_power(console, store, known, command.server, on=isinstance(command, StartServer))
+
+
+def _power(config: Config, store: Store) -> dict[ServerName, PowerView]:
+    """What the journal says about the servers that the bot starts and stops."""
+    from app.core.server_power import view_of
+
+    periods = store.on_periods()
+    return {server.label: view_of(server.label, periods) for server in config.servers if server.power is not None}
 
 
 def _list_servers(
@@ -386,12 +405,13 @@ def _list_servers(
     backend: str,
     drained: Sequence[DrainedServer],
     unfinished: Sequence[Entry],
+    power: Mapping[ServerName, PowerView],
 ) -> int:
     from app.cli.servers import list_servers
 
     away = anyio.run(_servers_away, config, backend=backend)
     configured = [server.label for server in config.servers]
-    list_servers(console, configured, drained, away, unfinished, json=command.json)
+    list_servers(console, configured, drained, away, unfinished, power, json=command.json)
     return 0
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from app.config.addresses import normalised_url, same_server, without_password
+from app.config.power import KEYS as POWER_KEYS
+from app.config.power import read_power
 from app.config.settings import DEFAULT_URL, PREVIEWS, Server
 from app.config.toml_table import ConfigError, Table, path_from, short
 from app.config.variables import Variables
@@ -85,7 +87,7 @@ def _named(name_or_url: str, known: Sequence[Source]) -> Server | None:
 
 def read_server(table: Table, base: Path) -> Server:
     """A server of the file, whose relative paths start at `base`. Raises `ConfigError`."""
-    table.check_keys(Server.__struct_fields__)
+    table.check_keys([*(key for key in Server.__struct_fields__ if key != "power"), *POWER_KEYS])
     written_url = table.text("url", "")
     if not written_url:
         raise table.error("url", 'this server needs an address: write url = "http://host:8188".')
@@ -103,6 +105,7 @@ def read_server(table: Table, base: Path) -> Server:
         weight=table.positive("weight", 1.0),
         workflows=_workflows(table),
         previews=_previews(table),
+        power=read_power(table, base),
         paid_nodes=table.flag("paid_nodes", default=False),
     )
 

@@ -19,6 +19,22 @@ BUTTONS = ("cancel", "delete", "edit", "retry", "again", "fetch", "send", "vary"
 """The buttons that `guarded` may name."""
 
 
+class Power(Struct, frozen=True, kw_only=True):
+    """How a server is started when jobs need it, and stopped when none does.
+
+    The commands are a program and its arguments each. The server is stopped after `idle_minutes` without jobs;
+    `start_seconds` is how long a start takes until one was measured. Within 24 hours it is on for at most
+    `most_hours_per_day`, 0 for no limit. One that somebody else started is stopped only if `stop_if_started_by_hand`.
+    """
+
+    start_command: tuple[str, ...]
+    stop_command: tuple[str, ...]
+    idle_minutes: int = 10
+    start_seconds: int = 120
+    most_hours_per_day: int = 0
+    stop_if_started_by_hand: bool = False
+
+
 class Server(Struct, frozen=True, kw_only=True):
     """One ComfyUI server.
 
@@ -26,8 +42,8 @@ class Server(Struct, frozen=True, kw_only=True):
     sent with every HTTP call and the websocket handshake. `ca_file` is a PEM file to trust. `failover_after` is None if
     the setting for all servers applies. Of the servers that are free, one with a greater `weight` gets a job first.
     `workflows` are the names of those that it may run, None if it may run all. `previews` is the method by which it
-    makes previews of our jobs, "off" for none, or "server" for what it was started with. With `paid_nodes`, it gets the
-    key of the account that pays for services.
+    makes previews of our jobs, "off" for none, or "server" for what it was started with. `power` is None if the bot
+    does not start and stop it. With `paid_nodes`, it gets the key of the account that pays for services.
     """
 
     url: str
@@ -39,6 +55,7 @@ class Server(Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     workflows: tuple[str, ...] | None = None
     previews: str = "latent2rgb"
+    power: Power | None = None
     paid_nodes: bool = False
 
     @property

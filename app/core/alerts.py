@@ -27,7 +27,7 @@ NEVER = float("inf")
 class Cause(Struct, frozen=True):
     """What an alert is about, `server` if it is about one: what has the same cause is one alert."""
 
-    kind: Literal["server", "servers", "failures", "journal", "disk", "results", "backup"]
+    kind: Literal["server", "servers", "failures", "journal", "disk", "results", "backup", "starts", "stops"]
     server: str = ""
 
 
@@ -40,9 +40,10 @@ class Raised(Struct, frozen=True):
 
 
 class Cleared(Struct, frozen=True):
-    """What was wrong is over."""
+    """What was wrong is over. `silently` if nobody need be told, because it does not matter any more."""
 
     cause: Cause
+    silently: bool = False
 
 
 class Happened(Struct, frozen=True):
@@ -123,10 +124,10 @@ class AlertTable:
                 entry = self._entry(cause, reason)
                 if entry.since is None:
                     entry.since, entry.counts_at = now, now + after
-            case Cleared(cause=cause):
+            case Cleared(cause=cause, silently=silently):
                 entry = self._entries.get(cause)
                 if entry is not None and entry.since is not None:
-                    if entry.announced:
+                    if entry.announced and not silently:
                         alerts.append(Ended(entry.reason, now - entry.since))
                     entry.since, entry.counts_at, entry.announced = None, NEVER, False
             case Happened(cause=cause, reason=reason, times=times):

@@ -6,7 +6,7 @@ the jobs) it was sent for, so that the core can tell stale results from current 
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -14,7 +14,11 @@ from app.core.job import JobRequest
 from app.events import FileRef, JobId, PromptId, ServerName
 from app.ports import History, Queue, Ticket
 from app.reasons.jobs import InternalError, JobReason
+from app.reasons.power import CommandReason
 from app.reasons.servers import NetworkReason, ServerReason
+
+Expected: TypeAlias = Literal["on", "starting", "off"]
+"""What the connection of a server should expect."""
 
 
 class SubmitPrompt(Struct, frozen=True):
@@ -85,10 +89,25 @@ class DiscardFiles(Struct, frozen=True):
     paths: tuple[str, ...]
 
 
+class RunCommand(Struct, frozen=True):
+    """Run the command that starts or stops a server. One that has prompts, of whomever, is not stopped."""
+
+    server: ServerName
+    action: Literal["start", "stop"]
+    command: tuple[str, ...]
+
+
+class ExpectServer(Struct, frozen=True):
+    """Tell the connection of a server whether the server is on, is being started, or is off on purpose."""
+
+    server: ServerName
+    expected: Expected
+
+
 JobEffect: TypeAlias = SubmitPrompt | ReadHistory | CancelPrompt | FetchFile | SaveImage
 """An effect for one job."""
 
-Effect: TypeAlias = JobEffect | QueryServer | Reconnect | DiscardFiles
+Effect: TypeAlias = JobEffect | QueryServer | Reconnect | DiscardFiles | RunCommand | ExpectServer
 
 
 class PromptSubmitted(Struct, frozen=True):
@@ -201,6 +220,14 @@ class EffectFailed(Struct, frozen=True):
     reason: JobReason
 
 
+class CommandEnded(Struct, frozen=True):
+    """A command has ended, as it should if there is no `problem`. If the server was `busy`, it was not run."""
+
+    effect: RunCommand
+    problem: CommandReason | None = None
+    busy: bool = False
+
+
 class Tick(Struct, frozen=True):
     """Time has passed: check for servers that are silent."""
 
@@ -218,5 +245,6 @@ EffectResult: TypeAlias = (
     | ImageSaved
     | SaveInterrupted
     | EffectFailed
+    | CommandEnded
     | Tick
 )

@@ -36,11 +36,12 @@ class Forecast(Struct, frozen=True):
     """The expected starts of waiting jobs.
 
     `ranks` are the jobs that were played forward, with how many start before each; `starts` are the seconds until each
-    of these starts, and until the start after them.
+    of these starts, and until the start after them. `takers` are the servers that get any of these jobs.
     """
 
     ranks: dict[JobId, int]
     starts: list[float]
+    takers: frozenset[ServerName] = frozenset()
 
     def of(self, job: JobId, estimated: Callable[[], int]) -> Outlook:
         """What is expected of a job.
@@ -70,6 +71,7 @@ def forecast(
     models = [server.models for server in servers]
     ranks: dict[JobId, int] = {}
     starts: list[float] = []
+    takers: set[ServerName] = set()
     idle = float("inf")
     while order and len(ranks) < MOST_DECISIONS:
         now, number = heappop(order)
@@ -79,6 +81,7 @@ def forecast(
             idle = min(idle, now)
             continue
         job = choice.job
+        takers.add(server.name)
         ranks[job.job] = len(ranks)
         starts.append(now)
         run = seconds(job, server.name)
@@ -86,4 +89,4 @@ def forecast(
         models[number] = job.models or models[number]
         heappush(order, (now + run + (0.0 if choice.loaded else server.loading), number))
     starts.append(max(starts[-1] if starts else 0.0, order[0][0] if order else idle if servers else 0.0))
-    return Forecast(ranks, starts)
+    return Forecast(ranks, starts, frozenset(takers))

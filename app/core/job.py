@@ -328,7 +328,10 @@ class TransitionRow(Struct, frozen=True):
 
 
 class OperatorRequest(Struct, frozen=True):
-    """A request from an operator, passed through the journal: `verb` is "cancel" or "retry"."""
+    """A request from an operator, passed through the journal: `verb` is "cancel" or "retry".
+
+    If it is "start" or "stop", then `job` is the name of a server.
+    """
 
     number: int
     verb: str

@@ -12,6 +12,7 @@ from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
+from app.core.server_power import OnPeriod, PowerRecord
 from app.core.spending import Spent
 from app.events import JobId, ServerName
 from app.ports import Json
@@ -101,6 +102,14 @@ class Journal(Protocol):
 
     async def drained(self) -> Sequence[DrainedServer]:
         """The servers that an operator has drained, configured or not."""
+        ...
+
+    async def on_periods(self) -> Sequence[OnPeriod]:
+        """When servers that the bot starts and stops were on, oldest first: at least those of the last day."""
+        ...
+
+    async def record_power(self, records: Sequence[PowerRecord]) -> None:
+        """Record that servers were started or stopped; waits as `record` does."""
         ...
 
     async def uses(self) -> Sequence[Use]:

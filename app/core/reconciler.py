@@ -17,6 +17,7 @@ from app.core.able_servers import AbleServers
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.downloads import LONGEST, WAIT
 from app.core.effects import (
+    CommandEnded,
     DiscardFiles,
     EffectFailed,
     EffectResult,
@@ -135,7 +136,7 @@ class Reconciler:
         match message:
             case FrameReceived(event=event):
                 return None if isinstance(event, QueueChanged) else self._job_table.by_prompt.get(event.prompt)
-            case Connected() | Disconnected() | Tick() | ServerQueried() | Unreachable():
+            case Connected() | Disconnected() | Tick() | ServerQueried() | Unreachable() | CommandEnded():
                 return None
             case _:
                 return self._job_table.jobs.get(message.effect.job)
@@ -172,10 +173,16 @@ class Reconciler:
                 self._job_table.tally.connections[server] += 1
                 self._query(self.servers[server], now)
             case Disconnected(server=server, reason=reason):
-                self.servers[server].reason = reason
-                self.servers[server].listening = False
+                server_state = self.servers[server]
+                server_state.reason, server_state.listening = reason, False
+                if server_state.power is not None and server_state.power.phase not in {"off", "starting"}:
+                    # Nobody may wait for it, and yet it must be known whether it is on.
+                    self._query(server_state, now)
             case Tick():
                 self._tick(now)
+            case CommandEnded():
+                # That is a matter of `PowerPlan`.
+                pass
             case ServerQueried(effect=effect):
                 self._job_table.tally.catch_ups[effect.server] += 1
                 self._queried(self.servers[effect.server], message, now)
@@ -561,7 +568,12 @@ class Reconciler:
         )
 
     def _watched(self, server_state: ServerState) -> bool:
-        """Whether a job depends on this server: one that it has, or, while it is unreachable, one that waits."""
+        """Whether a job depends on this server: one that it has, or, while it is unreachable, one that waits.
+
+        A server that is off is not asked until it has been started; one that is being stopped is, until it is gone.
+        """
+        if server_state.off:
+            return server_state.reachable
         if any(not attempt.posting for _, attempt in self._job_table.occupying(server_state.name)):
             return True
         if server_state.reachable:
@@ -575,7 +587,7 @@ def _server_of(message: Message) -> ServerName | None:
     match message:
         case FrameReceived(server=server) | Connected(server=server) | Disconnected(server=server):
             return server
-        case ServerQueried(effect=effect) | Unreachable(effect=effect):
+        case ServerQueried(effect=effect) | Unreachable(effect=effect) | CommandEnded(effect=effect):
             return effect.server
         case _:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import groupby
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from app.core.alerts import Cause, Cleared, Raised
 from app.core.batches import requests_of
 from app.core.cost import Estimates, Run, models_of, work_of
 from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob, Served
-from app.core.forecast import Forecast, ServerOutlook, forecast
+from app.core.forecast import MOST_DECISIONS, Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
 from app.core.limits import Origin, Usage, Use
@@ -25,7 +25,16 @@ from app.core.server_state import ServerState
 from app.core.spending import Spending
 from app.events import AnyUpdate, JobId, PromptId, Queued, ServerName, Started
 from app.reasons.alerts import ServerFails
-from app.reasons.jobs import JobReason, OutOfMemory, SentAgain, ServersDrained, ServersOffline
+from app.reasons.jobs import (
+    HoursUsedUp,
+    JobReason,
+    OutOfMemory,
+    SentAgain,
+    ServersDrained,
+    ServersOff,
+    ServersOffline,
+    ServersStarting,
+)
 from app.reasons.limits import JobsReached, LimitReason, Whom
 
 PER_WAITING_JOB = 0.01
@@ -108,8 +117,8 @@ class Scheduler:
         self._promises: dict[JobId, _Promise] = {}
         self._queued_updates: dict[JobId, _Sent] = {}
         """The last update of each job that is not running."""
-        self._closed: frozenset[tuple[ServerName, bool]] = frozenset()
-        """The servers that are drained or cannot be reached, and whether they are drained."""
+        self._closed: frozenset[tuple[ServerName, bool, str]] = frozenset()
+        """The servers that are drained, off or cannot be reached, and which of it they are."""
         self._rights: dict[ServerName, tuple[frozenset[str] | None, bool]] = {}
         """The servers that stay configured, and which workflows they may run, when the queue was last adapted."""
         self._offered: Offered | None = None
@@ -208,9 +217,9 @@ class Scheduler:
         # A server that was given a job is looked at again when its POST was answered.
         self._job_table.touched_servers.clear()
         closed = frozenset(
-            (name, server_state.drained)
+            (name, server_state.drained, server_state.power.phase if server_state.power is not None else "")
             for name, server_state in self._servers.items()
-            if server_state.away or server_state.drained
+            if server_state.away or server_state.drained or server_state.off
         )
         if closed != self._closed or changed:
             self._closed = closed
@@ -520,7 +529,7 @@ class Scheduler:
         return max(NEARLY_DONE * expected if elapsed else 0.0, expected + loading - elapsed)
 
     def _queued_update(self, job: Job, now: float) -> Queued:
-        note = self._wait_reason(job)
+        note = self._wait_reason(job, now)
         if (attempt := job.attempt) is not None:
             ahead, starts_in = self._at_server(job, attempt, now)
             server = attempt.server
@@ -528,7 +537,8 @@ class Scheduler:
             self._renew_forecast(now)
             outlook = self._forecast.of(job.id, lambda: self._queue.ahead_of(job.id, self._crowd))
             ahead, starts_in, server = self._at_servers + outlook.ahead, outlook.starts_in, None
-        known = self._estimates.knows_any and self.open and not isinstance(note, (ServersOffline, ServersDrained))
+        known = self._estimates.knows_any or isinstance(note, ServersStarting)
+        known = known and self.open and not isinstance(note, (ServersOffline, ServersDrained, ServersOff, HoursUsedUp))
         return Queued(
             job=job.id, position=ahead, server=server, starts_in=float(round(starts_in)) if known else None, note=note
         )
@@ -547,12 +557,7 @@ class Scheduler:
         is_exact = self._turn == self._forecast_turn
         if now < self._forecast_until and (is_exact or len(self._queue) > SHORT_LINE):
             return
-        outlooks = [
-            ServerOutlook(name, self._free_in(name, now), state.models, self._estimates.loading_seconds(name))
-            for name, state in sorted(self._servers.items(), key=lambda item: -item[1].weight)
-            if state.takes_jobs
-        ]
-        self._forecast = forecast(self._queue, outlooks, self._seconds)
+        self._forecast = forecast(self._queue, self._outlooks(now), self._seconds)
         self._crowd = self._queue.crowd()
         self._at_servers = sum(
             server_state.foreign + sum(1 for _ in self._job_table.occupying(name))
@@ -563,10 +568,45 @@ class Scheduler:
         self._forecast_turn = self._turn
         self._forecast_until = now + min(LONGEST_CURRENT, PER_WAITING_JOB * len(self._queue))
 
+    def _outlooks(self, now: float) -> list[ServerOutlook]:
+        """The servers that take jobs, and those that are being started, by weight."""
+        return [
+            ServerOutlook(name, ready + self._free_in(name, now), state.models, self._estimates.loading_seconds(name))
+            for name, state in sorted(self._servers.items(), key=lambda item: -item[1].weight)
+            if (ready := _ready_in(state, now)) is not None
+        ]
+
+    @property
+    def turn(self) -> int:
+        """A number that changes whenever jobs or servers have."""
+        return self._turn
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._queue)
+
+    def wants(self, server: ServerName) -> bool:
+        """Whether a job waits that this server may take."""
+        return self._queue.next(server, self._servers[server].models) is not None
+
+    def useful(self, servers: Mapping[ServerName, float], now: float) -> frozenset[ServerName]:
+        """Which of these servers that are off would get a waiting job if they took jobs in so many seconds."""
+        if not servers or not len(self._queue):
+            return frozenset()
+        started = [
+            ServerOutlook(name, ready, "", self._estimates.loading_seconds(name)) for name, ready in servers.items()
+        ]
+        played = forecast(self._queue, [*self._outlooks(now), *started], self._seconds)
+        if len(self._queue) <= MOST_DECISIONS or len(played.ranks) < MOST_DECISIONS:
+            return played.takers & servers.keys()
+        # So many wait that not even the start of these servers was reached.
+        return frozenset(name for name in servers if self._queue.next(name, "") is not None)
+
     def _seconds(self, queued: QueuedJob, server: ServerName) -> float:
         return self._expected(self._job_table.jobs[queued.job], server)
 
-    def _wait_reason(self, job: Job) -> JobReason | None:
+    def _wait_reason(self, job: Job, now: float) -> JobReason | None:
         if job.attempt is not None:
             waits_for = [job.attempt.server]
         else:
@@ -575,9 +615,45 @@ class Scheduler:
             waits_for = [name for name in able if not self._servers[name].drained]
             if not waits_for:
                 return ServersDrained(tuple(able))
+        # A server that has a job runs it, even if it gets no further ones.
+        has_it = job.attempt is not None and self._servers[job.attempt.server].reachable
+        if not has_it and (reason := self._power_reason(waits_for, now)) is not None:
+            return reason
         if all(self._servers[name].away for name in waits_for):
             return ServersOffline(tuple(waits_for))
         return SentAgain() if job.tries > 1 or job.worker_deaths else None
+
+    def _power_reason(self, names: Collection[ServerName], now: float) -> JobReason | None:
+        """What a job waits for that only servers can run which are not on; None if one of them is."""
+        states = [self._servers[name] for name in names]
+        if any(state.reachable and (state.takes_jobs or not state.off) for state in states if not _is_spent(state)):
+            return None
+        if starting := tuple(
+            state.name for state in states if state.power is not None and state.power.phase == "starting"
+        ):
+            return ServersStarting(starting)
+        off = [state for state in states if state.off or _is_spent(state)]
+        if not off:
+            return None
+        may_start = [state.name for state in off if state.power is not None and state.power.has_hours(now)]
+        if may_start:
+            return ServersOff(tuple(may_start))
+        return HoursUsedUp(tuple(state.name for state in off))
+
+
+def _ready_in(state: ServerState, now: float) -> float | None:
+    """In how many seconds a server takes jobs; None if it does not, and is not being started."""
+    if state.takes_jobs:
+        return 0.0
+    power = state.power
+    if power is None or power.phase != "starting" or power.wanted == "off" or state.drained or state.leaving:
+        return None
+    return power.ready_in(now)
+
+
+def _is_spent(state: ServerState) -> bool:
+    """Whether a server that is on gets no new jobs because it was on for too long, or is about to be stopped."""
+    return state.power is not None and state.power.phase == "on" and not state.power.takes_jobs
 
 
 def _says_the_same(last: _Sent, update: Queued, now: float) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from app.config.settings import Power
 from app.core.job import JobRequest
+from app.core.server_power import ServerPower
 from app.core.server_rest import ServerRest
 from app.events import ServerName
 from app.reasons import Reason
@@ -42,12 +44,14 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """What the operator says about one server. They may change while a server is in use.
 
     `failover_after` is in seconds. Of the servers that are free, one with a greater `weight` gets a job first.
-    `workflows` are the workflows that it may run, None if it may run all; those that cost money only if `pays`.
+    `workflows` are the workflows that it may run, None if it may run all; those that cost money only if `pays`. `power`
+    is None if it is not started and stopped by the bot.
     """
 
     failover_after: float = FAILOVER_AFTER
     weight: float = 1.0
     workflows: frozenset[str] | None = None
+    power: Power | None = None
     pays: bool = False
 
 
@@ -91,11 +95,19 @@ class ServerState(Struct):
     suspected: float = float("inf")
     rest: ServerRest = field(default_factory=ServerRest)
     """Whether it rests because jobs fail there."""
+    power: ServerPower | None = None
+    """Whether it is on; None if the bot does not start and stop it."""
 
     def configure(self, settings: ServerSettings) -> None:
         """Apply what the operator says about this server."""
         self.failover_after, self.weight = settings.failover_after, settings.weight
         self.workflows, self.pays = settings.workflows, settings.pays
+        if settings.power is None:
+            self.power = None
+        elif self.power is None:
+            self.power = ServerPower(settings.power)
+        else:
+            self.power.settings = settings.power
 
     def permits(self, request: JobRequest) -> bool:
         """Whether it may run the workflow of this request."""
@@ -104,18 +116,24 @@ class ServerState(Struct):
 
     @property
     def away(self) -> bool:
-        """Whether the server was tried and could not be reached."""
-        return not self.reachable and self.reason is not None
+        """Whether the server was tried and could not be reached, although it should be on."""
+        return not self.reachable and self.reason is not None and not self.off
+
+    @property
+    def off(self) -> bool:
+        """Whether the server is off on purpose, or on its way there or back."""
+        return self.power is not None and self.power.off
 
     @property
     def takes_jobs(self) -> bool:
         """Whether it may get a new job, if it has a free place."""
-        return self.reachable and not self.drained and not self.leaving
+        may = self.power is None or self.power.takes_jobs
+        return self.reachable and not self.drained and not self.leaving and may
 
     @property
     def offline_note(self) -> ServersOffline | None:
         """What the users of its jobs should know; None if it can be reached."""
-        return ServersOffline((self.name,)) if self.away else None
+        return ServersOffline((self.name,)) if not self.reachable and self.reason is not None else None
 
     @property
     def answers(self) -> bool:

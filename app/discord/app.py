@@ -123,13 +123,14 @@ class DiscordApp:
         draining: anyio.Event,
         shutdown: anyio.Event,
         configured: Mapping[ServerName, Server] | None = None,
+        off: Collection[ServerName] = (),
         *,
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> int:
         """Run until `shutdown` is set or Discord cannot be used; return the exit code.
 
-        `configured` are the servers as they are configured now; without it, as they were when the bot started. It,
-        `servers` and `nodes` may change.
+        `configured` are the servers as they are configured now; without it, as they were when the bot started. `off`
+        are those that need not answer now. Both, `servers` and `nodes` may change.
         Once `draining` is set, no new jobs are accepted.
         Reports itself started once Discord knows the commands and unfinished jobs are followed again.
         """
@@ -138,7 +139,7 @@ class DiscordApp:
             check_token(self._config.discord_token)
             if configured is None:
                 configured = {server.label: server for server in self._config.servers}
-            await self._live(registry, servers, nodes, draining, shutdown, configured, task_status)
+            await self._live(registry, servers, nodes, draining, shutdown, configured, off, task_status)
         except* SetupError as errors:
             wrong += _flat(errors)
         for error in wrong[:1]:
@@ -153,6 +154,7 @@ class DiscordApp:
         draining: anyio.Event,
         shutdown: anyio.Event,
         configured: Mapping[ServerName, Server],
+        off: Collection[ServerName],
         task_status: TaskStatus[None],
     ) -> None:
         config, job_history = self._config, self._job_history
@@ -164,8 +166,9 @@ class DiscordApp:
             rules,
             lambda name: configured[name].workflows if name in configured else None,
             lambda name: self._pays and name in configured and configured[name].paid_nodes,
+            lambda name: name in configured and configured[name].power is not None,
         )
-        server_monitor = ServerMonitor(servers, nodes, self._alerts)
+        server_monitor = ServerMonitor(servers, nodes, self._alerts, off)
         with anyio.move_on_after(FIRST_CALL):
             await server_monitor.poll()
         await run_request(catalog.look, "the workflows could not be read")
@@ -220,6 +223,7 @@ class DiscordApp:
                 latency=lambda: bot.latency,
                 registered=lambda: (bot.commands, bot.menus),
                 server_names=server_names,
+                started=lambda: [name for name, server in configured.items() if server.power is not None],
             )
             dispatcher = RequestDispatcher(
                 registry=registry,
@@ -343,6 +347,7 @@ async def _watch_servers(
     async def step() -> float:
         nonlocal shown
         away = await server_monitor.poll()
+        # Servers that are off on purpose are started when somebody asks.
         all_away = len(away) >= len(servers)
         text = OFFLINE if all_away else presence
         if text != shown:

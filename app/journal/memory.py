@@ -12,6 +12,7 @@ from app.core.fair_queue import NOTHING_SERVED, Served, together
 from app.core.job import Job, Transition
 from app.core.journal_port import MOST_RUNS, DrainedServer
 from app.core.limits import Use
+from app.core.server_power import OnPeriod, PowerRecord
 from app.core.spending import Spent
 from app.events import JobId
 
@@ -60,6 +61,15 @@ class MemoryJournal:
         """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         return ()
+
+    async def on_periods(self) -> Sequence[OnPeriod]:
+        """See `app.core.journal_port.Journal`. Nothing: this journal begins when the process does."""
+        await anyio.lowlevel.checkpoint()
+        return ()
+
+    async def record_power(self, records: Sequence[PowerRecord]) -> None:
+        """See `app.core.journal_port.Journal`. Does nothing: no server stays on after the process."""
+        await anyio.lowlevel.checkpoint()
 
     async def uses(self) -> Sequence[Use]:
         """See `app.core.journal_port.Journal`. Nothing: this journal begins when the process does."""

@@ -125,6 +125,16 @@ MIGRATIONS = (
         PRIMARY KEY (kind, name)
     ) STRICT;
     CREATE INDEX served_by_time ON served (at);
+    CREATE TABLE on_periods (
+        number INTEGER PRIMARY KEY,
+        server TEXT NOT NULL,
+        starter TEXT NOT NULL,
+        started REAL NOT NULL,
+        answered REAL,
+        stopping REAL,
+        stopped REAL
+    ) STRICT;
+    CREATE INDEX on_periods_by_server ON on_periods (server, number);
     """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""

@@ -16,11 +16,15 @@ from app.boundary import log_failure
 from app.core.cost import Run
 from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import MOST_RUNS, DrainedServer, RecordDamaged
+from app.core.server_power import OnPeriod
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE
 from app.ports import Json
 from app.reasons.jobs import InternalError
+
+MOST_PERIODS = 1_000
+"""Times for which servers were on that are read: a day of ten servers that are each started every 15 minutes."""
 
 LAST_LETTER = "\U0010ffff"
 """The highest code point: every text that begins with a prefix sorts before the prefix followed by this character."""
@@ -112,6 +116,21 @@ class Reader:
         """The drained servers, by name. The table has only a few rows."""
         rows = self._rows("SELECT name, at, person FROM servers WHERE drained = 1 AND name > '' ORDER BY name")
         return [DrainedServer(*row) for row in rows]
+
+    def on_periods_at(self, now: float) -> list[OnPeriod]:
+        """The newest `MOST_PERIODS` times for which servers were on, oldest first.
+
+        They are seen from `now`, in seconds since 1970. Clocks may be set back, so nothing is later than now.
+        """
+        # The comparison makes SQLite search the primary key from its end.
+        query = (
+            "SELECT server, starter, started, answered, stopping, stopped FROM on_periods WHERE number > 0"
+            " ORDER BY number DESC LIMIT ?"
+        )
+        return [
+            OnPeriod(server, starter, *(None if at is None else max(0.0, now - at) for at in times))  # pyright: ignore[reportArgumentType]
+            for server, starter, *times in self._rows(query, MOST_PERIODS)[::-1]
+        ]
 
     def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
         """The owner's preferences, by workflow and slot, without those that are damaged."""

@@ -35,6 +35,7 @@ from app.core.journal_port import (
 )
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
+from app.core.server_power import OnPeriod, PowerRecord
 from app.core.spending import Spent
 from app.events import JobId
 from app.histogram import Histogram
@@ -230,6 +231,14 @@ class SqliteJournal:
     async def drained(self) -> Sequence[DrainedServer]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.drained)
+
+    async def on_periods(self) -> Sequence[OnPeriod]:
+        """See `app.core.journal_port.Journal`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.on_periods)
+
+    async def record_power(self, records: Sequence[PowerRecord]) -> None:
+        """See `app.core.journal_port.Journal`."""
+        await _wait_out(self._pauses, self._alerts, self._write_once, self._store.record_power, records)
 
     async def uses(self) -> Sequence[Use]:
         """See `app.core.journal_port.Journal`."""

@@ -19,13 +19,14 @@ from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
 from app.core.limits import DAY, Origin, Use
 from app.core.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
+from app.core.server_power import OnPeriod, PowerRecord
 from app.core.spending import WINDOWS, Spent
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
 from app.journal.lock import exclusive
 from app.journal.migrations import NEWEST, migrate, version_of
-from app.journal.reader import Reader, encodable
+from app.journal.reader import MOST_PERIODS, Reader, encodable
 from app.ports import Json
 
 BUSY = 5.0
@@ -44,6 +45,10 @@ PERSON, SERVER, LARGEST = "person", "server", "largest"
 MOST_RUNS_DELETED = 10
 """Old runs that a commit with new ones deletes at most. A turn of the registry measures only a few, so this is enough
 to keep up, and the commit takes no longer."""
+
+POWER_KEPT = 31 * 86_400.0
+"""Seconds for which it is kept when servers were on, and longer for the newest `MOST_PERIODS`: what was billed is
+looked up within a month."""
 
 ACTIONS: dict[type[Decision], str] = {Ban: "ban", Unban: "unban", GuildLimits: "limits"}
 """How decisions are called in the audit."""
@@ -256,6 +261,38 @@ class Store(Reader):
                 " drained = excluded.drained, at = excluded.at, person = excluded.person",
                 (server, int(drained), self._clock(), person),
             )
+
+    def on_periods(self) -> list[OnPeriod]:
+        """See `app.core.journal_port.Journal`."""
+        return self.on_periods_at(self._clock())
+
+    def record_power(self, records: Sequence[PowerRecord]) -> None:
+        """Record that servers were started or stopped just now, and delete periods that nobody needs any more."""
+        now = self._clock()
+        with self._transaction():
+            for record in records:
+                self._record_power(record, now)
+            self._database.execute(
+                "DELETE FROM on_periods WHERE stopped < ?"
+                " AND number <= (SELECT max(number) FROM on_periods WHERE number > 0) - ?",
+                (now - POWER_KEPT, MOST_PERIODS),
+            )
+
+    def _record_power(self, record: PowerRecord, now: float) -> None:
+        execute, server = self._database.execute, record.server
+        present = "WHERE number = (SELECT max(number) FROM on_periods WHERE server = ?) AND stopped IS NULL"
+        match record.change:
+            case "started":
+                execute(f"UPDATE on_periods SET stopped = ? {present}", (now, server))  # noqa: S608  constant
+                row = (server, record.starter, now)
+                execute("INSERT INTO on_periods (server, starter, started) VALUES (?, ?, ?)", row)
+            case "answered":
+                row = (now, server)
+                execute(f"UPDATE on_periods SET answered = ifnull(answered, ?), stopping = NULL {present}", row)  # noqa: S608  constant
+            case "stopping":
+                execute(f"UPDATE on_periods SET stopping = ? {present}", (now, server))  # noqa: S608  constant
+            case "stopped":
+                execute(f"UPDATE on_periods SET stopped = ? {present}", (now, server))  # noqa: S608  constant
 
     def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """Replace the owner's preferences for a workflow; empty `values` delete them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from app.reasons import Reason
+from app.reasons.power import PowerReason
 from app.reasons.servers import ServerReason
 
 
@@ -45,10 +46,34 @@ class ResultsGivenUp(Reason, frozen=True):
     server: str
 
 
+class ServerNotStarted(Reason, frozen=True):
+    """A server that jobs need could not be started."""
+
+    server: str
+    why: PowerReason
+
+
+class ServerNotStopped(Reason, frozen=True):
+    """A server that no job needs could not be stopped."""
+
+    server: str
+    why: PowerReason
+
+
 class BackupFailed(Reason, frozen=True):
     """The daily backup could not be made; `why` is a sentence."""
 
     why: str
 
 
-AlertReason: TypeAlias = ServerAway | NoServer | ServerFails | JournalWaits | DiskFull | ResultsGivenUp | BackupFailed
+AlertReason: TypeAlias = (
+    ServerAway
+    | NoServer
+    | ServerFails
+    | JournalWaits
+    | DiskFull
+    | ResultsGivenUp
+    | BackupFailed
+    | ServerNotStarted
+    | ServerNotStopped
+)

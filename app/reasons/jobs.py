@@ -28,6 +28,24 @@ class ServersDrained(Reason, frozen=True):
     servers: tuple[str, ...]
 
 
+class ServersStarting(Reason, frozen=True):
+    """The servers that can run the job are off, and these are being started."""
+
+    servers: tuple[str, ...]
+
+
+class ServersOff(Reason, frozen=True):
+    """The servers that can run the job are off, and these will be started, but not yet."""
+
+    servers: tuple[str, ...]
+
+
+class HoursUsedUp(Reason, frozen=True):
+    """The servers that can run the job have been on for as many hours of the last day as they may."""
+
+    servers: tuple[str, ...]
+
+
 class SentAgain(Reason, frozen=True):
     """A server no longer had the job, so it is submitted again."""
 
@@ -174,6 +192,9 @@ class ResultUnwritable(Reason, frozen=True):
 JobReason: TypeAlias = (
     ServersOffline
     | ServersDrained
+    | ServersStarting
+    | ServersOff
+    | HoursUsedUp
     | SentAgain
     | NoProgress
     | NodeFailed

@@ -54,6 +54,9 @@ class Catalog:
     is away counts as last seen, so that commands do not come and go with it. A server that was never seen counts for
     nothing; if none was ever seen, every readable workflow is offered.
 
+    A server that the bot starts when jobs need it, as `is_started` says, is the exception: until it was seen, it counts
+    as able to run everything.
+
     `servers` may change. `workflows_of` returns the names of the workflows that the operator allows on a server, None
     for all; a workflow that is allowed on none is not offered. `pays_on` says whether a workflow that costs money may
     run on a server.
@@ -67,7 +70,9 @@ class Catalog:
         rules: OfferRules | None = None,
         workflows_of: Callable[[ServerName], Collection[str] | None] = lambda _: None,
         pays_on: Callable[[ServerName], bool] = lambda _: False,
+        is_started: Callable[[ServerName], bool] = lambda _: False,
     ) -> None:
+        self._is_started = is_started
         self._folders = as_folders(folders)
         self._servers = servers
         self._definitions_of = definitions_of
@@ -108,7 +113,13 @@ class Catalog:
 
         `silent` servers answer, but do not say what they can run: if there is no other one, they count as able.
         """
-        return dict(self._able) if self._known or silent else None
+        if self._known or silent:
+            return dict(self._able)
+        # Those that are started when a job needs them can only be seen after that.
+        started = [server for server in self._servers if self._is_started(server)]
+        if not started:
+            return None
+        return {name: tuple(server for server in able if server in started) for name, able in self._able.items()}
 
     def usable(self, name: str, person: Person) -> Workflow:
         """An offered workflow that the person may use. Raises `WorkflowError`."""
@@ -155,7 +166,12 @@ class Catalog:
         workflows: dict[str, Workflow] = {}
         servers: dict[str, tuple[ServerName, ...]] = {}
         unnameable = {offer.name: problem for offer in offered if (problem := self._rules.name_problem(offer.name))}
-        refused = unnameable | {offer.name: offer.refusal for offer in offered if offer.refusal is not None}
+        unseen = {server for server in self._permitted if server not in known and self._is_started(server)}
+        refused = unnameable | {
+            offer.name: offer.refusal
+            for offer in offered
+            if offer.refusal is not None and not (unseen and offer.workflow is not None)
+        }
         able_of: dict[str, tuple[ServerName, ...]] = {
             offer.name: ()
             for offer in offered
@@ -164,7 +180,7 @@ class Catalog:
         for offer in offered:
             if offer.workflow is None or offer.name in refused:
                 continue
-            runs_on = offer.servers if known else self._permitted.keys()
+            runs_on = offer.servers | unseen if known else self._permitted.keys()
             able = tuple(
                 server
                 for server, allowed in self._permitted.items()

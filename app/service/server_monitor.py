@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 
 import anyio
@@ -48,7 +48,8 @@ class ServerStatus(Struct, frozen=True):
 class ServerMonitor:
     """Tracks which servers answer, and alerts the operator of those that do not.
 
-    A server is asked for its nodes once each time it comes back. `servers` and `nodes` may change.
+    A server is asked for its nodes once each time it comes back. `servers` and `nodes` may change. Those that are `off`
+    on purpose are not asked, and count as if they were not there.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class ServerMonitor:
         servers: Mapping[ServerName, Comfy],
         nodes: Mapping[ServerName, NodeCache],
         alerts: Alerts | None = None,
+        off: Collection[ServerName] = (),
     ) -> None:
+        self._off = off
         self._alerts = alerts or no_alerts()
         self._servers = servers
         self._nodes = nodes
@@ -71,20 +74,27 @@ class ServerMonitor:
         return frozenset(self._mute)
 
     async def poll(self) -> list[ServerName]:
-        """Ask all servers at once; return those that do not answer."""
+        """Ask all servers at once; return those that do not answer, although they are on."""
         self._forget_removed()
-        away = await self._ask_all(self._servers)
-        if len(away) == len(self._servers) > 1:
+        asked = {name: comfy for name, comfy in self._servers.items() if name not in self._off}
+        for name in self._asked - asked.keys():
+            # Its nodes may be others when it is on again.
+            self._known.discard(name)
+            self._alerts.cleared(Cause("server", name), silently=True)
+        away = await self._ask_all(asked)
+        if len(away) == len(asked) > 1:
             # One server that is away alone has an alert of its own.
-            self._alerts.raised(ALL, NoServer(tuple(self._servers)), after=ALERT_AFTER)
+            self._alerts.raised(ALL, NoServer(tuple(asked)), after=ALERT_AFTER)
         else:
-            self._alerts.cleared(ALL)
+            # Those that are left may not answer either.
+            self._alerts.cleared(ALL, silently=len(away) == len(asked))
         return [name for name in self._servers if name in away]
 
     async def ask_new(self) -> None:
         """Ask the servers that were added since the last poll, so that people need not wait for the next one."""
         self._forget_removed()
-        if new := {name: comfy for name, comfy in self._servers.items() if name not in self._asked}:
+        unknown = self._servers.keys() - self._asked.keys() - set(self._off)
+        if new := {name: comfy for name, comfy in self._servers.items() if name in unknown}:
             await self._ask_all(new)
 
     def _forget_removed(self) -> None:
@@ -122,7 +132,8 @@ class ServerMonitor:
         with anyio.move_on_after(PATIENCE_STATUS):
             async with anyio.create_task_group() as asking:
                 for name, comfy in self._servers.items():
-                    asking.start_soon(ask, name, comfy, name=f"status of {name}")
+                    if name not in self._off:
+                        asking.start_soon(ask, name, comfy, name=f"status of {name}")
         return list(statuses.values())
 
     async def _ask_to_the_end(self, name: ServerName, comfy: Comfy, away: set[ServerName]) -> None:

@@ -15,7 +15,10 @@ from app.reasons.alerts import (
     ResultsGivenUp,
     ServerAway,
     ServerFails,
+    ServerNotStarted,
+    ServerNotStopped,
 )
+from app.texts.power_reasons import power_reason_text
 from app.texts.server_reasons import server_reason_text
 from app.texts.wording import brief, listed, message_text, path_text, sentence
 
@@ -65,6 +68,14 @@ def _wrong(reason: AlertReason, times: int = 1, since: str = "") -> str:
             results = "A result" if times == 1 else f"{times} results"
             advice = "Read the log of that server, then press Fetch again below the result."
             return f"{results} could not be downloaded from {brief(server)}{since}. {advice}"
+        case ServerNotStarted(server=server, why=why):
+            advice = f"Start {brief(server)} yourself, or correct its start_command: jobs need it."
+            return f"{advice} {power_reason_text(why)}"
+        case ServerNotStopped(server=server, why=why):
+            return (
+                f"Stop {brief(server)} yourself, or correct its stop_command: no job needs it, and it may be billed."
+                f" {power_reason_text(why)}"
+            )
         case BackupFailed(why=why):
             return f"The daily backup was not made. {message_text(why)}"
         case _:
@@ -85,6 +96,10 @@ def _over(reason: AlertReason) -> str:
             return f"The disk of {path_text(folder)} has room again"
         case ResultsGivenUp(server=server):
             return f"Results of {brief(server)} arrive again"
+        case ServerNotStarted(server=server):
+            return f"{brief(server)} is on"
+        case ServerNotStopped(server=server):
+            return f"{brief(server)} is off"
         case BackupFailed():
             return "A backup was made again"
         case _:

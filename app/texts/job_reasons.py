@@ -7,6 +7,7 @@ from app.reasons.jobs import (
     CancelUnconfirmed,
     ForgottenByServer,
     HistoryUnreadable,
+    HoursUsedUp,
     InputUnreadable,
     InternalError,
     JobReason,
@@ -25,7 +26,9 @@ from app.reasons.jobs import (
     ResultUnwritable,
     SentAgain,
     ServersDrained,
+    ServersOff,
     ServersOffline,
+    ServersStarting,
     StoppedOnServer,
     TimeLimitReached,
     TooManyResults,
@@ -50,6 +53,19 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
             if operator:
                 return "Waiting for a server that may run it: see “workflows” in atelier.toml."
             return "The image server takes no new jobs for now. Your place is kept."
+        case ServersStarting(servers=servers):
+            if operator:
+                return f"Waiting for {brief(' and '.join(servers), MOST_SERVERS)} to start."
+            return "The image server is being started."
+        case ServersOff(servers=servers):
+            if operator:
+                return f"Waiting until {brief(' or '.join(servers), MOST_SERVERS)} is started, which the bot does."
+            return "The image server is off, and will be started soon. Your place is kept."
+        case HoursUsedUp(servers=servers):
+            if operator:
+                which = brief(" and ".join(servers), MOST_SERVERS)
+                return f"Waiting until {which} may be on again: see “most_hours_per_day” in atelier.toml."
+            return "The image server has worked enough for today, and starts again later. Your place is kept."
         case SentAgain():
             return "The server forgot this job, so it is sent again."
         case NoProgress(server=server, seconds=seconds, stuck=stuck):

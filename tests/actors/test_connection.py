@@ -11,7 +11,7 @@ import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
 from structlog.testing import capture_logs
 
-from app.actors.connection import Connection, ConnectionActor, ConnectionEvent
+from app.actors.connection import OFF_PAUSE, Connection, ConnectionActor, ConnectionEvent
 from app.events import (
     Connected,
     Disconnected,
@@ -102,6 +102,34 @@ async def test_a_refused_connection_is_dialled_again_for_ever() -> None:
         for _ in range(200):
             assert await events.receive() == Disconnected(HERE, RefusedConnection())
     assert tries >= 200
+
+
+async def test_a_server_that_is_off_on_purpose_is_tried_now_and_then_and_at_once_when_it_is_started() -> None:
+    tries: list[float] = []
+
+    @asynccontextmanager
+    async def connect() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+        tries.append(anyio.current_time())
+        raise ConnectionLost(RefusedConnection())
+        yield  # pyright: ignore[reportUnreachable]
+
+    with capture_logs() as logs:
+        async with acting(connect, room=1000) as (_, connection):
+            await anyio.sleep(10.5)
+            assert len(tries) == 11
+            connection.expect("off")
+            assert connection.off
+            await anyio.sleep(155)
+            assert [later - sooner for sooner, later in pairwise(tries[11:])] == [OFF_PAUSE] * 9
+            began = anyio.current_time()
+            connection.expect("starting")
+            assert connection.off
+            await anyio.sleep(3.5)
+            assert [at - began for at in tries[-4:]] == [0.0, 1.0, 2.0, 3.0]
+            connection.expect("on")
+            assert not connection.off
+            await anyio.sleep(3)
+    assert [entry["log_level"] for entry in logs if entry["event"] == "connection lost"].count("warning") == 1
 
 
 async def failing(call: int) -> AsyncIterator[ServerEvent]:

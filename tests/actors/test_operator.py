@@ -9,12 +9,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from app.actors.handle import Cancel, Command, DrainServers, Registry
+from app.actors.handle import Cancel, Command, DrainServers, Registry, SetPower
 from app.actors.interaction import InteractionActor
 from app.actors.operator import OperatorActor
 from app.core.job import Job, JobRequest
 from app.core.reconciler import Message
-from app.events import Cancelled, Finished, JobId, Queued
+from app.events import Cancelled, Finished, JobId, Queued, ServerName
 from app.journal.sqlite import open_journal
 from app.journal.store import open_store
 from app.reasons.jobs import ServersDrained
@@ -79,6 +79,23 @@ async def test_a_request_that_gets_the_number_of_the_one_before_is_carried_out(t
         sent = [commands.receive_nowait() for _ in range(3)]
         cancels = [command for command in sent if not isinstance(command, DrainServers)]
         assert cancels == [Cancel(JobId("first")), Cancel(JobId("second"))]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_request_to_start_or_stop_a_server_reaches_the_registry(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    inbox, commands = anyio.create_memory_object_stream[Command | Message](3)
+
+    async def retry(job: Job) -> None:
+        raise AssertionError(job)
+
+    async with inbox, commands, anyio.create_task_group() as tasks, open_journal(path, run_sync=inline) as journal:
+        tasks.start_soon(OperatorActor(journal, Registry(inbox), retry).run)
+        with open_store(path, clock=lambda: 0.0) as operator:
+            operator.add_request("start", "cloud")
+            operator.add_request("stop", "cloud")
+        sent = [await commands.receive() for _ in range(3)]
+        assert sent[1:] == [SetPower(ServerName("cloud"), on=True), SetPower(ServerName("cloud"), on=False)]
         tasks.cancel_scope.cancel()
 
 

@@ -14,6 +14,7 @@ from msgspec import Raw
 from rich.console import Console
 
 from app.cli.check import check
+from app.config.settings import Power
 from app.events import ServerEvent
 from app.ports import Comfy, ConnectionLost, Stats
 from app.reasons.servers import RefusedConnection
@@ -58,10 +59,10 @@ class Answering:
         await anyio.sleep(LOADING)
 
 
-async def checked(server: Answering, folder: Path) -> tuple[int, str]:
+async def checked(server: Answering, folder: Path, power: Power | None = None) -> tuple[int, str]:
     console = Console(file=io.StringIO(), width=200)
     servers = {HERE: (cast("Comfy", cast("object", server)), server.connect)}
-    code = await check(console, "", folder, servers, {})
+    code = await check(console, "", folder, servers, {}, started={HERE: power} if power is not None else {})
     return code, cast("io.StringIO", console.file).getvalue()
 
 
@@ -75,3 +76,13 @@ async def test_a_server_that_goes_away_meanwhile_is_a_sentence(tmp_path: Path, t
     code, text = await checked(Answering(lost_after=times - 1), tmp_path)
     assert code == 1
     assert "✘  simulator      The server" in text
+
+
+async def test_a_server_that_the_bot_starts_may_be_off_but_the_programs_must_be_there(tmp_path: Path) -> None:
+    power = Power(start_command=("true",), stop_command=("no-such-program", "x"))
+    code, text = await checked(Answering(lost_after=-1), tmp_path, power)
+    assert "✘  simulator" not in text
+    assert "The bot starts it when a job needs it." in text
+    assert "There is no program “no-such-program”: install it, or correct “stop_command”." in text
+    assert "“true”" not in text
+    assert code == 1

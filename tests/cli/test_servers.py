@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from app.cli.main import main
 from app.core.job import Attempt, Job, JobRequest, State
+from app.core.server_power import Change, PowerRecord
 from app.events import JobId, PromptId, ServerName
 from app.journal.store import instance_lock, open_store
 from app.ports import Json
@@ -117,3 +119,81 @@ def test_a_job_whose_servers_are_drained_is_stuck_until_one_is_resumed(
     record = next(line for line in lines if "cccccccc-3" in line)
     assert "WaitsForResume" in record
     assert "Run “servers resume” with one of studio, cellar: none takes new jobs." in record
+
+
+@pytest.fixture
+def commanded(journal: Path, tmp_path: Path) -> Path:
+    """The cellar is started and stopped by commands."""
+    config = (tmp_path / "atelier.toml").read_text()
+    commands = 'start_command = ["on"]\nstop_command = ["off"]\nmost_hours_per_day = 2\nidle_minutes = 1\n'
+    (tmp_path / "atelier.toml").write_text(config + commands)
+    return journal
+
+
+def record(journal: Path, *changes: Change, ago: float) -> None:
+    with open_store(journal, clock=lambda: time.time() - ago) as store:
+        store.record_power([PowerRecord(CELLAR, change) for change in changes])
+
+
+def test_the_list_says_whether_a_server_is_on_and_for_how_long_it_was(
+    commanded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studio, cellar = listed(capsys)
+    assert (studio["state"], studio["power"]) == ("offline", None)
+    assert (cellar["state"], cellar["power"], cellar["seconds_on"], cellar["answers"]) == ("off", "off", 0, False)
+    record(commanded, "started", ago=3900)
+    assert [server["state"] for server in listed(capsys)] == ["offline", "starting"]
+    record(commanded, "answered", ago=3800)
+    cellar = listed(capsys)[1]
+    assert (cellar["state"], cellar["power"], cellar["started_by"]) == ("offline", "on", "bot")
+    record(commanded, "stopping", ago=310)
+    assert listed(capsys)[1]["state"] == "stopping"
+    record(commanded, "stopped", ago=300)
+    cellar = listed(capsys)[1]
+    assert (cellar["state"], cellar["started_by"]) == ("off", None)
+    assert main(["servers"]) == 0
+    assert "1 h 00" in capsys.readouterr().out
+
+
+def test_a_server_is_started_and_stopped_by_a_request_in_the_journal(
+    commanded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["servers", "start", "cellar"]) == 0
+    sentence = "The bot will start cellar, as soon as it runs, and stop it after a minute without jobs.\n"
+    assert capsys.readouterr().out == sentence
+    assert main(["servers", "stop", "cellar"]) == 0
+    assert "It starts it again when a job needs it: to prevent that, drain it." in capsys.readouterr().out
+    with open_store(commanded, clock=time.time) as store:
+        assert [(request.verb, request.job) for request in store.requests()] == [
+            ("start", "cellar"),
+            ("stop", "cellar"),
+        ]
+
+
+def test_a_server_that_cannot_be_started_is_one_sentence(commanded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["servers", "start", "studio"]) == 1
+    sentence = "atelier: studio has no start_command and stop_command in atelier.toml, so the bot cannot do that.\n"
+    assert capsys.readouterr().err == sentence
+    assert main(["servers", "start", "stduio"]) == 1
+    assert "did you mean “studio”?" in capsys.readouterr().err
+    record(commanded, "started", "answered", ago=9000)
+    assert main(["servers", "start", "cellar"]) == 0
+    assert capsys.readouterr().out == "cellar is on already.\n"
+    record(commanded, "stopped", ago=60)
+    assert main(["servers", "start", "cellar"]) == 1
+    sentence = "atelier: cellar was on for 2 h 29 of the last 24: raise most_hours_per_day (2), or wait.\n"
+    assert capsys.readouterr().err == sentence
+    with open_store(commanded, clock=time.time) as store:
+        assert store.requests() == []
+
+
+def test_a_job_that_waits_for_a_server_that_is_off_is_not_stuck(
+    commanded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = Job(
+        request=JobRequest(job=JobId("cccccccc-3"), workflow="txt2img", graph={}, folder="out", servers=(CELLAR,))
+    )
+    with open_store(commanded, clock=lambda: 0.0) as store:
+        store.write([([waiting], [])])
+    assert main(["jobs", "stuck", "--json"]) == 0
+    assert "cccccccc-3" not in capsys.readouterr().out

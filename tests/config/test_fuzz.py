@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.config import discord, toml_table
+from app.config import discord, limits, toml_table
 from app.config.load import load_config
 from app.config.toml_table import ConfigError
 from tests.config.fuzz import Leaked, attempt, check_sentence
@@ -37,7 +37,8 @@ def test_any_bytes_are_settings_or_a_sentence(toml: bytes, dotenv: bytes, url: s
 
 
 def test_the_fuzzer_finds_a_planted_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discord, "discord_id", int)
+    for module in (discord, limits):
+        monkeypatch.setattr(module, "discord_id", int)
     with pytest.raises((TypeError, ValueError)):
         attempts(tmp_path)
 

@@ -28,6 +28,7 @@ from app.config.settings import (
     Http,
     Limits,
     Log,
+    Power,
     Retention,
     RoleLimits,
     Server,
@@ -66,6 +67,7 @@ def test_a_server_that_the_file_knows_keeps_its_headers(tmp_path: Path) -> None:
 
 
 SERVER = '[[servers]]\nurl = "http://x"\n'
+COMMANDS = "start_command = ['on']\nstop_command = ['off']\n"
 
 WRONG = {
     "depth = 0": "line 1: “depth” must be a whole number between 1 and 16.",
@@ -125,6 +127,19 @@ WRONG = {
     f'{SERVER}workflows = ["txt2img", 1]': 'line 3: “workflows” must be names of workflows, such as ["txt2img"].',
     f"{SERVER}workflows = ['']": "line 3: “workflows” must be names of workflows",
     f"{SERVER}previews = 'on'": "line 3: “previews” cannot be “on”: write one of latent2rgb, taesd, off, server.",
+    f"{SERVER}start_command = ['on']": "line 3: “start_command” needs “stop_command” as well: add it, or remove",
+    f"{SERVER}idle_minutes = 5": "line 3: “idle_minutes” needs “start_command” as well: add it, or remove this line.",
+    f"{SERVER}stop_command = ['off']\nstart_command = 'on now'": (
+        'line 4: “start_command” must be a list of a program and its arguments, such as ["wakeonlan", '
+    ),
+    f"{SERVER}stop_command = ['off']\nstart_command = []": "line 4: “start_command” must be a list of a program",
+    f"{SERVER}stop_command = ['off']\nstart_command = [' ']": "line 4: “start_command” must begin with the name of a",
+    f"{SERVER}stop_command = ['off']\nstart_command = ['on', 1]": "line 4: each part of “start_command” must be a text",
+    f'{SERVER}stop_command = ["off"]\nstart_command = ["on", "\\u0000"]': "line 4: “\ufffd” has a character that no",
+    f"{SERVER}{COMMANDS}idle_minutes = 0": "“idle_minutes” must be a whole number between 1 and 1440.",
+    f"{SERVER}{COMMANDS}start_seconds = 1.5": "“start_seconds” must be a whole number between 1 and 3600.",
+    f"{SERVER}{COMMANDS}most_hours_per_day = 25": "“most_hours_per_day” must be a whole number between 0 and 24.",
+    f"{SERVER}{COMMANDS}stop_if_started_by_hand = 1": "“stop_if_started_by_hand” must be true or false",
     f"{SERVER}previews = true": "line 3: “previews” must be a text in double quotes.",
     "servers = 3": "line 1: “servers” must be tables: write [[servers]] above",
     "servers = [3]": "line 1: “servers” must be tables",
@@ -468,7 +483,7 @@ def test_the_example_names_every_key_and_is_valid(tmp_path: Path) -> None:
     example = (ROOT / "atelier.example.toml").read_text()
     content = tomllib.loads(example)
     assert content.keys() == set(KEYS)
-    assert content["servers"][0].keys() == set(Server.__struct_fields__)
+    assert content["servers"][0].keys() == {*Server.__struct_fields__, *Power.__struct_fields__} - {"power"}
     assert content["discord"].keys() == set(Discord.__struct_fields__)
     assert content["alerts"].keys() == set(AlertTargets.__struct_fields__)
     assert content["limits"].keys() == set(Limits.__struct_fields__)
@@ -564,6 +579,16 @@ def test_a_server_may_have_a_weight_and_run_only_some_workflows(tmp_path: Path) 
     config = load_config({}, tmp_path)
     assert [server.weight for server in config.servers] == [3, 0.5, 1]
     assert [server.workflows for server in config.servers] == [("txt2img", "upscale"), (), None]
+
+
+def test_a_server_may_be_started_and_stopped_by_commands(tmp_path: Path) -> None:
+    commands = ('start_command = ["./on", "a b"]', 'stop_command = ["ssh", "cloud"]')
+    (tmp_path / "atelier.toml").write_text("\n".join([SERVER, *commands, "idle_minutes = 3", "most_hours_per_day = 8"]))
+    (server,) = load_config({}, tmp_path).servers
+    start, stop = (str(tmp_path / "on"), "a b"), ("ssh", "cloud")
+    assert server.power == Power(start_command=start, stop_command=stop, idle_minutes=3, most_hours_per_day=8)
+    (tmp_path / "atelier.toml").write_text(SERVER)
+    assert load_config({}, tmp_path).servers[0].power is None
 
 
 def test_a_server_may_have_previews_of_another_kind(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from app.core.fair_queue import Served
 from app.core.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.core.moderation import Ban
+from app.core.server_power import PowerRecord
 from app.events import Finished, JobId, ServerName
 from app.journal.migrations import NEWEST
 from app.journal.reader import Reader
@@ -275,6 +276,11 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "drain": lambda: store.drain(ServerName("studio"), "ada", drained=True),
         "drained": store.drained,
         "uses": store.uses,
+        "on_periods": store.on_periods,
+        "on_periods_at": lambda: store.on_periods_at(1.0),
+        "record_power": lambda: store.record_power(
+            [PowerRecord(ServerName("a"), change) for change in ("started", "answered", "stopping", "stopped")]
+        ),
         "spent": store.spent,
         "remove_jobs": lambda: store.remove_jobs(0.0, 0, 5),
         "give_back": lambda: store.give_back(5),

@@ -114,6 +114,27 @@ async def test_jobs_of_a_workflow_that_no_server_can_run_are_told_so(folder: Pat
     assert catalog.offered() == {"ink": (), "oil": ()}, "it may not run one, and cannot run the other"
 
 
+async def test_a_server_that_is_started_when_needed_counts_as_able_until_it_was_seen(folder: Path) -> None:
+    write(folder, "oil")
+    write(folder, "ink", "Ink")
+    known: dict[ServerName, Definitions] = {A: Definitions({"Paint": PAINT, "Save": SAVE})}
+    catalog = Catalog(folder, [A, B], known.get, DISCORD, is_started=lambda server: server == B)
+    await catalog.look()
+    assert (set(catalog.workflows), dict(catalog.servers)) == ({"ink", "oil"}, {"ink": (B,)})
+    assert catalog.offered() == {"ink": (B,), "oil": (A, B)}
+    known[B] = Definitions({"Paint": PAINT, "Save": SAVE})
+    await catalog.look()
+    assert set(catalog.workflows) == {"oil"}
+
+
+async def test_while_no_server_was_seen_jobs_may_start_those_that_are_started_when_needed(folder: Path) -> None:
+    write(folder, "oil")
+    known: dict[ServerName, Definitions] = {}
+    catalog = Catalog(folder, [A, B], known.get, DISCORD, is_started=lambda server: server == B)
+    await catalog.look()
+    assert catalog.offered() == {"oil": (B,)}
+
+
 async def test_a_workflow_goes_only_where_it_is_known_to_run(folder: Path) -> None:
     write(folder, "oil")
     write(folder, "ink", "Ink")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -53,12 +53,12 @@ class Server:
 
 
 @asynccontextmanager
-async def watched(**servers: Server) -> AsyncGenerator[Texts]:
+async def watched(off: Collection[ServerName] = (), **servers: Server) -> AsyncGenerator[Texts]:
     """The alerts while these servers are polled every ten seconds."""
     actor = AlertActor(alert_text)
     comfies = {ServerName(name): cast("Comfy", server) for name, server in servers.items()}
     nodes = {name: NodeCache(comfy) for name, comfy in comfies.items()}
-    monitor = ServerMonitor(comfies, nodes, actor.handle)
+    monitor = ServerMonitor(comfies, nodes, actor.handle, off)
 
     async def poll() -> None:
         while True:
@@ -123,6 +123,27 @@ async def test_a_server_that_hangs_is_away() -> None:
         studio.there, studio.error = False, None
         await anyio.sleep(ALERT_AFTER + 30)
         assert read(texts) == ["Start ComfyUI on studio: it does not answer, and its jobs wait."]
+
+
+async def test_a_server_that_is_off_on_purpose_is_no_alert_until_it_should_be_on() -> None:
+    studio, cellar, off = Server(), Server(), {CELLAR}
+    studio.there = cellar.there = False
+    async with watched(off, studio=studio, cellar=cellar) as texts:
+        await anyio.sleep(10 * ALERT_AFTER)
+        assert [text.split(":")[0].split(",")[0] for text in read(texts)] == ["studio is away"]
+        off.clear()
+        await anyio.sleep(2 * ALERT_AFTER)
+        assert any(text.startswith("cellar is away") for text in read(texts))
+        off.add(CELLAR)
+        await anyio.sleep(2 * ALERT_AFTER)
+        assert read(texts) == [], "it is not back"
+
+
+async def test_all_servers_off_on_purpose_is_not_that_no_server_answers() -> None:
+    studio, cellar = Server(), Server()
+    studio.there = cellar.there = False
+    comfies = {ServerName(name): cast("Comfy", server) for name, server in (("studio", studio), ("cellar", cellar))}
+    assert await ServerMonitor(comfies, {}, off={STUDIO, CELLAR}).poll() == []
 
 
 async def test_a_server_that_is_removed_and_added_again_between_two_polls_is_asked_for_its_nodes_again() -> None:

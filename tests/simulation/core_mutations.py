@@ -31,6 +31,7 @@ from app.core.job_table import JobTable
 from app.core.journal_port import DrainedServer
 from app.core.limits import Use
 from app.core.reconciler import Message, Reconciler
+from app.core.server_power import OnPeriod, PowerRecord
 from app.core.server_state import ServerState
 from app.core.spending import Spent
 from app.events import AnyUpdate, ServerName
@@ -146,6 +147,12 @@ class _Later:
 
     async def drained(self) -> Sequence[DrainedServer]:
         return ()
+
+    async def on_periods(self) -> Sequence[OnPeriod]:
+        return ()
+
+    async def record_power(self, records: Sequence[PowerRecord]) -> None:
+        pass
 
     async def uses(self) -> Sequence[Use]:
         return []

@@ -20,7 +20,11 @@ from app.reasons.alerts import (
     ResultsGivenUp,
     ServerAway,
     ServerFails,
+    ServerNotStarted,
+    ServerNotStopped,
 )
+from app.reasons.jobs import InternalError
+from app.reasons.power import CommandFailed, CommandNotRun, CommandTooLong, NotAnswering, StillAnswering
 from app.reasons.servers import CredentialsRefused, RefusedConnection
 from app.texts.alerts import alert_text, duration_text
 from app.texts.wording import LONGEST_SENTENCE
@@ -78,6 +82,36 @@ SENTENCES: list[tuple[AlertReason, str, str]] = [
             " Read the log of that server, then press Fetch again below the result."
         ),
         "Results of studio arrive again after 5 minutes.",
+    ),
+    (
+        ServerNotStarted("cloud", CommandFailed("gcloud", 1, "quota exceeded")),
+        (
+            "Start cloud yourself, or correct its start_command: jobs need it."
+            " “gcloud” ended with exit code 1. quota exceeded."
+        ),
+        "cloud is on after 5 minutes.",
+    ),
+    (
+        ServerNotStarted("cloud", NotAnswering(300.0)),
+        (
+            "Start cloud yourself, or correct its start_command: jobs need it."
+            " The command worked, but ComfyUI does not answer after 300 seconds."
+        ),
+        "cloud is on after 5 minutes.",
+    ),
+    *(
+        (
+            ServerNotStopped("cloud", why),
+            "Stop cloud yourself, or correct its stop_command: no job needs it, and it may be billed. " + said,
+            "cloud is off after 5 minutes.",
+        )
+        for why, said in (
+            (CommandNotRun("ssh", "No such file or directory"), "“ssh” cannot be run: No such file or directory."),
+            (CommandFailed("ssh", 255), "“ssh” ended with exit code 255."),
+            (CommandTooLong("ssh", 300.0), "“ssh” had not ended after 300 seconds, and was killed."),
+            (StillAnswering(300.0), "The command worked, but ComfyUI still answers after 300 seconds."),
+            (InternalError("00c0ffee"), "Something went wrong (id 00c0ffee)."),
+        )
     ),
     (
         BackupFailed("The disk of the backup folder /mnt/disk is full: make room, or name another folder."),

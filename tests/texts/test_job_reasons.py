@@ -12,6 +12,7 @@ from app.reasons.jobs import (
     CancelUnconfirmed,
     ForgottenByServer,
     HistoryUnreadable,
+    HoursUsedUp,
     InputUnreadable,
     InternalError,
     JobReason,
@@ -30,7 +31,9 @@ from app.reasons.jobs import (
     ResultUnwritable,
     SentAgain,
     ServersDrained,
+    ServersOff,
     ServersOffline,
+    ServersStarting,
     StoppedOnServer,
     TimeLimitReached,
     TooManyResults,
@@ -58,6 +61,17 @@ SENTENCES: list[tuple[JobReason, str, str]] = [
         ServersDrained((HERE, "b")),
         "The image server takes no new jobs for now. Your place is kept.",
         f"Waiting until {HERE} or b is resumed (servers resume NAME).",
+    ),
+    (ServersStarting((HERE,)), "The image server is being started.", f"Waiting for {HERE} to start."),
+    (
+        ServersOff((HERE, "b")),
+        "The image server is off, and will be started soon. Your place is kept.",
+        f"Waiting until {HERE} or b is started, which the bot does.",
+    ),
+    (
+        HoursUsedUp((HERE,)),
+        "The image server has worked enough for today, and starts again later. Your place is kept.",
+        f"Waiting until {HERE} may be on again: see “most_hours_per_day” in atelier.toml.",
     ),
     (SentAgain(), "The server forgot this job, so it is sent again.", ""),
     (
@@ -165,7 +179,19 @@ def test_whatever_the_facts_are_the_sentence_is_one_line_of_limited_length(
         assert 0 < len(text) <= LONGEST
 
 
-@pytest.mark.parametrize("kind", [ServersOffline, ServersDrained, NoProgress, ForgottenByServer, PaidRunLost])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ServersOffline,
+        ServersDrained,
+        ServersOff,
+        ServersStarting,
+        HoursUsedUp,
+        NoProgress,
+        ForgottenByServer,
+        PaidRunLost,
+    ],
+)
 @given(data=st.data())
 def test_people_never_read_which_server_it_was(kind: type[Reason], data: st.DataObject) -> None:
     reason = data.draw(reasons_of(kind, st.just(HERE)))

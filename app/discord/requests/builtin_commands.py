@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from app.actors.handle import Registry
 from app.core.batches import without_parts
 from app.core.job import Job
 from app.core.journal_port import JobHistory
+from app.core.server_power import view_of
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.responder import Responder
 from app.discord.text import shorten
@@ -34,7 +35,8 @@ class BuiltinCommands:
     """Answers each `BuiltinCommand`, and suggests what to type for an option.
 
     `latency` returns Discord's latency in seconds, `registered` the registered commands and menus;
-    `server_names` maps each server to the name that people may read.
+    `server_names` maps each server to the name that people may read. `started` returns the servers that the bot starts
+    and stops.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class BuiltinCommands:
         latency: Callable[[], float],
         registered: Callable[[], tuple[Sequence[Command], Sequence[str]]],
         server_names: Mapping[ServerName, str],
+        started: Callable[[], Collection[ServerName]] = tuple,
     ) -> None:
+        self._started = started
         self._registry = registry
         self._job_history = job_history
         self._catalog = catalog
@@ -89,8 +93,10 @@ class BuiltinCommands:
                 servers, refused = await self._server_monitor.status(), self._catalog.refused
                 starts = accuracy(await self._job_history.runs())
                 drained = {server.name for server in await self._job_history.drained()}
+                periods = await self._job_history.on_periods()
+                power = {name: view_of(name, periods) for name in self._started()}
                 card = pages.status(
-                    servers, self._server_names, self._latency(), len(unfinished), refused, starts, drained
+                    servers, self._server_names, self._latency(), len(unfinished), refused, starts, drained, power
                 )
                 await self._responder.tell(caller, card)
             case _:

@@ -11,6 +11,7 @@ from app.config.settings import Allowed
 from app.core.job import Job, JobRequest, State
 from app.core.limits import Used
 from app.core.moderation import Ban, GuildLimits
+from app.core.server_power import PowerView
 from app.core.spending import SpendingUsed
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
@@ -26,6 +27,7 @@ from app.texts import moderation
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
+from app.texts.power import hours_text, power_text
 from app.texts.reasons import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
@@ -215,23 +217,26 @@ def status(
     refused: Mapping[str, Reason],
     starts: Accuracy,
     drained: Collection[ServerName] = (),
+    power: Mapping[ServerName, PowerView] = {},
 ) -> Card:
     """The status page. `latency` is that of Discord's gateway, in seconds; `starts` says how right expected ones were.
 
     `server_names` maps each server to the name that people may read, `refused` each workflow that is not offered to
-    the reason. `drained` are the servers that get no new jobs.
+    the reason. `drained` are the servers that get no new jobs, `power` those that the bot starts and stops.
     """
     lines = [f"### {texts.STATUS}", texts.connection(texts.milliseconds(latency), unfinished)]
     for server in servers:
         name, stats = escape(server_names.get(server.name, UNNAMED)), server.stats
+        view = power.get(server.name)
         if stats is None:
-            lines.append(texts.server_offline(name))
+            lines.append(texts.server_offline(name) if view is None else power_text(name, view))
             lines += [texts.DRAINED] if server.name in drained else []
             continue
         free, total = texts.gibibytes(stats.memory_free), texts.gibibytes(stats.memory_total)
         memory = texts.memory(free, total) if stats.memory_total else ""
         version = escape(stats.version)
         lines.append(texts.server(name, version, server.milliseconds, server.running, server.pending, memory))
+        lines += [f"-# {hours_text(view)}"] if view is not None else []
         lines += [texts.DRAINED] if server.name in drained else []
         lines += [f"-# {escape(device)}" for device in stats.devices]
     if starts.jobs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.server_power import PowerView
 from app.discord.ui.components import Text
 from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, status
 from app.events import ServerName
@@ -51,6 +52,30 @@ def test_status_never_shows_the_address_of_a_server(names: dict[ServerName, str]
     (text,) = status([ServerStatus(server) for server in names], public_names(names), 0.1, 0, {}, NEVER).blocks
     assert isinstance(text, Text)
     assert text.text.splitlines()[2:] == [f"**{name}**: offline" for name in shown]
+
+
+def test_a_server_that_is_off_is_not_offline_and_the_page_says_for_how_long_it_was_on() -> None:
+    names = [ServerName(name) for name in ("a", "b", "c", "d", "e")]
+    power = {
+        names[0]: PowerView("off", 5400.0, None),
+        names[1]: PowerView("starting", 30.0, "bot"),
+        names[2]: PowerView("stopping", 7200.0, "bot"),
+        names[3]: PowerView("on", 60.0, "hand"),
+    }
+    servers = [ServerStatus(name) for name in names[:3]]
+    servers.append(ServerStatus(names[3], Stats("0.33.0")))
+    servers.append(ServerStatus(names[4]))
+    (text,) = status(servers, dict(zip(names, names, strict=True)), 0.1, 0, {}, NEVER, (), power).blocks
+    assert isinstance(text, Text)
+    lines = text.text.splitlines()
+    for line in (
+        "**a**: off until a job needs it · on for 2 hours of the last 24 hours",
+        "**b**: being started · on for 30 seconds of the last 24 hours",
+        "**c**: being stopped · on for 2 hours of the last 24 hours",
+        "-# on for 1 minute of the last 24 hours",
+        "**e**: offline",
+    ):
+        assert line in lines
 
 
 def test_status_says_which_servers_get_no_new_jobs() -> None:
