@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ logger = structlog.stdlib.get_logger(__name__)
 
 PIECE = 2**20
 """Bytes that are read at once."""
+
+UNWRITTEN = 600.0
+"""Seconds after which a file is on the disk by itself: systems write what is in memory only within a minute."""
 
 CANNOT_LINK = {
     *(errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS),
@@ -115,6 +119,7 @@ def hash_of(path: Path, breathe: Breathe) -> str:
 
 
 def _hash_new(path: Path, breathe: Breathe) -> str:
-    """The same for a file that was just linked, and may not be on the disk yet."""
-    sync(path)
+    """The same for a file that was just linked, and put it on the disk if it may not be there yet."""
+    if path.stat().st_mtime > time.time() - UNWRITTEN:
+        sync(path)
     return hash_of(path, breathe)
