@@ -100,6 +100,7 @@ class History(Struct, frozen=True):
     """GET /history/{id} of a prompt that ended.
 
     `outcome` is "success", "failed", "interrupted", or "unreadable" if the server's record of it cannot be read.
+    `seconds` is how long the server worked on it, 0 if it does not say so.
     """
 
     outcome: str
@@ -108,6 +109,7 @@ class History(Struct, frozen=True):
     error: str = ""
     error_kind: str = ""
     cached: frozenset[str] = frozenset()
+    seconds: float = 0.0
 
 
 class Stats(Struct, frozen=True):

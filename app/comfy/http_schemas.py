@@ -18,6 +18,9 @@ from app.core.results import first_line
 from app.events import PromptId
 from app.ports import History, Json, Queue, Stats
 
+LONGEST_RUN = 7 * 86400.0
+"""Seconds. A server that says that a prompt took longer has had its clock changed."""
+
 
 class Item(Struct, array_like=True):
     """One prompt in /queue; the rest of the item (graph, extra data, outputs) is large and is skipped."""
@@ -54,6 +57,13 @@ class _Message(Struct):
     node_id: str | None = None
     exception_message: str | None = None
     exception_type: str | None = None
+    timestamp: Json = None
+
+    @property
+    def at(self) -> float:
+        """When it was sent, in seconds since 1970; NaN if it does not say so."""
+        number = self.timestamp
+        return number / 1000 if isinstance(number, (int, float)) else math.nan
 
 
 class _Status(Struct):
@@ -90,7 +100,13 @@ class HistoryReply(Struct):
                 error_kind=last.exception_type or "",
                 cached=cached,
             )
-        return History("success", outputs, cached=cached)
+        return History("success", outputs, cached=cached, seconds=_seconds(messages))
+
+
+def _seconds(messages: tuple[tuple[str, _Message], ...]) -> float:
+    """Seconds from the first to the last of these messages; 0 if they have no sensible times."""
+    seconds = messages[-1][1].at - messages[0][1].at if messages else math.nan
+    return seconds if 0 <= seconds < LONGEST_RUN else 0.0
 
 
 class _LooseHistory(Struct):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from app.core.job import JobRequest
-from app.events import FileRef, JobId, PromptId, ServerName
+from app.events import ChosenModel, FileRef, JobId, PromptId, ServerName
 from app.ports import History, Queue, Ticket
 from app.reasons.jobs import InternalError, JobReason
 from app.reasons.servers import NetworkReason, ServerReason
@@ -92,10 +92,11 @@ Effect: TypeAlias = JobEffect | QueryServer | Reconnect | DiscardFiles
 
 
 class PromptSubmitted(Struct, frozen=True):
-    """The server accepted the prompt."""
+    """The server accepted the prompt; `chosen` is what it got for the inputs that the request left open."""
 
     effect: SubmitPrompt
     ticket: Ticket
+    chosen: tuple[ChosenModel, ...] = ()
 
 
 class PromptRefused(Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from app.core.limits import Allowance, Origin
-from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
+from app.events import ChosenModel, FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
 from app.ports import Graph, History, Json
 from app.reasons.jobs import JobReason
 
@@ -65,7 +65,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     can run it; empty means all. `cost` is the manifest's, and `weight` says how much of the servers' time the person
     gets beside others. `guild` and `channel` are where it was made, "" if that is not in Discord; `allowances` are the
     limits that applied there. With `refetch`, nothing is generated: only missing results are downloaded. With `batch`,
-    it is the first of several; these have its id as `lead`, and `part` is their number, counted from 0.
+    it is the first of several; these have its id as `lead`, and `part` is their number, counted from 0. `parent` is the
+    job that it was made from, by a button below its result; "" if it was not.
     """
 
     job: JobId
@@ -88,6 +89,7 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     batch: Batch | None = None
     lead: JobId = JobId("")
     part: int = 0
+    parent: JobId = JobId("")
 
     @property
     def pictures(self) -> int:
@@ -198,6 +200,8 @@ class Job(Struct, kw_only=True):
     """Whether the user has seen the terminal update."""
     place: str = ""
     """Where it is shown, in the frontend's format."""
+    chosen: tuple[ChosenModel, ...] = ()
+    """What the current attempt's server chose for the inputs that the request leaves open."""
     receipt: str = ""
     """Proof that the terminal update was shown there, in the frontend's format."""
 
@@ -254,6 +258,7 @@ class Job(Struct, kw_only=True):
             guild=mine.guild,
             channel=mine.channel,
             allowances=mine.allowances,
+            parent=mine.parent,
         )
 
     @property

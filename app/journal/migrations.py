@@ -109,6 +109,10 @@ MIGRATIONS = (
         id TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+    CREATE INDEX jobs_by_parent ON jobs (parent, number) WHERE parent > '';
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from app.core.job import Attempt, Job, JobRequest, State
-from app.events import Failed, FileRef, JobId, TerminalUpdate
+from app.events import ChosenModel, Failed, FileRef, JobId, TerminalUpdate
 from app.ports import History, Json
 from app.reasons.jobs import JobReason
 
@@ -41,6 +41,7 @@ class Record(
     gathered: bool = False
     notified: bool = False
     place: str = ""
+    chosen: tuple[ChosenModel, ...] = ()
     receipt: str = ""
 
 
