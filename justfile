@@ -49,3 +49,7 @@ fuzz MINUTES:
 pin:
     {{compile}} --group dev --extra video --output-file constraints.txt
     {{compile}} --constraints constraints.txt --output-file constraints-runtime.txt
+
+# draw what the bot shows in its key moments, as PNGs in docs/pictures or another folder; needs Chromium and Noto's fonts
+pictures *ARGS:
+    uv run --dev python -m tests.rendering {{ARGS}}

@@ -255,11 +255,19 @@ class Arrived(Update, frozen=True):
     total: int
 
 
+class ChosenModel(Struct, frozen=True):
+    """The value that an input got from its server's list, because nobody chose one."""
+
+    node: NodeId
+    input: str
+    value: str
+
+
 class Finished(Update, frozen=True):
     """The job succeeded, and every file is on our disk.
 
     `files` are paths as strings, in order of execution; `notes` are what the user should know (a part that was dropped,
-    a run without outputs, everything cached).
+    a run without outputs, everything cached). `seconds` is how long the server worked on it, 0 if it does not say so.
     """
 
     server: ServerName
@@ -267,6 +275,8 @@ class Finished(Update, frozen=True):
     texts: tuple[str, ...] = ()
     notes: tuple[JobReason | str, ...] = ()
     seed: int | None = None
+    seconds: float = 0.0
+    chosen: tuple[ChosenModel, ...] = ()
 
 
 class Failed(Update, frozen=True):

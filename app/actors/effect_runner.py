@@ -46,7 +46,7 @@ from app.core.effects import (
     Unreachable,
 )
 from app.core.job import JobRequest, Upload
-from app.events import NodeId, PromptId, ServerName
+from app.events import ChosenModel, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
 from app.reasons import Reason
@@ -139,6 +139,14 @@ class Completion:
         """An input as the server listed it, however long ago."""
         definition = await self._nodes.node(_kind(graph, node), max_age=math.inf)
         return definition.inputs.get(name) if definition is not None else None
+
+
+def _chosen(request: JobRequest, graph: Graph) -> tuple[ChosenModel, ...]:
+    """What the inputs that a request leaves open are in its completed graph."""
+    return tuple(
+        ChosenModel(choice.node, choice.input, str(_inputs(graph, choice.node)[choice.input]))
+        for choice in request.choices
+    )
 
 
 def _unlisted(graph: Graph, reason: Reason) -> list[tuple[NodeId, str]]:
@@ -293,7 +301,7 @@ class EffectRunner:
             if ticket.dropped:
                 # The server runs the rest of the graph. Whether a missing upload is the cause is not known here.
                 completion.forget(effect.request.uploads, graph)
-            return PromptSubmitted(effect, ticket)
+            return PromptSubmitted(effect, ticket, _chosen(effect.request, graph))
         except OSError as error:
             return PromptRefused(effect, InputUnreadable(error.strerror or ""), certain=True)
         except Refused as refusal:

@@ -204,4 +204,6 @@ def combined(lead: Job, members: list[Job]) -> TerminalUpdate:
         texts=tuple(text for update in finished for text in update.texts),
         notes=tuple(combined_notes),
         seed=lead.request.seed,
+        seconds=sum(update.seconds for update in finished),
+        chosen=finished[0].chosen,
     )

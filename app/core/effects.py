@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from app.core.job import JobRequest
-from app.events import FileRef, JobId, PromptId, ServerName
+from app.events import ChosenModel, FileRef, JobId, PromptId, ServerName
 from app.ports import History, Queue, Ticket
 from app.reasons.jobs import InternalError, JobReason
 from app.reasons.power import CommandReason
@@ -111,10 +111,11 @@ Effect: TypeAlias = JobEffect | QueryServer | Reconnect | DiscardFiles | RunComm
 
 
 class PromptSubmitted(Struct, frozen=True):
-    """The server accepted the prompt."""
+    """The server accepted the prompt; `chosen` is what it got for the inputs that the request left open."""
 
     effect: SubmitPrompt
     ticket: Ticket
+    chosen: tuple[ChosenModel, ...] = ()
 
 
 class PromptRefused(Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.core.limits import Allowance, Origin
 from app.core.spending import Money, Payment, with_limits
-from app.events import FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
+from app.events import ChosenModel, FileRef, JobId, NodeId, PromptId, ServerName, TerminalUpdate
 from app.ports import Graph, History, Json
 from app.reasons.jobs import JobReason
 
@@ -66,7 +66,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     servers' time the person gets beside others. `guild` and `channel` are where it was made, "" if that is not in
     Discord; `allowances` are the limits that applied there. `payment` is what services bill for a run, None if nothing.
     With `refetch`, nothing is generated: only missing results are downloaded. With `batch`, it is the first of several;
-    these have its id as `lead`, and `part` is their number, counted from 0.
+    these have its id as `lead`, and `part` is their number, counted from 0. `parent` is the job that it was made from,
+    by a button below its result; "" if it was not.
     """
 
     job: JobId
@@ -90,6 +91,7 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     batch: Batch | None = None
     lead: JobId = JobId("")
     part: int = 0
+    parent: JobId = JobId("")
 
     @property
     def pictures(self) -> int:
@@ -214,6 +216,8 @@ class Job(Struct, kw_only=True):
     """What counts as spent for it, once it has ended."""
     place: str = ""
     """Where it is shown, in the frontend's format."""
+    chosen: tuple[ChosenModel, ...] = ()
+    """What the current attempt's server chose for the inputs that the request leaves open."""
     receipt: str = ""
     """Proof that the terminal update was shown there, in the frontend's format."""
 
@@ -276,6 +280,7 @@ class Job(Struct, kw_only=True):
             channel=mine.channel,
             allowances=mine.allowances,
             payment=with_limits(request.payment, mine.payment),
+            parent=mine.parent,
         )
 
     @property

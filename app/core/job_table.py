@@ -574,7 +574,14 @@ class JobTable:
             job.move(State.FINISHED)
             notes = remarks(job, history, paths)
             terminal_update = Finished(
-                attempt.server, tuple(paths), texts(history), notes, job.request.seed, job=job.id
+                job=job.id,
+                server=attempt.server,
+                files=tuple(paths),
+                texts=texts(history),
+                notes=notes,
+                seed=job.request.seed,
+                seconds=history.seconds or 0.0,
+                chosen=job.chosen,
             )
             self.settle(job, State.FINISHED, terminal_update)
         elif history.outcome == "interrupted":

@@ -169,6 +169,10 @@ class JobHistory(Journal, Protocol):
         """The owner's jobs, newest first, at most `limit`, without parts of batches."""
         ...
 
+    async def made_from(self, job: JobId, limit: int) -> Sequence[Job]:
+        """The jobs that were made from this one, newest first, at most `limit`, without parts of batches."""
+        ...
+
     async def requests(self) -> Sequence[OperatorRequest]:
         """The operator requests in the journal that have not been carried out, oldest first."""
         ...

@@ -248,10 +248,11 @@ class Reconciler:
     def _answer(self, job: Job, attempt: Attempt, answer: Answer, now: float) -> None:
         job_table, server_state = self._job_table, self.servers[attempt.server]
         match answer:
-            case PromptSubmitted(ticket=ticket):
+            case PromptSubmitted(ticket=ticket, chosen=chosen):
                 job_table.answered(attempt)
                 server_state.answered_post(now)
                 job.notes += ticket.dropped
+                job.chosen = chosen
                 if not self._take_id(job, attempt, ticket.prompt):
                     return
                 job_table.queued(job, "the server accepted the prompt")

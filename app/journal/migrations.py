@@ -135,6 +135,8 @@ MIGRATIONS = (
         stopped REAL
     ) STRICT;
     CREATE INDEX on_periods_by_server ON on_periods (server, number);
+    ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+    CREATE INDEX jobs_by_parent ON jobs (parent, number) WHERE parent > '';
     """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""

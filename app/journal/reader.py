@@ -80,6 +80,10 @@ class Reader:
         entries = self._entries("lead = '' AND owner = ?", owner, limit)
         return [entry.job for entry in entries]
 
+    def made_from(self, job: str, limit: int) -> list[Job]:
+        """The jobs that were made from this one, newest first, without parts of batches and those that are damaged."""
+        return [entry.job for entry in self._entries("parent > '' AND lead = '' AND parent = ?", job, limit)]
+
     def newest(self, state: str, limit: int) -> list[Entry]:
         """The newest jobs, newest first, without those whose record is damaged; only those of `state` unless ""."""
         if state:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from app.core.job import Attempt, Job, JobRequest, State
-from app.events import Failed, FileRef, JobId, TerminalUpdate
+from app.events import ChosenModel, Failed, FileRef, JobId, TerminalUpdate
 from app.ports import History, Json
 from app.reasons.jobs import JobReason
 
@@ -42,6 +42,7 @@ class Record(
     notified: bool = False
     spent: int = 0
     place: str = ""
+    chosen: tuple[ChosenModel, ...] = ()
     receipt: str = ""
 
 

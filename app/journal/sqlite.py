@@ -257,6 +257,10 @@ class SqliteJournal:
         """See `app.core.journal_port.JobHistory`."""
         return await self._read(self._store.jobs_of, owner, limit)
 
+    async def made_from(self, job: JobId, limit: int) -> Sequence[Job]:
+        """See `app.core.journal_port.JobHistory`."""
+        return await self._read(self._store.made_from, job, limit)
+
     async def transitions(self, job: str) -> Sequence[TransitionRow]:
         """The transitions of a job, in order."""
         return await self._read(self._store.transitions, job)

@@ -114,7 +114,8 @@ class Store(Reader):
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO jobs (id, owner, workflow, accepted, changed, state, told, version, server, prompt,"
-                " lead, wish, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " lead, parent, wish, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET"
                 " changed = excluded.changed, state = excluded.state, told = excluded.told,"
                 " version = excluded.version, server = excluded.server, prompt = excluded.prompt,"
                 " record = excluded.record, wish = CASE WHEN ? THEN excluded.wish ELSE wish END",
@@ -497,4 +498,5 @@ def _row(job: Job, now: float) -> tuple[object, ...]:
     state, done = job.state.name.lower(), int(job.notified and not job.leftovers)
     known = (request.job, request.owner, request.workflow, now, now, state, done, job.version, server, prompt)
     # The request is only written again if it was edited, so that no other change can damage it.
-    return (*known, request.lead, serialization.encode_request(request), serialization.encode(job), job.edits > 0)
+    texts = (request.lead, request.parent)
+    return (*known, *texts, serialization.encode_request(request), serialization.encode(job), job.edits > 0)

@@ -39,7 +39,7 @@ from app.core.effects import (
     Unreachable,
 )
 from app.core.job import FirstChoice, JobRequest
-from app.events import FileRef, JobId, NodeId, PromptId, ServerName
+from app.events import ChosenModel, FileRef, JobId, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, History, Queue, Refused
 from app.reasons.jobs import InternalError, ResultUnwritable
@@ -141,6 +141,16 @@ async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(t
         assert await _posted(effects, way) == ["prompt"]
         way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
         assert await _posted(effects, way) == ["prompt", "object_info", "prompt"]
+
+
+async def test_it_is_known_what_a_server_chose(tmp_path: Path) -> None:
+    simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
+    way = Counting(simulator)
+    async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
+        effects = EffectRunner({HERE: comfy}, {HERE: NodeCache(comfy)}, {}, run_sync=inline)
+        answer = await effects.do(_post())
+        assert isinstance(answer, PromptSubmitted)
+        assert answer.chosen == (ChosenModel(NodeId("1"), "ckpt_name", "dreamscape-v1.safetensors"),)
 
 
 async def test_a_class_with_several_open_inputs_is_asked_for_once(tmp_path: Path) -> None:

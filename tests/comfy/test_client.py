@@ -430,6 +430,25 @@ async def test_success_is_success_with_outputs_and_without(name: str) -> None:
     assert bool(history.outputs) == (name != "06_blocked")
 
 
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        (("1700000000000", "1700000000900", "1700000012500"), 12.5),
+        (("1700000000000",), 0.0),
+        ((), 0.0),
+        (("1700000000000", '"soon"'), 0.0),
+        (("1700000012500", "1700000000000"), 0.0),
+        (("0", "1700000000000"), 0.0),
+    ],
+)
+async def test_the_server_says_how_long_it_worked(times: tuple[str, ...], seconds: float) -> None:
+    messages = ", ".join(f'["execution_start", {{"timestamp": {time}}}]' for time in times)
+    entry = f'{{"outputs": {{}}, "status": {{"status_str": "success", "messages": [{messages}]}}}}'
+    history = await history_of(f'{{"{P}": {entry}}}')
+    assert history is not None
+    assert (history.outcome, history.seconds) == ("success", seconds)
+
+
 async def test_a_failure_names_its_node_and_keeps_what_was_made_before() -> None:
     history = await history_of(*recorded_history("06_raise_after_output"))
     assert history is not None

@@ -79,7 +79,7 @@ class Table(Desk):
         """A picture was made, and is here."""
         job, file = self.picture(number), FileRef(f"{number}.png")
         self.now += 10
-        self.job_table.ended(job, History("success", outputs=(NodeOutput(NodeId("2"), (file,)),)))
+        self.job_table.ended(job, History("success", outputs=(NodeOutput(NodeId("2"), (file,)),), seconds=2.5))
         job.files[file] = f"/out/{number}.png"
         self.job_table.complete(job)
         return self.look()
@@ -133,6 +133,7 @@ def test_people_see_one_job_whose_pictures_arrive_one_by_one() -> None:
             server=A,
             files=("/out/0.png", "/out/1.png", "/out/2.png", "/out/3.png"),
             seed=40,
+            seconds=10.0,
         )
     ]
     assert {update.job for update in table.told} == {LEAD}
@@ -207,9 +208,8 @@ def test_cancel_ends_what_has_not_ended_and_keeps_the_pictures_that_are_here() -
     job = table.picture(1)
     assert job.attempt is not None
     table.job_table.gone(job, job.attempt)
-    assert table.look()[-1:] == [
-        Finished(job=LEAD, server=A, files=("/out/0.png",), notes=(BatchIncomplete(1, 4, cancelled=True),), seed=40)
-    ]
+    notes = (BatchIncomplete(1, 4, cancelled=True),)
+    assert table.look()[-1:] == [Finished(job=LEAD, server=A, files=("/out/0.png",), notes=notes, seed=40, seconds=2.5)]
 
 
 def test_cancel_before_the_first_picture_cancels_the_request() -> None:

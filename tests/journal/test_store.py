@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.fair_queue import Served
 from app.core.job import Job, JobRequest, OperatorRequest, State, Transition
@@ -105,6 +106,16 @@ def test_jobs_are_found_by_the_beginning_of_their_id(store: Store) -> None:
     assert store.find("ab") is None
     assert store.find("%") is None
     assert store.find("") is None
+
+
+def test_what_was_made_from_a_job_comes_newest_first_without_parts_of_batches(store: Store) -> None:
+    for name, parent, lead in (("1", "", ""), ("2", "1", ""), ("3", "1", ""), ("4", "1", "3"), ("5", "2", "")):
+        job = _job(name)
+        job.request = replace(job.request, parent=JobId(parent), lead=JobId(lead))
+        store.write([([job], [])])
+    assert [job.id for job in store.made_from("1", 10)] == ["3", "2"]
+    assert [job.id for job in store.made_from("1", 1)] == ["3"]
+    assert store.made_from("5", 10) == []
 
 
 def test_somebodys_jobs_come_newest_first(store: Store) -> None:
@@ -269,6 +280,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "unfinished_entries": store.unfinished_entries,
         "find": lambda: store.find("a"),
         "jobs_of": lambda: store.jobs_of("ada", 5),
+        "made_from": lambda: store.made_from("a", 5),
         "newest": lambda: (store.newest("", 5), store.newest("accepted", 5)),
         "transitions": lambda: store.transitions("a"),
         "runs": store.runs,

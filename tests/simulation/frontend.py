@@ -214,7 +214,9 @@ class Photos:
 
 
 @asynccontextmanager
-async def fit(files: Sequence[str], limit: int, person: str) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
+async def fit(
+    files: Sequence[str], limit: int, person: str, *, made: bool = True
+) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
     """See `app.discord.messages.ports.PrepareFiles`: every file is small enough here, whoever it belongs to."""
     del person
     await anyio.lowlevel.checkpoint()

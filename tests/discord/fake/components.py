@@ -96,6 +96,7 @@ def _check_one(path: str, component: Payload) -> None:
         case 2:
             _check_button(path, component)
         case 3:
+            length(f"{path}.placeholder", component.get("placeholder"), 0, 150)
             length(f"{path}.options", component.get("options"), 1, 25)
             _check_options(path, component["options"])
             _check_range(path, component, "values", (0, 25), (1, len(component["options"])))
@@ -112,6 +113,7 @@ def _check_one(path: str, component: Payload) -> None:
             # Blanks at both ends do not count.
             length(f"{path}.content", (component.get("content") or "").strip(), 1, WHOLE_TEXT)
         case 11:
+            length(f"{path}.description", component.get("description"), 0, 1024)
             address(f"{path}.media.url", inner(component, "media").get("url"), LONGEST_MEDIA, *MEDIA)
         case 12:
             length(f"{path}.items", component.get("items"), 1, 10)
@@ -121,6 +123,7 @@ def _check_one(path: str, component: Payload) -> None:
         case 13:
             address(f"{path}.file.url", inner(component, "file").get("url"), LONGEST_MEDIA, "attachment", "https")
         case 17:
+            between(f"{path}.accent_color", component.get("accent_color"), 0, 0xFFFFFF)
             length(f"{path}.components", component.get("components"), 1, MOST_V2)
             for index, part in enumerate(component["components"]):
                 _kind(f"{path}.components.{index}", part, TOP_V2 - {CONTAINER})
