@@ -7,6 +7,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     __main__        entry point
     cli/            commands of the terminal: arguments, parser, commands; output/ and workflows/
     application     opens everything in order, runs a frontend, shuts down in reverse
+    backup/         backups of the data folder: made while the bot runs, verified, restored
     comfy/          ComfyUI: HTTP client; websocket/ has the connection and its decoder
     discord/        Discord: gateway/ (hikari), requests/, messages/, files/, ui/
     journal/        jobs on disk: SQLite store, serialization, migrations
@@ -16,6 +17,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
     service/        what a request means, free of Discord: job factory, catalog, follow-ups, permissions
     texts/          every sentence that people see, rendered from tagged reasons
+    retention/      deletes jobs and files once they are old
     media_worker/   decodes and re-encodes what people send
     actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator, alerts
     core/           pure rules: job, job table, reconciler, scheduler, server state, progress, results, alerts

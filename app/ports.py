@@ -100,6 +100,7 @@ class History(Struct, frozen=True):
     """GET /history/{id} of a prompt that ended.
 
     `outcome` is "success", "failed", "interrupted", or "unreadable" if the server's record of it cannot be read.
+    `seconds` are those from its start to its end by the server's clock, None if the server does not say.
     """
 
     outcome: str
@@ -110,6 +111,7 @@ class History(Struct, frozen=True):
     cached: frozenset[str] = frozenset()
     executed: frozenset[str] | None = None
     """The nodes that had run when it failed or was interrupted at `node`; None if the server does not say."""
+    seconds: float | None = None
 
 
 class Stats(Struct, frozen=True):

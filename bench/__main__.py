@@ -13,6 +13,7 @@ from functools import partial
 from app.logging import configure
 from bench.against import UnknownRevision, against
 from bench.attachments import attachments
+from bench.backup import backup
 from bench.commands import commands
 from bench.deaf import deaf
 from bench.discord import discord
@@ -27,6 +28,7 @@ from bench.memory import memory
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
+from bench.starts import starts
 from bench.workflows import workflows
 
 # A new benchmark is one line here: a function that takes the number of rounds and returns numbers by name.
@@ -38,7 +40,9 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "journal_asyncio": partial(memory, "asyncio"),
     "fairness": fairness,
     "http": http,
+    "starts": starts,
     "lookups": lookups,
+    "backup": backup,
     "workflows": workflows,
     "commands": commands,
     "discord": discord,

@@ -17,6 +17,7 @@ from app.actors.registry import Registry, new_prompt_id
 from app.application import ServerClients, open_clients, open_services
 from app.config.settings import Config, Server
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Job, JobRequest, Transition
 from app.core.journal_port import DrainedServer, Journal
 from app.core.limits import Use
@@ -47,8 +48,14 @@ class Noted:
         self._since: dict[str, dict[JobId, float]] = {}
         self._more = anyio.Event()
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
-        await self._journal.record(jobs, transitions, runs)
+    async def record(
+        self,
+        jobs: Sequence[Job],
+        transitions: Sequence[Transition],
+        runs: Sequence[Run] = (),
+        served: Served = NOTHING_SERVED,
+    ) -> None:
+        await self._journal.record(jobs, transitions, runs, served)
         now = time.monotonic()
         for step in transitions:
             self._since.setdefault(step.state, {}).setdefault(step.job, now)
@@ -60,6 +67,9 @@ class Noted:
 
     async def runs(self) -> Sequence[Run]:
         return await self._journal.runs()
+
+    async def served(self) -> Served:
+        return await self._journal.served()
 
     async def drained(self) -> Sequence[DrainedServer]:
         return await self._journal.drained()

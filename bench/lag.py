@@ -1,10 +1,14 @@
-"""The time from the server's end frame to the file on disk: for this program, a bare client, and a poller."""
+"""The time from the server's end frame to the file on disk: for this program, a bare client, and a poller.
+
+For `generate --json` it is the time until the line about the file was read from its pipe.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -85,7 +89,9 @@ def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
             line = json.loads(process.stdout.readline())
             if "ended" in line:
                 ends[line["ended"]] = line["t"]
-    assert done.keys() == ends.keys()
+    if done.keys() != ends.keys():
+        # Lines of a pipe do not name prompts, but these end one after the other.
+        done = dict(zip(sorted(ends, key=ends.__getitem__), sorted(done.values()), strict=True))
     return [(done[prompt] - ends[prompt]) * 1000 for prompt in ends]
 
 
@@ -133,6 +139,27 @@ def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
         return {prompts[seed]: done[job] for job, seed in jobs.items()}
 
     return lambda url, folder: anyio.run(client, url, folder, backend=backend)
+
+
+def through_pipe(backend: str) -> Callable[[str, Path], dict[str, float]]:
+    """Return a client that is `generate --json`, whose lines are read from a pipe."""
+
+    def client(url: str, folder: Path) -> dict[str, float]:
+        done: dict[str, float] = {}
+        workflow = folder / "bench.json"
+        workflow.write_text(json.dumps(GRAPH))
+        program = [sys.executable, "-m", "app", "generate", str(workflow), "--json", "--backend", backend]
+        arguments = ["--server", url, "--count", str(JOBS), "--out", str(folder)]
+        environment = {**os.environ, "ATELIER_DATA": str(folder)}
+        with subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                now, update = time.monotonic(), json.loads(line)
+                if update["event"] == "finished":
+                    done[update["job"]] = now
+        return done
+
+    return client
 
 
 async def post(session: aiohttp.ClientSession, client_id: str, seed: int) -> str:
@@ -213,6 +240,8 @@ def lag(rounds: int) -> dict[str, object]:
     clients: dict[str, Callable[[str, Path], dict[str, float]]] = {
         "atelier_trio": this_program("trio"),
         "atelier_asyncio": this_program("asyncio"),
+        "atelier_trio_pipe": through_pipe("trio"),
+        "atelier_asyncio_pipe": through_pipe("asyncio"),
         "bare": lambda url, folder: asyncio.run(_bare(url, folder)),
         "poller": lambda url, folder: asyncio.run(_poller(url, folder)),
     }

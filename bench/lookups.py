@@ -14,6 +14,7 @@ import anyio
 
 from app.core.job import Job, JobRequest, State, Transition
 from app.events import JobId
+from app.journal.copying import sync
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.journal.store import open_store
 from bench.lag import GRAPH
@@ -29,19 +30,20 @@ DELAY_MS = 2.0
 """The goals: a job is found within `FOUND_MS`, and lookups delay a commit by at most `DELAY_MS`."""
 
 
-def _fill(path: Path, ids: list[JobId]) -> None:
-    """Fill a journal with as many jobs as a busy year produces, all delivered and notified."""
+def fill(path: Path, ids: list[JobId], folder: str = ".") -> None:
+    """Fill a journal with as many jobs as a busy year produces, all delivered and notified, and put it on the disk."""
     with open_store(path, clock=time.time, durable=False) as store:
         for start in range(0, len(ids), 1000):
             jobs = [
                 Job(
-                    request=JobRequest(job=job, workflow="bench", graph=GRAPH, folder=".", owner=f"{start}"),
+                    request=JobRequest(job=job, workflow="bench", graph=GRAPH, folder=folder, owner=f"{start}"),
                     state=State.DELIVERED,
                     notified=True,
                 )
                 for job in ids[start : start + 1000]
             ]
             store.write([(jobs, [Transition(job.id, 1, "delivered", "bench") for job in jobs])])
+    sync(path)
 
 
 async def _find(journal: SqliteJournal, names: list[str]) -> list[float]:
@@ -55,11 +57,11 @@ async def _find(journal: SqliteJournal, names: list[str]) -> list[float]:
     return took
 
 
-async def _commit(journal: SqliteJournal) -> list[float]:
+async def commit_times(journal: SqliteJournal, commits: int = COMMITS) -> list[float]:
     """Return the milliseconds of each commit of one job, until it is on the disk."""
     took: list[float] = []
     job = Job(request=JobRequest(job=JobId(str(uuid.uuid4())), workflow="bench", graph=GRAPH, folder="."))
-    for _ in range(COMMITS):
+    for _ in range(commits):
         job.version += 1
         began = time.perf_counter()
         await journal.record([job], [Transition(job.id, job.version, "running", "bench")])
@@ -83,25 +85,26 @@ async def _measure(path: Path, ids: list[JobId]) -> dict[str, float]:
 
         # Measured alternately, because the speed of the disk changes from second to second.
         for _ in range(3):
-            alone += await _commit(journal)
+            alone += await commit_times(journal)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(look_up)
-                beside += await _commit(journal)
+                beside += await commit_times(journal)
                 tasks.cancel_scope.cancel()
     return {
-        "find_by_id_p50_ms": _percentile(by_id, 50),
-        "find_by_id_p99_ms": _percentile(by_id, 99),
-        "find_by_prefix_p50_ms": _percentile(by_prefix, 50),
-        "find_by_prefix_p99_ms": _percentile(by_prefix, 99),
-        "commit_alone_p50_ms": _percentile(alone, 50),
-        "commit_alone_p99_ms": _percentile(alone, 99),
-        "commit_during_lookups_p50_ms": _percentile(beside, 50),
-        "commit_during_lookups_p99_ms": _percentile(beside, 99),
-        "commit_delay_p50_ms": round(_percentile(beside, 50) - _percentile(alone, 50), 3),
+        "find_by_id_p50_ms": percentile(by_id, 50),
+        "find_by_id_p99_ms": percentile(by_id, 99),
+        "find_by_prefix_p50_ms": percentile(by_prefix, 50),
+        "find_by_prefix_p99_ms": percentile(by_prefix, 99),
+        "commit_alone_p50_ms": percentile(alone, 50),
+        "commit_alone_p99_ms": percentile(alone, 99),
+        "commit_during_lookups_p50_ms": percentile(beside, 50),
+        "commit_during_lookups_p99_ms": percentile(beside, 99),
+        "commit_delay_p50_ms": round(percentile(beside, 50) - percentile(alone, 50), 3),
     }
 
 
-def _percentile(values: list[float], percent: int) -> float:
+def percentile(values: list[float], percent: int) -> float:
+    """Return a percentile of many values."""
     return round(statistics.quantiles(values, n=100)[percent - 1], 3)
 
 
@@ -110,7 +113,7 @@ def lookups(rounds: int) -> dict[str, object]:
     ids = [JobId(str(uuid.UUID(int=random.getrandbits(128), version=4))) for _ in range(JOBS)]
     with TemporaryDirectory(dir=Path.cwd()) as folder:
         path = Path(folder) / "atelier.db"
-        _fill(path, ids)
+        fill(path, ids)
         figures: dict[str, object] = {"jobs": JOBS, "goal_find_ms": FOUND_MS, "goal_commit_delay_ms": DELAY_MS}
         for backend in ("trio", "asyncio"):
             measured = [anyio.run(_measure, path, ids, backend=backend) for _ in range(rounds)]

@@ -17,7 +17,7 @@ from app.simulator.engine.worker import Answer
 from app.simulator.http.application import serve
 
 GAP = 0.0005
-"""Seconds between `executed` and the end frame: a real ComfyUI mostly needs 0.1 to 1 ms (docs/protocol/comfyui.md).
+"""Seconds between `executed` and the end frame: mostly 0.1 to 1 ms in a real ComfyUI (docs/protocol/comfyui.md, 2.4).
 
 The simulator's own gap is forty times as long, which would hide the time that the download of a result takes.
 """

@@ -1,4 +1,4 @@
-"""Two versions of a program are measured side by side, each with its own benchmarks."""
+"""Two versions of a program are measured side by side; and what a benchmark in virtual time has to show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.against import UnknownRevision, against, compare, flatten
+from bench.starts import drawn, share_right
 
 PROGRAM = """
 import json, sys
@@ -74,3 +75,9 @@ def test_every_number_of_a_report_has_a_path() -> None:
 
 def test_a_ratio_of_nothing_is_none() -> None:
     assert compare([1.0], [0.0])["ratio"] is None
+
+
+def test_four_of_five_expected_starts_are_right_if_no_later_job_goes_first() -> None:
+    runs = drawn(1, 0.05, heavy=60)
+    assert len(runs) > 500
+    assert share_right(runs) >= 0.8

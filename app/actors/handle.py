@@ -18,6 +18,7 @@ from app.core.server_state import ServerSettings
 from app.core.spending import SpendingLimit, SpendingUsed
 from app.events import AnyUpdate, Edited, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
 from app.mailbox import Mailbox
+from app.reasons.limits import LimitReason
 
 SHOWING = 60.0
 """Seconds for all terminal updates to be shown when the bot is drained.
@@ -60,12 +61,19 @@ class Cancel(Struct, frozen=True):
     job: JobId
 
 
+class EditAnswer(Struct, frozen=True):
+    """Whether a job was edited; if not, it does not wait any more, or a limit would be exceeded."""
+
+    done: bool
+    limit: LimitReason | None = None
+
+
 class Edit(Struct, frozen=True):
     """Replace the request of this job while it waits; `answer` gets whether that was done, once it is recorded."""
 
     job: JobId
     request: JobRequest
-    answer: Mailbox[bool]
+    answer: Mailbox[EditAnswer]
 
 
 class Delivered(Struct, frozen=True):
@@ -175,12 +183,12 @@ class Registry(Struct, frozen=True):
         """Cancel a job; its followers get the outcome as an update."""
         await self.inbox.send(Cancel(job))
 
-    async def edit(self, job: JobId, request: JobRequest) -> bool:
-        """Replace the request of a job that waits here; return whether it still did.
+    async def edit(self, job: JobId, request: JobRequest) -> EditAnswer:
+        """Replace the request of a job that waits here, within the limits of its person.
 
         The job keeps its id, its place in line and its person. `request.owner` is who edits it.
         """
-        async with Mailbox[bool](lambda _: None) as answer:
+        async with Mailbox[EditAnswer](lambda _: None) as answer:
             await self.inbox.send(Edit(job, request, answer))
             return await answer.receive()
 

@@ -22,6 +22,7 @@ from app.actors.handle import (
     Drain,
     DrainServers,
     Edit,
+    EditAnswer,
     Offer,
     Place,
     ReadUsage,
@@ -131,8 +132,8 @@ class PromptRegistry:
         self._watchers: dict[JobId, list[Updates]] = {}
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
-        self._edits: list[tuple[Edit, bool]] = []
-        """Edits of this turn, and whether each was accepted."""
+        self._edits: list[tuple[Edit, EditAnswer]] = []
+        """Edits of this turn, and their answers."""
         self._drains: list[Drain] = []
         self._removals: list[RemoveServer] = []
         self._busy: Counter[ServerName | None] = Counter()
@@ -149,6 +150,7 @@ class PromptRegistry:
         async with self._outbox, self._inbox, anyio.create_task_group() as helpers:
             # First, because what an unfinished job is charged for depends on them.
             self._scheduler.learn(await self._journal.runs())
+            self._scheduler.restore(await self._journal.served())
             self._server_changes.drain([server.name for server in await self._journal.drained()])
             self._power.load(await self._journal.on_periods(), anyio.current_time())
             self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
@@ -171,6 +173,8 @@ class PromptRegistry:
             now = anyio.current_time()
             if job.terminal_update is None:
                 self._job_table.tally.adopt(job, now, started=job.state >= State.RUNNING)
+            # Before it may return to the queue.
+            self._scheduler.restore_charge(job)
             self._reconciler.adopt(job, now)
             self._scheduler.accepted(job)
 
@@ -195,7 +199,7 @@ class PromptRegistry:
                     updates.end()
             case Edit(job=name):
                 job = jobs.get(name)
-                self._edits.append((message, False))
+                self._edits.append((message, EditAnswer(done=False)))
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
             case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer() | SetPower():
@@ -268,18 +272,20 @@ class PromptRegistry:
             case _:
                 self._reconciler.handle(message, now)
 
-    def _edit(self, edit: Edit, now: float) -> bool:
-        """Edit a job that waits, unless it would exceed a budget; return whether it was edited."""
+    def _edit(self, edit: Edit, now: float) -> EditAnswer:
+        """Edit a job that waits, unless it would exceed a limit."""
         job = self._job_table.jobs.get(edit.job)
-        if job is None or self._scheduler.edit_refusal(job, edit.request, now) is not None:
-            return False
-        if not self._job_table.edit(job, edit.request):
-            return False
+        if job is None or not self._job_table.waits(job):
+            return EditAnswer(done=False)
+        if (limit := self._scheduler.edit_refusal(job, edit.request, now)) is not None:
+            return EditAnswer(done=False, limit=limit)
+        self._job_table.edit(job, edit.request)
+        # At once: the next request of this turn must see it.
+        self._scheduler.edited(job)
         for each in self._job_table.batches.jobs_of(job):
             # An edited batch may have more pictures.
             self._job_table.tally.accept(each, now)
-            self._scheduler.accepted(each)
-        return True
+        return EditAnswer(done=True)
 
     async def _act(self, helpers: TaskGroup) -> None:
         """Write to the journal, send updates, start effects: in this order."""
@@ -289,8 +295,8 @@ class PromptRegistry:
         if records := self._power.take_records():
             await self._journal.record_power(records)
         self._count_endings()
-        for edit, accepted in self._edits:
-            edit.answer.put(accepted)
+        for edit, answer in self._edits:
+            edit.answer.put(answer)
         self._edits.clear()
         for watch in self._arrivals:
             self._start_watch(watch)
@@ -334,7 +340,7 @@ class PromptRegistry:
             transitions, job_table.transitions = job_table.transitions, []
             runs, job_table.runs = job_table.runs, []
             try:
-                await self._journal.record(changed, transitions, runs)
+                await self._journal.record(changed, transitions, runs, self._scheduler.served())
             except UnwritableRecords as refused:
                 for job in changed:
                     if (error := refused.jobs.get(job.id)) is not None:

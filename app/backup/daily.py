@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import anyio
 import structlog
 from anyio import from_thread, to_thread
 
@@ -25,6 +26,9 @@ from app.ports import RunSync
 from app.reasons.alerts import BackupFailed
 
 logger = structlog.stdlib.get_logger(__name__)
+
+FIRST = 5.0
+"""Seconds until the first look, so that a backup that was missed does not slow down the start of the bot."""
 
 LOOK = 60.0
 """Seconds between two looks at the clock, which the operator or a sleep of the machine may change."""
@@ -67,6 +71,7 @@ class DailyBackup:
     async def run(self) -> None:
         """Run until cancelled."""
         if (folder := self._settings.folder) is not None:
+            await anyio.sleep(FIRST)
             await run_loop(partial(self._step, folder), "the daily backup broke")
 
     async def _step(self, folder: Path) -> float:

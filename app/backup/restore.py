@@ -66,7 +66,7 @@ def restore(backup: Path, data: Path, *, breathe: Breathe, skip_damaged: bool = 
         for entry in files:
             _place(backup / entry.path, staging / "file", data / entry.path, breathe)
         unpack_journal(backup / JOURNAL, staging / JOURNAL, contents.data, str(data))
-        restored = inspect(staging / JOURNAL, thorough=True)
+        restored = inspect(staging / JOURNAL)
         if restored.jobs != contents.jobs:
             raise damaged(backup, f"it has {restored.jobs} jobs instead of {contents.jobs}")
         for folder in FOLDERS:

@@ -6,7 +6,7 @@ The shapes are those of ComfyUI 0.3.64, as measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,9 @@ from app.comfy.outputs import scan
 from app.core.results import first_line
 from app.events import PromptId
 from app.ports import History, Json, Queue, Stats
+
+LONGEST_RUN = 86_400.0
+"""Seconds. If a prompt seems to have run for longer, the server's clock was set meanwhile."""
 
 
 class Item(Struct, array_like=True):
@@ -55,6 +58,8 @@ class _Message(Struct):
     node_id: str | None = None
     exception_message: str | None = None
     exception_type: str | None = None
+    timestamp: Json = None
+    """Milliseconds since 1970."""
 
 
 class _Status(Struct):
@@ -81,8 +86,16 @@ class HistoryReply(Struct):
         cached = frozenset(node for kind, message in messages if kind == "execution_cached" for node in message.nodes)
         kind, last = messages[-1] if messages else ("", _Message())
         executed = None if last.executed is None else frozenset(last.executed)
+        seconds = _seconds(messages)
         if kind == "execution_interrupted":
-            return History("interrupted", outputs, node=last.node_id or "", cached=cached, executed=executed)
+            return History(
+                "interrupted",
+                outputs,
+                node=last.node_id or "",
+                cached=cached,
+                executed=executed,
+                seconds=seconds,
+            )
         if kind == "execution_error" or status.status_str == "error":
             return History(
                 "failed",
@@ -92,8 +105,19 @@ class HistoryReply(Struct):
                 error_kind=last.exception_type or "",
                 cached=cached,
                 executed=executed,
+                seconds=seconds,
             )
-        return History("success", outputs, cached=cached)
+        return History("success", outputs, cached=cached, seconds=seconds)
+
+
+def _seconds(messages: Sequence[tuple[str, _Message]]) -> float | None:
+    """How long a prompt ran by the server's clock; None if it does not say, or if that cannot be."""
+    starts = [message.timestamp for kind, message in messages if kind == "execution_start"]
+    match (starts[:1], messages[-1][1].timestamp if messages else None):
+        case ([int() | float() as start], int() | float() as end) if 0 <= end - start <= 1000 * LONGEST_RUN:
+            return (end - start) / 1000
+        case _:
+            return None
 
 
 class _LooseHistory(Struct):

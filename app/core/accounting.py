@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.cost import Estimates, Run
 from app.core.fair_queue import FairQueue, QueuedJob
@@ -13,7 +14,8 @@ from app.events import JobId, ServerName
 class Charge(Struct, frozen=True, kw_only=True):
     """What was charged for a job: the `seconds` that it was expected to run on the server, for so much `work`.
 
-    `loading` says that its models have to be loaded first.
+    `loading` says that its models have to be loaded first. `adopted` says that the server had it when the bot started,
+    so that its start may not have been seen.
     """
 
     person: str
@@ -22,6 +24,7 @@ class Charge(Struct, frozen=True, kw_only=True):
     server: ServerName
     work: float
     loading: bool = False
+    adopted: bool = False
 
 
 class Accounting:
@@ -41,8 +44,12 @@ class Accounting:
         self._charges[queued.job] = charge
         self._queue.take(queued, charge.server, charge.seconds / charge.weight)
 
-    def adopted(self, job: JobId, charge: Charge) -> None:
-        """Charge a job that a server had when the bot started."""
+    def restored(self, job: JobId, charge: Charge) -> None:
+        """Remember what was charged before the bot started, for a job that a server may have."""
+        self._charges[job] = replace(charge, adopted=True)
+
+    def continued(self, job: JobId, charge: Charge) -> None:
+        """Charge a job that continues with an attempt that was given up."""
         self._charges[job] = charge
         self._queue.adopt(charge.person, charge.seconds / charge.weight)
 
@@ -69,18 +76,20 @@ class Accounting:
     def over(self, job: Job, started: float | None, now: float) -> Run | None:
         """Settle the charge for a job that its server is done with; returns the run if its time was measured.
 
-        `started` is None if its start was not seen. A job that a server never had takes no time; what is unknown
-        stays charged as expected.
+        `started` is None if its start was not seen; then what the server says counts. A job that a server never had
+        takes no time. What is unknown counts as expected.
         """
         if (charge := self._charges.pop(job.id, None)) is None:
             return None
-        if started is None:
-            if job.history is None and job.state is not State.LOST:
+        measured = None if started is None else max(0.0, now - started)
+        if job.history is not None and (measured is None or charge.adopted):
+            measured = measured if job.history.seconds is None else job.history.seconds
+        elif measured is None:
+            if job.state is not State.LOST:
                 self._correct(charge, -charge.seconds)
             return None
-        seconds = max(0.0, now - started)
-        used = seconds
-        if charge.loading:
+        used = seconds = charge.seconds if measured is None else measured
+        if charge.loading and measured is not None:
             used = max(0.0, seconds - self._estimates.loading_seconds(charge.server))
             if self._estimates.knows(job.request.workflow):
                 used = min(used, charge.seconds)
@@ -93,7 +102,7 @@ class Accounting:
             work=charge.work,
             seconds=seconds,
             loading=charge.loading,
-            completed=job.history is not None and job.history.outcome == "success" and not _skipped_steps(job),
+            completed=measured is not None and _completed(job),
             guild=job.request.guild,
             channel=job.request.channel,
         )
@@ -102,6 +111,10 @@ class Accounting:
 
     def _correct(self, charge: Charge, seconds: float) -> None:
         self._queue.correct(charge.person, seconds / charge.weight)
+
+
+def _completed(job: Job) -> bool:
+    return job.history is not None and job.history.outcome == "success" and not _skipped_steps(job)
 
 
 def _skipped_steps(job: Job) -> bool:

@@ -15,7 +15,7 @@ level, and at most `TOLERANCE + largest` more: newcomers start within these limi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
@@ -80,6 +80,29 @@ class Choice(Struct, frozen=True):
 
     job: QueuedJob
     loaded: bool
+
+
+class Served(Struct, frozen=True):
+    """What is kept over a restart: the served seconds of people, the levels of servers, and the largest charge.
+
+    As a change, it has only what changed; the largest charge only if it has grown.
+    """
+
+    people: Mapping[str, float] = {}
+    levels: Mapping[ServerName, float] = {}
+    largest: float = 0.0
+
+
+NOTHING_SERVED = Served()
+
+
+def together(earlier: Served, later: Served) -> Served:
+    """What is to be kept after both changes."""
+    return Served(
+        {**earlier.people, **later.people},
+        {**earlier.levels, **later.levels},
+        max(earlier.largest, later.largest),
+    )
 
 
 class _Person(Struct):
@@ -149,6 +172,9 @@ class FairQueue:
         self._overtaken: dict[JobId, int] = {}
         self.largest = 0.0
         """The largest charge of one job so far, in seconds."""
+        self._changed_people: dict[str, None] = {}
+        self._changed_levels: dict[ServerName, None] = {}
+        self._kept_largest = 0.0
         self._admits: Admits | None = None
 
     def __len__(self) -> int:
@@ -168,6 +194,24 @@ class FairQueue:
         other._overtaken, other.largest = dict(self._overtaken), self.largest
         other._admits = self._admits
         return other
+
+    def restore(self, served: Served) -> None:
+        """Take over what was kept, before any job is added."""
+        self._levels = dict(served.levels)
+        self._highest = max(self._levels.values(), default=0.0)
+        self.largest = self._kept_largest = served.largest
+        for person, seconds in served.people.items():
+            self._remember(person, seconds)
+
+    def changes(self) -> Served:
+        """What is to be kept and has changed since the last call."""
+        people = {person: self.served(person) for person in self._changed_people}
+        levels = {server: self._levels[server] for server in self._changed_levels}
+        self._changed_people.clear()
+        self._changed_levels.clear()
+        grown = self.largest if self.largest > self._kept_largest else 0.0
+        self._kept_largest = self.largest
+        return Served(people, levels, grown)
 
     def admit(self, admits: Admits | None) -> None:
         """Say which servers may take which jobs that they can run, from now on and until the next call; None is all."""
@@ -258,6 +302,7 @@ class FairQueue:
         if (least := self._least(server)) is not None:
             self._levels[server] = max(self._levels.get(server, 0.0), least[0])
             self._highest = max(self._highest, least[0])
+            self._changed_levels[server] = None
         person = self._people[job.person]
         self._unlist(job.person, person)
         for earlier in self._on(server, person):
@@ -266,6 +311,7 @@ class FairQueue:
             self._overtaken[earlier.job] = self._overtaken.get(earlier.job, 0) + 1
         self.largest = max(self.largest, charge)
         person.served += charge
+        self._changed_people[job.person] = None
         self._drop(job, person)
 
     def adopt(self, name: str, charge: float) -> None:
@@ -275,6 +321,7 @@ class FairQueue:
 
     def charge(self, name: str, seconds: float) -> None:
         """Add to a person's served seconds; a correction may be negative."""
+        self._changed_people[name] = None
         if (person := self._people.get(name)) is None:
             self._remember(name, self.served(name) + seconds)
             return

@@ -62,11 +62,11 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     `owner` identifies the user, in the frontend's format. `folder` is where result files are written. `seed` is the
     seed in the graph and `values` are the values the user set, by slot; both are kept for display. If the running job
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
-    can run it; empty means all. `cost` is the manifest's, and `weight` says how much of the servers' time the person
-    gets beside others. `guild` and `channel` are where it was made, "" if that is not in Discord; `allowances` are the
-    limits that applied there. `payment` is what services bill for a run, None if nothing. With `refetch`, nothing is
-    generated: only missing results are downloaded. With `batch`, it is the first of several; these have its id as
-    `lead`, and `part` is their number, counted from 0.
+    could run it when it was made; empty if nobody knew. `cost` is the manifest's, and `weight` says how much of the
+    servers' time the person gets beside others. `guild` and `channel` are where it was made, "" if that is not in
+    Discord; `allowances` are the limits that applied there. `payment` is what services bill for a run, None if nothing.
+    With `refetch`, nothing is generated: only missing results are downloaded. With `batch`, it is the first of several;
+    these have its id as `lead`, and `part` is their number, counted from 0.
     """
 
     job: JobId
@@ -166,6 +166,10 @@ class Attempt(Struct, rename={"cancel_acknowledged": "withdrawn"}):
     """How often in a row its history could not be read."""
     never_ran: bool = False
     """It is certain that no server has run it or will run it."""
+    expected: float | None = None
+    """The seconds that it was expected to take when it was sent, for which its person was charged."""
+    loading: bool = False
+    """Whether its models had to be loaded first."""
 
 
 class Job(Struct, kw_only=True):

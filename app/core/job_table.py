@@ -165,20 +165,25 @@ class JobTable:
             self._note(job, "its missing results are requested again")
             self._gather(job, earlier.history)
 
+    def waits(self, job: Job) -> bool:
+        """Whether a job, or all of a batch, waits here, so that it may be edited.
+
+        While a server may still have an attempt that was given up, a job counts as sent: that attempt may yet be its
+        result.
+        """
+        return not job.request.lead and all(
+            each.state is State.ACCEPTED and each.terminal_update is None and not each.leftovers
+            for each in self.batches.jobs_of(job)
+        )
+
     def edit(self, job: Job, request: JobRequest) -> bool:
         """Replace the request of a job that waits here; return False and change nothing if it does not.
 
-        Its new owner is who edits it; the job itself stays its owner's. While a server may still have an attempt that
-        was given up, the job counts as sent: that attempt may yet be its result. A batch is edited as a whole, while
-        all of it waits.
+        Its new owner is who edits it; the job itself stays its owner's. A batch is edited as a whole.
         """
-        members = self.batches.jobs_of(job)
-        waits = all(
-            each.state is State.ACCEPTED and each.terminal_update is None and not each.leftovers for each in members
-        )
-        if not waits or job.request.lead:
+        if not self.waits(job):
             return False
-        requests = requests_of(request)
+        members, requests = self.batches.jobs_of(job), requests_of(request)
         cause = "edited by its owner" if request.owner == job.request.owner else "edited by a moderator"
         for each, new in zip(members, requests, strict=False):
             each.edit(new)
@@ -205,9 +210,7 @@ class JobTable:
         """Load an unfinished job from the journal; the next query of its server says what became of it."""
         self.jobs[job.id] = job
         self.touch(job)
-        for leftover in job.leftovers:
-            leftover.posting = leftover.cancel_acknowledged = False
-            self.by_prompt.add(job, leftover)
+        self.adopt_leftovers(job)
         if (attempt := job.attempt) is None or job.terminal_update is not None:
             return
         if job.cancelling:
@@ -221,6 +224,12 @@ class JobTable:
         job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:
             self._gather(job, job.history)
+
+    def adopt_leftovers(self, job: Job) -> None:
+        """Know the given up attempts of a job from the journal; the next queries say whether servers have them."""
+        for leftover in job.leftovers:
+            leftover.posting = leftover.cancel_acknowledged = False
+            self.by_prompt.add(job, leftover)
 
     def release(self, job: Job, attempt: Attempt) -> None:
         """Load an unfinished job from the journal whose server is no longer configured, so that it cannot be queried.
@@ -308,10 +317,14 @@ class JobTable:
             self.alerts.append(Happened(Cause("results", attempt.server), ResultsGivenUp(attempt.server)))
 
     def take_back(self, job: Job, attempt: Attempt) -> None:
-        """Continue with an attempt that was given up: its server is back, and no other one was faster."""
+        """Continue with an attempt that was given up: its server is back, and no other one was faster.
+
+        What another one has produced meanwhile is deleted.
+        """
         self._leave_and_cancel(job)
         self.touch(job)
         self._forget_progress(job)
+        self._discard(job)
         job.take_back(attempt)
         self.touch(job)
 
@@ -454,11 +467,15 @@ class JobTable:
             return
         self.touch(job)
         self._forget_progress(job)
+        self._discard(job)
+        job.reset_for_retry()
+        self._note(job, cause)
+
+    def _discard(self, job: Job) -> None:
+        """Delete what the current attempt has produced."""
         # What a job that fetches results again has may be another job's.
         if job.request.refetch is None and (paths := job.paths):
             self.effects.append(DiscardFiles(paths))
-        job.reset_for_retry()
-        self._note(job, cause)
 
     @contextmanager
     def contain(self, job: Job, what: str) -> Generator[None]:

@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.limits import Use
 from app.core.moderation import Decision, Decisions
@@ -65,12 +66,21 @@ class DrainedServer(Struct, frozen=True):
 class Journal(Protocol):
     """Keeps every accepted job until its terminal update has been shown."""
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
-        """Record the current state of these jobs, these transitions and these measured runs; all or nothing.
+    async def record(
+        self,
+        jobs: Sequence[Job],
+        transitions: Sequence[Transition],
+        runs: Sequence[Run] = (),
+        served: Served = NOTHING_SERVED,
+    ) -> None:
+        """Record the current state of these jobs, these transitions, these measured runs and what people were served.
+
+        All or nothing.
 
         Returns once the records would survive a crash. While the disk is full or another program holds the journal, it
         waits without a limit. Raises `JournalError`, and `UnwritableRecords` for jobs that cannot be encoded. A run
-        that cannot be encoded is left out and logged, because no job depends on it.
+        that cannot be encoded is left out and logged, and so is what such a person was served, because no job depends
+        on it.
         """
         ...
 
@@ -84,6 +94,10 @@ class Journal(Protocol):
 
     async def runs(self) -> Sequence[Run]:
         """The most recent measured runs, oldest first, at most `MOST_RUNS`."""
+        ...
+
+    async def served(self) -> Served:
+        """What people were served, as far as it changed within the last day."""
         ...
 
     async def drained(self) -> Sequence[DrainedServer]:

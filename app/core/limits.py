@@ -121,12 +121,25 @@ class Usage:
             account = self._accounts.get(origin.account(allowance.whom), _NOTHING)
             if allowance.jobs and account.unfinished >= allowance.jobs:
                 return JobsReached(allowance.whom, allowance.jobs, account.unfinished)
-            most = 1000 * allowance.seconds
-            excess = account.used + account.reserved + needed - most
-            if most and excess > 0:
-                left = max(0, most - account.used - account.reserved)
-                free_in = None if needed > most else _free_in(account, excess, now)
-                return SecondsReached(allowance.whom, allowance.seconds, left / 1000, needed / 1000, free_in)
+            if (reached := _seconds_reached(account, allowance, needed, now)) is not None:
+                return reached
+        return None
+
+    def edit_refusal(
+        self, jobs: Iterable[JobId], origin: Origin, allowances: Iterable[Allowance], seconds: float, now: float
+    ) -> LimitReason | None:
+        """The first limit that one request of these jobs would exceed as another one; None if there is none.
+
+        What is reserved for it counts no more. It may always become shorter, and no limit on jobs counts.
+        """
+        self._expire(_milliseconds(now))
+        needed, freed = _milliseconds(seconds), sum(self._reserved.get(job, 0) for job in jobs)
+        if needed <= freed:
+            return None
+        for allowance in allowances:
+            account = self._accounts.get(origin.account(allowance.whom), _NOTHING)
+            if (reached := _seconds_reached(account, allowance, needed, now, freed)) is not None:
+                return reached
         return None
 
     def accept(self, job: JobId, origin: Origin, seconds: float, *, counts: bool = True) -> None:
@@ -207,6 +220,18 @@ class Usage:
         account = self._accounts.get(name)
         if account is not None and not account.unfinished and not account.reserved and not account.minutes:
             del self._accounts[name]
+
+
+def _seconds_reached(
+    account: _Account, allowance: Allowance, needed: int, now: float, freed: int = 0
+) -> SecondsReached | None:
+    """The limit, if so many milliseconds are more than are left once `freed` are no longer reserved."""
+    most, taken = 1000 * allowance.seconds, account.used + account.reserved - freed
+    excess = taken + needed - most
+    if not most or excess <= 0:
+        return None
+    free_in = None if needed > most else _free_in(account, excess, now)
+    return SecondsReached(allowance.whom, allowance.seconds, max(0, most - taken) / 1000, needed / 1000, free_in)
 
 
 def _free_in(account: _Account, excess: int, now: float) -> float:

@@ -119,6 +119,7 @@ class Reconciler:
         if attempt is None or job.terminal_update is not None or attempt.server in self.servers:
             self._job_table.adopt(job, now)
         else:
+            self._job_table.adopt_leftovers(job)
             self._job_table.release(job, attempt)
         for leftover in [leftover for leftover in job.leftovers if leftover.server not in self.servers]:
             self._job_table.released(job, leftover)

@@ -13,7 +13,7 @@ from app.core.accounting import Accounting, Charge
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.batches import requests_of
 from app.core.cost import Estimates, Run, models_of, work_of
-from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob
+from app.core.fair_queue import EVERYWHERE, NOWHERE, Choice, Crowd, FairQueue, QueuedJob, Served
 from app.core.forecast import MOST_DECISIONS, Forecast, ServerOutlook, forecast
 from app.core.job import Attempt, Job, JobRequest, State
 from app.core.job_table import JobTable
@@ -37,14 +37,18 @@ from app.reasons.jobs import (
 )
 from app.reasons.limits import JobsReached, LimitReason, Whom
 
-PER_WAITING_JOB = 0.002
-"""Seconds that a forecast counts as current, for each waiting job: it takes about a hundredth of that to make."""
+PER_WAITING_JOB = 0.01
+"""Seconds that a forecast counts as current, for each waiting job: it takes about a five-hundredth of that to make."""
 
 STEADY, STEADY_SHARE = 2.0, 0.1
 """Seconds, and the share of the time until then, by which an expected start may move before it is reported anew."""
 
 LONGEST_CURRENT = 5.0
 """Seconds after which every forecast is made anew when somebody asks."""
+
+NEARLY_DONE = 0.1
+"""The share of the expected seconds that a run still needs at least: one that takes longer than expected is not done at
+once. `python -m bench starts` has the most right starts with it."""
 
 SHORT_LINE = 20
 """Waiting jobs up to which the forecast is always exact: it takes less than a millisecond then."""
@@ -133,6 +137,19 @@ class Scheduler:
         for run in runs:
             self._estimates.learn(run)
 
+    def restore(self, served: Served) -> None:
+        """Take over what people were served before this process began, before any job."""
+        self._queue.restore(served)
+
+    def served(self) -> Served:
+        """What people were served, as far as it changed since the last call."""
+        return self._queue.changes()
+
+    def restore_charge(self, job: Job) -> None:
+        """Remember what the person of a job of the journal was charged for its attempt, if a server may have it."""
+        if (attempt := job.attempt) is not None and job.in_flight and job.terminal_update is None:
+            self._accounting.restored(job.id, self._charge(job, attempt))
+
     def refusal(self, request: JobRequest, now: float) -> LimitReason | None:
         """Why a request is not accepted: the limit that it would exceed; None if there is none."""
         if request.job in self._job_table.jobs:
@@ -147,13 +164,30 @@ class Scheduler:
         return reason
 
     def edit_refusal(self, job: Job, request: JobRequest, now: float) -> LimitReason | None:
-        """Why a job cannot be edited like this: the pictures that it would have more exceed a budget."""
-        return self._over_budget(request, requests_of(request)[len(self._job_table.batches.jobs_of(job)) :], now)
+        """Why a job that waits may not become this request: the limit that it would exceed; None if there is none.
+
+        The limits are those under which the job was accepted. Pictures that it would have more must be paid for.
+        """
+        requests, jobs = requests_of(request), self._job_table.batches.jobs_of(job)
+        if (over_budget := self._over_budget(request, requests[len(jobs) :], now)) is not None:
+            return over_budget
+        seconds = sum(self._expected_use(each, work_of(each.graph)) for each in requests)
+        ids = [each.id for each in jobs]
+        return self.usage.edit_refusal(ids, job.request.origin, job.request.allowances, seconds, now)
 
     def _over_budget(self, request: JobRequest, requests: Iterable[JobRequest], now: float) -> LimitReason | None:
         if request.payment is None or not (needed := sum(each.price for each in requests)):
             return None
         return self.spending.refusal(request.payment, request.owner, needed, now)
+
+    def edited(self, job: Job) -> None:
+        """Reserve what a job, or each of a batch, is expected to run and costs now that it was edited."""
+        for each in self._job_table.batches.jobs_of(job):
+            request = each.request
+            self.spending.reserve(each.id, request.owner, request.price)
+            seconds = self._expected_use(request, work_of(request.graph))
+            self.usage.accept(each.id, request.origin, seconds, counts=not request.lead)
+            self.usage.edited(each.id, request.origin, seconds)
 
     def accepted(self, job: Job) -> None:
         """Count a job that was accepted, now or before the bot started, until it has ended.
@@ -252,13 +286,11 @@ class Scheduler:
                 elif self._known[job.id].request is not job.request:
                     self._promises.pop(job.id, None)
                     self._queue.replace(self._queued(job))
-                    seconds = self._expected_use(job.request, self._known_of(job).work)
-                    self.usage.edited(job.id, job.request.origin, seconds)
                 continue
             self._queue.remove(job.id)
             if job.in_flight and job.terminal_update is None:
                 if job.attempt is not None and not self._accounting.charged(job.id):
-                    self._accounting.adopted(job.id, self._charge(job, job.attempt.server))
+                    self._accounting.continued(job.id, self._charge(job, job.attempt))
                 continue
             if self._accounting.charged(job.id):
                 self._learn_outcome(job, now)
@@ -358,14 +390,14 @@ class Scheduler:
         outlook = self._forecast.of(waiting, lambda: self._queue.ahead_of(waiting, self._crowd))
         return outlook.starts_in + self._expected_use(job.request, self._known_of(job).work)
 
-    def _charge(self, job: Job, server: ServerName, *, loading: bool = False) -> Charge:
+    def _charge(self, job: Job, attempt: Attempt) -> Charge:
         return Charge(
             person=job.request.owner,
             weight=job.request.weight,
-            seconds=self._expected(job, server),
-            server=server,
+            seconds=self._expected(job, attempt.server) if attempt.expected is None else attempt.expected,
+            server=attempt.server,
             work=self._known_of(job).work,
-            loading=loading,
+            loading=attempt.loading,
         )
 
     def _queued(self, job: Job) -> QueuedJob:
@@ -459,14 +491,21 @@ class Scheduler:
 
     def _submit(self, server: ServerName, choice: Choice, now: float) -> None:
         server_state, job = self._servers[server], self._job_table.jobs[choice.job.job]
-        self._accounting.dispatched(choice.job, self._charge(job, server, loading=not choice.loaded))
+        attempt = Attempt(
+            self._new_prompt_id(),
+            server,
+            foreign=server_state.foreign,
+            expected=self._expected(job, server),
+            loading=not choice.loaded,
+        )
+        self._accounting.dispatched(choice.job, self._charge(job, attempt))
         self._job_table.tally.model_loads[server] += not choice.loaded
         if (promise := self._promises.get(job.id)) is not None:
             promise.overtaken = self._newest_dispatched > promise.accepted
         self._newest_dispatched = max(self._newest_dispatched, choice.job.number)
         server_state.posted = now
         server_state.models = choice.job.models or server_state.models
-        self._job_table.submit(job, Attempt(self._new_prompt_id(), server, foreign=server_state.foreign))
+        self._job_table.submit(job, attempt)
         self._places.taken(server, now)
 
     def _free_in(self, server: ServerName, now: float) -> float:
@@ -486,7 +525,8 @@ class Scheduler:
         else:
             elapsed = 0.0
         loading = self._estimates.loading_seconds(server) if self._accounting.loading(job.id) else 0.0
-        return max(0.0, self._expected(job, server) + loading - elapsed)
+        expected = self._expected(job, server)
+        return max(NEARLY_DONE * expected if elapsed else 0.0, expected + loading - elapsed)
 
     def _queued_update(self, job: Job, now: float) -> Queued:
         note = self._wait_reason(job, now)

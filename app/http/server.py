@@ -93,7 +93,7 @@ class PacedStream:
             raise
 
 
-class Connection(TCPServer):
+class ClientConnection(TCPServer):
     """A connection that ends soon after its client has gone; anycorn's would wait for the next request until `IDLE`."""
 
     scope: anyio.CancelScope | None = None
@@ -189,7 +189,7 @@ class HttpServer:
         self._open[id(stream)] = stream
         try:
             paced = cast("SocketStream", PacedStream(stream))
-            connection = Connection(self._app, self._config, self._context, {}, paced)
+            connection = ClientConnection(self._app, self._config, self._context, {}, paced)
             with anyio.CancelScope() as connection.scope:
                 await connection.run()
         except Exception as error:  # noqa: BLE001  the boundary of one connection

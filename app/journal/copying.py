@@ -25,9 +25,6 @@ STEP = 256
 STEPS_UNSYNCED = 8
 """Steps after which what was copied is put on the disk, so that a commit of the bot never waits for much more."""
 
-REWRITTEN = 500
-"""Rows that are read at once when paths are changed."""
-
 
 def copy_journal(source: Path, target: Path, breathe: Breathe) -> None:
     """Copy a journal that may be in use to a new file, as it is at one moment. Raises `JournalError`.
@@ -107,15 +104,11 @@ def _relocate(database: sqlite3.Connection, former: str, folder: str) -> None:
     def relocated(stored: bytes) -> bytes:
         return pattern.sub(lambda _: replacement, stored)
 
-    database.execute("BEGIN")
-    last = 0
-    while rows := database.execute(
-        "SELECT number, wish, record FROM jobs WHERE number > ? ORDER BY number LIMIT ?", (last, REWRITTEN)
-    ).fetchall():
-        last = rows[-1][0]
-        changed = [(relocated(request), relocated(record), number) for number, request, record in rows]
-        database.executemany("UPDATE jobs SET wish = ?, record = ? WHERE number = ?", changed)
-    database.execute("COMMIT")
+    database.create_function("relocated", 1, relocated, deterministic=True)
+    database.execute(
+        "UPDATE jobs SET wish = relocated(wish), record = relocated(record) WHERE instr(wish, ?) OR instr(record, ?)",
+        (_escaped(former), _escaped(former)),
+    )
 
 
 def _escaped(text: str) -> bytes:

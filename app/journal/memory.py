@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import anyio.lowlevel
 
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served, together
 from app.core.job import Job, Transition
 from app.core.journal_port import MOST_RUNS, DrainedServer
 from app.core.limits import Use
@@ -22,8 +23,15 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Job] = {}
         self._runs: deque[Run] = deque(maxlen=MOST_RUNS)
+        self._served = NOTHING_SERVED
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
+    async def record(
+        self,
+        jobs: Sequence[Job],
+        transitions: Sequence[Transition],
+        runs: Sequence[Run] = (),
+        served: Served = NOTHING_SERVED,
+    ) -> None:
         """See `app.core.journal_port.Journal`."""
         await anyio.lowlevel.checkpoint()
         for job in jobs:
@@ -32,6 +40,12 @@ class MemoryJournal:
             else:
                 self._jobs[job.id] = job
         self._runs += runs
+        self._served = together(self._served, served)
+
+    async def served(self) -> Served:
+        """See `app.core.journal_port.Journal`."""
+        await anyio.lowlevel.checkpoint()
+        return self._served
 
     async def unfinished(self) -> Sequence[Job]:
         """See `app.core.journal_port.Journal`."""

@@ -117,8 +117,14 @@ MIGRATIONS = (
         amount INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX payments_by_time ON payments (at);
-    """,
-    """
+    CREATE TABLE served (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT;
+    CREATE INDEX served_by_time ON served (at);
     CREATE TABLE on_periods (
         number INTEGER PRIMARY KEY,
         server TEXT NOT NULL,

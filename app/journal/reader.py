@@ -63,7 +63,7 @@ class Reader:
     def find(self, id_or_prefix: str) -> Entry | None:
         """A job by its id, or by a prefix of it that matches no other job; else None. Raises `RecordDamaged`."""
         prefix = id_or_prefix.lower()
-        if not prefix or not _encodable(prefix):
+        if not prefix or not encodable(prefix):
             return None
         query = "SELECT id, wish, record, accepted, changed FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
         rows = self._rows(query, prefix, prefix + LAST_LETTER)
@@ -172,7 +172,8 @@ def _text(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether SQLite can store a text: a lone half of a surrogate pair cannot be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError:

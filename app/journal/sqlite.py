@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import TypeAlias, TypeVar, TypeVarTuple, Unpack
 
@@ -23,6 +23,7 @@ from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served, together
 from app.core.job import Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import (
     DiskFull,
@@ -88,10 +89,13 @@ logger = structlog.stdlib.get_logger(__name__)
 class _Batch:
     """The records of one caller, and their outcome."""
 
-    def __init__(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run]) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run], served: Served
+    ) -> None:
         self.jobs = jobs
         self.transitions = transitions
         self.runs = runs
+        self.served = served
         self.over = anyio.Event()
         self.error: JournalError | UnwritableRecords | None = None
 
@@ -141,9 +145,10 @@ class SqliteJournal:
         try:
             records = [(batch.jobs, batch.transitions) for batch in batches]
             runs = [run for batch in batches for run in batch.runs]
+            served = reduce(together, (batch.served for batch in batches))
             if self._crash is not None:
                 self._crash.at("before", records)
-            refused = await _wait_out(self._pauses, self._alerts, self._watched_commit, records, runs)
+            refused = await _wait_out(self._pauses, self._alerts, self._watched_commit, records, runs, served)
             if self._crash is not None:
                 self._crash.at("after", records)
         except JournalError as error:
@@ -155,11 +160,13 @@ class SqliteJournal:
         for batch in batches:
             batch.over.set()
 
-    async def _watched_commit(self, records: _Records, runs: Sequence[Run]) -> list[dict[JobId, Exception]]:
+    async def _watched_commit(
+        self, records: _Records, runs: Sequence[Run], served: Served
+    ) -> list[dict[JobId, Exception]]:
         """Commit, and keep how long that took and what is wrong."""
         began = anyio.current_time()
         try:
-            refused = await self._commit(records, runs)
+            refused = await self._commit(records, runs, served)
         except JournalError as error:
             self.problem = str(error)
             raise
@@ -167,24 +174,30 @@ class SqliteJournal:
         self.commits.observe(anyio.current_time() - began)
         return refused
 
-    async def _commit(self, records: _Records, runs: Sequence[Run]) -> list[dict[JobId, Exception]]:
+    async def _commit(self, records: _Records, runs: Sequence[Run], served: Served) -> list[dict[JobId, Exception]]:
         """Write the records; if the disk is full, with the room of the reserve."""
         try:
-            refused = await self._write_once(self._store.write, records, runs)
+            refused = await self._write_once(self._store.write, records, runs, served)
         except DiskFull:
             if self._reserve is None or not await self._write_once(self._reserve.release):
                 raise
             logger.error("the disk of the journal is full: its reserve is used")
-            refused = await self._write_once(self._store.write, records, runs)
+            refused = await self._write_once(self._store.write, records, runs, served)
             self._reserve_due = anyio.current_time() + RESERVE_PAUSE
         if self._reserve is not None and anyio.current_time() >= self._reserve_due:
             made = await self._write_once(self._reserve.make)
             self._reserve_due = math.inf if made else anyio.current_time() + RESERVE_PAUSE
         return refused
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
+    async def record(
+        self,
+        jobs: Sequence[Job],
+        transitions: Sequence[Transition],
+        runs: Sequence[Run] = (),
+        served: Served = NOTHING_SERVED,
+    ) -> None:
         """See `app.core.journal_port.Journal`."""
-        batch = _Batch(jobs, transitions, runs)
+        batch = _Batch(jobs, transitions, runs, served)
         await self._inbox.send(batch)
         await batch.over.wait()
         if batch.error is not None:
@@ -210,6 +223,10 @@ class SqliteJournal:
     async def runs(self) -> Sequence[Run]:
         """See `app.core.journal_port.Journal`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.runs)
+
+    async def served(self) -> Served:
+        """See `app.core.journal_port.Journal`."""
+        return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.served)
 
     async def drained(self) -> Sequence[DrainedServer]:
         """See `app.core.journal_port.Journal`."""

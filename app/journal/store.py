@@ -14,6 +14,7 @@ import msgspec
 
 from app.boundary import log_failure
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
 from app.core.limits import DAY, Origin, Use
@@ -25,7 +26,7 @@ from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
 from app.journal.lock import exclusive
 from app.journal.migrations import NEWEST, migrate, version_of
-from app.journal.reader import MOST_PERIODS, Reader
+from app.journal.reader import MOST_PERIODS, Reader, encodable
 from app.ports import Json
 
 BUSY = 5.0
@@ -34,6 +35,12 @@ BUSY = 5.0
 RUNS_KEPT = 31 * 86_400.0
 """Seconds for which every run is kept: a month is the longest time over which somebody's GPU-seconds are added up.
 The newest `MOST_RUNS` are kept for longer, because estimates are made from them."""
+
+SERVED_KEPT = 86_400.0
+"""Seconds after which it no longer counts at a start what somebody was served."""
+
+PERSON, SERVER, LARGEST = "person", "server", "largest"
+"""Whose served seconds a row of `served` has."""
 
 MOST_RUNS_DELETED = 10
 """Old runs that a commit with new ones deletes at most. A turn of the registry measures only a few, so this is enough
@@ -80,9 +87,12 @@ class Store(Reader):
         self._file = file
 
     def write(
-        self, batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]], runs: Sequence[Run] = ()
+        self,
+        batches: Iterable[tuple[Sequence[Job], Sequence[Transition]]],
+        runs: Sequence[Run] = (),
+        served: Served = NOTHING_SERVED,
     ) -> list[dict[JobId, Exception]]:
-        """Write the records of many callers, and the runs of them all, in one transaction: durability is then cheap.
+        """Write the records, runs and served seconds of many callers in one transaction: durability is then cheap.
 
         Returns, for each batch, the jobs that were left out because they cannot be encoded. Runs that cannot be encoded
         are left out and logged.
@@ -122,6 +132,8 @@ class Store(Reader):
                     "INSERT INTO payments (job, at, person, amount) VALUES (?, ?, ?, ?) ON CONFLICT (job) DO NOTHING",
                     payments,
                 )
+            if sums := _served_rows(served, now):
+                self._write_served(sums, now)
         # Only now, because a transaction that fails is tried again.
         for run, error in odd:
             log_failure(error, "a measured run could not be recorded", job=run.job)
@@ -181,6 +193,26 @@ class Store(Reader):
         # What was removed is also in the log of writes, until that begins anew.
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return False
+
+    def _write_served(self, rows: Sequence[tuple[object, ...]], now: float) -> None:
+        """Keep these served seconds, and delete those that are too old to be read."""
+        self._database.executemany(
+            "INSERT INTO served (kind, name, seconds, at) VALUES (?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET"
+            " seconds = excluded.seconds, at = excluded.at",
+            rows,
+        )
+        self._database.execute("DELETE FROM served WHERE at < ?", (now - SERVED_KEPT,))
+
+    def served(self) -> Served:
+        """What people were served, as far as it changed within `SERVED_KEPT`."""
+        rows = self._rows(
+            "SELECT kind, name, seconds FROM served WHERE at >= ? ORDER BY at", self._clock() - SERVED_KEPT
+        )
+        kept: dict[str, dict[str, float]] = {PERSON: {}, SERVER: {}, LARGEST: {}}
+        for kind, name, seconds in rows:
+            kept.setdefault(kind, {})[name] = seconds
+        levels = {ServerName(name): seconds for name, seconds in kept[SERVER].items()}
+        return Served(kept[PERSON], levels, kept[LARGEST].get("", 0.0))
 
     def uses(self) -> list[Use]:
         """The GPU seconds that were measured within the last `app.core.limits.DAY`, oldest first."""
@@ -436,6 +468,14 @@ def _encode_runs(runs: Sequence[Run], now: float) -> tuple[list[tuple[object, ..
         except Exception as error:  # noqa: BLE001  whatever is wrong with one run is no matter of the others
             refused.append((run, error))
     return rows, refused
+
+
+def _served_rows(served: Served, now: float) -> list[tuple[object, ...]]:
+    """The rows of what changed, without what SQLite would refuse, because no job depends on it."""
+    rows = [(PERSON, name, seconds, now) for name, seconds in served.people.items()]
+    rows += [(SERVER, name, seconds, now) for name, seconds in served.levels.items()]
+    rows += [(LARGEST, "", served.largest, now)] if served.largest else []
+    return [row for row in rows if math.isfinite(row[2]) and encodable(row[1])]
 
 
 def _run_row(run: Run, now: float) -> tuple[object, ...]:

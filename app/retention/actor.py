@@ -21,6 +21,9 @@ from app.retention.files import StoredFile, delete_files, names_in_use, stored_f
 
 logger = structlog.stdlib.get_logger(__name__)
 
+FIRST = 10.0
+"""Seconds until the first round, so that it does not slow down the start of the bot."""
+
 ROUND = 3600.0
 """Seconds between two rounds; limits are in days, so an hour is precise enough."""
 
@@ -71,6 +74,7 @@ class RetentionActor:
     async def run(self) -> None:
         """Run until cancelled; return at once if everything is kept."""
         if self._settings != Retention():
+            await anyio.sleep(FIRST)
             await run_loop(self.clean_up, "what is old could not be deleted")
 
     async def clean_up(self) -> float:

@@ -11,9 +11,10 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from app.actors.handle import Edit
+from app.actors.handle import Edit, EditAnswer
 from app.actors.interaction import InteractionActor
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Attempt, Job, JobRequest, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import Journal
@@ -49,7 +50,7 @@ class Line:
     async def edit(self, number: int, prompt: str, *, by: str = "ada") -> bool:
         """Edit one of the jobs."""
         request = replace(_wanted(self.world, prompt), owner=by)
-        return await self.world.registry.edit(self.requests[number].job, request)
+        return (await self.world.registry.edit(self.requests[number].job, request)).done
 
     def prompts(self) -> list[str]:
         """The prompts of what the server made, in order."""
@@ -117,7 +118,7 @@ async def test_a_job_that_was_sent_cancelled_ended_or_never_there_is_not_edited(
             assert not await line.edit(0, "dog"), "it runs"
             await world.registry.cancel(line.requests[1].job)
             assert not await line.edit(1, "dog"), "it was cancelled"
-            assert not await world.registry.edit(JobId("unknown"), line.requests[2])
+            assert not (await world.registry.edit(JobId("unknown"), line.requests[2])).done
         assert not await line.edit(2, "dog"), "it has ended"
         assert isinstance(line.watchers[1].last, Cancelled)
         assert line.prompts() == ["first", "owl"]
@@ -151,10 +152,14 @@ async def test_an_edited_job_stays_that_of_its_owner_and_the_journal_says_who_ed
 
     class Noted(MemoryJournal):
         async def record(
-            self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+            self,
+            jobs: Sequence[Job],
+            transitions: Sequence[Transition],
+            runs: Sequence[Run] = (),
+            served: Served = NOTHING_SERVED,
         ) -> None:
             steps.extend(transitions)
-            await super().record(jobs, transitions, runs)
+            await super().record(jobs, transitions, runs, served)
 
     journal = Noted()
     async with opened(tmp_path, journal, depth=1) as world, _line(world, "cat") as line:
@@ -172,12 +177,16 @@ async def test_nobody_is_told_of_an_edit_before_it_is_in_the_journal(tmp_path: P
 
     class Slow(MemoryJournal):
         async def record(
-            self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+            self,
+            jobs: Sequence[Job],
+            transitions: Sequence[Transition],
+            runs: Sequence[Run] = (),
+            served: Served = NOTHING_SERVED,
         ) -> None:
             if any("edited" in step.cause for step in transitions):
                 await held.wait()
                 order.append("recorded")
-            await super().record(jobs, transitions, runs)
+            await super().record(jobs, transitions, runs, served)
 
     async with opened(tmp_path, Slow(), depth=1) as world, _line(world, "cat") as line:
 
@@ -202,7 +211,7 @@ async def _restarted(tmp_path: Path, journal: Journal) -> None:
             for each in (world.request(), request):
                 await tasks.start(InteractionActor(each, world.registry, Watcher()).run)
             await anyio.sleep(1)
-            assert await world.registry.edit(request.job, replace(_wanted(world, "dog"), owner="ada"))
+            assert (await world.registry.edit(request.job, replace(_wanted(world, "dog"), owner="ada"))).done
             tasks.cancel_scope.cancel()
     async with opened(tmp_path, journal, depth=1) as world:
         watcher = Watcher()
@@ -233,7 +242,7 @@ async def test_an_edit_that_breaks_fails_its_own_job_and_is_answered(
 async def test_an_edit_whose_person_has_left_is_made_all_the_same(tmp_path: Path) -> None:
     async with opened(tmp_path, depth=1) as world:
         async with _line(world, "cat") as line:
-            async with Mailbox[bool](lambda _: None) as answer:
+            async with Mailbox[EditAnswer](lambda _: None) as answer:
                 pass
             edit = Edit(line.requests[1].job, replace(_wanted(world, "dog"), owner="ada"), answer)
             await world.registry.inbox.send(edit)

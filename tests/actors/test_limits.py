@@ -8,9 +8,9 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from app.actors.handle import Submit, Updates
+from app.actors.handle import Edit, EditAnswer, Submit, Updates
 from app.core.job import JobRequest
-from app.core.limits import Allowance
+from app.core.limits import DAY, Allowance
 from app.events import AnyUpdate, Finished, NotAccepted, Queued
 from app.journal.sqlite import open_journal
 from app.mailbox import Mailbox
@@ -111,6 +111,39 @@ async def test_seconds_are_reserved_at_once_and_settled_by_the_run(tmp_path: Pat
         assert (answers[1].reason.left, answers[1].reason.needed) == (15.0, 20.0)
         await anyio.sleep(60.0)
         assert isinstance((await running.make(asked(running, limit))).last, Finished)
+
+
+async def test_an_edit_that_needs_more_seconds_than_are_left_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    limit = Allowance("person", jobs=4, seconds=60)
+    async with world(tmp_path, depth=1) as running:
+        running.fault(hold=True)
+        requests = [asked(running, limit) for _ in range(4)]
+        await first_updates(running, requests)
+        last = requests[-1]
+
+        async def edit(cost: float) -> EditAnswer:
+            return await running.registry.edit(last.job, asked(running, cost=cost))
+
+        # Four jobs of ten seconds are reserved, so that this one may need thirty; no limit on jobs counts.
+        assert await edit(3.1) == EditAnswer(done=False, limit=SecondsReached("person", 60, 30.0, 31.0, DAY))
+        assert [job.edits for job in await running.journal.unfinished()] == [0, 0, 0, 0]
+        assert await edit(3.0) == EditAnswer(done=True)
+        (used,), _ = await running.registry.usage(last.origin, (limit,))
+        assert used.seconds == 60.0
+        assert not (await edit(3.5)).done
+        assert (await edit(0.5)).done
+
+
+async def test_of_many_edits_at_once_no_more_than_the_limit_are_accepted(tmp_path: Path) -> None:
+    limit = Allowance("person", seconds=80)
+    async with world(tmp_path, depth=1) as running:
+        running.fault(hold=True)
+        requests = [asked(running, limit) for _ in range(6)]
+        await first_updates(running, requests)
+        answers = [Mailbox[EditAnswer](lambda _: None) for _ in requests]
+        for request, answer in zip(requests[1:], answers, strict=False):
+            running.registry.inbox.send_nowait(Edit(request.job, asked(running, cost=2.0), answer))
+        assert [(await answer.receive()).done for answer in answers[:-1]] == [True, True, False, False, False]
 
 
 async def test_a_request_without_allowances_is_never_refused(tmp_path: Path) -> None:

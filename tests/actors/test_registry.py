@@ -25,6 +25,7 @@ from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
 from app.core.cost import Run
+from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Attempt, Job, JobRequest, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import Journal
@@ -477,10 +478,14 @@ async def test_the_run_of_a_job_is_in_the_journal_as_soon_as_its_end_is(tmp_path
 
     class Noted(MemoryJournal):
         async def record(
-            self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+            self,
+            jobs: Sequence[Job],
+            transitions: Sequence[Transition],
+            runs: Sequence[Run] = (),
+            served: Served = NOTHING_SERVED,
         ) -> None:
             recorded.append(([step.cause for step in transitions], [run.job for run in runs]))
-            await super().record(jobs, transitions, runs)
+            await super().record(jobs, transitions, runs, served)
 
     async with opened(tmp_path, Noted()) as world:
         watcher = await world.make()

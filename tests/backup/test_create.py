@@ -79,6 +79,7 @@ def test_a_backup_is_of_one_moment_although_the_bot_goes_on(make: Make, data: Pa
         def commit() -> None:
             nonlocal breaths
             breaths += 1
+            assert breaths < 100, "the copy begins again and again"
             store.write([([job(f"new-{breaths}", data)], [])])
 
         backup = make(breathe=commit)

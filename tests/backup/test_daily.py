@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from app.actors.alerts import AlertActor
-from app.backup.daily import AGAIN, DailyBackup, last_time
+from app.backup.daily import AGAIN, FIRST, DailyBackup, last_time
 from app.backup.layout import backups_in
 from app.config.settings import BackupSettings
 from app.texts.alerts import alert_text
@@ -70,8 +70,8 @@ def made(folder: Path) -> list[str]:
 async def test_the_first_backup_is_made_at_once_and_the_next_ones_at_the_hour(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     async with running(data, BackupSettings(folder=folder, hour=4, keep=3)):
-        await anyio.sleep(1)
-        assert made(folder) == ["atelier-20261129-120000"]
+        await anyio.sleep(FIRST + 1)
+        assert made(folder) == ["atelier-20261129-120005"]
         await anyio.sleep(15 * HOUR + 3500)
         assert len(made(folder)) == 1
         await anyio.sleep(200)
@@ -132,7 +132,7 @@ async def test_an_unexpected_error_ends_nothing(data: Path, tmp_path: Path, line
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.backup.daily.make_backup", break_down)
         async with running(data, BackupSettings(folder=tmp_path / "backups")):
-            await anyio.sleep(1)
+            await anyio.sleep(FIRST + 1)
     assert lines[0]["event"] == "the daily backup was not made"
     assert "Something went wrong (id " in lines[1]["reason"]
 

@@ -455,6 +455,34 @@ async def test_the_last_word_decides_and_not_the_outputs() -> None:
     assert (interrupted.outcome, failed.outcome) == ("interrupted", "failed")
 
 
+async def test_a_recorded_history_says_how_long_its_prompt_ran() -> None:
+    for name in ("02b_txt2img_full_preview_metadata", "06_raise", "07_interrupt"):
+        history = await history_of(*recorded_history(name))
+        assert history is not None
+        assert history.seconds is not None
+        assert 0 < history.seconds < 60
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "seconds"),
+    [
+        (1000, 3500, 2.5),
+        (1000.5, 1000.5, 0.0),
+        (3500, 1000, None),
+        (0, 1_700_000_000_000, None),
+        ("soon", 3500, None),
+        (1000, None, None),
+        (1000, True, None),
+    ],
+)
+async def test_a_time_that_cannot_be_is_not_believed(start: Json, end: Json, seconds: float | None) -> None:
+    messages = [["execution_start", {"timestamp": start}], ["execution_success", {"timestamp": end}]]
+    status = {"status_str": "success", "messages": messages}
+    history = await history_of(msgspec.json.encode({P: {"outputs": {}, "status": status}}))
+    assert history is not None
+    assert (history.outcome, history.seconds) == ("success", seconds)
+
+
 async def test_cached_nodes_are_named() -> None:
     histories = [await history_of(body, prompt) for prompt, body in recorded.histories("08_fully_cached_second_run")]
     assert [len(history.cached) for history in histories if history is not None] == [0, 6, 5]

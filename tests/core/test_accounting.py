@@ -70,11 +70,11 @@ def test_a_correction_is_no_larger_than_the_largest_charge() -> None:
     assert books.served == 20.0
 
 
-def test_a_job_that_a_server_had_when_the_bot_started_is_corrected_like_any_other() -> None:
+def test_a_job_that_continues_with_an_attempt_that_was_given_up_is_corrected_like_any_other() -> None:
     books = Books()
     request = JobRequest(job=JobId("job"), workflow="w", graph=GRAPH, folder="out", owner="ada")
     charge = Charge(person="ada", weight=1.0, seconds=10.0, server=A, work=10.0)
-    books.accounting.adopted(request.job, charge)
+    books.accounting.continued(request.job, charge)
     assert books.served == 10.0
     job = Job(request=request, state=State.RUNNING)
     books.accounting.over(ended(job, History("success")), started=100.0, now=104.0)
@@ -107,6 +107,39 @@ def test_a_job_that_fails_or_is_cancelled_costs_what_it_used(
     run = books.accounting.over(job, started, now=103.0)
     assert books.served == served
     assert run is None or not run.completed, "nothing is learned from it"
+
+
+def test_if_nobody_saw_the_start_of_a_run_the_time_of_the_server_counts() -> None:
+    books = Books()
+    run = books.accounting.over(ended(books.dispatch(), History("success", seconds=4.0)), None, now=103.0)
+    assert run is not None
+    assert (run.seconds, run.completed) == (4.0, True)
+    assert books.served == 4.0
+
+
+def test_a_run_that_nobody_measured_counts_as_expected_and_teaches_nothing() -> None:
+    books = Books()
+    run = books.accounting.over(ended(books.dispatch(), History("success")), None, now=103.0)
+    assert run is not None
+    assert (run.seconds, run.completed) == (10.0, False)
+    assert books.served == 10.0
+
+
+@pytest.mark.parametrize(("by_server", "seconds"), [(25.0, 25.0), (None, 5.0)])
+def test_a_run_that_began_before_the_bot_did_is_charged_once_and_for_all_of_its_time(
+    by_server: float | None, seconds: float
+) -> None:
+    books = Books()
+    job = books.dispatch()
+    again = Books()
+    again.queue.restore(books.queue.changes())
+    again.accounting.restored(job.id, Charge(person="ada", weight=1.0, seconds=10.0, server=A, work=10.0))
+    assert again.served == 10.0
+    # It was seen to run five seconds before it ended, after the bot had started.
+    run = again.accounting.over(ended(job, History("success", seconds=by_server)), started=100.0, now=105.0)
+    assert run is not None
+    assert run.seconds == seconds
+    assert again.served == min(seconds, 20.0), "a correction is no larger than the largest charge"
 
 
 def test_a_run_whose_sampler_was_cached_teaches_nothing() -> None:

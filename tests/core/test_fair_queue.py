@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.fair_queue import EVERYWHERE, MOST_OVERTAKEN, TOLERANCE, Choice, FairQueue, QueuedJob
+from app.core.fair_queue import EVERYWHERE, MOST_OVERTAKEN, TOLERANCE, Choice, FairQueue, QueuedJob, Served, together
 from app.events import JobId, ServerName
 
 SERVERS = tuple(ServerName(name) for name in "abcd")
@@ -216,6 +216,36 @@ def test_each_decision_is_the_one_that_is_found_by_looking_at_everybody_who_wait
     PlainWorld(servers, weights, changes).run(arrivals)
 
 
+class RestartedWorld(World):
+    """The bot restarts before some decisions: another queue begins with what was kept of the one before."""
+
+    def __init__(self, servers: int, weights: dict[str, float], restarts: Sequence[bool]) -> None:
+        super().__init__(servers, weights)
+        self._kept = Served()
+        self._restarts = list(restarts)
+
+    def _decide(self, now: float, server: ServerName) -> QueuedJob | None:
+        taken = super()._decide(now, server)
+        self._kept = together(self._kept, self.queue.changes())
+        if self._restarts and self._restarts.pop():
+            before, self.queue = self.queue, FairQueue()
+            self.queue.restore(self._kept)
+            for job in sorted(before.waiting(), key=lambda job: job.number):
+                self.queue.add(job)
+                assert self.queue.served(job.person) == before.served(job.person)
+        return taken
+
+
+@given(crowds(), st.integers(1, 4), WEIGHTS, st.lists(st.booleans(), max_size=60))
+def test_the_bound_holds_over_restarts_and_nobody_who_waits_starts_equal_again(
+    arrivals: list[Arrival], servers: int, weights: dict[str, float], restarts: list[bool]
+) -> None:
+    world = RestartedWorld(servers, weights, restarts).run(arrivals)
+    assert sorted(int(decision.job.job) for decision in world.decisions) == list(range(len(arrivals)))
+    for decision in world.decisions:
+        assert apart(decision) <= TOLERANCE + world.queue.largest + 1e-6
+
+
 @given(crowds(), st.integers(1, 4), WEIGHTS)
 def test_two_people_who_wait_differ_by_no_more_than_the_bound(
     arrivals: list[Arrival], servers: int, weights: dict[str, float]
@@ -394,11 +424,35 @@ def test_somebody_who_comes_back_has_neither_saved_up_time_nor_kept_an_old_debt(
     assert absent.served("ben") == absent.served("ada") - 100.0, "time without jobs is not saved up"
 
 
+def test_what_is_kept_over_a_restart_starves_nobody() -> None:
+    queue = FairQueue()
+    queue.restore(Served({"ada": 100_000.0, "ben": 200.0}, {A: 150.0}, 50.0))
+    for number, person in enumerate(["ada", "ben", "cleo"]):
+        queue.add(QueuedJob(job=JobId(person), number=number, person=person))
+    assert queue.served("cleo") == 150.0
+    assert queue.served("ben") == 200.0
+    assert queue.served("ada") == 150.0 + TOLERANCE + 50.0
+
+
+def test_only_what_changed_is_kept_anew() -> None:
+    queue = FairQueue()
+    for number, person in enumerate(["ada", "ben"]):
+        queue.add(QueuedJob(job=JobId(person), number=number, person=person, seconds=30.0))
+    assert queue.changes() == Served()
+    choice = queue.next(A, "")
+    assert choice is not None
+    queue.take(choice.job, A, 30.0)
+    assert queue.changes() == Served({"ada": 30.0}, {A: 0.0}, 30.0)
+    queue.correct("ada", -10.0)
+    assert queue.changes() == Served({"ada": 20.0})
+
+
 def test_loaded_models_are_used_as_long_as_nobody_falls_behind_for_it() -> None:
     asked = [Arrival(0.0, person, 10.0, models) for _ in range(30) for person, models in (("ada", "x"), ("ben", "y"))]
     world = World(1).run(asked)
     switches = sum(1 for earlier, later in pairwise(world.decisions) if earlier.job.models != later.job.models)
     assert switches <= 12, "taking turns would load models 59 times"
+    assert switches >= 4, "one of them would wait for all jobs of the other"
 
 
 def test_each_of_two_servers_keeps_its_models() -> None:

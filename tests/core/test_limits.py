@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from app.core.job import JobRequest
 from app.core.limits import DAY, MINUTE, Allowance, Origin, Usage, Use, Used
@@ -189,12 +190,16 @@ class Requests(RuleBasedStateMachine):
         self.unfinished[wanted.job] = wanted, 0.0
 
     @precondition(lambda self: self.unfinished)
-    @rule(data=st.data(), seconds=COST)
-    def edit(self, data: st.DataObject, seconds: float) -> None:
-        """A waiting job becomes another one."""
-        wanted, _ = self.unfinished[data.draw(st.sampled_from(sorted(self.unfinished)))]
-        self.usage.edited(wanted.job, wanted.origin, seconds)
-        self.unfinished[wanted.job] = wanted, seconds
+    @rule(data=st.data(), seconds=COST, allowances=ALLOWANCES)
+    def edit(self, data: st.DataObject, seconds: float, allowances: tuple[Allowance, ...]) -> None:
+        """A waiting job becomes another one, unless it needs more seconds than before and than are left."""
+        wanted, before = self.unfinished.pop(data.draw(st.sampled_from(sorted(self.unfinished))))
+        refused = self.usage.edit_refusal([wanted.job], wanted.origin, allowances, seconds, self.now)
+        fits = all(self.fits(wanted, seconds, replace(allowance, jobs=0)) for allowance in allowances)
+        assert (refused is None) == (seconds <= before or fits)
+        if refused is None:
+            self.usage.edited(wanted.job, wanted.origin, seconds)
+        self.unfinished[wanted.job] = wanted, (before if refused else seconds)
 
     @precondition(lambda self: self.unfinished)
     @rule(data=st.data())

@@ -1210,6 +1210,19 @@ def test_a_job_waits_while_no_server_is_known_to_run_it() -> None:
     assert desk.take(SubmitPrompt).server == HERE
 
 
+def test_an_attempt_that_was_given_up_is_asked_about_also_if_the_next_server_is_removed_over_a_restart() -> None:
+    desk = pair()
+    job = desk.request("job")
+    first = desk.posted()
+    desk.away(HERE)
+    desk.now += FAILOVER_AFTER
+    desk.away(HERE)
+    assert desk.take(SubmitPrompt).server == THERE
+    later = Desk(servers=(HERE,))
+    later.truth.adopt(job, later.now)
+    assert [attempt.prompt for _, attempt in later.job_table.left_at(HERE)] == [first]
+
+
 def test_what_the_first_server_produced_is_deleted_when_a_job_moves_to_another() -> None:
     desk = pair()
     desk.request("job")
@@ -1259,6 +1272,18 @@ def test_of_two_results_the_first_counts() -> None:
     desk.handle(FileFetched(fetch := desk.take(FetchFile)))
     assert fetch.server == HERE
     assert job.terminal_update == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_of_two_results_a_part_of_the_second_is_deleted() -> None:
+    desk, job, first, second = moved()
+    desk.handle(NodeFinished(prompt=second, output=NodeOutput(NodeId("9"), (FileRef("second.png"),))))
+    desk.handle(FileFetched(part := desk.take(FetchFile)))
+    desk.now += SILENCE
+    desk.handle(Tick())
+    desk.look(ended={first: success(PNG)})
+    desk.handle(FileFetched(fetch := desk.take(FetchFile)))
+    assert job.terminal_update == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+    assert desk.take(DiscardFiles).paths == (part.path,)
 
 
 def test_a_failure_there_does_not_end_a_job_that_runs_elsewhere() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from app.core.effects import SubmitPrompt
 from app.core.fair_queue import MOST_OVERTAKEN
 from app.core.job import Job, JobRequest, State
 from app.core.job_table import JobTable
+from app.core.limits import Allowance, Origin
 from app.core.places import Places
 from app.core.scheduler import Scheduler
 from app.core.server_rest import FAILURES, FIRST_REST
@@ -52,6 +55,7 @@ class Desk:
         for state in self.servers.values():
             state.back()
         self.now: float = 100.0
+        self.depth = depth
         self._prompts = 0
         self.able = AbleServers(self.servers)
         self.scheduler = Scheduler(self.job_table, self.servers, self.able, depth, self._new_prompt_id)
@@ -105,6 +109,18 @@ class Desk:
             state.drained = name in names
         self.job_table.touch_server(*self.servers)
         return self.plan()
+
+    def restarted(self) -> Desk:
+        """Another process with the journal of this one."""
+        after = Desk(*self.servers, depth=self.depth)
+        after.now = self.now
+        after.scheduler.restore(self.scheduler.served())
+        for job in map(deepcopy, self.job_table.jobs.values()):
+            after.scheduler.restore_charge(job)
+            after.job_table.adopt(job, after.now)
+            after.scheduler.accepted(job)
+        after.plan()
+        return after
 
     def edit(self, name: str, **changes: object) -> None:
         """Edit a waiting job, then plan."""
@@ -314,8 +330,8 @@ def test_an_expected_start_that_moved_by_a_quarter_is_told_and_one_that_hardly_m
     assert desk.place("3") is None, "fifty seconds later it is fifty seconds less"
     desk.now += 90
     place = desk.place("3")
-    assert place is not None, "the first takes 40 seconds longer than expected"
-    assert (place.position, place.starts_in) == (2, 100.0)
+    assert place is not None, "the first takes 40 seconds longer than expected, and is not expected to be done at once"
+    assert (place.position, place.starts_in) == (2, 110.0)
 
 
 def test_the_first_expected_start_of_a_job_is_measured_against_its_start() -> None:
@@ -709,3 +725,42 @@ def test_others_learn_when_they_start_from_what_an_edited_job_is_expected_to_tak
     assert isinstance(after, Queued)
     assert (before.starts_in, after.starts_in) == (20.0, 50.0)
     assert after.position == before.position
+
+
+def test_the_order_after_a_restart_is_the_one_before_it() -> None:
+    desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
+    desk.ask(*(f"ada {number}" for number in range(8)))
+    for number in range(3):
+        desk.end(f"ada {number}")
+    desk.ask(*(f"ben {number}" for number in range(3)), person="ben")
+    after = desk.restarted()
+    order: list[tuple[str, str]] = []
+    for _ in range(6):
+        order.append((desk.at(A)[0], after.at(A)[0]))
+        desk.end(order[-1][0])
+        after.end(order[-1][1])
+    assert [before for before, _ in order] == ["ada 3", "ben 0", "ada 4", "ben 1", "ada 5", "ben 2"]
+    assert all(before == later for before, later in order)
+
+
+def test_gpu_seconds_of_a_run_that_was_under_way_at_a_restart_count_for_the_limit() -> None:
+    desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
+    desk.ask("1", "2")
+    desk.start("1")
+    after = desk.restarted()
+    after.job_table.ended(after.job("1"), History("success", seconds=25.0))
+    after.plan()
+    (measured,) = after.job_table.runs
+    assert (measured.job, measured.seconds) == ("1", 25.0)
+    (used,) = after.scheduler.usage.used(Origin("ada"), [Allowance("person", seconds=100)], after.now)
+    assert used.seconds == 25.0 + 10.0, "and those of the job that waits are reserved"
+
+
+def test_a_job_that_its_server_never_got_before_a_restart_costs_its_person_nothing() -> None:
+    desk = Desk(depth=1, runs=(run(PICTURE, 1000.0),))
+    desk.ask("1", person="ada")
+    desk.ask("2", "3", person="ben")
+    after = desk.restarted()
+    after.job_table.reset_for_retry(after.job("1"), "test")
+    after.plan()
+    assert after.at(A) == ["1"]

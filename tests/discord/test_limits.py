@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from app.config.settings import Allowed, Budget, Limits, RoleLimits
 from app.core.spending import money
 from tests.discord.fake import Interaction, Payload
-from tests.discord.stage import EPHEMERAL, Stage, job_of, words
+from tests.discord.stage import EPHEMERAL, Stage, job_of, modal, words
+from tests.discord.test_edit import form_of, waiting
 
 PATRON, CREW = "1500000000000000001", "1500000000000000002"
 ONE_JOB = Limits(jobs=1)
@@ -66,6 +67,30 @@ async def test_the_same_is_asked_for_again_with_one_click(stage: Stage) -> None:
         assert job.request.channel == stage.discord.channel.id
         gone = stage.press(still, "Try again")
         assert "too old to continue" in await stage.ephemeral_followup(await stage.answered(gone))
+
+
+async def test_an_edit_over_a_limit_is_refused_like_a_request_and_nothing_is_typed_twice(stage: Stage) -> None:
+    async with stage.bot(limits=Limits(seconds=40)) as life:
+        asked = await waiting(stage)
+        opened = await form_of(stage, asked)
+        filled = {"prompt": "a dog", "+settings": modal(opened)["+settings"] + "\ncount = 3"}
+        message = await refused(stage, stage.discord.submit_modal(opened, modal(opened) | filled))
+        sentence = "You have 20 seconds left of 40 seconds of GPU time a day, and this needs about 30 seconds."
+        assert sentence in words(message)
+        assert "a dog" in words(message)
+        job = await life.journal.find(job_of(stage.discord.state.messages.all[asked.original or ""]))
+        assert job is not None
+        assert (job.request.values["prompt"], job.edits) == ("a cat", 0)
+        again = await stage.answered(stage.press(message, "Edit prompt"))
+        assert modal(again)["prompt"] == "a dog"
+        fewer = modal(again) | {"+settings": modal(again)["+settings"].replace("count = 3", "count = 2")}
+        await stage.answered(stage.discord.submit_modal(again, fewer))
+        await stage.until("> a dog", asked)
+        job = await life.journal.find(job.id)
+        assert job is not None
+        assert (job.request.pictures, job.edits) == (2, 1)
+        stage.go_on()
+        await stage.result(asked)
 
 
 async def test_limits_that_were_changed_in_the_file_count_for_the_next_request(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -201,3 +202,22 @@ def test_every_metric_that_the_dashboard_and_the_alerts_mention_exists(name: str
     mentioned = set(MENTIONED.findall((DEPLOY / name).read_text(encoding="utf-8")))
     assert len(mentioned) > 5
     assert mentioned <= SERIES
+
+
+def test_the_dashboard_has_panels_that_can_be_told_apart_and_ask_for_something() -> None:
+    dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text(encoding="utf-8"))
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len({panel["title"] for panel in panels}) == len(panels)
+    for panel in panels:
+        assert panel["type"] == "row" or all(target["expr"] for target in panel["targets"])
+
+
+def test_each_alert_says_when_how_bad_it_is_and_what_to_do() -> None:
+    alerts = (DEPLOY / "prometheus-alerts.yml").read_text(encoding="utf-8").split("- alert: ")[1:]
+    names = [alert.partition("\n")[0] for alert in alerts]
+    assert len(set(names)) == len(names) > 10
+    for alert in alerts:
+        assert re.search(r"\n        expr: .", alert)
+        assert re.search(r"\n          severity: (critical|warning|info)\n", alert)
+        assert re.search(r"\n          summary: .", alert)

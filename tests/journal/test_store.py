@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.fair_queue import Served
 from app.core.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.core.moderation import Ban
@@ -260,7 +261,10 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
     for connection in (store._database, store._reading):
         connection.set_trace_callback(statements.append)
     calls: dict[str, Callable[[], object]] = {
-        "write": lambda: store.write([([_job("a")], [Transition(JobId("a"), 1, "queued", "x")])], [run("a")]),
+        "write": lambda: store.write(
+            [([_job("a")], [Transition(JobId("a"), 1, "queued", "x")])], [run("a")], Served({"ada": 5.0})
+        ),
+        "served": store.served,
         "unfinished": store.unfinished,
         "unfinished_entries": store.unfinished_entries,
         "find": lambda: store.find("a"),
@@ -299,7 +303,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
     for statement in statements:
         plan = store._database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
         for *_, step in plan:
-            tables = "SCAN jobs", "SCAN transitions", "SCAN runs", "SCAN payments"
+            tables = "SCAN jobs", "SCAN transitions", "SCAN runs", "SCAN payments", "SCAN served"
             assert not str(step).startswith(tables), f"{statement}: {step}"
             assert "TEMP B-TREE" not in str(step), f"{statement}: {step}"
             if "WHERE id" in statement:

@@ -25,7 +25,7 @@ from app.core.effects import (
     ServerQueried,
     SubmitUncertain,
 )
-from app.core.fair_queue import Choice, FairQueue
+from app.core.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
 from app.core.job import Attempt, Job, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import DrainedServer
@@ -122,11 +122,22 @@ class _Later:
         self.jobs: list[Job] = []
         self.transitions: list[Transition] = []
         self.measured: list[Run] = []
+        self.sums = NOTHING_SERVED
 
-    async def record(self, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()) -> None:
+    async def record(
+        self,
+        jobs: Sequence[Job],
+        transitions: Sequence[Transition],
+        runs: Sequence[Run] = (),
+        served: Served = NOTHING_SERVED,
+    ) -> None:
         self.jobs += jobs
         self.transitions += transitions
         self.measured += runs
+        self.sums = together(self.sums, served)
+
+    async def served(self) -> Served:
+        return self.sums
 
     async def unfinished(self) -> Sequence[Job]:
         return self.jobs
@@ -161,7 +172,7 @@ def with_the_journal_after_the_post() -> Generator[None]:
         await real(self, helpers)
         self._journal = journal
         if later.jobs or later.measured:
-            await journal.record(later.jobs, later.transitions, later.measured)
+            await journal.record(later.jobs, later.transitions, later.measured, later.sums)
 
     with patch.object(PromptRegistry, "_act", act):
         yield

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from app.actors.handle import Edit
+from app.actors.handle import Edit, EditAnswer
 from app.core.batches import requests_of
 from app.core.job import JobRequest
 from app.events import JobId
@@ -47,12 +47,12 @@ class EditRecord:
             if each.job not in self._requests:
                 self._requests[each.job].append(_Made(expected(each.graph), accepted=True))
 
-    def begins(self, edits: Sequence[tuple[Edit, bool]]) -> list[_Made]:
+    def begins(self, edits: Sequence[tuple[Edit, EditAnswer]]) -> list[_Made]:
         """The registry has decided about these edits, and has not recorded it yet."""
         made: list[_Made] = []
-        for edit, accepted in edits:
+        for edit, answer in edits:
             for each in requests_of(edit.request):
-                made.append(_Made(expected(each.graph), None if accepted else False))
+                made.append(_Made(expected(each.graph), None if answer.done else False))
                 self._requests[each.job].append(made[-1])
         return made
 

@@ -31,6 +31,7 @@ from app.core.batches import Batches
 from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
+from app.core.fair_queue import NOTHING_SERVED, Served
 from app.core.job import Attempt, Batch, Job, JobRequest, State, Transition
 from app.core.job_table import JobTable
 from app.core.journal_port import JournalError
@@ -370,10 +371,14 @@ def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
     record = SqliteJournal.record
 
     async def recorded(
-        self: SqliteJournal, jobs: Sequence[Job], transitions: Sequence[Transition], runs: Sequence[Run] = ()
+        self: SqliteJournal,
+        jobs: Sequence[Job],
+        transitions: Sequence[Transition],
+        runs: Sequence[Run] = (),
+        served: Served = NOTHING_SERVED,
     ) -> None:
         try:
-            await record(self, jobs, transitions, runs)
+            await record(self, jobs, transitions, runs, served)
         except JournalError as error:
             raise RuntimeError(str(error)) from error
 
@@ -822,7 +827,7 @@ MUTATIONS = (
         ("post", "taken"),
         first=13,
     ),
-    Mutation(an_edit_is_not_recorded, "as it was edited last", ("press_edit", "kill"), ("shown", "ended"), first=4),
+    Mutation(an_edit_is_not_recorded, "as it was edited last", ("press_edit", "kill"), ("shown", "ended"), first=14),
     Mutation(
         an_edit_that_comes_too_late_is_not_refused, "came too late", ("press_edit", "press_edit"), ("post", "taken")
     ),

@@ -7,10 +7,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
 
 from app.config.settings import Server
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
+from app.reasons import Reason
 from app.service.catalog import Catalog
 from app.service.requests import AttachedFile
 from app.workflows.audit import Finding
@@ -91,6 +93,15 @@ def values_of(want: Want, number: int, color: int) -> dict[str, Json]:
     return values | {"previews": want.previews, "model": want.model}
 
 
+_Read: TypeAlias = tuple[
+    Mapping[str, Workflow],
+    Mapping[str, tuple[ServerName, ...]],
+    Mapping[str, Reason],
+    Mapping[str, Workflow],
+    dict[str, tuple[ServerName, ...]],
+]
+
+
 class Folder:
     """The workflows, and which of all servers can run each."""
 
@@ -99,6 +110,8 @@ class Folder:
         self.workflows: dict[str, Workflow] = {}
         self.able: dict[str, tuple[ServerName, ...]] = {}
         """The servers that can run a workflow, if not all of them."""
+        self._read: dict[object, _Read] = {}
+        """What a catalog made of the folder, by what the servers may and can run: most lives of a bot begin alike."""
         for want in WANTS:
             for number in (None, *range(len(servers))):
                 name = name_of(Want(0.0, ending=want.ending, result=want.result, server=number), servers)
@@ -112,7 +125,15 @@ class Folder:
         if permitted == catalog._permitted and catalog._known.keys() == known and catalog.workflows:
             return
         catalog._permitted, catalog._known = permitted, dict.fromkeys(known, NODES)
-        offers = [
+        key = tuple(permitted.items()), frozenset(known)
+        if (read := self._read.get(key)) is None:
+            catalog._take(self._offers(known), known)
+            self._read[key] = catalog.workflows, catalog.servers, catalog.refused, catalog.readable, catalog._able
+            return
+        catalog.workflows, catalog.servers, catalog.refused, catalog.readable, catalog._able = read
+
+    def _offers(self, known: Collection[ServerName]) -> list[Offer]:
+        return [
             Offer(
                 name=name,
                 workflow=workflow,
@@ -120,7 +141,6 @@ class Folder:
             )
             for name, workflow in self.workflows.items()
         ]
-        catalog._take(offers, known)
 
 
 def _workflow(name: str, want: Want) -> Workflow:

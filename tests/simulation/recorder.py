@@ -18,7 +18,6 @@ from msgspec import Struct
 
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
-from app.core.accounting import Charge
 from app.core.effects import Effect
 from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
 from app.core.job import Job, State
@@ -92,8 +91,8 @@ class Recorder:
         """All jobs that were ever `unshown`."""
         self.rights: defaultdict[str, set[Servers]] = defaultdict(set)
         """The servers that each person ever waited for."""
-        self.adopted: defaultdict[str, float] = defaultdict(float)
-        """Seconds that each person was charged for jobs that servers had when this life began."""
+        self.least_served: dict[str, float] = {}
+        """What those who wait were served at least, also after what is in flight is corrected, in the latest turn."""
         self.previews: defaultdict[bytes, set[str]] = defaultdict(set)
         """For each preview: the prompts that were running when it was made, one for each server."""
         self.edits = EditRecord()
@@ -305,27 +304,17 @@ class Recorder:
         found = self.journal.execute(f"SELECT id FROM jobs WHERE {column} = ?", (value,)).fetchone()
         return None if found is None else JobId(found[0])
 
-    def _attach(self, registry: PromptRegistry) -> None:
-        """Watch what people are charged for by a registry that has not begun to run."""
-        accounting, self.adopted = registry._scheduler._accounting, defaultdict[str, float](float)
-        adopt = accounting.adopted
-
-        def adopted(job: JobId, charge: Charge) -> None:
-            self.adopted[charge.person] += charge.seconds / charge.weight
-            adopt(job, charge)
-
-        accounting.adopted = adopted
-
     def registry(self) -> type[PromptRegistry]:
         """A registry that is watched."""
         recorder = self
 
         class Witnessed(PromptRegistry):
+            is_new = True
+
             async def run(self, *, task_status: TaskStatus[Registry] = TASK_STATUS_IGNORED) -> None:
                 recorder._registry = self
                 recorder._mailboxes.clear()
                 recorder.servers.attach(self)
-                recorder._attach(self)
                 await super().run(task_status=task_status)
 
             def _take(self, message: Command | Message) -> None:
@@ -341,7 +330,10 @@ class Recorder:
                 await super()._act(helpers)
                 recorder.edits.answered(edits)
                 recorder.wrong += idle(self, recorder.servers)
-                recorder.wrong += unfair(self, recorder.rights, recorder.adopted, recorder.servers)
+                recorder.wrong += unfair(self, recorder.rights, recorder.servers)
+                if self.is_new:
+                    recorder.wrong += forgotten(self, recorder.least_served)
+                self.is_new, recorder.least_served = False, least_served(self, recorder.rights)
                 recorder.wrong += stranded(self, anyio.current_time(), recorder.servers.changed_at)
                 recorder.wrong += recorder.servers.unheard()
 
@@ -358,6 +350,11 @@ class Recorder:
             "downloads": job_table.downloads._downloads,
             "abandoned downloads": job_table.downloads._abandoned,
             "deadlines": job_table.cancel_deadlines,
+            "jobs that were not counted when they ended": [
+                name
+                for name in job_table.tally._open
+                if (job := job_table.jobs.get(name)) is None or not self._is_lost(job)
+            ],
             "meters": job_table.trackers,
             "to be journalled": job_table.changed,
             "to be told": job_table.updates,
@@ -419,20 +416,17 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
                 yield f"{job.job} waits, although {name} has a place"
 
 
-def unfair(
-    registry: PromptRegistry, rights: dict[str, set[Servers]], adopted: Mapping[str, float], servers: ServerRecord
-) -> Iterator[str]:
+def unfair(registry: PromptRegistry, rights: dict[str, set[Servers]], servers: ServerRecord) -> Iterator[str]:
     """People who wait for the same servers, of whom one was served more than the bound allows beyond another.
 
     The corrections of jobs in flight widen the bound: each by at most the largest charge. `rights` collects the servers
-    that each person ever waited for: those who were served elsewhere before may be further ahead. So may those with
-    `adopted` jobs: they are charged for these again after a restart, and nobody for what ended before it.
+    that each person ever waited for: those who were served elsewhere before may be further ahead.
     """
     queue = registry._scheduler._queue
     for name, person in queue._people.items():
         rights[name].update(servers.rights(each, registry) for each in person.jobs)
     in_flight = len(registry._scheduler._accounting._charges)
-    bound = TOLERANCE + (1 + in_flight) * queue.largest + max(adopted.values(), default=0.0) + 1e-6
+    bound = TOLERANCE + (1 + in_flight) * queue.largest + 1e-6
     by_servers: dict[Servers, list[tuple[float, str]]] = defaultdict(list)
     for name, person in queue._people.items():
         if len(rights[name]) == 1 and NOWHERE not in person.jobs:
@@ -441,6 +435,20 @@ def unfair(
         (least, behind), (most, ahead) = min(people), max(people)
         if most - least > bound:
             yield f"{ahead} was served {most:.0f} s and {behind} {least:.0f} s; the bound is {bound:.0f} s"
+
+
+def least_served(registry: PromptRegistry, rights: Mapping[str, set[Servers]]) -> dict[str, float]:
+    """What those who wait were served at least, even if everything in flight turns out to be shorter than expected."""
+    queue = registry._scheduler._queue
+    corrections = (1 + len(registry._scheduler._accounting._charges)) * queue.largest
+    return {name: one.served - corrections for name, one in queue._people.items() if len(rights[name]) == 1}
+
+
+def forgotten(registry: PromptRegistry, before: Mapping[str, float]) -> Iterator[str]:
+    """People who wait as before a restart, and of whom it is no longer known what they were served."""
+    for name, person in registry._scheduler._queue._people.items():
+        if person.served < (least := before.get(name, 0.0)):
+            yield f"{name} was served at least {least:.0f} s, and after a restart only {person.served:.0f} s"
 
 
 def stranded(registry: PromptRegistry, now: float, changed_at: float) -> Iterator[str]:

@@ -229,3 +229,19 @@ def test_a_damaged_template_is_a_workflow_or_a_sentence() -> None:
         audit(graph.graph, discovery.slots, definitions())
         outcomes[False] += 1
     assert min(outcomes[True], outcomes[False]) > 3
+
+
+def test_no_template_comes_with_its_export_in_api_format() -> None:
+    """If this fails, the package has exports with which conversions can be compared.
+
+    Some files keep the prompt of another workflow from which they were made: its nodes are the same in all of them.
+    """
+    extras = [content.get("extra") for name in every_template() if isinstance(content := read(name), dict)]
+    prompts = [extra["prompt"] for extra in extras if isinstance(extra, dict) and "prompt" in extra]
+    nodes = [
+        {node: entry["class_type"] for node, entry in prompt.items() if isinstance(entry, dict)}
+        for prompt in prompts
+        if isinstance(prompt, dict)
+    ]
+    assert len(nodes) > 1
+    assert all(each == nodes[0] for each in nodes)

@@ -193,17 +193,21 @@ class RequestDispatcher:
         return modals.form(workflow, custom_id, values, results=len(results), show=modals.OFFERED, without=without)
 
     async def _form_from(self, press: Press, caller: Caller) -> Form | None:
-        """The form with the values of a job: to make another one from it, or to edit it while it waits."""
+        """The form with the values of a job: to make another one from it, or to edit it while it waits.
+
+        A draft of an edit may still be one, unless the job was sent meanwhile.
+        """
         job = await self._job(press.job)
-        verb = "edit" if press.verb == "edit" else "vary"
+        is_draft, waits = press.verb == "draft", job.state is State.ACCEPTED and job.terminal_update is None
+        verb = "edit" if press.verb == "edit" or (is_draft and waits) else "vary"
         if verb == "edit":
             check_permitted("edit", caller, job.request.owner, self._guarded)
-            if job.state is not State.ACCEPTED:
+            if not waits:
                 raise WorkflowError(JobEnded() if job.terminal_update is not None else JobStarted())
         self._job_factory.check_can_create(job.request.workflow, caller)
         workflow = self._catalog.usable(job.request.workflow, caller)
         form = modals.form(workflow, write(verb, job.id, workflow.name), given_values(job.request, workflow, seed=True))
-        if form is None or press.verb != "draft":
+        if form is None or not is_draft:
             return form
         return modals.refilled(form, self._drafts.of(job.id, caller.user))
 
@@ -247,18 +251,19 @@ class RequestDispatcher:
                 raise WorkflowError(UnknownButton())
 
     async def _edit(self, job: Job, fields: Mapping[str, str], caller: Caller) -> None:
-        """Replace the request of a job if it still waits; else offer to make another one with these values."""
+        """Replace the request of a job if it still waits and no limit is in the way; else offer the form again."""
         workflow = self._catalog.usable(job.request.workflow, caller)
         asked = modals.form(workflow, "", given_values(job.request, workflow, seed=True))
         if asked is None:
             raise WorkflowError(UnknownButton())
         values, _ = modals.answers(workflow, fields, asked)
-        if await self._registry.edit(job.id, await self._job_factory.edit(job, values, caller)):
+        answer = await self._registry.edit(job.id, await self._job_factory.edit(job, values, caller))
+        if answer.done:
             return
         job = await self._job(job.id)
-        sentence = reason_text(EditTooLate(over=job.terminal_update is not None))
+        reason = answer.limit or EditTooLate(over=job.terminal_update is not None)
         self._drafts.keep(job.id, caller.user, fields)
-        await self._responder.tell(caller, pages.too_late(job.id, sentence, modals.typed(fields)))
+        await self._responder.tell(caller, pages.not_edited(job.id, reason_text(reason), modals.typed(fields)))
 
     async def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
         """Begin a job that was made from an earlier one; it is hidden if that one is."""

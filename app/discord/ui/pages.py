@@ -282,8 +282,8 @@ def over_limit(reason: LimitReason, prompt: str, job: JobId) -> Card:
     return Card((*refused.blocks, *rows([button])))
 
 
-def too_late(job: JobId, sentence: str, typed: str) -> Card:
-    """A card that says why a job cannot be edited, with a button that opens the form again, for another job."""
+def not_edited(job: JobId, sentence: str, typed: str) -> Card:
+    """A card that says why a job was not edited, with a button that opens the form again."""
     card = refusal(sentence, typed)
     return replace(card, blocks=(*card.blocks, *rows([Button(EDIT_PROMPT, custom_id.write("draft", job), "primary")])))
 

@@ -23,6 +23,8 @@ TITLES = {
     "video": "Video",
     "audio": "Sound",
     "denoise": "Strength",
+    "lora": "LoRA",
+    "lora_strength": "LoRA strength",
 }
 """Slot titles for names that are technical terms; for other names, the name itself is the title."""
 

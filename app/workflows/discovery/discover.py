@@ -12,6 +12,7 @@ from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import dependencies, inputs
 from app.workflows.discovery.by_input_name import by_input_name
+from app.workflows.discovery.by_lora import by_lora
 from app.workflows.discovery.by_node_class import by_node_class
 from app.workflows.discovery.by_sampler import by_sampler
 from app.workflows.discovery.by_title import by_title, outputs
@@ -65,7 +66,7 @@ def discover(
     problems: list[DiscoveryReason] = []
     flow = dependencies(graph, definitions)
     named, other = list(by_title(graph, problems)), list(by_node_class(graph))
-    guessed = [*by_sampler(graph, definitions, flow), *uploads(graph, definitions, flow)]
+    guessed = [*by_sampler(graph, definitions, flow), *uploads(graph, definitions, flow), *by_lora(graph, flow)]
     by_name = list(by_input_name(graph, definitions, flow))
     sure = [group[0] for group in _grouped(by_name).values() if len(group) == 1]
     by_app = list(_app_candidates(graph, app_inputs, [*named, *other, *guessed, *sure]))
