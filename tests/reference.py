@@ -23,6 +23,7 @@ from app.config.settings import (
     Http,
     Limits,
     Log,
+    Power,
     Retention,
     RoleLimits,
     Server,
@@ -48,6 +49,9 @@ TABLES: dict[str, type[Struct]] = {
     "log": Log,
 }
 """The struct that each table of the file is read into."""
+
+ALSO: dict[str, tuple[type[Struct], ...]] = {"servers": (Power,)}
+"""Further structs that keys of a table are read into."""
 
 ENVIRONMENT = {
     "DISCORD_TOKEN": "The bot's token. It belongs here and not into `atelier.toml`.",
@@ -146,7 +150,8 @@ def _default(setting: Setting) -> str:
     """The default as one writes it in the file, "" if there is none or the comment says it."""
     if "Default:" in setting.comment:
         return ""
-    for field in msgspec.structs.fields(TABLES[setting.table]):
+    structs = (TABLES[setting.table], *ALSO.get(setting.table, ()))
+    for field in (field for struct in structs for field in msgspec.structs.fields(struct)):
         if field.name != setting.key or field.default is None:
             continue
         if field.default is not msgspec.NODEFAULT:

@@ -7,9 +7,13 @@ import pytest
 
 from app.config.variables import VARIABLES
 from app.journal.crash_points import VARIABLE
-from tests.reference import DOCUMENT, ENVIRONMENT, EXAMPLE, TABLES, document, read_example
+from tests.reference import ALSO, DOCUMENT, ENVIRONMENT, EXAMPLE, TABLES, document, read_example
 
-NO_KEYS = {"": {"included", "former_data", "discord_token", "api_key", "source"}, "http": {"host", "port", "problem"}}
+NO_KEYS = {
+    "": {"included", "former_data", "discord_token", "api_key", "source"},
+    "servers": {"power"},
+    "http": {"host", "port", "problem"},
+}
 """Fields that are no keys: what the loader adds, what a variable sets, and the parts of one key."""
 
 
@@ -27,7 +31,8 @@ def test_every_key_of_the_schema_is_in_the_document(table: str) -> None:
     _, settings = read_example(EXAMPLE.read_text("utf-8"))
     shown = {setting.key for setting in settings if setting.table == table}
     tables = {name.rpartition(".")[2] for name in TABLES if name.rpartition(".")[0] == table}
-    keys = {field.name for field in msgspec.structs.fields(TABLES[table])} - NO_KEYS.get(table, set())
+    structs = (TABLES[table], *ALSO.get(table, ()))
+    keys = {field.name for struct in structs for field in msgspec.structs.fields(struct)} - NO_KEYS.get(table, set())
     assert keys <= shown | tables
 
 
