@@ -308,12 +308,13 @@ async def _watch_folder(catalog: Catalog, server_monitor: ServerMonitor, registr
 
     async def step() -> float:
         nonlocal offered
-        await server_monitor.ask_new()
         if await catalog.look():
             logger.info("the workflows changed")
         if offered != (able := catalog.offered(server_monitor.silent)):
             await registry.offer(able)
             offered = able
+        # Last, because one of them may hang.
+        await server_monitor.ask_new()
         return LOOK
 
     await run_loop(step, "the workflows could not be brought up to date")
