@@ -31,9 +31,13 @@ class Caller(Person, frozen=True, kw_only=True):
 
 
 class ButtonPressed(Struct, frozen=True, kw_only=True):
-    """A button press. If it comes from the button's form, `fields` holds what was filled in."""
+    """A button press. If it comes from the button's form, `fields` holds what was filled in.
+
+    `message` is the message with the button.
+    """
 
     press: Press
+    message: str = ""
     fields: dict[str, str] | None = None
 
 

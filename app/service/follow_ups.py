@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 from msgspec import Struct
@@ -27,7 +28,8 @@ SUFFIXES: dict[str, frozenset[str]] = {
 class FollowUpAction(Struct, frozen=True):
     """A follow-up: its workflow, the button's label, the slot that gets the result, and `values` for other slots.
 
-    `takes` is the kind of results that it accepts; `number` counts the follow-ups into the same workflow, from 1.
+    `takes` is the kind of results that it accepts; `number` counts the follow-ups into the same workflow, from 1. With
+    `each`, every result has a button for it that starts at once.
     """
 
     workflow: str
@@ -36,6 +38,7 @@ class FollowUpAction(Struct, frozen=True):
     takes: str
     values: dict[str, Json] = {}
     number: int = 1
+    each: bool = False
 
 
 def find_follow_up(workflow: Workflow) -> FollowUpAction | None:
@@ -64,7 +67,8 @@ def list_follow_ups(maker: Workflow | None, workflows: Mapping[str, Workflow]) -
         if taker is not None and slot is not None:
             label = entry.title or taker.title or taker.name
             takes = entry.result or slot.kind
-            actions.append(FollowUpAction(taker.name, label, slot, takes, entry.values, counts[entry.workflow]))
+            number = counts[entry.workflow]
+            actions.append(FollowUpAction(taker.name, label, slot, takes, entry.values, number, entry.each))
     return actions
 
 
@@ -83,6 +87,20 @@ def follow_up_of(job: Job, taker: Workflow, number: int, workflows: Mapping[str,
     if action is None:
         raise WorkflowError(TakesNoResult(taker.title))
     return action
+
+
+def inherited_values(job: Job, maker: Workflow | None, taker: Workflow, action: FollowUpAction) -> dict[str, Json]:
+    """The values of a follow-up that starts without a form: those of the job, where both workflows have a slot of the
+    same name and kind that accepts them, and those of the follow-up. No file and no seed is taken over.
+    """
+    kinds = {slot.name: slot.kind for slot in maker.slots} if maker is not None else {}
+    values: dict[str, Json] = {}
+    for slot in taker.slots:
+        if slot.name in job.request.values and kinds.get(slot.name) == slot.kind not in UPLOADED | {"seed"}:
+            # The limits of the other workflow may differ.
+            with suppress(WorkflowError):
+                values[slot.name] = slot.read(job.request.values[slot.name])
+    return {**values, **action.values}
 
 
 def results(finished: Finished, action: FollowUpAction) -> Sequence[str]:

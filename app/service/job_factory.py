@@ -18,7 +18,7 @@ from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, is_kept, kept_results
+from app.service.follow_ups import follow_up_of, inherited_values, is_kept, kept_results
 from app.service.moderation import Moderation
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
@@ -29,6 +29,9 @@ from app.workflows.batch import as_batch
 from app.workflows.bind import bind
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
+
+INPUTS = "inputs"
+"""The folder of the files that people sent, in the data folder."""
 
 
 class InputFiles(Protocol):
@@ -88,6 +91,17 @@ class JobFactory:
     async def edit(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
         """Make the request of a waiting job anew, with these values and its files; its `owner` is who edits it."""
         return replace(await self.vary(job, values, person), job=job.id)
+
+    async def start_follow_up(self, job: Job, workflow: str, number: int, result: int, person: Person) -> JobRequest:
+        """See `follow_up`: with the values of the earlier job, without asking for any."""
+        taker = self._catalog.usable(workflow, person)
+        return await self.follow_up(job, workflow, number, self.inherited_values(job, taker, number), result, person)
+
+    def inherited_values(self, job: Job, taker: Workflow, number: int) -> dict[str, Json]:
+        """The values with which a follow-up of an earlier job starts that asks for none."""
+        workflows = self._catalog.workflows
+        action = follow_up_of(job, taker, number, workflows)
+        return inherited_values(job, workflows.get(job.request.workflow), taker, action)
 
     async def follow_up(
         self, job: Job, workflow: str, number: int, values: Mapping[str, Json], result: int, person: Person
@@ -152,7 +166,7 @@ class JobFactory:
             if slot.required and slot.name not in values and slot.name not in attached:
                 raise WorkflowError(FileMissing(workflow.title, slot.title))
         for file, kind in [(file, kind_of(workflow, file)) for file in files]:
-            path = self._data / "inputs" / f"{job}-{file.slot}"
+            path = self._data / INPUTS / f"{job}-{file.slot}"
             values[file.slot] = str(await self._input_files.take(file, kind, path, person.user))
         request = bind(
             await self._with_loras(workflow, values),

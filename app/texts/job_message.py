@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 AGAIN = "Again"
 CANCEL = "Cancel"
-DELETE = "Delete"
+DETAILS = "Details"
 EDIT = "Edit"
 EDIT_PROMPT = "Edit prompt"
 FETCH_AGAIN = "Fetch again"
+MORE = "More…"
 RETRY = "Retry"
 SEND_AGAIN = "Send again"
-SETTINGS = "Settings"
 """Labels of buttons."""
 
 FAILED = "Failed"
@@ -25,6 +25,12 @@ LABEL = "AI-generated"
 
 NOT_POSTED = "This is done, but Discord did not take the result. It is kept: press Send again."
 """The whole message where Discord refused the real one."""
+
+BEFORE_AND_AFTER = "Left: before · right: after"
+"""Below a picture that was changed, which is shown beside what it was made from."""
+
+BEFORE = "Before the change"
+"""The description of a picture that was changed, for people who do not see it."""
 
 SHORTENED = "\n… (shortened)\n"
 """The end of a text file that was too long."""
@@ -66,6 +72,34 @@ def ready(number: int, count: int) -> str:
     return f"{number} of {count} ready"
 
 
+def took(seconds: float) -> str:
+    """How long the server worked on a result; `seconds` is more than 0."""
+    if seconds < 9.95:
+        return f"{max(0.1, seconds):.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def described(prompt: str, number: int, count: int) -> str:
+    """What a picture shows, for people who do not see it; of several pictures, with its number from 1."""
+    return f"Picture {number} of {count}: {prompt}" if count > 1 else prompt
+
+
+def of_picture(action: str, number: int) -> str:
+    """The label of a button for one of several pictures."""
+    return f"{action} {number}"
+
+
+def choose(action: str, count: int) -> str:
+    """What a list asks in which one of several pictures is chosen."""
+    return f"{action}: choose a picture, 1 to {count}"
+
+
+def picture(number: int) -> str:
+    """One of several pictures, in a list."""
+    return f"Picture {number}"
+
+
 def seed(first: int, count: int) -> str:
-    """The seed of a result, or the seeds of its pictures: each has the next one."""
-    return f"seed `{first}`" if count == 1 else f"seeds `{first}` to `{first + count - 1}`"
+    """The seed of a result; that of its first picture if there are several, each of which has the next one."""
+    return f"seed `{first}`" if count == 1 else f"seeds from `{first}`"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SAVE_SETTINGS = "Save as my defaults"
+COPY = "Copy as command"
 CANCEL = "Cancel"
+DELETE = "Delete"
 OPEN = "Open"
 TRY_AGAIN = "Try again"
 """Labels of buttons."""
@@ -16,13 +18,19 @@ STATUS = "Status"
 MAKE = "Make something"
 LOOK = "See what is going on"
 MENUS = "On a message with a picture"
+MORE_HEADING = "More"
 """Headings."""
+
+PASTE = "Copy this line, and paste it into the message box."
+ATTACH_AGAIN = "Attach the file again: a command cannot hold it."
+DELETE_HINT = "Delete removes the message and its files for everybody."
+"""What to do with a command that was copied, and what a button does."""
 
 NO_JOBS = "You have not made anything yet."
 EMPTY_QUEUE = "Nothing is being made, and nothing is waiting."
 NO_SERVER = "No server answers."
 NO_MODELS = "No workflow here lets you choose a model."
-NO_SAVED_SETTINGS = "You have no saved settings. Press Settings below a result, then Save as my defaults."
+NO_SAVED_SETTINGS = "You have no saved settings. Press Details below a result, then Save as my defaults."
 SAVED_SETTINGS_APPLY = "They apply wherever you set nothing else. Use /settings to see or reset them."
 RESET_HINT = "Use `/settings reset:` to reset them."
 MORE = "… and more."
@@ -39,7 +47,17 @@ def saved_settings_of(workflow: str) -> str:
 
 def made_by(server: str) -> str:
     """Which server made a result."""
-    return f"Made by {server}."
+    return f"made by {server}"
+
+
+def made_from(relative: str) -> str:
+    """What a result was made from, as a link."""
+    return f"**Made from** {relative}"
+
+
+def made_into(relatives: Sequence[str]) -> str:
+    """What was made from a result, as links."""
+    return f"**Made into** {' · '.join(relatives)}"
 
 
 def job(identifier: str) -> str:

@@ -208,7 +208,7 @@ VALID: tuple[Act, ...] = (
     lambda run: run.fake.message_menu("Image to image", run.picture),
     lambda run: run.fake.click(run.message, button(run.message, "Again")),
     lambda run: run.fake.click(run.message, button(run.message, "Edit prompt")),
-    lambda run: run.fake.click(run.message, button(run.message, "Settings")),
+    lambda run: run.fake.click(run.message, button(run.message, "Details")),
     lambda run: run.fake.autocomplete("imagine", "checkpoint", "dream"),
     _send(f"vary.txt2img:{JOB}", [("prompt", "a dog")], attached=True),
 )

@@ -166,6 +166,16 @@ class Stage:
         """Let it work again."""
         self.fault(hold=False)
 
+    async def details(self, message: Payload) -> str:
+        """What the details of a result say."""
+        return await self.ephemeral_followup(self.press(message, "Details"))
+
+    async def delete(self, message: Payload, **more: object) -> Interaction:
+        """Press Delete, which is behind More…"""
+        opened = self.press(message, "More…", **more)
+        await self.ephemeral_followup(opened)
+        return self.press(self.discord.message(opened), "Delete", **more)
+
     def press(self, message: Payload, label: str, **more: object) -> Interaction:
         """Press the button with this label."""
         return self.discord.click(message, button(message, label), **more)  # pyright: ignore[reportArgumentType]

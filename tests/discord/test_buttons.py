@@ -17,7 +17,7 @@ from app.simulator.http.application import application
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.flows import FOLDER
-from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo, words
+from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, words
 from tests.discord.test_manifest import add
 
 
@@ -36,7 +36,7 @@ async def test_again_makes_the_same_with_a_new_seed(stage: Stage) -> None:
         first = await imagined(stage, steps=7, seed=5)
         second = await stage.result(stage.press(first, "Again"))
         assert second["id"] != first["id"]
-        assert "steps 7" in words(second)
+        assert "**Steps** 7 " in await stage.details(second)
         assert seed_of(first) == "5" != seed_of(second)
 
 
@@ -50,7 +50,7 @@ async def test_vary_asks_with_everything_filled_in(stage: Stage) -> None:
         told |= {"prompt": "a dog", "+settings": told["+settings"].replace("steps = 7", "steps = 9")}
         second = await stage.result(stage.discord.submit_modal(opened, told))
         assert "a dog" in words(second)
-        assert "steps 9" in words(second)
+        assert "**Steps** 9 " in await stage.details(second)
         assert seed_of(second) == seed_of(first)
 
 
@@ -142,20 +142,115 @@ async def test_fetch_again_is_for_those_who_may_use_the_workflow(stage: Stage) -
 async def test_settings_tell_what_made_it_and_give_the_graph(stage: Stage) -> None:
     async with stage.bot():
         first = await imagined(stage, steps=7)
-        told = await stage.until("Job", stage.press(first, "Settings", user=stage.discord.person("bob")))
+        told = await stage.until("Job", stage.press(first, "Details", user=stage.discord.person("bob")))
         assert told["flags"] & EPHEMERAL
         assert "**Steps** 7" in words(told)
         assert "**Guidance** 6.5" in words(told)
         graph = msgspec.json.decode(
-            stage.discord.file(told["attachments"][0]["url"]), type=dict[str, dict[str, object]]
+            stage.discord.file(told["attachments"][-1]["url"]), type=dict[str, dict[str, object]]
         )
         assert any(node["class_type"] == "KSampler" for node in graph.values())
+
+
+async def test_details_show_the_result_and_what_it_was_made_from_and_into(stage: Stage) -> None:
+    async with stage.bot():
+        first = await imagined(stage)
+        second = await stage.result(stage.press(first, "Vary"))
+        third = await stage.result(stage.press(second, "Again"))
+        told = await stage.until("Job", stage.press(second, "Details"))
+        assert [file.partition(".")[2] for file in files(told)] == ["png", "json"], "a thumbnail, and the graph"
+        links = {name: f"/{message['id']})" for name, message in (("from", first), ("into", third))}
+        lines = words(told).splitlines()
+        assert [line for line in lines if line.startswith("**Made from** [Text to image") and links["from"] in line]
+        assert [line for line in lines if line.startswith("**Made into** [Image to image") and links["into"] in line]
+        assert "**Checkpoint** dreamscape" in words(told), "what the server chose"
+        assert "Made from" not in await stage.details(first)
+
+
+async def test_a_result_can_be_copied_as_the_command_that_makes_it_again(stage: Stage) -> None:
+    async with stage.bot():
+        first = await imagined(stage, steps=7, seed=5)
+        details = stage.press(first, "Details")
+        await stage.ephemeral_followup(details)
+        told = await stage.ephemeral_followup(stage.press(stage.discord.message(details), "Copy as command"))
+        assert "```\n/imagine prompt: a cat seed: 5 steps: 7 " in told
+        assert "paste it into the message box" in told
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_vary_starts_at_once_from_the_picture_with_its_settings(stage: Stage, count: int) -> None:
+    async with stage.bot() as life:
+        first = await imagined(stage, count=count, steps=7)
+        pressed = stage.press(first, "Vary 2" if count == 2 else "Vary")
+        second = await stage.result(pressed)
+        assert len(files(second)) == (1 + 1 if count == 1 else 2), "one picture is shown beside what it was"
+        job = await life.journal.find(job_of(second))
+        assert job is not None
+        values = job.request.values
+        assert str(values["image"]).endswith(f"-{count:02}.png")
+        assert (values["prompt"], values["steps"], values["denoise"]) == ("a cat", 7, 0.55)
+        assert job.request.parent == job_of(first)
+
+
+async def test_one_of_many_pictures_is_chosen_from_a_list(stage: Stage) -> None:
+    async with stage.bot() as life:
+        first = await imagined(stage, count=5)
+        (select,) = [part for part in parts(first) if part["type"] == 3]
+        assert select["placeholder"] == "Vary: choose a picture, 1 to 5"
+        chosen = stage.discord.click(first, str(select["custom_id"]), values=["4"])
+        second = await stage.result(chosen)
+        job = await life.journal.find(job_of(second))
+        assert job is not None
+        assert str(job.request.values["image"]).endswith("-04.png")
+
+
+async def test_vary_asks_for_what_the_picture_does_not_say(stage: Stage) -> None:
+    """A prompt that the other workflow needs, and the job has not."""
+    manifest = stage.workflows / "txt2img" / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace("[slots.prompt]", "[slots.words]"))
+    async with stage.bot() as life:
+        first = await stage.result(stage.discord.slash("imagine", words="a cat", width=64, height=64, count=2))
+        opened = await stage.answered(stage.press(first, "Vary 2"))
+        assert "+result" not in modal(opened), "the button has said which"
+        second = await stage.result(stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"}))
+        job = await life.journal.find(job_of(second))
+        assert job is not None
+        assert str(job.request.values["image"]).endswith("-02.png")
+
+
+async def test_buttons_of_the_version_before_still_work(stage: Stage) -> None:
+    async with stage.bot():
+        first = await imagined(stage)
+        job = job_of(first)
+        ids = {"settings": f"settings:{job}", "use": f"use.img2img:{job}", "delete": f"delete:{job}"}
+        row = [
+            {"type": 2, "id": number, "style": 2, "label": label, "custom_id": ident}
+            for number, (label, ident) in enumerate(ids.items(), 3)
+        ]
+        frame = {"type": 17, "id": 1, "components": [{"type": 1, "id": 2, "components": row}]}
+        messages = stage.discord.state.messages
+        messages.all[first["id"]] = old = first | {"components": [frame]}
+        assert "**Steps** 24" in await stage.ephemeral_followup(stage.press(old, "settings"))
+        assert "prompt" in modal(await stage.answered(stage.press(old, "use")))
+        stage.press(old, "delete")
+        await stage.discord.until(lambda: first["id"] not in messages.all)
+        assert not [*(stage.data / "results").iterdir()]
+
+
+async def test_delete_says_so_if_the_message_cannot_be_deleted(stage: Stage) -> None:
+    async with stage.bot():
+        first = await imagined(stage)
+        stage.discord.fail("DELETE", "/channels/", status=403, code=50001)
+        pressed = await stage.delete(first)
+        refused = await stage.discord.until(lambda: pressed.followups[:1])
+        assert "Ask a moderator" in words(stage.discord.state.messages.all[refused[0]])
+        assert not [*(stage.data / "results").iterdir()]
 
 
 async def test_delete_takes_the_message_away(stage: Stage) -> None:
     async with stage.bot():
         first = await imagined(stage)
-        stage.press(first, "Delete")
+        await stage.delete(first)
         await stage.discord.until(lambda: first["id"] not in stage.discord.state.messages.all)
 
 
@@ -166,7 +261,7 @@ async def test_delete_takes_the_files_away_so_that_nothing_brings_them_back(stag
         shown = await stage.result(stage.discord.slash("show", job=job))
         assert [*(stage.data / "results").iterdir()]
         moderator = stage.discord.person("mo", permissions=MEMBER | MANAGE_MESSAGES)
-        stage.press(first, "Delete", user=moderator)
+        await stage.delete(first, user=moderator)
         await stage.discord.until(lambda: first["id"] not in stage.discord.state.messages.all)
         assert not [*(stage.data / "results").iterdir()]
         assert "deleted" in await stage.ephemeral_followup(stage.discord.slash("show", job=job))
@@ -187,10 +282,13 @@ async def test_a_stranger_is_told_no_and_nothing_happens(stage: Stage, label: st
         bob = stage.discord.person("bob")
         if label == "Delete":
             message = await imagined(stage)
+            pressed = await stage.delete(message, user=bob)
         else:
             stage.hold()
             message = await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
-        assert "Only the person who asked" in await stage.ephemeral_followup(stage.press(message, label, user=bob))
+            pressed = stage.press(message, label, user=bob)
+        refused = await stage.discord.until(lambda: pressed.followups[:1])
+        assert "Only the person who asked" in words(stage.discord.state.messages.all[refused[0]])
         assert "Cancelled" not in words(stage.discord.message(message))
 
 
@@ -198,7 +296,7 @@ async def test_a_moderator_may_take_away_what_others_made(stage: Stage) -> None:
     async with stage.bot():
         moderator = stage.discord.person("mo", permissions=MEMBER | MANAGE_MESSAGES)
         first = await imagined(stage)
-        stage.press(first, "Delete", user=moderator)
+        await stage.delete(first, user=moderator)
         await stage.discord.until(lambda: first["id"] not in stage.discord.state.messages.all)
 
 
@@ -241,7 +339,7 @@ async def test_a_button_of_a_job_that_nobody_remembers_says_so(stage: Stage) -> 
     for file in stage.data.glob("atelier.db*"):
         file.unlink()
     async with stage.bot():
-        for label in ("Again", "Edit prompt", "Settings", "Delete"):
+        for label in ("Again", "Edit prompt", "Details", "More…"):
             assert "too old to continue" in await stage.ephemeral_followup(stage.press(first, label))
         assert stage.discord.message(first)["id"] == first["id"]
 
@@ -260,8 +358,9 @@ async def test_buttons_carry_a_verb_and_a_job_and_nothing_else(stage: Stage) -> 
     async with stage.bot():
         first = await imagined(stage)
         job = job_of(first)
-        told = [button(first, label) for label in ("Again", "Edit prompt", "Settings", "Delete", "Image to image")]
-        assert told == [f"{verb}:{job}" for verb in ("again", "vary", "settings", "delete", "use.img2img")]
+        labels = ("Again", "Edit prompt", "Details", "More…", "Image to image", "Vary")
+        verbs = ("again", "vary", "settings", "more", "use.img2img", "go-2.img2img")
+        assert [button(first, label) for label in labels] == [f"{verb}:{job}" for verb in verbs]
 
 
 async def test_again_and_vary_keep_the_picture_it_was_made_from(stage: Stage) -> None:

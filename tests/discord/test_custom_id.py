@@ -33,6 +33,11 @@ def test_a_follow_up_names_its_workflow() -> None:
         "use-x.a:j",
         "use-².a:j",
         f"use-{'9' * 5000}.a:j",
+        "go+x.a:j",
+        "go+².a:j",
+        "go+.a:j",
+        "go-+2.a:j",
+        "go+2+3.a:j",
         "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
     ],
 )
@@ -52,5 +57,13 @@ def test_several_ways_into_one_workflow_are_told_apart(name: str, number: int) -
     assert custom_id.read(written) == Press("use", JobId(JOB), name, number)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("result", [0, 1, 10])
+def test_a_button_may_be_about_one_of_several_results(number: int, result: int) -> None:
+    written = custom_id.write("go", JOB, "upscale", number, result)
+    assert custom_id.read(written) == Press("go", JobId(JOB), "upscale", number, result)
+
+
 def test_the_longest_name_that_is_offered_fits_every_button() -> None:
-    assert len(custom_id.write("use", JOB, "w" * LONGEST_WORKFLOW, 10)) <= custom_id.LONGEST
+    for verb in ("use", "go"):
+        assert len(custom_id.write(verb, JOB, "w" * LONGEST_WORKFLOW, 10, 10)) <= custom_id.LONGEST

@@ -55,16 +55,16 @@ async def test_the_form_has_everything_filled_in_and_the_picture_is_that_of_the_
         assert "steps = 7" in filled_in["+settings"]
         filled_in |= {"prompt": "a dog", "+settings": filled_in["+settings"].replace("steps = 7", "steps = 9")}
         stage.discord.submit_modal(opened, filled_in)
-        shown = await stage.until("> a dog", asked)
+        shown = await stage.until("### a dog", asked)
         assert "[Edit]" in words(shown), "it still waits"
         before = len(stage.discord.messages)
         stage.go_on()
         made = await stage.result(asked)
-        assert "> a dog" in words(made)
-        assert "steps 9" in words(made)
+        assert "### a dog" in words(made)
         assert len(files(made)) == 1
         assert job_of(made) == job
         assert len(stage.discord.messages) == before
+        assert "**Steps** 9 " in await stage.details(made)
         assert prompts_made(stage) == ["a dog", "before 0", "before 1"]
         found = await ended(life, job)
         assert found.request.values["prompt"] == "a dog"
@@ -87,7 +87,7 @@ async def test_an_edited_job_keeps_its_place_in_line(stage: Stage) -> None:
         last = stage.discord.slash("imagine", prompt="an elk", width=64, height=64)
         await stage.until("3 ahead of you", last)
         await edit(stage, asked, "a dog")
-        assert "2 ahead of you" in words(await stage.until("> a dog", asked))
+        assert "2 ahead of you" in words(await stage.until("### a dog", asked))
         stage.go_on()
         await stage.result(asked)
         await stage.result(last)
@@ -105,14 +105,14 @@ async def test_what_was_sent_while_the_form_was_open_stays_and_the_form_is_offer
         told = await stage.ephemeral_followup(sent)
         assert "This has already ended. Press Edit prompt to make another one with these settings." in told
         assert "a dog" in told
-        assert "> a cat" in words(stage.discord.message(first))
+        assert "### a cat" in words(stage.discord.message(first))
         (offer,) = sent.followups
         again = await stage.answered(stage.press(stage.discord.state.messages.all[offer], "Edit prompt"))
         assert modal(again)["prompt"] == "a dog"
         assert modal(again)["+settings"] == "steps = 9"
         second = await stage.result(stage.discord.submit_modal(again, modal(again)))
-        assert "> a dog" in words(second)
-        assert "steps 9" in words(second)
+        assert "### a dog" in words(second)
+        assert "**Steps** 9 " in await stage.details(second)
         assert second["id"] != first["id"]
 
 
@@ -130,7 +130,7 @@ async def test_what_the_server_has_got_meanwhile_says_so(stage: Stage) -> None:
         told = await stage.ephemeral_followup(sent)
         assert "This was started meanwhile. Press Edit prompt to make another one with these settings." in told
         stage.go_on()
-        assert "> a cat" in words(await stage.result(asked))
+        assert "### a cat" in words(await stage.result(asked))
 
 
 async def press_late(stage: Stage, asked: Interaction) -> str:
@@ -170,7 +170,7 @@ async def test_what_is_wrong_in_the_form_is_a_sentence_and_nothing_changes(stage
         assert "a dog" in told
         assert "steps = 9000" in told
         stage.go_on()
-        assert "> a cat" in words(await stage.result(asked))
+        assert "### a cat" in words(await stage.result(asked))
 
 
 @pytest.mark.parametrize("when", ["at the press", "at the form"])
@@ -185,7 +185,7 @@ async def test_a_stranger_may_not_edit_it(stage: Stage, when: str) -> None:
             told = await stage.ephemeral_followup(stage.discord.submit_modal(opened, modal(opened), user=bob))
         assert "can edit it." in told
         stage.go_on()
-        assert "> a cat" in words(await stage.result(asked))
+        assert "### a cat" in words(await stage.result(asked))
 
 
 async def test_a_moderator_may_edit_it_and_it_stays_that_of_its_owner(stage: Stage) -> None:
@@ -193,7 +193,7 @@ async def test_a_moderator_may_edit_it_and_it_stays_that_of_its_owner(stage: Sta
         asked = await waiting(stage)
         moderator = stage.discord.person("mo", permissions=MEMBER | MANAGE_MESSAGES)
         await edit(stage, asked, "a dog", user=moderator)
-        await stage.until("> a dog", asked)
+        await stage.until("### a dog", asked)
         stage.go_on()
         made = await stage.result(asked)
         assert f"<@{stage.discord.alice.id}>" in words(made)
@@ -207,7 +207,7 @@ async def test_the_picture_that_was_attached_is_kept(stage: Stage) -> None:
         before = await life.journal.find(job)
         assert before is not None
         await edit(stage, asked, "a dog")
-        await stage.until("> a dog", asked)
+        await stage.until("### a dog", asked)
         stage.go_on()
         await stage.result(asked)
         after = await ended(life, job)
@@ -219,14 +219,14 @@ async def test_a_message_shows_the_edit_after_a_restart_and_can_be_edited_again(
     async with stage.bot():
         asked = await waiting(stage)
         await edit(stage, asked, "a dog")
-        await stage.until("> a dog", asked)
+        await stage.until("### a dog", asked)
     async with stage.bot():
-        await stage.until("> a dog", asked)
+        await stage.until("### a dog", asked)
         await stage.until("[Edit]", asked)
         await edit(stage, asked, "an elk")
-        await stage.until("> an elk", asked)
+        await stage.until("### an elk", asked)
         stage.go_on()
-        assert "> an elk" in words(await stage.result(asked))
+        assert "### an elk" in words(await stage.result(asked))
         assert "an elk" in prompts_made(stage)
 
 
@@ -239,7 +239,7 @@ async def test_whoever_may_not_use_the_workflow_any_more_may_not_edit(stage: Sta
         message: Payload = stage.discord.state.messages.all[asked.original or ""]
         assert "Only some people" in await stage.ephemeral_followup(stage.press(message, "Edit"))
         stage.go_on()
-        assert "> a cat" in words(await stage.result(asked))
+        assert "### a cat" in words(await stage.result(asked))
 
 
 def test_a_draft_is_that_of_one_person_and_only_the_last_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

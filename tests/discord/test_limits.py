@@ -57,7 +57,7 @@ async def test_the_same_is_asked_for_again_with_one_click(stage: Stage) -> None:
         await stage.result(held)
         made = await stage.result(stage.press(still, "Try again"))
         assert "a green dog" in words(made)
-        assert "steps 7" in words(made)
+        assert "**Steps** 7 " in await stage.details(made)
         assert "seed `5`" in words(made)
         job = await life.journal.find(job_of(made))
         assert job is not None

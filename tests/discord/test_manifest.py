@@ -30,32 +30,32 @@ async def test_a_preset_counts_less_than_what_is_said(stage: Stage) -> None:
     add(stage, "txt2img", "[presets.quick]\nsteps = 3\ncfg = 2.0")
     async with stage.bot():
         message = await stage.result(imagine(stage, preset="quick", cfg=4.0))
-        assert "steps 3" in words(message)
-        assert "guidance 4.0" in words(message)
+        assert "**Steps** 3 " in await stage.details(message)
+        assert "**Guidance** 4.0 " in await stage.details(message)
         again = await stage.result(stage.press(message, "Again"))
-        assert "steps 3" in words(again)
+        assert "**Steps** 3 " in await stage.details(again)
 
 
 async def test_settings_are_kept_as_ones_own_and_given_back(stage: Stage) -> None:
     async with stage.bot():
         message = await stage.result(imagine(stage, steps=3, seed=5))
-        shown = stage.press(message, "Settings")
+        shown = stage.press(message, "Details")
         await stage.ephemeral_followup(shown)
         card = stage.discord.message(shown)
         assert "Your defaults for Text to image" in await stage.ephemeral_followup(
             stage.press(card, "Save as my defaults")
         )
-        mine = words(await stage.result(stage.discord.slash("imagine", prompt="a dog")))
-        assert "steps 3" in mine
-        assert "seed `5`" not in mine
+        mine = await stage.result(stage.discord.slash("imagine", prompt="a dog"))
+        assert "**Steps** 3 " in await stage.details(mine)
+        assert "seed `5`" not in words(mine)
         bob = stage.discord.person("bob")
         his = stage.discord.slash("imagine", {"prompt": "a bird", **SMALL}, user=bob)
-        assert "steps 3" not in words(await stage.result(his))
+        assert "**Steps** 3 " not in await stage.details(await stage.result(his))
         assert "Steps" in await stage.ephemeral_followup(stage.discord.slash("settings"))
         assert "no saved settings" in await stage.ephemeral_followup(
             stage.discord.slash("settings", reset="everything")
         )
-        assert "steps 3" not in words(await stage.result(imagine(stage)))
+        assert "**Steps** 3 " not in await stage.details(await stage.result(imagine(stage)))
         assert "You have no saved settings" in await stage.ephemeral_followup(
             stage.discord.slash("settings", reset="txt2img")
         )

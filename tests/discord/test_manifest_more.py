@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from tests.discord.fake import Impossible, Interaction, Payload, Upload, buttons_of
-from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo, words
+from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo
 from tests.discord.test_manifest import SMALL, add, imagine, names
 
 MESSAGE = 4
@@ -56,7 +56,7 @@ async def filled_in(stage: Stage, interaction: Interaction) -> dict[str, str]:
 
 
 async def keep(stage: Stage, message: Payload) -> str:
-    shown = stage.press(message, "Settings")
+    shown = stage.press(message, "Details")
     await stage.ephemeral_followup(shown)
     return await stage.ephemeral_followup(stage.press(stage.discord.message(shown), "Save as my defaults"))
 
@@ -78,7 +78,7 @@ async def test_two_buttons_lead_into_one_workflow_with_values_of_their_own(stage
         opened = await stage.answered(stage.press(message, "Much"))
         assert "denoise = 0.75" in modal(opened)["+settings"]
         sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a drawing"})
-        assert "strength 0.75" in words(await stage.result(sent))
+        assert "**Strength** 0.75 " in await stage.details(await stage.result(sent))
 
 
 async def test_a_follow_up_is_a_button_only_below_results_that_it_is_for(stage: Stage) -> None:
@@ -120,9 +120,9 @@ async def test_what_must_be_told_in_a_form_is_asked_for_after_the_command(stage:
     async with stage.bot():
         opened = await stage.answered(stage.discord.slash("imagine", {**SMALL, "steps": 3}))
         assert set(modal(opened)) == {"prompt"}
-        told = words(await stage.result(stage.discord.submit_modal(opened, {"prompt": "a long story"})))
+        told = await stage.details(await stage.result(stage.discord.submit_modal(opened, {"prompt": "a long story"})))
         assert "a long story" in told
-        assert "steps 3" in told
+        assert "**Steps** 3 " in told
     async with stage.bot():
         assert "out of date" in await stage.ephemeral_followup(
             stage.discord.submit_modal(opened, {"prompt": "too late"})
@@ -135,9 +135,9 @@ async def test_a_preset_can_be_named_in_the_form_of_vary(stage: Stage) -> None:
         opened = await stage.answered(stage.press(await stage.result(imagine(stage)), "Edit prompt"))
         told = modal(opened)
         told["+settings"] = told["+settings"].replace("preset =", "preset = quick").replace("cfg = 6.5", "cfg = 4")
-        varied = words(await stage.result(stage.discord.submit_modal(opened, told)))
-        assert "steps 3" in varied
-        assert "guidance 4.0" in varied
+        varied = await stage.details(await stage.result(stage.discord.submit_modal(opened, told)))
+        assert "**Steps** 3 " in varied
+        assert "**Guidance** 4.0 " in varied
 
 
 async def test_more_than_25_presets_are_completed_and_a_wrong_one_is_a_sentence(stage: Stage) -> None:
@@ -146,7 +146,7 @@ async def test_more_than_25_presets_are_completed_and_a_wrong_one_is_a_sentence(
         offered = await stage.answered(stage.discord.autocomplete("imagine", "preset", "p2", prompt="x"))
         assert "p29" in {choice["value"] for choice in offered.data["choices"]}
         assert "no preset called “p99”" in await stage.ephemeral_followup(imagine(stage, preset="p99"))
-        assert "steps 30" in words(await stage.result(imagine(stage, preset="p29")))
+        assert "**Steps** 30 " in await stage.details(await stage.result(imagine(stage, preset="p29")))
 
 
 async def test_a_size_can_be_varied_where_only_the_graph_says_what_it_is(stage: Stage) -> None:
@@ -157,7 +157,7 @@ async def test_a_size_can_be_varied_where_only_the_graph_says_what_it_is(stage: 
         opened = await stage.answered(stage.press(first, "Edit prompt"))
         assert "size = 64x48" in modal(opened)["+settings"]
         await stage.result(stage.discord.submit_modal(opened, modal(opened)))
-        assert "64x48" in await stage.ephemeral_followup(stage.press(first, "Settings"))
+        assert "64x48" in await stage.ephemeral_followup(stage.press(first, "Details"))
 
 
 # One's own settings
@@ -182,10 +182,10 @@ async def test_a_preset_counts_more_than_ones_own_settings_and_what_is_said_more
     add(stage, "txt2img", "[presets.quick]\nsteps = 3")
     async with stage.bot():
         await keep(stage, await stage.result(imagine(stage, steps=7, cfg=3.0)))
-        told = words(await stage.result(imagine(stage, preset="quick")))
-        assert "steps 3" in told
-        assert "guidance 3.0" in told
-        assert "steps 5" in words(await stage.result(imagine(stage, preset="quick", steps=5)))
+        told = await stage.details(await stage.result(imagine(stage, preset="quick")))
+        assert "**Steps** 3 " in told
+        assert "**Guidance** 3.0 " in told
+        assert "**Steps** 5 " in await stage.details(await stage.result(imagine(stage, preset="quick", steps=5)))
 
 
 async def test_again_is_the_same_whoever_presses_it(stage: Stage) -> None:
@@ -193,7 +193,7 @@ async def test_again_is_the_same_whoever_presses_it(stage: Stage) -> None:
         bob = stage.discord.person("bob")
         his = await stage.result(stage.discord.slash("imagine", {"prompt": "x", **SMALL}, user=bob))
         await keep(stage, await stage.result(imagine(stage, steps=7)))
-        assert "steps" not in words(await stage.result(stage.press(his, "Again")))
+        assert "**Steps** 24 " in await stage.details(await stage.result(stage.press(his, "Again")))
 
 
 async def test_ones_own_settings_outlive_a_restart_and_a_changed_manifest(stage: Stage) -> None:
@@ -201,9 +201,9 @@ async def test_ones_own_settings_outlive_a_restart_and_a_changed_manifest(stage:
         await keep(stage, await stage.result(imagine(stage, steps=90, cfg=3.0)))
     change(stage, "txt2img", "maximum = 150", "maximum = 50")
     async with stage.bot():
-        told = words(await stage.result(imagine(stage)))
-        assert "guidance 3.0" in told
-        assert "steps" not in told
+        told = await stage.details(await stage.result(imagine(stage)))
+        assert "**Guidance** 3.0 " in told
+        assert "**Steps** 24 " in told
 
 
 # Who may

@@ -11,7 +11,7 @@ from PIL import Image
 from app.events import Finished
 from app.media_worker.mark import PACKET
 from tests.discord.fake import FakeDiscord, Payload
-from tests.discord.stage import Stage, ended, job_of, parts, stage_for, words
+from tests.discord.stage import Stage, ended, job_of, parts, photo, stage_for, words
 
 
 def posted(stage: Stage, message: Payload) -> list[bytes]:
@@ -30,13 +30,21 @@ async def test_a_posted_picture_carries_the_mark_and_the_one_on_the_disk_does_no
         for picture in data:
             with Image.open(io.BytesIO(picture)) as opened:
                 assert opened.info["xmp"] == PACKET
-        assert alts(message) == ["a *cat*"] * 2
+        assert alts(message) == ["Picture 1 of 2: a *cat*", "Picture 2 of 2: a *cat*"]
         assert "AI-generated" not in words(message)
         job = await ended(life, job_of(message))
         kept = [path.read_bytes() for path in stage.data.rglob("*.png")]
         assert isinstance(job.terminal_update, Finished)
         assert len(kept) == len(job.terminal_update.files) == 2
         assert not any(PACKET in picture for picture in kept)
+
+
+async def test_the_picture_that_somebody_sent_is_not_said_to_be_made_by_a_machine(stage: Stage) -> None:
+    async with stage.bot():
+        message = await stage.result(stage.discord.slash("remix", prompt="as a drawing", image=photo()))
+        before, after = posted(stage, message)
+        assert PACKET not in before
+        assert PACKET in after
 
 
 async def test_a_server_may_want_it_in_words_and_an_operator_may_want_no_mark(stage: Stage) -> None:

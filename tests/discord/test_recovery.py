@@ -287,7 +287,7 @@ async def test_more_than_ten_pictures_go_into_further_messages(stage: Stage) -> 
         message = await stage.result(asked)
         await ended(life, job_of(message))
         assert sorted(len(files(one)) for one in stage.discord.messages) == [2, 10]
-        stage.press(message, "Delete")
+        await stage.delete(message)
         await stage.discord.until(lambda: not stage.discord.state.messages.all)
 
 

@@ -157,7 +157,7 @@ async def test_a_bot_killed_at_the_commit_of_an_edit_makes_what_the_journal_has(
         simulator.faults.ask(Request(hold=False))
         async with bot(discord, tmp_path, second, comfy=address):
             await discord.until(lambda: media_of(discord.message(last)), PATIENCE)
-        assert f"> {prompt}" in says(discord, last)
+        assert f"### {prompt}" in says(discord, last)
         made = json.dumps(simulator.history)
         assert (f'"{prompt}"' in made, len(successes(simulator))) == (True, 4)
         assert ('"a dog"' in made) == (when == "after")

@@ -13,7 +13,7 @@ from tests.discord.fake import running
 from tests.discord.stage import stage_for
 from tests.process.media_workers import forking_media_workers
 from tests.rendering.browser import screenshot
-from tests.rendering.moments import play
+from tests.rendering.moments import OPTIONS, play
 from tests.rendering.page import page
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -22,7 +22,7 @@ PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 async def pages() -> dict[str, str]:
     """The pages of all moments."""
     with running() as discord, forking_media_workers(), tempfile.TemporaryDirectory() as data:
-        async with stage_for(discord, Path(data), previews=True) as stage:
+        async with stage_for(discord, Path(data), **OPTIONS) as stage:
             scenes = await play(stage)
         return {name: page(scene) for name, scene in scenes.items()}
 

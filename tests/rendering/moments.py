@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ from app.config.settings import Limits
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import Person
 from tests.discord.flows import FOLDER
-from tests.discord.stage import Stage, words
+from tests.discord.stage import Stage, modal, words
 from tests.rendering.page import Scene
 
 FOXES = "four foxes in the snow, golden hour, film grain"
@@ -25,11 +26,14 @@ NAMES = (
     "finished-one",
     "finished-four",
     "finished-nine",
+    "edited",
     "failed",
     "cancelled",
     "refused",
     "server-away",
     "details",
+    "more",
+    "command",
     "form",
 )
 """All moments."""
@@ -39,6 +43,9 @@ STEPS = 24
 
 SLOW = 0.4
 """Seconds of a slow step: it takes so many that a message is edited, every 1.1 s, before they are over."""
+
+FASTER = 12
+"""How many times as fast as a real server the simulated one is."""
 
 JOBS = 4
 """Jobs that one person may have at once."""
@@ -72,11 +79,16 @@ class Moments:
         asked = self._imagine(LIGHTHOUSE, width=768, height=512)
         one = await stage.result(asked)
         self._keep("finished-one", one, "/imagine")
-        told = stage.press(one, "Settings")
-        await stage.ephemeral_followup(told)
-        self._keep("details", stage.discord.message(told), "Details")
         opened = await stage.answered(stage.press(one, "Edit prompt"))
         self._keep("form", opened.data, "Edit prompt")
+        opened = await stage.answered(stage.press(one, "Image to image"))
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "the same harbour as an ink drawing"})
+        edited = await stage.result(sent)
+        self._keep("edited", edited, "Image to image")
+        await stage.result(stage.press(edited, "Upscale"))
+        details = await self._told(edited, "Details")
+        await self._told(details, "Copy as command", "command")
+        await self._told(edited, "More…", "more")
         four = self._imagine(FOXES, count=4)
         self._keep("finished-four", await stage.result(four), "/imagine")
         nine = self._imagine("paper boats on a mountain lake, morning fog", count=9, width=256, height=256)
@@ -123,6 +135,14 @@ class Moments:
         self._keep("server-away", await stage.until("offline", asked), "/imagine")
         stage.fault(refuse_all=0)
         await stage.result(asked)
+
+    async def _told(self, message: Payload, label: str, name: str = "") -> Payload:
+        """Press a button, and keep what only the person who pressed it sees."""
+        pressed = self._stage.press(message, label)
+        await self._stage.ephemeral_followup(pressed)
+        told = self._stage.discord.message(pressed)
+        self._keep(name or label.lower(), told, label)
+        return told
 
     def _imagine(self, prompt: str, user: Person | None = None, **more: object) -> Interaction:
         return self._stage.discord.slash("imagine", {"prompt": prompt, **more}, user=user)
@@ -174,6 +194,15 @@ class Moments:
         )
 
 
+def simulated_milliseconds() -> int:
+    """The clock of the simulated server, which draws much faster than a real one."""
+    return int(time.monotonic() * 1000 * FASTER)
+
+
+OPTIONS: dict[str, object] = {"previews": True, "clock": simulated_milliseconds}
+"""The options of the simulator for the stage of `play`."""
+
+
 async def play(stage: Stage) -> dict[str, Scene]:
-    """Play all moments: what was shown, by the names of `NAMES`. Previews of the stage's ComfyUI are on."""
+    """Play all moments: what was shown, by the names of `NAMES`."""
     return await Moments(stage).play()

@@ -134,11 +134,11 @@ def everybody_gets_the_previous_persons_file() -> Generator[None]:
 
         @asynccontextmanager
         async def fitted(
-            files: Sequence[str], limit: int, person: str
+            files: Sequence[str], limit: int, person: str, *, made: bool = True
         ) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
             previous.append(files)
             shown = previous[-2] if len(previous) > 1 and files else files
-            async with fit(shown, limit, person) as found:
+            async with fit(shown, limit, person, made=made) as found:
                 yield found
 
         with patch.object(self._context, "prepare_files", fitted):

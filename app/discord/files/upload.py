@@ -79,7 +79,7 @@ class UploadPreparer:
 
     @asynccontextmanager
     async def __call__(
-        self, files: Sequence[str], limit: int, person: str
+        self, files: Sequence[str], limit: int, person: str, *, made: bool = True
     ) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
         """See `app.discord.messages.ports.PrepareFiles`."""
         if not files:
@@ -94,9 +94,10 @@ class UploadPreparer:
         try:
             uploads: list[Upload] = []
             notes: dict[PostingNote, None] = {}
+            mark = made and self._mark_results
             for number, file in enumerate(files):
                 path = Path(file)
-                upload, note = await self._fit(path, number, limit, folder / str(number), person)
+                upload, note = await self._fit(path, number, limit, folder / str(number), person, mark=mark)
                 if upload is not None:
                     uploads.append(upload)
                 if note is not None:
@@ -109,7 +110,7 @@ class UploadPreparer:
                 await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True), limiter=self._threads)
 
     async def _fit(
-        self, path: Path, number: int, limit: int, target: Path, person: str
+        self, path: Path, number: int, limit: int, target: Path, person: str, *, mark: bool
     ) -> tuple[Upload | None, PostingNote | None]:
         """One file as an upload, None if that is impossible; and what is unusual about it, None if nothing is."""
         size = await to_thread.run_sync(_size, path, limiter=self._threads)
@@ -122,7 +123,7 @@ class UploadPreparer:
                 limit,
                 person=person,
                 keep_metadata=self._keep_metadata,
-                mark_results=self._mark_results,
+                mark_results=mark,
             )
         except Refusal as refusal:
             logger.warning("a result cannot be posted, and is kept", path=str(path), reason=repr(refusal.reason))
@@ -135,7 +136,7 @@ class UploadPreparer:
             logger.error("the media worker made nothing that fits", path=str(path), size=made_size)
             return None, ResultNotPrepared()
         suffix = compressed.suffix or path.suffix.lower()
-        if self._mark_results and not compressed.marked and suffix.lstrip(".") in SHOWN:
+        if mark and not compressed.marked and suffix.lstrip(".") in SHOWN:
             logger.warning("a result is posted without the mark", path=str(path))
         name = _name(path, number, suffix)
         return Upload(name, path=str(made), size=made_size, dimensions=compressed.dimensions), _note(compressed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import hikari
 from anyio import to_thread
@@ -15,9 +16,24 @@ from hikari.impl import (
     MediaGalleryItemBuilder,
     ModalActionRowBuilder,
     SectionComponentBuilder,
+    SelectOptionBuilder,
+    TextSelectMenuBuilder,
+    ThumbnailComponentBuilder,
 )
 
-from app.discord.ui.components import Button, Card, File, Form, Gallery, Line, Row, Text, Upload
+from app.discord.ui.components import (
+    Button,
+    Card,
+    File,
+    Form,
+    Gallery,
+    Illustrated,
+    Line,
+    Row,
+    Select,
+    Text,
+    Upload,
+)
 
 STYLES = {
     "primary": hikari.ButtonStyle.PRIMARY,
@@ -57,8 +73,14 @@ def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerC
                 frame.add_component(FileComponentBuilder(file=file_of(file), spoiler=file.spoiler))
             case Row(buttons=buttons):
                 frame.add_action_row([_button(button) for button in buttons])
+            case Select():
+                frame.add_action_row([_select(block)])
             case Line(text=text, button=button):
                 frame.add_component(SectionComponentBuilder(accessory=_button(button)).add_text_display(text))
+            case Illustrated(text=text, picture=upload):
+                alt = upload.alt or hikari.UNDEFINED
+                picture = ThumbnailComponentBuilder(media=file_of(upload), description=alt, spoiler=upload.spoiler)
+                frame.add_component(SectionComponentBuilder(accessory=picture).add_text_display(text))
     return frame
 
 
@@ -80,4 +102,16 @@ def fields(form: Form) -> Sequence[ModalActionRowBuilder]:
 def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
     if button.url:
         return LinkButtonBuilder(url=button.url, label=button.label)
-    return InteractiveButtonBuilder(style=STYLES[button.style], custom_id=button.custom_id, label=button.label)
+    return InteractiveButtonBuilder(
+        style=STYLES[button.style],
+        custom_id=button.custom_id,
+        label=button.label,
+        emoji=button.emoji or hikari.UNDEFINED,
+    )
+
+
+def _select(select: Select) -> TextSelectMenuBuilder[NoReturn]:
+    options = [SelectOptionBuilder(choice.label, choice.value) for choice in select.choices]
+    return TextSelectMenuBuilder(
+        custom_id=select.custom_id, placeholder=select.placeholder, options=options, min_values=1
+    )

@@ -50,9 +50,9 @@ from app.workflows.model import WorkflowError
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
-ASKS_FIRST = frozenset({"vary", "draft", "edit", "use"})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", custom_id.TRY_AGAIN})
-ANSWERS_ALONE = frozenset({"settings", "keep"})
+ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go"})
+MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN})
+ANSWERS_ALONE = frozenset({"settings", "keep", "more", "command"})
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
 
@@ -201,8 +201,8 @@ class InteractionHandlers:
         return []
 
     async def pressed(self, interaction: hikari.ComponentInteraction) -> None:
-        """Handle a button. Raises `SendError`."""
-        press = custom_id.read(interaction.custom_id)
+        """Handle a button, or a choice in a list. Raises `SendError`."""
+        press = _press(interaction)
         if press is None:
             await say(interaction, answers.OUT_OF_DATE)
             return
@@ -224,7 +224,7 @@ class InteractionHandlers:
         else:
             await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
-        await self._send_request(caller, ButtonPressed(press=press))
+        await self._send_request(caller, ButtonPressed(press=press, message=str(interaction.message.id)))
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
         """Handle a submitted form. Raises `SendError`."""
@@ -293,6 +293,14 @@ class InteractionHandlers:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             # The application is shutting down; nothing was promised to the person yet.
             await self._into_core(self._inbox.send, UserRequest(caller, action))
+
+
+def _press(interaction: hikari.ComponentInteraction) -> Press | None:
+    """What was pressed; what was chosen in a list is a number of a result. None if it is not one of this bot's."""
+    press, chosen = custom_id.read(interaction.custom_id), "".join(interaction.values)
+    if press is None or not chosen:
+        return press
+    return replace(press, result=int(chosen)) if chosen.isascii() and chosen.isdecimal() else None
 
 
 def _request(command: Command, given: Given) -> CreateJob:

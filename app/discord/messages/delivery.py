@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import TypeAlias
 
 import anyio
@@ -13,11 +14,13 @@ from msgspec.structs import replace
 from app.discord.message_ref import MessageRef, Seen
 from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away, Deleted, Expired, MessageContext, SendError, TooLarge, Unacceptable
-from app.discord.ui.components import Card
+from app.discord.messages.small_pictures import small_versions
+from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import moved, plain, render
 from app.discord.ui.job_view import JobView
 from app.events import Finished
 from app.ports import NoPlace
+from app.service.job_factory import INPUTS
 from app.texts.reasons import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -56,13 +59,14 @@ class Delivery:
         last = self._view.terminal_update
         files = last.files if isinstance(last, Finished) else ()
         limit = self._location.place.limit
+        before = await self._before()
         while True:
             async with self._context.prepare_files(files, limit, self._view.owner) as (uploads, notes):
                 view = self._view
                 if notes and isinstance(last, Finished):
                     view = replace(view, terminal_update=replace(last, notes=(*last.notes, *map(reason_text, notes))))
                 try:
-                    return await self._send(render(view, uploads))
+                    return await self._send(render(view, uploads, before))
                 except RefusedEverywhere as refused:
                     if refused.content:
                         break
@@ -78,6 +82,16 @@ class Delivery:
             return await self._send([plain(self._view)])
         except (RefusedEverywhere, TooLarge):
             raise NoPlace from None
+
+    async def _before(self) -> Upload | None:
+        """A small version of the picture that was changed, to be shown beside a single result."""
+        view, last = self._view, self._view.terminal_update
+        if not view.before or not isinstance(last, Finished) or len(last.files) != 1:
+            return None
+        # Prepared on its own: who holds memory for a result must not wait for more.
+        made = PurePath(view.before).parent.name != INPUTS
+        small = await small_versions(self._context.prepare_files, view.before, view.owner, made=made)
+        return replace(small[0], name=f"before-{small[0].name}") if small else None
 
     async def _send(self, cards: Sequence[Card]) -> str:
         """Send a card by the first route that takes it, and the others below it."""

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Collection
 from functools import partial
+from pathlib import PurePath
 
 import anyio
 import structlog
@@ -22,7 +23,11 @@ from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
-from app.discord.ui.job_view import view_of
+from app.discord.messages.small_pictures import small_versions
+from app.discord.text import shorten
+from app.discord.ui.components import LONGEST_ALT_TEXT, Upload
+from app.discord.ui.job_message import PICTURES
+from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller
 from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
@@ -152,6 +157,26 @@ class LiveMessages:
         except ConnectionLost as error:
             logger.info("a result could not be shown again", job=job.id, reason=str(error))
             raise WorkflowError(NoPlaceForResult()) from None
+
+    async def thumbnail(self, job: Job) -> Upload | None:
+        """A small version of the first picture of a job's result; None if there is none any more."""
+        files = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
+        pictures = [file for file in files if PurePath(file).suffix.lower().lstrip(".") in PICTURES and is_kept(file)]
+        if not pictures:
+            return None
+        small = await small_versions(self.prepare_files, pictures[0], job.request.owner)
+        place = message_ref.read(job.place)
+        alt = shorten(self.view(job).headline, LONGEST_ALT_TEXT)
+        return replace(small[0], alt=alt, spoiler=place is not None and place.spoiler) if small else None
+
+    def view(self, job: Job) -> JobView:
+        """What the message of an ended job knows about it."""
+        place = message_ref.read(job.place)
+        workflow = self._catalog.workflows.get(job.request.workflow)
+        follow_ups = tuple(list_follow_ups(workflow, self._catalog.workflows))
+        view = view_of(job.request, workflow, follow_ups, spoiler=place is not None and place.spoiler)
+        view.terminal_update = job.terminal_update
+        return view
 
     async def drop_past_times(self) -> None:
         """Run forever, and remove expected times that have passed: Discord would show them as “a minute ago”.

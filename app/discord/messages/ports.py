@@ -86,9 +86,11 @@ class PrepareFiles(Protocol):
     """Makes files small enough for Discord."""
 
     def __call__(
-        self, files: Sequence[str], limit: int, person: str
+        self, files: Sequence[str], limit: int, person: str, *, made: bool = True
     ) -> AbstractAsyncContextManager[tuple[list[Upload], list[PostingNote]]]:
         """Yield a person's files, each of at most `limit` bytes, and a note about each that was changed.
+
+        If not `made`, they are what the person sent, and are not marked as made by a machine.
 
         The files exist within the block; other calls wait for large ones to be released.
         """

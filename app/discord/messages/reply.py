@@ -7,12 +7,20 @@ from functools import partial
 
 import anyio
 import structlog
-from msgspec.structs import replace
 
 from app.discord.message_ref import MessageRef, Token
 from app.discord.messages.delivery import Delivery
 from app.discord.messages.location import MessageLocation
-from app.discord.messages.ports import Away, Deleted, Expired, MessageContext, SendError, TooLarge, Unacceptable
+from app.discord.messages.ports import (
+    Away,
+    Deleted,
+    Expired,
+    MessageContext,
+    SendError,
+    TooLarge,
+    Unacceptable,
+)
+from app.discord.messages.small_pictures import small_versions
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
@@ -24,10 +32,6 @@ logger = structlog.stdlib.get_logger(__name__)
 
 EARLY = 0.05
 """Seconds before the end of a pause at which it counts as over: timers may fire a little early."""
-
-
-SMALL = 100_000
-"""Bytes of a picture that is shown while others of its request are not ready: each edit of its message sends it."""
 
 
 class MessageReply:
@@ -86,8 +90,7 @@ class MessageReply:
     async def _prepare(self, files: Sequence[str]) -> tuple[Upload, ...]:
         """Small versions of these pictures."""
         for file in [file for file in files if file not in self._small]:
-            async with self._context.prepare_files([file], SMALL, self.view.owner) as (uploads, _):
-                self._small[file] = tuple([await _in_memory(upload) for upload in uploads])
+            self._small[file] = await small_versions(self._context.prepare_files, file, self.view.owner)
         return tuple(upload for file in files for upload in self._small[file])
 
     async def _reject(self, reason: LimitReason) -> None:
@@ -139,10 +142,3 @@ class MessageReply:
             logger.info("a message is out of reach", job=self.view.job, reason=str(error))
         pace = context.pacing.pause(location.place.channel, as_bot=location.token is None)
         self._free_at = anyio.current_time() + pace
-
-
-async def _in_memory(upload: Upload) -> Upload:
-    """An upload that does not depend on a file."""
-    if not upload.path:
-        return upload
-    return replace(upload, path="", data=await anyio.Path(upload.path).read_bytes())

@@ -20,8 +20,9 @@ from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.drafts import Drafts
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
-from app.discord.ui import modals, pages
-from app.discord.ui.components import Form
+from app.discord.ui import job_message, modals, pages
+from app.discord.ui.components import Card, Form
+from app.discord.ui.options import command
 from app.discord.user_request import (
     Action,
     BuiltinCommand,
@@ -41,6 +42,7 @@ from app.service.permissions import check_permitted
 from app.service.preferences import savable_values
 from app.service.reasons import (
     EditTooLate,
+    FewerResults,
     JobEnded,
     JobForgotten,
     JobStarted,
@@ -48,8 +50,13 @@ from app.service.reasons import (
     NothingToSave,
     UnknownButton,
 )
+from app.service.values import missing_slots
+from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons import reason_text
 from app.workflows.model import WorkflowError
+
+MOST_CHILDREN = 5
+"""Jobs made from one job that its details name."""
 
 
 def typed(action: Action) -> str:
@@ -148,7 +155,7 @@ class RequestDispatcher:
             match press.verb:
                 case "again" | "vary" | "edit":
                     self._job_factory.check_can_create(job.request.workflow, caller)
-                case "use":
+                case "use" | "go":
                     self._job_factory.check_can_create(press.workflow, caller)
                 case "retry" | "fetch":
                     self._job_factory.check_can_repeat(job, caller)
@@ -174,7 +181,8 @@ class RequestDispatcher:
             return await self._form_from(press, caller)
         self._job_factory.check_can_create(press.workflow, caller)
         workflow = self._catalog.usable(press.workflow, caller)
-        custom_id = write(press.verb, press.job, workflow.name, press.number)
+        verb = "use" if press.verb == "go" else press.verb
+        custom_id = write(verb, press.job, workflow.name, press.number, press.result)
         own = await self._job_factory.own_values(workflow, caller)
         if press.verb == "order":
             return modals.form(workflow, custom_id, own, show=("modal",))
@@ -183,14 +191,20 @@ class RequestDispatcher:
         job = await self._job(press.job)
         follow_up = follow_up_of(job, workflow, press.number, self._catalog.workflows)
         results = kept_results(job, follow_up)
+        if press.verb == "go":
+            inherited = self._job_factory.inherited_values(job, workflow, press.number)
+            if not missing_slots(workflow, own | inherited):
+                return None
         texts = {slot.name for slot in workflow.slots if slot.kind == "text"}
         values = own | {name: value for name, value in job.request.values.items() if name in texts} | follow_up.values
         # A single text is put into the form to be edited; of several, one is chosen by its number.
-        several = len(results) > 1
-        if follow_up.slot.kind == "text" and not several:
-            values[follow_up.slot.name] = results[0]
-        without = follow_up.slot.name if several else ""
-        return modals.form(workflow, custom_id, values, results=len(results), show=modals.OFFERED, without=without)
+        count = 1 if press.result else len(results)
+        if press.result > len(results):
+            raise WorkflowError(FewerResults(len(results)))
+        if follow_up.slot.kind == "text" and count == 1:
+            values[follow_up.slot.name] = results[max(press.result, 1) - 1]
+        without = follow_up.slot.name if count > 1 else ""
+        return modals.form(workflow, custom_id, values, results=count, show=modals.OFFERED, without=without)
 
     async def _form_from(self, press: Press, caller: Caller) -> Form | None:
         """The form with the values of a job: to make another one from it, or to edit it while it waits."""
@@ -203,7 +217,10 @@ class RequestDispatcher:
         self._job_factory.check_can_create(job.request.workflow, caller)
         workflow = self._catalog.usable(job.request.workflow, caller)
         form = modals.form(workflow, write(verb, job.id, workflow.name), given_values(job.request, workflow, seed=True))
-        if form is None or press.verb != "draft":
+        if form is None:
+            return None
+        form = replace(form, title=EDIT_PROMPT)
+        if press.verb != "draft":
             return form
         return modals.refilled(form, self._drafts.of(job.id, caller.user))
 
@@ -226,23 +243,33 @@ class RequestDispatcher:
             case "use":
                 workflow = self._catalog.usable(press.workflow, caller)
                 values, number = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
+                number = press.result or number
                 request = await self._job_factory.follow_up(job, workflow.name, press.number, values, number, caller)
                 await self._begin_from(job, request, caller)
+            case "go":
+                number, result = press.number, press.result or 1
+                request = await self._job_factory.start_follow_up(job, press.workflow, number, result, caller)
+                await self._begin_from(job, request, caller)
             case "fetch":
-                await self._begin_from(job, await self._job_factory.fetch_again(job, caller), caller)
+                await self._begin_beside(job, await self._job_factory.fetch_again(job, caller), caller)
             case "retry":
-                await self._begin_from(job, self._job_factory.retry(job, caller), caller)
+                await self._begin_beside(job, self._job_factory.retry(job, caller), caller)
             case "send":
                 await self._live_messages.show_again(job, caller)
             case "cancel":
                 await self._cancel(job)
             case "settings":
+                await self._responder.tell(caller, await self._details(job))
+            case "command":
+                await self._copy(job, caller)
+            case "more":
                 workflow = self._catalog.workflows.get(job.request.workflow)
-                await self._responder.tell(caller, pages.settings(job, workflow, self._server_names))
+                follow_ups = job_message.listed(self._live_messages.view(job))
+                await self._responder.tell(caller, pages.more(job.id, pressed.message, follow_ups, workflow))
             case "keep":
                 await self._keep(job, caller)
             case "delete":
-                await self._delete(job, caller)
+                await self._delete(job, caller, press.workflow)
             case _:
                 raise WorkflowError(UnknownButton())
 
@@ -261,7 +288,11 @@ class RequestDispatcher:
         await self._responder.tell(caller, pages.too_late(job.id, sentence, modals.typed(fields)))
 
     async def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
-        """Begin a job that was made from an earlier one; it is hidden if that one is."""
+        """Begin a job that was made from an earlier one."""
+        await self._begin_beside(job, replace(request, parent=job.id), caller)
+
+    async def _begin_beside(self, job: Job, request: JobRequest, caller: Caller) -> None:
+        """Begin a job in place of an earlier one; it is hidden if that one is."""
         place = message_ref.read(job.place)
         await self._begin(request, caller, spoiler=place is not None and place.spoiler)
 
@@ -290,12 +321,33 @@ class RequestDispatcher:
             raise WorkflowError(JobEnded())
         await self._registry.cancel(job.id)
 
-    async def _delete(self, job: Job, caller: Caller) -> None:
+    async def _details(self, job: Job) -> Card:
+        """The details of a job, with the jobs it was made from and into."""
+        workflows = self._catalog.workflows
+        parent = await self._job_history.find(job.request.parent) if job.request.parent else None
+        children = await self._job_history.made_from(job.id, MOST_CHILDREN)
+        return pages.details(
+            job,
+            workflows.get(job.request.workflow),
+            self._server_names,
+            thumbnail=await self._live_messages.thumbnail(job),
+            made_from=pages.relative(parent, workflows.get(parent.request.workflow)) if parent is not None else None,
+            made_into=[pages.relative(child, workflows.get(child.request.workflow)) for child in children],
+        )
+
+    async def _copy(self, job: Job, caller: Caller) -> None:
+        """Show a job as the command that asks for the same again."""
+        workflow = self._catalog.usable(job.request.workflow, caller)
+        if not workflow.command:
+            raise WorkflowError(UnknownButton())
+        await self._responder.tell(caller, pages.copied(command(workflow), job.request))
+
+    async def _delete(self, job: Job, caller: Caller, message: str) -> None:
         if job.terminal_update is None and job.id in self._live_messages.living:
             raise WorkflowError(JobUnfinished())
         # First the files: if this fails, the button is still there.
         await self._delete_results(job)
-        await self._responder.remove(caller, message_ref.read(job.place))
+        await self._responder.remove(caller, message_ref.read(job.place), message)
 
     async def _job(self, job_id: str) -> Job:
         job = await self._job_history.find(job_id)

@@ -7,10 +7,11 @@ from functools import partial
 import structlog
 
 from app.discord.message_ref import MessageRef
-from app.discord.messages.ports import MessageSender, SendError
+from app.discord.messages.ports import Deleted, MessageSender, SendError
 from app.discord.ui.components import Card
 from app.discord.ui.pages import refusal
 from app.discord.user_request import Caller
+from app.texts.answers import NOT_DELETED
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -47,12 +48,25 @@ class Responder:
             except SendError as error:
                 logger.info("a refusal found nobody", reason=str(error))
 
-    async def remove(self, caller: Caller, place: MessageRef | None) -> None:
-        """Delete a job's messages: the one that was clicked, and all that continue it."""
+    async def remove(self, caller: Caller, place: MessageRef | None, message: str = "") -> None:
+        """Delete a job's messages: the one that was clicked, or `message`, and all that continue it."""
+        shown = message or caller.message
         try:
+            if message:
+                await self._delete(caller, message)
             await self._sender.delete_original(caller.token)
             # A message that /show created stands alone: it has no continuations.
-            for message in place.more if place and place.message == caller.message else ():
-                await self._sender.delete(caller.channel, message)
+            for further in place.more if place and place.message == shown else ():
+                await self._sender.delete(caller.channel, further)
         except SendError as error:
             logger.info("a message could not be deleted", reason=str(error))
+
+    async def _delete(self, caller: Caller, message: str) -> None:
+        """Delete a message as the bot; if that is impossible, tell the caller. Raises `SendError`."""
+        try:
+            await self._sender.delete(caller.channel, message)
+        except Deleted:
+            pass
+        except SendError:
+            await self._sender.ephemeral_followup(caller.token, refusal(NOT_DELETED))
+            raise

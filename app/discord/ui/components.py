@@ -24,6 +24,9 @@ LONGEST_ALT_TEXT = 1024
 BUTTONS_IN_A_ROW = 5
 """Buttons in one row (Discord's limit)."""
 
+MOST_CHOICES = 25
+"""Choices of one select (Discord's limit)."""
+
 Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
 
 
@@ -62,18 +65,37 @@ class File(Struct, frozen=True):
 
 
 class Button(Struct, frozen=True):
-    """A button: pressing it sends `custom_id` to the bot; with `url` it opens that instead."""
+    """A button: pressing it sends `custom_id` to the bot; with `url` it opens that instead.
+
+    `emoji` stands before the label.
+    """
 
     label: str
     custom_id: str = ""
     style: Style = "secondary"
     url: str = ""
+    emoji: str = ""
 
 
 class Row(Struct, frozen=True):
     """A row of at most `BUTTONS_IN_A_ROW` buttons."""
 
     buttons: tuple[Button, ...]
+
+
+class Choice(Struct, frozen=True):
+    """One choice of a select: what people read, and what the bot gets."""
+
+    label: str
+    value: str
+
+
+class Select(Struct, frozen=True):
+    """A list from which one of at most `MOST_CHOICES` is chosen, which sends `custom_id` and its value to the bot."""
+
+    custom_id: str
+    placeholder: str
+    choices: tuple[Choice, ...]
 
 
 class Line(Struct, frozen=True):
@@ -83,7 +105,14 @@ class Line(Struct, frozen=True):
     button: Button
 
 
-Block: TypeAlias = Text | Gallery | File | Row | Line
+class Illustrated(Struct, frozen=True):
+    """A text with one small picture beside it."""
+
+    text: str
+    picture: Upload
+
+
+Block: TypeAlias = Text | Gallery | File | Row | Select | Line | Illustrated
 
 
 class Card(Struct, frozen=True):
@@ -100,8 +129,8 @@ class Card(Struct, frozen=True):
             match block:
                 case Gallery(items=items):
                     uploads += items
-                case File(file=file):
-                    uploads.append(file)
+                case File(file=upload) | Illustrated(picture=upload):
+                    uploads.append(upload)
                 case _:
                     continue
         return tuple(uploads)
@@ -140,7 +169,9 @@ def weight(card: Card) -> int:
         match block:
             case Row(buttons=buttons):
                 count += 1 + len(buttons)
-            case Line():
+            case Select():
+                count += 2
+            case Line() | Illustrated():
                 count += 3
             case _:
                 count += 1

@@ -10,15 +10,19 @@ from msgspec.structs import replace
 from app.discord import custom_id
 from app.discord.text import escape, shorten
 from app.discord.ui.components import (
+    BUTTONS_IN_A_ROW,
     LONGEST_ALT_TEXT,
     MOST_BYTES,
+    MOST_CHOICES,
     MOST_PICTURES,
     Block,
     Button,
     Card,
+    Choice,
     File,
     Gallery,
     Row,
+    Select,
     Text,
     Upload,
     rows,
@@ -27,17 +31,22 @@ from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
 from app.media_worker.mark import marked
 from app.reasons.jobs import JobReason, ResultsMissing
-from app.service.follow_ups import results
+from app.service.follow_ups import FollowUpAction, results
 from app.texts import job_message as texts
+from app.texts.model_names import model_name
 from app.texts.reasons import reason_text
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
 
-LONGEST_TITLE = 90
-LONGEST_PROMPT = 450
+AGAIN, EDIT, DETAILS = "🔄", "✏️", "ℹ️"
+"""Emoji on buttons."""
+
+LONGEST_HEADLINE = 125
+"""Characters: two lines on a computer. The details have the rest."""
+
 LONGEST_TEXT = 700
 LONGEST_SENTENCE = 250
-LONGEST_SETTINGS = 700
+LONGEST_NAME = 60
 """Characters. Escaping at most doubles them, and texts shown together stay below Discord's 4,000."""
 
 LONGEST_FILE = 10_000_000
@@ -49,23 +58,32 @@ BAR = 12
 SHOWN = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif", "mp4", "webm", "mov"})
 """Suffixes of files that Discord shows inline; everything else is a file to download."""
 
+PICTURES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif"})
+"""Those of pictures."""
+
 MOST_SIZES = 3
 """Different sizes of results that are named."""
 
 LONGEST_LABEL = 40
 """Characters on a follow-up's button."""
 
-MOST_FOLLOW_UPS = 10
-"""Follow-up buttons, in two rows: a message is not a menu."""
+MOST_EACH = 2
+"""Follow-ups of which every picture has a button. Further ones are offered like others, and ask which picture."""
+
+MOST_FOLLOW_UPS = 3
+"""Other follow-ups below a result, in one row with two more buttons; the rest is in "More…"."""
 
 
-def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
-    """All messages of a job, the live message first. `uploads` are the result's files, compressed to fit."""
+def render(view: JobView, uploads: Sequence[Upload] = (), before: Upload | None = None) -> tuple[Card, ...]:
+    """All messages of a job, the live message first.
+
+    `uploads` are the result's files, compressed to fit; `before` is a small version of the picture that was changed.
+    """
     match view.terminal_update:
         case None:
             return (_unfinished(view),)
         case Finished() as finished:
-            return _finished(view, finished, uploads)
+            return _finished(view, finished, uploads, before)
         case Failed(reason=reason):
             return (_ended(view, texts.FAILED, reason_text(reason), BROKEN, retry=True),)
         case Lost(reason=reason):
@@ -77,18 +95,36 @@ def render(view: JobView, uploads: Sequence[Upload] = ()) -> tuple[Card, ...]:
 def plain(view: JobView) -> Card:
     """A minimal final card, for when Discord refused the real one."""
     send = Button(texts.SEND_AGAIN, custom_id.write("send", view.job), "primary")
-    buttons = rows([send, _settings(view), _delete(view)])
-    return Card((Text(texts.NOT_POSTED), Text(f"-# <@{view.owner}>"), *buttons), BROKEN)
+    return Card((Text(texts.NOT_POSTED), Text(_owner(view)), Row((send, _details(view), _more(view)))), BROKEN)
 
 
 def moved(view: JobView, link: str) -> Card:
     """What a job's first message says once its result is in another one; `link` is "" for a direct message."""
-    return Card((_head(view), Text(texts.moved(link)), Text(f"-# <@{view.owner}>")), DONE)
+    return Card((_head(view), Text(texts.moved(link)), Text(_owner(view))), DONE)
+
+
+def listed(view: JobView) -> list[FollowUpAction]:
+    """The follow-ups that are not on the card of a finished job itself, or only without their form."""
+    finished = view.terminal_update
+    if not isinstance(finished, Finished):
+        return []
+    each, others = _offered(view, finished)
+    return [*each, *others[MOST_FOLLOW_UPS:]]
 
 
 def _head(view: JobView) -> Text:
-    prompt = escape(shorten(view.prompt, LONGEST_PROMPT)).splitlines()
-    return Text("\n".join([f"### {escape(shorten(view.title, LONGEST_TITLE))}", *(f"> {line}" for line in prompt)]))
+    return Text(f"### {escape(_cut(view.headline, LONGEST_HEADLINE))}")
+
+
+def _cut(text: str, most: int) -> str:
+    """Shorten a text, at the end of a word where one ends near."""
+    cut = shorten(text, most)
+    words = cut.removesuffix("…").rpartition(" ")[0]
+    return f"{words.rstrip(' ,;:')}…" if cut != text and len(words) > most * 3 // 4 else cut
+
+
+def _owner(view: JobView) -> str:
+    return f"-# <@{view.owner}>"
 
 
 def _unfinished(view: JobView) -> Card:
@@ -109,9 +145,11 @@ def _unfinished(view: JobView) -> Card:
         data = marked(view.preview.image) if view.mark_previews else view.preview.image
         pictures.append(Upload(f"preview.{kind}", data=data))
     if pictures:
-        blocks.append(Gallery(tuple(_shown(view, picture) for picture in pictures[-MOST_PICTURES:])))
+        shown = enumerate(pictures, 1)
+        described = [_described(view, picture, number, view.pictures) for number, picture in shown]
+        blocks.append(Gallery(tuple(described[-MOST_PICTURES:])))
     buttons = [Button(texts.EDIT, custom_id.write("edit", view.job))] if view.editable else []
-    blocks.append(Row((*buttons, Button(texts.CANCEL, custom_id.write("cancel", view.job), "danger"))))
+    blocks.append(Row((*buttons, Button(texts.CANCEL, custom_id.write("cancel", view.job)))))
     return Card(tuple(blocks), WORKING if view.started else WAITING)
 
 
@@ -140,11 +178,11 @@ def _with_note(text: str, note: JobReason | None) -> str:
 def _ended(view: JobView, word: str, reason: str, accent: int | None, *, retry: bool) -> Card:
     text = f"{word}: {escape(shorten(reason, LONGEST_SENTENCE))}" if reason else f"{word}."
     buttons = [Button(texts.RETRY, custom_id.write("retry", view.job), "primary")] if retry else []
-    buttons += [_settings(view), _delete(view)]
-    return Card((_head(view), Text(text), Text(f"-# <@{view.owner}>"), *rows(buttons)), accent)
+    buttons += [_edit_prompt(view), _details(view), _more(view)]
+    return Card((_head(view), Text(text), Text(_foot_line(view, [])), Row(tuple(buttons))), accent)
 
 
-def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> tuple[Card, ...]:
+def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload], before: Upload | None) -> tuple[Card, ...]:
     shown = [upload for upload in uploads if _suffix(upload.name) in SHOWN]
     others = [upload for upload in uploads if _suffix(upload.name) not in SHOWN]
     words = "\n\n".join(text for text in finished.texts if text.strip())
@@ -153,13 +191,22 @@ def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> t
         others.append(_text_file(words))
     elif words:
         blocks.append(Text(escape(words)))
-    pages = [
-        (*_gallery(view, page), *(File(upload) for upload in page if upload not in shown))
-        for page in _pages([*shown, *others])
-    ]
+    described = [_described(view, upload, number, len(shown)) for number, upload in enumerate(shown, 1)]
+    compared = before if len(shown) == 1 and _suffix(shown[0].name) in PICTURES else None
+    if compared is not None:
+        described.insert(0, replace(compared, alt=texts.BEFORE, spoiler=view.spoiler))
+    pages = [_files(page) for page in _pages([*described, *others])]
+    foot = _foot(view, finished, uploads, compared=compared is not None)
     first = pages[0] if pages else ()
-    main = Card((_head(view), *first, *blocks, *_foot(view, finished, uploads), *_buttons(view, finished)), DONE)
+    main = Card((_head(view), *first, *blocks, foot, *_buttons(view, finished)), DONE)
     return main, *(Card(page, DONE) for page in pages[1:])
+
+
+def _files(page: Sequence[Upload]) -> tuple[Block, ...]:
+    """The files of one message: first those that Discord shows, in a gallery."""
+    items = tuple(upload for upload in page if _suffix(upload.name) in SHOWN)
+    files = [File(upload) for upload in page if _suffix(upload.name) not in SHOWN]
+    return (*((Gallery(items),) if items else ()), *files)
 
 
 def _pages(uploads: Sequence[Upload]) -> list[list[Upload]]:
@@ -183,29 +230,32 @@ def _text_file(text: str) -> Upload:
     return Upload("text.txt", data=data)
 
 
-def _gallery(view: JobView, page: Sequence[Upload]) -> tuple[Block, ...]:
-    items = tuple(_shown(view, upload) for upload in page if _suffix(upload.name) in SHOWN)
-    return (Gallery(items),) if items else ()
-
-
-def _shown(view: JobView, upload: Upload) -> Upload:
+def _described(view: JobView, upload: Upload, number: int, count: int) -> Upload:
     """A picture or video with what the job says about it."""
-    return replace(upload, spoiler=view.spoiler, alt=shorten(view.prompt.strip() or view.title, LONGEST_ALT_TEXT))
+    alt = texts.described(view.prompt.strip() or view.title, number, count)
+    return replace(upload, spoiler=view.spoiler, alt=shorten(alt, LONGEST_ALT_TEXT))
 
 
-def _foot(view: JobView, finished: Finished, uploads: Sequence[Upload]) -> tuple[Block, ...]:
-    parts = [f"<@{view.owner}>"]
-    if size := _size(uploads):
-        parts.append(size)
+def _foot(view: JobView, finished: Finished, uploads: Sequence[Upload], *, compared: bool) -> Text:
+    parts = [_size(uploads)]
+    if finished.seconds > 0:
+        parts.append(texts.took(finished.seconds))
     if finished.seed is not None:
         parts.append(texts.seed(finished.seed, view.pictures))
-    parts += [f"{escape(setting.title.lower())} {escape(shorten(setting.value, 80))}" for setting in view.settings]
-    lines = [f"-# {shorten(' · '.join(parts), LONGEST_SETTINGS)}"]
+    lines = [f"-# {texts.BEFORE_AND_AFTER}"] if compared else []
+    lines.append(_foot_line(view, parts))
     if finished.notes:
         lines.append(f"-# {escape(shorten(' '.join(map(reason_text, finished.notes)), LONGEST_SENTENCE))}")
     if view.labelled:
         lines.append(f"-# {texts.LABEL}")
-    return (Text("\n".join(lines)),)
+    return Text("\n".join(lines))
+
+
+def _foot_line(view: JobView, parts: Sequence[str]) -> str:
+    """Whose result it is and what made it, and these parts, as far as they are known."""
+    made_with = view.made_with
+    name = model_name(made_with) if made_with else view.title if view.title != view.headline else ""
+    return " · ".join(filter(None, [_owner(view), escape(shorten(name, LONGEST_NAME)), *parts]))
 
 
 def _size(uploads: Sequence[Upload]) -> str:
@@ -214,30 +264,76 @@ def _size(uploads: Sequence[Upload]) -> str:
     return texts.sizes(sizes[:MOST_SIZES], len(sizes[MOST_SIZES:]))
 
 
-def _buttons(view: JobView, finished: Finished) -> tuple[Row, ...]:
+def _offered(view: JobView, finished: Finished) -> tuple[list[FollowUpAction], list[FollowUpAction]]:
+    """The follow-ups that can use the results: those with a button for each result, and the others."""
+    usable = [action for action in view.follow_up if results(finished, action)]
+    each = [action for action in usable if action.each][:MOST_EACH]
+    return each, [action for action in usable if action not in each]
+
+
+def _buttons(view: JobView, finished: Finished) -> tuple[Row | Select, ...]:
     missing = any(isinstance(note, ResultsMissing) for note in finished.notes)
-    buttons = [
-        *([Button(texts.FETCH_AGAIN, custom_id.write("fetch", view.job), "primary")] if missing else []),
-        Button(texts.AGAIN, custom_id.write("again", view.job), "secondary" if missing else "primary"),
-        Button(texts.EDIT_PROMPT, custom_id.write("vary", view.job)),
-        _settings(view),
-        _delete(view),
-    ]
-    follow_up = [
-        Button(shorten(action.label, LONGEST_LABEL), custom_id.write("use", view.job, action.workflow, action.number))
-        for action in view.follow_up
-        if results(finished, action)
-    ][:MOST_FOLLOW_UPS]
-    # Follow-ups get their own rows: buttons that start something new are separate from those about this job.
-    return rows(buttons) + rows(follow_up)
+    again = Button(texts.AGAIN, custom_id.write("again", view.job), "secondary" if missing else "primary", emoji=AGAIN)
+    fetch = [Button(texts.FETCH_AGAIN, custom_id.write("fetch", view.job), "primary")] if missing else []
+    each, others = _offered(view, finished)
+    last = [*(_follow_up(view, action) for action in others[:MOST_FOLLOW_UPS]), _details(view), _more(view)]
+    own = [*fetch, again, _edit_prompt(view)]
+    counts = [len(results(finished, action)) for action in each]
+    if not each or max(counts) == 1:
+        direct = [_start(view, action, 0) for action in each]
+        # On one line if it is short enough.
+        return (
+            rows([*own, *direct, *last])
+            if len(own + direct + last) <= BUTTONS_IN_A_ROW
+            else (
+                *rows([*own, *direct]),
+                *rows(last),
+            )
+        )
+    if max(counts) >= BUTTONS_IN_A_ROW:
+        selects = [_select(view, action, count) for action, count in zip(each, counts, strict=True)]
+        return (*selects, *rows([*own, *last][: 2 * BUTTONS_IN_A_ROW]))
+    lines: list[Row] = []
+    beside = [*own]
+    for action, count in zip(each, counts, strict=True):
+        numbered = [_start(view, action, number) for number in range(1, count + 1)]
+        # A button about all of them stands at the end of each line, while there is room.
+        lines.append(Row((*numbered, *beside[:1])))
+        del beside[:1]
+    return (*lines, *rows([*beside, *last]))
 
 
-def _settings(view: JobView) -> Button:
-    return Button(texts.SETTINGS, custom_id.write("settings", view.job))
+def _start(view: JobView, action: FollowUpAction, number: int) -> Button:
+    """A button that starts a follow-up at once, with one of several results; 0 is the only one."""
+    label = shorten(action.label.rstrip("…"), LONGEST_LABEL)
+    label = texts.of_picture(label, number) if number else label
+    return Button(label, custom_id.write("go", view.job, action.workflow, action.number, number))
 
 
-def _delete(view: JobView) -> Button:
-    return Button(texts.DELETE, custom_id.write("delete", view.job), "danger")
+def _select(view: JobView, action: FollowUpAction, count: int) -> Select:
+    """A list of many results, each of which starts a follow-up at once."""
+    numbers = range(1, min(count, MOST_CHOICES) + 1)
+    choices = tuple(Choice(texts.picture(number), str(number)) for number in numbers)
+    label = texts.choose(shorten(action.label.rstrip("…"), LONGEST_LABEL), numbers[-1])
+    return Select(custom_id.write("go", view.job, action.workflow, action.number), label, choices)
+
+
+def _follow_up(view: JobView, action: FollowUpAction) -> Button:
+    """A button that opens the form of a follow-up."""
+    label = shorten(action.label, LONGEST_LABEL)
+    return Button(label, custom_id.write("use", view.job, action.workflow, action.number))
+
+
+def _edit_prompt(view: JobView) -> Button:
+    return Button(texts.EDIT_PROMPT, custom_id.write("vary", view.job), emoji=EDIT)
+
+
+def _details(view: JobView) -> Button:
+    return Button(texts.DETAILS, custom_id.write("settings", view.job), emoji=DETAILS)
+
+
+def _more(view: JobView) -> Button:
+    return Button(texts.MORE, custom_id.write("more", view.job))
 
 
 def _suffix(name: str) -> str:

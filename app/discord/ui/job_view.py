@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from app.core.job import JobRequest
-from app.discord.text import format_value
 from app.discord.ui.components import Upload
 from app.events import (
     AnyUpdate,
@@ -29,17 +28,10 @@ from app.ports import Json
 from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
-from app.workflows.model import UPLOADED
+from app.workflows.model import UPLOADED, Slot
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
-
-
-class Setting(Struct, frozen=True):
-    """One value that was chosen, formatted for people."""
-
-    title: str
-    value: str
 
 
 class JobView(Struct, kw_only=True):
@@ -49,7 +41,10 @@ class JobView(Struct, kw_only=True):
     owner: str
     title: str
     prompt: str = ""
-    settings: tuple[Setting, ...] = ()
+    model: str = ""
+    """The file of the model that was chosen; "" if that is left to the server."""
+    before: str = ""
+    """The picture that is changed, as a path; "" if none is."""
     seed: int | None = None
     follow_up: tuple[FollowUpAction, ...] = ()
     spoiler: bool = False
@@ -98,7 +93,8 @@ class JobView(Struct, kw_only=True):
             case Previewed():
                 self.preview = update
             case Arrived():
-                self.ready = len(update.files)
+                # The preview is that of a picture that may be among them.
+                self.ready, self.preview = len(update.files), None
             case NotAccepted():
                 # Nobody sees the message: the refusal is said elsewhere.
                 pass
@@ -108,9 +104,23 @@ class JobView(Struct, kw_only=True):
     def set_values(self, values: Mapping[str, Json], seed: int | None, pictures: int) -> None:
         """Show these values of the request, by slot, its first seed, and how many jobs it is."""
         self.prompt = str(values.get("prompt", ""))
-        self.settings = chosen(self.workflow, values) if self.workflow else ()
+        self.model = _model(self.workflow, values)
         self.seed = seed
         self.pictures = pictures
+
+    @property
+    def headline(self) -> str:
+        """What it is about, on one line: the prompt, or the title of the workflow."""
+        return " ".join(self.prompt.split()) or self.title
+
+    @property
+    def made_with(self) -> str:
+        """The file of the model that made the result, as far as that is known; "" if the workflow leaves no choice."""
+        update, slot = self.terminal_update, _model_slot(self.workflow)
+        if self.model or slot is None or not isinstance(update, Finished):
+            return self.model
+        targets = {(target.node, target.input) for target in slot.targets}
+        return next((model.value for model in update.chosen if (model.node, model.input) in targets), "")
 
     @property
     def editable(self) -> bool:
@@ -139,16 +149,25 @@ def view_of(
         workflow=workflow,
     )
     view.set_values(request.values, request.seed, request.pictures)
+    view.before = _changed(request, workflow)
     return view
 
 
-def chosen(workflow: Workflow, values: Mapping[str, Json]) -> tuple[Setting, ...]:
-    """The values that differ from the defaults, formatted for people; no prompt, files or seed."""
-    return tuple(
-        Setting(slot.title, format_value(slot, values[slot.name]))
-        for slot in workflow.slots
-        if slot.name in values
-        and slot.name != "prompt"
-        and slot.kind not in UPLOADED | {"seed"}
-        and values[slot.name] not in (None, "", slot.default)
-    )
+def _changed(request: JobRequest, workflow: Workflow | None) -> str:
+    """The picture that a request changes as its prompt says, as a path; "" if it changes none."""
+    slots = workflow.slots if workflow is not None and workflow.result in {"", "image"} else ()
+    pictures = [slot.name for slot in slots if slot.kind == "image" and request.values.get(slot.name)]
+    prompted = any(slot.name == "prompt" for slot in slots)
+    return str(request.values[pictures[0]]) if pictures and prompted else ""
+
+
+def _model_slot(workflow: Workflow | None) -> Slot | None:
+    """The slot for the workflow's main model: its first one."""
+    return next((slot for slot in workflow.slots if slot.kind == "model"), None) if workflow is not None else None
+
+
+def _model(workflow: Workflow | None, values: Mapping[str, Json]) -> str:
+    """The file of the main model that these values or the workflow's defaults name; "" if they name none."""
+    slot = _model_slot(workflow)
+    value = values.get(slot.name, slot.default) if slot is not None else None
+    return value if isinstance(value, str) else ""

@@ -9,8 +9,8 @@ from app.reasons import Reason
 from app.service.reasons import NameTooLong, NotAnId
 from app.workflows.load import Workflow
 
-LONGEST_WORKFLOW = 56
-"""Characters. With a verb and a job's id the name must fit into a custom id's hundred characters."""
+LONGEST_WORKFLOW = 52
+"""Characters. With a verb, two numbers and a job's id the name must fit into a custom id's hundred characters."""
 
 
 def name_problem(name: str) -> Reason | None:

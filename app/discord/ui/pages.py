@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from app.config.settings import Allowed
@@ -13,12 +14,13 @@ from app.core.limits import Used
 from app.core.moderation import Ban, GuildLimits
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
-from app.discord.ui.components import Block, Button, Card, File, Line, Text, Upload, rows
+from app.discord.ui.components import Block, Button, Card, File, Illustrated, Line, Text, Upload, rows
 from app.discord.ui.options import Command
-from app.events import Failed, Finished, JobId, Lost, ServerName
+from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
+from app.service.follow_ups import FollowUpAction
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts import moderation
@@ -42,6 +44,24 @@ MOST_TEXT = 3600
 
 LONGEST_VALUE = 900
 """Characters of one setting."""
+
+LONGEST_PROMPT = 1200
+"""Characters of the prompt in the details; the graph has all of it."""
+
+SHORT_VALUE = 30
+"""Characters of a setting that shares a line with others."""
+
+LONGEST_TITLE = 80
+"""Characters by which another job is named."""
+
+LONGEST_COMMAND = 3000
+"""Characters of a command to copy."""
+
+LONGEST_LABEL = 40
+"""Characters on a follow-up's button."""
+
+MOST_FOLLOW_UPS = 20
+"""Follow-ups that are offered."""
 
 LONGEST_REASON = 300
 """Characters of the reason why a workflow is not offered; the log has the full text."""
@@ -70,29 +90,104 @@ def graph_file(request: JobRequest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(request.graph), indent=2)
 
 
-def settings(job: Job, workflow: Workflow | None, server_names: Mapping[ServerName, str]) -> Card:
-    """The settings page of a job: every value in its graph, and the graph itself to download.
+class Relative(Struct, frozen=True):
+    """A job from which another one was made, or that was made from it: what to read, and where it is, "" if unknown."""
 
-    `server_names` maps each server to the name that people may read.
+    title: str
+    link: str
+
+
+def details(
+    job: Job,
+    workflow: Workflow | None,
+    server_names: Mapping[ServerName, str],
+    *,
+    thumbnail: Upload | None = None,
+    made_from: Relative | None = None,
+    made_into: Sequence[Relative] = (),
+) -> Card:
+    """The details of a job: everything that made it, what it was made from and into, and its graph to download.
+
+    `server_names` maps each server to the name that people may read; `thumbnail` is a small version of its result.
     """
-    request = job.request
-    lines = [f"### {escape(workflow.title if workflow else request.workflow)}"]
-    lines += [
-        f"**{escape(name)}** {escape(shorten(value, LONGEST_VALUE))}" for name, value in _values(request, workflow)
-    ]
-    if request.seed is not None:
-        lines.append(f"**Seed** `{request.seed}`")
-    match job.terminal_update:
-        case Finished(server=server):
-            lines.append(texts.made_by(escape(server_names.get(server, UNNAMED))))
-        case Failed(reason=reason) | Lost(reason=reason):
-            lines.append(escape(shorten(reason_text(reason), 300)))
-        case _:
-            pass
+    request, update = job.request, job.terminal_update
+    title = escape(workflow.title if workflow else request.workflow)
+    prompt = " ".join(str(request.values.get("prompt", "")).split())
+    server = server_names.get(update.server, UNNAMED) if isinstance(update, Finished) else ""
+    about = [title, texts.made_by(escape(server))] if server else [title]
+    about = about if prompt else about[1:]
+    head = [f"### {escape(shorten(prompt, LONGEST_PROMPT)) or title}", *([f"-# {' · '.join(about)}"] if about else [])]
+    chosen = update.chosen if isinstance(update, Finished) else ()
+    lines: list[str] = []
+    short: list[str] = []
+    for name, value in _values(request, workflow, chosen):
+        text = f"**{escape(name)}** {escape(shorten(value, LONGEST_VALUE))}"
+        (short if len(value) <= SHORT_VALUE else lines).append(text)
+    short += [f"**Seed** `{request.seed}`"] if request.seed is not None else []
+    lines += [" · ".join(short)] if short else []
+    if isinstance(update, (Failed, Lost)):
+        lines.append(escape(shorten(reason_text(update.reason), LONGEST_REASON)))
+    family = [texts.made_from(_relative(made_from))] if made_from is not None else []
+    family += [texts.made_into([_relative(child) for child in made_into])] if made_into else []
     lines.append(f"-# {texts.job(job.id)}")
-    graph = Upload(f"{job.id[:8]}-workflow.json", data=graph_file(request))
-    mine = rows([Button(texts.SAVE_SETTINGS, custom_id.write("keep", job.id))]) if workflow is not None else ()
-    return Card((Text(_page(lines)), File(graph), *mine), INK)
+    heading = "\n".join(head)
+    blocks: list[Block] = [Illustrated(heading, thumbnail) if thumbnail is not None else Text(heading)]
+    blocks += [Text("\n".join(family))] if family else []
+    blocks.append(Text(_page(lines, MOST_TEXT - len(heading) - sum(map(len, family)))))
+    blocks.append(File(Upload(f"{job.id[:8]}-workflow.json", data=graph_file(request))))
+    buttons: list[Button] = []
+    if workflow is not None:
+        buttons += [Button(texts.COPY, custom_id.write("command", job.id))] if workflow.command else []
+        buttons.append(Button(texts.SAVE_SETTINGS, custom_id.write("keep", job.id)))
+    return Card((*blocks, *rows(buttons)), INK)
+
+
+def _relative(relative: Relative) -> str:
+    title = escape(shorten(relative.title, LONGEST_TITLE))
+    return f"[{title}]({relative.link})" if relative.link else title
+
+
+def relative(job: Job, workflow: Workflow | None) -> Relative:
+    """A job as people read of it in the details of another one."""
+    place = message_ref.read(job.place)
+    title = workflow.title if workflow else job.request.workflow
+    prompt = " ".join(str(job.request.values.get("prompt", "")).split())
+    return Relative(f"{title}: {prompt}" if prompt else title, place.link if place and place.message else "")
+
+
+def copied(command: Command, request: JobRequest) -> Card:
+    """A job as the command that asks for the same again, to be copied; files cannot be part of it."""
+    values = {**request.values, **({"seed": request.seed} if request.seed is not None else {})}
+    line = [f"/{command.name}"]
+    for option in command.options:
+        value = values.get(option.slot)
+        if option.slot and option.kind != "attachment" and value not in (None, ""):
+            line.append(f"{option.name}: {_typed(value)}")
+    files = any(option.kind == "attachment" and option.slot in values for option in command.options)
+    text = " ".join(line)[:LONGEST_COMMAND]
+    hints = [texts.PASTE, *([texts.ATTACH_AGAIN] if files else [])]
+    return Card((Text(f"```\n{text}\n```"), Text("\n".join(f"-# {hint}" for hint in hints))), INK)
+
+
+def _typed(value: Json) -> str:
+    """A value as it is typed into a command, on one line, and without what would end a block of code."""
+    text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(text.split()).replace("```", "'" * 3)
+
+
+def more(job: JobId, message: str, follow_ups: Sequence[FollowUpAction], workflow: Workflow | None) -> Card:
+    """What else can be done with a job that is shown in a message: further follow-ups, and to delete it."""
+    asked = [
+        Button(shorten(f"{action.label.rstrip('…')}…", LONGEST_LABEL), _use(job, action))
+        for action in follow_ups[:MOST_FOLLOW_UPS]
+    ]
+    own = [Button(texts.SAVE_SETTINGS, custom_id.write("keep", job))] if workflow is not None else []
+    own.append(Button(texts.DELETE, custom_id.write("delete", job, message)))
+    return Card((Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}"), *rows(asked), *rows(own)), INK)
+
+
+def _use(job: JobId, action: FollowUpAction) -> str:
+    return custom_id.write("use", job, action.workflow, action.number)
 
 
 def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
@@ -122,12 +217,17 @@ def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]
         yield f"**{escape(title)}** {escape(shorten(text, LONGEST_VALUE))}"
 
 
-def _values(request: JobRequest, workflow: Workflow | None) -> Iterator[tuple[str, str]]:
+def _values(request: JobRequest, workflow: Workflow | None, chosen: Sequence[ChosenModel]) -> Iterator[tuple[str, str]]:
+    """The title and the value of each setting but the prompt and the seed; `chosen` is what the server chose."""
     if workflow is None:
-        yield from ((name, str(value)) for name, value in request.values.items())
+        yield from ((name, str(value)) for name, value in request.values.items() if name != "prompt")
         return
+    servers = {(model.node, model.input): model.value for model in chosen}
     for slot in workflow.slots:
-        stands = current_value(slot, request.graph)
+        if slot.name == "prompt":
+            continue
+        stands = servers.get((slot.targets[0].node, slot.targets[0].input)) if slot.targets else None
+        stands = current_value(slot, request.graph) if stands is None else stands
         value = request.values.get(slot.name, slot.default if stands is None else stands)
         if slot.kind in UPLOADED:
             yield slot.title, texts.PICTURE if slot.kind == "image" else texts.file_of(slot.kind)
@@ -147,7 +247,7 @@ def jobs(listed: Sequence[Job]) -> Card:
         if job.terminal_update is None:
             if place and place.message:
                 line += f" · [message]({place.link})"
-            blocks.append(Line(line, Button(texts.CANCEL, custom_id.write("cancel", job.id), "danger")))
+            blocks.append(Line(line, Button(texts.CANCEL, custom_id.write("cancel", job.id))))
         elif place and place.message:
             blocks.append(Line(line, Button(texts.OPEN, url=place.link)))
         else:
@@ -257,10 +357,9 @@ def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequ
     return Card((Text(_page(lines)),), INK)
 
 
-def _page(lines: Iterable[str]) -> str:
-    """As many whole lines as one message takes."""
+def _page(lines: Iterable[str], room: int = MOST_TEXT) -> str:
+    """As many whole lines as fit into so many characters."""
     kept: list[str] = []
-    room = MOST_TEXT
     for line in lines:
         room -= len(line) + 1
         if room < 0:

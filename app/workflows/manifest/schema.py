@@ -65,6 +65,9 @@ class FollowUp(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     title: Annotated[str, Meta(description="What the button says; else the other workflow's title.")] = ""
     result: Annotated[Result, Meta(description="Which results it takes; else what the slot there takes.")] = ""
     values: Annotated[dict[str, Json], Meta(description="What else is put into slots there.")] = {}
+    each: Annotated[
+        bool, Meta(description="Whether each picture has a button for it, which starts at once without a form.")
+    ] = False
 
 
 class Manifest(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -31,7 +31,7 @@ async def test_a_command_becomes_a_picture_in_the_same_message(stage: Stage) -> 
         assert len(files(message)) == 1
         assert stage.discord.file(message["attachments"][0]["url"]).startswith(b"\x89PNG")
         assert "a \\*cat\\*" in words(message)
-        assert "steps 7" in words(message)
+        assert "**Steps** 7 " in await stage.details(message)
         job = await ended(life, job_of(message))
         assert (job.receipt, job.request.owner) == (asked.original, stage.discord.alice.id)
 
@@ -39,7 +39,7 @@ async def test_a_command_becomes_a_picture_in_the_same_message(stage: Stage) -> 
 async def test_a_picture_is_made_after_a_picture(stage: Stage) -> None:
     async with stage.bot():
         asked = stage.discord.slash("remix", prompt="as a drawing", image=photo())
-        assert len(files(await stage.result(asked))) == 1
+        assert len(files(await stage.result(asked))) == 2, "it is shown beside the one before"
 
 
 async def test_several_pictures_are_one_gallery(stage: Stage) -> None:

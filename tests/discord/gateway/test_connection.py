@@ -158,7 +158,7 @@ async def test_what_arrives_right_after_ready_is_answered(stage: Stage) -> None:
 
     def at_once() -> None:
         discord = stage.discord
-        asked.extend([imagine(stage), discord.slash("status"), discord.click(first, button(first, "Settings"))])
+        asked.extend([imagine(stage), discord.slash("status"), discord.click(first, button(first, "Details"))])
         asked.append(discord.autocomplete("imagine", "checkpoint", "dream"))
 
     stage.discord.gateway.after_ready = at_once

@@ -97,7 +97,7 @@ class Room:
 
     @asynccontextmanager
     async def prepare_files(
-        self, files: Sequence[str], limit: int, person: str
+        self, files: Sequence[str], limit: int, person: str, *, made: bool = True
     ) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
         await anyio.lowlevel.checkpoint()
         yield [Upload(file, path=file, size=min(5_000, limit)) for file in files], []
