@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 from PIL import Image
 
 from app.actors.operator import OperatorActor
@@ -233,7 +234,9 @@ def last_cards(job: Job, workflows: Mapping[str, Workflow]) -> tuple[Card, ...]:
     """What a job's message must say in the end, and the messages that continue it."""
     shown, terminal_update = _view(job, workflows), job.terminal_update
     shown.terminal_update = terminal_update
-    return render(shown, uploads(terminal_update.files)[0] if isinstance(terminal_update, Finished) else ())
+    files = terminal_update.files if isinstance(terminal_update, Finished) else ()
+    before = uploads([shown.before])[0] if shown.before and len(files) == 1 else []
+    return render(shown, uploads(files)[0], replace(before[0], name=f"before-{before[0].name}") if before else None)
 
 
 def plain_card(job: Job) -> Card:

@@ -260,7 +260,11 @@ def check_own_pictures_in_messages(
                 continue
             if message.person not in {"", job.request.owner}:
                 yield f"message {message.number} of {message.person} shows {job.id} of {job.request.owner}"
-            data = [upload.data for upload in card.uploads if not upload.name.startswith("preview.")]
+            given = [upload for upload in card.uploads if upload.name.startswith("before-")]
+            made = [upload for upload in card.uploads if upload not in given]
+            data = [upload.data for upload in made if not upload.name.startswith("preview.")]
+            if any(upload.data != Path(str(job.request.values.get("photo"))).read_bytes() for upload in given):
+                yield f"message {message.number} shows {job.id} beside a picture that it was not made from"
             yield from _own(f"message {message.number} shows", data, job, kinds)
             if is_last_word(card):
                 promised = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
