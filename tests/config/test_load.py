@@ -634,7 +634,8 @@ def test_every_button_that_somebody_may_press_can_be_guarded() -> None:
 
     source = inspect.getsource(dispatcher)
     verbs = set(re.findall(r'case "(\w+)":', source))
-    assert verbs == set(BUTTONS)
+    # "more" only lists buttons that are guarded themselves.
+    assert {dispatcher.SAME_GUARD.get(verb, verb) for verb in verbs} - {"more"} == set(BUTTONS)
 
 
 DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]

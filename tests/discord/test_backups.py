@@ -42,10 +42,10 @@ async def test_every_button_works_after_a_restore_into_another_folder(stage: Sta
         assert modal(edited)["prompt"] == "a cat"
         opened = await stage.answered(stage.press(first, "Image to image"))
         made = await stage.result(stage.discord.submit_modal(opened, modal(opened) | {"prompt": "as a drawing"}))
-        assert len(files(made)) == 1
+        # What it was made from is shown beside it.
+        assert len(files(made)) == 2
         assert len(files(await stage.result(stage.press(failed, "Retry")))) == 1
-        settings = await stage.ephemeral_followup(stage.press(first, "Settings"))
-        assert seed_of(first) in settings
-        shown = await stage.answered(stage.press(first, "Delete"))
+        assert seed_of(first) in await stage.details(first)
+        shown = await stage.answered(await stage.delete(first))
         await stage.discord.until(lambda: first["id"] not in stage.discord.state.messages.all, 60)
         assert shown.response is not None

@@ -85,7 +85,7 @@ async def test_an_edit_over_a_limit_is_refused_like_a_request_and_nothing_is_typ
         assert modal(again)["prompt"] == "a dog"
         fewer = modal(again) | {"+settings": modal(again)["+settings"].replace("count = 3", "count = 2")}
         await stage.answered(stage.discord.submit_modal(again, fewer))
-        await stage.until("> a dog", asked)
+        await stage.until("### a dog", asked)
         job = await life.journal.find(job.id)
         assert job is not None
         assert (job.request.pictures, job.edits) == (2, 1)

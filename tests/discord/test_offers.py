@@ -38,6 +38,10 @@ class Server:
         await anyio.lowlevel.checkpoint()
         return {"Paint": {"input": {}, "output": ["IMAGE"], "output_node": True}}
 
+    async def replacements(self) -> Mapping[str, object]:
+        await anyio.lowlevel.checkpoint()
+        return {}
+
 
 @pytest.mark.anyio
 async def test_the_first_offer_is_made_once_a_server_has_said_which_nodes_it_has(

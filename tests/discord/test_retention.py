@@ -26,7 +26,7 @@ async def test_buttons_say_what_the_retention_has_deleted(stage: Stage) -> None:
         opened = stage.press(first, "Image to image")
         assert "The result was deleted. Make it again first." in await stage.ephemeral_followup(opened)
         await RetentionActor(Retention(jobs=30), stage.data, life.journal, clock=clock).clean_up()
-        for label in ("Again", "Image to image", "Settings"):
+        for label in ("Again", "Image to image", "Details", "More…"):
             sentence = await stage.ephemeral_followup(stage.press(first, label))
             assert "This job was removed because it is old. Start again with a command." in sentence
 

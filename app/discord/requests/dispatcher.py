@@ -55,6 +55,9 @@ from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons import reason_text
 from app.workflows.model import WorkflowError
 
+SAME_GUARD = {"go": "use", "command": "settings"}
+"""Buttons that do what another one does, by their verbs: `guarded` names that one."""
+
 MOST_CHILDREN = 5
 """Jobs made from one job that its details name."""
 
@@ -151,7 +154,7 @@ class RequestDispatcher:
                 self._job_factory.check_can_create(rejected.request.workflow, caller)
                 return None
             job = await self._job(press.job)
-            check_permitted(press.verb, caller, job.request.owner, self._guarded)
+            check_permitted(SAME_GUARD.get(press.verb, press.verb), caller, job.request.owner, self._guarded)
             match press.verb:
                 case "again" | "vary" | "edit":
                     self._job_factory.check_can_create(job.request.workflow, caller)
@@ -234,7 +237,7 @@ class RequestDispatcher:
             await self._try_again(press, caller)
             return
         job = await self._job(press.job)
-        check_permitted(press.verb, caller, job.request.owner, self._guarded)
+        check_permitted(SAME_GUARD.get(press.verb, press.verb), caller, job.request.owner, self._guarded)
         match press.verb:
             case "again":
                 await self._begin_from(job, await self._job_factory.again(job, caller), caller)
