@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from app.actors.connection import ConnectionActor, ConnectionEvent
 from app.actors.effect_runner import EffectRunner
-from app.actors.handle import Registry
+from app.actors.handle import EditAnswer, Registry
 from app.actors.operator import OperatorActor
 from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
@@ -678,9 +678,9 @@ def an_edit_that_comes_too_late_is_not_refused() -> Generator[None]:
     """Say nothing to somebody whose job was sent meanwhile."""
     edit = Registry.edit
 
-    async def edited(self: Registry, job: JobId, request: JobRequest) -> bool:
+    async def edited(self: Registry, job: JobId, request: JobRequest) -> EditAnswer:
         await edit(self, job, request)
-        return True
+        return EditAnswer(done=True)
 
     with patch.object(Registry, "edit", edited):
         yield
