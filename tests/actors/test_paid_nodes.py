@@ -12,7 +12,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.core.job import JobRequest
+from app.actors.handle import EditAnswer
+from app.core.job import Batch, JobRequest, SeedInput
+from app.core.limits import DAY
 from app.core.spending import DOLLAR, Payment, SpendingLimit, money
 from app.events import Failed, Finished, Lost, NodeId, NotAccepted
 from app.journal.sqlite import open_journal
@@ -132,6 +134,17 @@ async def test_nothing_over_the_budget_is_accepted_even_if_it_is_asked_at_once(t
             "This bot has $0.02 left of $0.10 a day for paid services, and this costs $0.04."
             " Ask again in about 24 hours."
         )
+
+
+async def test_an_edit_to_more_pictures_than_the_budget_allows_is_refused(tmp_path: Path) -> None:
+    async with server(tmp_path) as simulator, house_for(simulator, tmp_path, api_key=KEY, pays=True) as running:
+        running_job, waiting = (asked(running, SLOW, dollars=0.03) for _ in range(2))
+        async with running.registry.submit(running_job), running.registry.submit(waiting):
+            pictures = Batch(3, (SeedInput(NodeId("1"), "seed"),))
+            answer = await running.registry.edit(waiting.job, replace(waiting, batch=pictures))
+            assert answer == EditAnswer(done=False, limit=BudgetReached("everybody", "day", 0.1, 0.04, 0.06, DAY))
+            fewer = replace(waiting, batch=replace(pictures, size=2))
+            assert await running.registry.edit(waiting.job, fewer) == EditAnswer(done=True)
 
 
 async def test_what_was_spent_is_known_after_a_restart_and_what_was_not_is_given_back(tmp_path: Path) -> None:
