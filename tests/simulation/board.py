@@ -101,6 +101,8 @@ class Board:
         self.oddities: Counter[JobId] = Counter()
         """How often a call about a job was answered with an error that it did not deserve."""
         self.simplified: set[JobId] = set()
+        self.picky_about: set[JobId] = set()
+        """Jobs of which an edit with pictures was refused: they have to be sent anew."""
         """Jobs of which Discord refused a content, so that a plain message is what they may end with."""
         self.messages: list[Message] = []
         self.interactions: list[Interaction] = []
@@ -229,6 +231,10 @@ class Board:
         if message is not None:
             message.stuck = False
 
+    def may_be_plain(self, job: JobId) -> bool:
+        """Whether Discord took a result nowhere: it refused the content, or an edit with it and then other routes."""
+        return job in self.simplified or (job in self.picky_about and self.oddities[job] > 0)
+
     def _job_of(self, nonce: str) -> JobId:
         """The job whose result a message with this nonce shows."""
         return next((m.job for m in self.messages if m.job and nonce_of(m.job)[:-2] == nonce[:-2]), JobId(""))
@@ -259,6 +265,7 @@ class Board:
             raise Deleted("Discord says: Unknown Message.")
         self._take(message.channel)
         if card.uploads and anyio.current_time() < self.picky_until:
+            self.picky_about.add(about(card) or message.job)
             raise Unacceptable("Discord says: Invalid form body.")
 
     def _show(self, message: Message, card: Card, verdict: Verdict) -> Seen:

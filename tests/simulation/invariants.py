@@ -298,8 +298,8 @@ def is_apology(card: Card, job: Job, recorder: Recorder) -> bool:
 
 
 def is_plain(card: Card, job: Job, board: Board) -> bool:
-    """Whether it only says that Discord does not take the result, after Discord refused a content of this job."""
-    return job.id in board.simplified and card == plain_card(job)
+    """Whether it only says that Discord does not take the result, after Discord refused it on every route."""
+    return board.may_be_plain(job.id) and card == plain_card(job)
 
 
 def is_taken_back(job: Job, recorder: Recorder) -> bool:
@@ -350,7 +350,7 @@ def check_every_page_is_shown(
         for number, message in own.items():
             for card in message.said:
                 yield from _own(f"page {number} of {job.id} shows", [one.data for one in card.uploads], job, set())
-        if not isinstance(job.terminal_update, Finished) or job.id in recorder.deleted or job.id in board.simplified:
+        if not isinstance(job.terminal_update, Finished) or job.id in recorder.deleted or board.may_be_plain(job.id):
             continue
         place, pages = message_ref.read(job.place), last_cards(job, workflows)[1:]
         numbers = [int(message) for message in place.more] if place is not None else []

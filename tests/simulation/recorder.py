@@ -445,9 +445,12 @@ def least_served(registry: PromptRegistry, rights: Mapping[str, set[Servers]]) -
 
 
 def forgotten(registry: PromptRegistry, before: Mapping[str, float]) -> Iterator[str]:
-    """People who wait as before a restart, and of whom it is no longer known what they were served."""
+    """People who wait as before a restart, and of whom it is no longer known what they were served.
+
+    Those whom no server can serve at the moment start with its level only when there is one.
+    """
     for name, person in registry._scheduler._queue._people.items():
-        if person.served < (least := before.get(name, 0.0)):
+        if NOWHERE not in person.jobs and person.served < (least := before.get(name, 0.0)):
             yield f"{name} was served at least {least:.0f} s, and after a restart only {person.served:.0f} s"
 
 
