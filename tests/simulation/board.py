@@ -170,7 +170,9 @@ class Board:
         with self._about(verdict, None, about(card) or self._job_of(nonce)):
             self._take(channel)
             now = anyio.current_time()
-            same = (m for m in self.messages if m.nonce == nonce and now - m.born < NONCES and self.is_there(m))
+            # One that says nothing never reached Discord: the library broke before.
+            there = (m for m in self.messages if m.said and self.is_there(m))
+            same = (m for m in there if m.nonce == nonce and now - m.born < NONCES)
             if (message := next(same, None)) is None:
                 return self._show(self._new("", nonce, channel), card, verdict)
             self._answer(verdict)
