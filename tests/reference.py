@@ -1,14 +1,17 @@
-"""`python -m tests.reference` writes docs/CONFIGURATION.md: every key of atelier.toml, from the schema and the example.
+"""`python -m tests.reference` writes docs/CONFIGURATION.md, every key of atelier.toml, and docs/REASONS.md.
 
 The keys and defaults come from the structs that the file is read into, the sentences and further values from the
-comments of `atelier.example.toml`. `tests/test_reference.py` fails while the document differs.
+comments of `atelier.example.toml`; the reasons come from `app.reasons`. `tests/test_reference.py` fails while one
+of the documents differs.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 from msgspec import Struct
@@ -28,10 +31,13 @@ from app.config.settings import (
     RoleLimits,
     Server,
 )
+from app.reasons.jobs import JobReason
+from app.reasons.limits import LimitReason
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "atelier.example.toml"
 DOCUMENT = ROOT / "docs" / "CONFIGURATION.md"
+REASONS = ROOT / "docs" / "REASONS.md"
 
 TABLES: dict[str, type[Struct]] = {
     "": Config,
@@ -92,9 +98,33 @@ class Setting(Struct):
     values: list[str]
 
 
+REASONS_INTRODUCTION = """\
+# Every reason
+
+`generate --json` and `jobs show --json` write `reason_kind` beside the sentence: why a job failed, was cancelled or is
+lost. A kind never changes its meaning within a major version; new ones may come. Others are only the note of a job that
+waits or runs, or of its result.
+
+<!-- `python -m tests.reference` writes this page from the structs in app/reasons. -->
+
+| `reason_kind` | meaning |
+|---|---|
+"""
+
+
 def main() -> None:
-    """Write the document."""
+    """Write the documents."""
     DOCUMENT.write_text(document(), "utf-8")
+    REASONS.write_text(reasons(), "utf-8")
+
+
+def reasons() -> str:
+    """The document of all reasons."""
+    rows: list[str] = []
+    for reason in (*get_args(JobReason), *get_args(LimitReason)):
+        meaning = " ".join((inspect.getdoc(reason) or "").partition("\n\n")[0].split()).replace("|", "\\|")
+        rows.append(f"| `{reason.__struct_config__.tag}` | {meaning} |\n")
+    return REASONS_INTRODUCTION + "".join(rows)
 
 
 def document() -> str:

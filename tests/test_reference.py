@@ -7,7 +7,7 @@ import pytest
 
 from app.config.variables import VARIABLES
 from app.journal.crash_points import VARIABLE
-from tests.reference import ALSO, DOCUMENT, ENVIRONMENT, EXAMPLE, TABLES, document, read_example
+from tests.reference import ALSO, DOCUMENT, ENVIRONMENT, EXAMPLE, REASONS, TABLES, document, read_example, reasons
 
 NO_KEYS = {
     "": {"included", "former_data", "discord_token", "api_key", "source"},
@@ -19,6 +19,10 @@ NO_KEYS = {
 
 def test_the_document_of_all_settings_is_up_to_date() -> None:
     assert DOCUMENT.read_text("utf-8") == document(), "run `python -m tests.reference`"
+
+
+def test_the_document_of_all_reasons_is_up_to_date() -> None:
+    assert REASONS.read_text("utf-8") == reasons(), "run `python -m tests.reference`"
 
 
 def test_every_setting_has_a_sentence() -> None:
