@@ -154,7 +154,7 @@ class RequestDispatcher:
                 self._job_factory.check_can_create(rejected.request.workflow, caller)
                 return None
             job = await self._job(press.job)
-            check_permitted(SAME_GUARD.get(press.verb, press.verb), caller, job.request.owner, self._guarded)
+            self._check_guard(press, job, caller)
             match press.verb:
                 case "again" | "vary" | "edit":
                     self._job_factory.check_can_create(job.request.workflow, caller)
@@ -231,13 +231,17 @@ class RequestDispatcher:
             return form
         return modals.refilled(form, self._drafts.of(job.id, caller.user))
 
+    def _check_guard(self, press: Press, job: Job, caller: Caller) -> None:
+        """Raise `WorkflowError` if the person may not press this button of the job."""
+        check_permitted(SAME_GUARD.get(press.verb, press.verb), caller, job.request.owner, self._guarded)
+
     async def _press(self, pressed: ButtonPressed, caller: Caller) -> None:
         press = pressed.press
         if press.verb == TRY_AGAIN:
             await self._try_again(press, caller)
             return
         job = await self._job(press.job)
-        check_permitted(SAME_GUARD.get(press.verb, press.verb), caller, job.request.owner, self._guarded)
+        self._check_guard(press, job, caller)
         match press.verb:
             case "again":
                 await self._begin_from(job, await self._job_factory.again(job, caller), caller)

@@ -280,16 +280,10 @@ def _buttons(view: JobView, finished: Finished) -> tuple[Row | Select, ...]:
     own = [*fetch, again, _edit_prompt(view)]
     counts = [len(results(finished, action)) for action in each]
     if not each or max(counts) == 1:
-        direct = [_start(view, action, 0) for action in each]
-        # On one line if it is short enough.
-        return (
-            rows([*own, *direct, *last])
-            if len(own + direct + last) <= BUTTONS_IN_A_ROW
-            else (
-                *rows([*own, *direct]),
-                *rows(last),
-            )
-        )
+        first = [*own, *(_start(view, action, 0) for action in each)]
+        if len(first) + len(last) <= BUTTONS_IN_A_ROW:
+            return rows([*first, *last])
+        return (*rows(first), *rows(last))
     if max(counts) >= BUTTONS_IN_A_ROW:
         selects = [_select(view, action, count) for action, count in zip(each, counts, strict=True)]
         return (*selects, *rows([*own, *last][: 2 * BUTTONS_IN_A_ROW]))
