@@ -32,7 +32,8 @@ from app.reasons.jobs import BatchIncomplete, JobReason, ResultsMissing
 def requests_of(request: JobRequest) -> list[JobRequest]:
     """The requests of a batch, that of the leading job first; only the request itself if it is no batch.
 
-    Each further one has the next seeds, and an id that depends only on that of the first.
+    Each further one has the next seeds, and an id that depends only on that of the first and on the edit that added it:
+    a picture that an edit drops and a later one adds again is another job.
     """
     batch = request.batch
     if batch is None:
@@ -40,7 +41,18 @@ def requests_of(request: JobRequest) -> list[JobRequest]:
     return [request, *(_part(request, batch, number) for number in range(1, batch.size))]
 
 
+def edited(job: Job, members: int, request: JobRequest) -> JobRequest:
+    """The request that replaces that of the leading job of so many, with which pictures this edit adds."""
+    if request.batch is None:
+        return request
+    known = job.request.batch.edits if job.request.batch is not None else ()
+    added = request.batch.size - members
+    edits = [*known, *[0] * (members - 1 - len(known)), *[job.edits + 1] * added][: request.batch.size - 1]
+    return replace(request, batch=replace(request.batch, edits=tuple(edits) if any(edits) else ()))
+
+
 def _part(request: JobRequest, batch: Batch, number: int) -> JobRequest:
+    edit = batch.edits[number - 1] if batch.edits else 0
     graph = dict(request.graph)
     for seed in batch.seeds:
         entry = dict(graph[seed.node])
@@ -50,7 +62,7 @@ def _part(request: JobRequest, batch: Batch, number: int) -> JobRequest:
             graph[seed.node] = entry
     return replace(
         request,
-        job=JobId(str(uuid5(NAMESPACE_OID, f"{request.job} {number}"))),
+        job=JobId(str(uuid5(NAMESPACE_OID, f"{request.job} {number}" + f" {edit}" * (edit > 0)))),
         graph=graph,
         seed=None if request.seed is None else request.seed + number,
         batch=None,

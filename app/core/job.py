@@ -48,12 +48,14 @@ class Refetch(Struct, frozen=True):
 class Batch(Struct, frozen=True):
     """A request for `size` pictures, each of which is a job of its own; these inputs get the next seed in each.
 
-    If results are only downloaded, `refetch` is what is known of the earlier job of each further picture.
+    If results are only downloaded, `refetch` is what is known of the earlier job of each further picture. `edits` says
+    for each further picture which edit of the request added it, 0 if it was there from the start; empty if none did.
     """
 
     size: int
     seeds: tuple[SeedInput, ...]
     refetch: tuple[Refetch, ...] = ()
+    edits: tuple[int, ...] = ()
 
 
 class JobRequest(Struct, frozen=True, kw_only=True):

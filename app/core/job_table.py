@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from app.boundary import log_failure
 from app.core.alerts import Cause, Fact, Happened
-from app.core.batches import Batches, combined, requests_of
+from app.core.batches import Batches, combined, edited, requests_of
 from app.core.cost import Run
 from app.core.downloads import Downloads
 from app.core.effects import CancelPrompt, DiscardFiles, Effect, FetchFile, JobEffect, SaveImage, SubmitPrompt
@@ -183,7 +183,9 @@ class JobTable:
         """
         if not self.waits(job):
             return False
-        members, requests = self.batches.jobs_of(job), requests_of(request)
+        members = self.batches.jobs_of(job)
+        request = edited(job, len(members), request)
+        requests = requests_of(request)
         cause = "edited by its owner" if request.owner == job.request.owner else "edited by a moderator"
         for each, new in zip(members, requests, strict=False):
             each.edit(new)

@@ -272,6 +272,22 @@ def test_all_of_it_is_edited_while_all_of_it_waits(before: int, after: int) -> N
     assert last.seed == 7
 
 
+def test_a_picture_that_an_edit_drops_and_a_later_one_adds_again_is_another_job() -> None:
+    table = Table(A, size=1)
+    table.job_table.accept(replace(request(3), job=JobId("second")))
+    second = table.job("second")
+    ids: set[JobId] = {job.id for job in table.job_table.batches.jobs_of(second)}
+    for size in (2, 3, 1, 3, 4):
+        before = {job.id for job in table.job_table.batches.jobs_of(second)}
+        assert table.job_table.edit(second, replace(request(size), job=JobId("second")))
+        after = {job.id for job in table.job_table.batches.jobs_of(second)}
+        assert len(after) == size
+        assert not (after - before) & ids, "an id of a dropped picture was used again"
+        assert len(after & before) == min(len(before), size), "a picture that stayed got another id"
+        assert after == {each.job for each in requests_of(second.request)}
+        ids |= after
+
+
 def test_nothing_of_it_is_edited_once_a_server_has_one_of_its_pictures() -> None:
     table = Table(A)
     assert not table.job_table.edit(table.picture(0), request(seed=7))

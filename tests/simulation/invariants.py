@@ -94,7 +94,8 @@ def broken(
         yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
         yield from check_faults_stay_with_their_job(job, recorder)
-        if recorder.edits.is_edited(job.id) and not recorder.edits.counts(job.id, job.request.graph):
+        edited = recorder.edits.is_edited(job.id) and not _left_out(job)
+        if edited and not recorder.edits.counts(job.id, job.request.graph):
             yield f"{job.id} is not as it was edited last, or was edited although nobody was told so"
         if job.id not in recorder.hurt and not jumps:
             yield from _outlived(job, transitions, recorder, began, LONGEST_STEP * plan.slowest)
@@ -199,8 +200,13 @@ def check_batch(lead: Job, jobs: Mapping[JobId, Job], transitions: Sequence[Tran
 
 def batch_of(lead: Job, jobs: Mapping[JobId, Job]) -> list[Job]:
     """A job with those of its batch, in order, but for those that an edit has left out."""
-    parts = [job for job in jobs.values() if job.request.lead == lead.id and job.request.part < lead.request.pictures]
+    parts = [job for job in jobs.values() if job.request.lead == lead.id and not _left_out(job)]
     return [lead, *sorted(parts, key=lambda part: part.request.part)]
+
+
+def _left_out(job: Job) -> bool:
+    """Whether an edit has left out this part of a batch: it was cancelled, and nobody cancelled it."""
+    return bool(job.request.lead) and isinstance(job.terminal_update, Cancelled) and not (job.cancelling or job.tries)
 
 
 def made_of(job: Job) -> int:
