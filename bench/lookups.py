@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from app.core.job import Job, JobRequest, State, Transition
+from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.events import JobId
 from app.journal.copying import sync
 from app.journal.sqlite import SqliteJournal, open_journal

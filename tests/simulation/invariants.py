@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from app.core.downloads import MOST_TRIES, WAIT
-from app.core.job import Job, State, TransitionRow
+from app.core.jobs.downloads import MOST_TRIES, WAIT
+from app.core.jobs.job import Job, State, TransitionRow
 from app.discord import message_ref
 from app.discord.messages.delivery import nonce
 from app.discord.ui.components import MOST_PICTURES, Card
@@ -14,7 +14,7 @@ from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.reasons.jobs import BatchIncomplete
 from app.texts.answers import NOT_TAKEN
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word
 from tests.simulation.frontend import last_cards, plain_card
