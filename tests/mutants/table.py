@@ -288,7 +288,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=39,
-        symbol="app.core.scheduling.scheduler:Scheduler._at_server",
+        symbol="app.core.scheduling.line:Line._at_server",
         old="leftovers + attempt.foreign",
         new="leftovers << attempt.foreign",
         tests=(TRUTH + "test_a_look_says_exactly_how_many_of_the_others_are_ahead",),
@@ -302,7 +302,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=41,
-        symbol="app.core.scheduling.scheduler:Scheduler._queued_update",
+        symbol="app.core.scheduling.line:Line._queued_update",
         old="self._at_servers + outlook.ahead",
         new="self._at_servers // outlook.ahead",
         tests=(TRUTH + "test_a_position_counts_our_own_and_other_peoples_prompts",),
@@ -316,7 +316,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=43,
-        symbol="app.core.scheduling.scheduler:_says_the_same",
+        symbol="app.core.scheduling.line:_says_the_same",
         old="STEADY_SHARE * update.starts_in",
         new="STEADY_SHARE + update.starts_in",
         tests=(SCHEDULER + "test_an_expected_start_that_moved_by_a_quarter_is_told_and_one_that_hardly_moved_is_not",),

@@ -58,7 +58,7 @@ class Garage:
         self.now: float = 1000.0
         self._prompts = 0
         self.scheduler = Scheduler(self.job_table, self.servers, AbleServers(self.servers), 1, self._new_prompt_id)
-        self.plan = PowerPlan(self.job_table, self.servers, self.scheduler)
+        self.plan = PowerPlan(self.job_table, self.servers, self.scheduler.line)
         self.plan.load(journal, self.now)
         self.commands: list[tuple[float, ServerName, str]] = []
         self.expected: dict[ServerName, str] = {}
@@ -111,11 +111,11 @@ class Garage:
         self.now += 0.125
         self.job_table.accept(request)
         self.turn()
-        self.scheduler.snapshot(self.job(name), self.now)
+        self.scheduler.line.snapshot(self.job(name), self.now)
 
     def told(self, name: str) -> Queued:
         (update,) = [
-            update for update in self.scheduler.snapshot(self.job(name), self.now) if isinstance(update, Queued)
+            update for update in self.scheduler.line.snapshot(self.job(name), self.now) if isinstance(update, Queued)
         ]
         return update
 
@@ -552,7 +552,7 @@ def test_a_connection_is_told_what_to_expect() -> None:
 
 def test_nothing_is_started_while_the_bot_is_drained() -> None:
     garage = cloud_alone()
-    garage.scheduler.open = False
+    garage.scheduler.line.open = False
     garage.ask("a")
     garage.wait(60)
     assert garage.commands == []
