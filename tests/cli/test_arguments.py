@@ -101,6 +101,8 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
         ),
         ("jobs stuck", ListStuckJobs()),
         ("jobs --json stuck", ListStuckJobs(json=True)),
+        ("jobs --stuck", ListStuckJobs()),
+        ("jobs --json --stuck", ListStuckJobs(json=True)),
         ("jobs show 3f", ShowJob("3f")),
         ("jobs --json show 3f", ShowJob("3f", json=True)),
         ("jobs retry 3f", RetryJob("3f")),

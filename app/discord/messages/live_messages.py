@@ -184,17 +184,20 @@ class LiveMessages:
         Edits that were left out are made up for, because a waiting job may have no news for long.
         """
 
-        async def step() -> float:
-            async with anyio.create_task_group() as edits:
+        async with anyio.create_task_group() as edits:
+
+            async def step() -> float:
                 for reply in self.living.values():
                     view = reply.view
                     passed = (view.expected or math.inf) < self.now()
-                    if view.terminal_update is None and (passed or reply.behind) and not reply.pause:
+                    if view.terminal_update is None and (passed or reply.behind) and reply.is_free:
                         view.expected = None if passed else view.expected
-                        edits.start_soon(partial(run_request, reply.refresh, "a message could not be edited"))
-            return PAST_TIMES
+                        edit = partial(run_request, reply.refresh, "a message could not be edited")
+                        # Not waited for: an edit that hangs delays no other message.
+                        edits.start_soon(edit, name=f"expected time of {view.job}")
+                return PAST_TIMES
 
-        await run_loop(step, "messages could not be brought up to date")
+            await run_loop(step, "messages could not be brought up to date")
 
     async def say_goodbye(self) -> None:
         """Say in every live message what happens to its job now that the bot stops."""
