@@ -18,7 +18,7 @@ from app.core.job import State
 from app.core.tally import MOST_WORKFLOWS
 from app.events import JobId, ServerName
 from app.histogram import Histogram
-from app.http.exposition import Exposition, Metric
+from app.http.exposition import Exposition, KeptLines, Metric
 from app.http.labels import MOST_SERVERS, ServerLabels
 from app.http.metrics import METRICS, Metrics
 from app.http.process_figures import open_files, resident_bytes, total_resident_bytes
@@ -151,7 +151,7 @@ def test_a_server_keeps_its_label_when_it_is_removed_and_when_others_come() -> N
 
 
 def test_odd_names_and_numbers_are_read_back_as_they_are() -> None:
-    exposition = Exposition()
+    exposition = Exposition({})
     odd = 'a "quoted"\\name\nof ü %s {x="y"}'
     gauge = Metric("odd", "gauge", "Odd.", ("server", "workflow"))
     exposition.add(gauge, [((odd, "b"), 1e300), (("c", odd), float("inf"))])
@@ -164,6 +164,21 @@ def test_odd_names_and_numbers_are_read_back_as_they_are() -> None:
     }
     assert written["small"] == {(): -1.5e-9}
     assert "nothing" not in written
+
+
+def test_the_next_text_has_what_changed_what_is_new_and_nothing_that_is_gone() -> None:
+    kept: KeptLines = {}
+    gauge, other = Metric("runs", "gauge", "Runs.", ("server",)), Metric("jobs", "gauge", "Jobs.", ("server",))
+
+    def write(*values: tuple[str, float]) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+        exposition = Exposition(kept)
+        for metric in (gauge, other):
+            exposition.add(metric, [((server,), value) for server, value in values])
+        return samples(exposition.text())
+
+    for values in ((("a", 1.0), ("b", 2.0)), (("a", 1.0), ("b", 3.0), ("c", 4.0)), (("c", 4.5),), (("a", 1.0),)):
+        expected = {(("server", server),): value for server, value in values}
+        assert write(*values) == {"runs": expected, "jobs": expected}
 
 
 def test_the_memory_of_a_process_is_known_while_it_runs(tmp_path: Path) -> None:
