@@ -34,6 +34,7 @@ from app.cli.arguments import (
     DrainServer,
     Filling,
     FillWorkflow,
+    ForgetPerson,
     Generate,
     JournalCommand,
     ListJobs,
@@ -351,6 +352,10 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
         if isinstance(command, Stats):
             show_statistics(console, store.runs(), json=command.json)
             return 0
+        if isinstance(command, ForgetPerson):
+            from app.cli.forget import forget_person
+
+            return forget_person(console, store, config.data, command.user, yes=command.yes)
         if (entry := store.find(command.job)) is None:
             complain(f"no job, or more than one, begins with “{command.job}”: see jobs.")
             return 1
