@@ -12,10 +12,11 @@ import anyio
 import httpx
 
 from app.config.settings import Http, Server
-from app.core.cost import Run
-from app.core.job import Job, JobRequest, State
-from app.core.server_state import ServerState
-from app.core.tally import OUTCOMES, Tally, Work
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.tally import OUTCOMES, Tally
+from app.core.servers.state import ServerState
+from app.core.work import Work
 from app.events import JobId, ServerName
 from app.histogram import Histogram
 from app.http.metrics import Metrics

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from app.core.job import Job, JobRequest, State, Transition
+from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.discord.gateway.component_builders import build
 from app.discord.ui import lists
 from app.discord.ui.lists import JOBS_ON_A_PAGE, JobsPage

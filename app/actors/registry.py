@@ -54,15 +54,15 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
-from app.core.job import Job, State
-from app.core.job_table import JobTable
+from app.core.jobs.job import Job, State
+from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
-from app.core.power_plan import PowerPlan
 from app.core.reconciler import Message, Reconciler
-from app.core.scheduler import Scheduler
-from app.core.server_changes import ServerChanges
-from app.core.server_state import ServerSettings
-from app.core.tally import Work
+from app.core.scheduling.power_plan import PowerPlan
+from app.core.scheduling.scheduler import Scheduler
+from app.core.servers.changes import ServerChanges
+from app.core.servers.state import ServerSettings
+from app.core.work import Work
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,

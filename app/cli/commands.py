@@ -65,15 +65,15 @@ from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
 from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.binding import NotAPair
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.core.job import Entry, JobRequest
+    from app.core.jobs.job import Entry, JobRequest
     from app.core.journal_port import DrainedServer
-    from app.core.server_power import PowerView
+    from app.core.servers.power import PowerView
     from app.journal.store import Store
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
@@ -392,7 +392,7 @@ def _servers(command: ServersCommand, config: Config, console: Console, backend:
 
 def _power(config: Config, store: Store) -> dict[ServerName, PowerView]:
     """What the journal says about the servers that the bot starts and stops."""
-    from app.core.server_power import view_of
+    from app.core.servers.power import view_of
 
     periods = store.on_periods()
     return {server.label: view_of(server.label, periods) for server in config.servers if server.power is not None}

@@ -7,18 +7,18 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Entry, Job, OperatorRequest, State, Transition
-from app.core.limits import Use
-from app.core.moderation import Decision, Decisions
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import Spent
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Entry, Job, OperatorRequest, State, Transition
+from app.core.limits.moderation import Decision, Decisions
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
 from app.ports import Json
 
 MOST_RUNS = 5_000
-"""Runs that are read at the start: enough for `app.core.cost.REMEMBERED` of each of 300 pairs of a workflow and a
+"""Runs that are read at the start: enough for `app.core.jobs.cost.REMEMBERED` of each of 300 pairs of a workflow and a
 server."""
 
 

@@ -17,9 +17,9 @@ from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
 from app.config.settings import Budget, Config, Server
-from app.core.able_servers import Offered
-from app.core.batches import without_parts
+from app.core.jobs.batches import without_parts
 from app.core.journal_port import JobHistory
+from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear

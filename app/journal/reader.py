@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from app.boundary import log_failure
-from app.core.cost import Run
-from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Entry, Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import MOST_RUNS, DrainedServer, JobPage, RecordDamaged
-from app.core.server_power import OnPeriod
+from app.core.servers.power import OnPeriod
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE

@@ -22,9 +22,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served, together
-from app.core.job import Job, OperatorRequest, State, Transition, TransitionRow
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, OperatorRequest, State, Transition, TransitionRow
 from app.core.journal_port import (
     DiskFull,
     DrainedServer,
@@ -34,10 +33,11 @@ from app.core.journal_port import (
     RemovedJobs,
     UnwritableRecords,
 )
-from app.core.limits import Use
-from app.core.moderation import Decision, Decisions
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import Spent
+from app.core.limits.moderation import Decision, Decisions
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served, together
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId
 from app.histogram import Histogram
 from app.journal.crash_points import Crash

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import structlog
 from msgspec import Struct
 
-from app.core.job import Job
+from app.core.jobs.job import Job
 from app.events import Failed, Finished
 
 logger = structlog.stdlib.get_logger(__name__)

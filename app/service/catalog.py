@@ -9,7 +9,7 @@ import structlog
 from anyio import to_thread
 from msgspec import Struct
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import ServerName
 from app.reasons import Reason
 from app.service.permissions import check_can_use
@@ -23,7 +23,7 @@ from app.service.reasons import (
     WorkflowsNotOffered,
 )
 from app.service.requests import Person
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow

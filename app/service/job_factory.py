@@ -11,10 +11,10 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from app.core.batches import requests_of
-from app.core.job import Batch, Job, JobRequest, Refetch
+from app.core.jobs.batches import requests_of
+from app.core.jobs.job import Batch, Job, JobRequest, Refetch
 from app.core.journal_port import JobHistory
-from app.core.spending import with_limits
+from app.core.limits.spending import with_limits
 from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog

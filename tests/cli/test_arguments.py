@@ -40,7 +40,7 @@ from app.cli.arguments import (
 )
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
-from app.core.job import State
+from app.core.jobs.job import State
 from app.signals import command_of
 
 ROOT = Path(__file__).parent.parent.parent

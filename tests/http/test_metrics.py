@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.core.cost import Run
-from app.core.job import State
-from app.core.tally import MOST_WORKFLOWS
+from app.core.jobs.cost import Run
+from app.core.jobs.job import State
+from app.core.jobs.tally import MOST_WORKFLOWS
 from app.events import JobId, ServerName
 from app.histogram import Histogram
 from app.http.exposition import Exposition, Metric

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from app.core.fair_queue import Served
-from app.core.job import Job, JobRequest, OperatorRequest, State, Transition
+from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
-from app.core.moderation import Ban
-from app.core.server_power import PowerRecord
+from app.core.limits.moderation import Ban
+from app.core.scheduling.fair_queue import Served
+from app.core.servers.power import PowerRecord
 from app.events import Finished, JobId, ServerName
 from app.journal.migrations import NEWEST
 from app.journal.reader import Reader

@@ -19,10 +19,10 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
-from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
-from app.core.job import Job, State
+from app.core.jobs.job import Job, State
 from app.core.reconciler import Message
-from app.core.server_state import FAILOVER_RUNNING
+from app.core.scheduling.fair_queue import NOWHERE, TOLERANCE, Servers
+from app.core.servers.state import FAILOVER_RUNNING
 from app.discord import message_ref
 from app.events import JobId, PromptId, ServerName
 from app.ports import Graph

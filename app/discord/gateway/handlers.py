@@ -43,8 +43,8 @@ from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.texts import answers
-from app.texts.file_reasons import NAMES
-from app.texts.reasons import reason_text
+from app.texts.reasons.files import NAMES
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from app.actors.handle import Registry
-from app.core.batches import without_parts
-from app.core.job import Job
+from app.core.jobs.batches import without_parts
+from app.core.jobs.job import Job
 from app.core.journal_port import JobHistory
-from app.core.server_power import view_of
+from app.core.servers.power import view_of
 from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.job_lists import JobLists

@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
-from app.core.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest, State
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import TRY_AGAIN, Press, write
@@ -53,7 +53,7 @@ from app.service.reasons import (
 )
 from app.service.values import missing_slots
 from app.texts.job_message import EDIT_PROMPT
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 
 SAME_GUARD = {"go": "use", "command": "settings"}

@@ -21,7 +21,7 @@ from app.events import JobId, ServerName
 from app.service.catalog import Catalog
 from app.service.visibility import Place, Visibility, may_read
 from app.texts.model_names import model_name
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
 
 

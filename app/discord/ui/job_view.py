@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.components import Upload
 from app.events import (
     AnyUpdate,

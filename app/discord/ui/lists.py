@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from app.core.job import Entry, Job, State
+from app.core.jobs.job import Entry, Job, State
 from app.core.journal_port import JobPage
 from app.discord import custom_id, message_ref
 from app.discord.text import escape, one_line, shorten

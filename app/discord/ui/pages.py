@@ -9,11 +9,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.config.settings import Allowed
-from app.core.job import Job, JobRequest
-from app.core.limits import Used
-from app.core.moderation import Ban, GuildLimits
-from app.core.server_power import PowerView
-from app.core.spending import SpendingUsed
+from app.core.jobs.job import Job, JobRequest
+from app.core.limits.moderation import Ban, GuildLimits
+from app.core.limits.spending import SpendingUsed
+from app.core.limits.usage import Used
+from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Illustrated, Text, Upload, rows
@@ -30,7 +30,7 @@ from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.power import hours_text, power_text
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from app.core.job import Entry, Job, JobRequest, State
+from app.core.jobs.job import Entry, Job, JobRequest, State
 from app.core.journal_port import JobPage
 from app.discord.custom_id import read
 from app.discord.message_ref import MessageRef, write
