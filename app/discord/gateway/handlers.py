@@ -34,6 +34,7 @@ from app.discord.gateway.responses import (
 )
 from app.discord.ui import modals
 from app.discord.ui.components import Form
+from app.discord.ui.lists import PAGES
 from app.discord.ui.options import PRESET, SPOILER, Command
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
 from app.events import JobId
@@ -219,7 +220,7 @@ class InteractionHandlers:
                 await say(interaction, refusal)
                 return
             caller = await defer(interaction, PUBLIC)
-        elif press.verb in ANSWERS_ALONE:
+        elif press.verb in ANSWERS_ALONE or (press.verb in PAGES and not interaction.message.flags & ALONE):
             caller = await defer(interaction, ALONE)
         else:
             await defer_update(interaction)

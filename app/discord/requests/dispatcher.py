@@ -22,6 +22,7 @@ from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
 from app.discord.ui import job_message, modals, pages
 from app.discord.ui.components import Card, Form
+from app.discord.ui.lists import PAGES
 from app.discord.ui.options import command
 from app.discord.user_request import (
     Action,
@@ -240,6 +241,9 @@ class RequestDispatcher:
         if press.verb == TRY_AGAIN:
             await self._try_again(press, caller)
             return
+        if press.verb in PAGES:
+            await self._builtin_commands.turn_page(press, caller)
+            return
         job = await self._job(press.job)
         self._check_guard(press, job, caller)
         match press.verb:
@@ -344,7 +348,7 @@ class RequestDispatcher:
             job,
             workflows.get(job.request.workflow),
             self._server_names,
-            thumbnail=await self._live_messages.thumbnail(job),
+            thumbnail=(await self._live_messages.thumbnails([job])).get(job.id),
             made_from=pages.relative(parent, workflows.get(parent.request.workflow)) if parent is not None else None,
             made_into=[pages.relative(child, workflows.get(child.request.workflow)) for child in children],
         )

@@ -31,6 +31,13 @@ class Responder:
         except SendError as error:
             logger.info("an answer found nobody", reason=str(error))
 
+    async def turn(self, caller: Caller, card: Card) -> None:
+        """Show a card in place of the message that was clicked, or answer with it if there is a message for that."""
+        try:
+            await self._sender.edit_original(caller.token, card)
+        except SendError as error:
+            logger.info("a page found nobody", reason=str(error))
+
     async def refuse(self, caller: Caller, sentence: str, typed: str = "") -> None:
         """Say why nothing happens, visible only to the caller; delete the message that was created for the answer.
 
