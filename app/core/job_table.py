@@ -197,7 +197,9 @@ class JobTable:
             del self.jobs[each.id]
         self.batches.add(requests)
         for new in requests[len(members) :]:
-            self._accept(job.adapted(new), job.place)
+            # The journal may have it from before an edit that left it out: its request and its version are older.
+            self.jobs[new.job] = Job(request=job.adapted(new), place=job.place, version=job.version, edits=job.edits)
+            self._note(self.jobs[new.job], "accepted")
         self.updates.append(self.edited(job))
         return True
 

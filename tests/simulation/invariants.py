@@ -32,6 +32,9 @@ MOVES = "did not come back", "no longer configured"
 GATHERED = "the whole batch has ended"
 """The cause of the transition with which the first job of a batch ends as all of them together did."""
 
+LEFT_OUT = "edited by"
+"""How the cause begins of the transition with which an edit leaves out a picture of a batch."""
+
 SHOWN = "the terminal update was shown"
 """The cause of the transition with which a job is over for its person."""
 
@@ -415,7 +418,7 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
 
     But a job that is `hurt` may fail while its results are on their way, although its server is done with it.
     """
-    version, end, reached = -1, "", dict[str, State]()
+    version, end, reached, left_out = -1, "", dict[str, State](), False
     ends = set[str]()
     for line in transitions:
         step = line.transition
@@ -433,6 +436,10 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
         if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt and not counts:
             yield f"{step.job} went back from {reached[step.prompt].name.lower()} to {step.state}"
         reached[step.prompt] = state
+        if step.state == "accepted" and left_out:
+            # A later edit asks for more pictures again.
+            end = ""
+        left_out = step.state == "cancelled" and step.cause.startswith(LEFT_OUT)
         if any(moves in step.cause for moves in MOVES):
             # Its results are on a server that is gone, so they are made again on another.
             end = ""
@@ -462,7 +469,7 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
             if ending == "well" and not kinds & wrong and not hurt:
                 yield f"{job.id} failed, and nothing was wrong with it"
         case Cancelled():
-            left_out = transitions[-1].transition.cause.startswith("edited by")
+            left_out = transitions[-1].transition.cause.startswith(LEFT_OUT)
             if not left_out and not recorder.is_asked_back(job) and not prompts & recorder.interrupted:
                 yield f"{job.id} was cancelled, and nobody had asked for it"
         case Lost():
