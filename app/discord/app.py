@@ -50,6 +50,7 @@ from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
+from app.service.notifications import Notifications
 from app.service.server_monitor import ServerMonitor
 from app.texts.answers import OFFLINE
 from app.texts.server_names import PublicNames
@@ -211,6 +212,7 @@ class DiscordApp:
             moderation = Moderation(job_history)
             await moderation.load()
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
+            notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             builtin_commands = BuiltinCommands(
@@ -226,6 +228,7 @@ class DiscordApp:
                 registered=lambda: (bot.commands, bot.menus),
                 server_names=server_names,
                 visibility=GuildVisibility(tasks, GuildReader(sender)),
+                notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
             )
             dispatcher = RequestDispatcher(

@@ -14,7 +14,7 @@ from app.actors.handle import Registry
 from app.core.jobs.job import Job, JobRequest, State
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
-from app.discord.custom_id import TRY_AGAIN, Press, write
+from app.discord.custom_id import NOTIFY, TRY_AGAIN, Press, write
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.drafts import Drafts
@@ -243,6 +243,9 @@ class RequestDispatcher:
             return
         if press.verb in PAGES:
             await self._builtin_commands.turn_page(press, caller)
+            return
+        if press.verb == NOTIFY:
+            await self._builtin_commands.choose_notification(press.workflow, caller)
             return
         job = await self._job(press.job)
         self._check_guard(press, job, caller)

@@ -15,6 +15,7 @@ from app.core.limits.spending import SpendingUsed
 from app.core.limits.usage import Used
 from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
+from app.discord.custom_id import NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Illustrated, Text, Upload, rows
 from app.discord.ui.options import Command
@@ -23,9 +24,10 @@ from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
 from app.service.follow_ups import FollowUpAction
+from app.service.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
-from app.texts import moderation
+from app.texts import moderation, notifications
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
@@ -185,16 +187,34 @@ def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
     return Card((Text(_page(lines)),), INK)
 
 
-def own_settings(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
-    """The page of all settings that somebody has saved."""
+def own_settings(
+    saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow], way: Way | None, note: str = ""
+) -> Card:
+    """The page of all settings that somebody has saved, by workflow.
+
+    `way` is how they are notified, None if the operator allows no notifications; `note` is what to know about that.
+    """
+    blocks: tuple[Block, ...] = ()
+    if way is not None:
+        ways = [
+            Button(label, custom_id.write(NOTIFY, "me", name), "primary" if name == way else "secondary")
+            for name, label in notifications.WAYS.items()
+        ]
+        head = "\n".join(
+            [f"### {notifications.HEADING}", notifications.CURRENT[way], *([f"-# {note}"] if note else [])]
+        )
+        blocks = (Text(head), *rows(ways))
+    return Card((*blocks, Text(_saved(saved, workflows))), INK)
+
+
+def _saved(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> str:
     lines: list[str] = []
     for name, values in saved.items():
         workflow = workflows.get(name)
         lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
     if not lines:
-        return Card((Text(texts.NO_SAVED_SETTINGS),), INK)
-    lines.append(f"-# {texts.RESET_HINT}")
-    return Card((Text(_page(lines)),), INK)
+        return texts.NO_SAVED_SETTINGS
+    return _page([*lines, f"-# {texts.RESET_HINT}"])
 
 
 def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]:
