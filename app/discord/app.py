@@ -35,6 +35,7 @@ from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.moderator_commands import ModeratorCommands
+from app.discord.requests.offer_pages import OfferPages
 from app.discord.requests.responder import Responder
 from app.discord.traffic import Traffic
 from app.discord.ui import offer_rules
@@ -225,7 +226,15 @@ class DiscordApp:
                 live_messages=live_messages,
                 responder=responder,
                 latency=lambda: bot.latency,
-                registered=lambda: (bot.commands, bot.menus),
+                offer_pages=OfferPages(
+                    job_history=job_history,
+                    catalog=catalog,
+                    choices=choices,
+                    server_monitor=server_monitor,
+                    servers=servers,
+                    registered=lambda: (bot.commands, bot.menus),
+                    command_ids=lambda guild: bot.command_ids(guild),
+                ),
                 server_names=server_names,
                 visibility=GuildVisibility(tasks, GuildReader(sender)),
                 notifications=notifications,

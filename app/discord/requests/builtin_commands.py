@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from app.actors.handle import Registry
 from app.core.jobs.batches import without_parts
@@ -12,12 +12,13 @@ from app.core.servers.power import view_of
 from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.job_lists import JobLists
+from app.discord.requests.offer_pages import OfferPages
 from app.discord.requests.responder import Responder
 from app.discord.text import shorten
 from app.discord.ui import pages
 from app.discord.ui.components import Card
 from app.discord.ui.lists import NEWER, QUEUE
-from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
+from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES
 from app.discord.user_request import BuiltinCommand, Caller
 from app.events import Cancelled, ServerName
 from app.service.allowances import Allowances, origin_of
@@ -28,7 +29,6 @@ from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
 from app.service.visibility import OwnOnly, Visibility
 from app.texts import answers
-from app.texts.commands import BUILT_IN, MODERATOR
 from app.texts.notifications import DIRECT_MESSAGES_CLOSED
 
 EVERYTHING = "everything"
@@ -41,7 +41,7 @@ LOOKED_THROUGH = 100
 class BuiltinCommands:
     """Answers each `BuiltinCommand`, and suggests what to type for an option.
 
-    `latency` returns Discord's latency in seconds, `registered` the registered commands and menus;
+    `latency` returns Discord's latency in seconds;
     `server_names` maps each server to the name that people may read. `started` returns the servers that the bot starts
     and stops. `visibility` says whose requests a person may read; without it, everybody reads their own.
     """
@@ -58,14 +58,16 @@ class BuiltinCommands:
         live_messages: LiveMessages,
         responder: Responder,
         latency: Callable[[], float],
-        registered: Callable[[], tuple[Sequence[Command], Sequence[str]]],
+        offer_pages: OfferPages,
         server_names: Mapping[ServerName, str],
         notifications: Notifications,
         started: Callable[[], Collection[ServerName]] = tuple,
         visibility: Visibility | None = None,
     ) -> None:
-        self._job_lists = JobLists(job_history, catalog, live_messages, server_names, visibility or OwnOnly())
         self._notifications = notifications
+        self._job_lists = JobLists(
+            job_history, catalog, live_messages, server_names, visibility or OwnOnly(), offer_pages.clickable
+        )
         self._started = started
         self._registry = registry
         self._job_history = job_history
@@ -76,7 +78,7 @@ class BuiltinCommands:
         self._live_messages = live_messages
         self._responder = responder
         self._latency = latency
-        self._registered = registered
+        self._offer_pages = offer_pages
         self._server_names = server_names
 
     async def take(self, command: BuiltinCommand, caller: Caller) -> None:
@@ -95,7 +97,7 @@ class BuiltinCommands:
                 used, spent = await self._registry.usage(origin_of(caller), grant.allowances, grant.budget)
                 await self._responder.tell(caller, pages.usage(used, grant.weight, spent))
             case "models":
-                await self._responder.tell(caller, pages.models(await self._models()))
+                await self._responder.tell(caller, await self._offer_pages.models(caller))
             case "settings":
                 await self._settings(command.argument, caller)
             case "status":
@@ -110,8 +112,7 @@ class BuiltinCommands:
                 )
                 await self._responder.tell(caller, card)
             case _:
-                commands, menus = self._registered()
-                await self._responder.tell(caller, pages.manual(commands, BUILT_IN | MODERATOR, menus))
+                await self._responder.tell(caller, self._offer_pages.help(caller))
 
     async def turn_page(self, press: Press, caller: Caller) -> None:
         """Show another page of a list, in place of the one whose button was pressed."""
@@ -204,14 +205,6 @@ class BuiltinCommands:
             await self._responder.refuse(caller, answers.STILL_RUNNING)
         else:
             await self._live_messages.show_again(job, caller)
-
-    async def _models(self) -> dict[str, Sequence[str]]:
-        models: dict[str, Sequence[str]] = {}
-        for workflow in self._catalog.workflows.values():
-            for slot in workflow.slots:
-                if slot.kind == "model" and slot.title not in models:
-                    models[slot.title] = await self._choices.of(workflow, slot)
-        return models
 
 
 def _can_be_cancelled(job: Job) -> bool:

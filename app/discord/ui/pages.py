@@ -276,15 +276,6 @@ def notice(text: str) -> Card:
     return Card((Text(text),), INK)
 
 
-def models(lists: Mapping[str, Sequence[str]]) -> Card:
-    """The page of the models that the servers have, by the title of their slot."""
-    lines: list[str] = []
-    for title, names in lists.items():
-        lines.append(f"### {escape(title)}")
-        lines += [f"- {escape(name)}" for name in names] or [texts.NO_SERVER]
-    return Card((Text(_page(lines) if lines else texts.NO_MODELS),), INK)
-
-
 def status(
     servers: Sequence[ServerStatus],
     server_names: Mapping[ServerName, str],
@@ -322,20 +313,6 @@ def status(
     else:
         reasons = [escape(shorten(reason_text(why), LONGEST_REASON)) for why in refused.values()]
         lines += map(texts.not_offered, reasons)
-    return Card((Text(_page(lines)),), INK)
-
-
-def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequence[str]) -> Card:
-    """The help page."""
-    lines = [f"### {texts.MAKE}"]
-    for command in commands:
-        needs = [option.name for option in command.options if option.required]
-        lines.append(texts.command(command.name, escape(command.description), needs))
-    lines.append(f"### {texts.LOOK}")
-    lines += [texts.command(name, escape(description)) for name, description in built_in.items()]
-    if menus:
-        lines += [f"### {texts.MENUS}", texts.menus(escape(", ".join(menus)))]
-    lines.append(texts.BUTTONS_LAST)
     return Card((Text(_page(lines)),), INK)
 
 
