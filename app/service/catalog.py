@@ -102,6 +102,11 @@ class Catalog:
         able = map(self._definitions_of, self.servers.get(name, self._servers))
         return next((definitions for definitions in able if definitions is not None), None)
 
+    def able_definitions(self, name: str) -> list[Definitions]:
+        """The node definitions of every server that can run this workflow, as far as they have sent any."""
+        able = map(self._definitions_of, self.servers.get(name, tuple(self._servers)))
+        return [definitions for definitions in able if definitions is not None]
+
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
         """The servers that can run this request now, () if nobody knows; its own if its workflow is not offered."""
         if request.workflow not in self.workflows:

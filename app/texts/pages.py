@@ -7,6 +7,7 @@ from collections.abc import Sequence
 SAVE_SETTINGS = "Save as my defaults"
 COPY = "Copy as command"
 CANCEL = "Cancel"
+CHANGE = "Change"
 DELETE = "Delete"
 OPEN = "Open"
 TRY_AGAIN = "Try again"

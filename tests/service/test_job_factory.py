@@ -15,6 +15,7 @@ from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.reasons import NotForYou
 from app.service.requests import Person
+from app.service.variations import Variations
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
@@ -39,7 +40,9 @@ async def test_a_workflow_that_no_server_can_run_at_the_moment_is_still_for_thos
     assert not catalog.workflows
     history = cast("JobHistory", None)
     parts = cast("Choices", None), history, cast("InputFiles", None)
-    job_factory = JobFactory(catalog, *parts, tmp_path, anyio.Event(), Moderation(history))
+    job_factory = JobFactory(
+        catalog, *parts, tmp_path, anyio.Event(), Moderation(history), Variations(catalog, history)
+    )
     job = Job(request=JobRequest(job=JobId("job"), workflow="oil", graph={}, folder=""))
     job_factory.check_can_repeat(job, Person(user="1"))
     with pytest.raises(WorkflowError) as refused:

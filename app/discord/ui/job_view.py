@@ -29,6 +29,7 @@ from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
+from app.workflows.variation import Change
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
@@ -47,6 +48,8 @@ class JobView(Struct, kw_only=True):
     """The picture that is changed, as a path; "" if none is."""
     seed: int | None = None
     follow_up: tuple[FollowUpAction, ...] = ()
+    changes: frozenset[Change] = frozenset()
+    """What can be done to each picture of the result."""
     spoiler: bool = False
     labelled: bool = False
     """Whether the result says in words that a machine made it."""
@@ -149,7 +152,7 @@ def view_of(
         workflow=workflow,
     )
     view.set_values(request.values, request.seed, request.pictures)
-    view.before = _changed(request, workflow)
+    view.before = request.variation.picture if request.variation is not None else _changed(request, workflow)
     return view
 
 
