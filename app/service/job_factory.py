@@ -11,11 +11,11 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from app.core.batches import requests_of
-from app.core.job import Batch, Job, JobRequest, Refetch, Upload, Variation
+from app.core.jobs.batches import requests_of
+from app.core.jobs.job import Batch, Job, JobRequest, Refetch, Upload, Variation
 from app.core.journal_port import JobHistory
-from app.core.spending import with_limits
-from app.events import JobId
+from app.core.limits.spending import with_limits
+from app.events import Finished, JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
@@ -88,7 +88,7 @@ class JobFactory:
         """Make a new job; the person's saved settings apply where the request says nothing."""
         workflow = self._catalog.usable(request.workflow, person)
         own = await self.own_values(workflow, person)
-        values = {**own, **preset(workflow, request.preset), **request.values}
+        values = {**request.defaults, **own, **preset(workflow, request.preset), **request.values}
         return await self._make(workflow, values, person, request.files)
 
     async def again(self, job: Job, person: Person) -> JobRequest:
@@ -145,6 +145,7 @@ class JobFactory:
             values = given_values(maker, workflow, seed=False)
             # The change has its own strength.
             values.pop("denoise", None)
+            values.update(await self._chosen_models(job if maker.job == job.id else maker.job, workflow, values))
             for slot in workflow.slots:
                 if slot.name == COUNT:
                     values[COUNT] = int(min(pictures_for(workflow), slot.maximum or pictures_for(workflow)))
@@ -157,6 +158,20 @@ class JobFactory:
         return await self._make(
             self._catalog.usable(extender.name, person), extending_values(maker, change, picture), person
         )
+
+    async def _chosen_models(
+        self, maker: Job | JobId, workflow: Workflow, values: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """The models that a server chose for a job, by slot: another server might choose others."""
+        job = maker if isinstance(maker, Job) else await self._job_history.find(maker)
+        chosen = job.terminal_update.chosen if job is not None and isinstance(job.terminal_update, Finished) else ()
+        files = {(model.node, model.input): model.value for model in chosen}
+        return {
+            slot.name: file
+            for slot in workflow.slots
+            if slot.kind == "model" and slot.targets and not values.get(slot.name)
+            if (file := files.get((slot.targets[0].node, slot.targets[0].input))) is not None
+        }
 
     async def check_can_change(self, job: Job, change: Change, number: int, person: Person) -> None:
         """Check, without making it, whether the picture is there, and whether the person may make that job now."""
@@ -244,7 +259,7 @@ class JobFactory:
             request = self._varied(request, workflow, variation)
         else:
             request = as_batch(request, workflow.slots)
-        return with_recent_files(replace(request, servers=self._catalog.able(request)))
+        return with_recent_files(self._catalog.placed(request))
 
     def _varied(self, request: JobRequest, workflow: Workflow, variation: Variation) -> JobRequest:
         """The request with the graph that starts from a picture, audited by what each able server has."""
@@ -290,16 +305,15 @@ class JobFactory:
 def repeat(request: JobRequest, catalog: Catalog) -> JobRequest:
     """The same request as a new job, on the servers that can run it now."""
     batch = replace(request.batch, refetch=()) if request.batch is not None else None
-    servers, payment = catalog.able(request), request.payment
+    payment = request.payment
     if (workflow := catalog.workflows.get(request.workflow)) is not None:
         # The price may have changed.
         payment = with_limits(
             payment_of(workflow.price, request.graph, catalog.definitions(request.workflow)), request.payment
         )
     return replace(
-        request,
+        catalog.placed(request),
         job=_new_job(),
-        servers=servers,
         payment=payment,
         refetch=None,
         batch=batch,

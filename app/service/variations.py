@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JobHistory, JournalUnavailable, RecordDamaged
 from app.events import Finished
 from app.ports import Json

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.reasons import Reason

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.discovery.value_source import chosen, number

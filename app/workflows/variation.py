@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import copied, inputs, sources

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from app.core.job import Job
+from app.core.jobs.job import Job
 from app.simulator.nodes.images import resized
 from app.simulator.version import V0_33_0
 from app.workflows.api_graph import inputs
@@ -75,6 +75,7 @@ async def test_one_of_several_pictures_is_varied_with_one_press(stage: Stage) ->
         assert sampler(job)["steps"] == 7
         assert (job.request.workflow, job.request.parent) == ("txt2img", job_of(first))
         assert job.request.values["prompt"] == "a cat"
+        assert str(job.request.values["checkpoint"]).startswith("dreamscape"), "the one that the server chose before"
 
 
 @pytest.mark.parametrize(("label", "strength"), [("Vary subtle", "subtle"), ("Vary strong", "strong")])

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
-from app.core.job import Job, JobRequest, Upload
+from app.core.jobs.job import Job, JobRequest, Upload
 from app.core.journal_port import JournalUnavailable
 from app.events import Finished, JobId, NodeId, ServerName
 from app.service.catalog import Catalog
