@@ -63,6 +63,13 @@ class ResultNotKept(Reason, frozen=True):
     """The files of the result were deleted."""
 
 
+class VariationNotRunnable(Reason, frozen=True):
+    """A server that can run the workflow cannot run what was derived from it, because of `problem`."""
+
+    workflow: str
+    problem: Reason
+
+
 class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
 
@@ -313,6 +320,7 @@ ServiceReason: TypeAlias = (
     | WorkflowRemoved
     | TakesNoResult
     | ResultNotKept
+    | VariationNotRunnable
     | NoPlaceForResult
     | FewerResults
     | InputNotKept

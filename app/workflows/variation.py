@@ -26,6 +26,17 @@ Strength: TypeAlias = Literal["subtle", "strong"]
 Change: TypeAlias = Strength | Extension
 """What is done to a picture."""
 
+CHANGES: dict[str, Change] = {
+    "subtle": "subtle",
+    "strong": "strong",
+    "zoom": "zoom",
+    "left": "left",
+    "right": "right",
+    "up": "up",
+    "down": "down",
+}
+"""All of them by their names, as people and the journal have them."""
+
 STRENGTHS: dict[Strength, float] = {"subtle": 0.4, "strong": 0.7}
 """The part of the sampling that is done anew (`denoise`). The composition of the picture survives both."""
 

@@ -48,13 +48,14 @@ from app.texts.reasons.files import NAMES
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
+from app.workflows.variation import CHANGES
 
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
 ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go"})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN, EXAMPLE})
-ANSWERS_ALONE = frozenset({"settings", "keep", "more", "command"})
+MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN, EXAMPLE, *CHANGES})
+ANSWERS_ALONE = frozenset({"settings", "keep", "more", "picture", "command"})
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
 

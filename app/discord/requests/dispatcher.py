@@ -35,7 +35,7 @@ from app.discord.user_request import (
     UserRequest,
 )
 from app.entry_points import run_request
-from app.events import ServerName
+from app.events import Finished, ServerName
 from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
 from app.service.examples import PROMPT, example_workflow
@@ -55,12 +55,14 @@ from app.service.reasons import (
     UnknownButton,
 )
 from app.service.values import missing_slots
+from app.service.variations import Variations, picture_of, pictures_of
 from app.texts.help import EXAMPLES
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
+from app.workflows.variation import CHANGES, Change
 
-SAME_GUARD = {"go": "use", "command": "settings"}
+SAME_GUARD = {"go": "use", "command": "settings", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""
 
 MOST_CHILDREN = 5
@@ -93,6 +95,7 @@ class RequestDispatcher:
         job_history: JobHistory,
         catalog: Catalog,
         job_factory: JobFactory,
+        variations: Variations,
         allowances: Allowances,
         live_messages: LiveMessages,
         responder: Responder,
@@ -106,6 +109,7 @@ class RequestDispatcher:
         self._job_history = job_history
         self._catalog = catalog
         self._job_factory = job_factory
+        self._variations = variations
         self._allowances = allowances
         self._live_messages = live_messages
         self._responder = responder
@@ -163,6 +167,8 @@ class RequestDispatcher:
                 return None
             job = await self._job(press.job)
             self._check_guard(press, job, caller)
+            if (change := CHANGES.get(press.verb)) is not None:
+                await self._job_factory.check_can_change(job, change, press.result or 1, caller)
             match press.verb:
                 case "again" | "vary" | "edit":
                     self._job_factory.check_can_create(job.request.workflow, caller)
@@ -260,6 +266,10 @@ class RequestDispatcher:
             return
         job = await self._job(press.job)
         self._check_guard(press, job, caller)
+        if (change := CHANGES.get(press.verb)) is not None:
+            request = await self._job_factory.change(job, change, press.result or 1, caller)
+            await self._begin_from(job, request, caller)
+            return
         match press.verb:
             case "again":
                 await self._begin_from(job, await self._job_factory.again(job, caller), caller)
@@ -292,9 +302,9 @@ class RequestDispatcher:
             case "command":
                 await self._copy(job, caller)
             case "more":
-                workflow = self._catalog.workflows.get(job.request.workflow)
-                follow_ups = job_message.listed(self._live_messages.view(job))
-                await self._responder.tell(caller, pages.more(job.id, pressed.message, follow_ups, workflow))
+                await self._responder.tell(caller, await self._more(job, pressed.message))
+            case "picture":
+                await self._responder.tell(caller, await self._picture(job, press.result or 1))
             case "keep":
                 await self._keep(job, caller)
             case "delete":
@@ -361,6 +371,25 @@ class RequestDispatcher:
         if job.notified:
             raise WorkflowError(JobEnded())
         await self._registry.cancel(job.id)
+
+    async def _more(self, job: Job, message: str) -> Card:
+        """What else can be done with a job that is shown in a message."""
+        workflow = self._catalog.workflows.get(job.request.workflow)
+        follow_ups = job_message.listed(self._live_messages.view(job))
+        finished = job.terminal_update
+        pictures = len(pictures_of(finished)) if isinstance(finished, Finished) else 0
+        changes = await self._variations.possible(job.request) if pictures else frozenset[Change]()
+        return pages.more(job.id, message, follow_ups, workflow, changes, pictures)
+
+    async def _picture(self, job: Job, number: int) -> Card:
+        """What can be done to one of the pictures of a job."""
+        shown, finished = picture_of(job, number), job.terminal_update
+        changes = await self._variations.possible(job.request)
+        alone = (
+            replace(job, terminal_update=replace(finished, files=(shown,))) if isinstance(finished, Finished) else job
+        )
+        thumbnail = (await self._live_messages.thumbnails([alone])).get(job.id)
+        return pages.picture(job.id, number, changes, thumbnail)
 
     async def _details(self, job: Job) -> Card:
         """The details of a job, with the jobs it was made from and into."""

@@ -38,6 +38,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} no longer takes a result."
         case reasons.ResultNotKept():
             return "The result was deleted. Make it again first."
+        case reasons.VariationNotRunnable(workflow=workflow):
+            return f"The image server lacks what this needs for {quoted(workflow)}. Ask the people who run this bot."
         case reasons.NoPlaceForResult():
             return "Discord did not take the result. Try again in a few minutes."
         case reasons.FewerResults(count=count):
