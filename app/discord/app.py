@@ -230,6 +230,7 @@ class DiscordApp:
                 job_history=job_history,
                 catalog=catalog,
                 job_factory=job_factory,
+                choices=choices,
                 allowances=allowances,
                 live_messages=live_messages,
                 responder=responder,

@@ -83,15 +83,22 @@ class JobFactory:
         workflow = self._catalog.usable(job.request.workflow, person)
         return await self._make(workflow, given_values(job.request, workflow, seed=False), person)
 
-    async def vary(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make a job with these values, and the files of an earlier job."""
+    async def vary(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make a job with these values, and the files of an earlier job where no other one is `attached`."""
         workflow = self._catalog.usable(job.request.workflow, person)
-        files = {slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow)}
-        return await self._make(workflow, {**values, **files}, person)
+        replaced = {file.slot for file in attached}
+        files = {
+            slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow) if slot.name not in replaced
+        }
+        return await self._make(workflow, {**values, **files}, person, attached)
 
-    async def edit(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make the request of a waiting job anew, with these values and its files; its `owner` is who edits it."""
-        return replace(await self.vary(job, values, person), job=job.id)
+    async def edit(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make the request of a waiting job anew, as `vary` does; its `owner` is who edits it."""
+        return replace(await self.vary(job, values, person, attached), job=job.id)
 
     async def start_follow_up(self, job: Job, workflow: str, number: int, result: int, person: Person) -> JobRequest:
         """See `follow_up`: with the values of the earlier job, without asking for any."""
@@ -105,7 +112,14 @@ class JobFactory:
         return inherited_values(job, workflows.get(job.request.workflow), taker, action)
 
     async def follow_up(
-        self, job: Job, workflow: str, number: int, values: Mapping[str, Json], result: int, person: Person
+        self,
+        job: Job,
+        workflow: str,
+        number: int,
+        values: Mapping[str, Json],
+        result: int,
+        person: Person,
+        attached: tuple[AttachedFile, ...] = (),
     ) -> JobRequest:
         """Make a job of another workflow from a result, counted from 1, of an earlier job.
 
@@ -117,7 +131,7 @@ class JobFactory:
         if result > len(available):
             raise WorkflowError(FewerResults(len(available)))
         values = {action.slot.name: available[result - 1], **action.values, **values}
-        return await self._make(taker, {**await self.own_values(taker, person), **values}, person)
+        return await self._make(taker, {**await self.own_values(taker, person), **values}, person, attached)
 
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
