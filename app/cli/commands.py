@@ -34,6 +34,7 @@ from app.cli.arguments import (
     DrainServer,
     Filling,
     FillWorkflow,
+    ForgetPerson,
     Generate,
     JournalCommand,
     ListJobs,
@@ -65,15 +66,15 @@ from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
 from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.binding import NotAPair
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.core.job import Entry, JobRequest
+    from app.core.jobs.job import Entry, JobRequest
     from app.core.journal_port import DrainedServer
-    from app.core.server_power import PowerView
+    from app.core.servers.power import PowerView
     from app.journal.store import Store
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
@@ -351,6 +352,10 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
         if isinstance(command, Stats):
             show_statistics(console, store.runs(), json=command.json)
             return 0
+        if isinstance(command, ForgetPerson):
+            from app.cli.forget import forget_person
+
+            return forget_person(console, store, config.data, command.user, yes=command.yes)
         if (entry := store.find(command.job)) is None:
             complain(f"no job, or more than one, begins with “{command.job}”: see jobs.")
             return 1
@@ -392,7 +397,7 @@ def _servers(command: ServersCommand, config: Config, console: Console, backend:
 
 def _power(config: Config, store: Store) -> dict[ServerName, PowerView]:
     """What the journal says about the servers that the bot starts and stops."""
-    from app.core.server_power import view_of
+    from app.core.servers.power import view_of
 
     periods = store.on_periods()
     return {server.label: view_of(server.label, periods) for server in config.servers if server.power is not None}

@@ -17,17 +17,19 @@ from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
 from app.config.settings import Budget, Config, Server
-from app.core.able_servers import Offered
-from app.core.batches import without_parts
+from app.core.jobs.batches import without_parts
 from app.core.journal_port import JobHistory
+from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, check_token
+from app.discord.gateway.guild_reader import GuildReader
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest import RestSender
 from app.discord.gateway.roles import GuildRoles
+from app.discord.gateway.visibility import GuildVisibility
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
@@ -223,6 +225,7 @@ class DiscordApp:
                 latency=lambda: bot.latency,
                 registered=lambda: (bot.commands, bot.menus),
                 server_names=server_names,
+                visibility=GuildVisibility(tasks, GuildReader(sender)),
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
             )
             dispatcher = RequestDispatcher(

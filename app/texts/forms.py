@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SHAPES = {(1, 1): "Square", (3, 4): "Portrait", (4, 3): "Landscape", (9, 16): "Tall", (16, 9): "Wide"}
+SHAPES = {"1:1": "Square", "3:4": "Portrait", "4:3": "Landscape", "9:16": "Tall", "16:9": "Wide"}
 """What people call a ratio of width to height."""
 
 FORMAT = "Format"
@@ -20,9 +20,9 @@ SERVER_DEFAULT = "Choose none to take the server's first one."
 """Below labels."""
 
 
-def format_label(across: int, down: int, width: int, height: int) -> str:
-    """A shape: its name, its ratio, and its sides in pixels."""
-    return f"{SHAPES[across, down]} {across}:{down} · {width} × {height}"
+def format_label(name: str, width: int, height: int) -> str:
+    """A format: what people call it, its ratio, and its sides in pixels."""
+    return " · ".join([f"{SHAPES.get(name, '')} {name}".strip(), f"{width} × {height}"])
 
 
 def current_format(width: int, height: int) -> str:

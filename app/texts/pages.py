@@ -6,14 +6,10 @@ from collections.abc import Sequence
 
 SAVE_SETTINGS = "Save as my defaults"
 COPY = "Copy as command"
-CANCEL = "Cancel"
 DELETE = "Delete"
-OPEN = "Open"
 TRY_AGAIN = "Try again"
 """Labels of buttons."""
 
-JOBS = "Your jobs"
-QUEUE = "Queue"
 STATUS = "Status"
 MAKE = "Make something"
 LOOK = "See what is going on"
@@ -26,8 +22,6 @@ ATTACH_AGAIN = "Attach the file again: a command cannot hold it."
 DELETE_HINT = "Delete removes the message and its files for everybody."
 """What to do with a command that was copied, and what a button does."""
 
-NO_JOBS = "You have not made anything yet."
-EMPTY_QUEUE = "Nothing is being made, and nothing is waiting."
 NO_SERVER = "No server answers."
 NO_MODELS = "No workflow here lets you choose a model."
 NO_SAVED_SETTINGS = "You have no saved settings. Press Details below a result, then Save as my defaults."

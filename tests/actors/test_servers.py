@@ -21,7 +21,7 @@ from app.application import Services, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
-from app.core.server_state import ServerSettings
+from app.core.servers.state import ServerSettings
 from app.events import TERMINAL_UPDATES, Finished, Lost, Queued, ServerName
 from app.journal.memory import MemoryJournal
 from app.simulator.engine.simulator import Simulator

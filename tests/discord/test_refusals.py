@@ -631,6 +631,17 @@ async def test_a_locked_thread_takes_nothing(call: Caller) -> None:
     assert (await call.post({"content": "y"}, channel=thread.id))[0] == 200
 
 
+async def test_a_forum_takes_no_message_and_its_posts_do(call: Caller) -> None:
+    forum = call.fake.open_forum("gallery")
+    assert (await call.post({"content": "x"}, channel=forum.id))[:2] == (400, 50008)
+    post = call.fake.open_thread("cats", parent=forum)
+    assert (await call("GET", f"/channels/{forum.id}"))[2]["type"] == 15
+    assert (await call("GET", f"/channels/{post.id}"))[2]["parent_id"] == forum.id
+    _, _, made = await call.post({"content": "x"}, channel=post.id)
+    call.fake.remove(post)
+    assert (await call("GET", f"/channels/{post.id}/messages/{made['id']}"))[:2] == (404, 10003)
+
+
 async def test_in_threads_and_for_files_the_bot_needs_permissions_of_their_own(call: Caller) -> None:
     thread = call.fake.open_thread("quiet")
     thread.bot_permissions = MEMBER & ~SEND_IN_THREADS

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.menus import menus
 from app.discord.ui.options import command
 from app.events import Finished, JobId

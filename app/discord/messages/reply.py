@@ -66,6 +66,11 @@ class MessageReply:
         """See `app.ports.Reply`: the seconds left until the message may be edited again."""
         return max(0.0, self._free_at - anyio.current_time())
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the message may be edited now, and no edit is under way."""
+        return not self.pause and not self._editor.locked()
+
     async def show(self, update: AnyUpdate) -> None:
         """See `app.ports.Reply`. A preview waits for the next update, and shares its edit.
 

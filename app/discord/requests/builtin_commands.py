@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from app.actors.handle import Registry
-from app.core.batches import without_parts
-from app.core.job import Job
+from app.core.jobs.batches import without_parts
+from app.core.jobs.job import Job
 from app.core.journal_port import JobHistory
-from app.core.server_power import view_of
+from app.core.servers.power import view_of
+from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.requests.job_lists import JobLists
 from app.discord.requests.responder import Responder
 from app.discord.text import shorten
 from app.discord.ui import pages
+from app.discord.ui.lists import NEWER, QUEUE
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
 from app.discord.user_request import BuiltinCommand, Caller
 from app.events import Cancelled, ServerName
@@ -21,6 +24,7 @@ from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
+from app.service.visibility import OwnOnly, Visibility
 from app.texts import answers
 from app.texts.commands import BUILT_IN, MODERATOR
 
@@ -36,7 +40,7 @@ class BuiltinCommands:
 
     `latency` returns Discord's latency in seconds, `registered` the registered commands and menus;
     `server_names` maps each server to the name that people may read. `started` returns the servers that the bot starts
-    and stops.
+    and stops. `visibility` says whose requests a person may read; without it, everybody reads their own.
     """
 
     def __init__(
@@ -54,7 +58,9 @@ class BuiltinCommands:
         registered: Callable[[], tuple[Sequence[Command], Sequence[str]]],
         server_names: Mapping[ServerName, str],
         started: Callable[[], Collection[ServerName]] = tuple,
+        visibility: Visibility | None = None,
     ) -> None:
+        self._job_lists = JobLists(job_history, catalog, live_messages, server_names, visibility or OwnOnly())
         self._started = started
         self._registry = registry
         self._job_history = job_history
@@ -72,10 +78,9 @@ class BuiltinCommands:
         """Answer one command."""
         match command.command:
             case "jobs":
-                jobs = await self._job_history.jobs_of(caller.user, pages.MOST_JOBS)
-                await self._responder.tell(caller, pages.jobs(jobs))
+                await self._responder.tell(caller, await self._job_lists.jobs(caller))
             case "queue":
-                await self._responder.tell(caller, pages.queue(await self._queue()))
+                await self._responder.tell(caller, await self._job_lists.queue(caller))
             case "cancel":
                 await self._cancel(command.argument, caller)
             case "show":
@@ -102,6 +107,15 @@ class BuiltinCommands:
             case _:
                 commands, menus = self._registered()
                 await self._responder.tell(caller, pages.manual(commands, BUILT_IN | MODERATOR, menus))
+
+    async def turn_page(self, press: Press, caller: Caller) -> None:
+        """Show another page of a list, in place of the one whose button was pressed."""
+        if press.verb == QUEUE:
+            card = await self._job_lists.queue(caller)
+        else:
+            key = int(press.job) if press.job.isascii() and press.job.isdecimal() else 0
+            card = await self._job_lists.jobs(caller, press.result, key, newer=press.verb == NEWER)
+        await self._responder.turn(caller, card)
 
     async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
         """The values for a workflow's slot that match what was typed; the presets if `slot` is ""."""
@@ -130,14 +144,6 @@ class BuiltinCommands:
             fitting = [job for job in jobs if job.terminal_update is not None]
         named = [(_name(job), str(job.id)) for job in fitting]
         return [(name, job) for name, job in named if typed.lower() in name.lower()][:MOST_CHOICES]
-
-    async def _queue(self) -> list[tuple[int | None, Job]]:
-        rows: list[tuple[int | None, Job]] = []
-        for job in await self._job_history.unfinished():
-            reply = self._live_messages.living.get(job.id)
-            if job.terminal_update is None and reply is not None:
-                rows.append((None if reply.view.started else reply.view.position or 0, job))
-        return rows
 
     async def _own_job(self, argument: str, caller: Caller) -> Job | None:
         """The job that the argument names, if it is the caller's own; without one, the newest that can be cancelled."""

@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
-from app.core.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest, State
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import TRY_AGAIN, Press, write
@@ -23,6 +23,7 @@ from app.discord.requests.responder import Responder
 from app.discord.ui import job_message, modals, pages
 from app.discord.ui.components import Card
 from app.discord.ui.forms import Form
+from app.discord.ui.lists import PAGES
 from app.discord.ui.options import command
 from app.discord.user_request import (
     Action,
@@ -55,7 +56,7 @@ from app.service.reasons import (
 )
 from app.service.values import missing_slots, upload_slots
 from app.texts.job_message import EDIT_PROMPT
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -263,6 +264,9 @@ class RequestDispatcher:
         if press.verb == TRY_AGAIN:
             await self._try_again(press, caller)
             return
+        if press.verb in PAGES:
+            await self._builtin_commands.turn_page(press, caller)
+            return
         job = await self._job(press.job)
         self._check_guard(press, job, caller)
         match press.verb:
@@ -369,7 +373,7 @@ class RequestDispatcher:
             job,
             workflows.get(job.request.workflow),
             self._server_names,
-            thumbnail=await self._live_messages.thumbnail(job),
+            thumbnail=(await self._live_messages.thumbnails([job])).get(job.id),
             made_from=pages.relative(parent, workflows.get(parent.request.workflow)) if parent is not None else None,
             made_into=[pages.relative(child, workflows.get(child.request.workflow)) for child in children],
         )

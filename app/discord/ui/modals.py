@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from app.discord.text import current_value, shorten
 from app.discord.ui.components import Choice
-from app.discord.ui.formats import formats, side_texts
 from app.discord.ui.forms import (
     LONGEST_LABEL,
     LONGEST_TITLE,
@@ -28,6 +27,7 @@ from app.discord.ui.forms import (
 from app.discord.ui.options import PRESET
 from app.discord.ui.slot_fields import NOTHING_OFFERED, Offered, slot_field
 from app.ports import Json
+from app.service.formats import FORMATS, sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
 from app.service.values import missing_slots, preset
 from app.texts import forms as texts
@@ -117,15 +117,35 @@ def preset_field(workflow: Workflow) -> Field:
 
 
 def _format_field(workflow: Workflow, slots: Mapping[str, Slot], values: Mapping[str, Json]) -> Field | None:
-    """One field for the width and the height, whose choices have about as many pixels as usual."""
-    width, height = (slots[name] for name in SIDES)
-    current = _sides(workflow, width, height, values)
-    usual = _sides(workflow, width, height, {})
-    if current is None or usual is None:
+    """One field for the width and the height, with a choice for each format, and for the present sides."""
+    current = _sides(workflow, slots["width"], slots["height"], values)
+    if current is None:
         return None
-    choices = formats(width, height, usual, current)
+    choices: dict[str, Choice] = {}
+    for name in FORMATS:
+        match sized(workflow, name, _model(workflow, values)):
+            case {"width": int(width), "height": int(height)}:
+                value = side_texts(width, height)
+                choices.setdefault(value, Choice(texts.format_label(name, width, height), value))
+            case _:
+                continue
+    value = side_texts(*current)
+    if value not in choices:
+        choices = {value: Choice(texts.current_format(*current), value), **choices}
     return ChoiceField(
-        name=FORMAT, label=texts.FORMAT, choices=choices, value=side_texts(*current), required=len(choices) > 1
+        name=FORMAT, label=texts.FORMAT, choices=tuple(choices.values()), value=value, required=len(choices) > 1
+    )
+
+
+def side_texts(width: int, height: int) -> str:
+    """Two sides as a value: `1024x768`."""
+    return f"{width}x{height}"
+
+
+def _model(workflow: Workflow, values: Mapping[str, Json]) -> str:
+    """The file of the model that somebody has chosen; "" for the workflow's own."""
+    return next(
+        (str(values[slot.name]) for slot in workflow.slots if slot.kind == "model" and values.get(slot.name)), ""
     )
 
 

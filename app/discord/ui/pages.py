@@ -9,14 +9,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.config.settings import Allowed
-from app.core.job import Job, JobRequest, State
-from app.core.limits import Used
-from app.core.moderation import Ban, GuildLimits
-from app.core.server_power import PowerView
-from app.core.spending import SpendingUsed
+from app.core.jobs.job import Job, JobRequest
+from app.core.limits.moderation import Ban, GuildLimits
+from app.core.limits.spending import SpendingUsed
+from app.core.limits.usage import Used
+from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
 from app.discord.text import current_value, escape, format_value, shorten
-from app.discord.ui.components import Block, Button, Card, File, Illustrated, Line, Text, Upload, rows
+from app.discord.ui.components import Block, Button, Card, File, Illustrated, Text, Upload, rows
 from app.discord.ui.options import Command
 from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
@@ -30,7 +30,7 @@ from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.power import hours_text, power_text
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
@@ -38,9 +38,6 @@ from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
 INK = 0x5865F2
-
-MOST_JOBS = 10
-"""Jobs on one page: each takes three of Discord's forty components."""
 
 MOST_TEXT = 3600
 """Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""
@@ -74,18 +71,6 @@ MOST_REASONS = 3
 
 LONGEST_BAN_REASON = 200
 """Characters of the reason of a ban."""
-
-STATES = {
-    State.ACCEPTED: "waiting",
-    State.SUBMITTING: "waiting",
-    State.QUEUED: "waiting",
-    State.RUNNING: "running",
-    State.FINISHED: "finished",
-    State.DELIVERED: "finished",
-    State.FAILED: "failed",
-    State.CANCELLED: "cancelled",
-    State.LOST: "lost",
-}
 
 
 def graph_file(request: JobRequest) -> bytes:
@@ -236,35 +221,6 @@ def _values(request: JobRequest, workflow: Workflow | None, chosen: Sequence[Cho
             yield slot.title, texts.PICTURE if slot.kind == "image" else texts.file_of(slot.kind)
         elif slot.kind != "seed" and (text := format_value(slot, value)):
             yield slot.title, text
-
-
-def jobs(listed: Sequence[Job]) -> Card:
-    """The page of somebody's own jobs, newest first."""
-    if not listed:
-        return Card((Text(texts.NO_JOBS),), INK)
-    blocks: list[Block] = [Text(f"### {texts.JOBS}")]
-    for job in listed[:MOST_JOBS]:
-        place = message_ref.read(job.place)
-        prompt = escape(shorten(" ".join(str(job.request.values.get("prompt", "")).split()), 60))
-        line = f"`{job.id[:8]}` {escape(job.request.workflow)} · {STATES[job.state]}\n-# {prompt}"
-        if job.terminal_update is None:
-            if place and place.message:
-                line += f" · [message]({place.link})"
-            blocks.append(Line(line, Button(texts.CANCEL, custom_id.write("cancel", job.id))))
-        elif place and place.message:
-            blocks.append(Line(line, Button(texts.OPEN, url=place.link)))
-        else:
-            blocks.append(Text(line))
-    return Card(tuple(blocks), INK)
-
-
-def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
-    """The page of everybody's unfinished jobs; the position is None for a running job."""
-    lines = [
-        f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.request.workflow)} · <@{job.request.owner}>"
-        for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
-    ]
-    return Card((Text(_page([f"### {texts.QUEUE}", *lines]) if lines else texts.EMPTY_QUEUE),), INK)
 
 
 def usage(used: Iterable[Used], weight: float, spent: Iterable[SpendingUsed] = ()) -> Card:

@@ -28,6 +28,11 @@ from tests.discord.fake.world import MEMBER, Channel, Guild, Person
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
+def in_channel(message: Payload, channel: Channel) -> bool:
+    """Whether a message is there."""
+    return message["channel_id"] == channel.id
+
+
 class Crowd:
     """Every method does its deed at once and returns what came into being; none waits for the bot's answer.
 
@@ -65,17 +70,39 @@ class Crowd:
 
         return self.state.do(open_)
 
-    def open_thread(self, name: str, *, archived: bool = False, locked: bool = False) -> Channel:
-        """A thread in the first text channel. Change its `archived` and `locked` at any time."""
+    def open_forum(self, name: str) -> Channel:
+        """A channel of posts, which are threads."""
 
         def open_() -> Channel:
-            permissions = self.channel.bot_permissions
-            thread = Channel(self.state.flakes.new_prompt_id(), name, self.guild, None, permissions)
-            thread.parent, thread.archived, thread.locked = self.channel, archived, locked
+            forum = Channel(self.state.flakes.new_prompt_id(), name, self.guild, is_forum=True)
+            self.state.channels[forum.id] = forum
+            return forum
+
+        return self.state.do(open_)
+
+    def open_thread(
+        self, name: str, *, archived: bool = False, locked: bool = False, parent: Channel | None = None
+    ) -> Channel:
+        """A thread in the first text channel, or in `parent`. Change its `archived` and `locked` at any time."""
+
+        def open_() -> Channel:
+            where = parent or self.channel
+            thread = Channel(self.state.flakes.new_prompt_id(), name, self.guild, None, where.bot_permissions)
+            thread.parent, thread.archived, thread.locked = where, archived, locked
             self.state.channels[thread.id] = thread
             return thread
 
         return self.state.do(open_)
+
+    def remove(self, channel: Channel) -> None:
+        """Somebody deletes a channel or a thread, with all that is in it."""
+
+        def remove() -> None:
+            del self.state.channels[channel.id]
+            for message in [message for message in self.state.messages.all.values() if in_channel(message, channel)]:
+                self.state.messages.delete(message["id"])
+
+        self.state.do(remove)
 
     def dm(self, person: Person | None = None) -> Channel:
         """Somebody's direct messages with the bot."""
