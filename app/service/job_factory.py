@@ -97,15 +97,25 @@ class JobFactory:
         values = given_values(job.request, workflow, seed=False)
         return await self._make(workflow, values, person, variation=job.request.variation)
 
-    async def vary(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make a job with these values, and the files of an earlier job, or the picture that it varied."""
-        workflow = self._catalog.usable(job.request.workflow, person)
-        files = {slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow)}
-        return await self._make(workflow, {**values, **files}, person, variation=job.request.variation)
+    async def vary(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make a job with these values, and the files of an earlier job where no other one is `attached`.
 
-    async def edit(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make the request of a waiting job anew, with these values and its files; its `owner` is who edits it."""
-        return replace(await self.vary(job, values, person), job=job.id)
+        One that varied a picture varies the same.
+        """
+        workflow = self._catalog.usable(job.request.workflow, person)
+        replaced = {file.slot for file in attached}
+        files = {
+            slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow) if slot.name not in replaced
+        }
+        return await self._make(workflow, {**values, **files}, person, attached, variation=job.request.variation)
+
+    async def edit(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make the request of a waiting job anew, as `vary` does; its `owner` is who edits it."""
+        return replace(await self.vary(job, values, person, attached), job=job.id)
 
     async def start_follow_up(self, job: Job, workflow: str, number: int, result: int, person: Person) -> JobRequest:
         """See `follow_up`: with the values of the earlier job, without asking for any."""
@@ -119,7 +129,14 @@ class JobFactory:
         return inherited_values(job, workflows.get(job.request.workflow), taker, action)
 
     async def follow_up(
-        self, job: Job, workflow: str, number: int, values: Mapping[str, Json], result: int, person: Person
+        self,
+        job: Job,
+        workflow: str,
+        number: int,
+        values: Mapping[str, Json],
+        result: int,
+        person: Person,
+        attached: tuple[AttachedFile, ...] = (),
     ) -> JobRequest:
         """Make a job of another workflow from a result, counted from 1, of an earlier job.
 
@@ -131,7 +148,7 @@ class JobFactory:
         if result > len(available):
             raise WorkflowError(FewerResults(len(available)))
         values = {action.slot.name: available[result - 1], **action.values, **values}
-        return await self._make(taker, {**await self.own_values(taker, person), **values}, person)
+        return await self._make(taker, {**await self.own_values(taker, person), **values}, person, attached)
 
     async def change(self, job: Job, change: Change, number: int, person: Person) -> JobRequest:
         """Make a job that varies or extends a picture, counted from 1, of an earlier job.
