@@ -68,6 +68,7 @@ async def test_one_of_several_pictures_is_varied_with_one_press(stage: Stage) ->
         second = await stage.result(stage.press(first, "Vary 2"))
         assert len(files(second)) == 4
         assert "[Vary 4]" in words(second)
+        assert f"<@{stage.discord.alice.id}> · Vary strong · " in words(second)
         job = await job_made(life, second)
         assert picture_of(job).name.endswith("-02.png"), picture_of(job)
         assert picture_of(job).is_file()

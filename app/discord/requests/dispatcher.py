@@ -52,7 +52,7 @@ from app.service.reasons import (
     UnknownButton,
 )
 from app.service.values import missing_slots
-from app.service.variations import Variations, pictures_of
+from app.service.variations import Variations, picture_of, pictures_of
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
@@ -290,8 +290,7 @@ class RequestDispatcher:
             case "more":
                 await self._responder.tell(caller, await self._more(job, pressed.message))
             case "picture":
-                changes = await self._variations.possible(job.request)
-                await self._responder.tell(caller, pages.picture(job.id, press.result or 1, changes))
+                await self._responder.tell(caller, await self._picture(job, press.result or 1))
             case "keep":
                 await self._keep(job, caller)
             case "delete":
@@ -358,6 +357,16 @@ class RequestDispatcher:
         pictures = len(pictures_of(finished)) if isinstance(finished, Finished) else 0
         changes = await self._variations.possible(job.request) if pictures else frozenset[Change]()
         return pages.more(job.id, message, follow_ups, workflow, changes, pictures)
+
+    async def _picture(self, job: Job, number: int) -> Card:
+        """What can be done to one of the pictures of a job."""
+        shown, finished = picture_of(job, number), job.terminal_update
+        changes = await self._variations.possible(job.request)
+        alone = (
+            replace(job, terminal_update=replace(finished, files=(shown,))) if isinstance(finished, Finished) else job
+        )
+        thumbnail = (await self._live_messages.thumbnails([alone])).get(job.id)
+        return pages.picture(job.id, number, changes, thumbnail)
 
     async def _details(self, job: Job) -> Card:
         """The details of a job, with the jobs it was made from and into."""

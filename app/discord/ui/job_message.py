@@ -258,7 +258,8 @@ def _foot_line(view: JobView, parts: Sequence[str]) -> str:
     """Whose result it is and what made it, and these parts, as far as they are known."""
     made_with = view.made_with
     name = model_name(made_with) if made_with else view.title if view.title != view.headline else ""
-    return " · ".join(filter(None, [_owner(view), escape(shorten(name, LONGEST_NAME)), *parts]))
+    change = texts.CHANGES.get(view.change, "")
+    return " · ".join(filter(None, [_owner(view), change, escape(shorten(name, LONGEST_NAME)), *parts]))
 
 
 def _size(uploads: Sequence[Upload]) -> str:

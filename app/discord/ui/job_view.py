@@ -45,6 +45,8 @@ class JobView(Struct, kw_only=True):
     prompt: str = ""
     model: str = ""
     """The file of the model that was chosen; "" if that is left to the server."""
+    change: str = ""
+    """What is done to a picture, by the name of the change; "" if the workflow's own graph runs."""
     before: str = ""
     """The picture that is changed, as a path; "" if none is."""
     seed: int | None = None
@@ -156,7 +158,10 @@ def view_of(
         workflow=workflow,
     )
     view.set_values(request.values, request.seed, request.pictures)
-    view.before = request.variation.picture if request.variation is not None else _changed(request, workflow)
+    if request.variation is not None:
+        view.change, view.before = request.variation.change, request.variation.picture
+    else:
+        view.before = _changed(request, workflow)
     return view
 
 

@@ -213,12 +213,13 @@ def _changing(job: JobId, changes: Collection[Change], pictures: int) -> tuple[R
     return (Select(custom_id.write("picture", job), job_texts.choose(job_texts.CHANGE_ONE, numbers[-1]), choices),)
 
 
-def picture(job: JobId, number: int, changes: Collection[Change]) -> Card:
-    """What can be done to one of several pictures."""
+def picture(job: JobId, number: int, changes: Collection[Change], thumbnail: Upload | None = None) -> Card:
+    """What can be done to one of several pictures, of which `thumbnail` is a small version."""
     varied = [change for change in changes if change in STRENGTHS]
     extended = [change for change in changes if change not in STRENGTHS]
     lines = (*rows(_changes(job, number, varied)), *rows(_changes(job, number, extended)))
-    return Card((Text(f"### {job_texts.picture(number)}"), *lines), INK)
+    heading = f"### {job_texts.picture(number)}"
+    return Card((Illustrated(heading, thumbnail) if thumbnail is not None else Text(heading), *lines), INK)
 
 
 def _changes(job: JobId, number: int, changes: Collection[str]) -> list[Button]:

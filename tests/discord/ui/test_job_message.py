@@ -236,6 +236,10 @@ UPSCALE = FollowUpAction("upscale", "Upscale…", slot("image", "image"), "image
 CHANGES_OF = frozenset(CHANGES.values())
 
 
+def test_a_result_says_what_was_done_to_a_picture() -> None:
+    assert "-# <@42> · Vary subtle · Text to image" in words(finished_with(1, change="subtle")).splitlines()
+
+
 def test_a_single_picture_is_varied_in_two_strengths() -> None:
     card = finished_with(1, UPSCALE, edit(), changes=CHANGES_OF)
     assert lines(card) == [
