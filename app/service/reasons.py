@@ -158,6 +158,10 @@ class UnknownButton(Reason, frozen=True):
     """A button of an earlier version."""
 
 
+class NoExample(Reason, frozen=True):
+    """No workflow that this person may use makes a picture from words alone, now."""
+
+
 class UnknownSetting(Reason, frozen=True):
     """A form names a setting that the workflow does not have."""
 
@@ -334,6 +338,7 @@ ServiceReason: TypeAlias = (
     | JobUnfinished
     | NothingToSave
     | UnknownButton
+    | NoExample
     | UnknownSetting
     | NotASetting
     | NotAResultNumber

@@ -34,6 +34,7 @@ from app.discord.gateway.responses import (
 )
 from app.discord.ui import modals
 from app.discord.ui.components import Form
+from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
 from app.discord.ui.options import PRESET, SPOILER, Command
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
@@ -53,7 +54,7 @@ PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
 ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go"})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN, *CHANGES})
+MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN, EXAMPLE, *CHANGES})
 ANSWERS_ALONE = frozenset({"settings", "keep", "more", "picture", "command"})
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""

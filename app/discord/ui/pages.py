@@ -15,6 +15,7 @@ from app.core.limits.spending import SpendingUsed
 from app.core.limits.usage import Used
 from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
+from app.discord.custom_id import NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import (
     MOST_CHOICES,
@@ -36,10 +37,11 @@ from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
 from app.service.follow_ups import FollowUpAction
+from app.service.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts import job_message as job_texts
-from app.texts import moderation
+from app.texts import moderation, notifications
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
@@ -241,16 +243,34 @@ def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
     return Card((Text(_page(lines)),), INK)
 
 
-def own_settings(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
-    """The page of all settings that somebody has saved."""
+def own_settings(
+    saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow], way: Way | None, note: str = ""
+) -> Card:
+    """The page of all settings that somebody has saved, by workflow.
+
+    `way` is how they are notified, None if the operator allows no notifications; `note` is what to know about that.
+    """
+    blocks: tuple[Block, ...] = ()
+    if way is not None:
+        ways = [
+            Button(label, custom_id.write(NOTIFY, "me", name), "primary" if name == way else "secondary")
+            for name, label in notifications.WAYS.items()
+        ]
+        head = "\n".join(
+            [f"### {notifications.HEADING}", notifications.CURRENT[way], *([f"-# {note}"] if note else [])]
+        )
+        blocks = (Text(head), *rows(ways))
+    return Card((*blocks, Text(_saved(saved, workflows))), INK)
+
+
+def _saved(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> str:
     lines: list[str] = []
     for name, values in saved.items():
         workflow = workflows.get(name)
         lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
     if not lines:
-        return Card((Text(texts.NO_SAVED_SETTINGS),), INK)
-    lines.append(f"-# {texts.RESET_HINT}")
-    return Card((Text(_page(lines)),), INK)
+        return texts.NO_SAVED_SETTINGS
+    return _page([*lines, f"-# {texts.RESET_HINT}"])
 
 
 def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]:
@@ -312,15 +332,6 @@ def notice(text: str) -> Card:
     return Card((Text(text),), INK)
 
 
-def models(lists: Mapping[str, Sequence[str]]) -> Card:
-    """The page of the models that the servers have, by the title of their slot."""
-    lines: list[str] = []
-    for title, names in lists.items():
-        lines.append(f"### {escape(title)}")
-        lines += [f"- {escape(name)}" for name in names] or [texts.NO_SERVER]
-    return Card((Text(_page(lines) if lines else texts.NO_MODELS),), INK)
-
-
 def status(
     servers: Sequence[ServerStatus],
     server_names: Mapping[ServerName, str],
@@ -358,20 +369,6 @@ def status(
     else:
         reasons = [escape(shorten(reason_text(why), LONGEST_REASON)) for why in refused.values()]
         lines += map(texts.not_offered, reasons)
-    return Card((Text(_page(lines)),), INK)
-
-
-def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequence[str]) -> Card:
-    """The help page."""
-    lines = [f"### {texts.MAKE}"]
-    for command in commands:
-        needs = [option.name for option in command.options if option.required]
-        lines.append(texts.command(command.name, escape(command.description), needs))
-    lines.append(f"### {texts.LOOK}")
-    lines += [texts.command(name, escape(description)) for name, description in built_in.items()]
-    if menus:
-        lines += [f"### {texts.MENUS}", texts.menus(escape(", ".join(menus)))]
-    lines.append(texts.BUTTONS_LAST)
     return Card((Text(_page(lines)),), INK)
 
 

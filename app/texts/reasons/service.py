@@ -75,6 +75,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return "These are the default settings, so there is nothing to save."
         case reasons.UnknownButton():
             return "This button is out of date. Start again with a command."
+        case reasons.NoExample():
+            return "Nothing here makes a picture from words alone just now. See /models."
         case reasons.UnknownSetting(workflow=workflow, setting=setting, known=known):
             return f"{quoted(workflow)} has no setting {quoted(setting)}{suggest(setting, known)}"
         case reasons.NotASetting(line=line):

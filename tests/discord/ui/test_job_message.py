@@ -46,7 +46,7 @@ from app.events import (
 from app.media_worker.mark import PACKET
 from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
-from app.texts.job_message import took
+from app.texts.job_message import SHORTENED, took
 from app.workflows.load import Workflow
 from app.workflows.variation import CHANGES, Change
 from tests.discord.flows import TXT2IMG, slot, workflow
@@ -410,6 +410,35 @@ def test_texts_are_texts_and_long_ones_are_files() -> None:
     assert "two words" in words(render(view(Finished(HERE, (), ("two words",), job=JOB)))[0])
     (card,) = render(view(Finished(HERE, (), ("x" * 5000,), job=JOB)))
     assert [one.name for one in card.uploads] == ["text.txt"]
+
+
+def test_a_text_of_nothing_but_blanks_is_no_text_block() -> None:
+    """Discord refuses such a block, and with it the whole message."""
+    (card,) = render(view(Finished(HERE, (), (" \n\t ", "two words", ""), job=JOB)))
+    assert all(block.text.strip() for block in card.blocks if isinstance(block, Text))
+    assert "two words" in words(card)
+    (card,) = render(view(Finished(HERE, (), (" \n",), job=JOB)))
+    assert all(block.text.strip() for block in card.blocks if isinstance(block, Text))
+    assert not card.uploads
+
+
+def test_a_text_of_ten_megabytes_is_a_file_that_fits_into_a_message() -> None:
+    (card,) = render(view(Finished(HERE, (), ("ß" * 5_500_000,), job=JOB)))
+    (file,) = card.uploads
+    assert 10_000_000 <= len(file.data) < 10 * 2**20
+    assert file.data.decode().endswith(SHORTENED)
+    assert sum(len(block.text) for block in card.blocks if isinstance(block, Text)) < MOST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "pages"), [([9, 9, 9, 9], [2, 2]), ([24, 1], [1, 1]), ([12, 12], [2]), ([30, 1], [1, 1])]
+)
+def test_the_files_of_one_message_are_no_larger_than_discord_takes_in_one_request(
+    megabytes: list[int], pages: list[int]
+) -> None:
+    files = [Upload(f"{number}.png", f"{number}.png", size=size * 2**20) for number, size in enumerate(megabytes)]
+    cards = render(view(Finished(HERE, tuple(one.path for one in files), job=JOB)), files)
+    assert [len(card.uploads) for card in cards] == pages
 
 
 def test_a_spoiler_is_hidden_from_the_first_preview_to_the_result() -> None:
