@@ -13,6 +13,7 @@ from msgspec import Struct
 from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
+from app.reasons import Reason
 from app.workflows.api_graph import copied, inputs, sources
 from app.workflows.discovery.value_source import held, number
 from app.workflows.extension import Extension, Frame, extended
@@ -80,13 +81,18 @@ def derive(graph: Graph, change: Change, definitions: Definitions | None = None)
     return Derived(graph, Target(NodeId(PICTURE), "image"))
 
 
-def can_be(graph: Graph, change: Change, definitions: Definitions | None = None) -> bool:
-    """Whether `derive` knows how to do this to the picture that the graph makes."""
+def problem(graph: Graph, change: Change, definitions: Definitions | None = None) -> Reason | None:
+    """Why `derive` does not know how to do this to the picture that the graph makes; None if it does."""
     try:
         derive(graph, change, definitions)
-    except WorkflowError:
-        return False
-    return True
+    except WorkflowError as error:
+        return error.reason
+    return None
+
+
+def can_be(graph: Graph, change: Change, definitions: Definitions | None = None) -> bool:
+    """Whether `derive` knows how to do this to the picture that the graph makes."""
+    return problem(graph, change, definitions) is None
 
 
 def _undo(graph: Graph, source: PictureSource) -> None:
