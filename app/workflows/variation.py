@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from app.core.jobs.job import JobRequest, Upload, Variation
 from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
@@ -79,6 +81,23 @@ def derive(graph: Graph, change: Change, definitions: Definitions | None = None)
     inputs(graph, source.sampler)["latent_image"] = [latent, 0]
     graph = _needed(graph, source.saver)
     return Derived(graph, Target(NodeId(PICTURE), "image"))
+
+
+def varied(
+    request: JobRequest, change: Change, picture: str, definitions: Definitions | None = None
+) -> tuple[JobRequest, Target]:
+    """The request that does this to the picture at this path, and the input that gets it. Raises `WorkflowError`."""
+    derived = derive(request.graph, change, definitions)
+    graph, target = derived.graph, derived.picture
+    uploads = [upload for upload in request.uploads if upload.node in graph]
+    made = replace(
+        request,
+        graph=graph,
+        uploads=(*uploads, Upload(target.node, target.input, picture)),
+        choices=tuple(choice for choice in request.choices if choice.node in graph),
+        variation=Variation(change, picture),
+    )
+    return made, target
 
 
 def problem(graph: Graph, change: Change, definitions: Definitions | None = None) -> Reason | None:
