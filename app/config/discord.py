@@ -29,7 +29,20 @@ def read_discord(table: Table) -> Discord:
         keep_metadata=table.flag("keep_metadata", default=False),
         mark_results=table.flag("mark_results", default=Discord().mark_results),
         label_guilds=_guilds(table, "label_guilds"),
+        workflow_commands=_workflow_names(table, "workflow_commands"),
     )
+
+
+def _workflow_names(table: Table, key: str) -> tuple[str, ...] | None:
+    """The names of workflows; None if the key is not there, which means all."""
+    if key not in table.values():
+        return None
+    names: list[str] = []
+    for number, name in enumerate(table.items(key, ())):
+        if not isinstance(name, str):
+            raise table.error(key, f'“{key}” must be names of workflows, such as ["txt2img"].', number)
+        names.append(name.strip())
+    return tuple(dict.fromkeys(names))
 
 
 def _guilds(table: Table, key: str) -> tuple[int, ...]:

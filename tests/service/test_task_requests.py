@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 from msgspec.structs import replace
 
+from app.config.settings import DefaultModels, Preset
 from app.core.cost import Run
 from app.events import JobId, NodeId, ServerName
 from app.ports import Json
-from app.service.presets import INCLUDED, Preset, available
+from app.service.presets import INCLUDED, available
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.speeds import Speeds
 from app.service.task_models import TaskModels
@@ -54,7 +55,7 @@ BOTH = checkpoints("dreamscapeXL-v2.safetensors", "ink/night_ink.ckpt")
 
 
 def planner(here: Here, **defaults: str) -> TaskPlanner:
-    return TaskPlanner(TaskModels(here, defaults), INCLUDED)
+    return TaskPlanner(TaskModels(here, DefaultModels(**defaults)), INCLUDED)
 
 
 def labels(here: Here, task: Task = "imagine", typed: str = "") -> list[str]:
