@@ -85,6 +85,9 @@ class TaskPlanner:
         """
         model = self._model(request, person)
         workflow, slots = model.workflow, _by_option(model.workflow)
+        if request.values.get(COUNT) == 1 and COUNT not in slots:
+            # What the model does anyway.
+            request = replace(request, values={name: value for name, value in request.values.items() if name != COUNT})
         for option in (*request.values, *(file.slot for file in request.files)):
             if option not in slots:
                 raise WorkflowError(OptionNotOffered(model.label, option, offered_options(workflow, request.task)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import cast
 
 import pytest
 
 from app.config.settings import DefaultModels, Limits, Preset
 from tests.discord.fake import Interaction, Payload
+from tests.discord.flows import FOLDER
 from tests.discord.stage import Stage, files, job_of, photo, words
 
 PORTRAIT = "portrait-xl.safetensors"
@@ -96,6 +98,17 @@ async def test_a_picture_starts_an_image_to_image(stage: Stage) -> None:
         message = await stage.result(imagine(stage, prompt="in oil", model="Portrait XL", image=photo()))
         assert "Image to image" in await stage.details(message)
         assert sent(stage)["Checkpoint"] == {"ckpt_name": PORTRAIT}
+
+
+async def test_pictures_are_edited_and_enlarged_by_the_models_that_do_that(stage: Stage) -> None:
+    shutil.copytree(FOLDER / "upscale", stage.workflows / "upscale")
+    async with stage.bot():
+        assert await offered(stage, "upscale", "model", "") == ["4x crisp"]
+        options = {"image": photo((24, 16)), "prompt": "in oil", "count": 2, "seed": 3}
+        edited = await stage.result(stage.discord.slash("edit", options))  # pyright: ignore[reportArgumentType]
+        assert len(files(edited)) == 2
+        enlarged = await stage.result(stage.discord.slash("upscale", {"image": photo((24, 16)), "factor": 2.0}))
+        assert "Upscale" in await stage.details(enlarged)
 
 
 async def test_presets_of_the_operator_and_saved_defaults_apply(stage: Stage) -> None:

@@ -78,7 +78,7 @@ class Moments:
         stage = self._stage
         asked = self._imagine(LIGHTHOUSE, width=768, height=512)
         one = await stage.result(asked)
-        self._keep("finished-one", one, "/txt2img")
+        self._keep("finished-one", one, "/imagine")
         opened = await stage.answered(stage.press(one, "Edit prompt"))
         self._keep("form", opened.data, "Edit prompt")
         opened = await stage.answered(stage.press(one, "Image to image"))
@@ -90,19 +90,19 @@ class Moments:
         await self._told(details, "Copy as command", "command")
         await self._told(edited, "More…", "more")
         four = self._imagine(FOXES, count=4)
-        self._keep("finished-four", await stage.result(four), "/txt2img")
+        self._keep("finished-four", await stage.result(four), "/imagine")
         nine = self._imagine("paper boats on a mountain lake, morning fog", count=9, width=256, height=256)
-        self._keep("finished-nine", await stage.result(nine), "/txt2img")
+        self._keep("finished-nine", await stage.result(nine), "/imagine")
 
     async def _play_running(self) -> None:
         stage = self._stage
         async with self._slow_after(STEPS // 2):
             asked = self._imagine("a greenhouse full of ferns, soft light")
-            self._keep("running", await self._shown(asked, "step ", files=1), "/txt2img")
+            self._keep("running", await self._shown(asked, "step ", files=1), "/imagine")
         await stage.result(asked)
         async with self._slow_after(STEPS * 5 // 2):
             asked = self._imagine("four hot-air balloons over red canyons", count=4)
-            self._keep("batch", await self._shown(asked, "2 of 4 ready", files=3), "/txt2img")
+            self._keep("batch", await self._shown(asked, "2 of 4 ready", files=3), "/imagine")
         await stage.result(asked)
 
     async def _play_waiting(self) -> None:
@@ -111,14 +111,14 @@ class Moments:
         for number in range(2):
             await stage.until("[Cancel]", self._imagine(f"before {number}", width=64, height=64))
         waiting = self._imagine("a fox reading the newspaper, woodcut", width=64, height=64)
-        self._keep("waiting", await stage.until("[Edit]", waiting), "/txt2img")
+        self._keep("waiting", await stage.until("[Edit]", waiting), "/imagine")
         last = self._imagine("an otter in a raincoat", width=64, height=64)
         await stage.until("[Edit]", last)
         refused = self._imagine("a heron made of folded paper, studio light", width=64, height=64)
         await stage.ephemeral_followup(await stage.answered(refused))
-        self._keep("refused", self._message(refused.followups[0]), "/txt2img")
+        self._keep("refused", self._message(refused.followups[0]), "/imagine")
         stage.press(stage.discord.message(last), "Cancel")
-        self._keep("cancelled", await stage.until("Cancelled", last), "/txt2img")
+        self._keep("cancelled", await stage.until("Cancelled", last), "/imagine")
         stage.go_on()
         await stage.result(waiting)
 
@@ -126,13 +126,13 @@ class Moments:
         stage = self._stage
         stage.fault(fail_prompt={"count": 1, "status": 400})
         asked = self._imagine("a whale above the city, oil on canvas")
-        self._keep("failed", await stage.until("[Retry]", asked), "/txt2img")
+        self._keep("failed", await stage.until("[Retry]", asked), "/imagine")
 
     async def _play_away(self) -> None:
         stage = self._stage
         stage.fault(refuse_all=3600)
         asked = self._imagine("a train in the desert, wide angle")
-        self._keep("server-away", await stage.until("offline", asked), "/txt2img")
+        self._keep("server-away", await stage.until("offline", asked), "/imagine")
         stage.fault(refuse_all=0)
         await stage.result(asked)
 

@@ -198,6 +198,27 @@ def test_an_option_that_the_model_lacks_is_one_sentence_with_those_that_it_has(
     assert told == f"“Edit by words” has no option “{option}”. It has image, prompt, model, seed, preset."
 
 
+def test_one_picture_may_be_asked_of_a_model_that_always_makes_one() -> None:
+    assert planned(Here("kontext"), "edit", files=(PICTURE,), values={"count": 1}).values == {}
+
+
+def test_a_default_of_the_operator_that_is_no_model_is_told() -> None:
+    here = Here("txt2img", servers=[BOTH])
+    models = TaskModels(here, DefaultModels(imagine="Nigt ink", edit="", film="ltx"))
+    assert [reason_text(reason) for reason in models.unknown_defaults()] == [
+        "There is no model “Nigt ink” here now; did you mean “Night ink”?",
+        "There is no model “ltx” here now.",
+    ]
+
+
+def test_the_lists_are_brought_up_to_date_only_while_people_choose() -> None:
+    models = TaskModels(Here("txt2img", servers=[BOTH]))
+    models.prepare()
+    assert [models.were_asked(), models.were_asked()] == [True, False], "once at the start"
+    models.suggest("imagine", "x", ANN, 5)
+    assert [models.were_asked(), models.were_asked()] == [True, False]
+
+
 def test_a_preset_adds_to_the_prompt_and_only_sets_what_the_model_has() -> None:
     here = Here("txt2img", "flux", servers=[BOTH])
     presets = available({"ink": Preset(suffix="ink", negative="colour", format="3:4", values={"steps": 9, "odd": 1})})
