@@ -68,7 +68,7 @@ async def serving(fake: FakeDiscord) -> AsyncGenerator[tuple[Door, Receives]]:
 async def test_what_hikari_hears_arrives_in_the_core(fake: FakeDiscord) -> None:
     async with serving(fake) as (_, receive):
         await fake.until(lambda: fake.gateway.connected)
-        interaction = fake.slash("txt2img")
+        interaction = fake.slash("imagine")
         with anyio.fail_after(60):
             assert await receive.receive() == "imagine"
     assert interaction.response == 5
@@ -77,7 +77,7 @@ async def test_what_hikari_hears_arrives_in_the_core(fake: FakeDiscord) -> None:
 async def test_a_handler_that_waits_for_the_core_is_ended_with_the_bot(fake: FakeDiscord) -> None:
     async with serving(fake) as (door, _):
         await fake.until(lambda: fake.gateway.connected)
-        interaction = fake.slash("txt2img")
+        interaction = fake.slash("imagine")
         await fake.until(lambda: interaction.response)
     assert door.left == 0
 
