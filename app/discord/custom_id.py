@@ -14,6 +14,10 @@ TRY_AGAIN = "resubmit"
 """The verb of the button below a refusal: ask once more for what was over a limit, under the id of that request."""
 
 
+ADJUST = "adjust"
+"""The verb of the button that opens the card of all settings of a job."""
+
+
 class Press(Struct, frozen=True):
     """A parsed custom id: `verb` is what to do, `workflow` the follow-up's workflow, `job` the job it is about.
 

@@ -15,6 +15,7 @@ from app.core.limits.spending import SpendingUsed
 from app.core.limits.usage import Used
 from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
+from app.discord.custom_id import ADJUST
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import Block, Button, Card, File, Illustrated, Text, Upload, rows
 from app.discord.ui.options import Command
@@ -28,7 +29,7 @@ from app.service.statistics import Accuracy
 from app.texts import moderation
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
-from app.texts.job_message import EDIT_PROMPT
+from app.texts.job_message import EDIT_PROMPT, SETTINGS
 from app.texts.power import hours_text, power_text
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
@@ -169,7 +170,10 @@ def more(job: JobId, message: str, follow_ups: Sequence[FollowUpAction], workflo
         Button(shorten(f"{action.label.rstrip('…')}…", LONGEST_LABEL), _use(job, action))
         for action in follow_ups[:MOST_FOLLOW_UPS]
     ]
-    own = [Button(texts.SAVE_SETTINGS, custom_id.write("keep", job))] if workflow is not None else []
+    own: list[Button] = []
+    if workflow is not None:
+        own.append(Button(SETTINGS, custom_id.write(ADJUST, job)))
+        own.append(Button(texts.SAVE_SETTINGS, custom_id.write("keep", job)))
     own.append(Button(texts.DELETE, custom_id.write("delete", job, message)))
     return Card((Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}"), *rows(asked), *rows(own)), INK)
 
