@@ -26,9 +26,6 @@ NEW_SEED = "a new one"
 
 CHOOSE_PRESET = "Take the values of a preset"
 
-AUTOMATIC = "+automatic"
-"""The value of the choice that leaves a model to the server."""
-
 
 def heading(title: str) -> str:
     """The heading of the card for a workflow."""
@@ -38,11 +35,6 @@ def heading(title: str) -> str:
 def change(group: str) -> str:
     """The label of the button that opens the form of a group."""
     return f"{group}…"
-
-
-def automatic(title: str) -> str:
-    """The choice that leaves a model to the server."""
-    return f"{title}: the server's first one"
 
 
 def part(title: str, number: int, count: int) -> str:

@@ -35,6 +35,9 @@ NAMES = (
     "more",
     "command",
     "form",
+    "form-picture",
+    "settings",
+    "form-details",
 )
 """All moments."""
 
@@ -88,7 +91,12 @@ class Moments:
         await stage.result(stage.press(edited, "Upscale"))
         details = await self._told(edited, "Details")
         await self._told(details, "Copy as command", "command")
-        await self._told(edited, "More…", "more")
+        opened = await stage.answered(stage.press(edited, "Edit prompt"))
+        self._keep("form-picture", opened.data, "Edit prompt")
+        more = await self._told(edited, "More…", "more")
+        settings = await self._told(more, "Settings…", "settings")
+        opened = await stage.answered(stage.press(settings, "Details…"))
+        self._keep("form-details", opened.data, "Details…")
         four = self._imagine(FOXES, count=4)
         self._keep("finished-four", await stage.result(four), "/imagine")
         nine = self._imagine("paper boats on a mountain lake, morning fog", count=9, width=256, height=256)

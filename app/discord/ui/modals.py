@@ -25,7 +25,7 @@ from app.discord.ui.forms import (
     TextField,
 )
 from app.discord.ui.options import PRESET
-from app.discord.ui.slot_fields import NOTHING_OFFERED, Offered, slot_field
+from app.discord.ui.slot_fields import AUTOMATIC, NOTHING_OFFERED, Offered, slot_field
 from app.ports import Json
 from app.service.formats import FORMATS, sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
@@ -283,7 +283,7 @@ def _pairs(fields: Mapping[str, str]) -> dict[str, str]:
         elif name == FORMAT:
             pairs.update(zip(SIDES, _side_texts(text), strict=True))
         elif name != RESULT:
-            pairs[name] = text.strip()
+            pairs[name] = "" if text == AUTOMATIC else text.strip()
     return pairs
 
 

@@ -118,10 +118,7 @@ def _selected(workflow: Workflow, offered: Offered) -> list[Slot]:
     few = [
         slot
         for slot in workflow.slots
-        if slot.kind in {"model", "choice"}
-        and len(slot.name) <= LONGEST_NAME
-        and len(shown_choices(slot, offered)) + (slot.default is None) <= MOST_CHOICES
-        and len(shown_choices(slot, offered)) > 1
+        if slot.kind in {"model", "choice"} and len(slot.name) <= LONGEST_NAME and len(shown_choices(slot, offered)) > 1
     ]
     return few[:room]
 
@@ -209,11 +206,8 @@ def _selects(workflow: Workflow, draft_id: str, values: Mapping[str, Json], offe
     for slot in _selected(workflow, offered):
         field = slot_field(workflow, slot, values, offered)
         if isinstance(field, ChoiceField):
-            choices = _named(field)
-            if slot.default is None:
-                choices = (Choice(texts.automatic(slot.title), texts.AUTOMATIC), *choices)
             placeholder = shorten(f"{slot.title}: {field.description}" if field.description else slot.title, 100)
-            yield Select(custom_id.write(PICK, draft_id, slot.name), placeholder, choices, field.value)
+            yield Select(custom_id.write(PICK, draft_id, slot.name), placeholder, _named(field), field.value)
 
 
 def _named(field: ChoiceField) -> tuple[Choice, ...]:
@@ -235,12 +229,10 @@ def picked(workflow: Workflow, name: str, value: str, values: Mapping[str, Json]
         sides, _ = answers(workflow, {FORMAT: value})
         return {**values, **sides}
     slot = next((slot for slot in workflow.slots if slot.name == name), None)
-    if value == texts.AUTOMATIC and (slot is None or slot.default is None):
-        return {key: kept for key, kept in values.items() if key != name}
-    if slot is not None and value not in (choices := tuple(slot.choices or offered.get(name, ()))):
-        raise WorkflowError(NotAChoice(slot.title, value, choices))
+    if slot is not None and value not in (shown := [choice.value for choice in shown_choices(slot, offered)]):
+        raise WorkflowError(NotAChoice(slot.title, value, tuple(shown)))
     chosen, _ = answers(workflow, {name: value})
-    return {**values, **chosen}
+    return {**unasked(values, {name: value}), **chosen}
 
 
 def group_form(

@@ -18,10 +18,9 @@ from app.discord.ui.settings_card import (
     picked,
     settings_card,
 )
-from app.discord.ui.slot_fields import Offered
+from app.discord.ui.slot_fields import AUTOMATIC, Offered
 from app.ports import Json
 from app.service.requests import AttachedFile
-from app.texts.settings_card import AUTOMATIC
 from app.workflows.load import Workflow, load
 from tests.discord.flows import FOLDER, IMG2IMG, TXT2IMG, slot, workflow
 from tests.refusals import refused
@@ -94,7 +93,7 @@ def test_the_card_says_what_applies() -> None:
     model = selects[f"{PICK}.checkpoint:{DRAFT}"]
     assert model.chosen == "other_xl.safetensors"
     assert [choice.label for choice in model.choices] == [
-        "Checkpoint: the server's first one",
+        "Checkpoint: The server's first one",
         "Checkpoint: Dreamscape v1",
         "Checkpoint: Other XL",
     ]
