@@ -235,7 +235,7 @@ def answers(
         if slot is None:
             raise WorkflowError(UnknownSetting(workflow.title, name, tuple(slots)))
         text_by_slot[slot.name] = text
-        if text:
+        if text and not (slot.kind == "model" and text == AUTOMATIC):
             values[slot.name] = slot.read(text)
     prefilled = _pairs({field.name: field.value for field in asked.fields}) if asked is not None else {}
     for name, value in preset(workflow, chosen).items():
@@ -283,7 +283,7 @@ def _pairs(fields: Mapping[str, str]) -> dict[str, str]:
         elif name == FORMAT:
             pairs.update(zip(SIDES, _side_texts(text), strict=True))
         elif name != RESULT:
-            pairs[name] = "" if text == AUTOMATIC else text.strip()
+            pairs[name] = text.strip()
     return pairs
 
 

@@ -293,7 +293,9 @@ def filled(workflow: Workflow, form: Form, fields: Mapping[str, str], values: Ma
             _choose(slot, form, parts, plain, values)
     asked = replace(form, fields=tuple(field for field in form.fields if not field.name.startswith(PART)))
     chosen, _ = answers(workflow, plain, asked)
-    return {**unasked(values, plain), **chosen}
+    uploads = {slot.name for slot in workflow.slots if slot.kind in UPLOADED}
+    # A file field that is left empty keeps the file.
+    return {**unasked(values, {name: text for name, text in plain.items() if name not in uploads}), **chosen}
 
 
 def _choose(

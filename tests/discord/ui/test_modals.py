@@ -148,6 +148,14 @@ def test_a_model_that_has_disappeared_is_named_and_another_one_can_be_chosen() -
     assert "checkpoint" not in answers(TXT2IMG, told, made)[0]
 
 
+def test_only_a_model_is_left_to_the_server_by_the_word_for_it() -> None:
+    made, told = filled(TXT2IMG, {"prompt": "x", "checkpoint": "other_xl.safetensors"}, offered=MODELS)
+    fields = told | {"prompt": "automatic", "checkpoint": "automatic"}
+    values, _ = answers(TXT2IMG, fields, made)
+    assert values["prompt"] == "automatic"
+    assert "checkpoint" not in values
+
+
 def test_a_long_list_is_a_field_to_type_the_name_in() -> None:
     made, _ = filled(TXT2IMG, {}, offered={"checkpoint": [f"model {number}" for number in range(26)]})
     assert isinstance(field_of(made, "checkpoint"), TextField)

@@ -113,7 +113,10 @@ def test_files_are_kept_or_replaced() -> None:
     form = form_of(IMG2IMG, number_of(IMG2IMG, "Files"), {"image": "/kept.png"})
     assert [field.name for field in form.fields] == ["image"]
     assert isinstance(form.fields[0], FileField)
-    assert filled(IMG2IMG, form, {"image": ""}, {"image": "/kept.png", "prompt": "x"}) == {"prompt": "x"}
+    assert filled(IMG2IMG, form, {"image": ""}, {"image": "/kept.png", "prompt": "x"}) == {
+        "image": "/kept.png",
+        "prompt": "x",
+    }
 
 
 def test_a_long_list_has_several_fields_and_one_choice() -> None:
