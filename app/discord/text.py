@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
@@ -59,6 +60,17 @@ def shorten(text: str, most: int) -> str:
     while end > 0 and (_belongs(text[end]) or text[end - 1] == "\u200d"):
         end -= 1
     return (text[:end].rstrip() + "…")[:most]
+
+
+def whole_lines(lines: Iterable[str], room: int, more: str) -> list[str]:
+    """As many whole lines as there is room for, in characters; `more` is the last one if any was left out."""
+    kept: list[str] = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            return [*kept, more]
+        kept.append(line)
+    return kept
 
 
 def _belongs(sign: str) -> bool:

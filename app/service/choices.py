@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from app.events import ServerName
 from app.node_cache import NodeCache
@@ -23,17 +23,22 @@ class Choices:
 
         A server that does not answer now counts as it was last seen.
         """
+        return tuple(await self.servers_with(workflow, slot))
+
+    async def servers_with(self, workflow: Workflow, slot: Slot) -> Mapping[str, Collection[ServerName]]:
+        """The choices of a slot, as above, each with the servers that list it; those of its own with none."""
         if slot.choices or not slot.targets:
-            return slot.choices
+            return dict.fromkeys(slot.choices, ())
         class_type, name = _input(workflow, slot)
-        choices: dict[str, None] = {}
-        for nodes in tuple(self._nodes.values()):
+        choices: dict[str, list[ServerName]] = {}
+        for server, nodes in tuple(self._nodes.items()):
             try:
                 definition = await nodes.node(class_type)
             except (ConnectionLost, Refused):
                 definition = nodes.known.get(class_type)
-            choices.update(_listed(definition, name))
-        return tuple(choices)
+            for choice in _listed(definition, name):
+                choices.setdefault(choice, []).append(server)
+        return choices
 
     def known(self, workflow: Workflow) -> dict[str, Sequence[str]]:
         """The choices of each slot of a model or a LoRA as the servers were last seen, without asking them."""

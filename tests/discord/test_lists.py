@@ -56,6 +56,7 @@ async def test_jobs_are_turned_page_by_page_and_filtered(stage: Stage) -> None:
     async with stage.bot() as life:
         page = await listed(stage, "jobs")
         assert "You have not made anything yet." in words(page)
+        assert "</help:" in words(page)
         for number in range(3):
             done = await stage.result(discord.slash("imagine", {"prompt": f"done {number}", **SMALL}))
             await ended(life, job_of(done))

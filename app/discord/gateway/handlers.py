@@ -34,6 +34,7 @@ from app.discord.gateway.responses import (
 )
 from app.discord.ui import modals
 from app.discord.ui.forms import Form
+from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
 from app.discord.ui.options import PRESET, SPOILER, Command
 from app.discord.ui.settings_card import GROUP, PICK, RUN
@@ -49,13 +50,16 @@ from app.texts.reasons.files import NAMES
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
+from app.workflows.variation import CHANGES
 
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
 ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go", GROUP})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", RUN, custom_id.TRY_AGAIN})
-ANSWERS_ALONE = frozenset({"settings", custom_id.ADJUST, "keep", "more", "command"})
+MAKES_NEW = frozenset(
+    {"again", "fetch", "retry", "send", "vary", "use", "go", RUN, custom_id.TRY_AGAIN, EXAMPLE, *CHANGES}
+)
+ANSWERS_ALONE = frozenset({"settings", custom_id.ADJUST, "keep", "more", "picture", "command"})
 CHANGES_ITS_MESSAGE = frozenset({"edit", GROUP})
 """Verbs of forms that change the message whose button opened them."""
 

@@ -14,7 +14,7 @@ from app.actors.handle import Registry
 from app.core.jobs.job import Job, JobRequest, State
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
-from app.discord.custom_id import TRY_AGAIN, Press, write
+from app.discord.custom_id import NOTIFY, TRY_AGAIN, Press, write
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.drafts import Drafts
@@ -24,6 +24,7 @@ from app.discord.requests.settings_cards import VERBS, SettingsCards
 from app.discord.ui import job_message, modals, pages
 from app.discord.ui.components import Card
 from app.discord.ui.forms import Form
+from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
 from app.discord.ui.options import command
 from app.discord.user_request import (
@@ -36,11 +37,12 @@ from app.discord.user_request import (
     UserRequest,
 )
 from app.entry_points import run_request
-from app.events import ServerName
+from app.events import Finished, ServerName
 from app.ports import Json
 from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
 from app.service.choices import Choices
+from app.service.examples import PROMPT, example_workflow
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
 from app.service.permissions import check_permitted
@@ -52,16 +54,20 @@ from app.service.reasons import (
     JobRemoved,
     JobStarted,
     JobUnfinished,
+    NoExample,
     NothingToSave,
     UnknownButton,
 )
 from app.service.values import missing_slots, upload_slots
+from app.service.variations import Variations, picture_of, pictures_of
+from app.texts.help import EXAMPLES
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
+from app.workflows.variation import CHANGES, Change
 
-SAME_GUARD = {"go": "use", "command": "settings"}
+SAME_GUARD = {"go": "use", "command": "settings", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""
 
 MOST_CHILDREN = 5
@@ -94,6 +100,7 @@ class RequestDispatcher:
         job_history: JobHistory,
         catalog: Catalog,
         job_factory: JobFactory,
+        variations: Variations,
         choices: Choices,
         allowances: Allowances,
         live_messages: LiveMessages,
@@ -108,6 +115,7 @@ class RequestDispatcher:
         self._job_history = job_history
         self._catalog = catalog
         self._job_factory = job_factory
+        self._variations = variations
         self._choices = choices
         self._allowances = allowances
         self._live_messages = live_messages
@@ -175,8 +183,13 @@ class RequestDispatcher:
             if press.verb in VERBS:
                 await self._settings_cards.check(press, caller)
                 return None
+            if press.verb == EXAMPLE:
+                self._job_factory.check_can_create(self._example(press, caller).workflow, caller)
+                return None
             job = await self._job(press.job)
             self._check_guard(press, job, caller)
+            if (change := CHANGES.get(press.verb)) is not None:
+                await self._job_factory.check_can_change(job, change, press.result or 1, caller)
             match press.verb:
                 case "again" | "vary" | "edit":
                     self._job_factory.check_can_create(job.request.workflow, caller)
@@ -292,11 +305,22 @@ class RequestDispatcher:
         if press.verb in VERBS:
             await self._settings_cards.press(pressed, caller)
             return
+        if press.verb == EXAMPLE:
+            order = self._example(press, caller)
+            await self._begin(await self._job_factory.create(order, caller), caller, spoiler=order.spoiler)
+            return
         if press.verb in PAGES:
             await self._builtin_commands.turn_page(press, caller)
             return
+        if press.verb == NOTIFY:
+            await self._builtin_commands.choose_notification(press.workflow, caller)
+            return
         job = await self._job(press.job)
         self._check_guard(press, job, caller)
+        if (change := CHANGES.get(press.verb)) is not None:
+            request = await self._job_factory.change(job, change, press.result or 1, caller)
+            await self._begin_from(job, request, caller)
+            return
         match press.verb:
             case "again":
                 await self._begin_from(job, await self._job_factory.again(job, caller), caller)
@@ -333,9 +357,9 @@ class RequestDispatcher:
             case "command":
                 await self._copy(job, caller)
             case "more":
-                workflow = self._catalog.workflows.get(job.request.workflow)
-                follow_ups = job_message.listed(self._live_messages.view(job))
-                await self._responder.tell(caller, pages.more(job.id, pressed.message, follow_ups, workflow))
+                await self._responder.tell(caller, await self._more(job, pressed.message))
+            case "picture":
+                await self._responder.tell(caller, await self._picture(job, press.result or 1))
             case "keep":
                 await self._keep(job, caller)
             case "delete":
@@ -382,6 +406,15 @@ class RequestDispatcher:
         )
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
 
+    def _example(self, press: Press, caller: Caller) -> CreateJob:
+        """The request of an example's button. Raises `WorkflowError`."""
+        workflow = example_workflow(self._catalog.workflows.values(), caller)
+        if workflow is None:
+            raise WorkflowError(NoExample())
+        if not 1 <= press.result <= len(EXAMPLES):
+            raise WorkflowError(UnknownButton())
+        return CreateJob(workflow=workflow.name, values={PROMPT: EXAMPLES[press.result - 1].prompt})
+
     async def _try_again(self, press: Press, caller: Caller) -> None:
         """Ask once more for what was over a limit."""
         rejected = self._live_messages.rejected(press.job, caller)
@@ -393,6 +426,25 @@ class RequestDispatcher:
         if job.notified:
             raise WorkflowError(JobEnded())
         await self._registry.cancel(job.id)
+
+    async def _more(self, job: Job, message: str) -> Card:
+        """What else can be done with a job that is shown in a message."""
+        workflow = self._catalog.workflows.get(job.request.workflow)
+        follow_ups = job_message.listed(self._live_messages.view(job))
+        finished = job.terminal_update
+        pictures = len(pictures_of(finished)) if isinstance(finished, Finished) else 0
+        changes = await self._variations.possible(job.request) if pictures else frozenset[Change]()
+        return pages.more(job.id, message, follow_ups, workflow, changes, pictures)
+
+    async def _picture(self, job: Job, number: int) -> Card:
+        """What can be done to one of the pictures of a job."""
+        shown, finished = picture_of(job, number), job.terminal_update
+        changes = await self._variations.possible(job.request)
+        alone = (
+            replace(job, terminal_update=replace(finished, files=(shown,))) if isinstance(finished, Finished) else job
+        )
+        thumbnail = (await self._live_messages.thumbnails([alone])).get(job.id)
+        return pages.picture(job.id, number, changes, thumbnail)
 
     async def _details(self, job: Job) -> Card:
         """The details of a job, with the jobs it was made from and into."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import anyio
@@ -13,6 +13,7 @@ from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.reply import MessageReply
 from app.discord.ui import lists
 from app.discord.ui.components import Card
+from app.discord.ui.help_page import Commands
 from app.discord.ui.job_view import JobView
 from app.discord.ui.lists import FILTERS, JOBS_ON_A_PAGE, JobsPage, QueueRow
 from app.discord.user_request import Caller
@@ -26,7 +27,11 @@ from app.texts.server_names import UNNAMED
 
 
 class JobLists:
-    """Makes the pages of /jobs and /queue. `server_names` maps each server to the name that people may read."""
+    """Makes the pages of /jobs and /queue.
+
+    `server_names` maps each server to the name that people may read; `clickable` returns the commands of a Discord
+    server, to be clicked.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,9 @@ class JobLists:
         live_messages: LiveMessages,
         server_names: Mapping[ServerName, str],
         visibility: Visibility,
+        clickable: Callable[[str], Commands],
     ) -> None:
+        self._clickable = clickable
         self._job_history = job_history
         self._catalog = catalog
         self._live_messages = live_messages
@@ -55,7 +62,8 @@ class JobLists:
         jobs = [entry.job for entry in page.entries]
         names = {job.id: _made_with(self._live_messages.view(job)) for job in jobs}
         thumbnails = await self._live_messages.thumbnails(jobs)
-        return lists.jobs(JobsPage(page, number, names, thumbnails))
+        help_command = self._clickable(caller.guild).mention("help")
+        return lists.jobs(JobsPage(page, number, names, thumbnails, help_command))
 
     async def queue(self, caller: Caller) -> Card:
         """The page of everybody's unfinished requests."""

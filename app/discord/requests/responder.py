@@ -31,12 +31,12 @@ class Responder:
         except SendError as error:
             logger.info("an answer found nobody", reason=str(error))
 
-    async def turn(self, caller: Caller, card: Card) -> None:
-        """Show a card in place of the message that was clicked, or answer with it if there is a message for that."""
+    async def replace(self, caller: Caller, card: Card) -> None:
+        """Show this card in the message whose button the caller pressed."""
         try:
             await self._sender.edit_original(caller.token, card)
         except SendError as error:
-            logger.info("a page found nobody", reason=str(error))
+            logger.info("a message could not be changed", reason=str(error))
 
     async def change(self, caller: Caller, card: Card) -> None:
         """Change the message that the caller pressed a button of, which only they see."""

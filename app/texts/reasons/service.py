@@ -38,6 +38,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} no longer takes a result."
         case reasons.ResultNotKept():
             return "The result was deleted. Make it again first."
+        case reasons.VariationNotRunnable(workflow=workflow):
+            return f"The image server lacks what this needs for {quoted(workflow)}. Ask the people who run this bot."
         case reasons.NoPlaceForResult():
             return "Discord did not take the result. Try again in a few minutes."
         case reasons.FewerResults(count=count):
@@ -79,6 +81,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return "These are the default settings, so there is nothing to save."
         case reasons.UnknownButton():
             return "This button is out of date. Start again with a command."
+        case reasons.NoExample():
+            return "Nothing here makes a picture from words alone just now. See /models."
         case reasons.UnknownSetting(workflow=workflow, setting=setting, known=known):
             return f"{quoted(workflow)} has no setting {quoted(setting)}{suggest(setting, known)}"
         case reasons.NotASetting(line=line):

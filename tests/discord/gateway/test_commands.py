@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.discord.fake import FakeDiscord
+from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.stage import (
     EPHEMERAL,
     Stage,
@@ -128,7 +129,10 @@ async def test_show_brings_back_any_result_of_mine_with_its_buttons(stage: Stage
 
 async def test_models_come_from_the_server(stage: Stage) -> None:
     async with stage.bot():
-        assert ".safetensors" in words(await stage.until("Checkpoint", stage.discord.slash("models")))
+        shown = words(await stage.until("Checkpoint", stage.discord.slash("models")))
+        assert ".safetensors" not in shown
+        assert "**Text to image**" in shown
+        assert "pictures from words" in shown
         offered = await stage.answered(stage.discord.autocomplete("imagine", "checkpoint", "SAFE", prompt="x"))
         names = [choice["value"] for choice in offered.data["choices"]]
         assert names
@@ -151,7 +155,12 @@ async def test_status_tells_of_every_server(stage: Stage) -> None:
 async def test_help_is_made_of_what_there_is(stage: Stage) -> None:
     async with stage.bot():
         told = words(await stage.until("Make something", stage.discord.slash("help")))
-        assert all(f"/{name}" in told for name in ("imagine", "remix", "jobs", "queue", "show"))
+        ids = {command["name"]: command["id"] for command in stage.discord.commands()}
+        assert all(f"</{name}:{ids[name]}>" in told for name in ("imagine", "remix", "jobs", "queue", "show"))
+        assert "limits" not in told, "only moderators have it"
+        moderator = stage.discord.person("mod", permissions=MEMBER | MANAGE_MESSAGES)
+        told = words(await stage.until("Make something", stage.discord.slash("help", {}, user=moderator)))
+        assert f"</limits:{ids['limits']}>" in told
 
 
 async def test_a_menu_takes_the_picture_of_a_message(stage: Stage) -> None:

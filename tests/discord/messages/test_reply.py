@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -12,6 +13,9 @@ import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
+from app.actors.handle import Command, Registry
+from app.core.jobs.job import Job, JobRequest
+from app.core.reconciler import Message
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token
 from app.discord.messages.channel_pacing import ChannelPacing
@@ -24,10 +28,10 @@ from app.discord.ui.job_view import JobView
 from app.events import AnyUpdate, Cancelled, Edited, Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
+from app.texts.answers import FAREWELL
 from tests.conftest import virtual
 
 if TYPE_CHECKING:
-    from app.actors.handle import Registry
     from app.service.catalog import Catalog
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
@@ -365,7 +369,11 @@ async def test_further_messages_are_sent_once_even_if_the_way_is_interrupted() -
     assert list(room.nonces) == [nonce(JOB, 1), nonce(JOB, 2)]
     assert len(reply.place.more) == 2
     await reply.show(many)
-    assert len(room.nonces) == 2
+    assert room.roads[4:] == ["token"]
+    place = message_ref.read(room.moves[-1])
+    assert place is not None
+    await MessageReply(JobView(job=JOB, owner="42", title="Paint"), place, room).show(many)
+    assert room.roads[5:] == ["message"], "the next start knows them, too"
 
 
 async def test_messages_that_continue_a_result_are_known_wherever_they_are() -> None:
@@ -446,6 +454,20 @@ async def test_a_farewell_waits_for_the_edit_that_is_under_way() -> None:
         reply.view.farewell = "Goodbye."
         tasks.start_soon(reply.refresh)
     assert room.said[-1][1].endswith("Goodbye.")
+
+
+async def test_the_person_of_a_job_from_before_a_restart_reads_at_the_next_one_that_it_is_safe() -> None:
+    room, place = Room(), MessageRef(channel="channel", user="42", message="original")
+    sender, receiver = anyio.create_memory_object_stream[Command | Message](10)
+    catalog = cast("Catalog", SimpleNamespace(readable={}, workflows={}))
+    job = Job(request=JobRequest(job=JOB, workflow="paint", graph={}, folder=""), place=message_ref.write(place))
+    async with anyio.create_task_group() as tasks, sender, receiver:
+        live_messages = LiveMessages(tasks, Registry(sender), catalog, room, room.prepare_files)
+        await live_messages.resume(job)
+        await receiver.receive()
+        await live_messages.say_goodbye()
+        assert FAREWELL in room.said[-1][1]
+        tasks.cancel_scope.cancel()
 
 
 async def test_the_terminal_update_waits_for_the_edit_that_is_under_way() -> None:
