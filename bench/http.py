@@ -12,10 +12,11 @@ import anyio
 import httpx
 
 from app.config.settings import Http, Server
-from app.core.cost import Run
-from app.core.job import Job, JobRequest, State
-from app.core.server_state import ServerState
-from app.core.tally import OUTCOMES, Tally, Work
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.tally import OUTCOMES, Tally
+from app.core.servers.state import ServerState
+from app.core.work import Work
 from app.events import JobId, ServerName
 from app.histogram import Histogram
 from app.http.metrics import Metrics
@@ -43,7 +44,7 @@ def _large_bot() -> tuple[Sources, Tally]:
         request = JobRequest(job=JobId(f"{number:08}"), workflow=workflow, graph=GRAPH, folder=".")
         state = State.RUNNING if number < SERVERS else State.ACCEPTED
         job = jobs[request.job] = Job(request=request, state=state)
-        tally.accept(job, 0.0)
+        tally.accept(job.id, job.request.workflow, 0.0)
         if number < SERVERS:
             tally.start(job.id, 1.0)
     for number in range(WORKFLOWS):

@@ -67,15 +67,15 @@ from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
 from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.binding import NotAPair
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.core.job import Entry, JobRequest
+    from app.core.jobs.job import Entry, JobRequest
     from app.core.journal_port import DrainedServer
-    from app.core.server_power import PowerView
+    from app.core.servers.power import PowerView
     from app.journal.store import Store
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -246,7 +246,7 @@ async def _run(config: Config, *, drain: bool) -> int:
         return 2
     # hikari alone takes half a second.
     from app.application import comfies, open_alerts, open_http, open_upkeep, run
-    from app.core.server_power import left_on
+    from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
     from app.journal.crash_points import crash_point
@@ -409,7 +409,7 @@ def _servers(command: ServersCommand, config: Config, console: Console, backend:
 
 def _power(config: Config, store: Store) -> dict[ServerName, PowerView]:
     """What the journal says about the servers that the bot starts and stops."""
-    from app.core.server_power import view_of
+    from app.core.servers.power import view_of
 
     periods = store.on_periods()
     return {server.label: view_of(server.label, periods) for server in config.servers if server.power is not None}

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Job, OperatorRequest, Transition
-from app.core.limits import Use
-from app.core.moderation import Decision, Decisions
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import Spent
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Entry, Job, OperatorRequest, State, Transition
+from app.core.limits.moderation import Decision, Decisions
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
 from app.ports import Json
 
 MOST_RUNS = 5_000
-"""Runs that are read at the start: enough for `app.core.cost.REMEMBERED` of each of 300 pairs of a workflow and a
+"""Runs that are read at the start: enough for `app.core.jobs.cost.REMEMBERED` of each of 300 pairs of a workflow and a
 server."""
 
 
@@ -61,6 +61,18 @@ class DrainedServer(Struct, frozen=True):
     name: ServerName
     since: float
     person: str
+
+
+class JobPage(Struct, frozen=True):
+    """Some of a person's jobs, newest first.
+
+    `older` and `newer` are the keys of the pages beside this one, None if there is none. A key stays valid when jobs
+    are added or removed.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    older: int | None = None
+    newer: int | None = None
 
 
 class Journal(Protocol):
@@ -217,6 +229,15 @@ class JobHistory(Journal, Protocol):
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
         """The owner's jobs, newest first, at most `limit`, without parts of batches."""
+        ...
+
+    async def page_of(
+        self, owner: str, limit: int, states: Collection[State] = (), *, key: int | None = None, newer: bool = False
+    ) -> JobPage:
+        """At most `limit` of the owner's jobs in these states, in any if there are none, without parts of batches.
+
+        With a `key` from another page: those older than that, or `newer`; without one, the newest.
+        """
         ...
 
     async def made_from(self, job: JobId, limit: int) -> Sequence[Job]:

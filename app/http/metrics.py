@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app import __version__
-from app.core.job import State
-from app.core.server_state import ServerState
-from app.core.tally import Work
+from app.core.jobs.job import State
+from app.core.servers.state import ServerState
+from app.core.work import Work
 from app.events import ServerName
 from app.histogram import Histogram
 from app.http.exposition import CONTENT_TYPE, Exposition, KeptLines, Labels, Metric

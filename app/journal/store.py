@@ -13,14 +13,14 @@ from typing import TypeAlias
 import msgspec
 
 from app.boundary import log_failure
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Job, OperatorRequest, Transition
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
-from app.core.limits import DAY, Origin, Use
-from app.core.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import WINDOWS, Spent
+from app.core.limits.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
+from app.core.limits.spending import WINDOWS, Spent
+from app.core.limits.usage import DAY, Origin, Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
@@ -250,7 +250,7 @@ class Store(Reader):
         return [Use(Origin(person, guild, channel), seconds, now - at) for person, guild, channel, seconds, at in rows]
 
     def spent(self) -> list[Spent]:
-        """What was spent within the longest of `app.core.spending.WINDOWS`, oldest first."""
+        """What was spent within the longest of `app.core.limits.spending.WINDOWS`, oldest first."""
         now = self._clock()
         query = "SELECT person, amount, at FROM payments WHERE at > ? ORDER BY at"
         return [

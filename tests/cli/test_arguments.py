@@ -40,7 +40,7 @@ from app.cli.arguments import (
 )
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
-from app.core.job import State
+from app.core.jobs.job import State
 from app.signals import command_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -101,6 +101,8 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
         ),
         ("jobs stuck", ListStuckJobs()),
         ("jobs --json stuck", ListStuckJobs(json=True)),
+        ("jobs --stuck", ListStuckJobs()),
+        ("jobs --json --stuck", ListStuckJobs(json=True)),
         ("jobs show 3f", ShowJob("3f")),
         ("jobs --json show 3f", ShowJob("3f", json=True)),
         ("jobs retry 3f", RetryJob("3f")),

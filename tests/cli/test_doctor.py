@@ -18,7 +18,7 @@ from app.cli.doctor import examine
 from app.cli.main import main
 from app.cli.workflows.commands import Verdict
 from app.config.settings import BackupSettings, Config, Discord, Http, Server
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalError
 from app.discord.gateway import account
 from app.events import JobId

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import main
-from app.core.cost import Run
-from app.core.fair_queue import Served
-from app.core.job import Job, JobRequest, State, Transition, Upload
-from app.core.moderation import Ban
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, JobRequest, State, Transition, Upload
+from app.core.limits.moderation import Ban
+from app.core.scheduling.fair_queue import Served
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store

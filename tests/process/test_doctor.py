@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import anyio
 import pytest
 
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.events import JobId
 from app.journal.sqlite import JOURNAL
 from app.journal.store import instance_lock, open_store
