@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,18 @@ def test_a_file_that_cannot_be_deleted_keeps_the_jobs_that_name_it(
         assert store.kept_about(ADA).jobs == 3
     assert main(["forget", ADA, "--yes"]) == 0
     assert files(data) == BOBS
+
+
+def test_it_was_decided_for_every_table_of_the_journal_what_becomes_of_the_person(data: Path) -> None:
+    """A new table belongs here, and into `forget_person` if it says anything about people."""
+    fill(data)
+    with closing(sqlite3.connect(data / JOURNAL)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    removed = {"jobs", "transitions", "preferences", "served"}
+    without_the_person = {"runs", "payments"}
+    kept_and_said = {"bans", "audit"}
+    of_operators = {"servers", "on_periods", "requests", "clients", "guild_limits"}
+    assert tables == removed | without_the_person | kept_and_said | of_operators
 
 
 @pytest.mark.parametrize("user", ["ada", "123", "@ada"])
