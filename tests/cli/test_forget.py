@@ -15,7 +15,7 @@ from app.core.limits.moderation import Ban
 from app.core.scheduling.fair_queue import Served
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.store import instance_lock, open_store
 from app.retention import forget
 
 ADA, BOB = "111111111111111111", "222222222222222222"
@@ -148,6 +148,17 @@ def test_nothing_of_the_person_is_left_in_any_file_and_everything_of_others_is(
         assert [(use.origin.guild, use.seconds) for use in store.uses()] == [("guild", 4.0), ("", 4.0), ("guild", 4.0)]
     assert main(["forget", ADA, "--yes"]) == 0
     assert capsys.readouterr().out == f"The bot keeps nothing about {ADA}.\n"
+
+
+def test_a_bot_that_runs_goes_on_and_no_longer_knows_the_jobs(data: Path) -> None:
+    fill(data)
+    with instance_lock(data / JOURNAL), open_store(data / JOURNAL, clock=lambda: 1_000.0, durable=False) as bot:
+        assert bot.find(job_id(1)) is not None
+        assert main(["forget", ADA, "--yes"]) == 0
+        assert bot.find(job_id(1)) is None
+        assert bot.find(job_id(4)) is not None
+        bot.write([([job(7, ADA, notified=False)], [])])
+    assert main(["forget", ADA, "--yes"]) == 1
 
 
 def test_what_stays_of_a_moderator_and_of_a_ban_is_said(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
