@@ -14,7 +14,7 @@ import anyio
 from msgspec.structs import replace
 
 from app.core.jobs.batches import requests_of
-from app.core.jobs.job import Batch, Job, JobRequest, Refetch, Upload, Variation
+from app.core.jobs.job import Batch, Job, JobRequest, Refetch, Variation
 from app.core.journal_port import JobHistory
 from app.core.limits.spending import with_limits
 from app.events import Finished, JobId
@@ -42,7 +42,7 @@ from app.workflows.batch import COUNT, as_batch, repeated
 from app.workflows.bind import bind, payment_of
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, WorkflowError
-from app.workflows.variation import CHANGES, STRENGTHS, Change, derive
+from app.workflows.variation import CHANGES, STRENGTHS, Change, varied
 
 INPUTS = "inputs"
 """The folder of the files that people sent, in the data folder."""
@@ -285,25 +285,16 @@ class JobFactory:
         change = CHANGES.get(variation.change)
         if change is None:
             raise WorkflowError(UnknownButton())
-        derived = derive(request.graph, change, self._catalog.definitions(workflow.name))
-        graph = derived.graph
-        picture = Slot(name="picture", title="", kind="image", targets=(derived.picture,))
+        made, target = varied(request, change, variation.picture, self._catalog.definitions(workflow.name))
+        picture = Slot(name="picture", title="", kind="image", targets=(target,))
         for definitions in self._catalog.able_definitions(workflow.name):
             known = errors_of(request.graph, workflow.slots, definitions)
-            new = [error for error in errors_of(graph, [*workflow.slots, picture], definitions) if error not in known]
-            if new:
+            errors = errors_of(made.graph, [*workflow.slots, picture], definitions)
+            if new := [error for error in errors if error not in known]:
                 raise WorkflowError(VariationNotRunnable(workflow.title, new[0]))
-        uploads = [upload for upload in request.uploads if upload.node in graph]
-        request = replace(
-            request,
-            graph=graph,
-            uploads=(*uploads, Upload(derived.picture.node, derived.picture.input, variation.picture)),
-            choices=tuple(choice for choice in request.choices if choice.node in graph),
-            variation=variation,
-        )
         has_count = any(slot.name == COUNT for slot in workflow.slots)
         size = request.values.get(COUNT, 1) if has_count else pictures_for(workflow)
-        return repeated(request, workflow.slots, size if isinstance(size, int) else 1)
+        return repeated(made, workflow.slots, size if isinstance(size, int) else 1)
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
         """The workflow with the current list of LoRAs, which may have grown since the server was polled."""
