@@ -105,7 +105,7 @@ async def test_every_button_works_after_a_restore_into_another_folder(
         details = press(first, "Details")
         assert seed_of(first) in await stage.ephemeral_followup(details)
         copied = await stage.ephemeral_followup(press(stage.discord.message(details), "Copy as command"))
-        assert "/imagine prompt: a cat" in copied
+        assert " prompt: a cat seed: " in copied
         more = press(first, "More…")
         await stage.ephemeral_followup(more)
         others = stage.discord.message(more)
