@@ -138,6 +138,14 @@ MIGRATIONS = (
     ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
     CREATE INDEX jobs_by_parent ON jobs (parent, number) WHERE parent > '';
     """,
+    """
+    CREATE TABLE notices (
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) STRICT;
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

@@ -30,6 +30,7 @@ from app.core.journal_port import (
     JobPage,
     JournalError,
     JournalUnavailable,
+    Notice,
     RemovedJobs,
     UnwritableRecords,
 )
@@ -291,6 +292,10 @@ class SqliteJournal:
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """See `app.core.journal_port.JobHistory`."""
         await self._patiently(self._write_once, self._store.prefer, owner, workflow, values)
+
+    async def say_once(self, notice: Notice, subject: str) -> bool:
+        """See `app.core.journal_port.JobHistory`."""
+        return await self._patiently(self._write_once, partial(self._store.say_once, notice, subject))
 
     async def decisions(self) -> Decisions:
         """See `app.core.journal_port.JobHistory`."""

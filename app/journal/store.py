@@ -15,7 +15,7 @@ import msgspec
 from app.boundary import log_failure
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, OperatorRequest, Transition
-from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
+from app.core.journal_port import MOST_RUNS, JournalError, Notice, RemovedJobs
 from app.core.limits.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
 from app.core.limits.spending import WINDOWS, Spent
 from app.core.limits.usage import DAY, Origin, Use
@@ -302,6 +302,13 @@ class Store(Reader):
             if values:
                 row = (owner, workflow, msgspec.json.encode(values))
                 self._database.execute("INSERT INTO preferences (owner, workflow, told) VALUES (?, ?, ?)", row)
+
+    def say_once(self, notice: Notice, subject: str) -> bool:
+        """See `app.core.journal_port.JobHistory`."""
+        with self._transaction():
+            row = (notice, subject, self._clock())
+            query = "INSERT INTO notices (kind, subject, at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO NOTHING"
+            return self._database.execute(query, row).rowcount == 1
 
     def decisions(self) -> Decisions:
         """What moderators have decided, as far as it is not over."""

@@ -20,6 +20,7 @@ from app.core.jobs.job import Job, JobRequest
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
+from app.discord.messages.hints import Hints
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
 from app.discord.messages.thumbnails import Thumbnails
@@ -61,7 +62,8 @@ class LiveMessages:
     """Owns the live messages, and starts an InteractionActor for each in `tasks`, the frontend's task group.
 
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
-    `mark_previews` previews carry the mark of `app.media_worker.mark`.
+    `mark_previews` previews carry the mark of `app.media_worker.mark`. With `hints`, people read once what to do with
+    their first picture.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class LiveMessages:
         *,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
+        hints: Hints | None = None,
     ) -> None:
+        self._hints = hints
         self.sender = sender
         self.prepare_files = prepare_files
         self.pacing = ChannelPacing()
@@ -214,7 +218,10 @@ class LiveMessages:
         view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
-        return MessageReply(view, place, self, token)
+        reply = MessageReply(view, place, self, token)
+        if self._hints is not None:
+            reply.is_first = partial(self._hints.claim, view)
+        return reply
 
     async def _live(
         self, reply: MessageReply, actor: InteractionActor, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
@@ -224,6 +231,8 @@ class LiveMessages:
         self.pacing.join(channel)
         try:
             await actor.run(task_status=task_status)
+            if self._hints is not None:
+                await self._hints.say(reply)
         finally:
             self.pacing.leave(channel)
             # A request that was over a limit may have been made again already.

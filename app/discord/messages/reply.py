@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
@@ -25,13 +25,17 @@ from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
-from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, NotAccepted, Previewed
+from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, Finished, NotAccepted, Previewed
 from app.reasons.limits import LimitReason
 
 logger = structlog.stdlib.get_logger(__name__)
 
 EARLY = 0.05
 """Seconds before the end of a pause at which it counts as over: timers may fire a little early."""
+
+
+async def _never() -> bool:
+    return False
 
 
 class MessageReply:
@@ -53,6 +57,8 @@ class MessageReply:
         self.receipt = ""
         self.before_rejection: Callable[[], None] = lambda: None
         """Called if the request is over a limit, before anybody is told: there is no job and no message then."""
+        self.is_first: Callable[[], Awaitable[bool]] = _never
+        """Called before a result is shown that its person cannot be told of separately: whether it has the hint."""
         self.behind = False
         """Whether an edit was left out, because the channel was busy or in the pause after another one."""
 
@@ -60,6 +66,11 @@ class MessageReply:
     def place(self) -> MessageRef:
         """Where the message is."""
         return self._location.place
+
+    @property
+    def token(self) -> str | None:
+        """The interaction's token, while it is valid."""
+        return self._location.token
 
     @property
     def pause(self) -> float:
@@ -77,6 +88,8 @@ class MessageReply:
         if isinstance(update, NotAccepted):
             await self._reject(update.reason)
         elif isinstance(update, TERMINAL_UPDATES):
+            if isinstance(update, Finished) and self.token is None and not self.view.hinted:
+                self.view.hinted = await self.is_first()
             async with self._editor:
                 self.receipt = await Delivery(self.view, self._location, self._context).run()
         elif isinstance(update, Previewed):

@@ -60,10 +60,12 @@ class JobLists:
         if not page.entries and key:
             page = await read()
         jobs = [entry.job for entry in page.entries]
-        names = {job.id: _made_with(self._live_messages.view(job)) for job in jobs}
+        views = [self._live_messages.view(job) for job in jobs]
+        titles = {view.job: view.title for view in views}
+        names = {view.job: model_name(view.made_with) for view in views if view.made_with}
         thumbnails = await self._live_messages.thumbnails(jobs)
         help_command = self._clickable(caller.guild).mention("help")
-        return lists.jobs(JobsPage(page, number, names, thumbnails, help_command))
+        return lists.jobs(JobsPage(page, number, titles, names, thumbnails, help_command))
 
     async def queue(self, caller: Caller) -> Card:
         """The page of everybody's unfinished requests."""

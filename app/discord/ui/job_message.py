@@ -33,6 +33,7 @@ from app.media_worker.mark import marked
 from app.reasons.jobs import JobReason, ResultsMissing
 from app.service.follow_ups import FollowUpAction, results
 from app.texts import job_message as texts
+from app.texts.help import hint_line
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
 
@@ -246,6 +247,8 @@ def _foot(view: JobView, finished: Finished, uploads: Sequence[Upload], *, compa
     lines.append(_foot_line(view, parts))
     if finished.notes:
         lines.append(f"-# {escape(shorten(' '.join(map(reason_text, finished.notes)), LONGEST_SENTENCE))}")
+    if view.hinted:
+        lines.append(f"-# {hint_line(texts.EDIT_PROMPT)}")
     if view.labelled:
         lines.append(f"-# {texts.LABEL}")
     return Text("\n".join(lines))

@@ -49,6 +49,8 @@ class JobView(Struct, kw_only=True):
     seed: int | None = None
     follow_up: tuple[FollowUpAction, ...] = ()
     spoiler: bool = False
+    hinted: bool = False
+    """Whether the result says what can be done with a first picture."""
     labelled: bool = False
     """Whether the result says in words that a machine made it."""
     mark_previews: bool = False
