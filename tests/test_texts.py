@@ -47,6 +47,8 @@ ALLOWED = {
     # What the operator reads in the terminal during the check against Discord itself.
     "discord/gateway/live_check": {"*"},
     "discord/gateway/rest": {"RestSender", "translated", "_named"},
+    # What is added to prompts, for models to read.
+    "service/presets": {"INCLUDED"},
     # What is written into files.
     "workflows/manifest/schema": {"*"},
     "workflows/manifest/writer": {"*"},

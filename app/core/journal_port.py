@@ -144,6 +144,21 @@ class RemovedJobs(Struct, frozen=True):
     position: int | None
 
 
+class KeptAbout(Struct, frozen=True, kw_only=True):
+    """How many rows of each kind the journal keeps about one person; `unfinished` of the `jobs` have not ended.
+
+    `bans` are theirs; `decisions` are those that they made as a moderator.
+    """
+
+    jobs: int
+    unfinished: int
+    settings: int
+    runs: int
+    payments: int
+    bans: int
+    decisions: int
+
+
 class OldJobs(Protocol):
     """What the retention needs of a journal. Every method may raise `JournalUnavailable`."""
 
@@ -161,6 +176,41 @@ class OldJobs(Protocol):
 
     async def give_back(self, pages: int) -> bool:
         """Give this many unused pages of the file back to the disk; return whether there are more to give."""
+        ...
+
+
+class PersonRecords(Protocol):
+    """What is needed of a journal to remove what it keeps about one person. Every method may raise `JournalError`."""
+
+    def kept_about(self, owner: str) -> KeptAbout:
+        """How much is kept about a person."""
+        ...
+
+    def jobs_since(self, owner: str, position: int, limit: int) -> Sequence[tuple[int, JobId, Job | None]]:
+        """The owner's jobs with numbers above `position`, oldest first: number, id, and None for a damaged record."""
+        ...
+
+    def is_known(self, job: str) -> bool:
+        """Whether there is a job with this id, whoever asked for it."""
+        ...
+
+    def unfinished(self) -> Sequence[Job]:
+        """See `Journal`."""
+        ...
+
+    def forget_jobs(self, owner: str, limit: int) -> int:
+        """Remove at most `limit` jobs of a person, without those that are unfinished; return how many."""
+        ...
+
+    def forget_person(self, owner: str) -> None:
+        """Remove a person's settings, and their id from what was measured and paid.
+
+        The sums stay: expected times, the limits of Discord servers and the budgets of all people depend on them.
+        """
+        ...
+
+    def give_back(self, pages: int) -> bool:
+        """See `OldJobs`."""
         ...
 
 

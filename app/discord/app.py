@@ -54,7 +54,9 @@ from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
+from app.service.notifications import Notifications
 from app.service.server_monitor import ServerMonitor
+from app.service.variations import Variations
 from app.texts.answers import OFFLINE
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
@@ -199,6 +201,7 @@ class DiscordApp:
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
             )
+            variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
                 tasks,
                 registry,
@@ -208,6 +211,7 @@ class DiscordApp:
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
+                possible_changes=variations.possible,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -215,7 +219,10 @@ class DiscordApp:
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
             moderation = Moderation(job_history)
             await moderation.load()
-            job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
+            job_factory = JobFactory(
+                catalog, choices, job_history, input_media, config.data, draining, moderation, variations
+            )
+            notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             visibility = GuildVisibility(tasks, GuildReader(sender))
@@ -241,6 +248,7 @@ class DiscordApp:
                 offer_pages=offer_pages,
                 server_names=server_names,
                 visibility=visibility,
+                notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
             )
             dispatcher = RequestDispatcher(
@@ -248,6 +256,8 @@ class DiscordApp:
                 job_history=job_history,
                 catalog=catalog,
                 job_factory=job_factory,
+                variations=variations,
+                choices=choices,
                 allowances=allowances,
                 live_messages=live_messages,
                 responder=responder,

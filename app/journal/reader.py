@@ -16,8 +16,9 @@ import msgspec
 from app.boundary import log_failure
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Entry, Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import MOST_RUNS, DrainedServer, JobPage, RecordDamaged
+from app.core.journal_port import MOST_RUNS, DrainedServer, JobPage, KeptAbout, RecordDamaged
 from app.core.servers.power import OnPeriod
+from app.events import JobId
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE
@@ -169,6 +170,40 @@ class Reader:
             except UNREADABLE as error:
                 self._report(f"{owner}/{workflow}", error)
         return settings
+
+    def kept_about(self, owner: str) -> KeptAbout:
+        """How much is kept about a person."""
+        sources = {
+            "jobs": "jobs WHERE owner = ?",
+            "unfinished": "jobs WHERE told = 0 AND number > 0 AND owner = ?",
+            "settings": "preferences WHERE owner = ?",
+            "runs": "runs WHERE person = ?",
+            # These have no index by person. The comparison makes SQLite go through the one by time.
+            "payments": "payments WHERE at > 0 AND person = ?",
+            "bans": "bans WHERE banned = 'person' AND id = ?",
+            "decisions": "audit WHERE person = ?",
+        }
+        return KeptAbout(**{name: self._count(source, owner) for name, source in sources.items()})
+
+    def jobs_since(self, owner: str, position: int, limit: int) -> list[tuple[int, JobId, Job | None]]:
+        """The owner's jobs with numbers above `position`, oldest first: number, id, and None for a damaged record."""
+        query = "SELECT number, id, wish, record FROM jobs WHERE owner = ? AND number > ? ORDER BY number LIMIT ?"
+        jobs: list[tuple[int, JobId, Job | None]] = []
+        for number, job_id, request, record in self._rows(query, owner, position, limit):
+            try:
+                job = serialization.decode(request, record)
+            except UNREADABLE as error:
+                self._report(job_id, error)
+                job = None
+            jobs.append((number, JobId(job_id), job))
+        return jobs
+
+    def is_known(self, job: str) -> bool:
+        """Whether there is a job with this id, whoever asked for it."""
+        return bool(self._rows("SELECT 1 FROM jobs WHERE id = ?", job))
+
+    def _count(self, source: str, value: str) -> int:
+        return self._rows(f"SELECT count(*) FROM {source}", value)[0][0]  # noqa: S608  constant
 
     def _entries(self, condition: str, value: str | int, limit: int) -> list[Entry]:
         columns = "id, wish, record, accepted, changed"

@@ -185,6 +185,7 @@ async def disturb(rng: random.Random, server: Simulator) -> None:
             server.faults.deaf()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_happens_every_picture_of_a_batch_ends_once(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)

@@ -31,7 +31,7 @@ from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
 from app.core.reconciler import Reconciler
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
-from app.core.scheduling.scheduler import Scheduler
+from app.core.scheduling.line import Line
 from app.core.servers.state import ServerState
 from app.events import (
     TERMINAL_UPDATES,
@@ -540,7 +540,7 @@ async def test_who_cannot_be_told_where_a_job_stands_follows_it_all_the_same(
 ) -> None:
     async with opened(tmp_path) as world:
         request, later = world.request(), list[AnyUpdate]()
-        monkeypatch.setattr(Scheduler, "snapshot", raising_once(Scheduler.snapshot, ZeroDivisionError("a bug")))
+        monkeypatch.setattr(Line, "snapshot", raising_once(Line.snapshot, ZeroDivisionError("a bug")))
 
         async def come_later() -> None:
             while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on

@@ -300,6 +300,7 @@ async def test_jobs_of_a_removed_server_wait_if_no_other_one_is_there(tmp_path: 
         assert here.made_by() == [STUDIO, CELLAR, CELLAR]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_is_added_removed_drained_and_restarted_every_job_ends_once(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)

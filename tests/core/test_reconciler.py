@@ -142,7 +142,7 @@ class Desk:
         self.settle()
         job = self.job_table.jobs[JobId(name)]
         if not any(update.job == job.id for update in self.told):
-            self.told += self._scheduler.snapshot(job, self.now)
+            self.told += self._scheduler.line.snapshot(job, self.now)
         return job
 
     def handle(self, *messages: Message | ServerEvent) -> None:

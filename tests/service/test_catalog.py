@@ -289,3 +289,23 @@ def test_a_workflow_that_a_server_may_run_and_that_does_not_exist_is_a_sentence(
     allowed: dict[ServerName, tuple[str, ...] | None] = {A: None, B: ("oil", "oill")}
     (reason,) = unknown_workflows(allowed, ["ink", "oil"])
     assert reason_text(reason) == "“workflows” of the server b names “oill”, which does not exist; did you mean “oil”?"
+
+
+async def test_a_job_that_names_a_model_is_for_the_servers_that_have_it(folder: Path) -> None:
+    def has(*files: str) -> Definitions:
+        loader: dict[str, Json] = {"input": {"required": {"ckpt_name": [list(files)]}}, "output": ["IMAGE"]}
+        return Definitions({"Paint": loader, "Save": SAVE})
+
+    write(folder, "oil", manifest='[slots.model]\nkind = "model"\nnode = "1"\ninput = "ckpt_name"')
+    graph = (folder / "oil.json").read_text().replace('"inputs": {}', '"inputs": {"ckpt_name": "a"}')
+    (folder / "oil.json").write_text(graph)
+    known = {A: has("a", "both"), B: has("b", "both")}
+    catalog = Catalog(folder, [A, B], known.get)
+    await catalog.look()
+
+    def placed(**values: Json) -> JobRequest:
+        return catalog.placed(JobRequest(job=JobId("j"), workflow="oil", graph={}, folder="", values=values))
+
+    assert (placed(model="b").servers, placed(model="b").has_model) == ((B,), True)
+    for everywhere in (placed(), placed(model="both"), placed(model="nowhere"), placed(model="")):
+        assert (everywhere.servers, everywhere.has_model) == ((A, B), False)

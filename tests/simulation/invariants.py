@@ -359,7 +359,7 @@ def check_every_page_is_shown(
         if not isinstance(job.terminal_update, Finished) or job.id in recorder.deleted or board.may_be_plain(job.id):
             continue
         place, pages = message_ref.read(job.place), last_cards(job, workflows)[1:]
-        numbers = [int(message) for message in place.more] if place is not None else []
+        numbers = [int(message) for _, message in place.continuations] if place is not None else []
         if len(numbers) != len(pages):
             yield f"{job.id} has {len(numbers)} of {len(pages)} more messages"
         for page, message in zip(pages, (board.messages[number] for number in numbers), strict=False):

@@ -38,9 +38,10 @@ from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.able_servers import AbleServers, Offered
 from app.core.servers.changes import ServerChanges
 from app.core.servers.state import ServerState
-from app.discord.message_ref import Seen
+from app.discord.message_ref import MessageRef, Seen
 from app.discord.messages.delivery import Delivery, RefusedEverywhere, Route, nonce
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away
 from app.discord.messages.reply import MessageReply
 from app.discord.requests.dispatcher import RequestDispatcher
@@ -501,6 +502,19 @@ def a_deleted_message_is_final() -> Generator[None]:
 
 
 @contextmanager
+def nobody_remembers_which_message_is_outdated() -> Generator[None]:
+    """Say where a result is only in the life of the bot that moved it."""
+    move = MessageLocation._move
+
+    async def moved(self: MessageLocation, place: MessageRef) -> None:
+        await move(self, replace(place, outdated=None))
+        self.place = place
+
+    with patch.object(MessageLocation, "_move", moved):
+        yield
+
+
+@contextmanager
 def every_refusal_means_that_discord_is_away() -> Generator[None]:
     """Try a refused result again at the same place, instead of at another one."""
     by_first_route = Delivery._by_first_route
@@ -787,6 +801,13 @@ MUTATIONS = (
     *each(a_file_is_tried_for_ever, "was fetched", "cut_short", first=3),
     Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
     Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=31),
+    Mutation(
+        nobody_remembers_which_message_is_outdated,
+        "says in the end",
+        ("pictures_refused", "discord_slow", "kill"),
+        first=8,
+        seconds=30.0,
+    ),
     Mutation(every_refusal_means_that_discord_is_away, "not everything has ended", ("channel_removed",)),
     Mutation(a_message_waits_for_those_of_others, "nothing of its own hung", ("discord_hangs",), first=8),
     *each(a_full_disk_loses_results, "was delivered with", "results_full", first=3),

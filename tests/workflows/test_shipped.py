@@ -178,6 +178,7 @@ def test_it_takes_the_extremes_of_every_slot(
             assert AWKWARD in (inputs(request.graph, target.node)[target.input] for target in slot.targets)
 
 
+@pytest.mark.slow
 async def test_it_runs_to_a_file_of_its_kind(workflow: Workflow, definitions: Definitions, tmp_path: Path) -> None:
     small: dict[str, float] = {"width": 256, "height": 256, "frames": 5, "factor": 1.0}
     names = {slot.name: slot for slot in workflow.slots}

@@ -58,18 +58,26 @@ class Batch(Struct, frozen=True):
     edits: tuple[int, ...] = ()
 
 
+class Variation(Struct, frozen=True):
+    """A request that starts from a picture, by the graph that made it: what is done to it, and its path."""
+
+    change: str
+    picture: str
+
+
 class JobRequest(Struct, frozen=True, kw_only=True):
     """A request for one job, complete except for what only the chosen server knows.
 
     `owner` identifies the user, in the frontend's format. `folder` is where result files are written. `seed` is the
     seed in the graph and `values` are the values the user set, by slot; both are kept for display. If the running job
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
-    could run it when it was made; empty if nobody knew. `cost` is the manifest's, and `weight` says how much of the
-    servers' time the person gets beside others. `guild` and `channel` are where it was made, "" if that is not in
-    Discord; `allowances` are the limits that applied there. `payment` is what services bill for a run, None if nothing.
-    With `refetch`, nothing is generated: only missing results are downloaded. With `batch`, it is the first of several;
-    these have its id as `lead`, and `part` is their number, counted from 0. `parent` is the job that it was made from,
-    by a button below its result; "" if it was not.
+    could run it when it was made; empty if nobody knew; with `has_model`, no other has the model that it names. `cost`
+    is the manifest's, and `weight` says how much of the servers' time the person gets beside others. `guild` and
+    `channel` are where it was made, "" if that is not in Discord; `allowances` are the limits that applied there.
+    `payment` is what services bill for a run, None if nothing. With `refetch`, nothing is generated: only missing
+    results are downloaded. With `batch`, it is the first of several; these have its id as `lead`, and `part` is their
+    number, counted from 0. `parent` is the job that it was made from, by a button below its result; "" if it was not.
+    With `variation`, the graph is not the workflow's own, but derived from it.
     """
 
     job: JobId
@@ -94,6 +102,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     lead: JobId = JobId("")
     part: int = 0
     parent: JobId = JobId("")
+    variation: Variation | None = None
+    has_model: bool = False
 
     @property
     def pictures(self) -> int:

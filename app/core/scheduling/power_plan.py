@@ -14,7 +14,7 @@ from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import CommandEnded, Expected, ExpectServer, RunCommand
 from app.core.jobs.job import Attempt, Job
 from app.core.jobs.table import JobTable
-from app.core.scheduling.scheduler import Scheduler
+from app.core.scheduling.line import Line
 from app.core.servers.power import (
     FIRST_PAUSE,
     LATEST_STOP,
@@ -51,10 +51,10 @@ class PowerPlan:
     `observe` is called after each batch of messages, and `decide` after the scheduler has assigned jobs.
     """
 
-    def __init__(self, job_table: JobTable, servers: Mapping[ServerName, ServerState], scheduler: Scheduler) -> None:
+    def __init__(self, job_table: JobTable, servers: Mapping[ServerName, ServerState], line: Line) -> None:
         self._job_table = job_table
         self._servers = servers
-        self._scheduler = scheduler
+        self._line = line
         self._times: dict[ServerName, OnTimes] = {}
         """When each server was on, also of those that are not configured any more."""
         self._expected: dict[ServerName, Expected] = {}
@@ -237,11 +237,11 @@ class PowerPlan:
             return True
         if not power.ours or now < power.idle_since + power.idle_seconds:
             return False
-        return state.drained or state.leaving or not self._scheduler.wants(name)
+        return state.drained or state.leaving or not self._line.wants(name)
 
     def _may_start(self, state: ServerState, power: ServerPower, now: float) -> bool:
         return (
-            self._scheduler.open
+            self._line.open
             and not state.drained
             and not state.leaving
             and now >= power.may_start_at(now)
@@ -250,20 +250,20 @@ class PowerPlan:
 
     def _needed(self, startable: _Servers, now: float) -> _Servers:
         """Those of the servers that are off, and may be started, that jobs need."""
-        if not startable or not (self._scheduler.waiting or any(self._jobs_at(name) for name, _ in startable)):
+        if not startable or not (self._line.waiting or any(self._jobs_at(name) for name, _ in startable)):
             return []
         needed = [(name, power) for name, power in startable if self._jobs_at(name)]
         rest = [each for each in startable if each not in needed]
-        is_new = self._scheduler.turn != self._turn and now >= self._looked_at + self._spacing
+        is_new = self._line.turn != self._turn and now >= self._looked_at + self._spacing
         if not needed and not is_new and now < self._looked_at + CHECK:
             return []
-        self._turn, self._looked_at = self._scheduler.turn, now
-        useful = self._scheduler.useful({name: power.start_up + WORTH for name, power in rest}, now)
+        self._turn, self._looked_at = self._line.turn, now
+        useful = self._line.useful({name: power.start_up + WORTH for name, power in rest}, now)
         return needed + [(name, power) for name, power in rest if name in useful]
 
     @property
     def _spacing(self) -> float:
-        return min(CHECK, PER_WAITING_JOB * self._scheduler.waiting)
+        return min(CHECK, PER_WAITING_JOB * self._line.waiting)
 
     def _start(self, name: ServerName, power: ServerPower, starter: Starter, now: float) -> bool:
         """Start a server; return whether that was done. The ceiling counts for operators as well."""
@@ -349,7 +349,7 @@ class PowerPlan:
     def _due_start(self, name: ServerName, state: ServerState, power: ServerPower, now: float) -> float:
         has_jobs = bool(self._jobs_at(name))
         stop = max(power.next_stop, now + CHECK) if power.phase == "lost" and not has_jobs else NEVER
-        if state.drained or not (has_jobs or self._scheduler.waiting):
+        if state.drained or not (has_jobs or self._line.waiting):
             return stop
         return min(stop, max(power.may_start_at(now), self._looked_at + max(self._spacing, 0.05)))
 

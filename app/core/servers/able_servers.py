@@ -27,13 +27,19 @@ class AbleServers:
     def of(self, request: JobRequest) -> list[ServerName]:
         """The servers that a job may be sent to; none if it has to wait for one that can run it, and may.
 
+        A job that names a model goes to those that have it, unless none of them is left.
+
         If no server can run its workflow any more, it goes to those that it names, whose answer its user then gets. If
         nobody says anything of its workflow, because the folder no longer has it, and those that it names are gone, it
         goes to any.
         """
-        workflow, offered = request.workflow, self.offered
-        permitted = [name for name, state in self._servers.items() if state.permits(request) and not state.leaving]
+        workflow, paid, offered = request.workflow, request.is_paid, self.offered
+        permitted = [
+            name for name, state in self._servers.items() if state.permits(workflow, paid=paid) and not state.leaving
+        ]
         if offered is not None and (able := offered.get(workflow)):
-            return [name for name in permitted if name in able]
+            names = [name for name in permitted if name in able]
+            with_model = [name for name in names if name in request.servers] if request.has_model else []
+            return with_model or names
         named = [name for name in permitted if name in request.servers]
         return permitted if not named and offered is not None and workflow not in offered else named

@@ -6,7 +6,7 @@ with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Literal, TypeAlias
 
@@ -310,3 +310,9 @@ def view_of(server: ServerName, periods: Iterable[OnPeriod]) -> PowerView:
         return PowerView("off", used, None)
     state = "stopping" if times.stopping else "on" if times.answered else "starting"
     return PowerView(state, used, times.starter)
+
+
+def left_on(periods: Sequence[OnPeriod]) -> list[ServerName]:
+    """The servers that were started by the bot's command, and not stopped since."""
+    views = {server: view_of(server, periods) for server in dict.fromkeys(period.server for period in periods)}
+    return [name for name, view in views.items() if view.starter != "hand" and view.state in ("starting", "on")]

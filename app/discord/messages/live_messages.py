@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 import anyio
@@ -38,6 +38,7 @@ from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, R
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
+from app.workflows.variation import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -62,8 +63,8 @@ class LiveMessages:
     """Owns the live messages, and starts an InteractionActor for each in `tasks`, the frontend's task group.
 
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
-    `mark_previews` previews carry the mark of `app.media_worker.mark`. With `hints`, people read once what to do with
-    their first picture.
+    `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
+    the pictures of a request. With `hints`, people read once what to do with their first picture.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class LiveMessages:
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
         hints: Hints | None = None,
+        possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
     ) -> None:
         self._hints = hints
         self.sender = sender
@@ -89,6 +91,7 @@ class LiveMessages:
         self._catalog = catalog
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
+        self._possible_changes = possible_changes
         self._thumbnails = Thumbnails(tasks, prepare_files)
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
@@ -190,17 +193,20 @@ class LiveMessages:
         Edits that were left out are made up for, because a waiting job may have no news for long.
         """
 
-        async def step() -> float:
-            async with anyio.create_task_group() as edits:
+        async with anyio.create_task_group() as edits:
+
+            async def step() -> float:
                 for reply in self.living.values():
                     view = reply.view
                     passed = (view.expected or math.inf) < self.now()
-                    if view.terminal_update is None and (passed or reply.behind) and not reply.pause:
+                    if view.terminal_update is None and (passed or reply.behind) and reply.is_free:
                         view.expected = None if passed else view.expected
-                        edits.start_soon(partial(run_request, reply.refresh, "a message could not be edited"))
-            return PAST_TIMES
+                        edit = partial(run_request, reply.refresh, "a message could not be edited")
+                        # Not waited for: an edit that hangs delays no other message.
+                        edits.start_soon(edit, name=f"expected time of {view.job}")
+                return PAST_TIMES
 
-        await run_loop(step, "messages could not be brought up to date")
+            await run_loop(step, "messages could not be brought up to date")
 
     async def say_goodbye(self) -> None:
         """Say in every live message what happens to its job now that the bot stops."""
@@ -221,6 +227,8 @@ class LiveMessages:
         reply = MessageReply(view, place, self, token)
         if self._hints is not None:
             reply.is_first = partial(self._hints.claim, view)
+        if self._possible_changes is not None:
+            reply.possible_changes = partial(self._possible_changes, request)
         return reply
 
     async def _live(

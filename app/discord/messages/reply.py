@@ -27,6 +27,7 @@ from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
 from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, Finished, NotAccepted, Previewed
 from app.reasons.limits import LimitReason
+from app.workflows.variation import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -36,6 +37,11 @@ EARLY = 0.05
 
 async def _never() -> bool:
     return False
+
+
+async def no_changes() -> frozenset[Change]:
+    """What can be done to the pictures of a job of which nothing is known."""
+    return frozenset()
 
 
 class MessageReply:
@@ -59,6 +65,8 @@ class MessageReply:
         """Called if the request is over a limit, before anybody is told: there is no job and no message then."""
         self.is_first: Callable[[], Awaitable[bool]] = _never
         """Called before a result is shown that its person cannot be told of separately: whether it has the hint."""
+        self.possible_changes: Callable[[], Awaitable[frozenset[Change]]] = no_changes
+        """Returns what can be done to the pictures, once they are there."""
         self.behind = False
         """Whether an edit was left out, because the channel was busy or in the pause after another one."""
 
@@ -77,6 +85,11 @@ class MessageReply:
         """See `app.ports.Reply`: the seconds left until the message may be edited again."""
         return max(0.0, self._free_at - anyio.current_time())
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the message may be edited now, and no edit is under way."""
+        return not self.pause and not self._editor.locked()
+
     async def show(self, update: AnyUpdate) -> None:
         """See `app.ports.Reply`. A preview waits for the next update, and shares its edit.
 
@@ -84,6 +97,8 @@ class MessageReply:
         """
         if isinstance(update, Arrived):
             self.view.arrived = await self._prepare(update.files)
+        elif isinstance(update, Finished):
+            self.view.changes = await self.possible_changes()
         self.view.handle(update, self._context.now())
         if isinstance(update, NotAccepted):
             await self._reject(update.reason)

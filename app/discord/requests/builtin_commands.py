@@ -16,6 +16,7 @@ from app.discord.requests.offer_pages import OfferPages
 from app.discord.requests.responder import Responder
 from app.discord.text import shorten
 from app.discord.ui import pages
+from app.discord.ui.components import Card
 from app.discord.ui.lists import NEWER, QUEUE
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES
 from app.discord.user_request import BuiltinCommand, Caller
@@ -23,10 +24,12 @@ from app.events import Cancelled, ServerName
 from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
 from app.service.choices import Choices
+from app.service.notifications import Notifications, workflow_settings
 from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
 from app.service.visibility import OwnOnly, Visibility
 from app.texts import answers
+from app.texts.notifications import DIRECT_MESSAGES_CLOSED
 
 EVERYTHING = "everything"
 """The argument of /settings that resets somebody's settings for all workflows at once."""
@@ -57,9 +60,11 @@ class BuiltinCommands:
         latency: Callable[[], float],
         offer_pages: OfferPages,
         server_names: Mapping[ServerName, str],
+        notifications: Notifications,
         started: Callable[[], Collection[ServerName]] = tuple,
         visibility: Visibility | None = None,
     ) -> None:
+        self._notifications = notifications
         self._job_lists = JobLists(
             job_history, catalog, live_messages, server_names, visibility or OwnOnly(), offer_pages.clickable
         )
@@ -116,7 +121,7 @@ class BuiltinCommands:
         else:
             key = int(press.job) if press.job.isascii() and press.job.isdecimal() else 0
             card = await self._job_lists.jobs(caller, press.result, key, newer=press.verb == NEWER)
-        await self._responder.turn(caller, card)
+        await self._responder.replace(caller, card)
 
     async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
         """The values for a workflow's slot that match what was typed; the presets if `slot` is ""."""
@@ -136,7 +141,7 @@ class BuiltinCommands:
     async def suggest(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """The user's jobs, or settings, that match what was typed: pairs of what to show and its value."""
         if command == "settings":
-            owned = [EVERYTHING, *await self._job_history.preferences(user)]
+            owned = [EVERYTHING, *workflow_settings(await self._job_history.preferences(user))]
             return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
         jobs = await self._job_history.jobs_of(user, LOOKED_THROUGH)
         if command == "cancel":
@@ -169,14 +174,28 @@ class BuiltinCommands:
         person = caller.user
         saved = await self._job_history.preferences(person)
         if argument:
-            gone = list(saved) if argument == EVERYTHING else [name for name in saved if name == argument]
+            gone = (
+                list(saved)
+                if argument == EVERYTHING
+                else [name for name in workflow_settings(saved) if name == argument]
+            )
             if not gone:
                 await self._responder.refuse(caller, answers.NOTHING_SAVED_THERE)
                 return
             for name in gone:
                 await self._job_history.prefer(person, name, {})
-            saved = await self._job_history.preferences(person)
-        await self._responder.tell(caller, pages.own_settings(saved, self._catalog.workflows))
+        await self._responder.tell(caller, await self._own_settings(person))
+
+    async def choose_notification(self, way: str, caller: Caller) -> None:
+        """Save how the caller wants to be notified, and show it in the message whose button was pressed."""
+        await self._notifications.choose(caller.user, way)
+        await self._responder.replace(caller, await self._own_settings(caller.user))
+
+    async def _own_settings(self, person: str) -> Card:
+        saved, notifications = await self._job_history.preferences(person), self._notifications
+        way = notifications.chosen(saved) if notifications.enabled else None
+        note = "" if way != "dm" or notifications.takes_direct_messages(person) else DIRECT_MESSAGES_CLOSED
+        return pages.own_settings(workflow_settings(saved), self._catalog.workflows, way, note)
 
     async def _show(self, argument: str, caller: Caller) -> None:
         job = await self._own_job(argument, caller) if argument else None

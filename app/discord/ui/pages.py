@@ -15,17 +15,33 @@ from app.core.limits.spending import SpendingUsed
 from app.core.limits.usage import Used
 from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
+from app.discord.custom_id import NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
-from app.discord.ui.components import Block, Button, Card, File, Illustrated, Text, Upload, rows
+from app.discord.ui.components import (
+    MOST_CHOICES,
+    Block,
+    Button,
+    Card,
+    Choice,
+    File,
+    Illustrated,
+    Row,
+    Select,
+    Text,
+    Upload,
+    rows,
+)
 from app.discord.ui.options import Command
 from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
 from app.service.follow_ups import FollowUpAction
+from app.service.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
-from app.texts import moderation
+from app.texts import job_message as job_texts
+from app.texts import moderation, notifications
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
@@ -36,6 +52,7 @@ from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
+from app.workflows.variation import STRENGTHS, Change
 
 INK = 0x5865F2
 
@@ -111,6 +128,8 @@ def details(
     for name, value in _values(request, workflow, chosen):
         text = f"**{escape(name)}** {escape(shorten(value, LONGEST_VALUE))}"
         (short if len(value) <= SHORT_VALUE else lines).append(text)
+    if request.variation is not None and request.variation.change in job_texts.CHANGES:
+        short.insert(0, f"**{texts.CHANGE}** {job_texts.CHANGES[request.variation.change]}")
     short += [f"**Seed** `{request.seed}`"] if request.seed is not None else []
     lines += [" · ".join(short)] if short else []
     if isinstance(update, (Failed, Lost)):
@@ -163,15 +182,54 @@ def _typed(value: Json) -> str:
     return " ".join(text.split()).replace("```", "'" * 3)
 
 
-def more(job: JobId, message: str, follow_ups: Sequence[FollowUpAction], workflow: Workflow | None) -> Card:
-    """What else can be done with a job that is shown in a message: further follow-ups, and to delete it."""
+def more(
+    job: JobId,
+    message: str,
+    follow_ups: Sequence[FollowUpAction],
+    workflow: Workflow | None,
+    changes: Collection[Change] = (),
+    pictures: int = 0,
+) -> Card:
+    """What else can be done with a job that is shown in a message: further follow-ups, and to delete it.
+
+    `changes` are what can be done to each of its pictures.
+    """
     asked = [
         Button(shorten(f"{action.label.rstrip('…')}…", LONGEST_LABEL), _use(job, action))
         for action in follow_ups[:MOST_FOLLOW_UPS]
     ]
     own = [Button(texts.SAVE_SETTINGS, custom_id.write("keep", job))] if workflow is not None else []
     own.append(Button(texts.DELETE, custom_id.write("delete", job, message)))
-    return Card((Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}"), *rows(asked), *rows(own)), INK)
+    heading = Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}")
+    return Card((heading, *_changing(job, changes, pictures), *rows(asked), *rows(own)), INK)
+
+
+def _changing(job: JobId, changes: Collection[Change], pictures: int) -> tuple[Row | Select, ...]:
+    """How a picture is extended; of several ones, a list in which the one to vary or extend is chosen."""
+    if not changes or not pictures:
+        return ()
+    if pictures == 1:
+        return tuple(rows(_changes(job, 0, [change for change in changes if change not in STRENGTHS])))
+    numbers = range(1, min(pictures, MOST_CHOICES) + 1)
+    choices = tuple(Choice(job_texts.picture(number), str(number)) for number in numbers)
+    return (Select(custom_id.write("picture", job), job_texts.choose(job_texts.CHANGE_ONE, numbers[-1]), choices),)
+
+
+def picture(job: JobId, number: int, changes: Collection[Change], thumbnail: Upload | None = None) -> Card:
+    """What can be done to one of several pictures, of which `thumbnail` is a small version."""
+    varied = [change for change in changes if change in STRENGTHS]
+    extended = [change for change in changes if change not in STRENGTHS]
+    lines = (*rows(_changes(job, number, varied)), *rows(_changes(job, number, extended)))
+    heading = f"### {job_texts.picture(number)}"
+    return Card((Illustrated(heading, thumbnail) if thumbnail is not None else Text(heading), *lines), INK)
+
+
+def _changes(job: JobId, number: int, changes: Collection[str]) -> list[Button]:
+    return [
+        Button(label, custom_id.write(change, job, result=number))
+        for change, label in job_texts.CHANGES.items()
+        if change in changes
+    ]
 
 
 def _use(job: JobId, action: FollowUpAction) -> str:
@@ -185,16 +243,34 @@ def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
     return Card((Text(_page(lines)),), INK)
 
 
-def own_settings(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
-    """The page of all settings that somebody has saved."""
+def own_settings(
+    saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow], way: Way | None, note: str = ""
+) -> Card:
+    """The page of all settings that somebody has saved, by workflow.
+
+    `way` is how they are notified, None if the operator allows no notifications; `note` is what to know about that.
+    """
+    blocks: tuple[Block, ...] = ()
+    if way is not None:
+        ways = [
+            Button(label, custom_id.write(NOTIFY, "me", name), "primary" if name == way else "secondary")
+            for name, label in notifications.WAYS.items()
+        ]
+        head = "\n".join(
+            [f"### {notifications.HEADING}", notifications.CURRENT[way], *([f"-# {note}"] if note else [])]
+        )
+        blocks = (Text(head), *rows(ways))
+    return Card((*blocks, Text(_saved(saved, workflows))), INK)
+
+
+def _saved(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> str:
     lines: list[str] = []
     for name, values in saved.items():
         workflow = workflows.get(name)
         lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
     if not lines:
-        return Card((Text(texts.NO_SAVED_SETTINGS),), INK)
-    lines.append(f"-# {texts.RESET_HINT}")
-    return Card((Text(_page(lines)),), INK)
+        return texts.NO_SAVED_SETTINGS
+    return _page([*lines, f"-# {texts.RESET_HINT}"])
 
 
 def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]:

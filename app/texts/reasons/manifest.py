@@ -71,6 +71,10 @@ def manifest_text(reason: manifest.ManifestReason) -> str:
             return f"the bot itself has a command {quoted(command)}: choose another name."
         case manifest.FollowUpWithCommand():
             return "a workflow that only follows another's result cannot have a command or a menu."
+        case manifest.TaskNeedsSlot(task=task, slot="prompt"):
+            return f"a workflow for {quoted(task)} needs a slot “prompt” of the kind “text”: add it, or change “task”."
+        case manifest.TaskNeedsSlot(task=task):
+            return f"a workflow for {quoted(task)} needs a slot of the kind “image”: add it, or change “task”."
         case manifest.UnknownPresetSlot(preset=preset, slot=slot, known=known):
             end = suggest(slot, known)
             return f"the preset {shortened(preset)} sets {shortened(slot)}, which is not a slot{end}"

@@ -38,6 +38,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} no longer takes a result."
         case reasons.ResultNotKept():
             return "The result was deleted. Make it again first."
+        case reasons.VariationNotRunnable(workflow=workflow):
+            return f"The image server lacks what this needs for {quoted(workflow)}. Ask the people who run this bot."
         case reasons.NoPlaceForResult():
             return "Discord did not take the result. Try again in a few minutes."
         case reasons.FewerResults(count=count):
@@ -100,6 +102,22 @@ def service_text(reason: reasons.ServiceReason) -> str:
         case reasons.AllowedUnknown(server=server, workflow=workflow, known=known):
             names = f"“workflows” of the server {shortened(server)} names {quoted(workflow)}"
             return f"{names}, which does not exist{suggest(workflow, known)}"
+        case reasons.TaskNotOffered(task=task):
+            return f"No model for “{task}” is available now. Ask the people who run this bot."
+        case reasons.ModelUnknown(model=model, known=known):
+            return f"There is no model {quoted(model)} here now{suggest(model, known)}"
+        case reasons.OptionNotOffered(model=model, option=option, offered=offered):
+            return f"{quoted(model)} has no option {quoted(option)}. It has {listed(offered)}."
+        case reasons.FormatUnknown(format=wanted, known=known):
+            return f"There is no format {quoted(wanted)}. Choose one of {listed(known)}."
+        case reasons.NoSizeForFormat(model=model, format=wanted):
+            return f"{quoted(model)} cannot make pictures of the format {quoted(wanted)}. Choose another format."
+        case reasons.CannotStartFromPicture(model=model, able=()):
+            return f"{quoted(model)} cannot start from a picture. Use /edit instead."
+        case reasons.CannotStartFromPicture(model=model, able=able):
+            return f"{quoted(model)} cannot start from a picture. Choose {listed(able, 5)}, or use /edit."
+        case reasons.PresetNotOffered(preset=preset, known=known):
+            return f"There is no preset {quoted(preset)} for this model{suggest(preset, known)}"
         case reasons.NotFromDiscord():
             return "The file does not come from Discord. Attach it here."
         case reasons.FileNotDownloaded():

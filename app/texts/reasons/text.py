@@ -19,7 +19,7 @@ from app.texts.reasons.limits import limit_reason_text
 from app.texts.reasons.manifest import discovery_text, key_text, manifest_text
 from app.texts.reasons.servers import network_reason_text
 from app.texts.reasons.service import service_text
-from app.texts.reasons.workflows import binding_text, file_text, graph_text, value_text
+from app.texts.reasons.workflows import binding_text, file_text, graph_text, value_text, variation_text
 from app.texts.wording import path_text, quoted, sentence, shortened
 from app.workflows.reasons.availability import AvailabilityReason
 from app.workflows.reasons.binding import BindingReason
@@ -30,6 +30,7 @@ from app.workflows.reasons.files import WorkflowFileReason
 from app.workflows.reasons.graphs import GraphReason
 from app.workflows.reasons.manifest import KeyReason, ManifestReason
 from app.workflows.reasons.values import ValueReason
+from app.workflows.reasons.variation import PictureGraphReason
 from app.workflows.reasons.wrapped import InFile, InPreset, PlainText, RunsOnNoServer, WrappedReason
 
 
@@ -63,6 +64,8 @@ def _text(reason: Reason, *, operator: bool = False) -> str:
         return file_text(reason)
     if isinstance(reason, GraphReason):
         return graph_text(reason)
+    if isinstance(reason, PictureGraphReason):
+        return variation_text(reason)
     if isinstance(reason, EditorFormatReason):
         return editor_format_text(reason)
     if isinstance(reason, KeyReason):

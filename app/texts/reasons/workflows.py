@@ -16,7 +16,7 @@ from app.texts.wording import (
     shortened,
     suggest,
 )
-from app.workflows.reasons import binding, files, graphs, values
+from app.workflows.reasons import binding, files, graphs, values, variation
 
 EXAMPLES = {"image": "photo.png", "video": "clip.mp4", "audio": "voice.mp3", "size": "1024x768", "lora": "style:0.8"}
 """Examples of a value by the kind of slot; all other kinds use a text as their example."""
@@ -132,5 +132,26 @@ def graph_text(reason: graphs.GraphReason) -> str:
             return f"There is no node called {quoted(given)}{suggest(given, known)}"
         case graphs.UnknownInput(node=node, input=field, known=known):
             return f"{quoted(node)} has no input {quoted(field)}{suggest(field, known)}"
+        case _:
+            assert_never(reason)
+
+
+def variation_text(reason: variation.PictureGraphReason) -> str:
+    """Return the sentence for a picture from which its own graph cannot start."""
+    match reason:
+        case variation.NotOnePicture(places=0):
+            return "This workflow saves no picture, so there is none to start from."
+        case variation.NotOnePicture(places=places):
+            return f"This workflow saves its results in {places} places, so none of them can be varied."
+        case variation.PictureRearranged(node=node):
+            return f"{quoted(node)} changes the picture after it was made, so it cannot be varied."
+        case variation.NoSampler(node=node) | variation.UnknownLatent(node=node):
+            return f"{quoted(node)} cannot start from a picture, so this result cannot be varied."
+        case variation.SampledInParts():
+            return "Two samplers share the steps of this workflow, so its pictures cannot be varied."
+        case variation.NoStrength(node=node):
+            return f"It cannot be set how much {quoted(node)} changes, so this picture cannot be varied."
+        case variation.UnknownSize():
+            return "The size at which this picture was made is not known, so it cannot be extended."
         case _:
             assert_never(reason)

@@ -156,8 +156,12 @@ def test_while_nothing_of_it_runs_people_read_where_the_next_picture_is_in_line(
     table = Table(A)
     table.run(0)
     table.made(0)
-    assert table.scheduler.snapshot(table.picture(0), table.now)[0] == Arrived(job=LEAD, files=("/out/0.png",), total=4)
-    places = [update for update in table.scheduler.snapshot(table.picture(0), table.now) if isinstance(update, Queued)]
+    assert table.scheduler.line.snapshot(table.picture(0), table.now)[0] == Arrived(
+        job=LEAD, files=("/out/0.png",), total=4
+    )
+    places = [
+        update for update in table.scheduler.line.snapshot(table.picture(0), table.now) if isinstance(update, Queued)
+    ]
     assert [place.job for place in places] == [LEAD]
     assert places[0].server == A
 
@@ -298,14 +302,14 @@ def test_it_counts_as_one_job_and_reserves_the_seconds_of_all_its_pictures() -> 
     table = Table(A, size=1)
     allowance = Allowance("person", jobs=2, seconds=10_000)
     asked = replace(request(), job=JobId("second"), allowances=(allowance,))
-    assert table.scheduler.refusal(asked, table.now) is None
+    assert table.scheduler.admission.refusal(asked, table.now) is None
     table.job_table.accept(asked)
     for job in table.job_table.batches.jobs_of(table.job("second")):
-        table.scheduler.accepted(job)
-    table.scheduler.accepted(table.picture(0))
-    (used,) = table.scheduler.usage.used(asked.origin, (allowance,), table.now)
+        table.scheduler.admission.accepted(job)
+    table.scheduler.admission.accepted(table.picture(0))
+    (used,) = table.scheduler.admission.usage.used(asked.origin, (allowance,), table.now)
     assert (used.unfinished, used.seconds) == (2, 5 * 10.0)
-    assert isinstance(table.scheduler.refusal(replace(asked, job=JobId("third")), table.now), JobsReached)
+    assert isinstance(table.scheduler.admission.refusal(replace(asked, job=JobId("third")), table.now), JobsReached)
 
 
 def test_people_do_not_see_its_parts_in_lists_unless_its_first_job_is_unknown() -> None:
@@ -326,7 +330,7 @@ def test_a_batch_that_was_adopted_goes_on_where_it_was() -> None:
     for job in jobs:
         after.job_table.adopt(job, after.now)
     after.plan()
-    updates = after.scheduler.snapshot(after.job("lead"), after.now)
+    updates = after.scheduler.line.snapshot(after.job("lead"), after.now)
     assert [type(update) for update in updates] == [Arrived, Progressed]
     assert {update.job for update in updates} == {LEAD}
     assert after.job_table.final_update(after.job("lead")) is None

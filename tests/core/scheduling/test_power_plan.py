@@ -18,7 +18,16 @@ from app.core.jobs.table import JobTable
 from app.core.scheduling.power_plan import MOST_STOPS, WORTH, PowerPlan
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.able_servers import AbleServers
-from app.core.servers.power import DAY, LATEST_START, LATEST_STOP, LEAST_BETWEEN_STARTS, OnPeriod, Phase
+from app.core.servers.power import (
+    DAY,
+    LATEST_START,
+    LATEST_STOP,
+    LEAST_BETWEEN_STARTS,
+    OnPeriod,
+    Phase,
+    Starter,
+    left_on,
+)
 from app.core.servers.state import FAILOVER_AFTER, FAILOVER_RUNNING, ServerSettings, ServerState
 from app.events import Failed, JobId, PromptId, Queued, ServerName
 from app.ports import Graph
@@ -58,7 +67,7 @@ class Garage:
         self.now: float = 1000.0
         self._prompts = 0
         self.scheduler = Scheduler(self.job_table, self.servers, AbleServers(self.servers), 1, self._new_prompt_id)
-        self.plan = PowerPlan(self.job_table, self.servers, self.scheduler)
+        self.plan = PowerPlan(self.job_table, self.servers, self.scheduler.line)
         self.plan.load(journal, self.now)
         self.commands: list[tuple[float, ServerName, str]] = []
         self.expected: dict[ServerName, str] = {}
@@ -111,11 +120,11 @@ class Garage:
         self.now += 0.125
         self.job_table.accept(request)
         self.turn()
-        self.scheduler.snapshot(self.job(name), self.now)
+        self.scheduler.line.snapshot(self.job(name), self.now)
 
     def told(self, name: str) -> Queued:
         (update,) = [
-            update for update in self.scheduler.snapshot(self.job(name), self.now) if isinstance(update, Queued)
+            update for update in self.scheduler.line.snapshot(self.job(name), self.now) if isinstance(update, Queued)
         ]
         return update
 
@@ -552,7 +561,7 @@ def test_a_connection_is_told_what_to_expect() -> None:
 
 def test_nothing_is_started_while_the_bot_is_drained() -> None:
     garage = cloud_alone()
-    garage.scheduler.open = False
+    garage.scheduler.line.open = False
     garage.ask("a")
     garage.wait(60)
     assert garage.commands == []
@@ -706,3 +715,19 @@ def test_whatever_is_asked_no_server_is_stopped_with_a_job_is_on_for_too_long_or
     left = [job for job in day.garage.job_table.jobs.values() if home or job.request.servers != (HOME,)]
     if unlimited:
         assert left == [], "every job was run"
+
+
+def test_the_servers_that_a_bot_leaves_on_are_those_that_its_commands_started() -> None:
+    def period(name: str, starter: Starter, *times: float | None) -> OnPeriod:
+        return OnPeriod(ServerName(name), starter, *times)  # pyright: ignore[reportArgumentType]
+
+    periods = [
+        period("used", "bot", 900.0, 800.0, 300.0, 200.0),
+        period("used", "bot", 100.0, 50.0),
+        period("starting", "operator", 10.0),
+        period("by hand", "hand", 500.0, 500.0),
+        period("stopping", "bot", 500.0, 400.0, 10.0),
+        period("off", "bot", 500.0, 400.0, 10.0, 5.0),
+    ]
+    assert left_on(periods) == ["used", "starting"]
+    assert left_on([]) == []

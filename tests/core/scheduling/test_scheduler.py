@@ -87,7 +87,7 @@ class Desk:
             self.job_table.accept(request)
         self.plan()
         for name in names:
-            self.scheduler.snapshot(self.job(name), self.now)
+            self.scheduler.line.snapshot(self.job(name), self.now)
 
     def plan(self) -> list[Queued]:
         """Plan; return what waiting people are told."""
@@ -118,7 +118,7 @@ class Desk:
         for job in map(deepcopy, self.job_table.jobs.values()):
             after.scheduler.restore_charge(job)
             after.job_table.adopt(job, after.now)
-            after.scheduler.accepted(job)
+            after.scheduler.admission.accepted(job)
         after.plan()
         return after
 
@@ -168,7 +168,7 @@ class Desk:
 
     def place(self, name: str) -> Queued | None:
         """What somebody who asks now reads about a waiting job."""
-        self.scheduler.refresh(self.job(name), self.now)
+        self.scheduler.line.refresh(self.job(name), self.now)
         told, self.job_table.updates = self.job_table.updates, []
         return next((update for update in told if isinstance(update, Queued)), None)
 
@@ -316,7 +316,7 @@ def test_a_waiting_job_whose_servers_are_all_offline_has_no_expected_start() -> 
     desk.now += FAILOVER_AFTER
     desk.job_table.touch_server(*desk.servers)
     desk.plan()
-    update = desk.scheduler.snapshot(desk.job("2"), desk.now)[0]
+    update = desk.scheduler.line.snapshot(desk.job("2"), desk.now)[0]
     assert isinstance(update, Queued)
     assert (update.note, update.starts_in) == (ServersOffline((A,)), None)
 
@@ -510,7 +510,7 @@ def test_whoever_waits_learns_when_it_starts_on_the_servers_that_do_not_rest() -
     desk = Desk(A, B, depth=1, runs=(run(PICTURE, 10.0, A), run(PICTURE, 10.0, B)))
     desk.break_server()
     desk.ask("1", "2", "3")
-    place = desk.place("3") or desk.scheduler.snapshot(desk.job("3"), desk.now)[0]
+    place = desk.place("3") or desk.scheduler.line.snapshot(desk.job("3"), desk.now)[0]
     assert isinstance(place, Queued)
     assert place.starts_in == 20.0
 
@@ -548,7 +548,7 @@ def test_a_job_waits_for_an_offline_server_rather_than_for_a_drained_one() -> No
     desk.ask("1")
     assert desk.at(A) == desk.at(B) == []
     assert desk.job("1").attempt is None
-    (snapshot,) = desk.scheduler.snapshot(desk.job("1"), desk.now)
+    (snapshot,) = desk.scheduler.line.snapshot(desk.job("1"), desk.now)
     assert isinstance(snapshot, Queued)
     assert snapshot.note == ServersOffline((B,))
 
@@ -564,7 +564,7 @@ def test_a_resting_server_gets_jobs_if_the_only_other_one_is_drained() -> None:
 def test_the_forecast_leaves_drained_servers_out() -> None:
     desk = Desk(A, B, depth=1, runs=(run(PICTURE, 10.0), run(PICTURE, 10.0, B)))
     desk.ask("1", "2", "3", "4")
-    place = desk.scheduler.snapshot(desk.job("4"), desk.now)[0]
+    place = desk.scheduler.line.snapshot(desk.job("4"), desk.now)[0]
     assert isinstance(place, Queued)
     assert place.starts_in == 10
     (update,) = [update for update in desk.drain(B) if update.job == "4"]
@@ -587,7 +587,7 @@ def test_a_server_gets_only_workflows_that_it_may_run() -> None:
     desk.ask("picture", workflow=PICTURE, servers=(B,))
     assert desk.at(A) == ["picture"], "none of the servers that it names may run it"
     assert desk.at(B) == []
-    (snapshot,) = desk.scheduler.snapshot(desk.job("film"), desk.now)
+    (snapshot,) = desk.scheduler.line.snapshot(desk.job("film"), desk.now)
     assert isinstance(snapshot, Queued)
     assert snapshot.note == ServersDrained(())
 
@@ -629,7 +629,7 @@ def test_with_drained_servers_and_weights_every_job_runs_once_and_no_other_serve
                 able = [job for job in waiting if not (of := desk.job(job).request.servers) or name in of]
                 assert not able, "a server idles"
         kept = desk.scheduler._places  # pyright: ignore[reportPrivateUsage]
-        fresh = Places(desk.job_table, desk.servers, depth, desk.scheduler._remaining_at)  # pyright: ignore[reportPrivateUsage]
+        fresh = Places(desk.job_table, desk.servers, depth, desk.scheduler._times.remaining_at)  # pyright: ignore[reportPrivateUsage]
         fresh.look(desk.now)
         assert kept.idle() == fresh.idle(), "a server changed that was not looked at"
         assert set(kept.waiting_places(desk.now)) == set(fresh.waiting_places(desk.now))
@@ -718,9 +718,9 @@ def test_a_job_that_other_servers_can_run_now_is_overtaken_no_more_often_than_ot
 def test_others_learn_when_they_start_from_what_an_edited_job_is_expected_to_take() -> None:
     desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
     desk.ask("1", "2", "3")
-    before = desk.scheduler.snapshot(desk.job("3"), desk.now)[0]
+    before = desk.scheduler.line.snapshot(desk.job("3"), desk.now)[0]
     desk.edit("2", graph=graph("x", steps=40))
-    after = desk.scheduler.snapshot(desk.job("3"), desk.now)[0]
+    after = desk.scheduler.line.snapshot(desk.job("3"), desk.now)[0]
     assert isinstance(before, Queued)
     assert isinstance(after, Queued)
     assert (before.starts_in, after.starts_in) == (20.0, 50.0)
@@ -752,7 +752,7 @@ def test_gpu_seconds_of_a_run_that_was_under_way_at_a_restart_count_for_the_limi
     after.plan()
     (measured,) = after.job_table.runs
     assert (measured.job, measured.seconds) == ("1", 25.0)
-    (used,) = after.scheduler.usage.used(Origin("ada"), [Allowance("person", seconds=100)], after.now)
+    (used,) = after.scheduler.admission.usage.used(Origin("ada"), [Allowance("person", seconds=100)], after.now)
     assert used.seconds == 25.0 + 10.0, "and those of the job that waits are reserved"
 
 

@@ -42,6 +42,16 @@ def test_a_job_goes_where_somebody_says_that_it_runs(
     assert servers.of(JobRequest(job=JobId("job"), workflow="w", graph={}, folder="", servers=named)) == able
 
 
+@pytest.mark.parametrize(
+    ("named", "able"), [((B,), [B]), ((B, GONE), [B]), ((GONE,), [A, B])], ids=["one", "one of two", "none is left"]
+)
+def test_a_job_that_names_a_model_goes_where_that_is(named: tuple[ServerName, ...], able: list[ServerName]) -> None:
+    servers = AbleServers({name: ServerState(name) for name in (A, B)}, asked=True)
+    servers.offered = {"w": (A, B)}
+    request = JobRequest(job=JobId("job"), workflow="w", graph={}, folder="", servers=named, has_model=True)
+    assert servers.of(request) == able
+
+
 @pytest.mark.parametrize("offered", [{"w": (A, B)}, {}])
 def test_a_job_goes_to_no_server_that_may_not_run_it_or_is_to_be_removed(offered: Offered) -> None:
     states = {A: ServerState(A, workflows=frozenset()), B: ServerState(B, leaving=True)}

@@ -104,6 +104,8 @@ class Channel:
     """The channel whose thread it is."""
     archived: bool = False
     locked: bool = False
+    is_forum: bool = False
+    """Whether it has threads only: its posts."""
     private: bool = False
     """Whether it is a private thread, which only its `members` and moderators see."""
     members: set[str] = field(default_factory=set[str])
@@ -111,10 +113,12 @@ class Channel:
     """What it allows and denies roles and people, in addition to the bot's permissions."""
 
     def check_writable(self, *, new: bool) -> None:
-        """Raise unless the bot may post (`new`) or change messages in this thread, or it is none: 50083, 160005.
+        """Raise unless the bot may post (`new`) or change messages here: 50008 in a forum, 50083, 160005 in a thread.
 
         A new message takes a thread out of the archive, unless the thread is locked.
         """
+        if self.is_forum:
+            raise ApiError(400, 50008, "Cannot send messages in a non-text channel")
         if self.locked and not self.bot_permissions & MANAGE_THREADS:
             raise ApiError(400, 160005, "Thread is locked")
         if self.archived and not new:
@@ -139,16 +143,21 @@ class Channel:
                     | ({"invitable": True} if self.private else {})
                     | {"archive_timestamp": JOINED, "create_timestamp": JOINED},
                 }
-            return seen | {
-                "guild_id": self.guild.id,
-                "name": self.name,
-                "position": 0,
-                "permission_overwrites": self._overwrites(),
-                "nsfw": self.nsfw,
-                "topic": None,
-                "rate_limit_per_user": 0,
-                "parent_id": None,
-            }
+            forum: Payload = {"available_tags": [], "default_reaction_emoji": None, "default_sort_order": None}
+            return (
+                seen
+                | (forum | {"type": 15, "default_forum_layout": 0} if self.is_forum else {})
+                | {
+                    "guild_id": self.guild.id,
+                    "name": self.name,
+                    "position": 0,
+                    "permission_overwrites": self._overwrites(),
+                    "nsfw": self.nsfw,
+                    "topic": None,
+                    "rate_limit_per_user": 0,
+                    "parent_id": None,
+                }
+            )
         return seen | {"recipients": [self.recipient.describe()] if self.recipient else []}
 
     def _overwrites(self) -> list[Payload]:

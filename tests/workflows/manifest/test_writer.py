@@ -39,7 +39,8 @@ def test_what_was_found_is_what_is_read_again(tmp_path: Path) -> None:
     graph = shipped()
     discovery = discover(graph, server())
     workflow = stored(tmp_path, graph, write("night-harbour", graph, discovery))
-    assert (workflow.title, workflow.command) == ("Night harbour", "night-harbour")
+    assert (workflow.title, workflow.command, workflow.task) == ("Night harbour", "night-harbour", "imagine")
+    assert '\ntask = "imagine"\n' in (tmp_path / "one" / "manifest.toml").read_text()
     assert workflow.slots == discovery.slots
 
 
