@@ -142,9 +142,9 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     """
 
     job: JobId
-    title: str
     owner: str
     position: int | None
+    title: str = ""
     place: int = 0
     own: bool = False
     private: bool = False
