@@ -55,7 +55,12 @@ def _refusal(kept: Kept) -> str:
 def _removed(kept: Kept) -> Iterator[str]:
     rows = kept.rows
     size = sum(file.size for file in kept.files) / 2**20
-    counts = {"job": rows.jobs, "saved setting": rows.settings}
+    counts = {
+        "job": rows.jobs,
+        "saved setting": rows.settings,
+        "unfinished form": rows.drafts,
+        "shown hint": rows.hints,
+    }
     yield from (_count(number, name) for name, number in counts.items() if number)
     if kept.files:
         yield f"{_count(len(kept.files), 'file')} ({size:.1f} MB)"

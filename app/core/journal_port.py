@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -54,6 +54,10 @@ class UnwritableRecords(Exception):
     def __init__(self, jobs: Mapping[JobId, Exception]) -> None:
         super().__init__(", ".join(jobs))
         self.jobs = jobs
+
+
+Notice: TypeAlias = Literal["hint", "welcome"]
+"""What is said only once: a hint to a person, a welcome to a Discord server."""
 
 
 class DrainedServer(Struct, frozen=True):
@@ -150,6 +154,8 @@ class KeptAbout(Struct, frozen=True, kw_only=True):
     jobs: int
     unfinished: int
     settings: int
+    drafts: int
+    hints: int
     runs: int
     payments: int
     bans: int
@@ -259,6 +265,10 @@ class JobHistory(Journal, DraftRecords, Protocol):
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """Replace the owner's preferences for a workflow; empty `values` delete them."""
+        ...
+
+    async def say_once(self, notice: Notice, subject: str) -> bool:
+        """Record that this is being said to a person or a Discord server; False if it was said before."""
         ...
 
     async def decisions(self) -> Decisions:

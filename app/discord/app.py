@@ -24,6 +24,7 @@ from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
+from app.discord.gateway.arrivals import Arrivals
 from app.discord.gateway.bot import Bot, check_token
 from app.discord.gateway.guild_reader import GuildReader
 from app.discord.gateway.handlers import InteractionHandlers
@@ -32,12 +33,14 @@ from app.discord.gateway.rest import RestSender
 from app.discord.gateway.roles import GuildRoles
 from app.discord.gateway.visibility import GuildVisibility
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
+from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.offer_pages import OfferPages
 from app.discord.requests.responder import Responder
+from app.discord.requests.welcome import Welcome
 from app.discord.traffic import Traffic
 from app.discord.ui import offer_rules
 from app.discord.user_request import UserRequest
@@ -221,6 +224,7 @@ class DiscordApp:
                 prepare_files,
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
+                hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 possible_changes=variations.possible,
             )
             responder = Responder(sender)
@@ -237,6 +241,16 @@ class DiscordApp:
             task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
+            visibility = GuildVisibility(tasks, GuildReader(sender))
+            offer_pages = OfferPages(
+                job_history=job_history,
+                catalog=catalog,
+                choices=choices,
+                server_monitor=server_monitor,
+                servers=servers,
+                registered=lambda: (bot.commands, bot.menus),
+                command_ids=lambda guild: bot.command_ids(guild),
+            )
             builtin_commands = BuiltinCommands(
                 registry=registry,
                 job_history=job_history,
@@ -247,17 +261,9 @@ class DiscordApp:
                 live_messages=live_messages,
                 responder=responder,
                 latency=lambda: bot.latency,
-                offer_pages=OfferPages(
-                    job_history=job_history,
-                    catalog=catalog,
-                    choices=choices,
-                    server_monitor=server_monitor,
-                    servers=servers,
-                    registered=lambda: (bot.commands, bot.menus),
-                    command_ids=lambda guild: bot.command_ids(guild),
-                ),
+                offer_pages=offer_pages,
                 server_names=server_names,
-                visibility=GuildVisibility(tasks, GuildReader(sender)),
+                visibility=visibility,
                 notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
             )
@@ -287,7 +293,14 @@ class DiscordApp:
                 task_planner,
                 config.discord.rest_url,
             )
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic)
+            guilds = frozenset(map(str, config.discord.guilds))
+            welcome = Welcome(job_history, sender, catalog, offer_pages.clickable, guilds)
+
+            async def forget(guild: str) -> None:
+                visibility.forget(guild)
+
+            arrivals = Arrivals(into_core, welcome.say, forget)
+            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals)
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):

@@ -63,6 +63,18 @@ class ModeratorCommand(Struct, frozen=True, kw_only=True):
     days: float | None = None
 
 
+class Arrival(Struct, frozen=True):
+    """A Discord server that added the bot: its id and name, who added it, and the channel for news of the server.
+
+    Ids are "" if they are not known or there is none.
+    """
+
+    guild: str
+    name: str
+    adder: str = ""
+    system_channel: str = ""
+
+
 Action: TypeAlias = CreateJob | ButtonPressed | BuiltinCommand | ModeratorCommand
 
 

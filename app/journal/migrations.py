@@ -147,6 +147,12 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX drafts_by_person ON drafts (person, changed);
     CREATE INDEX drafts_by_time ON drafts (changed);
+    CREATE TABLE notices (
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) STRICT;
     """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""

@@ -177,6 +177,8 @@ class Reader:
             "jobs": "jobs WHERE owner = ?",
             "unfinished": "jobs WHERE told = 0 AND number > 0 AND owner = ?",
             "settings": "preferences WHERE owner = ?",
+            "drafts": "drafts WHERE person = ?",
+            "hints": "notices WHERE kind = 'hint' AND subject = ?",
             "runs": "runs WHERE person = ?",
             # These have no index by person. The comparison makes SQLite go through the one by time.
             "payments": "payments WHERE at > 0 AND person = ?",

@@ -31,6 +31,7 @@ from app.core.journal_port import (
     JobPage,
     JournalError,
     JournalUnavailable,
+    Notice,
     RemovedJobs,
     UnwritableRecords,
 )
@@ -304,6 +305,10 @@ class SqliteJournal:
     async def drop_draft(self, draft_id: str) -> None:
         """See `app.core.drafts.DraftRecords`."""
         await self._patiently(self._write_once, self._store.drop_draft, draft_id)
+
+    async def say_once(self, notice: Notice, subject: str) -> bool:
+        """See `app.core.journal_port.JobHistory`."""
+        return await self._patiently(self._write_once, partial(self._store.say_once, notice, subject))
 
     async def decisions(self) -> Decisions:
         """See `app.core.journal_port.JobHistory`."""

@@ -16,7 +16,7 @@ from app.boundary import log_failure
 from app.core.drafts import LIFETIME, MOST_DRAFTS, StoredDraft
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, OperatorRequest, Transition
-from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
+from app.core.journal_port import MOST_RUNS, JournalError, Notice, RemovedJobs
 from app.core.limits.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
 from app.core.limits.spending import WINDOWS, Spent
 from app.core.limits.usage import DAY, Origin, Use
@@ -195,6 +195,8 @@ class Store(Reader):
             execute = self._database.execute
             execute("DELETE FROM preferences WHERE owner = ?", (owner,))
             execute("DELETE FROM drafts WHERE person = ?", (owner,))
+            execute("DELETE FROM notices WHERE kind = 'hint' AND subject = ?", (owner,))
+            execute("DELETE FROM drafts WHERE person = ?", (owner,))
             execute("DELETE FROM served WHERE kind = ? AND name = ?", (PERSON, owner))
             # Outside of a Discord server, the channel is the person's own.
             execute(
@@ -357,6 +359,13 @@ class Store(Reader):
         """See `app.core.drafts.DraftRecords`."""
         with self._transaction():
             self._database.execute("DELETE FROM drafts WHERE id = ?", (draft_id,))
+
+    def say_once(self, notice: Notice, subject: str) -> bool:
+        """See `app.core.journal_port.JobHistory`."""
+        with self._transaction():
+            row = (notice, subject, self._clock())
+            query = "INSERT INTO notices (kind, subject, at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO NOTHING"
+            return self._database.execute(query, row).rowcount == 1
 
     def decisions(self) -> Decisions:
         """What moderators have decided, as far as it is not over."""

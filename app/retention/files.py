@@ -21,7 +21,7 @@ PART = ".part"
 """How the name of a file ends while it is written."""
 
 
-THUMBNAIL = ".thumbnail.webp"
+THUMBNAIL = ".thumbnail"
 """How the name of the thumbnail of a result ends."""
 
 

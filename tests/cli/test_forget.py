@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import main
+from app.core.drafts import StoredDraft
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, JobRequest, State, Transition, Upload
 from app.core.limits.moderation import Ban
@@ -104,6 +105,8 @@ def fill(data: Path, *more: Job) -> None:
         store.write([(jobs, steps)], runs, Served({ADA: 4.0, BOB: 4.0}))
         for owner in (ADA, BOB):
             store.prefer(owner, "txt2img", {"steps": 4})
+            store.keep_draft(StoredDraft(f"draft-{owner}", owner, b"{}"))
+            store.say_once("hint", owner)
         store.decide(Ban(guild="guild", banned="person", id=BOB), "333333333333333333")
 
 
@@ -119,7 +122,10 @@ def test_it_says_first_what_would_go_and_changes_nothing(data: Path, capsys: pyt
     before = files(data)
     assert main(["forget", ADA]) == 0
     said = capsys.readouterr().out
-    assert f"This would be removed about {ADA}: 3 jobs, 1 saved setting, 5 files (0.0 MB), " in said
+    assert (
+        f"This would be removed about {ADA}: 3 jobs, 1 saved setting, 1 unfinished form, 1 shown hint, 5 files (0.0 MB), "
+        in said
+    )
     assert "the id in 2 measured runs, the id in 1 payment." in said
     assert f"forget {ADA} --yes\n" in said
     assert files(data) == before
@@ -207,7 +213,7 @@ def test_it_was_decided_for_every_table_of_the_journal_what_becomes_of_the_perso
     fill(data)
     with closing(sqlite3.connect(data / JOURNAL)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    removed = {"jobs", "transitions", "preferences", "served"}
+    removed = {"jobs", "transitions", "preferences", "served", "drafts", "notices"}
     without_the_person = {"runs", "payments"}
     kept_and_said = {"bans", "audit"}
     of_operators = {"servers", "on_periods", "requests", "clients", "guild_limits"}

@@ -375,10 +375,10 @@ async def test_what_is_out_of_range_in_a_form_is_a_sentence(stage: Stage) -> Non
     async with stage.bot():
         first = await imagined(stage)
         opened = await stage.answered(stage.press(first, "Edit prompt"))
-        before = len(stage.discord.messages)
         sent = stage.discord.submit_modal(opened, modal(opened) | {"seed": "-1"})
         assert "must be between 0 and" in await stage.ephemeral_followup(sent)
-        assert len(stage.discord.messages) == before + 1
+        public = [message for message in stage.discord.messages if not message["flags"] & EPHEMERAL]
+        assert [message["id"] for message in public] == [first["id"]]
 
 
 async def test_buttons_carry_a_verb_and_a_job_and_nothing_else(stage: Stage) -> None:

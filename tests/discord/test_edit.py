@@ -10,7 +10,7 @@ from app.core.jobs.job import State
 from app.events import JobId
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER, Person
-from tests.discord.stage import ENOUGH, Life, Stage, ended, files, job_of, modal, photo, words
+from tests.discord.stage import ENOUGH, EPHEMERAL, Life, Stage, ended, files, job_of, modal, photo, words
 from tests.discord.test_manifest import add
 
 
@@ -43,6 +43,11 @@ def prompts_made(stage: Stage) -> list[str]:
     return [prompt for prompt in ("a cat", "a dog", "an elk", "before 0", "before 1") if f"'{prompt}'" in history]
 
 
+def public(stage: Stage) -> list[Payload]:
+    """The messages that everybody sees."""
+    return [message for message in stage.discord.messages if not message["flags"] & EPHEMERAL]
+
+
 async def test_the_form_has_everything_filled_in_and_the_picture_is_that_of_the_new_prompt(stage: Stage) -> None:
     async with stage.bot() as life:
         asked = await waiting(stage, steps=7)
@@ -55,13 +60,13 @@ async def test_the_form_has_everything_filled_in_and_the_picture_is_that_of_the_
         stage.discord.submit_modal(opened, filled_in)
         shown = await stage.until("### a dog", asked)
         assert "[Edit]" in words(shown), "it still waits"
-        before = len(stage.discord.messages)
+        before = len(public(stage))
         stage.go_on()
         made = await stage.result(asked)
         assert "### a dog" in words(made)
         assert len(files(made)) == 1
         assert job_of(made) == job
-        assert len(stage.discord.messages) == before
+        assert len(public(stage)) == before
         assert "**Steps** 7 · **Guidance** 6.5 · **Sampler** dpmpp\\_2m · **Width** 768" in await stage.details(made)
         assert prompts_made(stage) == ["a dog", "before 0", "before 1"]
         found = await ended(life, job)

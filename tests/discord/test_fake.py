@@ -138,11 +138,11 @@ async def test_a_bot_that_sees_guilds_takes_the_fakes_description_of_one(fake: F
     async with anyio.create_task_group() as tasks:
         bot = make_bot(fake, intents=1)
 
-        async def on_guild(event: hikari.GuildJoinEvent) -> None:
+        async def on_guild(event: hikari.GuildAvailableEvent) -> None:
             assert event.guild.name == "studio"
             tasks.cancel_scope.cancel()
 
-        bot.subscribe(hikari.GuildJoinEvent, on_guild)
+        bot.subscribe(hikari.GuildAvailableEvent, on_guild)
         try:
             await bot.start(check_for_updates=False)
             await anyio.sleep_forever()

@@ -96,7 +96,7 @@ async def test_thumbnails_are_kept_and_go_with_their_result(stage: Stage) -> Non
     async with stage.bot():
         message = await stage.result(stage.discord.slash("txt2img", {"prompt": "a cat", **SMALL}))
         assert len(files(await listed(stage, "jobs"))) == 1
-        (kept,) = stage.data.glob("results/**/*.thumbnail.webp")
+        (kept,) = stage.data.glob("results/**/*.thumbnail")
         before = kept.stat().st_mtime_ns
         assert len(files(await listed(stage, "jobs"))) == 1
         assert kept.stat().st_mtime_ns == before, "made once"

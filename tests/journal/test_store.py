@@ -136,6 +136,16 @@ def test_a_damaged_job_is_left_out_of_its_page_and_hides_no_other(store: Store) 
     assert [entry.job.id for entry in store.page_of("ada", 2, (), made.older).entries] == ["b", "a"]
 
 
+def test_something_is_said_once_to_each_also_after_a_restart(path: Path) -> None:
+    with open_store(path, clock=_clock) as store:
+        assert store.say_once("hint", "ada")
+        assert not store.say_once("hint", "ada")
+    with open_store(path, clock=_clock) as store:
+        assert not store.say_once("hint", "ada")
+        assert store.say_once("hint", "bob")
+        assert store.say_once("welcome", "ada")
+
+
 def test_jobs_are_found_by_the_beginning_of_their_id(store: Store) -> None:
     store.write([([_job("abc1"), _job("abd2")], [])])
     found = store.find("ABC")
@@ -348,6 +358,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "requests": store.requests,
         "done": lambda: store.done(OperatorRequest(1, "cancel", JobId("a"))),
         "preferences": lambda: store.preferences("ada"),
+        "say_once": lambda: store.say_once("hint", "ada"),
         "decisions": store.decisions,
         "decide": lambda: store.decide(Ban(guild="g", banned="person", id="1"), "ada"),
         "audit": store.audit,

@@ -11,7 +11,7 @@ import anyio
 
 from app.config.settings import Limits
 from tests.discord.fake import Interaction, Payload
-from tests.discord.fake.world import Person
+from tests.discord.fake.world import VIEW_CHANNEL, Person
 from tests.discord.flows import FOLDER
 from tests.discord.stage import Stage, modal, parts, words
 from tests.rendering.page import Scene
@@ -41,6 +41,12 @@ NAMES = (
     "form-picture",
     "settings",
     "form-details",
+    "help",
+    "models",
+    "jobs",
+    "queue",
+    "hint",
+    "welcome",
 )
 """All moments."""
 
@@ -52,6 +58,9 @@ SLOW = 0.4
 
 FASTER = 12
 """How many times as fast as a real server the simulated one is."""
+
+THUMBNAILS = 7
+"""Pictures on the page of /jobs: one job waits, all others are done."""
 
 JOBS = 4
 """Jobs that one person may have at once."""
@@ -75,6 +84,7 @@ class Moments:
         async with stage.bot(limits=Limits(jobs=JOBS)):
             await self._play_finished()
             await self._play_running()
+            await self._play_lists()
             await self._play_waiting()
             await self._play_failed()
             await self._play_away()
@@ -85,6 +95,8 @@ class Moments:
         asked = self._imagine(LIGHTHOUSE, width=768, height=512)
         one = await stage.result(asked)
         self._keep("finished-one", one, "/imagine")
+        await stage.ephemeral_followup(asked)
+        self._keep("hint", self._message(asked.followups[0]), "/imagine")
         opened = await stage.answered(stage.press(one, "Edit prompt"))
         self._keep("form", opened.data, "Edit prompt")
         opened = await stage.answered(stage.press(one, "Image to image"))
@@ -121,6 +133,48 @@ class Moments:
             asked = self._imagine("four hot-air balloons over red canyons", count=4)
             self._keep("batch", await self._shown(asked, "2 of 4 ready", files=3), "/imagine")
         await stage.result(asked)
+
+    async def _play_lists(self) -> None:
+        stage, discord = self._stage, self._stage.discord
+        for command, heading in (("help", "Make something"), ("models", "Checkpoint")):
+            self._keep(command, await stage.until(heading, discord.slash(command)), f"/{command}")
+        noah, lena = discord.person("noah"), discord.person("lena")
+        self._people |= {noah.id: "noah", lena.id: "lena"}
+        secret = discord.open_channel("secret")
+        secret.overwrites = [{"id": noah.id, "type": 1, "allow": str(VIEW_CHANNEL), "deny": "0"}]
+        secret.overwrites.append({"id": discord.guild.id, "type": 0, "allow": "0", "deny": str(VIEW_CHANNEL)})
+        discord.guild.owner = lena.id
+        prompts = {
+            "an old observatory above a sea of clouds, first light": (lena, None, 1),
+            "a surprise": (noah, secret, 1),
+            "isometric library inside a tree, warm lamps": (noah, None, 4),
+            "a paper crane in the rain, macro photograph": (self._mira, None, 1),
+            "un renard qui lit le journal @everyone **gras** https://example.com": (lena, None, 1),
+        }
+        asked: list[Interaction] = []
+        async with self._slow_after(STEPS // 2):
+            for prompt, (person, channel, count) in prompts.items():
+                values = {"prompt": prompt, "count": count, "width": 64, "height": 64}
+                asked.append(discord.slash("imagine", values, user=person, channel=channel))
+                await stage.until("step " if len(asked) == 1 else "[Cancel]", asked[-1])
+            queue = discord.slash("queue")
+            await stage.ephemeral_followup(queue)
+            self._keep("queue", discord.message(queue), "/queue")
+            self._keep("jobs", await self._jobs(), "/jobs")
+        for each in asked:
+            await stage.result(each)
+        garden = discord.add_bot("Pixel Garden", self._mira)
+        direct = await discord.until(lambda: [one for one in discord.messages if garden.name in words(one)])
+        self._keep("welcome", direct[0], "")
+
+    async def _jobs(self) -> Payload:
+        """The first page of /jobs, with all thumbnails: they are made when they are first asked for."""
+        while True:
+            asked = self._stage.discord.slash("jobs")
+            await self._stage.ephemeral_followup(asked)
+            page = self._stage.discord.message(asked)
+            if len(page["attachments"]) >= THUMBNAILS:
+                return page
 
     async def _play_waiting(self) -> None:
         stage = self._stage
@@ -215,7 +269,8 @@ class Moments:
     def _keep(self, name: str, payload: Payload, did: str) -> None:
         """Keep what is shown now."""
         discord = self._stage.discord
-        did = f"used </{did.removeprefix('/')}:1>" if did.startswith("/") else f"pressed **{did}**"
+        if did:
+            did = f"used </{did.removeprefix('/')}:1>" if did.startswith("/") else f"pressed **{did}**"
         self.scenes[name] = Scene(
             payload, did, discord.file, people=self._people, now=discord.state.clock.now(), person="mira"
         )

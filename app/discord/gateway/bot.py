@@ -20,6 +20,7 @@ from hikari.impl import RESTClientImpl
 from app.boundary import report_failure
 from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
+from app.discord.gateway.arrivals import Arrivals
 from app.discord.gateway.buckets import separate_buckets
 from app.discord.gateway.commands import Made, built_in_command, menu, moderator_command, workflow_command
 from app.discord.gateway.connection import Gateway
@@ -57,6 +58,10 @@ MOST_UNREAD = 64
 TOKEN = re.compile(r"[\w-]{10,}\.[\w-]+\.[\w-]+", re.ASCII)
 """The format of every bot token: https://discord.com/developers/docs/reference#authentication"""
 
+INTENTS = hikari.Intents.GUILDS | hikari.Intents.GUILD_INTEGRATIONS
+"""What Discord's gateway tells the bot beside interactions: servers that add it, and changes of roles and channels. It
+gets no messages and no members."""
+
 MALFORMED = "DISCORD_TOKEN is not a bot's token: copy it anew from the developer portal, whole."
 
 Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
@@ -66,8 +71,15 @@ class Bot:
     """Owns the gateway and the commands. Everything in this class runs in hikari's loop."""
 
     def __init__(
-        self, token: str, config: Discord, handlers: InteractionHandlers, sender: RestSender, traffic: Traffic
+        self,
+        token: str,
+        config: Discord,
+        handlers: InteractionHandlers,
+        sender: RestSender,
+        traffic: Traffic,
+        arrivals: Arrivals,
     ) -> None:
+        self._arrivals = arrivals
         self._token = token
         self._config = config
         self._handlers = handlers
@@ -99,7 +111,8 @@ class Bot:
         once Discord knows the commands. Interactions are answered from the first moment of the connection.
         Raises `SetupError`.
         """
-        bot = hikari_bot(self._token, self._config.rest_url)
+        bot = hikari_bot(self._token, self._config.rest_url, INTENTS)
+        self._arrivals.subscribe(bot)
         client = self._client = lightbulb.client_from_app(
             bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
         )
@@ -266,7 +279,7 @@ class Bot:
         return commands(workflows.values()), [(menu_name(workflow), workflow.name) for workflow in menus(workflows)]
 
 
-def hikari_bot(token: str, rest_url: str = "") -> hikari.GatewayBot:
+def hikari_bot(token: str, rest_url: str = "", intents: hikari.Intents = hikari.Intents.NONE) -> hikari.GatewayBot:
     """A bot that keeps the rate limits of `separate_buckets`; `rest_url` is Discord's address, if not the real one."""
     bot = hikari.GatewayBot(
         token.strip(),
@@ -274,7 +287,7 @@ def hikari_bot(token: str, rest_url: str = "") -> hikari.GatewayBot:
         banner=None,
         logs=None,
         suppress_optimization_warning=True,
-        intents=hikari.Intents.NONE,
+        intents=intents,
         auto_chunk_members=False,
         http_settings=hikari.impl.HTTPSettings(timeouts=TIMES, ssl=_authorities()),
         max_retries=TRIES_AGAIN,

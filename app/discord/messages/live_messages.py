@@ -20,6 +20,7 @@ from app.core.jobs.job import Job, JobRequest
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
+from app.discord.messages.hints import Hints
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
 from app.discord.messages.thumbnails import Thumbnails
@@ -63,7 +64,7 @@ class LiveMessages:
 
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
-    the pictures of a request.
+    the pictures of a request. With `hints`, people read once what to do with their first picture.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class LiveMessages:
         *,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
+        hints: Hints | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
     ) -> None:
+        self._hints = hints
         self.sender = sender
         self.prepare_files = prepare_files
         self.pacing = ChannelPacing()
@@ -222,6 +225,8 @@ class LiveMessages:
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
         reply = MessageReply(view, place, self, token)
+        if self._hints is not None:
+            reply.is_first = partial(self._hints.claim, view)
         if self._possible_changes is not None:
             reply.possible_changes = partial(self._possible_changes, request)
         return reply
@@ -234,6 +239,8 @@ class LiveMessages:
         self.pacing.join(channel)
         try:
             await actor.run(task_status=task_status)
+            if self._hints is not None:
+                await self._hints.say(reply)
         finally:
             self.pacing.leave(channel)
             # A request that was over a limit may have been made again already.

@@ -35,6 +35,10 @@ EARLY = 0.05
 """Seconds before the end of a pause at which it counts as over: timers may fire a little early."""
 
 
+async def _never() -> bool:
+    return False
+
+
 async def no_changes() -> frozenset[Change]:
     """What can be done to the pictures of a job of which nothing is known."""
     return frozenset()
@@ -59,6 +63,8 @@ class MessageReply:
         self.receipt = ""
         self.before_rejection: Callable[[], None] = lambda: None
         """Called if the request is over a limit, before anybody is told: there is no job and no message then."""
+        self.is_first: Callable[[], Awaitable[bool]] = _never
+        """Called before a result is shown that its person cannot be told of separately: whether it has the hint."""
         self.possible_changes: Callable[[], Awaitable[frozenset[Change]]] = no_changes
         """Returns what can be done to the pictures, once they are there."""
         self.behind = False
@@ -68,6 +74,11 @@ class MessageReply:
     def place(self) -> MessageRef:
         """Where the message is."""
         return self._location.place
+
+    @property
+    def token(self) -> str | None:
+        """The interaction's token, while it is valid."""
+        return self._location.token
 
     @property
     def pause(self) -> float:
@@ -92,6 +103,8 @@ class MessageReply:
         if isinstance(update, NotAccepted):
             await self._reject(update.reason)
         elif isinstance(update, TERMINAL_UPDATES):
+            if isinstance(update, Finished) and self.token is None and not self.view.hinted:
+                self.view.hinted = await self.is_first()
             async with self._editor:
                 self.receipt = await Delivery(self.view, self._location, self._context).run()
         elif isinstance(update, Previewed):

@@ -45,7 +45,7 @@ class Thumbnails:
                     await event.wait()
             kept |= await to_thread.run_sync(_read_all, list(missing))
         contents = {job: kept.get(picture, b"") for job, (picture, _) in first.items()}
-        return {job: Upload(f"{job[:8]}.webp", data=data) for job, data in contents.items() if data}
+        return {job: Upload(f"{job[:8]}{_suffix(data)}", data=data) for job, data in contents.items() if data}
 
     def _make(self, picture: str, person: str) -> anyio.Event:
         """Begin to make a thumbnail, unless it is being made; the event is set when it is there, or is not possible."""
@@ -70,6 +70,12 @@ class Thumbnails:
 def _first(files: Sequence[str]) -> str:
     """The first picture of a result; "" if there is none."""
     return next((file for file in files if PurePath(file).suffix.lower().lstrip(".") in PICTURES), "")
+
+
+def _suffix(picture: bytes) -> str:
+    """The suffix for a picture's format: small ones are kept as they are, others become WebP."""
+    known = {b"\x89PNG": ".png", b"\xff\xd8\xff\xe0": ".jpg", b"\xff\xd8\xff\xe1": ".jpg", b"GIF8": ".gif"}
+    return known.get(picture[:4], ".webp")
 
 
 def _read_all(pictures: Sequence[str]) -> dict[str, bytes]:

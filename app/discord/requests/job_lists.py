@@ -60,10 +60,12 @@ class JobLists:
         if not page.entries and key:
             page = await read()
         jobs = [entry.job for entry in page.entries]
-        names = {job.id: _made_with(self._live_messages.view(job)) for job in jobs}
+        views = [self._live_messages.view(job) for job in jobs]
+        titles = {view.job: view.title for view in views}
+        names = {view.job: model_name(view.made_with) for view in views if view.made_with}
         thumbnails = await self._live_messages.thumbnails(jobs)
         help_command = self._clickable(caller.guild).mention("help")
-        return lists.jobs(JobsPage(page, number, names, thumbnails, help_command))
+        return lists.jobs(JobsPage(page, number, titles, names, thumbnails, help_command))
 
     async def queue(self, caller: Caller) -> Card:
         """The page of everybody's unfinished requests."""
@@ -72,13 +74,14 @@ class JobLists:
             for reply in self._live_messages.living.values()
             if reply.view.terminal_update is None and reply.view.accepted
         ]
-        rows = [self._row(reply, caller) for reply in replies]
+        # There may be thousands, of which a few are shown: only of these more is put together.
+        rows = [_place_in_line(reply.view, caller) for reply in replies]
+        by_job = {reply.view.job: reply for reply in replies}
         running, waiting = lists.selected(rows)
-        places = {reply.view.job: reply.place for reply in replies}
         readable: set[JobId] = set()
 
         async def ask(row: QueueRow) -> None:
-            ref = places[row.job]
+            ref = by_job[row.job].place
             place = Place(ref.guild, ref.channel, ref.user)
             if await may_read(self._visibility, caller.user, row.owner, place):
                 readable.add(row.job)
@@ -88,26 +91,34 @@ class JobLists:
                 asking.start_soon(partial(run_request, partial(ask, row), "who may read a request is not known"))
 
         def seen(rows: Iterable[QueueRow]) -> list[QueueRow]:
-            return [row if row.job in readable else replace(row, private=True) for row in rows]
+            return [self._described(row, by_job[row.job], private=row.job not in readable) for row in rows]
 
         count = sum(row.position is None for row in rows)
         return lists.queue(seen(running), seen(waiting), (count, len(rows) - count))
 
-    def _row(self, reply: MessageReply, caller: Caller) -> QueueRow:
+    def _described(self, row: QueueRow, reply: MessageReply, *, private: bool) -> QueueRow:
         view, place = reply.view, reply.place
-        return QueueRow(
-            job=view.job,
+        return replace(
+            row,
+            private=private,
             title=view.prompt,
-            owner=view.owner,
-            own=view.owner == caller.user,
-            position=None if view.started else view.position or 0,
             made_with=_made_with(view),
             link=place.link if place.message else "",
             server=self._server_names.get(view.server, UNNAMED) if view.server is not None else "",
-            expected=view.expected,
             note=reason_text(view.note) if view.note is not None else "",
             pictures=view.pictures,
         )
+
+
+def _place_in_line(view: JobView, caller: Caller) -> QueueRow:
+    """A request of the queue without what it is about."""
+    return QueueRow(
+        job=view.job,
+        owner=view.owner,
+        own=view.owner == caller.user,
+        position=None if view.started else view.position or 0,
+        expected=view.expected,
+    )
 
 
 def _made_with(view: JobView) -> str:

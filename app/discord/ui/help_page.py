@@ -27,6 +27,9 @@ LONGEST_DESCRIPTION = 80
 MOST_TEXT = 3900
 """Characters of the page: Discord allows 4,000."""
 
+LONGEST_NONCE = 25
+"""Characters of what keeps a message from being posted twice (Discord's limit)."""
+
 BETWEEN = 30
 """Characters for the marks of headings, and for the line that says that there is more."""
 
@@ -90,7 +93,7 @@ def welcome(guild: str, clickable: Commands, example: str) -> Card:
     """What the bot says after it was added to the Discord server of this name; "" is in that server itself."""
     command, help_command = clickable.mention(example or "help"), clickable.mention("help")
     text = texts.welcome(f"**{escape(guild)}**", command, help_command) if guild else texts.hello(command, help_command)
-    limits = texts.moderators(clickable.mention("limits"))
+    limits = texts.moderators(f"{clickable.mention('limits')} {clickable.mention('ban')}")
     return Card((Text(text), *(() if guild else _examples(example)), Text(limits)), INK)
 
 
@@ -104,7 +107,7 @@ def _examples(example: str) -> tuple[Block, ...]:
     if not example:
         return ()
     buttons = [
-        Button(each.label, custom_id.write(EXAMPLE, ANY_JOB, result=number), "primary", emoji=each.emoji)
+        Button(each.label, custom_id.write(EXAMPLE, ANY_JOB, result=number), emoji=each.emoji)
         for number, each in enumerate(texts.EXAMPLES, 1)
     ]
     return Text(texts.TRY), Row(tuple(buttons))

@@ -35,6 +35,7 @@ from app.reasons.jobs import JobReason, ResultsMissing
 from app.service.follow_ups import FollowUpAction, results
 from app.service.variations import pictures_of
 from app.texts import job_message as texts
+from app.texts.help import hint_line
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
 from app.workflows.variation import STRENGTHS
@@ -252,6 +253,8 @@ def _foot(view: JobView, finished: Finished, uploads: Sequence[Upload], *, compa
     lines.append(_foot_line(view, parts))
     if finished.notes:
         lines.append(f"-# {escape(shorten(' '.join(map(reason_text, finished.notes)), LONGEST_SENTENCE))}")
+    if view.hinted:
+        lines.append(f"-# {hint_line(texts.EDIT_PROMPT)}")
     if view.labelled:
         lines.append(f"-# {texts.LABEL}")
     return Text("\n".join(lines))

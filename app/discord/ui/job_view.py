@@ -54,6 +54,8 @@ class JobView(Struct, kw_only=True):
     changes: frozenset[Change] = frozenset()
     """What can be done to each picture of the result."""
     spoiler: bool = False
+    hinted: bool = False
+    """Whether the result says what can be done with a first picture."""
     labelled: bool = False
     """Whether the result says in words that a machine made it."""
     mark_previews: bool = False

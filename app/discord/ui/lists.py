@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.jobs.job import Entry, Job, State
 from app.core.journal_port import JobPage
@@ -56,10 +58,12 @@ STATE_NAMES = {
     State.LOST: "lost",
 }
 
+FINISHED_STATES = (State.FINISHED, State.DELIVERED)
+
 FILTERS: Sequence[tuple[str, Collection[State]]] = (
     (texts.ALL, ()),
     (texts.UNFINISHED, (State.ACCEPTED, State.SUBMITTING, State.QUEUED, State.RUNNING)),
-    (texts.FINISHED, (State.FINISHED, State.DELIVERED)),
+    (texts.FINISHED, FINISHED_STATES),
     (texts.FAILED, (State.FAILED, State.LOST)),
     (texts.CANCELLED, (State.CANCELLED,)),
 )
@@ -67,10 +71,14 @@ FILTERS: Sequence[tuple[str, Collection[State]]] = (
 
 
 class JobsPage(Struct, frozen=True):
-    """A page of somebody's jobs: `number` is that of its filter, from 1; `names` are what made each job."""
+    """A page of somebody's jobs: `number` is that of its filter, from 1.
+
+    `titles` are those of the workflows, and `names` the models that made each job, "" for none.
+    """
 
     page: JobPage
     number: int = 1
+    titles: Mapping[JobId, str] = {}
     names: Mapping[JobId, str] = {}
     thumbnails: Mapping[JobId, Upload] = {}
     help_command: str = ""
@@ -104,8 +112,9 @@ def _filters(number: int) -> Select:
 def _job(entry: Entry, shown: JobsPage) -> Block:
     job = entry.job
     place = message_ref.read(job.place)
-    name = one_line(shown.names.get(job.id, job.request.workflow), LONGEST_NAME)
-    title = prompt_line(job) or name
+    workflow = one_line(shown.titles.get(job.id, job.request.workflow), LONGEST_NAME)
+    prompt, model = prompt_line(job), one_line(shown.names.get(job.id, ""), LONGEST_NAME)
+    title, name = (prompt, model or workflow) if prompt else (workflow, model)
     link = f"[{texts.MESSAGE}]({place.link})" if place and place.message and not place.deleted else ""
     count = texts.pictures(job.request.pictures) if job.request.pictures > 1 else ""
     when = f"<t:{round(entry.accepted)}:R>"
@@ -127,14 +136,16 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     """One request of the queue, as one person may read of it.
 
     `title` is its prompt, not yet escaped, and `private` says that this person may not read it, nor who asked.
-    `position` counts the requests ahead of it, None once it runs. `expected` is when it starts or ends, in seconds
-    since 1970, None if that is not known. `server` is the public name of the server that has it, "" if none has.
+    `position` counts the requests ahead of it, None once it runs; `place` is its place in line, from 1. `expected` is
+    when it starts or ends, in seconds since 1970, None if that is not known. `server` is the public name of the server
+    that has it, "" if none has.
     """
 
     job: JobId
-    title: str
     owner: str
     position: int | None
+    title: str = ""
+    place: int = 0
     own: bool = False
     private: bool = False
     made_with: str = ""
@@ -148,9 +159,15 @@ class QueueRow(Struct, frozen=True, kw_only=True):
 def selected(rows: Sequence[QueueRow]) -> tuple[list[QueueRow], list[QueueRow]]:
     """Those of these rows that run and those that wait, as far as a page shows them, in order."""
     running = [row for row in rows if row.position is None]
-    waiting = sorted((row for row in rows if row.position is not None), key=lambda row: row.position or 0)
+    # What is known of places may be from different moments, so that two may have the same.
+    in_line = sorted((row for row in rows if row.position is not None), key=_order)
+    waiting = [replace(row, place=place) for place, row in enumerate(in_line, 1)]
     own_later = [row for row in waiting[MOST_WAITING:] if row.own][:MOST_OWN]
     return sorted(running, key=lambda row: not row.own)[:MOST_RUNNING], [*waiting[:MOST_WAITING], *own_later]
+
+
+def _order(row: QueueRow) -> tuple[int, float, str]:
+    return row.position or 0, row.expected or math.inf, row.job
 
 
 def queue(running: Sequence[QueueRow], waiting: Sequence[QueueRow], counts: tuple[int, int]) -> Card:
@@ -179,7 +196,7 @@ def _row(row: QueueRow) -> str:
     if row.position is None:
         mark, timing = "▶", texts.done(when) if when else ""
     else:
-        mark, timing = texts.place(row.position + 1), texts.starts(when) if when else ""
+        mark, timing = texts.place(row.place), texts.starts(when) if when else ""
     server = texts.on_server(escape(shorten(row.server, LONGEST_NAME))) if row.server else ""
     note = escape(shorten(row.note, LONGEST_NOTE))
     if row.private:

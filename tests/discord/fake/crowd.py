@@ -23,7 +23,7 @@ from tests.discord.fake.options import (
 )
 from tests.discord.fake.state import State
 from tests.discord.fake.wire import COMPONENTS_V2, EPHEMERAL, Payload, copied, walk
-from tests.discord.fake.world import MEMBER, Channel, Guild, Person
+from tests.discord.fake.world import MEMBER, Channel, Guild, Person, describe_guild, describe_integration
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
@@ -47,6 +47,8 @@ class Crowd:
         self.alice: Person = state.alice
         self.guild: Guild = state.guild
         self.channel: Channel = state.channel
+        self.arrival: Callable[[Guild], object] = lambda _: None
+        """Changes a server just before the bot learns that it was added to it."""
         self.tamper: Callable[[Payload], object] | None = None
         """Makes of an interaction's payload what is sent in its place; the fake itself believes the payload."""
 
@@ -59,6 +61,31 @@ class Crowd:
             return person
 
         return self.state.do(join)
+
+    def add_bot(self, name: str, adder: Person | None = None, *, system_channel: bool = False) -> Guild:
+        """Somebody adds the bot to another server, which has one channel; Discord says who if that is `adder`.
+
+        `system_channel` says whether that channel is the one for news of the server.
+        """
+
+        def add() -> Guild:
+            guild = Guild(self.state.flakes.new_prompt_id(), name)
+            channel = Channel(self.state.flakes.new_prompt_id(), "general", guild)
+            guild.system_channel = channel.id if system_channel else None
+            self.state.guilds[guild.id], self.state.channels[channel.id] = guild, channel
+            self.arrival(guild)
+            people, channels = list(self.state.people.values()), list(self.state.channels.values())
+            self.gateway.dispatch("GUILD_CREATE", describe_guild(guild, people, channels), guild)
+            if adder is not None:
+                added = describe_integration(guild, self.state.bot, adder)
+                self.gateway.dispatch("INTEGRATION_CREATE", added, guild)
+            return guild
+
+        return self.state.do(add)
+
+    def change_guild(self, name: str, data: Payload) -> None:
+        """Discord says that something changed in the first server, by an event of this name."""
+        self.state.do(self.gateway.dispatch, name, data, self.guild)
 
     def open_channel(self, name: str, *, bot_permissions: int = MEMBER, nsfw: bool = False) -> Channel:
         """Another text channel in the server."""

@@ -181,7 +181,8 @@ class Gateway:
             people = [*self._state.people.values()]
             for guild in self._state.guilds.values():
                 described = describe_guild(guild, people, [*self._state.channels.values()])
-                session.dispatch("GUILD_CREATE", described)
+                # What is sent at the start has this field; what comes later, because a server adds the bot, has not.
+                session.dispatch("GUILD_CREATE", described | {"unavailable": False})
         return None
 
     def _ready(self, session: Session) -> Payload:

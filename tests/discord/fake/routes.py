@@ -39,6 +39,7 @@ class Routes:
             ("POST", "/users/@me/channels", self._open_dm),
             ("GET", "/users/@me/guilds", self._my_guilds),
             ("GET", "/guilds/{guild}", self._rest_guild),
+            ("GET", "/guilds/{guild}/audit-logs", self._audit_log),
             ("GET", "/guilds/{guild}/channels", self._guild_channels),
             ("GET", "/guilds/{guild}/roles", self._roles),
             ("GET", "/guilds/{guild}/members/{user}", self._member),
@@ -84,6 +85,20 @@ class Routes:
         if (guild := self._state.guilds.get(request.match_info["guild"])) is None:
             raise ApiError(404, 10004, "Unknown Guild")
         return guild
+
+    async def _audit_log(self, request: web.Request) -> web.Response:
+        guild = self._guild(request)
+        if guild.audit_log is None:
+            raise ApiError(403, 50013, "Missing Permissions")
+        empty: tuple[str, ...] = (
+            "webhooks",
+            "integrations",
+            "threads",
+            "application_commands",
+            "auto_moderation_rules",
+        )
+        empty += ("guild_scheduled_events", "users")
+        return web.json_response({"audit_log_entries": guild.audit_log} | {name: [] for name in empty})
 
     async def _guild_channels(self, request: web.Request) -> web.Response:
         guild = self._guild(request)

@@ -82,6 +82,10 @@ class Guild:
     role_permissions: dict[str, int] = field(default_factory=dict[str, int])
     """What a role may do, if not what all members may."""
     owner: str = "1400000000000000000"
+    system_channel: str | None = None
+    """The channel for news of the server."""
+    audit_log: list[Payload] | None = None
+    """Entries of the audit log; None if the bot may not read it."""
     left: set[str] = field(default_factory=set[str])
     """The people who are no members."""
 
@@ -225,7 +229,16 @@ def describe_guild(guild: Guild, members: list[Person], channels: list[Channel])
     )
     described |= dict.fromkeys(nothing.split()) | dict.fromkeys(zeros.split(), 0)
     described |= {name: [] for name in empty.split()}
+    described["system_channel_id"] = guild.system_channel
     return described | {"premium_progress_bar_enabled": False, "large": False}
+
+
+def describe_integration(guild: Guild, bot: Person, adder: Person) -> Payload:
+    """INTEGRATION_CREATE: an application was added to a server by somebody."""
+    application = {"id": bot.id, "name": bot.name, "icon": None, "description": "", "bot": bot.describe()}
+    integration: Payload = {"id": bot.id, "guild_id": guild.id, "name": bot.name, "type": "discord", "enabled": True}
+    integration |= {"account": {"id": bot.id, "name": bot.name}, "scopes": ["bot", "applications.commands"]}
+    return integration | {"application": application, "user": adder.describe()}
 
 
 def describe_rest_guild(guild: Guild) -> Payload:

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from app.discord.bridge import loop_bridge
 from app.discord.gateway.bot import hikari_bot
 from app.discord.gateway.guild_reader import GuildReader
-from app.discord.gateway.remembered import CURRENT
+from app.discord.gateway.remembered import CURRENT, Remembered
 from app.discord.gateway.rest import RestSender
 from app.discord.gateway.visibility import (
     PATIENCE,
@@ -259,6 +259,24 @@ async def test_answers_are_asked_for_once_however_many_ask() -> None:
         assert world.requests == 3
         assert await visibility.may_see("p2", Place(GUILD, "c1", "p1"))
         assert world.requests == 3
+
+
+async def test_only_so_many_answers_are_kept_and_the_oldest_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.discord.gateway.remembered.MOST_KEPT", 2)
+    asked: list[str] = []
+
+    async def read(key: str) -> str:
+        await lowlevel.checkpoint()
+        asked.append(key)
+        return key
+
+    async with anyio.create_task_group() as tasks:
+        answers = Remembered(tasks, read)
+        for key in ("a", "b", "a", "c", "b", "a"):
+            assert await answers.get(key) == key
+    assert asked == ["a", "b", "c", "a"]
 
 
 async def test_an_answer_that_was_on_its_way_when_something_changed_does_not_count() -> None:

@@ -87,7 +87,7 @@ def test_a_full_page_of_jobs_fits_whatever_they_are_about(prompt: str, state: St
     entries = tuple(entry(number, prompt, state) for number in range(JOBS_ON_A_PAGE))
     thumbnails = {each.job.id: Upload(f"{each.job.id}.webp", data=b"x") for each in entries}
     names = {each.job.id: prompt for each in entries}
-    card = lists.jobs(JobsPage(JobPage(entries, older=10**18, newer=2**63 - 1), 2, names, thumbnails))
+    card = lists.jobs(JobsPage(JobPage(entries, older=10**18, newer=2**63 - 1), 2, names, names, thumbnails))
     check(card)
     assert {"Older", "Newer"} <= buttons_of(card).keys()
 
@@ -113,9 +113,27 @@ def test_three_thousand_jobs_are_the_next_ones_ones_own_and_a_number() -> None:
     assert "**picture 2000**" in text, "one's own stands out"
 
 
+def test_places_in_line_are_different_although_what_is_known_of_them_is_not() -> None:
+    rows = [
+        row(2, "later", expected=20),
+        row(2, "sooner", expected=10),
+        row(5, "last"),
+        row(2, "unknown", expected=None),
+    ]
+    _, waiting = lists.selected(rows)
+    assert [(each.place, each.title) for each in waiting] == [(1, "sooner"), (2, "later"), (3, "unknown"), (4, "last")]
+
+
+def test_a_job_without_a_prompt_has_the_title_of_its_workflow() -> None:
+    upscaled = entry(1, "")
+    page = JobsPage(JobPage((upscaled,)), titles={upscaled.job.id: "Upscale"}, names={upscaled.job.id: "4x crisp"})
+    text = text_of(lists.jobs(page))
+    assert "**Upscale**\n-# finished · <t:1700000001:R> · 4x crisp" in text
+
+
 def test_a_private_request_says_neither_what_nor_who() -> None:
-    rows = [row(0, "a secret", owner="77", private=True, note="why")]
-    text = text_of(lists.queue([], rows, (0, 1)))
+    _, waiting = lists.selected([row(0, "a secret", owner="77", private=True, note="why")])
+    text = text_of(lists.queue([], waiting, (0, 1)))
     assert "A private request" in text
     assert not any(hidden in text for hidden in ("secret", "77", "MMM", "https", "why"))
     assert "<t:1700000000:R>" in text
