@@ -229,7 +229,7 @@ class PromptRegistry:
                 # At once: the next request of this turn must see it.
                 for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
                     self._scheduler.admission.accepted(job)
-                    self._job_table.tally.accept(job, now)
+                    self._job_table.tally.accept(job.id, request.workflow, now, makes=request.refetch is None)
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
@@ -286,7 +286,7 @@ class PromptRegistry:
         self._scheduler.admission.edited(job)
         for each in self._job_table.batches.jobs_of(job):
             # An edited batch may have more pictures.
-            self._job_table.tally.accept(each, now)
+            self._job_table.tally.accept(each.id, each.request.workflow, now)
         return EditAnswer(done=True)
 
     async def _act(self, helpers: TaskGroup) -> None:

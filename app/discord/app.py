@@ -251,6 +251,7 @@ class DiscordApp:
                 catalog=catalog,
                 job_factory=job_factory,
                 variations=variations,
+                choices=choices,
                 allowances=allowances,
                 live_messages=live_messages,
                 responder=responder,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +21,7 @@ from app.events import Finished, JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, inherited_values, is_kept, kept_results, with_recent_files
+from app.service.follow_ups import follow_up_of, inherited_values, is_kept, kept_results
 from app.service.moderation import Moderation
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
@@ -97,15 +99,25 @@ class JobFactory:
         values = given_values(job.request, workflow, seed=False)
         return await self._make(workflow, values, person, variation=job.request.variation)
 
-    async def vary(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make a job with these values, and the files of an earlier job, or the picture that it varied."""
-        workflow = self._catalog.usable(job.request.workflow, person)
-        files = {slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow)}
-        return await self._make(workflow, {**values, **files}, person, variation=job.request.variation)
+    async def vary(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make a job with these values, and the files of an earlier job where no other one is `attached`.
 
-    async def edit(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make the request of a waiting job anew, with these values and its files; its `owner` is who edits it."""
-        return replace(await self.vary(job, values, person), job=job.id)
+        One that varied a picture varies the same.
+        """
+        workflow = self._catalog.usable(job.request.workflow, person)
+        replaced = {file.slot for file in attached}
+        files = {
+            slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow) if slot.name not in replaced
+        }
+        return await self._make(workflow, {**values, **files}, person, attached, variation=job.request.variation)
+
+    async def edit(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make the request of a waiting job anew, as `vary` does; its `owner` is who edits it."""
+        return replace(await self.vary(job, values, person, attached), job=job.id)
 
     async def start_follow_up(self, job: Job, workflow: str, number: int, result: int, person: Person) -> JobRequest:
         """See `follow_up`: with the values of the earlier job, without asking for any."""
@@ -119,7 +131,14 @@ class JobFactory:
         return inherited_values(job, workflows.get(job.request.workflow), taker, action)
 
     async def follow_up(
-        self, job: Job, workflow: str, number: int, values: Mapping[str, Json], result: int, person: Person
+        self,
+        job: Job,
+        workflow: str,
+        number: int,
+        values: Mapping[str, Json],
+        result: int,
+        person: Person,
+        attached: tuple[AttachedFile, ...] = (),
     ) -> JobRequest:
         """Make a job of another workflow from a result, counted from 1, of an earlier job.
 
@@ -131,7 +150,7 @@ class JobFactory:
         if result > len(available):
             raise WorkflowError(FewerResults(len(available)))
         values = {action.slot.name: available[result - 1], **action.values, **values}
-        return await self._make(taker, {**await self.own_values(taker, person), **values}, person)
+        return await self._make(taker, {**await self.own_values(taker, person), **values}, person, attached)
 
     async def change(self, job: Job, change: Change, number: int, person: Person) -> JobRequest:
         """Make a job that varies or extends a picture, counted from 1, of an earlier job.
@@ -189,7 +208,7 @@ class JobFactory:
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
         self.check_can_repeat(job, person)
-        return with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
+        return _with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
 
     async def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from their servers."""
@@ -202,7 +221,7 @@ class JobFactory:
         seeds = job.request.batch.seeds if job.request.batch is not None else ()
         batch = Batch(len(known), seeds, tuple(known[1:])) if len(known) > 1 else None
         request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
-        return with_recent_files(replace(request, refetch=known[0], batch=batch))
+        return _with_recent_files(replace(request, refetch=known[0], batch=batch))
 
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
@@ -259,7 +278,7 @@ class JobFactory:
             request = self._varied(request, workflow, variation)
         else:
             request = as_batch(request, workflow.slots)
-        return with_recent_files(self._catalog.placed(request))
+        return _with_recent_files(self._catalog.placed(request))
 
     def _varied(self, request: JobRequest, workflow: Workflow, variation: Variation) -> JobRequest:
         """The request with the graph that starts from a picture, audited by what each able server has."""
@@ -332,3 +351,12 @@ def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict
 
 def _new_job() -> JobId:
     return JobId(str(uuid.uuid4()))
+
+
+def _with_recent_files(request: JobRequest) -> JobRequest:
+    """Return the request; its files count as changed now, so that the retention does not delete them meanwhile."""
+    refetched = request.refetch.files if request.refetch is not None else ()
+    for path in (*(upload.path for upload in request.uploads), *(path for _, path in refetched)):
+        with suppress(OSError):
+            os.utime(path)
+    return request

@@ -17,7 +17,7 @@ from app.simulator.http.application import application
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.flows import FOLDER
-from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, words
+from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, submit_texts, words
 from tests.discord.test_manifest import add
 
 
@@ -46,12 +46,25 @@ async def test_vary_asks_with_everything_filled_in(stage: Stage) -> None:
         opened = await stage.answered(stage.press(first, "Edit prompt"))
         told = modal(opened)
         assert told["prompt"] == "a cat"
-        assert f"seed = {seed_of(first)}" in told["+settings"]
-        told |= {"prompt": "a dog", "+settings": told["+settings"].replace("steps = 7", "steps = 9")}
+        assert told["seed"] == seed_of(first)
+        told |= {"prompt": "a dog", "+format": "576x1024"}
         second = await stage.result(stage.discord.submit_modal(opened, told))
         assert "a dog" in words(second)
-        assert "**Steps** 9 " in await stage.details(second)
+        details = await stage.details(second)
+        assert "**Steps** 7 " in details, "what the form does not ask for stays"
+        assert "**Width** 576 · **Height** 1024" in details
         assert seed_of(second) == seed_of(first)
+
+
+async def test_a_form_that_was_opened_in_an_earlier_version_still_works(stage: Stage) -> None:
+    async with stage.bot():
+        first = await imagined(stage, steps=7)
+        opened = await stage.answered(stage.press(first, "Edit prompt"))
+        fields = {"prompt": "a dog", "+settings": "steps = 9\nsampler = euler\nseed = 11"}
+        second = await stage.result(submit_texts(stage, opened, fields, rows=True))
+        assert "a dog" in words(second)
+        assert "**Steps** 9 " in await stage.details(second)
+        assert seed_of(second) == "11"
 
 
 async def test_a_follow_up_takes_the_picture_that_is_named(stage: Stage) -> None:
@@ -363,8 +376,8 @@ async def test_what_is_out_of_range_in_a_form_is_a_sentence(stage: Stage) -> Non
         first = await imagined(stage)
         opened = await stage.answered(stage.press(first, "Edit prompt"))
         before = len(stage.discord.messages)
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"+settings": "steps = 9000"})
-        assert "between 1 and 150" in await stage.ephemeral_followup(sent)
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"seed": "-1"})
+        assert "must be between 0 and" in await stage.ephemeral_followup(sent)
         assert len(stage.discord.messages) == before + 1
 
 

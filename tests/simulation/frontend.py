@@ -27,7 +27,8 @@ from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.responder import Responder
-from app.discord.ui.components import Card, Form, Upload
+from app.discord.ui.components import Card, Upload
+from app.discord.ui.forms import Form
 from app.discord.ui.job_message import plain, render
 from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
@@ -117,6 +118,7 @@ class SimulatedFrontend:
             catalog=catalog,
             job_factory=job_factory,
             variations=variations,
+            choices=choices,
             allowances=Allowances(Limits(), no_positions, moderation),
             live_messages=self.live_messages,
             responder=self._responder,

@@ -21,7 +21,8 @@ from app.discord.requests.drafts import Drafts
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
 from app.discord.ui import job_message, modals, pages
-from app.discord.ui.components import Card, Form
+from app.discord.ui.components import Card
+from app.discord.ui.forms import Form
 from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
 from app.discord.ui.options import command
@@ -36,8 +37,10 @@ from app.discord.user_request import (
 )
 from app.entry_points import run_request
 from app.events import Finished, ServerName
+from app.ports import Json
 from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
+from app.service.choices import Choices
 from app.service.examples import PROMPT, example_workflow
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
@@ -54,11 +57,12 @@ from app.service.reasons import (
     NothingToSave,
     UnknownButton,
 )
-from app.service.values import missing_slots
+from app.service.values import missing_slots, upload_slots
 from app.service.variations import Variations, picture_of, pictures_of
 from app.texts.help import EXAMPLES
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons.text import reason_text
+from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 from app.workflows.variation import CHANGES, Change
 
@@ -75,7 +79,7 @@ def typed(action: Action) -> str:
         case CreateJob():
             return "\n".join(value for value in action.values.values() if isinstance(value, str) and " " in value)
         case ButtonPressed():
-            return modals.typed(action.fields or {})
+            return action.typed
         case ModeratorCommand():
             return action.reason
         case BuiltinCommand():
@@ -96,6 +100,7 @@ class RequestDispatcher:
         catalog: Catalog,
         job_factory: JobFactory,
         variations: Variations,
+        choices: Choices,
         allowances: Allowances,
         live_messages: LiveMessages,
         responder: Responder,
@@ -110,6 +115,7 @@ class RequestDispatcher:
         self._catalog = catalog
         self._job_factory = job_factory
         self._variations = variations
+        self._choices = choices
         self._allowances = allowances
         self._live_messages = live_messages
         self._responder = responder
@@ -201,16 +207,18 @@ class RequestDispatcher:
         verb = "use" if press.verb == "go" else press.verb
         custom_id = write(verb, press.job, workflow.name, press.number, press.result)
         own = await self._job_factory.own_values(workflow, caller)
+        offered = self._choices.known(workflow)
         if press.verb == "order":
-            return modals.form(workflow, custom_id, own, show=("modal",))
+            return modals.form(workflow, custom_id, own, show=("modal",), offered=offered)
         if press.verb == "menu":
-            return modals.form(workflow, custom_id, own, show=modals.OFFERED)
+            return modals.form(workflow, custom_id, own, show=modals.OFFERED, offered=offered)
         job = await self._job(press.job)
         follow_up = follow_up_of(job, workflow, press.number, self._catalog.workflows)
         results = kept_results(job, follow_up)
+        files = [slot.name for slot in upload_slots(workflow) if slot.required and slot.name != follow_up.slot.name]
         if press.verb == "go":
             inherited = self._job_factory.inherited_values(job, workflow, press.number)
-            if not missing_slots(workflow, own | inherited):
+            if not missing_slots(workflow, own | inherited) and not files:
                 return None
         texts = {slot.name for slot in workflow.slots if slot.kind == "text"}
         values = own | {name: value for name, value in job.request.values.items() if name in texts} | follow_up.values
@@ -221,7 +229,16 @@ class RequestDispatcher:
         if follow_up.slot.kind == "text" and count == 1:
             values[follow_up.slot.name] = results[max(press.result, 1) - 1]
         without = follow_up.slot.name if count > 1 else ""
-        return modals.form(workflow, custom_id, values, results=count, show=modals.OFFERED, without=without)
+        return modals.form(
+            workflow,
+            custom_id,
+            values,
+            results=count,
+            show=modals.OFFERED,
+            without=without,
+            offered=offered,
+            files=files,
+        )
 
     async def _form_from(self, press: Press, caller: Caller) -> Form | None:
         """The form with the values of a job: to make another one from it, or to edit it while it waits.
@@ -237,13 +254,19 @@ class RequestDispatcher:
                 raise WorkflowError(JobEnded() if job.terminal_update is not None else JobStarted())
         self._job_factory.check_can_create(job.request.workflow, caller)
         workflow = self._catalog.usable(job.request.workflow, caller)
-        form = modals.form(workflow, write(verb, job.id, workflow.name), given_values(job.request, workflow, seed=True))
+        form = self._form_of(job, workflow, write(verb, job.id, workflow.name))
         if form is None:
             return None
         form = replace(form, title=EDIT_PROMPT)
         if not is_draft:
             return form
         return modals.refilled(form, self._drafts.of(job.id, caller.user))
+
+    def _form_of(self, job: Job, workflow: Workflow, custom_id: str) -> Form | None:
+        """The form with the values of a job."""
+        files = [slot.name for slot in upload_slots(workflow)]
+        given, offered = given_values(job.request, workflow, seed=True), self._choices.known(workflow)
+        return modals.form(workflow, custom_id, given, offered=offered, files=files)
 
     def _check_guard(self, press: Press, job: Job, caller: Caller) -> None:
         """Raise `WorkflowError` if the person may not press this button of the job."""
@@ -275,15 +298,17 @@ class RequestDispatcher:
                 await self._begin_from(job, await self._job_factory.again(job, caller), caller)
             case "vary":
                 workflow = self._catalog.usable(job.request.workflow, caller)
-                values, _ = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
-                await self._begin_from(job, await self._job_factory.vary(job, values, caller), caller)
+                values = _varied(job, workflow, pressed, await self._form(press, caller))
+                await self._begin_from(job, await self._job_factory.vary(job, values, caller, pressed.files), caller)
             case "edit":
-                await self._edit(job, pressed.fields or {}, caller)
+                await self._edit(job, pressed, caller)
             case "use":
                 workflow = self._catalog.usable(press.workflow, caller)
                 values, number = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
                 number = press.result or number
-                request = await self._job_factory.follow_up(job, workflow.name, press.number, values, number, caller)
+                request = await self._job_factory.follow_up(
+                    job, workflow.name, press.number, values, number, caller, pressed.files
+                )
                 await self._begin_from(job, request, caller)
             case "go":
                 number, result = press.number, press.result or 1
@@ -312,20 +337,20 @@ class RequestDispatcher:
             case _:
                 raise WorkflowError(UnknownButton())
 
-    async def _edit(self, job: Job, fields: Mapping[str, str], caller: Caller) -> None:
+    async def _edit(self, job: Job, pressed: ButtonPressed, caller: Caller) -> None:
         """Replace the request of a job if it still waits and no limit is in the way; else offer the form again."""
         workflow = self._catalog.usable(job.request.workflow, caller)
-        asked = modals.form(workflow, "", given_values(job.request, workflow, seed=True))
+        asked = self._form_of(job, workflow, "")
         if asked is None:
             raise WorkflowError(UnknownButton())
-        values, _ = modals.answers(workflow, fields, asked)
-        answer = await self._registry.edit(job.id, await self._job_factory.edit(job, values, caller))
+        values = _varied(job, workflow, pressed, asked)
+        answer = await self._registry.edit(job.id, await self._job_factory.edit(job, values, caller, pressed.files))
         if answer.done:
             return
         job = await self._job(job.id)
         reason = answer.limit or EditTooLate(over=job.terminal_update is not None)
-        self._drafts.keep(job.id, caller.user, fields)
-        await self._responder.tell(caller, pages.not_edited(job.id, reason_text(reason), modals.typed(fields)))
+        self._drafts.keep(job.id, caller.user, pressed.fields or {})
+        await self._responder.tell(caller, pages.not_edited(job.id, reason_text(reason), pressed.typed))
 
     async def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
         """Begin a job that was made from an earlier one."""
@@ -433,3 +458,15 @@ class RequestDispatcher:
             raise WorkflowError(NothingToSave())
         await self._job_history.prefer(caller.user, workflow.name, values)
         await self._responder.tell(caller, pages.kept(workflow, values))
+
+
+def _varied(job: Job, workflow: Workflow, pressed: ButtonPressed, asked: Form | None) -> dict[str, Json]:
+    """The values of a job with those of its submitted form; a button without a form takes the workflow's own.
+
+    Raises `WorkflowError`.
+    """
+    fields = pressed.fields
+    if fields is None:
+        return {}
+    values, _ = modals.answers(workflow, fields, asked)
+    return {**modals.unasked(given_values(job.request, workflow, seed=True), fields), **values}
