@@ -296,7 +296,6 @@ class PromptRegistry:
         await self._record()
         if records := self._power.take_records():
             await self._journal.record_power(records)
-        self._count_endings()
         for edit, answer in self._edits:
             edit.answer.put(answer)
         self._edits.clear()
@@ -315,6 +314,8 @@ class PromptRegistry:
             self._busy[_server_of(effect)] += 1
             helpers.start_soon(self._do, effect, name=type(effect).__name__)
         job_table.effects.clear()
+        # After what people and servers wait for: it writes a line of the log.
+        self._count_endings()
         self._rest.deadline = min(self._reconciler.due(), self._power.due(anyio.current_time()))
         for drain in self._drains:
             left = [job for job in job_table.jobs.values() if job.state is not State.ACCEPTED and not job.notified]
