@@ -84,7 +84,7 @@ def test_the_list_has_every_workflow_and_what_is_wrong_with_it(folder: Path) -> 
     lines = {line.split()[0]: line for line in paper.text.splitlines()}
     assert "broken.json is not valid JSON" in lines["broken"]
     assert "in the editor's own format" in lines["drawn"]
-    assert "/imagine" in lines["txt2img"]
+    assert "/txt2img" in lines["txt2img"]
 
 
 async def test_a_workflow_is_shown_with_what_its_slots_fill(folder: Path) -> None:

@@ -42,6 +42,7 @@ from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.requests import AttachedFile
+from app.service.speeds import Speeds
 from app.service.variations import Variations
 from app.workflows.load import Workflow
 from tests.conftest import inline
@@ -128,6 +129,7 @@ class SimulatedFrontend:
             guarded=GUARDED,
             server_names={},
             delete_results=partial(inline, delete_results),
+            picture_seconds=Speeds().seconds,
         )
 
     async def live(self, opened: Callable[[], None]) -> None:

@@ -44,7 +44,9 @@ async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.Messag
     )
 
 
-def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool = False) -> Caller:
+def caller_of(
+    interaction: Answerable | hikari.AutocompleteInteraction, message: str, *, fresh: bool, alone: bool = False
+) -> Caller:
     """Who interacted, and how to answer."""
     member, channel = interaction.member, interaction.channel
     return Caller(
