@@ -36,7 +36,7 @@ from app.service.reasons import (
 )
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
-from app.service.variations import Variations, extending_values, picture_of, pictures_for
+from app.service.variations import Variations, extending_values, picture_of
 from app.workflows.audit import errors_of
 from app.workflows.batch import COUNT, as_batch, repeated
 from app.workflows.bind import bind, payment_of
@@ -104,14 +104,15 @@ class JobFactory:
     ) -> JobRequest:
         """Make a job with these values, and the files of an earlier job where no other one is `attached`.
 
-        One that varied a picture varies the same.
+        One that varied a picture varies the same, unless there is another file to start from.
         """
         workflow = self._catalog.usable(job.request.workflow, person)
         replaced = {file.slot for file in attached}
         files = {
             slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow) if slot.name not in replaced
         }
-        return await self._make(workflow, {**values, **files}, person, attached, variation=job.request.variation)
+        variation = None if attached else job.request.variation
+        return await self._make(workflow, {**values, **files}, person, attached, variation)
 
     async def edit(
         self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
@@ -167,7 +168,8 @@ class JobFactory:
             values.update(await self._chosen_models(job if maker.job == job.id else maker.job, workflow, values))
             for slot in workflow.slots:
                 if slot.name == COUNT:
-                    values[COUNT] = int(min(pictures_for(workflow), slot.maximum or pictures_for(workflow)))
+                    pictures = self._variations.pictures(workflow)
+                    values[COUNT] = pictures if slot.maximum is None else min(pictures, int(slot.maximum))
             return await self._make(workflow, values, person, variation=Variation(change, picture))
         if change == "subtle" or change == "strong":
             return await self.again(job, person)
@@ -293,7 +295,7 @@ class JobFactory:
             if new := [error for error in errors if error not in known]:
                 raise WorkflowError(VariationNotRunnable(workflow.title, new[0]))
         has_count = any(slot.name == COUNT for slot in workflow.slots)
-        size = request.values.get(COUNT, 1) if has_count else pictures_for(workflow)
+        size = request.values.get(COUNT, 1) if has_count else self._variations.pictures(workflow)
         return repeated(made, workflow.slots, size if isinstance(size, int) else 1)
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
+from app.core.jobs.cost import SECONDS_PER_COST
 from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JobHistory, JournalUnavailable, RecordDamaged
 from app.events import Finished
@@ -12,6 +13,7 @@ from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.follow_ups import SUFFIXES, is_kept
 from app.service.reasons import FewerResults, ResultNotKept
+from app.service.task_requests import SEVERAL, SOON
 from app.workflows.extension import Extension
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
@@ -30,19 +32,30 @@ SIDES: Mapping[Extension, Mapping[str, int]] = {
 }
 """What `OUTPAINT` adds, in pixels."""
 
-MOST_PICTURES = 4
-"""Pictures of a variation whose workflow has the cost 1."""
+A_MINUTE = SEVERAL * SOON
+"""Seconds that the pictures of a variation take together, where that is enough for `SEVERAL` or fewer."""
 
 MOST_STEPS = 5
 """How often in a row a picture may have been enlarged."""
 
 
-class Variations:
-    """Finds the graph that made a job's pictures, and what can be done with it."""
+def by_cost(workflow: Workflow) -> float:
+    """Seconds for one picture, as the manifest says."""
+    return workflow.cost * SECONDS_PER_COST
 
-    def __init__(self, catalog: Catalog, job_history: JobHistory) -> None:
+
+class Variations:
+    """Finds the graph that made a job's pictures, and what can be done with it.
+
+    `seconds` returns how long one picture of a workflow takes.
+    """
+
+    def __init__(
+        self, catalog: Catalog, job_history: JobHistory, seconds: Callable[[Workflow], float] = by_cost
+    ) -> None:
         self._catalog = catalog
         self._job_history = job_history
+        self._seconds = seconds
 
     async def possible(self, request: JobRequest) -> frozenset[Change]:
         """What can be done to the pictures of a request; nothing if the journal cannot say now where they come from."""
@@ -66,6 +79,12 @@ class Variations:
                 break
             request = parent.request
         return request
+
+    def pictures(self, workflow: Workflow) -> int:
+        """How many pictures a variation makes: as many as take a minute, four at most; one if a run costs money."""
+        if workflow.price is not None:
+            return 1
+        return max(1, min(SEVERAL, int(A_MINUTE / max(1.0, self._seconds(workflow)))))
 
     def is_varied(self, maker: JobRequest, change: Change) -> bool:
         """Whether this can be done by the graph that made the picture: if its workflow is still offered."""
@@ -93,11 +112,6 @@ def picture_of(job: Job, number: int) -> str:
 def pictures_of(finished: Finished) -> list[str]:
     """The results that are pictures."""
     return [file for file in finished.files if PurePath(file).suffix.lower() in SUFFIXES["image"]]
-
-
-def pictures_for(workflow: Workflow) -> int:
-    """How many pictures a variation makes: four, and fewer where a picture costs more time, or money."""
-    return 1 if workflow.price is not None else max(1, int(MOST_PICTURES / max(1.0, workflow.cost)))
 
 
 def extending_values(maker: JobRequest, extension: Extension, picture: str) -> dict[str, Json]:

@@ -91,29 +91,25 @@ class PictureSource(Struct, frozen=True):
 def picture_source(graph: Graph, definitions: Definitions | None) -> PictureSource:
     """Find the sampler that made the picture. Raises `WorkflowError` if the graph is not understood.
 
-    Of several samplers in a row it is the last one, from which a picture of its size can start.
+    Of several samplers in a row it is the last one, from which a picture of its size can start; of samplers that share
+    the steps, the first of them.
     """
     saver = _saver(graph, definitions)
-    link, resized = _followed(graph, _saved(graph, saver)), False
-    while graph[link[0]].get("class_type") in SCALERS:
-        resized = True
-        link = _source(graph, link[0], "image")
-    decoder = link[0]
+    saved = _saved(graph, saver)
+    decoder = _unscaled(graph, saved)[0]
     if graph[decoder].get("class_type") not in DECODERS or link_to(graph, decoder, "vae") is None:
         raise WorkflowError(PictureRearranged(title(graph, decoder)))
     sampler = _source(graph, decoder, "samples")[0]
     if graph[sampler].get("class_type") not in SAMPLERS:
         raise WorkflowError(NoSampler(title(graph, sampler)))
-    _check_whole(graph, sampler)
-    return PictureSource(saver, decoder, sampler, _latent_size(graph, sampler, "latent_image"), resized)
+    sampler = _first_of(graph, sampler)
+    return PictureSource(saver, decoder, sampler, _latent_size(graph, sampler, "latent_image"), decoder != saved[0])
 
 
 def only_enlarges(graph: Graph) -> bool:
     """Whether a graph saves a picture that it got, in another size."""
     try:
-        link = _followed(graph, _saved(graph, _saver(graph, None)))
-        while graph[link[0]].get("class_type") in SCALERS:
-            link = _source(graph, link[0], "image")
+        link = _unscaled(graph, _saved(graph, _saver(graph, None)))
     except WorkflowError:
         return False
     return graph[link[0]].get("class_type") == "LoadImage"
@@ -153,6 +149,17 @@ def _saved(graph: Graph, saver: str) -> Link:
     raise WorkflowError(PictureRearranged(title(graph, saver)))
 
 
+def _unscaled(graph: Graph, link: Link) -> Link:
+    """What a picture was before only its size was changed."""
+    seen: set[str] = set()
+    while graph[link[0]].get("class_type") in SCALERS:
+        if link[0] in seen:
+            raise WorkflowError(PictureRearranged(title(graph, link[0])))
+        seen.add(link[0])
+        link = _source(graph, link[0], "image")
+    return link
+
+
 def _source(graph: Graph, node: str, name: str) -> Link:
     """What an input comes from. Raises `WorkflowError` if that is nothing: the server would refuse the graph."""
     link = link_to(graph, node, name)
@@ -174,15 +181,32 @@ def _followed(graph: Graph, link: Link) -> Link:
     return link
 
 
-def _check_whole(graph: Graph, sampler: str) -> None:
-    """Raise `WorkflowError` unless a sampler adds noise itself, and removes all of it."""
-    node_inputs = inputs(graph, sampler)
+def _first_of(graph: Graph, sampler: str) -> str:
+    """The sampler that begins the steps which this one ends; mostly the same one.
+
+    Raises `WorkflowError` unless it adds noise itself, and the last one removes all of it.
+    """
+    first, seen, leaves_noise = sampler, {sampler}, False
+    while _leaves_noise(graph, first) == leaves_noise:
+        if _adds_noise(graph, first):
+            return first
+        before = link_to(graph, first, "latent_image")
+        if before is None or before[0] in seen or graph[before[0]].get("class_type") != "KSamplerAdvanced":
+            break
+        first, leaves_noise = before[0], True
+        seen.add(first)
+    raise WorkflowError(SampledInParts(title(graph, sampler)))
+
+
+def _adds_noise(graph: Graph, sampler: str) -> bool:
+    setting = inputs(graph, sampler).get("add_noise")
     noise = link_to(graph, sampler, "noise")
-    without_noise = node_inputs.get("add_noise") in {"disable", False}
-    if noise is not None and graph[noise[0]].get("class_type") == "DisableNoise":
-        without_noise = True
-    if without_noise or node_inputs.get("return_with_leftover_noise") == "enable":
-        raise WorkflowError(SampledInParts(title(graph, sampler)))
+    without = noise is not None and graph[noise[0]].get("class_type") == "DisableNoise"
+    return not (without or setting == "disable" or setting is False)
+
+
+def _leaves_noise(graph: Graph, sampler: str) -> bool:
+    return inputs(graph, sampler).get("return_with_leftover_noise") == "enable"
 
 
 def _latent_size(graph: Graph, node: str, name: str) -> Size | None:
@@ -233,7 +257,11 @@ def _picture_size(graph: Graph, node: str, name: str) -> Size | None:
     node_inputs = inputs(graph, link[0])
     if kind == "ImageScale" and node_inputs.get("width") and node_inputs.get("height"):
         return Size(node_inputs["width"], node_inputs["height"])
-    if kind == "ImagePadForOutpaint" and (inner := _picture_size(graph, link[0], "image")) is not None:
+    if (
+        link[0].startswith(OWN)
+        and kind == "ImagePadForOutpaint"
+        and (inner := _picture_size(graph, link[0], "image")) is not None
+    ):
         width = _sum(inner.width, node_inputs.get("left"), node_inputs.get("right"))
         height = _sum(inner.height, node_inputs.get("top"), node_inputs.get("bottom"))
         return Size(width, height) if width and height else None

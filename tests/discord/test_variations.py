@@ -120,6 +120,19 @@ async def test_again_and_edit_prompt_keep_the_picture_that_is_varied(stage: Stag
         assert edited.request.values["prompt"] == "a dog"
 
 
+async def test_edit_prompt_of_a_variation_with_another_file_starts_from_that(stage: Stage) -> None:
+    async with stage.bot() as life:
+        first = await stage.result(stage.discord.slash("remix", prompt="a drawing", image=photo()))
+        second = await stage.result(stage.press(first, "Vary subtle"))
+        asked = await stage.answered(stage.press(second, "Edit prompt"))
+        sent = stage.discord.submit_modal(asked, {**modal(asked), "image": photo((80, 80))})
+        job = await job_made(life, await stage.result(sent))
+        assert job.request.variation is None
+        (upload,) = job.request.uploads
+        with Image.open(upload.path) as picture:
+            assert picture.size == (80, 80)
+
+
 async def test_a_variation_that_waits_is_edited_and_stays_one(stage: Stage) -> None:
     async with stage.bot() as life:
         first = await imagined(stage)

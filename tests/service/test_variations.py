@@ -13,7 +13,7 @@ from app.core.jobs.job import Job, JobRequest, Upload
 from app.core.journal_port import JournalUnavailable
 from app.events import Finished, JobId, NodeId, ServerName
 from app.service.catalog import Catalog
-from app.service.variations import SIDES, Variations, picture_of, pictures_for
+from app.service.variations import SIDES, Variations, picture_of
 from app.workflows.load import Workflow, load
 from app.workflows.variation import STRENGTHS
 from tests.refusals import refused
@@ -106,8 +106,9 @@ def test_a_picture_is_counted_among_pictures_and_must_be_there(tmp_path: Path) -
             picture_of(nothing, 1)
 
 
-@pytest.mark.parametrize(
-    ("cost", "price", "count"), [(0.1, None, 4), (1, None, 4), (2, None, 2), (3, None, 1), (1, 0.02, 1)]
-)
-def test_what_costs_more_makes_fewer_pictures(cost: float, price: float | None, count: int) -> None:
-    assert pictures_for(Workflow(name="w", graph={}, cost=cost, price=price)) == count
+@pytest.mark.anyio
+async def test_a_variation_makes_as_many_pictures_as_take_a_minute() -> None:
+    service = await variations()
+    counts = {cost: service.pictures(Workflow(name="w", graph={}, cost=cost)) for cost in (0.1, 1, 2, 3, 4, 60)}
+    assert counts == {0.1: 4, 1: 4, 2: 3, 3: 2, 4: 1, 60: 1}
+    assert service.pictures(Workflow(name="w", graph={}, price=0.02)) == 1

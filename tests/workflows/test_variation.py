@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import get_args
 
 import pytest
@@ -17,6 +19,7 @@ from app.workflows.api_graph import copied, inputs
 from app.workflows.extension import Extension, extended
 from app.workflows.load import list_names, load
 from app.workflows.model import WorkflowError
+from app.workflows.picture_source import only_enlarges
 from app.workflows.variation import STRENGTHS, Change, Derived, can_be, derive, varied
 from tests.refusals import refusal_of, refused
 from tests.workflows import server_rules
@@ -87,8 +90,8 @@ def test_the_server_accepts_what_is_derived_from_any_template(change: Change) ->
 @pytest.mark.skipif(not os.environ.get("CI"), reason="converts all 506 templates")
 def test_so_many_templates_can_be_varied_and_extended() -> None:
     graphs = [converted(name).graph for name in every_template() if name not in FOREIGN]
-    assert sum(can_be(graph, "subtle", definitions()) for graph in graphs) == 85
-    assert sum(can_be(graph, "zoom", definitions()) for graph in graphs) == 39
+    assert sum(can_be(graph, "subtle", definitions()) for graph in graphs) == 87
+    assert sum(can_be(graph, "zoom", definitions()) for graph in graphs) == 41
 
 
 @pytest.mark.parametrize("name", sorted(VARIED))
@@ -193,22 +196,72 @@ def test_a_picture_that_was_enlarged_after_it_was_made_is_scaled_back() -> None:
         derive(graph, "subtle")
 
 
-def test_the_later_start_of_an_advanced_sampler_is_its_strength() -> None:
+def in_parts(*parts: tuple[int, int, str, str]) -> Graph:
+    """The text to image workflow with a sampler for each part of its 20 steps: start, end, adds noise, leaves noise."""
     graph = shipped("txt2img")
-    sampler = node_of(graph, "KSampler")
-    settings: dict[str, Json] = {"add_noise": "enable", "return_with_leftover_noise": "disable"}
-    steps: dict[str, Json] = {"steps": 20, "start_at_step": 0, "end_at_step": 10000}
-    advanced = {**sampler, **settings, **steps, "noise_seed": 7}
-    del advanced["seed"], advanced["denoise"]
-    for entry in graph.values():
-        if entry["class_type"] == "KSampler":
-            entry.update({"class_type": "KSamplerAdvanced", "inputs": advanced})
-    derived = derive(graph, "subtle").graph
-    assert node_of(derived, "KSamplerAdvanced")["start_at_step"] == 12
+    (one,) = (node for node, entry in graph.items() if entry["class_type"] == "KSampler")
+    settings = {name: value for name, value in inputs(graph, one).items() if name not in {"seed", "denoise"}}
+    del graph[one]
+    latent = settings["latent_image"]
+    for number, (start, end, adds, leaves) in enumerate(parts):
+        steps: dict[str, Json] = {"steps": 20, "start_at_step": start, "end_at_step": end}
+        noise: dict[str, Json] = {"add_noise": adds, "return_with_leftover_noise": leaves, "noise_seed": 7}
+        sampler: dict[str, Json] = {**settings, **steps, **noise, "latent_image": latent}
+        graph[f"part{number}"] = {"class_type": "KSamplerAdvanced", "inputs": sampler}
+        link: list[Json] = [f"part{number}", 0]
+        latent = link
+    node_of(graph, "VAEDecode")["samples"] = latent
+    return graph
+
+
+def test_the_later_start_of_an_advanced_sampler_is_its_strength() -> None:
+    graph = derive(in_parts((0, 10_000, "enable", "disable")), "subtle").graph
+    assert node_of(graph, "KSamplerAdvanced")["start_at_step"] == 12
+    assert server_rules.verdicts(graph, object_info()) == []
+
+
+def test_of_samplers_that_share_the_steps_the_first_one_starts_from_the_picture() -> None:
+    graph = in_parts((0, 16, "enable", "enable"), (16, 10_000, "disable", "disable"))
+    derived = derive(graph, "strong").graph
+    assert inputs(derived, "part0")["start_at_step"] == 6
+    assert inputs(derived, "part0")["latent_image"] == ["vary_encoded", 0]
+    assert inputs(derived, "part1") == inputs(graph, "part1")
     assert server_rules.verdicts(derived, object_info()) == []
-    advanced["add_noise"] = "disable"
-    with refused("Two samplers share the steps"):
+    early = in_parts((0, 8, "enable", "enable"), (8, 10_000, "disable", "disable"))
+    with refused("It cannot be set how much"):
+        derive(early, "subtle")
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        in_parts((0, 10_000, "enable", "enable")),
+        in_parts((0, 10_000, "disable", "disable")),
+        in_parts((0, 8, "enable", "disable"), (8, 10_000, "disable", "disable")),
+    ],
+)
+def test_steps_that_nobody_begins_or_ends_are_refused(graph: Graph) -> None:
+    with refused("Samplers share the steps of this workflow in an unusual way"):
         derive(graph, "subtle")
+
+
+def test_a_damaged_graph_is_varied_or_refused_with_a_sentence() -> None:
+    random, outcomes = Random(19), Counter[bool]()
+    graphs = [shipped("txt2img"), with_schedule(), in_parts((0, 9, "enable", "enable"), (9, 99, "disable", "disable"))]
+    for _ in range(3000):
+        graph = copied(random.choice(graphs))
+        for _ in range(random.randint(1, 3)):
+            node_inputs = inputs(graph, random.choice(list(graph)))
+            name = random.choice([*node_inputs, "width"])
+            link: list[Json] = [random.choice(list(graph)), random.randint(-1, 3)]
+            node_inputs[name] = random.choice([link, link, [], [link], {}, None, True, 0, -7, 1e300, "disable", ""])
+            if random.random() < 0.2:
+                del graph[random.choice(list(graph))]
+        if not graph:
+            continue
+        derived = derived_or_refused(graph, random.choice(CHANGES))
+        outcomes[isinstance(derived, str)] += 1
+    assert min(outcomes[True], outcomes[False]) > 100, outcomes
 
 
 def test_a_chain_of_loras_stays() -> None:
@@ -249,6 +302,15 @@ def test_a_graph_that_goes_round_in_circles_is_refused() -> None:
         derive(graph, "subtle")
     del inputs(graph, "second")["latent_image"]
     with refused("cannot start from a picture"):
+        derive(graph, "subtle")
+
+
+def test_scalers_that_go_round_in_circles_are_refused() -> None:
+    graph = shipped("txt2img")
+    graph["larger"] = {"class_type": "ImageScaleBy", "inputs": {"image": ["larger", 0], "scale_by": 2.0}}
+    node_of(graph, "SaveImage")["images"] = ["larger", 0]
+    assert not only_enlarges(graph)
+    with refused("changes the picture after it was made"):
         derive(graph, "subtle")
 
 

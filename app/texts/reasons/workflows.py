@@ -148,7 +148,7 @@ def variation_text(reason: variation.PictureGraphReason) -> str:
         case variation.NoSampler(node=node) | variation.UnknownLatent(node=node):
             return f"{quoted(node)} cannot start from a picture, so this result cannot be varied."
         case variation.SampledInParts():
-            return "Two samplers share the steps of this workflow, so its pictures cannot be varied."
+            return "Samplers share the steps of this workflow in an unusual way, so its pictures cannot be varied."
         case variation.NoStrength(node=node):
             return f"It cannot be set how much {quoted(node)} changes, so this picture cannot be varied."
         case variation.UnknownSize():

@@ -32,7 +32,7 @@ class UnknownLatent(Reason, frozen=True):
 
 
 class SampledInParts(Reason, frozen=True):
-    """The sampler `node` continues or leaves a part of the steps to another one."""
+    """The sampler `node` continues the steps of a node that does not begin them, or leaves some to nobody."""
 
     node: str
 
