@@ -191,8 +191,10 @@ typed = (
     st.text(max_size=60) | st.just("x" * 4000) | lines | st.sampled_from(["1e999", "-0", "²", "\x00", "NaN", "9" * 400])
 )
 names = ["prompt", "negative", "seed", "checkpoint", "+settings", "+format", "+result", "gone"]
-fields = st.lists(st.tuples(st.sampled_from(names) | st.text(max_size=20), typed), max_size=5)
-kinds = st.lists(st.sampled_from([3, 4, 19, 21, 22, 23, 99]), max_size=5)
+fields = st.lists(
+    st.tuples(st.sampled_from(names), typed), min_size=1, max_size=5, unique_by=lambda field: field[0]
+) | st.lists(st.tuples(st.sampled_from(names) | st.text(max_size=20), typed), max_size=5)
+kinds = st.lists(st.just(4), max_size=5) | st.lists(st.sampled_from([3, 4, 19, 21, 22, 23, 99]), max_size=5)
 """Kinds of fields."""
 
 forms = st.sampled_from(

@@ -57,6 +57,8 @@ class Forms:
 
     def __init__(self) -> None:
         self._received: dict[str, Submission] = {}
+        self._typed: dict[str, str] = {}
+        """What people wrote in forms that are being handled."""
         self._texts_only_until = 0.0
 
     async def receive(self, event: hikari.ShardPayloadEvent) -> None:
@@ -68,8 +70,18 @@ class Forms:
             del self._received[next(iter(self._received))]
 
     def take(self, interaction: hikari.ModalInteraction) -> Submission:
-        """What a submitted form says."""
-        return self._received.pop(str(interaction.id), None) or Submission(damaged=True)
+        """What a submitted form says. Call `finish` once it is handled."""
+        submission = self._received.pop(str(interaction.id), None) or Submission(damaged=True)
+        self._typed[str(interaction.id)] = submission.typed
+        return submission
+
+    def typed(self, interaction: hikari.PartialInteraction) -> str:
+        """What a person wrote in a form that is being handled, to give back; "" for everything else."""
+        return self._typed.get(str(interaction.id), "")
+
+    def finish(self, interaction: hikari.PartialInteraction) -> None:
+        """Forget a form: it is handled."""
+        self._typed.pop(str(interaction.id), None)
 
     async def open(self, interaction: hikari.CommandInteraction | hikari.ComponentInteraction, form: Form) -> None:
         """Answer with a form; where Discord refuses it, with text fields only. Raises `SendError`."""

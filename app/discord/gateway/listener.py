@@ -52,8 +52,16 @@ class Listener:
     async def handle(self, event: hikari.InteractionCreateEvent) -> None:
         """Handle one interaction; hikari calls this in a task of its own."""
         interaction = event.interaction
-        tell = partial(apologise, interaction) if isinstance(interaction, Answerable) else None
-        await run_request(partial(self._handle, interaction), "an interaction failed", tell, kind=str(interaction.type))
+        tell = partial(self._apologise, interaction) if isinstance(interaction, Answerable) else None
+        try:
+            await run_request(
+                partial(self._handle, interaction), "an interaction failed", tell, kind=str(interaction.type)
+            )
+        finally:
+            self._handlers.forms.finish(interaction)
+
+    async def _apologise(self, interaction: Answerable, sentence: str) -> None:
+        await apologise(interaction, sentence, self._handlers.forms.typed(interaction))
 
     async def _handle(self, interaction: hikari.PartialInteraction) -> None:
         try:
@@ -88,14 +96,17 @@ async def raise_failure(failure: lightbulb.exceptions.ExecutionPipelineFailedExc
     raise failure.causes[0]
 
 
-async def apologise(interaction: Answerable, sentence: str) -> None:
-    """Answer the person who interacted, and nobody else; as a follow-up if there was an answer already."""
+async def apologise(interaction: Answerable, sentence: str, typed: str = "") -> None:
+    """Answer the person who interacted, and nobody else; as a follow-up if there was an answer already.
+
+    Gives back what was `typed`.
+    """
     try:
-        await say(interaction, sentence)
+        await say(interaction, sentence, typed)
     except (Gone, Unacceptable):
         with translated():
             await interaction.app.rest.execute_webhook(
-                interaction.application_id, interaction.token, flags=ALONE, components=[build(refusal(sentence))]
+                interaction.application_id, interaction.token, flags=ALONE, components=[build(refusal(sentence, typed))]
             )
 
 

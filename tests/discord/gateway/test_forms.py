@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.journal_port import JournalUnavailable
 from app.discord.gateway import forms
+from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui.submission import Component
 from tests.discord.fake import Interaction, Payload, Upload
 from tests.discord.fake.options import Impossible
@@ -137,3 +139,16 @@ async def test_a_form_that_was_open_while_the_bot_restarted_is_taken(stage: Stag
     async with stage.bot():
         sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"})
         assert "a dog" in words(await stage.result(sent))
+
+
+async def test_a_form_that_the_bot_cannot_handle_gives_the_text_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> str | None:
+        raise JournalUnavailable("The disk of the journal is full.")
+
+    async with stage.bot():
+        opened = await edit_prompt(stage, await imagined(stage))
+        monkeypatch.setattr(RequestDispatcher, "refusal", fail)
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a long story"})
+        assert "a long story" in await stage.ephemeral_followup(sent)
