@@ -294,7 +294,7 @@ class DiscordApp:
                 config.discord.rest_url,
             )
             guilds = frozenset(map(str, config.discord.guilds))
-            welcome = Welcome(job_history, sender, catalog, offer_pages.clickable, guilds)
+            welcome = Welcome(job_history, sender, offer_pages.first_command, offer_pages.clickable, guilds)
 
             async def forget(guild: str) -> None:
                 visibility.forget(guild)

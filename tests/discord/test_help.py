@@ -20,6 +20,7 @@ async def test_an_example_is_a_request_of_whoever_presses_it(stage: Stage) -> No
         bob = stage.discord.person("bob")
         page = await help_of(stage, user=bob)
         assert page["flags"] & EPHEMERAL
+        assert "Type </imagine:" in words(page), "the command of what is made comes first"
         result = await stage.result(stage.press(page, EXAMPLES[1].label, user=bob))
         assert not result["flags"] & EPHEMERAL
         job = await ended(life, job_of(result))

@@ -14,7 +14,7 @@ HINT = "Your first picture!"
 
 
 def asked(stage: Stage, user: Person | None = None) -> Interaction:
-    return stage.discord.slash("imagine", {"prompt": "a cat", "width": 64, "height": 64}, user=user)
+    return stage.discord.slash("txt2img", {"prompt": "a cat", "width": 64, "height": 64}, user=user)
 
 
 async def shown(stage: Stage, life: Life, user: Person | None = None) -> Payload:

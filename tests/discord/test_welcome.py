@@ -109,7 +109,7 @@ async def test_servers_that_were_there_before_are_not_greeted_at_a_restart(stage
     stage.discord.guild.system_channel = stage.discord.channel.id
     for _ in range(2):
         async with stage.bot():
-            await stage.result(stage.discord.slash("imagine", {"prompt": "a cat", "width": 64, "height": 64}))
+            await stage.result(stage.discord.slash("txt2img", {"prompt": "a cat", "width": 64, "height": 64}))
             assert not welcomes(stage)
 
 

@@ -155,7 +155,7 @@ class Moments:
         async with self._slow_after(STEPS // 2):
             for prompt, (person, channel, count) in prompts.items():
                 values = {"prompt": prompt, "count": count, "width": 64, "height": 64}
-                asked.append(discord.slash("imagine", values, user=person, channel=channel))
+                asked.append(discord.slash("txt2img", values, user=person, channel=channel))
                 await stage.until("step " if len(asked) == 1 else "[Cancel]", asked[-1])
             queue = discord.slash("queue")
             await stage.ephemeral_followup(queue)

@@ -18,6 +18,7 @@ from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.examples import example_workflow
 from app.service.permissions import can_use
+from app.service.requests import Person
 from app.service.server_monitor import ServerMonitor
 from app.texts.commands import BUILT_IN, MODERATOR
 from app.workflows.load import Workflow
@@ -53,18 +54,31 @@ class OfferPages:
     def help(self, caller: Caller) -> Card:
         """The help page, with the commands that the caller may use."""
         commands, menus = self._registered()
-        usable = {workflow.name for workflow in self._usable(caller)}
-        example = example_workflow(self._catalog.workflows.values(), caller)
+        usable = self._usable(caller)
+        names, tasks = {workflow.name for workflow in usable}, {workflow.task for workflow in usable}
+        offered = [
+            command for command in commands if (command.task in tasks if command.task else command.workflow in names)
+        ]
         return help_page.help_page(
             Help(
-                commands=[command for command in commands if command.workflow in usable],
+                # What is made comes before the workflows that make it.
+                commands=sorted(offered, key=lambda command: not command.task),
                 own=BUILT_IN,
                 moderator=MODERATOR if caller.moderator and caller.guild else {},
                 menus=menus,
                 clickable=self.clickable(caller.guild),
-                example=example.command if example is not None else "",
+                example=self.first_command(caller),
             )
         )
+
+    def first_command(self, person: Person | None = None) -> str:
+        """The name of the command with which a person, or everybody, makes a first picture; "" if there is none."""
+        workflow = example_workflow(self._catalog.workflows.values(), person)
+        if workflow is None:
+            return ""
+        commands, _ = self._registered()
+        of_task = (command.name for command in commands if command.task and command.task == workflow.task)
+        return next(of_task, workflow.command)
 
     def clickable(self, guild: str) -> Commands:
         """The commands of a Discord server, to be clicked."""

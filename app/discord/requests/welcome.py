@@ -14,8 +14,6 @@ from app.discord.messages.ports import Away, MessageSender, SendError
 from app.discord.ui import help_page
 from app.discord.ui.help_page import Commands
 from app.discord.user_request import Arrival
-from app.service.catalog import Catalog
-from app.service.examples import example_workflow
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -29,21 +27,22 @@ pauses = partial(backoff, 1.0, 60.0)
 class Welcome:
     """Says the welcome. `guilds` are the only Discord servers that have the commands; all have them if it is empty.
 
-    `clickable` returns the commands of a Discord server, to be clicked.
+    `first_command` returns the name of the command for a first picture, "" if there is none; `clickable` returns the
+    commands of a Discord server, to be clicked.
     """
 
     def __init__(
         self,
         job_history: JobHistory,
         sender: MessageSender,
-        catalog: Catalog,
+        first_command: Callable[[], str],
         clickable: Callable[[str], Commands],
         guilds: Collection[str] = (),
         pauses: Pauses = pauses,
     ) -> None:
         self._job_history = job_history
         self._sender = sender
-        self._catalog = catalog
+        self._first_command = first_command
         self._clickable = clickable
         self._guilds = guilds
         self._pauses = pauses
@@ -55,8 +54,7 @@ class Welcome:
         # Before it is said: rather no welcome than two.
         if not await self._job_history.say_once("welcome", arrival.guild):
             return
-        example = example_workflow(self._catalog.workflows.values())
-        command = example.command if example is not None else ""
+        command = self._first_command()
         clickable = self._clickable(arrival.guild)
         nonce = f"welcome{arrival.guild}"[: help_page.LONGEST_NONCE]
         if arrival.adder:
