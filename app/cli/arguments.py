@@ -24,6 +24,9 @@ PROGRAM = COMPLETED if Path(sys.argv[0]).stem == COMPLETED else "python -m app"
 
 T = TypeVar("T")
 
+TaskName: TypeAlias = Literal["imagine", "edit", "upscale", "animate", "film", "describe", "sound", "sculpt"]
+"""`app.workflows.task.TASKS`, which --help needs without the rest of that package."""
+
 
 def _whole_number(low: int, high: int) -> Parameter:
     def convert(_: object, tokens: Sequence[Token]) -> int:
@@ -116,13 +119,13 @@ def _group(name: str, explanation: str) -> App:
     return app.command(App(name, help=explanation, sort_key=next(_order)))
 
 
-def _command(usage: str, *examples: str, group: App = app) -> Callable[[type[T]], type[T]]:
-    """Make a record a command. Its docstring is the help, and its fields are the arguments and options."""
+def _command(usage: str, *examples: str, group: App = app, also: str = "") -> Callable[[type[T]], type[T]]:
+    """Make a record a command, `also` by another name. Its docstring is the help, its fields are what it takes."""
     prefix = " ".join((PROGRAM, *(() if group is app else group.name)))
     epilogue = "\n".join(("Examples:", *(f"  {PROGRAM} {example}" for example in examples)))
 
     def register(record: type[T]) -> type[T]:
-        name = usage.split()[0]
+        name = [usage.split()[0], *filter(None, [also])]
         group.command(
             record, name=name, sort_key=next(_order), usage=f"{prefix} {usage} [OPTIONS]", help_epilogue=epilogue
         )
@@ -187,6 +190,7 @@ class Demo:
 
 @_command(
     "generate WORKFLOW [SLOT=VALUE ...]",
+    'generate --task imagine prompt="a lighthouse at dusk" --model "Dreamscape v1" --format 16:9',
     'generate txt2img prompt="a lighthouse at dusk" --count 4',
     'generate img2img prompt="in oil" image=photo.jpg denoise=0.5',
     "generate my-export.json --set Sampler.steps=30 --json",
@@ -195,10 +199,17 @@ class Demo:
 class Generate(Filling):
     """Make pictures with a workflow, without Discord.
 
-    Each SLOT=VALUE fills a slot of the workflow; “workflows show” lists them.
+    Each SLOT=VALUE fills a slot of the workflow; “workflows show” lists them. With --task instead of a WORKFLOW, the
+    workflow is the one for the --model, or the first that a server can run.
     """
 
+    workflow: Annotated[
+        WorkflowName, _argument("WORKFLOW", "A workflow's name or an exported JSON file; or use --task")
+    ] = ""
     _: KW_ONLY
+    task: Annotated[TaskName | None, Parameter(help="What to make, with any model that a server has")] = None
+    model: Annotated[str, Parameter(metavar="NAME", help="With --task: a workflow or a model, as people read it")] = ""
+    format: Annotated[str, Parameter(metavar="W:H", help="With --task: 1:1, 3:4, 4:3, 9:16 or 16:9")] = ""
     count: Annotated[Count, Parameter(help="Number of jobs, each with its own seed")] = 1
     out: Annotated[Path, Parameter(metavar="FOLDER", help="Folder for the files")] = Path("out")
     json: Json = False
@@ -239,7 +250,7 @@ class ListJobs:
     json: Json = False
 
 
-@_command("stuck", "jobs stuck", "jobs stuck --json", group=jobs)
+@_command("stuck", "jobs stuck", "jobs --stuck --json", group=jobs, also="--stuck")
 @dataclass(frozen=True, kw_only=True)
 class ListStuckJobs:
     """List unfinished jobs that wait for something unusual, and what to do.
@@ -421,6 +432,18 @@ class RestoreBackup:
     skip_damaged: Annotated[bool, Parameter(help="Leave out files that are damaged; the journal never is")] = False
 
 
+@_command("forget USER_ID", "forget 123456789012345678", "forget 123456789012345678 --yes")
+@dataclass(frozen=True)
+class ForgetPerson:
+    """Remove what is kept about one person, once nothing of them is unfinished; say first what that is."""
+
+    user: Annotated[
+        int, Parameter(name="", metavar="USER_ID", group=ARGUMENTS, help="The person's id", converter=_discord_id)
+    ]
+    _: KW_ONLY
+    yes: Annotated[bool, Parameter(help="Remove it; without this, only say what would be removed")] = False
+
+
 @_command("stats", "stats", "stats --json")
 @dataclass(frozen=True, kw_only=True)
 class Stats:
@@ -430,7 +453,9 @@ class Stats:
 
 
 ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer | StartServer | StopServer
-JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
+JournalCommand: TypeAlias = (
+    ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | ForgetPerson | Stats | ServersCommand
+)
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = (

@@ -6,6 +6,7 @@ which `workflows list` is done.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import random
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 import msgspec
+import structlog
 from anyio import to_thread
+from msgspec import structs
 from rich.console import Console
 
 from app import logging, signals
@@ -34,6 +37,7 @@ from app.cli.arguments import (
     DrainServer,
     Filling,
     FillWorkflow,
+    ForgetPerson,
     Generate,
     JournalCommand,
     ListJobs,
@@ -63,18 +67,24 @@ from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
+from app.ports import Json
 from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.binding import NotAPair
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.core.job import Entry, JobRequest
+    from app.core.jobs.job import Entry, JobRequest
     from app.core.journal_port import DrainedServer
-    from app.core.server_power import PowerView
+    from app.core.servers.power import PowerView
     from app.journal.store import Store
+
+logger = structlog.stdlib.get_logger(__name__)
+
+LAST_LOOK = 0.5
+"""Seconds for a look at the journal when the bot ends: it may be held by another program."""
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
 """Errno values that, in an error without a file name, mean that stdout cannot be written."""
@@ -239,6 +249,7 @@ async def _run(config: Config, *, drain: bool) -> int:
         return 2
     # hikari alone takes half a second.
     from app.application import comfies, open_alerts, open_http, open_upkeep, run
+    from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
     from app.journal.crash_points import crash_point
@@ -282,7 +293,7 @@ async def _run(config: Config, *, drain: bool) -> int:
         # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
         client_id = await journal.client_id()
         async with open_upkeep(config, journal, alerts):
-            return await run(
+            code = await run(
                 config,
                 frontend,
                 journal=journal,
@@ -294,6 +305,11 @@ async def _run(config: Config, *, drain: bool) -> int:
                 reloading=manager.reloading,
                 asked=True,
             )
+        with anyio.move_on_after(LAST_LOOK):
+            if left := left_on(await journal.on_periods()):
+                # To stop them takes minutes, and whoever ends the bot waits only for seconds.
+                logger.warning("servers stay on, and nobody stops them until the bot runs again", servers=left)
+        return code
 
 
 def _journal_path(config: Config) -> Path:
@@ -351,6 +367,10 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
         if isinstance(command, Stats):
             show_statistics(console, store.runs(), json=command.json)
             return 0
+        if isinstance(command, ForgetPerson):
+            from app.cli.forget import forget_person
+
+            return forget_person(console, store, config.data, command.user, yes=command.yes)
         if (entry := store.find(command.job)) is None:
             complain(f"no job, or more than one, begins with “{command.job}”: see jobs.")
             return 1
@@ -392,7 +412,7 @@ def _servers(command: ServersCommand, config: Config, console: Console, backend:
 
 def _power(config: Config, store: Store) -> dict[ServerName, PowerView]:
     """What the journal says about the servers that the bot starts and stops."""
-    from app.core.server_power import view_of
+    from app.core.servers.power import view_of
 
     periods = store.on_periods()
     return {server.label: view_of(server.label, periods) for server in config.servers if server.power is not None}
@@ -429,25 +449,39 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
     from app.application import comfies, open_clients, run
     from app.cli.generate import draw, refusals, rows_of
     from app.cli.output.renderers import choose
+    from app.cli.task import plan
     from app.cli.workflows.commands import open_filled
+    from app.service.task_requests import TaskRequest
     from app.workflows.bind import bind
 
-    values, sets = _values(command)
+    command = _with_task(command)
+    given, sets = _values(command)
+    values: dict[str, Json] = dict(given)
+    preset, named = command.preset, tuple[ServerName, ...]()
     async with open_clients(config) as clients:
         servers = comfies(clients)
-        workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
+        if command.task is not None:
+            request = TaskRequest(
+                task=command.task, model=command.model, format=command.format, preset=preset, values=values
+            )
+            planned = await plan(request, config, servers)
+            workflow, definitions, values = planned.workflow, planned.definitions, planned.values
+            preset, named = planned.preset, planned.servers
+        else:
+            workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
     if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
         raise WorkflowError(AllowedNowhere(workflow.name))
     if workflow.price is not None:
         raise WorkflowError(PaidFromTerminal(workflow.name))
     _writable(command.out)
-    fill = partial(bind, workflow, preset=command.preset, definitions=definitions)
+    fill = partial(bind, workflow, preset=preset, definitions=definitions)
     rng = random.SystemRandom()
     requests: list[JobRequest] = []
     for number in range(command.count):
         job = JobId(str(uuid.uuid4()))
         owner = f"#{number + 1}"
-        requests.append(fill(job, values, sets, rng=rng, folder=str(command.out), owner=owner))
+        filled = fill(job, values, sets, rng=rng, folder=str(command.out), owner=owner)
+        requests.append(structs.replace(filled, servers=named))
     rows = rows_of(requests)
 
     async def frontend(services: Services) -> int:
@@ -460,6 +494,19 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
         return await draw(requests, rows, show, services.registry, services.shutdown, limit=command.timeout)
 
     return await run(config, frontend)
+
+
+def _with_task(command: Generate) -> Generate:
+    """The command with what was given for its task in the right places. Raises `ConfigError`."""
+    if command.task is None:
+        if not command.workflow:
+            raise ConfigError("generate needs a WORKFLOW, or --task and what to make.")
+        if command.model or command.format:
+            raise ConfigError("--model and --format need --task, which says what to make.")
+        return command
+    # Without a WORKFLOW, the first SLOT=VALUE stands in its place.
+    slots = tuple(filter(None, (command.workflow, *command.slots)))
+    return dataclasses.replace(command, workflow="", slots=slots)
 
 
 async def _simulate(command: Simulate) -> int:

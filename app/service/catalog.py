@@ -8,10 +8,13 @@ from pathlib import Path
 import structlog
 from anyio import to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import ServerName
+from app.ports import Json
 from app.reasons import Reason
+from app.service.model_servers import lists_models
 from app.service.permissions import check_can_use
 from app.service.reasons import (
     AllowedNowhere,
@@ -23,7 +26,7 @@ from app.service.reasons import (
     WorkflowsNotOffered,
 )
 from app.service.requests import Person
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow
@@ -45,6 +48,8 @@ class OfferRules(Struct, frozen=True):
     """Returns why a workflow of this name cannot be offered, None if it can."""
     warnings: Callable[[Sequence[Workflow]], Iterable[Reason]] = lambda _: ()
     """Returns a reason for each thing in the manifests that the frontend cannot show."""
+    with_commands: Callable[[Mapping[str, Workflow]], Mapping[str, Workflow]] = lambda workflows: workflows
+    """Returns the workflows with the commands that they really have."""
 
 
 class Catalog:
@@ -102,11 +107,30 @@ class Catalog:
         able = map(self._definitions_of, self.servers.get(name, self._servers))
         return next((definitions for definitions in able if definitions is not None), None)
 
+    def able_definitions(self, name: str) -> list[Definitions]:
+        """The node definitions of all servers that can run this workflow, as far as they are known."""
+        able = map(self._definitions_of, self.servers.get(name, tuple(self._servers)))
+        return [definitions for definitions in able if definitions is not None]
+
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
         """The servers that can run this request now, () if nobody knows; its own if its workflow is not offered."""
         if request.workflow not in self.workflows:
             return request.servers
         return self._able[request.workflow] if self._known else ()
+
+    def placed(self, request: JobRequest) -> JobRequest:
+        """The request for the servers that can run it now: if it names models, for those that have them."""
+        able = self.able(request)
+        if (workflow := self.workflows.get(request.workflow)) is None or not able:
+            return replace(request, servers=able, has_model=False)
+        having = tuple(server for server in able if self._has_models(server, workflow, request.values))
+        narrower = 0 < len(having) < len(able)
+        return replace(request, servers=having if narrower else able, has_model=narrower)
+
+    def _has_models(self, server: ServerName, workflow: Workflow, values: Mapping[str, Json]) -> bool:
+        """Whether a server has the models that a request names; one that was never seen may have them all."""
+        definitions = self._definitions_of(server)
+        return definitions is None or lists_models(workflow, definitions, values)
 
     def offered(self, silent: Collection[ServerName] = ()) -> dict[str, tuple[ServerName, ...]] | None:
         """The servers that each readable workflow can be sent to, by its name; None if nobody knows.
@@ -196,7 +220,8 @@ class Catalog:
             if len(able) < len(self._permitted):
                 servers[offer.name] = able
         self.readable = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
-        self.workflows, self.servers, self.refused, self._able = workflows, servers, refused, able_of
+        self.workflows = self._rules.with_commands(workflows)
+        self.servers, self.refused, self._able = servers, refused, able_of
         wrong: list[Reason] = [
             LastVersionKept(offer.problem)
             for offer in offered

@@ -63,6 +63,13 @@ class ResultNotKept(Reason, frozen=True):
     """The files of the result were deleted."""
 
 
+class VariationNotRunnable(Reason, frozen=True):
+    """A server that can run the workflow cannot run what was derived from it, because of `problem`."""
+
+    workflow: str
+    problem: Reason
+
+
 class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
 
@@ -134,9 +141,27 @@ class JobStarted(Reason, frozen=True):
 
 
 class EditTooLate(Reason, frozen=True):
-    """The job was sent to a server, or is `over`, since the form was opened; its values are kept for another job."""
+    """The job was sent to a server, or is `over`, since the form was opened; its values are kept for another job.
+
+    `run` says that they are on a card, whose button is Run.
+    """
 
     over: bool
+    run: bool = False
+
+
+class OneChoiceOnly(Reason, frozen=True):
+    """In a form that has several lists for one setting, something was chosen in more than one."""
+
+    setting: str
+
+
+class DraftGone(Reason, frozen=True):
+    """Settings that a person was changing are not known any more: they are too old, or there were too many others."""
+
+
+class DraftNotYours(Reason, frozen=True):
+    """Settings belong to another person."""
 
 
 class JobUnfinished(Reason, frozen=True):
@@ -149,6 +174,10 @@ class NothingToSave(Reason, frozen=True):
 
 class UnknownButton(Reason, frozen=True):
     """A button of an earlier version."""
+
+
+class NoExample(Reason, frozen=True):
+    """No workflow that this person may use makes a picture from words alone, now."""
 
 
 class UnknownSetting(Reason, frozen=True):
@@ -203,6 +232,20 @@ class NoRoomInMenu(Reason, frozen=True):
     most: int
 
 
+class NoRoomForCommand(Reason, frozen=True):
+    """These workflows have commands in their manifests, but there are too many already."""
+
+    workflows: tuple[str, ...]
+    most: int
+
+
+class CommandNotOffered(Reason, frozen=True):
+    """The operator wants a command for a workflow that is not offered; `known` are those that are."""
+
+    workflow: str
+    known: tuple[str, ...]
+
+
 class NotAnId(Reason, frozen=True):
     """A manifest names a person or role, and not by the numeric id."""
 
@@ -249,6 +292,55 @@ class WorkflowsNotOffered(Reason, frozen=True):
     workflows: tuple[str, ...]
 
 
+class TaskNotOffered(Reason, frozen=True):
+    """No server can run a workflow for this task now, or the person may use none of them."""
+
+    task: str
+
+
+class ModelUnknown(Reason, frozen=True):
+    """No model of this name can be used for the task now; `known` can."""
+
+    model: str
+    known: tuple[str, ...]
+
+
+class OptionNotOffered(Reason, frozen=True):
+    """The model has no such option; `offered` are those that it has."""
+
+    model: str
+    option: str
+    offered: tuple[str, ...]
+
+
+class FormatUnknown(Reason, frozen=True):
+    """There is no such format; `known` are those that there are."""
+
+    format: str
+    known: tuple[str, ...]
+
+
+class NoSizeForFormat(Reason, frozen=True):
+    """No size of this format is within the limits of the model."""
+
+    model: str
+    format: str
+
+
+class CannotStartFromPicture(Reason, frozen=True):
+    """The model makes pictures only from a description; `able` can start from a picture."""
+
+    model: str
+    able: tuple[str, ...]
+
+
+class PresetNotOffered(Reason, frozen=True):
+    """There is no such preset, neither for all models nor for the chosen one."""
+
+    preset: str
+    known: tuple[str, ...]
+
+
 ServiceReason: TypeAlias = (
     NotYours
     | NotAModerator
@@ -260,6 +352,7 @@ ServiceReason: TypeAlias = (
     | WorkflowRemoved
     | TakesNoResult
     | ResultNotKept
+    | VariationNotRunnable
     | NoPlaceForResult
     | FewerResults
     | InputNotKept
@@ -274,9 +367,13 @@ ServiceReason: TypeAlias = (
     | JobEnded
     | JobStarted
     | EditTooLate
+    | OneChoiceOnly
+    | DraftGone
+    | DraftNotYours
     | JobUnfinished
     | NothingToSave
     | UnknownButton
+    | NoExample
     | UnknownSetting
     | NotASetting
     | NotAResultNumber
@@ -286,10 +383,19 @@ ServiceReason: TypeAlias = (
     | NameTooLong
     | MenuNeedsOneFile
     | NoRoomInMenu
+    | NoRoomForCommand
+    | CommandNotOffered
     | NotAnId
     | FolderUnreadable
     | AllowedNowhere
     | PaidFromTerminal
     | AllowedUnknown
+    | TaskNotOffered
+    | ModelUnknown
+    | OptionNotOffered
+    | FormatUnknown
+    | NoSizeForFormat
+    | CannotStartFromPicture
+    | PresetNotOffered
     | WorkflowsNotOffered
 )

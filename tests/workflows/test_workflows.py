@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.job import FirstChoice, JobRequest, Upload
+from app.core.jobs.job import FirstChoice, JobRequest, Upload
 from app.events import JobId
 from app.ports import Json
 from app.simulator.engine.simulator import Simulator
@@ -36,7 +36,7 @@ def value(request: JobRequest, node: str, name: str) -> Json:
 
 
 def test_the_starters_have_the_commands_that_people_know() -> None:
-    assert [load(FOLDER, name).command for name in ("txt2img", "img2img")] == ["imagine", "remix"]
+    assert [load(FOLDER, name).command for name in ("txt2img", "img2img")] == ["txt2img", "remix"]
 
 
 @pytest.mark.parametrize("name", ["txt2img", "img2img"])
