@@ -27,8 +27,12 @@ PATIENCE = 24 * 3600.0
 """Seconds after which nobody can be expected to change it any more."""
 
 NEXT_IN_LINE, FAR_BACK = 2.0, 30.0
-"""Seconds after which a waiting job's place in line is asked for, at first and at most: while it does not change, the
+"""Seconds after which a waiting job's place in line is asked for, at least and at most: while it does not change, the
 pause doubles."""
+
+OF_THE_WAIT = 0.5
+"""The share of the expected wait after which a waiting job's place in line is asked for: who waits for minutes need not
+know it every two seconds."""
 
 FAILURES = 3
 """Unexpected failures to show a terminal update after which the user is told, and the pauses become long."""
@@ -66,6 +70,8 @@ class InteractionActor:
         self._patience = patience
         self._in_line = False
         """Whether the job waits for a server that can be reached, so that its place in line changes without news."""
+        self._pause_in_line = NEXT_IN_LINE
+        """Seconds until its place is asked for."""
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run until the terminal update has been shown; `task_status` is started once the job is submitted.
@@ -158,15 +164,20 @@ class InteractionActor:
 
     async def _next(self, updates: Updates) -> AnyUpdate | None:
         """The next update, None after the last one. While the job waits in line, ask for its place there."""
-        pause = NEXT_IN_LINE
+        if not self._in_line:
+            return self._taken(await anext(updates, None))
+        pause = self._pause_in_line
         while True:
-            with anyio.move_on_after(pause if self._in_line else None):
-                try:
-                    update = await anext(updates)
-                except StopAsyncIteration:
-                    return None
-                if not isinstance(update, Edited):
-                    self._in_line = isinstance(update, Queued) and not isinstance(update.note, ServersOffline)
-                return update
+            with anyio.move_on_after(pause):
+                return self._taken(await anext(updates, None))
             await self._registry.refresh(self._job)
             pause = min(2 * pause, FAR_BACK)
+
+    def _taken(self, update: AnyUpdate | None) -> AnyUpdate | None:
+        """Note what an update says about the wait, and return it."""
+        if isinstance(update, Queued):
+            self._in_line = not isinstance(update.note, ServersOffline)
+            self._pause_in_line = min(max(NEXT_IN_LINE, OF_THE_WAIT * (update.starts_in or 0.0)), FAR_BACK)
+        elif not isinstance(update, Edited):
+            self._in_line = False
+        return update

@@ -33,6 +33,9 @@ PER_WAITING_JOB = 0.01
 STEADY, STEADY_SHARE = 2.0, 0.1
 """Seconds, and the share of the time until then, by which an expected start may move before it is reported anew."""
 
+FAR = 10
+"""Of so many that are ahead, one more or less is not reported."""
+
 LONGEST_CURRENT = 5.0
 """Seconds after which every forecast is made anew when somebody asks."""
 
@@ -293,8 +296,13 @@ def _ready_in(state: ServerState, now: float) -> float | None:
 
 
 def _says_the_same(last: _Sent, update: Queued, now: float) -> bool:
-    """Whether an update would tell a person nothing new: its start is expected when it was, and all else is equal."""
-    if replace(last.update, starts_in=update.starts_in) != update:
+    """Whether an update would tell a person nothing new: its start is expected when it was, and all else is equal.
+
+    How many are ahead may differ by a tenth: that is nothing new to somebody who has more than ten before them.
+    """
+    if replace(last.update, starts_in=update.starts_in, position=update.position) != update:
+        return False
+    if abs(last.update.position - update.position) > last.update.position // FAR:
         return False
     if last.update.starts_in is None or update.starts_in is None:
         return last.update.starts_in is update.starts_in

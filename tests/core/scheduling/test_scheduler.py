@@ -764,3 +764,16 @@ def test_a_job_that_its_server_never_got_before_a_restart_costs_its_person_nothi
     after.job_table.reset_for_retry(after.job("1"), "test")
     after.plan()
     assert after.at(A) == ["1"]
+
+
+def test_a_place_far_back_in_line_is_reported_when_it_changed_by_more_than_a_tenth() -> None:
+    desk = Desk(depth=1)
+    # No run was measured, so that no expected start is reported.
+    desk.ask(*(str(number) for number in range(40)))
+    ahead = [39]
+    for number in range(39):
+        desk.job_table.cancel(desk.job(str(38 - number)), desk.now)
+        desk.wait(1.0)
+        if (told := desk.place("39")) is not None:
+            ahead.append(told.position)
+    assert ahead == [39, 35, 31, 27, 24, 21, 18, 16, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1]
