@@ -64,14 +64,20 @@ class Server(Struct, frozen=True, kw_only=True):
         return ServerName(self.name or urlsplit(self.url).netloc.rpartition("@")[2])
 
 
+NOTIFY = ("mention", "dm", "never", "off")
+"""What `notify` of Discord may be."""
+
+
 class Discord(Struct, frozen=True, kw_only=True):
     """The settings of the Discord frontend.
 
     `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
     `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
     press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
-    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well.
-    `workflow_commands` are the names of the workflows that have a slash command of their own, None for all.
+    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `notify` is
+    how people who have chosen nothing are notified of a result that took more than `notify_after` seconds; "off"
+    notifies nobody, whatever they chose. `workflow_commands` are the names of the workflows that have a command of
+    their own, None for all.
     """
 
     guilds: tuple[int, ...] = ()
@@ -82,6 +88,8 @@ class Discord(Struct, frozen=True, kw_only=True):
     mark_results: bool = True
     label_guilds: tuple[int, ...] = ()
     workflow_commands: tuple[str, ...] | None = None
+    notify: str = "mention"
+    notify_after: int = 30
 
 
 FORMATS = ("1:1", "3:4", "4:3", "9:16", "16:9")

@@ -12,9 +12,11 @@ TOKEN_LIFE = 14 * 60.0
 class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A reference to a message. Ids are strings, "" if unknown.
 
-    `limit` is the most bytes for one file; `more` are the ids of messages that continue it. `left` is the message that
-    did not take the result: another one may show it, although its id is not known, so `message` is "". `deleted` says
-    that somebody deleted the message, so that nothing is posted in its channel again.
+    `limit` is the most bytes for one file; `more` are the messages that continue it: each an id, and before it the
+    channel and a slash if that is another one. `left` is the message that did not take the result: another one may
+    show it, although its id is not known, so `message` is "". `outdated` is the channel and the id of a message that
+    does not say yet that the result is in this one. `deleted` says that somebody deleted the message, so that nothing
+    is posted in its channel again.
     """
 
     channel: str
@@ -25,7 +27,14 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spoiler: bool = False
     more: tuple[str, ...] = ()
     left: str = ""
+    outdated: tuple[str, str] | None = None
     deleted: bool = False
+
+    @property
+    def continuations(self) -> list[tuple[str, str]]:
+        """The channel and the id of each message that continues this one."""
+        parted = (reference.rpartition("/") for reference in self.more)
+        return [(channel or self.channel, message) for channel, _, message in parted]
 
     @property
     def link(self) -> str:

@@ -10,7 +10,7 @@ from anyio import to_thread
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import ServerName
 from app.ports import Json
 from app.reasons import Reason
@@ -26,7 +26,7 @@ from app.service.reasons import (
     WorkflowsNotOffered,
 )
 from app.service.requests import Person
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow

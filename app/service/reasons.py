@@ -63,6 +63,13 @@ class ResultNotKept(Reason, frozen=True):
     """The files of the result were deleted."""
 
 
+class VariationNotRunnable(Reason, frozen=True):
+    """A server that can run the workflow cannot run what was derived from it, because of `problem`."""
+
+    workflow: str
+    problem: Reason
+
+
 class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
 
@@ -149,6 +156,10 @@ class NothingToSave(Reason, frozen=True):
 
 class UnknownButton(Reason, frozen=True):
     """A button of an earlier version."""
+
+
+class NoExample(Reason, frozen=True):
+    """No workflow that this person may use makes a picture from words alone, now."""
 
 
 class UnknownSetting(Reason, frozen=True):
@@ -323,6 +334,7 @@ ServiceReason: TypeAlias = (
     | WorkflowRemoved
     | TakesNoResult
     | ResultNotKept
+    | VariationNotRunnable
     | NoPlaceForResult
     | FewerResults
     | InputNotKept
@@ -340,6 +352,7 @@ ServiceReason: TypeAlias = (
     | JobUnfinished
     | NothingToSave
     | UnknownButton
+    | NoExample
     | UnknownSetting
     | NotASetting
     | NotAResultNumber

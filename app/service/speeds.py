@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.core.cost import Estimates, Run, work_of
+from app.core.jobs.cost import Estimates, Run, work_of
 from app.workflows.load import Workflow
 
 

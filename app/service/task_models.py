@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from app.config.settings import DefaultModels
-from app.core.cost import MODEL_INPUTS
+from app.core.jobs.cost import MODEL_INPUTS
 from app.service.permissions import can_use
 from app.service.reasons import ModelUnknown, TaskNotOffered
 from app.service.requests import Person

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.config.settings import FORMATS, Preset
-from app.core.cost import SECONDS_PER_COST
+from app.core.jobs.cost import SECONDS_PER_COST
 from app.ports import Json
 from app.service.formats import has_format, sized
 from app.service.presets import joined

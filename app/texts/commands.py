@@ -11,7 +11,7 @@ BUILT_IN = {
     "show": "Show one of your results again",
     "usage": "Show how much you can still ask for here",
     "models": "List the models that you can choose",
-    "settings": "Show or reset your saved settings",
+    "settings": "Choose how you are notified; show or reset your saved settings",
     "status": "Show the state of the bot and its servers",
     "help": "Show what you can do here",
 }
@@ -71,9 +71,6 @@ RESET_WORKFLOW = "The workflow whose settings to reset"
 PRESET = "A set of settings; what you set yourself has priority"
 SPOILER = "Hide the result until it is clicked"
 """The descriptions of options."""
-
-FORM_SETTINGS = "Settings, one per line (empty: default)"
-"""The label of a form's field for settings."""
 
 
 def which_result(count: int) -> str:

@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from app.comfy.client import open_comfy_client
 from app.config.settings import Server
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.offer_rules import LONGEST_WORKFLOW, name_problem, warnings
 from app.events import JobId, ServerName
 from app.node_cache import NodeCache
@@ -21,7 +21,7 @@ from app.ports import Comfy, Json
 from app.service.catalog import Catalog, OfferRules, unknown_workflows
 from app.service.reasons import AllowedNowhere
 from app.service.server_monitor import ServerMonitor
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.node_definitions import Definitions
 
 A, B = ServerName("a"), ServerName("b")

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.config.settings import DefaultModels, Preset
-from app.core.cost import Run
+from app.core.jobs.cost import Run
 from app.events import JobId, NodeId, ServerName
 from app.ports import Json
 from app.service.presets import INCLUDED, available
@@ -16,7 +16,7 @@ from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.speeds import Speeds
 from app.service.task_models import TaskModels
 from app.service.task_requests import OPTIONS, TaskPlanner, TaskRequest
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow, load
 from app.workflows.model import Slot, Target, WorkflowError
 from app.workflows.node_definitions import Definitions

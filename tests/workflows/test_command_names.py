@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.availability import Offer, conflicts, warnings
 from app.workflows.command_names import own_commands
 from app.workflows.load import Workflow

@@ -61,14 +61,26 @@ class MessageLocation:
 
     async def settle(self, seen: Seen) -> None:
         """Record the message's location, if it is new; a message that was edited is not deleted."""
-        if (seen.channel, seen.message) != (self.place.channel, self.place.message) or self.place.deleted:
-            guild = self.place.guild if seen.channel == self.place.channel else ""
-            moved = replace(self.place, channel=seen.channel, message=seen.message, guild=guild)
-            await self._move(replace(moved, left="", deleted=False))
+        place = self.place
+        if (seen.channel, seen.message) == (place.channel, place.message) and not place.deleted:
+            return
+        outdated = place.outdated
+        if place.left not in {"", seen.message} and not place.deleted:
+            outdated = place.channel, place.left
+        moved = replace(place, channel=seen.channel, message=seen.message, outdated=outdated, left="", deleted=False)
+        if seen.channel != place.channel:
+            more = tuple(f"{channel}/{message}" for channel, message in place.continuations)
+            moved = replace(moved, guild="", more=more)
+        await self._move(moved)
+
+    async def pointed(self) -> None:
+        """Record that the message where the result was expected says where it is, or cannot be edited."""
+        await self._move(replace(self.place, outdated=None))
 
     async def extend(self, seen: Seen) -> None:
         """Record a further message that continues this one."""
-        await self._move(replace(self.place, more=(*self.place.more, seen.message)))
+        further = seen.message if seen.channel == self.place.channel else f"{seen.channel}/{seen.message}"
+        await self._move(replace(self.place, more=(*self.place.more, further)))
 
     async def _move(self, place: MessageRef) -> None:
         self.place = place

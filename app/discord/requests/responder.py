@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -30,6 +31,13 @@ class Responder:
         except SendError as error:
             logger.info("an answer found nobody", reason=str(error))
 
+    async def replace(self, caller: Caller, card: Card) -> None:
+        """Show this card in the message whose button the caller pressed."""
+        try:
+            await self._sender.edit_original(caller.token, card)
+        except SendError as error:
+            logger.info("a message could not be changed", reason=str(error))
+
     async def refuse(self, caller: Caller, sentence: str, typed: str = "") -> None:
         """Say why nothing happens, visible only to the caller; delete the message that was created for the answer.
 
@@ -50,23 +58,26 @@ class Responder:
 
     async def remove(self, caller: Caller, place: MessageRef | None, message: str = "") -> None:
         """Delete a job's messages: the one that was clicked, or `message`, and all that continue it."""
-        shown = message or caller.message
-        try:
-            if message:
-                await self._delete(caller, message)
-            await self._sender.delete_original(caller.token)
-            # A message that /show created stands alone: it has no continuations.
-            for further in place.more if place and place.message == shown else ():
-                await self._sender.delete(caller.channel, further)
-        except SendError as error:
-            logger.info("a message could not be deleted", reason=str(error))
+        calls: list[Callable[[], Awaitable[None]]] = [partial(self._sender.delete_original, caller.token)]
+        # A message that /show created stands alone: it has no continuations.
+        if place is not None and place.message == (message or caller.message):
+            calls += [partial(self._sender.delete, channel, further) for channel, further in place.continuations]
+        if message and not await self._delete(caller, message):
+            return
+        for call in calls:
+            try:
+                await call()
+            except SendError as error:
+                logger.info("a message could not be deleted", reason=str(error))
 
-    async def _delete(self, caller: Caller, message: str) -> None:
-        """Delete a message as the bot; if that is impossible, tell the caller. Raises `SendError`."""
+    async def _delete(self, caller: Caller, message: str) -> bool:
+        """Delete a message as the bot; if that is impossible, tell the caller, and return False."""
         try:
             await self._sender.delete(caller.channel, message)
         except Deleted:
             pass
-        except SendError:
-            await self._sender.ephemeral_followup(caller.token, refusal(NOT_DELETED))
-            raise
+        except SendError as error:
+            logger.info("a message could not be deleted", reason=str(error))
+            await self.refuse(caller, NOT_DELETED)
+            return False
+        return True

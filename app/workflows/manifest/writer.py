@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.discovery.candidates import LONGEST, FoundBy, places

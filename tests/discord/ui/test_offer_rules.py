@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.discord.ui.offer_rules import MOST_COMMANDS, MOST_WORKFLOW_COMMANDS, warnings, with_commands
 from app.discord.ui.options import commands
 from app.texts.commands import BUILT_IN, MODERATOR
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 
 MANY = {f"w{n}": Workflow(name=f"w{n}", graph={}, command=f"c{n}", task="imagine") for n in range(120)}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.ports import Graph, Json
 from app.text_file import line_of
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.files import LARGEST, list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.manifest.schema import Manifest, schema

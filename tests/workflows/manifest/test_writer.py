@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.simulator.nodes.definitions import MODELS
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.bind import bind
 from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover
