@@ -128,7 +128,10 @@ json_values = st.recursive(
 )
 
 verbs = st.sampled_from(
-    ["again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"]
+    [
+        *("again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"),
+        *("subtle", "strong", "zoom", "down", "picture", "more"),
+    ]
 ) | st.text(max_size=12)
 """All but what takes the message or the job away that everything else is about."""
 numbers = st.sampled_from(["", "-", "-1", "-0", "-²", "-x", "--1"]) | st.integers().map(lambda one: f"-{one}")
