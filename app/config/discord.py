@@ -35,9 +35,9 @@ def read_discord(table: Table) -> Discord:
         keep_metadata=table.flag("keep_metadata", default=False),
         mark_results=table.flag("mark_results", default=Discord().mark_results),
         label_guilds=_guilds(table, "label_guilds"),
-        workflow_commands=_workflow_names(table, "workflow_commands"),
         notify=notify,
         notify_after=table.whole("notify_after", Discord().notify_after, 0, LONGEST_WAIT),
+        workflow_commands=_workflow_names(table, "workflow_commands"),
     )
 
 

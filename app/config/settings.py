@@ -76,8 +76,8 @@ class Discord(Struct, frozen=True, kw_only=True):
     press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
     programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `notify` is
     how people who have chosen nothing are notified of a result that took more than `notify_after` seconds; "off"
-    notifies nobody, whatever they chose. `workflow_commands` are the names of the workflows that have a command of
-    their own, None for all.
+    notifies nobody, whatever they chose.
+    `workflow_commands` are the names of the workflows that have a slash command of their own, None for all.
     """
 
     guilds: tuple[int, ...] = ()
@@ -87,9 +87,9 @@ class Discord(Struct, frozen=True, kw_only=True):
     keep_metadata: bool = False
     mark_results: bool = True
     label_guilds: tuple[int, ...] = ()
-    workflow_commands: tuple[str, ...] | None = None
     notify: str = "mention"
     notify_after: int = 30
+    workflow_commands: tuple[str, ...] | None = None
 
 
 FORMATS = ("1:1", "3:4", "4:3", "9:16", "16:9")

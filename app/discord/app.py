@@ -229,12 +229,12 @@ class DiscordApp:
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
             moderation = Moderation(job_history)
             await moderation.load()
-            speeds, task_models = Speeds(), TaskModels(catalog, config.tasks)
-            task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
             job_factory = JobFactory(
                 catalog, choices, job_history, input_media, config.data, draining, moderation, variations
             )
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
+            speeds, task_models = Speeds(), TaskModels(catalog, config.tasks)
+            task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             builtin_commands = BuiltinCommands(

@@ -83,7 +83,7 @@ async def test_a_follow_up_without_questions_starts_at_once(stage: Stage) -> Non
     shutil.copytree(FOLDER / "img2img", plain)
     manifest = (plain / "manifest.toml").read_text()
     head = manifest.partition("[slots.prompt]")[0].replace("remix", "repaint").replace("Image to image", "Repaint")
-    head = head.replace('task = "edit"', "")
+    head = head.replace('task = "edit"\n', "")
     image = manifest.partition("[slots.image]")[2].partition("[slots.denoise]")[0]
     (plain / "manifest.toml").write_text(f"{head}[slots.image]{image}")
     graph = (plain / "workflow.json").read_text()
@@ -233,7 +233,7 @@ async def test_a_follow_up_asks_for_what_the_picture_does_not_say(stage: Stage) 
     """A prompt that the other workflow needs, and the job has not."""
     manifest = stage.workflows / "txt2img" / "manifest.toml"
     redrawing(stage)
-    named = manifest.read_text().replace("[slots.prompt]", "[slots.words]").replace('task = "imagine"', "")
+    named = manifest.read_text().replace("[slots.prompt]", "[slots.words]").replace('task = "imagine"\n', "")
     manifest.write_text(named)
     async with stage.bot() as life:
         first = await stage.result(stage.discord.slash("txt2img", words="a cat", width=64, height=64, count=2))

@@ -29,7 +29,8 @@ class Scheduler:
     drained gets none. The waiting place only hides the moment between two jobs, so it is for a job with the same models
     that no other server would finish sooner, and it is filled once the results of earlier jobs have arrived from there;
     with a `depth` of 1 it stays empty. A server where jobs fail in a row, or whose memory was not enough for a job,
-    only gets what no other server that can be reached is able to run. `new_prompt_id` creates prompt ids. `line` says where jobs are in line, `admission` which requests are accepted.
+    only gets what no other server that can be reached is able to run. `new_prompt_id` creates prompt ids. `line` says
+    where jobs are in line, `admission` which requests are accepted.
     """
 
     def __init__(

@@ -156,7 +156,9 @@ async def test_help_is_made_of_what_there_is(stage: Stage) -> None:
     async with stage.bot():
         told = words(await stage.until("Make something", stage.discord.slash("help")))
         ids = {command["name"]: command["id"] for command in stage.discord.commands()}
-        assert all(f"</{name}:{ids[name]}>" in told for name in ("txt2img", "remix", "jobs", "queue", "show"))
+        assert all(
+            f"</{name}:{ids[name]}>" in told for name in ("imagine", "txt2img", "remix", "jobs", "queue", "show")
+        )
         assert "limits" not in told, "only moderators have it"
         moderator = stage.discord.person("mod", permissions=MEMBER | MANAGE_MESSAGES)
         told = words(await stage.until("Make something", stage.discord.slash("help", {}, user=moderator)))
