@@ -19,6 +19,7 @@ from bench.deaf import deaf
 from bench.discord import discord
 from bench.fairness import fairness
 from bench.flow import flow
+from bench.forms import forms
 from bench.http import http
 from bench.killed import killed
 from bench.lag import JOBS, lag
@@ -48,6 +49,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "workflows": workflows,
     "commands": commands,
     "discord": discord,
+    "forms": forms,
     "attachments": attachments,
     "slow_discord": slow_discord,
     "marking": marking,

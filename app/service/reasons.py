@@ -141,9 +141,27 @@ class JobStarted(Reason, frozen=True):
 
 
 class EditTooLate(Reason, frozen=True):
-    """The job was sent to a server, or is `over`, since the form was opened; its values are kept for another job."""
+    """The job was sent to a server, or is `over`, since the form was opened; its values are kept for another job.
+
+    `run` says that they are on a card, whose button is Run.
+    """
 
     over: bool
+    run: bool = False
+
+
+class OneChoiceOnly(Reason, frozen=True):
+    """In a form that has several lists for one setting, something was chosen in more than one."""
+
+    setting: str
+
+
+class DraftGone(Reason, frozen=True):
+    """Settings that a person was changing are not known any more: they are too old, or there were too many others."""
+
+
+class DraftNotYours(Reason, frozen=True):
+    """Settings belong to another person."""
 
 
 class JobUnfinished(Reason, frozen=True):
@@ -349,6 +367,9 @@ ServiceReason: TypeAlias = (
     | JobEnded
     | JobStarted
     | EditTooLate
+    | OneChoiceOnly
+    | DraftGone
+    | DraftNotYours
     | JobUnfinished
     | NothingToSave
     | UnknownButton

@@ -9,14 +9,14 @@ FORMAT = "Format"
 PRESET = "Preset"
 NO_PRESET = "None"
 WHICH_RESULT = "Which result"
-"""Labels of fields, and the first choice of presets."""
+AUTOMATIC = "The server's first one"
+"""Labels of fields, and the first choice of presets and models."""
 
 PRESET_DESCRIPTION = "What you change yourself has priority."
 SEED_DESCRIPTION = "The same seed gives the same result. Empty: a new one."
 LORA_DESCRIPTION = "One or more, such as ink:0.8, grain:0.5"
 SIZE_DESCRIPTION = "Width and height, such as 1024x768"
 KEPT_FILE = "Leave it empty to keep the present one."
-SERVER_DEFAULT = "Choose none to take the server's first one."
 """Below labels."""
 
 
@@ -40,6 +40,8 @@ def number_range(low: str, high: str) -> str:
 def described(description: str, limits: str) -> str:
     """What a field is about, and the numbers that it takes."""
     about = description.strip().rstrip(".")
+    if limits and all(number in about for number in limits.split(" to ")):
+        return description.strip()
     return f"{about} ({limits})." if about and limits else description.strip() or limits
 
 

@@ -13,6 +13,7 @@ FETCH_AGAIN = "Fetch again"
 MORE = "More…"
 RETRY = "Retry"
 SEND_AGAIN = "Send again"
+SETTINGS = "Settings…"
 """Labels of buttons."""
 
 VARY = "Vary"

@@ -131,6 +131,7 @@ verbs = st.sampled_from(
     [
         *("again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"),
         *("subtle", "strong", "zoom", "down", "picture", "more"),
+        *("adjust", "group", "pick", "run", "save", "discard"),
     ]
 ) | st.text(max_size=12)
 """All but what takes the message or the job away that everything else is about."""

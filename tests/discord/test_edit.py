@@ -7,8 +7,6 @@ import anyio.lowlevel
 import pytest
 
 from app.core.jobs.job import State
-from app.discord.requests import drafts
-from app.discord.requests.drafts import Drafts
 from app.events import JobId
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER, Person
@@ -242,13 +240,15 @@ async def test_whoever_may_not_use_the_workflow_any_more_may_not_edit(stage: Sta
         assert "### a cat" in words(await stage.result(asked))
 
 
-def test_a_draft_is_that_of_one_person_and_only_the_last_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drafts, "MOST_DRAFTS", 2)
-    kept, cat, dog = Drafts(), JobId("cat"), JobId("dog")
-    kept.keep(cat, "ada", {"prompt": "1"})
-    kept.keep(cat, "ben", {"prompt": "2"})
-    kept.keep(cat, "ada", {"prompt": "3"})
-    assert (kept.of(cat, "ada"), kept.of(cat, "ben"), kept.of(dog, "ada")) == ({"prompt": "3"}, {"prompt": "2"}, {})
-    kept.keep(dog, "ada", {"prompt": "4"})
-    assert not kept.of(cat, "ben")
-    assert kept.of(cat, "ada")
+async def test_what_came_too_late_is_in_the_next_form_after_a_restart(stage: Stage) -> None:
+    async with stage.bot():
+        asked = await waiting(stage)
+        opened = await form_of(stage, asked)
+        stage.go_on()
+        await stage.result(asked)
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"})
+        assert "has already ended" in await stage.ephemeral_followup(sent)
+        (offer,) = sent.followups
+    async with stage.bot():
+        again = await stage.answered(stage.press(stage.discord.state.messages.all[offer], "Edit prompt"))
+        assert modal(again)["prompt"] == "a dog"

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from tests.discord.fake import Impossible, Interaction, Payload, Upload, buttons_of
-from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo
+from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo, submit_texts
 from tests.discord.test_manifest import SMALL, add, imagine, names
 
 MESSAGE = 4
@@ -123,10 +123,25 @@ async def test_what_must_be_told_in_a_form_is_asked_for_after_the_command(stage:
         told = await stage.details(await stage.result(stage.discord.submit_modal(opened, {"prompt": "a long story"})))
         assert "a long story" in told
         assert "**Steps** 3 " in told
+        again = stage.discord.submit_modal(opened, {"prompt": "once more"})
+        told = await stage.ephemeral_followup(again)
+        assert "out of date" in told
+        assert "once more" in told
+
+
+async def test_a_form_that_a_command_opened_is_taken_after_a_restart(stage: Stage) -> None:
+    change(stage, "txt2img", 'title = "Prompt"', 'title = "Prompt"\nshow = "modal"')
     async with stage.bot():
-        assert "out of date" in await stage.ephemeral_followup(
-            stage.discord.submit_modal(opened, {"prompt": "too late"})
-        )
+        opened = await stage.answered(stage.discord.slash("imagine", {**SMALL, "steps": 3}))
+        message = stage.discord.say("look", files=[photo()])
+        menu = await stage.answered(stage.discord.message_menu("Image to image", message))
+    async with stage.bot():
+        bob = stage.discord.person("bob")
+        stolen = stage.discord.submit_modal(opened, {"prompt": "of another person"}, user=bob)
+        assert "of another person" in await stage.ephemeral_followup(stolen)
+        made = await stage.result(stage.discord.submit_modal(opened, {"prompt": "a long story"}))
+        assert "**Steps** 3 " in await stage.details(made)
+        await stage.result(stage.discord.submit_modal(menu, modal(menu) | {"prompt": "as a drawing"}))
 
 
 async def test_a_preset_can_be_named_in_the_form_of_vary(stage: Stage) -> None:
@@ -288,7 +303,7 @@ async def test_a_menu_looks_for_the_kind_of_file_that_it_takes(stage: Stage) -> 
         )
 
 
-async def test_a_second_file_that_is_missing_is_a_sentence_of_this_place(stage: Stage) -> None:
+async def test_a_form_asks_for_a_second_file_and_without_it_there_is_a_sentence(stage: Stage) -> None:
     add(stage, "txt2img", '[[follow_ups]]\nworkflow = "img2img"\nslot = "image"\ntitle = "Draw"')
     path = stage.workflows / "img2img" / "manifest.toml"
     path.write_text(
@@ -296,8 +311,11 @@ async def test_a_second_file_that_is_missing_is_a_sentence_of_this_place(stage: 
     )
     async with stage.bot():
         opened = await stage.answered(stage.press(await stage.result(imagine(stage)), "Draw"))
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "x"})
+        with pytest.raises(Impossible, match="mask takes 1"):
+            stage.discord.submit_modal(opened, modal(opened) | {"prompt": "x"})
+        sent = submit_texts(stage, opened, modal(opened) | {"prompt": "x"})
         assert "also needs mask" in await stage.ephemeral_followup(sent)
+        await stage.result(stage.discord.submit_modal(opened, {**modal(opened), "prompt": "x", "mask": photo()}))
 
 
 # LoRAs

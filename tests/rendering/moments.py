@@ -38,6 +38,9 @@ NAMES = (
     "more",
     "command",
     "form",
+    "form-picture",
+    "settings",
+    "form-details",
 )
 """All moments."""
 
@@ -91,6 +94,13 @@ class Moments:
         await stage.result(stage.press(edited, "Upscale"))
         details = await self._told(edited, "Details")
         await self._told(details, "Copy as command", "command")
+        opened = await stage.answered(stage.press(edited, "Edit prompt"))
+        self._keep("form-picture", opened.data, "Edit prompt")
+        beyond = stage.press(edited, "More…")
+        await stage.ephemeral_followup(beyond)
+        settings = await self._told(stage.discord.message(beyond), "Settings…", "settings")
+        opened = await stage.answered(stage.press(settings, "Details…"))
+        self._keep("form-details", opened.data, "Details…")
         varied = await stage.result(stage.press(one, "Vary subtle"))
         self._keep("varied", varied, "Vary subtle")
         more = await self._told(one, "More…", "more")

@@ -109,10 +109,13 @@ def _component(field: Field) -> dict[str, Any]:
             return _text(field)
         case ChoiceField():
             options = [_option(choice.label, choice.value, field.value) for choice in field.choices]
-            chosen = {"custom_id": field.name, "required": field.required, "options": options}
+            chosen = {"custom_id": field.name, "options": options}
             if field.shows_all:
-                return {"type": Component.RADIO_GROUP.value, **chosen}
-            return {"type": Component.STRING_SELECT.value, **chosen, "min_values": int(field.required)}
+                # What is chosen at first can only be exchanged, so it needs no mark that something must be chosen.
+                required = field.required and not field.value
+                return {"type": Component.RADIO_GROUP.value, **chosen, "required": required}
+            limits = {"required": field.required, "min_values": int(field.required)}
+            return {"type": Component.STRING_SELECT.value, **chosen, **limits}
         case SwitchField():
             return {"type": Component.CHECKBOX.value, "custom_id": field.name, "default": field.value == ON}
         case FileField():

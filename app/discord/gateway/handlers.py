@@ -37,6 +37,7 @@ from app.discord.ui.forms import Form
 from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
 from app.discord.ui.options import FORMAT, MODEL, MOST_CHOICES, PRESET, SPOILER, Command
+from app.discord.ui.settings_card import GROUP, PICK, RUN
 from app.discord.ui.submission import Submission
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
 from app.events import JobId
@@ -56,14 +57,16 @@ from app.workflows.variation import CHANGES
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
-ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go"})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN, EXAMPLE, *CHANGES})
-ANSWERS_ALONE = frozenset({"settings", "keep", "more", "picture", "command"})
+ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go", GROUP})
+MAKES_NEW = frozenset(
+    {"again", "fetch", "retry", "send", "vary", "use", "go", RUN, custom_id.TRY_AGAIN, EXAMPLE, *CHANGES}
+)
+ANSWERS_ALONE = frozenset({"settings", custom_id.ADJUST, "keep", "more", "picture", "command"})
+CHANGES_ITS_MESSAGE = frozenset({"edit", GROUP})
+"""Verbs of forms that change the message whose button opened them."""
+
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
-
-MOST_PENDING = 256
-"""Requests that may wait for their form; older ones are dropped, and their person has to start again."""
 
 
 class Questions(Protocol):
@@ -71,6 +74,14 @@ class Questions(Protocol):
 
     async def refusal(self, press: Press, caller: Caller) -> str | None:
         """See `app.discord.requests.dispatcher.RequestDispatcher.refusal`."""
+        ...
+
+    async def hold(self, interaction: str, request: CreateJob, caller: Caller) -> bool:
+        """See `app.discord.requests.dispatcher.RequestDispatcher.hold`."""
+        ...
+
+    async def held(self, interaction: str, caller: Caller) -> CreateJob | None:
+        """See `app.discord.requests.dispatcher.RequestDispatcher.held`."""
         ...
 
     async def form(self, press: Press, caller: Caller) -> Form | str | None:
@@ -91,7 +102,7 @@ class Suggestions(Protocol):
 
 
 class InteractionHandlers:
-    """See `app.discord.gateway.commands.InteractionHandler`. Owns the requests that wait for their form.
+    """See `app.discord.gateway.commands.InteractionHandler`.
 
     `check_can_create` raises `WorkflowError` if a person may not use a workflow now; it is called in hikari's loop, so
     that a refusal is the first answer, which nobody else sees. So is `task_planner`, which has everything in memory.
@@ -115,8 +126,6 @@ class InteractionHandlers:
         self._into_core = into_core
         self._rest_url = rest_url
         self.forms = Forms()
-        self._pending: dict[str, tuple[CreateJob, Form]] = {}
-        """By the id of the interaction that began them, oldest first: what was given, and the form for the rest."""
         self.workflows: Mapping[str, Workflow] = {}
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
@@ -189,10 +198,14 @@ class InteractionHandlers:
         elif form is None:
             await self._order(interaction, workflow, request)
         else:
-            self._pending[str(interaction.id)] = request, form
-            while len(self._pending) > MOST_PENDING:
-                del self._pending[next(iter(self._pending))]
-            await self.forms.open(interaction, form)
+            held = False
+            with anyio.move_on_after(PATIENCE):
+                caller = caller_of(interaction, "", fresh=False)
+                held = await self._into_core(self._questions.hold, str(interaction.id), request, caller)
+            if held:
+                await self.forms.open(interaction, form)
+            else:
+                await say(interaction, answers.BUSY)
 
     async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
         with anyio.move_on_after(PATIENCE):
@@ -251,7 +264,8 @@ class InteractionHandlers:
         else:
             await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
-        await self._send_request(caller, ButtonPressed(press=press, message=str(interaction.message.id)))
+        fields = {press.workflow: "".join(interaction.values)} if press.verb == PICK else None
+        await self._send_request(caller, ButtonPressed(press=press, message=str(interaction.message.id), fields=fields))
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
         """Handle a submitted form. Raises `SendError`."""
@@ -274,7 +288,7 @@ class InteractionHandlers:
         if (refusal := await self._refusal(interaction, press)) is not None:
             await say(interaction, refusal, submission.typed)
             return
-        if press.verb == "edit" and interaction.message is not None:
+        if press.verb in CHANGES_ITS_MESSAGE and interaction.message is not None:
             await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
         else:
@@ -285,12 +299,17 @@ class InteractionHandlers:
     async def _pending_form_sent(
         self, interaction: hikari.ModalInteraction, press: Press, submission: Submission
     ) -> None:
-        workflow = self.workflows.get(press.workflow)
-        pending = self._pending.pop(press.job, None)
-        if workflow is None or pending is None:
+        workflow, request = self.workflows.get(press.workflow), None
+        with anyio.move_on_after(PATIENCE):
+            caller = caller_of(interaction, "", fresh=False)
+            request = await self._into_core(self._questions.held, press.job, caller)
+        if workflow is None or request is None:
             await say(interaction, answers.FORM_OUT_OF_DATE, submission.typed)
             return
-        request, form = pending
+        form = await self._form(interaction, press)
+        if isinstance(form, str):
+            await say(interaction, form, submission.typed)
+            return
         try:
             values, _ = modals.answers(workflow, submission.fields, form, chosen=request.preset)
         except WorkflowError as error:
@@ -321,9 +340,12 @@ class InteractionHandlers:
 
 
 def _press(interaction: hikari.ComponentInteraction) -> Press | None:
-    """What was pressed; what was chosen in a list is a number of a result. None if it is not one of this bot's."""
+    """What was pressed; what was chosen in a list is a number of a result, or a setting on a card of settings.
+
+    None if it is not one of this bot's.
+    """
     press, chosen = custom_id.read(interaction.custom_id), "".join(interaction.values)
-    if press is None or not chosen:
+    if press is None or not chosen or press.verb == PICK:
         return press
     return replace(press, result=int(chosen)) if chosen.isascii() and chosen.isdecimal() else None
 

@@ -20,6 +20,7 @@ from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.drafts import Drafts
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
+from app.discord.requests.settings_cards import VERBS, SettingsCards
 from app.discord.ui import job_message, modals, pages
 from app.discord.ui.components import Card
 from app.discord.ui.forms import Form
@@ -88,7 +89,7 @@ def typed(action: Action) -> str:
 
 
 class RequestDispatcher:
-    """Carries out each request; it keeps only drafts. `guarded` buttons are for owners and moderators.
+    """Carries out each request; it keeps nothing itself. `guarded` buttons are for owners and moderators.
 
     `server_names` maps each server to the name that people may read; `delete_results` deletes the files of a job.
     `picture_seconds` returns how long one picture of a workflow is expected to take.
@@ -128,7 +129,18 @@ class RequestDispatcher:
         self._guarded = guarded
         self._server_names = server_names
         self._delete_results = delete_results
-        self._drafts = Drafts()
+        self._drafts = Drafts(job_history)
+        self._settings_cards = SettingsCards(
+            drafts=self._drafts,
+            job_history=job_history,
+            catalog=catalog,
+            job_factory=job_factory,
+            choices=choices,
+            registry=registry,
+            responder=responder,
+            guarded=guarded,
+            begin=self._begin_from,
+        )
 
     async def run(self, inbox: MemoryObjectReceiveStream[UserRequest]) -> None:
         """Carry out every request that arrives, each in a task of its own."""
@@ -186,6 +198,9 @@ class RequestDispatcher:
                 rejected = self._live_messages.rejected(press.job, caller)
                 self._job_factory.check_can_create(rejected.request.workflow, caller)
                 return None
+            if press.verb in VERBS:
+                await self._settings_cards.check(press, caller)
+                return None
             if press.verb == EXAMPLE:
                 self._job_factory.check_can_create(self._example(press, caller).workflow, caller)
                 return None
@@ -217,7 +232,17 @@ class RequestDispatcher:
         except WorkflowError as error:
             return reason_text(error.reason)
 
+    async def hold(self, interaction: str, request: CreateJob, caller: Caller) -> bool:
+        """Keep a request until its form is submitted; whether that is possible. See `Drafts.hold`."""
+        return await self._drafts.hold(interaction, caller.user, request)
+
+    async def held(self, interaction: str, caller: Caller) -> CreateJob | None:
+        """The request of this person that waited for its form; None if it is not known any more."""
+        return await self._drafts.take(interaction, caller.user)
+
     async def _form(self, press: Press, caller: Caller) -> Form | None:
+        if press.verb in VERBS:
+            return await self._settings_cards.form(press, caller)
         if press.verb in {"vary", "draft", "edit"}:
             return await self._form_from(press, caller)
         self._job_factory.check_can_create(press.workflow, caller)
@@ -278,7 +303,7 @@ class RequestDispatcher:
         form = replace(form, title=EDIT_PROMPT)
         if not is_draft:
             return form
-        return modals.refilled(form, self._drafts.of(job.id, caller.user))
+        return modals.refilled(form, await self._drafts.form_of(job.id, caller.user))
 
     def _form_of(self, job: Job, workflow: Workflow, custom_id: str) -> Form | None:
         """The form with the values of a job."""
@@ -294,6 +319,9 @@ class RequestDispatcher:
         press = pressed.press
         if press.verb == TRY_AGAIN:
             await self._try_again(press, caller)
+            return
+        if press.verb in VERBS:
+            await self._settings_cards.press(pressed, caller)
             return
         if press.verb == EXAMPLE:
             order = self._example(press, caller)
@@ -340,6 +368,8 @@ class RequestDispatcher:
                 await self._live_messages.show_again(job, caller)
             case "cancel":
                 await self._cancel(job)
+            case "adjust":
+                await self._settings_cards.open(job, caller)
             case "settings":
                 await self._responder.tell(caller, await self._details(job))
             case "command":
@@ -367,7 +397,7 @@ class RequestDispatcher:
             return
         job = await self._job(job.id)
         reason = answer.limit or EditTooLate(over=job.terminal_update is not None)
-        self._drafts.keep(job.id, caller.user, pressed.fields or {})
+        await self._drafts.keep_form(job.id, caller.user, pressed.fields or {})
         await self._responder.tell(caller, pages.not_edited(job.id, reason_text(reason), pressed.typed))
 
     async def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:

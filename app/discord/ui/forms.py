@@ -24,9 +24,11 @@ LONGEST_CHOICE = 100
 MOST_CHARACTERS = 4000
 """Characters of a text field."""
 
-MOST_RADIOS, MOST_CHOICES = 10, 25
-"""Choices that are all shown at once, and of a list. All are Discord's limits:
-https://discord.com/developers/docs/components/reference"""
+MOST_CHOICES = 25
+"""Choices of a list. All of these are Discord's limits: https://discord.com/developers/docs/components/reference"""
+
+MOST_SHOWN = 6
+"""Choices that are all shown at once. Discord allows ten, but two such fields would fill more than a screen."""
 
 ON, OFF = "true", "false"
 """The values of a switch."""
@@ -58,7 +60,7 @@ class ChoiceField(Struct, frozen=True, kw_only=True):
     @property
     def shows_all(self) -> bool:
         """Whether all choices are shown at once; otherwise they are in a list that is opened."""
-        return 2 <= len(self.choices) <= MOST_RADIOS
+        return 2 <= len(self.choices) <= MOST_SHOWN
 
 
 class SwitchField(Struct, frozen=True, kw_only=True):

@@ -151,7 +151,10 @@ def _unfinished(view: JobView) -> Card:
         shown = enumerate(pictures, 1)
         described = [_described(view, picture, number, view.pictures) for number, picture in shown]
         blocks.append(Gallery(tuple(described[-MOST_PICTURES:])))
-    buttons = [Button(texts.EDIT, custom_id.write("edit", view.job))] if view.editable else []
+    buttons: list[Button] = []
+    if view.editable:
+        buttons.append(Button(texts.EDIT, custom_id.write("edit", view.job)))
+        buttons.append(Button(texts.SETTINGS, custom_id.write(custom_id.ADJUST, view.job)))
     blocks.append(Row((*buttons, Button(texts.CANCEL, custom_id.write("cancel", view.job)))))
     return Card(tuple(blocks), WORKING if view.started else WAITING)
 

@@ -26,7 +26,7 @@ from app.discord.ui.forms import (
     TextField,
 )
 from app.discord.ui.options import PRESET
-from app.discord.ui.slot_fields import NOTHING_OFFERED, Offered, slot_field
+from app.discord.ui.slot_fields import AUTOMATIC, NOTHING_OFFERED, Offered, slot_field
 from app.ports import Json
 from app.service.formats import sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
@@ -97,13 +97,13 @@ def _fields(
 ) -> list[Field]:
     """A field for each slot, with one for both sides of a picture."""
     by_name = {slot.name: slot for slot in slots}
-    shape = _format_field(workflow, by_name, values) if by_name.keys() >= set(SIDES) else None
+    shape = format_field(workflow, by_name, values) if by_name.keys() >= set(SIDES) else None
     fields: list[Field] = [
         slot_field(workflow, slot, values, offered) for slot in slots if shape is None or slot.name not in SIDES
     ]
     if shape is not None:
         fields.append(shape)
-    if presets and _has_presets(workflow):
+    if presets and has_presets(workflow):
         fields.append(preset_field(workflow))
     return fields
 
@@ -117,7 +117,7 @@ def preset_field(workflow: Workflow) -> Field:
     return ChoiceField(name=PRESET, label=texts.PRESET, choices=choices, description=texts.PRESET_DESCRIPTION)
 
 
-def _format_field(workflow: Workflow, slots: Mapping[str, Slot], values: Mapping[str, Json]) -> Field | None:
+def format_field(workflow: Workflow, slots: Mapping[str, Slot], values: Mapping[str, Json]) -> ChoiceField | None:
     """One field for the width and the height, with a choice for each format, and for the present sides."""
     current = _sides(workflow, slots["width"], slots["height"], values)
     if current is None:
@@ -227,7 +227,7 @@ def answers(
         _check_fields(workflow, asked, fields)
     uploads = {slot.name for slot in workflow.slots if slot.kind in UPLOADED}
     filled_in = {name: text for name, text in _pairs(fields).items() if name not in uploads}
-    if _has_presets(workflow):
+    if has_presets(workflow):
         chosen = filled_in.pop(PRESET, "") or chosen
     values: dict[str, Json] = {}
     text_by_slot: dict[str, str] = {}
@@ -236,7 +236,7 @@ def answers(
         if slot is None:
             raise WorkflowError(UnknownSetting(workflow.title, name, tuple(slots)))
         text_by_slot[slot.name] = text
-        if text:
+        if text and not (slot.kind == "model" and text == AUTOMATIC):
             values[slot.name] = slot.read(text)
     prefilled = _pairs({field.name: field.value for field in asked.fields}) if asked is not None else {}
     for name, value in preset(workflow, chosen).items():
@@ -270,7 +270,7 @@ def _check_fields(workflow: Workflow, asked: Form, fields: Mapping[str, str]) ->
                 raise WorkflowError(NotAChoice(field.label, value, choices))
 
 
-def _has_presets(workflow: Workflow) -> bool:
+def has_presets(workflow: Workflow) -> bool:
     """Whether the name `preset` means a preset and not a slot."""
     return bool(workflow.presets) and all(slot.name != PRESET for slot in workflow.slots)
 

@@ -15,7 +15,7 @@ from app.core.limits.spending import SpendingUsed
 from app.core.limits.usage import Used
 from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
-from app.discord.custom_id import NOTIFY
+from app.discord.custom_id import ADJUST, NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import (
     MOST_CHOICES,
@@ -44,7 +44,7 @@ from app.texts import job_message as job_texts
 from app.texts import moderation, notifications
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
-from app.texts.job_message import EDIT_PROMPT
+from app.texts.job_message import EDIT_PROMPT, SETTINGS
 from app.texts.power import hours_text, power_text
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
@@ -198,7 +198,10 @@ def more(
         Button(shorten(f"{action.label.rstrip('…')}…", LONGEST_LABEL), _use(job, action))
         for action in follow_ups[:MOST_FOLLOW_UPS]
     ]
-    own = [Button(texts.SAVE_SETTINGS, custom_id.write("keep", job))] if workflow is not None else []
+    own: list[Button] = []
+    if workflow is not None:
+        own.append(Button(SETTINGS, custom_id.write(ADJUST, job)))
+        own.append(Button(texts.SAVE_SETTINGS, custom_id.write("keep", job)))
     own.append(Button(texts.DELETE, custom_id.write("delete", job, message)))
     heading = Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}")
     return Card((heading, *_changing(job, changes, pictures), *rows(asked), *rows(own)), INK)

@@ -31,6 +31,9 @@ from app.workflows.model import UPLOADED, Slot
 LONGEST_NUMBER = 40
 """Characters of a field for a number, a size or a seed."""
 
+AUTOMATIC = "automatic"
+"""The value of the choice that leaves a model to the server."""
+
 LONGEST_LINE = 400
 """Characters of a field for a name."""
 
@@ -72,13 +75,16 @@ def slot_field(workflow: Workflow, slot: Slot, values: Mapping[str, Json], offer
             known = any(choice.value == value for choice in choices)
             if value and not known:
                 description = texts.gone(shorten(value, LONGEST_DESCRIPTION - len(texts.gone(""))))
+            elif any(choice.value == AUTOMATIC for choice in choices):
+                # The first choice says what the description would.
+                description, value, known = "", value or AUTOMATIC, True
             return ChoiceField(
                 name=slot.name,
                 label=label,
                 choices=choices,
                 description=description,
                 value=value if known else "",
-                required=slot.required or (slot.default is not None and known),
+                required=slot.required or known,
             )
         case _:
             longest = LONGEST_NUMBER if slot.kind in {"integer", "number", "seed", "size"} else LONGEST_LINE
@@ -97,7 +103,10 @@ def shown_choices(slot: Slot, offered: Offered) -> tuple[Choice, ...]:
     values = list(dict.fromkeys(slot.choices or offered.get(slot.name, ())))
     if not 1 <= len(values) <= MOST_CHOICES or any(not 1 <= len(value) <= LONGEST_CHOICE for value in values):
         return ()
-    return choices_of(slot, values)
+    choices = choices_of(slot, values)
+    if slot.kind == "model" and slot.default is None and not slot.required and len(choices) < MOST_CHOICES:
+        return Choice(texts.AUTOMATIC, AUTOMATIC), *choices
+    return choices
 
 
 def choices_of(slot: Slot, values: Sequence[str]) -> tuple[Choice, ...]:
@@ -130,8 +139,6 @@ def _description(slot: Slot) -> str:
             return texts.SIZE_DESCRIPTION
         case "integer" | "number":
             return texts.described(slot.description, texts.number_range(_limit(slot.minimum), _limit(slot.maximum)))
-        case "model" if slot.default is None:
-            return slot.description or texts.SERVER_DEFAULT
         case _:
             return slot.description
 

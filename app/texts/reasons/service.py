@@ -66,9 +66,15 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return "This has already ended."
         case reasons.JobStarted():
             return "This was started meanwhile. Wait for the result and press Edit prompt."
-        case reasons.EditTooLate(over=over):
+        case reasons.EditTooLate(over=over, run=run):
             happened = "has already ended" if over else "was started meanwhile"
-            return f"This {happened}. Press Edit prompt to make another one with these settings."
+            return f"This {happened}. Press {'Run' if run else 'Edit prompt'} to make another one with these settings."
+        case reasons.OneChoiceOnly(setting=setting):
+            return f"You chose more than one {shortened(setting)}. Choose one."
+        case reasons.DraftGone():
+            return "These settings are not kept any more. Press Settings… below the result to start again."
+        case reasons.DraftNotYours():
+            return "These are somebody else's settings. Press Settings… below the result to have your own."
         case reasons.JobUnfinished():
             return "This is still being made. Cancel it first."
         case reasons.NothingToSave():

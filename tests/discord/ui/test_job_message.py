@@ -81,7 +81,7 @@ def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> 
 @pytest.mark.parametrize(
     ("maker", "server", "shown"),
     [
-        (TXT2IMG, None, ["Edit", "Cancel"]),
+        (TXT2IMG, None, ["Edit", "Settings…", "Cancel"]),
         (TXT2IMG, HERE, ["Cancel"]),
         (None, None, ["Cancel"]),
         (replace(TXT2IMG, slots=(slot("seed", "seed"), slot("image", "image"))), None, ["Cancel"]),

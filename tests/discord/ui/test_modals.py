@@ -33,13 +33,16 @@ def field_of(made: Form, name: str) -> object:
 
 def test_a_form_asks_for_what_people_change_most() -> None:
     made, told = filled(TXT2IMG, {"prompt": "a cat", "steps": 7, "seed": 12}, offered=MODELS)
-    assert told == {"prompt": "a cat", "negative": "", "checkpoint": "", FORMAT: "768x768", "seed": "12"}
+    assert told == {"prompt": "a cat", "negative": "", "checkpoint": "automatic", FORMAT: "768x768", "seed": "12"}
     prompt = field_of(made, "prompt")
     assert isinstance(prompt, TextField)
     assert (prompt.long, prompt.required) == (True, True)
     model = field_of(made, "checkpoint")
     assert isinstance(model, ChoiceField)
-    assert model.choices[0] == Choice("Dreamscape v1", "dreamscape-v1.safetensors")
+    assert model.choices[:2] == (
+        Choice("The server's first one", "automatic"),
+        Choice("Dreamscape v1", "dreamscape-v1.safetensors"),
+    )
 
 
 def test_a_form_for_a_picture_asks_for_another_one_and_for_how_much_to_change() -> None:
@@ -145,6 +148,14 @@ def test_a_model_that_has_disappeared_is_named_and_another_one_can_be_chosen() -
     assert "checkpoint" not in answers(TXT2IMG, told, made)[0]
 
 
+def test_only_a_model_is_left_to_the_server_by_the_word_for_it() -> None:
+    made, told = filled(TXT2IMG, {"prompt": "x", "checkpoint": "other_xl.safetensors"}, offered=MODELS)
+    fields = told | {"prompt": "automatic", "checkpoint": "automatic"}
+    values, _ = answers(TXT2IMG, fields, made)
+    assert values["prompt"] == "automatic"
+    assert "checkpoint" not in values
+
+
 def test_a_long_list_is_a_field_to_type_the_name_in() -> None:
     made, _ = filled(TXT2IMG, {}, offered={"checkpoint": [f"model {number}" for number in range(26)]})
     assert isinstance(field_of(made, "checkpoint"), TextField)
@@ -235,7 +246,7 @@ def test_a_form_is_filled_in_again_as_far_as_the_choices_are_still_there() -> No
     assert {field.name: field.value for field in again.fields} == {
         "prompt": "a dog",
         "negative": "",
-        "checkpoint": "",
+        "checkpoint": "automatic",
         FORMAT: "1024x576",
         "seed": "",
     }
@@ -267,5 +278,5 @@ def test_a_discord_that_takes_only_texts_gets_the_choices_as_a_hint() -> None:
     assert all(isinstance(field, TextField) for field in texts.fields)
     model = field_of(texts, "checkpoint")
     assert isinstance(model, TextField)
-    assert model.hint == "dreamscape-v1.safetensors, other_xl.safetensors"
+    assert model.hint == "automatic, dreamscape-v1.safetensors, other_xl.safetensors"
     assert not only_texts(Form("x", "X", (FileField(name="image", label="Picture"),))).fields
