@@ -30,6 +30,7 @@ def _is_suitable(workflow: Workflow) -> bool:
     """Whether a prompt is enough to make a picture of it, at no price."""
     has_prompt = any(slot.name == PROMPT and slot.kind == "text" for slot in workflow.slots)
     needs_file = any(slot.required and slot.kind in UPLOADED for slot in workflow.slots)
-    if not workflow.command or workflow.result not in {"", "image"} or workflow.price is not None or needs_file:
+    is_offered = workflow.command or workflow.task
+    if not is_offered or workflow.result not in {"", "image"} or workflow.price is not None or needs_file:
         return False
     return has_prompt and not missing_slots(workflow, {PROMPT: PROMPT})
