@@ -194,6 +194,7 @@ class DiscordApp:
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
             )
+            notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             live_messages = LiveMessages(
                 tasks,
                 registry,
@@ -202,6 +203,7 @@ class DiscordApp:
                 prepare_files,
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
+                notifications=notifications,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -210,7 +212,6 @@ class DiscordApp:
             moderation = Moderation(job_history)
             await moderation.load()
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
-            notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             builtin_commands = BuiltinCommands(

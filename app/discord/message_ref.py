@@ -14,7 +14,10 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `limit` is the most bytes for one file; `more` are the ids of messages that continue it. `left` is the message that
     did not take the result: another one may show it, although its id is not known, so `message` is "". `deleted` says
-    that somebody deleted the message, so that nothing is posted in its channel again.
+    that somebody deleted the message, so that nothing is posted in its channel again. `asked` is when the job was asked
+    for, in seconds since 1970, 0 if an earlier version did not record it. `notifying` is when its owner was first to be
+    notified of the result, 0 if never. `notice` is the channel and the id of the message that did so: a notification,
+    or the result itself if it is a new direct message.
     """
 
     channel: str
@@ -26,6 +29,9 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     more: tuple[str, ...] = ()
     left: str = ""
     deleted: bool = False
+    asked: float = 0.0
+    notifying: float = 0.0
+    notice: tuple[str, str] | None = None
 
     @property
     def link(self) -> str:
@@ -37,12 +43,13 @@ class Seen(Struct, frozen=True):
     """Where Discord put a message.
 
     `stale` says that it shows something else than was sent: Discord returned a message that was posted before under
-    the same nonce.
+    the same nonce. `new` says that it was posted, not edited.
     """
 
     channel: str
     message: str
     stale: bool = False
+    new: bool = False
 
 
 class Token(Struct, frozen=True):

@@ -40,9 +40,11 @@ from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
+from app.service.notifications import Notifications
 from app.service.requests import AttachedFile
 from app.workflows.load import Workflow
 from tests.conftest import inline
+from tests.simulation.notices import ChosenWays
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -87,6 +89,7 @@ class SimulatedFrontend:
         answers: Callable[[ServerName], bool],
         *,
         servers_change: bool,
+        notify: str,
     ) -> None:
         self.registry = services.registry
         self._services = services
@@ -100,7 +103,8 @@ class SimulatedFrontend:
         """The servers that have said which nodes they have, and are configured since."""
         self._catalog = catalog = Catalog(Path("workflows"), services.configured, lambda _: None)
         self._read()
-        self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit)
+        notifications = Notifications(ChosenWays(), notify)
+        self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit, notifications=notifications)
         self.live_messages.now = clock
         self._responder = Responder(board)
         choices, moderation = Choices(services.nodes), Moderation(job_history)

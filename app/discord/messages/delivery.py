@@ -196,7 +196,7 @@ class Delivery:
         seen = await create(card, nonce(self._view.job, page))
         if seen.stale:
             await self._context.sender.edit(seen.channel, seen.message, card)
-        return seen
+        return replace(seen, new=True)
 
 
 def nonce(job: str, page: int = 0) -> str:

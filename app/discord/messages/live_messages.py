@@ -35,6 +35,7 @@ from app.ports import ConnectionLost
 from app.service.catalog import Catalog
 from app.service.follow_ups import is_kept, list_follow_ups
 from app.service.job_factory import repeat
+from app.service.notifications import Notifications
 from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
@@ -76,7 +77,9 @@ class LiveMessages:
         *,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
+        notifications: Notifications,
     ) -> None:
+        self.notifications = notifications
         self.sender = sender
         self.prepare_files = prepare_files
         self.pacing = ChannelPacing()
@@ -91,14 +94,14 @@ class LiveMessages:
         """The latest requests that were over a limit, oldest first."""
 
     async def place_changed(self, job: JobId, place: str) -> None:
-        """Record in the journal where a job is shown."""
+        """See `app.discord.messages.ports.MessageContext`."""
         await self._registry.place(job, place)
 
     def begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
         """Submit a request, and show its progress where the caller was answered."""
-        place = _place(caller, spoiler=spoiler)
+        place = replace(_place(caller, spoiler=spoiler), asked=self.now())
         reply = self._reply(request, place, _token(caller))
-        actor = InteractionActor(request, self._registry, reply, place=write(place))
+        actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
 
         # Before its person reads of it, who may press the button at once.
         reply.before_rejection = partial(self._keep_rejected, Rejected(request, spoiler))
@@ -125,10 +128,10 @@ class LiveMessages:
         if (place := message_ref.read(job.place)) is None:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
-        place = replace(place, more=())
+        place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
         request = repeat(job.request, self._catalog)
         reply = self._reply(request, place, None)
-        actor = InteractionActor(request, self._registry, reply, place=write(place))
+        actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
 
     async def resume(self, job: Job) -> None:
@@ -138,7 +141,7 @@ class LiveMessages:
             return
         reply = self._reply(job.request, place, None)
         reply.view.accepted = True
-        actor = InteractionActor(job.id, self._registry, reply)
+        actor = InteractionActor(job.id, self._registry, reply, notify=reply.notify)
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
 
     async def show_again(self, job: Job, caller: Caller) -> None:

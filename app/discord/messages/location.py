@@ -60,15 +60,28 @@ class MessageLocation:
             await self._move(replace(self.place, message=self.place.left, left=""))
 
     async def settle(self, seen: Seen) -> None:
-        """Record the message's location, if it is new; a message that was edited is not deleted."""
+        """Record the message's location, if it is new; a message that was edited is not deleted.
+
+        Discord notifies by itself of a new direct message.
+        """
         if (seen.channel, seen.message) != (self.place.channel, self.place.message) or self.place.deleted:
             guild = self.place.guild if seen.channel == self.place.channel else ""
             moved = replace(self.place, channel=seen.channel, message=seen.message, guild=guild)
+            if seen.new and not guild:
+                moved = replace(moved, notice=(seen.channel, seen.message))
             await self._move(replace(moved, left="", deleted=False))
 
     async def extend(self, seen: Seen) -> None:
         """Record a further message that continues this one."""
         await self._move(replace(self.place, more=(*self.place.more, seen.message)))
+
+    async def begin_to_notify(self, now: float) -> None:
+        """Record that the owner is about to be notified; returns once the journal has it."""
+        await self._move(replace(self.place, notifying=now))
+
+    async def notified(self, channel: str, message: str) -> None:
+        """Record the message that notified the owner."""
+        await self._move(replace(self.place, notice=(channel, message)))
 
     async def _move(self, place: MessageRef) -> None:
         self.place = place

@@ -11,6 +11,7 @@ import structlog
 from app.discord.message_ref import MessageRef, Token
 from app.discord.messages.delivery import Delivery
 from app.discord.messages.location import MessageLocation
+from app.discord.messages.notification import Notification
 from app.discord.messages.ports import (
     Away,
     Deleted,
@@ -25,7 +26,7 @@ from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
-from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, NotAccepted, Previewed
+from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, NotAccepted, Previewed, TerminalUpdate
 from app.reasons.limits import LimitReason
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -86,6 +87,11 @@ class MessageReply:
         else:
             # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
             self.behind = True
+
+    async def notify(self, update: TerminalUpdate) -> None:
+        """Notify the owner of the final update, which is shown, if they want that. Raises `Away`: try again."""
+        if self.receipt:
+            await Notification(self.view.job, self._location, self._context).send(update)
 
     async def _prepare(self, files: Sequence[str]) -> tuple[Upload, ...]:
         """Small versions of these pictures."""

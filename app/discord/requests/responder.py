@@ -56,15 +56,18 @@ class Responder:
                 logger.info("a refusal found nobody", reason=str(error))
 
     async def remove(self, caller: Caller, place: MessageRef | None, message: str = "") -> None:
-        """Delete a job's messages: the one that was clicked, or `message`, and all that continue it."""
+        """Delete a job's messages: the one clicked, or `message`, its notification, and all that continue it."""
         shown = message or caller.message
         try:
             if message:
                 await self._delete(caller, message)
             await self._sender.delete_original(caller.token)
             # A message that /show created stands alone: it has no continuations.
-            for further in place.more if place and place.message == shown else ():
-                await self._sender.delete(caller.channel, further)
+            if place is not None and place.message == shown:
+                for further in place.more:
+                    await self._sender.delete(caller.channel, further)
+                if place.notice is not None:
+                    await self._sender.delete(*place.notice)
         except SendError as error:
             logger.info("a message could not be deleted", reason=str(error))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from app.discord import message_ref
@@ -16,14 +17,16 @@ from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.delivery import nonce
 from app.discord.messages.live_messages import LiveMessages
-from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, TooLarge, Unacceptable
+from app.discord.messages.ports import Away, Deleted, Expired, Gone, Notice, SendError, TooLarge, Unacceptable
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
 from app.events import AnyUpdate, Cancelled, Edited, Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
+from app.service.notifications import Notifications
 from tests.conftest import virtual
+from tests.discord.messages.no_preferences import NoPreferences
 
 if TYPE_CHECKING:
     from app.actors.handle import Registry
@@ -52,6 +55,7 @@ class Room:
         self.picky = self.stale = False
         self.refuses_pictures: set[str] = set()
         self.slow: dict[str, float] = {}
+        self.notifications = Notifications(NoPreferences(), "never")
 
     async def _say(self, road: str, card: Card, message: str) -> Seen:
         await anyio.sleep(self.slow.get(message, 0))
@@ -80,6 +84,15 @@ class Room:
         return await self._say("hand", card, "letter")
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
+        raise AssertionError
+
+    async def direct_channel(self, user: str) -> str:
+        raise AssertionError
+
+    async def notify(self, channel: str, notice: Notice, nonce: str) -> Seen:
+        raise AssertionError
+
+    async def find_notice(self, channel: str, notice: Notice, since: float) -> Seen | None:
         raise AssertionError
 
     async def followup(self, token: str, card: Card) -> Seen:
@@ -115,6 +128,10 @@ class Room:
 
     def break_(self, *routes: str, error: SendError | None = None) -> None:
         self.broken |= {road: [error or Gone("")] for road in routes}
+
+    def live_messages(self, tasks: TaskGroup) -> LiveMessages:
+        nothing = cast("Registry", None), cast("Catalog", None)
+        return LiveMessages(tasks, *nothing, self, self.prepare_files, notifications=self.notifications)
 
     def reply(self, *, token: bool = True, message: str = "original") -> MessageReply:
         place = MessageRef(channel="channel", user="42", message=message)
@@ -461,7 +478,7 @@ async def test_an_expected_time_that_has_passed_is_removed(update: AnyUpdate) ->
     room = Room()
     reply = room.reply()
     async with anyio.create_task_group() as tasks:
-        live_messages = LiveMessages(tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files)
+        live_messages = room.live_messages(tasks)
         live_messages.now = room.now
         live_messages.living[JOB] = reply
         tasks.start_soon(live_messages.drop_past_times)
@@ -479,7 +496,7 @@ async def test_an_edit_that_was_left_out_is_made_up_for_although_nothing_else_ha
     room = Room()
     reply = room.reply()
     async with anyio.create_task_group() as tasks:
-        live_messages = LiveMessages(tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files)
+        live_messages = room.live_messages(tasks)
         live_messages.now = room.now
         live_messages.living[JOB] = reply
         tasks.start_soon(live_messages.drop_past_times)
