@@ -17,7 +17,8 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     that somebody deleted the message, so that nothing is posted in its channel again. `asked` is when the job was asked
     for, in seconds since 1970, 0 if an earlier version did not record it. `notifying` is when its owner was first to be
     notified of the result, 0 if never. `notice` is the channel and the id of the message that did so: a notification,
-    or the result itself if it is a new direct message.
+    or the result itself if it is a new direct message. `outside` says that the bot has no access there, but for the
+    token of the interaction: see `app.discord.user_request.Caller`.
     """
 
     channel: str
@@ -32,6 +33,7 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: float = 0.0
     notifying: float = 0.0
     notice: tuple[str, str] | None = None
+    outside: bool = False
 
     @property
     def link(self) -> str:

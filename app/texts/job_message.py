@@ -23,6 +23,9 @@ STARTED = "Started."
 LABEL = "AI-generated"
 """Below a result, where a server wants it in words."""
 
+OUTSIDE = "After 15 minutes I cannot post here: then I send you the result directly, or you use /show."
+"""Below a job in a place where the bot is not."""
+
 NOT_POSTED = "This is done, but Discord did not take the result. It is kept: press Send again."
 """The whole message where Discord refused the real one."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, cast
 
 import hikari
 import lightbulb
 from hikari.impl import AutocompleteChoiceBuilder
+from msgspec import Struct
 
 from app.config.limits import MOST_JOBS, MOST_SECONDS
 from app.discord.ui.menus import menu_name
@@ -29,9 +30,25 @@ from app.texts.commands import (
 )
 from app.workflows.load import Workflow
 
-CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
-INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
-"""Where global commands appear: lightbulb's default is everywhere, including where the bot may not post."""
+
+class Places(Struct, frozen=True):
+    """Where global commands appear. lightbulb's default is everywhere, including where the bot may not post."""
+
+    contexts: tuple[hikari.ApplicationContextType, ...]
+    installed: tuple[hikari.ApplicationIntegrationType, ...]
+
+
+CHANNELS = Places((hikari.ApplicationContextType.GUILD,), (hikari.ApplicationIntegrationType.GUILD_INSTALL,))
+"""In Discord servers that the bot is in."""
+
+WITH_BOT = Places((*CHANNELS.contexts, hikari.ApplicationContextType.BOT_DM), CHANNELS.installed)
+"""There, and in direct messages with the bot."""
+
+EVERYWHERE = Places(
+    (*WITH_BOT.contexts, hikari.ApplicationContextType.PRIVATE_CHANNEL),
+    (*WITH_BOT.installed, hikari.ApplicationIntegrationType.USER_INSTALL),
+)
+"""Also where only a person brought the application along."""
 
 NAMED = {
     "cancel": ("job", CANCEL_JOB, False),
@@ -78,7 +95,7 @@ class InteractionHandler(Protocol):
         ...
 
 
-def workflow_command(command: Command, handler: InteractionHandler) -> Made:
+def workflow_command(command: Command, handler: InteractionHandler, places: Places = WITH_BOT) -> Made:
     """The slash command of a workflow."""
     attributes = {option.name: f"option_{number}" for number, option in enumerate(command.options)}
 
@@ -87,10 +104,10 @@ def workflow_command(command: Command, handler: InteractionHandler) -> Made:
         await handler.ordered(_interaction(ctx), command, given)
 
     options = {attributes[option.name]: _option(option, command.workflow, handler) for option in command.options}
-    return _slash(command.name, command.description, options, invoke)
+    return _slash(command.name, command.description, options, invoke, places)
 
 
-def built_in_command(name: str, handler: InteractionHandler) -> Made:
+def built_in_command(name: str, handler: InteractionHandler, places: Places = WITH_BOT) -> Made:
     """The slash command for one of the bot's own commands."""
 
     async def offer(user: str, typed: str) -> list[tuple[str, str]]:
@@ -104,7 +121,7 @@ def built_in_command(name: str, handler: InteractionHandler) -> Made:
         called, meaning, required = NAMED[name]
         wanted: Any = {} if required else {"default": None}
         options["told"] = lightbulb.string(called, meaning, autocomplete=_completion(offer), **wanted)
-    return _slash(name, BUILT_IN[name], options, invoke)
+    return _slash(name, BUILT_IN[name], options, invoke, places)
 
 
 def moderator_command(name: str, handler: InteractionHandler) -> Made:
@@ -127,10 +144,10 @@ def moderator_command(name: str, handler: InteractionHandler) -> Made:
         await handler.moderated(_interaction(ctx), name, given)
 
     attributes = {f"given_{option}": value for option, value in options[name].items()}
-    return _slash(name, MODERATOR[name], attributes, invoke, contexts=CONTEXTS[:1])
+    return _slash(name, MODERATOR[name], attributes, invoke, CHANNELS)
 
 
-def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
+def menu(workflow: Workflow, handler: InteractionHandler, places: Places = WITH_BOT) -> Made:
     """The workflow's menu on a message with a picture, or with any other file that the workflow takes."""
 
     async def invoke(self: lightbulb.MessageCommand, ctx: lightbulb.Context) -> None:
@@ -144,8 +161,8 @@ def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
             (lightbulb.MessageCommand,),
             namespace,
             name=menu_name(workflow),
-            contexts=CONTEXTS,
-            integration_types=INSTALLED,
+            contexts=places.contexts,
+            integration_types=places.installed,
         ),
     )
 
@@ -155,7 +172,7 @@ def _slash(
     description: str,
     options: Mapping[str, object],
     invoke: object,
-    contexts: Sequence[hikari.ApplicationContextType] = CONTEXTS,
+    places: Places,
 ) -> Made:
     namespace = {**options, "invoke": lightbulb.invoke(cast("Any", invoke))}
     return cast(
@@ -166,8 +183,8 @@ def _slash(
             namespace,
             name=name,
             description=description,
-            contexts=contexts,
-            integration_types=INSTALLED,
+            contexts=places.contexts,
+            integration_types=places.installed,
         ),
     )
 

@@ -100,7 +100,7 @@ class Delivery:
         )
         before = self._location.place
         await self._location.settle(seen)
-        if before.left not in {"", seen.message} and not before.deleted:
+        if before.left not in {"", seen.message} and not before.deleted and not before.outside:
             await self._point_to_result(before)
         for page, card in enumerate(cards[1:]):
             # Some may have been sent before a restart.
@@ -155,7 +155,7 @@ class Delivery:
 
     async def _by_message(self, card: Card, _: int) -> Seen | None:
         place = self._location.place
-        if not place.message:
+        if not place.message or place.outside:
             return None
         # Also if it was deleted: Discord may have said so by mistake, and no new message is posted in its channel.
         with self._context.pacing.sending(place.channel):
@@ -164,7 +164,7 @@ class Delivery:
 
     async def _by_channel(self, card: Card, page: int) -> Seen | None:
         channel = self._location.place.channel
-        if self._location.place.deleted:
+        if self._location.place.deleted or self._location.place.outside:
             return None
         with self._context.pacing.sending(channel):
             return await self._post(card, page, partial(self._context.sender.create, channel))

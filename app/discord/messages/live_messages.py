@@ -215,6 +215,7 @@ class LiveMessages:
         view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
+        view.outside = place.outside
         return MessageReply(view, place, self, token)
 
     async def _live(
@@ -237,7 +238,8 @@ def _place(caller: Caller, *, spoiler: bool) -> MessageRef:
         channel=caller.channel,
         user=caller.user,
         message=caller.message,
-        guild=caller.guild,
+        guild=caller.guild or caller.outside_guild,
+        outside=caller.outside,
         limit=caller.limit,
         spoiler=spoiler,
     )

@@ -67,6 +67,8 @@ class MessageLocation:
         if (seen.channel, seen.message) != (self.place.channel, self.place.message) or self.place.deleted:
             guild = self.place.guild if seen.channel == self.place.channel else ""
             moved = replace(self.place, channel=seen.channel, message=seen.message, guild=guild)
+            if seen.channel != self.place.channel:
+                moved = replace(moved, outside=False)
             if seen.new and not guild:
                 moved = replace(moved, notice=(seen.channel, seen.message))
             await self._move(replace(moved, left="", deleted=False))

@@ -96,6 +96,8 @@ class Notification:
     async def _in_channel(self, text: str, since: float) -> tuple[str, str] | None:
         """Reply to the result, where the bot may write; mention its owner, unless nobody else is there."""
         place = self._location.place
+        if place.outside:
+            return None
         person = place.user if place.guild else ""
         notice = Notice(notifications.mention(person, text), person, place.message)
         try:
@@ -106,7 +108,8 @@ class Notification:
 
     async def _directly(self, text: str, since: float) -> tuple[str, str] | None:
         place = self._location.place
-        if not place.guild or not self._context.notifications.takes_direct_messages(place.user):
+        in_messages_with_bot = not place.guild and not place.outside
+        if in_messages_with_bot or not self._context.notifications.takes_direct_messages(place.user):
             return None
         channel = await self._context.sender.direct_channel(place.user)
         return await self._post(_Route(channel, Notice(notifications.with_link(text, place.link))), since)

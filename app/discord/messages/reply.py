@@ -128,6 +128,9 @@ class MessageReply:
         try:
             if (token := location.token) is not None:
                 await location.settle(await context.sender.edit_original(token, card))
+            elif place.outside:
+                # The final update goes to its owner directly.
+                return
             elif place.message and not context.pacing.busy(place.channel):
                 with context.pacing.sending(place.channel):
                     await context.sender.edit(place.channel, place.message, card)

@@ -148,6 +148,8 @@ def _unfinished(view: JobView) -> Card:
         shown = enumerate(pictures, 1)
         described = [_described(view, picture, number, view.pictures) for number, picture in shown]
         blocks.append(Gallery(tuple(described[-MOST_PICTURES:])))
+    if view.outside:
+        blocks.append(Text(f"-# {texts.OUTSIDE}"))
     buttons = [Button(texts.EDIT, custom_id.write("edit", view.job))] if view.editable else []
     blocks.append(Row((*buttons, Button(texts.CANCEL, custom_id.write("cancel", view.job)))))
     return Card(tuple(blocks), WORKING if view.started else WAITING)

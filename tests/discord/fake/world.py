@@ -93,6 +93,8 @@ class Channel:
     """The channel whose thread it is."""
     archived: bool = False
     locked: bool = False
+    outside: bool = False
+    """Whether the bot is not there: people brought the application along. Without a server, they talk to each other."""
 
     def check_writable(self, *, new: bool) -> None:
         """Raise unless the bot may post (`new`) or change messages in this thread, or it is none: 50083, 160005.
