@@ -116,13 +116,13 @@ def _group(name: str, explanation: str) -> App:
     return app.command(App(name, help=explanation, sort_key=next(_order)))
 
 
-def _command(usage: str, *examples: str, group: App = app) -> Callable[[type[T]], type[T]]:
-    """Make a record a command. Its docstring is the help, and its fields are the arguments and options."""
+def _command(usage: str, *examples: str, group: App = app, also: str = "") -> Callable[[type[T]], type[T]]:
+    """Make a record a command, `also` by another name. Its docstring is the help, its fields are what it takes."""
     prefix = " ".join((PROGRAM, *(() if group is app else group.name)))
     epilogue = "\n".join(("Examples:", *(f"  {PROGRAM} {example}" for example in examples)))
 
     def register(record: type[T]) -> type[T]:
-        name = usage.split()[0]
+        name = [usage.split()[0], *filter(None, [also])]
         group.command(
             record, name=name, sort_key=next(_order), usage=f"{prefix} {usage} [OPTIONS]", help_epilogue=epilogue
         )
@@ -239,7 +239,7 @@ class ListJobs:
     json: Json = False
 
 
-@_command("stuck", "jobs stuck", "jobs stuck --json", group=jobs)
+@_command("stuck", "jobs stuck", "jobs --stuck --json", group=jobs, also="--stuck")
 @dataclass(frozen=True, kw_only=True)
 class ListStuckJobs:
     """List unfinished jobs that wait for something unusual, and what to do.
@@ -421,6 +421,18 @@ class RestoreBackup:
     skip_damaged: Annotated[bool, Parameter(help="Leave out files that are damaged; the journal never is")] = False
 
 
+@_command("forget USER_ID", "forget 123456789012345678", "forget 123456789012345678 --yes")
+@dataclass(frozen=True)
+class ForgetPerson:
+    """Remove what is kept about one person, once nothing of them is unfinished; say first what that is."""
+
+    user: Annotated[
+        int, Parameter(name="", metavar="USER_ID", group=ARGUMENTS, help="The person's id", converter=_discord_id)
+    ]
+    _: KW_ONLY
+    yes: Annotated[bool, Parameter(help="Remove it; without this, only say what would be removed")] = False
+
+
 @_command("stats", "stats", "stats --json")
 @dataclass(frozen=True, kw_only=True)
 class Stats:
@@ -430,7 +442,9 @@ class Stats:
 
 
 ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer | StartServer | StopServer
-JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
+JournalCommand: TypeAlias = (
+    ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | ForgetPerson | Stats | ServersCommand
+)
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = (

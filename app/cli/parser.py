@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 TAKE_VALUES = frozenset({"--limit", "--preset", "--server", "--set", "--state"})
 """The options of `jobs` and `workflows` that are followed by a value."""
 
+VERBS = frozenset({"--stuck"})
+"""Verbs that are written like options."""
+
 
 class Invocation(NamedTuple):
     """A parsed command line: the command, and the options that every command has."""
@@ -52,7 +55,8 @@ def _verb_first(tokens: Sequence[str]) -> Sequence[str]:
     command, *arguments = tokens
     if command in ("jobs", "workflows"):
         for index, token in enumerate(arguments):
-            if not token.startswith("-") and not (index and arguments[index - 1] in TAKE_VALUES):
+            is_verb = not token.startswith("-") or token in VERBS
+            if is_verb and not (index and arguments[index - 1] in TAKE_VALUES):
                 return command, token, *arguments[:index], *arguments[index + 1 :]
     return tokens
 

@@ -130,6 +130,7 @@ def check_values(content: bytes) -> None:
 
 
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
 def check_depth(content: bytes) -> None:
@@ -139,11 +140,11 @@ def check_depth(content: bytes) -> None:
     """
     if content.count(b"[") + content.count(b"{") <= ANSWER_DEPTH:
         return
-    marks = content.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_STRUCTURE)
+    marks = content.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ONE_KIND, _NO_STRUCTURE)
     brackets = b"".join(marks.split(b'"')[::2])
     for _ in range(ANSWER_DEPTH):
         if not brackets:
             return
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise msgspec.DecodeError(f"JSON has more than {ANSWER_DEPTH} levels")

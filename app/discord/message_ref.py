@@ -12,13 +12,15 @@ TOKEN_LIFE = 14 * 60.0
 class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A reference to a message. Ids are strings, "" if unknown.
 
-    `limit` is the most bytes for one file; `more` are the ids of messages that continue it. `left` is the message that
-    did not take the result: another one may show it, although its id is not known, so `message` is "". `deleted` says
-    that somebody deleted the message, so that nothing is posted in its channel again. `asked` is when the job was asked
-    for, in seconds since 1970, 0 if an earlier version did not record it. `notifying` is when its owner was first to be
-    notified of the result, 0 if never. `notice` is the channel and the id of the message that did so: a notification,
-    or the result itself if it is a new direct message. `outside` says that the bot has no access there, but for the
-    token of the interaction: see `app.discord.user_request.Caller`.
+    `limit` is the most bytes for one file; `more` are the messages that continue it: each an id, and before it the
+    channel and a slash if that is another one. `left` is the message that did not take the result: another one may
+    show it, although its id is not known, so `message` is "". `outdated` is the channel and the id of a message that
+    does not say yet that the result is in this one. `deleted` says that somebody deleted the message, so that nothing
+    is posted in its channel again. `asked` is when the job was asked for, in seconds since 1970, 0 if an earlier
+    version did not record it. `notifying` is when its owner was first to be notified of the result, 0 if never.
+    `notice` is the channel and the id of the message that did so: a notification, or the result itself if it is a new
+    direct message. `outside` says that the bot has no access there, but for the token of the interaction: see
+    `app.discord.user_request.Caller`.
     """
 
     channel: str
@@ -29,11 +31,18 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spoiler: bool = False
     more: tuple[str, ...] = ()
     left: str = ""
+    outdated: tuple[str, str] | None = None
     deleted: bool = False
     asked: float = 0.0
     notifying: float = 0.0
     notice: tuple[str, str] | None = None
     outside: bool = False
+
+    @property
+    def continuations(self) -> list[tuple[str, str]]:
+        """The channel and the id of each message that continues this one."""
+        parted = (reference.rpartition("/") for reference in self.more)
+        return [(channel or self.channel, message) for channel, _, message in parted]
 
     @property
     def link(self) -> str:

@@ -33,6 +33,9 @@ https://github.com/adobe/XMP-Toolkit-SDK/tree/main/docs)."""
 WINDOW = 2**16
 """Bytes of a GIF that are read at once."""
 
+LONGEST_SUB_BLOCK = 255
+"""Bytes of a GIF's sub-block, at most."""
+
 
 class Part(Struct, frozen=True):
     """One part of a container, from `start` up to, but not including, `end`; its content begins at `body`."""
@@ -160,7 +163,12 @@ def _after_sub_blocks(view: View, at: int) -> int:
         index = 0
         try:
             while length := window[index]:
-                index += 1 + length
+                if length == LONGEST_SUB_BLOCK:
+                    # Encoders write almost only these: skip all that follow each other at once.
+                    lengths = window[index :: 1 + length]
+                    index += (1 + length) * (len(lengths) - len(lengths.lstrip(b"\xff")))
+                else:
+                    index += 1 + length
             return at + index + 1
         except IndexError:
             # The chain goes on behind the window.

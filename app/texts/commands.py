@@ -37,9 +37,6 @@ PRESET = "A set of settings; what you set yourself has priority"
 SPOILER = "Hide the result until it is clicked"
 """The descriptions of options."""
 
-FORM_SETTINGS = "Settings, one per line (empty: default)"
-"""The label of a form's field for settings."""
-
 
 def which_result(count: int) -> str:
     """The label of the field that asks which of several results to use."""

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from app.actors.handle import Edit, EditAnswer
 from app.actors.interaction import InteractionActor
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Attempt, Batch, Job, JobRequest, SeedInput, Transition
-from app.core.job_table import JobTable
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Attempt, Batch, Job, JobRequest, SeedInput, Transition
+from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.events import Cancelled, Edited, Finished, JobId, NodeId, PromptId, Queued
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal

@@ -161,16 +161,18 @@ def _filled(run: Run, told: str) -> str:
     return told.replace(JOB, button(run.message, "Again").partition(":")[2])
 
 
-def _send(told: str, values: Sequence[tuple[str, str]], attached: bool) -> Act:
+def _send(told: str, values: Sequence[tuple[str, str]], attached: bool, kinds: Sequence[int] = ()) -> Act:
+    """Send a form; `kinds` are those of its fields in labels, and the rest are texts in rows."""
+
     def act(run: Run) -> Interaction:
-        rows = [
-            {
-                "type": 1,
-                "id": number,
-                "components": [{"type": 4, "id": 100 + number, "custom_id": name, "value": value}],
-            }
-            for number, (name, value) in enumerate(values)
-        ]
+        rows: list[Payload] = []
+        for number, (name, value) in enumerate(values):
+            if number < len(kinds):
+                component = {"type": kinds[number], "custom_id": name, "value": value, "values": [value]}
+                rows.append({"type": 18, "id": number, "component": component})
+            else:
+                component = {"type": 4, "id": 100 + number, "custom_id": name, "value": value}
+                rows.append({"type": 1, "id": number, "components": [component]})
         data = {"custom_id": _filled(run, told), "components": rows}
         return run.fake.forge(5, data, message=run.message if attached else None)
 
@@ -184,10 +186,11 @@ lines = st.lists(
 typed = (
     st.text(max_size=60) | st.just("x" * 4000) | lines | st.sampled_from(["1e999", "-0", "²", "\x00", "NaN", "9" * 400])
 )
-fields = st.lists(
-    st.tuples(st.sampled_from(["prompt", "negative", "+settings", "+result", "gone"]) | st.text(max_size=20), typed),
-    max_size=5,
-)
+names = ["prompt", "negative", "seed", "checkpoint", "+settings", "+format", "+result", "gone"]
+fields = st.lists(st.tuples(st.sampled_from(names) | st.text(max_size=20), typed), max_size=5)
+kinds = st.lists(st.sampled_from([3, 4, 19, 21, 22, 23, 99]), max_size=5)
+"""Kinds of fields."""
+
 forms = st.sampled_from(
     [f"vary.txt2img:{JOB}", f"edit.txt2img:{JOB}", f"use.img2img:{JOB}", "menu.img2img:1", "order.txt2img:1"]
 )
@@ -279,7 +282,7 @@ def _tampered(valid: Act, told: Sequence[Change]) -> Act:
 
 FUZZERS: dict[str, Fuzzer] = {
     "custom ids": Fuzzer(st.builds(_press, custom_ids(JOB))),
-    "forms": Fuzzer(st.builds(_send, forms | custom_ids(JOB), fields, st.booleans())),
+    "forms": Fuzzer(st.builds(_send, forms | custom_ids(JOB), fields, st.booleans(), kinds)),
     "autocomplete": Fuzzer(
         st.tuples(completed, st.text(max_size=80)).map(lambda told: _type(told[0][0], told[0][1], told[1]))
     ),

@@ -10,14 +10,14 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from app.core.batches import requests_of
-from app.core.downloads import MOST_TRIES
+from app.core.jobs.batches import requests_of
+from app.core.jobs.downloads import MOST_TRIES
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.flows import FOLDER
-from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, words
+from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, submit_texts, words
 from tests.discord.test_manifest import add
 
 
@@ -46,12 +46,25 @@ async def test_vary_asks_with_everything_filled_in(stage: Stage) -> None:
         opened = await stage.answered(stage.press(first, "Edit prompt"))
         told = modal(opened)
         assert told["prompt"] == "a cat"
-        assert f"seed = {seed_of(first)}" in told["+settings"]
-        told |= {"prompt": "a dog", "+settings": told["+settings"].replace("steps = 7", "steps = 9")}
+        assert told["seed"] == seed_of(first)
+        told |= {"prompt": "a dog", "+format": "576x1024"}
         second = await stage.result(stage.discord.submit_modal(opened, told))
         assert "a dog" in words(second)
-        assert "**Steps** 9 " in await stage.details(second)
+        details = await stage.details(second)
+        assert "**Steps** 7 " in details, "what the form does not ask for stays"
+        assert "**Width** 576 · **Height** 1024" in details
         assert seed_of(second) == seed_of(first)
+
+
+async def test_a_form_that_was_opened_in_an_earlier_version_still_works(stage: Stage) -> None:
+    async with stage.bot():
+        first = await imagined(stage, steps=7)
+        opened = await stage.answered(stage.press(first, "Edit prompt"))
+        fields = {"prompt": "a dog", "+settings": "steps = 9\nsampler = euler\nseed = 11"}
+        second = await stage.result(submit_texts(stage, opened, fields, rows=True))
+        assert "a dog" in words(second)
+        assert "**Steps** 9 " in await stage.details(second)
+        assert seed_of(second) == "11"
 
 
 async def test_a_follow_up_takes_the_picture_that_is_named(stage: Stage) -> None:
@@ -70,6 +83,7 @@ async def test_a_follow_up_without_questions_starts_at_once(stage: Stage) -> Non
     shutil.copytree(FOLDER / "img2img", plain)
     manifest = (plain / "manifest.toml").read_text()
     head = manifest.partition("[slots.prompt]")[0].replace("remix", "repaint").replace("Image to image", "Repaint")
+    head = head.replace('task = "edit"', "")
     image = manifest.partition("[slots.image]")[2].partition("[slots.denoise]")[0]
     (plain / "manifest.toml").write_text(f"{head}[slots.image]{image}")
     graph = (plain / "workflow.json").read_text()
@@ -103,7 +117,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[OneFileFails]:
         return servers[-1]
 
     monkeypatch.setattr("tests.discord.stage.application", failing)
-    monkeypatch.setattr("app.core.downloads.PAUSES", (0.01,) * MOST_TRIES)
+    monkeypatch.setattr("app.core.jobs.downloads.PAUSES", (0.01,) * MOST_TRIES)
     return servers
 
 
@@ -155,14 +169,16 @@ async def test_settings_tell_what_made_it_and_give_the_graph(stage: Stage) -> No
 async def test_details_show_the_result_and_what_it_was_made_from_and_into(stage: Stage) -> None:
     async with stage.bot():
         first = await imagined(stage)
-        second = await stage.result(stage.press(first, "Vary"))
+        second = await stage.result(stage.press(first, "Vary subtle"))
         third = await stage.result(stage.press(second, "Again"))
         told = await stage.until("Job", stage.press(second, "Details"))
-        assert [file.partition(".")[2] for file in files(told)] == ["png", "json"], "a thumbnail, and the graph"
+        (thumbnail, graph) = files(told)
+        assert thumbnail.endswith((".png", ".webp"))
+        assert graph.endswith(".json")
         links = {name: f"/{message['id']})" for name, message in (("from", first), ("into", third))}
         lines = words(told).splitlines()
         assert [line for line in lines if line.startswith("**Made from** [Text to image") and links["from"] in line]
-        assert [line for line in lines if line.startswith("**Made into** [Image to image") and links["into"] in line]
+        assert [line for line in lines if line.startswith("**Made into** [Text to image") and links["into"] in line]
         assert "**Checkpoint** dreamscape" in words(told), "what the server chose"
         assert "Made from" not in await stage.details(first)
 
@@ -177,11 +193,19 @@ async def test_a_result_can_be_copied_as_the_command_that_makes_it_again(stage: 
         assert "paste it into the message box" in told
 
 
+def redrawing(stage: Stage) -> None:
+    """Each picture of /imagine has a button that makes another one from it at once."""
+    follow_up = 'workflow = "img2img"\nslot = "image"\ntitle = "Redraw"\neach = true\nvalues = { denoise = 0.55 }'
+    manifest = stage.workflows / "txt2img" / "manifest.toml"
+    manifest.write_text(f"{manifest.read_text()}\n[[follow_ups]]\n{follow_up}\n")
+
+
 @pytest.mark.parametrize("count", [1, 2])
-async def test_vary_starts_at_once_from_the_picture_with_its_settings(stage: Stage, count: int) -> None:
+async def test_a_follow_up_starts_at_once_from_the_picture_with_its_settings(stage: Stage, count: int) -> None:
+    redrawing(stage)
     async with stage.bot() as life:
         first = await imagined(stage, count=count, steps=7)
-        pressed = stage.press(first, "Vary 2" if count == 2 else "Vary")
+        pressed = stage.press(first, "Redraw 2" if count == 2 else "Redraw")
         second = await stage.result(pressed)
         assert len(files(second)) == (1 + 1 if count == 1 else 2), "one picture is shown beside what it was"
         job = await life.journal.find(job_of(second))
@@ -201,16 +225,19 @@ async def test_one_of_many_pictures_is_chosen_from_a_list(stage: Stage) -> None:
         second = await stage.result(chosen)
         job = await life.journal.find(job_of(second))
         assert job is not None
-        assert str(job.request.values["image"]).endswith("-04.png")
+        assert job.request.variation is not None
+        assert job.request.variation.picture.endswith("-04.png")
 
 
-async def test_vary_asks_for_what_the_picture_does_not_say(stage: Stage) -> None:
+async def test_a_follow_up_asks_for_what_the_picture_does_not_say(stage: Stage) -> None:
     """A prompt that the other workflow needs, and the job has not."""
     manifest = stage.workflows / "txt2img" / "manifest.toml"
-    manifest.write_text(manifest.read_text().replace("[slots.prompt]", "[slots.words]"))
+    redrawing(stage)
+    named = manifest.read_text().replace("[slots.prompt]", "[slots.words]").replace('task = "imagine"', "")
+    manifest.write_text(named)
     async with stage.bot() as life:
         first = await stage.result(stage.discord.slash("imagine", words="a cat", width=64, height=64, count=2))
-        opened = await stage.answered(stage.press(first, "Vary 2"))
+        opened = await stage.answered(stage.press(first, "Redraw 2"))
         assert "+result" not in modal(opened), "the button has said which"
         second = await stage.result(stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"}))
         job = await life.journal.find(job_of(second))
@@ -349,8 +376,8 @@ async def test_what_is_out_of_range_in_a_form_is_a_sentence(stage: Stage) -> Non
         first = await imagined(stage)
         opened = await stage.answered(stage.press(first, "Edit prompt"))
         before = len(stage.discord.messages)
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"+settings": "steps = 9000"})
-        assert "between 1 and 150" in await stage.ephemeral_followup(sent)
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"seed": "-1"})
+        assert "must be between 0 and" in await stage.ephemeral_followup(sent)
         assert len(stage.discord.messages) == before + 1
 
 
@@ -358,8 +385,8 @@ async def test_buttons_carry_a_verb_and_a_job_and_nothing_else(stage: Stage) -> 
     async with stage.bot():
         first = await imagined(stage)
         job = job_of(first)
-        labels = ("Again", "Edit prompt", "Details", "More…", "Image to image", "Vary")
-        verbs = ("again", "vary", "settings", "more", "use.img2img", "go-2.img2img")
+        labels = ("Again", "Edit prompt", "Details", "More…", "Image to image", "Vary strong")
+        verbs = ("again", "vary", "settings", "more", "use.img2img", "strong")
         assert [button(first, label) for label in labels] == [f"{verb}:{job}" for verb in verbs]
 
 

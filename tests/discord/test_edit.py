@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from app.core.job import State
+from app.core.jobs.job import State
 from app.discord.requests import drafts
 from app.discord.requests.drafts import Drafts
 from app.events import JobId
@@ -52,8 +52,8 @@ async def test_the_form_has_everything_filled_in_and_the_picture_is_that_of_the_
         opened = await form_of(stage, asked)
         filled_in = modal(opened)
         assert filled_in["prompt"] == "a cat"
-        assert "steps = 7" in filled_in["+settings"]
-        filled_in |= {"prompt": "a dog", "+settings": filled_in["+settings"].replace("steps = 7", "steps = 9")}
+        assert filled_in["+format"] == "64x64"
+        filled_in |= {"prompt": "a dog", "+format": "768x768"}
         stage.discord.submit_modal(opened, filled_in)
         shown = await stage.until("### a dog", asked)
         assert "[Edit]" in words(shown), "it still waits"
@@ -64,7 +64,7 @@ async def test_the_form_has_everything_filled_in_and_the_picture_is_that_of_the_
         assert len(files(made)) == 1
         assert job_of(made) == job
         assert len(stage.discord.messages) == before
-        assert "**Steps** 9 " in await stage.details(made)
+        assert "**Steps** 7 · **Guidance** 6.5 · **Sampler** dpmpp\\_2m · **Width** 768" in await stage.details(made)
         assert prompts_made(stage) == ["a dog", "before 0", "before 1"]
         found = await ended(life, job)
         assert found.request.values["prompt"] == "a dog"
@@ -101,7 +101,7 @@ async def test_what_was_sent_while_the_form_was_open_stays_and_the_form_is_offer
         opened = await form_of(stage, asked)
         stage.go_on()
         first = await stage.result(asked)
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "+settings": "steps = 9"})
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "seed": "9"})
         told = await stage.ephemeral_followup(sent)
         assert "This has already ended. Press Edit prompt to make another one with these settings." in told
         assert "a dog" in told
@@ -109,10 +109,10 @@ async def test_what_was_sent_while_the_form_was_open_stays_and_the_form_is_offer
         (offer,) = sent.followups
         again = await stage.answered(stage.press(stage.discord.state.messages.all[offer], "Edit prompt"))
         assert modal(again)["prompt"] == "a dog"
-        assert modal(again)["+settings"] == "steps = 9"
+        assert modal(again)["seed"] == "9"
         second = await stage.result(stage.discord.submit_modal(again, modal(again)))
         assert "### a dog" in words(second)
-        assert "**Steps** 9 " in await stage.details(second)
+        assert "seed `9`" in words(second)
         assert second["id"] != first["id"]
 
 
@@ -164,11 +164,11 @@ async def test_what_is_wrong_in_the_form_is_a_sentence_and_nothing_changes(stage
     async with stage.bot():
         asked = await waiting(stage)
         opened = await form_of(stage, asked)
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "+settings": "steps = 9000"})
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "seed": "nine"})
         told = await stage.ephemeral_followup(sent)
-        assert "between 1 and 150" in told
+        assert "seed must be a whole number" in told
         assert "a dog" in told
-        assert "steps = 9000" in told
+        assert "nine" in told
         stage.go_on()
         assert "### a cat" in words(await stage.result(asked))
 

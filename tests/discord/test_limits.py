@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from app.config.settings import Allowed, Budget, Limits, RoleLimits
-from app.core.spending import money
+from app.core.limits.spending import money
 from tests.discord.fake import Interaction, Payload
-from tests.discord.stage import EPHEMERAL, Stage, job_of, modal, words
+from tests.discord.stage import EPHEMERAL, Stage, job_of, modal, submit_texts, words
 from tests.discord.test_edit import form_of, waiting
 
 PATRON, CREW = "1500000000000000001", "1500000000000000002"
@@ -73,8 +73,7 @@ async def test_an_edit_over_a_limit_is_refused_like_a_request_and_nothing_is_typ
     async with stage.bot(limits=Limits(seconds=40)) as life:
         asked = await waiting(stage)
         opened = await form_of(stage, asked)
-        filled = {"prompt": "a dog", "+settings": modal(opened)["+settings"] + "\ncount = 3"}
-        message = await refused(stage, stage.discord.submit_modal(opened, modal(opened) | filled))
+        message = await refused(stage, submit_texts(stage, opened, {"prompt": "a dog", "count": "3"}))
         sentence = "You have 20 seconds left of 40 seconds of GPU time a day, and this needs about 30 seconds."
         assert sentence in words(message)
         assert "a dog" in words(message)
@@ -83,8 +82,7 @@ async def test_an_edit_over_a_limit_is_refused_like_a_request_and_nothing_is_typ
         assert (job.request.values["prompt"], job.edits) == ("a cat", 0)
         again = await stage.answered(stage.press(message, "Edit prompt"))
         assert modal(again)["prompt"] == "a dog"
-        fewer = modal(again) | {"+settings": modal(again)["+settings"].replace("count = 3", "count = 2")}
-        await stage.answered(stage.discord.submit_modal(again, fewer))
+        await stage.answered(submit_texts(stage, again, {"prompt": "a dog", "count": "2"}))
         await stage.until("### a dog", asked)
         job = await life.journal.find(job.id)
         assert job is not None

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import pytest
 
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.events import JobId, ServerName
 from app.service.catalog import Catalog
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
-from app.service.reasons import NotForYou
+from app.service.reasons import Draining, NotForYou
 from app.service.requests import Person
+from app.service.variations import Variations
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
@@ -28,20 +29,39 @@ STUDIO = ServerName("studio")
 GRAPH = '{"1": {"class_type": "Paint", "inputs": {}}}'
 
 
-@pytest.mark.anyio
-async def test_a_workflow_that_no_server_can_run_at_the_moment_is_still_for_those_alone_whom_it_names(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "oil.json").write_text(GRAPH)
-    (tmp_path / "oil.toml").write_text('command = "oil"\nusers = ["1"]')
-    catalog = Catalog(tmp_path, [STUDIO], lambda _: Definitions({}))
+OIL = Job(request=JobRequest(job=JobId("job"), workflow="oil", graph={}, folder=""))
+
+
+async def factory(folder: Path, draining: anyio.Event) -> JobFactory:
+    """For one workflow that only person 1 may use."""
+    (folder / "oil.json").write_text(GRAPH)
+    (folder / "oil.toml").write_text('command = "oil"\nusers = ["1"]')
+    catalog = Catalog(folder, [STUDIO], lambda _: Definitions({}))
     await catalog.look()
     assert not catalog.workflows
     history = cast("JobHistory", None)
     parts = cast("Choices", None), history, cast("InputFiles", None)
-    job_factory = JobFactory(catalog, *parts, tmp_path, anyio.Event(), Moderation(history))
-    job = Job(request=JobRequest(job=JobId("job"), workflow="oil", graph={}, folder=""))
-    job_factory.check_can_repeat(job, Person(user="1"))
+    return JobFactory(catalog, *parts, folder, draining, Moderation(history), Variations(catalog, history))
+
+
+@pytest.mark.anyio
+async def test_a_workflow_that_no_server_can_run_at_the_moment_is_still_for_those_alone_whom_it_names(
+    tmp_path: Path,
+) -> None:
+    job_factory = await factory(tmp_path, anyio.Event())
+    job_factory.check_can_repeat(OIL, Person(user="1"))
     with pytest.raises(WorkflowError) as refused:
-        job_factory.check_can_repeat(job, Person(user="2"))
+        job_factory.check_can_repeat(OIL, Person(user="2"))
     assert isinstance(refused.value.reason, NotForYou)
+
+
+@pytest.mark.anyio
+async def test_nothing_is_tried_or_fetched_again_while_the_bot_drains(tmp_path: Path) -> None:
+    job_factory = await factory(tmp_path, draining := anyio.Event())
+    draining.set()
+    with pytest.raises(WorkflowError) as refused:
+        job_factory.retry(OIL, Person(user="1"))
+    assert isinstance(refused.value.reason, Draining)
+    with pytest.raises(WorkflowError) as refused:
+        await job_factory.fetch_again(OIL, Person(user="1"))
+    assert isinstance(refused.value.reason, Draining)

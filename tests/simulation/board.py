@@ -36,7 +36,8 @@ GUILD = "guild"
 class Message(Struct):
     """A message: whose command it answers ("" for one that the bot sent), everything it ever said, whether it is there.
 
-    `job` is the job that it showed last. It is `stuck` if Discord refused the last call about it.
+    `job` is the job that it showed last. It is `stuck` if Discord refused the last call about it, but
+    for the files.
     """
 
     number: int
@@ -162,7 +163,7 @@ class Board:
     async def edit_original(self, token: str, card: Card) -> Seen:
         message = self.messages[self.interactions[int(token)].message]
         verdict = await self._call(message.channel, message)
-        with self._about(verdict, message, about(card) or message.job):
+        with self._about(verdict, message, about(card) or message.job, card):
             self._valid(token)
             self._take_edit(message, card)
             return self._show(message, card, verdict)
@@ -170,7 +171,7 @@ class Board:
     async def edit(self, channel: str, message: str, card: Card) -> None:
         edited = self.messages[int(message)]
         verdict = await self._call(channel, edited)
-        with self._about(verdict, edited, about(card) or edited.job or self._job_of(edited.nonce)):
+        with self._about(verdict, edited, about(card) or edited.job or self._job_of(edited.nonce), card):
             self._take_edit(edited, card)
             self._show(edited, card, verdict)
 
@@ -256,8 +257,13 @@ class Board:
         return self.answers.verdict()
 
     @contextmanager
-    def _about(self, verdict: Verdict, message: Message | None, job: JobId) -> Generator[None]:
-        """Carry out a call about this message and job, unless Discord refuses it, and note what came of it."""
+    def _about(
+        self, verdict: Verdict, message: Message | None, job: JobId, card: Card | None = None
+    ) -> Generator[None]:
+        """Carry out a call about this message and job, unless Discord refuses it, and note what came of it.
+
+        A message that does not take the files of a card may take words.
+        """
         self.oddities[job] += verdict.odd
         if verdict.content:
             self.simplified.add(job)
@@ -267,7 +273,8 @@ class Board:
             yield
         except SendError as error:
             if message is not None:
-                message.stuck = not isinstance(error, Away)
+                takes_words = isinstance(error, Unacceptable) and card is not None and card.uploads
+                message.stuck = not isinstance(error, Away) and not takes_words
             raise
         if message is not None:
             message.stuck = False

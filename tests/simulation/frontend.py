@@ -20,14 +20,15 @@ from PIL import Image
 
 from app.actors.operator import OperatorActor
 from app.config.settings import Limits
-from app.core.batches import without_parts
-from app.core.job import Job
+from app.core.jobs.batches import without_parts
+from app.core.jobs.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.responder import Responder
-from app.discord.ui.components import Card, Form, Upload
+from app.discord.ui.components import Card, Upload
+from app.discord.ui.forms import Form
 from app.discord.ui.job_message import plain, render
 from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
@@ -42,6 +43,7 @@ from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.notifications import Notifications
 from app.service.requests import AttachedFile
+from app.service.variations import Variations
 from app.workflows.load import Workflow
 from tests.conftest import inline
 from tests.simulation.notices import ChosenWays
@@ -103,17 +105,29 @@ class SimulatedFrontend:
         """The servers that have said which nodes they have, and are configured since."""
         self._catalog = catalog = Catalog(Path("workflows"), services.configured, lambda _: None)
         self._read()
-        notifications = Notifications(ChosenWays(), notify)
-        self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit, notifications=notifications)
+        variations, notifications = Variations(catalog, job_history), Notifications(ChosenWays(), notify)
+        self.live_messages = LiveMessages(
+            tasks,
+            services.registry,
+            catalog,
+            board,
+            fit,
+            notifications=notifications,
+            possible_changes=variations.possible,
+        )
         self.live_messages.now = clock
         self._responder = Responder(board)
         choices, moderation = Choices(services.nodes), Moderation(job_history)
-        job_factory = JobFactory(catalog, choices, job_history, Photos(), folder, services.draining, moderation)
+        job_factory = JobFactory(
+            catalog, choices, job_history, Photos(), folder, services.draining, moderation, variations
+        )
         self._dispatcher = RequestDispatcher(
             registry=services.registry,
             job_history=job_history,
             catalog=catalog,
             job_factory=job_factory,
+            variations=variations,
+            choices=choices,
             allowances=Allowances(Limits(), no_positions, moderation),
             live_messages=self.live_messages,
             responder=self._responder,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from app.core.downloads import MOST_TRIES, WAIT
-from app.core.job import Job, State, TransitionRow
+from app.core.jobs.downloads import MOST_TRIES, WAIT
+from app.core.jobs.job import Job, State, TransitionRow
 from app.discord import message_ref
 from app.discord.messages.delivery import nonce
 from app.discord.ui.components import MOST_PICTURES, Card
@@ -14,7 +14,7 @@ from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.reasons.jobs import BatchIncomplete
 from app.texts.answers import NOT_TAKEN
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word
 from tests.simulation.frontend import last_cards, plain_card
@@ -32,9 +32,6 @@ MOVES = "did not come back", "no longer configured"
 
 GATHERED = "the whole batch has ended"
 """The cause of the transition with which the first job of a batch ends as all of them together did."""
-
-LEFT_OUT = "edited by"
-"""How the cause begins of the transition with which an edit leaves out a picture of a batch."""
 
 SHOWN = "the terminal update was shown"
 """The cause of the transition with which a job is over for its person."""
@@ -99,7 +96,8 @@ def broken(
         yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
         yield from check_faults_stay_with_their_job(job, recorder)
-        if recorder.edits.is_edited(job.id) and not recorder.edits.counts(job.id, job.request.graph):
+        edited = recorder.edits.is_edited(job.id) and not _left_out(job)
+        if edited and not recorder.edits.counts(job.id, job.request.graph):
             yield f"{job.id} is not as it was edited last, or was edited although nobody was told so"
         if job.id not in recorder.hurt and not jumps:
             yield from _outlived(job, transitions, recorder, began, LONGEST_STEP * plan.slowest)
@@ -211,8 +209,13 @@ def check_batch(lead: Job, jobs: Mapping[JobId, Job], transitions: Sequence[Tran
 
 def batch_of(lead: Job, jobs: Mapping[JobId, Job]) -> list[Job]:
     """A job with those of its batch, in order, but for those that an edit has left out."""
-    parts = [job for job in jobs.values() if job.request.lead == lead.id and job.request.part < lead.request.pictures]
+    parts = [job for job in jobs.values() if job.request.lead == lead.id and not _left_out(job)]
     return [lead, *sorted(parts, key=lambda part: part.request.part)]
+
+
+def _left_out(job: Job) -> bool:
+    """Whether an edit has left out this part of a batch: it was cancelled, and nobody cancelled it."""
+    return bool(job.request.lead) and isinstance(job.terminal_update, Cancelled) and not (job.cancelling or job.tries)
 
 
 def made_of(job: Job) -> int:
@@ -365,7 +368,7 @@ def check_every_page_is_shown(
         if not isinstance(job.terminal_update, Finished) or job.id in recorder.deleted or board.may_be_plain(job.id):
             continue
         place, pages = message_ref.read(job.place), last_cards(job, workflows)[1:]
-        numbers = [int(message) for message in place.more] if place is not None else []
+        numbers = [int(message) for _, message in place.continuations] if place is not None else []
         if len(numbers) != len(pages):
             yield f"{job.id} has {len(numbers)} of {len(pages)} more messages"
         for page, message in zip(pages, (board.messages[number] for number in numbers), strict=False):
@@ -427,7 +430,7 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
 
     But a job that is `hurt` may fail while its results are on their way, although its server is done with it.
     """
-    version, end, reached, left_out = -1, "", dict[str, State](), False
+    version, end, reached = -1, "", dict[str, State]()
     ends = set[str]()
     for line in transitions:
         step = line.transition
@@ -445,10 +448,6 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
         if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt and not counts:
             yield f"{step.job} went back from {reached[step.prompt].name.lower()} to {step.state}"
         reached[step.prompt] = state
-        if step.state == "accepted" and left_out:
-            # A later edit asks for more pictures again.
-            end = ""
-        left_out = step.state == "cancelled" and step.cause.startswith(LEFT_OUT)
         if any(moves in step.cause for moves in MOVES):
             # Its results are on a server that is gone, so they are made again on another.
             end = ""
@@ -478,7 +477,7 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
             if ending == "well" and not kinds & wrong and not hurt:
                 yield f"{job.id} failed, and nothing was wrong with it"
         case Cancelled():
-            left_out = transitions[-1].transition.cause.startswith(LEFT_OUT)
+            left_out = transitions[-1].transition.cause.startswith("edited by")
             if not left_out and not recorder.is_asked_back(job) and not prompts & recorder.interrupted:
                 yield f"{job.id} was cancelled, and nobody had asked for it"
         case Lost():

@@ -25,22 +25,23 @@ from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
 from app.comfy.websocket.decoder import Decoder
-from app.core import batches
-from app.core.able_servers import AbleServers, Offered
-from app.core.batches import Batches
-from app.core.cost import Run
-from app.core.downloads import Downloads
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Attempt, Batch, Job, JobRequest, State, Transition
-from app.core.job_table import JobTable
+from app.core.jobs import batches
+from app.core.jobs.batches import Batches
+from app.core.jobs.cost import Run
+from app.core.jobs.downloads import Downloads
+from app.core.jobs.job import Attempt, Batch, Job, JobRequest, State, Transition
+from app.core.jobs.table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
-from app.core.server_changes import ServerChanges
-from app.core.server_state import ServerState
-from app.discord.message_ref import Seen
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.able_servers import AbleServers, Offered
+from app.core.servers.changes import ServerChanges
+from app.core.servers.state import ServerState
+from app.discord.message_ref import MessageRef, Seen
 from app.discord.messages.delivery import Delivery, RefusedEverywhere, Route, nonce
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away
 from app.discord.messages.reply import MessageReply
 from app.discord.requests.dispatcher import RequestDispatcher
@@ -415,7 +416,7 @@ def a_removed_server_keeps_its_jobs() -> Generator[None]:
 @contextmanager
 def a_cancel_waits_for_the_server() -> Generator[None]:
     """Cancel a job only once its server confirms it."""
-    with patch("app.core.job_table.CANCEL_PATIENCE", float("inf")):
+    with patch("app.core.jobs.table.CANCEL_PATIENCE", float("inf")):
         yield
 
 
@@ -498,6 +499,19 @@ def a_deleted_message_is_final() -> Generator[None]:
         return None if self._location.place.deleted else await by_message(self, card, page)
 
     with patch.object(Delivery, "_by_message", edit):
+        yield
+
+
+@contextmanager
+def nobody_remembers_which_message_is_outdated() -> Generator[None]:
+    """Say where a result is only in the life of the bot that moved it."""
+    move = MessageLocation._move
+
+    async def moved(self: MessageLocation, place: MessageRef) -> None:
+        await move(self, replace(place, outdated=None))
+        self.place = place
+
+    with patch.object(MessageLocation, "_move", moved):
         yield
 
 
@@ -709,7 +723,7 @@ def a_cancel_gives_up_what_was_made() -> Generator[None]:
             return Cancelled(job=lead.id)
         return combined(lead, members)
 
-    with patch("app.core.job_table.combined", given_up):
+    with patch("app.core.jobs.table.combined", given_up):
         yield
 
 
@@ -788,6 +802,13 @@ MUTATIONS = (
     *each(a_file_is_tried_for_ever, "was fetched", "cut_short", first=3),
     Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
     Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=31),
+    Mutation(
+        nobody_remembers_which_message_is_outdated,
+        "says in the end",
+        ("pictures_refused", "discord_slow", "kill"),
+        first=8,
+        seconds=30.0,
+    ),
     Mutation(every_refusal_means_that_discord_is_away, "not everything has ended", ("channel_removed",)),
     Mutation(a_message_waits_for_those_of_others, "nothing of its own hung", ("discord_hangs",), first=8),
     *each(a_full_disk_loses_results, "was delivered with", "results_full", first=3),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from app.core.job import Job
+from app.core.jobs.job import Job
 from app.events import Cancelled
 from tests.simulation.board import CHANNEL, Board
 from tests.simulation.notices import way_of

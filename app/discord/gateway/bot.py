@@ -22,8 +22,8 @@ from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
 from app.discord.gateway.buckets import separate_buckets
 from app.discord.gateway.commands import (
-    EVERYWHERE,
     WITH_BOT,
+    WITH_PEOPLE,
     Made,
     built_in_command,
     menu,
@@ -33,7 +33,7 @@ from app.discord.gateway.commands import (
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.invite import invite_link
-from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
+from app.discord.gateway.listener import EVERYWHERE, Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import Outage, SetupError
 from app.discord.gateway.request_counter import count_requests
 from app.discord.gateway.rest import ENCODER, RestSender
@@ -85,6 +85,9 @@ class Bot:
         self._known: Wanted | None = None
         self._client: lightbulb.GatewayEnabledClient
         self._gateway: Gateway | None = None
+        self._application = hikari.Snowflake(0)
+        self._ids: dict[str, Mapping[str, int]] = {}
+        """The ids of the commands by their names, for each Discord server that has commands of its own."""
         self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
         self.commands: Sequence[Command] = ()
         self.menus: Sequence[str] = ()
@@ -112,6 +115,7 @@ class Bot:
         for own in list(bot.get_listeners(hikari.InteractionCreateEvent)):
             bot.unsubscribe(hikari.InteractionCreateEvent, own)
         bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._handlers).handle)
+        bot.subscribe(hikari.ShardPayloadEvent, self._handlers.forms.receive)
         gateway = self._gateway = Gateway(bot, self._token, ENCODER.encode)
         bot.subscribe(hikari.ShardReadyEvent, self._count_session)
         bot.subscribe(hikari.ShardResumedEvent, self._count_session)
@@ -146,6 +150,7 @@ class Bot:
             tasks.start_soon(self._answer_unread, rest, name="unread")
             application = await self._persist(rest.fetch_application, "Discord is not reached")
             self.name, self.invite_link = application.name, invite_link(int(application.id))
+            self._application = application.id
             user_install = hikari.ApplicationIntegrationType.USER_INSTALL
             if self._config.user_install and user_install not in application.integration_types_config:
                 logger.warning("people cannot add the application: switch on User Install in the developer portal")
@@ -174,6 +179,7 @@ class Bot:
         """Send the commands to Discord. Raises `SetupError` where waiting does not help."""
         try:
             await self._client.sync_application_commands()
+            await self._read_ids()
         except hikari.ForbiddenError as error:
             advice = "invite it again with the scopes bot and applications.commands"
             raise SetupError(f"Discord does not let the bot do this: {advice} ({error.message}).") from None
@@ -194,7 +200,23 @@ class Bot:
         self._register(workflows)
         known, self._known = self._known, None
         await self._client.sync_application_commands()
+        await self._read_ids()
         self._known = known
+
+    async def _read_ids(self) -> None:
+        """Read Discord's ids of the commands where lightbulb did not have to send them. Raises `hikari.HTTPError`."""
+        created, rest = self._client.created_commands, self._client.rest
+        for guild in [int(guild) for guild in self._config.guilds] or [EVERYWHERE]:
+            commands = created.get(guild)
+            if commands is None:
+                place = guild or hikari.UNDEFINED
+                commands = await rest.fetch_application_commands(self._application, guild=place)
+            slash = hikari.CommandType.SLASH
+            self._ids[str(guild)] = {command.name: int(command.id) for command in commands if command.type is slash}
+
+    def command_ids(self, guild: str) -> Mapping[str, int]:
+        """Discord's ids of the commands of a Discord server by their names, as far as they are known."""
+        return self._ids.get(guild) or self._ids.get(str(EVERYWHERE), {})
 
     @property
     def command_count(self) -> int:
@@ -240,7 +262,7 @@ class Bot:
     def _register(self, workflows: Mapping[str, Workflow]) -> None:
         self._handlers.workflows = workflows
         self._known = slash_commands, _ = self._wanted(workflows)
-        takers, places = menus(workflows), EVERYWHERE if self._config.user_install else WITH_BOT
+        takers, places = menus(workflows), WITH_PEOPLE if self._config.user_install else WITH_BOT
         new_commands = [
             *(workflow_command(command, self._handlers, places) for command in slash_commands),
             *(built_in_command(name, self._handlers, places) for name in BUILT_IN),

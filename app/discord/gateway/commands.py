@@ -44,7 +44,7 @@ CHANNELS = Places((hikari.ApplicationContextType.GUILD,), (hikari.ApplicationInt
 WITH_BOT = Places((*CHANNELS.contexts, hikari.ApplicationContextType.BOT_DM), CHANNELS.installed)
 """There, and in direct messages with the bot."""
 
-EVERYWHERE = Places(
+WITH_PEOPLE = Places(
     (*WITH_BOT.contexts, hikari.ApplicationContextType.PRIVATE_CHANNEL),
     (*WITH_BOT.installed, hikari.ApplicationIntegrationType.USER_INSTALL),
 )

@@ -1,8 +1,8 @@
-"""Cards and forms in hikari's types."""
+"""Cards in hikari's types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +14,6 @@ from hikari.impl import (
     InteractiveButtonBuilder,
     LinkButtonBuilder,
     MediaGalleryItemBuilder,
-    ModalActionRowBuilder,
     SectionComponentBuilder,
     SelectOptionBuilder,
     TextSelectMenuBuilder,
@@ -25,7 +24,6 @@ from app.discord.ui.components import (
     Button,
     Card,
     File,
-    Form,
     Gallery,
     Illustrated,
     Line,
@@ -84,21 +82,6 @@ def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerC
     return frame
 
 
-def fields(form: Form) -> Sequence[ModalActionRowBuilder]:
-    """A form's fields in hikari's types."""
-    return [
-        ModalActionRowBuilder().add_text_input(
-            field.name,
-            field.label,
-            value=field.value or hikari.UNDEFINED,
-            required=field.required,
-            style=hikari.TextInputStyle.PARAGRAPH if field.long else hikari.TextInputStyle.SHORT,
-            max_length=field.most,
-        )
-        for field in form.fields
-    ]
-
-
 def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
     if button.url:
         return LinkButtonBuilder(url=button.url, label=button.label)
@@ -111,7 +94,10 @@ def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
 
 
 def _select(select: Select) -> TextSelectMenuBuilder[NoReturn]:
-    options = [SelectOptionBuilder(choice.label, choice.value) for choice in select.choices]
+    options = [
+        SelectOptionBuilder(choice.label, choice.value, is_default=choice.value == select.chosen)
+        for choice in select.choices
+    ]
     return TextSelectMenuBuilder(
         custom_id=select.custom_id, placeholder=select.placeholder, options=options, min_values=1
     )

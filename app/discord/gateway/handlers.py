@@ -6,7 +6,7 @@ prefilled form, and only for a short time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -20,12 +20,12 @@ from app.discord.bridge import CrossLoopCall
 from app.discord.custom_id import Press
 from app.discord.files.download import check
 from app.discord.gateway.commands import Given
+from app.discord.gateway.forms import Forms
 from app.discord.gateway.message_files import files_of
 from app.discord.gateway.responses import (
     ALONE,
     PUBLIC,
     Answerable,
-    ask,
     attached,
     caller_of,
     defer,
@@ -33,8 +33,11 @@ from app.discord.gateway.responses import (
     say,
 )
 from app.discord.ui import modals
-from app.discord.ui.components import Form
+from app.discord.ui.forms import Form
+from app.discord.ui.help_page import EXAMPLE
+from app.discord.ui.lists import PAGES
 from app.discord.ui.options import PRESET, SPOILER, Command
+from app.discord.ui.submission import Submission
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
 from app.events import JobId
 from app.ports import Json
@@ -42,17 +45,18 @@ from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.texts import answers
-from app.texts.file_reasons import NAMES
-from app.texts.reasons import reason_text
+from app.texts.reasons.files import NAMES
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
+from app.workflows.variation import CHANGES
 
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
 ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go"})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN})
-ANSWERS_ALONE = frozenset({"settings", "keep", "more", "command"})
+MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN, EXAMPLE, *CHANGES})
+ANSWERS_ALONE = frozenset({"settings", "keep", "more", "picture", "command"})
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
 
@@ -106,6 +110,7 @@ class InteractionHandlers:
         self._inbox = inbox
         self._into_core = into_core
         self._rest_url = rest_url
+        self.forms = Forms()
         self._pending: dict[str, tuple[CreateJob, Form]] = {}
         """By the id of the interaction that began them, oldest first: what was given, and the form for the rest."""
         self.workflows: Mapping[str, Workflow] = {}
@@ -175,7 +180,7 @@ class InteractionHandlers:
             self._pending[str(interaction.id)] = request, form
             while len(self._pending) > MOST_PENDING:
                 del self._pending[next(iter(self._pending))]
-            await ask(interaction, form)
+            await self.forms.open(interaction, form)
 
     async def _form(self, interaction: Answerable, press: Press) -> Form | str | None:
         with anyio.move_on_after(PATIENCE):
@@ -212,14 +217,14 @@ class InteractionHandlers:
                 await say(interaction, form)
                 return
             if form is not None:
-                await ask(interaction, form)
+                await self.forms.open(interaction, form)
                 return
         if press.verb in MAKES_NEW:
             if (refusal := await self._refusal(interaction, press)) is not None:
                 await say(interaction, refusal)
                 return
             caller = await defer(interaction, PUBLIC)
-        elif press.verb in ANSWERS_ALONE:
+        elif press.verb in ANSWERS_ALONE or (press.verb in PAGES and not interaction.message.flags & ALONE):
             caller = await defer(interaction, ALONE)
         else:
             await defer_update(interaction)
@@ -228,51 +233,49 @@ class InteractionHandlers:
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
         """Handle a submitted form. Raises `SendError`."""
-        fields = {
-            field.custom_id: field.value
-            for row in interaction.components
-            for field in getattr(row, "components", ())
-            if isinstance(field, hikari.TextInputComponent)
-        }
+        submission = self.forms.take(interaction)
         press = custom_id.read(interaction.custom_id)
-        if press is None:
-            await say(interaction, answers.OUT_OF_DATE, modals.typed(fields))
+        if press is None or submission.damaged:
+            sentence = answers.OUT_OF_DATE if press is None else answers.FORM_UNREADABLE
+            await say(interaction, sentence, submission.typed)
             return
         if press.verb in BEGINS:
-            await self._pending_form_sent(interaction, press, fields)
+            await self._pending_form_sent(interaction, press, submission)
             return
         if (workflow := self.workflows.get(press.workflow)) is not None:
             try:
-                check_values(workflow, modals.answers(workflow, fields)[0], complete=False)
+                check_values(workflow, modals.answers(workflow, submission.fields)[0], complete=False)
+                _check_files(workflow, submission.files)
             except WorkflowError as error:
-                await say(interaction, reason_text(error.reason), modals.typed(fields))
+                await say(interaction, reason_text(error.reason), submission.typed)
                 return
         if (refusal := await self._refusal(interaction, press)) is not None:
-            await say(interaction, refusal, modals.typed(fields))
+            await say(interaction, refusal, submission.typed)
             return
         if press.verb == "edit" and interaction.message is not None:
             await defer_update(interaction)
             caller = caller_of(interaction, str(interaction.message.id), fresh=False)
         else:
             caller = await defer(interaction, PUBLIC)
-        await self._send_request(caller, ButtonPressed(press=press, fields=fields))
+        pressed = ButtonPressed(press=press, fields=submission.fields, files=submission.files, typed=submission.typed)
+        await self._send_request(caller, pressed)
 
     async def _pending_form_sent(
-        self, interaction: hikari.ModalInteraction, press: Press, fields: Mapping[str, str]
+        self, interaction: hikari.ModalInteraction, press: Press, submission: Submission
     ) -> None:
         workflow = self.workflows.get(press.workflow)
         pending = self._pending.pop(press.job, None)
         if workflow is None or pending is None:
-            await say(interaction, answers.FORM_OUT_OF_DATE, modals.typed(fields))
+            await say(interaction, answers.FORM_OUT_OF_DATE, submission.typed)
             return
         request, form = pending
         try:
-            values, _ = modals.answers(workflow, fields, form, chosen=request.preset)
+            values, _ = modals.answers(workflow, submission.fields, form, chosen=request.preset)
         except WorkflowError as error:
-            await say(interaction, reason_text(error.reason), modals.typed(fields))
+            await say(interaction, reason_text(error.reason), submission.typed)
             return
-        request = replace(request, values={**values, **request.values})
-        await self._order(interaction, workflow, request, modals.typed(fields))
+        request = replace(request, values={**values, **request.values}, files=(*request.files, *submission.files))
+        await self._order(interaction, workflow, request, submission.typed)
 
     async def _order(
         self,
@@ -330,6 +333,11 @@ def _request(command: Command, given: Given) -> CreateJob:
 def _checked(workflow: Workflow, request: CreateJob, *, complete: bool = True) -> Mapping[str, Json]:
     """Check a request and its files; return its values. Raises `WorkflowError`."""
     values = check_request(workflow, request, complete=complete)
-    for file in request.files:
-        check(file, kind_of(workflow, file))
+    _check_files(workflow, request.files)
     return values
+
+
+def _check_files(workflow: Workflow, files: Sequence[AttachedFile]) -> None:
+    """Check what is said of files before they are fetched. Raises `WorkflowError`."""
+    for file in files:
+        check(file, kind_of(workflow, file))

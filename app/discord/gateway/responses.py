@@ -6,9 +6,8 @@ from typing import TypeAlias
 
 import hikari
 
-from app.discord.gateway.component_builders import build, fields
+from app.discord.gateway.component_builders import build
 from app.discord.gateway.rest import translated
-from app.discord.ui.components import Form
 from app.discord.ui.pages import refusal
 from app.discord.user_request import Caller
 from app.service.requests import AttachedFile
@@ -27,12 +26,6 @@ async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
         await interaction.create_initial_response(
             hikari.ResponseType.MESSAGE_CREATE, flags=ALONE, components=[build(refusal(sentence, typed))]
         )
-
-
-async def ask(interaction: hikari.CommandInteraction | hikari.ComponentInteraction, form: Form) -> None:
-    """Answer with a form. Raises `SendError`."""
-    with translated():
-        await interaction.create_modal_response(form.title, form.custom_id, components=fields(form))
 
 
 async def defer_update(interaction: hikari.ComponentInteraction | hikari.ModalInteraction) -> None:

@@ -11,7 +11,7 @@ import anyio
 import structlog
 from msgspec.structs import replace
 
-from app.discord.message_ref import MessageRef, Seen
+from app.discord.message_ref import Seen
 from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away, Deleted, Expired, MessageContext, SendError, TooLarge, Unacceptable
 from app.discord.messages.small_pictures import small_versions
@@ -21,7 +21,7 @@ from app.discord.ui.job_view import JobView
 from app.events import Finished
 from app.ports import NoPlace
 from app.service.job_factory import INPUTS
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -98,10 +98,9 @@ class Delivery:
         seen = await self._by_first_route(
             cards[0], (self._by_token, self._by_message, self._by_channel, self._by_follow_up, self._by_direct_message)
         )
-        before = self._location.place
         await self._location.settle(seen)
-        if before.left not in {"", seen.message} and not before.deleted and not before.outside:
-            await self._point_to_result(before)
+        if (outdated := self._location.place.outdated) is not None:
+            await self._point_to_result(*outdated)
         for page, card in enumerate(cards[1:]):
             # Some may have been sent before a restart.
             if page >= len(self._location.place.more):
@@ -133,20 +132,22 @@ class Delivery:
         await self._location.come_back()
         raise RefusedEverywhere(content=content)
 
-    async def _point_to_result(self, before: MessageRef) -> None:
+    async def _point_to_result(self, channel: str, message: str) -> None:
         """Say in the job's first message where its result is, if the message can still be edited.
 
-        While Discord does not answer, this is tried again: nothing edits the message later.
+        While Discord does not answer, this is tried again: nothing edits the message later. If the bot ends meanwhile,
+        the next start does it.
         """
-        card = moved(self._view, "" if self._location.place.channel != before.channel else self._location.place.link)
+        card = moved(self._view, "" if self._location.place.channel != channel else self._location.place.link)
         for pause in POINTING:
             await anyio.sleep(pause)
             try:
-                await self._context.sender.edit(before.channel, before.left, card)
+                await self._context.sender.edit(channel, message, card)
             except SendError as error:
                 logger.info("a message could not be moved", job=self._view.job, reason=str(error))
                 if isinstance(error, Away):
                     continue
+            await self._location.pointed()
             return
 
     async def _by_token(self, card: Card, _: int) -> Seen | None:

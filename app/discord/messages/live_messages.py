@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from pathlib import PurePath
 
 import anyio
 import structlog
@@ -17,16 +16,15 @@ from msgspec.structs import replace
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
-from app.discord.messages.small_pictures import small_versions
+from app.discord.messages.thumbnails import Thumbnails
 from app.discord.text import shorten
 from app.discord.ui.components import LONGEST_ALT_TEXT, Upload
-from app.discord.ui.job_message import PICTURES
 from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller
 from app.entry_points import run_loop, run_request
@@ -40,6 +38,7 @@ from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, R
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
+from app.workflows.variation import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -64,7 +63,8 @@ class LiveMessages:
     """Owns the live messages, and starts an InteractionActor for each in `tasks`, the frontend's task group.
 
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
-    `mark_previews` previews carry the mark of `app.media_worker.mark`.
+    `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
+    the pictures of a request.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class LiveMessages:
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
         notifications: Notifications,
+        possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
     ) -> None:
         self.notifications = notifications
         self.sender = sender
@@ -90,6 +91,8 @@ class LiveMessages:
         self._catalog = catalog
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
+        self._possible_changes = possible_changes
+        self._thumbnails = Thumbnails(tasks, prepare_files)
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
 
@@ -161,16 +164,19 @@ class LiveMessages:
             logger.info("a result could not be shown again", job=job.id, reason=str(error))
             raise WorkflowError(NoPlaceForResult()) from None
 
-    async def thumbnail(self, job: Job) -> Upload | None:
-        """A small version of the first picture of a job's result; None if there is none any more."""
-        files = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
-        pictures = [file for file in files if PurePath(file).suffix.lower().lstrip(".") in PICTURES and is_kept(file)]
-        if not pictures:
-            return None
-        small = await small_versions(self.prepare_files, pictures[0], job.request.owner)
-        place = message_ref.read(job.place)
-        alt = shorten(self.view(job).headline, LONGEST_ALT_TEXT)
-        return replace(small[0], alt=alt, spoiler=place is not None and place.spoiler) if small else None
+    async def thumbnails(self, jobs: Sequence[Job]) -> dict[JobId, Upload]:
+        """The thumbnails of the results of jobs, as far as there are any; hidden where the results are."""
+        results = [
+            (job.id, job.terminal_update.files, job.request.owner)
+            for job in jobs
+            if isinstance(job.terminal_update, Finished)
+        ]
+        made = await self._thumbnails.of(results)
+        views = {job.id: self.view(job) for job in jobs if job.id in made}
+        return {
+            job: replace(upload, alt=shorten(views[job].headline, LONGEST_ALT_TEXT), spoiler=views[job].spoiler)
+            for job, upload in made.items()
+        }
 
     def view(self, job: Job) -> JobView:
         """What the message of an ended job knows about it."""
@@ -187,17 +193,20 @@ class LiveMessages:
         Edits that were left out are made up for, because a waiting job may have no news for long.
         """
 
-        async def step() -> float:
-            async with anyio.create_task_group() as edits:
+        async with anyio.create_task_group() as edits:
+
+            async def step() -> float:
                 for reply in self.living.values():
                     view = reply.view
                     passed = (view.expected or math.inf) < self.now()
-                    if view.terminal_update is None and (passed or reply.behind) and not reply.pause:
+                    if view.terminal_update is None and (passed or reply.behind) and reply.is_free:
                         view.expected = None if passed else view.expected
-                        edits.start_soon(partial(run_request, reply.refresh, "a message could not be edited"))
-            return PAST_TIMES
+                        edit = partial(run_request, reply.refresh, "a message could not be edited")
+                        # Not waited for: an edit that hangs delays no other message.
+                        edits.start_soon(edit, name=f"expected time of {view.job}")
+                return PAST_TIMES
 
-        await run_loop(step, "messages could not be brought up to date")
+            await run_loop(step, "messages could not be brought up to date")
 
     async def say_goodbye(self) -> None:
         """Say in every live message what happens to its job now that the bot stops."""
@@ -216,7 +225,10 @@ class LiveMessages:
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
         view.outside = place.outside
-        return MessageReply(view, place, self, token)
+        reply = MessageReply(view, place, self, token)
+        if self._possible_changes is not None:
+            reply.possible_changes = partial(self._possible_changes, request)
+        return reply
 
     async def _live(
         self, reply: MessageReply, actor: InteractionActor, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED

@@ -64,18 +64,28 @@ class MessageLocation:
 
         Discord notifies by itself of a new direct message.
         """
-        if (seen.channel, seen.message) != (self.place.channel, self.place.message) or self.place.deleted:
-            guild = self.place.guild if seen.channel == self.place.channel else ""
-            moved = replace(self.place, channel=seen.channel, message=seen.message, guild=guild)
-            if seen.channel != self.place.channel:
-                moved = replace(moved, outside=False)
-            if seen.new and not guild:
-                moved = replace(moved, notice=(seen.channel, seen.message))
-            await self._move(replace(moved, left="", deleted=False))
+        place = self.place
+        if (seen.channel, seen.message) == (place.channel, place.message) and not place.deleted:
+            return
+        outdated = place.outdated
+        if place.left not in {"", seen.message} and not place.deleted and not place.outside:
+            outdated = place.channel, place.left
+        moved = replace(place, channel=seen.channel, message=seen.message, outdated=outdated, left="", deleted=False)
+        if seen.channel != place.channel:
+            more = tuple(f"{channel}/{message}" for channel, message in place.continuations)
+            moved = replace(moved, guild="", more=more, outside=False)
+        if seen.new and not moved.guild:
+            moved = replace(moved, notice=(seen.channel, seen.message))
+        await self._move(moved)
+
+    async def pointed(self) -> None:
+        """Record that the message where the result was expected says where it is, or cannot be edited."""
+        await self._move(replace(self.place, outdated=None))
 
     async def extend(self, seen: Seen) -> None:
         """Record a further message that continues this one."""
-        await self._move(replace(self.place, more=(*self.place.more, seen.message)))
+        further = seen.message if seen.channel == self.place.channel else f"{seen.channel}/{seen.message}"
+        await self._move(replace(self.place, more=(*self.place.more, further)))
 
     async def begin_to_notify(self, now: float) -> None:
         """Record that the owner is about to be notified; returns once the journal has it."""

@@ -14,7 +14,7 @@ from app.discord.text import escape, shorten
 from app.discord.ui.job_message import PICTURES
 from app.events import Cancelled, Failed, Finished, JobId, Lost, TerminalUpdate
 from app.texts import job_message, notifications
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
 

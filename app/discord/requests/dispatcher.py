@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
-from app.core.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest, State
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import NOTIFY, TRY_AGAIN, Press, write
@@ -21,7 +21,10 @@ from app.discord.requests.drafts import Drafts
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
 from app.discord.ui import job_message, modals, pages
-from app.discord.ui.components import Card, Form
+from app.discord.ui.components import Card
+from app.discord.ui.forms import Form
+from app.discord.ui.help_page import EXAMPLE
+from app.discord.ui.lists import PAGES
 from app.discord.ui.options import command
 from app.discord.user_request import (
     Action,
@@ -33,9 +36,12 @@ from app.discord.user_request import (
     UserRequest,
 )
 from app.entry_points import run_request
-from app.events import ServerName
+from app.events import Finished, ServerName
+from app.ports import Json
 from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
+from app.service.choices import Choices
+from app.service.examples import PROMPT, example_workflow
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
 from app.service.permissions import check_permitted
@@ -47,15 +53,20 @@ from app.service.reasons import (
     JobRemoved,
     JobStarted,
     JobUnfinished,
+    NoExample,
     NothingToSave,
     UnknownButton,
 )
-from app.service.values import missing_slots
+from app.service.values import missing_slots, upload_slots
+from app.service.variations import Variations, picture_of, pictures_of
+from app.texts.help import EXAMPLES
 from app.texts.job_message import EDIT_PROMPT
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
+from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
+from app.workflows.variation import CHANGES, Change
 
-SAME_GUARD = {"go": "use", "command": "settings"}
+SAME_GUARD = {"go": "use", "command": "settings", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""
 
 MOST_CHILDREN = 5
@@ -68,7 +79,7 @@ def typed(action: Action) -> str:
         case CreateJob():
             return "\n".join(value for value in action.values.values() if isinstance(value, str) and " " in value)
         case ButtonPressed():
-            return modals.typed(action.fields or {})
+            return action.typed
         case ModeratorCommand():
             return action.reason
         case BuiltinCommand():
@@ -88,6 +99,8 @@ class RequestDispatcher:
         job_history: JobHistory,
         catalog: Catalog,
         job_factory: JobFactory,
+        variations: Variations,
+        choices: Choices,
         allowances: Allowances,
         live_messages: LiveMessages,
         responder: Responder,
@@ -101,6 +114,8 @@ class RequestDispatcher:
         self._job_history = job_history
         self._catalog = catalog
         self._job_factory = job_factory
+        self._variations = variations
+        self._choices = choices
         self._allowances = allowances
         self._live_messages = live_messages
         self._responder = responder
@@ -153,8 +168,13 @@ class RequestDispatcher:
                 rejected = self._live_messages.rejected(press.job, caller)
                 self._job_factory.check_can_create(rejected.request.workflow, caller)
                 return None
+            if press.verb == EXAMPLE:
+                self._job_factory.check_can_create(self._example(press, caller).workflow, caller)
+                return None
             job = await self._job(press.job)
             self._check_guard(press, job, caller)
+            if (change := CHANGES.get(press.verb)) is not None:
+                await self._job_factory.check_can_change(job, change, press.result or 1, caller)
             match press.verb:
                 case "again" | "vary" | "edit":
                     self._job_factory.check_can_create(job.request.workflow, caller)
@@ -187,16 +207,18 @@ class RequestDispatcher:
         verb = "use" if press.verb == "go" else press.verb
         custom_id = write(verb, press.job, workflow.name, press.number, press.result)
         own = await self._job_factory.own_values(workflow, caller)
+        offered = self._choices.known(workflow)
         if press.verb == "order":
-            return modals.form(workflow, custom_id, own, show=("modal",))
+            return modals.form(workflow, custom_id, own, show=("modal",), offered=offered)
         if press.verb == "menu":
-            return modals.form(workflow, custom_id, own, show=modals.OFFERED)
+            return modals.form(workflow, custom_id, own, show=modals.OFFERED, offered=offered)
         job = await self._job(press.job)
         follow_up = follow_up_of(job, workflow, press.number, self._catalog.workflows)
         results = kept_results(job, follow_up)
+        files = [slot.name for slot in upload_slots(workflow) if slot.required and slot.name != follow_up.slot.name]
         if press.verb == "go":
             inherited = self._job_factory.inherited_values(job, workflow, press.number)
-            if not missing_slots(workflow, own | inherited):
+            if not missing_slots(workflow, own | inherited) and not files:
                 return None
         texts = {slot.name for slot in workflow.slots if slot.kind == "text"}
         values = own | {name: value for name, value in job.request.values.items() if name in texts} | follow_up.values
@@ -207,7 +229,16 @@ class RequestDispatcher:
         if follow_up.slot.kind == "text" and count == 1:
             values[follow_up.slot.name] = results[max(press.result, 1) - 1]
         without = follow_up.slot.name if count > 1 else ""
-        return modals.form(workflow, custom_id, values, results=count, show=modals.OFFERED, without=without)
+        return modals.form(
+            workflow,
+            custom_id,
+            values,
+            results=count,
+            show=modals.OFFERED,
+            without=without,
+            offered=offered,
+            files=files,
+        )
 
     async def _form_from(self, press: Press, caller: Caller) -> Form | None:
         """The form with the values of a job: to make another one from it, or to edit it while it waits.
@@ -223,13 +254,19 @@ class RequestDispatcher:
                 raise WorkflowError(JobEnded() if job.terminal_update is not None else JobStarted())
         self._job_factory.check_can_create(job.request.workflow, caller)
         workflow = self._catalog.usable(job.request.workflow, caller)
-        form = modals.form(workflow, write(verb, job.id, workflow.name), given_values(job.request, workflow, seed=True))
+        form = self._form_of(job, workflow, write(verb, job.id, workflow.name))
         if form is None:
             return None
         form = replace(form, title=EDIT_PROMPT)
         if not is_draft:
             return form
         return modals.refilled(form, self._drafts.of(job.id, caller.user))
+
+    def _form_of(self, job: Job, workflow: Workflow, custom_id: str) -> Form | None:
+        """The form with the values of a job."""
+        files = [slot.name for slot in upload_slots(workflow)]
+        given, offered = given_values(job.request, workflow, seed=True), self._choices.known(workflow)
+        return modals.form(workflow, custom_id, given, offered=offered, files=files)
 
     def _check_guard(self, press: Press, job: Job, caller: Caller) -> None:
         """Raise `WorkflowError` if the person may not press this button of the job."""
@@ -240,25 +277,38 @@ class RequestDispatcher:
         if press.verb == TRY_AGAIN:
             await self._try_again(press, caller)
             return
+        if press.verb == EXAMPLE:
+            order = self._example(press, caller)
+            await self._begin(await self._job_factory.create(order, caller), caller, spoiler=order.spoiler)
+            return
+        if press.verb in PAGES:
+            await self._builtin_commands.turn_page(press, caller)
+            return
         if press.verb == NOTIFY:
             await self._builtin_commands.choose_notification(press.workflow, caller)
             return
         job = await self._job(press.job)
         self._check_guard(press, job, caller)
+        if (change := CHANGES.get(press.verb)) is not None:
+            request = await self._job_factory.change(job, change, press.result or 1, caller)
+            await self._begin_from(job, request, caller)
+            return
         match press.verb:
             case "again":
                 await self._begin_from(job, await self._job_factory.again(job, caller), caller)
             case "vary":
                 workflow = self._catalog.usable(job.request.workflow, caller)
-                values, _ = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
-                await self._begin_from(job, await self._job_factory.vary(job, values, caller), caller)
+                values = _varied(job, workflow, pressed, await self._form(press, caller))
+                await self._begin_from(job, await self._job_factory.vary(job, values, caller, pressed.files), caller)
             case "edit":
-                await self._edit(job, pressed.fields or {}, caller)
+                await self._edit(job, pressed, caller)
             case "use":
                 workflow = self._catalog.usable(press.workflow, caller)
                 values, number = modals.answers(workflow, pressed.fields or {}, await self._form(press, caller))
                 number = press.result or number
-                request = await self._job_factory.follow_up(job, workflow.name, press.number, values, number, caller)
+                request = await self._job_factory.follow_up(
+                    job, workflow.name, press.number, values, number, caller, pressed.files
+                )
                 await self._begin_from(job, request, caller)
             case "go":
                 number, result = press.number, press.result or 1
@@ -277,9 +327,9 @@ class RequestDispatcher:
             case "command":
                 await self._copy(job, caller)
             case "more":
-                workflow = self._catalog.workflows.get(job.request.workflow)
-                follow_ups = job_message.listed(self._live_messages.view(job))
-                await self._responder.tell(caller, pages.more(job.id, pressed.message, follow_ups, workflow))
+                await self._responder.tell(caller, await self._more(job, pressed.message))
+            case "picture":
+                await self._responder.tell(caller, await self._picture(job, press.result or 1))
             case "keep":
                 await self._keep(job, caller)
             case "delete":
@@ -287,20 +337,20 @@ class RequestDispatcher:
             case _:
                 raise WorkflowError(UnknownButton())
 
-    async def _edit(self, job: Job, fields: Mapping[str, str], caller: Caller) -> None:
+    async def _edit(self, job: Job, pressed: ButtonPressed, caller: Caller) -> None:
         """Replace the request of a job if it still waits and no limit is in the way; else offer the form again."""
         workflow = self._catalog.usable(job.request.workflow, caller)
-        asked = modals.form(workflow, "", given_values(job.request, workflow, seed=True))
+        asked = self._form_of(job, workflow, "")
         if asked is None:
             raise WorkflowError(UnknownButton())
-        values, _ = modals.answers(workflow, fields, asked)
-        answer = await self._registry.edit(job.id, await self._job_factory.edit(job, values, caller))
+        values = _varied(job, workflow, pressed, asked)
+        answer = await self._registry.edit(job.id, await self._job_factory.edit(job, values, caller, pressed.files))
         if answer.done:
             return
         job = await self._job(job.id)
         reason = answer.limit or EditTooLate(over=job.terminal_update is not None)
-        self._drafts.keep(job.id, caller.user, fields)
-        await self._responder.tell(caller, pages.not_edited(job.id, reason_text(reason), modals.typed(fields)))
+        self._drafts.keep(job.id, caller.user, pressed.fields or {})
+        await self._responder.tell(caller, pages.not_edited(job.id, reason_text(reason), pressed.typed))
 
     async def _begin_from(self, job: Job, request: JobRequest, caller: Caller) -> None:
         """Begin a job that was made from an earlier one."""
@@ -326,6 +376,15 @@ class RequestDispatcher:
         )
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
 
+    def _example(self, press: Press, caller: Caller) -> CreateJob:
+        """The request of an example's button. Raises `WorkflowError`."""
+        workflow = example_workflow(self._catalog.workflows.values(), caller)
+        if workflow is None:
+            raise WorkflowError(NoExample())
+        if not 1 <= press.result <= len(EXAMPLES):
+            raise WorkflowError(UnknownButton())
+        return CreateJob(workflow=workflow.name, values={PROMPT: EXAMPLES[press.result - 1].prompt})
+
     async def _try_again(self, press: Press, caller: Caller) -> None:
         """Ask once more for what was over a limit."""
         rejected = self._live_messages.rejected(press.job, caller)
@@ -338,6 +397,25 @@ class RequestDispatcher:
             raise WorkflowError(JobEnded())
         await self._registry.cancel(job.id)
 
+    async def _more(self, job: Job, message: str) -> Card:
+        """What else can be done with a job that is shown in a message."""
+        workflow = self._catalog.workflows.get(job.request.workflow)
+        follow_ups = job_message.listed(self._live_messages.view(job))
+        finished = job.terminal_update
+        pictures = len(pictures_of(finished)) if isinstance(finished, Finished) else 0
+        changes = await self._variations.possible(job.request) if pictures else frozenset[Change]()
+        return pages.more(job.id, message, follow_ups, workflow, changes, pictures)
+
+    async def _picture(self, job: Job, number: int) -> Card:
+        """What can be done to one of the pictures of a job."""
+        shown, finished = picture_of(job, number), job.terminal_update
+        changes = await self._variations.possible(job.request)
+        alone = (
+            replace(job, terminal_update=replace(finished, files=(shown,))) if isinstance(finished, Finished) else job
+        )
+        thumbnail = (await self._live_messages.thumbnails([alone])).get(job.id)
+        return pages.picture(job.id, number, changes, thumbnail)
+
     async def _details(self, job: Job) -> Card:
         """The details of a job, with the jobs it was made from and into."""
         workflows = self._catalog.workflows
@@ -347,7 +425,7 @@ class RequestDispatcher:
             job,
             workflows.get(job.request.workflow),
             self._server_names,
-            thumbnail=await self._live_messages.thumbnail(job),
+            thumbnail=(await self._live_messages.thumbnails([job])).get(job.id),
             made_from=pages.relative(parent, workflows.get(parent.request.workflow)) if parent is not None else None,
             made_into=[pages.relative(child, workflows.get(child.request.workflow)) for child in children],
         )
@@ -380,3 +458,15 @@ class RequestDispatcher:
             raise WorkflowError(NothingToSave())
         await self._job_history.prefer(caller.user, workflow.name, values)
         await self._responder.tell(caller, pages.kept(workflow, values))
+
+
+def _varied(job: Job, workflow: Workflow, pressed: ButtonPressed, asked: Form | None) -> dict[str, Json]:
+    """The values of a job with those of its submitted form; a button without a form takes the workflow's own.
+
+    Raises `WorkflowError`.
+    """
+    fields = pressed.fields
+    if fields is None:
+        return {}
+    values, _ = modals.answers(workflow, fields, asked)
+    return {**modals.unasked(given_values(job.request, workflow, seed=True), fields), **values}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -57,26 +58,27 @@ class Responder:
 
     async def remove(self, caller: Caller, place: MessageRef | None, message: str = "") -> None:
         """Delete a job's messages: the one clicked, or `message`, its notification, and all that continue it."""
-        shown = message or caller.message
-        try:
-            if message:
-                await self._delete(caller, message)
-            await self._sender.delete_original(caller.token)
-            # A message that /show created stands alone: it has no continuations.
-            if place is not None and place.message == shown:
-                for further in place.more:
-                    await self._sender.delete(caller.channel, further)
-                if place.notice is not None:
-                    await self._sender.delete(*place.notice)
-        except SendError as error:
-            logger.info("a message could not be deleted", reason=str(error))
+        calls: list[Callable[[], Awaitable[None]]] = [partial(self._sender.delete_original, caller.token)]
+        # A message that /show created stands alone: it has no continuations.
+        if place is not None and place.message == (message or caller.message):
+            further = [*place.continuations, *([place.notice] if place.notice is not None else [])]
+            calls += [partial(self._sender.delete, channel, each) for channel, each in further]
+        if message and not await self._delete(caller, message):
+            return
+        for call in calls:
+            try:
+                await call()
+            except SendError as error:
+                logger.info("a message could not be deleted", reason=str(error))
 
-    async def _delete(self, caller: Caller, message: str) -> None:
-        """Delete a message as the bot; if that is impossible, tell the caller. Raises `SendError`."""
+    async def _delete(self, caller: Caller, message: str) -> bool:
+        """Delete a message as the bot; if that is impossible, tell the caller, and return False."""
         try:
             await self._sender.delete(caller.channel, message)
         except Deleted:
             pass
-        except SendError:
-            await self._sender.ephemeral_followup(caller.token, refusal(NOT_DELETED))
-            raise
+        except SendError as error:
+            logger.info("a message could not be deleted", reason=str(error))
+            await self.refuse(caller, NOT_DELETED)
+            return False
+        return True

@@ -91,11 +91,15 @@ class Choice(Struct, frozen=True):
 
 
 class Select(Struct, frozen=True):
-    """A list from which one of at most `MOST_CHOICES` is chosen, which sends `custom_id` and its value to the bot."""
+    """A list from which one of at most `MOST_CHOICES` is chosen, which sends `custom_id` and its value to the bot.
+
+    `chosen` is the value that is shown as chosen; with "" it is none, and the placeholder is shown.
+    """
 
     custom_id: str
     placeholder: str
     choices: tuple[Choice, ...]
+    chosen: str = ""
 
 
 class Line(Struct, frozen=True):
@@ -134,25 +138,6 @@ class Card(Struct, frozen=True):
                 case _:
                     continue
         return tuple(uploads)
-
-
-class Field(Struct, frozen=True):
-    """A text input of a form: one line, or multi-line if `long`. `most` is its limit in characters."""
-
-    name: str
-    label: str
-    value: str = ""
-    required: bool = False
-    long: bool = False
-    most: int = MOST_TEXT
-
-
-class Form(Struct, frozen=True):
-    """A modal form with at most five fields."""
-
-    custom_id: str
-    title: str
-    fields: tuple[Field, ...]
 
 
 def rows(buttons: tuple[Button, ...] | list[Button]) -> tuple[Row, ...]:

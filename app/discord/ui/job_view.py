@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.components import Upload
 from app.events import (
     AnyUpdate,
@@ -21,6 +21,7 @@ from app.events import (
     Previewed,
     Progressed,
     Queued,
+    ServerName,
     Started,
     TerminalUpdate,
 )
@@ -29,6 +30,7 @@ from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
+from app.workflows.variation import Change
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
@@ -43,10 +45,14 @@ class JobView(Struct, kw_only=True):
     prompt: str = ""
     model: str = ""
     """The file of the model that was chosen; "" if that is left to the server."""
+    change: str = ""
+    """What is done to a picture, by the name of the change; "" if the workflow's own graph runs."""
     before: str = ""
     """The picture that is changed, as a path; "" if none is."""
     seed: int | None = None
     follow_up: tuple[FollowUpAction, ...] = ()
+    changes: frozenset[Change] = frozenset()
+    """What can be done to each picture of the result."""
     spoiler: bool = False
     labelled: bool = False
     """Whether the result says in words that a machine made it."""
@@ -61,6 +67,8 @@ class JobView(Struct, kw_only=True):
     waits_here: bool = False
     """Whether no server has the job, so that it may be edited."""
     position: int | None = None
+    server: ServerName | None = None
+    """The server that has the job, None if none has."""
     note: JobReason | None = None
     started: bool = False
     progress: Progressed | None = None
@@ -83,12 +91,13 @@ class JobView(Struct, kw_only=True):
             case Queued():
                 self.position, self.note = update.position, update.note
                 self.started, self.progress, self.preview = False, None, None
-                self.waits_here = update.server is None
+                self.server, self.waits_here = update.server, update.server is None
                 self._expect(now, update.starts_in)
             case Edited():
                 self.set_values(update.values, update.seed, update.pictures)
             case Started():
                 self.started, self.note, self.expected = True, None, None
+                self.server = update.server
             case Progressed():
                 self.started, self.progress, self.note = True, update, update.note
                 self._expect(now, update.remaining)
@@ -151,7 +160,10 @@ def view_of(
         workflow=workflow,
     )
     view.set_values(request.values, request.seed, request.pictures)
-    view.before = _changed(request, workflow)
+    if request.variation is not None:
+        view.change, view.before = request.variation.change, request.variation.picture
+    else:
+        view.before = _changed(request, workflow)
     return view
 
 

@@ -9,15 +9,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.config.settings import Allowed
-from app.core.job import Job, JobRequest, State
-from app.core.limits import Used
-from app.core.moderation import Ban, GuildLimits
-from app.core.server_power import PowerView
-from app.core.spending import SpendingUsed
+from app.core.jobs.job import Job, JobRequest
+from app.core.limits.moderation import Ban, GuildLimits
+from app.core.limits.spending import SpendingUsed
+from app.core.limits.usage import Used
+from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
 from app.discord.custom_id import NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
-from app.discord.ui.components import Block, Button, Card, File, Illustrated, Line, Text, Upload, rows
+from app.discord.ui.components import (
+    MOST_CHOICES,
+    Block,
+    Button,
+    Card,
+    Choice,
+    File,
+    Illustrated,
+    Row,
+    Select,
+    Text,
+    Upload,
+    rows,
+)
 from app.discord.ui.options import Command
 from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
@@ -27,22 +40,21 @@ from app.service.follow_ups import FollowUpAction
 from app.service.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
+from app.texts import job_message as job_texts
 from app.texts import moderation, notifications
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.power import hours_text, power_text
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
+from app.workflows.variation import STRENGTHS, Change
 
 INK = 0x5865F2
-
-MOST_JOBS = 10
-"""Jobs on one page: each takes three of Discord's forty components."""
 
 MOST_TEXT = 3600
 """Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""
@@ -76,18 +88,6 @@ MOST_REASONS = 3
 
 LONGEST_BAN_REASON = 200
 """Characters of the reason of a ban."""
-
-STATES = {
-    State.ACCEPTED: "waiting",
-    State.SUBMITTING: "waiting",
-    State.QUEUED: "waiting",
-    State.RUNNING: "running",
-    State.FINISHED: "finished",
-    State.DELIVERED: "finished",
-    State.FAILED: "failed",
-    State.CANCELLED: "cancelled",
-    State.LOST: "lost",
-}
 
 
 def graph_file(request: JobRequest) -> bytes:
@@ -128,6 +128,8 @@ def details(
     for name, value in _values(request, workflow, chosen):
         text = f"**{escape(name)}** {escape(shorten(value, LONGEST_VALUE))}"
         (short if len(value) <= SHORT_VALUE else lines).append(text)
+    if request.variation is not None and request.variation.change in job_texts.CHANGES:
+        short.insert(0, f"**{texts.CHANGE}** {job_texts.CHANGES[request.variation.change]}")
     short += [f"**Seed** `{request.seed}`"] if request.seed is not None else []
     lines += [" · ".join(short)] if short else []
     if isinstance(update, (Failed, Lost)):
@@ -180,15 +182,54 @@ def _typed(value: Json) -> str:
     return " ".join(text.split()).replace("```", "'" * 3)
 
 
-def more(job: JobId, message: str, follow_ups: Sequence[FollowUpAction], workflow: Workflow | None) -> Card:
-    """What else can be done with a job that is shown in a message: further follow-ups, and to delete it."""
+def more(
+    job: JobId,
+    message: str,
+    follow_ups: Sequence[FollowUpAction],
+    workflow: Workflow | None,
+    changes: Collection[Change] = (),
+    pictures: int = 0,
+) -> Card:
+    """What else can be done with a job that is shown in a message: further follow-ups, and to delete it.
+
+    `changes` are what can be done to each of its pictures.
+    """
     asked = [
         Button(shorten(f"{action.label.rstrip('…')}…", LONGEST_LABEL), _use(job, action))
         for action in follow_ups[:MOST_FOLLOW_UPS]
     ]
     own = [Button(texts.SAVE_SETTINGS, custom_id.write("keep", job))] if workflow is not None else []
     own.append(Button(texts.DELETE, custom_id.write("delete", job, message)))
-    return Card((Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}"), *rows(asked), *rows(own)), INK)
+    heading = Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}")
+    return Card((heading, *_changing(job, changes, pictures), *rows(asked), *rows(own)), INK)
+
+
+def _changing(job: JobId, changes: Collection[Change], pictures: int) -> tuple[Row | Select, ...]:
+    """How a picture is extended; of several ones, a list in which the one to vary or extend is chosen."""
+    if not changes or not pictures:
+        return ()
+    if pictures == 1:
+        return tuple(rows(_changes(job, 0, [change for change in changes if change not in STRENGTHS])))
+    numbers = range(1, min(pictures, MOST_CHOICES) + 1)
+    choices = tuple(Choice(job_texts.picture(number), str(number)) for number in numbers)
+    return (Select(custom_id.write("picture", job), job_texts.choose(job_texts.CHANGE_ONE, numbers[-1]), choices),)
+
+
+def picture(job: JobId, number: int, changes: Collection[Change], thumbnail: Upload | None = None) -> Card:
+    """What can be done to one of several pictures, of which `thumbnail` is a small version."""
+    varied = [change for change in changes if change in STRENGTHS]
+    extended = [change for change in changes if change not in STRENGTHS]
+    lines = (*rows(_changes(job, number, varied)), *rows(_changes(job, number, extended)))
+    heading = f"### {job_texts.picture(number)}"
+    return Card((Illustrated(heading, thumbnail) if thumbnail is not None else Text(heading), *lines), INK)
+
+
+def _changes(job: JobId, number: int, changes: Collection[str]) -> list[Button]:
+    return [
+        Button(label, custom_id.write(change, job, result=number))
+        for change, label in job_texts.CHANGES.items()
+        if change in changes
+    ]
 
 
 def _use(job: JobId, action: FollowUpAction) -> str:
@@ -258,35 +299,6 @@ def _values(request: JobRequest, workflow: Workflow | None, chosen: Sequence[Cho
             yield slot.title, text
 
 
-def jobs(listed: Sequence[Job]) -> Card:
-    """The page of somebody's own jobs, newest first."""
-    if not listed:
-        return Card((Text(texts.NO_JOBS),), INK)
-    blocks: list[Block] = [Text(f"### {texts.JOBS}")]
-    for job in listed[:MOST_JOBS]:
-        place = message_ref.read(job.place)
-        prompt = escape(shorten(" ".join(str(job.request.values.get("prompt", "")).split()), 60))
-        line = f"`{job.id[:8]}` {escape(job.request.workflow)} · {STATES[job.state]}\n-# {prompt}"
-        if job.terminal_update is None:
-            if place and place.message:
-                line += f" · [message]({place.link})"
-            blocks.append(Line(line, Button(texts.CANCEL, custom_id.write("cancel", job.id))))
-        elif place and place.message:
-            blocks.append(Line(line, Button(texts.OPEN, url=place.link)))
-        else:
-            blocks.append(Text(line))
-    return Card(tuple(blocks), INK)
-
-
-def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
-    """The page of everybody's unfinished jobs; the position is None for a running job."""
-    lines = [
-        f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.request.workflow)} · <@{job.request.owner}>"
-        for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
-    ]
-    return Card((Text(_page([f"### {texts.QUEUE}", *lines]) if lines else texts.EMPTY_QUEUE),), INK)
-
-
 def usage(used: Iterable[Used], weight: float, spent: Iterable[SpendingUsed] = ()) -> Card:
     """The page of what somebody can still ask for; `weight` is how much of the servers' time beside others."""
     lines = [*(line for row in used for line in usage_lines(row)), *map(spending_line, spent)]
@@ -318,15 +330,6 @@ def mention(ban: Ban) -> str:
 def notice(text: str) -> Card:
     """A card with one line."""
     return Card((Text(text),), INK)
-
-
-def models(lists: Mapping[str, Sequence[str]]) -> Card:
-    """The page of the models that the servers have, by the title of their slot."""
-    lines: list[str] = []
-    for title, names in lists.items():
-        lines.append(f"### {escape(title)}")
-        lines += [f"- {escape(name)}" for name in names] or [texts.NO_SERVER]
-    return Card((Text(_page(lines) if lines else texts.NO_MODELS),), INK)
 
 
 def status(
@@ -366,20 +369,6 @@ def status(
     else:
         reasons = [escape(shorten(reason_text(why), LONGEST_REASON)) for why in refused.values()]
         lines += map(texts.not_offered, reasons)
-    return Card((Text(_page(lines)),), INK)
-
-
-def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequence[str]) -> Card:
-    """The help page."""
-    lines = [f"### {texts.MAKE}"]
-    for command in commands:
-        needs = [option.name for option in command.options if option.required]
-        lines.append(texts.command(command.name, escape(command.description), needs))
-    lines.append(f"### {texts.LOOK}")
-    lines += [texts.command(name, escape(description)) for name, description in built_in.items()]
-    if menus:
-        lines += [f"### {texts.MENUS}", texts.menus(escape(", ".join(menus)))]
-    lines.append(texts.BUTTONS_LAST)
     return Card((Text(_page(lines)),), INK)
 
 

@@ -13,6 +13,7 @@ from tests.discord.fake.interactions import Interaction
 from tests.discord.fake.options import (
     GUILD_INSTALL,
     USER_INSTALL,
+    Filled,
     Impossible,
     check_chosen,
     check_visible,
@@ -26,6 +27,11 @@ from tests.discord.fake.wire import COMPONENTS_V2, EPHEMERAL, Payload, copied, w
 from tests.discord.fake.world import MEMBER, Channel, Guild, Person
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+def in_channel(message: Payload, channel: Channel) -> bool:
+    """Whether a message is there."""
+    return message["channel_id"] == channel.id
 
 
 class Crowd:
@@ -65,13 +71,25 @@ class Crowd:
 
         return self.state.do(open_)
 
-    def open_thread(self, name: str, *, archived: bool = False, locked: bool = False) -> Channel:
-        """A thread in the first text channel. Change its `archived` and `locked` at any time."""
+    def open_forum(self, name: str) -> Channel:
+        """A channel of posts, which are threads."""
 
         def open_() -> Channel:
-            permissions = self.channel.bot_permissions
-            thread = Channel(self.state.flakes.new_prompt_id(), name, self.guild, None, permissions)
-            thread.parent, thread.archived, thread.locked = self.channel, archived, locked
+            forum = Channel(self.state.flakes.new_prompt_id(), name, self.guild, is_forum=True)
+            self.state.channels[forum.id] = forum
+            return forum
+
+        return self.state.do(open_)
+
+    def open_thread(
+        self, name: str, *, archived: bool = False, locked: bool = False, parent: Channel | None = None
+    ) -> Channel:
+        """A thread in the first text channel, or in `parent`. Change its `archived` and `locked` at any time."""
+
+        def open_() -> Channel:
+            where = parent or self.channel
+            thread = Channel(self.state.flakes.new_prompt_id(), name, self.guild, None, where.bot_permissions)
+            thread.parent, thread.archived, thread.locked = where, archived, locked
             self.state.channels[thread.id] = thread
             return thread
 
@@ -87,6 +105,16 @@ class Crowd:
             return channel
 
         return self.state.do(open_)
+
+    def remove(self, channel: Channel) -> None:
+        """Somebody deletes a channel or a thread, with all that is in it."""
+
+        def remove() -> None:
+            del self.state.channels[channel.id]
+            for message in [message for message in self.state.messages.all.values() if in_channel(message, channel)]:
+                self.state.messages.delete(message["id"])
+
+        self.state.do(remove)
 
     def dm(self, person: Person | None = None) -> Channel:
         """Somebody's direct messages with the bot."""
@@ -218,7 +246,7 @@ class Crowd:
         return self.state.do(press)
 
     def submit_modal(
-        self, interaction: Interaction, values: Mapping[str, str | Sequence[str]], *, user: Person | None = None
+        self, interaction: Interaction, values: Mapping[str, Filled], *, user: Person | None = None
     ) -> Interaction:
         """Fill in the modal with which the bot has answered, by the fields' ids, and send it."""
 
@@ -226,7 +254,10 @@ class Crowd:
             if interaction.response != interactions.MODAL:
                 raise Impossible("there is no modal")
             modal = interaction.data
-            data = {"custom_id": modal["custom_id"], "components": modal_values(modal, values)}
+            components, resolved = modal_values(modal, values, interaction.channel, self.state.cdn)
+            data: Payload = {"custom_id": modal["custom_id"], "components": components}
+            if resolved:
+                data["resolved"] = resolved
             source = self.state.messages.all.get(interaction.source or "")
             person = user or interaction.person
             return self._interact(interactions.MODAL_SUBMIT, data, person, interaction.channel, source)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -12,6 +14,9 @@ import pytest
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
+from app.actors.handle import Command, Registry
+from app.core.jobs.job import Job, JobRequest
+from app.core.reconciler import Message
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token
 from app.discord.messages.channel_pacing import ChannelPacing
@@ -25,11 +30,11 @@ from app.events import AnyUpdate, Cancelled, Edited, Finished, JobId, Previewed,
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
 from app.service.notifications import Notifications
+from app.texts.answers import FAREWELL
 from tests.conftest import virtual
 from tests.discord.messages.no_preferences import NoPreferences
 
 if TYPE_CHECKING:
-    from app.actors.handle import Registry
     from app.service.catalog import Catalog
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
@@ -56,6 +61,8 @@ class Room:
         self.refuses_pictures: set[str] = set()
         self.slow: dict[str, float] = {}
         self.notifications = Notifications(NoPreferences(), "never")
+        self.posted: Callable[[], None] = lambda: None
+        """Called when a new message was posted."""
 
     async def _say(self, road: str, card: Card, message: str) -> Seen:
         await anyio.sleep(self.slow.get(message, 0))
@@ -78,6 +85,7 @@ class Room:
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         seen = await self._say("channel", card, f"new {len(self.nonces)}")
         self.nonces[nonce] = seen.message
+        self.posted()
         return replace(seen, stale=self.stale)
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
@@ -297,6 +305,30 @@ async def test_a_message_says_where_its_result_is_although_discord_did_not_answe
     assert "Your result is in another message" in room.said[-1][1]
 
 
+async def test_a_message_says_where_its_result_is_although_the_bot_was_killed_before_it_did() -> None:
+    room = Room()
+    room.break_("token", error=Unacceptable(""))
+    room.refuses_pictures = {"message"}
+    reply = room.reply()
+    with anyio.CancelScope() as life:
+        reply = room.reply()
+        room.posted = partial(room.slow.update, original=100.0)
+        life.deadline = anyio.current_time() + 1
+        await reply.show(DONE)
+    assert room.roads == ["channel"]
+    room.slow.clear()
+    room.broken.clear()
+    room.refuses_pictures = set()
+    place = message_ref.read(room.moves[-1])
+    assert place is not None
+    adopted = MessageReply(JobView(job=JOB, owner="42", title="Paint"), place, room)
+    await adopted.show(DONE)
+    assert room.roads == ["channel", "message", "message"]
+    assert "Your result is in another message: https://discord.com/channels/@me/channel/new 0" in room.said[-1][1]
+    await adopted.show(DONE)
+    assert room.roads[3:] == ["message"], "that is said once"
+
+
 async def test_a_follow_up_that_may_have_arrived_is_not_sent_a_second_time() -> None:
     room = Room()
     room.break_("token", "message", "channel")
@@ -354,7 +386,29 @@ async def test_further_messages_are_sent_once_even_if_the_way_is_interrupted() -
     assert list(room.nonces) == [nonce(JOB, 1), nonce(JOB, 2)]
     assert len(reply.place.more) == 2
     await reply.show(many)
-    assert len(room.nonces) == 2
+    assert room.roads[4:] == ["token"]
+    place = message_ref.read(room.moves[-1])
+    assert place is not None
+    await MessageReply(JobView(job=JOB, owner="42", title="Paint"), place, room).show(many)
+    assert room.roads[5:] == ["message"], "the next start knows them, too"
+
+
+async def test_messages_that_continue_a_result_are_known_wherever_they_are() -> None:
+    room = Room()
+    many = Finished(ServerName("studio"), tuple(f"{number}.png" for number in range(35)), job=JOB)
+    room.broken["channel"] = [SendError(""), Away("")]
+    reply = room.reply(token=False)
+    with pytest.raises(ConnectionLost):
+        await reply.show(many)
+    room.broken.clear()
+    await reply.show(many)
+    assert reply.place.channel == "channel"
+    assert reply.place.continuations == [("dm", "letter"), ("channel", "new 0"), ("channel", "new 1")]
+    # The message is gone, so its result goes to the owner: what continues it stays where it is.
+    room.break_("message", error=Deleted(""))
+    await reply.show(many)
+    assert reply.place.channel == "dm"
+    assert reply.place.continuations == [("dm", "letter"), ("channel", "new 0"), ("channel", "new 1")]
 
 
 async def test_where_the_bot_may_not_speak_further_messages_answer_the_interaction() -> None:
@@ -417,6 +471,21 @@ async def test_a_farewell_waits_for_the_edit_that_is_under_way() -> None:
         reply.view.farewell = "Goodbye."
         tasks.start_soon(reply.refresh)
     assert room.said[-1][1].endswith("Goodbye.")
+
+
+async def test_the_person_of_a_job_from_before_a_restart_reads_at_the_next_one_that_it_is_safe() -> None:
+    room, place = Room(), MessageRef(channel="channel", user="42", message="original")
+    sender, receiver = anyio.create_memory_object_stream[Command | Message](10)
+    catalog = cast("Catalog", SimpleNamespace(readable={}, workflows={}))
+    job = Job(request=JobRequest(job=JOB, workflow="paint", graph={}, folder=""), place=message_ref.write(place))
+    async with anyio.create_task_group() as tasks, sender, receiver:
+        parts = catalog, room, room.prepare_files
+        live_messages = LiveMessages(tasks, Registry(sender), *parts, notifications=room.notifications)
+        await live_messages.resume(job)
+        await receiver.receive()
+        await live_messages.say_goodbye()
+        assert FAREWELL in room.said[-1][1]
+        tasks.cancel_scope.cancel()
 
 
 async def test_the_terminal_update_waits_for_the_edit_that_is_under_way() -> None:
@@ -489,6 +558,23 @@ async def test_an_expected_time_that_has_passed_is_removed(update: AnyUpdate) ->
         await anyio.sleep(20)
         assert "<t:" not in room.said[-1][1]
         assert len(room.said) == 2
+        tasks.cancel_scope.cancel()
+
+
+async def test_an_edit_that_hangs_delays_no_other_message() -> None:
+    room = Room()
+    hanging, other = room.reply(token=False, message="hanging"), room.reply(token=False, message="other")
+    async with anyio.create_task_group() as tasks:
+        live_messages = room.live_messages(tasks)
+        live_messages.now = room.now
+        live_messages.living |= {JobId("a"): hanging, JobId("b"): other}
+        for reply, seconds in ((hanging, 60.0), (other, 90.0)):
+            await reply.show(Progressed(job=JOB, fraction=0.5, remaining=seconds))
+        room.slow["hanging"] = 1000.0
+        tasks.start_soon(live_messages.drop_past_times)
+        await anyio.sleep(100)
+        assert "<t:" not in room.said[-1][1], "the message of the other job"
+        assert len(room.said) == 3
         tasks.cancel_scope.cancel()
 
 

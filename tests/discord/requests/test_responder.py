@@ -87,8 +87,15 @@ async def test_a_person_who_cannot_be_reached_is_no_failure() -> None:
     assert len(calls.made) == 2, "the refusal is tried although the message could not be removed"
 
 
-async def test_deleting_a_job_deletes_what_continues_its_message() -> None:
+async def test_deleting_a_job_deletes_what_continues_its_message_wherever_it_is() -> None:
     calls = Calls()
+    place = MessageRef(channel="channel", user="ada", message="m1", more=("m2", "elsewhere/m3"))
+    await responder(calls).remove(caller(), place)
+    assert calls.made == ["delete t", "delete channel/m2", "delete elsewhere/m3"]
+
+
+async def test_what_continues_a_message_that_cannot_be_deleted_is_deleted_all_the_same() -> None:
+    calls = Calls(away=True)
     await responder(calls).remove(caller(), MessageRef(channel="channel", user="ada", message="m1", more=("m2", "m3")))
     assert calls.made == ["delete t", "delete channel/m2", "delete channel/m3"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.components import (
     BUTTONS_IN_A_ROW,
     LONGEST_ALT_TEXT,
@@ -46,8 +46,9 @@ from app.events import (
 from app.media_worker.mark import PACKET
 from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
-from app.texts.job_message import took
+from app.texts.job_message import SHORTENED, took
 from app.workflows.load import Workflow
+from app.workflows.variation import CHANGES, Change
 from tests.discord.flows import TXT2IMG, slot, workflow
 from tests.media_worker.samples import encoded, noise
 
@@ -231,6 +232,46 @@ def test_a_single_picture_is_upscaled_and_varied_with_one_button_each() -> None:
     assert (upscale.custom_id, vary.custom_id) == (f"go.upscale:{JOB}", f"go-2.img2img:{JOB}")
 
 
+UPSCALE = FollowUpAction("upscale", "Upscale…", slot("image", "image"), "image", each=True)
+CHANGES_OF = frozenset(CHANGES.values())
+
+
+def test_a_result_says_what_was_done_to_a_picture() -> None:
+    assert "-# <@42> · Vary subtle · 12 s" in words(finished_with(1, change="subtle", seconds=12.0)).splitlines()
+
+
+def test_a_single_picture_is_varied_in_two_strengths() -> None:
+    card = finished_with(1, UPSCALE, edit(), changes=CHANGES_OF)
+    assert lines(card) == [
+        ["Again", "Edit prompt", "Upscale", "Vary subtle", "Vary strong"],
+        ["Edit", "Details", "More…"],
+    ]
+    first, _ = [block.buttons for block in card.blocks if isinstance(block, Row)]
+    assert [button.custom_id for button in first[3:]] == [f"subtle:{JOB}", f"strong:{JOB}"]
+
+
+def test_of_several_pictures_each_is_varied_strongly() -> None:
+    card = finished_with(4, UPSCALE, edit(), changes=CHANGES_OF)
+    assert lines(card) == [
+        ["Upscale 1", "Upscale 2", "Upscale 3", "Upscale 4", "Again"],
+        ["Vary 1", "Vary 2", "Vary 3", "Vary 4", "Edit prompt"],
+        ["Edit", "Details", "More…"],
+    ]
+    _, vary, _ = [block.buttons for block in card.blocks if isinstance(block, Row)]
+    assert vary[2].custom_id == f"strong+3:{JOB}"
+    selects = [block for block in finished_with(6, UPSCALE, changes=CHANGES_OF).blocks if isinstance(block, Select)]
+    assert [select.custom_id for select in selects] == [f"go.upscale:{JOB}", f"strong:{JOB}"]
+
+
+def test_a_picture_that_can_only_be_extended_or_has_a_vary_of_its_own_is_not_varied() -> None:
+    extended = frozenset[Change]({"zoom", "left", "right", "up", "down"})
+    assert lines(finished_with(1, changes=extended)) == [["Again", "Edit prompt", "Details", "More…"]]
+    assert lines(finished_with(2, *EACH, changes=CHANGES_OF))[1] == ["Vary 1", "Vary 2", "Edit prompt"]
+    finished = Finished(HERE, ("a.mp4",), job=JOB)
+    (video,) = render(view(finished, changes=CHANGES_OF), [Upload("a.mp4", "a.mp4")])
+    assert labels(video) == ["Again", "Edit prompt", "Details", "More…"]
+
+
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_a_few_pictures_have_a_button_each_in_order(count: int) -> None:
     card = finished_with(count, *EACH, edit())
@@ -369,6 +410,35 @@ def test_texts_are_texts_and_long_ones_are_files() -> None:
     assert "two words" in words(render(view(Finished(HERE, (), ("two words",), job=JOB)))[0])
     (card,) = render(view(Finished(HERE, (), ("x" * 5000,), job=JOB)))
     assert [one.name for one in card.uploads] == ["text.txt"]
+
+
+def test_a_text_of_nothing_but_blanks_is_no_text_block() -> None:
+    """Discord refuses such a block, and with it the whole message."""
+    (card,) = render(view(Finished(HERE, (), (" \n\t ", "two words", ""), job=JOB)))
+    assert all(block.text.strip() for block in card.blocks if isinstance(block, Text))
+    assert "two words" in words(card)
+    (card,) = render(view(Finished(HERE, (), (" \n",), job=JOB)))
+    assert all(block.text.strip() for block in card.blocks if isinstance(block, Text))
+    assert not card.uploads
+
+
+def test_a_text_of_ten_megabytes_is_a_file_that_fits_into_a_message() -> None:
+    (card,) = render(view(Finished(HERE, (), ("ß" * 5_500_000,), job=JOB)))
+    (file,) = card.uploads
+    assert 10_000_000 <= len(file.data) < 10 * 2**20
+    assert file.data.decode().endswith(SHORTENED)
+    assert sum(len(block.text) for block in card.blocks if isinstance(block, Text)) < MOST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "pages"), [([9, 9, 9, 9], [2, 2]), ([24, 1], [1, 1]), ([12, 12], [2]), ([30, 1], [1, 1])]
+)
+def test_the_files_of_one_message_are_no_larger_than_discord_takes_in_one_request(
+    megabytes: list[int], pages: list[int]
+) -> None:
+    files = [Upload(f"{number}.png", f"{number}.png", size=size * 2**20) for number, size in enumerate(megabytes)]
+    cards = render(view(Finished(HERE, tuple(one.path for one in files), job=JOB)), files)
+    assert [len(card.uploads) for card in cards] == pages
 
 
 def test_a_spoiler_is_hidden_from_the_first_preview_to_the_result() -> None:
