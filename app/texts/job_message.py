@@ -87,9 +87,9 @@ def sizes(shown: Sequence[str], more: int) -> str:
     return ", ".join(shown) + (f" and {more} more sizes" if more > 1 else " and 1 more size" if more else "")
 
 
-def ready(number: int, count: int) -> str:
-    """How many pictures of a request have arrived."""
-    return f"{number} of {count} ready"
+def ready(number: int, count: int, running: int = 0) -> str:
+    """How many pictures of a request have arrived, and how many are being made if it is more than one."""
+    return f"{number} of {count} ready" + (f", {running} being made" if running > 1 else "")
 
 
 def took(seconds: float) -> str:

@@ -165,8 +165,8 @@ def _progress(view: JobView, when: str) -> str:
     done = min(max(progress.fraction, 0.0), 1.0)
     full = int(done * BAR)
     parts = [f"{'▰' * full}{'▱' * (BAR - full)} {int(done * 100)} %"]
-    if view.ready:
-        parts.append(texts.ready(view.ready, view.pictures))
+    if view.pictures > 1:
+        parts.append(texts.ready(view.ready, view.pictures, progress.running))
     if progress.steps:
         parts.append(texts.step(progress.step, progress.steps))
     if progress.node:
