@@ -25,6 +25,7 @@ from bench.lag import JOBS, lag
 from bench.lookups import lookups
 from bench.marking import marking
 from bench.memory import memory
+from bench.models import models
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
@@ -42,6 +43,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "http": http,
     "starts": starts,
     "lookups": lookups,
+    "models": models,
     "backup": backup,
     "workflows": workflows,
     "commands": commands,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -12,14 +14,14 @@ import anyio
 from msgspec.structs import replace
 
 from app.core.jobs.batches import requests_of
-from app.core.jobs.job import Batch, Job, JobRequest, Refetch, Upload, Variation
+from app.core.jobs.job import Batch, Job, JobRequest, Refetch, Variation
 from app.core.journal_port import JobHistory
 from app.core.limits.spending import with_limits
 from app.events import Finished, JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, inherited_values, is_kept, kept_results, with_recent_files
+from app.service.follow_ups import follow_up_of, inherited_values, is_kept, kept_results
 from app.service.moderation import Moderation
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
@@ -40,7 +42,7 @@ from app.workflows.batch import COUNT, as_batch, repeated
 from app.workflows.bind import bind, payment_of
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, WorkflowError
-from app.workflows.variation import CHANGES, STRENGTHS, Change, derive
+from app.workflows.variation import CHANGES, STRENGTHS, Change, varied
 
 INPUTS = "inputs"
 """The folder of the files that people sent, in the data folder."""
@@ -206,7 +208,7 @@ class JobFactory:
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
         self.check_can_repeat(job, person)
-        return with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
+        return _with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
 
     async def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from their servers."""
@@ -219,7 +221,7 @@ class JobFactory:
         seeds = job.request.batch.seeds if job.request.batch is not None else ()
         batch = Batch(len(known), seeds, tuple(known[1:])) if len(known) > 1 else None
         request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
-        return with_recent_files(replace(request, refetch=known[0], batch=batch))
+        return _with_recent_files(replace(request, refetch=known[0], batch=batch))
 
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
@@ -276,32 +278,23 @@ class JobFactory:
             request = self._varied(request, workflow, variation)
         else:
             request = as_batch(request, workflow.slots)
-        return with_recent_files(self._catalog.placed(request))
+        return _with_recent_files(self._catalog.placed(request))
 
     def _varied(self, request: JobRequest, workflow: Workflow, variation: Variation) -> JobRequest:
         """The request with the graph that starts from a picture, audited by what each able server has."""
         change = CHANGES.get(variation.change)
         if change is None:
             raise WorkflowError(UnknownButton())
-        derived = derive(request.graph, change, self._catalog.definitions(workflow.name))
-        graph = derived.graph
-        picture = Slot(name="picture", title="", kind="image", targets=(derived.picture,))
+        made, target = varied(request, change, variation.picture, self._catalog.definitions(workflow.name))
+        picture = Slot(name="picture", title="", kind="image", targets=(target,))
         for definitions in self._catalog.able_definitions(workflow.name):
             known = errors_of(request.graph, workflow.slots, definitions)
-            new = [error for error in errors_of(graph, [*workflow.slots, picture], definitions) if error not in known]
-            if new:
+            errors = errors_of(made.graph, [*workflow.slots, picture], definitions)
+            if new := [error for error in errors if error not in known]:
                 raise WorkflowError(VariationNotRunnable(workflow.title, new[0]))
-        uploads = [upload for upload in request.uploads if upload.node in graph]
-        request = replace(
-            request,
-            graph=graph,
-            uploads=(*uploads, Upload(derived.picture.node, derived.picture.input, variation.picture)),
-            choices=tuple(choice for choice in request.choices if choice.node in graph),
-            variation=variation,
-        )
         has_count = any(slot.name == COUNT for slot in workflow.slots)
         size = request.values.get(COUNT, 1) if has_count else pictures_for(workflow)
-        return repeated(request, workflow.slots, size if isinstance(size, int) else 1)
+        return repeated(made, workflow.slots, size if isinstance(size, int) else 1)
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
         """The workflow with the current list of LoRAs, which may have grown since the server was polled."""
@@ -358,3 +351,12 @@ def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict
 
 def _new_job() -> JobId:
     return JobId(str(uuid.uuid4()))
+
+
+def _with_recent_files(request: JobRequest) -> JobRequest:
+    """Return the request; its files count as changed now, so that the retention does not delete them meanwhile."""
+    refetched = request.refetch.files if request.refetch is not None else ()
+    for path in (*(upload.path for upload in request.uploads), *(path for _, path in refetched)):
+        with suppress(OSError):
+            os.utime(path)
+    return request

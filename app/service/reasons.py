@@ -214,6 +214,20 @@ class NoRoomInMenu(Reason, frozen=True):
     most: int
 
 
+class NoRoomForCommand(Reason, frozen=True):
+    """These workflows have commands in their manifests, but there are too many already."""
+
+    workflows: tuple[str, ...]
+    most: int
+
+
+class CommandNotOffered(Reason, frozen=True):
+    """The operator wants a command for a workflow that is not offered; `known` are those that are."""
+
+    workflow: str
+    known: tuple[str, ...]
+
+
 class NotAnId(Reason, frozen=True):
     """A manifest names a person or role, and not by the numeric id."""
 
@@ -348,6 +362,8 @@ ServiceReason: TypeAlias = (
     | NameTooLong
     | MenuNeedsOneFile
     | NoRoomInMenu
+    | NoRoomForCommand
+    | CommandNotOffered
     | NotAnId
     | FolderUnreadable
     | AllowedNowhere

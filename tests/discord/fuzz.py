@@ -73,7 +73,7 @@ class Run:
 
     def imagine(self) -> Payload:
         """Have a picture made, as everybody does."""
-        asked = self.fake.slash("imagine", {"prompt": "a cat", **SMALL})
+        asked = self.fake.slash("txt2img", {"prompt": "a cat", **SMALL})
         messages = self.fake.state.messages.all
         self.until(lambda: "[Again]" in words(messages.get(asked.original or "") or {"components": []}))
         return self.fake.message(asked)
@@ -128,7 +128,10 @@ json_values = st.recursive(
 )
 
 verbs = st.sampled_from(
-    ["again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"]
+    [
+        *("again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"),
+        *("subtle", "strong", "zoom", "down", "picture", "more"),
+    ]
 ) | st.text(max_size=12)
 """All but what takes the message or the job away that everything else is about."""
 numbers = st.sampled_from(["", "-", "-1", "-0", "-²", "-x", "--1"]) | st.integers().map(lambda one: f"-{one}")
@@ -201,18 +204,28 @@ def _type(command: str, option: str, told: str) -> Act:
 
 
 completed = st.sampled_from(
-    [("imagine", "checkpoint"), ("remix", "checkpoint"), ("cancel", "job"), ("show", "job"), ("settings", "reset")]
+    [
+        ("imagine", "model"),
+        ("imagine", "preset"),
+        ("txt2img", "checkpoint"),
+        ("remix", "checkpoint"),
+        ("cancel", "job"),
+        ("show", "job"),
+        ("settings", "reset"),
+    ]
 )
 
 VALID: tuple[Act, ...] = (
-    lambda run: run.fake.slash("imagine", {"prompt": "a dog", **SMALL}),
+    lambda run: run.fake.slash("txt2img", {"prompt": "a dog", **SMALL}),
+    lambda run: run.fake.slash("imagine", {"prompt": "a dog", "count": 1, "model": "Dreamscape v1"}),
     lambda run: run.fake.slash("remix", {"prompt": "a dog", "image": photo(), "steps": 1}),
     lambda run: run.fake.slash("show", {"job": "x"}),
     lambda run: run.fake.message_menu("Image to image", run.picture),
     lambda run: run.fake.click(run.message, button(run.message, "Again")),
     lambda run: run.fake.click(run.message, button(run.message, "Edit prompt")),
     lambda run: run.fake.click(run.message, button(run.message, "Details")),
-    lambda run: run.fake.autocomplete("imagine", "checkpoint", "dream"),
+    lambda run: run.fake.autocomplete("txt2img", "checkpoint", "dream"),
+    lambda run: run.fake.autocomplete("imagine", "model", "dream"),
     _send(f"vary.txt2img:{JOB}", [("prompt", "a dog")], attached=True),
 )
 """What people really do; what is sent of it is changed."""

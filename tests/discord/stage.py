@@ -22,7 +22,7 @@ from app.actors.reload import settings_of
 from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config.settings import AlertTargets, Budget, Config, Discord, Limits, Server
+from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Preset, Server
 from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
@@ -73,6 +73,8 @@ class Stage:
         alerts_to: AlertTargets | None = None,
         limits: Limits | None = None,
         budget: Budget | None = None,
+        tasks: DefaultModels | None = None,
+        presets: dict[str, Preset] | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -87,6 +89,8 @@ class Stage:
             discord=door,
             alerts=alerts_to or AlertTargets(),
             limits=limits or Limits(),
+            tasks=tasks or DefaultModels(),
+            presets=presets or {},
             api_key="secret" if budget is not None else "",
             paid_nodes=budget or Budget(),
         )

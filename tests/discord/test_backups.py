@@ -63,7 +63,7 @@ async def test_every_button_works_after_a_restore_into_another_folder(
         await ended(life, job_of(stage.discord.message(asked)))
         unsent = await stage.until("[Send again]", asked)
         edited = await waiting(stage)
-        cancelled = stage.discord.slash("imagine", prompt="an elk", width=64, height=64)
+        cancelled = stage.discord.slash("txt2img", prompt="an elk", width=64, height=64)
         await stage.until("[Edit]", cancelled)
         # While the bot runs, as each night.
         make = partial(make_backup, stage.data, tmp_path / "backups", now=0.0, breathe=nothing)

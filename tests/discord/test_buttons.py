@@ -23,7 +23,7 @@ from tests.discord.test_manifest import add
 
 async def imagined(stage: Stage, **more: object) -> Payload:
     """A finished picture of alice's."""
-    asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, **more)  # pyright: ignore[reportArgumentType]
+    asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, **more)  # pyright: ignore[reportArgumentType]
     return await stage.result(asked)
 
 
@@ -83,7 +83,7 @@ async def test_a_follow_up_without_questions_starts_at_once(stage: Stage) -> Non
     shutil.copytree(FOLDER / "img2img", plain)
     manifest = (plain / "manifest.toml").read_text()
     head = manifest.partition("[slots.prompt]")[0].replace("remix", "repaint").replace("Image to image", "Repaint")
-    head = head.replace('task = "edit"', "")
+    head = head.replace('task = "edit"\n', "")
     image = manifest.partition("[slots.image]")[2].partition("[slots.denoise]")[0]
     (plain / "manifest.toml").write_text(f"{head}[slots.image]{image}")
     graph = (plain / "workflow.json").read_text()
@@ -147,7 +147,7 @@ async def test_fetch_again_is_for_those_who_may_use_the_workflow(stage: Stage) -
     painter = stage.discord.person("painter", roles=["180000000000000002"])
     add(stage, "txt2img", "roles = [180000000000000002]")
     async with stage.bot():
-        asked = stage.discord.slash("imagine", {"prompt": "x", "width": 64, "height": 64, "count": 2}, user=painter)
+        asked = stage.discord.slash("txt2img", {"prompt": "x", "width": 64, "height": 64, "count": 2}, user=painter)
         made = await stage.result(asked)
         assert "Only some people" in await stage.ephemeral_followup(stage.press(made, "Fetch again"))
         assert len(files(await stage.result(stage.press(made, "Fetch again", user=painter)))) == 1
@@ -189,7 +189,7 @@ async def test_a_result_can_be_copied_as_the_command_that_makes_it_again(stage: 
         details = stage.press(first, "Details")
         await stage.ephemeral_followup(details)
         told = await stage.ephemeral_followup(stage.press(stage.discord.message(details), "Copy as command"))
-        assert "```\n/imagine prompt: a cat seed: 5 steps: 7 " in told
+        assert "```\n/txt2img prompt: a cat seed: 5 steps: 7 " in told
         assert "paste it into the message box" in told
 
 
@@ -233,10 +233,10 @@ async def test_a_follow_up_asks_for_what_the_picture_does_not_say(stage: Stage) 
     """A prompt that the other workflow needs, and the job has not."""
     manifest = stage.workflows / "txt2img" / "manifest.toml"
     redrawing(stage)
-    named = manifest.read_text().replace("[slots.prompt]", "[slots.words]").replace('task = "imagine"', "")
+    named = manifest.read_text().replace("[slots.prompt]", "[slots.words]").replace('task = "imagine"\n', "")
     manifest.write_text(named)
     async with stage.bot() as life:
-        first = await stage.result(stage.discord.slash("imagine", words="a cat", width=64, height=64, count=2))
+        first = await stage.result(stage.discord.slash("txt2img", words="a cat", width=64, height=64, count=2))
         opened = await stage.answered(stage.press(first, "Redraw 2"))
         assert "+result" not in modal(opened), "the button has said which"
         second = await stage.result(stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"}))
@@ -298,7 +298,7 @@ async def test_delete_takes_the_files_away_so_that_nothing_brings_them_back(stag
 async def test_cancel_takes_the_job_back(stage: Stage) -> None:
     async with stage.bot():
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="a cat")
+        asked = stage.discord.slash("txt2img", prompt="a cat")
         stage.press(await stage.until("[Cancel]", asked), "Cancel")
         await stage.until("Cancelled", asked)
 
@@ -312,7 +312,7 @@ async def test_a_stranger_is_told_no_and_nothing_happens(stage: Stage, label: st
             pressed = await stage.delete(message, user=bob)
         else:
             stage.hold()
-            message = await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
+            message = await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a cat"))
             pressed = stage.press(message, label, user=bob)
         refused = await stage.discord.until(lambda: pressed.followups[:1])
         assert "Only the person who asked" in words(stage.discord.state.messages.all[refused[0]])
@@ -337,7 +337,7 @@ async def test_everybody_may_go_on_from_a_result_and_owns_what_comes_of_it(stage
 async def test_a_failed_job_can_be_tried_again(stage: Stage) -> None:
     async with stage.bot():
         stage.fault(fail_prompt={"count": 1, "status": 400})
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64)
         failed = await stage.until("[Retry]", asked)
         assert "Failed" in words(failed)
         await stage.result(stage.press(failed, "Retry"))

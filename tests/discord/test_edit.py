@@ -16,12 +16,12 @@ from tests.discord.stage import ENOUGH, Life, Stage, ended, files, job_of, modal
 from tests.discord.test_manifest import add
 
 
-async def waiting(stage: Stage, prompt: str = "a cat", command: str = "imagine", **more: object) -> Interaction:
+async def waiting(stage: Stage, prompt: str = "a cat", command: str = "txt2img", **more: object) -> Interaction:
     """Fill the server, and ask for one more picture, which waits here."""
     stage.hold()
     for number in range(2):
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt=f"before {number}", width=64, height=64))
-    options: dict[str, object] = {"prompt": prompt, **({"width": 64, "height": 64} if command == "imagine" else {})}
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt=f"before {number}", width=64, height=64))
+    options: dict[str, object] = {"prompt": prompt, **({"width": 64, "height": 64} if command == "txt2img" else {})}
     asked = stage.discord.slash(command, options | more)
     await stage.until("[Edit]", asked)
     return asked
@@ -84,7 +84,7 @@ async def test_only_a_job_that_waits_here_has_the_button(stage: Stage) -> None:
 async def test_an_edited_job_keeps_its_place_in_line(stage: Stage) -> None:
     async with stage.bot():
         asked = await waiting(stage)
-        last = stage.discord.slash("imagine", prompt="an elk", width=64, height=64)
+        last = stage.discord.slash("txt2img", prompt="an elk", width=64, height=64)
         await stage.until("3 ahead of you", last)
         await edit(stage, asked, "a dog")
         assert "2 ahead of you" in words(await stage.until("### a dog", asked))
@@ -148,7 +148,7 @@ async def test_the_button_of_a_message_that_is_out_of_date_opens_no_form(stage: 
         await ended(life, job_of(await stage.result(asked)))
         assert "This has already ended." in await press_late(stage, asked)
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="an elk")
+        asked = stage.discord.slash("txt2img", prompt="an elk")
         await stage.until("[Cancel]", asked)
         await state_of(life, job_of(stage.discord.state.messages.all[asked.original or ""]))
         assert "This was started meanwhile." in await press_late(stage, asked)

@@ -118,7 +118,7 @@ async def test_what_is_only_among_the_settings_is_not_asked_at_a_menu_but_in_var
 async def test_what_must_be_told_in_a_form_is_asked_for_after_the_command(stage: Stage) -> None:
     change(stage, "txt2img", 'title = "Prompt"', 'title = "Prompt"\nshow = "modal"')
     async with stage.bot():
-        opened = await stage.answered(stage.discord.slash("imagine", {**SMALL, "steps": 3}))
+        opened = await stage.answered(stage.discord.slash("txt2img", {**SMALL, "steps": 3}))
         assert set(modal(opened)) == {"prompt"}
         told = await stage.details(await stage.result(stage.discord.submit_modal(opened, {"prompt": "a long story"})))
         assert "a long story" in told
@@ -142,7 +142,7 @@ async def test_a_preset_can_be_named_in_the_form_of_vary(stage: Stage) -> None:
 async def test_more_than_25_presets_are_completed_and_a_wrong_one_is_a_sentence(stage: Stage) -> None:
     add(stage, "txt2img", "\n".join(f"[presets.p{number}]\nsteps = {number + 1}" for number in range(30)))
     async with stage.bot():
-        offered = await stage.answered(stage.discord.autocomplete("imagine", "preset", "p2", prompt="x"))
+        offered = await stage.answered(stage.discord.autocomplete("txt2img", "preset", "p2", prompt="x"))
         assert "p29" in {choice["value"] for choice in offered.data["choices"]}
         assert "no preset called “p99”" in await stage.ephemeral_followup(imagine(stage, preset="p99"))
         assert "**Steps** 30 " in await stage.details(await stage.result(imagine(stage, preset="p29")))
@@ -190,7 +190,7 @@ async def test_a_preset_counts_more_than_ones_own_settings_and_what_is_said_more
 async def test_again_is_the_same_whoever_presses_it(stage: Stage) -> None:
     async with stage.bot():
         bob = stage.discord.person("bob")
-        his = await stage.result(stage.discord.slash("imagine", {"prompt": "x", **SMALL}, user=bob))
+        his = await stage.result(stage.discord.slash("txt2img", {"prompt": "x", **SMALL}, user=bob))
         await keep(stage, await stage.result(imagine(stage, steps=7)))
         assert "**Steps** 24 " in await stage.details(await stage.result(stage.press(his, "Again")))
 
@@ -212,11 +212,11 @@ async def test_a_role_lets_in_and_everybody_else_is_told_before_a_form_opens(sta
     painter = stage.discord.person("painter", roles=["180000000000000002"])
     add(stage, "txt2img", "roles = [180000000000000002]")
     async with stage.bot():
-        made = await stage.result(stage.discord.slash("imagine", {"prompt": "x", **SMALL}, user=painter))
+        made = await stage.result(stage.discord.slash("txt2img", {"prompt": "x", **SMALL}, user=painter))
         before = len(stage.discord.requests)
         for name in ("Again", "Edit prompt"):
             assert "Only some people" in await stage.ephemeral_followup(stage.press(made, name))
-        command = stage.discord.slash("imagine", {"prompt": "x", **SMALL})
+        command = stage.discord.slash("txt2img", {"prompt": "x", **SMALL})
         assert "Only some people" in await stage.ephemeral_followup(command)
         assert private(stage, since=before), "nobody else saw that the bot was asked"
         assert await filled_in(stage, stage.press(made, "Edit prompt", user=painter))
@@ -306,7 +306,7 @@ async def test_a_second_file_that_is_missing_is_a_sentence_of_this_place(stage: 
 async def test_loras_are_completed_one_after_the_other_and_may_be_called_by_short_names(stage: Stage) -> None:
     add(stage, "txt2img", '[slots.lora]\nkind = "lora"\nnode = "Checkpoint"')
     async with stage.bot() as life:
-        asked = stage.discord.autocomplete("imagine", "lora", "ink-lines:0.8, sof", prompt="x")
+        asked = stage.discord.autocomplete("txt2img", "lora", "ink-lines:0.8, sof", prompt="x")
         offered = await stage.answered(asked)
         assert [choice["value"] for choice in offered.data["choices"]] == ["ink-lines:0.8, soft-light.safetensors"]
         made = await stage.result(imagine(stage, lora="ink-lines:0.8, soft-light"))
@@ -339,7 +339,7 @@ async def test_what_is_not_offered_is_told_in_status_and_by_old_buttons(stage: S
     path = stage.workflows / "txt2img" / "workflow.json"
     path.write_text(path.read_text().replace('"KSampler"', '"KSamplerOfNobody"'))
     async with stage.bot():
-        assert "imagine" not in names(stage), "the servers were asked before anything was offered"
+        assert "txt2img" not in names(stage), "the servers were asked before anything was offered"
         told = await stage.ephemeral_followup(stage.discord.slash("status"))
         assert "Not offered: No server can run “txt2img”" in told.replace("\\", "")
         assert "not available now" in await stage.ephemeral_followup(stage.press(made, "Again"))

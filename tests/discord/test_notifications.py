@@ -63,7 +63,7 @@ async def test_the_owner_is_mentioned_in_a_reply_once_and_nobody_else_is(stage: 
     """Neither for a batch of four pictures is there more than one."""
     async with stage.bot(notify_after=0) as life:
         alice = stage.discord.state.alice.id
-        asked = stage.discord.slash("imagine", prompt=f"<@{alice}> @everyone", count=4, width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt=f"<@{alice}> @everyone", count=4, width=64, height=64)
         found = await notice(stage, life, asked)
         assert found is not None
         assert found["content"] == f"<@{alice}> Your 4 pictures are ready."
@@ -77,20 +77,20 @@ async def test_the_owner_is_mentioned_in_a_reply_once_and_nobody_else_is(stage: 
 
 async def test_a_result_that_came_soon_has_no_notification(stage: Stage) -> None:
     async with stage.bot(notify_after=3600) as life:
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64)
         assert await notice(stage, life, asked) is None
 
 
 async def test_who_wants_direct_messages_gets_one_or_a_mention_where_they_are_closed(stage: Stage) -> None:
     async with stage.bot(notify="dm", notify_after=0) as life:
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64)
         letter = await notice(stage, life, asked)
         assert letter is not None
         assert letter["channel_id"] == stage.discord.dm().id
         assert letter["content"].endswith(f"/{stage.discord.channel.id}/{asked.original}")
         stage.discord.delete(letter)
         stage.discord.state.alice.takes_dms = False
-        asked = stage.discord.slash("imagine", prompt="a dog", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a dog", width=64, height=64)
         mention = await notice(stage, life, asked)
         assert mention is not None
         assert mention["channel_id"] == stage.discord.channel.id
@@ -100,7 +100,7 @@ async def test_who_wants_direct_messages_gets_one_or_a_mention_where_they_are_cl
 
 async def test_in_direct_messages_a_new_message_follows_the_result(stage: Stage) -> None:
     async with stage.bot(notify_after=0) as life:
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, channel=stage.discord.dm())
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, channel=stage.discord.dm())
         found = await notice(stage, life, asked)
         assert found is not None
         assert (found["content"], found["mentions"]) == ("Your picture is ready.", [])
@@ -110,13 +110,13 @@ async def test_in_direct_messages_a_new_message_follows_the_result(stage: Stage)
 async def test_where_the_bot_may_not_reply_or_write_it_still_reaches_the_owner(stage: Stage) -> None:
     async with stage.bot(notify_after=0) as life:
         silent = stage.discord.open_channel("silent", bot_permissions=MEMBER & ~SEND_MESSAGES)
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, channel=silent)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, channel=silent)
         letter = await notice(stage, life, asked)
         assert letter is not None
         assert letter["channel_id"] == stage.discord.dm().id
         stage.discord.delete(letter)
         blind = stage.discord.open_channel("blind", bot_permissions=MEMBER & ~READ_HISTORY)
-        asked = stage.discord.slash("imagine", prompt="a dog", width=64, height=64, channel=blind)
+        asked = stage.discord.slash("txt2img", prompt="a dog", width=64, height=64, channel=blind)
         mention = await notice(stage, life, asked)
         assert mention is not None
         assert mention["channel_id"] == blind.id
@@ -131,7 +131,7 @@ async def test_a_notification_that_discord_took_without_an_answer_is_there_once_
     """After `skipped` seconds, Discord has forgotten the nonce: then the bot looks for its message."""
     async with stage.bot(notify_after=0):
         stage.discord.fail("POST", r"/channels/\d+/messages", times=None, status=500, after=True)
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64)
         await stage.discord.until(lambda: notices(stage), ENOUGH)
     stage.discord.heal()
     stage.discord.advance(skipped)
@@ -148,14 +148,14 @@ async def test_a_notification_that_discord_took_without_an_answer_is_there_once_
 async def test_a_failed_job_notifies_and_a_cancelled_one_does_not(stage: Stage) -> None:
     async with stage.bot(notify_after=0) as life:
         stage.fault(fail_prompt={"count": 1, "status": 400})
-        failed = stage.discord.slash("imagine", prompt="a cat", width=64, height=64)
+        failed = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64)
         shown = await stage.until("Failed", failed)
         await ended(life, job_of(shown))
         (found,) = notices(stage)
         assert "Failed: " in found["content"]
         stage.discord.delete(found)
         stage.hold()
-        cancelled = stage.discord.slash("imagine", prompt="a dog", width=64, height=64)
+        cancelled = stage.discord.slash("txt2img", prompt="a dog", width=64, height=64)
         stage.press(await stage.until("[Cancel]", cancelled), "Cancel")
         await ended(life, job_of(await stage.until("Cancelled", cancelled)))
         assert not notices(stage)
@@ -165,14 +165,14 @@ async def test_a_failed_job_notifies_and_a_cancelled_one_does_not(stage: Stage) 
 async def test_a_result_that_was_deleted_has_no_notification_and_delete_removes_it(stage: Stage) -> None:
     async with stage.bot(notify_after=0) as life:
         held = stage.discord.fail("POST", r"/channels/\d+/messages", times=1, hold=True)
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64)
         shown = await stage.result(asked)
         await stage.discord.until(lambda: held.times == 0, ENOUGH)
         stage.discord.delete(shown)
         stage.discord.heal()
         await ended(life, job_of(shown))
         assert not notices(stage)
-        asked = stage.discord.slash("imagine", prompt="a dog", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a dog", width=64, height=64)
         assert await notice(stage, life, asked) is not None
         await stage.delete(await stage.result(asked))
         await stage.discord.until(lambda: not notices(stage), ENOUGH)

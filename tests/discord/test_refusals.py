@@ -16,7 +16,7 @@ from tests.discord.peers import PICTURE
 
 V2 = 1 << 15
 GALLERY: Payload = {"type": 12, "items": [{"media": {"url": "attachment://a.png"}}]}
-COMMAND: Payload = {"name": "imagine", "description": "Make a picture", "options": []}
+COMMAND: Payload = {"name": "txt2img", "description": "Make a picture", "options": []}
 
 
 def text(content: str) -> Payload:
@@ -65,7 +65,7 @@ class Caller:
 
     async def imagine(self) -> Interaction:
         await self.register(COMMAND)
-        return self.fake.slash("imagine")
+        return self.fake.slash("txt2img")
 
     async def respond(self, one: Interaction, kind: int, data: Payload | None = None) -> tuple[int, int, Any]:
         return await self("POST", f"/interactions/{one.id}/{one.token}/callback", {"type": kind, "data": data or {}})
@@ -324,7 +324,7 @@ async def test_discords_client_lets_nobody_do_the_impossible(call: Caller) -> No
     await call.register(COMMAND | {"options": [steps, option("image", type=11)]}, admins)
     for values in ({}, {"steps": 0}, {"steps": "many"}, {"steps": 1, "size": 2}):
         with pytest.raises(Impossible):
-            call.fake.slash("imagine", values)
+            call.fake.slash("txt2img", values)
     with pytest.raises(Impossible):
         call.fake.slash("servers")
     carol = call.fake.person("carol", permissions=MEMBER | 32, roles=["1500000000000000000"])
@@ -332,7 +332,7 @@ async def test_discords_client_lets_nobody_do_the_impossible(call: Caller) -> No
         call.fake.slash("servers", user=carol, channel=call.fake.dm(carol))
     seen = call.fake.slash("servers", user=carol).payload["member"]
     assert (seen["permissions"], seen["roles"]) == (str(MEMBER | 32), ["1500000000000000000"])
-    used = call.fake.slash("imagine", steps=3, image=Upload("a.png", PICTURE), channel=call.fake.dm())
+    used = call.fake.slash("txt2img", steps=3, image=Upload("a.png", PICTURE), channel=call.fake.dm())
     assert used.payload["user"]["username"] == "alice"
     [attachment] = used.payload["data"]["resolved"]["attachments"].values()
     async with httpx.AsyncClient() as http:
@@ -615,7 +615,7 @@ async def test_a_thread_in_the_archive_takes_new_messages_only(call: Caller) -> 
 async def test_an_answer_in_a_thread_that_was_archived_meanwhile_cannot_be_changed(call: Caller) -> None:
     thread = call.fake.open_thread("old")
     await call.register(COMMAND)
-    one = call.fake.slash("imagine", channel=thread)
+    one = call.fake.slash("txt2img", channel=thread)
     await call.respond(one, 5)
     thread.archived = True
     assert (await call.edit(one, {"content": "x"}))[:2] == (400, 50083)

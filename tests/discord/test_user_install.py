@@ -35,7 +35,7 @@ async def test_commands_go_along_only_where_the_operator_allows_it(stage: Stage)
     async with stage.bot():
         outside = stage.discord.open_outside("elsewhere")
         with pytest.raises(Impossible):
-            stage.discord.slash("imagine", prompt="a cat", channel=outside)
+            stage.discord.slash("txt2img", prompt="a cat", channel=outside)
     async with stage.bot(user_install=True):
         registered = {command["name"]: command for command in stage.discord.commands()}
         assert registered["imagine"]["integration_types"] == [0, 1]
@@ -51,7 +51,7 @@ async def test_a_result_edits_its_answer_and_its_owner_is_notified_directly(stag
     async with stage.bot(limits=everywhere, user_install=True, notify_after=0) as life:
         outside = stage.discord.open_outside(guild)
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, channel=outside)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, channel=outside)
         assert OUTSIDE in words(await stage.until("[Cancel]", asked))
         stage.go_on()
         shown = await stage.result(asked)
@@ -74,7 +74,7 @@ async def test_after_fifteen_minutes_the_result_comes_directly(stage: Stage, mon
     async with stage.bot(user_install=True, notify_after=0) as life:
         outside = stage.discord.open_outside("elsewhere")
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, channel=outside)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, channel=outside)
         waiting = await stage.until("[Cancel]", asked)
         stage.discord.advance(TOKEN_LIFE + 60)
         stage.go_on()
@@ -92,7 +92,7 @@ async def test_a_result_that_cannot_be_sent_directly_is_kept_and_show_brings_it(
         outside = stage.discord.open_outside("elsewhere")
         stage.discord.state.alice.takes_dms = False
         monkeypatch.setattr("app.discord.messages.live_messages.TOKEN_LIFE", 0.0)
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, channel=outside)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, channel=outside)
         await stage.discord.until(lambda: 50007 in refused(stage), ENOUGH)
         monkeypatch.setattr("app.discord.messages.live_messages.TOKEN_LIFE", TOKEN_LIFE)
         offered = stage.discord.autocomplete("show", "job", "", channel=outside)
@@ -108,7 +108,7 @@ async def test_a_job_from_elsewhere_outlives_a_restart(stage: Stage) -> None:
     async with stage.bot(user_install=True):
         outside = stage.discord.open_outside("elsewhere")
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, channel=outside)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, channel=outside)
         waiting = await stage.until("[Cancel]", asked)
     stage.go_on()
     async with stage.bot(user_install=True) as life:
@@ -123,7 +123,7 @@ async def test_who_moderates_elsewhere_moderates_nothing_here(stage: Stage) -> N
     async with stage.bot(user_install=True):
         outside = stage.discord.open_outside("elsewhere")
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, channel=outside)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, channel=outside)
         waiting = await stage.until("[Cancel]", asked)
         moderator = stage.discord.person("mo", permissions=(1 << 41) - 1)
         said = await stage.ephemeral_followup(stage.press(waiting, "Cancel", user=moderator))

@@ -22,7 +22,7 @@ from tests.workflows.test_shipped import models
 
 async def imagined(stage: Stage, **more: object) -> Payload:
     """A finished picture of alice's."""
-    asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, **more)  # pyright: ignore[reportArgumentType]
+    asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, **more)  # pyright: ignore[reportArgumentType]
     return await stage.result(asked)
 
 
@@ -125,7 +125,7 @@ async def test_a_variation_that_waits_is_edited_and_stays_one(stage: Stage) -> N
         first = await imagined(stage)
         stage.hold()
         for _ in range(3):
-            await stage.answered(stage.discord.slash("imagine", prompt="ahead", width=64, height=64))
+            await stage.answered(stage.discord.slash("txt2img", prompt="ahead", width=64, height=64))
         pressed = stage.press(first, "Vary strong")
         waiting = await stage.until("[Edit]", pressed)
         asked = await stage.answered(stage.press(waiting, "Edit"))
@@ -233,7 +233,7 @@ async def test_others_may_vary_a_picture_unless_the_operator_says_no(stage: Stag
 )
 async def test_a_picture_is_extended_and_stays_where_it_was(stage: Stage, label: str, size: tuple[int, int]) -> None:
     async with stage.bot() as life:
-        asked = stage.discord.slash("imagine", prompt="a cat", width=256, height=256)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=256, height=256)
         first = await stage.result(asked)
         (source,) = (stage.data / "results").iterdir()
         second = await stage.result(stage.press(await opened(stage, first), label))

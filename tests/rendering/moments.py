@@ -180,7 +180,7 @@ class Moments:
         self._keep("choice", self._stage.discord.message(chosen), "More…")
 
     def _imagine(self, prompt: str, user: Person | None = None, **more: object) -> Interaction:
-        return self._stage.discord.slash("imagine", {"prompt": prompt, **more}, user=user)
+        return self._stage.discord.slash("txt2img", {"prompt": prompt, **more}, user=user)
 
     def _message(self, ident: str) -> Payload:
         return self._stage.discord.state.messages.all[ident]

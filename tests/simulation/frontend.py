@@ -43,6 +43,7 @@ from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.notifications import Notifications
 from app.service.requests import AttachedFile
+from app.service.speeds import Speeds
 from app.service.variations import Variations
 from app.workflows.load import Workflow
 from tests.conftest import inline
@@ -137,6 +138,7 @@ class SimulatedFrontend:
             guarded=GUARDED,
             server_names={},
             delete_results=partial(inline, delete_results),
+            picture_seconds=Speeds().seconds,
         )
 
     async def live(self, opened: Callable[[], None]) -> None:

@@ -36,19 +36,21 @@ from app.discord.ui import modals
 from app.discord.ui.forms import Form
 from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
-from app.discord.ui.options import PRESET, SPOILER, Command
+from app.discord.ui.options import FORMAT, MODEL, MOST_CHOICES, PRESET, SPOILER, Command
 from app.discord.ui.submission import Submission
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
 from app.events import JobId
 from app.ports import Json
 from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob, Person
+from app.service.task_requests import TaskPlanner, TaskRequest
 from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.texts import answers
 from app.texts.reasons.files import NAMES
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
+from app.workflows.task import Task
 from app.workflows.variation import CHANGES
 
 PATIENCE = 1.5
@@ -92,7 +94,7 @@ class InteractionHandlers:
     """See `app.discord.gateway.commands.InteractionHandler`. Owns the requests that wait for their form.
 
     `check_can_create` raises `WorkflowError` if a person may not use a workflow now; it is called in hikari's loop, so
-    that a refusal is the first answer, which nobody else sees.
+    that a refusal is the first answer, which nobody else sees. So is `task_planner`, which has everything in memory.
     """
 
     def __init__(
@@ -102,10 +104,12 @@ class InteractionHandlers:
         inbox: ObjectSendStream[UserRequest],
         into_core: CrossLoopCall,
         check_can_create: Callable[[str, Person], None],
+        task_planner: TaskPlanner,
         rest_url: str = "",
     ) -> None:
         self._questions = questions
         self._check_can_create = check_can_create
+        self._task_planner = task_planner
         self._suggestions = suggestions
         self._inbox = inbox
         self._into_core = into_core
@@ -117,20 +121,28 @@ class InteractionHandlers:
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
         """See `app.discord.gateway.commands.InteractionHandler`."""
-        workflow = self.workflows.get(command.workflow)
+        request, typed = _request(command, given), _typed(command, given)
+        if command.task:
+            try:
+                request = self._task_planner.plan(
+                    _task_request(command.task, request, given), caller_of(interaction, "", fresh=False)
+                )
+            except WorkflowError as error:
+                await say(interaction, reason_text(error.reason), typed)
+                return
+        workflow = self.workflows.get(request.workflow)
         if workflow is None:
-            await say(interaction, answers.not_offered(command.workflow))
+            await say(interaction, answers.not_offered(request.workflow), typed)
             return
-        request = _request(command, given)
         try:
             values = _checked(workflow, request, complete=False)
         except WorkflowError as error:
-            await say(interaction, reason_text(error.reason))
+            await say(interaction, reason_text(error.reason), typed)
             return
         if any(slot.show != "command" for slot in missing_slots(workflow, values)):
             await self._ask(interaction, "order", workflow, request)
         else:
-            await self._order(interaction, workflow, request)
+            await self._order(interaction, workflow, request, typed)
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """See `app.discord.gateway.commands.InteractionHandler`."""
@@ -198,6 +210,16 @@ class InteractionHandlers:
         with anyio.move_on_after(PATIENCE):
             return await self._into_core(self._suggestions.suggest_values, workflow, slot, typed)
         return []
+
+    async def suggest_for_task(
+        self, interaction: hikari.AutocompleteInteraction, task: Task, option: str, typed: str
+    ) -> list[str]:
+        """See `app.discord.gateway.commands.InteractionHandler`. Answers from memory, without asking the core."""
+        person = caller_of(interaction, "", fresh=False)
+        if option == PRESET:
+            names = self._task_planner.presets_of(task, person)
+            return [name for name in names if typed.casefold() in name.casefold()][:MOST_CHOICES]
+        return self._task_planner.models.suggest(task, typed, person, MOST_CHOICES)
 
     async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """See `app.discord.gateway.commands.InteractionHandler`."""
@@ -328,6 +350,29 @@ def _request(command: Command, given: Given) -> CreateJob:
         preset=str(own.get(PRESET) or ""),
         spoiler=bool(own.get(SPOILER)),
     )
+
+
+def _task_request(task: Task, request: CreateJob, given: Given) -> TaskRequest:
+    """What a person gave as the options of a task's command, of which `request` has the slots."""
+
+    def text(option: str) -> str:
+        return str(given.get(option) or "")
+
+    return TaskRequest(
+        task=task,
+        model=text(MODEL),
+        format=text(FORMAT),
+        preset=request.preset,
+        values=request.values,
+        files=request.files,
+        spoiler=request.spoiler,
+    )
+
+
+def _typed(command: Command, given: Given) -> str:
+    """The texts that a person wrote into a command, to give them back: Discord does not keep them."""
+    texts = [given.get(option.name) for option in command.options if option.kind == "string" and not option.choices]
+    return "\n".join(text for text in texts if isinstance(text, str) and " " in text)
 
 
 def _checked(workflow: Workflow, request: CreateJob, *, complete: bool = True) -> Mapping[str, Json]:

@@ -44,7 +44,9 @@ async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.Messag
     )
 
 
-def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool = False) -> Caller:
+def caller_of(
+    interaction: Answerable | hikari.AutocompleteInteraction, message: str, *, fresh: bool, alone: bool = False
+) -> Caller:
     """Who interacted, and how to answer."""
     outside = is_outside(interaction)
     member, channel = None if outside else interaction.member, interaction.channel
@@ -67,7 +69,7 @@ def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool
     )
 
 
-def is_outside(interaction: Answerable) -> bool:
+def is_outside(interaction: Answerable | hikari.AutocompleteInteraction) -> bool:
     """Whether the bot has no access to the channel of an interaction: only a person brought the application along."""
     if interaction.context is hikari.ApplicationContextType.BOT_DM:
         return False

@@ -62,6 +62,7 @@ from app.service.variations import Variations, picture_of, pictures_of
 from app.texts.help import EXAMPLES
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons.text import reason_text
+from app.workflows.batch import COUNT
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 from app.workflows.variation import CHANGES, Change
@@ -90,6 +91,7 @@ class RequestDispatcher:
     """Carries out each request; it keeps only drafts. `guarded` buttons are for owners and moderators.
 
     `server_names` maps each server to the name that people may read; `delete_results` deletes the files of a job.
+    `picture_seconds` returns how long one picture of a workflow is expected to take.
     """
 
     def __init__(
@@ -109,7 +111,9 @@ class RequestDispatcher:
         guarded: frozenset[str],
         server_names: Mapping[ServerName, str],
         delete_results: Callable[[Job], Awaitable[None]],
+        picture_seconds: Callable[[Workflow], float],
     ) -> None:
+        self._picture_seconds = picture_seconds
         self._registry = registry
         self._job_history = job_history
         self._catalog = catalog
@@ -145,6 +149,7 @@ class RequestDispatcher:
         try:
             match request.action:
                 case CreateJob() as order:
+                    order = await self._within_limits(order, request.caller)
                     job = await self._job_factory.create(order, request.caller)
                     await self._begin(job, request.caller, spoiler=order.spoiler)
                 case ButtonPressed() as pressed:
@@ -157,6 +162,19 @@ class RequestDispatcher:
                     assert_never(request.action)
         except WorkflowError as error:
             await self._refuse(request, reason_text(error.reason))
+
+    async def _within_limits(self, order: CreateJob, caller: Caller) -> CreateJob:
+        """The order, whose usual number of pictures is no larger than what the person's GPU seconds last for."""
+        usual, workflow = order.defaults.get(COUNT), self._catalog.workflows.get(order.workflow)
+        if not isinstance(usual, int) or workflow is None:
+            return order
+        allowances = (await self._allowances.grant(caller)).allowances
+        if not any(allowance.seconds for allowance in allowances):
+            return order
+        used, _ = await self._registry.usage(origin_of(caller), allowances)
+        left = min(row.allowance.seconds - row.seconds for row in used if row.allowance.seconds)
+        count = max(1, min(usual, int(left / max(0.001, self._picture_seconds(workflow)))))
+        return replace(order, defaults={**order.defaults, COUNT: count})
 
     async def _refuse(self, request: UserRequest, sentence: str) -> None:
         await self._responder.refuse(request.caller, sentence, typed(request.action))

@@ -11,6 +11,7 @@ from typing import get_args
 
 from msgspec.structs import replace
 
+from app.config.settings import FORMATS
 from app.discord.text import current_value, shorten
 from app.discord.ui.components import Choice
 from app.discord.ui.forms import (
@@ -27,7 +28,7 @@ from app.discord.ui.forms import (
 from app.discord.ui.options import PRESET
 from app.discord.ui.slot_fields import NOTHING_OFFERED, Offered, slot_field
 from app.ports import Json
-from app.service.formats import FORMATS, sized
+from app.service.formats import sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
 from app.service.values import missing_slots, preset
 from app.texts import forms as texts

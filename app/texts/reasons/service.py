@@ -89,6 +89,11 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{shortened(workflow)} cannot have a message menu: it does not take exactly one file."
         case reasons.NoRoomInMenu(workflow=workflow, most=most):
             return f"{shortened(workflow)} gets no message menu: Discord allows only {most} in all."
+        case reasons.NoRoomForCommand(workflows=workflows, most=most):
+            names = f"Discord allows only {most} commands of workflows, so {listed(workflows)} get none"
+            return f"{names}: name those that you want in “workflow_commands”."
+        case reasons.CommandNotOffered(workflow=workflow, known=known):
+            return f"“workflow_commands” names {quoted(workflow)}, which is not offered{suggest(workflow, known)}"
         case reasons.NotAnId(workflow=workflow, name=name):
             return f"{shortened(workflow)}: {quoted(name)} is not an id. Copy the id of the person or role in Discord."
         case reasons.FolderUnreadable(folder=folder, error=error):
