@@ -229,7 +229,8 @@ class Progressed(Update, frozen=True):
 
     `fraction` is 0 to 1 over the whole graph; `node` is the title of the running node; `step` of `steps` is its own
     progress, 0 of 0 if it has none; `elapsed` is seconds since the start; `remaining` is seconds, None until steps
-    arrive; `note` is set if the server is still running the job but has sent nothing for long.
+    arrive; `note` is set if the server is still running the job but has sent nothing for long. `running` is how many
+    pictures of a batch are being made at once; the running node is that of the first of them.
     """
 
     fraction: float
@@ -239,6 +240,7 @@ class Progressed(Update, frozen=True):
     elapsed: float = 0.0
     remaining: float | None = None
     note: JobReason | None = None
+    running: int = 1
 
 
 class Previewed(Update, frozen=True):

@@ -85,10 +85,11 @@ class Delivered(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """This job is shown at `place` from now on."""
+    """This job is shown at `place` from now on; `recorded` is set once the journal has it."""
 
     job: JobId
     place: str
+    recorded: anyio.Event
 
 
 class ReadUsage(Struct, frozen=True):
@@ -193,8 +194,10 @@ class Registry(Struct, frozen=True):
             return await answer.receive()
 
     async def place(self, job: JobId, place: str) -> None:
-        """Record where a job is shown from now on."""
-        await self.inbox.send(Place(job, place))
+        """Record where a job is shown from now on; returns once the journal has it."""
+        recorded = anyio.Event()
+        await self.inbox.send(Place(job, place, recorded))
+        await recorded.wait()
 
     async def usage(
         self, origin: Origin, allowances: tuple[Allowance, ...], budget: tuple[SpendingLimit, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
@@ -34,8 +35,12 @@ OF_THE_WAIT = 0.5
 """The share of the expected wait after which a waiting job's place in line is asked for: who waits for minutes need not
 know it every two seconds."""
 
+NOTIFYING = 6 * 3600.0
+"""Seconds after which a notification that Discord does not take is given up: its person has seen the result by then."""
+
 FAILURES = 3
-"""Unexpected failures to show a terminal update after which the user is told, and the pauses become long."""
+"""Unexpected failures to show a terminal update after which the user is told, and the pauses become long; or to notify
+its owner, after which that is given up."""
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -46,6 +51,9 @@ class InteractionActor:
     It keeps the `reply` up to date until the terminal update, and tells the registry when that has been shown. The
     reader is paced, not the writer: it waits `reply.pause` between two updates, and what it missed meanwhile is already
     conflated. The terminal update does not wait.
+
+    `notify` is called once it has been shown, and before the registry is told so, so that the next start of the bot
+    calls it again if this one was interrupted. It raises `ConnectionLost` if it must be tried again.
     """
 
     def __init__(
@@ -57,7 +65,9 @@ class InteractionActor:
         place: str = "",
         pauses: Pauses = patient,
         patience: float = PATIENCE,
+        notify: Callable[[TerminalUpdate], Awaitable[None]] | None = None,
     ) -> None:
+        self._notify_owner = notify
         self._job = request.job if isinstance(request, JobRequest) else request
         self._updates = (
             partial(registry.submit, request, place)
@@ -135,7 +145,27 @@ class InteractionActor:
         async with self._updates() as updates:
             task_status.started()
             if (shown := await self._follow(updates)) is not None:
+                await self._notify(shown)
                 await self._registry.delivered(self._job, self._reply.receipt, shown)
+
+    async def _notify(self, shown: TerminalUpdate) -> None:
+        """Notify the owner of what was shown, or give up after some time: that is no reason to show it again."""
+        if self._notify_owner is None:
+            return
+        failures, pauses, until = 0, self._pauses(), anyio.current_time() + NOTIFYING
+        # An attempt is not cancelled: see `app.discord.gateway.bot.TIMES`.
+        while anyio.current_time() < until and failures < FAILURES:
+            try:
+                await self._notify_owner(shown)
+            except ConnectionLost as loss:
+                logger.warning("a notification must wait", job=self._job, reason=str(loss))
+            except Exception as error:  # noqa: BLE001  the boundary of one notification
+                failures += 1
+                report_failure(error, "a notification failed", job=self._job)
+            else:
+                return
+            await anyio.sleep(next(pauses))
+        logger.error("a notification was given up", job=self._job)
 
     async def _report_failure(self, sentence: str) -> None:
         await self._reply.show(Failed(job=self._job, reason=sentence))

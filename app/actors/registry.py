@@ -134,6 +134,8 @@ class PromptRegistry:
         self._refreshes: dict[JobId, None] = {}
         self._edits: list[tuple[Edit, EditAnswer]] = []
         """Edits of this turn, and their answers."""
+        self._places: list[Place] = []
+        """Where jobs are shown, as far as this turn changes that."""
         self._drains: list[Drain] = []
         self._removals: list[RemoveServer] = []
         self._busy: Counter[ServerName | None] = Counter()
@@ -264,6 +266,7 @@ class PromptRegistry:
                 self._server_changes.offer(able)
                 self._reconciler.fail_over(now)
             case Place(job=job, place=place):
+                self._places.append(message)
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.place(record, place)
             case Delivered(job=job, receipt=receipt, shown=shown):
@@ -294,6 +297,9 @@ class PromptRegistry:
         job_table = self._job_table
         self._server_changes.vacate(anyio.current_time())
         await self._record()
+        for place in self._places:
+            place.recorded.set()
+        self._places.clear()
         if records := self._power.take_records():
             await self._journal.record_power(records)
         for edit, answer in self._edits:

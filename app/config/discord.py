@@ -24,6 +24,9 @@ def read_discord(table: Table) -> Discord:
             raise table.error("guarded", f"“guarded” cannot have “{short(str(button))}”: {meant}")
         guarded.append(str(button))
     rest_url = table.text("rest_url", "")
+    user_install = table.flag("user_install", default=False)
+    if user_install and table.items("guilds", ()):
+        raise table.error("user_install", "“user_install” works only with global commands: remove “guilds”.")
     notify = table.text("notify", Discord().notify)
     if notify not in NOTIFY:
         raise table.error("notify", f"“notify” cannot be “{short(notify)}”: write one of {', '.join(NOTIFY)}.")
@@ -36,6 +39,7 @@ def read_discord(table: Table) -> Discord:
         mark_results=table.flag("mark_results", default=Discord().mark_results),
         label_guilds=_guilds(table, "label_guilds"),
         notify=notify,
+        user_install=user_install,
         notify_after=table.whole("notify_after", Discord().notify_after, 0, LONGEST_WAIT),
         workflow_commands=_workflow_names(table, "workflow_commands"),
     )

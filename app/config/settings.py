@@ -76,7 +76,8 @@ class Discord(Struct, frozen=True, kw_only=True):
     press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
     programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `notify` is
     how people who have chosen nothing are notified of a result that took more than `notify_after` seconds; "off"
-    notifies nobody, whatever they chose.
+    notifies nobody, whatever they chose. With `user_install` people may add the application to their own account, and
+    use it where the bot is not; then there are no `guilds`, because only global commands go along.
     `workflow_commands` are the names of the workflows that have a slash command of their own, None for all.
     """
 
@@ -89,6 +90,7 @@ class Discord(Struct, frozen=True, kw_only=True):
     label_guilds: tuple[int, ...] = ()
     notify: str = "mention"
     notify_after: int = 30
+    user_install: bool = False
     workflow_commands: tuple[str, ...] | None = None
 
 

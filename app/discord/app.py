@@ -215,6 +215,7 @@ class DiscordApp:
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
             )
+            notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
                 tasks,
@@ -225,6 +226,7 @@ class DiscordApp:
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
+                notifications=notifications,
                 possible_changes=variations.possible,
             )
             responder = Responder(sender)
@@ -236,7 +238,6 @@ class DiscordApp:
             job_factory = JobFactory(
                 catalog, choices, job_history, input_media, config.data, draining, moderation, variations
             )
-            notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             speeds, task_models = Speeds(), TaskModels(catalog, config.tasks)
             task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
             guild_roles = GuildRoles(sender)

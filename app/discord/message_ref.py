@@ -16,7 +16,11 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     channel and a slash if that is another one. `left` is the message that did not take the result: another one may
     show it, although its id is not known, so `message` is "". `outdated` is the channel and the id of a message that
     does not say yet that the result is in this one. `deleted` says that somebody deleted the message, so that nothing
-    is posted in its channel again.
+    is posted in its channel again. `asked` is when the job was asked for, in seconds since 1970, 0 if an earlier
+    version did not record it. `notifying` is when its owner was first to be notified of the result, 0 if never.
+    `notice` is the channel and the id of the message that did so: a notification, or the result itself if it is a new
+    direct message. `outside` says that the bot has no access there, but for the token of the interaction: see
+    `app.discord.user_request.Caller`.
     """
 
     channel: str
@@ -29,6 +33,10 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     left: str = ""
     outdated: tuple[str, str] | None = None
     deleted: bool = False
+    asked: float = 0.0
+    notifying: float = 0.0
+    notice: tuple[str, str] | None = None
+    outside: bool = False
 
     @property
     def continuations(self) -> list[tuple[str, str]]:
@@ -46,12 +54,13 @@ class Seen(Struct, frozen=True):
     """Where Discord put a message.
 
     `stale` says that it shows something else than was sent: Discord returned a message that was posted before under
-    the same nonce.
+    the same nonce. `new` says that it was posted, not edited.
     """
 
     channel: str
     message: str
     stale: bool = False
+    new: bool = False
 
 
 class Token(Struct, frozen=True):

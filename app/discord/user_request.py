@@ -16,7 +16,9 @@ class Caller(Person, frozen=True, kw_only=True):
 
     `message` is the message that acknowledged the interaction. `fresh` says that it was created for this answer, so
     that it is deleted if there is no answer. `alone` says that only this person sees it. `limit` is the most bytes
-    for one file here.
+    for one file here. `outside` says that the bot has no access there, because only the person brought the application
+    along; `outside_guild` is the Discord server in which that is, and `guild` is "" then, so that no limits of a server
+    apply.
     """
 
     token: str
@@ -24,6 +26,8 @@ class Caller(Person, frozen=True, kw_only=True):
     fresh: bool = False
     alone: bool = False
     limit: int = 10 * 2**20
+    outside: bool = False
+    outside_guild: str = ""
 
     def __repr__(self) -> str:
         """Leave out the token."""

@@ -41,6 +41,9 @@ STARTED = "Started."
 LABEL = "AI-generated"
 """Below a result, where a server wants it in words."""
 
+OUTSIDE = "After 15 minutes I cannot post here: then I send you the result directly, or you use /show."
+"""Below a job in a place where the bot is not."""
+
 NOT_POSTED = "This is done, but Discord did not take the result. It is kept: press Send again."
 """The whole message where Discord refused the real one."""
 
@@ -85,9 +88,9 @@ def sizes(shown: Sequence[str], more: int) -> str:
     return ", ".join(shown) + (f" and {more} more sizes" if more > 1 else " and 1 more size" if more else "")
 
 
-def ready(number: int, count: int) -> str:
-    """How many pictures of a request have arrived."""
-    return f"{number} of {count} ready"
+def ready(number: int, count: int, running: int = 0) -> str:
+    """How many pictures of a request have arrived, and how many are being made if it is more than one."""
+    return f"{number} of {count} ready" + (f", {running} being made" if running > 1 else "")
 
 
 def took(seconds: float) -> str:

@@ -20,3 +20,18 @@ DIRECT_MESSAGES_CLOSED = (
     "Discord does not let me write to you directly, so I mention you. Allow direct messages to change that."
 )
 """The note for people whose direct messages were refused."""
+
+
+def ready(kind: str, count: int) -> str:
+    """That a result is there: "picture", "video" or "result", and how many of them."""
+    return f"Your {count} {kind}s are ready." if count > 1 else f"Your {kind} is ready."
+
+
+def mention(person: str, text: str) -> str:
+    """A notification for somebody, by their id; "" for where nobody else is."""
+    return f"<@{person}> {text}" if person else text
+
+
+def with_link(text: str, link: str) -> str:
+    """A notification that is not where the result is."""
+    return f"{text} {link}"

@@ -25,7 +25,7 @@ from app.config.settings import Server
 from app.core.jobs.batches import requests_of, without_parts
 from app.core.jobs.job import Batch, JobRequest, SeedInput
 from app.core.journal_port import Journal
-from app.events import AnyUpdate, Arrived, Cancelled, Failed, Finished, JobId, Lost, NodeId, ServerName
+from app.events import AnyUpdate, Arrived, Cancelled, Failed, Finished, JobId, Lost, NodeId, Progressed, ServerName
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
 from app.reasons.jobs import BatchIncomplete
@@ -108,6 +108,7 @@ async def test_two_servers_share_the_pictures_and_their_person_gets_all_at_once(
         assert all(count >= 2 for count in made_by(servers)), "neither has waited for the other"
         assert [len(update.files) for update in watcher.shown if isinstance(update, Arrived)] == [1, 2, 3, 4, 5]
         assert {update.job for update in watcher.shown} == {watcher.last.job}
+        assert {update.running for update in watcher.shown if isinstance(update, Progressed)} == {1, 2}
 
 
 async def test_the_same_request_makes_the_same_pictures_whichever_servers_make_them(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ async def test_every_moment_is_drawn_from_what_the_bot_sent(fake: FakeDiscord, t
     for name, scene in scenes.items():
         if scene.is_form:
             check_modal(scene.payload)
-        else:
+        elif scene.payload["components"]:
             # The fake has checked what was sent. What it keeps has its own addresses in it, and is checked once more.
             check_v2(json.loads(json.dumps(scene.payload["components"]).replace('"http://', '"https://')))
         assert texts(drawn[name], "footer") == [NOTICE]

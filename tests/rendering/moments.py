@@ -26,6 +26,8 @@ NAMES = (
     "finished-one",
     "finished-four",
     "finished-nine",
+    "notification",
+    "settings",
     "edited",
     "varied",
     "zoomed",
@@ -39,7 +41,7 @@ NAMES = (
     "command",
     "form",
     "form-picture",
-    "settings",
+    "preferences",
     "form-details",
     "help",
     "models",
@@ -81,7 +83,7 @@ class Moments:
         manifest = stage.workflows / "txt2img" / "manifest.toml"
         manifest.write_text(manifest.read_text().replace("maximum = 8\ndefault = 1", "maximum = 9\ndefault = 1"))
         shutil.copytree(FOLDER / "upscale", stage.workflows / "upscale")
-        async with stage.bot(limits=Limits(jobs=JOBS)):
+        async with stage.bot(limits=Limits(jobs=JOBS), notify_after=0):
             await self._play_finished()
             await self._play_running()
             await self._play_lists()
@@ -120,6 +122,8 @@ class Moments:
         await self._chosen(varied, 3)
         four = self._imagine(FOXES, count=4)
         self._keep("finished-four", await stage.result(four), "/imagine")
+        await self._notified(four)
+        self._keep("preferences", await stage.until("[Mention me]", stage.discord.slash("settings")), "/settings")
         nine = self._imagine("paper boats on a mountain lake, morning fog", count=9, width=256, height=256)
         self._keep("finished-nine", await stage.result(nine), "/imagine")
 
@@ -214,6 +218,20 @@ class Moments:
         told = self._stage.discord.message(pressed)
         self._keep(name or label.lower(), told, label)
         return told
+
+    async def _notified(self, asked: Interaction) -> None:
+        """Keep the notification of a result; above a reply, Discord shows what it replies to."""
+        discord = self._stage.discord
+
+        def notice() -> Payload | None:
+            replies = (one for one in discord.state.messages.all.values() if "message_reference" in one)
+            return next((one for one in replies if one["message_reference"]["message_id"] == asked.original), None)
+
+        message = await discord.until(notice)
+        assert message is not None
+        self.scenes["notification"] = Scene(
+            message, "Click to see attachment", discord.file, people=self._people, person="Atelier"
+        )
 
     async def _chosen(self, message: Payload, number: int) -> None:
         """Choose one of several pictures in More…, and keep what can be done to it."""

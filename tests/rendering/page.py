@@ -52,7 +52,8 @@ def _message(scene: Scene) -> str:
     alone = ""
     if message["flags"] & EPHEMERAL:
         alone = '<div class="alone">👁 Only you can see this · <a>Dismiss message</a></div>'
-    parts = "".join(_component(scene, part) for part in message["components"])
+    parts = f'<div class="text">{html(message["content"], scene.people, scene.now)}</div>' if message["content"] else ""
+    parts += "".join(_component(scene, part) for part in message["components"])
     did = ""
     if scene.did:
         did = f'<div class="did"><i></i><b>{escape(scene.person)}</b> {html(scene.did, {}, 0)}</div>'

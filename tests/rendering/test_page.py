@@ -23,7 +23,8 @@ def picture() -> bytes:
 
 
 def message(*parts: Payload, flags: int = 0) -> Payload:
-    return {"components": [{"type": 17, "accent_color": 0x57F287, "components": list(parts)}], "flags": flags}
+    frame: Payload = {"type": 17, "accent_color": 0x57F287, "components": list(parts)}
+    return {"components": [frame], "content": "", "flags": flags}
 
 
 def drawn(payload: Payload) -> str:
@@ -69,6 +70,11 @@ def test_a_message_for_one_person_says_so() -> None:
     text: Payload = {"type": 10, "content": "no"}
     assert "Only you can see this" in drawn(message(text, flags=64))
     assert "Only you can see this" not in drawn(message(text))
+
+
+def test_a_message_may_be_plain_text() -> None:
+    made = drawn({"components": [], "content": "<@42> Your picture is ready.", "flags": 0})
+    assert texts(made, "p")[-1] == "@mira Your picture is ready."
 
 
 def test_a_form_has_its_fields() -> None:

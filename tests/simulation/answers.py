@@ -68,6 +68,10 @@ REMOVED = 404, 10003
 """The answer in a channel that was removed."""
 
 
+NO_DIRECT_MESSAGES = 403, 50007
+"""The answer to a direct message to somebody who takes none."""
+
+
 class Verdict(Struct, frozen=True):
     """What comes of one call: it has no effect if it was `refused`, and its answer is lost if it is `unanswered`."""
 

@@ -14,11 +14,12 @@ from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.message_ref import Seen
 from app.discord.messages.delivery import nonce as nonce_of
-from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, Unacceptable
+from app.discord.messages.ports import Away, Deleted, Expired, Gone, Notice, SendError, Unacceptable
 from app.discord.ui.components import Button, Card, Line, Row
 from app.discord.user_request import Caller
 from app.events import JobId
-from tests.simulation.answers import FINE, REMOVED, Answers, Verdict, error_of, fail_with
+from tests.simulation.answers import FINE, NO_DIRECT_MESSAGES, REMOVED, Answers, Verdict, error_of, fail_with
+from tests.simulation.notices import Notices, refuses_direct_messages
 
 NONCES = 300.0
 """Seconds for which a second message with the nonce of a first one is that first one."""
@@ -27,6 +28,9 @@ EXPIRES = 15 * 60.0
 """Seconds for which a token is good."""
 
 CHANNEL, DIRECT = "channel", "direct"
+
+GUILD = "guild"
+"""The server that the channel belongs to."""
 
 
 class Message(Struct):
@@ -97,6 +101,9 @@ class Board:
     ) -> None:
         self._rng = rng
         self.answers = Answers(odd)
+        self.notices = Notices()
+        self.reached_notice: Callable[[], None] = lambda: None
+        """Called when a notification was posted, before the bot knows it."""
         self.removed = False
         """Whether the channel is removed, with all that it shows; people go on in direct messages."""
         self.oddities: Counter[JobId] = Counter()
@@ -145,7 +152,9 @@ class Board:
     def _caller(self, message: Message, person: str, *, fresh: bool) -> Caller:
         self.interactions.append(Interaction(message.number, anyio.current_time()))
         token = str(len(self.interactions) - 1)
-        return Caller(user=person, channel=message.channel, token=token, message=str(message.number), fresh=fresh)
+        guild = GUILD if message.channel == CHANNEL else ""
+        shown = str(message.number)
+        return Caller(user=person, channel=message.channel, guild=guild, token=token, message=shown, fresh=fresh)
 
     def is_there(self, message: Message) -> bool:
         """Whether people see it."""
@@ -182,6 +191,33 @@ class Board:
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         return await self.create(DIRECT, card, nonce)
 
+    async def direct_channel(self, user: str) -> str:
+        await self._reach()
+        return f"{DIRECT} {user}"
+
+    async def notify(self, channel: str, notice: Notice, nonce: str) -> Seen:
+        replied_to = self.messages[int(notice.reply_to)] if notice.reply_to else None
+        job = replied_to.job if replied_to is not None else self._job_of(nonce)
+        verdict = await self._call(channel, None)
+        self.notices.oddities[job] += verdict.odd
+        if verdict.refused is not None:
+            fail_with(verdict.refused)
+        self._take(channel)
+        if channel != CHANNEL and refuses_direct_messages(channel.removeprefix(f"{DIRECT} ")):
+            fail_with(error_of(*NO_DIRECT_MESSAGES))
+        if replied_to is not None and not self.is_there(replied_to):
+            raise Deleted("Discord says: Unknown Message.")
+        number = self.notices.post(job, channel, notice, nonce, NONCES)
+        self.reached_notice()
+        self._answer(verdict)
+        return Seen(channel, number, new=True)
+
+    async def find_notice(self, channel: str, notice: Notice, since: float) -> Seen | None:
+        await self._reach()
+        self._take(channel)
+        number = self.notices.find(channel, notice, since)
+        return Seen(channel, number) if number is not None else None
+
     async def ephemeral_followup(self, token: str, card: Card) -> None:
         self.followed_up.add(token)
         message = self.messages[self.interactions[int(token)].message]
@@ -205,6 +241,9 @@ class Board:
             self._answer(verdict)
 
     async def delete(self, channel: str, message: str) -> None:
+        if message in self.notices.posted:
+            await self._reach()
+            return
         deleted = self.messages[int(message)]
         verdict = await self._call(channel, deleted)
         with self._about(verdict, deleted, deleted.job):

@@ -225,6 +225,7 @@ class Bot:
                         self._recorder,
                         self._answers,
                         servers_change=self._plan.servers_change,
+                        notify=self._plan.notify,
                     )
 
                     def open_door() -> None:

@@ -41,11 +41,13 @@ from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
+from app.service.notifications import Notifications
 from app.service.requests import AttachedFile
 from app.service.speeds import Speeds
 from app.service.variations import Variations
 from app.workflows.load import Workflow
 from tests.conftest import inline
+from tests.simulation.notices import ChosenWays
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -90,6 +92,7 @@ class SimulatedFrontend:
         answers: Callable[[ServerName], bool],
         *,
         servers_change: bool,
+        notify: str,
     ) -> None:
         self.registry = services.registry
         self._services = services
@@ -103,9 +106,15 @@ class SimulatedFrontend:
         """The servers that have said which nodes they have, and are configured since."""
         self._catalog = catalog = Catalog(Path("workflows"), services.configured, lambda _: None)
         self._read()
-        variations = Variations(catalog, job_history)
+        variations, notifications = Variations(catalog, job_history), Notifications(ChosenWays(), notify)
         self.live_messages = LiveMessages(
-            tasks, services.registry, catalog, board, fit, possible_changes=variations.possible
+            tasks,
+            services.registry,
+            catalog,
+            board,
+            fit,
+            notifications=notifications,
+            possible_changes=variations.possible,
         )
         self.live_messages.now = clock
         self._responder = Responder(board)

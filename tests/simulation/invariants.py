@@ -19,6 +19,7 @@ from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word
 from tests.simulation.frontend import last_cards, plain_card
 from tests.simulation.network import Network
+from tests.simulation.notified import Times, check_notifications
 from tests.simulation.offer import LONGEST_STEP, ending_of, offered, streams
 from tests.simulation.pictures import expected, expected_of
 from tests.simulation.plan import Kind, Plan
@@ -90,6 +91,7 @@ def broken(
             yield f"{job.id} was accepted, and ended {job.state.name.lower()}, told: {job.notified}"
         elif not job.request.lead:
             yield from _shown(job, board, recorder, workflows, kinds)
+            yield from check_notifications(job, times_of(transitions, began), board, recorder, plan.notify, kinds)
         yield from _story(transitions, hurt=job.id in recorder.hurt)
         yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
@@ -125,6 +127,13 @@ def broken(
         for item in filter(None, (network.simulator.running, *network.simulator.pending)):
             if item[3].get("client_id") != "somebody else" and item[1] not in orphans:
                 yield f"{network.name} still has {item[1]}, and nobody waits for it"
+
+
+def times_of(transitions: Sequence[TransitionRow], began: float) -> Times:
+    """When a job was accepted, ended and was shown."""
+    shown = next((line.at for line in transitions if line.transition.cause == SHOWN), float("inf"))
+    ends = [line.at for line in transitions if line.transition.state in ENDS and line.at <= shown]
+    return Times(transitions[0].at + began, ends[-1] + began if ends else float("inf"), shown + began)
 
 
 def check_a_hang_stays_with_its_message(

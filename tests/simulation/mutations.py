@@ -79,7 +79,7 @@ class Mutation(Struct, frozen=True):
     Nothing else goes wrong than these `faults`, each a few times, at its own moment of `upon` or at any time; without
     any, whatever a seed draws. Each lasts for so many `seconds`, if it lasts. `first` is the seed that is played first,
     to find it soon. With `pair` there are two servers, and each can make everything. Everybody asks for `count`
-    pictures, if it is more than one, but for those who ask for a film.
+    pictures, if it is more than one, but for those who ask for a film. `notify` is that of the plan.
     """
 
     change: Broken
@@ -91,6 +91,7 @@ class Mutation(Struct, frozen=True):
     pair: bool = False
     seconds: float = 4.0
     count: int = 1
+    notify: str = "off"
 
     @property
     def name(self) -> str:
@@ -100,7 +101,7 @@ class Mutation(Struct, frozen=True):
     def plan(self, seed: int) -> Plan:
         """The plan of a seed, with these faults."""
         seed += self.first
-        plan = drawn(seed)
+        plan = replace(drawn(seed), notify=self.notify)
         if not self.faults:
             return plan
         faults = [

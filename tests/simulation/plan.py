@@ -178,8 +178,10 @@ Moment: TypeAlias = Literal[
     "commit",  # something is about to be committed
     "committed",  # something was committed, and nobody knows yet
     "shown",  # a message was edited
+    "notified",  # a notification was posted, and the bot does not know it yet
 ]
-MOMENTS: tuple[Moment, ...] = get_args(Moment)
+MOMENTS: tuple[Moment, ...] = tuple(moment for moment in get_args(Moment) if moment != "notified")
+"""Those of any world; not every one has notifications."""
 
 EDITED: tuple[Moment, ...] = ("ended", "history", "read", "commit", "committed", "post", "taken", "withdraw", "shown")
 """When forms are sent: while a place at a server becomes free, and while the next job is sent there."""
@@ -270,6 +272,8 @@ class Plan(Struct, frozen=True):
     drain: bool = False
     paces: tuple[float, ...] = ()
     mortal: int = 1
+    notify: str = "off"
+    """How people are notified who have chosen nothing: `notify` of the configuration."""
 
     @property
     def slowest(self) -> float:
@@ -319,7 +323,9 @@ def drawn(seed: int) -> Plan:
     plan = _with_batches(plan)
     plan = _with_more(_with_more(plan, "changes", CHANGED), "refusals", REFUSALS)
     plan = _with_more(plan, "answers", ANSWERS, longest=LONGEST_ANSWERS)
-    return _with_edits(_with_operators(plan, 4))
+    # Each notification takes two commits, so that they change all that follows in a world.
+    notify = ("mention", "dm")[seed % 2] if seed % 5 == 2 else "off"
+    return replace(_with_edits(_with_operators(plan, 4)), notify=notify)
 
 
 def crowded(seed: int) -> Plan:

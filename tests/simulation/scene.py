@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,6 +73,7 @@ class Scene:
         self._trouble = FaultPlayer(
             plan, self._networks, self._board, self._recorder, self._people, self._operators, self._say
         )
+        self._board.reached_notice = partial(self._trouble.reached, "notified")
         self._bot = Bot(
             plan, folder, self._networks, self._board, self._recorder, self._rng, self._say, self._trouble.reached
         )

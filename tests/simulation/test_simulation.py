@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from tests.simulation.core_mutations import TEETH, Tooth, first_come_first_served
 from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.notification_mutations import NOTIFICATION_MUTATIONS
 from tests.simulation.plan import Fault, Plan, Want, crowded, drawn, plans
 from tests.simulation.scene import simulate
 
@@ -34,6 +35,9 @@ FIRST = {
     "without_nonces": 8,
 }
 """The seeds that are played first, because they find these: whatever changes here, others will."""
+
+PLANTED = (*MUTATIONS, *NOTIFICATION_MUTATIONS)
+"""Changes that must be found."""
 
 FOUND = {
     "a farewell promised that a job goes on which was never written down": (208, "asyncio"),
@@ -112,16 +116,16 @@ def test_the_crowded_worlds_find_a_queue_that_is_not_fair() -> None:
         assert any("the bound is" in sentence for broken in worlds for sentence in broken)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+@pytest.mark.parametrize("mutation", PLANTED, ids=lambda mutation: mutation.name)
 def test_the_simulation_finds_a_change_that_breaks_a_promise(mutation: Mutation) -> None:
     with mutation.change():
         found = (simulate(mutation.plan(seed), "trio").broken for seed in range(ENOUGH))
         assert any(mutation.says in sentence for broken in found for sentence in broken)
 
 
-@pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=[one.name for one in MUTATIONS])
+@pytest.mark.parametrize("number", range(len(PLANTED)), ids=[one.name for one in PLANTED])
 def test_the_plans_in_which_changes_are_found_break_nothing_without_them(number: int) -> None:
-    report = simulate(MUTATIONS[number].plan(0), ("trio", "asyncio")[number % 2])
+    report = simulate(PLANTED[number].plan(0), ("trio", "asyncio")[number % 2])
     assert not report.broken, "\n".join([*report.trace, *report.broken])
 
 

@@ -171,7 +171,8 @@ class Batches:
         known = [seconds for seconds in remaining if seconds is not None]
         # When a batch ends is only known once nothing of it waits.
         end = max(known) if ended + len(running) == len(members) and len(known) == len(running) else None
-        return replace(shown, job=lead.id, fraction=(ended + fractions) / len(members), remaining=end)
+        fraction = (ended + fractions) / len(members)
+        return replace(shown, job=lead.id, fraction=fraction, remaining=end, running=len(running))
 
     def arrived(self, lead: Job) -> Arrived:
         """The pictures of a batch that have arrived."""

@@ -22,7 +22,15 @@ from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
 from app.discord.gateway.arrivals import Arrivals
 from app.discord.gateway.buckets import separate_buckets
-from app.discord.gateway.commands import Made, built_in_command, menu, moderator_command, workflow_command
+from app.discord.gateway.commands import (
+    WITH_BOT,
+    WITH_PEOPLE,
+    Made,
+    built_in_command,
+    menu,
+    moderator_command,
+    workflow_command,
+)
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.invite import invite_link
@@ -156,6 +164,9 @@ class Bot:
             application = await self._persist(rest.fetch_application, "Discord is not reached")
             self.name, self.invite_link = application.name, invite_link(int(application.id))
             self._application = application.id
+            user_install = hikari.ApplicationIntegrationType.USER_INSTALL
+            if self._config.user_install and user_install not in application.integration_types_config:
+                logger.warning("people cannot add the application: switch on User Install in the developer portal")
             self._sender.open(rest, application.id)
             await reached()
             tasks.start_soon(gateway.run, say_connected, name="gateway")
@@ -264,12 +275,12 @@ class Bot:
     def _register(self, workflows: Mapping[str, Workflow]) -> None:
         self._handlers.workflows = workflows
         self._known = slash_commands, _ = self._wanted(workflows)
-        takers = menus(workflows)
+        takers, places = menus(workflows), WITH_PEOPLE if self._config.user_install else WITH_BOT
         new_commands = [
-            *(workflow_command(command, self._handlers) for command in slash_commands),
-            *(built_in_command(name, self._handlers) for name in BUILT_IN),
+            *(workflow_command(command, self._handlers, places) for command in slash_commands),
+            *(built_in_command(name, self._handlers, places) for name in BUILT_IN),
             *(moderator_command(name, self._handlers) for name in MODERATOR),
-            *(menu(workflow, self._handlers) for workflow in takers),
+            *(menu(workflow, self._handlers, places) for workflow in takers),
         ]
         self._registered = [self._client.register(command) for command in new_commands]
         self.commands, self.menus = slash_commands, [menu_name(workflow) for workflow in takers]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, cast
 
 import hikari
 import lightbulb
 from hikari.impl import AutocompleteChoiceBuilder
+from msgspec import Struct
 
 from app.config.limits import MOST_JOBS, MOST_SECONDS
 from app.discord.ui.menus import menu_name
@@ -30,9 +31,25 @@ from app.texts.commands import (
 from app.workflows.load import Workflow
 from app.workflows.task import Task
 
-CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
-INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
-"""Where global commands appear: lightbulb's default is everywhere, including where the bot may not post."""
+
+class Places(Struct, frozen=True):
+    """Where global commands appear. lightbulb's default is everywhere, including where the bot may not post."""
+
+    contexts: tuple[hikari.ApplicationContextType, ...]
+    installed: tuple[hikari.ApplicationIntegrationType, ...]
+
+
+CHANNELS = Places((hikari.ApplicationContextType.GUILD,), (hikari.ApplicationIntegrationType.GUILD_INSTALL,))
+"""In Discord servers that the bot is in."""
+
+WITH_BOT = Places((*CHANNELS.contexts, hikari.ApplicationContextType.BOT_DM), CHANNELS.installed)
+"""There, and in direct messages with the bot."""
+
+WITH_PEOPLE = Places(
+    (*WITH_BOT.contexts, hikari.ApplicationContextType.PRIVATE_CHANNEL),
+    (*WITH_BOT.installed, hikari.ApplicationIntegrationType.USER_INSTALL),
+)
+"""Also where only a person brought the application along."""
 
 NAMED = {
     "cancel": ("job", CANCEL_JOB, False),
@@ -85,7 +102,7 @@ class InteractionHandler(Protocol):
         ...
 
 
-def workflow_command(command: Command, handler: InteractionHandler) -> Made:
+def workflow_command(command: Command, handler: InteractionHandler, places: Places = WITH_BOT) -> Made:
     """The slash command of a workflow, or of a task."""
     attributes = {option.name: f"option_{number}" for number, option in enumerate(command.options)}
 
@@ -94,10 +111,10 @@ def workflow_command(command: Command, handler: InteractionHandler) -> Made:
         await handler.ordered(_interaction(ctx), command, given)
 
     options = {attributes[option.name]: _option(option, command, handler) for option in command.options}
-    return _slash(command.name, command.description, options, invoke)
+    return _slash(command.name, command.description, options, invoke, places)
 
 
-def built_in_command(name: str, handler: InteractionHandler) -> Made:
+def built_in_command(name: str, handler: InteractionHandler, places: Places = WITH_BOT) -> Made:
     """The slash command for one of the bot's own commands."""
 
     async def offer(interaction: hikari.AutocompleteInteraction, typed: str) -> list[tuple[str, str]]:
@@ -111,7 +128,7 @@ def built_in_command(name: str, handler: InteractionHandler) -> Made:
         called, meaning, required = NAMED[name]
         wanted: Any = {} if required else {"default": None}
         options["told"] = lightbulb.string(called, meaning, autocomplete=_completion(offer), **wanted)
-    return _slash(name, BUILT_IN[name], options, invoke)
+    return _slash(name, BUILT_IN[name], options, invoke, places)
 
 
 def moderator_command(name: str, handler: InteractionHandler) -> Made:
@@ -134,10 +151,10 @@ def moderator_command(name: str, handler: InteractionHandler) -> Made:
         await handler.moderated(_interaction(ctx), name, given)
 
     attributes = {f"given_{option}": value for option, value in options[name].items()}
-    return _slash(name, MODERATOR[name], attributes, invoke, contexts=CONTEXTS[:1])
+    return _slash(name, MODERATOR[name], attributes, invoke, CHANNELS)
 
 
-def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
+def menu(workflow: Workflow, handler: InteractionHandler, places: Places = WITH_BOT) -> Made:
     """The workflow's menu on a message with a picture, or with any other file that the workflow takes."""
 
     async def invoke(self: lightbulb.MessageCommand, ctx: lightbulb.Context) -> None:
@@ -151,8 +168,8 @@ def menu(workflow: Workflow, handler: InteractionHandler) -> Made:
             (lightbulb.MessageCommand,),
             namespace,
             name=menu_name(workflow),
-            contexts=CONTEXTS,
-            integration_types=INSTALLED,
+            contexts=places.contexts,
+            integration_types=places.installed,
         ),
     )
 
@@ -162,7 +179,7 @@ def _slash(
     description: str,
     options: Mapping[str, object],
     invoke: object,
-    contexts: Sequence[hikari.ApplicationContextType] = CONTEXTS,
+    places: Places,
 ) -> Made:
     namespace = {**options, "invoke": lightbulb.invoke(cast("Any", invoke))}
     return cast(
@@ -173,8 +190,8 @@ def _slash(
             namespace,
             name=name,
             description=description,
-            contexts=contexts,
-            integration_types=INSTALLED,
+            contexts=places.contexts,
+            integration_types=places.installed,
         ),
     )
 

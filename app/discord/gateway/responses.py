@@ -48,13 +48,17 @@ def caller_of(
     interaction: Answerable | hikari.AutocompleteInteraction, message: str, *, fresh: bool, alone: bool = False
 ) -> Caller:
     """Who interacted, and how to answer."""
-    member, channel = interaction.member, interaction.channel
+    outside = is_outside(interaction)
+    member, channel = None if outside else interaction.member, interaction.channel
+    guild = str(interaction.guild_id or "")
     return Caller(
         user=str(interaction.user.id),
         channel=str(channel.id),
         # Other channels have one, too: it is their category.
         parent=str(channel.parent_id or "") if channel.thread_metadata is not None else "",
-        guild=str(interaction.guild_id or ""),
+        guild="" if outside else guild,
+        outside=outside,
+        outside_guild=guild if outside else "",
         token=interaction.token,
         message=message,
         fresh=fresh,
@@ -63,6 +67,14 @@ def caller_of(
         roles=frozenset(map(str, member.role_ids)) if member is not None else frozenset(),
         limit=interaction.attachment_size_limit,
     )
+
+
+def is_outside(interaction: Answerable | hikari.AutocompleteInteraction) -> bool:
+    """Whether the bot has no access to the channel of an interaction: only a person brought the application along."""
+    if interaction.context is hikari.ApplicationContextType.BOT_DM:
+        return False
+    guild_install = hikari.ApplicationIntegrationType.GUILD_INSTALL
+    return interaction.guild_id is None or guild_install not in interaction.authorizing_integration_owners
 
 
 def attached(slot: str, file: hikari.Attachment) -> AttachedFile:

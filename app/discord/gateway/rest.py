@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import aiohttp
@@ -15,7 +16,18 @@ from msgspec.structs import replace
 from app.discord.bridge import CrossLoopCall
 from app.discord.gateway.component_builders import loaded
 from app.discord.message_ref import Seen
-from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, TooLarge, Unacceptable
+from app.discord.messages.ports import (
+    Away,
+    CannotReply,
+    Deleted,
+    Expired,
+    Gone,
+    NoDirectMessages,
+    Notice,
+    SendError,
+    TooLarge,
+    Unacceptable,
+)
 from app.discord.ui.components import Card, Text
 
 T = TypeVar("T")
@@ -35,6 +47,18 @@ EXPIRED = frozenset({50027, 10015, 10062})
 TOO_LARGE = 40005
 
 UNKNOWN_MESSAGE = 10008
+
+REPLY_TO_UNKNOWN = "UNKNOWN_MESSAGE"
+"""The end of the code in an invalid form body if the message that a message replies to is gone."""
+
+CANNOT_REPLY = 160002
+"""The bot may not read earlier messages."""
+
+NO_DIRECT_MESSAGES = frozenset({50007, 50278})
+"""Cannot send messages to this user, for whatever reason, and because there is no server in which both are."""
+
+MOST_LOOKED_THROUGH = 300
+"""Messages among which an earlier notification is looked for, from the moment on at which it was sent."""
 
 CONTENT = frozenset({50006, 50035})
 """An empty message, and an invalid form body."""
@@ -82,10 +106,45 @@ class RestSender:
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
+        return await self.create(await self.direct_channel(user), card, nonce)
+
+    async def direct_channel(self, user: str) -> str:
+        """See `app.discord.messages.ports.MessageSender`."""
         # All people share the limit of this route, so it is used once for each.
         if user not in self._direct_channels:
             self._direct_channels[user] = str((await self._call(lambda rest: rest.create_dm_channel(int(user)))).id)
-        return await self.create(self._direct_channels[user], card, nonce)
+        return self._direct_channels[user]
+
+    async def notify(self, channel: str, notice: Notice, nonce: str) -> Seen:
+        """See `app.discord.messages.ports.MessageSender`."""
+        replies = bool(notice.reply_to)
+        message = await self._call(
+            lambda rest: rest.create_message(
+                int(channel),
+                notice.text,
+                nonce=nonce,
+                reply=int(notice.reply_to) if replies else hikari.UNDEFINED,
+                reply_must_exist=True if replies else hikari.UNDEFINED,
+                mentions_everyone=False,
+                role_mentions=False,
+                user_mentions=[int(notice.person)] if notice.person else False,
+                mentions_reply=False,
+            )
+        )
+        return replace(_seen(message), new=True)
+
+    async def find_notice(self, channel: str, notice: Notice, since: float) -> Seen | None:
+        """See `app.discord.messages.ports.MessageSender`. Looks through the first `MOST_LOOKED_THROUGH` messages."""
+        after = hikari.Snowflake.from_datetime(datetime.fromtimestamp(since, UTC))
+        messages = await self._call(
+            lambda rest: rest.fetch_messages(int(channel), after=after).limit(MOST_LOOKED_THROUGH)
+        )
+        return next((_seen(message) for message in messages if self._is_notice(message, notice)), None)
+
+    def _is_notice(self, message: hikari.Message, notice: Notice) -> bool:
+        reference = message.message_reference
+        replied_to = str(reference.id) if reference is not None and reference.id is not None else ""
+        return message.author.is_bot and message.content == notice.text and replied_to == notice.reply_to
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
@@ -190,8 +249,12 @@ def _named(error: hikari.ClientHTTPResponseError) -> SendError:
         return Expired(sentence)
     if error.status == 401:
         return Away(sentence)
-    if refusal.code == UNKNOWN_MESSAGE:
+    if refusal.code == UNKNOWN_MESSAGE or (refusal.code in CONTENT and REPLY_TO_UNKNOWN in str(error.raw_body)):
         return Deleted(sentence)
+    if refusal.code == CANNOT_REPLY:
+        return CannotReply(sentence)
+    if refusal.code in NO_DIRECT_MESSAGES:
+        return NoDirectMessages(sentence)
     if refusal.code in CONTENT:
         return Unacceptable(sentence)
     # Whatever else it is, another place may take it: an archived thread, a missing permission, an old message.

@@ -156,7 +156,7 @@ class Delivery:
 
     async def _by_message(self, card: Card, _: int) -> Seen | None:
         place = self._location.place
-        if not place.message:
+        if not place.message or place.outside:
             return None
         # Also if it was deleted: Discord may have said so by mistake, and no new message is posted in its channel.
         with self._context.pacing.sending(place.channel):
@@ -165,7 +165,7 @@ class Delivery:
 
     async def _by_channel(self, card: Card, page: int) -> Seen | None:
         channel = self._location.place.channel
-        if self._location.place.deleted:
+        if self._location.place.deleted or self._location.place.outside:
             return None
         with self._context.pacing.sending(channel):
             return await self._post(card, page, partial(self._context.sender.create, channel))
@@ -197,7 +197,7 @@ class Delivery:
         seen = await create(card, nonce(self._view.job, page))
         if seen.stale:
             await self._context.sender.edit(seen.channel, seen.message, card)
-        return seen
+        return replace(seen, new=True)
 
 
 def nonce(job: str, page: int = 0) -> str:

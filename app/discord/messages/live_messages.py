@@ -34,6 +34,7 @@ from app.ports import ConnectionLost
 from app.service.catalog import Catalog
 from app.service.follow_ups import is_kept, list_follow_ups
 from app.service.job_factory import repeat
+from app.service.notifications import Notifications
 from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
@@ -77,10 +78,12 @@ class LiveMessages:
         *,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
+        notifications: Notifications,
         hints: Hints | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
     ) -> None:
         self._hints = hints
+        self.notifications = notifications
         self.sender = sender
         self.prepare_files = prepare_files
         self.pacing = ChannelPacing()
@@ -97,14 +100,14 @@ class LiveMessages:
         """The latest requests that were over a limit, oldest first."""
 
     async def place_changed(self, job: JobId, place: str) -> None:
-        """Record in the journal where a job is shown."""
+        """See `app.discord.messages.ports.MessageContext`."""
         await self._registry.place(job, place)
 
     def begin(self, request: JobRequest, caller: Caller, *, spoiler: bool) -> None:
         """Submit a request, and show its progress where the caller was answered."""
-        place = _place(caller, spoiler=spoiler)
+        place = replace(_place(caller, spoiler=spoiler), asked=self.now())
         reply = self._reply(request, place, _token(caller))
-        actor = InteractionActor(request, self._registry, reply, place=write(place))
+        actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
 
         # Before its person reads of it, who may press the button at once.
         reply.before_rejection = partial(self._keep_rejected, Rejected(request, spoiler))
@@ -131,10 +134,10 @@ class LiveMessages:
         if (place := message_ref.read(job.place)) is None:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
-        place = replace(place, more=())
+        place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
         request = repeat(job.request, self._catalog)
         reply = self._reply(request, place, None)
-        actor = InteractionActor(request, self._registry, reply, place=write(place))
+        actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
 
     async def resume(self, job: Job) -> None:
@@ -144,7 +147,7 @@ class LiveMessages:
             return
         reply = self._reply(job.request, place, None)
         reply.view.accepted = True
-        actor = InteractionActor(job.id, self._registry, reply)
+        actor = InteractionActor(job.id, self._registry, reply, notify=reply.notify)
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
 
     async def show_again(self, job: Job, caller: Caller) -> None:
@@ -224,6 +227,7 @@ class LiveMessages:
         view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
+        view.outside = place.outside
         reply = MessageReply(view, place, self, token)
         if self._hints is not None:
             reply.is_first = partial(self._hints.claim, view)
@@ -253,7 +257,8 @@ def _place(caller: Caller, *, spoiler: bool) -> MessageRef:
         channel=caller.channel,
         user=caller.user,
         message=caller.message,
-        guild=caller.guild,
+        guild=caller.guild or caller.outside_guild,
+        outside=caller.outside,
         limit=caller.limit,
         spoiler=spoiler,
     )

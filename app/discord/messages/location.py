@@ -60,17 +60,22 @@ class MessageLocation:
             await self._move(replace(self.place, message=self.place.left, left=""))
 
     async def settle(self, seen: Seen) -> None:
-        """Record the message's location, if it is new; a message that was edited is not deleted."""
+        """Record the message's location, if it is new; a message that was edited is not deleted.
+
+        Discord notifies by itself of a new direct message.
+        """
         place = self.place
         if (seen.channel, seen.message) == (place.channel, place.message) and not place.deleted:
             return
         outdated = place.outdated
-        if place.left not in {"", seen.message} and not place.deleted:
+        if place.left not in {"", seen.message} and not place.deleted and not place.outside:
             outdated = place.channel, place.left
         moved = replace(place, channel=seen.channel, message=seen.message, outdated=outdated, left="", deleted=False)
         if seen.channel != place.channel:
             more = tuple(f"{channel}/{message}" for channel, message in place.continuations)
-            moved = replace(moved, guild="", more=more)
+            moved = replace(moved, guild="", more=more, outside=False)
+        if seen.new and not moved.guild:
+            moved = replace(moved, notice=(seen.channel, seen.message))
         await self._move(moved)
 
     async def pointed(self) -> None:
@@ -81,6 +86,14 @@ class MessageLocation:
         """Record a further message that continues this one."""
         further = seen.message if seen.channel == self.place.channel else f"{seen.channel}/{seen.message}"
         await self._move(replace(self.place, more=(*self.place.more, further)))
+
+    async def begin_to_notify(self, now: float) -> None:
+        """Record that the owner is about to be notified; returns once the journal has it."""
+        await self._move(replace(self.place, notifying=now))
+
+    async def notified(self, channel: str, message: str) -> None:
+        """Record the message that notified the owner."""
+        await self._move(replace(self.place, notice=(channel, message)))
 
     async def _move(self, place: MessageRef) -> None:
         self.place = place

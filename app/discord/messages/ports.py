@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from msgspec import Struct
+
 from app.discord.message_ref import Seen
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.ui.components import Card, Upload
@@ -13,6 +15,7 @@ from app.events import JobId
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
 from app.reasons.servers import OutOfReach
+from app.service.notifications import Notifications
 
 
 class SendError(Exception):
@@ -42,8 +45,27 @@ class Away(SendError, ConnectionLost):
         ConnectionLost.__init__(self, OutOfReach(message))
 
 
+class CannotReply(Gone):
+    """The bot may write there, but not reply to a message, because it may not read earlier ones."""
+
+
+class NoDirectMessages(Gone):
+    """This person takes no direct messages from the bot."""
+
+
 class Unacceptable(SendError):
     """Discord refuses the content: a mistake of the bot or of Discord. Another route may still take it."""
+
+
+class Notice(Struct, frozen=True):
+    """A short text that notifies somebody. It mentions nobody but this `person`, "" for nobody.
+
+    `reply_to` is the message that it replies to, in the same channel, "" for none.
+    """
+
+    text: str
+    person: str = ""
+    reply_to: str = ""
 
 
 class MessageSender(Protocol):
@@ -63,6 +85,18 @@ class MessageSender(Protocol):
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         """Post a new message to one person directly, once for each nonce."""
+        ...
+
+    async def direct_channel(self, user: str) -> str:
+        """The channel of the direct messages to one person."""
+        ...
+
+    async def notify(self, channel: str, notice: Notice, nonce: str) -> Seen:
+        """Post a notification, once for each nonce. Raises `Deleted` if the message that it replies to is gone."""
+        ...
+
+    async def find_notice(self, channel: str, notice: Notice, since: float) -> Seen | None:
+        """A notification that the bot posted after `since`, in seconds since 1970; None if there is none."""
         ...
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
@@ -120,6 +154,11 @@ class MessageContext(Protocol):
         """Returns the seconds since 1970."""
         ...
 
+    @property
+    def notifications(self) -> Notifications:
+        """Who wants to be notified, and how."""
+        ...
+
     async def place_changed(self, job: JobId, place: str) -> None:
-        """Record in the journal where a job is shown."""
+        """Record in the journal where a job is shown; returns once that is recorded."""
         ...

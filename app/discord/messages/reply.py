@@ -11,6 +11,7 @@ import structlog
 from app.discord.message_ref import MessageRef, Token
 from app.discord.messages.delivery import Delivery
 from app.discord.messages.location import MessageLocation
+from app.discord.messages.notification import Notification
 from app.discord.messages.ports import (
     Away,
     Deleted,
@@ -25,7 +26,7 @@ from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
-from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, Finished, NotAccepted, Previewed
+from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, Finished, NotAccepted, Previewed, TerminalUpdate
 from app.reasons.limits import LimitReason
 from app.workflows.variation import Change
 
@@ -115,6 +116,11 @@ class MessageReply:
             # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
             self.behind = True
 
+    async def notify(self, update: TerminalUpdate) -> None:
+        """Notify the owner of the final update, which is shown, if they want that. Raises `Away`: try again."""
+        if self.receipt:
+            await Notification(self.view.job, self._location, self._context).send(update)
+
     async def _prepare(self, files: Sequence[str]) -> tuple[Upload, ...]:
         """Small versions of these pictures."""
         for file in [file for file in files if file not in self._small]:
@@ -150,6 +156,9 @@ class MessageReply:
         try:
             if (token := location.token) is not None:
                 await location.settle(await context.sender.edit_original(token, card))
+            elif place.outside:
+                # The final update goes to its owner directly.
+                return
             elif place.message and not context.pacing.busy(place.channel):
                 with context.pacing.sending(place.channel):
                     await context.sender.edit(place.channel, place.message, card)

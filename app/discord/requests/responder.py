@@ -64,11 +64,12 @@ class Responder:
                 logger.info("a refusal found nobody", reason=str(error))
 
     async def remove(self, caller: Caller, place: MessageRef | None, message: str = "") -> None:
-        """Delete a job's messages: the one that was clicked, or `message`, and all that continue it."""
+        """Delete a job's messages: the one clicked, or `message`, its notification, and all that continue it."""
         calls: list[Callable[[], Awaitable[None]]] = [partial(self._sender.delete_original, caller.token)]
         # A message that /show created stands alone: it has no continuations.
         if place is not None and place.message == (message or caller.message):
-            calls += [partial(self._sender.delete, channel, further) for channel, further in place.continuations]
+            further = [*place.continuations, *([place.notice] if place.notice is not None else [])]
+            calls += [partial(self._sender.delete, channel, each) for channel, each in further]
         if message and not await self._delete(caller, message):
             return
         for call in calls:

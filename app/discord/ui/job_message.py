@@ -152,6 +152,8 @@ def _unfinished(view: JobView) -> Card:
         shown = enumerate(pictures, 1)
         described = [_described(view, picture, number, view.pictures) for number, picture in shown]
         blocks.append(Gallery(tuple(described[-MOST_PICTURES:])))
+    if view.outside:
+        blocks.append(Text(f"-# {texts.OUTSIDE}"))
     buttons: list[Button] = []
     if view.editable:
         buttons.append(Button(texts.EDIT, custom_id.write("edit", view.job)))
@@ -167,8 +169,8 @@ def _progress(view: JobView, when: str) -> str:
     done = min(max(progress.fraction, 0.0), 1.0)
     full = int(done * BAR)
     parts = [f"{'▰' * full}{'▱' * (BAR - full)} {int(done * 100)} %"]
-    if view.ready:
-        parts.append(texts.ready(view.ready, view.pictures))
+    if view.pictures > 1:
+        parts.append(texts.ready(view.ready, view.pictures, progress.running))
     if progress.steps:
         parts.append(texts.step(progress.step, progress.steps))
     if progress.node:

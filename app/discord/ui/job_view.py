@@ -58,6 +58,8 @@ class JobView(Struct, kw_only=True):
     """Whether the result says what can be done with a first picture."""
     labelled: bool = False
     """Whether the result says in words that a machine made it."""
+    outside: bool = False
+    """Whether the message can be edited only while the interaction's token is valid."""
     mark_previews: bool = False
     """Whether previews carry the mark of `app.media_worker.mark`."""
     accepted: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from tests.discord.fake.cdn import Upload
 from tests.discord.fake.components import check_legacy, check_v2
-from tests.discord.fake.wire import COMPONENTS_V2, ApiError, Payload, address, inner, invalid, items, length
+from tests.discord.fake.wire import COMPONENTS_V2, ApiError, Payload, address, inner, invalid, items, length, walk
 
 MOST_FILES = 10
 EMBED_LIMITS = {"title": 256, "description": 4096, "fields": 25}
@@ -28,6 +28,7 @@ def check_message(data: Payload, uploads: Mapping[str, Upload], before: Payload 
             raise invalid(name, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
     length("content", data.get("content"), 0, 2000)
     length("nonce", str(data.get("nonce") or ""), 0, 25)
+    _check_mentions(inner(data, "allowed_mentions"))
     _check_uploads(data, uploads)
     merged: Payload = {name: data.get(name, old[name]) or [] for name in ("content", "embeds", "components")}
     v2 = bool(((data.get("flags") or 0) | old["flags"]) & COMPONENTS_V2)
@@ -48,6 +49,30 @@ def check_message(data: Payload, uploads: Mapping[str, Upload], before: Payload 
     visible = merged["components"] if v2 else (words, merged["embeds"], merged["components"], uploads, kept)
     if not (any(visible) or data.get("sticker_ids") or data.get("poll")):
         raise ApiError(400, 50006, "Cannot send an empty message")
+
+
+def _check_mentions(allowed: Payload) -> None:
+    for kind in ("users", "roles"):
+        listed: list[str] = allowed.get(kind) or []
+        if listed and kind in (allowed.get("parse") or []):
+            message = f'parse:["{kind}"] and {kind}: [ids...] are mutually exclusive.'
+            raise invalid("allowed_mentions", "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", message)
+        if len(set(listed)) < len(listed):
+            code = "SET_TYPE_ALREADY_CONTAINS_VALUE"
+            raise invalid(f"allowed_mentions.{kind}", code, "The set already contains this value")
+
+
+def mentioned(data: Payload) -> list[str]:
+    """The ids of the people whom a new message mentions, so that Discord notifies them."""
+    texts = [str(data.get("content") or "")]
+    texts += [str(part.get("content") or "") for _, part in walk(items(data, "components"))]
+    named = list(dict.fromkeys(re.findall(r"<@!?(\d+)>", "\n".join(texts))))
+    if "allowed_mentions" not in data:
+        return named
+    allowed = inner(data, "allowed_mentions")
+    if "users" in (allowed.get("parse") or []):
+        return named
+    return [person for person in named if person in (allowed.get("users") or [])]
 
 
 def name_of(data: Payload, key: str, upload: Upload) -> str:

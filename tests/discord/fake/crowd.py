@@ -11,12 +11,13 @@ from tests.discord.fake.commands import MESSAGE_MENU, SLASH
 from tests.discord.fake.gateway import Gateway
 from tests.discord.fake.interactions import Interaction
 from tests.discord.fake.options import (
-    DM_CONTEXT,
-    GUILD_CONTEXT,
+    GUILD_INSTALL,
+    USER_INSTALL,
     Filled,
     Impossible,
     check_chosen,
     check_visible,
+    context_of,
     fill,
     leaf,
     modal_values,
@@ -118,6 +119,17 @@ class Crowd:
             thread.parent, thread.archived, thread.locked = where, archived, locked
             self.state.channels[thread.id] = thread
             return thread
+
+        return self.state.do(open_)
+
+    def open_outside(self, guild: str = "") -> Channel:
+        """A channel of a server that the bot is not in; without its name, one where two people talk to each other."""
+
+        def open_() -> Channel:
+            where = Guild(self.state.flakes.new_prompt_id(), guild) if guild else None
+            channel = Channel(self.state.flakes.new_prompt_id(), "elsewhere", where, None, 0, outside=True)
+            self.state.channels[channel.id] = channel
+            return channel
 
         return self.state.do(open_)
 
@@ -319,8 +331,8 @@ class Crowd:
             "app_permissions": str(channel.bot_permissions),
             "entitlements": [],
             "attachment_size_limit": state.upload_limit,
-            "authorizing_integration_owners": {"0": channel.guild.id if channel.guild else "0"},
-            "context": GUILD_CONTEXT if channel.guild else DM_CONTEXT,
+            "authorizing_integration_owners": _owners(person, channel),
+            "context": context_of(channel),
         }
         if channel.guild:
             payload |= {"guild_id": channel.guild.id, "guild_locale": "en-US", "member": person.membership()}
@@ -332,8 +344,15 @@ class Crowd:
         made.source = source["id"] if source else None
         state.interactions.all[ident] = made
         sent = payload if self.tamper is None else self.tamper(copied(payload))
-        self.gateway.dispatch("INTERACTION_CREATE", sent, channel.guild)
+        self.gateway.dispatch("INTERACTION_CREATE", sent, None if channel.outside else channel.guild)
         return made
+
+
+def _owners(person: Person, channel: Channel) -> Payload:
+    """Who added the application, of those that an interaction there can be from."""
+    if channel.outside:
+        return {str(USER_INSTALL): person.id}
+    return {str(GUILD_INSTALL): channel.guild.id if channel.guild else "0"}
 
 
 def _about(command: Payload) -> Payload:

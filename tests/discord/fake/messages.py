@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.discord.fake.cdn import Cdn, Upload
-from tests.discord.fake.content import name_of
+from tests.discord.fake.content import mentioned, name_of
 from tests.discord.fake.wire import (
     COMPONENTS_V2,
     EPHEMERAL,
@@ -48,6 +48,7 @@ class Messages:
     clock: Clock
     flakes: Flakes
     cdn: Cdn
+    people: Mapping[str, Person]
     most_edits: int = MOST_EDITS
     all: dict[str, Payload] = field(default_factory=dict[str, Payload])
     history: defaultdict[str, list[Revision]] = field(
@@ -88,12 +89,20 @@ class Messages:
             "attachments": [],
             "flags": data.get("flags") or 0,
         }
+        known = [self.people[person] for person in mentioned(data) if person in self.people]
+        message["mentions"] = [person.describe() for person in known]
         if reference := data.get("message_reference"):
             message |= {"type": 19, "message_reference": {"type": 0, "channel_id": channel.id} | reference}
         if nonce:
             message["nonce"] = nonce
             self._nonces[author.id, nonce] = self.clock.now(), message["id"]
         return self._store(message | more, data, uploads)
+
+    def after(self, channel: Channel, ident: str, most: int) -> list[Payload]:
+        """The messages of a channel that came right after an id, newest first. A person's own ones are left out."""
+        later = [one for one in self.all.values() if one["channel_id"] == channel.id and int(one["id"]) > int(ident)]
+        seen = sorted((one for one in later if not one["flags"] & EPHEMERAL), key=lambda one: int(one["id"]))
+        return seen[:most][::-1]
 
     def edit(self, ident: str, data: Payload, uploads: Mapping[str, Upload]) -> Payload:
         """Change a message by an edit that was checked; a deferred response is resolved by it."""

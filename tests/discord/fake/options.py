@@ -11,7 +11,8 @@ from tests.discord.fake.components import CHECKBOX_GROUP, RADIO_GROUP, STRING_SE
 from tests.discord.fake.wire import Payload, items
 from tests.discord.fake.world import ADMINISTRATOR, Channel, Person, describe_roles
 
-GUILD_CONTEXT, DM_CONTEXT = 0, 1
+GUILD_CONTEXT, DM_CONTEXT, PRIVATE_CONTEXT = 0, 1, 2
+GUILD_INSTALL, USER_INSTALL = 0, 1
 MENTIONABLE = 9
 OFFERING = (STRING_SELECT, RADIO_GROUP, CHECKBOX_GROUP)
 """Kinds of components whose choices the bot names."""
@@ -21,13 +22,20 @@ class Impossible(Exception):
     """Discord's client would not let anybody do this: the command is not shown, the button is grey."""
 
 
+def context_of(channel: Channel) -> int:
+    """The kind of place, as interactions and commands name it."""
+    return GUILD_CONTEXT if channel.guild else PRIVATE_CONTEXT if channel.outside else DM_CONTEXT
+
+
 def check_visible(command: Payload | None, name: str, person: Person, channel: Channel) -> Payload:
     """The command, if this person sees it there."""
     if command is None:
         raise Impossible(f"there is no {name}")
     contexts = command["contexts"]
-    if contexts is not None and (GUILD_CONTEXT if channel.guild else DM_CONTEXT) not in contexts:
+    if contexts is not None and context_of(channel) not in contexts:
         raise Impossible(f"{name} is not shown in this kind of channel")
+    if channel.outside and USER_INSTALL not in command["integration_types"]:
+        raise Impossible(f"{name} does not go along with people")
     needed = int(command["default_member_permissions"] or 0)
     shut = command["default_member_permissions"] == "0"
     allowed = person.permissions & ADMINISTRATOR or (not shut and not needed & ~person.permissions)

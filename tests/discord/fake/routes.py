@@ -9,7 +9,7 @@ from tests.discord.fake.content import check_message
 from tests.discord.fake.gateway import Gateway
 from tests.discord.fake.rest import BODY, PREFIX, Body
 from tests.discord.fake.state import State
-from tests.discord.fake.wire import EPHEMERAL, ApiError, Payload
+from tests.discord.fake.wire import EPHEMERAL, ApiError, Payload, invalid
 from tests.discord.fake.world import Channel, Guild
 
 NOTHING = 204
@@ -44,6 +44,7 @@ class Routes:
             ("GET", "/guilds/{guild}/roles", self._roles),
             ("GET", "/guilds/{guild}/members/{user}", self._member),
             ("GET", "/channels/{channel}", self._channel),
+            ("GET", "/channels/{channel}/messages", self._list),
             ("GET", "/channels/{channel}/thread-members/{user}", self._thread_member),
             ("POST", "/channels/{channel}/messages", self._post),
             ("GET", message, self._get),
@@ -136,10 +137,31 @@ class Routes:
         if channel.recipient and not channel.recipient.takes_dms:
             raise ApiError(403, 50007, "Cannot send messages to this user")
         check_message(body.json, body.uploads)
+        self._check_reply(channel, body.json)
         _check_explicit(channel, body)
         channel.archived = False
         state = self._state
         return web.json_response(state.messages.create(channel, state.bot, body.json, body.uploads))
+
+    def _check_reply(self, channel: Channel, data: Payload) -> None:
+        """Raise unless the message that a new one replies to is there, and the bot may read it: 160002, 50035."""
+        if not (reference := data.get("message_reference")):
+            return
+        if channel.guild and not channel.bot_permissions & world.READ_HISTORY:
+            raise ApiError(400, 160002, "Cannot reply without permission to read message history")
+        message = self._state.messages.all.get(str(reference["message_id"]))
+        if message is not None and message["channel_id"] == channel.id:
+            return
+        if reference.get("fail_if_not_exists", True):
+            raise invalid("message_reference", "MESSAGE_REFERENCE_UNKNOWN_MESSAGE", "Unknown message")
+        del data["message_reference"]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        channel, query = self._seen(request), request.query
+        if channel.guild and not channel.bot_permissions & world.READ_HISTORY:
+            return web.json_response([])
+        most = min(int(query.get("limit", 50)), 100)
+        return web.json_response(self._state.messages.after(channel, query["after"], most))
 
     async def _get(self, request: web.Request) -> web.Response:
         channel = self._seen(request)

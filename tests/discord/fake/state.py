@@ -89,7 +89,7 @@ class State:
         self.channels = {self.channel.id: self.channel}
         self.people = {person.id: person for person in (self.alice, self.bot)}
         self.cdn = Cdn(self.flakes)
-        self.messages = Messages(self.clock, self.flakes, self.cdn)
+        self.messages = Messages(self.clock, self.flakes, self.cdn, self.people)
         self.interactions = Interactions(self.clock, self.messages, self.bot)
         self.commands = Commands(self.flakes, application)
         self.buckets = Buckets(self.clock)

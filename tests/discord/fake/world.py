@@ -111,6 +111,8 @@ class Channel:
     members: set[str] = field(default_factory=set[str])
     overwrites: list[Payload] = field(default_factory=list[Payload])
     """What it allows and denies roles and people, in addition to the bot's permissions."""
+    outside: bool = False
+    """Whether the bot is not there: people brought the application along. Without a server, they talk to each other."""
 
     def check_writable(self, *, new: bool) -> None:
         """Raise unless the bot may post (`new`) or change messages here: 50008 in a forum, 50083, 160005 in a thread.

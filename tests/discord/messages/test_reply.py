@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from app.actors.handle import Command, Registry
@@ -21,15 +22,17 @@ from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.delivery import nonce
 from app.discord.messages.live_messages import LiveMessages
-from app.discord.messages.ports import Away, Deleted, Expired, Gone, SendError, TooLarge, Unacceptable
+from app.discord.messages.ports import Away, Deleted, Expired, Gone, Notice, SendError, TooLarge, Unacceptable
 from app.discord.messages.reply import MessageReply
 from app.discord.ui.components import Card, Text, Upload
 from app.discord.ui.job_view import JobView
 from app.events import AnyUpdate, Cancelled, Edited, Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
+from app.service.notifications import Notifications
 from app.texts.answers import FAREWELL
 from tests.conftest import virtual
+from tests.discord.messages.no_preferences import NoPreferences
 
 if TYPE_CHECKING:
     from app.service.catalog import Catalog
@@ -57,6 +60,7 @@ class Room:
         self.picky = self.stale = False
         self.refuses_pictures: set[str] = set()
         self.slow: dict[str, float] = {}
+        self.notifications = Notifications(NoPreferences(), "never")
         self.posted: Callable[[], None] = lambda: None
         """Called when a new message was posted."""
 
@@ -88,6 +92,15 @@ class Room:
         return await self._say("hand", card, "letter")
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
+        raise AssertionError
+
+    async def direct_channel(self, user: str) -> str:
+        raise AssertionError
+
+    async def notify(self, channel: str, notice: Notice, nonce: str) -> Seen:
+        raise AssertionError
+
+    async def find_notice(self, channel: str, notice: Notice, since: float) -> Seen | None:
         raise AssertionError
 
     async def followup(self, token: str, card: Card) -> Seen:
@@ -123,6 +136,10 @@ class Room:
 
     def break_(self, *routes: str, error: SendError | None = None) -> None:
         self.broken |= {road: [error or Gone("")] for road in routes}
+
+    def live_messages(self, tasks: TaskGroup) -> LiveMessages:
+        nothing = cast("Registry", None), cast("Catalog", None)
+        return LiveMessages(tasks, *nothing, self, self.prepare_files, notifications=self.notifications)
 
     def reply(self, *, token: bool = True, message: str = "original") -> MessageReply:
         place = MessageRef(channel="channel", user="42", message=message)
@@ -462,7 +479,8 @@ async def test_the_person_of_a_job_from_before_a_restart_reads_at_the_next_one_t
     catalog = cast("Catalog", SimpleNamespace(readable={}, workflows={}))
     job = Job(request=JobRequest(job=JOB, workflow="paint", graph={}, folder=""), place=message_ref.write(place))
     async with anyio.create_task_group() as tasks, sender, receiver:
-        live_messages = LiveMessages(tasks, Registry(sender), catalog, room, room.prepare_files)
+        parts = catalog, room, room.prepare_files
+        live_messages = LiveMessages(tasks, Registry(sender), *parts, notifications=room.notifications)
         await live_messages.resume(job)
         await receiver.receive()
         await live_messages.say_goodbye()
@@ -529,7 +547,7 @@ async def test_an_expected_time_that_has_passed_is_removed(update: AnyUpdate) ->
     room = Room()
     reply = room.reply()
     async with anyio.create_task_group() as tasks:
-        live_messages = LiveMessages(tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files)
+        live_messages = room.live_messages(tasks)
         live_messages.now = room.now
         live_messages.living[JOB] = reply
         tasks.start_soon(live_messages.drop_past_times)
@@ -547,7 +565,7 @@ async def test_an_edit_that_hangs_delays_no_other_message() -> None:
     room = Room()
     hanging, other = room.reply(token=False, message="hanging"), room.reply(token=False, message="other")
     async with anyio.create_task_group() as tasks:
-        live_messages = LiveMessages(tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files)
+        live_messages = room.live_messages(tasks)
         live_messages.now = room.now
         live_messages.living |= {JobId("a"): hanging, JobId("b"): other}
         for reply, seconds in ((hanging, 60.0), (other, 90.0)):
@@ -564,7 +582,7 @@ async def test_an_edit_that_was_left_out_is_made_up_for_although_nothing_else_ha
     room = Room()
     reply = room.reply()
     async with anyio.create_task_group() as tasks:
-        live_messages = LiveMessages(tasks, cast("Registry", None), cast("Catalog", None), room, room.prepare_files)
+        live_messages = room.live_messages(tasks)
         live_messages.now = room.now
         live_messages.living[JOB] = reply
         tasks.start_soon(live_messages.drop_past_times)

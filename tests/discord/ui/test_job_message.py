@@ -46,7 +46,7 @@ from app.events import (
 from app.media_worker.mark import PACKET
 from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
-from app.texts.job_message import SHORTENED, took
+from app.texts.job_message import OUTSIDE, SHORTENED, took
 from app.workflows.load import Workflow
 from app.workflows.variation import CHANGES, Change
 from tests.discord.flows import TXT2IMG, slot, workflow
@@ -117,6 +117,22 @@ def test_a_running_job_tells_how_far_it_is() -> None:
     progress = Progressed(job=JOB, fraction=0.5, node="Sampler", step=8, steps=20, remaining=30.0)
     (card,) = render(view(Started(job=JOB, server=HERE), progress))
     assert "▰▰▰▰▰▰▱▱▱▱▱▱ 50 % · step 8/20 · Sampler · done <t:1030:R>" in words(card)
+
+
+def test_a_batch_tells_how_many_of_its_pictures_are_ready_and_how_many_are_being_made() -> None:
+    progress = Progressed(job=JOB, fraction=0.5, node="Sampler", step=8, steps=20, running=2)
+    running = view(Started(job=JOB, server=HERE), progress, pictures=4)
+    assert "50 % · 0 of 4 ready, 2 being made · step 8/20" in words(render(running)[0])
+    running.handle(Arrived(job=JOB, files=("a.png", "b.png", "c.png"), total=4), 1000.0)
+    running.handle(replace(progress, running=1), 1000.0)
+    assert "50 % · 3 of 4 ready · step 8/20" in words(render(running)[0])
+
+
+def test_the_text_below_a_job_where_the_bot_is_not_says_what_happens_after_fifteen_minutes() -> None:
+    waiting = view(Queued(job=JOB, position=1), outside=True)
+    assert OUTSIDE in words(render(waiting)[0])
+    waiting.handle(Cancelled(job=JOB), 1000.0)
+    assert OUTSIDE not in words(render(waiting)[0])
 
 
 def test_a_preview_is_shown_until_the_end() -> None:
