@@ -207,7 +207,7 @@ class Bot:
         self._closing, self._left = anyio.Event(), float("inf")
         self._recorder.servers.starts(self.configured)
         path = self._folder / "atelier.db"
-        opened = open_journal(path, run_sync=self._on_disk, clock=self._clock, durable=False)
+        opened = open_journal(path, run_sync=self._on_disk, clock=self.clock, durable=False)
         async with opened as journal:
 
             async def frontend(services: Services) -> int:
@@ -221,7 +221,7 @@ class Bot:
                         self._board,
                         tasks,
                         self._folder,
-                        self._clock,
+                        self.clock,
                         self._recorder,
                         self._answers,
                         servers_change=self._plan.servers_change,
@@ -333,7 +333,7 @@ class Bot:
     def _pauses(self) -> Iterator[float]:
         return (pause * self._rng.uniform(0.5, 1.0) for pause in doubling())
 
-    def _clock(self) -> float:
+    def clock(self) -> float:
         """The clock of its machine, which may be set while it runs."""
         return anyio.current_time() - self._began + self.clock_ahead
 

@@ -141,6 +141,11 @@ class Recorder:
             self.wrong.append(f"{job} was taken twice in life {other.life} of {other.network.name}")
         self.taken[job].append(Taken(network, network.life, prompt))
 
+    def was_taken(self, job: JobId) -> bool:
+        """Whether a server ever took a prompt of a job, or of the batch that it leads."""
+        rows = self.journal.execute("SELECT id FROM jobs WHERE id = ? OR lead = ?", (job, job))
+        return any(self.taken[JobId(found)] for (found,) in rows)
+
     def withdrew(self, prompt: PromptId) -> None:
         """A server dropped a prompt, or stops it, because we asked it to."""
         self.withdrawn.setdefault(prompt, anyio.current_time())
@@ -385,11 +390,12 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
 
     A server gets one POST after the other, so it is not free before the last was answered. Its waiting place may stay
     empty: only a job with the same models goes there. A server where jobs failed in a row may stay idle while another
-    one that can run the job is there, and so may one that ran out of memory with such a job.
+    one that can run the job is there, and so may one that ran out of memory with such a job. While results wait for
+    room on the disk, nothing is sent.
     """
     job_table, scheduler = registry._job_table, registry._scheduler
     waiting = list(scheduler._queue.waiting())
-    if not waiting or not scheduler.open:
+    if not waiting or not scheduler.open or job_table.downloads.waits_for_room:
         return
     for name, server_state in scheduler._servers.items():
         attempts = [attempt for _, attempt in job_table.occupying(name)]

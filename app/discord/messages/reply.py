@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -120,6 +121,8 @@ class MessageReply:
         if self.view.terminal_update is not None:
             # Only a delivery has its files.
             return
+        if (self.view.expected or math.inf) < self._context.now():
+            self.view.expected = None
         (card, *_) = render(self.view)
         location, place, context = self._location, self._location.place, self._context
         if card == self._shown or location.lost:
