@@ -28,6 +28,7 @@ from app.reasons.alerts import ServerFails
 from app.reasons.jobs import (
     HoursUsedUp,
     JobReason,
+    NoRoom,
     OutOfMemory,
     SentAgain,
     ServersDrained,
@@ -52,6 +53,9 @@ once. `python -m bench starts` has the most right starts with it."""
 
 SHORT_LINE = 20
 """Waiting jobs up to which the forecast is always exact: it takes less than a millisecond then."""
+
+TIMELESS = ServersOffline, ServersDrained, ServersOff, HoursUsedUp, NoRoom
+"""Reasons for which nobody knows when a job starts."""
 
 
 class _Known(Struct, frozen=True):
@@ -129,6 +133,10 @@ class Scheduler:
         """How many prompts the servers had when the forecast was made."""
         self._forecast_until = float("-inf")
         self._turn = self._forecast_turn = 0
+        self._no_room = False
+        """Whether results wait for room on our disk: until then nothing is submitted."""
+        self._had_no_room = False
+        """The same when people were last told why their jobs wait."""
         self.open = True
         """Whether waiting jobs are submitted; if False, only jobs that servers already have continue."""
 
@@ -205,6 +213,9 @@ class Scheduler:
         Only jobs that changed are reported. The others' places change with almost every job that ends, so these are
         computed when somebody asks, by `refresh`.
         """
+        if self._no_room != (no_room := self._job_table.downloads.waits_for_room):
+            self._no_room = no_room
+            self._job_table.touch_server(*self._servers)
         rests_over = [name for name, server_state in self._servers.items() if server_state.rest.over(now)]
         if not self._job_table.touched and not self._job_table.touched_servers and not rests_over:
             return
@@ -221,8 +232,8 @@ class Scheduler:
             for name, server_state in self._servers.items()
             if server_state.away or server_state.drained or server_state.off
         )
-        if closed != self._closed or changed:
-            self._closed = closed
+        if closed != self._closed or changed or self._no_room != self._had_no_room:
+            self._closed, self._had_no_room = closed, self._no_room
             touched |= {job: self._job_table.jobs[job] for job in self._queued_updates if job in self._job_table.jobs}
         for job in touched.values():
             # Nobody was told where a new job is in line; who watches it from now on gets a snapshot.
@@ -418,7 +429,7 @@ class Scheduler:
         self._places.look(now)
         self._spare()
         idle = sorted(self._places.idle(), key=lambda name: -self._servers[name].weight)
-        if self.open and len(self._queue):
+        if self.open and not self._no_room and len(self._queue):
             # A probe may cost its person a failure, so it is only sent if no other server is free.
             self._fill_idle([name for name in idle if not self._servers[name].rest.in_trouble], now)
             self._fill_idle([name for name in idle if self._servers[name].rest.in_trouble], now)
@@ -538,7 +549,7 @@ class Scheduler:
             outlook = self._forecast.of(job.id, lambda: self._queue.ahead_of(job.id, self._crowd))
             ahead, starts_in, server = self._at_servers + outlook.ahead, outlook.starts_in, None
         known = self._estimates.knows_any or isinstance(note, ServersStarting)
-        known = known and self.open and not isinstance(note, (ServersOffline, ServersDrained, ServersOff, HoursUsedUp))
+        known = known and self.open and not isinstance(note, TIMELESS)
         return Queued(
             job=job.id, position=ahead, server=server, starts_in=float(round(starts_in)) if known else None, note=note
         )
@@ -621,6 +632,8 @@ class Scheduler:
             return reason
         if all(self._servers[name].away for name in waits_for):
             return ServersOffline(tuple(waits_for))
+        if self._no_room and job.attempt is None:
+            return NoRoom()
         return SentAgain() if job.tries > 1 or job.worker_deaths else None
 
     def _power_reason(self, names: Collection[ServerName], now: float) -> JobReason | None:
