@@ -20,7 +20,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     retention/      deletes jobs and files once they are old
     media_worker/   decodes and re-encodes what people send
     actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator, alerts
-    core/           pure rules: job, job table, reconciler, scheduler, server state, progress, results, alerts
+    core/           pure rules: jobs/, servers/, scheduling/, limits/, and the reconciler, which decides what to believe
     workflows/      graphs with named inputs: manifest/, discovery/, editor_format/
     node_cache      what each server says about its node classes
     ports, events   interfaces that the core needs; everything that crosses a stream

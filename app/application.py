@@ -39,8 +39,8 @@ from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config.settings import AlertTargets, Config, Http, Server
 from app.core.journal_port import Journal, OldJobs
-from app.core.server_state import ServerSettings
-from app.core.tally import Work
+from app.core.servers.state import ServerSettings
+from app.core.work import Work
 from app.events import PromptId, ServerName
 from app.http.sources import Sources
 from app.journal.memory import MemoryJournal

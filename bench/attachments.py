@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import anyio
 from PIL import Image
 
-from bench.discord import BOTS, PATIENCE, ROOT, _shown, bot_process  # pyright: ignore[reportPrivateUsage]
+from bench.discord import BOTS, PATIENCE, ROOT, bot_process, shown
 from bench.lag import server
 from tests.discord.fake import FakeDiscord, Interaction, Person, Upload, running
 
@@ -103,8 +103,8 @@ def _jobs(discord: FakeDiscord, person: Person, small: Upload, flood: list[Inter
             interaction = discord.slash("remix", prompt=f"mine {number}", image=small, steps=4, user=person)
         else:
             interaction = discord.slash("imagine", prompt=f"mine {number}", steps=4, width=256, height=256, user=person)
-        anyio.run(discord.until, lambda interaction=interaction: _shown(discord, interaction), PATIENCE)
-        took.append((_shown(discord, interaction) or 0.0) - interaction.at)
+        anyio.run(discord.until, lambda interaction=interaction: shown(discord, interaction), PATIENCE)
+        took.append((shown(discord, interaction) or 0.0) - interaction.at)
     return took
 
 

@@ -16,13 +16,13 @@ from app.actors.interaction import InteractionActor
 from app.actors.registry import Registry, new_prompt_id
 from app.application import ServerClients, open_clients, open_services
 from app.config.settings import Config, Server
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Job, JobRequest, Transition
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, JobRequest, Transition
 from app.core.journal_port import DrainedServer, Journal
-from app.core.limits import Use
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import Spent
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, ServerEvent
 from app.journal.sqlite import JOURNAL, open_journal
 from app.ports import Connect, ConnectionLost, Graph, Json

@@ -79,7 +79,7 @@ def resident(process: subprocess.Popen[bytes]) -> float:
     raise OSError("the process has no resident memory")
 
 
-def _shown(discord: FakeDiscord, interaction: Interaction) -> float | None:
+def shown(discord: FakeDiscord, interaction: Interaction) -> float | None:
     """Return when the edit with the picture began to arrive, in Discord's clock; runs in the fake's thread."""
     for request in discord.state.requests:
         if request.files and request.status == 200 and interaction.token in request.path:
@@ -116,22 +116,22 @@ def _round(name: str) -> dict[str, float]:
             time.sleep(IDLE)
             figures["idle_mib"] = resident(process)
             alone = [imagine(discord, "to warm up", crowd[0])]
-            anyio.run(discord.until, lambda: _shown(discord, alone[0]), PATIENCE)
+            anyio.run(discord.until, lambda: shown(discord, alone[0]), PATIENCE)
             for number in range(ALONE):
                 alone.append(imagine(discord, f"picture {number}", crowd[0]))
-                anyio.run(discord.until, lambda: _shown(discord, alone[-1]), PATIENCE)
+                anyio.run(discord.until, lambda: shown(discord, alone[-1]), PATIENCE)
             rush: list[Interaction] = []
             began = time.monotonic()
             for number in range(RUSH):
                 time.sleep(max(0.0, began + number / A_SECOND - time.monotonic()))
                 rush.append(imagine(discord, f"picture {number} of many", crowd[number % CROWD]))
-            anyio.run(discord.until, lambda: all(_shown(discord, interaction) for interaction in rush), PATIENCE)
+            anyio.run(discord.until, lambda: all(shown(discord, interaction) for interaction in rush), PATIENCE)
             fetching = _fetching(url)
             began = time.monotonic()
             process.terminate()
             process.wait()
             figures["stop_s"] = time.monotonic() - began
-        shown_at = [(_shown(discord, interaction) or 0.0) - offset for interaction in alone]
+        shown_at = [(shown(discord, interaction) or 0.0) - offset for interaction in alone]
         acknowledged = [(interaction.latency or 0.0) * 1000 for interaction in rush]
     posted, ended = _stamps(comfy)
     figures["acknowledged_p50_ms"] = statistics.median(acknowledged)

@@ -18,13 +18,13 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from app.core.able_servers import AbleServers
 from app.core.effects import SubmitPrompt
-from app.core.fair_queue import FairQueue, QueuedJob
-from app.core.job import JobRequest
-from app.core.job_table import JobTable
-from app.core.scheduler import Scheduler
-from app.core.server_state import ServerState
+from app.core.jobs.job import JobRequest
+from app.core.jobs.table import JobTable
+from app.core.scheduling.fair_queue import FairQueue, QueuedJob
+from app.core.scheduling.scheduler import Scheduler
+from app.core.servers.able_servers import AbleServers
+from app.core.servers.state import ServerState
 from app.events import JobId, PromptId, ServerName
 from app.ports import Graph, History
 
@@ -283,7 +283,7 @@ def _decisions(rounds: int, *, shared: bool) -> Mapping[str, object]:
         scheduler.plan(now)
         waiting = rng.choice([job for job in table.jobs.values() if job.attempt is None])
         began = time.thread_time()
-        scheduler.refresh(waiting, now)
+        scheduler.line.refresh(waiting, now)
         places.append((time.thread_time() - began) * 1000)
     return {
         "waiting": WAITING,

@@ -22,7 +22,7 @@ from app.actors.registry import new_prompt_id
 from app.application import ServerClients, open_services
 from app.comfy.websocket.connect import connect, open_websocket
 from app.config.settings import Server
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import (
     ExecutionStarted,
     FileRef,

@@ -21,7 +21,7 @@ import msgspec
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from app.core.job import TransitionRow
+from app.core.jobs.job import TransitionRow
 from app.journal.crash_points import VARIABLE
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store

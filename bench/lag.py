@@ -28,7 +28,7 @@ from app.actors.registry import new_prompt_id
 from app.application import open_clients, open_services
 from app.comfy.client import ComfyClient
 from app.config.settings import Config, Server
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import AnyUpdate, Finished, JobId, PromptId
 from app.journal.memory import MemoryJournal
 from app.ports import Graph, Json, Ticket

@@ -1,4 +1,4 @@
-"""The journal with 100,000 jobs: the time to find one, and the time of a commit while jobs are looked up."""
+"""The journal with 100,000 jobs: the time to find one, of a page of /jobs, and of a commit while jobs are looked up."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import statistics
 import time
 import uuid
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
 
-from app.core.job import Job, JobRequest, State, Transition
+from app.core.jobs.job import Job, JobRequest, State, Transition
+from app.discord.gateway.component_builders import build
+from app.discord.ui import lists
+from app.discord.ui.lists import JOBS_ON_A_PAGE, JobsPage
 from app.events import JobId
 from app.journal.copying import sync
 from app.journal.sqlite import SqliteJournal, open_journal
@@ -25,9 +29,16 @@ COMMITS = 300
 PREFIX = 8
 """Characters of an id that people type: as many as `jobs list` shows."""
 
+PAGES = 100
+
+OF_ONE_PERSON = 10_000
+"""Jobs that each person has."""
+
 FOUND_MS = 1.0
 DELAY_MS = 2.0
-"""The goals: a job is found within `FOUND_MS`, and lookups delay a commit by at most `DELAY_MS`."""
+PAGE_MS = 50.0
+"""The goals: a job is found within `FOUND_MS`, lookups delay a commit by at most `DELAY_MS`, and a page of /jobs takes
+at most `PAGE_MS`."""
 
 
 def fill(path: Path, ids: list[JobId], folder: str = ".") -> None:
@@ -36,7 +47,14 @@ def fill(path: Path, ids: list[JobId], folder: str = ".") -> None:
         for start in range(0, len(ids), 1000):
             jobs = [
                 Job(
-                    request=JobRequest(job=job, workflow="bench", graph=GRAPH, folder=folder, owner=f"{start}"),
+                    request=JobRequest(
+                        job=job,
+                        workflow="bench",
+                        graph=GRAPH,
+                        folder=folder,
+                        owner=f"{start // OF_ONE_PERSON}",
+                        values={"prompt": f"a fox in the snow, number {job}"},
+                    ),
                     state=State.DELIVERED,
                     notified=True,
                 )
@@ -54,6 +72,19 @@ async def _find(journal: SqliteJournal, names: list[str]) -> list[float]:
         job = await journal.find(name)
         took.append((time.perf_counter() - began) * 1000)
         assert job is not None
+    return took
+
+
+async def _turn_pages(journal: SqliteJournal, states: Collection[State]) -> list[float]:
+    """Return the milliseconds of each page of one person's jobs, from the oldest to the newest, as hikari sends it."""
+    took: list[float] = []
+    key = 1
+    for _ in range(PAGES):
+        began = time.perf_counter()
+        page = await journal.page_of("1", JOBS_ON_A_PAGE, states, key=key, newer=True)
+        build(lists.jobs(JobsPage(page))).build()
+        took.append((time.perf_counter() - began) * 1000)
+        key = page.newer or 1
     return took
 
 
@@ -76,6 +107,9 @@ async def _measure(path: Path, ids: list[JobId]) -> dict[str, float]:
         # Of 100,000 ids, about two share their prefix, which then finds neither.
         unique = [prefix for prefix, count in Counter(job[:PREFIX] for job in ids).items() if count == 1]
         by_prefix = await _find(journal, rng.sample(unique, LOOKUPS))
+        pages = await _turn_pages(journal, ())
+        # There are none, so that all jobs of the person are looked at.
+        rare = await _turn_pages(journal, (State.FAILED, State.LOST))
         alone: list[float] = []
         beside: list[float] = []
 
@@ -95,6 +129,10 @@ async def _measure(path: Path, ids: list[JobId]) -> dict[str, float]:
         "find_by_id_p99_ms": percentile(by_id, 99),
         "find_by_prefix_p50_ms": percentile(by_prefix, 50),
         "find_by_prefix_p99_ms": percentile(by_prefix, 99),
+        "jobs_page_p50_ms": percentile(pages, 50),
+        "jobs_page_p99_ms": percentile(pages, 99),
+        "jobs_page_of_rare_state_p50_ms": percentile(rare, 50),
+        "jobs_page_of_rare_state_p99_ms": percentile(rare, 99),
         "commit_alone_p50_ms": percentile(alone, 50),
         "commit_alone_p99_ms": percentile(alone, 99),
         "commit_during_lookups_p50_ms": percentile(beside, 50),
@@ -114,7 +152,13 @@ def lookups(rounds: int) -> dict[str, object]:
     with TemporaryDirectory(dir=Path.cwd()) as folder:
         path = Path(folder) / "atelier.db"
         fill(path, ids)
-        figures: dict[str, object] = {"jobs": JOBS, "goal_find_ms": FOUND_MS, "goal_commit_delay_ms": DELAY_MS}
+        figures: dict[str, object] = {
+            "jobs": JOBS,
+            "jobs_of_one_person": OF_ONE_PERSON,
+            "goal_find_ms": FOUND_MS,
+            "goal_page_ms": PAGE_MS,
+            "goal_commit_delay_ms": DELAY_MS,
+        }
         for backend in ("trio", "asyncio"):
             measured = [anyio.run(_measure, path, ids, backend=backend) for _ in range(rounds)]
             figures[backend] = {

@@ -11,7 +11,7 @@ import anyio
 
 from app.actors.registry import new_prompt_id
 from app.application import ServerClients, open_services
-from app.core.job import Attempt, Job, JobRequest, State, Transition
+from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
 from app.events import JobId, PromptId, ServerName
 from app.journal.sqlite import open_journal
 from bench.flow import Taking, silent

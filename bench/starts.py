@@ -22,13 +22,13 @@ from statistics import median
 
 from msgspec import Struct
 
-from app.core.able_servers import AbleServers
-from app.core.cost import Run
 from app.core.effects import SubmitPrompt
-from app.core.job import Job, JobRequest
-from app.core.job_table import JobTable
-from app.core.scheduler import Scheduler
-from app.core.server_state import ServerState
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, JobRequest
+from app.core.jobs.table import JobTable
+from app.core.scheduling.scheduler import Scheduler
+from app.core.servers.able_servers import AbleServers
+from app.core.servers.state import ServerState
 from app.events import JobId, PromptId, ServerName
 from app.ports import Graph, History
 from app.service.statistics import CLOSE_SECONDS, CLOSE_SHARE
@@ -102,7 +102,7 @@ class _World:
                 self.table.answered(job.attempt)
             self.scheduler.plan(now)
         for request in requests or ():
-            self.scheduler.refresh(self.table.jobs[request.job], now)
+            self.scheduler.line.refresh(self.table.jobs[request.job], now)
         self.runs += self.table.runs
         for collected in (self.table.runs, self.table.updates, self.table.transitions, self.table.changed):
             collected.clear()

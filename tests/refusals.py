@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 
 

@@ -28,15 +28,23 @@ LEVELS = [
 ADAPTERS = LEVELS[4]
 """They never import each other."""
 
-DISCORD_LEVELS = [
-    {"bridge", "custom_id", "message_ref", "text", "traffic", "user_request"},
-    {"ui"},
-    {"files", "messages"},
-    {"requests"},
-    {"gateway"},
-    {"app"},
-]
-"""The same for the parts of `app/discord/`."""
+PARTS = {
+    "core": [
+        {"alerts", "effects", "jobs", "limits"},
+        {"servers"},
+        {"scheduling"},
+        {"journal_port", "reconciler", "work"},
+    ],
+    "discord": [
+        {"bridge", "custom_id", "message_ref", "text", "traffic", "user_request"},
+        {"ui"},
+        {"files", "messages"},
+        {"requests"},
+        {"gateway"},
+        {"app"},
+    ],
+}
+"""The same for the parts of two packages; there, only those of the lowest level may import from each other."""
 
 IMPORTERS = {
     "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download", "webhook"],
@@ -109,17 +117,17 @@ def test_imports_point_one_way(path: Path) -> None:
         assert other == part or not {other, part} <= ADAPTERS, f"the adapter {part} must not import {name}"
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).startswith("discord/")], ids=name_of)
-def test_imports_within_discord_point_one_way(path: Path) -> None:
-    part = name_of(path).split("/")[1]
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).split("/")[0] in PARTS], ids=name_of)
+def test_imports_within_a_package_point_one_way(path: Path) -> None:
+    package, _, rest = name_of(path).partition("/")
+    if not rest:
+        return
+    levels, part = PARTS[package], rest.split("/")[0]
     for name in ours(path):
-        if name.startswith("discord/"):
+        if name.startswith(f"{package}/"):
             other = name.split("/")[1]
-            assert (
-                other == part
-                or level_of(other, DISCORD_LEVELS) < level_of(part, DISCORD_LEVELS)
-                or (level_of(part, DISCORD_LEVELS) == 0 == level_of(other, DISCORD_LEVELS))
-            ), f"{name_of(path)} must not import {name}"
+            here, there = level_of(part, levels), level_of(other, levels)
+            assert other == part or there < here or here == there == 0, f"{name_of(path)} must not import {name}"
 
 
 def test_no_imports_go_in_circles() -> None:

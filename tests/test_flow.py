@@ -18,7 +18,7 @@ from app.application import ServerClients, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
-from app.core.job import FirstChoice, NodeId, Upload
+from app.core.jobs.job import FirstChoice, NodeId, Upload
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,
@@ -39,7 +39,7 @@ from app.reasons.servers import HungUp, InputMissing, NodesInvalid, ServerError,
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from app.simulator.version import VERSIONS
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.conftest import inline, virtual
 from tests.world import PICTURE, Watcher, World, delivered, house_for, on_disk, world
 

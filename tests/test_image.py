@@ -9,7 +9,9 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
+import msgspec
 import pytest
+import yaml
 from msgspec import Struct
 from rich.console import Console
 
@@ -26,6 +28,34 @@ class Instruction(Struct, frozen=True):
 
     name: str
     text: str
+
+
+class Service(Struct, frozen=True, forbid_unknown_fields=True):
+    """What deploy/compose.yaml says of one service; a key that is not here is a typing mistake, or new."""
+
+    build: str
+    image: str
+    restart: str
+    read_only: bool
+    tmpfs: list[str]
+    cap_drop: list[str]
+    security_opt: list[str]
+    command: list[str] = []
+    profiles: list[str] = []
+    env_file: str = ""
+    environment: dict[str, str] = {}
+    extra_hosts: list[str] = []
+    volumes: list[str] = []
+    stop_grace_period: str = ""
+    healthcheck: dict[str, bool] = {}
+
+
+class Compose(Struct, frozen=True, forbid_unknown_fields=True):
+    """All of deploy/compose.yaml."""
+
+    name: str
+    services: dict[str, Service]
+    volumes: dict[str, None]
 
 
 def instructions() -> list[Instruction]:
@@ -97,11 +127,57 @@ def test_no_image_is_named_with_a_host() -> None:
     assert all(re.fullmatch(r"[a-z]+:[\w.${}-]+", image) for image in images)
 
 
-def test_every_command_of_the_compose_file_is_one_that_the_program_has() -> None:
+@pytest.fixture(scope="module")
+def compose() -> Compose:
     text = (ROOT / "deploy" / "compose.yaml").read_text("utf-8")
-    (command,) = re.findall(r"command: \[(.+)\]", text)
-    words = [word.strip() for word in command.split(",")]
-    parse(words, Console())
+    return msgspec.convert(yaml.safe_load(text), Compose)
+
+
+def test_every_command_of_the_compose_file_is_one_that_the_program_has(compose: Compose) -> None:
+    commands = {name: service.command for name, service in compose.services.items() if service.command}
+    assert commands.keys() == {"simulator"}
+    for words in commands.values():
+        parse(words, Console())
+
+
+def test_every_service_is_built_from_this_repository_and_has_no_rights(compose: Compose) -> None:
+    assert compose.services.keys() == {"atelier", "simulator"}
+    for service in compose.services.values():
+        assert ((ROOT / "deploy" / service.build).resolve(), service.image) == (ROOT, "atelier")
+        assert service.read_only
+        # Files that the program writes outside of its data: the media workers' and SQLite's own.
+        assert service.tmpfs == ["/tmp"]
+        assert (service.cap_drop, service.security_opt) == (["ALL"], ["no-new-privileges:true"])
+        assert service.restart == "unless-stopped"
+
+
+def test_the_data_of_the_bot_is_in_a_volume_and_nothing_else_can_be_written(compose: Compose) -> None:
+    mounts = [volume.split(":") for volume in compose.services["atelier"].volumes]
+    writable = {target: source for source, target, *flags in mounts if flags != ["ro"]}
+    assert set(writable) == set(texts("VOLUME"))
+    assert set(writable.values()) == set(compose.volumes)
+    # The folders that people fill are those that the image reads.
+    read = {target for _, target, *flags in mounts if flags == ["ro"]}
+    settings = dict(re.findall(r"\b(\w+)=(\S+)", texts("ENV")[-1]))
+    assert read == {*texts("WORKDIR")[-1:], settings["ATELIER_WORKFLOWS"]}
+    assert writable.keys() == {settings["ATELIER_DATA"]}
+
+
+def test_the_compose_file_sets_what_the_program_reads(compose: Compose) -> None:
+    bot, simulator = compose.services["atelier"], compose.services["simulator"]
+    assert bot.environment.keys() <= VARIABLES | {"COMFYUI_URL"}
+    assert bot.env_file == ".env"
+    # Only the bot is started unless the profile is named.
+    assert (bot.profiles, simulator.profiles) == ([], ["simulator"])
+
+
+def test_the_health_check_asks_the_port_that_the_image_opens(compose: Compose) -> None:
+    (check,) = texts("HEALTHCHECK")
+    settings = dict(re.findall(r"\b(\w+)=(\S+)", texts("ENV")[-1]))
+    assert f"http://{settings['ATELIER_HTTP']}/healthz" in check
+    # The simulator has no such port.
+    assert compose.services["simulator"].healthcheck == {"disable": True}
+    assert compose.services["atelier"].healthcheck == {}
 
 
 def test_docker_builds_and_runs_the_image() -> None:

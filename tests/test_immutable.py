@@ -8,7 +8,8 @@ import pytest
 from msgspec import Struct
 
 from app import events
-from app.core import effects, job
+from app.core import effects
+from app.core.jobs import job
 
 CHANGING = {job.Job, job.Attempt}
 """Records of the registry, which nobody else changes."""

@@ -16,15 +16,15 @@ CHECKED = ["actors", "comfy", "core", "discord", "media_worker", "service", "wor
 
 ALLOWED = {
     # Types in quotes.
-    "core/job": {"Job"},
+    "core/jobs/job": {"Job"},
     "discord/gateway/commands": {"Made"},
     # Causes of transitions, which the journal stores as text for the operator.
-    "core/job_table": {"JobTable", "_cause"},
+    "core/jobs/table": {"JobTable", "_cause"},
     "core/reconciler": {"Reconciler"},
-    "core/server_changes": {"ServerChanges"},
-    "core/power_plan": {"PowerPlan"},
+    "core/servers/changes": {"ServerChanges"},
+    "core/scheduling/power_plan": {"PowerPlan"},
     # What a server or a library says, and what is said to them.
-    "core/results": {"first_line", "failure"},
+    "core/jobs/results": {"first_line", "failure"},
     "comfy/errors": {"_left"},
     "comfy/validation_errors": {"_problems", "_missing_class"},
     "comfy/websocket/address": {"headers_of"},
@@ -47,6 +47,8 @@ ALLOWED = {
     # What the operator reads in the terminal during the check against Discord itself.
     "discord/gateway/live_check": {"*"},
     "discord/gateway/rest": {"RestSender", "translated", "_named"},
+    # What is added to prompts, for models to read.
+    "service/presets": {"INCLUDED"},
     # What is written into files.
     "workflows/manifest/schema": {"*"},
     "workflows/manifest/writer": {"*"},

@@ -21,10 +21,10 @@ from app.application import ServerClients, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.core.journal_port import Journal
-from app.core.server_state import ServerSettings
-from app.core.tally import Work
+from app.core.servers.state import ServerSettings
+from app.core.work import Work
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
 from app.journal.memory import MemoryJournal
 from app.ports import Graph

@@ -45,7 +45,7 @@ from app.core.effects import (
     SubmitUncertain,
     Unreachable,
 )
-from app.core.job import JobRequest, Upload
+from app.core.jobs.job import JobRequest, Upload
 from app.events import ChosenModel, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync

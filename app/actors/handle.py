@@ -10,12 +10,12 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
-from app.core.able_servers import Offered
-from app.core.job import JobRequest
-from app.core.limits import Allowance, Origin, Used
+from app.core.jobs.job import JobRequest
+from app.core.limits.spending import SpendingLimit, SpendingUsed
+from app.core.limits.usage import Allowance, Origin, Used
 from app.core.reconciler import Message
-from app.core.server_state import ServerSettings
-from app.core.spending import SpendingLimit, SpendingUsed
+from app.core.servers.able_servers import Offered
+from app.core.servers.state import ServerSettings
 from app.events import AnyUpdate, Edited, JobId, Previewed, Progressed, Queued, ServerName, TerminalUpdate
 from app.mailbox import Mailbox
 from app.reasons.limits import LimitReason

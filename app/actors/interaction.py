@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 from app.actors.handle import Registry, Updates
 from app.backoff import Pauses, backoff
 from app.boundary import report_failure
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.entry_points import UNTOLD, run_request
 from app.events import TERMINAL_UPDATES, AnyUpdate, Edited, Failed, JobId, Queued, TerminalUpdate
 from app.ports import ConnectionLost, NoPlace, Reply

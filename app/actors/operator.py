@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from app.actors.handle import Registry
-from app.core.job import Job, OperatorRequest
+from app.core.jobs.job import Job, OperatorRequest
 from app.core.journal_port import JobHistory
 from app.entry_points import run_loop, run_request
 from app.events import ServerName

@@ -54,15 +54,15 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
-from app.core.job import Job, State
-from app.core.job_table import JobTable
+from app.core.jobs.job import Job, State
+from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
-from app.core.power_plan import PowerPlan
 from app.core.reconciler import Message, Reconciler
-from app.core.scheduler import Scheduler
-from app.core.server_changes import ServerChanges
-from app.core.server_state import ServerSettings
-from app.core.tally import Work
+from app.core.scheduling.power_plan import PowerPlan
+from app.core.scheduling.scheduler import Scheduler
+from app.core.servers.changes import ServerChanges
+from app.core.servers.state import ServerSettings
+from app.core.work import Work
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,
@@ -124,7 +124,7 @@ class PromptRegistry:
         servers, able = self._reconciler.servers, self._reconciler.able
         self._server_changes = ServerChanges(self._job_table, servers, able)
         self._scheduler = Scheduler(self._job_table, servers, able, depth, new_prompt_id)
-        self._power = PowerPlan(self._job_table, servers, self._scheduler)
+        self._power = PowerPlan(self._job_table, servers, self._scheduler.line)
         self._effects = EffectRunner(
             comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk, run_command=run_command
         )
@@ -153,8 +153,8 @@ class PromptRegistry:
             self._scheduler.restore(await self._journal.served())
             self._server_changes.drain([server.name for server in await self._journal.drained()])
             self._power.load(await self._journal.on_periods(), anyio.current_time())
-            self._scheduler.usage.spend(await self._journal.uses(), anyio.current_time())
-            self._scheduler.spending.load(await self._journal.spent(), anyio.current_time())
+            self._scheduler.admission.usage.spend(await self._journal.uses(), anyio.current_time())
+            self._scheduler.admission.spending.load(await self._journal.spent(), anyio.current_time())
             unfinished = await self._journal.unfinished()
             # Before any of their jobs, which may end at once.
             self._job_table.batches.add(job.request for job in unfinished)
@@ -176,7 +176,7 @@ class PromptRegistry:
             # Before it may return to the queue.
             self._scheduler.restore_charge(job)
             self._reconciler.adopt(job, now)
-            self._scheduler.accepted(job)
+            self._scheduler.admission.accepted(job)
 
     def _take(self, message: Command | Message) -> None:
         try:
@@ -220,7 +220,7 @@ class PromptRegistry:
         now = anyio.current_time()
         match message:
             case Submit(request=request, place=place, updates=updates):
-                if (refusal := self._scheduler.refusal(request, now)) is not None:
+                if (refusal := self._scheduler.admission.refusal(request, now)) is not None:
                     updates.put(NotAccepted(job=request.job, reason=refusal))
                     updates.end()
                     return
@@ -228,7 +228,7 @@ class PromptRegistry:
                 self._reconciler.accept(request, place)
                 # At once: the next request of this turn must see it.
                 for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
-                    self._scheduler.accepted(job)
+                    self._scheduler.admission.accepted(job)
                     self._job_table.tally.accept(job, now)
                 self._refreshes[request.job] = None
             case Watch():
@@ -239,13 +239,15 @@ class PromptRegistry:
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.cancel(record, now)
             case ReadUsage():
-                message.used.extend(self._scheduler.usage.used(message.origin, message.allowances, now))
-                message.spent.extend(self._scheduler.spending.used(message.budget, message.origin.person, now))
+                message.used.extend(self._scheduler.admission.usage.used(message.origin, message.allowances, now))
+                message.spent.extend(
+                    self._scheduler.admission.spending.used(message.budget, message.origin.person, now)
+                )
                 message.ready.set()
             case Edit():
                 self._edits.append((message, self._edit(message, now)))
             case Drain():
-                self._scheduler.open = False
+                self._scheduler.line.open = False
                 self._drains.append(message)
             case DrainServers(servers=servers):
                 self._server_changes.drain(servers)
@@ -277,11 +279,11 @@ class PromptRegistry:
         job = self._job_table.jobs.get(edit.job)
         if job is None or not self._job_table.waits(job):
             return EditAnswer(done=False)
-        if (limit := self._scheduler.edit_refusal(job, edit.request, now)) is not None:
+        if (limit := self._scheduler.admission.edit_refusal(job, edit.request, now)) is not None:
             return EditAnswer(done=False, limit=limit)
         self._job_table.edit(job, edit.request)
         # At once: the next request of this turn must see it.
-        self._scheduler.edited(job)
+        self._scheduler.admission.edited(job)
         for each in self._job_table.batches.jobs_of(job):
             # An edited batch may have more pictures.
             self._job_table.tally.accept(each, now)
@@ -389,7 +391,7 @@ class PromptRegistry:
         for job_id in refreshes:
             if (job := self._job_table.jobs.get(job_id)) is not None:
                 try:
-                    self._scheduler.refresh(job, now)
+                    self._scheduler.line.refresh(job, now)
                 except Exception as error:  # noqa: BLE001  the job goes on, and its watcher keeps what it knew
                     report_failure(error, "the place of a job in line could not be computed", job=job.id)
 
@@ -408,7 +410,7 @@ class PromptRegistry:
                 # The watcher may know an earlier request.
                 updates.put(self._job_table.edited(job))
             try:
-                for update in self._scheduler.snapshot(job, anyio.current_time()):
+                for update in self._scheduler.line.snapshot(job, anyio.current_time()):
                     updates.put(update)
             except Exception as error:  # noqa: BLE001  the job continues, and its watcher gets the next updates
                 report_failure(error, "the state of a job could not be sent", job=job.id)

@@ -13,7 +13,7 @@ from anyio import to_thread
 from app.actors.servers import ConfiguredServer, Servers
 from app.config.settings import Config, Server
 from app.config.toml_table import ConfigError
-from app.core.server_state import ServerSettings
+from app.core.servers.state import ServerSettings
 from app.entry_points import run_request
 from app.events import ServerName
 from app.mailbox import Mailbox

@@ -17,7 +17,7 @@ from app.actors.handle import Registry
 from app.backoff import Pauses, backoff
 from app.config.addresses import same_server
 from app.config.settings import Server
-from app.core.server_state import ServerSettings
+from app.core.servers.state import ServerSettings
 from app.entry_points import run_request
 from app.events import ServerName
 from app.mailbox import Mailbox

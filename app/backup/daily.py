@@ -14,8 +14,8 @@ from anyio import from_thread, to_thread
 
 from app.actors.alerts import Alerts
 from app.backup.create import make_backup
-from app.backup.errors import BackupError, writing_to
-from app.backup.layout import backups_in, read_contents
+from app.backup.errors import BackupError
+from app.backup.layout import newest_backup
 from app.boundary import report_failure
 from app.config.settings import BackupSettings
 from app.core.alerts import Cause
@@ -32,6 +32,9 @@ FIRST = 5.0
 
 LOOK = 60.0
 """Seconds between two looks at the clock, which the operator or a sleep of the machine may change."""
+
+INTERVAL = 24 * 3600.0
+"""Seconds between two backups."""
 
 AGAIN = 3600.0
 """Seconds until the next attempt after a failure."""
@@ -87,7 +90,7 @@ class DailyBackup:
 
     async def _back_up_when_due(self, folder: Path) -> float:
         if self._made is None:
-            self._made = await self._run_sync(_newest, folder)
+            self._made = await self._run_sync(newest_backup, folder)
         now = self._clock()
         if self._made < last_time(now, self._settings.hour):
             breathe, most = self._new_breath(), self._settings.keep
@@ -122,15 +125,3 @@ def last_time(now: float, hour: int) -> float:
     local = datetime.fromtimestamp(now).astimezone()
     at = local.replace(hour=hour, minute=0, second=0, microsecond=0)
     return (at if at <= local else at - timedelta(days=1)).timestamp()
-
-
-def _newest(folder: Path) -> float:
-    """When the newest backup was made; 0 if there is none that can be read. Raises `BackupError`."""
-    with writing_to(folder, "backup folder"):
-        backups = backups_in(folder)
-    for backup in reversed(backups):
-        try:
-            return read_contents(backup).made
-        except BackupError:
-            continue
-    return 0.0

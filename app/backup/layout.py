@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec import Struct
 
-from app.backup.errors import BackupError
+from app.backup.errors import BackupError, writing_to
 
 FORMAT = 1
 """The version of this layout."""
@@ -116,6 +116,18 @@ def read_contents(backup: Path) -> Contents:
         if way.is_absolute() or ".." in way.parts or "\\" in entry.path or ":" in entry.path or len(way.parts) < 2:
             raise damaged(backup, f"{LIST} names a file outside of it")
     return contents
+
+
+def newest_backup(folder: Path) -> float:
+    """When the newest backup was made; 0 if there is none that can be read. Raises `BackupError`."""
+    with writing_to(folder, "backup folder"):
+        backups = backups_in(folder)
+    for backup in reversed(backups):
+        try:
+            return read_contents(backup).made
+        except BackupError:
+            continue
+    return 0.0
 
 
 class _Format(Struct):

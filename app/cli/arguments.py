@@ -421,6 +421,18 @@ class RestoreBackup:
     skip_damaged: Annotated[bool, Parameter(help="Leave out files that are damaged; the journal never is")] = False
 
 
+@_command("forget USER_ID", "forget 123456789012345678", "forget 123456789012345678 --yes")
+@dataclass(frozen=True)
+class ForgetPerson:
+    """Remove what is kept about one person, once nothing of them is unfinished; say first what that is."""
+
+    user: Annotated[
+        int, Parameter(name="", metavar="USER_ID", group=ARGUMENTS, help="The person's id", converter=_discord_id)
+    ]
+    _: KW_ONLY
+    yes: Annotated[bool, Parameter(help="Remove it; without this, only say what would be removed")] = False
+
+
 @_command("stats", "stats", "stats --json")
 @dataclass(frozen=True, kw_only=True)
 class Stats:
@@ -430,7 +442,9 @@ class Stats:
 
 
 ServersCommand: TypeAlias = ListServers | DrainServer | ResumeServer | StartServer | StopServer
-JournalCommand: TypeAlias = ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | Stats | ServersCommand
+JournalCommand: TypeAlias = (
+    ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | ForgetPerson | Stats | ServersCommand
+)
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = (

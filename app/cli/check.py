@@ -16,7 +16,7 @@ from app.events import ServerName
 from app.ports import Comfy, Connect, ConnectionLost, Refused
 from app.service.catalog import unknown_workflows
 from app.standard_streams import complain
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.wording import quoted
 from app.workflows.availability import offers
 from app.workflows.files import Folders, as_folders

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 import msgspec
+import structlog
 from anyio import to_thread
 from rich.console import Console
 
@@ -34,6 +35,7 @@ from app.cli.arguments import (
     DrainServer,
     Filling,
     FillWorkflow,
+    ForgetPerson,
     Generate,
     JournalCommand,
     ListJobs,
@@ -65,16 +67,21 @@ from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
 from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.binding import NotAPair
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.core.job import Entry, JobRequest
+    from app.core.jobs.job import Entry, JobRequest
     from app.core.journal_port import DrainedServer
-    from app.core.server_power import PowerView
+    from app.core.servers.power import PowerView
     from app.journal.store import Store
+
+logger = structlog.stdlib.get_logger(__name__)
+
+LAST_LOOK = 0.5
+"""Seconds for a look at the journal when the bot ends: it may be held by another program."""
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF})
 """Errno values that, in an error without a file name, mean that stdout cannot be written."""
@@ -239,6 +246,7 @@ async def _run(config: Config, *, drain: bool) -> int:
         return 2
     # hikari alone takes half a second.
     from app.application import comfies, open_alerts, open_http, open_upkeep, run
+    from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
     from app.journal.crash_points import crash_point
@@ -282,7 +290,7 @@ async def _run(config: Config, *, drain: bool) -> int:
         # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
         client_id = await journal.client_id()
         async with open_upkeep(config, journal, alerts):
-            return await run(
+            code = await run(
                 config,
                 frontend,
                 journal=journal,
@@ -294,6 +302,11 @@ async def _run(config: Config, *, drain: bool) -> int:
                 reloading=manager.reloading,
                 asked=True,
             )
+        with anyio.move_on_after(LAST_LOOK):
+            if left := left_on(await journal.on_periods()):
+                # To stop them takes minutes, and whoever ends the bot waits only for seconds.
+                logger.warning("servers stay on, and nobody stops them until the bot runs again", servers=left)
+        return code
 
 
 def _journal_path(config: Config) -> Path:
@@ -351,6 +364,10 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
         if isinstance(command, Stats):
             show_statistics(console, store.runs(), json=command.json)
             return 0
+        if isinstance(command, ForgetPerson):
+            from app.cli.forget import forget_person
+
+            return forget_person(console, store, config.data, command.user, yes=command.yes)
         if (entry := store.find(command.job)) is None:
             complain(f"no job, or more than one, begins with “{command.job}”: see jobs.")
             return 1
@@ -392,7 +409,7 @@ def _servers(command: ServersCommand, config: Config, console: Console, backend:
 
 def _power(config: Config, store: Store) -> dict[ServerName, PowerView]:
     """What the journal says about the servers that the bot starts and stops."""
-    from app.core.server_power import view_of
+    from app.core.servers.power import view_of
 
     periods = store.on_periods()
     return {server.label: view_of(server.label, periods) for server in config.servers if server.power is not None}

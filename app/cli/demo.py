@@ -26,8 +26,8 @@ from app.cli.output.renderers import for_people
 from app.cli.output.rows import Row
 from app.config.installation import included_workflows
 from app.config.settings import Config
-from app.core.cost import SECONDS_PER_COST
-from app.core.job import JobRequest
+from app.core.jobs.cost import SECONDS_PER_COST
+from app.core.jobs.job import JobRequest
 from app.events import JobId, ServerName
 from app.simulator.art.painter import Recipe, paint
 from app.simulator.engine.queue import Item

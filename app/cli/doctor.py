@@ -1,9 +1,10 @@
-"""What `check` looks at besides workflows and servers: Discord, the clock, the disk and the journal."""
+"""What `check` looks at besides workflows and servers: Discord, the clock, the disk, the journal and the backups."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from anyio import to_thread
 
 from app.cli.arguments import PROGRAM
 from app.cli.workflows.commands import Verdict
-from app.config.settings import Config
+from app.config.settings import BackupSettings, Config
 from app.core.journal_port import JournalError
 from app.texts.wording import ended, listed
 
@@ -24,7 +25,7 @@ WRONG_CLOCK = 60.0
 
 async def examine(config: Config, journal: Path | JournalError) -> list[Verdict]:
     """Check everything that belongs to this machine and to Discord. `journal` is its path, or why there is none."""
-    here = await to_thread.run_sync(lambda: [*_disk(config.data), _journal(journal)])
+    here = await to_thread.run_sync(lambda: [*_disk(config.data), _journal(journal), *_backups(config.backup)])
     wrong: list[Verdict] = [(False, "http", config.http.problem)] if config.http.problem else []
     return [*await _discord(config), *here, *wrong]
 
@@ -88,3 +89,32 @@ def _journal(journal: Path | JournalError) -> Verdict:
     except JournalError as error:
         return (False, "journal", str(error))
     return (True, "journal", f"{inspection.jobs} jobs, of which {inspection.unfinished} are unfinished")
+
+
+def _backups(settings: BackupSettings) -> Iterator[Verdict]:
+    """How old the newest backup is, if the bot makes them by itself."""
+    from app.backup.daily import INTERVAL
+    from app.backup.errors import BackupError
+    from app.backup.layout import newest_backup
+
+    folder = settings.folder
+    if folder is None:
+        return
+    try:
+        made = newest_backup(folder)
+    except BackupError as error:
+        yield (False, "backup", str(error))
+        return
+    fix = f"look for the reason in the bot's log, or run “{PROGRAM} backup --to {folder}”."
+    age = time.time() - made
+    if not made:
+        yield (None, "backup", f"There is none in {folder}: {fix}")
+    elif age > 2 * INTERVAL:
+        yield (None, "backup", f"The newest is {_age(age)} old, and one is due each day: {fix}")
+    else:
+        yield (True, "backup", f"the newest is {_age(age)} old")
+
+
+def _age(seconds: float) -> str:
+    hours = max(0, round(seconds / 3600))
+    return f"{hours} h" if hours < 48 else f"{hours // 24} days"

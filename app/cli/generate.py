@@ -10,11 +10,11 @@ from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
 from app.cli.output.renderers import Renderer
 from app.cli.output.rows import Row, tally
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import AnyUpdate, Cancelled, JobId, ServerName
 from app.ports import Comfy, ConnectionLost, Refused
 from app.reasons.jobs import CancelUnconfirmed, TimeLimitReached
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 
 LAST_CALL = 2.0
 """Seconds for a server to confirm what --timeout cancelled; a server that does not answer is not waited for."""

@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.output.rows import json_fields, text_of
-from app.core.job import Entry, Job, Transition, TransitionRow
+from app.core.jobs.job import Entry, Job, Transition, TransitionRow
 from app.events import Finished, ServerName
 from app.ports import Json
 from app.reasons.jobs import kind_of
 from app.service.stuck import waits_of
-from app.texts.wait_reasons import wait_text
+from app.texts.reasons.waits import wait_text
 
 WHOLE = {"job": 8, "accepted": 15, "state": 9}
 """Characters that a column keeps on a narrow terminal: `jobs show` accepts an id's first eight."""

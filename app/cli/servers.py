@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.config.settings import Power
-from app.core.job import Entry, State
+from app.core.jobs.job import Entry, State
 from app.core.journal_port import DrainedServer
-from app.core.server_power import PowerView, may_be_started, view_of
+from app.core.servers.power import PowerView, may_be_started, view_of
 from app.events import ServerName
 from app.journal.store import Store
 from app.ports import Json

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.core.cost import Run
+from app.core.jobs.cost import Run
 from app.service.statistics import accuracy, speeds
 from app.texts.statistics import NO_RUNS, accuracy_text
 

@@ -32,8 +32,8 @@ from app.comfy.tls import tls_context
 from app.comfy.validation_errors import dropped, missing, unusable, validation_error
 from app.comfy.websocket.address import headers_of, without_login
 from app.config.settings import Server
-from app.core.downloads import LANES
-from app.core.results import file_label
+from app.core.jobs.downloads import LANES
+from app.core.jobs.results import file_label
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Graph, History, Queue, Refused, RunSync, Stats, Ticket
 from app.reasons.servers import (

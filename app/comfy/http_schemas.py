@@ -14,7 +14,7 @@ from msgspec import Struct
 from app.comfy.errors import shortened
 from app.comfy.json import decode
 from app.comfy.outputs import scan
-from app.core.results import first_line
+from app.core.jobs.results import first_line
 from app.events import PromptId
 from app.ports import History, Json, Queue, Stats
 

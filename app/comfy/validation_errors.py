@@ -10,8 +10,8 @@ import msgspec
 from app.comfy.errors import shortened
 from app.comfy.http_schemas import NodeProblems, Problem, Rejected, listed
 from app.comfy.json import decode_shallow
-from app.core.progress import title
-from app.core.results import first_line
+from app.core.jobs.progress import title
+from app.core.jobs.results import first_line
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.reasons.servers import (

@@ -6,8 +6,11 @@ import difflib
 
 from app.config.addresses import is_webhook, rest_url_of
 from app.config.keeping import KEEP_DAYS
-from app.config.settings import BUTTONS, AlertTargets, Discord
+from app.config.settings import BUTTONS, NOTIFY, AlertTargets, Discord
 from app.config.toml_table import Table, discord_id, short
+
+LONGEST_WAIT = 86_400
+"""Seconds: the most that `notify_after` may be, a day."""
 
 
 def read_discord(table: Table) -> Discord:
@@ -21,6 +24,9 @@ def read_discord(table: Table) -> Discord:
             raise table.error("guarded", f"“guarded” cannot have “{short(str(button))}”: {meant}")
         guarded.append(str(button))
     rest_url = table.text("rest_url", "")
+    notify = table.text("notify", Discord().notify)
+    if notify not in NOTIFY:
+        raise table.error("notify", f"“notify” cannot be “{short(notify)}”: write one of {', '.join(NOTIFY)}.")
     return Discord(
         guilds=_guilds(table, "guilds"),
         rest_url=rest_url_of(rest_url, lambda sentence: table.error("rest_url", sentence)) if rest_url else "",
@@ -29,6 +35,8 @@ def read_discord(table: Table) -> Discord:
         keep_metadata=table.flag("keep_metadata", default=False),
         mark_results=table.flag("mark_results", default=Discord().mark_results),
         label_guilds=_guilds(table, "label_guilds"),
+        notify=notify,
+        notify_after=table.whole("notify_after", Discord().notify_after, 0, LONGEST_WAIT),
     )
 
 

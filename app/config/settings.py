@@ -64,13 +64,19 @@ class Server(Struct, frozen=True, kw_only=True):
         return ServerName(self.name or urlsplit(self.url).netloc.rpartition("@")[2])
 
 
+NOTIFY = ("mention", "dm", "never", "off")
+"""What `notify` of Discord may be."""
+
+
 class Discord(Struct, frozen=True, kw_only=True):
     """The settings of the Discord frontend.
 
     `guilds` are the ids of Discord servers in which the commands appear at once; without any, the commands are global.
     `rest_url` is Discord's address, "" for the real one. `guarded` are the buttons that only owners and moderators may
     press. `keep_metadata` leaves the workflow in posted images. `mark_results` marks them as made by a machine, for
-    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well.
+    programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `notify` is
+    how people who have chosen nothing are notified of a result that took more than `notify_after` seconds; "off"
+    notifies nobody, whatever they chose.
     """
 
     guilds: tuple[int, ...] = ()
@@ -80,6 +86,8 @@ class Discord(Struct, frozen=True, kw_only=True):
     keep_metadata: bool = False
     mark_results: bool = True
     label_guilds: tuple[int, ...] = ()
+    notify: str = "mention"
+    notify_after: int = 30
 
 
 class AlertTargets(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import ChosenModel, FileRef, JobId, PromptId, ServerName
 from app.ports import History, Queue, Ticket
 from app.reasons.jobs import InternalError, JobReason

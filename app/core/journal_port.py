@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Job, OperatorRequest, Transition
-from app.core.limits import Use
-from app.core.moderation import Decision, Decisions
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import Spent
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Entry, Job, OperatorRequest, State, Transition
+from app.core.limits.moderation import Decision, Decisions
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
 from app.ports import Json
 
 MOST_RUNS = 5_000
-"""Runs that are read at the start: enough for `app.core.cost.REMEMBERED` of each of 300 pairs of a workflow and a
+"""Runs that are read at the start: enough for `app.core.jobs.cost.REMEMBERED` of each of 300 pairs of a workflow and a
 server."""
 
 
@@ -61,6 +61,18 @@ class DrainedServer(Struct, frozen=True):
     name: ServerName
     since: float
     person: str
+
+
+class JobPage(Struct, frozen=True):
+    """Some of a person's jobs, newest first.
+
+    `older` and `newer` are the keys of the pages beside this one, None if there is none. A key stays valid when jobs
+    are added or removed.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    older: int | None = None
+    newer: int | None = None
 
 
 class Journal(Protocol):
@@ -128,6 +140,21 @@ class RemovedJobs(Struct, frozen=True):
     position: int | None
 
 
+class KeptAbout(Struct, frozen=True, kw_only=True):
+    """How many rows of each kind the journal keeps about one person; `unfinished` of the `jobs` have not ended.
+
+    `bans` are theirs; `decisions` are those that they made as a moderator.
+    """
+
+    jobs: int
+    unfinished: int
+    settings: int
+    runs: int
+    payments: int
+    bans: int
+    decisions: int
+
+
 class OldJobs(Protocol):
     """What the retention needs of a journal. Every method may raise `JournalUnavailable`."""
 
@@ -145,6 +172,41 @@ class OldJobs(Protocol):
 
     async def give_back(self, pages: int) -> bool:
         """Give this many unused pages of the file back to the disk; return whether there are more to give."""
+        ...
+
+
+class PersonRecords(Protocol):
+    """What is needed of a journal to remove what it keeps about one person. Every method may raise `JournalError`."""
+
+    def kept_about(self, owner: str) -> KeptAbout:
+        """How much is kept about a person."""
+        ...
+
+    def jobs_since(self, owner: str, position: int, limit: int) -> Sequence[tuple[int, JobId, Job | None]]:
+        """The owner's jobs with numbers above `position`, oldest first: number, id, and None for a damaged record."""
+        ...
+
+    def is_known(self, job: str) -> bool:
+        """Whether there is a job with this id, whoever asked for it."""
+        ...
+
+    def unfinished(self) -> Sequence[Job]:
+        """See `Journal`."""
+        ...
+
+    def forget_jobs(self, owner: str, limit: int) -> int:
+        """Remove at most `limit` jobs of a person, without those that are unfinished; return how many."""
+        ...
+
+    def forget_person(self, owner: str) -> None:
+        """Remove a person's settings, and their id from what was measured and paid.
+
+        The sums stay: expected times, the limits of Discord servers and the budgets of all people depend on them.
+        """
+        ...
+
+    def give_back(self, pages: int) -> bool:
+        """See `OldJobs`."""
         ...
 
 
@@ -167,6 +229,15 @@ class JobHistory(Journal, Protocol):
 
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
         """The owner's jobs, newest first, at most `limit`, without parts of batches."""
+        ...
+
+    async def page_of(
+        self, owner: str, limit: int, states: Collection[State] = (), *, key: int | None = None, newer: bool = False
+    ) -> JobPage:
+        """At most `limit` of the owner's jobs in these states, in any if there are none, without parts of batches.
+
+        With a `key` from another page: those older than that, or `newer`; without one, the newest.
+        """
         ...
 
     async def made_from(self, job: JobId, limit: int) -> Sequence[Job]:

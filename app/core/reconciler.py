@@ -13,9 +13,7 @@ from typing import TypeAlias, assert_never
 
 from msgspec.structs import replace
 
-from app.core.able_servers import AbleServers
 from app.core.alerts import Cause, Cleared, Raised
-from app.core.downloads import LONGEST, WAIT
 from app.core.effects import (
     CommandEnded,
     DiscardFiles,
@@ -39,10 +37,12 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
-from app.core.job import Attempt, Job, JobRequest, State
-from app.core.job_table import JobTable
-from app.core.results import streams
-from app.core.server_state import FAILOVER_PAID, FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState
+from app.core.jobs.downloads import LONGEST, WAIT
+from app.core.jobs.job import Attempt, Job, JobRequest, State
+from app.core.jobs.results import streams
+from app.core.jobs.table import JobTable
+from app.core.servers.able_servers import AbleServers
+from app.core.servers.state import FAILOVER_PAID, FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState
 from app.events import (
     Connected,
     Disconnected,

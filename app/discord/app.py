@@ -17,22 +17,25 @@ from app.actors.alerts import Alerts, no_alerts
 from app.actors.handle import Registry
 from app.actors.operator import OperatorActor
 from app.config.settings import Budget, Config, Server
-from app.core.able_servers import Offered
-from app.core.batches import without_parts
+from app.core.jobs.batches import without_parts
 from app.core.journal_port import JobHistory
+from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, check_token
+from app.discord.gateway.guild_reader import GuildReader
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest import RestSender
 from app.discord.gateway.roles import GuildRoles
+from app.discord.gateway.visibility import GuildVisibility
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.moderator_commands import ModeratorCommands
+from app.discord.requests.offer_pages import OfferPages
 from app.discord.requests.responder import Responder
 from app.discord.traffic import Traffic
 from app.discord.ui import offer_rules
@@ -48,6 +51,7 @@ from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
+from app.service.notifications import Notifications
 from app.service.server_monitor import ServerMonitor
 from app.texts.answers import OFFLINE
 from app.texts.server_names import PublicNames
@@ -209,6 +213,7 @@ class DiscordApp:
             moderation = Moderation(job_history)
             await moderation.load()
             job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
+            notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             builtin_commands = BuiltinCommands(
@@ -221,8 +226,18 @@ class DiscordApp:
                 live_messages=live_messages,
                 responder=responder,
                 latency=lambda: bot.latency,
-                registered=lambda: (bot.commands, bot.menus),
+                offer_pages=OfferPages(
+                    job_history=job_history,
+                    catalog=catalog,
+                    choices=choices,
+                    server_monitor=server_monitor,
+                    servers=servers,
+                    registered=lambda: (bot.commands, bot.menus),
+                    command_ids=lambda guild: bot.command_ids(guild),
+                ),
                 server_names=server_names,
+                visibility=GuildVisibility(tasks, GuildReader(sender)),
+                notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
             )
             dispatcher = RequestDispatcher(

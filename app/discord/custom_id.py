@@ -14,12 +14,16 @@ TRY_AGAIN = "resubmit"
 """The verb of the button below a refusal: ask once more for what was over a limit, under the id of that request."""
 
 
+NOTIFY = "notify"
+"""The verb of the buttons by which people choose how they are notified: `workflow` is the way, and `job` is "me"."""
+
+
 class Press(Struct, frozen=True):
     """A parsed custom id: `verb` is what to do, `workflow` the follow-up's workflow, `job` the job it is about.
 
     `number` tells several follow-ups into one workflow apart, counted from 1 in the order of the manifest. `result` is
     the result that it is about, counted from 1; 0 if the button is about all. For the verb "delete", `workflow` is the
-    id of the message to delete; "" is the one with the button.
+    id of the message to delete; "" is the one with the button. A button of no job has another word in its place.
     """
 
     verb: str

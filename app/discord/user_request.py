@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from app.core.moderation import Banned
+from app.core.limits.moderation import Banned
 from app.discord.custom_id import Press
 from app.service.requests import CreateJob, Person
 

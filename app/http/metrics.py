@@ -12,12 +12,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app import __version__
-from app.core.job import State
-from app.core.server_state import ServerState
-from app.core.tally import Work
+from app.core.jobs.job import State
+from app.core.servers.state import ServerState
+from app.core.work import Work
 from app.events import ServerName
 from app.histogram import Histogram
-from app.http.exposition import CONTENT_TYPE, Exposition, Labels, Metric
+from app.http.exposition import CONTENT_TYPE, Exposition, KeptLines, Labels, Metric
 from app.http.labels import ServerLabels
 from app.http.process_figures import open_files, resident_bytes, total_resident_bytes
 from app.http.sources import DiscordSource, JournalSource, Sources
@@ -107,10 +107,11 @@ class Metrics:
         self._lags = lags
         self._started = started
         self._labels = ServerLabels()
+        self._kept: KeptLines = {}
 
     def text(self) -> str:
         """The figures in Prometheus' text format."""
-        sources, exposition = self._sources, Exposition()
+        sources, exposition = self._sources, Exposition(self._kept)
         exposition.add(INFO, [((__version__,), 1)])
         if sources.work is not None:
             self._add_work(exposition, sources.work)

@@ -10,7 +10,7 @@ import anyio
 from msgspec import Struct
 
 from app.config.settings import Server
-from app.core.tally import Work
+from app.core.work import Work
 from app.events import ServerName
 from app.histogram import Histogram
 

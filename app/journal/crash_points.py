@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from app.core.job import Job, Transition
+from app.core.jobs.job import Job, Transition
 
 VARIABLE = "ATELIER_CRASH"
 

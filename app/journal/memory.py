@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import anyio.lowlevel
 
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served, together
-from app.core.job import Job, Transition
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, Transition
 from app.core.journal_port import MOST_RUNS, DrainedServer
-from app.core.limits import Use
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import Spent
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served, together
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId
 
 

@@ -7,16 +7,18 @@ the whole table of jobs, of transitions or of runs; a test checks the query plan
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from app.boundary import log_failure
-from app.core.cost import Run
-from app.core.job import Entry, Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import MOST_RUNS, DrainedServer, RecordDamaged
-from app.core.server_power import OnPeriod
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Entry, Job, OperatorRequest, Transition, TransitionRow
+from app.core.journal_port import MOST_RUNS, DrainedServer, JobPage, KeptAbout, RecordDamaged
+from app.core.servers.power import OnPeriod
+from app.events import JobId
 from app.journal import serialization
 from app.journal.errors import translate
 from app.journal.serialization import UNREADABLE
@@ -25,6 +27,9 @@ from app.reasons.jobs import InternalError
 
 MOST_PERIODS = 1_000
 """Times for which servers were on that are read: a day of ten servers that are each started every 15 minutes."""
+
+LAST_NUMBER = 2**63 - 1
+"""The highest number that a job can have."""
 
 LAST_LETTER = "\U0010ffff"
 """The highest code point: every text that begins with a prefix sorts before the prefix followed by this character."""
@@ -79,6 +84,25 @@ class Reader:
         """The owner's jobs, newest first, without parts of batches and those whose record is damaged."""
         entries = self._entries("lead = '' AND owner = ?", owner, limit)
         return [entry.job for entry in entries]
+
+    def page_of(
+        self, owner: str, limit: int, states: Sequence[str] = (), key: int | None = None, newer: bool = False
+    ) -> JobPage:
+        """See `app.core.journal_port.JobHistory`; `states` are names. Leaves out jobs whose record is damaged."""
+        marks = ", ".join("?" * len(states))
+        condition = f"owner = ? AND number {'>' if newer else '<'} ?{f' AND state IN ({marks})' if states else ''}"
+        order = "ASC" if newer else "DESC"
+        columns = "number, id, wish, record, accepted, changed"
+        # The state is compared before `lead`, which is stored behind the request and the record.
+        query = f"SELECT {columns} FROM jobs WHERE {condition} AND lead = '' ORDER BY number {order} LIMIT ?"  # noqa: S608  constants and marks
+        rows = self._rows(query, owner, LAST_NUMBER if key is None else key, *states, limit + 1)
+        more, rows = len(rows) > limit, rows[:limit]
+        rows = rows[::-1] if newer else rows
+        if not rows:
+            return JobPage()
+        entries = tuple(entry for _, *row in rows if (entry := self._entry(row)) is not None)
+        is_older, is_newer = (key is not None, more) if newer else (more, key is not None)
+        return JobPage(entries, rows[-1][0] if is_older else None, rows[0][0] if is_newer else None)
 
     def made_from(self, job: str, limit: int) -> list[Job]:
         """The jobs that were made from this one, newest first, without parts of batches and those that are damaged."""
@@ -147,16 +171,53 @@ class Reader:
                 self._report(f"{owner}/{workflow}", error)
         return settings
 
+    def kept_about(self, owner: str) -> KeptAbout:
+        """How much is kept about a person."""
+        sources = {
+            "jobs": "jobs WHERE owner = ?",
+            "unfinished": "jobs WHERE told = 0 AND number > 0 AND owner = ?",
+            "settings": "preferences WHERE owner = ?",
+            "runs": "runs WHERE person = ?",
+            # These have no index by person. The comparison makes SQLite go through the one by time.
+            "payments": "payments WHERE at > 0 AND person = ?",
+            "bans": "bans WHERE banned = 'person' AND id = ?",
+            "decisions": "audit WHERE person = ?",
+        }
+        return KeptAbout(**{name: self._count(source, owner) for name, source in sources.items()})
+
+    def jobs_since(self, owner: str, position: int, limit: int) -> list[tuple[int, JobId, Job | None]]:
+        """The owner's jobs with numbers above `position`, oldest first: number, id, and None for a damaged record."""
+        query = "SELECT number, id, wish, record FROM jobs WHERE owner = ? AND number > ? ORDER BY number LIMIT ?"
+        jobs: list[tuple[int, JobId, Job | None]] = []
+        for number, job_id, request, record in self._rows(query, owner, position, limit):
+            try:
+                job = serialization.decode(request, record)
+            except UNREADABLE as error:
+                self._report(job_id, error)
+                job = None
+            jobs.append((number, JobId(job_id), job))
+        return jobs
+
+    def is_known(self, job: str) -> bool:
+        """Whether there is a job with this id, whoever asked for it."""
+        return bool(self._rows("SELECT 1 FROM jobs WHERE id = ?", job))
+
+    def _count(self, source: str, value: str) -> int:
+        return self._rows(f"SELECT count(*) FROM {source}", value)[0][0]  # noqa: S608  constant
+
     def _entries(self, condition: str, value: str | int, limit: int) -> list[Entry]:
         columns = "id, wish, record, accepted, changed"
         query = f"SELECT {columns} FROM jobs WHERE {condition} ORDER BY number DESC LIMIT ?"  # noqa: S608  constant
-        entries: list[Entry] = []
-        for job_id, request, record, accepted, changed in self._rows(query, value, limit):
-            try:
-                entries.append(Entry(serialization.decode(request, record), accepted, changed))
-            except UNREADABLE as error:
-                self._report(job_id, error)
-        return entries
+        return [entry for row in self._rows(query, value, limit) if (entry := self._entry(row)) is not None]
+
+    def _entry(self, row: Sequence[Any]) -> Entry | None:
+        """A row with id, request, record and both times as an entry; None if its record is damaged."""
+        job_id, request, record, accepted, changed = row
+        try:
+            return Entry(serialization.decode(request, record), accepted, changed)
+        except UNREADABLE as error:
+            self._report(job_id, error)
+            return None
 
     def _report(self, record: str, error: Exception) -> InternalError:
         """Log a damaged record once, however often it is read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from app.core.job import Attempt, Job, JobRequest, State
+from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.events import ChosenModel, Failed, FileRef, JobId, TerminalUpdate
 from app.ports import History, Json
 from app.reasons.jobs import JobReason

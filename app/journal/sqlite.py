@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial, reduce
 from pathlib import Path
@@ -22,21 +22,22 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served, together
-from app.core.job import Job, OperatorRequest, Transition, TransitionRow
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, OperatorRequest, State, Transition, TransitionRow
 from app.core.journal_port import (
     DiskFull,
     DrainedServer,
+    JobPage,
     JournalError,
     JournalUnavailable,
     RemovedJobs,
     UnwritableRecords,
 )
-from app.core.limits import Use
-from app.core.moderation import Decision, Decisions
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import Spent
+from app.core.limits.moderation import Decision, Decisions
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served, together
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId
 from app.histogram import Histogram
 from app.journal.crash_points import Crash
@@ -256,6 +257,13 @@ class SqliteJournal:
     async def jobs_of(self, owner: str, limit: int) -> Sequence[Job]:
         """See `app.core.journal_port.JobHistory`."""
         return await self._read(self._store.jobs_of, owner, limit)
+
+    async def page_of(
+        self, owner: str, limit: int, states: Collection[State] = (), *, key: int | None = None, newer: bool = False
+    ) -> JobPage:
+        """See `app.core.journal_port.JobHistory`."""
+        names = sorted(state.name.lower() for state in states)
+        return await self._read(self._store.page_of, owner, limit, names, key, newer)
 
     async def made_from(self, job: JobId, limit: int) -> Sequence[Job]:
         """See `app.core.journal_port.JobHistory`."""

@@ -13,14 +13,14 @@ from typing import TypeAlias
 import msgspec
 
 from app.boundary import log_failure
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Job, OperatorRequest, Transition
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
-from app.core.limits import DAY, Origin, Use
-from app.core.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.spending import WINDOWS, Spent
+from app.core.limits.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
+from app.core.limits.spending import WINDOWS, Spent
+from app.core.limits.usage import DAY, Origin, Use
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
 from app.journal import serialization
 from app.journal.errors import damaged, gone, translate
@@ -175,11 +175,39 @@ class Store(Reader):
                 for number, job_id, lead, _, changed in rows
                 if changed < before and job_id not in needed and (not lead or lead not in needed)
             ]
-            self._database.executemany("DELETE FROM transitions WHERE job = ?", [(job_id,) for _, job_id in old])
-            self._database.executemany("DELETE FROM jobs WHERE number = ?", [(number,) for number, _ in old])
+            self._delete_jobs(old)
         # Jobs are numbered in the order in which they were accepted, and none changes before that.
         over = len(rows) < limit or rows[-1][3] >= before
         return RemovedJobs(len(old), None if over else rows[-1][0])
+
+    def forget_jobs(self, owner: str, limit: int) -> int:
+        """See `app.core.journal_port.PersonRecords`. What is removed is overwritten in the file."""
+        with self._transaction():
+            query = "SELECT number, id FROM jobs WHERE owner = ? AND told = 1 AND number > 0 ORDER BY number LIMIT ?"
+            jobs = self._database.execute(query, (owner, limit)).fetchall()
+            self._delete_jobs(jobs)
+        return len(jobs)
+
+    def forget_person(self, owner: str) -> None:
+        """See `app.core.journal_port.PersonRecords`."""
+        with self._transaction():
+            execute = self._database.execute
+            execute("DELETE FROM preferences WHERE owner = ?", (owner,))
+            execute("DELETE FROM served WHERE kind = ? AND name = ?", (PERSON, owner))
+            # Outside of a Discord server, the channel is the person's own.
+            execute(
+                "UPDATE runs SET person = '', job = '', channel = iif(guild = '', '', channel) WHERE person = ?",
+                (owner,),
+            )
+            # See `Reader.kept_about` for the comparison. The id of a job is in the buttons of its message.
+            execute(
+                "UPDATE payments SET person = '', job = 'forgotten ' || rowid WHERE at > 0 AND person = ?", (owner,)
+            )
+
+    def _delete_jobs(self, jobs: Sequence[tuple[int, str]]) -> None:
+        """Delete jobs, by number and id, with their transitions."""
+        self._database.executemany("DELETE FROM transitions WHERE job = ?", [(job_id,) for _, job_id in jobs])
+        self._database.executemany("DELETE FROM jobs WHERE number = ?", [(number,) for number, _ in jobs])
 
     def give_back(self, pages: int) -> bool:
         """See `app.core.journal_port.OldJobs`. A file of an earlier version only uses its free pages again."""
@@ -222,7 +250,7 @@ class Store(Reader):
         return [Use(Origin(person, guild, channel), seconds, now - at) for person, guild, channel, seconds, at in rows]
 
     def spent(self) -> list[Spent]:
-        """What was spent within the longest of `app.core.spending.WINDOWS`, oldest first."""
+        """What was spent within the longest of `app.core.limits.spending.WINDOWS`, oldest first."""
         now = self._clock()
         query = "SELECT person, amount, at FROM payments WHERE at > ? ORDER BY at"
         return [

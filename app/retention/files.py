@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import structlog
 from msgspec import Struct
 
-from app.core.job import Job
+from app.core.jobs.job import Job
 from app.events import Failed, Finished
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -19,6 +19,10 @@ FOLDERS = ("results", "inputs")
 
 PART = ".part"
 """How the name of a file ends while it is written."""
+
+
+THUMBNAIL = ".thumbnail.webp"
+"""How the name of the thumbnail of a result ends."""
 
 
 class StoredFile(Struct, frozen=True, order=True):
@@ -87,6 +91,13 @@ def delete_results(job: Job) -> None:
     shown = job.terminal_update.files if isinstance(job.terminal_update, (Finished, Failed)) else ()
     for file in {*filter(None, job.files.values()), *job.streamed, *shown}:
         Path(file).unlink(missing_ok=True)
+        thumbnail_path(file).unlink(missing_ok=True)
+
+
+def thumbnail_path(result: str) -> Path:
+    """Where the thumbnail of a result is kept: beside it, so that it gets old with it."""
+    path = Path(result)
+    return path.with_name(f"{path.name}{THUMBNAIL}")
 
 
 def delete_unfinished(data: Path) -> None:

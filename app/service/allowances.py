@@ -8,9 +8,9 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from app.config.settings import Allowed, Budget, Limits
-from app.core.limits import Allowance, Origin
-from app.core.moderation import GuildLimits
-from app.core.spending import Payer, SpendingLimit, Window, money
+from app.core.limits.moderation import GuildLimits
+from app.core.limits.spending import Payer, SpendingLimit, Window, money
+from app.core.limits.usage import Allowance, Origin
 from app.reasons.limits import Whom
 from app.service.moderation import Moderation
 from app.service.reasons import AboveCeiling

@@ -8,8 +8,9 @@ from pathlib import Path
 import structlog
 from anyio import to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.events import ServerName
 from app.reasons import Reason
 from app.service.permissions import check_can_use
@@ -23,11 +24,12 @@ from app.service.reasons import (
     WorkflowsNotOffered,
 )
 from app.service.requests import Person
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
+from app.workflows.api_graph import known_input
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow
-from app.workflows.model import WorkflowError
+from app.workflows.model import Target, WorkflowError
 from app.workflows.node_definitions import Definitions
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -102,11 +104,40 @@ class Catalog:
         able = map(self._definitions_of, self.servers.get(name, self._servers))
         return next((definitions for definitions in able if definitions is not None), None)
 
+    def able_definitions(self, name: str) -> list[Definitions]:
+        """The node definitions of all servers that can run this workflow, as far as they are known."""
+        able = map(self._definitions_of, self.servers.get(name, tuple(self._servers)))
+        return [definitions for definitions in able if definitions is not None]
+
     def able(self, request: JobRequest) -> tuple[ServerName, ...]:
         """The servers that can run this request now, () if nobody knows; its own if its workflow is not offered."""
         if request.workflow not in self.workflows:
             return request.servers
         return self._able[request.workflow] if self._known else ()
+
+    def placed(self, request: JobRequest) -> JobRequest:
+        """The request for the servers that can run it now: if it names models, for those that have them."""
+        able = self.able(request)
+        if (workflow := self.workflows.get(request.workflow)) is None or not able:
+            return replace(request, servers=able, has_model=False)
+        named = [
+            (slot.targets[0], str(request.values[slot.name]))
+            for slot in workflow.slots
+            if slot.kind == "model" and slot.targets and request.values.get(slot.name)
+        ]
+        having = tuple(server for server in able if self._has(server, workflow, named))
+        narrower = 0 < len(having) < len(able)
+        return replace(request, servers=having if narrower else able, has_model=narrower)
+
+    def _has(self, server: ServerName, workflow: Workflow, named: Sequence[tuple[Target, str]]) -> bool:
+        """Whether a server lists these models; False if it was never seen."""
+        if (definitions := self._definitions_of(server)) is None:
+            return not named
+        for target, file in named:
+            known = known_input(workflow.graph, definitions, target)
+            if known is not None and known.choices is not None and file not in map(str, known.choices):
+                return False
+        return True
 
     def offered(self, silent: Collection[ServerName] = ()) -> dict[str, tuple[ServerName, ...]] | None:
         """The servers that each readable workflow can be sent to, by its name; None if nobody knows.

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from msgspec import Struct
 
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.events import Finished
 from app.ports import Json
 from app.service.reasons import ResultNotKept, TakesNoResult

@@ -11,10 +11,10 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from app.core.batches import requests_of
-from app.core.job import Batch, Job, JobRequest, Refetch
+from app.core.jobs.batches import requests_of
+from app.core.jobs.job import Batch, Job, JobRequest, Refetch
 from app.core.journal_port import JobHistory
-from app.core.spending import with_limits
+from app.core.limits.spending import with_limits
 from app.events import JobId
 from app.ports import Json
 from app.service.catalog import Catalog
@@ -75,7 +75,7 @@ class JobFactory:
         """Make a new job; the person's saved settings apply where the request says nothing."""
         workflow = self._catalog.usable(request.workflow, person)
         own = await self.own_values(workflow, person)
-        values = {**own, **preset(workflow, request.preset), **request.values}
+        values = {**request.defaults, **own, **preset(workflow, request.preset), **request.values}
         return await self._make(workflow, values, person, request.files)
 
     async def again(self, job: Job, person: Person) -> JobRequest:
@@ -179,7 +179,7 @@ class JobFactory:
             definitions=self._catalog.definitions(workflow.name),
         )
         request = as_batch(request, workflow.slots)
-        return with_recent_files(replace(request, servers=self._catalog.able(request)))
+        return with_recent_files(self._catalog.placed(request))
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
         """The workflow with the current list of LoRAs, which may have grown since the server was polled."""
@@ -200,16 +200,15 @@ class JobFactory:
 def repeat(request: JobRequest, catalog: Catalog) -> JobRequest:
     """The same request as a new job, on the servers that can run it now."""
     batch = replace(request.batch, refetch=()) if request.batch is not None else None
-    servers, payment = catalog.able(request), request.payment
+    payment = request.payment
     if (workflow := catalog.workflows.get(request.workflow)) is not None:
         # The price may have changed.
         payment = with_limits(
             payment_of(workflow.price, request.graph, catalog.definitions(request.workflow)), request.payment
         )
     return replace(
-        request,
+        catalog.placed(request),
         job=_new_job(),
-        servers=servers,
         payment=payment,
         refetch=None,
         batch=batch,

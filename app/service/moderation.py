@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 import structlog
 
-from app.core.moderation import Ban, Decision, Decisions, GuildLimits, Unban
+from app.core.limits.moderation import Ban, Decision, Decisions, GuildLimits, Unban
 from app.service.permissions import check_moderator
 from app.service.reasons import IsBanned
 from app.service.requests import Person

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.ports import Json
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot, WorkflowError

@@ -151,6 +151,10 @@ class UnknownButton(Reason, frozen=True):
     """A button of an earlier version."""
 
 
+class NoExample(Reason, frozen=True):
+    """No workflow that this person may use makes a picture from words alone, now."""
+
+
 class UnknownSetting(Reason, frozen=True):
     """A form names a setting that the workflow does not have."""
 
@@ -249,6 +253,55 @@ class WorkflowsNotOffered(Reason, frozen=True):
     workflows: tuple[str, ...]
 
 
+class TaskNotOffered(Reason, frozen=True):
+    """No server can run a workflow for this task now, or the person may use none of them."""
+
+    task: str
+
+
+class ModelUnknown(Reason, frozen=True):
+    """No model of this name can be used for the task now; `known` can."""
+
+    model: str
+    known: tuple[str, ...]
+
+
+class OptionNotOffered(Reason, frozen=True):
+    """The model has no such option; `offered` are those that it has."""
+
+    model: str
+    option: str
+    offered: tuple[str, ...]
+
+
+class FormatUnknown(Reason, frozen=True):
+    """There is no such format; `known` are those that there are."""
+
+    format: str
+    known: tuple[str, ...]
+
+
+class NoSizeForFormat(Reason, frozen=True):
+    """No size of this format is within the limits of the model."""
+
+    model: str
+    format: str
+
+
+class CannotStartFromPicture(Reason, frozen=True):
+    """The model makes pictures only from a description; `able` can start from a picture."""
+
+    model: str
+    able: tuple[str, ...]
+
+
+class PresetNotOffered(Reason, frozen=True):
+    """There is no such preset, neither for all models nor for the chosen one."""
+
+    preset: str
+    known: tuple[str, ...]
+
+
 ServiceReason: TypeAlias = (
     NotYours
     | NotAModerator
@@ -277,6 +330,7 @@ ServiceReason: TypeAlias = (
     | JobUnfinished
     | NothingToSave
     | UnknownButton
+    | NoExample
     | UnknownSetting
     | NotASetting
     | NotAResultNumber
@@ -291,5 +345,12 @@ ServiceReason: TypeAlias = (
     | AllowedNowhere
     | PaidFromTerminal
     | AllowedUnknown
+    | TaskNotOffered
+    | ModelUnknown
+    | OptionNotOffered
+    | FormatUnknown
+    | NoSizeForFormat
+    | CannotStartFromPicture
+    | PresetNotOffered
     | WorkflowsNotOffered
 )

@@ -32,10 +32,14 @@ class AttachedFile(Struct, frozen=True):
 
 
 class CreateJob(Struct, frozen=True, kw_only=True):
-    """A request for a new job: what the person gave, before defaults and saved settings are added."""
+    """A request for a new job: what the person gave, before defaults and saved settings are added.
+
+    `defaults` count where neither the person nor their saved settings say anything.
+    """
 
     workflow: str
     values: dict[str, Json] = {}
     files: tuple[AttachedFile, ...] = ()
     preset: str = ""
     spoiler: bool = False
+    defaults: dict[str, Json] = {}

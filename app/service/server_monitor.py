@@ -65,6 +65,7 @@ class ServerMonitor:
         self._nodes = nodes
         self._known: set[ServerName] = set()
         self._mute: set[ServerName] = set()
+        self._away: set[ServerName] = set()
         self._asked: dict[ServerName, NodeCache | None] = {}
         """The servers that were asked to the end, and their caches of nodes: one that is added again has another."""
 
@@ -73,6 +74,11 @@ class ServerMonitor:
         """The servers that did not say which nodes they have when they were asked last."""
         return frozenset(self._mute)
 
+    @property
+    def away(self) -> frozenset[ServerName]:
+        """The servers that did not answer when they were asked last, although they are on."""
+        return frozenset(self._away)
+
     async def poll(self) -> list[ServerName]:
         """Ask all servers at once; return those that do not answer, although they are on."""
         self._forget_removed()
@@ -80,6 +86,7 @@ class ServerMonitor:
         for name in self._asked - asked.keys():
             # Its nodes may be others when it is on again.
             self._known.discard(name)
+            self._away.discard(name)
             self._alerts.cleared(Cause("server", name), silently=True)
         away = await self._ask_all(asked)
         if len(away) == len(asked) > 1:
@@ -103,8 +110,8 @@ class ServerMonitor:
                 continue
             self._alerts.cleared(Cause("server", name))
             del self._asked[name]
-            self._known.discard(name)
-            self._mute.discard(name)
+            for names in (self._known, self._mute, self._away):
+                names.discard(name)
 
     async def _ask_all(self, servers: Mapping[ServerName, Comfy]) -> set[ServerName]:
         """Ask these servers at once; return those that do not answer."""
@@ -149,10 +156,12 @@ class ServerMonitor:
                 await comfy.queue()
         except (ConnectionLost, Refused, TimeoutError) as error:
             self._known.discard(name)
+            self._away.add(name)
             why = None if isinstance(error, TimeoutError) else error.reason
             self._alerts.raised(Cause("server", name), ServerAway(name, why), after=ALERT_AFTER)
             return
         away.discard(name)
+        self._away.discard(name)
         self._alerts.cleared(Cause("server", name))
         if name in self._known or (nodes := self._nodes.get(name)) is None:
             return

@@ -8,7 +8,7 @@ from statistics import median
 
 from msgspec import Struct
 
-from app.core.cost import Run
+from app.core.jobs.cost import Run
 from app.events import ServerName
 
 CLOSE_SECONDS, CLOSE_SHARE = 3.0, 0.25

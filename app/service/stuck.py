@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from app.core.job import Entry, Job, State
-from app.core.results import results
+from app.core.jobs.job import Entry, Job, State
+from app.core.jobs.results import results
 from app.events import ServerName
 from app.reasons.waits import (
     LeftAtServer,

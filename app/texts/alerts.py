@@ -18,8 +18,8 @@ from app.reasons.alerts import (
     ServerNotStarted,
     ServerNotStopped,
 )
-from app.texts.power_reasons import power_reason_text
-from app.texts.server_reasons import server_reason_text
+from app.texts.reasons.power import power_reason_text
+from app.texts.reasons.servers import server_reason_text
 from app.texts.wording import brief, listed, message_text, path_text, sentence
 
 UNITS = (("second", 1, 60), ("minute", 60, 60), ("hour", 3600, 48), ("day", 86_400, float("inf")))

@@ -9,7 +9,7 @@ BUILT_IN = {
     "show": "Show one of your results again",
     "usage": "Show how much you can still ask for here",
     "models": "List the models that you can choose",
-    "settings": "Show or reset your saved settings",
+    "settings": "Choose how you are notified; show or reset your saved settings",
     "status": "Show the state of the bot and its servers",
     "help": "Show what you can do here",
 }

@@ -6,18 +6,11 @@ from collections.abc import Sequence
 
 SAVE_SETTINGS = "Save as my defaults"
 COPY = "Copy as command"
-CANCEL = "Cancel"
 DELETE = "Delete"
-OPEN = "Open"
 TRY_AGAIN = "Try again"
 """Labels of buttons."""
 
-JOBS = "Your jobs"
-QUEUE = "Queue"
 STATUS = "Status"
-MAKE = "Make something"
-LOOK = "See what is going on"
-MENUS = "On a message with a picture"
 MORE_HEADING = "More"
 """Headings."""
 
@@ -26,15 +19,10 @@ ATTACH_AGAIN = "Attach the file again: a command cannot hold it."
 DELETE_HINT = "Delete removes the message and its files for everybody."
 """What to do with a command that was copied, and what a button does."""
 
-NO_JOBS = "You have not made anything yet."
-EMPTY_QUEUE = "Nothing is being made, and nothing is waiting."
-NO_SERVER = "No server answers."
-NO_MODELS = "No workflow here lets you choose a model."
 NO_SAVED_SETTINGS = "You have no saved settings. Press Details below a result, then Save as my defaults."
 SAVED_SETTINGS_APPLY = "They apply wherever you set nothing else. Use /settings to see or reset them."
 RESET_HINT = "Use `/settings reset:` to reset them."
 MORE = "… and more."
-BUTTONS_LAST = "The buttons below a result work as long as the bot has its record."
 DRAINED = "-# Gets no new jobs for now; what it has runs to its end."
 NOT_MEASURED = "not measured yet"
 PICTURE = "a picture"
@@ -94,17 +82,6 @@ def memory(free: str, total: str) -> str:
 def not_offered(what: str) -> str:
     """The names of workflows that are not offered, or the reason why one is not."""
     return f"Not offered: {what}"
-
-
-def command(name: str, description: str, needs: Sequence[str] = ()) -> str:
-    """One command on the help page, and the options that it needs."""
-    required = f" Needs {', '.join(f'`{option}`' for option in needs)}." if needs else ""
-    return f"**/{name}** {description}{required}"
-
-
-def menus(names: str) -> str:
-    """The message menus on the help page."""
-    return f"Apps: {names}."
 
 
 def gibibytes(size: int) -> str:

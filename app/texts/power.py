@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.server_power import PowerView
+from app.core.servers.power import PowerView
 from app.texts.alerts import duration_text
 
 STATES = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.core.limits import Used
-from app.core.spending import DOLLAR, SpendingUsed
+from app.core.limits.spending import DOLLAR, SpendingUsed
+from app.core.limits.usage import Used
 from app.reasons.limits import Whom
 from app.texts.alerts import duration_text
-from app.texts.limit_reasons import dollars, in_about
+from app.texts.reasons.limits import dollars, in_about
 
 USAGE = "What you can still ask for"
 """The heading."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.reasons import Reason

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from app.core.job import Batch, JobRequest, SeedInput
+from app.core.jobs.job import Batch, JobRequest, SeedInput
 from app.ports import Graph
 from app.workflows.api_graph import copied, inputs, seeds, sources
 from app.workflows.model import LARGEST_SEED, Slot, Target

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from app.core.job import FirstChoice, JobRequest, Upload
-from app.core.progress import title
-from app.core.spending import Payment, money
+from app.core.jobs.job import FirstChoice, JobRequest, Upload
+from app.core.jobs.progress import title
+from app.core.limits.spending import Payment, money
 from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.reasons import Reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,8 +21,15 @@ from app.workflows.manifest.slots import MOST_OPTIONS, completed, crowded, decla
 from app.workflows.model import Slot, WorkflowError
 from app.workflows.node_definitions import Definitions
 from app.workflows.reasons.files import EditorFormat
-from app.workflows.reasons.manifest import BuiltInCommand, FollowUpWithCommand, NotACommand, UnknownPresetSlot
+from app.workflows.reasons.manifest import (
+    BuiltInCommand,
+    FollowUpWithCommand,
+    NotACommand,
+    TaskNeedsSlot,
+    UnknownPresetSlot,
+)
 from app.workflows.reasons.wrapped import InFile, InPreset
+from app.workflows.task import NO_TASK, Task, lacking, task_of
 
 __all__ = ["NeedsServer", "Workflow", "list_names", "load", "read"]
 
@@ -33,9 +41,10 @@ class NeedsServer(WorkflowError):
 class Workflow(Struct, frozen=True, kw_only=True):
     """A graph and its named inputs. `command` is the name of its Discord command, "" for none.
 
-    `menu` is its entry in the menu of a message; `silence` is in seconds; `price` is what services bill for a run, in
-    US dollars, None if the manifest does not say; `users` and `roles` list who may use it (empty: everybody); `notes`
-    warn its author about what may not be as intended.
+    `menu` is its entry in the menu of a message; `task` is what it is for, "" for none of the tasks;
+    `silence` is in seconds; `price` is what services bill for a run, in US dollars, None if the manifest does not say;
+    `users` and `roles` list who may use it (empty: everybody); `notes` warn its author about what may not be as
+    intended.
     """
 
     name: str
@@ -46,6 +55,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
     menu: str = ""
     follow_up: bool = False
     result: Result = ""
+    task: Task | Literal[""] = ""
     cost: float = 1.0
     price: float | None = None
     silence: float = 60.0
@@ -110,6 +120,7 @@ def read(place: Place, definitions: Definitions | None = None) -> Workflow:
         menu=manifest.menu,
         follow_up=manifest.follow_up,
         result=manifest.result,
+        task=_task(source, graph, slots),
         cost=manifest.cost,
         price=manifest.price,
         silence=manifest.silence,
@@ -134,6 +145,16 @@ def read_converted(place: Place, definitions: Definitions | None) -> Converted:
         return convert(content, definitions)
     except WorkflowError as error:
         raise WorkflowError(InFile(place.display_name, error.reason)) from error
+
+
+def _task(source: Source, graph: Graph, slots: tuple[Slot, ...]) -> Task | Literal[""]:
+    """What a workflow is for; one that only follows on another's result is for nothing. Raises `WorkflowError`."""
+    manifest = source.manifest
+    if manifest.follow_up or manifest.task == NO_TASK:
+        return ""
+    if manifest.task and (slot := lacking(manifest.task, slots)):
+        raise source.error(("task",), TaskNeedsSlot(manifest.task, slot))
+    return manifest.task or task_of(graph, manifest.result, slots)
 
 
 def _check_names(source: Source) -> None:

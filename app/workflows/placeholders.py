@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 

@@ -22,8 +22,8 @@ from app.application import ServerClients, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
-from app.core.batches import requests_of, without_parts
-from app.core.job import Batch, JobRequest, SeedInput
+from app.core.jobs.batches import requests_of, without_parts
+from app.core.jobs.job import Batch, JobRequest, SeedInput
 from app.core.journal_port import Journal
 from app.events import AnyUpdate, Arrived, Cancelled, Failed, Finished, JobId, Lost, NodeId, ServerName
 from app.journal.memory import MemoryJournal
@@ -185,6 +185,7 @@ async def disturb(rng: random.Random, server: Simulator) -> None:
             server.faults.deaf()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_happens_every_picture_of_a_batch_ends_once(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)

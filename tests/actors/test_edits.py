@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from app.actors.handle import Edit, EditAnswer
 from app.actors.interaction import InteractionActor
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Attempt, Job, JobRequest, Transition
-from app.core.job_table import JobTable
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Attempt, Batch, Job, JobRequest, SeedInput, Transition
+from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
-from app.events import Cancelled, Edited, Finished, JobId, PromptId, Queued
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.events import Cancelled, Edited, Finished, JobId, NodeId, PromptId, Queued
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
 from app.mailbox import Mailbox
@@ -225,6 +225,33 @@ async def _restarted(tmp_path: Path, journal: Journal) -> None:
 async def test_an_edit_outlives_the_process(tmp_path: Path) -> None:
     async with open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) as journal:
         await _restarted(tmp_path, journal)
+
+
+async def test_a_picture_that_an_edit_left_out_and_another_one_asks_for_again_is_that_of_the_last_edit(
+    tmp_path: Path,
+) -> None:
+    def wanted(world: World, prompt: str, pictures: int) -> JobRequest:
+        return replace(_wanted(world, prompt), batch=Batch(pictures, (SeedInput(NodeId("5"), "seed"),)))
+
+    async with open_journal(tmp_path / "atelier.db", run_sync=inline, durable=False) as journal:
+        async with opened(tmp_path, journal, depth=1) as world:
+            world.fault(hold=True)
+            request = wanted(world, "cat", 3)
+            async with anyio.create_task_group() as tasks:
+                for each in (world.request(), request):
+                    await tasks.start(InteractionActor(each, world.registry, Watcher()).run)
+                await anyio.sleep(1)
+                for prompt, pictures in (("owl", 1), ("dog", 3)):
+                    edited = replace(wanted(world, prompt, pictures), job=request.job)
+                    assert (await world.registry.edit(request.job, edited)).done
+                tasks.cancel_scope.cancel()
+        kept = [job for job in await journal.unfinished() if job.id == request.job or job.request.lead == request.job]
+        assert [job.request.values["prompt"] for job in kept] == ["dog"] * 3
+        async with opened(tmp_path, journal, depth=1) as world:
+            watcher = Watcher()
+            await InteractionActor(request.job, world.registry, watcher).run()
+            assert delivered(watcher)
+            assert "'cat'" not in str(world.simulator.history)
 
 
 async def test_an_edit_that_breaks_fails_its_own_job_and_is_answered(

@@ -38,7 +38,7 @@ from app.core.effects import (
     SubmitPrompt,
     Unreachable,
 )
-from app.core.job import FirstChoice, JobRequest
+from app.core.jobs.job import FirstChoice, JobRequest
 from app.events import ChosenModel, FileRef, JobId, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, History, Queue, Refused

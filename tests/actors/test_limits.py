@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from app.actors.handle import Edit, EditAnswer, Submit, Updates
-from app.core.job import JobRequest
-from app.core.limits import DAY, Allowance
+from app.core.jobs.job import JobRequest
+from app.core.limits.usage import DAY, Allowance
 from app.events import AnyUpdate, Finished, NotAccepted, Queued
 from app.journal.sqlite import open_journal
 from app.mailbox import Mailbox

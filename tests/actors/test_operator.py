@@ -12,7 +12,7 @@ import pytest
 from app.actors.handle import Cancel, Command, DrainServers, Registry, SetPower
 from app.actors.interaction import InteractionActor
 from app.actors.operator import OperatorActor
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.core.reconciler import Message
 from app.events import Cancelled, Finished, JobId, Queued, ServerName
 from app.journal.sqlite import open_journal

@@ -13,9 +13,9 @@ import pytest
 from msgspec.structs import replace
 
 from app.actors.handle import EditAnswer
-from app.core.job import Batch, JobRequest, SeedInput
-from app.core.limits import DAY
-from app.core.spending import DOLLAR, Payment, SpendingLimit, money
+from app.core.jobs.job import Batch, JobRequest, SeedInput
+from app.core.limits.spending import DOLLAR, Payment, SpendingLimit, money
+from app.core.limits.usage import DAY
 from app.events import Failed, Finished, Lost, NodeId, NotAccepted
 from app.journal.sqlite import open_journal
 from app.ports import Graph, Json
@@ -25,7 +25,7 @@ from app.simulator.engine.execution import UNAUTHORIZED
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from app.simulator.version import V0_3_64, V0_33_0, Version
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.actors.test_limits import first_updates
 from tests.conftest import inline, virtual
 from tests.world import Watcher, World, house_for

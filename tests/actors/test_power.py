@@ -12,7 +12,7 @@ import pytest
 
 from app.actors.alerts import AlertActor
 from app.actors.servers import OffServers
-from app.core.server_power import view_of
+from app.core.servers.power import view_of
 from app.events import Queued
 from app.journal.sqlite import open_journal
 from app.reasons.jobs import ServersOffline, ServersStarting

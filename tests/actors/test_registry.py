@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-import app.core.job_table
+import app.core.jobs.table
 from app.actors.handle import Submit
 from app.actors.interaction import InteractionActor
 from app.actors.registry import new_prompt_id
@@ -24,15 +24,15 @@ from app.application import ServerClients, open_services
 from app.comfy.client import ComfyClient, open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
-from app.core.cost import Run
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Attempt, Job, JobRequest, State, Transition
-from app.core.job_table import JobTable
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
+from app.core.jobs.progress import ProgressTracker
+from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
-from app.core.progress import ProgressTracker
 from app.core.reconciler import Reconciler
-from app.core.scheduler import Scheduler
-from app.core.server_state import ServerState
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.line import Line
+from app.core.servers.state import ServerState
 from app.events import (
     TERMINAL_UPDATES,
     AnyUpdate,
@@ -54,7 +54,7 @@ from app.ports import History
 from app.reasons.jobs import InternalError, NodeFailed
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.conftest import inline, virtual
 from tests.world import HERE, PICTURE, Watcher, World, delivered
 
@@ -230,10 +230,10 @@ PLANTED: list[tuple[Any, str]] = [
     (JobTable, "answered"),
     (JobTable, "delivered"),
     (ProgressTracker, "handle"),
-    (app.core.job_table, "results"),
-    (app.core.job_table, "remarks"),
-    (app.core.job_table, "texts"),
-    (app.core.job_table, "file_name"),
+    (app.core.jobs.table, "results"),
+    (app.core.jobs.table, "remarks"),
+    (app.core.jobs.table, "texts"),
+    (app.core.jobs.table, "file_name"),
 ]
 """What the registry calls for one job, from its acceptance to its end."""
 
@@ -389,7 +389,7 @@ async def test_a_job_that_cannot_be_taken_over_fails_and_all_others_go_on(
     journal = MemoryJournal()
     await journal.record(jobs, [])
     monkeypatch.setattr(
-        app.core.job_table, "ProgressTracker", raising_once(ProgressTracker, ZeroDivisionError("a bug"))
+        app.core.jobs.table, "ProgressTracker", raising_once(ProgressTracker, ZeroDivisionError("a bug"))
     )
     async with opened(tmp_path, journal) as world:
         lasts = [await last_of(world, job) for job in jobs]
@@ -540,7 +540,7 @@ async def test_who_cannot_be_told_where_a_job_stands_follows_it_all_the_same(
 ) -> None:
     async with opened(tmp_path) as world:
         request, later = world.request(), list[AnyUpdate]()
-        monkeypatch.setattr(Scheduler, "snapshot", raising_once(Scheduler.snapshot, ZeroDivisionError("a bug")))
+        monkeypatch.setattr(Line, "snapshot", raising_once(Line.snapshot, ZeroDivisionError("a bug")))
 
         async def come_later() -> None:
             while world.simulator.running is None:  # noqa: ASYNC110  it has nothing to wait on

@@ -21,7 +21,7 @@ from app.application import Services, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Server
-from app.core.server_state import ServerSettings
+from app.core.servers.state import ServerSettings
 from app.events import TERMINAL_UPDATES, Finished, Lost, Queued, ServerName
 from app.journal.memory import MemoryJournal
 from app.simulator.engine.simulator import Simulator
@@ -300,6 +300,7 @@ async def test_jobs_of_a_removed_server_wait_if_no_other_one_is_there(tmp_path: 
         assert here.made_by() == [STUDIO, CELLAR, CELLAR]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_is_added_removed_drained_and_restarted_every_job_ends_once(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)

@@ -18,7 +18,7 @@ from app.actors.uploads import Uploads
 from app.comfy.client import open_comfy_client
 from app.config.settings import Server
 from app.core.effects import EffectResult, PromptRefused, PromptSubmitted, SubmitPrompt
-from app.core.job import JobRequest, Upload
+from app.core.jobs.job import JobRequest, Upload
 from app.events import JobId, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, ConnectionLost, Graph

@@ -10,7 +10,7 @@ import pytest
 
 from app.backup.create import make_backup
 from app.backup.layout import Backup
-from app.core.job import Job, JobRequest, State, Transition, Upload
+from app.core.jobs.job import Job, JobRequest, State, Transition, Upload
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store

@@ -15,7 +15,7 @@ import pytest
 from app.backup.errors import BackupError
 from app.backup.layout import LIST, Backup
 from app.backup.restore import restore
-from app.core.job import Job
+from app.core.jobs.job import Job
 from app.core.journal_port import JournalError
 from app.journal.migrations import NEWEST
 from app.journal.sqlite import JOURNAL, RESTORING

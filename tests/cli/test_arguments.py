@@ -40,7 +40,7 @@ from app.cli.arguments import (
 )
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
-from app.core.job import State
+from app.core.jobs.job import State
 from app.signals import command_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -189,7 +189,9 @@ VERBS = [
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = output_of("--help", capsys)
-    names = "run setup demo generate simulate jobs servers workflows check doctor backup restore stats completion"
+    names = (
+        "run setup demo generate simulate jobs servers workflows check doctor backup restore forget stats completion"
+    )
     assert set(names.split()) == set(COMMANDS)
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert text == output_of("-h", capsys)
@@ -216,7 +218,7 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
             "xyz",
             (
                 "there is no command “xyz”; choose run, setup, demo, generate, simulate, jobs, servers, workflows,"
-                " check, doctor, backup, restore, stats, completion."
+                " check, doctor, backup, restore, forget, stats, completion."
             ),
         ),
         ("jobs shwo", "there is no command “jobs shwo”; did you mean “show”?"),

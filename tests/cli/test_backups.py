@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import main
-from app.core.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest, State
 from app.events import JobId
 from app.journal.sqlite import JOURNAL, RESTORING
 from app.journal.store import instance_lock, open_store

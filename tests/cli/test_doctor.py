@@ -9,14 +9,16 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from app.backup.layout import FORMAT, LIST, Contents, FileEntry
 from app.cli.doctor import examine
 from app.cli.main import main
 from app.cli.workflows.commands import Verdict
-from app.config.settings import Config, Discord, Http, Server
-from app.core.job import Job, JobRequest
+from app.config.settings import BackupSettings, Config, Discord, Http, Server
+from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalError
 from app.discord.gateway import account
 from app.events import JobId
@@ -157,3 +159,47 @@ async def test_a_wrong_address_for_health_and_metrics_is_named(discord: FakeDisc
     problem = "ATELIER_HTTP is “x”: write a host and a port, such as 127.0.0.1:8899."
     assert (await verdicts(replace(config, http=Http(problem=problem))))["http"] == (False, "http", problem)
     assert "http" not in await verdicts(config)
+
+
+def made_backup(folder: Path, name: str, made: float) -> None:
+    """A backup of which only the list is there, which is all that is read."""
+    entry = FileEntry("atelier.db", 0, "")
+    contents = Contents(format=FORMAT, made=made, data="data", version=7, jobs=0, journal=entry, files=())
+    (folder / name).mkdir(parents=True)
+    (folder / name / LIST).write_bytes(msgspec.json.encode(contents))
+
+
+async def test_the_age_of_the_newest_backup_is_said_if_the_bot_makes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, now = tmp_path / "backups", 1_700_000_000.0
+    monkeypatch.setattr("app.cli.doctor.time.time", lambda: now)
+    config = Config(servers=(), data=tmp_path, workflows=tmp_path)
+    assert "backup" not in await verdicts(config)
+    config = replace(config, backup=BackupSettings(folder=folder))
+    good, _, details = (await verdicts(config))["backup"]
+    assert (good, details.startswith(f"There is none in {folder}: look for the reason")) == (None, True)
+    made_backup(folder, "atelier-20230101-040000", now - 49 * 3600)
+    good, _, details = (await verdicts(config))["backup"]
+    assert good is None
+    assert details.startswith("The newest is 2 days old, and one is due each day: look for the reason in the bot's log")
+    assert details.endswith(f"backup --to {folder}”.")
+    made_backup(folder, "atelier-20230102-040000", now - 5 * 3600)
+    assert (await verdicts(config))["backup"] == (True, "backup", "the newest is 5 h old")
+    # What cannot be read is not the newest: it could not be restored.
+    (folder / "atelier-20230103-040000").mkdir()
+    (folder / "atelier-20230103-040000" / LIST).write_text("damaged")
+    assert (await verdicts(config))["backup"] == (True, "backup", "the newest is 5 h old")
+
+
+async def test_a_folder_of_backups_that_cannot_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    config = Config(servers=(), data=tmp_path, workflows=tmp_path, backup=BackupSettings(folder=tmp_path))
+    good, _, details = (await verdicts(config))["backup"]
+    assert good is False
+    assert details.startswith(f"The backup folder {tmp_path} cannot be")

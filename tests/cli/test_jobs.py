@@ -11,7 +11,7 @@ import pytest
 
 from app.cli.main import main
 from app.cli.output.rows import json_fields
-from app.core.job import Attempt, Job, JobRequest, State, Transition
+from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
 from app.events import Failed, Finished, JobId, PromptId, ServerName
 from app.journal.store import instance_lock, open_store
 from app.ports import Json

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from app.cli.main import main
-from app.core.job import Attempt, Job, JobRequest, State
-from app.core.server_power import Change, PowerRecord
+from app.core.jobs.job import Attempt, Job, JobRequest, State
+from app.core.servers.power import Change, PowerRecord
 from app.events import JobId, PromptId, ServerName
 from app.journal.store import instance_lock, open_store
 from app.ports import Json

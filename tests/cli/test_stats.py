@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.cli.main import main
-from app.core.cost import Run
+from app.core.jobs.cost import Run
 from app.journal.store import open_store
 from tests.journal.measured import run
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from app.cli.main import main
-from app.core.job import Attempt, Job, JobRequest, State
+from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.events import Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
 from app.journal.store import open_store
 from app.ports import History, Json

@@ -35,7 +35,7 @@ from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.decoder import Decoder
 from app.config.settings import Server
 from app.ports import ConnectionLost, OpenWebSocket, Refused
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.comfy import recorded
 from tests.comfy.peers import peer
 from tests.comfy.verbs import PROMPT, VERBS

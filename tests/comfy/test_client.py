@@ -34,7 +34,7 @@ from app.reasons.servers import (
     UploadTooLarge,
     WorkflowTooLarge,
 )
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.node_definitions import Input
 from tests.comfy import recorded
 from tests.comfy.peers import closed_port, peer, silent

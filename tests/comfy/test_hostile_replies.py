@@ -22,7 +22,7 @@ from app.comfy.client import ComfyClient, open_comfy_client
 from app.config.settings import Server
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost, Json, Refused
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.comfy.peers import Behaviour, peer
 from tests.comfy.verbs import GRAPH, PROMPT, VERBS
 from tests.comfy.websocket.hostile import DEEP, REPLIES, read_request, replying

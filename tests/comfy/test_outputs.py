@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.comfy.outputs import scan
 from app.comfy.websocket.decoder import Decoder
-from app.core.results import first_line
+from app.core.jobs.results import first_line
 from app.events import FileRef, NodeFinished, NodeOutput
 from app.ports import Json
 from tests.comfy import recorded

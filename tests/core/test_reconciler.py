@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import pytest
 
-from app.core import downloads
 from app.core.alerts import Cause, Cleared, Happened, Raised
 from app.core.effects import (
     CancelPrompt,
@@ -32,13 +31,14 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
-from app.core.job import Job, JobRequest, Refetch, State
-from app.core.job_table import CANCEL_PATIENCE, MOST_TRIES, JobTable
+from app.core.jobs import downloads
+from app.core.jobs.job import Job, JobRequest, Refetch, State
+from app.core.jobs.table import CANCEL_PATIENCE, MOST_TRIES, JobTable
 from app.core.reconciler import Message, Reconciler
-from app.core.scheduler import Scheduler
-from app.core.server_changes import ServerChanges
-from app.core.server_rest import FIRST_REST
-from app.core.server_state import FAILOVER_AFTER, RECHECK, SILENCE, ServerSettings
+from app.core.scheduling.scheduler import Scheduler
+from app.core.servers.changes import ServerChanges
+from app.core.servers.rest import FIRST_REST
+from app.core.servers.state import FAILOVER_AFTER, RECHECK, SILENCE, ServerSettings
 from app.events import (
     AnyUpdate,
     Cancelled,
@@ -143,7 +143,7 @@ class Desk:
         self.settle()
         job = self.job_table.jobs[JobId(name)]
         if not any(update.job == job.id for update in self.told):
-            self.told += self._scheduler.snapshot(job, self.now)
+            self.told += self._scheduler.line.snapshot(job, self.now)
         return job
 
     def handle(self, *messages: Message | ServerEvent) -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.backoff import backoff
-from app.core.job import Job, JobRequest
-from app.core.progress import ProgressTracker
-from app.core.results import file_name
+from app.core.jobs.job import Job, JobRequest
+from app.core.jobs.progress import ProgressTracker
+from app.core.jobs.results import file_name
 from app.events import (
     JobId,
     NodeId,

@@ -23,7 +23,7 @@ from app.application import ServerClients, Services, comfies, open_alerts, open_
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import AlertTargets, Budget, Config, Discord, Limits, Server
-from app.core.job import Job
+from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,23 +11,60 @@ from anyio import to_thread
 
 from app.backup.create import make_backup
 from app.backup.restore import restore
-from tests.discord.stage import Stage, ended, files, job_of, modal, words
-from tests.discord.test_buttons import imagined, seed_of
+from app.discord import custom_id
+from app.discord.custom_id import TRY_AGAIN
+from tests.discord.fake import Interaction, Payload
+from tests.discord.flows import FOLDER
+from tests.discord.stage import Stage, button, ended, files, job_of, modal, words
+from tests.discord.test_buttons import OneFileFails, imagined, seed_of, servers
+from tests.discord.test_edit import waiting
 from tests.discord.test_recovery import imagine
+from tests.discord.test_refused_results import ALL, held
+
+__all__ = ["servers"]
+
+UI = Path(custom_id.__file__).parent / "ui"
+
+FORGOTTEN = {TRY_AGAIN, "draft"}
+"""Buttons below a refusal, whose values are in memory only: they do not survive any restart."""
 
 
 def nothing() -> None:
     """A breath that takes no time."""
 
 
-async def test_every_button_works_after_a_restore_into_another_folder(stage: Stage, tmp_path: Path) -> None:
+class Presses:
+    """Presses buttons, and knows which ones were pressed."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.verbs: set[str] = set()
+
+    def __call__(self, message: Payload, label: str) -> Interaction:
+        parsed = custom_id.read(button(message, label))
+        assert parsed is not None
+        self.verbs.add(parsed.verb)
+        return self._stage.press(message, label)
+
+
+async def test_every_button_works_after_a_restore_into_another_folder(
+    stage: Stage, servers: list[OneFileFails], tmp_path: Path
+) -> None:
+    shutil.copytree(FOLDER / "upscale", stage.workflows / "upscale")
     async with stage.bot() as life:
+        # The second file that the server has ever made cannot be fetched.
+        partly = await imagined(stage, count=2)
         first = await imagined(stage)
         stage.fault(fail_prompt={"count": 1, "status": 400})
         failed = await stage.until("[Retry]", imagine(stage))
-        stage.hold()
-        waiting = imagine(stage)
-        await stage.until("[Cancel]", waiting)
+        asked = await held(stage)
+        stage.discord.fail(path=ALL, status=400, code=50035, times=5)
+        stage.go_on()
+        await ended(life, job_of(stage.discord.message(asked)))
+        unsent = await stage.until("[Send again]", asked)
+        edited = await waiting(stage)
+        cancelled = stage.discord.slash("imagine", prompt="an elk", width=64, height=64)
+        await stage.until("[Edit]", cancelled)
         # While the bot runs, as each night.
         make = partial(make_backup, stage.data, tmp_path / "backups", now=0.0, breathe=nothing)
         backup = await to_thread.run_sync(make)
@@ -34,18 +72,45 @@ async def test_every_button_works_after_a_restore_into_another_folder(stage: Sta
     shutil.rmtree(stage.data)
     stage.data = tmp_path / "restored"
     await to_thread.run_sync(partial(restore, backup.folder, stage.data, breathe=nothing))
-    stage.go_on()
-    async with stage.bot():
-        assert len(files(await stage.result(waiting))) == 1
-        assert "a cat" in words(await stage.result(stage.press(first, "Again")))
-        edited = await stage.answered(stage.press(first, "Edit prompt"))
-        assert modal(edited)["prompt"] == "a cat"
-        opened = await stage.answered(stage.press(first, "Image to image"))
-        made = await stage.result(stage.discord.submit_modal(opened, modal(opened) | {"prompt": "as a drawing"}))
+    async with stage.bot() as life:
+        servers[-1].repaired = True
+        press = Presses(stage)
+
+        press(await stage.until("[Cancel]", cancelled), "Cancel")
+        await stage.until("Cancelled", cancelled)
+        form = await stage.answered(press(await stage.until("[Edit]", edited), "Edit"))
+        stage.discord.submit_modal(form, modal(form) | {"prompt": "a dog"})
+        await stage.until("### a dog", edited)
+        stage.go_on()
+        assert len(files(await stage.result(edited))) == 1
+
+        assert len(files(await stage.result(press(partly, "Fetch again")))) == 2
+        assert len(files(await stage.result(press(failed, "Retry")))) == 1
+        assert len(files(await stage.result(press(unsent, "Send again")))) == 1
+        assert "a cat" in words(await stage.result(press(first, "Again")))
+        assert modal(await stage.answered(press(first, "Edit prompt")))["prompt"] == "a cat"
+        form = await stage.answered(press(first, "Image to image"))
+        made = await stage.result(stage.discord.submit_modal(form, modal(form) | {"prompt": "as a drawing"}))
         # What it was made from is shown beside it.
         assert len(files(made)) == 2
-        assert len(files(await stage.result(stage.press(failed, "Retry")))) == 1
-        assert seed_of(first) in await stage.details(first)
-        shown = await stage.answered(await stage.delete(first))
+        for label in ("Vary", "Upscale"):
+            result = await stage.result(press(first, label))
+            job = await life.journal.find(job_of(result))
+            assert job is not None
+            assert (job.request.parent, bool(files(result))) == (job_of(first), True)
+
+        details = press(first, "Details")
+        assert seed_of(first) in await stage.ephemeral_followup(details)
+        copied = await stage.ephemeral_followup(press(stage.discord.message(details), "Copy as command"))
+        assert "/imagine prompt: a cat" in copied
+        more = press(first, "More…")
+        await stage.ephemeral_followup(more)
+        await stage.ephemeral_followup(press(stage.discord.message(more), "Save as my defaults"))
+        assert "txt2img" in await life.journal.preferences(job.request.owner)
+        press(stage.discord.message(more), "Delete")
         await stage.discord.until(lambda: first["id"] not in stage.discord.state.messages.all, 60)
-        assert shown.response is not None
+
+        written = {
+            verb for file in UI.glob("*.py") for verb in re.findall(r'custom_id\.write\("(\w+)"', file.read_text())
+        }
+        assert press.verbs == written - FORGOTTEN

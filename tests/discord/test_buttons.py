@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from app.core.batches import requests_of
-from app.core.downloads import MOST_TRIES
+from app.core.jobs.batches import requests_of
+from app.core.jobs.downloads import MOST_TRIES
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from tests.discord.fake import Payload
@@ -103,7 +103,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[OneFileFails]:
         return servers[-1]
 
     monkeypatch.setattr("tests.discord.stage.application", failing)
-    monkeypatch.setattr("app.core.downloads.PAUSES", (0.01,) * MOST_TRIES)
+    monkeypatch.setattr("app.core.jobs.downloads.PAUSES", (0.01,) * MOST_TRIES)
     return servers
 
 

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from app.core.job import State
+from app.core.jobs.job import State
 from app.discord.requests import drafts
 from app.discord.requests.drafts import Drafts
 from app.events import JobId

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord import custom_id
 from app.discord.custom_id import Press
 from app.discord.gateway import handlers

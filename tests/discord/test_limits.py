@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from app.config.settings import Allowed, Budget, Limits, RoleLimits
-from app.core.spending import money
+from app.core.limits.spending import money
 from tests.discord.fake import Interaction, Payload
 from tests.discord.stage import EPHEMERAL, Stage, job_of, modal, words
 from tests.discord.test_edit import form_of, waiting

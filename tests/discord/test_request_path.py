@@ -13,7 +13,7 @@ import pytest
 
 from app.actors.handle import Submit
 from app.core.effects import SubmitPrompt
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.discord.user_request import UserRequest
 from app.service.requests import CreateJob
 from tests.discord.stage import Stage

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from app.core.job import Job
+from app.core.jobs.job import Job
 from app.discord.gateway.bot import check_token
 from app.discord.gateway.outage import SetupError
 from app.journal.sqlite import JOURNAL

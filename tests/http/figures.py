@@ -8,9 +8,10 @@ from msgspec import Struct, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.config.settings import Server
-from app.core.job import Job, JobRequest, State
-from app.core.server_state import ServerState
-from app.core.tally import Tally, Work
+from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.tally import Tally
+from app.core.servers.state import ServerState
+from app.core.work import Work
 from app.events import JobId, ServerName
 from app.histogram import Histogram
 

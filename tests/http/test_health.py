@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from app.core.server_state import ServerState
+from app.core.servers.state import ServerState
 from app.http.health import FRESH, PATIENCE, open_health
 from app.http.sources import Sources
 from tests.conftest import virtual

@@ -7,15 +7,18 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
+import yaml
+from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.core.cost import Run
-from app.core.job import State
-from app.core.tally import MOST_WORKFLOWS
+from app.core.jobs.cost import Run
+from app.core.jobs.job import State
+from app.core.jobs.tally import MOST_WORKFLOWS
 from app.events import JobId, ServerName
 from app.histogram import Histogram
-from app.http.exposition import Exposition, Metric
+from app.http.exposition import Exposition, KeptLines, Metric
 from app.http.labels import MOST_SERVERS, ServerLabels
 from app.http.metrics import METRICS, Metrics
 from app.http.process_figures import open_files, resident_bytes, total_resident_bytes
@@ -148,7 +151,7 @@ def test_a_server_keeps_its_label_when_it_is_removed_and_when_others_come() -> N
 
 
 def test_odd_names_and_numbers_are_read_back_as_they_are() -> None:
-    exposition = Exposition()
+    exposition = Exposition({})
     odd = 'a "quoted"\\name\nof ü %s {x="y"}'
     gauge = Metric("odd", "gauge", "Odd.", ("server", "workflow"))
     exposition.add(gauge, [((odd, "b"), 1e300), (("c", odd), float("inf"))])
@@ -161,6 +164,21 @@ def test_odd_names_and_numbers_are_read_back_as_they_are() -> None:
     }
     assert written["small"] == {(): -1.5e-9}
     assert "nothing" not in written
+
+
+def test_the_next_text_has_what_changed_what_is_new_and_nothing_that_is_gone() -> None:
+    kept: KeptLines = {}
+    gauge, other = Metric("runs", "gauge", "Runs.", ("server",)), Metric("jobs", "gauge", "Jobs.", ("server",))
+
+    def write(*values: tuple[str, float]) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+        exposition = Exposition(kept)
+        for metric in (gauge, other):
+            exposition.add(metric, [((server,), value) for server, value in values])
+        return samples(exposition.text())
+
+    for values in ((("a", 1.0), ("b", 2.0)), (("a", 1.0), ("b", 3.0), ("c", 4.0)), (("c", 4.5),), (("a", 1.0),)):
+        expected = {(("server", server),): value for server, value in values}
+        assert write(*values) == {"runs": expected, "jobs": expected}
 
 
 def test_the_memory_of_a_process_is_known_while_it_runs(tmp_path: Path) -> None:
@@ -213,11 +231,51 @@ def test_the_dashboard_has_panels_that_can_be_told_apart_and_ask_for_something()
         assert panel["type"] == "row" or all(target["expr"] for target in panel["targets"])
 
 
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename={"duration": "for"}):
+    """One alert of a file of rules, as Prometheus reads it."""
+
+    alert: str
+    expr: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    duration: str = "0s"
+
+
+class Group(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules that are evaluated together."""
+
+    name: str
+    rules: list[Rule]
+
+
+class Rules(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of rules."""
+
+    groups: list[Group]
+
+
 def test_each_alert_says_when_how_bad_it_is_and_what_to_do() -> None:
-    alerts = (DEPLOY / "prometheus-alerts.yml").read_text(encoding="utf-8").split("- alert: ")[1:]
-    names = [alert.partition("\n")[0] for alert in alerts]
+    rules = msgspec.convert(yaml.safe_load((DEPLOY / "prometheus-alerts.yml").read_text(encoding="utf-8")), Rules)
+    alerts = [rule for group in rules.groups for rule in group.rules]
+    names = [alert.alert for alert in alerts]
     assert len(set(names)) == len(names) > 10
     for alert in alerts:
-        assert re.search(r"\n        expr: .", alert)
-        assert re.search(r"\n          severity: (critical|warning|info)\n", alert)
-        assert re.search(r"\n          summary: .", alert)
+        assert alert.expr.count("(") == alert.expr.count(")")
+        assert re.fullmatch(r"\d+[smh]", alert.duration)
+        assert alert.labels.keys() == {"severity"}
+        assert alert.labels["severity"] in ("critical", "warning", "info")
+        assert {"summary"} <= alert.annotations.keys() <= {"summary", "description"}
+        assert all(alert.annotations.values())
+
+
+def test_the_alerts_and_the_dashboard_name_labels_that_their_metrics_have() -> None:
+    labels = {metric.name: {*metric.labels, *(("le",) if metric.kind == "histogram" else ())} for metric in METRICS}
+    texts = [
+        (DEPLOY / name).read_text(encoding="utf-8") for name in ("grafana-dashboard.json", "prometheus-alerts.yml")
+    ]
+    named = [match for text in texts for match in re.findall(r"((?:atelier|process)_[a-z_]+)\{([^}]*)\}", text)]
+    assert named
+    for series, selector in named:
+        metric = next(name for name in (series, re.sub("_(bucket|sum|count)$", "", series)) if name in labels)
+        used = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector)) - {"job", "instance"}
+        assert used <= labels[metric], series

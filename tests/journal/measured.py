@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.cost import Run
+from app.core.jobs.cost import Run
 from app.events import ServerName
 
 

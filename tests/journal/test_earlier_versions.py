@@ -22,7 +22,7 @@ import pytest
 
 from app.backup.create import make_backup
 from app.backup.restore import restore
-from app.core.job import Job, State, Transition
+from app.core.jobs.job import Job, State, Transition
 from app.core.journal_port import JournalError
 from app.discord import message_ref
 from app.events import Finished, JobId, Lost
@@ -32,7 +32,7 @@ from app.journal.inspection import inspect
 from app.journal.migrations import NEWEST, version_of
 from app.journal.sqlite import JOURNAL, open_journal
 from app.journal.store import open_store
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("version-*.sql"))
 VERSIONS = {int(path.stem.partition("-")[2]): path for path in FIXTURES}

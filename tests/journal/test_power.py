@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.core.server_power import Change, OnPeriod, PowerRecord, Starter, view_of
+from app.core.servers.power import Change, OnPeriod, PowerRecord, Starter, view_of
 from app.events import ServerName
 from app.journal.reader import MOST_PERIODS
 from app.journal.store import POWER_KEPT, Store, open_store

@@ -16,7 +16,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from app.core.job import Attempt, FirstChoice, Job, JobRequest, State, Upload
+from app.core.jobs.job import Attempt, FirstChoice, Job, JobRequest, State, Upload
 from app.discord import custom_id, message_ref
 from app.discord.message_ref import MessageRef
 from app.events import (
@@ -35,7 +35,7 @@ from app.events import (
 from app.journal import serialization
 from app.journal.store import Store, open_store
 from app.ports import Graph, History, Json
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 
 DATA = Path(__file__).parent.parent / "data" / "journals"
 HERE = ServerName("gpu-1")

@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 
 import app.journal.reader
 import app.journal.store
-from app.core.cost import REMEMBERED, Run
-from app.core.job import Job, JobRequest, Transition
+from app.core.jobs.cost import REMEMBERED, Run
+from app.core.jobs.job import Job, JobRequest, Transition
 from app.core.journal_port import MOST_RUNS, Journal, JournalError, UnwritableRecords
-from app.core.limits import DAY, Origin, Use
+from app.core.limits.usage import DAY, Origin, Use
 from app.events import JobId
 from app.journal.memory import MemoryJournal
 from app.journal.migrations import MIGRATIONS, NEWEST

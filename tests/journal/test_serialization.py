@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, fields
 
-from app.core.job import Attempt, FirstChoice, Job, JobRequest, State, Upload
+from app.core.jobs.job import Attempt, FirstChoice, Job, JobRequest, State, Upload
 from app.events import (
     Cancelled,
     Failed,

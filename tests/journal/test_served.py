@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Job, JobRequest, Transition
+from app.core.jobs.job import Job, JobRequest, Transition
 from app.core.journal_port import Journal, JournalError
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.events import JobId, ServerName
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal

@@ -11,7 +11,7 @@ import pytest
 from anyio import to_thread
 from structlog.testing import capture_logs
 
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalError, JournalUnavailable, UnwritableRecords
 from app.events import JobId
 from app.journal.sqlite import open_journal

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from app.actors.alerts import AlertActor
 from app.actors.interaction import InteractionActor
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import DiskFull, JournalError, JournalUnavailable
 from app.events import Finished, JobId
 from app.journal.reserve import FREE, SIZE, Reserve
@@ -274,7 +274,7 @@ DISK = """
 import errno, os, resource, sys
 from pathlib import Path
 from app.events import JobId
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.journal.store import open_store
 
 def job(name, size=0):

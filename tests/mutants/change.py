@@ -17,7 +17,7 @@ class Change(Struct, frozen=True, kw_only=True):
     """Source text that is replaced within one symbol, and the tests that must fail then."""
 
     symbol: str
-    """Module and qualified name, such as `app.core.job:Job.move`. A module's constant is a symbol, too."""
+    """Module and qualified name, such as `app.core.jobs.job:Job.move`. A module's constant is a symbol, too."""
     old: str
     """What stands there: exactly once within the symbol."""
     new: str

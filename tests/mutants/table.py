@@ -16,13 +16,13 @@ Numbers 35 to 38 were drawn with seed 15 and count 5 from app/media_worker/mark.
 app/discord/messages/location.py and app/discord/gateway/buckets.py. The first of the five is not in the table: it reads
 one byte more where only the beginning is compared.
 
-Numbers 39 to 44 were drawn with seed 16 and count 6 from app/core/{fair_queue,scheduler,accounting,cost,forecast}.py,
+Numbers 39 to 44 were drawn with seed 16 and count 6 from app/core/scheduling/ and app/core/jobs/cost.py,
 in place of 15, 19 and 33, whose code is gone. Numbers 43 and 44 survived, and have tests of their own now.
 
-Numbers 45 to 53 were drawn with seed 17 and count 9 from app/core/{server_rest,memory_limits,limits,batches}.py,
-app/core/{server_changes,spending}.py and app/actors/servers.py.
+Numbers 45 to 53 were drawn with seed 17 and count 9 from the modules for rest, memory limits, usage, spending,
+batches and changes of servers in app/core/, and from app/actors/servers.py.
 
-Numbers 54 to 60 were drawn with seed 18 and count 10 from app/core/{downloads,alerts}.py, app/actors/interaction.py,
+Numbers 54 to 60 were drawn with seed 18 and count 10 from downloads and alerts in app/core/, app/actors/interaction.py,
 app/comfy/{download,response_limits}.py and app/discord/messages/{live_messages,reply,location}.py. Numbers 54, 55 and
 58 to 60 survived, and have tests of their own now. The last three of the ten are not in the table: they are other
 choices of a limit.
@@ -41,14 +41,14 @@ LORA = "tests/workflows/test_lora.py::"
 SOCKET = "tests/actors/test_connection.py::"
 AUDIT = "tests/workflows/test_audit.py::"
 MARK = "tests/media_worker/test_mark.py"
-SCHEDULER = "tests/core/test_scheduler.py::"
-REST = "tests/core/test_server_rest.py::"
-LIMITS = "tests/core/test_limits.py::"
-BATCHES = "tests/core/test_batches.py::"
+SCHEDULER = "tests/core/scheduling/test_scheduler.py::"
+REST = "tests/core/servers/test_rest.py::"
+LIMITS = "tests/core/limits/test_usage.py::"
+BATCHES = "tests/core/jobs/test_batches.py::"
 HOSTILE = "tests/comfy/test_hostile_replies.py::"
 SERVERS = "tests/actors/test_servers.py::"
-SPENDING = "tests/core/test_spending.py::"
-PAID = "tests/core/test_paid_jobs.py::"
+SPENDING = "tests/core/limits/test_spending.py::"
+PAID = "tests/core/jobs/test_paid_jobs.py::"
 INTERACTION = "tests/actors/test_interaction.py::"
 REPLY = "tests/discord/messages/test_reply.py::"
 CARD = "tests/discord/ui/test_job_message.py::"
@@ -57,28 +57,28 @@ WHOLE_WAY = TRUTH + "test_a_job_goes_from_the_request_to_the_file"
 DRAWN: tuple[Change, ...] = (
     Change(
         drawn=1,
-        symbol="app.core.progress:ProgressTracker.read",
+        symbol="app.core.jobs.progress:ProgressTracker.read",
         old="elapsed=now - self.since,",
         new="elapsed=now << self.since,",
         tests=(RULES + "test_progress_names_the_node_its_steps_and_the_time",),
     ),
     Change(
         drawn=2,
-        symbol="app.core.job:Upload",
+        symbol="app.core.jobs.job:Upload",
         old="class Upload(Struct, frozen=True):",
         new="class Upload(Struct, frozen=False):",
         tests=("tests/test_immutable.py",),
     ),
     Change(
         drawn=3,
-        symbol="app.core.job:Job",
+        symbol="app.core.jobs.job:Job",
         old="notified: bool = False",
         new="notified: bool = True",
         tests=(TRUTH + "test_a_job_is_forgotten_when_its_last_word_was_heard_and_not_before",),
     ),
     Change(
         drawn=4,
-        symbol="app.core.job_table:JobTable._note",
+        symbol="app.core.jobs.table:JobTable._note",
         old="if attempt else ()",
         new="if not attempt else ()",
         tests=(WHOLE_WAY,),
@@ -99,14 +99,14 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=7,
-        symbol="app.core.progress:_weight",
+        symbol="app.core.jobs.progress:_weight",
         old="max(1, ",
         new="max(0, ",
-        tests=("tests/core/test_progress.py::test_a_sampler_without_steps_still_counts_as_a_node",),
+        tests=("tests/core/jobs/test_progress.py::test_a_sampler_without_steps_still_counts_as_a_node",),
     ),
     Change(
         drawn=8,
-        symbol="app.core.job_table:JobTable.complete",
+        symbol="app.core.jobs.table:JobTable.complete",
         old='history.outcome == "success" or (',
         new='history.outcome > "success" or (',
         tests=(WHOLE_WAY,),
@@ -120,7 +120,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=10,
-        symbol="app.core.job_table:JobTable.adopt",
+        symbol="app.core.jobs.table:JobTable.adopt",
         old="job.state is State.RUNNING",
         new="job.state > State.RUNNING",
         tests=(TRUTH + "test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_there",),
@@ -134,10 +134,10 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=12,
-        symbol="app.core.server_state:ServerState.count_foreign",
+        symbol="app.core.servers.state:ServerState.count_foreign",
         old="self.remaining - ours",
         new="self.remaining << ours",
-        tests=("tests/core/test_reconciler.py", "tests/core/test_scheduler.py"),
+        tests=("tests/core/test_reconciler.py", "tests/core/scheduling/test_scheduler.py"),
     ),
     Change(
         drawn=13,
@@ -148,7 +148,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=14,
-        symbol="app.core.job:Job.move",
+        symbol="app.core.jobs.job:Job.move",
         old="if state <= self.state",
         new="if state > self.state",
         tests=(WHOLE_WAY,),
@@ -162,10 +162,12 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=17,
-        symbol="app.core.progress:ProgressTracker._reach",
+        symbol="app.core.jobs.progress:ProgressTracker._reach",
         old="min(share, 1.0)",
         new="min(share, 2.0)",
-        tests=("tests/core/test_progress.py::test_more_steps_than_were_announced_are_no_more_than_the_whole_node",),
+        tests=(
+            "tests/core/jobs/test_progress.py::test_more_steps_than_were_announced_are_no_more_than_the_whole_node",
+        ),
     ),
     Change(
         drawn=18,
@@ -183,10 +185,10 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=21,
-        symbol="app.core.progress:ProgressTracker.read",
+        symbol="app.core.jobs.progress:ProgressTracker.read",
         old="(0, 0)",
         new="(0, 1)",
-        tests=("tests/core/test_progress.py::test_a_node_that_counts_no_steps_shows_none",),
+        tests=("tests/core/jobs/test_progress.py::test_a_node_that_counts_no_steps_shows_none",),
     ),
     Change(
         drawn=22,
@@ -197,7 +199,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=23,
-        symbol="app.core.progress:ProgressTracker._step",
+        symbol="app.core.jobs.progress:ProgressTracker._step",
         old="if maximum > 1 and (of",
         new="if maximum == 1 and (of",
         tests=(RULES + "test_progress_names_the_node_its_steps_and_the_time",),
@@ -295,105 +297,105 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=39,
-        symbol="app.core.scheduler:Scheduler._at_server",
+        symbol="app.core.scheduling.line:Line._at_server",
         old="leftovers + attempt.foreign",
         new="leftovers << attempt.foreign",
         tests=(TRUTH + "test_a_look_says_exactly_how_many_of_the_others_are_ahead",),
     ),
     Change(
         drawn=40,
-        symbol="app.core.places:Places._look",
+        symbol="app.core.scheduling.places:Places._look",
         old="len(ours) == 1",
         new="len(ours) == 0",
         tests=(SCHEDULER + "test_the_waiting_place_of_a_server_is_only_for_a_job_with_the_same_models",),
     ),
     Change(
         drawn=41,
-        symbol="app.core.scheduler:Scheduler._queued_update",
+        symbol="app.core.scheduling.line:Line._queued_update",
         old="self._at_servers + outlook.ahead",
         new="self._at_servers // outlook.ahead",
         tests=(TRUTH + "test_a_position_counts_our_own_and_other_peoples_prompts",),
     ),
     Change(
         drawn=42,
-        symbol="app.core.places:Places._look",
+        symbol="app.core.scheduling.places:Places._look",
         old="len(ours) + len(leftovers)",
         new="len(ours) - len(leftovers)",
         tests=("tests/core/test_reconciler.py",),
     ),
     Change(
         drawn=43,
-        symbol="app.core.scheduler:_says_the_same",
+        symbol="app.core.scheduling.line:_says_the_same",
         old="STEADY_SHARE * update.starts_in",
         new="STEADY_SHARE + update.starts_in",
         tests=(SCHEDULER + "test_an_expected_start_that_moved_by_a_quarter_is_told_and_one_that_hardly_moved_is_not",),
     ),
     Change(
         drawn=44,
-        symbol="app.core.forecast:Forecast.of",
+        symbol="app.core.scheduling.forecast:Forecast.of",
         old="] + max(0, ahead - played)",
         new="] ** max(0, ahead - played)",
-        tests=("tests/core/test_forecast.py",),
+        tests=("tests/core/scheduling/test_forecast.py",),
     ),
     Change(
         drawn=45,
-        symbol="app.core.spending:Spending.used",
+        symbol="app.core.limits.spending:Spending.used",
         old="WINDOWS[limit.window] - now",
         new="WINDOWS[limit.window] ** now",
         tests=(SPENDING + "test_a_job_is_settled_once",),
     ),
     Change(
         drawn=46,
-        symbol="app.core.batches:combined",
+        symbol="app.core.jobs.batches:combined",
         old="len(files) + missing",
         new="len(files) % missing",
         tests=(BATCHES + "test_results_of_all_pictures_that_did_not_arrive_are_counted_together",),
     ),
     Change(
         drawn=47,
-        symbol="app.core.limits:Usage.spend",
+        symbol="app.core.limits.usage:Usage.spend",
         old="DAY + MINUTE",
         new="DAY << MINUTE",
         tests=(LIMITS + "test_used_seconds_return_after_a_day_and_a_refusal_says_when_enough_of_them_do",),
     ),
     Change(
         drawn=48,
-        symbol="app.core.batches:requests_of",
+        symbol="app.core.jobs.batches:requests_of",
         old="range(1, batch.size)",
         new="range(2, batch.size)",
         tests=(BATCHES + "test_each_picture_has_the_next_seed_and_always_the_same_id",),
     ),
     Change(
         drawn=49,
-        symbol="app.core.spending:Spending.load",
+        symbol="app.core.limits.spending:Spending.load",
         old="now - max",
         new="now ^ max",
         tests=(SPENDING + "test_what_was_spent_before_a_restart_counts_for_the_rest_of_its_day",),
     ),
     Change(
         drawn=50,
-        symbol="app.core.batches:_part",
+        symbol="app.core.jobs.batches:_part",
         old="request.seed + number",
         new="request.seed - number",
         tests=(BATCHES + "test_each_picture_has_the_next_seed_and_always_the_same_id",),
     ),
     Change(
         drawn=51,
-        symbol="app.core.spending:Spending.refusal",
+        symbol="app.core.limits.spending:Spending.refusal",
         old="limit.most - self._used",
         new="limit.most * self._used",
         tests=(SPENDING + "test_what_unfinished_jobs_reserve_is_not_spent_twice",),
     ),
     Change(
         drawn=52,
-        symbol="app.core.limits:_seconds_reached",
+        symbol="app.core.limits.usage:_seconds_reached",
         old="needed > most",
         new="needed == most",
         tests=(LIMITS + "test_a_job_that_needs_more_than_there_is_never_fits",),
     ),
     Change(
         drawn=53,
-        symbol="app.core.spending:with_limits",
+        symbol="app.core.limits.spending:with_limits",
         old="payment is None or",
         new="payment is not None or",
         tests=(SPENDING + "test_a_payment_keeps_the_limits_of_another_one",),
@@ -442,10 +444,12 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=60,
-        symbol="app.core.downloads:Downloads.failed",
+        symbol="app.core.jobs.downloads:Downloads.failed",
         old="- 1] if counts else WAIT",
         new="- 1] if not counts else WAIT",
-        tests=("tests/core/test_downloads.py::test_the_pauses_between_two_tries_grow_while_the_server_is_to_blame",),
+        tests=(
+            "tests/core/jobs/test_downloads.py::test_the_pauses_between_two_tries_grow_while_the_server_is_to_blame",
+        ),
     ),
 )
 
@@ -511,20 +515,20 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_reading_from_before_a_transition_changes_nothing",),
     ),
     Change(
-        symbol="app.core.job_table:JobTable.gone",
+        symbol="app.core.jobs.table:JobTable.gone",
         old="job.worker_deaths >= MOST_WORKER_DEATHS",
         new="job.worker_deaths > MOST_WORKER_DEATHS",
         tests=(TRUTH + "test_a_job_that_was_running_is_sent_again_once_and_then_lost_and_told",),
     ),
     Change(
-        symbol="app.core.job_table:JobTable.fetch_result",
+        symbol="app.core.jobs.table:JobTable.fetch_result",
         old="if file not in job.files and",
         new="if",
         tests=(TRUTH + "test_a_file_is_fetched_as_soon_as_its_node_names_it_and_only_once",),
     ),
     # Pictures from the websocket are not waited for.
     Change(
-        symbol="app.core.job_table:JobTable.complete",
+        symbol="app.core.jobs.table:JobTable.complete",
         old="or job.saving or",
         new="or",
         tests=("tests/test_streamed_pictures.py",),
@@ -555,7 +559,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=("tests/actors/test_effect_runner.py::test_a_picture_from_the_websocket_is_written_as_it_came",),
     ),
     Change(
-        symbol="app.core.results:file_name",
+        symbol="app.core.jobs.results:file_name",
         old="_EXTENSION.fullmatch(suffix)",
         new="_EXTENSION.match(suffix)",
         tests=(RULES + "test_only_a_whole_plain_extension_is_taken_over_from_a_server",),
@@ -604,7 +608,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_the_job_of_a_server_that_does_not_come_back_moves_to_another",),
     ),
     Change(
-        symbol="app.core.job_table:JobTable.move_on",
+        symbol="app.core.jobs.table:JobTable.move_on",
         old="        self._leave(job)\n",
         new="",
         tests=(TRUTH + "test_of_two_results_the_first_counts",),
@@ -628,7 +632,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_job_that_its_server_does_not_confirm_to_have_dropped_is_cancelled_all_the_same",),
     ),
     Change(
-        symbol="app.core.downloads:Downloads.failed",
+        symbol="app.core.jobs.downloads:Downloads.failed",
         old="download.tries >= MOST_TRIES or",
         new="",
         tests=(TRUTH + "test_a_file_that_its_server_cannot_send_is_tried_a_few_times_and_then_reported",),
@@ -646,7 +650,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_full_disk_is_waited_out_and_is_nobodys_fault",),
     ),
     Change(
-        symbol="app.core.job_table:JobTable.gone",
+        symbol="app.core.jobs.table:JobTable.gone",
         old="job.tries >= MOST_TRIES",
         new="False",
         tests=(TRUTH + "test_a_server_that_keeps_nothing_is_not_sent_a_job_for_ever",),
@@ -666,31 +670,33 @@ CHOSEN: tuple[Change, ...] = (
         tests=(EFFECTS + "test_after_a_5xx_a_prompt_is_not_posted_again_even_if_the_graph_would_now_be_another",),
     ),
     Change(
-        symbol="app.core.job_table:JobTable.delivered",
+        symbol="app.core.jobs.table:JobTable.delivered",
         old=" and not job.notified",
         new="",
         tests=(TRUTH + "test_a_job_that_waits_to_be_dropped_is_recorded_as_shown_once",),
     ),
     Change(
-        symbol="app.core.fair_queue:FairQueue.next_loaded",
+        symbol="app.core.scheduling.fair_queue:FairQueue.next_loaded",
         old="if served > least[0] + TOLERANCE:",
         new="if False:",
-        tests=("tests/core/test_fair_queue.py::test_loaded_models_are_used_as_long_as_nobody_falls_behind_for_it",),
+        tests=(
+            "tests/core/scheduling/test_fair_queue.py::test_loaded_models_are_used_as_long_as_nobody_falls_behind_for_it",
+        ),
     ),
     Change(
-        symbol="app.core.fair_queue:FairQueue._start",
+        symbol="app.core.scheduling.fair_queue:FairQueue._start",
         old="level + TOLERANCE + self.largest)",
         new="1e9)",
-        tests=("tests/core/test_fair_queue.py",),
+        tests=("tests/core/scheduling/test_fair_queue.py",),
     ),
     Change(
-        symbol="app.core.accounting:Accounting.over",
+        symbol="app.core.scheduling.accounting:Accounting.over",
         old="used = max(0.0, seconds - self._estimates.loading_seconds(charge.server))",
         new="used = seconds",
-        tests=("tests/core/test_accounting.py",),
+        tests=("tests/core/scheduling/test_accounting.py",),
     ),
     Change(
-        symbol="app.core.job_table:JobTable.answered",
+        symbol="app.core.jobs.table:JobTable.answered",
         old="self.touch_server(attempt.server)",
         new="pass",
         tests=(TRUTH + "test_the_waiting_place_is_filled_when_a_post_is_answered_although_its_job_started_earlier",),
@@ -739,37 +745,37 @@ CHOSEN: tuple[Change, ...] = (
         tests=(REPLY + "test_a_message_says_where_its_result_is_although_the_bot_was_killed_before_it_did",),
     ),
     Change(
-        symbol="app.core.server_rest:ServerRest.failed",
+        symbol="app.core.servers.rest:ServerRest.failed",
         old=" or not self._mixed",
         new="",
         tests=(REST + "test_failures_of_one_workflow_of_one_person_begin_none_and_do_not_lengthen_a_later_one",),
     ),
     Change(
-        symbol="app.core.server_rest:ServerRest.succeeded",
+        symbol="app.core.servers.rest:ServerRest.succeeded",
         old="self.failures, self._first, self._mixed = 0, None, False",
         new="self.failures, self._mixed = 0, False",
         tests=(REST + "test_a_success_in_between_begins_the_count_anew",),
     ),
     Change(
-        symbol="app.core.memory_limits:MemoryLimits.exhausted",
+        symbol="app.core.scheduling.memory_limits:MemoryLimits.exhausted",
         old="min(known, work)",
         new="work",
         tests=(REST + "test_the_least_work_counts_and_a_success_with_as_much_proves_the_contrary",),
     ),
     Change(
-        symbol="app.core.memory_limits:MemoryLimits.fits",
+        symbol="app.core.scheduling.memory_limits:MemoryLimits.fits",
         old="work < self",
         new="work <= self",
         tests=(REST + "test_a_limit_counts_for_one_workflow_on_one_server_from_its_work_on",),
     ),
     Change(
-        symbol="app.core.server_changes:ServerChanges.configure",
+        symbol="app.core.servers.changes:ServerChanges.configure",
         old="drained=name in self._drained",
         new="drained=False",
         tests=(SERVERS + "test_a_server_that_is_drained_before_it_is_added_gets_no_jobs",),
     ),
     Change(
-        symbol="app.core.server_changes:ServerChanges._vacate",
+        symbol="app.core.servers.changes:ServerChanges._vacate",
         old="elif is_lost:",
         new="elif False:",
         tests=(SERVERS + "test_jobs_of_a_removed_server_that_is_lost_wait_for_the_next_one",),
@@ -787,7 +793,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(SERVERS + "test_a_server_with_another_address_is_removed_and_added_again",),
     ),
     Change(
-        symbol="app.core.job:Job.may_cost_again",
+        symbol="app.core.jobs.job:Job.may_cost_again",
         old=" and not self.attempt.never_ran",
         new="",
         tests=(PAID + "test_what_never_left_is_sent_again",),

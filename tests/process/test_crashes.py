@@ -12,7 +12,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from app.core.job import Job, State
+from app.core.jobs.job import Job, State
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from app.simulator.engine.simulator import Simulator

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.comfy.peers import closed_port
 from tests.discord.fake import FakeDiscord
-from tests.process.bot import PATIENCE, bot, imagine, says, until
+from tests.process.bot import PATIENCE, bot, imagine, said, says, send_signal, until
 from tests.process.test_servers import is_made, servers
 
 
@@ -38,7 +38,7 @@ async def cloud(folder: Path) -> AsyncGenerator[Path]:
 async def test_a_job_starts_the_server_and_an_operator_stops_it(
     discord: FakeDiscord, tmp_path: Path, anyio_backend_name: str
 ) -> None:
-    async with cloud(tmp_path) as pid, bot(discord, tmp_path, anyio_backend_name, comfy=""):
+    async with cloud(tmp_path) as pid, bot(discord, tmp_path, anyio_backend_name, comfy="") as process:
         await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
         assert "off" in await servers(discord, tmp_path, "list")
         assert not pid.exists()
@@ -54,3 +54,8 @@ async def test_a_job_starts_the_server_and_an_operator_stops_it(
         await discord.until(lambda: "is off, and will be started soon" in says(discord, again), PATIENCE)
         assert "The bot will start cloud" in await servers(discord, tmp_path, "start", "cloud")
         await is_made(discord, again)
+        send_signal(process, signal.SIGTERM)
+        assert "servers stay on, and nobody stops them until the bot runs again servers=['cloud']" in await said(
+            process
+        )
+        assert pid.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from app.core.server_state import SILENCE
+from app.core.servers.state import SILENCE
 from app.simulator.engine.clients import Listener, Socket
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import serve

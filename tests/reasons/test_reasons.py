@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import app.texts.reasons
+import app.texts.reasons.text
 from app.reasons import Reason
 
 # The module that renders all reasons imports all of them.
-assert app.texts.reasons
+assert app.texts.reasons.text
 
 
 def test_every_reason_has_a_tag_of_its_own() -> None:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from app.config.settings import Retention
-from app.core.job import Job, JobRequest, State, Transition
+from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.core.journal_port import JournalUnavailable, RemovedJobs
 from app.events import FileRef, Finished, JobId, ServerName
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal

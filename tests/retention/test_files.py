@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.core.job import Job, JobRequest, Refetch, State, Upload
+from app.core.jobs.job import Job, JobRequest, Refetch, State, Upload
 from app.events import FileRef, Finished, JobId, NodeId, PromptId, ServerName
 from app.ports import History
 from app.retention.files import delete_files, delete_unfinished, names_in_use, stored_files

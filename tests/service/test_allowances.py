@@ -8,8 +8,8 @@ import anyio.lowlevel
 import pytest
 
 from app.config.settings import Allowed, Limits, RoleLimits
-from app.core.limits import Allowance, Origin
-from app.core.moderation import Decision, Decisions, GuildLimits
+from app.core.limits.moderation import Decision, Decisions, GuildLimits
+from app.core.limits.usage import Allowance, Origin
 from app.service.allowances import Allowances, Grant, origin_of
 from app.service.moderation import Moderation
 from app.service.reasons import AboveCeiling

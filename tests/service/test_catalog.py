@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from app.comfy.client import open_comfy_client
 from app.config.settings import Server
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.offer_rules import LONGEST_WORKFLOW, name_problem, warnings
 from app.events import JobId, ServerName
 from app.node_cache import NodeCache
@@ -21,7 +21,7 @@ from app.ports import Comfy, Json
 from app.service.catalog import Catalog, OfferRules, unknown_workflows
 from app.service.reasons import AllowedNowhere
 from app.service.server_monitor import ServerMonitor
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.node_definitions import Definitions
 
 A, B = ServerName("a"), ServerName("b")
@@ -289,3 +289,23 @@ def test_a_workflow_that_a_server_may_run_and_that_does_not_exist_is_a_sentence(
     allowed: dict[ServerName, tuple[str, ...] | None] = {A: None, B: ("oil", "oill")}
     (reason,) = unknown_workflows(allowed, ["ink", "oil"])
     assert reason_text(reason) == "“workflows” of the server b names “oill”, which does not exist; did you mean “oil”?"
+
+
+async def test_a_job_that_names_a_model_is_for_the_servers_that_have_it(folder: Path) -> None:
+    def has(*files: str) -> Definitions:
+        loader: dict[str, Json] = {"input": {"required": {"ckpt_name": [list(files)]}}, "output": ["IMAGE"]}
+        return Definitions({"Paint": loader, "Save": SAVE})
+
+    write(folder, "oil", manifest='[slots.model]\nkind = "model"\nnode = "1"\ninput = "ckpt_name"')
+    graph = (folder / "oil.json").read_text().replace('"inputs": {}', '"inputs": {"ckpt_name": "a"}')
+    (folder / "oil.json").write_text(graph)
+    known = {A: has("a", "both"), B: has("b", "both")}
+    catalog = Catalog(folder, [A, B], known.get)
+    await catalog.look()
+
+    def placed(**values: Json) -> JobRequest:
+        return catalog.placed(JobRequest(job=JobId("j"), workflow="oil", graph={}, folder="", values=values))
+
+    assert (placed(model="b").servers, placed(model="b").has_model) == ((B,), True)
+    for everywhere in (placed(), placed(model="both"), placed(model="nowhere"), placed(model="")):
+        assert (everywhere.servers, everywhere.has_model) == ((A, B), False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import pytest
 
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.events import JobId, ServerName
 from app.service.catalog import Catalog
 from app.service.job_factory import JobFactory

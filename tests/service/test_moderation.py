@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from app.core.moderation import Ban, Banned, Decision, GuildLimits, Unban
+from app.core.limits.moderation import Ban, Banned, Decision, GuildLimits, Unban
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.journal.store import open_store
 from app.reasons import Reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.text import current_value, format_value
 from app.events import JobId, NodeId
 from app.ports import Json

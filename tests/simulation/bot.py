@@ -23,8 +23,8 @@ from app.actors.client_pool import ClientPool, ServerClients
 from app.application import Services, open_services
 from app.comfy.websocket.connect import connect
 from app.config.settings import Config, Server
+from app.core.jobs.progress import ProgressTracker
 from app.core.journal_port import JournalError, JournalUnavailable
-from app.core.progress import ProgressTracker
 from app.discord.custom_id import Press
 from app.discord.ui.components import Form
 from app.discord.user_request import Caller, UserRequest

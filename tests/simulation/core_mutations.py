@@ -13,7 +13,6 @@ from msgspec.structs import force_setattr, replace
 
 from app.actors.interaction import InteractionActor
 from app.actors.registry import PromptRegistry
-from app.core.cost import Run
 from app.core.effects import (
     FileFetched,
     HistoryRead,
@@ -25,15 +24,16 @@ from app.core.effects import (
     ServerQueried,
     SubmitUncertain,
 )
-from app.core.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
-from app.core.job import Attempt, Job, State, Transition
-from app.core.job_table import JobTable
+from app.core.jobs.cost import Run
+from app.core.jobs.job import Attempt, Job, State, Transition
+from app.core.jobs.table import JobTable
 from app.core.journal_port import DrainedServer
-from app.core.limits import Use
+from app.core.limits.spending import Spent
+from app.core.limits.usage import Use
 from app.core.reconciler import Message, Reconciler
-from app.core.server_power import OnPeriod, PowerRecord
-from app.core.server_state import ServerState
-from app.core.spending import Spent
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
+from app.core.servers.power import OnPeriod, PowerRecord
+from app.core.servers.state import ServerState
 from app.events import AnyUpdate, ServerName
 from app.ports import ConnectionLost
 

@@ -9,8 +9,8 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from app.actors.handle import Edit, EditAnswer
-from app.core.batches import requests_of
-from app.core.job import JobRequest
+from app.core.jobs.batches import requests_of
+from app.core.jobs.job import JobRequest
 from app.events import JobId
 from app.ports import Graph
 from tests.simulation.pictures import content, expected

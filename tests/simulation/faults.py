@@ -8,7 +8,7 @@ from typing import get_args
 import anyio
 
 from app.comfy.client import ANSWER_TIMEOUT
-from app.core.server_state import FAILOVER_AFTER
+from app.core.servers.state import FAILOVER_AFTER
 from app.ports import Json
 from app.simulator.faults import Request
 from app.simulator.version import V0_3_64, V0_33_0

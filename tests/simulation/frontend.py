@@ -20,8 +20,8 @@ from PIL import Image
 
 from app.actors.operator import OperatorActor
 from app.config.settings import Limits
-from app.core.batches import without_parts
-from app.core.job import Job
+from app.core.jobs.batches import without_parts
+from app.core.jobs.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages

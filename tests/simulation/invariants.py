@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from app.core.downloads import MOST_TRIES, WAIT
-from app.core.job import Job, State, TransitionRow
+from app.core.jobs.downloads import MOST_TRIES, WAIT
+from app.core.jobs.job import Job, State, TransitionRow
 from app.discord import message_ref
 from app.discord.messages.delivery import nonce
 from app.discord.ui.components import MOST_PICTURES, Card
@@ -14,7 +14,7 @@ from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.reasons.jobs import BatchIncomplete
 from app.texts.answers import NOT_TAKEN
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word
 from tests.simulation.frontend import last_cards, plain_card
@@ -94,7 +94,8 @@ def broken(
         yield from _deserved(job, transitions, kinds, recorder)
         yield from check_own_pictures_on_disk(job, kinds)
         yield from check_faults_stay_with_their_job(job, recorder)
-        if recorder.edits.is_edited(job.id) and not recorder.edits.counts(job.id, job.request.graph):
+        edited = recorder.edits.is_edited(job.id) and not _left_out(job)
+        if edited and not recorder.edits.counts(job.id, job.request.graph):
             yield f"{job.id} is not as it was edited last, or was edited although nobody was told so"
         if job.id not in recorder.hurt and not jumps:
             yield from _outlived(job, transitions, recorder, began, LONGEST_STEP * plan.slowest)
@@ -199,8 +200,13 @@ def check_batch(lead: Job, jobs: Mapping[JobId, Job], transitions: Sequence[Tran
 
 def batch_of(lead: Job, jobs: Mapping[JobId, Job]) -> list[Job]:
     """A job with those of its batch, in order, but for those that an edit has left out."""
-    parts = [job for job in jobs.values() if job.request.lead == lead.id and job.request.part < lead.request.pictures]
+    parts = [job for job in jobs.values() if job.request.lead == lead.id and not _left_out(job)]
     return [lead, *sorted(parts, key=lambda part: part.request.part)]
+
+
+def _left_out(job: Job) -> bool:
+    """Whether an edit has left out this part of a batch: it was cancelled, and nobody cancelled it."""
+    return bool(job.request.lead) and isinstance(job.terminal_update, Cancelled) and not (job.cancelling or job.tries)
 
 
 def made_of(job: Job) -> int:

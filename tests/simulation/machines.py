@@ -21,7 +21,7 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import Power, Server
 from app.core.journal_port import Journal
-from app.core.server_state import ServerSettings
+from app.core.servers.state import ServerSettings
 from app.events import ServerName
 from app.journal.memory import MemoryJournal
 from app.ports import WebSocket

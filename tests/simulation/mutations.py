@@ -25,19 +25,19 @@ from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
 from app.comfy.websocket.decoder import Decoder
-from app.core import batches
-from app.core.able_servers import AbleServers, Offered
-from app.core.batches import Batches
-from app.core.cost import Run
-from app.core.downloads import Downloads
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
-from app.core.fair_queue import NOTHING_SERVED, Served
-from app.core.job import Attempt, Batch, Job, JobRequest, State, Transition
-from app.core.job_table import JobTable
+from app.core.jobs import batches
+from app.core.jobs.batches import Batches
+from app.core.jobs.cost import Run
+from app.core.jobs.downloads import Downloads
+from app.core.jobs.job import Attempt, Batch, Job, JobRequest, State, Transition
+from app.core.jobs.table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
-from app.core.server_changes import ServerChanges
-from app.core.server_state import ServerState
+from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.servers.able_servers import AbleServers, Offered
+from app.core.servers.changes import ServerChanges
+from app.core.servers.state import ServerState
 from app.discord.message_ref import MessageRef, Seen
 from app.discord.messages.delivery import Delivery, RefusedEverywhere, Route, nonce
 from app.discord.messages.live_messages import LiveMessages
@@ -415,7 +415,7 @@ def a_removed_server_keeps_its_jobs() -> Generator[None]:
 @contextmanager
 def a_cancel_waits_for_the_server() -> Generator[None]:
     """Cancel a job only once its server confirms it."""
-    with patch("app.core.job_table.CANCEL_PATIENCE", float("inf")):
+    with patch("app.core.jobs.table.CANCEL_PATIENCE", float("inf")):
         yield
 
 
@@ -722,7 +722,7 @@ def a_cancel_gives_up_what_was_made() -> Generator[None]:
             return Cancelled(job=lead.id)
         return combined(lead, members)
 
-    with patch("app.core.job_table.combined", given_up):
+    with patch("app.core.jobs.table.combined", given_up):
         yield
 
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from PIL import Image
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.ports import Graph, Json
 from app.simulator.engine.cache import Result
 from app.simulator.nodes.context import Call

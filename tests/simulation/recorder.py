@@ -19,10 +19,10 @@ from msgspec import Struct
 from app.actors.handle import Command, Registry, Submit, Updates, Watch
 from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
-from app.core.fair_queue import NOWHERE, TOLERANCE, Servers
-from app.core.job import Job, State
+from app.core.jobs.job import Job, State
 from app.core.reconciler import Message
-from app.core.server_state import FAILOVER_RUNNING
+from app.core.scheduling.fair_queue import NOWHERE, TOLERANCE, Servers
+from app.core.servers.state import FAILOVER_RUNNING
 from app.discord import message_ref
 from app.events import JobId, PromptId, ServerName
 from app.ports import Graph
@@ -367,12 +367,12 @@ class Recorder:
             "stories": job_table.transitions,
             "watchers": registry._watchers,
             "arrivals": registry._arrivals,
-            "positions": scheduler._queued_updates,
+            "positions": scheduler.line._queued_updates,
             "charges": scheduler._accounting._charges,
             "starts": job_table.started,
             "batches": job_table.batches._members,
             "progress of batches": job_table.batches._progress,
-            "waiting": scheduler._known,
+            "waiting": scheduler._times._known,
             "to be looked at": job_table.touched,
             "looks": [name for name, server_state in registry._reconciler.servers.items() if server_state.querying],
             "mailboxes": [box for box in self._mailboxes if box._pending or not box._closed],
@@ -395,7 +395,7 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
     """
     job_table, scheduler = registry._job_table, registry._scheduler
     waiting = list(scheduler._queue.waiting())
-    if not waiting or not scheduler.open or job_table.downloads.waits_for_room:
+    if not waiting or not scheduler.line.open or not scheduler.line.has_room:
         return
     for name, server_state in scheduler._servers.items():
         attempts = [attempt for _, attempt in job_table.occupying(name)]
@@ -413,11 +413,11 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
                 for other, state in scheduler._servers.items()
                 if other != name and state.takes_jobs and job.runs_on(other) and not state.rest.resting
             )
-            work, workflow = scheduler._known[job.job].work, job_table.jobs[job.job].request.workflow
+            work, workflow = scheduler._times._known[job.job].work, job_table.jobs[job.job].request.workflow
             runs = job.runs_on(name) or servers.may_run(workflow, name)
             rest = server_state.rest
             spared = rest.resting or (rest.in_trouble and bool(attempts))
-            spared |= not scheduler._memory_limits.fits(workflow, name, work)
+            spared |= not scheduler._spared._memory_limits.fits(workflow, name, work)
             if runs and not (spared and any(others)):
                 yield f"{job.job} waits, although {name} has a place"
 

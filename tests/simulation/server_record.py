@@ -12,10 +12,10 @@ import anyio
 from app.actors.handle import Command, Offer, RemoveServer, SetServer
 from app.actors.registry import PromptRegistry
 from app.config.settings import Server
-from app.core.fair_queue import EVERYWHERE, NOWHERE, Servers
-from app.core.job import Attempt, Job
+from app.core.jobs.job import Attempt, Job
 from app.core.reconciler import Message
-from app.core.server_state import ServerState
+from app.core.scheduling.fair_queue import EVERYWHERE, NOWHERE, Servers
+from app.core.servers.state import ServerState
 from app.events import ServerName
 from tests.simulation.network import Network
 

@@ -13,8 +13,8 @@ import pytest
 from anyio.abc import TaskGroup
 
 from app.config.settings import Power
-from app.core.job import Job
-from app.core.server_power import DAY, LEAST_BETWEEN_STARTS, view_of
+from app.core.jobs.job import Job
+from app.core.servers.power import DAY, LEAST_BETWEEN_STARTS, view_of
 from app.events import Finished, JobId, Lost
 from app.journal.sqlite import SqliteJournal, open_journal
 from tests.conftest import inline, virtual

@@ -26,8 +26,8 @@ from app.reasons.files import (
     WorkerDied,
     WorkerUnavailable,
 )
-from app.texts.file_reasons import NAMES
-from app.texts.reasons import reason_text
+from app.texts.reasons.files import NAMES
+from app.texts.reasons.text import reason_text
 from tests.texts.reasons import MEDIA, reasons_of
 
 LONGEST = 300

@@ -41,7 +41,7 @@ from app.reasons.jobs import (
     kind_of,
 )
 from app.reasons.servers import RefusedConnection, ServerError
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.texts.reasons import KINDS, REFUSALS, reasons_of
 
 OWN = tuple(kind for kind in KINDS if kind not in REFUSALS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.reasons import Reason
 from app.reasons.limits import BudgetReached, JobsReached, LimitReason, SecondsReached
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.wording import LONGEST_SENTENCE
 from tests.texts.reasons import reasons_of
 

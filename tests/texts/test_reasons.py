@@ -14,7 +14,7 @@ import pytest
 from msgspec import Struct
 
 from app.reasons import Reason
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.wording import LONGEST_NAME, LONGEST_SENTENCE, limits_text, shortened, suggest
 from app.workflows.model import WorkflowError
 from app.workflows.reasons.wrapped import InFile, PlainText
@@ -33,7 +33,7 @@ KINDS = sorted(
     (kind for kind in Reason.__subclasses__() if kind.__module__.startswith(("app.service.", "app.workflows."))),
     key=lambda kind: kind.__name__,
 )
-"""Every kind of reason of workflows and requests that `app.texts.reasons` imports."""
+"""Every kind of reason of workflows and requests that `app.texts.reasons.text` imports."""
 
 FLAT = [kind for kind in KINDS if Reason not in get_type_hints(kind).values() and kind is not PlainText]
 

@@ -63,7 +63,7 @@ from app.reasons.servers import (
     WorkflowTooLarge,
     WorkflowUnsendable,
 )
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.texts.reasons import LOSSES, REFUSALS, reasons_of
 
 LONGEST = 500

@@ -19,7 +19,7 @@ from app.reasons.waits import (
     WaitsForResume,
     WaitsForServers,
 )
-from app.texts.wait_reasons import wait_text
+from app.texts.reasons.waits import wait_text
 from app.texts.wording import LONGEST_SENTENCE
 from tests.texts.reasons import reasons_of
 

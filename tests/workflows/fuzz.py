@@ -23,7 +23,7 @@ from app.cli.workflows.commands import slots_table, verdict_table, verdicts
 from app.cli.workflows.definitions import Known
 from app.events import JobId, ServerName
 from app.ports import Json
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.wording import LONGEST_SENTENCE
 from app.workflows.api_graph import inputs
 from app.workflows.audit import audit

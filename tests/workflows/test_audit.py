@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ports import Graph, Json
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import find_target, inputs
 from app.workflows.audit import Finding, audit
 from app.workflows.load import load

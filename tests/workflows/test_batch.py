@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from app.core.batches import requests_of
-from app.core.job import JobRequest
+from app.core.jobs.batches import requests_of
+from app.core.jobs.job import JobRequest
 from app.events import JobId
 from app.ports import Json
 from app.workflows.api_graph import inputs

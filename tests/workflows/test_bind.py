@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.job import JobRequest, Upload
+from app.core.jobs.job import JobRequest, Upload
 from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.texts.wording import LONGEST_SENTENCE

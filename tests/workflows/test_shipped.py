@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.menus import menus
 from app.discord.ui.options import command
 from app.events import Finished, JobId
@@ -178,6 +178,7 @@ def test_it_takes_the_extremes_of_every_slot(
             assert AWKWARD in (inputs(request.graph, target.node)[target.input] for target in slot.targets)
 
 
+@pytest.mark.slow
 async def test_it_runs_to_a_file_of_its_kind(workflow: Workflow, definitions: Definitions, tmp_path: Path) -> None:
     small: dict[str, float] = {"width": 256, "height": 256, "frames": 5, "factor": 1.0}
     names = {slot.name: slot for slot in workflow.slots}

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.events import JobId
 from app.ports import Json
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import inputs
 from app.workflows.audit import audit
 from app.workflows.bind import bind

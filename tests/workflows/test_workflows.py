@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.job import FirstChoice, JobRequest, Upload
+from app.core.jobs.job import FirstChoice, JobRequest, Upload
 from app.events import JobId
 from app.ports import Json
 from app.simulator.engine.simulator import Simulator

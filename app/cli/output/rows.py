@@ -30,7 +30,7 @@ from app.ports import Json
 from app.reasons import Reason
 from app.reasons.jobs import JobReason, PictureMissed, ResultsMissing, ResultUnwritable, TooManyResults, kind_of
 from app.reasons.servers import ResultGone, ResultTooLarge
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 
 UNITS = (("s", 1, 90), ("min", 60, 90), ("h", 3600, float("inf")))
 """Short names of units, their seconds, and how many of them are written in the next unit."""

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.workflows.definitions import Known, ask, open_workflow
-from app.core.job import JobRequest
-from app.core.progress import title
+from app.core.jobs.job import JobRequest
+from app.core.jobs.progress import title
 from app.events import JobId, ServerName
 from app.ports import Comfy, Graph, Json
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.wording import inputs_text, number_text
 from app.workflows.api_graph import inputs
 from app.workflows.availability import Offer, conflicts, offer, warnings

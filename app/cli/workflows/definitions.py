@@ -8,7 +8,7 @@ import anyio
 
 from app.events import ServerName
 from app.ports import Comfy, ConnectionLost, Refused
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.files import Folders, find
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import WorkflowError

@@ -16,7 +16,7 @@ from app.cli.workflows.commands import slots_table
 from app.cli.workflows.definitions import ask
 from app.events import ServerName
 from app.ports import Comfy
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import paid_nodes
 from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug

@@ -9,7 +9,7 @@ import msgspec
 from app.comfy.json import decode
 from app.comfy.outputs import scan
 from app.comfy.websocket import schemas
-from app.core.results import first_line
+from app.core.jobs.results import first_line
 from app.events import (
     ExecutionBlocked,
     ExecutionEnded,

@@ -25,7 +25,7 @@ from app.discord.gateway.commands import Made, built_in_command, menu, moderator
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.handlers import InteractionHandlers
 from app.discord.gateway.invite import invite_link
-from app.discord.gateway.listener import Listener, Unread, answer_unread, raise_failure, unread
+from app.discord.gateway.listener import EVERYWHERE, Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import Outage, SetupError
 from app.discord.gateway.request_counter import count_requests
 from app.discord.gateway.rest import ENCODER, RestSender
@@ -77,6 +77,9 @@ class Bot:
         self._known: Wanted | None = None
         self._client: lightbulb.GatewayEnabledClient
         self._gateway: Gateway | None = None
+        self._application = hikari.Snowflake(0)
+        self._ids: dict[str, Mapping[str, int]] = {}
+        """The ids of the commands by their names, for each Discord server that has commands of its own."""
         self._unread, self._to_answer = anyio.create_memory_object_stream[tuple[Unread, str]](MOST_UNREAD)
         self.commands: Sequence[Command] = ()
         self.menus: Sequence[str] = ()
@@ -138,6 +141,7 @@ class Bot:
             tasks.start_soon(self._answer_unread, rest, name="unread")
             application = await self._persist(rest.fetch_application, "Discord is not reached")
             self.name, self.invite_link = application.name, invite_link(int(application.id))
+            self._application = application.id
             self._sender.open(rest, application.id)
             await reached()
             tasks.start_soon(gateway.run, say_connected, name="gateway")
@@ -163,6 +167,7 @@ class Bot:
         """Send the commands to Discord. Raises `SetupError` where waiting does not help."""
         try:
             await self._client.sync_application_commands()
+            await self._read_ids()
         except hikari.ForbiddenError as error:
             advice = "invite it again with the scopes bot and applications.commands"
             raise SetupError(f"Discord does not let the bot do this: {advice} ({error.message}).") from None
@@ -183,7 +188,23 @@ class Bot:
         self._register(workflows)
         known, self._known = self._known, None
         await self._client.sync_application_commands()
+        await self._read_ids()
         self._known = known
+
+    async def _read_ids(self) -> None:
+        """Read Discord's ids of the commands where lightbulb did not have to send them. Raises `hikari.HTTPError`."""
+        created, rest = self._client.created_commands, self._client.rest
+        for guild in [int(guild) for guild in self._config.guilds] or [EVERYWHERE]:
+            commands = created.get(guild)
+            if commands is None:
+                place = guild or hikari.UNDEFINED
+                commands = await rest.fetch_application_commands(self._application, guild=place)
+            slash = hikari.CommandType.SLASH
+            self._ids[str(guild)] = {command.name: int(command.id) for command in commands if command.type is slash}
+
+    def command_ids(self, guild: str) -> Mapping[str, int]:
+        """Discord's ids of the commands of a Discord server by their names, as far as they are known."""
+        return self._ids.get(guild) or self._ids.get(str(EVERYWHERE), {})
 
     @property
     def command_count(self) -> int:

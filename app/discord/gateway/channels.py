@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import hikari
 
+from app.discord.gateway.visibility import Overwrite, permissions_in
+
 NEEDED = (
     hikari.Permissions.VIEW_CHANNEL
     | hikari.Permissions.SEND_MESSAGES
@@ -30,17 +32,12 @@ def first_writable(
 def _permissions(
     channel: hikari.PermissibleGuildChannel, roles: Mapping[hikari.Snowflake, hikari.Permissions], member: hikari.Member
 ) -> hikari.Permissions:
-    """What the member may do in the channel: https://discord.com/developers/docs/topics/permissions."""
-    own = [role for role in member.role_ids if role != channel.guild_id]
-    allowed = roles.get(channel.guild_id, hikari.Permissions.NONE)
-    for role in own:
-        allowed |= roles.get(role, hikari.Permissions.NONE)
-    if allowed & hikari.Permissions.ADMINISTRATOR:
-        return hikari.Permissions.all_permissions()
-    for group in ([channel.guild_id], own, [member.id]):
-        overwrites = [channel.permission_overwrites[ident] for ident in group if ident in channel.permission_overwrites]
-        for overwrite in overwrites:
-            allowed &= ~overwrite.deny
-        for overwrite in overwrites:
-            allowed |= overwrite.allow
-    return allowed
+    """What the member may do in the channel."""
+    permissions = {str(role): granted for role, granted in roles.items()}
+    own = map(str, member.role_ids)
+    return permissions_in(str(channel.guild_id), permissions, own, str(member.id), overwrites_of(channel))
+
+
+def overwrites_of(channel: hikari.PermissibleGuildChannel) -> dict[str, Overwrite]:
+    """The overwrites of a channel."""
+    return {str(ident): Overwrite(each.allow, each.deny) for ident, each in channel.permission_overwrites.items()}

@@ -111,7 +111,10 @@ def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:
 
 
 def _select(select: Select) -> TextSelectMenuBuilder[NoReturn]:
-    options = [SelectOptionBuilder(choice.label, choice.value) for choice in select.choices]
+    options = [
+        SelectOptionBuilder(choice.label, choice.value, is_default=choice.value == select.chosen)
+        for choice in select.choices
+    ]
     return TextSelectMenuBuilder(
         custom_id=select.custom_id, placeholder=select.placeholder, options=options, min_values=1
     )

@@ -34,6 +34,8 @@ from app.discord.gateway.responses import (
 )
 from app.discord.ui import modals
 from app.discord.ui.components import Form
+from app.discord.ui.help_page import EXAMPLE
+from app.discord.ui.lists import PAGES
 from app.discord.ui.options import PRESET, SPOILER, Command
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
 from app.events import JobId
@@ -42,8 +44,8 @@ from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import check_request, check_values, kind_of, missing_slots
 from app.texts import answers
-from app.texts.file_reasons import NAMES
-from app.texts.reasons import reason_text
+from app.texts.reasons.files import NAMES
+from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 
@@ -51,7 +53,7 @@ PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""
 
 ASKS_FIRST = frozenset({"vary", "draft", "edit", "use", "go"})
-MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN})
+MAKES_NEW = frozenset({"again", "fetch", "retry", "send", "vary", "use", "go", custom_id.TRY_AGAIN, EXAMPLE})
 ANSWERS_ALONE = frozenset({"settings", "keep", "more", "command"})
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
@@ -219,7 +221,7 @@ class InteractionHandlers:
                 await say(interaction, refusal)
                 return
             caller = await defer(interaction, PUBLIC)
-        elif press.verb in ANSWERS_ALONE:
+        elif press.verb in ANSWERS_ALONE or (press.verb in PAGES and not interaction.message.flags & ALONE):
             caller = await defer(interaction, ALONE)
         else:
             await defer_update(interaction)

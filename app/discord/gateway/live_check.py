@@ -30,7 +30,7 @@ from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
 from app.events import Finished, JobId, Previewed, Progressed, ServerName
-from app.texts.limit_reasons import unknown_role
+from app.texts.reasons.limits import unknown_role
 
 COMMAND = "atelier-check"
 

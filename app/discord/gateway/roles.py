@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from app.discord.gateway.rest import RestSender
 from app.discord.messages.ports import SendError
-from app.texts.limit_reasons import unknown_role
+from app.texts.reasons.limits import unknown_role
 
 logger = structlog.stdlib.get_logger(__name__)
 

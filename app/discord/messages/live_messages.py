@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
-from pathlib import PurePath
 
 import anyio
 import structlog
@@ -17,16 +16,15 @@ from msgspec.structs import replace
 
 from app.actors.handle import Registry
 from app.actors.interaction import InteractionActor
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
-from app.discord.messages.small_pictures import small_versions
+from app.discord.messages.thumbnails import Thumbnails
 from app.discord.text import shorten
 from app.discord.ui.components import LONGEST_ALT_TEXT, Upload
-from app.discord.ui.job_message import PICTURES
 from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller
 from app.entry_points import run_loop, run_request
@@ -87,6 +85,7 @@ class LiveMessages:
         self._catalog = catalog
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
+        self._thumbnails = Thumbnails(tasks, prepare_files)
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
 
@@ -158,16 +157,19 @@ class LiveMessages:
             logger.info("a result could not be shown again", job=job.id, reason=str(error))
             raise WorkflowError(NoPlaceForResult()) from None
 
-    async def thumbnail(self, job: Job) -> Upload | None:
-        """A small version of the first picture of a job's result; None if there is none any more."""
-        files = job.terminal_update.files if isinstance(job.terminal_update, Finished) else ()
-        pictures = [file for file in files if PurePath(file).suffix.lower().lstrip(".") in PICTURES and is_kept(file)]
-        if not pictures:
-            return None
-        small = await small_versions(self.prepare_files, pictures[0], job.request.owner)
-        place = message_ref.read(job.place)
-        alt = shorten(self.view(job).headline, LONGEST_ALT_TEXT)
-        return replace(small[0], alt=alt, spoiler=place is not None and place.spoiler) if small else None
+    async def thumbnails(self, jobs: Sequence[Job]) -> dict[JobId, Upload]:
+        """The thumbnails of the results of jobs, as far as there are any; hidden where the results are."""
+        results = [
+            (job.id, job.terminal_update.files, job.request.owner)
+            for job in jobs
+            if isinstance(job.terminal_update, Finished)
+        ]
+        made = await self._thumbnails.of(results)
+        views = {job.id: self.view(job) for job in jobs if job.id in made}
+        return {
+            job: replace(upload, alt=shorten(views[job].headline, LONGEST_ALT_TEXT), spoiler=views[job].spoiler)
+            for job, upload in made.items()
+        }
 
     def view(self, job: Job) -> JobView:
         """What the message of an ended job knows about it."""

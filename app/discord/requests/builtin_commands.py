@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from app.actors.handle import Registry
-from app.core.batches import without_parts
-from app.core.job import Job
+from app.core.jobs.batches import without_parts
+from app.core.jobs.job import Job
 from app.core.journal_port import JobHistory
-from app.core.server_power import view_of
+from app.core.servers.power import view_of
+from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.requests.job_lists import JobLists
+from app.discord.requests.offer_pages import OfferPages
 from app.discord.requests.responder import Responder
 from app.discord.text import shorten
 from app.discord.ui import pages
-from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES, Command
+from app.discord.ui.components import Card
+from app.discord.ui.lists import NEWER, QUEUE
+from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES
 from app.discord.user_request import BuiltinCommand, Caller
 from app.events import Cancelled, ServerName
 from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
 from app.service.choices import Choices
+from app.service.notifications import Notifications, workflow_settings
 from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
+from app.service.visibility import OwnOnly, Visibility
 from app.texts import answers
-from app.texts.commands import BUILT_IN, MODERATOR
+from app.texts.notifications import DIRECT_MESSAGES_CLOSED
 
 EVERYTHING = "everything"
 """The argument of /settings that resets somebody's settings for all workflows at once."""
@@ -34,9 +41,9 @@ LOOKED_THROUGH = 100
 class BuiltinCommands:
     """Answers each `BuiltinCommand`, and suggests what to type for an option.
 
-    `latency` returns Discord's latency in seconds, `registered` the registered commands and menus;
+    `latency` returns Discord's latency in seconds;
     `server_names` maps each server to the name that people may read. `started` returns the servers that the bot starts
-    and stops.
+    and stops. `visibility` says whose requests a person may read; without it, everybody reads their own.
     """
 
     def __init__(
@@ -51,10 +58,16 @@ class BuiltinCommands:
         live_messages: LiveMessages,
         responder: Responder,
         latency: Callable[[], float],
-        registered: Callable[[], tuple[Sequence[Command], Sequence[str]]],
+        offer_pages: OfferPages,
         server_names: Mapping[ServerName, str],
+        notifications: Notifications,
         started: Callable[[], Collection[ServerName]] = tuple,
+        visibility: Visibility | None = None,
     ) -> None:
+        self._notifications = notifications
+        self._job_lists = JobLists(
+            job_history, catalog, live_messages, server_names, visibility or OwnOnly(), offer_pages.clickable
+        )
         self._started = started
         self._registry = registry
         self._job_history = job_history
@@ -65,17 +78,16 @@ class BuiltinCommands:
         self._live_messages = live_messages
         self._responder = responder
         self._latency = latency
-        self._registered = registered
+        self._offer_pages = offer_pages
         self._server_names = server_names
 
     async def take(self, command: BuiltinCommand, caller: Caller) -> None:
         """Answer one command."""
         match command.command:
             case "jobs":
-                jobs = await self._job_history.jobs_of(caller.user, pages.MOST_JOBS)
-                await self._responder.tell(caller, pages.jobs(jobs))
+                await self._responder.tell(caller, await self._job_lists.jobs(caller))
             case "queue":
-                await self._responder.tell(caller, pages.queue(await self._queue()))
+                await self._responder.tell(caller, await self._job_lists.queue(caller))
             case "cancel":
                 await self._cancel(command.argument, caller)
             case "show":
@@ -85,7 +97,7 @@ class BuiltinCommands:
                 used, spent = await self._registry.usage(origin_of(caller), grant.allowances, grant.budget)
                 await self._responder.tell(caller, pages.usage(used, grant.weight, spent))
             case "models":
-                await self._responder.tell(caller, pages.models(await self._models()))
+                await self._responder.tell(caller, await self._offer_pages.models(caller))
             case "settings":
                 await self._settings(command.argument, caller)
             case "status":
@@ -100,8 +112,16 @@ class BuiltinCommands:
                 )
                 await self._responder.tell(caller, card)
             case _:
-                commands, menus = self._registered()
-                await self._responder.tell(caller, pages.manual(commands, BUILT_IN | MODERATOR, menus))
+                await self._responder.tell(caller, self._offer_pages.help(caller))
+
+    async def turn_page(self, press: Press, caller: Caller) -> None:
+        """Show another page of a list, in place of the one whose button was pressed."""
+        if press.verb == QUEUE:
+            card = await self._job_lists.queue(caller)
+        else:
+            key = int(press.job) if press.job.isascii() and press.job.isdecimal() else 0
+            card = await self._job_lists.jobs(caller, press.result, key, newer=press.verb == NEWER)
+        await self._responder.replace(caller, card)
 
     async def suggest_values(self, workflow: str, slot: str, typed: str) -> list[str]:
         """The values for a workflow's slot that match what was typed; the presets if `slot` is ""."""
@@ -121,7 +141,7 @@ class BuiltinCommands:
     async def suggest(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """The user's jobs, or settings, that match what was typed: pairs of what to show and its value."""
         if command == "settings":
-            owned = [EVERYTHING, *await self._job_history.preferences(user)]
+            owned = [EVERYTHING, *workflow_settings(await self._job_history.preferences(user))]
             return [(name, name) for name in owned if typed.lower() in name.lower()][:MOST_CHOICES]
         jobs = await self._job_history.jobs_of(user, LOOKED_THROUGH)
         if command == "cancel":
@@ -130,14 +150,6 @@ class BuiltinCommands:
             fitting = [job for job in jobs if job.terminal_update is not None]
         named = [(_name(job), str(job.id)) for job in fitting]
         return [(name, job) for name, job in named if typed.lower() in name.lower()][:MOST_CHOICES]
-
-    async def _queue(self) -> list[tuple[int | None, Job]]:
-        rows: list[tuple[int | None, Job]] = []
-        for job in await self._job_history.unfinished():
-            reply = self._live_messages.living.get(job.id)
-            if job.terminal_update is None and reply is not None:
-                rows.append((None if reply.view.started else reply.view.position or 0, job))
-        return rows
 
     async def _own_job(self, argument: str, caller: Caller) -> Job | None:
         """The job that the argument names, if it is the caller's own; without one, the newest that can be cancelled."""
@@ -162,14 +174,28 @@ class BuiltinCommands:
         person = caller.user
         saved = await self._job_history.preferences(person)
         if argument:
-            gone = list(saved) if argument == EVERYTHING else [name for name in saved if name == argument]
+            gone = (
+                list(saved)
+                if argument == EVERYTHING
+                else [name for name in workflow_settings(saved) if name == argument]
+            )
             if not gone:
                 await self._responder.refuse(caller, answers.NOTHING_SAVED_THERE)
                 return
             for name in gone:
                 await self._job_history.prefer(person, name, {})
-            saved = await self._job_history.preferences(person)
-        await self._responder.tell(caller, pages.own_settings(saved, self._catalog.workflows))
+        await self._responder.tell(caller, await self._own_settings(person))
+
+    async def choose_notification(self, way: str, caller: Caller) -> None:
+        """Save how the caller wants to be notified, and show it in the message whose button was pressed."""
+        await self._notifications.choose(caller.user, way)
+        await self._responder.replace(caller, await self._own_settings(caller.user))
+
+    async def _own_settings(self, person: str) -> Card:
+        saved, notifications = await self._job_history.preferences(person), self._notifications
+        way = notifications.chosen(saved) if notifications.enabled else None
+        note = "" if way != "dm" or notifications.takes_direct_messages(person) else DIRECT_MESSAGES_CLOSED
+        return pages.own_settings(workflow_settings(saved), self._catalog.workflows, way, note)
 
     async def _show(self, argument: str, caller: Caller) -> None:
         job = await self._own_job(argument, caller) if argument else None
@@ -179,14 +205,6 @@ class BuiltinCommands:
             await self._responder.refuse(caller, answers.STILL_RUNNING)
         else:
             await self._live_messages.show_again(job, caller)
-
-    async def _models(self) -> dict[str, Sequence[str]]:
-        models: dict[str, Sequence[str]] = {}
-        for workflow in self._catalog.workflows.values():
-            for slot in workflow.slots:
-                if slot.kind == "model" and slot.title not in models:
-                    models[slot.title] = await self._choices.of(workflow, slot)
-        return models
 
 
 def _can_be_cancelled(job: Job) -> bool:

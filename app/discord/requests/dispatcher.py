@@ -11,10 +11,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
-from app.core.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest, State
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
-from app.discord.custom_id import TRY_AGAIN, Press, write
+from app.discord.custom_id import NOTIFY, TRY_AGAIN, Press, write
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.drafts import Drafts
@@ -22,6 +22,8 @@ from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.responder import Responder
 from app.discord.ui import job_message, modals, pages
 from app.discord.ui.components import Card, Form
+from app.discord.ui.help_page import EXAMPLE
+from app.discord.ui.lists import PAGES
 from app.discord.ui.options import command
 from app.discord.user_request import (
     Action,
@@ -36,6 +38,7 @@ from app.entry_points import run_request
 from app.events import ServerName
 from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
+from app.service.examples import PROMPT, example_workflow
 from app.service.follow_ups import follow_up_of, kept_results
 from app.service.job_factory import JobFactory, given_values
 from app.service.permissions import check_permitted
@@ -47,12 +50,14 @@ from app.service.reasons import (
     JobRemoved,
     JobStarted,
     JobUnfinished,
+    NoExample,
     NothingToSave,
     UnknownButton,
 )
 from app.service.values import missing_slots
+from app.texts.help import EXAMPLES
 from app.texts.job_message import EDIT_PROMPT
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 
 SAME_GUARD = {"go": "use", "command": "settings"}
@@ -153,6 +158,9 @@ class RequestDispatcher:
                 rejected = self._live_messages.rejected(press.job, caller)
                 self._job_factory.check_can_create(rejected.request.workflow, caller)
                 return None
+            if press.verb == EXAMPLE:
+                self._job_factory.check_can_create(self._example(press, caller).workflow, caller)
+                return None
             job = await self._job(press.job)
             self._check_guard(press, job, caller)
             match press.verb:
@@ -240,6 +248,16 @@ class RequestDispatcher:
         if press.verb == TRY_AGAIN:
             await self._try_again(press, caller)
             return
+        if press.verb == EXAMPLE:
+            order = self._example(press, caller)
+            await self._begin(await self._job_factory.create(order, caller), caller, spoiler=order.spoiler)
+            return
+        if press.verb in PAGES:
+            await self._builtin_commands.turn_page(press, caller)
+            return
+        if press.verb == NOTIFY:
+            await self._builtin_commands.choose_notification(press.workflow, caller)
+            return
         job = await self._job(press.job)
         self._check_guard(press, job, caller)
         match press.verb:
@@ -323,6 +341,15 @@ class RequestDispatcher:
         )
         self._live_messages.begin(request, caller, spoiler=spoiler or hidden)
 
+    def _example(self, press: Press, caller: Caller) -> CreateJob:
+        """The request of an example's button. Raises `WorkflowError`."""
+        workflow = example_workflow(self._catalog.workflows.values(), caller)
+        if workflow is None:
+            raise WorkflowError(NoExample())
+        if not 1 <= press.result <= len(EXAMPLES):
+            raise WorkflowError(UnknownButton())
+        return CreateJob(workflow=workflow.name, values={PROMPT: EXAMPLES[press.result - 1].prompt})
+
     async def _try_again(self, press: Press, caller: Caller) -> None:
         """Ask once more for what was over a limit."""
         rejected = self._live_messages.rejected(press.job, caller)
@@ -344,7 +371,7 @@ class RequestDispatcher:
             job,
             workflows.get(job.request.workflow),
             self._server_names,
-            thumbnail=await self._live_messages.thumbnail(job),
+            thumbnail=(await self._live_messages.thumbnails([job])).get(job.id),
             made_from=pages.relative(parent, workflows.get(parent.request.workflow)) if parent is not None else None,
             made_into=[pages.relative(child, workflows.get(child.request.workflow)) for child in children],
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from app.core.moderation import Ban, GuildLimits, Unban
+from app.core.limits.moderation import Ban, GuildLimits, Unban
 from app.discord.requests.responder import Responder
 from app.discord.ui import pages
 from app.discord.user_request import Caller, ModeratorCommand

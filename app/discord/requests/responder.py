@@ -31,6 +31,13 @@ class Responder:
         except SendError as error:
             logger.info("an answer found nobody", reason=str(error))
 
+    async def replace(self, caller: Caller, card: Card) -> None:
+        """Show this card in the message whose button the caller pressed."""
+        try:
+            await self._sender.edit_original(caller.token, card)
+        except SendError as error:
+            logger.info("a message could not be changed", reason=str(error))
+
     async def refuse(self, caller: Caller, sentence: str, typed: str = "") -> None:
         """Say why nothing happens, visible only to the caller; delete the message that was created for the answer.
 

@@ -91,11 +91,15 @@ class Choice(Struct, frozen=True):
 
 
 class Select(Struct, frozen=True):
-    """A list from which one of at most `MOST_CHOICES` is chosen, which sends `custom_id` and its value to the bot."""
+    """A list from which one of at most `MOST_CHOICES` is chosen, which sends `custom_id` and its value to the bot.
+
+    `chosen` is the value that is shown as chosen; with "" it is none, and the placeholder is shown.
+    """
 
     custom_id: str
     placeholder: str
     choices: tuple[Choice, ...]
+    chosen: str = ""
 
 
 class Line(Struct, frozen=True):

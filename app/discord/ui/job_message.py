@@ -34,7 +34,7 @@ from app.reasons.jobs import JobReason, ResultsMissing
 from app.service.follow_ups import FollowUpAction, results
 from app.texts import job_message as texts
 from app.texts.model_names import model_name
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.components import Upload
 from app.events import (
     AnyUpdate,
@@ -21,6 +21,7 @@ from app.events import (
     Previewed,
     Progressed,
     Queued,
+    ServerName,
     Started,
     TerminalUpdate,
 )
@@ -59,6 +60,8 @@ class JobView(Struct, kw_only=True):
     waits_here: bool = False
     """Whether no server has the job, so that it may be edited."""
     position: int | None = None
+    server: ServerName | None = None
+    """The server that has the job, None if none has."""
     note: JobReason | None = None
     started: bool = False
     progress: Progressed | None = None
@@ -81,12 +84,13 @@ class JobView(Struct, kw_only=True):
             case Queued():
                 self.position, self.note = update.position, update.note
                 self.started, self.progress, self.preview = False, None, None
-                self.waits_here = update.server is None
+                self.server, self.waits_here = update.server, update.server is None
                 self._expect(now, update.starts_in)
             case Edited():
                 self.set_values(update.values, update.seed, update.pictures)
             case Started():
                 self.started, self.note, self.expected = True, None, None
+                self.server = update.server
             case Progressed():
                 self.started, self.progress, self.note = True, update, update.note
                 self._expect(now, update.remaining)

@@ -9,28 +9,30 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.config.settings import Allowed
-from app.core.job import Job, JobRequest, State
-from app.core.limits import Used
-from app.core.moderation import Ban, GuildLimits
-from app.core.server_power import PowerView
-from app.core.spending import SpendingUsed
+from app.core.jobs.job import Job, JobRequest
+from app.core.limits.moderation import Ban, GuildLimits
+from app.core.limits.spending import SpendingUsed
+from app.core.limits.usage import Used
+from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
+from app.discord.custom_id import NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
-from app.discord.ui.components import Block, Button, Card, File, Illustrated, Line, Text, Upload, rows
+from app.discord.ui.components import Block, Button, Card, File, Illustrated, Text, Upload, rows
 from app.discord.ui.options import Command
 from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
 from app.service.follow_ups import FollowUpAction
+from app.service.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
-from app.texts import moderation
+from app.texts import moderation, notifications
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.power import hours_text, power_text
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
@@ -38,9 +40,6 @@ from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 
 INK = 0x5865F2
-
-MOST_JOBS = 10
-"""Jobs on one page: each takes three of Discord's forty components."""
 
 MOST_TEXT = 3600
 """Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""
@@ -74,18 +73,6 @@ MOST_REASONS = 3
 
 LONGEST_BAN_REASON = 200
 """Characters of the reason of a ban."""
-
-STATES = {
-    State.ACCEPTED: "waiting",
-    State.SUBMITTING: "waiting",
-    State.QUEUED: "waiting",
-    State.RUNNING: "running",
-    State.FINISHED: "finished",
-    State.DELIVERED: "finished",
-    State.FAILED: "failed",
-    State.CANCELLED: "cancelled",
-    State.LOST: "lost",
-}
 
 
 def graph_file(request: JobRequest) -> bytes:
@@ -200,16 +187,34 @@ def kept(workflow: Workflow, values: Mapping[str, Json]) -> Card:
     return Card((Text(_page(lines)),), INK)
 
 
-def own_settings(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> Card:
-    """The page of all settings that somebody has saved."""
+def own_settings(
+    saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow], way: Way | None, note: str = ""
+) -> Card:
+    """The page of all settings that somebody has saved, by workflow.
+
+    `way` is how they are notified, None if the operator allows no notifications; `note` is what to know about that.
+    """
+    blocks: tuple[Block, ...] = ()
+    if way is not None:
+        ways = [
+            Button(label, custom_id.write(NOTIFY, "me", name), "primary" if name == way else "secondary")
+            for name, label in notifications.WAYS.items()
+        ]
+        head = "\n".join(
+            [f"### {notifications.HEADING}", notifications.CURRENT[way], *([f"-# {note}"] if note else [])]
+        )
+        blocks = (Text(head), *rows(ways))
+    return Card((*blocks, Text(_saved(saved, workflows))), INK)
+
+
+def _saved(saved: Mapping[str, Mapping[str, Json]], workflows: Mapping[str, Workflow]) -> str:
     lines: list[str] = []
     for name, values in saved.items():
         workflow = workflows.get(name)
         lines += [f"### {escape(workflow.title if workflow else name)}", *_own(workflow, values)]
     if not lines:
-        return Card((Text(texts.NO_SAVED_SETTINGS),), INK)
-    lines.append(f"-# {texts.RESET_HINT}")
-    return Card((Text(_page(lines)),), INK)
+        return texts.NO_SAVED_SETTINGS
+    return _page([*lines, f"-# {texts.RESET_HINT}"])
 
 
 def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]:
@@ -236,35 +241,6 @@ def _values(request: JobRequest, workflow: Workflow | None, chosen: Sequence[Cho
             yield slot.title, texts.PICTURE if slot.kind == "image" else texts.file_of(slot.kind)
         elif slot.kind != "seed" and (text := format_value(slot, value)):
             yield slot.title, text
-
-
-def jobs(listed: Sequence[Job]) -> Card:
-    """The page of somebody's own jobs, newest first."""
-    if not listed:
-        return Card((Text(texts.NO_JOBS),), INK)
-    blocks: list[Block] = [Text(f"### {texts.JOBS}")]
-    for job in listed[:MOST_JOBS]:
-        place = message_ref.read(job.place)
-        prompt = escape(shorten(" ".join(str(job.request.values.get("prompt", "")).split()), 60))
-        line = f"`{job.id[:8]}` {escape(job.request.workflow)} · {STATES[job.state]}\n-# {prompt}"
-        if job.terminal_update is None:
-            if place and place.message:
-                line += f" · [message]({place.link})"
-            blocks.append(Line(line, Button(texts.CANCEL, custom_id.write("cancel", job.id))))
-        elif place and place.message:
-            blocks.append(Line(line, Button(texts.OPEN, url=place.link)))
-        else:
-            blocks.append(Text(line))
-    return Card(tuple(blocks), INK)
-
-
-def queue(rows: Iterable[tuple[int | None, Job]]) -> Card:
-    """The page of everybody's unfinished jobs; the position is None for a running job."""
-    lines = [
-        f"{'▶' if position is None else f'`{position + 1}`'} {escape(job.request.workflow)} · <@{job.request.owner}>"
-        for position, job in sorted(rows, key=lambda row: -1 if row[0] is None else row[0])
-    ]
-    return Card((Text(_page([f"### {texts.QUEUE}", *lines]) if lines else texts.EMPTY_QUEUE),), INK)
 
 
 def usage(used: Iterable[Used], weight: float, spent: Iterable[SpendingUsed] = ()) -> Card:
@@ -298,15 +274,6 @@ def mention(ban: Ban) -> str:
 def notice(text: str) -> Card:
     """A card with one line."""
     return Card((Text(text),), INK)
-
-
-def models(lists: Mapping[str, Sequence[str]]) -> Card:
-    """The page of the models that the servers have, by the title of their slot."""
-    lines: list[str] = []
-    for title, names in lists.items():
-        lines.append(f"### {escape(title)}")
-        lines += [f"- {escape(name)}" for name in names] or [texts.NO_SERVER]
-    return Card((Text(_page(lines) if lines else texts.NO_MODELS),), INK)
 
 
 def status(
@@ -346,20 +313,6 @@ def status(
     else:
         reasons = [escape(shorten(reason_text(why), LONGEST_REASON)) for why in refused.values()]
         lines += map(texts.not_offered, reasons)
-    return Card((Text(_page(lines)),), INK)
-
-
-def manual(commands: Sequence[Command], built_in: Mapping[str, str], menus: Sequence[str]) -> Card:
-    """The help page."""
-    lines = [f"### {texts.MAKE}"]
-    for command in commands:
-        needs = [option.name for option in command.options if option.required]
-        lines.append(texts.command(command.name, escape(command.description), needs))
-    lines.append(f"### {texts.LOOK}")
-    lines += [texts.command(name, escape(description)) for name, description in built_in.items()]
-    if menus:
-        lines += [f"### {texts.MENUS}", texts.menus(escape(", ".join(menus)))]
-    lines.append(texts.BUTTONS_LAST)
     return Card((Text(_page(lines)),), INK)
 
 

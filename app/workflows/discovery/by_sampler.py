@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import SEEDS, inputs

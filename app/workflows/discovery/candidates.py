@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import SEEDS, inputs, known_input
 from app.workflows.input_checks import is_model

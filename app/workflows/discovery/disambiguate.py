@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.ports import Graph
 from app.workflows.api_graph import inputs
 from app.workflows.discovery.by_input_name import BY_INPUT_NAME

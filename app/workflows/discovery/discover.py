@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph
 from app.workflows.api_graph import dependencies, inputs

@@ -30,6 +30,7 @@ from app.workflows.reasons.manifest import (
     WrongKeyType,
 )
 from app.workflows.reasons.wrapped import InFile, PlainText
+from app.workflows.task import NO_TASK, TASKS
 
 S = TypeVar("S", bound=Struct)
 
@@ -69,6 +70,7 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "kind": get_args(Kind),
     "show": get_args(Show),
     "result": ("image", "video", "audio", "text"),
+    "task": (*TASKS, NO_TASK),
 }
 """Keys with a fixed set of values."""
 

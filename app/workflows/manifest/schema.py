@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from app.ports import Json
 from app.workflows.model import Kind, Show
+from app.workflows.task import Task
 
 NAME = r"^[a-z0-9_-]{1,32}$"
 """The names that Discord accepts for commands and their options."""
@@ -81,6 +82,10 @@ class Manifest(Struct, forbid_unknown_fields=True, kw_only=True):
     ] = ""
     follow_up: Annotated[bool, Meta(description="Whether it only follows on another's result.")] = False
     result: Annotated[Result, Meta(description="What it makes; else whatever comes.")] = ""
+    task: Annotated[
+        Task | Literal["", "none"],
+        Meta(description="What it is for, so that it is a model of that command; else what its result and slots show."),
+    ] = ""
     cost: Annotated[float, Meta(description="What one job counts in queues and limits.", ge=0)] = 1
     price: Annotated[
         Annotated[float, Meta(ge=0)] | None,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.ports import Graph
 from app.workflows.api_graph import find_node, find_target, inputs
 from app.workflows.discovery.candidates import Candidate, FoundBy

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterator, Sequence
 
-from app.core.progress import title
+from app.core.jobs.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.discovery.candidates import LONGEST, FoundBy, places
@@ -13,6 +12,7 @@ from app.workflows.discovery.discover import Discovery
 from app.workflows.manifest.naming import command_name
 from app.workflows.manifest.schema import BUILT_IN
 from app.workflows.model import Slot
+from app.workflows.task import TASK_COMMANDS, makes_model, task_of
 
 WIDTH = 110
 """Characters. Lists on longer lines are written one value per line."""
@@ -41,9 +41,6 @@ MADE = {
 COUNTED = ("", "a picture", "two pictures", "several pictures")
 """How many pictures a workflow takes."""
 
-MODEL_OUTPUT = re.compile(r"(?:Save|Preview)(?:GLB|3D\w*|GaussianSplat|PointCloud)")
-"""The classes of ComfyUI's output nodes for 3D models."""
-
 
 def write(
     name: str,
@@ -70,6 +67,8 @@ def write(
     ]
     if discovery.result:
         lines.append(f'result = "{discovery.result}"')
+    if task := task_of(graph, discovery.result, discovery.slots):
+        lines.append(f'task = "{task}"')
     if prices:
         known = [price for price in prices if price is not None]
         lines.append("# Services bill for each run: the most that it may cost, in US dollars.")
@@ -101,8 +100,7 @@ def description(graph: Graph, discovery: Discovery) -> str:
         *(["a video"] if "video" in kinds else []),
         *(["a recording"] if "audio" in kinds else []),
     ]
-    is_model = any(MODEL_OUTPUT.fullmatch(str(entry["class_type"])) for entry in graph.values())
-    made = MADE.get(discovery.result) or ("Create a 3D model" if is_model else "Create a result")
+    made = MADE.get(discovery.result) or ("Create a 3D model" if makes_model(graph) else "Create a result")
     if not sources:
         return f"{made}."
     listed = f"{', '.join(sources[:-1])} and {sources[-1]}" if len(sources) > 1 else sources[0]
@@ -169,7 +167,8 @@ def _choices(choices: tuple[str, ...]) -> Iterator[str]:
 def _command(name: str, taken: Container[str]) -> str:
     """Return the name, else a similar one that is not taken; "" for no command."""
     ways = (name, f"make-{name}"[:LONGEST], *(f"{name[: LONGEST - 3]}-{number}" for number in range(2, 100)))
-    return next((command for command in ways if command not in BUILT_IN and command not in taken), "") if name else ""
+    reserved = {*BUILT_IN, *TASK_COMMANDS}
+    return next((command for command in ways if command not in reserved and command not in taken), "") if name else ""
 
 
 def _address(graph: Graph, node: str) -> str:

@@ -31,6 +31,13 @@ class FollowUpWithCommand(Reason, frozen=True):
     """A workflow that only follows another's result has a command or a menu entry."""
 
 
+class TaskNeedsSlot(Reason, frozen=True):
+    """The manifest names a task for which the workflow lacks a slot: a text slot `prompt`, or one for a picture."""
+
+    task: str
+    slot: Literal["prompt", "image"]
+
+
 class UnknownPresetSlot(Reason, frozen=True):
     """A preset has a value for a slot that does not exist."""
 
@@ -183,6 +190,7 @@ ManifestReason: TypeAlias = (
     NotACommand
     | BuiltInCommand
     | FollowUpWithCommand
+    | TaskNeedsSlot
     | UnknownPresetSlot
     | MovedToForm
     | NodeAndTargets

@@ -21,7 +21,7 @@ from app.comfy.websocket.trio_protocol import ClientProtocol
 from app.config.settings import Server
 from app.ports import ConnectionLost
 from app.reasons.servers import FrameInvalid, HandshakeInvalid, HandshakeRefused, HungUp, NetworkReason
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.comfy.peers import Behaviour, peer
 from tests.comfy.websocket.hostile import (
     FRAMES,

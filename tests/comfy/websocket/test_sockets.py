@@ -30,7 +30,7 @@ from app.reasons.servers import (
     UnknownHost,
     UntrustedCertificate,
 )
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from tests.comfy.peers import Conversation, answering, closed_port, peer, silent, talking
 
 SHORT = Timing(connect=0.3, close=0.2)

@@ -38,10 +38,12 @@ class Routes:
             ("GET", "/users/@me", self._me),
             ("POST", "/users/@me/channels", self._open_dm),
             ("GET", "/users/@me/guilds", self._my_guilds),
+            ("GET", "/guilds/{guild}", self._rest_guild),
             ("GET", "/guilds/{guild}/channels", self._guild_channels),
             ("GET", "/guilds/{guild}/roles", self._roles),
             ("GET", "/guilds/{guild}/members/{user}", self._member),
             ("GET", "/channels/{channel}", self._channel),
+            ("GET", "/channels/{channel}/thread-members/{user}", self._thread_member),
             ("POST", "/channels/{channel}/messages", self._post),
             ("GET", message, self._get),
             ("PATCH", message, self._patch),
@@ -90,9 +92,21 @@ class Routes:
     async def _roles(self, request: web.Request) -> web.Response:
         return web.json_response(world.describe_roles(self._guild(request)))
 
+    async def _rest_guild(self, request: web.Request) -> web.Response:
+        return web.json_response(world.describe_rest_guild(self._guild(request)))
+
     async def _member(self, request: web.Request) -> web.Response:
-        self._guild(request)
-        return web.json_response(self._state.person(request.match_info["user"]).membership())
+        guild, user = self._guild(request), request.match_info["user"]
+        if user in guild.left or user not in self._state.people:
+            raise ApiError(404, 10007, "Unknown Member")
+        return web.json_response(self._state.person(user).membership())
+
+    async def _thread_member(self, request: web.Request) -> web.Response:
+        channel, user = self._seen(request), request.match_info["user"]
+        if user not in channel.members:
+            raise ApiError(404, 10007, "Unknown Member")
+        member = {"id": channel.id, "user_id": user, "join_timestamp": world.JOINED, "flags": 0}
+        return web.json_response(member)
 
     async def _channel(self, request: web.Request) -> web.Response:
         return web.json_response(self._seen(request).describe())

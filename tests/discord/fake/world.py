@@ -77,6 +77,13 @@ class Guild:
     name: str
     roles: dict[str, int] = field(default_factory=dict[str, int])
     """The position of each role by its id; a higher role has a higher one."""
+    everyone: int = MEMBER
+    """What all members may do."""
+    role_permissions: dict[str, int] = field(default_factory=dict[str, int])
+    """What a role may do, if not what all members may."""
+    owner: str = "1400000000000000000"
+    left: set[str] = field(default_factory=set[str])
+    """The people who are no members."""
 
 
 @dataclass
@@ -95,6 +102,11 @@ class Channel:
     locked: bool = False
     is_forum: bool = False
     """Whether it has threads only: its posts."""
+    private: bool = False
+    """Whether it is a private thread, which only its `members` and moderators see."""
+    members: set[str] = field(default_factory=set[str])
+    overwrites: list[Payload] = field(default_factory=list[Payload])
+    """What it allows and denies roles and people, in addition to the bot's permissions."""
 
     def check_writable(self, *, new: bool) -> None:
         """Raise unless the bot may post (`new`) or change messages here: 50008 in a forum, 50083, 160005 in a thread.
@@ -114,7 +126,7 @@ class Channel:
             if self.parent:
                 metadata = {"archived": self.archived, "locked": self.locked, "auto_archive_duration": 1440}
                 return seen | {
-                    "type": 11,
+                    "type": 12 if self.private else 11,
                     "guild_id": self.guild.id,
                     "name": self.name,
                     "parent_id": self.parent.id,
@@ -123,7 +135,9 @@ class Channel:
                     "message_count": 0,
                     "member_count": 1,
                     "total_message_sent": 0,
-                    "thread_metadata": metadata | {"archive_timestamp": JOINED, "create_timestamp": JOINED},
+                    "thread_metadata": metadata
+                    | ({"invitable": True} if self.private else {})
+                    | {"archive_timestamp": JOINED, "create_timestamp": JOINED},
                 }
             forum: Payload = {"available_tags": [], "default_reaction_emoji": None, "default_sort_order": None}
             return (
@@ -145,9 +159,9 @@ class Channel:
     def _overwrites(self) -> list[Payload]:
         """What the bot may do here, if it is not what every member may do."""
         if self.guild is None or self.bot_permissions == MEMBER:
-            return []
+            return self.overwrites
         allow, deny = self.bot_permissions & ~MEMBER, MEMBER & ~self.bot_permissions
-        return [{"id": self.guild.id, "type": 0, "allow": str(allow), "deny": str(deny)}]
+        return [{"id": self.guild.id, "type": 0, "allow": str(allow), "deny": str(deny)}, *self.overwrites]
 
 
 def describe_own(guild: Guild) -> Payload:
@@ -160,7 +174,11 @@ def describe_own(guild: Guild) -> Payload:
 def describe_roles(guild: Guild) -> list[Payload]:
     """All roles of a server; everybody has the first."""
     everyone = describe_everyone(guild)
-    return [everyone, *(everyone | {"id": role, "name": role, "position": at} for role, at in guild.roles.items())]
+    roles = [everyone]
+    for role, position in guild.roles.items():
+        permissions = str(guild.role_permissions.get(role, guild.everyone))
+        roles.append(everyone | {"id": role, "name": role, "position": position, "permissions": permissions})
+    return roles
 
 
 def describe_everyone(guild: Guild) -> Payload:
@@ -170,7 +188,7 @@ def describe_everyone(guild: Guild) -> Payload:
         "name": "@everyone",
         "color": 0,
         "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
-        "permissions": str(MEMBER),
+        "permissions": str(guild.everyone),
         "position": 0,
         "flags": 0,
     }
@@ -183,7 +201,7 @@ def describe_guild(guild: Guild, members: list[Person], channels: list[Channel])
     described: Payload = {
         "id": guild.id,
         "name": guild.name,
-        "owner_id": members[0].id,
+        "owner_id": guild.owner,
         "preferred_locale": "en-US",
         "joined_at": JOINED,
         "member_count": len(members),
@@ -208,6 +226,14 @@ def describe_guild(guild: Guild, members: list[Person], channels: list[Channel])
     described |= dict.fromkeys(nothing.split()) | dict.fromkeys(zeros.split(), 0)
     described |= {name: [] for name in empty.split()}
     return described | {"premium_progress_bar_enabled": False, "large": False}
+
+
+def describe_rest_guild(guild: Guild) -> Payload:
+    """GET /guilds/{id}, with everything that hikari insists on."""
+    described = describe_guild(guild, [], [])
+    for name in ("members", "channels", "threads", "joined_at", "member_count", "large", "voice_states", "presences"):
+        del described[name]
+    return described | {"max_members": 500_000, "max_presences": None, "max_video_channel_users": 25}
 
 
 def describe_team(owner: Person) -> Payload:

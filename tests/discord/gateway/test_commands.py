@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.discord.fake import FakeDiscord
+from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.stage import (
     EPHEMERAL,
     Stage,
@@ -81,9 +82,8 @@ async def test_jobs_lists_my_own_with_a_link_and_a_way_to_cancel(stage: Stage) -
         assert listed["flags"] & EPHEMERAL
         assert "mine" in words(listed)
         assert "his" not in words(listed)
-        links = [part["url"] for part in parts(listed) if part.get("url")]
         channel = stage.discord.channel
-        assert links == [f"https://discord.com/channels/{stage.discord.guild.id}/{channel.id}/{mine['id']}"]
+        assert f"(https://discord.com/channels/{stage.discord.guild.id}/{channel.id}/{mine['id']})" in words(listed)
         stage.press(listed, "Cancel")
         await stage.until("Cancelled", running)
 
@@ -95,7 +95,7 @@ async def test_queue_lists_everybodys_by_position(stage: Stage) -> None:
         for user in (stage.discord.alice, bob, bob):
             await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="x", user=user))
         listed = words(await stage.until("Queue", stage.discord.slash("queue")))
-        owners = [line.partition("<@")[2].rstrip(">") for line in listed.splitlines() if "<@" in line]
+        owners = [line.partition("<@")[2].partition(">")[0] for line in listed.splitlines() if "<@" in line]
         assert owners == [stage.discord.alice.id, bob.id, bob.id]
 
 
@@ -129,7 +129,10 @@ async def test_show_brings_back_any_result_of_mine_with_its_buttons(stage: Stage
 
 async def test_models_come_from_the_server(stage: Stage) -> None:
     async with stage.bot():
-        assert ".safetensors" in words(await stage.until("Checkpoint", stage.discord.slash("models")))
+        shown = words(await stage.until("Checkpoint", stage.discord.slash("models")))
+        assert ".safetensors" not in shown
+        assert "**Text to image**" in shown
+        assert "pictures from words" in shown
         offered = await stage.answered(stage.discord.autocomplete("imagine", "checkpoint", "SAFE", prompt="x"))
         names = [choice["value"] for choice in offered.data["choices"]]
         assert names
@@ -152,7 +155,12 @@ async def test_status_tells_of_every_server(stage: Stage) -> None:
 async def test_help_is_made_of_what_there_is(stage: Stage) -> None:
     async with stage.bot():
         told = words(await stage.until("Make something", stage.discord.slash("help")))
-        assert all(f"/{name}" in told for name in ("imagine", "remix", "jobs", "queue", "show"))
+        ids = {command["name"]: command["id"] for command in stage.discord.commands()}
+        assert all(f"</{name}:{ids[name]}>" in told for name in ("imagine", "remix", "jobs", "queue", "show"))
+        assert "limits" not in told, "only moderators have it"
+        moderator = stage.discord.person("mod", permissions=MEMBER | MANAGE_MESSAGES)
+        told = words(await stage.until("Make something", stage.discord.slash("help", {}, user=moderator)))
+        assert f"</limits:{ids['limits']}>" in told
 
 
 async def test_a_menu_takes_the_picture_of_a_message(stage: Stage) -> None:

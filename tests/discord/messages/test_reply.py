@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.actors.handle import Command, Registry
-from app.core.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.core.reconciler import Message
 from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Seen, Token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from app.core.job import JobRequest
+from app.core.jobs.job import JobRequest
 from app.discord.ui.components import (
     BUTTONS_IN_A_ROW,
     LONGEST_ALT_TEXT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.server_power import PowerView
+from app.core.servers.power import PowerView
 from app.discord.ui.components import Text
 from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, status
 from app.events import ServerName

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.events import NodeId
 from app.ports import Graph, Json
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import inputs
 from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover

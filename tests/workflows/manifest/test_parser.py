@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.ports import Graph, Json
 from app.text_file import line_of
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.files import LARGEST, list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.manifest.schema import Manifest, schema
@@ -92,6 +92,27 @@ values = { factor = 4 }
     assert (only(workflow).show, only(workflow).step) == ("settings", 2)
 
 
+PROMPT = '[slots.prompt]\nkind = "text"\nnode = "Prompt"\ninput = "text"\n'
+
+
+@pytest.mark.parametrize(
+    ("manifest", "task"),
+    [
+        (f'result = "image"\n{PROMPT}', "imagine"),
+        (f'result = "image"\ntask = "imagine"\n{PROMPT}', "imagine"),
+        (f'result = "image"\ntask = "none"\n{PROMPT}', ""),
+        (f'result = "image"\nfollow_up = true\n{PROMPT}', ""),
+        (f'result = "video"\n{PROMPT}', "film"),
+        (f'result = "text"\n{PROMPT}', ""),
+        (PROMPT, ""),
+    ],
+)
+def test_the_task_is_the_one_it_names_or_the_one_that_result_and_slots_show(
+    manifest: str, task: str, tmp_path: Path
+) -> None:
+    assert loaded(tmp_path, manifest).task == task
+
+
 WRONG = {
     "an unknown key": ('titel = "x"', "one.toml, line 1: there is no key “titel”; did you mean “title”?"),
     "an unknown key of a slot": (f"{SLOT}\nminumum = 1", "one.toml, line 6: there is no key “minumum”; did you mean"),
@@ -121,6 +142,15 @@ WRONG = {
     "a follow-up with a command": (
         'command = "x"\nfollow_up = true',
         "line 2: a workflow that only follows another's result cannot",
+    ),
+    "an unknown task": ('task = "imagin"', "line 1: task cannot be “imagin”; did you mean “imagine”?"),
+    "a task without its picture": (
+        'task = "edit"\n[slots.prompt]\nkind = "text"\nnode = "Prompt"\ninput = "text"',
+        "line 1: a workflow for “edit” needs a slot of the kind “image”: add it, or change “task”.",
+    ),
+    "a task without its prompt": (
+        'task = "imagine"',
+        "line 1: a workflow for “imagine” needs a slot “prompt” of the kind",
     ),
     "a preset of nothing": (f"{SLOT}[presets.a]\nstps = 1", "line 6: the preset a sets stps, which is not a slot; did"),
     "a preset of the wrong type": (f"{SLOT}[presets.a]\nsteps = 'x'", "line 6: the preset a: steps must be a whole"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.simulator.nodes.definitions import MODELS
-from app.texts.reasons import reason_text
+from app.texts.reasons.text import reason_text
 from app.workflows.bind import bind
 from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover
@@ -39,7 +39,8 @@ def test_what_was_found_is_what_is_read_again(tmp_path: Path) -> None:
     graph = shipped()
     discovery = discover(graph, server())
     workflow = stored(tmp_path, graph, write("night-harbour", graph, discovery))
-    assert (workflow.title, workflow.command) == ("Night harbour", "night-harbour")
+    assert (workflow.title, workflow.command, workflow.task) == ("Night harbour", "night-harbour", "imagine")
+    assert '\ntask = "imagine"\n' in (tmp_path / "one" / "manifest.toml").read_text()
     assert workflow.slots == discovery.slots
 
 

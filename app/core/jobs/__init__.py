@@ -1,0 +1,1 @@
+"""Jobs: what may happen to one, all of them, what they cost, and what came of them."""

@@ -1,0 +1,1 @@
+"""How much people may ask for: usage, budgets, and what moderators decided."""
