@@ -35,6 +35,7 @@ from app.core.jobs.table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.line import Line
 from app.core.servers.able_servers import AbleServers, Offered
 from app.core.servers.changes import ServerChanges
 from app.core.servers.state import ServerState
@@ -48,7 +49,18 @@ from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
-from app.events import AnyUpdate, Cancelled, FileRef, JobId, Previewed, ServerEvent, ServerName, TerminalUpdate
+from app.events import (
+    AnyUpdate,
+    Cancelled,
+    FileRef,
+    JobId,
+    Previewed,
+    Progressed,
+    Queued,
+    ServerEvent,
+    ServerName,
+    TerminalUpdate,
+)
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
@@ -478,6 +490,55 @@ def a_full_disk_loses_results() -> Generator[None]:
 
 
 @contextmanager
+def jobs_are_sent_although_results_wait_for_room() -> Generator[None]:
+    """Do not look whether the disk has room for results."""
+    with patch.object(Line, "has_room", property(lambda _: True, lambda _, __: None), create=True):  # pyright: ignore[reportUnknownLambdaType]
+        yield
+
+
+@contextmanager
+def people_read_a_start_that_nobody_knows() -> Generator[None]:
+    """Show the expected start although all servers are away."""
+    with patch("app.core.scheduling.line.TIMELESS", ()):
+        yield
+
+
+@contextmanager
+def people_read_a_time_that_is_over() -> Generator[None]:
+    """Show expected times a minute too early, and do not look at the clock before."""
+
+    def expect(self: JobView, now: float, seconds: float | None) -> None:
+        self.expected = round(now + seconds - 60.0) if seconds else None
+
+    def drop(self: MessageReply) -> None:
+        del self
+
+    with patch.object(JobView, "_expect", expect), patch.object(MessageReply, "_drop_past_time", drop):
+        yield
+
+
+@contextmanager
+def people_read_that_a_server_is_offline_that_answers() -> Generator[None]:
+    """Take every server as away."""
+    with patch.object(ServerState, "away", property(lambda _: True)):  # pyright: ignore[reportUnknownLambdaType]
+        yield
+
+
+@contextmanager
+def people_read_that_a_job_runs_that_waits() -> Generator[None]:
+    """Show progress as soon as a job is in line."""
+    handle = JobView.handle
+
+    def handled(self: JobView, update: AnyUpdate, now: float) -> None:
+        handle(self, update, now)
+        if isinstance(update, Queued):
+            handle(self, Progressed(job=self.job, fraction=0.1), now)
+
+    with patch.object(JobView, "handle", handled):
+        yield
+
+
+@contextmanager
 def more_pictures_than_one_message_takes_are_left_out() -> Generator[None]:
     """Send only the first message of a result."""
     send = Delivery._send
@@ -799,6 +860,13 @@ MUTATIONS = (
     *each(a_history_is_read_for_ever, "not everything has ended", "unread_history", first=3),
     *each(an_unreadable_history_is_that_of_the_server, "not everything has ended", "unread_history", first=13),
     *each(a_file_is_tried_for_ever, "was fetched", "cut_short", first=3),
+    Mutation(
+        jobs_are_sent_although_results_wait_for_room, "although results wait for room", ("results_full",), seconds=60.0
+    ),
+    Mutation(people_read_a_start_that_nobody_knows, "that nobody knows", ("refuse",), seconds=60.0),
+    Mutation(people_read_a_time_that_is_over, "s ago"),
+    Mutation(people_read_that_a_server_is_offline_that_answers, "is said to be offline", ("expire_tokens",)),
+    Mutation(people_read_that_a_job_runs_that_waits, "is said to run"),
     Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
     Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=31),
     Mutation(

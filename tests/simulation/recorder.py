@@ -332,7 +332,12 @@ class Recorder:
 
             async def _act(self, helpers: TaskGroup) -> None:
                 edits = recorder.edits.begins(self._edits)
+                full = self._job_table.downloads.waits_for_room
+                sent = posting(self) if full else set[JobId]()
                 await super()._act(helpers)
+                if full:
+                    late = posting(self) - sent
+                    recorder.wrong += [f"{job} is sent although results wait for room" for job in late]
                 recorder.edits.answered(edits)
                 recorder.wrong += idle(self, recorder.servers)
                 recorder.wrong += unfair(self, recorder.rights, recorder.servers)
@@ -383,6 +388,12 @@ class Recorder:
         yield from self.servers.left_over(registry)
         if waiting := registry._inbox.statistics().current_buffer_used:
             yield f"nothing is left to do, but {waiting} words wait in the registry's inbox"
+
+
+def posting(registry: PromptRegistry) -> set[JobId]:
+    """Jobs whose prompts are on their way to servers."""
+    jobs = registry._job_table.jobs.values()
+    return {job.id for job in jobs if job.attempt is not None and job.attempt.posting}
 
 
 def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
