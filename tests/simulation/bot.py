@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import random
 import signal
+import sqlite3
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -35,6 +36,7 @@ from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
 from tests.simulation.frontend import SimulatedFrontend
+from tests.simulation.malformed import LARGEST
 from tests.simulation.network import Network
 from tests.simulation.offer import Folder
 from tests.simulation.plan import Moment, Plan
@@ -52,6 +54,9 @@ STOPS = 2.0
 
 ROUND = 10.0
 """Seconds between two readings of an operator's requests: every second would be a quarter of all the work here."""
+
+WRITES = frozenset({"write", "client_id", "record_power", "done", "prefer", "decide", "remove_jobs", "give_back"})
+"""The functions of the journal that write."""
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -132,7 +137,7 @@ class Bot:
 
     def calm(self) -> None:
         """End all faults."""
-        self.disk_full_until = self.results_full_until = self.damaged_until = float("-inf")
+        self.disk_full_until = self.results_full_until = self.damaged_until = self.locked_until = float("-inf")
         self.sync_fails = False
         self.down = 1.0
 
@@ -288,6 +293,10 @@ class Bot:
                 "random.SystemRandom": lambda: self._rng,
                 "app.boundary.new_id": self.new_id,
                 "app.backoff.random": self._rng,
+                # Only what the port of a malformed server gets is measured: `malformed.py`.
+                "app.comfy.client.ANSWER_BYTES": LARGEST,
+                # SQLite would wait for the other program in real time.
+                "app.journal.sqlite.BUSY": 0.0,
                 "app.actors.operator.ROUND": ROUND,
                 "anyio.to_thread.run_sync": no_thread,
             }.items():
@@ -339,14 +348,17 @@ class Bot:
 
     async def _on_disk(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
         """Delay each write; one that is in progress when the bot dies is lost."""
-        write = function.__name__ == "write"
+        write, writes = function.__name__ == "write", function.__name__ in WRITES
         if write:
             self._reached("commit")
         await anyio.sleep(self._rng.uniform(0, SLOWEST_DISK))
         if write and anyio.current_time() < self.damaged_until:
             raise JournalError("The journal is damaged.")
-        if write and anyio.current_time() < self.disk_full_until:
+        if writes and anyio.current_time() < self.disk_full_until:
             raise JournalUnavailable("The disk of the journal is full.")
+        if anyio.current_time() < self.locked_until:
+            with held(self._folder / "atelier.db"):
+                return function(*args)
         done = function(*args)
         if write and self.sync_fails:
             self.sync_fails = False
@@ -363,6 +375,15 @@ class Bot:
         if function.__name__ == "_write" and isinstance(path, Path) and self._recorder.breaks_file("break_keep", path):
             return fail(self._rng)
         return await inline(function, *args)
+
+
+@contextmanager
+def held(journal: Path) -> Generator[None]:
+    """Hold the journal as another program does that writes to it: SQLite itself refuses other writes."""
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 def stops(signum: int) -> bool:

@@ -17,6 +17,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.actors.alerts import Alerts
 from app.actors.connection import ConnectionActor, ConnectionEvent
 from app.actors.effect_runner import EffectRunner
 from app.actors.handle import EditAnswer, Registry
@@ -24,6 +25,7 @@ from app.actors.operator import OperatorActor
 from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
+from app.comfy.response_limits import Pace
 from app.comfy.websocket.decoder import Decoder
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
 from app.core.jobs import batches
@@ -302,6 +304,19 @@ def a_malformed_answer_is_an_error_of_ours() -> Generator[None]:
 
 
 @contextmanager
+def a_slow_answer_is_waited_for() -> Generator[None]:
+    """Read an answer for as long as anything comes."""
+
+    def too_slow(self: Pace, now: float, added: int) -> bool:
+        del self, now, added
+        return False
+
+    forever = patch("app.comfy.client.ANSWER_SECONDS", float("inf"))
+    with forever, patch("app.comfy.client.RESULT_SECONDS", float("inf")), patch.object(Pace, "is_too_slow", too_slow):
+        yield
+
+
+@contextmanager
 def a_button_belongs_to_the_first_person() -> Generator[None]:
     """Give what **Again** makes to the first person, not to the one who pressed it."""
     begin = LiveMessages.begin
@@ -371,7 +386,8 @@ def an_exception_leaves_a_look_open() -> Generator[None]:
 def a_full_disk_ends_the_bot() -> Generator[None]:
     """Do not wait while the journal cannot be written."""
 
-    async def once(pauses: Pauses, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+    async def once(pauses: Pauses, alerts: Alerts, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+        del pauses, alerts
         return await function(*args)
 
     with patch("app.journal.sqlite._wait_out", once):
@@ -843,13 +859,14 @@ MUTATIONS = (
     Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",), first=14),
     *each(a_wrong_frame_ends_the_bot, BY_ITSELF, "wrong_frames", "garbage"),
     *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
-    Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",)),
+    Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",), first=10),
+    Mutation(a_slow_answer_is_waited_for, "not everything has ended", ("malformed",), first=14),
     *each(a_button_belongs_to_the_first_person, " of 0", "press_again", "press_vary", "press_retry"),
     *each(a_button_of_an_earlier_life_breaks_the_dispatcher, "the dispatcher broke", "press_delete", "press_cancel"),
     Mutation(a_retry_keeps_the_old_id, "went back", ("press_retry",)),
     *each(an_operator_is_not_heard, "an operator asked", "operator_cancel", "operator_retry"),
     Mutation(a_stop_waits_for_discord, "a stop took", ("rate_limit", "stop")),
-    Mutation(a_full_disk_ends_the_bot, BY_ITSELF, ("disk_full",)),
+    *each(a_full_disk_ends_the_bot, BY_ITSELF, "disk_full", "journal_locked"),
     Mutation(a_damaged_journal_is_an_error_of_ours, BY_ITSELF, ("journal_damaged",)),
     Mutation(jobs_stay_with_a_dead_server, "which does not come back", ("die",), pair=True),
     Mutation(a_removed_server_keeps_its_jobs, "was accepted, and ended", ("removed",), first=2, pair=True),
