@@ -60,6 +60,11 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
             await self._change.wait()
         return self._pending.pop(next(iter(self._pending)))
 
+    @property
+    def empty(self) -> bool:
+        """Whether no item waits for the reader."""
+        return not self._pending
+
     def drain(self) -> list[T]:
         """Remove and return all pending items, without waiting."""
         items = list(self._pending.values())

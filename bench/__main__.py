@@ -19,12 +19,14 @@ from bench.deaf import deaf
 from bench.discord import discord
 from bench.fairness import fairness
 from bench.flow import flow
+from bench.forms import forms
 from bench.http import http
 from bench.killed import killed
 from bench.lag import JOBS, lag
 from bench.lookups import lookups
 from bench.marking import marking
 from bench.memory import memory
+from bench.models import models
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
@@ -42,10 +44,12 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "http": http,
     "starts": starts,
     "lookups": lookups,
+    "models": models,
     "backup": backup,
     "workflows": workflows,
     "commands": commands,
     "discord": discord,
+    "forms": forms,
     "attachments": attachments,
     "slow_discord": slow_discord,
     "marking": marking,

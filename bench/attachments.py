@@ -102,7 +102,7 @@ def _jobs(discord: FakeDiscord, person: Person, small: Upload, flood: list[Inter
         if number % 2:
             interaction = discord.slash("remix", prompt=f"mine {number}", image=small, steps=4, user=person)
         else:
-            interaction = discord.slash("imagine", prompt=f"mine {number}", steps=4, width=256, height=256, user=person)
+            interaction = discord.slash("txt2img", prompt=f"mine {number}", steps=4, width=256, height=256, user=person)
         anyio.run(discord.until, lambda interaction=interaction: shown(discord, interaction), PATIENCE)
         took.append((shown(discord, interaction) or 0.0) - interaction.at)
     return took

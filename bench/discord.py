@@ -89,7 +89,7 @@ def shown(discord: FakeDiscord, interaction: Interaction) -> float | None:
 
 def imagine(discord: FakeDiscord, text: str, person: Person) -> Interaction:
     """A person asks for a small picture."""
-    return discord.slash("imagine", prompt=text, steps=4, width=256, height=256, user=person)
+    return discord.slash("txt2img", prompt=text, steps=4, width=256, height=256, user=person)
 
 
 def _fetching(url: str) -> float:

@@ -44,7 +44,7 @@ def _large_bot() -> tuple[Sources, Tally]:
         request = JobRequest(job=JobId(f"{number:08}"), workflow=workflow, graph=GRAPH, folder=".")
         state = State.RUNNING if number < SERVERS else State.ACCEPTED
         job = jobs[request.job] = Job(request=request, state=state)
-        tally.accept(job, 0.0)
+        tally.accept(job.id, job.request.workflow, 0.0)
         if number < SERVERS:
             tally.start(job.id, 1.0)
     for number in range(WORKFLOWS):

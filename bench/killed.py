@@ -79,7 +79,7 @@ class Discord:
     async def until_ready(self) -> None:
         """Wait until Discord has the bot's commands."""
         version = 0
-        while b'"imagine"' not in (await self._client.get("/fake/commands")).content:
+        while b'"txt2img"' not in (await self._client.get("/fake/commands")).content:
             version = await self._change(version)
 
     async def until_shown(self, label: str, count: int) -> None:
@@ -158,7 +158,7 @@ async def _crowd(server: ServerProcess, people: Discord) -> None:
     for number in range(JOBS):
         # One channel per job, because Discord limits the rate of messages in a channel.
         options: Json = {"prompt": f"picture {number}", "width": 64, "height": 64}
-        await people.do("slash", name="imagine", options=options, user=f"user{number}", channel=f"channel{number}")
+        await people.do("slash", name="txt2img", options=options, user=f"user{number}", channel=f"channel{number}")
     await people.until_shown("Cancel", JOBS)
     await server.ask(Order(taken=DEPTH))
     await people.do("faults", method="PATCH", hold=True, times=None)

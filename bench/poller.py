@@ -51,7 +51,7 @@ def main() -> None:
     async def start(_: hikari.StartedEvent) -> None:  # pyright: ignore[reportUnusedFunction]
         sessions.append(aiohttp.ClientSession(os.environ["COMFYUI_URL"]))
         application = await bot.rest.fetch_application()
-        command = bot.rest.slash_command_builder("imagine", "A picture from words.")
+        command = bot.rest.slash_command_builder("txt2img", "A picture from words.")
         command.add_option(hikari.CommandOption(type=hikari.OptionType.STRING, name="prompt", description="Words."))
         for name in ("steps", "width", "height"):
             command.add_option(hikari.CommandOption(type=hikari.OptionType.INTEGER, name=name, description="Not used."))

@@ -167,7 +167,7 @@ def test_the_bot_runs_from_a_wheel_and_keeps_its_data_where_the_system_wants_it(
         bot = environment.start("atelier", COMFYUI_URL="http://127.0.0.1:9", **places)
         anyio.run(discord.until, lambda: bool(discord.state.commands.of[None]), PATIENCE)
         commands = {str(command["name"]) for command in discord.state.commands.of[None]}
-        assert {"imagine", "remix", "film"} <= commands
+        assert {"txt2img", "remix", "film"} <= commands
         bot.send_signal(signal.SIGTERM)
         _, errors = bot.communicate(timeout=PATIENCE)
     assert bot.returncode == 0, errors

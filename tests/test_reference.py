@@ -34,7 +34,8 @@ def test_every_setting_has_a_sentence() -> None:
 def test_every_key_of_the_schema_is_in_the_document(table: str) -> None:
     _, settings = read_example(EXAMPLE.read_text("utf-8"))
     shown = {setting.key for setting in settings if setting.table == table}
-    tables = {name.rpartition(".")[2] for name in TABLES if name.rpartition(".")[0] == table}
+    prefix = f"{table}." if table else ""
+    tables = {name.removeprefix(prefix).partition(".")[0] for name in TABLES if name.startswith(prefix)}
     structs = (TABLES[table], *ALSO.get(table, ()))
     keys = {field.name for struct in structs for field in msgspec.structs.fields(struct)} - NO_KEYS.get(table, set())
     assert keys <= shown | tables

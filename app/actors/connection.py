@@ -143,6 +143,8 @@ class ConnectionActor:
         self._pauses = pauses
         self._requests = Mailbox[None](lambda _: "reconnect")
         self._expectations = Mailbox[Expected](lambda _: "expected")
+        self._forwarding = False
+        """Whether `_forward` has taken events that it has not passed on yet."""
         self.handle = Connection(self._requests, self._expectations, ["on"])
 
     async def run(
@@ -207,6 +209,7 @@ class ConnectionActor:
     ) -> None:
         """Read until the websocket is lost, which raises, or a reconnect is requested, which returns."""
         loss: ConnectionLost | None = None
+        self._forwarding = False
         box = Mailbox(_slot)
         async with box, anyio.create_task_group() as tasks:
             tasks.start_soon(self._forward, box, events, name=f"forward {self._server}")
@@ -214,7 +217,8 @@ class ConnectionActor:
                 reading.start_soon(self._await_reconnect, reading.cancel_scope, name=f"reconnect {self._server}")
                 try:
                     async for event in frames:
-                        box.put(event)
+                        if not self._pass_on(event, box, events):
+                            box.put(event)
                 except ConnectionLost as lost:
                     loss = lost
                 reading.cancel_scope.cancel()
@@ -224,6 +228,7 @@ class ConnectionActor:
 
     async def _forward(self, box: Mailbox[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]) -> None:
         async for first in box:
+            self._forwarding = True
             if _slot(first) is not None:
                 for _ in range(GATHERING):
                     await anyio.lowlevel.checkpoint()
@@ -234,6 +239,19 @@ class ConnectionActor:
                     events.send_nowait(message)
                 except anyio.WouldBlock:
                     await events.send(message)
+            self._forwarding = False
+
+    def _pass_on(
+        self, event: ServerEvent, box: Mailbox[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]
+    ) -> bool:
+        """Send a milestone at once, without a turn of the event loop, unless earlier events or the receiver wait."""
+        if _slot(event) is not None or self._forwarding or not box.empty:
+            return False
+        try:
+            events.send_nowait(FrameReceived(server=self._server, event=event))
+        except anyio.WouldBlock:
+            return False
+        return True
 
     async def _await_reconnect(self, reading: anyio.CancelScope) -> None:
         await self._requests.receive()

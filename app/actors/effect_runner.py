@@ -78,9 +78,12 @@ class Completion:
     async def complete(self, request: JobRequest) -> Graph:
         """A job's graph with the names of its uploaded files, and the server's first model for each input left open.
 
-        Raises `ConnectionLost`, `Refused`, and `OSError` for a file that cannot be read.
+        It shares with the request what is not changed. Raises `ConnectionLost`, `Refused`, and `OSError` for a file
+        that cannot be read.
         """
-        graph = copy.deepcopy(request.graph)
+        graph = dict(request.graph)
+        for node in {each.node for each in (*request.uploads, *request.choices)}:
+            graph[node] = copy.deepcopy(graph[node])
         await self._send(request.uploads, graph)
         await self._choose(request, graph)
         return graph
@@ -294,6 +297,8 @@ class EffectRunner:
             try:
                 ticket = await submit(graph)
             except Refused as refusal:
+                # The job's own graph stays as it is.
+                graph = copy.deepcopy(graph)
                 # After a 5xx the prompt may run anyway, so nothing else is sent.
                 if not refusal.certain or not await completion.mend(effect.request, graph, refusal):
                     raise
@@ -325,7 +330,8 @@ class EffectRunner:
 
     async def _read_history(self, effect: ReadHistory) -> EffectResult:
         for pause in HISTORY_PAUSES:
-            await anyio.sleep(pause)
+            if pause:
+                await anyio.sleep(pause)
             try:
                 history = await self._comfies[effect.server].history(effect.prompt)
             except (ConnectionLost, Refused):

@@ -229,7 +229,7 @@ class PromptRegistry:
                 # At once: the next request of this turn must see it.
                 for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
                     self._scheduler.admission.accepted(job)
-                    self._job_table.tally.accept(job, now)
+                    self._job_table.tally.accept(job.id, request.workflow, now, makes=request.refetch is None)
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
@@ -286,7 +286,7 @@ class PromptRegistry:
         self._scheduler.admission.edited(job)
         for each in self._job_table.batches.jobs_of(job):
             # An edited batch may have more pictures.
-            self._job_table.tally.accept(each, now)
+            self._job_table.tally.accept(each.id, each.request.workflow, now)
         return EditAnswer(done=True)
 
     async def _act(self, helpers: TaskGroup) -> None:
@@ -296,7 +296,6 @@ class PromptRegistry:
         await self._record()
         if records := self._power.take_records():
             await self._journal.record_power(records)
-        self._count_endings()
         for edit, answer in self._edits:
             edit.answer.put(answer)
         self._edits.clear()
@@ -315,6 +314,8 @@ class PromptRegistry:
             self._busy[_server_of(effect)] += 1
             helpers.start_soon(self._do, effect, name=type(effect).__name__)
         job_table.effects.clear()
+        # After what people and servers wait for: it writes a line of the log.
+        self._count_endings()
         self._rest.deadline = min(self._reconciler.due(), self._power.due(anyio.current_time()))
         for drain in self._drains:
             left = [job for job in job_table.jobs.values() if job.state is not State.ACCEPTED and not job.notified]

@@ -24,6 +24,9 @@ PROGRAM = COMPLETED if Path(sys.argv[0]).stem == COMPLETED else "python -m app"
 
 T = TypeVar("T")
 
+TaskName: TypeAlias = Literal["imagine", "edit", "upscale", "animate", "film", "describe", "sound", "sculpt"]
+"""`app.workflows.task.TASKS`, which --help needs without the rest of that package."""
+
 
 def _whole_number(low: int, high: int) -> Parameter:
     def convert(_: object, tokens: Sequence[Token]) -> int:
@@ -187,6 +190,7 @@ class Demo:
 
 @_command(
     "generate WORKFLOW [SLOT=VALUE ...]",
+    'generate --task imagine prompt="a lighthouse at dusk" --model "Dreamscape v1" --format 16:9',
     'generate txt2img prompt="a lighthouse at dusk" --count 4',
     'generate img2img prompt="in oil" image=photo.jpg denoise=0.5',
     "generate my-export.json --set Sampler.steps=30 --json",
@@ -195,10 +199,17 @@ class Demo:
 class Generate(Filling):
     """Make pictures with a workflow, without Discord.
 
-    Each SLOT=VALUE fills a slot of the workflow; “workflows show” lists them.
+    Each SLOT=VALUE fills a slot of the workflow; “workflows show” lists them. With --task instead of a WORKFLOW, the
+    workflow is the one for the --model, or the first that a server can run.
     """
 
+    workflow: Annotated[
+        WorkflowName, _argument("WORKFLOW", "A workflow's name or an exported JSON file; or use --task")
+    ] = ""
     _: KW_ONLY
+    task: Annotated[TaskName | None, Parameter(help="What to make, with any model that a server has")] = None
+    model: Annotated[str, Parameter(metavar="NAME", help="With --task: a workflow or a model, as people read it")] = ""
+    format: Annotated[str, Parameter(metavar="W:H", help="With --task: 1:1, 3:4, 4:3, 9:16 or 16:9")] = ""
     count: Annotated[Count, Parameter(help="Number of jobs, each with its own seed")] = 1
     out: Annotated[Path, Parameter(metavar="FOLDER", help="Folder for the files")] = Path("out")
     json: Json = False

@@ -6,6 +6,7 @@ which `workflows list` is done.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import random
@@ -21,6 +22,7 @@ import anyio
 import msgspec
 import structlog
 from anyio import to_thread
+from msgspec import structs
 from rich.console import Console
 
 from app import logging, signals
@@ -65,6 +67,7 @@ from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
 from app.events import JobId, ServerName
+from app.ports import Json
 from app.service.reasons import AllowedNowhere, PaidFromTerminal
 from app.standard_streams import complain, lose
 from app.texts.reasons.text import reason_text
@@ -446,25 +449,39 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
     from app.application import comfies, open_clients, run
     from app.cli.generate import draw, refusals, rows_of
     from app.cli.output.renderers import choose
+    from app.cli.task import plan
     from app.cli.workflows.commands import open_filled
+    from app.service.task_requests import TaskRequest
     from app.workflows.bind import bind
 
-    values, sets = _values(command)
+    command = _with_task(command)
+    given, sets = _values(command)
+    values: dict[str, Json] = dict(given)
+    preset, named = command.preset, tuple[ServerName, ...]()
     async with open_clients(config) as clients:
         servers = comfies(clients)
-        workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
+        if command.task is not None:
+            request = TaskRequest(
+                task=command.task, model=command.model, format=command.format, preset=preset, values=values
+            )
+            planned = await plan(request, config, servers)
+            workflow, definitions, values = planned.workflow, planned.definitions, planned.values
+            preset, named = planned.preset, planned.servers
+        else:
+            workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
     if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
         raise WorkflowError(AllowedNowhere(workflow.name))
     if workflow.price is not None:
         raise WorkflowError(PaidFromTerminal(workflow.name))
     _writable(command.out)
-    fill = partial(bind, workflow, preset=command.preset, definitions=definitions)
+    fill = partial(bind, workflow, preset=preset, definitions=definitions)
     rng = random.SystemRandom()
     requests: list[JobRequest] = []
     for number in range(command.count):
         job = JobId(str(uuid.uuid4()))
         owner = f"#{number + 1}"
-        requests.append(fill(job, values, sets, rng=rng, folder=str(command.out), owner=owner))
+        filled = fill(job, values, sets, rng=rng, folder=str(command.out), owner=owner)
+        requests.append(structs.replace(filled, servers=named))
     rows = rows_of(requests)
 
     async def frontend(services: Services) -> int:
@@ -477,6 +494,19 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
         return await draw(requests, rows, show, services.registry, services.shutdown, limit=command.timeout)
 
     return await run(config, frontend)
+
+
+def _with_task(command: Generate) -> Generate:
+    """The command with what was given for its task in the right places. Raises `ConfigError`."""
+    if command.task is None:
+        if not command.workflow:
+            raise ConfigError("generate needs a WORKFLOW, or --task and what to make.")
+        if command.model or command.format:
+            raise ConfigError("--model and --format need --task, which says what to make.")
+        return command
+    # Without a WORKFLOW, the first SLOT=VALUE stands in its place.
+    slots = tuple(filter(None, (command.workflow, *command.slots)))
+    return dataclasses.replace(command, workflow="", slots=slots)
 
 
 async def _simulate(command: Simulate) -> int:

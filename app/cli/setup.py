@@ -202,7 +202,7 @@ async def _ask_servers(urls: Sequence[str]) -> dict[str, Stats | None]:
 def _toml(urls: Sequence[str]) -> str:
     """The content of atelier.toml. A text of JSON is also one of TOML."""
     servers = "".join(f"\n[[servers]]\nurl = {json.dumps(url, ensure_ascii=False)}\n" for url in urls)
-    return f"# Every setting is described in atelier.example.toml.\n{servers}"
+    return f"# docs/CONFIGURATION.md describes every setting.\n{servers}"
 
 
 def _dotenv(path: Path, token: str) -> str:

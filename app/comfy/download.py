@@ -18,6 +18,9 @@ CHUNK = 4 * 2**20
 """Bytes for each write to the disk: most images take one, and a video does not fill the memory."""
 
 
+BUFFER = 2**16
+"""Bytes of the file's buffer. With a size of our own, Python does not ask the system what the file is."""
+
 ROOM = 16 * 2**20
 """Bytes that a download leaves free on the disk, so that the journal can still record its result."""
 
@@ -53,7 +56,10 @@ async def save(chunks: AsyncIterator[bytes], to: Path, run_sync: RunSync, *, exp
 
 
 class _Part:
-    """The unfinished file; used only through `run_sync`, one call at a time."""
+    """The unfinished file; used only through `run_sync`, one call at a time.
+
+    It makes as few system calls as possible: after each one its thread waits until the event loop lets it run.
+    """
 
     def __init__(self, to: Path) -> None:
         self._to = to
@@ -62,21 +68,35 @@ class _Part:
 
     def check_room(self, size: int) -> None:
         """Raise `OSError` if the disk has no room for `size` more bytes."""
-        folder = next((folder for folder in self._path.parents if folder.exists()), Path())
-        if shutil.disk_usage(folder).free < size + ROOM:
+        if self._free() < size + ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._to))
 
     def write(self, held: list[bytes]) -> None:
         self.check_room(sum(map(len, held)))
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("wb")
+            self._file = self._opened()
         self._file.writelines(held)
 
     def finish(self, held: list[bytes]) -> None:
         self.write(held)
         self._close()
         self._path.replace(self._to)
+
+    def _free(self) -> int:
+        """The free bytes of the disk, whose folder may not exist yet."""
+        try:
+            return shutil.disk_usage(self._path.parent).free
+        except OSError:
+            folder = next((folder for folder in self._path.parents if folder.exists()), Path())
+            return shutil.disk_usage(folder).free
+
+    def _opened(self) -> IO[bytes]:
+        """Open the file, in a folder that is made if there is none."""
+        try:
+            return self._path.open("wb", BUFFER)
+        except FileNotFoundError:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return self._path.open("wb", BUFFER)
 
     def discard(self) -> None:
         try:

@@ -37,7 +37,20 @@ def read_discord(table: Table) -> Discord:
         label_guilds=_guilds(table, "label_guilds"),
         notify=notify,
         notify_after=table.whole("notify_after", Discord().notify_after, 0, LONGEST_WAIT),
+        workflow_commands=_workflow_names(table, "workflow_commands"),
     )
+
+
+def _workflow_names(table: Table, key: str) -> tuple[str, ...] | None:
+    """The names of workflows; None if the key is not there, which means all."""
+    if key not in table.values():
+        return None
+    names: list[str] = []
+    for number, name in enumerate(table.items(key, ())):
+        if not isinstance(name, str):
+            raise table.error(key, f'“{key}” must be names of workflows, such as ["txt2img"].', number)
+        names.append(name.strip())
+    return tuple(dict.fromkeys(names))
 
 
 def _guilds(table: Table, key: str) -> tuple[int, ...]:

@@ -16,12 +16,13 @@ from app.config.limits import read_limits
 from app.config.paid_nodes import api_key_of, read_budget
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
+from app.config.tasks import read_default_models, read_presets
 from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
 from app.config.variables import Variables, token_of
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
-    *("discord", "alerts", "limits", "paid_nodes", "retention", "backup", "http", "log"),
+    *("discord", "alerts", "tasks", "presets", "limits", "paid_nodes", "retention", "backup", "http", "log"),
 )
 """The keys at the top of the file."""
 
@@ -66,6 +67,8 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         api_key=api_key_of(variables),
         discord=discord,
         alerts=read_alerts(root.table("alerts")),
+        tasks=read_default_models(root.table("tasks")),
+        presets=read_presets(root.table("presets")),
         limits=read_limits(root.table("limits")),
         paid_nodes=read_budget(root.table("paid_nodes")),
         http=read_http(root.table("http"), variables),

@@ -77,6 +77,7 @@ class Discord(Struct, frozen=True, kw_only=True):
     programs to read; `label_guilds` are the ids of Discord servers in which the messages say it as well. `notify` is
     how people who have chosen nothing are notified of a result that took more than `notify_after` seconds; "off"
     notifies nobody, whatever they chose.
+    `workflow_commands` are the names of the workflows that have a slash command of their own, None for all.
     """
 
     guilds: tuple[int, ...] = ()
@@ -88,6 +89,41 @@ class Discord(Struct, frozen=True, kw_only=True):
     label_guilds: tuple[int, ...] = ()
     notify: str = "mention"
     notify_after: int = 30
+    workflow_commands: tuple[str, ...] | None = None
+
+
+FORMATS = ("1:1", "3:4", "4:3", "9:16", "16:9")
+"""What `format` of a preset may be, and that of a command: width to height."""
+
+
+class DefaultModels(Struct, frozen=True, kw_only=True):
+    """The model of each task that is used if nobody chooses one: the name of a workflow or a model; "" is the first."""
+
+    imagine: str = ""
+    edit: str = ""
+    upscale: str = ""
+    animate: str = ""
+    film: str = ""
+    describe: str = ""
+    sound: str = ""
+    sculpt: str = ""
+
+    def of(self, task: str) -> str:
+        """That of a task, by its name; "" if there is none."""
+        return str(getattr(self, task, ""))
+
+
+class Preset(Struct, frozen=True, kw_only=True):
+    """A named set of settings for any model. A model without a slot for one of its values is used without that value.
+
+    `suffix` is added to the prompt and `negative` to the negative prompt, after a comma; `format` is width to height,
+    such as 16:9, "" for the model's own; `values` are those of other slots, by name.
+    """
+
+    suffix: str = ""
+    negative: str = ""
+    format: str = ""
+    values: dict[str, str | int | float | bool] = {}
 
 
 class AlertTargets(Struct, frozen=True, kw_only=True):
@@ -193,7 +229,8 @@ class Config(Struct, frozen=True, kw_only=True):
     in MB: a larger file is not downloaded. `workflows` is the operator's folder of workflows, and `included` the one
     that comes with the program, None if they do not want it. `former_data` is the data folder that version 0.2 would
     use with the same settings in the same current folder. `api_key` is that of Comfy's account, which pays for what
-    services bill, within the budget of `paid_nodes`.
+    services bill, within the budget of `paid_nodes`. `tasks` are the models that are used if nobody chooses one, by
+    task, and `presets` the operator's own, by name.
     """
 
     servers: tuple[Server, ...]
@@ -208,6 +245,8 @@ class Config(Struct, frozen=True, kw_only=True):
     api_key: str = ""
     discord: Discord = Discord()
     alerts: AlertTargets = AlertTargets()
+    tasks: DefaultModels = DefaultModels()
+    presets: dict[str, Preset] = {}
     limits: Limits = Limits()
     paid_nodes: Budget = Budget()
     http: Http = Http()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from app.core.drafts import DraftRecords
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Entry, Job, OperatorRequest, State, Transition
 from app.core.limits.moderation import Decision, Decisions
@@ -210,7 +211,7 @@ class PersonRecords(Protocol):
         ...
 
 
-class JobHistory(Journal, Protocol):
+class JobHistory(Journal, DraftRecords, Protocol):
     """A journal that outlives the process and keeps every job.
 
     Every method may raise `JournalUnavailable`, and `RecordDamaged` if one record is asked for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
@@ -52,8 +53,14 @@ from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.notifications import Notifications
+from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
+from app.service.speeds import Speeds
+from app.service.task_models import TaskModels, model_slot
+from app.service.task_requests import TaskPlanner
+from app.service.variations import Variations
 from app.texts.answers import OFFLINE
+from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
 
@@ -73,6 +80,9 @@ HEALTH_AWAY = 2.0
 
 PASSING = "passing"
 """The folder for temporary files while an upload is prepared; emptied at each start."""
+
+SPEEDS = 300.0
+"""Seconds between two readings of the measured runs."""
 
 FIRST_CALL = 1.0
 """Seconds for the first poll of the servers, before the commands are made; slower servers are polled again later."""
@@ -162,7 +172,12 @@ class DiscordApp:
         task_status: TaskStatus[None],
     ) -> None:
         config, job_history = self._config, self._job_history
-        rules = OfferRules(offer_rules.name_problem, offer_rules.warnings)
+        wanted = config.discord.workflow_commands
+        rules = OfferRules(
+            offer_rules.name_problem,
+            partial(offer_rules.warnings, wanted=wanted),
+            partial(offer_rules.with_commands, wanted=wanted),
+        )
         catalog = Catalog(
             config.workflow_folders,
             servers,
@@ -197,6 +212,7 @@ class DiscordApp:
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
             )
+            variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
                 tasks,
                 registry,
@@ -205,6 +221,7 @@ class DiscordApp:
                 prepare_files,
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
+                possible_changes=variations.possible,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -212,8 +229,12 @@ class DiscordApp:
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
             moderation = Moderation(job_history)
             await moderation.load()
-            job_factory = JobFactory(catalog, choices, job_history, input_media, config.data, draining, moderation)
+            job_factory = JobFactory(
+                catalog, choices, job_history, input_media, config.data, draining, moderation, variations
+            )
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
+            speeds, task_models = Speeds(), TaskModels(catalog, config.tasks)
+            task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             builtin_commands = BuiltinCommands(
@@ -245,6 +266,8 @@ class DiscordApp:
                 job_history=job_history,
                 catalog=catalog,
                 job_factory=job_factory,
+                variations=variations,
+                choices=choices,
                 allowances=allowances,
                 live_messages=live_messages,
                 responder=responder,
@@ -253,6 +276,7 @@ class DiscordApp:
                 guarded=frozenset(config.discord.guarded),
                 server_names=server_names,
                 delete_results=partial(to_thread.run_sync, delete_results),
+                picture_seconds=speeds.seconds,
             )
             handlers = InteractionHandlers(
                 dispatcher,
@@ -260,6 +284,7 @@ class DiscordApp:
                 outbox,
                 into_core,
                 job_factory.check_can_create,
+                task_planner,
                 config.discord.rest_url,
             )
             bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic)
@@ -288,6 +313,8 @@ class DiscordApp:
                     commands=bot.command_count,
                     invite=bot.invite_link,
                 )
+                for reason in task_models.unknown_defaults():
+                    logger.warning("a model of [tasks] is not there", reason=reason_text(reason, operator=True))
                 if config.limits.roles:
                     warn = partial(guild_roles.warn_of_unknown, tuple(config.limits.roles))
                     tasks.start_soon(partial(run_request, warn, "roles could not be looked up"), name="roles")
@@ -297,6 +324,7 @@ class DiscordApp:
                 task_status.started()
 
             # Not only once Discord answers: jobs of the journal may wait for it.
+            tasks.start_soon(_watch_models, catalog, choices, task_models, job_history, speeds, name="models")
             tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
@@ -333,6 +361,29 @@ async def _watch_folder(catalog: Catalog, server_monitor: ServerMonitor, registr
         return LOOK
 
     await run_loop(step, "the workflows could not be brought up to date")
+
+
+async def _watch_models(
+    catalog: Catalog, choices: Choices, task_models: TaskModels, job_history: JobHistory, speeds: Speeds
+) -> None:
+    """Keep up to date what people choose models from, and what is known of their speed, while people choose."""
+    learned_at = -math.inf
+
+    async def step() -> float:
+        nonlocal learned_at
+        task_models.prepare()
+        if not task_models.were_asked():
+            return LOOK
+        if (now := anyio.current_time()) - learned_at > SPEEDS:
+            speeds.learn(await job_history.runs())
+            learned_at = now
+        for workflow in tuple(catalog.workflows.values()):
+            if workflow.task and (slot := model_slot(workflow)) is not None:
+                # Asks servers whose answer is older than a minute.
+                await choices.of(workflow, slot)
+        return LOOK
+
+    await run_loop(step, "the lists of models could not be brought up to date")
 
 
 async def _watch_commands(

@@ -14,6 +14,9 @@ TRY_AGAIN = "resubmit"
 """The verb of the button below a refusal: ask once more for what was over a limit, under the id of that request."""
 
 
+ADJUST = "adjust"
+"""The verb of the button that opens the card of all settings of a job."""
+
 NOTIFY = "notify"
 """The verb of the buttons by which people choose how they are notified: `workflow` is the way, and `job` is "me"."""
 

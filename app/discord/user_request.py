@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.core.limits.moderation import Banned
 from app.discord.custom_id import Press
-from app.service.requests import CreateJob, Person
+from app.service.requests import AttachedFile, CreateJob, Person
 
 
 class Caller(Person, frozen=True, kw_only=True):
@@ -31,14 +31,17 @@ class Caller(Person, frozen=True, kw_only=True):
 
 
 class ButtonPressed(Struct, frozen=True, kw_only=True):
-    """A button press. If it comes from the button's form, `fields` holds what was filled in.
+    """A button press. If it comes from the button's form, `fields` and `files` hold what was filled in.
 
-    `message` is the message with the button.
+    `typed` is the part that a person wrote, to give back if nothing comes of it. `message` is the message with the
+    button.
     """
 
     press: Press
     message: str = ""
     fields: dict[str, str] | None = None
+    files: tuple[AttachedFile, ...] = ()
+    typed: str = ""
 
 
 class BuiltinCommand(Struct, frozen=True, kw_only=True):

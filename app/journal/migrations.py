@@ -138,6 +138,16 @@ MIGRATIONS = (
     ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
     CREATE INDEX jobs_by_parent ON jobs (parent, number) WHERE parent > '';
     """,
+    """
+    CREATE TABLE drafts (
+        id TEXT PRIMARY KEY,
+        person TEXT NOT NULL,
+        changed REAL NOT NULL,
+        content BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX drafts_by_person ON drafts (person, changed);
+    CREATE INDEX drafts_by_time ON drafts (changed);
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

@@ -22,6 +22,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
+from app.core.drafts import StoredDraft
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, OperatorRequest, State, Transition, TransitionRow
 from app.core.journal_port import (
@@ -291,6 +292,18 @@ class SqliteJournal:
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """See `app.core.journal_port.JobHistory`."""
         await self._patiently(self._write_once, self._store.prefer, owner, workflow, values)
+
+    async def keep_draft(self, draft: StoredDraft) -> None:
+        """See `app.core.drafts.DraftRecords`."""
+        await self._patiently(self._write_once, self._store.keep_draft, draft)
+
+    async def draft(self, draft_id: str) -> StoredDraft | None:
+        """See `app.core.drafts.DraftRecords`."""
+        return await self._read(self._store.draft, draft_id)
+
+    async def drop_draft(self, draft_id: str) -> None:
+        """See `app.core.drafts.DraftRecords`."""
+        await self._patiently(self._write_once, self._store.drop_draft, draft_id)
 
     async def decisions(self) -> Decisions:
         """See `app.core.journal_port.JobHistory`."""

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from app.boundary import log_failure
+from app.core.drafts import LIFETIME, MOST_DRAFTS, StoredDraft
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, OperatorRequest, Transition
 from app.core.journal_port import MOST_RUNS, JournalError, RemovedJobs
@@ -193,6 +194,7 @@ class Store(Reader):
         with self._transaction():
             execute = self._database.execute
             execute("DELETE FROM preferences WHERE owner = ?", (owner,))
+            execute("DELETE FROM drafts WHERE person = ?", (owner,))
             execute("DELETE FROM served WHERE kind = ? AND name = ?", (PERSON, owner))
             # Outside of a Discord server, the channel is the person's own.
             execute(
@@ -330,6 +332,31 @@ class Store(Reader):
             if values:
                 row = (owner, workflow, msgspec.json.encode(values))
                 self._database.execute("INSERT INTO preferences (owner, workflow, told) VALUES (?, ?, ?)", row)
+
+    def keep_draft(self, draft: StoredDraft) -> None:
+        """See `app.core.drafts.DraftRecords`."""
+        now = self._clock()
+        with self._transaction():
+            execute = self._database.execute
+            row = (draft.id, draft.person, now, draft.content)
+            execute("INSERT OR REPLACE INTO drafts (id, person, changed, content) VALUES (?, ?, ?, ?)", row)
+            execute("DELETE FROM drafts WHERE changed < ?", (now - LIFETIME,))
+            execute(
+                "DELETE FROM drafts WHERE person = ? AND id NOT IN"
+                " (SELECT id FROM drafts WHERE person = ? ORDER BY changed DESC LIMIT ?)",
+                (draft.person, draft.person, MOST_DRAFTS),
+            )
+
+    def draft(self, draft_id: str) -> StoredDraft | None:
+        """See `app.core.drafts.DraftRecords`."""
+        query = "SELECT person, content FROM drafts WHERE id = ? AND changed >= ?"
+        rows = self._rows(query, draft_id, self._clock() - LIFETIME)
+        return StoredDraft(draft_id, *rows[0]) if rows else None
+
+    def drop_draft(self, draft_id: str) -> None:
+        """See `app.core.drafts.DraftRecords`."""
+        with self._transaction():
+            self._database.execute("DELETE FROM drafts WHERE id = ?", (draft_id,))
 
     def decisions(self) -> Decisions:
         """What moderators have decided, as far as it is not over."""

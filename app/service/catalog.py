@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from app.core.jobs.job import JobRequest
 from app.events import ServerName
+from app.ports import Json
 from app.reasons import Reason
+from app.service.model_servers import lists_models
 from app.service.permissions import check_can_use
 from app.service.reasons import (
     AllowedNowhere,
@@ -25,11 +27,10 @@ from app.service.reasons import (
 )
 from app.service.requests import Person
 from app.texts.reasons.text import reason_text
-from app.workflows.api_graph import known_input
 from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow
-from app.workflows.model import Target, WorkflowError
+from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -47,6 +48,8 @@ class OfferRules(Struct, frozen=True):
     """Returns why a workflow of this name cannot be offered, None if it can."""
     warnings: Callable[[Sequence[Workflow]], Iterable[Reason]] = lambda _: ()
     """Returns a reason for each thing in the manifests that the frontend cannot show."""
+    with_commands: Callable[[Mapping[str, Workflow]], Mapping[str, Workflow]] = lambda workflows: workflows
+    """Returns the workflows with the commands that they really have."""
 
 
 class Catalog:
@@ -120,24 +123,14 @@ class Catalog:
         able = self.able(request)
         if (workflow := self.workflows.get(request.workflow)) is None or not able:
             return replace(request, servers=able, has_model=False)
-        named = [
-            (slot.targets[0], str(request.values[slot.name]))
-            for slot in workflow.slots
-            if slot.kind == "model" and slot.targets and request.values.get(slot.name)
-        ]
-        having = tuple(server for server in able if self._has(server, workflow, named))
+        having = tuple(server for server in able if self._has_models(server, workflow, request.values))
         narrower = 0 < len(having) < len(able)
         return replace(request, servers=having if narrower else able, has_model=narrower)
 
-    def _has(self, server: ServerName, workflow: Workflow, named: Sequence[tuple[Target, str]]) -> bool:
-        """Whether a server lists these models; False if it was never seen."""
-        if (definitions := self._definitions_of(server)) is None:
-            return not named
-        for target, file in named:
-            known = known_input(workflow.graph, definitions, target)
-            if known is not None and known.choices is not None and file not in map(str, known.choices):
-                return False
-        return True
+    def _has_models(self, server: ServerName, workflow: Workflow, values: Mapping[str, Json]) -> bool:
+        """Whether a server has the models that a request names; one that was never seen may have them all."""
+        definitions = self._definitions_of(server)
+        return definitions is None or lists_models(workflow, definitions, values)
 
     def offered(self, silent: Collection[ServerName] = ()) -> dict[str, tuple[ServerName, ...]] | None:
         """The servers that each readable workflow can be sent to, by its name; None if nobody knows.
@@ -227,7 +220,8 @@ class Catalog:
             if len(able) < len(self._permitted):
                 servers[offer.name] = able
         self.readable = {offer.name: offer.workflow for offer in offered if offer.workflow is not None}
-        self.workflows, self.servers, self.refused, self._able = workflows, servers, refused, able_of
+        self.workflows = self._rules.with_commands(workflows)
+        self.servers, self.refused, self._able = servers, refused, able_of
         wrong: list[Reason] = [
             LastVersionKept(offer.problem)
             for offer in offered

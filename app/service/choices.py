@@ -9,6 +9,7 @@ from app.node_cache import NodeCache
 from app.ports import ConnectionLost, Refused
 from app.workflows.load import Workflow
 from app.workflows.model import Slot
+from app.workflows.node_definitions import Definition
 
 
 class Choices:
@@ -28,18 +29,40 @@ class Choices:
         """The choices of a slot, as above, each with the servers that list it; those of its own with none."""
         if slot.choices or not slot.targets:
             return dict.fromkeys(slot.choices, ())
-        target = slot.targets[0]
-        class_type, name = str(workflow.graph[target.node].get("class_type", "")), target.input
-        if slot.kind == "lora":
-            # The slot's target is any loader, perhaps that of the model before an empty row of LoRAs.
-            class_type, name = "LoraLoader", "lora_name"
+        class_type, name = _input(workflow, slot)
         choices: dict[str, list[ServerName]] = {}
         for server, nodes in tuple(self._nodes.items()):
             try:
                 definition = await nodes.node(class_type)
             except (ConnectionLost, Refused):
                 definition = nodes.known.get(class_type)
-            known = definition.inputs.get(name) if definition is not None else None
-            for choice in dict.fromkeys(map(str, known.choices or ())) if known is not None else ():
+            for choice in _listed(definition, name):
                 choices.setdefault(choice, []).append(server)
         return choices
+
+    def known(self, workflow: Workflow) -> dict[str, Sequence[str]]:
+        """The choices of each slot of a model or a LoRA as the servers were last seen, without asking them."""
+        offered: dict[str, Sequence[str]] = {}
+        for slot in workflow.slots:
+            if slot.kind in {"model", "lora"} and slot.targets:
+                class_type, name = _input(workflow, slot)
+                choices: dict[str, None] = {}
+                for nodes in tuple(self._nodes.values()):
+                    choices.update(_listed(nodes.known.get(class_type), name))
+                offered[slot.name] = slot.choices or tuple(choices)
+        return offered
+
+
+def _input(workflow: Workflow, slot: Slot) -> tuple[str, str]:
+    """The class of node, and its input, that lists what a slot may be."""
+    if slot.kind == "lora":
+        # The slot's target is any loader, perhaps that of the model before an empty row of LoRAs.
+        return "LoraLoader", "lora_name"
+    target = slot.targets[0]
+    return str(workflow.graph[target.node].get("class_type", "")), target.input
+
+
+def _listed(definition: Definition | None, name: str) -> dict[str, None]:
+    """The choices of an input, in order."""
+    known = definition.inputs.get(name) if definition is not None else None
+    return dict.fromkeys(map(str, (known.choices if known is not None else None) or ()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +9,7 @@ from pathlib import Path, PurePath
 
 from msgspec import Struct
 
-from app.core.jobs.job import Job, JobRequest
+from app.core.jobs.job import Job
 from app.events import Finished
 from app.ports import Json
 from app.service.reasons import ResultNotKept, TakesNoResult
@@ -124,12 +123,3 @@ def kept_results(job: Job, action: FollowUpAction) -> Sequence[str]:
 def is_kept(path: Json) -> bool:
     """Whether a result, or a file that a job was made from, is still on our disk."""
     return is_file(Path(str(path)))
-
-
-def with_recent_files(request: JobRequest) -> JobRequest:
-    """Return the request; its files count as changed now, so that the retention does not delete them meanwhile."""
-    refetched = request.refetch.files if request.refetch is not None else ()
-    for path in (*(upload.path for upload in request.uploads), *(path for _, path in refetched)):
-        with suppress(OSError):
-            os.utime(path)
-    return request

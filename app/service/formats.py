@@ -12,9 +12,6 @@ from app.workflows.load import Workflow
 from app.workflows.model import Slot, WorkflowError
 from app.workflows.parsing import NotMeant, sides
 
-FORMATS = ("1:1", "3:4", "4:3", "9:16", "16:9")
-"""Width to height."""
-
 MULTIPLE = 64
 """Pixels. The sides of the sizes that models were trained with are multiples of it, unless a slot has a step of
 `LARGE_STEP` or more."""
@@ -31,7 +28,7 @@ def has_format(workflow: Workflow) -> bool:
 
 
 def sized(workflow: Workflow, name: str, model: str = "") -> dict[str, Json] | None:
-    """The values of the size slots for one of `FORMATS`; None if the workflow has none, or no size within their limits.
+    """The values of the size slots for a format such as 16:9; None if it has none, or no size within their limits.
 
     `model` is the file that is used, "" for the workflow's own.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -12,24 +14,35 @@ import anyio
 from msgspec.structs import replace
 
 from app.core.jobs.batches import requests_of
-from app.core.jobs.job import Batch, Job, JobRequest, Refetch
+from app.core.jobs.job import Batch, Job, JobRequest, Refetch, Variation
 from app.core.journal_port import JobHistory
 from app.core.limits.spending import with_limits
-from app.events import JobId
+from app.events import Finished, JobId
 from app.ports import Json
 from app.service.catalog import Catalog
 from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, inherited_values, is_kept, kept_results, with_recent_files
+from app.service.follow_ups import follow_up_of, inherited_values, is_kept, kept_results
 from app.service.moderation import Moderation
 from app.service.permissions import check_can_use
 from app.service.preferences import usable_values
-from app.service.reasons import Draining, FewerResults, FileMissing, InputNotKept, ResultNotKept
+from app.service.reasons import (
+    Draining,
+    FewerResults,
+    FileMissing,
+    InputNotKept,
+    ResultNotKept,
+    UnknownButton,
+    VariationNotRunnable,
+)
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
-from app.workflows.batch import as_batch
+from app.service.variations import Variations, extending_values, picture_of, pictures_for
+from app.workflows.audit import errors_of
+from app.workflows.batch import COUNT, as_batch, repeated
 from app.workflows.bind import bind, payment_of
 from app.workflows.load import Workflow
-from app.workflows.model import WorkflowError
+from app.workflows.model import Slot, WorkflowError
+from app.workflows.variation import CHANGES, STRENGTHS, Change, varied
 
 INPUTS = "inputs"
 """The folder of the files that people sent, in the data folder."""
@@ -61,6 +74,7 @@ class JobFactory:
         data: Path,
         draining: anyio.Event,
         moderation: Moderation,
+        variations: Variations,
     ) -> None:
         self._catalog = catalog
         self._choices = choices
@@ -69,6 +83,7 @@ class JobFactory:
         self._data = data
         self._draining = draining
         self._moderation = moderation
+        self._variations = variations
         self._rng = random.SystemRandom()
 
     async def create(self, request: CreateJob, person: Person) -> JobRequest:
@@ -79,19 +94,30 @@ class JobFactory:
         return await self._make(workflow, values, person, request.files)
 
     async def again(self, job: Job, person: Person) -> JobRequest:
-        """Make a job with the same values and another seed."""
+        """Make a job with the same values and another seed; a variation is one of the same picture."""
         workflow = self._catalog.usable(job.request.workflow, person)
-        return await self._make(workflow, given_values(job.request, workflow, seed=False), person)
+        values = given_values(job.request, workflow, seed=False)
+        return await self._make(workflow, values, person, variation=job.request.variation)
 
-    async def vary(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make a job with these values, and the files of an earlier job."""
+    async def vary(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make a job with these values, and the files of an earlier job where no other one is `attached`.
+
+        One that varied a picture varies the same.
+        """
         workflow = self._catalog.usable(job.request.workflow, person)
-        files = {slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow)}
-        return await self._make(workflow, {**values, **files}, person)
+        replaced = {file.slot for file in attached}
+        files = {
+            slot.name: job.request.values.get(slot.name) for slot in upload_slots(workflow) if slot.name not in replaced
+        }
+        return await self._make(workflow, {**values, **files}, person, attached, variation=job.request.variation)
 
-    async def edit(self, job: Job, values: Mapping[str, Json], person: Person) -> JobRequest:
-        """Make the request of a waiting job anew, with these values and its files; its `owner` is who edits it."""
-        return replace(await self.vary(job, values, person), job=job.id)
+    async def edit(
+        self, job: Job, values: Mapping[str, Json], person: Person, attached: tuple[AttachedFile, ...] = ()
+    ) -> JobRequest:
+        """Make the request of a waiting job anew, as `vary` does; its `owner` is who edits it."""
+        return replace(await self.vary(job, values, person, attached), job=job.id)
 
     async def start_follow_up(self, job: Job, workflow: str, number: int, result: int, person: Person) -> JobRequest:
         """See `follow_up`: with the values of the earlier job, without asking for any."""
@@ -105,7 +131,14 @@ class JobFactory:
         return inherited_values(job, workflows.get(job.request.workflow), taker, action)
 
     async def follow_up(
-        self, job: Job, workflow: str, number: int, values: Mapping[str, Json], result: int, person: Person
+        self,
+        job: Job,
+        workflow: str,
+        number: int,
+        values: Mapping[str, Json],
+        result: int,
+        person: Person,
+        attached: tuple[AttachedFile, ...] = (),
     ) -> JobRequest:
         """Make a job of another workflow from a result, counted from 1, of an earlier job.
 
@@ -117,12 +150,65 @@ class JobFactory:
         if result > len(available):
             raise WorkflowError(FewerResults(len(available)))
         values = {action.slot.name: available[result - 1], **action.values, **values}
-        return await self._make(taker, {**await self.own_values(taker, person), **values}, person)
+        return await self._make(taker, {**await self.own_values(taker, person), **values}, person, attached)
+
+    async def change(self, job: Job, change: Change, number: int, person: Person) -> JobRequest:
+        """Make a job that varies or extends a picture, counted from 1, of an earlier job.
+
+        A picture that cannot be varied is made again with another seed.
+        """
+        picture = picture_of(job, number)
+        maker = await self._variations.maker(job.request)
+        if self._variations.is_varied(maker, change):
+            workflow = self._catalog.usable(maker.workflow, person)
+            values = given_values(maker, workflow, seed=False)
+            # The change has its own strength.
+            values.pop("denoise", None)
+            values.update(await self._chosen_models(job if maker.job == job.id else maker.job, workflow, values))
+            for slot in workflow.slots:
+                if slot.name == COUNT:
+                    values[COUNT] = int(min(pictures_for(workflow), slot.maximum or pictures_for(workflow)))
+            return await self._make(workflow, values, person, variation=Variation(change, picture))
+        if change == "subtle" or change == "strong":
+            return await self.again(job, person)
+        extender = self._variations.extender(maker)
+        if extender is None:
+            raise WorkflowError(UnknownButton())
+        return await self._make(
+            self._catalog.usable(extender.name, person), extending_values(maker, change, picture), person
+        )
+
+    async def _chosen_models(
+        self, maker: Job | JobId, workflow: Workflow, values: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """The models that a server chose for a job, by slot: another server might choose others."""
+        job = maker if isinstance(maker, Job) else await self._job_history.find(maker)
+        chosen = job.terminal_update.chosen if job is not None and isinstance(job.terminal_update, Finished) else ()
+        files = {(model.node, model.input): model.value for model in chosen}
+        return {
+            slot.name: file
+            for slot in workflow.slots
+            if slot.kind == "model" and slot.targets and not values.get(slot.name)
+            if (file := files.get((slot.targets[0].node, slot.targets[0].input))) is not None
+        }
+
+    async def check_can_change(self, job: Job, change: Change, number: int, person: Person) -> None:
+        """Check, without making it, whether the picture is there, and whether the person may make that job now."""
+        picture_of(job, number)
+        maker = await self._variations.maker(job.request)
+        if self._variations.is_varied(maker, change):
+            self.check_can_create(maker.workflow, person)
+        elif change in STRENGTHS:
+            self.check_can_create(job.request.workflow, person)
+        elif (extender := self._variations.extender(maker)) is not None:
+            self.check_can_create(extender.name, person)
+        else:
+            raise WorkflowError(UnknownButton())
 
     def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
         self.check_can_repeat(job, person)
-        return with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
+        return _with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
 
     async def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from their servers."""
@@ -135,7 +221,7 @@ class JobFactory:
         seeds = job.request.batch.seeds if job.request.batch is not None else ()
         batch = Batch(len(known), seeds, tuple(known[1:])) if len(known) > 1 else None
         request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
-        return with_recent_files(replace(request, refetch=known[0], batch=batch))
+        return _with_recent_files(replace(request, refetch=known[0], batch=batch))
 
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
@@ -154,10 +240,20 @@ class JobFactory:
         return usable_values(saved.get(workflow.name, {}), workflow)
 
     async def _make(
-        self, workflow: Workflow, values: Mapping[str, Json], person: Person, files: tuple[AttachedFile, ...] = ()
+        self,
+        workflow: Workflow,
+        values: Mapping[str, Json],
+        person: Person,
+        files: tuple[AttachedFile, ...] = (),
+        variation: Variation | None = None,
     ) -> JobRequest:
-        """Fill in the workflow with these values, and with files that are still to be fetched."""
+        """Fill in the workflow with these values, and with files that are still to be fetched.
+
+        With `variation`, the graph is derived that does this to the picture.
+        """
         self._check_open(person)
+        if variation is not None and not is_kept(variation.picture):
+            raise WorkflowError(ResultNotKept())
         job = _new_job()
         values = {name: value for name, value in values.items() if value not in (None, "")}
         attached = {file.slot for file in files}
@@ -178,8 +274,27 @@ class JobFactory:
             owner=person.user,
             definitions=self._catalog.definitions(workflow.name),
         )
-        request = as_batch(request, workflow.slots)
-        return with_recent_files(self._catalog.placed(request))
+        if variation is not None:
+            request = self._varied(request, workflow, variation)
+        else:
+            request = as_batch(request, workflow.slots)
+        return _with_recent_files(self._catalog.placed(request))
+
+    def _varied(self, request: JobRequest, workflow: Workflow, variation: Variation) -> JobRequest:
+        """The request with the graph that starts from a picture, audited by what each able server has."""
+        change = CHANGES.get(variation.change)
+        if change is None:
+            raise WorkflowError(UnknownButton())
+        made, target = varied(request, change, variation.picture, self._catalog.definitions(workflow.name))
+        picture = Slot(name="picture", title="", kind="image", targets=(target,))
+        for definitions in self._catalog.able_definitions(workflow.name):
+            known = errors_of(request.graph, workflow.slots, definitions)
+            errors = errors_of(made.graph, [*workflow.slots, picture], definitions)
+            if new := [error for error in errors if error not in known]:
+                raise WorkflowError(VariationNotRunnable(workflow.title, new[0]))
+        has_count = any(slot.name == COUNT for slot in workflow.slots)
+        size = request.values.get(COUNT, 1) if has_count else pictures_for(workflow)
+        return repeated(made, workflow.slots, size if isinstance(size, int) else 1)
 
     async def _with_loras(self, workflow: Workflow, values: Mapping[str, Json]) -> Workflow:
         """The workflow with the current list of LoRAs, which may have grown since the server was polled."""
@@ -236,3 +351,12 @@ def given_values(request: JobRequest, workflow: Workflow, *, seed: bool) -> dict
 
 def _new_job() -> JobId:
     return JobId(str(uuid.uuid4()))
+
+
+def _with_recent_files(request: JobRequest) -> JobRequest:
+    """Return the request; its files count as changed now, so that the retention does not delete them meanwhile."""
+    refetched = request.refetch.files if request.refetch is not None else ()
+    for path in (*(upload.path for upload in request.uploads), *(path for _, path in refetched)):
+        with suppress(OSError):
+            os.utime(path)
+    return request

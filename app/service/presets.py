@@ -1,26 +1,10 @@
-"""Named sets of settings that fit any model: what is added to the prompt, and values of slots. Plain data."""
+"""The presets that fit any model: those that are included, and the operator's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
-from app.ports import Json
-
-
-class Preset(Struct, frozen=True, kw_only=True):
-    """One preset. A model without a slot for one of its values is used without that value.
-
-    `suffix` is added to the prompt and `negative` to the negative prompt, after a comma; `format` is one of
-    `app.service.formats.FORMATS`, "" for the model's own; `values` are those of other slots, by name.
-    """
-
-    suffix: str = ""
-    negative: str = ""
-    format: str = ""
-    values: dict[str, Json] = {}
-
+from app.config.settings import Preset
 
 INCLUDED: Mapping[str, Preset] = {
     "photo": Preset(suffix="photograph, natural light, sharp focus"),

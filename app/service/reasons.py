@@ -63,6 +63,13 @@ class ResultNotKept(Reason, frozen=True):
     """The files of the result were deleted."""
 
 
+class VariationNotRunnable(Reason, frozen=True):
+    """A server that can run the workflow cannot run what was derived from it, because of `problem`."""
+
+    workflow: str
+    problem: Reason
+
+
 class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
 
@@ -134,9 +141,27 @@ class JobStarted(Reason, frozen=True):
 
 
 class EditTooLate(Reason, frozen=True):
-    """The job was sent to a server, or is `over`, since the form was opened; its values are kept for another job."""
+    """The job was sent to a server, or is `over`, since the form was opened; its values are kept for another job.
+
+    `run` says that they are on a card, whose button is Run.
+    """
 
     over: bool
+    run: bool = False
+
+
+class OneChoiceOnly(Reason, frozen=True):
+    """In a form that has several lists for one setting, something was chosen in more than one."""
+
+    setting: str
+
+
+class DraftGone(Reason, frozen=True):
+    """Settings that a person was changing are not known any more: they are too old, or there were too many others."""
+
+
+class DraftNotYours(Reason, frozen=True):
+    """Settings belong to another person."""
 
 
 class JobUnfinished(Reason, frozen=True):
@@ -205,6 +230,20 @@ class NoRoomInMenu(Reason, frozen=True):
 
     workflow: str
     most: int
+
+
+class NoRoomForCommand(Reason, frozen=True):
+    """These workflows have commands in their manifests, but there are too many already."""
+
+    workflows: tuple[str, ...]
+    most: int
+
+
+class CommandNotOffered(Reason, frozen=True):
+    """The operator wants a command for a workflow that is not offered; `known` are those that are."""
+
+    workflow: str
+    known: tuple[str, ...]
 
 
 class NotAnId(Reason, frozen=True):
@@ -313,6 +352,7 @@ ServiceReason: TypeAlias = (
     | WorkflowRemoved
     | TakesNoResult
     | ResultNotKept
+    | VariationNotRunnable
     | NoPlaceForResult
     | FewerResults
     | InputNotKept
@@ -327,6 +367,9 @@ ServiceReason: TypeAlias = (
     | JobEnded
     | JobStarted
     | EditTooLate
+    | OneChoiceOnly
+    | DraftGone
+    | DraftNotYours
     | JobUnfinished
     | NothingToSave
     | UnknownButton
@@ -340,6 +383,8 @@ ServiceReason: TypeAlias = (
     | NameTooLong
     | MenuNeedsOneFile
     | NoRoomInMenu
+    | NoRoomForCommand
+    | CommandNotOffered
     | NotAnId
     | FolderUnreadable
     | AllowedNowhere

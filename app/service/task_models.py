@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from app.config.settings import DefaultModels
 from app.core.jobs.cost import MODEL_INPUTS
 from app.service.permissions import can_use
 from app.service.reasons import ModelUnknown, TaskNotOffered
@@ -18,7 +19,7 @@ from app.workflows.api_graph import known_input
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, WorkflowError
 from app.workflows.node_definitions import Definitions
-from app.workflows.task import Task
+from app.workflows.task import TASKS, Task
 
 LONGEST_LABEL = 100
 """Characters of a choice in Discord."""
@@ -30,6 +31,10 @@ FIRST = (
 )
 """The included workflows, in the order in which they are offered: without a choice, the first that a server can run is
 used. Others follow in the order of their folders."""
+
+
+MOST_SEARCHED = 200
+"""Models among which a similar name is searched for one that is not there: with thousands that would take too long."""
 
 
 class TaskModel(Struct, frozen=True, kw_only=True):
@@ -76,23 +81,30 @@ class _Table(Struct, frozen=True):
 class TaskModels:
     """Lists the models of each task, from memory. `defaults` names the model of a task that nobody chose one for."""
 
-    def __init__(self, offered: Offered, defaults: Mapping[str, str] | None = None) -> None:
-        self.defaults: Mapping[str, str] = defaults or {}
+    def __init__(self, offered: Offered, defaults: DefaultModels | None = None) -> None:
+        self.defaults = defaults or DefaultModels()
         """May be replaced at any time."""
         self._offered = offered
         self._tables: dict[Task, _Table] = {}
+        self._asked = True
+
+    def were_asked(self) -> bool:
+        """Whether people chose a model since the last call, so that it is worth to bring the lists up to date."""
+        asked, self._asked = self._asked, False
+        return asked
 
     def of(self, task: Task, person: Person | None = None) -> list[TaskModel]:
         """The models of a task that a person may use, in a stable order; all of them for nobody."""
         return [model for model in self._table(task).models if person is None or can_use(model.workflow, person)]
 
-    def tasks(self, tasks: Sequence[Task]) -> list[Task]:
-        """Those of these tasks that have a model now."""
-        offered = {workflow.task for workflow in self._offered.workflows.values()}
-        return [task for task in tasks if task in offered]
+    def prepare(self) -> None:
+        """Make the lists anew where something has changed, so that nobody who types has to wait for that."""
+        for task in TASKS:
+            self._table(task)
 
     def suggest(self, task: Task, typed: str, person: Person, most: int) -> list[str]:
         """The labels of the models in which all typed words occur; with nothing typed, first one of each workflow."""
+        self._asked = True
         table, words, allowed = self._table(task), typed.casefold().split(), dict[str, bool]()
         matching: list[TaskModel] = []
         for model, text in zip(table.models, table.search, strict=True):
@@ -117,16 +129,24 @@ class TaskModels:
         models = self.of(task, person)
         if not models:
             raise WorkflowError(TaskNotOffered(task))
-        named = _find(models, self.defaults.get(task, ""))
+        named = _find(models, self.defaults.of(task))
         return named if named is not None else workflow_model(models[0].workflow)
+
+    def unknown_defaults(self) -> Iterator[ModelUnknown]:
+        """Yield a reason for each of `defaults` that is no model now; without it, the first model is used."""
+        for task in TASKS:
+            name, models = self.defaults.of(task), self.of(task)
+            if name and _find(models, name) is None:
+                yield ModelUnknown(name, tuple(model.label for model in models[:MOST_SEARCHED]))
 
     def find(self, task: Task, name: str, person: Person) -> TaskModel:
         """The model of this name. Raises `WorkflowError` if there is none that the person may use."""
+        self._asked = True
         models = self.of(task, person)
         if not models:
             raise WorkflowError(TaskNotOffered(task))
         if (model := _find(models, name)) is None:
-            raise WorkflowError(ModelUnknown(name, tuple(model.label for model in models)))
+            raise WorkflowError(ModelUnknown(name, tuple(model.label for model in models[:MOST_SEARCHED])))
         return model
 
     def twins(self, model: TaskModel, task: Task, person: Person) -> Iterator[TaskModel]:

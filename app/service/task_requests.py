@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.config.settings import FORMATS, Preset
 from app.core.jobs.cost import SECONDS_PER_COST
 from app.ports import Json
-from app.service.formats import FORMATS, has_format, sized
-from app.service.presets import Preset, joined
+from app.service.formats import has_format, sized
+from app.service.presets import joined
 from app.service.reasons import (
     CannotStartFromPicture,
     FormatUnknown,
@@ -84,6 +85,9 @@ class TaskPlanner:
         """
         model = self._model(request, person)
         workflow, slots = model.workflow, _by_option(model.workflow)
+        if request.values.get(COUNT) == 1 and COUNT not in slots:
+            # What the model does anyway.
+            request = replace(request, values={name: value for name, value in request.values.items() if name != COUNT})
         for option in (*request.values, *(file.slot for file in request.files)):
             if option not in slots:
                 raise WorkflowError(OptionNotOffered(model.label, option, offered_options(workflow, request.task)))
@@ -112,7 +116,7 @@ class TaskPlanner:
     def _model(self, request: TaskRequest, person: Person) -> TaskModel:
         task, models = request.task, self.models
         model = models.find(task, request.model, person) if request.model else models.default(task, person)
-        if task != "imagine" or not request.files or _takes_picture(model.workflow):
+        if task != "imagine" or not _has_picture(request) or _takes_picture(model.workflow):
             return model
         # A picture to start from: the same file in a workflow that takes one.
         if request.model:
@@ -187,6 +191,11 @@ def _by_option(workflow: Workflow) -> dict[str, Slot]:
         if kind not in slots and (first := next((slot for slot in workflow.slots if slot.kind == kind), None)):
             slots[kind] = first
     return slots
+
+
+def _has_picture(request: TaskRequest) -> bool:
+    """Whether there is a picture to start from: an attached file, or the path of one."""
+    return any(file.slot == "image" for file in request.files) or bool(request.values.get("image"))
 
 
 def _takes_picture(workflow: Workflow) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 OUT_OF_DATE = "This is out of date. Start again with a command."
 COMMAND_OUT_OF_DATE = "This command is out of date. Type / to see the current ones."
 FORM_OUT_OF_DATE = "This form is out of date. Start again with the command."
+FORM_UNREADABLE = "This form arrived damaged. Open it again."
 BUSY = "The bot is busy. Try again in a moment."
 NO_SUCH_JOB = "None of your jobs has this name. See /jobs."
 NOTHING_IN_QUEUE = "You have nothing in the queue."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.workflows.task import Task
+
 BUILT_IN = {
     "jobs": "List your jobs, with a link to each",
     "queue": "Show what is being made and what is waiting",
@@ -14,6 +16,39 @@ BUILT_IN = {
     "help": "Show what you can do here",
 }
 """The descriptions of the bot's own commands."""
+
+TASKS: dict[Task, str] = {
+    "imagine": "Create pictures from a description",
+    "edit": "Change a picture as you describe",
+    "animate": "Make a video from a picture",
+    "upscale": "Make a picture larger",
+    "describe": "Describe a picture in words",
+}
+"""The descriptions of the commands that offer all models of a task."""
+
+TASK_OPTIONS = {
+    "prompt": "What you want to see",
+    "image": "The picture to start from",
+    "image2": "Another picture, for models that take two",
+    "image3": "A third picture, for models that take three",
+    "mask": "White where the picture may change, for models that take a mask",
+    "model": "The model to use (default: the first one)",
+    "format": "Width to height (default: the model's own)",
+    "count": "The number of pictures (default: 4 where a picture is made soon)",
+    "negative": "What to keep out of the picture",
+    "seed": "Use the same seed and settings to get the same picture (default: random)",
+    "factor": "How many times as large",
+    "preset": "A style or a set of settings",
+}
+"""The descriptions of their options."""
+
+TASK_PROMPTS: dict[Task, str] = {
+    "imagine": "What the picture should show",
+    "edit": "What to change",
+    "animate": "What should happen in the video",
+    "describe": "What you want to know about the picture",
+}
+"""The descriptions of the prompt."""
 
 MODERATOR = {
     "limits": "Show or set the limits of this server (for moderators)",
@@ -36,9 +71,6 @@ RESET_WORKFLOW = "The workflow whose settings to reset"
 PRESET = "A set of settings; what you set yourself has priority"
 SPOILER = "Hide the result until it is clicked"
 """The descriptions of options."""
-
-FORM_SETTINGS = "Settings, one per line (empty: default)"
-"""The label of a form's field for settings."""
 
 
 def which_result(count: int) -> str:

@@ -13,7 +13,25 @@ FETCH_AGAIN = "Fetch again"
 MORE = "More…"
 RETRY = "Retry"
 SEND_AGAIN = "Send again"
+SETTINGS = "Settings…"
 """Labels of buttons."""
+
+VARY = "Vary"
+"""The label of a button that varies one of several pictures, before its number."""
+
+CHANGES = {
+    "subtle": "Vary subtle",
+    "strong": "Vary strong",
+    "zoom": "Zoom out",
+    "left": "Pan left",
+    "right": "Pan right",
+    "up": "Pan up",
+    "down": "Pan down",
+}
+"""The labels of buttons that vary or extend a picture."""
+
+CHANGE_ONE = "Vary, zoom or pan"
+"""What a list asks in which a picture is chosen."""
 
 FAILED = "Failed"
 LOST = "Lost"

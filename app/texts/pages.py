@@ -10,6 +10,9 @@ DELETE = "Delete"
 TRY_AGAIN = "Try again"
 """Labels of buttons."""
 
+CHANGE = "Change"
+"""Above what was done to a picture, in the details of the result."""
+
 STATUS = "Status"
 MORE_HEADING = "More"
 """Headings."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.jobs.progress import title
 from app.events import NodeId
@@ -86,6 +87,15 @@ def audit(
         names = tuple(title(graph, node) for node in circle)
         findings.append(Finding("error", names[0], NodeLoop(names)))
     return findings
+
+
+def errors_of(graph: Graph, slots: Sequence[Slot], definitions: Definitions) -> list[Reason]:
+    """Why a server would refuse this graph, of which the slots' targets may be a part; costs are not looked at."""
+    present = [
+        replace(slot, targets=tuple(target for target in slot.targets if target.node in graph)) for slot in slots
+    ]
+    findings = audit(graph, [slot for slot in present if slot.targets], definitions, pays=True, price=0.0)
+    return [finding.reason for finding in findings if finding.severity == "error"]
 
 
 def _payment(name: str, definition: Definition, pays: bool, price: float | None) -> Iterator[tuple[Severity, Reason]]:

@@ -10,12 +10,14 @@ from msgspec import Struct
 from app.events import ServerName
 from app.reasons import Reason
 from app.workflows.audit import Finding, audit
+from app.workflows.command_names import own_commands
 from app.workflows.files import Folders
 from app.workflows.load import NeedsServer, Workflow, list_names, load
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
-from app.workflows.reasons.availability import MissingFollowUps, SameCommand, UnknownFollowUpSlot
+from app.workflows.reasons.availability import MissingFollowUps, SameCommand, TaskHasCommand, UnknownFollowUpSlot
 from app.workflows.reasons.wrapped import RunsOnNoServer
+from app.workflows.task import TASK_COMMANDS
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -117,7 +119,7 @@ def conflicts(workflows: Sequence[Workflow]) -> Iterator[Reason]:
         owners: dict[str, str] = {}
         for workflow in workflows:
             value = workflow.command if what == "command" else workflow.menu
-            if value and value in owners:
+            if value and value in owners and value not in TASK_COMMANDS:
                 yield SameCommand((owners[value], workflow.name), what, value)
             owners.setdefault(value, workflow.name)
     for workflow in workflows:
@@ -131,9 +133,16 @@ def conflicts(workflows: Sequence[Workflow]) -> Iterator[Reason]:
 
 
 def warnings(offered: Sequence[Offer]) -> Iterator[Reason]:
-    """Yield a reason for each workflow with follow-ups that the folder lacks; their buttons are left out."""
-    names = {offer.name for offer in offered}
-    for workflow in (offer.workflow for offer in offered if offer.workflow is not None):
+    """Yield a reason for each workflow that is not quite as its manifest says.
+
+    Follow-ups that the folder lacks have no button, and a command that a task has is replaced by another one.
+    """
+    names, workflows = {offer.name for offer in offered}, [offer.workflow for offer in offered if offer.workflow]
+    commands = own_commands(workflows)
+    for workflow in workflows:
+        if workflow.command in TASK_COMMANDS:
+            yield TaskHasCommand(workflow.name, workflow.command, commands[workflow.name])
+    for workflow in workflows:
         missing = dict.fromkeys(
             follow_up.workflow for follow_up in workflow.follow_ups if follow_up.workflow not in names
         )

@@ -51,18 +51,27 @@ def as_batch(request: JobRequest, slots: Sequence[Slot]) -> JobRequest:
     targets = [target for slot in slots if slot.name == COUNT for target in slot.targets if target.node in graph]
     counts = {_whole(inputs(graph, target.node).get(target.input)) for target in targets}
     size = counts.pop() if len(counts) == 1 else 0
-    seeded = list(seeds(graph))
-    if not 1 < size <= MOST or not seeded or not _one_by_one(graph, targets):
+    if not 1 < size <= MOST or not _one_by_one(graph, targets):
         return request
-    highest = max(_whole(inputs(graph, seed.node)[seed.input]) for seed in seeded)
-    limits = [slot.maximum for slot in slots if slot.kind == "seed" and slot.maximum is not None]
-    if highest + size - 1 > min([LARGEST_SEED, *limits]):
+    batch = repeated(request, slots, size)
+    if batch is request:
         return request
     graph = copied(graph)
     for target in targets:
         inputs(graph, target.node)[target.input] = 1
-    batch = Batch(size, tuple(SeedInput(seed.node, seed.input) for seed in seeded))
-    return replace(request, graph=graph, batch=batch)
+    return replace(batch, graph=graph)
+
+
+def repeated(request: JobRequest, slots: Sequence[Slot], size: int) -> JobRequest:
+    """The request, whose graph makes one picture, as the first of a batch of this size; unchanged if it cannot be."""
+    seeded = list(seeds(request.graph))
+    if not 1 < size <= MOST or not seeded:
+        return request
+    highest = max(_whole(inputs(request.graph, seed.node)[seed.input]) for seed in seeded)
+    limits = [slot.maximum for slot in slots if slot.kind == "seed" and slot.maximum is not None]
+    if highest + size - 1 > min([LARGEST_SEED, *limits]):
+        return request
+    return replace(request, batch=Batch(size, tuple(SeedInput(seed.node, seed.input) for seed in seeded)))
 
 
 def _one_by_one(graph: Graph, targets: Iterable[Target]) -> bool:

@@ -108,6 +108,17 @@ def picture_source(graph: Graph, definitions: Definitions | None) -> PictureSour
     return PictureSource(saver, decoder, sampler, _latent_size(graph, sampler, "latent_image"), resized)
 
 
+def only_enlarges(graph: Graph) -> bool:
+    """Whether a graph saves a picture that it got, in another size."""
+    try:
+        link = _followed(graph, _saved(graph, _saver(graph, None)))
+        while graph[link[0]].get("class_type") in SCALERS:
+            link = _source(graph, link[0], "image")
+    except WorkflowError:
+        return False
+    return graph[link[0]].get("class_type") == "LoadImage"
+
+
 def link_to(graph: Graph, node: str, name: str) -> Link | None:
     """Return what an input is connected to, past switches; None if it is not connected."""
     match inputs(graph, node).get(name):

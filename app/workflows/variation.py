@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from app.core.jobs.job import JobRequest, Upload, Variation
 from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
+from app.reasons import Reason
 from app.workflows.api_graph import copied, inputs, sources
 from app.workflows.discovery.value_source import held, number
 from app.workflows.extension import Extension, Frame, extended
@@ -25,6 +28,17 @@ Strength: TypeAlias = Literal["subtle", "strong"]
 
 Change: TypeAlias = Strength | Extension
 """What is done to a picture."""
+
+CHANGES: dict[str, Change] = {
+    "subtle": "subtle",
+    "strong": "strong",
+    "zoom": "zoom",
+    "left": "left",
+    "right": "right",
+    "up": "up",
+    "down": "down",
+}
+"""All of them by their names, as people and the journal have them."""
 
 STRENGTHS: dict[Strength, float] = {"subtle": 0.4, "strong": 0.7}
 """The part of the sampling that is done anew (`denoise`). The composition of the picture survives both."""
@@ -69,13 +83,35 @@ def derive(graph: Graph, change: Change, definitions: Definitions | None = None)
     return Derived(graph, Target(NodeId(PICTURE), "image"))
 
 
-def can_be(graph: Graph, change: Change, definitions: Definitions | None = None) -> bool:
-    """Whether `derive` knows how to do this to the picture that the graph makes."""
+def varied(
+    request: JobRequest, change: Change, picture: str, definitions: Definitions | None = None
+) -> tuple[JobRequest, Target]:
+    """The request that does this to the picture at this path, and the input that gets it. Raises `WorkflowError`."""
+    derived = derive(request.graph, change, definitions)
+    graph, target = derived.graph, derived.picture
+    uploads = [upload for upload in request.uploads if upload.node in graph]
+    made = replace(
+        request,
+        graph=graph,
+        uploads=(*uploads, Upload(target.node, target.input, picture)),
+        choices=tuple(choice for choice in request.choices if choice.node in graph),
+        variation=Variation(change, picture),
+    )
+    return made, target
+
+
+def problem(graph: Graph, change: Change, definitions: Definitions | None = None) -> Reason | None:
+    """Why `derive` does not know how to do this to the picture that the graph makes; None if it does."""
     try:
         derive(graph, change, definitions)
-    except WorkflowError:
-        return False
-    return True
+    except WorkflowError as error:
+        return error.reason
+    return None
+
+
+def can_be(graph: Graph, change: Change, definitions: Definitions | None = None) -> bool:
+    """Whether `derive` knows how to do this to the picture that the graph makes."""
+    return problem(graph, change, definitions) is None
 
 
 def _undo(graph: Graph, source: PictureSource) -> None:

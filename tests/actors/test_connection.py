@@ -346,6 +346,44 @@ async def test_the_socket_is_read_while_nobody_reads_the_news() -> None:
     assert heard == [FrameReceived(HERE, what) for what in (step(999), picture, ExecutionEnded(prompt=PROMPT))]
 
 
+async def test_the_end_of_a_prompt_takes_no_turn_of_the_event_loop_on_its_way() -> None:
+    heard, found = anyio.Event(), list[int]()
+
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
+        await heard.wait()
+        yield ExecutionEnded(prompt=PROMPT)
+        # No checkpoint since the event was yielded.
+        found.append(events.statistics().current_buffer_used)
+        await anyio.sleep_forever()
+
+    connect, _ = dialling(talk)
+    async with acting(connect) as (events, _):
+        assert await events.receive() == Connected(HERE)
+        heard.set()
+        await anyio.wait_all_tasks_blocked()
+        assert await events.receive() == FrameReceived(HERE, ExecutionEnded(prompt=PROMPT))
+    assert found == [1]
+
+
+async def test_the_end_of_a_prompt_does_not_overtake_what_was_said_before_it() -> None:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
+        for turns in range(12):
+            # Whatever the forwarding task is doing when the end arrives.
+            yield step(turns)
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            yield ExecutionEnded(prompt=PromptId(str(turns)))
+            await anyio.wait_all_tasks_blocked()
+        await anyio.sleep_forever()
+
+    connect, _ = dialling(talk)
+    async with acting(connect) as (events, _):
+        assert await events.receive() == Connected(HERE)
+        for turns in range(12):
+            assert await events.receive() == FrameReceived(HERE, step(turns))
+            assert await events.receive() == FrameReceived(HERE, ExecutionEnded(prompt=PromptId(str(turns))))
+
+
 async def test_pngs_are_results_and_each_of_them_arrives() -> None:
     pictures = [
         ImageStreamed(prompt=PROMPT, display=NodeId("3"), image=bytes([n]), media_type="image/png") for n in range(5)

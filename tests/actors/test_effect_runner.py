@@ -143,6 +143,21 @@ async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(t
         assert await _posted(effects, way) == ["prompt", "object_info", "prompt"]
 
 
+async def test_completing_and_mending_a_graph_leaves_that_of_the_request_as_it_is(tmp_path: Path) -> None:
+    way = Counting(Simulator(tmp_path, run_sync=inline))
+    async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
+        effects = EffectRunner({HERE: comfy}, {HERE: NodeCache(comfy)}, {}, run_sync=inline)
+        post = _post()
+        sampler = post.request.graph["5"]["inputs"]
+        assert isinstance(sampler, dict)
+        # Mending fills in a missing input.
+        del sampler["steps"]
+        before = copy.deepcopy(post.request.graph)
+        assert isinstance(await effects.do(post), PromptSubmitted)
+        assert way.asked.count("/prompt") == 2
+        assert post.request.graph == before
+
+
 async def test_it_is_known_what_a_server_chose(tmp_path: Path) -> None:
     simulator = Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline)
     way = Counting(simulator)

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 from rich.console import Console
@@ -36,12 +36,14 @@ from app.cli.arguments import (
     ShowWorkflow,
     Simulate,
     Stats,
+    TaskName,
     app,
 )
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
 from app.core.jobs.job import State
 from app.signals import command_of
+from app.workflows.task import TASKS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -117,6 +119,10 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("workflows fill a x=1 --set 3.b=c y=2", FillWorkflow("a", ("x=1", "y=2"), sets=("3.b=c",))),
         ("workflows schema", PrintSchema()),
         ("generate a --count 2 --count 3", Generate("a", count=3)),
+        (
+            "generate --task edit a=1 b=2 --model M --format 1:1",
+            Generate("a=1", ("b=2",), task="edit", model="M", format="1:1"),
+        ),
         ("generate a --timeout 1.5 --out b --json", Generate("a", timeout=1.5, out=Path("b"), json=True)),
     ],
 )
@@ -228,7 +234,6 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
         ("jobs show 3f 4a", "“4a” is one argument too many; see python -m app jobs show --help."),
         ("jobs --state runing", "--state cannot be “runing”; did you mean “running”?"),
         ("workflows list --server a", "there is no option “--server”; see python -m app workflows list --help."),
-        ("generate", "generate needs WORKFLOW; see python -m app generate --help."),
         ("generate a --coutn 3", "there is no option “--coutn”; did you mean “--count”?"),
         ("generate a --debgu", "there is no option “--debgu”; did you mean “--debug”?"),
         ("generate a --workflow=b", "there is no option “--workflow”; see python -m app generate --help."),
@@ -310,3 +315,7 @@ def test_bash_completes_a_command_line() -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
     done = subprocess.run(["bash", "-c", source], env=env, capture_output=True, text=True, check=True, timeout=120)
     assert (done.stdout.split("\n")[:3], done.stderr) == (["txt2img", "workflows", "delivered"], "")
+
+
+def test_every_task_can_be_asked_for() -> None:
+    assert get_args(TaskName) == TASKS

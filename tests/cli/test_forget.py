@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from app.core.limits.moderation import Ban
 from app.core.scheduling.fair_queue import Served
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.store import instance_lock, open_store
 from app.retention import forget
 
 ADA, BOB = "111111111111111111", "222222222222222222"
@@ -148,6 +150,17 @@ def test_nothing_of_the_person_is_left_in_any_file_and_everything_of_others_is(
     assert capsys.readouterr().out == f"The bot keeps nothing about {ADA}.\n"
 
 
+def test_a_bot_that_runs_goes_on_and_no_longer_knows_the_jobs(data: Path) -> None:
+    fill(data)
+    with instance_lock(data / JOURNAL), open_store(data / JOURNAL, clock=lambda: 1_000.0, durable=False) as bot:
+        assert bot.find(job_id(1)) is not None
+        assert main(["forget", ADA, "--yes"]) == 0
+        assert bot.find(job_id(1)) is None
+        assert bot.find(job_id(4)) is not None
+        bot.write([([job(7, ADA, notified=False)], [])])
+    assert main(["forget", ADA, "--yes"]) == 1
+
+
 def test_what_stays_of_a_moderator_and_of_a_ban_is_said(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(data)
     assert main(["forget", BOB]) == 0
@@ -187,6 +200,18 @@ def test_a_file_that_cannot_be_deleted_keeps_the_jobs_that_name_it(
         assert store.kept_about(ADA).jobs == 3
     assert main(["forget", ADA, "--yes"]) == 0
     assert files(data) == BOBS
+
+
+def test_it_was_decided_for_every_table_of_the_journal_what_becomes_of_the_person(data: Path) -> None:
+    """A new table belongs here, and into `forget_person` if it says anything about people."""
+    fill(data)
+    with closing(sqlite3.connect(data / JOURNAL)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    removed = {"jobs", "transitions", "preferences", "served"}
+    without_the_person = {"runs", "payments"}
+    kept_and_said = {"bans", "audit"}
+    of_operators = {"servers", "on_periods", "requests", "clients", "guild_limits"}
+    assert tables == removed | without_the_person | kept_and_said | of_operators
 
 
 @pytest.mark.parametrize("user", ["ada", "123", "@ada"])

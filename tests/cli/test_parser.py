@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -176,6 +177,17 @@ def test_img2img_uploads_a_picture(server: str, tmp_path: Path) -> None:
     assert "1 job: 1 finished" in done.stdout
 
 
+def test_a_task_uses_a_model_by_its_human_name_in_a_format(server: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    words = ("--task", "imagine", "prompt=x", "steps=1", "--model", "Portrait XL", "--format", "3:4")
+    done = atelier("generate", *words, "--server", server, "--out", str(tmp_path), "--json")
+    assert done.returncode == 0, done.stderr
+    (file,) = cast("list[str]", lines(done.stdout)[-2]["files"])
+    with Image.open(file) as picture:
+        assert picture.size == (896, 1152)
+
+
 def test_check_says_what_is_right_and_what_is_not(server: str) -> None:
     good = atelier("check", "--server", server, by_fork=False)
     assert good.returncode == 0
@@ -189,6 +201,16 @@ WRONG = {
     "no workflow": (("txt2imf",), "There is no workflow called “txt2imf”"),
     "a suggestion": (("txt2imf",), "did you mean “txt2img”?"),
     "no slot": (("txt2img", "prompt=x", "stepps=3"), "no slot called “stepps”; did you mean “steps”?"),
+    "no workflow and no task": ((), "generate needs a WORKFLOW, or --task and what to make."),
+    "a model without a task": (("txt2img", "--model", "Flux"), "--model and --format need --task"),
+    "no such model": (("--task", "imagine", "prompt=x", "--model", "Fluxx"), "no model “Fluxx” here now; did you mean"),
+    "no such format": (("--task", "imagine", "prompt=x", "--format", "2:1"), "There is no format “2:1”."),
+    "no prompt for a task": (("--task", "imagine"), "needs a value for prompt"),
+    "no such task": (("--task", "imagin", "prompt=x"), "imagin"),
+    "an option that the model lacks": (
+        ("--task", "imagine", "prompt=x", "negative=y", "--model", "flux"),
+        "“Flux” has no option “negative”. It has prompt, model, format",
+    ),
     "no prompt": (("txt2img",), "needs a value for prompt, such as “a lighthouse at dusk”"),
     "out of range": (("txt2img", "prompt=x", "steps=0"), "steps is 0, but must be between 1 and 150."),
     "no number": (("txt2img", "prompt=x", "steps=many"), "steps must be a whole number, not “many”."),

@@ -84,7 +84,7 @@ def test_the_list_has_every_workflow_and_what_is_wrong_with_it(folder: Path) -> 
     lines = {line.split()[0]: line for line in paper.text.splitlines()}
     assert "broken.json is not valid JSON" in lines["broken"]
     assert "in the editor's own format" in lines["drawn"]
-    assert "/imagine" in lines["txt2img"]
+    assert "/txt2img" in lines["txt2img"]
 
 
 async def test_a_workflow_is_shown_with_what_its_slots_fill(folder: Path) -> None:
@@ -92,6 +92,24 @@ async def test_a_workflow_is_shown_with_what_its_slots_fill(folder: Path) -> Non
     assert await show_workflow(paper, folder, "txt2img", AWAY) == 0
     (steps,) = (line for line in paper.text.splitlines() if line.startswith("steps"))
     assert steps.split() == ["steps", "integer", "“Sampler”.steps", "24", "1", "to", "150", "command"]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("txt2img", "then varied (Vary) and extended (Zoom out, Pan)"),
+        (
+            "img2img",
+            "then varied, but not extended: The size at which this picture was made is not known, so it cannot",
+        ),
+        ("upscale", "not varied: “Picture” changes the picture after it was made, so it cannot be varied."),
+        ("music", "not varied: This workflow saves no picture, so there is none to start from."),
+    ],
+)
+async def test_a_workflow_is_shown_with_what_can_be_done_to_its_pictures(name: str, line: str) -> None:
+    paper = Paper()
+    assert await show_workflow(paper, FOLDER, name, AWAY) == 0
+    assert line in " ".join(paper.text.split())
 
 
 async def test_a_file_of_the_editor_becomes_a_workflow(folder: Path, tmp_path: Path) -> None:

@@ -24,17 +24,20 @@ from app.config.settings import (
     BackupSettings,
     Budget,
     Config,
+    DefaultModels,
     Discord,
     Http,
     Limits,
     Log,
     Power,
+    Preset,
     Retention,
     RoleLimits,
     Server,
 )
 from app.config.toml_table import ConfigError
 from app.text_file import line_of
+from app.workflows.task import TASKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,6 +167,17 @@ WRONG = {
     "[discord]\nlabel_guilds = ['here']": "line 2: “label_guilds” must be ids of servers",
     "[discord]\nrest_url = 'discord.com'": "line 2: “discord.com” is not the address of Discord",
     "[discord]\npresence = 3": "line 2: “presence” must be a text in double quotes.",
+    "[discord]\nworkflow_commands = [1]": "line 2: “workflow_commands” must be names of workflows, such as",
+    "[discord]\nworkflow_commands = 'flux'": "line 2: “workflow_commands” must be a list in square brackets.",
+    "[tasks]\nimagin = 'flux'": "line 2: there is no key “imagin”: did you mean “imagine”?",
+    "[tasks]\nimagine = 1": "line 2: “imagine” must be a text in double quotes.",
+    "presets = 1": "line 1: “presets” must be a table: write [presets] above its keys.",
+    "[presets]\nink = 1": "line 2: “ink” must be a table: write [presets.ink] above its keys.",
+    "[presets.'My ink']": "line 1: “My ink” cannot be the name of a preset: use a-z, 0-9, - and _",
+    "[presets.ink]\nsufix = 'ink'": "line 2: there is no key “sufix”: did you mean “suffix”?",
+    "[presets.ink]\nformat = '2:1'": "line 2: “format” must be one of 1:1, 3:4, 4:3, 9:16, 16:9.",
+    f"[presets.ink]\nsuffix = '{'x' * 1001}'": "line 2: “suffix” must have at most 1000 characters.",
+    "[presets.ink.values]\nsteps = [1]": "line 2: “steps” must be a text, a number, or true or false.",
     "alerts = 1": "line 1: “alerts” must be a table: write [alerts] above its keys.",
     "[alerts]\nowners = true": "line 2: there is no key “owners”: did you mean “owner”?",
     "[alerts]\nowner = 1": "line 2: “owner” must be true or false, without quotes.",
@@ -694,3 +708,19 @@ def test_the_log_has_two_formats(tmp_path: Path) -> None:
     (tmp_path / "atelier.toml").write_text('[log]\nformat = "xml"\n')
     with pytest.raises(ConfigError, match=r"line 2.*“xml” is no format of the log: write one of console, json"):
         load_config({}, tmp_path)
+
+
+def test_tasks_have_models_and_presets_have_names(tmp_path: Path) -> None:
+    (tmp_path / "atelier.toml").write_text(
+        "[tasks]\nimagine = ' Dreamscape v1 '\n"
+        "[presets.ink]\nsuffix = 'ink'\nformat = '16:9'\nvalues = { steps = 9, tile = true }\n[presets.photo]\n"
+        "[discord]\nworkflow_commands = ['flux', 'flux']\n"
+    )
+    config = load_config({}, tmp_path)
+    assert (config.tasks.of("imagine"), config.tasks.of("edit"), config.tasks.of("none")) == ("Dreamscape v1", "", "")
+    assert config.presets == {
+        "ink": Preset(suffix="ink", format="16:9", values={"steps": 9, "tile": True}),
+        "photo": Preset(),
+    }
+    assert config.discord.workflow_commands == ("flux",)
+    assert DefaultModels.__struct_fields__ == TASKS

@@ -546,8 +546,23 @@ def test_at_most_two_jobs_lie_on_the_server_and_the_next_follows_when_one_ends()
     assert desk.none(SubmitPrompt)
     desk.handle(ExecutionStarted(prompt=first), ExecutionEnded(prompt=first))
     desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
-    assert desk.take(SubmitPrompt).job == "c", "the place is free before the files have arrived"
+    assert desk.none(SubmitPrompt), "the server has work, and somebody waits for the file"
+    desk.handle(FileFetched(desk.take(FetchFile)))
+    assert desk.take(SubmitPrompt).job == "c"
     assert second == "p2"
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_server_that_runs_nothing_gets_the_next_job_before_the_files_of_the_last_one_have_arrived(depth: int) -> None:
+    desk = Desk(depth=depth)
+    desk.up()
+    desk.request("a")
+    first = desk.posted()
+    desk.handle(ExecutionStarted(prompt=first), ExecutionEnded(prompt=first))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    assert desk.take(FetchFile)
+    desk.request("b")
+    assert desk.take(SubmitPrompt).job == "b"
 
 
 def test_the_waiting_place_is_filled_when_a_post_is_answered_although_its_job_started_earlier() -> None:

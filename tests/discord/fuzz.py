@@ -73,7 +73,7 @@ class Run:
 
     def imagine(self) -> Payload:
         """Have a picture made, as everybody does."""
-        asked = self.fake.slash("imagine", {"prompt": "a cat", **SMALL})
+        asked = self.fake.slash("txt2img", {"prompt": "a cat", **SMALL})
         messages = self.fake.state.messages.all
         self.until(lambda: "[Again]" in words(messages.get(asked.original or "") or {"components": []}))
         return self.fake.message(asked)
@@ -128,7 +128,11 @@ json_values = st.recursive(
 )
 
 verbs = st.sampled_from(
-    ["again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"]
+    [
+        *("again", "fetch", "vary", "edit", "draft", "retry", "settings", "keep", "use", "menu", "order", "nonsense"),
+        *("subtle", "strong", "zoom", "down", "picture", "more"),
+        *("adjust", "group", "pick", "run", "save", "discard"),
+    ]
 ) | st.text(max_size=12)
 """All but what takes the message or the job away that everything else is about."""
 numbers = st.sampled_from(["", "-", "-1", "-0", "-²", "-x", "--1"]) | st.integers().map(lambda one: f"-{one}")
@@ -161,16 +165,18 @@ def _filled(run: Run, told: str) -> str:
     return told.replace(JOB, button(run.message, "Again").partition(":")[2])
 
 
-def _send(told: str, values: Sequence[tuple[str, str]], attached: bool) -> Act:
+def _send(told: str, values: Sequence[tuple[str, str]], attached: bool, kinds: Sequence[int] = ()) -> Act:
+    """Send a form; `kinds` are those of its fields in labels, and the rest are texts in rows."""
+
     def act(run: Run) -> Interaction:
-        rows = [
-            {
-                "type": 1,
-                "id": number,
-                "components": [{"type": 4, "id": 100 + number, "custom_id": name, "value": value}],
-            }
-            for number, (name, value) in enumerate(values)
-        ]
+        rows: list[Payload] = []
+        for number, (name, value) in enumerate(values):
+            if number < len(kinds):
+                component = {"type": kinds[number], "custom_id": name, "value": value, "values": [value]}
+                rows.append({"type": 18, "id": number, "component": component})
+            else:
+                component = {"type": 4, "id": 100 + number, "custom_id": name, "value": value}
+                rows.append({"type": 1, "id": number, "components": [component]})
         data = {"custom_id": _filled(run, told), "components": rows}
         return run.fake.forge(5, data, message=run.message if attached else None)
 
@@ -184,10 +190,11 @@ lines = st.lists(
 typed = (
     st.text(max_size=60) | st.just("x" * 4000) | lines | st.sampled_from(["1e999", "-0", "²", "\x00", "NaN", "9" * 400])
 )
-fields = st.lists(
-    st.tuples(st.sampled_from(["prompt", "negative", "+settings", "+result", "gone"]) | st.text(max_size=20), typed),
-    max_size=5,
-)
+names = ["prompt", "negative", "seed", "checkpoint", "+settings", "+format", "+result", "gone"]
+fields = st.lists(st.tuples(st.sampled_from(names) | st.text(max_size=20), typed), max_size=5)
+kinds = st.lists(st.sampled_from([3, 4, 19, 21, 22, 23, 99]), max_size=5)
+"""Kinds of fields."""
+
 forms = st.sampled_from(
     [f"vary.txt2img:{JOB}", f"edit.txt2img:{JOB}", f"use.img2img:{JOB}", "menu.img2img:1", "order.txt2img:1"]
 )
@@ -198,18 +205,28 @@ def _type(command: str, option: str, told: str) -> Act:
 
 
 completed = st.sampled_from(
-    [("imagine", "checkpoint"), ("remix", "checkpoint"), ("cancel", "job"), ("show", "job"), ("settings", "reset")]
+    [
+        ("imagine", "model"),
+        ("imagine", "preset"),
+        ("txt2img", "checkpoint"),
+        ("remix", "checkpoint"),
+        ("cancel", "job"),
+        ("show", "job"),
+        ("settings", "reset"),
+    ]
 )
 
 VALID: tuple[Act, ...] = (
-    lambda run: run.fake.slash("imagine", {"prompt": "a dog", **SMALL}),
+    lambda run: run.fake.slash("txt2img", {"prompt": "a dog", **SMALL}),
+    lambda run: run.fake.slash("imagine", {"prompt": "a dog", "count": 1, "model": "Dreamscape v1"}),
     lambda run: run.fake.slash("remix", {"prompt": "a dog", "image": photo(), "steps": 1}),
     lambda run: run.fake.slash("show", {"job": "x"}),
     lambda run: run.fake.message_menu("Image to image", run.picture),
     lambda run: run.fake.click(run.message, button(run.message, "Again")),
     lambda run: run.fake.click(run.message, button(run.message, "Edit prompt")),
     lambda run: run.fake.click(run.message, button(run.message, "Details")),
-    lambda run: run.fake.autocomplete("imagine", "checkpoint", "dream"),
+    lambda run: run.fake.autocomplete("txt2img", "checkpoint", "dream"),
+    lambda run: run.fake.autocomplete("imagine", "model", "dream"),
     _send(f"vary.txt2img:{JOB}", [("prompt", "a dog")], attached=True),
 )
 """What people really do; what is sent of it is changed."""
@@ -279,7 +296,7 @@ def _tampered(valid: Act, told: Sequence[Change]) -> Act:
 
 FUZZERS: dict[str, Fuzzer] = {
     "custom ids": Fuzzer(st.builds(_press, custom_ids(JOB))),
-    "forms": Fuzzer(st.builds(_send, forms | custom_ids(JOB), fields, st.booleans())),
+    "forms": Fuzzer(st.builds(_send, forms | custom_ids(JOB), fields, st.booleans(), kinds)),
     "autocomplete": Fuzzer(
         st.tuples(completed, st.text(max_size=80)).map(lambda told: _type(told[0][0], told[0][1], told[1]))
     ),

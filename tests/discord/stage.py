@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from app.actors.reload import settings_of
 from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config.settings import AlertTargets, Budget, Config, Discord, Limits, Server
+from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Preset, Server
 from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
@@ -31,6 +31,8 @@ from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
 from app.simulator.http.application import application
 from tests.discord.fake import FakeDiscord, Interaction, Payload, Upload
+from tests.discord.fake.components import CHECKBOX, FILE_UPLOAD
+from tests.discord.fake.options import filled_in
 from tests.discord.fake.wire import walk
 from tests.discord.flows import FOLDER, STARTERS
 from tests.world import HERE
@@ -71,6 +73,8 @@ class Stage:
         alerts_to: AlertTargets | None = None,
         limits: Limits | None = None,
         budget: Budget | None = None,
+        tasks: DefaultModels | None = None,
+        presets: dict[str, Preset] | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -85,6 +89,8 @@ class Stage:
             discord=door,
             alerts=alerts_to or AlertTargets(),
             limits=limits or Limits(),
+            tasks=tasks or DefaultModels(),
+            presets=presets or {},
             api_key="secret" if budget is not None else "",
             paid_nodes=budget or Budget(),
         )
@@ -225,12 +231,34 @@ def files(message: Payload) -> list[str]:
 
 
 def modal(interaction: Interaction) -> dict[str, str]:
-    """What the fields of a modal are filled in with."""
-    found: dict[str, str] = {}
-    for row in interaction.data["components"]:
-        for field in row["components"]:
-            found[field["custom_id"]] = field.get("value", "")
-    return found
+    """What the texts and the choices of a modal are filled in with."""
+    fields: dict[str, str] = {}
+    for field in modal_fields(interaction):
+        if field["type"] not in {FILE_UPLOAD, CHECKBOX}:
+            value = filled_in(field)
+            fields[field["custom_id"]] = (
+                value if isinstance(value, str) else "".join(value if isinstance(value, list) else [])
+            )
+    return fields
+
+
+def modal_fields(interaction: Interaction) -> list[Payload]:
+    """The fields of a modal, without their labels."""
+    return [field for _, field in walk(interaction.data["components"]) if "custom_id" in field]
+
+
+def submit_texts(
+    stage: Stage, opened: Interaction, fields: Mapping[str, str], *, rows: bool = False, **more: object
+) -> Interaction:
+    """Send these texts as an open form, whatever it asks for; in `rows`, as forms had them before there were labels."""
+    parts: list[Payload] = []
+    for number, (name, value) in enumerate(fields.items(), 1):
+        text: Payload = {"type": 4, "id": 100 * number, "custom_id": name, "value": value}
+        inside: Payload = {"type": 1, "components": [text]} if rows else {"type": 18, "component": text}
+        parts.append({"id": number, **inside})
+    data: Payload = {"custom_id": opened.data["custom_id"], "components": parts}
+    message = stage.discord.state.messages.all.get(opened.source or "")
+    return stage.discord.forge(5, data, message=message, **more)  # pyright: ignore[reportArgumentType]
 
 
 def photo(size: tuple[int, int] = (96, 64)) -> Upload:

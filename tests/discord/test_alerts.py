@@ -71,6 +71,6 @@ async def test_owner_and_channel_that_refuse_disturb_nobody(stage: Stage, caplog
     async with stage.bot(AlertTargets(owner=True, channel=int(closed.id))) as life:
         alert(life)
         await stage.discord.until(lambda: len(stage.discord.requested("POST", "/messages")) >= 2)
-        asked = stage.discord.slash("imagine", {"prompt": "a cat", "width": 64, "height": 64})
+        asked = stage.discord.slash("txt2img", {"prompt": "a cat", "width": 64, "height": 64})
         await stage.result(asked)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -90,7 +90,7 @@ async def test_an_attachment_of_70_megabytes(stage: Stage) -> None:
 
 async def test_a_prompt_of_6000_characters(stage: Stage) -> None:
     async with stage.bot() as life:
-        told = await stage.ephemeral_followup(stage.discord.slash("imagine", prompt="x" * 6000))
+        told = await stage.ephemeral_followup(stage.discord.slash("txt2img", prompt="x" * 6000))
         assert "6000 characters" in told
         assert not await life.journal.jobs_of(stage.discord.alice.id, 1)
 

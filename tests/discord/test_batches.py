@@ -45,7 +45,7 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> list[Gate]:
 
 async def test_pictures_that_have_arrived_are_shown_while_the_others_are_made(stage: Stage, gates: list[Gate]) -> None:
     async with stage.bot() as life:
-        asked = stage.discord.slash("imagine", prompt="cats", count=4, width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="cats", count=4, width=64, height=64)
         unfinished = await stage.until("3 of 4 ready", asked)
         assert "[Cancel]" in words(unfinished)
         assert len(files(unfinished)) >= 3
@@ -61,7 +61,7 @@ async def test_pictures_that_have_arrived_are_shown_while_the_others_are_made(st
 
 async def test_again_asks_for_as_many_pictures(stage: Stage) -> None:
     async with stage.bot():
-        first = await stage.result(stage.discord.slash("imagine", prompt="cats", count=2, width=64, height=64))
+        first = await stage.result(stage.discord.slash("txt2img", prompt="cats", count=2, width=64, height=64))
         again = await stage.result(stage.press(first, "Again"))
         assert len(files(again)) == 2
         assert len(stage.simulator.history) == 4
@@ -69,7 +69,7 @@ async def test_again_asks_for_as_many_pictures(stage: Stage) -> None:
 
 async def test_delete_deletes_the_files_of_all_its_pictures(stage: Stage) -> None:
     async with stage.bot() as life:
-        finished = await stage.result(stage.discord.slash("imagine", prompt="cats", count=3, width=64, height=64))
+        finished = await stage.result(stage.discord.slash("txt2img", prompt="cats", count=3, width=64, height=64))
         await ended(life, job_of(finished))
         results = stage.data / "results"
         assert len(list(results.iterdir())) == 3
@@ -79,7 +79,7 @@ async def test_delete_deletes_the_files_of_all_its_pictures(stage: Stage) -> Non
 
 async def test_a_request_in_the_middle_of_its_pictures_goes_on_after_a_restart(stage: Stage, gates: list[Gate]) -> None:
     async with stage.bot():
-        asked = stage.discord.slash("imagine", prompt="cats", count=4, width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="cats", count=4, width=64, height=64)
         await stage.until("3 of 4 ready", asked)
     async with stage.bot():
         await stage.until("3 of 4 ready", asked)
@@ -91,7 +91,7 @@ async def test_a_request_in_the_middle_of_its_pictures_goes_on_after_a_restart(s
 
 async def test_cancel_keeps_the_pictures_that_are_ready(stage: Stage, gates: list[Gate]) -> None:
     async with stage.bot():
-        asked = stage.discord.slash("imagine", prompt="cats", count=4, width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="cats", count=4, width=64, height=64)
         stage.press(await stage.until("3 of 4 ready", asked), "Cancel")
         finished = await stage.result(asked)
         assert "3 of 4 pictures were made; the others were cancelled." in words(finished)
@@ -101,7 +101,7 @@ async def test_cancel_keeps_the_pictures_that_are_ready(stage: Stage, gates: lis
 
 async def test_small_versions_are_shown_until_all_are_ready(stage: Stage, gates: list[Gate]) -> None:
     async with stage.bot():
-        asked = stage.discord.slash("imagine", prompt="cats", count=3, width=1024, height=1024)
+        asked = stage.discord.slash("txt2img", prompt="cats", count=3, width=1024, height=1024)
         unfinished = await stage.until("2 of 3 ready", asked)
         assert len(files(unfinished)) >= 2
         assert all(int(item["size"]) <= 100_000 for item in unfinished["attachments"])

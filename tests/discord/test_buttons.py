@@ -17,13 +17,13 @@ from app.simulator.http.application import application
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.flows import FOLDER
-from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, words
+from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, submit_texts, words
 from tests.discord.test_manifest import add
 
 
 async def imagined(stage: Stage, **more: object) -> Payload:
     """A finished picture of alice's."""
-    asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64, **more)  # pyright: ignore[reportArgumentType]
+    asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64, **more)  # pyright: ignore[reportArgumentType]
     return await stage.result(asked)
 
 
@@ -46,12 +46,25 @@ async def test_vary_asks_with_everything_filled_in(stage: Stage) -> None:
         opened = await stage.answered(stage.press(first, "Edit prompt"))
         told = modal(opened)
         assert told["prompt"] == "a cat"
-        assert f"seed = {seed_of(first)}" in told["+settings"]
-        told |= {"prompt": "a dog", "+settings": told["+settings"].replace("steps = 7", "steps = 9")}
+        assert told["seed"] == seed_of(first)
+        told |= {"prompt": "a dog", "+format": "576x1024"}
         second = await stage.result(stage.discord.submit_modal(opened, told))
         assert "a dog" in words(second)
-        assert "**Steps** 9 " in await stage.details(second)
+        details = await stage.details(second)
+        assert "**Steps** 7 " in details, "what the form does not ask for stays"
+        assert "**Width** 576 · **Height** 1024" in details
         assert seed_of(second) == seed_of(first)
+
+
+async def test_a_form_that_was_opened_in_an_earlier_version_still_works(stage: Stage) -> None:
+    async with stage.bot():
+        first = await imagined(stage, steps=7)
+        opened = await stage.answered(stage.press(first, "Edit prompt"))
+        fields = {"prompt": "a dog", "+settings": "steps = 9\nsampler = euler\nseed = 11"}
+        second = await stage.result(submit_texts(stage, opened, fields, rows=True))
+        assert "a dog" in words(second)
+        assert "**Steps** 9 " in await stage.details(second)
+        assert seed_of(second) == "11"
 
 
 async def test_a_follow_up_takes_the_picture_that_is_named(stage: Stage) -> None:
@@ -70,6 +83,7 @@ async def test_a_follow_up_without_questions_starts_at_once(stage: Stage) -> Non
     shutil.copytree(FOLDER / "img2img", plain)
     manifest = (plain / "manifest.toml").read_text()
     head = manifest.partition("[slots.prompt]")[0].replace("remix", "repaint").replace("Image to image", "Repaint")
+    head = head.replace('task = "edit"\n', "")
     image = manifest.partition("[slots.image]")[2].partition("[slots.denoise]")[0]
     (plain / "manifest.toml").write_text(f"{head}[slots.image]{image}")
     graph = (plain / "workflow.json").read_text()
@@ -133,7 +147,7 @@ async def test_fetch_again_is_for_those_who_may_use_the_workflow(stage: Stage) -
     painter = stage.discord.person("painter", roles=["180000000000000002"])
     add(stage, "txt2img", "roles = [180000000000000002]")
     async with stage.bot():
-        asked = stage.discord.slash("imagine", {"prompt": "x", "width": 64, "height": 64, "count": 2}, user=painter)
+        asked = stage.discord.slash("txt2img", {"prompt": "x", "width": 64, "height": 64, "count": 2}, user=painter)
         made = await stage.result(asked)
         assert "Only some people" in await stage.ephemeral_followup(stage.press(made, "Fetch again"))
         assert len(files(await stage.result(stage.press(made, "Fetch again", user=painter)))) == 1
@@ -155,14 +169,16 @@ async def test_settings_tell_what_made_it_and_give_the_graph(stage: Stage) -> No
 async def test_details_show_the_result_and_what_it_was_made_from_and_into(stage: Stage) -> None:
     async with stage.bot():
         first = await imagined(stage)
-        second = await stage.result(stage.press(first, "Vary"))
+        second = await stage.result(stage.press(first, "Vary subtle"))
         third = await stage.result(stage.press(second, "Again"))
         told = await stage.until("Job", stage.press(second, "Details"))
-        assert [file.partition(".")[2] for file in files(told)] == ["png", "json"], "a thumbnail, and the graph"
+        (thumbnail, graph) = files(told)
+        assert thumbnail.endswith((".png", ".webp"))
+        assert graph.endswith(".json")
         links = {name: f"/{message['id']})" for name, message in (("from", first), ("into", third))}
         lines = words(told).splitlines()
         assert [line for line in lines if line.startswith("**Made from** [Text to image") and links["from"] in line]
-        assert [line for line in lines if line.startswith("**Made into** [Image to image") and links["into"] in line]
+        assert [line for line in lines if line.startswith("**Made into** [Text to image") and links["into"] in line]
         assert "**Checkpoint** dreamscape" in words(told), "what the server chose"
         assert "Made from" not in await stage.details(first)
 
@@ -173,15 +189,23 @@ async def test_a_result_can_be_copied_as_the_command_that_makes_it_again(stage: 
         details = stage.press(first, "Details")
         await stage.ephemeral_followup(details)
         told = await stage.ephemeral_followup(stage.press(stage.discord.message(details), "Copy as command"))
-        assert "```\n/imagine prompt: a cat seed: 5 steps: 7 " in told
+        assert "```\n/txt2img prompt: a cat seed: 5 steps: 7 " in told
         assert "paste it into the message box" in told
 
 
+def redrawing(stage: Stage) -> None:
+    """Each picture of /imagine has a button that makes another one from it at once."""
+    follow_up = 'workflow = "img2img"\nslot = "image"\ntitle = "Redraw"\neach = true\nvalues = { denoise = 0.55 }'
+    manifest = stage.workflows / "txt2img" / "manifest.toml"
+    manifest.write_text(f"{manifest.read_text()}\n[[follow_ups]]\n{follow_up}\n")
+
+
 @pytest.mark.parametrize("count", [1, 2])
-async def test_vary_starts_at_once_from_the_picture_with_its_settings(stage: Stage, count: int) -> None:
+async def test_a_follow_up_starts_at_once_from_the_picture_with_its_settings(stage: Stage, count: int) -> None:
+    redrawing(stage)
     async with stage.bot() as life:
         first = await imagined(stage, count=count, steps=7)
-        pressed = stage.press(first, "Vary 2" if count == 2 else "Vary")
+        pressed = stage.press(first, "Redraw 2" if count == 2 else "Redraw")
         second = await stage.result(pressed)
         assert len(files(second)) == (1 + 1 if count == 1 else 2), "one picture is shown beside what it was"
         job = await life.journal.find(job_of(second))
@@ -201,16 +225,19 @@ async def test_one_of_many_pictures_is_chosen_from_a_list(stage: Stage) -> None:
         second = await stage.result(chosen)
         job = await life.journal.find(job_of(second))
         assert job is not None
-        assert str(job.request.values["image"]).endswith("-04.png")
+        assert job.request.variation is not None
+        assert job.request.variation.picture.endswith("-04.png")
 
 
-async def test_vary_asks_for_what_the_picture_does_not_say(stage: Stage) -> None:
+async def test_a_follow_up_asks_for_what_the_picture_does_not_say(stage: Stage) -> None:
     """A prompt that the other workflow needs, and the job has not."""
     manifest = stage.workflows / "txt2img" / "manifest.toml"
-    manifest.write_text(manifest.read_text().replace("[slots.prompt]", "[slots.words]"))
+    redrawing(stage)
+    named = manifest.read_text().replace("[slots.prompt]", "[slots.words]").replace('task = "imagine"\n', "")
+    manifest.write_text(named)
     async with stage.bot() as life:
-        first = await stage.result(stage.discord.slash("imagine", words="a cat", width=64, height=64, count=2))
-        opened = await stage.answered(stage.press(first, "Vary 2"))
+        first = await stage.result(stage.discord.slash("txt2img", words="a cat", width=64, height=64, count=2))
+        opened = await stage.answered(stage.press(first, "Redraw 2"))
         assert "+result" not in modal(opened), "the button has said which"
         second = await stage.result(stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"}))
         job = await life.journal.find(job_of(second))
@@ -271,7 +298,7 @@ async def test_delete_takes_the_files_away_so_that_nothing_brings_them_back(stag
 async def test_cancel_takes_the_job_back(stage: Stage) -> None:
     async with stage.bot():
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="a cat")
+        asked = stage.discord.slash("txt2img", prompt="a cat")
         stage.press(await stage.until("[Cancel]", asked), "Cancel")
         await stage.until("Cancelled", asked)
 
@@ -285,7 +312,7 @@ async def test_a_stranger_is_told_no_and_nothing_happens(stage: Stage, label: st
             pressed = await stage.delete(message, user=bob)
         else:
             stage.hold()
-            message = await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
+            message = await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a cat"))
             pressed = stage.press(message, label, user=bob)
         refused = await stage.discord.until(lambda: pressed.followups[:1])
         assert "Only the person who asked" in words(stage.discord.state.messages.all[refused[0]])
@@ -310,7 +337,7 @@ async def test_everybody_may_go_on_from_a_result_and_owns_what_comes_of_it(stage
 async def test_a_failed_job_can_be_tried_again(stage: Stage) -> None:
     async with stage.bot():
         stage.fault(fail_prompt={"count": 1, "status": 400})
-        asked = stage.discord.slash("imagine", prompt="a cat", width=64, height=64)
+        asked = stage.discord.slash("txt2img", prompt="a cat", width=64, height=64)
         failed = await stage.until("[Retry]", asked)
         assert "Failed" in words(failed)
         await stage.result(stage.press(failed, "Retry"))
@@ -349,8 +376,8 @@ async def test_what_is_out_of_range_in_a_form_is_a_sentence(stage: Stage) -> Non
         first = await imagined(stage)
         opened = await stage.answered(stage.press(first, "Edit prompt"))
         before = len(stage.discord.messages)
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"+settings": "steps = 9000"})
-        assert "between 1 and 150" in await stage.ephemeral_followup(sent)
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"seed": "-1"})
+        assert "must be between 0 and" in await stage.ephemeral_followup(sent)
         assert len(stage.discord.messages) == before + 1
 
 
@@ -358,8 +385,8 @@ async def test_buttons_carry_a_verb_and_a_job_and_nothing_else(stage: Stage) -> 
     async with stage.bot():
         first = await imagined(stage)
         job = job_of(first)
-        labels = ("Again", "Edit prompt", "Details", "More…", "Image to image", "Vary")
-        verbs = ("again", "vary", "settings", "more", "use.img2img", "go-2.img2img")
+        labels = ("Again", "Edit prompt", "Details", "More…", "Image to image", "Vary strong")
+        verbs = ("again", "vary", "settings", "more", "use.img2img", "strong")
         assert [button(first, label) for label in labels] == [f"{verb}:{job}" for verb in verbs]
 
 

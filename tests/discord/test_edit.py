@@ -7,8 +7,6 @@ import anyio.lowlevel
 import pytest
 
 from app.core.jobs.job import State
-from app.discord.requests import drafts
-from app.discord.requests.drafts import Drafts
 from app.events import JobId
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER, Person
@@ -16,12 +14,12 @@ from tests.discord.stage import ENOUGH, Life, Stage, ended, files, job_of, modal
 from tests.discord.test_manifest import add
 
 
-async def waiting(stage: Stage, prompt: str = "a cat", command: str = "imagine", **more: object) -> Interaction:
+async def waiting(stage: Stage, prompt: str = "a cat", command: str = "txt2img", **more: object) -> Interaction:
     """Fill the server, and ask for one more picture, which waits here."""
     stage.hold()
     for number in range(2):
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt=f"before {number}", width=64, height=64))
-    options: dict[str, object] = {"prompt": prompt, **({"width": 64, "height": 64} if command == "imagine" else {})}
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt=f"before {number}", width=64, height=64))
+    options: dict[str, object] = {"prompt": prompt, **({"width": 64, "height": 64} if command == "txt2img" else {})}
     asked = stage.discord.slash(command, options | more)
     await stage.until("[Edit]", asked)
     return asked
@@ -52,8 +50,8 @@ async def test_the_form_has_everything_filled_in_and_the_picture_is_that_of_the_
         opened = await form_of(stage, asked)
         filled_in = modal(opened)
         assert filled_in["prompt"] == "a cat"
-        assert "steps = 7" in filled_in["+settings"]
-        filled_in |= {"prompt": "a dog", "+settings": filled_in["+settings"].replace("steps = 7", "steps = 9")}
+        assert filled_in["+format"] == "64x64"
+        filled_in |= {"prompt": "a dog", "+format": "768x768"}
         stage.discord.submit_modal(opened, filled_in)
         shown = await stage.until("### a dog", asked)
         assert "[Edit]" in words(shown), "it still waits"
@@ -64,7 +62,7 @@ async def test_the_form_has_everything_filled_in_and_the_picture_is_that_of_the_
         assert len(files(made)) == 1
         assert job_of(made) == job
         assert len(stage.discord.messages) == before
-        assert "**Steps** 9 " in await stage.details(made)
+        assert "**Steps** 7 · **Guidance** 6.5 · **Sampler** dpmpp\\_2m · **Width** 768" in await stage.details(made)
         assert prompts_made(stage) == ["a dog", "before 0", "before 1"]
         found = await ended(life, job)
         assert found.request.values["prompt"] == "a dog"
@@ -84,7 +82,7 @@ async def test_only_a_job_that_waits_here_has_the_button(stage: Stage) -> None:
 async def test_an_edited_job_keeps_its_place_in_line(stage: Stage) -> None:
     async with stage.bot():
         asked = await waiting(stage)
-        last = stage.discord.slash("imagine", prompt="an elk", width=64, height=64)
+        last = stage.discord.slash("txt2img", prompt="an elk", width=64, height=64)
         await stage.until("3 ahead of you", last)
         await edit(stage, asked, "a dog")
         assert "2 ahead of you" in words(await stage.until("### a dog", asked))
@@ -101,7 +99,7 @@ async def test_what_was_sent_while_the_form_was_open_stays_and_the_form_is_offer
         opened = await form_of(stage, asked)
         stage.go_on()
         first = await stage.result(asked)
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "+settings": "steps = 9"})
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "seed": "9"})
         told = await stage.ephemeral_followup(sent)
         assert "This has already ended. Press Edit prompt to make another one with these settings." in told
         assert "a dog" in told
@@ -109,10 +107,10 @@ async def test_what_was_sent_while_the_form_was_open_stays_and_the_form_is_offer
         (offer,) = sent.followups
         again = await stage.answered(stage.press(stage.discord.state.messages.all[offer], "Edit prompt"))
         assert modal(again)["prompt"] == "a dog"
-        assert modal(again)["+settings"] == "steps = 9"
+        assert modal(again)["seed"] == "9"
         second = await stage.result(stage.discord.submit_modal(again, modal(again)))
         assert "### a dog" in words(second)
-        assert "**Steps** 9 " in await stage.details(second)
+        assert "seed `9`" in words(second)
         assert second["id"] != first["id"]
 
 
@@ -148,7 +146,7 @@ async def test_the_button_of_a_message_that_is_out_of_date_opens_no_form(stage: 
         await ended(life, job_of(await stage.result(asked)))
         assert "This has already ended." in await press_late(stage, asked)
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="an elk")
+        asked = stage.discord.slash("txt2img", prompt="an elk")
         await stage.until("[Cancel]", asked)
         await state_of(life, job_of(stage.discord.state.messages.all[asked.original or ""]))
         assert "This was started meanwhile." in await press_late(stage, asked)
@@ -164,11 +162,11 @@ async def test_what_is_wrong_in_the_form_is_a_sentence_and_nothing_changes(stage
     async with stage.bot():
         asked = await waiting(stage)
         opened = await form_of(stage, asked)
-        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "+settings": "steps = 9000"})
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog", "seed": "nine"})
         told = await stage.ephemeral_followup(sent)
-        assert "between 1 and 150" in told
+        assert "seed must be a whole number" in told
         assert "a dog" in told
-        assert "steps = 9000" in told
+        assert "nine" in told
         stage.go_on()
         assert "### a cat" in words(await stage.result(asked))
 
@@ -242,13 +240,15 @@ async def test_whoever_may_not_use_the_workflow_any_more_may_not_edit(stage: Sta
         assert "### a cat" in words(await stage.result(asked))
 
 
-def test_a_draft_is_that_of_one_person_and_only_the_last_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drafts, "MOST_DRAFTS", 2)
-    kept, cat, dog = Drafts(), JobId("cat"), JobId("dog")
-    kept.keep(cat, "ada", {"prompt": "1"})
-    kept.keep(cat, "ben", {"prompt": "2"})
-    kept.keep(cat, "ada", {"prompt": "3"})
-    assert (kept.of(cat, "ada"), kept.of(cat, "ben"), kept.of(dog, "ada")) == ({"prompt": "3"}, {"prompt": "2"}, {})
-    kept.keep(dog, "ada", {"prompt": "4"})
-    assert not kept.of(cat, "ben")
-    assert kept.of(cat, "ada")
+async def test_what_came_too_late_is_in_the_next_form_after_a_restart(stage: Stage) -> None:
+    async with stage.bot():
+        asked = await waiting(stage)
+        opened = await form_of(stage, asked)
+        stage.go_on()
+        await stage.result(asked)
+        sent = stage.discord.submit_modal(opened, modal(opened) | {"prompt": "a dog"})
+        assert "has already ended" in await stage.ephemeral_followup(sent)
+        (offer,) = sent.followups
+    async with stage.bot():
+        again = await stage.answered(stage.press(stage.discord.state.messages.all[offer], "Edit prompt"))
+        assert modal(again)["prompt"] == "a dog"

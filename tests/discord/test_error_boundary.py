@@ -36,7 +36,7 @@ class Planted(Exception):
 
 
 def imagine(stage: Stage, prompt: str = "a cat", **more: object) -> Interaction:
-    return stage.discord.slash("imagine", {"prompt": prompt, **SMALL}, **more)  # pyright: ignore[reportArgumentType]
+    return stage.discord.slash("txt2img", {"prompt": prompt, **SMALL}, **more)  # pyright: ignore[reportArgumentType]
 
 
 async def still_works(stage: Stage) -> None:
@@ -159,10 +159,10 @@ async def test_autocomplete_that_fails_offers_nothing(
 ) -> None:
     async with stage.bot():
         breaks(monkeypatch, owner, name)
-        typed = await stage.answered(stage.discord.autocomplete("imagine", "checkpoint", "dream"))
+        typed = await stage.answered(stage.discord.autocomplete("txt2img", "checkpoint", "dream"))
         assert typed.data["choices"] == []
         assert "Planted" in said()
-        typed = await stage.answered(stage.discord.autocomplete("imagine", "checkpoint", "dream"))
+        typed = await stage.answered(stage.discord.autocomplete("txt2img", "checkpoint", "dream"))
         assert typed.data["choices"]
 
 
@@ -196,7 +196,7 @@ async def test_a_loop_in_the_background_that_fails_is_called_again(
         breaks(monkeypatch, catalog, "offers")
         breaks(monkeypatch, Bot, "register")
         manifest = stage.workflows / "txt2img" / "manifest.toml"
-        manifest.write_text(manifest.read_text().replace('command = "imagine"', 'command = "dream"'))
+        manifest.write_text(manifest.read_text().replace('command = "txt2img"', 'command = "dream"'))
         await stage.discord.until(lambda: "dream" in {one["name"] for one in stage.discord.state.commands.of[None]}, 20)
         assert "Planted: offers" in said()
         assert "Planted: register" in said()

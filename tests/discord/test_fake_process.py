@@ -39,10 +39,10 @@ async def test_a_test_in_another_process_moves_and_sees_everything(http: httpx.A
         return answer.json() if answer.content else None
 
     options = [{"name": "image", "description": "An image", "type": 11}]
-    command = {"name": "imagine", "description": "Make a picture", "options": options}
+    command = {"name": "txt2img", "description": "Make a picture", "options": options}
     await ask("PUT", f"/api/v10/applications/{APPLICATION}/commands", [command])
     image = {"filename": "a.png", "base64": base64.b64encode(PICTURE).decode()}
-    used = await ask("POST", "/fake/slash", {"name": "imagine", "user": "bob", "options": {"image": image}})
+    used = await ask("POST", "/fake/slash", {"name": "txt2img", "user": "bob", "options": {"image": image}})
     [seen] = await ask("GET", "/fake/interactions")
     assert (seen["id"], seen["response"]) == (used["id"], None)
     await ask("POST", f"/api/v10/interactions/{used['id']}/{used['token']}/callback", {"type": 5})

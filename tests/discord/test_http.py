@@ -42,7 +42,7 @@ async def test_a_bot_that_makes_pictures_for_people_says_how_it_is_and_nothing_a
             await server.listening.wait()
             client.base_url = server.address
             asked = [
-                stage.discord.slash("imagine", prompt=f"quokka{number} at dawn", width=64, height=64, user=person)
+                stage.discord.slash("txt2img", prompt=f"quokka{number} at dawn", width=64, height=64, user=person)
                 for number, person in enumerate(people)
             ]
             for interaction in asked:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from app.config.settings import Allowed, Budget, Limits, RoleLimits
 from app.core.limits.spending import money
 from tests.discord.fake import Interaction, Payload
-from tests.discord.stage import EPHEMERAL, Stage, job_of, modal, words
+from tests.discord.stage import EPHEMERAL, Stage, job_of, modal, submit_texts, words
 from tests.discord.test_edit import form_of, waiting
 
 PATRON, CREW = "1500000000000000001", "1500000000000000002"
@@ -34,9 +34,9 @@ async def refused(stage: Stage, interaction: Interaction) -> Payload:
 async def test_a_request_over_a_limit_is_refused_to_its_person_alone(stage: Stage) -> None:
     async with stage.bot(limits=ONE_JOB) as life:
         stage.hold()
-        held = stage.discord.slash("imagine", prompt="a cat")
+        held = stage.discord.slash("txt2img", prompt="a cat")
         await stage.until("[Cancel]", held)
-        again = stage.discord.slash("imagine", prompt="a green dog")
+        again = stage.discord.slash("txt2img", prompt="a green dog")
         message = await refused(stage, again)
         assert "You have 1 of 1 job running or waiting. Ask again when one has ended." in words(message)
         assert "a green dog" in words(message), "what was typed is given back"
@@ -44,16 +44,16 @@ async def test_a_request_over_a_limit_is_refused_to_its_person_alone(stage: Stag
         assert len(await life.journal.unfinished()) == 1
         # Somebody else is not limited by it.
         stage.go_on()
-        other = stage.discord.slash("imagine", prompt="a cat", user=stage.discord.person("bob"))
+        other = stage.discord.slash("txt2img", prompt="a cat", user=stage.discord.person("bob"))
         await stage.result(other)
 
 
 async def test_the_same_is_asked_for_again_with_one_click(stage: Stage) -> None:
     async with stage.bot(limits=ONE_JOB) as life:
         stage.hold()
-        held = stage.discord.slash("imagine", prompt="a cat")
+        held = stage.discord.slash("txt2img", prompt="a cat")
         await stage.until("[Cancel]", held)
-        message = await refused(stage, stage.discord.slash("imagine", prompt="a green dog", steps=7, seed=5))
+        message = await refused(stage, stage.discord.slash("txt2img", prompt="a green dog", steps=7, seed=5))
         still = await refused(stage, stage.press(message, "Try again"))
         stage.go_on()
         await stage.result(held)
@@ -73,8 +73,7 @@ async def test_an_edit_over_a_limit_is_refused_like_a_request_and_nothing_is_typ
     async with stage.bot(limits=Limits(seconds=40)) as life:
         asked = await waiting(stage)
         opened = await form_of(stage, asked)
-        filled = {"prompt": "a dog", "+settings": modal(opened)["+settings"] + "\ncount = 3"}
-        message = await refused(stage, stage.discord.submit_modal(opened, modal(opened) | filled))
+        message = await refused(stage, submit_texts(stage, opened, {"prompt": "a dog", "count": "3"}))
         sentence = "You have 20 seconds left of 40 seconds of GPU time a day, and this needs about 30 seconds."
         assert sentence in words(message)
         assert "a dog" in words(message)
@@ -83,8 +82,7 @@ async def test_an_edit_over_a_limit_is_refused_like_a_request_and_nothing_is_typ
         assert (job.request.values["prompt"], job.edits) == ("a cat", 0)
         again = await stage.answered(stage.press(message, "Edit prompt"))
         assert modal(again)["prompt"] == "a dog"
-        fewer = modal(again) | {"+settings": modal(again)["+settings"].replace("count = 3", "count = 2")}
-        await stage.answered(stage.discord.submit_modal(again, fewer))
+        await stage.answered(submit_texts(stage, again, {"prompt": "a dog", "count": "2"}))
         await stage.until("### a dog", asked)
         job = await life.journal.find(job.id)
         assert job is not None
@@ -96,18 +94,18 @@ async def test_an_edit_over_a_limit_is_refused_like_a_request_and_nothing_is_typ
 async def test_limits_that_were_changed_in_the_file_count_for_the_next_request(stage: Stage) -> None:
     async with stage.bot(limits=ONE_JOB) as life:
         stage.hold()
-        held = stage.discord.slash("imagine", prompt="a cat")
+        held = stage.discord.slash("txt2img", prompt="a cat")
         await stage.until("[Cancel]", held)
-        assert "1 of 1 job" in words(await refused(stage, stage.discord.slash("imagine", prompt="a dog")))
+        assert "1 of 1 job" in words(await refused(stage, stage.discord.slash("txt2img", prompt="a dog")))
         life.app.reloaded(replace(life.config, limits=Limits(jobs=2)))
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a dog"))
-        assert "2 of 2 jobs" in words(await refused(stage, stage.discord.slash("imagine", prompt="a fox")))
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a dog"))
+        assert "2 of 2 jobs" in words(await refused(stage, stage.discord.slash("txt2img", prompt="a fox")))
         stage.go_on()
 
 
 async def test_the_buttons_of_a_result_are_requests_like_others(stage: Stage) -> None:
     async with stage.bot(limits=ONE_JOB):
-        first = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+        first = await stage.result(stage.discord.slash("txt2img", prompt="a cat"))
         stage.hold()
         await stage.until("[Cancel]", stage.press(first, "Again"))
         assert "1 of 1 job" in words(await refused(stage, stage.press(first, "Again")))
@@ -122,8 +120,8 @@ async def test_the_highest_role_decides(stage: Stage, positions: dict[str, int],
     async with stage.bot(limits=limits) as life:
         stage.hold()
         for _ in range(jobs):
-            await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat", user=bob))
-        message = await refused(stage, stage.discord.slash("imagine", prompt="a cat", user=bob))
+            await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a cat", user=bob))
+        message = await refused(stage, stage.discord.slash("txt2img", prompt="a cat", user=bob))
         assert f"{jobs} of {jobs} job" in words(message)
         assert {job.request.weight for job in await life.journal.unfinished()} == {4.0 - jobs}
         stage.go_on()
@@ -137,7 +135,7 @@ async def test_a_role_that_no_server_has_is_one_warning(stage: Stage) -> None:
             warnings = await stage.discord.until(
                 lambda: [line["reason"] for line in lines if line["event"] == "a role with limits is in no server"]
             )
-            await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+            await stage.result(stage.discord.slash("txt2img", prompt="a cat"))
     assert warnings == [f"No server has the role {CREW} of [[limits.roles]]: correct its id, or remove it."]
 
 
@@ -145,11 +143,11 @@ async def test_a_channel_has_a_limit_for_everybody(stage: Stage) -> None:
     limits = Limits(channels={stage.discord.channel.id: Allowed(jobs=1)})
     async with stage.bot(limits=limits):
         stage.hold()
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
-        over = stage.discord.slash("imagine", prompt="a dog", user=stage.discord.person("bob"))
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a cat"))
+        over = stage.discord.slash("txt2img", prompt="a dog", user=stage.discord.person("bob"))
         assert "This channel has 1 of 1 job running or waiting." in words(await refused(stage, over))
         elsewhere = stage.discord.open_channel("elsewhere")
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a dog", channel=elsewhere))
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a dog", channel=elsewhere))
         stage.go_on()
 
 
@@ -161,9 +159,9 @@ async def test_usage_shows_what_is_left_here(stage: Stage) -> None:
         channels={stage.discord.channel.id: Allowed(jobs=5)},
     )
     async with stage.bot(limits=limits):
-        await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+        await stage.result(stage.discord.slash("txt2img", prompt="a cat"))
         stage.hold()
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat"))
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a cat"))
         shown = await stage.until("What you can still ask for", stage.discord.slash("usage"))
         assert shown["flags"] & EPHEMERAL
         assert "You: 2 of 3 jobs left" in words(shown)
@@ -186,11 +184,11 @@ async def test_a_run_over_the_budget_is_refused_and_usage_shows_what_is_left(sta
     manifest = stage.workflows / "txt2img" / "manifest.toml"
     manifest.write_text(f"price = 0.06\n{manifest.read_text()}")
     async with stage.bot(limits=Limits(jobs=0), budget=Budget(day=0.1, person_day=5.0)) as life:
-        made = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+        made = await stage.result(stage.discord.slash("txt2img", prompt="a cat"))
         job = await life.journal.find(job_of(made))
         assert job is not None
         assert job.spent == money(0.06)
-        message = await refused(stage, stage.discord.slash("imagine", prompt="a green dog"))
+        message = await refused(stage, stage.discord.slash("txt2img", prompt="a green dog"))
         assert "This bot has $0.04 left of $0.10 a day for paid services, and this costs $0.06" in words(message)
         shown = words(await stage.until("What you can still ask for", stage.discord.slash("usage")))
         assert "You: $4.94 of $5.00 a day left for paid services" in shown

@@ -17,7 +17,7 @@ async def listed(stage: Stage, command: str, **more: object) -> Payload:
 
 
 async def asked_for(stage: Stage, prompt: str, user: Person, channel: Channel | None = None) -> Interaction:
-    asked = stage.discord.slash("imagine", {"prompt": prompt, **SMALL}, user=user, channel=channel)
+    asked = stage.discord.slash("txt2img", {"prompt": prompt, **SMALL}, user=user, channel=channel)
     await stage.until("[Cancel]", asked)
     return asked
 
@@ -58,7 +58,7 @@ async def test_jobs_are_turned_page_by_page_and_filtered(stage: Stage) -> None:
         assert "You have not made anything yet." in words(page)
         assert "</help:" in words(page)
         for number in range(3):
-            done = await stage.result(discord.slash("imagine", {"prompt": f"done {number}", **SMALL}))
+            done = await stage.result(discord.slash("txt2img", {"prompt": f"done {number}", **SMALL}))
             await ended(life, job_of(done))
         stage.hold()
         for number in range(7):
@@ -81,7 +81,7 @@ async def test_a_page_button_shows_ones_own_jobs_whoever_the_page_was_for(stage:
     discord = stage.discord
     async with stage.bot():
         bob = discord.person("bob")
-        await stage.result(discord.slash("imagine", {"prompt": "mine", **SMALL}))
+        await stage.result(discord.slash("txt2img", {"prompt": "mine", **SMALL}))
         public = discord.say("a page that somebody forged")
         for custom_id in ("jobs+1:999999", "newer+1:1", "jobs+77:abc", "jobs:0", "queue:0"):
             forged: Payload = {"custom_id": custom_id, "component_type": 2, "id": 1}
@@ -94,7 +94,7 @@ async def test_a_page_button_shows_ones_own_jobs_whoever_the_page_was_for(stage:
 
 async def test_thumbnails_are_kept_and_go_with_their_result(stage: Stage) -> None:
     async with stage.bot():
-        message = await stage.result(stage.discord.slash("imagine", {"prompt": "a cat", **SMALL}))
+        message = await stage.result(stage.discord.slash("txt2img", {"prompt": "a cat", **SMALL}))
         assert len(files(await listed(stage, "jobs"))) == 1
         (kept,) = stage.data.glob("results/**/*.thumbnail.webp")
         before = kept.stat().st_mtime_ns

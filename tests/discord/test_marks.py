@@ -24,7 +24,7 @@ def alts(message: Payload) -> list[str]:
 
 async def test_a_posted_picture_carries_the_mark_and_the_one_on_the_disk_does_not(stage: Stage) -> None:
     async with stage.bot() as life:
-        message = await stage.result(stage.discord.slash("imagine", prompt="a *cat*", width=64, height=64, count=2))
+        message = await stage.result(stage.discord.slash("txt2img", prompt="a *cat*", width=64, height=64, count=2))
         data = posted(stage, message)
         assert len(data) == 2
         for picture in data:
@@ -50,18 +50,18 @@ async def test_the_picture_that_somebody_sent_is_not_said_to_be_made_by_a_machin
 async def test_a_server_may_want_it_in_words_and_an_operator_may_want_no_mark(stage: Stage) -> None:
     here = int(stage.discord.guild.id)
     async with stage.bot(mark_results=False, label_guilds=(here,)):
-        message = await stage.result(stage.discord.slash("imagine", prompt="a cat", width=64, height=64))
+        message = await stage.result(stage.discord.slash("txt2img", prompt="a cat", width=64, height=64))
         assert not any(PACKET in picture for picture in posted(stage, message))
         assert "AI-generated" in words(message)
     async with stage.bot(label_guilds=(here + 1,)):
-        message = await stage.result(stage.discord.slash("imagine", prompt="a cat", width=64, height=64))
+        message = await stage.result(stage.discord.slash("txt2img", prompt="a cat", width=64, height=64))
         assert "AI-generated" not in words(message)
 
 
 @pytest.mark.slow
 async def test_previews_carry_the_mark_and_a_description(discord: FakeDiscord, tmp_path: Path) -> None:
     async with stage_for(discord, tmp_path, step_time=0.03, steps=120, previews=True) as stage, stage.bot():
-        asked = discord.slash("imagine", prompt="slow", width=64, height=64)
+        asked = discord.slash("txt2img", prompt="slow", width=64, height=64)
         await stage.result(asked)
         states = [one.state for one in discord.history(asked) if one.state["attachments"]]
         assert states[0]["attachments"][0]["filename"] == "preview.jpeg"

@@ -32,7 +32,7 @@ async def told(stage: Stage, moderating: Person, command: str, **options: object
 
 async def refusal(stage: Stage, person: Person, **options: object) -> str:
     """The first answer to /imagine, which only the person sees."""
-    asked = await stage.answered(stage.discord.slash("imagine", options, user=person))
+    asked = await stage.answered(stage.discord.slash("txt2img", options, user=person))
     message = stage.discord.state.messages.all[asked.original or ""]
     assert message["flags"] & EPHEMERAL
     return words(message)
@@ -41,7 +41,7 @@ async def refusal(stage: Stage, person: Person, **options: object) -> str:
 async def test_a_banned_person_reads_why_and_until_when_and_nothing_is_made(stage: Stage) -> None:
     async with stage.bot() as life:
         mo, bob = moderator(stage), stage.discord.person("bob")
-        first = await stage.result(stage.discord.slash("imagine", prompt="a cat", user=bob))
+        first = await stage.result(stage.discord.slash("txt2img", prompt="a cat", user=bob))
         answer = await told(stage, mo, "ban", who=bob.id, reason="too much spam", days=2.0)
         assert answer.startswith(f"Banned: <@{bob.id}> until <t:")
         assert answer.endswith(":f> · too much spam")
@@ -64,7 +64,7 @@ async def test_a_ban_outlives_a_restart_and_ends_with_unban(stage: Stage) -> Non
         assert "You are banned on this server, so" in await refusal(stage, bob, prompt="a cat")
         assert f"<@&{ROLE}> until somebody uses /unban" in await told(stage, mo, "limits")
         assert "can make things here again" in await told(stage, mo, "unban", who=ROLE)
-        await stage.result(stage.discord.slash("imagine", prompt="a cat", user=bob))
+        await stage.result(stage.discord.slash("txt2img", prompt="a cat", user=bob))
         assert "There is no such ban." in await told(stage, mo, "unban", who=ROLE)
         assert "Nobody is banned." in await told(stage, mo, "limits")
 
@@ -79,15 +79,15 @@ async def test_a_limit_of_moderators_counts_at_once(stage: Stage) -> None:
         assert "1 job · 1 hour of GPU time a day" in await told(stage, mo, "limits", jobs=1, seconds=3600)
         assert "1 job · 1 hour of GPU time a day" in await told(stage, mo, "limits")
         stage.hold()
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a cat", user=bob))
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a cat", user=bob))
         usage = await stage.until("What you can still", stage.discord.slash("usage", user=bob))
         assert "You: 4 of 5 jobs left" in words(usage)
         assert "You, on this server: 0 of 1 job left" in words(usage)
-        over = stage.discord.slash("imagine", prompt="a dog", user=bob)
+        over = stage.discord.slash("txt2img", prompt="a dog", user=bob)
         await stage.discord.until(lambda: over.followups)
         assert "You have 1 of 1 job running or waiting." in await stage.ephemeral_followup(over)
         assert "None.\n" in await told(stage, mo, "limits", jobs=0, seconds=0)
-        await stage.until("[Cancel]", stage.discord.slash("imagine", prompt="a dog", user=bob))
+        await stage.until("[Cancel]", stage.discord.slash("txt2img", prompt="a dog", user=bob))
         stage.go_on()
 
 

@@ -42,7 +42,7 @@ async def test_every_moment_is_drawn_from_what_the_bot_sent(fake: FakeDiscord, t
         assert texts(drawn[name], "footer") == [NOTICE]
     pictures = {name: len([each for each in outline(made) if each.tag == "img"]) for name, made in drawn.items()}
     shown = {"running": 1, "batch": 3, "finished-one": 1, "finished-four": 4, "finished-nine": 9, "edited": 2}
-    shown["details"] = 1
+    shown |= {"details": 1, "varied": 4, "zoomed": 4, "choice": 1}
     assert {name: count for name, count in pictures.items() if count} == shown
     for name in shown:
         assert all(each.text for each in outline(drawn[name]) if each.tag == "img"), "each picture is described"

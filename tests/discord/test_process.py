@@ -33,7 +33,7 @@ async def test_a_signal_ends_it_and_leaves_a_true_sentence(
 ) -> None:
     async with bot(discord, tmp_path, anyio_backend_name) as process:
         await discord.until(lambda: discord.state.commands.of[None])
-        asked = discord.slash("imagine", prompt="a cat")
+        asked = discord.slash("txt2img", prompt="a cat")
         await discord.until(lambda: "[Cancel]" in says(discord, asked))
         send_signal(process, signum)
         text = await said(process)

@@ -23,7 +23,7 @@ SMALL = {"width": 64, "height": 64}
 
 
 def imagine(stage: Stage, **more: object) -> Interaction:
-    return stage.discord.slash("imagine", {"prompt": "a cat", **SMALL}, **more)  # pyright: ignore[reportArgumentType]
+    return stage.discord.slash("txt2img", {"prompt": "a cat", **SMALL}, **more)  # pyright: ignore[reportArgumentType]
 
 
 async def test_the_second_of_two_outlives_the_first(stage: Stage) -> None:
@@ -138,7 +138,7 @@ async def test_a_result_comes_to_its_owner_alone_where_the_bot_may_not_speak(sta
 async def test_what_is_too_large_is_shown_smaller_and_says_so(stage: Stage) -> None:
     stage.discord.state.upload_limit = 60_000
     async with stage.bot():
-        message = await stage.result(stage.discord.slash("imagine", prompt="a cat"))
+        message = await stage.result(stage.discord.slash("txt2img", prompt="a cat"))
         assert files(message)[0].endswith(".webp")
         assert message["attachments"][0]["size"] <= 60_000
         assert "because of Discord's limit" in words(message)
@@ -147,7 +147,7 @@ async def test_what_is_too_large_is_shown_smaller_and_says_so(stage: Stage) -> N
 async def test_a_413_walks_down_the_ladder(stage: Stage) -> None:
     async with stage.bot():
         stage.hold()
-        asked = stage.discord.slash("imagine", prompt="a cat")
+        asked = stage.discord.slash("txt2img", prompt="a cat")
         await stage.until("[Cancel]", asked)
         # What interactions said was ten megabytes; now the server takes less.
         stage.discord.state.upload_limit = 100_000
@@ -226,9 +226,9 @@ async def test_comfyui_may_be_away_at_the_start_and_come_later(stage: Stage) -> 
 async def test_commands_follow_the_folder_without_a_restart(stage: Stage) -> None:
     async with stage.bot():
         manifest = stage.workflows / "txt2img" / "manifest.toml"
-        manifest.write_text(manifest.read_text().replace('command = "imagine"', 'command = "dream"'))
+        manifest.write_text(manifest.read_text().replace('command = "txt2img"', 'command = "dream"'))
         await stage.discord.until(lambda: "dream" in {one["name"] for one in stage.discord.state.commands.of[None]})
-        assert "imagine" not in {one["name"] for one in stage.discord.commands()}
+        assert "txt2img" not in {one["name"] for one in stage.discord.commands()}
         await stage.result(stage.discord.slash("dream", prompt="a cat", width=64, height=64))
 
 
@@ -255,7 +255,7 @@ async def test_a_workflow_that_was_never_readable_takes_only_its_own_command_awa
     (stage.workflows / "txt2img" / "manifest.toml").write_text("nonsense = ")
     async with stage.bot():
         names = {one["name"] for one in stage.discord.commands()}
-        assert "imagine" not in names
+        assert "txt2img" not in names
         assert "remix" in names
 
 
@@ -283,7 +283,7 @@ async def test_more_than_ten_pictures_go_into_further_messages(stage: Stage) -> 
     manifest = stage.workflows / "txt2img" / "manifest.toml"
     manifest.write_text(manifest.read_text().replace("maximum = 8", "maximum = 20"))
     async with stage.bot() as life:
-        asked = stage.discord.slash("imagine", {"prompt": "cats", "count": 12, **SMALL})
+        asked = stage.discord.slash("txt2img", {"prompt": "cats", "count": 12, **SMALL})
         message = await stage.result(asked)
         await ended(life, job_of(message))
         assert sorted(len(files(one)) for one in stage.discord.messages) == [2, 10]
@@ -294,7 +294,7 @@ async def test_more_than_ten_pictures_go_into_further_messages(stage: Stage) -> 
 async def test_nobody_is_ever_mentioned(stage: Stage) -> None:
     async with stage.bot():
         prompt = "@everyone <@1400000000000000000>"
-        await stage.result(stage.discord.slash("imagine", {"prompt": prompt, **SMALL}))
+        await stage.result(stage.discord.slash("txt2img", {"prompt": prompt, **SMALL}))
         await stage.until("Your jobs", stage.discord.slash("jobs"))
         said = [one.json for one in stage.discord.requests if one.method in {"POST", "PATCH"}]
         spoken = [one.get("data", one) for one in said if isinstance(one, dict)]

@@ -16,7 +16,7 @@ from tests.discord.peers import PICTURE
 
 V2 = 1 << 15
 GALLERY: Payload = {"type": 12, "items": [{"media": {"url": "attachment://a.png"}}]}
-COMMAND: Payload = {"name": "imagine", "description": "Make a picture", "options": []}
+COMMAND: Payload = {"name": "txt2img", "description": "Make a picture", "options": []}
 
 
 def text(content: str) -> Payload:
@@ -65,7 +65,7 @@ class Caller:
 
     async def imagine(self) -> Interaction:
         await self.register(COMMAND)
-        return self.fake.slash("imagine")
+        return self.fake.slash("txt2img")
 
     async def respond(self, one: Interaction, kind: int, data: Payload | None = None) -> tuple[int, int, Any]:
         return await self("POST", f"/interactions/{one.id}/{one.token}/callback", {"type": kind, "data": data or {}})
@@ -324,7 +324,7 @@ async def test_discords_client_lets_nobody_do_the_impossible(call: Caller) -> No
     await call.register(COMMAND | {"options": [steps, option("image", type=11)]}, admins)
     for values in ({}, {"steps": 0}, {"steps": "many"}, {"steps": 1, "size": 2}):
         with pytest.raises(Impossible):
-            call.fake.slash("imagine", values)
+            call.fake.slash("txt2img", values)
     with pytest.raises(Impossible):
         call.fake.slash("servers")
     carol = call.fake.person("carol", permissions=MEMBER | 32, roles=["1500000000000000000"])
@@ -332,7 +332,7 @@ async def test_discords_client_lets_nobody_do_the_impossible(call: Caller) -> No
         call.fake.slash("servers", user=carol, channel=call.fake.dm(carol))
     seen = call.fake.slash("servers", user=carol).payload["member"]
     assert (seen["permissions"], seen["roles"]) == (str(MEMBER | 32), ["1500000000000000000"])
-    used = call.fake.slash("imagine", steps=3, image=Upload("a.png", PICTURE), channel=call.fake.dm())
+    used = call.fake.slash("txt2img", steps=3, image=Upload("a.png", PICTURE), channel=call.fake.dm())
     assert used.payload["user"]["username"] == "alice"
     [attachment] = used.payload["data"]["resolved"]["attachments"].values()
     async with httpx.AsyncClient() as http:
@@ -480,6 +480,111 @@ async def test_nobody_can_fill_in_what_a_modal_does_not_take(call: Caller) -> No
     assert sent.payload["data"]["components"][1]["component"]["values"] == ["a", "b"]
 
 
+def labelled(component: Payload, **more: object) -> Payload:
+    return {"type": 18, "label": "Which", "component": component, **more}
+
+
+def group(kind: int, *values: str, **more: object) -> Payload:
+    """A radio group (21) or a group of checkboxes (22)."""
+    return {"type": kind, "custom_id": "group", "options": [{"label": v, "value": v} for v in values], **more}
+
+
+FILE_OR_NONE: Payload = {"type": 19, "custom_id": "f", "min_values": 0}
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "code"),
+    [
+        (labelled(group(21, "a", "b"), label="L" * 46), ("label",), "BASE_TYPE_MAX_LENGTH"),
+        (labelled(group(21, "a", "b"), description="D" * 101), ("description",), "BASE_TYPE_MAX_LENGTH"),
+        (labelled(group(21, "a", "b", disabled=True)), ("component", "disabled"), "MODAL_COMPONENT_DISABLED"),
+        (labelled(group(21, "a")), ("component", "options"), "BASE_TYPE_BAD_LENGTH"),
+        (labelled(group(21, *"abcdefghijk")), ("component", "options"), "BASE_TYPE_MAX_LENGTH"),
+        (
+            labelled(group(21, "a", "a")),
+            ("component", "options", "1", "value"),
+            "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED",
+        ),
+        (labelled(group(21, "x" * 101, "b")), ("component", "options", "0", "label"), "BASE_TYPE_MAX_LENGTH"),
+        (labelled(group(22, *"abcdefghijk")), ("component", "options"), "BASE_TYPE_MAX_LENGTH"),
+        (labelled(group(22, "a", min_values=0)), ("component", "min_values"), "COMPONENT_INVALID_RANGE"),
+        (labelled(group(22, "a", max_values=2)), ("component", "max_values"), "NUMBER_TYPE_MAX"),
+        (labelled({"type": 23, "custom_id": "c", "default": "yes"}), ("component", "default"), "BOOLEAN_TYPE_CONVERT"),
+        (labelled({"type": 23}), ("component", "custom_id"), "BASE_TYPE_REQUIRED"),
+        (labelled({"type": 19, "custom_id": "f", "max_values": 11}), ("component", "max_values"), "NUMBER_TYPE_MAX"),
+        (
+            labelled({"type": 19, "custom_id": "f", "min_values": 0}),
+            ("component", "min_values"),
+            "COMPONENT_INVALID_RANGE",
+        ),
+        (labelled(button("b")), ("component", "type"), "UNION_TYPE_CHOICES"),
+        (labelled(menu("a", "b", min_values=0)), ("component", "min_values"), "COMPONENT_INVALID_RANGE"),
+    ],
+)
+async def test_a_field_in_a_label_keeps_discords_rules(
+    call: Caller, part: Payload, place: tuple[str, ...], code: str
+) -> None:
+    form: Payload = {"custom_id": "m", "title": "T", "components": [part]}
+    assert complaint(await call.respond(await call.imagine(), 9, form), "data", "components", "0", *place) == code
+
+
+async def test_more_than_one_choice_cannot_be_chosen_at_first(call: Caller) -> None:
+    options = [{"label": v, "value": v, "default": True} for v in "ab"]
+    for kind, path in ((21, "options"), (3, "options")):
+        part = labelled({"type": kind, "custom_id": "x", "options": options})
+        answer = await call.respond(await call.imagine(), 9, {"custom_id": "m", "title": "T", "components": [part]})
+        expected = "SELECT_COMPONENT_DEFAULT_OPTIONS_EXCEEDED"
+        assert complaint(answer, "data", "components", "0", "component", path) == expected
+
+
+async def test_six_fields_are_too_many_and_two_may_not_share_an_id(call: Caller) -> None:
+    six = [labelled(group(21, "a", "b") | {"custom_id": str(number)}) for number in range(6)]
+    one = await call.imagine()
+    form: Payload = {"custom_id": "m", "title": "T", "components": six}
+    assert complaint(await call.respond(one, 9, form), "data", "components") == "BASE_TYPE_MAX_LENGTH"
+    twice = form | {"components": [labelled(group(21, "a", "b")), labelled(group(22, "c"))]}
+    place = ("data", "components", "1", "component", "custom_id")
+    assert complaint(await call.respond(one, 9, twice), *place) == "COMPONENT_CUSTOM_ID_DUPLICATED"
+
+
+async def test_what_belongs_into_modals_is_refused_in_a_message(call: Caller) -> None:
+    part = row(group(21, "a", "b"))
+    answer = await call.post({"content": "x", "components": [part]})
+    assert complaint(answer, "components", "0", "components", "0", "type") == "UNION_TYPE_CHOICES"
+
+
+async def test_people_fill_in_every_kind_of_field(call: Caller) -> None:
+    form: Payload = {
+        "custom_id": "m",
+        "title": "T",
+        "components": [
+            labelled(group(21, "a", "b") | {"custom_id": "radio"}),
+            labelled(group(22, "a", "b", required=False) | {"custom_id": "ticks"}),
+            labelled({"type": 23, "custom_id": "switch", "default": True}),
+            labelled({"type": 19, "custom_id": "file"}),
+        ],
+    }
+    one = await call.imagine()
+    assert (await call.respond(one, 9, form))[0] == 204
+    picture = Upload("a.png", b"png", "image/png")
+    wrong: list[dict[str, Any]] = [
+        {"file": picture},
+        {"radio": "c", "file": picture},
+        {"radio": "a"},
+        {"radio": "a", "file": [picture, picture]},
+        {"radio": "a", "file": picture, "ticks": ["c"]},
+        {"radio": "a", "file": picture, "switch": "on"},
+        {"radio": "a", "file": picture, "other": "x"},
+    ]
+    for values in wrong:
+        with pytest.raises(Impossible):
+            call.fake.submit_modal(one, values)
+    data = call.fake.submit_modal(one, {"radio": "b", "ticks": ["a", "b"], "file": picture}).payload["data"]
+    radio, ticks, switch, file = (part["component"] for part in data["components"])
+    assert (radio["value"], ticks["values"], switch["value"]) == ("b", ["a", "b"], True)
+    assert data["resolved"]["attachments"][file["values"][0]]["filename"] == "a.png"
+
+
 async def test_nobody_can_choose_what_a_menu_does_not_offer(call: Caller) -> None:
     _, _, made = await call.post({"content": "x", "components": [row(menu("a", "b"))]})
     for values in ([], ["c"], ["a", "b"]):
@@ -510,7 +615,7 @@ async def test_a_thread_in_the_archive_takes_new_messages_only(call: Caller) -> 
 async def test_an_answer_in_a_thread_that_was_archived_meanwhile_cannot_be_changed(call: Caller) -> None:
     thread = call.fake.open_thread("old")
     await call.register(COMMAND)
-    one = call.fake.slash("imagine", channel=thread)
+    one = call.fake.slash("txt2img", channel=thread)
     await call.respond(one, 5)
     thread.archived = True
     assert (await call.edit(one, {"content": "x"}))[:2] == (400, 50083)

@@ -14,7 +14,7 @@ ALL = r"/webhooks/|/channels/\d+/messages"
 async def held(stage: Stage) -> Interaction:
     """A job that runs until ComfyUI goes on."""
     stage.hold()
-    asked = stage.discord.slash("imagine", {"prompt": "a cat", "width": 64, "height": 64})
+    asked = stage.discord.slash("txt2img", {"prompt": "a cat", "width": 64, "height": 64})
     await stage.until("[Cancel]", asked)
     return asked
 

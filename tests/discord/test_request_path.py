@@ -59,7 +59,7 @@ async def test_a_command_passes_through_few_modules_on_its_way_to_comfyui(stage:
         threading.setprofile(recorder)
         sys.setprofile(recorder)
         try:
-            await stage.result(stage.discord.slash("imagine", prompt="a cat", width=64, height=64))
+            await stage.result(stage.discord.slash("txt2img", prompt="a cat", width=64, height=64))
         finally:
             sys.setprofile(None)
             threading.setprofile(None)

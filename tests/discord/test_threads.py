@@ -8,7 +8,7 @@ from tests.discord.stage import Stage, ended, files, job_of, words
 
 
 def imagine(stage: Stage, channel: Channel) -> Interaction:
-    return stage.discord.slash("imagine", {"prompt": channel.name, "width": 64, "height": 64}, channel=channel)
+    return stage.discord.slash("txt2img", {"prompt": channel.name, "width": 64, "height": 64}, channel=channel)
 
 
 def results(stage: Stage) -> dict[str, Payload]:

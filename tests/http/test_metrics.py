@@ -45,12 +45,12 @@ def busy() -> Sources:
     tally = figures.tally
     for number, state in enumerate((State.ACCEPTED, State.ACCEPTED, State.RUNNING)):
         one_job = job(number, state=state)
-        tally.accept(one_job, 0.0)
+        tally.accept(one_job.id, one_job.request.workflow, 0.0)
         figures.jobs[one_job.id] = one_job  # pyright: ignore[reportIndexIssue]
     tally.start(JobId("job-2"), 7.0)
     tally.run(run(2, STUDIO, 4.0, waited=9.0, expected_wait=2.0), 3.0)
     tally.run(run(3, NAMELESS, 2.0), None)
-    tally.accept(job(9), 0.0)
+    tally.accept(job(9).id, job(9).request.workflow, 0.0)
     tally.end(job(9), "failed")
     tally.model_loads[STUDIO] = tally.connections[STUDIO] = tally.catch_ups[STUDIO] = 2
     tally.failed_catch_ups[NAMELESS] = 5

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from app.core.drafts import LIFETIME, MOST_DRAFTS, StoredDraft
 from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.core.limits.moderation import Ban
@@ -351,6 +352,9 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "decide": lambda: store.decide(Ban(guild="g", banned="person", id="1"), "ada"),
         "audit": store.audit,
         "prefer": lambda: store.prefer("ada", "w", {"steps": 4}),
+        "keep_draft": lambda: store.keep_draft(StoredDraft("a", "ada", b"{}")),
+        "draft": lambda: store.draft("a"),
+        "drop_draft": lambda: store.drop_draft("a"),
         "check": store.check,
     }
     assert calls.keys() == {name for name in dir(Store) if not name.startswith("_")}
@@ -368,6 +372,27 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
             if "WHERE id >=" in statement:
                 # With one of the two bounds alone it would be half of all jobs.
                 assert "(id>? AND id<?)" in str(step), f"{statement}: {step}"
+
+
+def test_drafts_are_kept_for_a_while_and_a_person_has_only_a_few(tmp_path: Path) -> None:
+    now = 1000.0
+    with open_store(tmp_path / "j.db", clock=lambda: now, durable=False) as store:
+        for number in range(MOST_DRAFTS + 2):
+            now += 1
+            store.keep_draft(StoredDraft(f"ada {number}", "ada", b"x"))
+            store.keep_draft(StoredDraft(f"ben {number % 2}", "ben", b"y"))
+        assert [store.draft(f"ada {number}") is not None for number in range(3)] == [False, False, True]
+        assert store.draft("ben 0") == StoredDraft("ben 0", "ben", b"y")
+        store.keep_draft(StoredDraft("ben 0", "ben", b"z"))
+        assert store.draft("ben 0") == StoredDraft("ben 0", "ben", b"z")
+        store.drop_draft("ben 0")
+        assert store.draft("ben 0") is None
+        store.forget_person("ben")
+        assert store.draft("ben 1") is None
+        now += LIFETIME + 1
+        assert store.draft("ada 10") is None
+        store.keep_draft(StoredDraft("new", "cy", b"x"))
+        assert store._database.execute("SELECT id FROM drafts").fetchall() == [("new",)]
 
 
 RELEASED = """

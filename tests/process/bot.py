@@ -116,7 +116,7 @@ async def comfyui(folder: Path) -> AsyncGenerator[tuple[Simulator, str]]:
 
 
 def imagine(discord: FakeDiscord, prompt: str) -> Interaction:
-    return discord.slash("imagine", prompt=prompt, width=64, height=64)
+    return discord.slash("txt2img", prompt=prompt, width=64, height=64)
 
 
 async def until(predicate: Callable[[], bool]) -> None:

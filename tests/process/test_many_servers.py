@@ -70,7 +70,7 @@ async def test_everybody_gets_every_picture_once_although_one_server_dies_and_on
             await discord.until(lambda: discord.state.commands.of[None], LONGEST)
             people = [discord.person(f"person {number}") for number in range(PEOPLE)]
             asked = [
-                discord.slash("imagine", prompt=f"{person.name} {number}", width=64, height=64, user=person)
+                discord.slash("txt2img", prompt=f"{person.name} {number}", width=64, height=64, user=person)
                 for number in range(each)
                 for person in people
             ]

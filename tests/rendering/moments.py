@@ -13,7 +13,7 @@ from app.config.settings import Limits
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import Person
 from tests.discord.flows import FOLDER
-from tests.discord.stage import Stage, modal, words
+from tests.discord.stage import Stage, modal, parts, words
 from tests.rendering.page import Scene
 
 FOXES = "four foxes in the snow, golden hour, film grain"
@@ -27,6 +27,9 @@ NAMES = (
     "finished-four",
     "finished-nine",
     "edited",
+    "varied",
+    "zoomed",
+    "choice",
     "failed",
     "cancelled",
     "refused",
@@ -35,6 +38,9 @@ NAMES = (
     "more",
     "command",
     "form",
+    "form-picture",
+    "settings",
+    "form-details",
 )
 """All moments."""
 
@@ -88,7 +94,18 @@ class Moments:
         await stage.result(stage.press(edited, "Upscale"))
         details = await self._told(edited, "Details")
         await self._told(details, "Copy as command", "command")
-        await self._told(edited, "More…", "more")
+        opened = await stage.answered(stage.press(edited, "Edit prompt"))
+        self._keep("form-picture", opened.data, "Edit prompt")
+        beyond = stage.press(edited, "More…")
+        await stage.ephemeral_followup(beyond)
+        settings = await self._told(stage.discord.message(beyond), "Settings…", "settings")
+        opened = await stage.answered(stage.press(settings, "Details…"))
+        self._keep("form-details", opened.data, "Details…")
+        varied = await stage.result(stage.press(one, "Vary subtle"))
+        self._keep("varied", varied, "Vary subtle")
+        more = await self._told(one, "More…", "more")
+        self._keep("zoomed", await stage.result(stage.press(more, "Zoom out")), "Zoom out")
+        await self._chosen(varied, 3)
         four = self._imagine(FOXES, count=4)
         self._keep("finished-four", await stage.result(four), "/imagine")
         nine = self._imagine("paper boats on a mountain lake, morning fog", count=9, width=256, height=256)
@@ -144,8 +161,18 @@ class Moments:
         self._keep(name or label.lower(), told, label)
         return told
 
+    async def _chosen(self, message: Payload, number: int) -> None:
+        """Choose one of several pictures in More…, and keep what can be done to it."""
+        pressed = self._stage.press(message, "More…")
+        await self._stage.ephemeral_followup(pressed)
+        more = self._stage.discord.message(pressed)
+        (select,) = [part for part in parts(more) if part["type"] == 3]
+        chosen = self._stage.discord.click(more, str(select["custom_id"]), values=[str(number)])
+        await self._stage.ephemeral_followup(chosen)
+        self._keep("choice", self._stage.discord.message(chosen), "More…")
+
     def _imagine(self, prompt: str, user: Person | None = None, **more: object) -> Interaction:
-        return self._stage.discord.slash("imagine", {"prompt": prompt, **more}, user=user)
+        return self._stage.discord.slash("txt2img", {"prompt": prompt, **more}, user=user)
 
     def _message(self, ident: str) -> Payload:
         return self._stage.discord.state.messages.all[ident]

@@ -159,8 +159,22 @@ def _entry(component: Payload) -> str:
             hint = escape(component.get("placeholder") or "")
             return f'<textarea rows="{rows}" placeholder="{hint}">{value}</textarea>'
         case 4:
-            return f'<input value="{escape(component.get("value") or "")}">'
+            hint = escape(component.get("placeholder") or "")
+            return f'<input value="{escape(component.get("value") or "")}" placeholder="{hint}">'
         case 3:
             return f'<div class="select">{escape(_chosen(component))}<i>⌄</i></div>'
+        case 19:
+            return '<div class="upload"><i>⇪</i>Drop a file here, or <a>browse</a></div>'
+        case 21 | 22:
+            kind = "radio" if component["type"] == 21 else "tick"
+            return f'<div class="options">{"".join(_tickable(option, kind) for option in component["options"])}</div>'
+        case 23:
+            return f'<div class="options">{_tickable({"label": "", **component}, "tick")}</div>'
         case kind:
             raise ValueError(f"fields of type {kind} cannot be drawn")
+
+
+def _tickable(option: Payload, kind: str) -> str:
+    mark = f'<i class="{kind}{" on" if option.get("default") else ""}"></i>'
+    described = f"<small>{escape(option['description'])}</small>" if option.get("description") else ""
+    return f'<div class="option">{mark}<span>{escape(option["label"])}{described}</span></div>'

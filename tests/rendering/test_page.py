@@ -78,6 +78,28 @@ def test_a_form_has_its_fields() -> None:
     assert [text.strip() for text in texts(made, "label")] == ["Prompt *a cat"]
 
 
+def test_every_kind_of_field_is_drawn() -> None:
+    choices: list[Payload] = [{"label": "Square", "value": "1"}, {"label": "Wide", "value": "2", "default": True}]
+    kinds: list[Payload] = [
+        {"type": 3, "custom_id": "a", "options": choices, "required": False},
+        {"type": 19, "custom_id": "b", "required": False},
+        {"type": 21, "custom_id": "c", "options": choices},
+        {"type": 22, "custom_id": "d", "options": choices, "required": False},
+        {"type": 23, "custom_id": "e", "default": True, "required": False},
+    ]
+    labels: list[Payload] = [{"type": 18, "label": "L", "description": "D", "component": kind} for kind in kinds]
+    made = drawn({"title": "T", "custom_id": "x", "components": labels})
+    # The description is a part of its own.
+    assert [text.split() for text in texts(made, "label")] == [
+        ["LWide⌄"],
+        ["L⇪Drop", "a", "file", "here,", "or", "browse"],
+        ["L", "*SquareWide"],
+        ["LSquareWide"],
+        ["L"],
+    ]
+    assert texts(made, "small") == ["D"] * 5
+
+
 def test_what_is_not_known_is_not_left_out() -> None:
     with pytest.raises(ValueError, match="99"):
         drawn(message({"type": 99}))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.config.settings import FORMATS
 from app.ports import Graph
-from app.service.formats import FORMATS, sized
+from app.service.formats import sized
 from app.workflows.load import Workflow, load
 from app.workflows.model import Slot, Target
 from tests.workflows.test_shipped import FOLDER

@@ -15,6 +15,7 @@ from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.reasons import Draining, NotForYou
 from app.service.requests import Person
+from app.service.variations import Variations
 from app.workflows.model import WorkflowError
 from app.workflows.node_definitions import Definitions
 
@@ -40,7 +41,7 @@ async def factory(folder: Path, draining: anyio.Event) -> JobFactory:
     assert not catalog.workflows
     history = cast("JobHistory", None)
     parts = cast("Choices", None), history, cast("InputFiles", None)
-    return JobFactory(catalog, *parts, folder, draining, Moderation(history))
+    return JobFactory(catalog, *parts, folder, draining, Moderation(history), Variations(catalog, history))
 
 
 @pytest.mark.anyio

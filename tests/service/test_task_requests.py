@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 from msgspec.structs import replace
 
+from app.config.settings import DefaultModels, Preset
 from app.core.jobs.cost import Run
 from app.events import JobId, NodeId, ServerName
 from app.ports import Json
-from app.service.presets import INCLUDED, Preset, available
+from app.service.presets import INCLUDED, available
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.speeds import Speeds
 from app.service.task_models import TaskModels
@@ -54,7 +55,7 @@ BOTH = checkpoints("dreamscapeXL-v2.safetensors", "ink/night_ink.ckpt")
 
 
 def planner(here: Here, **defaults: str) -> TaskPlanner:
-    return TaskPlanner(TaskModels(here, defaults), INCLUDED)
+    return TaskPlanner(TaskModels(here, DefaultModels(**defaults)), INCLUDED)
 
 
 def labels(here: Here, task: Task = "imagine", typed: str = "") -> list[str]:
@@ -195,6 +196,27 @@ def test_an_option_that_the_model_lacks_is_one_sentence_with_those_that_it_has(
 ) -> None:
     told = refusal(Here("kontext"), "edit", files=(PICTURE,), **given)
     assert told == f"“Edit by words” has no option “{option}”. It has image, prompt, model, seed, preset."
+
+
+def test_one_picture_may_be_asked_of_a_model_that_always_makes_one() -> None:
+    assert planned(Here("kontext"), "edit", files=(PICTURE,), values={"count": 1}).values == {}
+
+
+def test_a_default_of_the_operator_that_is_no_model_is_told() -> None:
+    here = Here("txt2img", servers=[BOTH])
+    models = TaskModels(here, DefaultModels(imagine="Nigt ink", edit="", film="ltx"))
+    assert [reason_text(reason) for reason in models.unknown_defaults()] == [
+        "There is no model “Nigt ink” here now; did you mean “Night ink”?",
+        "There is no model “ltx” here now.",
+    ]
+
+
+def test_the_lists_are_brought_up_to_date_only_while_people_choose() -> None:
+    models = TaskModels(Here("txt2img", servers=[BOTH]))
+    models.prepare()
+    assert [models.were_asked(), models.were_asked()] == [True, False], "once at the start"
+    models.suggest("imagine", "x", ANN, 5)
+    assert [models.were_asked(), models.were_asked()] == [True, False]
 
 
 def test_a_preset_adds_to_the_prompt_and_only_sets_what_the_model_has() -> None:

@@ -27,7 +27,7 @@ from app.config.settings import Config, Server
 from app.core.jobs.progress import ProgressTracker
 from app.core.journal_port import JournalError, JournalUnavailable
 from app.discord.custom_id import Press
-from app.discord.ui.components import Form
+from app.discord.ui.forms import Form
 from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal

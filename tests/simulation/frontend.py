@@ -27,7 +27,8 @@ from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.responder import Responder
-from app.discord.ui.components import Card, Form, Upload
+from app.discord.ui.components import Card, Upload
+from app.discord.ui.forms import Form
 from app.discord.ui.job_message import plain, render
 from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
@@ -41,6 +42,8 @@ from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.requests import AttachedFile
+from app.service.speeds import Speeds
+from app.service.variations import Variations
 from app.workflows.load import Workflow
 from tests.conftest import inline
 
@@ -100,16 +103,23 @@ class SimulatedFrontend:
         """The servers that have said which nodes they have, and are configured since."""
         self._catalog = catalog = Catalog(Path("workflows"), services.configured, lambda _: None)
         self._read()
-        self.live_messages = LiveMessages(tasks, services.registry, catalog, board, fit)
+        variations = Variations(catalog, job_history)
+        self.live_messages = LiveMessages(
+            tasks, services.registry, catalog, board, fit, possible_changes=variations.possible
+        )
         self.live_messages.now = clock
         self._responder = Responder(board)
         choices, moderation = Choices(services.nodes), Moderation(job_history)
-        job_factory = JobFactory(catalog, choices, job_history, Photos(), folder, services.draining, moderation)
+        job_factory = JobFactory(
+            catalog, choices, job_history, Photos(), folder, services.draining, moderation, variations
+        )
         self._dispatcher = RequestDispatcher(
             registry=services.registry,
             job_history=job_history,
             catalog=catalog,
             job_factory=job_factory,
+            variations=variations,
+            choices=choices,
             allowances=Allowances(Limits(), no_positions, moderation),
             live_messages=self.live_messages,
             responder=self._responder,
@@ -119,6 +129,7 @@ class SimulatedFrontend:
             guarded=GUARDED,
             server_names={},
             delete_results=partial(inline, delete_results),
+            picture_seconds=Speeds().seconds,
         )
 
     async def live(self, opened: Callable[[], None]) -> None:

@@ -11,8 +11,7 @@ from anyio.abc import TaskGroup
 
 from app.discord import custom_id
 from app.discord.custom_id import Press
-from app.discord.ui.components import Form
-from app.discord.ui.modals import SETTINGS
+from app.discord.ui.forms import Form
 from app.discord.user_request import ButtonPressed, UserRequest
 from app.ports import ConnectionLost
 from app.service.requests import CreateJob
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from tests.simulation.bot import Bot
     from tests.simulation.recorder import Recorder
 
-UNREADABLE = ("steps = many", "seconds", "= 3", "no-such = 1", "steps = 1e99")
-"""What somebody may write into a form."""
+UNREADABLE = ({"steps": "many"}, {"seconds": "soon"}, {"": "3"}, {"no-such": "1"}, {"+settings": "steps = 1e99"})
+"""What somebody may send as a form: the last is one of an earlier version."""
 
 LOOKS = 5.0
 """Seconds between two looks for a job that waits."""
@@ -184,22 +183,16 @@ class People:
         At times, something in it is unreadable.
         """
         fields, color = self._filled(form)
-        lines = [line for line in fields[SETTINGS].splitlines() if not line.startswith("steps ")]
-        lines.append(f"steps = {self._rng.randint(1, 2)}")
+        fields["steps"] = str(self._rng.randint(1, 2))
         if self._have_batches and self._rng.random() < 0.5:
-            lines = [line for line in lines if not line.startswith(f"{COUNT} ")]
-            lines.append(f"{COUNT} = {self._rng.randint(1, MOST_PICTURES)}")
-        fields[SETTINGS] = "\n".join(lines)
+            fields[COUNT] = str(self._rng.randint(1, MOST_PICTURES))
         fields["prompt"] = f"{fields['prompt'].partition(' edit')[0]} edit {self._rng.randrange(1000)}"
         return fields, color
 
     def _filled(self, form: Form) -> tuple[dict[str, str], int]:
         """The form with another seed, and now and then with something that nobody can read; and the seed."""
         fields = {field.name: field.value for field in form.fields}
-        lines = [line for line in fields.get(SETTINGS, "").splitlines() if not line.startswith("seed ")]
         if self._rng.random() < 0.2:
-            lines.append(self._rng.choice(UNREADABLE))
+            fields |= self._rng.choice(UNREADABLE)
         color = self._rng.randint(0, LARGEST_COLOUR)
-        lines.append(f"seed = {color}")
-        fields[SETTINGS] = "\n".join(lines)
-        return fields, color
+        return {**fields, "seed": str(color)}, color

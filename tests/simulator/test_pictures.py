@@ -13,6 +13,8 @@ from PIL import Image, ImageChops, ImageStat
 from app.simulator.art import painter
 from app.simulator.art.painter import Recipe
 from app.simulator.media import flac, mp3, mp4, safetensors, webm
+from app.workflows.api_graph import check_graph, inputs
+from app.workflows.variation import STRENGTHS, derive
 from tests.conftest import virtual
 from tests.simulator import graphs
 from tests.simulator.replay import client, living
@@ -149,3 +151,23 @@ def test_the_tables_of_a_film_lead_to_its_frames() -> None:
     assert content[4:8] == b"ftyp"
     assert content[offset : offset + 2] == b"\xff\xd8"
     assert webm.encode(frames, 8).count(b"\x9d\x01\x2a") == 3, "three VP8 key frames"
+
+
+async def drawn(folder: Path, graph: graphs.Body) -> Image.Image:
+    (content,) = await made(folder, graph)
+    return Image.open(io.BytesIO(content)).convert("RGB")
+
+
+async def test_a_subtle_variation_differs_less_than_a_strong_one_and_that_less_than_another_seed(
+    tmp_path: Path,
+) -> None:
+    first = await drawn(tmp_path, graphs.txt2img(size=128, seed=1))
+    (tmp_path / "input").mkdir(exist_ok=True)
+    first.save(tmp_path / "input" / "first.png")
+    apart: list[float] = []
+    for strength in STRENGTHS:
+        derived = derive(check_graph(graphs.txt2img(size=128, seed=2), "t2i"), strength)
+        inputs(derived.graph, derived.picture.node)[derived.picture.input] = "first.png"
+        apart.append(distance(first, await drawn(tmp_path, {**derived.graph})))
+    apart.append(distance(first, await drawn(tmp_path, graphs.txt2img(size=128, seed=2))))
+    assert 2 < apart[0] < apart[1] < apart[2]

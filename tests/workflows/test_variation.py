@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
+from PIL import Image
 
+from app.events import Finished, JobId
 from app.ports import Graph, Json
+from app.simulator.version import V0_33_0
 from app.workflows.api_graph import copied, inputs
 from app.workflows.extension import Extension, extended
 from app.workflows.load import list_names, load
 from app.workflows.model import WorkflowError
-from app.workflows.variation import STRENGTHS, Change, Derived, can_be, derive
+from app.workflows.variation import STRENGTHS, Change, Derived, can_be, derive, varied
 from tests.refusals import refusal_of, refused
 from tests.workflows import server_rules
 from tests.workflows.templates import FOREIGN, converted, convertible, definitions, every_template, object_info
+from tests.workflows.test_shipped import filled, models
 from tests.workflows.test_workflows import FOLDER
+from tests.world import Watcher, world
 
 EXTENSIONS: tuple[Extension, ...] = get_args(Extension)
 CHANGES: tuple[Change, ...] = (*STRENGTHS, *EXTENSIONS)
@@ -257,3 +264,33 @@ def test_what_is_added_fits_the_steps_of_every_node(extension: Extension, width:
     else:
         assert [side for side, pixels in added.items() if pixels] == [extension]
         assert max(frame.whole) <= 2048 + 32
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One is enough: what a graph makes does not depend on it."""
+    return "trio"
+
+
+@pytest.mark.anyio
+async def test_what_is_derived_from_a_shipped_workflow_runs_to_a_picture_of_its_size(tmp_path: Path) -> None:
+    picture = tmp_path / "made.png"
+    Image.new("RGB", (320, 256), "teal").save(picture)
+    async with world(tmp_path, version=V0_33_0, steps=2, step_time=0.0, any_node=True, models=models()) as running:
+        # Pictures of the one left out are large, and take a second each.
+        for name in sorted(VARIED - {"flux-4k"}):
+            workflow = load(FOLDER, name)
+            small = {"width": 320, "height": 256}
+            values: dict[str, Json] = {slot.name: small[slot.name] for slot in workflow.slots if slot.name in small}
+            request = filled(workflow, tmp_path, values, definitions())
+            changes: tuple[Change, ...] = ("subtle", "left") if name in EXTENDED else ("subtle",)
+            for change in changes:
+                job, _ = varied(request, change, str(picture), definitions())
+                job = replace(job, job=JobId(f"{name} {change}"))
+                watcher = Watcher()
+                await running.make(job, watcher)
+                assert isinstance(watcher.last, Finished), (name, watcher.last)
+                with Image.open(watcher.last.files[0]) as made:
+                    if name in EXTENDED:
+                        width, height = small["width"], small["height"]
+                        assert made.size == (width if change == "subtle" else width * 3 // 2, height), name

@@ -26,9 +26,13 @@ from app.workflows.files import Folders, as_folders, list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import Slot, WorkflowError
 from app.workflows.node_definitions import Definitions
+from app.workflows.variation import Change, problem
 
 SHOWN = 60
 """Characters of a value in a table."""
+
+CHECKED_CHANGES: tuple[Change, Change] = ("subtle", "zoom")
+"""One change of each kind: the others of that kind need the same."""
 
 NEEDING_NAMES = frozenset({"lora", "size"})
 """Kinds of slots whose values are parsed better if a server's lists and steps are known."""
@@ -57,7 +61,7 @@ async def show_workflow(
     console: Console, folders: Folders, name_or_path: str, servers: Mapping[ServerName, Comfy]
 ) -> int:
     """Print a workflow's slots as a table; return the exit code. Raises `WorkflowError`."""
-    workflow, _ = await open_workflow(folders, name_or_path, servers)
+    workflow, definitions = await open_workflow(folders, name_or_path, servers)
     head = " · ".join(filter(None, (workflow.title, _called(workflow), workflow.result)))
     console.print(Text(head, "bold"))
     if workflow.description:
@@ -67,9 +71,20 @@ async def show_workflow(
         console.print(Text(f"preset {name}: {', '.join(f'{key}={value}' for key, value in values.items())}"))
     for follow_up in workflow.follow_ups:
         console.print(Text(f"then {follow_up.workflow}, which gets the result as its {follow_up.slot}"))
+    console.print(Text(_changes(workflow.graph, definitions)))
     for note in workflow.notes:
         console.print(Text(reason_text(note), "yellow"))
     return 0
+
+
+def _changes(graph: Graph, definitions: Definitions | None) -> str:
+    """What can be done to the pictures of a workflow, or why nothing can be."""
+    varied, extended = (problem(graph, change, definitions) for change in CHECKED_CHANGES)
+    if varied is not None:
+        return f"not varied: {reason_text(varied)}"
+    if extended is not None:
+        return f"then varied, but not extended: {reason_text(extended)}"
+    return "then varied (Vary) and extended (Zoom out, Pan)"
 
 
 def slots_table(workflow: Workflow) -> Table:

@@ -58,6 +58,13 @@ class Batch(Struct, frozen=True):
     edits: tuple[int, ...] = ()
 
 
+class Variation(Struct, frozen=True):
+    """A request that starts from a picture, by the graph that made it: what is done to it, and its path."""
+
+    change: str
+    picture: str
+
+
 class JobRequest(Struct, frozen=True, kw_only=True):
     """A request for one job, complete except for what only the chosen server knows.
 
@@ -70,6 +77,7 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     `payment` is what services bill for a run, None if nothing. With `refetch`, nothing is generated: only missing
     results are downloaded. With `batch`, it is the first of several; these have its id as `lead`, and `part` is their
     number, counted from 0. `parent` is the job that it was made from, by a button below its result; "" if it was not.
+    With `variation`, the graph is not the workflow's own, but derived from it.
     """
 
     job: JobId
@@ -94,6 +102,7 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     lead: JobId = JobId("")
     part: int = 0
     parent: JobId = JobId("")
+    variation: Variation | None = None
     has_model: bool = False
 
     @property

@@ -78,14 +78,14 @@ class Tally:
         self._open: dict[JobId, _Open] = {}
         self._workflows: set[str] = set()
 
-    def accept(self, job: Job, now: float) -> None:
-        """Count a job that was accepted, once."""
-        if job.id not in self._open:
+    def accept(self, job: JobId, workflow: str, now: float, *, makes: bool = True) -> None:
+        """Count a job that was accepted, once; one that makes nothing only downloads, and does not wait to start."""
+        if job not in self._open:
             self.accepted += 1
             # Prometheus sees that a number grew only if it was there before.
             for outcome in OUTCOMES:
-                self.ended.setdefault((outcome, self._workflow(job.request.workflow)), 0)
-            self._open[job.id] = _Open(now, started=job.request.refetch is not None)
+                self.ended.setdefault((outcome, self._workflow(workflow)), 0)
+            self._open[job] = _Open(now, started=not makes)
 
     def adopt(self, job: Job, now: float, *, started: bool) -> None:
         """Take over a job from before the bot started; it counts as waiting since now."""

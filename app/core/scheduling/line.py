@@ -16,7 +16,16 @@ from app.core.scheduling.wait_reasons import wait_reason
 from app.core.servers.able_servers import AbleServers
 from app.core.servers.state import ServerState
 from app.events import AnyUpdate, JobId, Queued, ServerName, Started
-from app.reasons.jobs import HoursUsedUp, NoRoom, ServersDrained, ServersOff, ServersOffline, ServersStarting
+from app.reasons.jobs import (
+    HoursUsedUp,
+    JobReason,
+    NoRoom,
+    SentAgain,
+    ServersDrained,
+    ServersOff,
+    ServersOffline,
+    ServersStarting,
+)
 from app.reasons.limits import Whom
 
 PER_WAITING_JOB = 0.01
@@ -214,7 +223,7 @@ class Line:
         return outlook.starts_in + self._times.expected_use(job.request, self._times.known(job).work)
 
     def _queued_update(self, job: Job, now: float) -> Queued:
-        note = wait_reason(job, self._servers, self._able, now, has_room=self.has_room)
+        note = self._wait_reason(job, now)
         if (attempt := job.attempt) is not None:
             ahead, starts_in = self._at_server(job, attempt, now)
             server = attempt.server
@@ -227,6 +236,24 @@ class Line:
         return Queued(
             job=job.id, position=ahead, server=server, starts_in=float(round(starts_in)) if known else None, note=note
         )
+
+    def _wait_reason(self, job: Job, now: float) -> JobReason | None:
+        """What a job waits for, apart from its turn; None if there is nothing to say."""
+        if job.attempt is not None:
+            names = [job.attempt.server]
+        else:
+            # Until somebody says what the servers can run, it waits for any.
+            able = self._able.of(job.request) if self._able.offered is not None else list(self._servers)
+            names = [name for name in able if not self._servers[name].drained]
+            if not names:
+                return ServersDrained(tuple(able))
+        states = [self._servers[name] for name in names]
+        has_it = job.attempt is not None and states[0].reachable
+        if (reason := wait_reason(states, now, has_it=has_it)) is not None:
+            return reason
+        if not self.has_room and job.attempt is None:
+            return NoRoom()
+        return SentAgain() if job.tries > 1 or job.worker_deaths else None
 
     def _at_server(self, job: Job, attempt: Attempt, now: float) -> tuple[int, float]:
         """How many prompts are ahead of a job that a server has, and in how many seconds it is expected to start."""

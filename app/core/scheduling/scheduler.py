@@ -27,9 +27,10 @@ class Scheduler:
 
     A server that runs nothing gets a job whenever one can run there, in the order of the servers' weights; one that is
     drained gets none. The waiting place only hides the moment between two jobs, so it is for a job with the same models
-    that no other server would finish sooner; with a `depth` of 1 it stays empty. A server where jobs fail in a row, or
-    whose memory was not enough for a job, only gets what no other server that can be reached is able to run.
-    `new_prompt_id` creates prompt ids. `line` says where jobs are in line, `admission` which requests are accepted.
+    that no other server would finish sooner, and it is filled once the results of earlier jobs have arrived from there;
+    with a `depth` of 1 it stays empty. A server where jobs fail in a row, or whose memory was not enough for a job,
+    only gets what no other server that can be reached is able to run. `new_prompt_id` creates prompt ids. `line` says
+    where jobs are in line, `admission` which requests are accepted.
     """
 
     def __init__(
@@ -207,6 +208,9 @@ class Scheduler:
 
     def _fill_waiting_places(self, now: float) -> None:
         for name in self._places.waiting_places(now):
+            if any(True for _ in self._job_table.fetching(name)):
+                # Somebody waits for these results. Once they are here, this place is filled.
+                continue
             queued = self._queue.next_loaded(name, self._servers[name].models)
             # What a server may have begun is not sent again, so nothing that costs money waits at one.
             if queued is None or self._job_table.jobs[queued.job].request.price:

@@ -1,49 +1,21 @@
-"""Why a job that is not running waits, if there is more to say than that others are before it."""
+"""Why a job waits for the servers that can run it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from app.core.jobs.job import Job
-from app.core.servers.able_servers import AbleServers
 from app.core.servers.state import ServerState
-from app.events import ServerName
-from app.reasons.jobs import (
-    HoursUsedUp,
-    JobReason,
-    NoRoom,
-    SentAgain,
-    ServersDrained,
-    ServersOff,
-    ServersOffline,
-    ServersStarting,
-)
+from app.reasons.jobs import HoursUsedUp, JobReason, ServersOff, ServersOffline, ServersStarting
 
 
-def wait_reason(
-    job: Job, servers: Mapping[ServerName, ServerState], able: AbleServers, now: float, *, has_room: bool
-) -> JobReason | None:
-    """What a job that is not running waits for, apart from its turn; None if there is nothing to say.
-
-    `has_room` is whether our disk has room for results.
-    """
-    if job.attempt is not None:
-        waits_for = [job.attempt.server]
-    else:
-        # Until somebody says what the servers can run, it waits for any.
-        names = able.of(job.request) if able.offered is not None else list(servers)
-        waits_for = [name for name in names if not servers[name].drained]
-        if not waits_for:
-            return ServersDrained(tuple(names))
+def wait_reason(states: Collection[ServerState], now: float, *, has_it: bool) -> JobReason | None:
+    """Why a job waits that only these servers can run, or of which one `has_it`; None if nothing is wrong with them."""
     # A server that has a job runs it, even if it gets no further ones.
-    has_it = job.attempt is not None and servers[job.attempt.server].reachable
-    if not has_it and (reason := _power_reason([servers[name] for name in waits_for], now)) is not None:
+    if not has_it and (reason := _power_reason(states, now)) is not None:
         return reason
-    if all(servers[name].away for name in waits_for):
-        return ServersOffline(tuple(waits_for))
-    if not has_room and job.attempt is None:
-        return NoRoom()
-    return SentAgain() if job.tries > 1 or job.worker_deaths else None
+    if all(state.away for state in states):
+        return ServersOffline(tuple(state.name for state in states))
+    return None
 
 
 def _power_reason(states: Collection[ServerState], now: float) -> JobReason | None:

@@ -33,8 +33,10 @@ class AbleServers:
         nobody says anything of its workflow, because the folder no longer has it, and those that it names are gone, it
         goes to any.
         """
-        workflow, offered = request.workflow, self.offered
-        permitted = [name for name, state in self._servers.items() if state.permits(request) and not state.leaving]
+        workflow, paid, offered = request.workflow, request.is_paid, self.offered
+        permitted = [
+            name for name, state in self._servers.items() if state.permits(workflow, paid=paid) and not state.leaving
+        ]
         if offered is not None and (able := offered.get(workflow)):
             names = [name for name in permitted if name in able]
             with_model = [name for name in names if name in request.servers] if request.has_model else []

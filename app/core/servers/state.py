@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from app.config.settings import Power
-from app.core.jobs.job import JobRequest
 from app.core.servers.power import ServerPower
 from app.core.servers.rest import ServerRest
 from app.events import ServerName
@@ -109,10 +108,9 @@ class ServerState(Struct):
         else:
             self.power.settings = settings.power
 
-    def permits(self, request: JobRequest) -> bool:
-        """Whether it may run the workflow of this request."""
-        allowed = self.workflows is None or request.workflow in self.workflows
-        return allowed and (self.pays or not request.is_paid)
+    def permits(self, workflow: str, *, paid: bool) -> bool:
+        """Whether it may run this workflow, for a request that services bill if it is `paid`."""
+        return (self.workflows is None or workflow in self.workflows) and (self.pays or not paid)
 
     @property
     def away(self) -> bool:

@@ -107,6 +107,7 @@ class Bot:
         for own in list(bot.get_listeners(hikari.InteractionCreateEvent)):
             bot.unsubscribe(hikari.InteractionCreateEvent, own)
         bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._handlers).handle)
+        bot.subscribe(hikari.ShardPayloadEvent, self._handlers.forms.receive)
         gateway = self._gateway = Gateway(bot, self._token, ENCODER.encode)
         bot.subscribe(hikari.ShardReadyEvent, self._count_session)
         bot.subscribe(hikari.ShardResumedEvent, self._count_session)

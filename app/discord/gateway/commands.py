@@ -28,6 +28,7 @@ from app.texts.commands import (
     UNBAN_WHO,
 )
 from app.workflows.load import Workflow
+from app.workflows.task import Task
 
 CONTEXTS = (hikari.ApplicationContextType.GUILD, hikari.ApplicationContextType.BOT_DM)
 INSTALLED = (hikari.ApplicationIntegrationType.GUILD_INSTALL,)
@@ -46,8 +47,8 @@ SHORTEST_BAN, LONGEST_BAN = 0.01, 3650.0
 Given: TypeAlias = Mapping[str, object]
 Made: TypeAlias = "type[lightbulb.SlashCommand] | type[lightbulb.MessageCommand]"
 Complete: TypeAlias = Callable[["lightbulb.AutocompleteContext[str]"], Awaitable[None]]
-Offer: TypeAlias = Callable[[str, str], Awaitable[list[tuple[str, str]]]]
-"""Takes a user's id and what was typed; returns pairs of what to show and the value it stands for."""
+Offer: TypeAlias = Callable[[hikari.AutocompleteInteraction, str], Awaitable[list[tuple[str, str]]]]
+"""Takes the interaction and what was typed; returns pairs of what to show and the value it stands for."""
 
 
 class InteractionHandler(Protocol):
@@ -73,28 +74,34 @@ class InteractionHandler(Protocol):
         """The values to suggest for a slot."""
         ...
 
+    async def suggest_for_task(
+        self, interaction: hikari.AutocompleteInteraction, task: Task, option: str, typed: str
+    ) -> list[str]:
+        """The models or presets to suggest for an option of a task's command."""
+        ...
+
     async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
         """The user's own jobs or settings to suggest for a command: pairs of what to show and its value."""
         ...
 
 
 def workflow_command(command: Command, handler: InteractionHandler) -> Made:
-    """The slash command of a workflow."""
+    """The slash command of a workflow, or of a task."""
     attributes = {option.name: f"option_{number}" for number, option in enumerate(command.options)}
 
     async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
         given = {name: cast("object", getattr(self, attribute)) for name, attribute in attributes.items()}
         await handler.ordered(_interaction(ctx), command, given)
 
-    options = {attributes[option.name]: _option(option, command.workflow, handler) for option in command.options}
+    options = {attributes[option.name]: _option(option, command, handler) for option in command.options}
     return _slash(command.name, command.description, options, invoke)
 
 
 def built_in_command(name: str, handler: InteractionHandler) -> Made:
     """The slash command for one of the bot's own commands."""
 
-    async def offer(user: str, typed: str) -> list[tuple[str, str]]:
-        return await handler.suggest_own(name, user, typed)
+    async def offer(interaction: hikari.AutocompleteInteraction, typed: str) -> list[tuple[str, str]]:
+        return await handler.suggest_own(name, str(interaction.user.id), typed)
 
     async def invoke(self: lightbulb.SlashCommand, ctx: lightbulb.Context) -> None:
         await handler.asked(_interaction(ctx), name, str(getattr(self, "told", None) or ""))
@@ -176,7 +183,7 @@ def _interaction(ctx: lightbulb.Context) -> hikari.CommandInteraction:
     return ctx.interaction
 
 
-def _option(option: Option, workflow: str, handler: InteractionHandler) -> object:
+def _option(option: Option, command: Command, handler: InteractionHandler) -> object:
     kind = {
         "string": lightbulb.string,
         "integer": lightbulb.integer,
@@ -193,12 +200,21 @@ def _option(option: Option, workflow: str, handler: InteractionHandler) -> objec
     if option.choices:
         wanted["choices"] = [lightbulb.Choice(choice, choice) for choice in option.choices]
     if option.suggest:
-
-        async def offer(_: str, typed: str) -> list[tuple[str, str]]:
-            return [(name, name) for name in await handler.suggest(workflow, option.slot, typed)]
-
-        wanted["autocomplete"] = _completion(offer)
+        wanted["autocomplete"] = _completion(_offer(option, command, handler))
     return cast("Any", kind)(option.name, option.description, **wanted)
+
+
+def _offer(option: Option, command: Command, handler: InteractionHandler) -> Offer:
+    """What to suggest for an option of a workflow's command, or of a task's."""
+
+    async def offer(interaction: hikari.AutocompleteInteraction, typed: str) -> list[tuple[str, str]]:
+        if command.task:
+            names = await handler.suggest_for_task(interaction, command.task, option.name, typed)
+        else:
+            names = await handler.suggest(command.workflow, option.slot, typed)
+        return [(name, name) for name in names]
+
+    return offer
 
 
 def _completion(offer: Offer) -> Complete:
@@ -208,7 +224,7 @@ def _completion(offer: Offer) -> Complete:
         suggestions: list[tuple[str, str]] = []
 
         async def ask() -> None:
-            suggestions.extend(await offer(str(ctx.interaction.user.id), str(ctx.focused.value or "")))
+            suggestions.extend(await offer(ctx.interaction, str(ctx.focused.value or "")))
 
         await run_request(ask, "autocomplete failed")
         await ctx.respond(

@@ -1,8 +1,8 @@
-"""Cards and forms in hikari's types."""
+"""Cards in hikari's types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +14,6 @@ from hikari.impl import (
     InteractiveButtonBuilder,
     LinkButtonBuilder,
     MediaGalleryItemBuilder,
-    ModalActionRowBuilder,
     SectionComponentBuilder,
     SelectOptionBuilder,
     TextSelectMenuBuilder,
@@ -25,7 +24,6 @@ from app.discord.ui.components import (
     Button,
     Card,
     File,
-    Form,
     Gallery,
     Illustrated,
     Line,
@@ -82,21 +80,6 @@ def build(card: Card, contents: Mapping[str, bytes] | None = None) -> ContainerC
                 picture = ThumbnailComponentBuilder(media=file_of(upload), description=alt, spoiler=upload.spoiler)
                 frame.add_component(SectionComponentBuilder(accessory=picture).add_text_display(text))
     return frame
-
-
-def fields(form: Form) -> Sequence[ModalActionRowBuilder]:
-    """A form's fields in hikari's types."""
-    return [
-        ModalActionRowBuilder().add_text_input(
-            field.name,
-            field.label,
-            value=field.value or hikari.UNDEFINED,
-            required=field.required,
-            style=hikari.TextInputStyle.PARAGRAPH if field.long else hikari.TextInputStyle.SHORT,
-            max_length=field.most,
-        )
-        for field in form.fields
-    ]
 
 
 def _button(button: Button) -> LinkButtonBuilder | InteractiveButtonBuilder:

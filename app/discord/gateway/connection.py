@@ -169,6 +169,9 @@ def decode(raw: str | bytes) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  the boundary of one payload
         report_failure(error, "a payload of Discord's gateway cannot be read")
         return {"op": IGNORED}
+    if payload["op"] == DISPATCH and not isinstance(payload["d"], dict):
+        # hikari makes an event of every payload that somebody listens to, and the shard ends if it is no object.
+        payload["d"] = {}
     return payload
 
 

@@ -6,9 +6,8 @@ from typing import TypeAlias
 
 import hikari
 
-from app.discord.gateway.component_builders import build, fields
+from app.discord.gateway.component_builders import build
 from app.discord.gateway.rest import translated
-from app.discord.ui.components import Form
 from app.discord.ui.pages import refusal
 from app.discord.user_request import Caller
 from app.service.requests import AttachedFile
@@ -29,12 +28,6 @@ async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
         )
 
 
-async def ask(interaction: hikari.CommandInteraction | hikari.ComponentInteraction, form: Form) -> None:
-    """Answer with a form. Raises `SendError`."""
-    with translated():
-        await interaction.create_modal_response(form.title, form.custom_id, components=fields(form))
-
-
 async def defer_update(interaction: hikari.ComponentInteraction | hikari.ModalInteraction) -> None:
     """Acknowledge a button press, or its form, whose message may change. Raises `SendError`."""
     with translated():
@@ -51,7 +44,9 @@ async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.Messag
     )
 
 
-def caller_of(interaction: Answerable, message: str, *, fresh: bool, alone: bool = False) -> Caller:
+def caller_of(
+    interaction: Answerable | hikari.AutocompleteInteraction, message: str, *, fresh: bool, alone: bool = False
+) -> Caller:
     """Who interacted, and how to answer."""
     member, channel = interaction.member, interaction.channel
     return Caller(

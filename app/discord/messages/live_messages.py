@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 import anyio
@@ -37,6 +37,7 @@ from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, R
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
+from app.workflows.variation import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -61,7 +62,8 @@ class LiveMessages:
     """Owns the live messages, and starts an InteractionActor for each in `tasks`, the frontend's task group.
 
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
-    `mark_previews` previews carry the mark of `app.media_worker.mark`.
+    `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
+    the pictures of a request.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class LiveMessages:
         *,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
+        possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
     ) -> None:
         self.sender = sender
         self.prepare_files = prepare_files
@@ -85,6 +88,7 @@ class LiveMessages:
         self._catalog = catalog
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
+        self._possible_changes = possible_changes
         self._thumbnails = Thumbnails(tasks, prepare_files)
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
@@ -216,7 +220,10 @@ class LiveMessages:
         view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
-        return MessageReply(view, place, self, token)
+        reply = MessageReply(view, place, self, token)
+        if self._possible_changes is not None:
+            reply.possible_changes = partial(self._possible_changes, request)
+        return reply
 
     async def _live(
         self, reply: MessageReply, actor: InteractionActor, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
@@ -26,13 +26,19 @@ from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_message import render
 from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
-from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, NotAccepted, Previewed
+from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, Finished, NotAccepted, Previewed
 from app.reasons.limits import LimitReason
+from app.workflows.variation import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
 EARLY = 0.05
 """Seconds before the end of a pause at which it counts as over: timers may fire a little early."""
+
+
+async def no_changes() -> frozenset[Change]:
+    """What can be done to the pictures of a job of which nothing is known."""
+    return frozenset()
 
 
 class MessageReply:
@@ -54,6 +60,8 @@ class MessageReply:
         self.receipt = ""
         self.before_rejection: Callable[[], None] = lambda: None
         """Called if the request is over a limit, before anybody is told: there is no job and no message then."""
+        self.possible_changes: Callable[[], Awaitable[frozenset[Change]]] = no_changes
+        """Returns what can be done to the pictures, once they are there."""
         self.behind = False
         """Whether an edit was left out, because the channel was busy or in the pause after another one."""
 
@@ -79,6 +87,8 @@ class MessageReply:
         """
         if isinstance(update, Arrived):
             self.view.arrived = await self._prepare(update.files)
+        elif isinstance(update, Finished):
+            self.view.changes = await self.possible_changes()
         self.view.handle(update, self._context.now())
         if isinstance(update, NotAccepted):
             await self._reject(update.reason)

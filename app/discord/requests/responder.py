@@ -38,6 +38,13 @@ class Responder:
         except SendError as error:
             logger.info("a message could not be changed", reason=str(error))
 
+    async def change(self, caller: Caller, card: Card) -> None:
+        """Change the message that the caller pressed a button of, which only they see."""
+        try:
+            await self._sender.edit_original(caller.token, card)
+        except SendError as error:
+            logger.info("a card could not be changed", reason=str(error))
+
     async def refuse(self, caller: Caller, sentence: str, typed: str = "") -> None:
         """Say why nothing happens, visible only to the caller; delete the message that was created for the answer.
 

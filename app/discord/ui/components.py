@@ -140,25 +140,6 @@ class Card(Struct, frozen=True):
         return tuple(uploads)
 
 
-class Field(Struct, frozen=True):
-    """A text input of a form: one line, or multi-line if `long`. `most` is its limit in characters."""
-
-    name: str
-    label: str
-    value: str = ""
-    required: bool = False
-    long: bool = False
-    most: int = MOST_TEXT
-
-
-class Form(Struct, frozen=True):
-    """A modal form with at most five fields."""
-
-    custom_id: str
-    title: str
-    fields: tuple[Field, ...]
-
-
 def rows(buttons: tuple[Button, ...] | list[Button]) -> tuple[Row, ...]:
     """Split buttons into as many rows as they need."""
     return tuple(

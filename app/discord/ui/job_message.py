@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from app.discord import custom_id
@@ -32,9 +33,11 @@ from app.events import Cancelled, Failed, Finished, Lost
 from app.media_worker.mark import marked
 from app.reasons.jobs import JobReason, ResultsMissing
 from app.service.follow_ups import FollowUpAction, results
+from app.service.variations import pictures_of
 from app.texts import job_message as texts
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
+from app.workflows.variation import STRENGTHS
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
 
@@ -148,7 +151,10 @@ def _unfinished(view: JobView) -> Card:
         shown = enumerate(pictures, 1)
         described = [_described(view, picture, number, view.pictures) for number, picture in shown]
         blocks.append(Gallery(tuple(described[-MOST_PICTURES:])))
-    buttons = [Button(texts.EDIT, custom_id.write("edit", view.job))] if view.editable else []
+    buttons: list[Button] = []
+    if view.editable:
+        buttons.append(Button(texts.EDIT, custom_id.write("edit", view.job)))
+        buttons.append(Button(texts.SETTINGS, custom_id.write(custom_id.ADJUST, view.job)))
     blocks.append(Row((*buttons, Button(texts.CANCEL, custom_id.write("cancel", view.job)))))
     return Card(tuple(blocks), WORKING if view.started else WAITING)
 
@@ -255,7 +261,8 @@ def _foot_line(view: JobView, parts: Sequence[str]) -> str:
     """Whose result it is and what made it, and these parts, as far as they are known."""
     made_with = view.made_with
     name = model_name(made_with) if made_with else view.title if view.title != view.headline else ""
-    return " · ".join(filter(None, [_owner(view), escape(shorten(name, LONGEST_NAME)), *parts]))
+    change = texts.CHANGES.get(view.change, "")
+    return " · ".join(filter(None, [_owner(view), change, escape(shorten(name, LONGEST_NAME)), *parts]))
 
 
 def _size(uploads: Sequence[Upload]) -> str:
@@ -271,45 +278,75 @@ def _offered(view: JobView, finished: Finished) -> tuple[list[FollowUpAction], l
     return each, [action for action in usable if action not in each]
 
 
+class _Each(Struct, frozen=True):
+    """Something that is done at once with one of `count` results. `verb`, `workflow` and `number` are for its id."""
+
+    label: str
+    verb: str
+    count: int
+    workflow: str = ""
+    number: int = 1
+
+
+def _each(view: JobView, finished: Finished, actions: Sequence[FollowUpAction]) -> list[_Each]:
+    """What is done with each result: follow-ups, and variations, unless a follow-up takes their place."""
+    each = [
+        _Each(
+            shorten(action.label.rstrip("…"), LONGEST_LABEL),
+            "go",
+            len(results(finished, action)),
+            action.workflow,
+            action.number,
+        )
+        for action in actions
+    ]
+    count = len(pictures_of(finished))
+    if not count or not view.changes.issuperset(STRENGTHS) or any(button.label == texts.VARY for button in each):
+        return each
+    if count == 1:
+        return [*each, *(_Each(texts.CHANGES[strength], strength, 1) for strength in STRENGTHS)]
+    return [*each, _Each(texts.VARY, "strong", count)]
+
+
 def _buttons(view: JobView, finished: Finished) -> tuple[Row | Select, ...]:
     missing = any(isinstance(note, ResultsMissing) for note in finished.notes)
     again = Button(texts.AGAIN, custom_id.write("again", view.job), "secondary" if missing else "primary", emoji=AGAIN)
     fetch = [Button(texts.FETCH_AGAIN, custom_id.write("fetch", view.job), "primary")] if missing else []
-    each, others = _offered(view, finished)
+    actions, others = _offered(view, finished)
+    each = _each(view, finished, actions)
     last = [*(_follow_up(view, action) for action in others[:MOST_FOLLOW_UPS]), _details(view), _more(view)]
     own = [*fetch, again, _edit_prompt(view)]
-    counts = [len(results(finished, action)) for action in each]
+    counts = [action.count for action in each]
     if not each or max(counts) == 1:
         first = [*own, *(_start(view, action, 0) for action in each)]
         if len(first) + len(last) <= BUTTONS_IN_A_ROW:
             return rows([*first, *last])
         return (*rows(first), *rows(last))
     if max(counts) >= BUTTONS_IN_A_ROW:
-        selects = [_select(view, action, count) for action, count in zip(each, counts, strict=True)]
+        selects = [_select(view, action) for action in each]
         return (*selects, *rows([*own, *last][: 2 * BUTTONS_IN_A_ROW]))
     lines: list[Row] = []
     beside = [*own]
-    for action, count in zip(each, counts, strict=True):
-        numbered = [_start(view, action, number) for number in range(1, count + 1)]
+    for action in each:
+        numbered = [_start(view, action, number) for number in range(1, action.count + 1)]
         # A button about all of them stands at the end of each line, while there is room.
         lines.append(Row((*numbered, *beside[:1])))
         del beside[:1]
     return (*lines, *rows([*beside, *last]))
 
 
-def _start(view: JobView, action: FollowUpAction, number: int) -> Button:
-    """A button that starts a follow-up at once, with one of several results; 0 is the only one."""
-    label = shorten(action.label.rstrip("…"), LONGEST_LABEL)
-    label = texts.of_picture(label, number) if number else label
-    return Button(label, custom_id.write("go", view.job, action.workflow, action.number, number))
+def _start(view: JobView, action: _Each, number: int) -> Button:
+    """A button that does something at once with one of several results; 0 is the only one."""
+    label = texts.of_picture(action.label, number) if number else action.label
+    return Button(label, custom_id.write(action.verb, view.job, action.workflow, action.number, number))
 
 
-def _select(view: JobView, action: FollowUpAction, count: int) -> Select:
-    """A list of many results, each of which starts a follow-up at once."""
-    numbers = range(1, min(count, MOST_CHOICES) + 1)
+def _select(view: JobView, action: _Each) -> Select:
+    """A list of many results, with each of which something is done at once."""
+    numbers = range(1, min(action.count, MOST_CHOICES) + 1)
     choices = tuple(Choice(texts.picture(number), str(number)) for number in numbers)
-    label = texts.choose(shorten(action.label.rstrip("…"), LONGEST_LABEL), numbers[-1])
-    return Select(custom_id.write("go", view.job, action.workflow, action.number), label, choices)
+    label = texts.choose(action.label, numbers[-1])
+    return Select(custom_id.write(action.verb, view.job, action.workflow, action.number), label, choices)
 
 
 def _follow_up(view: JobView, action: FollowUpAction) -> Button:

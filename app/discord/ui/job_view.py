@@ -30,6 +30,7 @@ from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
+from app.workflows.variation import Change
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
@@ -44,10 +45,14 @@ class JobView(Struct, kw_only=True):
     prompt: str = ""
     model: str = ""
     """The file of the model that was chosen; "" if that is left to the server."""
+    change: str = ""
+    """What is done to a picture, by the name of the change; "" if the workflow's own graph runs."""
     before: str = ""
     """The picture that is changed, as a path; "" if none is."""
     seed: int | None = None
     follow_up: tuple[FollowUpAction, ...] = ()
+    changes: frozenset[Change] = frozenset()
+    """What can be done to each picture of the result."""
     spoiler: bool = False
     labelled: bool = False
     """Whether the result says in words that a machine made it."""
@@ -153,7 +158,10 @@ def view_of(
         workflow=workflow,
     )
     view.set_values(request.values, request.seed, request.pictures)
-    view.before = _changed(request, workflow)
+    if request.variation is not None:
+        view.change, view.before = request.variation.change, request.variation.picture
+    else:
+        view.before = _changed(request, workflow)
     return view
 
 

@@ -7,11 +7,15 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from app.config.settings import FORMATS
 from app.discord.text import format_value, shorten
+from app.service.task_requests import NOT_SLOTS, OPTIONS
 from app.texts import commands as texts
+from app.workflows.batch import MOST
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS
 from app.workflows.model import Slot
+from app.workflows.task import TASK_COMMANDS, Task
 
 MOST_CHOICES = 25
 LONGEST_DESCRIPTION = 100
@@ -21,6 +25,8 @@ LARGEST_NUMBER = 2**53 - 1
 
 SPOILER = "spoiler"
 PRESET = "preset"
+MODEL = "model"
+FORMAT = "format"
 """The bot's own options, in addition to those of the slots."""
 
 Kind: TypeAlias = Literal["string", "integer", "number", "boolean", "attachment"]
@@ -34,6 +40,27 @@ KINDS: dict[str, Kind] = {
     "video": "attachment",
     "audio": "attachment",
 }
+
+
+TASK_KINDS: dict[str, Kind] = {
+    "image": "attachment",
+    "image2": "attachment",
+    "image3": "attachment",
+    "mask": "attachment",
+    "count": "integer",
+    "seed": "integer",
+    "factor": "number",
+}
+"""The options of tasks that are not texts."""
+
+FIRST_OPTIONS: dict[Task, tuple[str, ...]] = {
+    "imagine": ("prompt",),
+    "edit": ("image", "prompt"),
+    "animate": ("image", "prompt"),
+    "upscale": ("image",),
+    "describe": ("image",),
+}
+"""The options that a task cannot do without."""
 
 
 class Option(Struct, frozen=True, kw_only=True):
@@ -51,12 +78,16 @@ class Option(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """One slash command. Slots that are not options can be set in the form of "Edit prompt"."""
+    """One slash command: that of a workflow, or with a `task` that of all its models, which has no `workflow`.
+
+    Slots that are not options can be set in the form of "Edit prompt".
+    """
 
     name: str
     workflow: str
     description: str
     options: tuple[Option, ...]
+    task: Task | Literal[""] = ""
 
 
 def command(workflow: Workflow) -> Command:
@@ -87,9 +118,42 @@ def command(workflow: Workflow) -> Command:
     )
 
 
+def task_command(task: Task) -> Command:
+    """The slash command of a task. Its options do not depend on the models, so it does not change with the servers."""
+    needed = FIRST_OPTIONS[task]
+    options = [_task_option(task, name, required=name in needed) for name in OPTIONS[task]]
+    spoiler = Option(name=SPOILER, slot="", kind="boolean", description=texts.SPOILER)
+    return Command(
+        name=task,
+        workflow="",
+        description=texts.TASKS[task],
+        options=(*sorted(options, key=lambda option: not option.required), spoiler),
+        task=task,
+    )
+
+
+def _task_option(task: Task, name: str, *, required: bool) -> Option:
+    kind = TASK_KINDS.get(name, "string")
+    described = texts.TASK_PROMPTS[task] if name == "prompt" else texts.TASK_OPTIONS[name]
+    limits: dict[str, tuple[float, float]] = {"count": (1, MOST), "seed": (0, LARGEST_NUMBER), "factor": (1, 8)}
+    low, high = limits.get(name, (None, None))
+    return Option(
+        name=name,
+        slot="" if name in NOT_SLOTS else name,
+        kind=kind,
+        description=described,
+        required=required,
+        minimum=low,
+        maximum=high,
+        choices=FORMATS if name == "format" else (),
+        suggest=name in {"model", "preset"},
+    )
+
+
 def commands(workflows: Collection[Workflow]) -> list[Command]:
-    """The commands of all workflows that have one; of two with the same name, the first."""
-    by_name: dict[str, Command] = {}
+    """The commands of the tasks that have a model, and of the workflows; of two with the same name, the first."""
+    tasks = {workflow.task for workflow in workflows}
+    by_name: dict[str, Command] = {task: task_command(task) for task in TASK_COMMANDS if task in tasks}
     for workflow in workflows:
         if workflow.command:
             by_name.setdefault(workflow.command, command(workflow))

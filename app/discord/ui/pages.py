@@ -15,9 +15,22 @@ from app.core.limits.spending import SpendingUsed
 from app.core.limits.usage import Used
 from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
-from app.discord.custom_id import NOTIFY
+from app.discord.custom_id import ADJUST, NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
-from app.discord.ui.components import Block, Button, Card, File, Illustrated, Text, Upload, rows
+from app.discord.ui.components import (
+    MOST_CHOICES,
+    Block,
+    Button,
+    Card,
+    Choice,
+    File,
+    Illustrated,
+    Row,
+    Select,
+    Text,
+    Upload,
+    rows,
+)
 from app.discord.ui.options import Command
 from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
@@ -27,10 +40,11 @@ from app.service.follow_ups import FollowUpAction
 from app.service.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
+from app.texts import job_message as job_texts
 from app.texts import moderation, notifications
 from app.texts import pages as texts
 from app.texts.answers import you_wrote
-from app.texts.job_message import EDIT_PROMPT
+from app.texts.job_message import EDIT_PROMPT, SETTINGS
 from app.texts.power import hours_text, power_text
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
@@ -38,6 +52,7 @@ from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
+from app.workflows.variation import STRENGTHS, Change
 
 INK = 0x5865F2
 
@@ -113,6 +128,8 @@ def details(
     for name, value in _values(request, workflow, chosen):
         text = f"**{escape(name)}** {escape(shorten(value, LONGEST_VALUE))}"
         (short if len(value) <= SHORT_VALUE else lines).append(text)
+    if request.variation is not None and request.variation.change in job_texts.CHANGES:
+        short.insert(0, f"**{texts.CHANGE}** {job_texts.CHANGES[request.variation.change]}")
     short += [f"**Seed** `{request.seed}`"] if request.seed is not None else []
     lines += [" · ".join(short)] if short else []
     if isinstance(update, (Failed, Lost)):
@@ -165,15 +182,57 @@ def _typed(value: Json) -> str:
     return " ".join(text.split()).replace("```", "'" * 3)
 
 
-def more(job: JobId, message: str, follow_ups: Sequence[FollowUpAction], workflow: Workflow | None) -> Card:
-    """What else can be done with a job that is shown in a message: further follow-ups, and to delete it."""
+def more(
+    job: JobId,
+    message: str,
+    follow_ups: Sequence[FollowUpAction],
+    workflow: Workflow | None,
+    changes: Collection[Change] = (),
+    pictures: int = 0,
+) -> Card:
+    """What else can be done with a job that is shown in a message: further follow-ups, and to delete it.
+
+    `changes` are what can be done to each of its pictures.
+    """
     asked = [
         Button(shorten(f"{action.label.rstrip('…')}…", LONGEST_LABEL), _use(job, action))
         for action in follow_ups[:MOST_FOLLOW_UPS]
     ]
-    own = [Button(texts.SAVE_SETTINGS, custom_id.write("keep", job))] if workflow is not None else []
+    own: list[Button] = []
+    if workflow is not None:
+        own.append(Button(SETTINGS, custom_id.write(ADJUST, job)))
+        own.append(Button(texts.SAVE_SETTINGS, custom_id.write("keep", job)))
     own.append(Button(texts.DELETE, custom_id.write("delete", job, message)))
-    return Card((Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}"), *rows(asked), *rows(own)), INK)
+    heading = Text(f"### {texts.MORE_HEADING}\n-# {texts.DELETE_HINT}")
+    return Card((heading, *_changing(job, changes, pictures), *rows(asked), *rows(own)), INK)
+
+
+def _changing(job: JobId, changes: Collection[Change], pictures: int) -> tuple[Row | Select, ...]:
+    """How a picture is extended; of several ones, a list in which the one to vary or extend is chosen."""
+    if not changes or not pictures:
+        return ()
+    if pictures == 1:
+        return tuple(rows(_changes(job, 0, [change for change in changes if change not in STRENGTHS])))
+    numbers = range(1, min(pictures, MOST_CHOICES) + 1)
+    choices = tuple(Choice(job_texts.picture(number), str(number)) for number in numbers)
+    return (Select(custom_id.write("picture", job), job_texts.choose(job_texts.CHANGE_ONE, numbers[-1]), choices),)
+
+
+def picture(job: JobId, number: int, changes: Collection[Change], thumbnail: Upload | None = None) -> Card:
+    """What can be done to one of several pictures, of which `thumbnail` is a small version."""
+    varied = [change for change in changes if change in STRENGTHS]
+    extended = [change for change in changes if change not in STRENGTHS]
+    lines = (*rows(_changes(job, number, varied)), *rows(_changes(job, number, extended)))
+    heading = f"### {job_texts.picture(number)}"
+    return Card((Illustrated(heading, thumbnail) if thumbnail is not None else Text(heading), *lines), INK)
+
+
+def _changes(job: JobId, number: int, changes: Collection[str]) -> list[Button]:
+    return [
+        Button(label, custom_id.write(change, job, result=number))
+        for change, label in job_texts.CHANGES.items()
+        if change in changes
+    ]
 
 
 def _use(job: JobId, action: FollowUpAction) -> str:

@@ -51,6 +51,13 @@ async def schedule(call: Call) -> Result:
     return Result((Sigmas(max(1, call.whole("steps", 20)), call.number("denoise", 1.0)),))
 
 
+async def split_schedule(call: Call) -> Result:
+    """SplitSigmasDenoise: the first part of the steps, and the rest, which is so large a part of them."""
+    sigmas, share = call.first(Sigmas) or Sigmas(20), call.number("denoise", 1.0)
+    rest = round(sigmas.steps * share)
+    return Result((Sigmas(sigmas.steps - rest), Sigmas(rest, sigmas.denoise * share)))
+
+
 async def create_video(call: Call) -> Result:
     """CreateVideo."""
     return Result((Video(call.pictures(), call.number("fps", 24.0)),))
@@ -156,6 +163,7 @@ _BY_NAME: dict[str, Node] = {
     "VAEDecodeTiled": images.vae_decode,
     "EmptyLatentImage": images.empty_latent,
     "ImageScale": images.image_scale,
+    "ImagePadForOutpaint": images.pad_for_outpaint,
     "ImageScaleBy": images.image_scale_by,
     "ImageUpscaleWithModel": images.upscale_with_model,
     "ImageInvert": images.invert,
@@ -164,6 +172,8 @@ _BY_NAME: dict[str, Node] = {
     "ImageBlend": images.blend,
     "LatentUpscale": images.latent_upscale,
     "LatentUpscaleBy": images.latent_upscale,
+    "SetLatentNoiseMask": images.set_noise_mask,
+    "SplitSigmasDenoise": split_schedule,
     "RepeatLatentBatch": images.repeat_latent,
     "GetImageSize": image_size,
     "ConditioningCombine": combine,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from msgspec import structs
+from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 from PIL.Image import Resampling
 
 from app.simulator.engine.cache import Result
@@ -73,6 +74,44 @@ async def vae_encode(call: Call) -> Result:
     width, height = (max(8, side // 8 * 8) for side in pictures[0].size)
     cropped = tuple(picture.crop((0, 0, width, height)) for picture in pictures)
     return Result((Latent(width, height, len(cropped), cropped),))
+
+
+async def pad_for_outpaint(call: Call) -> Result:
+    """ImagePadForOutpaint: a grey frame, and a mask that is white there and fades into the images."""
+    return await call.context.run_sync(_padded, call)
+
+
+def _padded(call: Call) -> Result:
+    pictures = call.pictures()
+    width, height = pictures[0].size
+    left, top, right, bottom = (call.whole(side) for side in ("left", "top", "right", "bottom"))
+    size = left + width + right, top + height + bottom
+    feathering = max(1, min(call.whole("feathering", 40), width // 2, height // 2))
+    kept = Image.new("L", (width, height), 255)
+    for step in range(feathering):
+        # Only edges beyond which something is added fade.
+        box = (
+            step if left else 0,
+            step if top else 0,
+            width - 1 - (step if right else 0),
+            height - 1 - (step if bottom else 0),
+        )
+        ImageDraw.Draw(kept).rectangle(box, outline=None, fill=round(255 * ((step + 1) / feathering) ** 2))
+    mask = Image.new("L", size, 255)
+    mask.paste(ImageOps.invert(kept), (left, top))
+    larger: list[Image.Image] = []
+    for picture in pictures:
+        frame = Image.new("RGB", size, (128, 128, 128))
+        frame.paste(picture, (left, top))
+        larger.append(frame)
+    return Result((Images(tuple(larger)), Mask((mask,))))
+
+
+async def set_noise_mask(call: Call) -> Result:
+    """SetLatentNoiseMask: samplers change only what is white in the mask."""
+    latent, mask = call.first(Latent) or Latent(512, 512), call.get("mask", Mask)
+    white = resized(mask.batch[0], (latent.width, latent.height)) if mask is not None else None
+    return Result((structs.replace(latent, mask=white),))
 
 
 async def vae_decode(call: Call) -> Result:

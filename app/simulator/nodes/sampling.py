@@ -73,6 +73,8 @@ def _rest(recipe: Recipe) -> tuple[str, int, int, int]:
 
 
 def _one(recipe: Recipe, latent: Latent, index: int, denoise: float) -> Image.Image:
-    if latent.pictures is None or denoise >= 1:
+    if latent.pictures is None:
         return painter.paint(recipe)
-    return painter.repaint(recipe, latent.pictures[index % len(latent.pictures)], denoise)
+    base = latent.pictures[index % len(latent.pictures)]
+    painted = painter.paint(recipe) if denoise >= 1 else painter.repaint(recipe, base, denoise)
+    return painted if latent.mask is None else Image.composite(painted, base, latent.mask)

@@ -31,6 +31,8 @@ class Latent(Struct, frozen=True):
     pictures: tuple[Image.Image, ...] | None = None
     moving: bool = False
     """Whether the batch is one video, in which consecutive frames should be similar."""
+    mask: Image.Image | None = None
+    """What samplers may change: white, in greyscale; None is everything."""
 
 
 class Model(Struct, frozen=True):

@@ -16,6 +16,9 @@ def availability_text(reason: availability.AvailabilityReason) -> str:
         case availability.SameCommand(workflows=(first, second), what=what, name=name):
             names = f"{quoted(first)} and {quoted(second)}"
             return f"The workflows {names} have the same {WHAT[what]} {quoted(name)}: change one."
+        case availability.TaskHasCommand(workflow=workflow, command=command, other=other):
+            names = f"/{command} offers all models, so {quoted(workflow)} has the command /{other}"
+            return f"{names}: write another “command” into its manifest."
         case availability.UnknownFollowUpSlot(workflow=workflow, follow_up=follow_up, slot=slot, known=known):
             names = f"{quoted(slot)} of {quoted(follow_up)}"
             return f"{quoted(workflow)} sets {names}, which is not a slot there{suggest(slot, known)}"

@@ -38,6 +38,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} no longer takes a result."
         case reasons.ResultNotKept():
             return "The result was deleted. Make it again first."
+        case reasons.VariationNotRunnable(workflow=workflow):
+            return f"The image server lacks what this needs for {quoted(workflow)}. Ask the people who run this bot."
         case reasons.NoPlaceForResult():
             return "Discord did not take the result. Try again in a few minutes."
         case reasons.FewerResults(count=count):
@@ -64,9 +66,15 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return "This has already ended."
         case reasons.JobStarted():
             return "This was started meanwhile. Wait for the result and press Edit prompt."
-        case reasons.EditTooLate(over=over):
+        case reasons.EditTooLate(over=over, run=run):
             happened = "has already ended" if over else "was started meanwhile"
-            return f"This {happened}. Press Edit prompt to make another one with these settings."
+            return f"This {happened}. Press {'Run' if run else 'Edit prompt'} to make another one with these settings."
+        case reasons.OneChoiceOnly(setting=setting):
+            return f"You chose more than one {shortened(setting)}. Choose one."
+        case reasons.DraftGone():
+            return "These settings are not kept any more. Press Settings… below the result to start again."
+        case reasons.DraftNotYours():
+            return "These are somebody else's settings. Press Settings… below the result to have your own."
         case reasons.JobUnfinished():
             return "This is still being made. Cancel it first."
         case reasons.NothingToSave():
@@ -87,6 +95,11 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{shortened(workflow)} cannot have a message menu: it does not take exactly one file."
         case reasons.NoRoomInMenu(workflow=workflow, most=most):
             return f"{shortened(workflow)} gets no message menu: Discord allows only {most} in all."
+        case reasons.NoRoomForCommand(workflows=workflows, most=most):
+            names = f"Discord allows only {most} commands of workflows, so {listed(workflows)} get none"
+            return f"{names}: name those that you want in “workflow_commands”."
+        case reasons.CommandNotOffered(workflow=workflow, known=known):
+            return f"“workflow_commands” names {quoted(workflow)}, which is not offered{suggest(workflow, known)}"
         case reasons.NotAnId(workflow=workflow, name=name):
             return f"{shortened(workflow)}: {quoted(name)} is not an id. Copy the id of the person or role in Discord."
         case reasons.FolderUnreadable(folder=folder, error=error):

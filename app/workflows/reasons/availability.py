@@ -15,6 +15,14 @@ class SameCommand(Reason, frozen=True):
     name: str
 
 
+class TaskHasCommand(Reason, frozen=True):
+    """The command of a workflow is that of a task, so the workflow has another one."""
+
+    workflow: str
+    command: str
+    other: str
+
+
 class UnknownFollowUpSlot(Reason, frozen=True):
     """A follow-up sets a slot that the workflow it starts does not have."""
 
@@ -32,4 +40,4 @@ class MissingFollowUps(Reason, frozen=True):
     known: tuple[str, ...]
 
 
-AvailabilityReason: TypeAlias = SameCommand | UnknownFollowUpSlot | MissingFollowUps
+AvailabilityReason: TypeAlias = SameCommand | TaskHasCommand | UnknownFollowUpSlot | MissingFollowUps

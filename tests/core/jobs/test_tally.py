@@ -30,7 +30,7 @@ def test_a_histogram_counts_values_up_to_each_bound() -> None:
 
 def test_a_job_waits_until_its_first_start_and_a_second_attempt_is_not_counted() -> None:
     tally = Tally()
-    tally.accept(job(), 10.0)
+    tally.accept(JobId("1"), "w", 10.0)
     assert tally.longest_wait(14.0) == 4.0
     tally.start(JobId("1"), 16.0)
     tally.start(JobId("1"), 90.0)
@@ -40,8 +40,8 @@ def test_a_job_waits_until_its_first_start_and_a_second_attempt_is_not_counted()
 
 def test_a_job_is_accepted_once_and_ends_once() -> None:
     tally = Tally()
-    tally.accept(job(), 0.0)
-    tally.accept(job(), 1.0)
+    tally.accept(JobId("1"), "w", 0.0)
+    tally.accept(JobId("1"), "w", 1.0)
     tally.run(run(), 3.0)
     ending = tally.end(job(), "finished")
     assert ending is not None
@@ -73,7 +73,7 @@ def test_an_expected_start_that_could_not_be_known_is_no_error() -> None:
 def test_there_are_never_more_workflows_than_the_limit() -> None:
     tally = Tally()
     for number in range(MOST_WORKFLOWS + 50):
-        tally.accept(job(str(number), f"workflow-{number}"), 0.0)
+        tally.accept(JobId(str(number)), f"workflow-{number}", 0.0)
         tally.end(job(str(number), f"workflow-{number}"), "finished")
     assert len({workflow for _, workflow in tally.ended}) == MOST_WORKFLOWS + 1
     assert tally.ended["finished", OTHERS] == 50

@@ -9,6 +9,9 @@ SELECTS = range(3, 9)
 STRING_SELECT = 3
 SECTION, TEXT, THUMBNAIL, GALLERY, FILE, SEPARATOR = 9, 10, 11, 12, 13, 14
 CONTAINER, LABEL, FILE_UPLOAD = 17, 18, 19
+RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX = 21, 22, 23
+ONLY_IN_MODALS = {TEXT_INPUT, LABEL, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX}
+LABELLED = {TEXT_INPUT, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX, *SELECTS}
 TOP_V2 = {ROW, SECTION, TEXT, GALLERY, FILE, SEPARATOR, CONTAINER}
 MOST_V2 = 40
 WHOLE_TEXT = 4000
@@ -55,7 +58,11 @@ def check_modal(modal: Payload) -> None:
             length(f"{here}.components.0.label", component["components"][0].get("label"), 1, 45)
         elif component["type"] == LABEL:
             length(f"{here}.label", component.get("label"), 1, 45)
-            _kind(f"{here}.component", inner(component, "component"), {TEXT_INPUT, FILE_UPLOAD, *SELECTS})
+            length(f"{here}.description", component.get("description"), 0, 100)
+            _kind(f"{here}.component", inner(component, "component"), LABELLED)
+            if component["component"].get("disabled"):
+                message = "Components in modals cannot be disabled"
+                raise invalid(f"{here}.component.disabled", "MODAL_COMPONENT_DISABLED", message)
     _check_each(components, "data.components", modal=True)
 
 
@@ -82,10 +89,12 @@ def _check_each(components: list[Payload], root: str = "components", *, modal: b
                 message = "Component custom id cannot be duplicated"
                 raise invalid(f"{path}.custom_id", "COMPONENT_CUSTOM_ID_DUPLICATED", message)
             seen.add(custom_id)
-        elif kind in (TEXT_INPUT, FILE_UPLOAD, *SELECTS):
+        elif kind in LABELLED:
             raise invalid(f"{path}.custom_id", "BASE_TYPE_REQUIRED", "This field is required")
-        if kind == TEXT_INPUT and not modal:
-            raise invalid(f"{path}.type", "UNION_TYPE_CHOICES", "Text inputs belong into modals")
+        if kind in ONLY_IN_MODALS and not modal:
+            raise invalid(f"{path}.type", "UNION_TYPE_CHOICES", "This component belongs into modals")
+        if modal and kind in (FILE_UPLOAD, CHECKBOX_GROUP, *SELECTS):
+            _check_required(path, component)
         _check_one(path, component)
 
 
@@ -98,14 +107,24 @@ def _check_one(path: str, component: Payload) -> None:
         case 3:
             length(f"{path}.placeholder", component.get("placeholder"), 0, 150)
             length(f"{path}.options", component.get("options"), 1, 25)
-            _check_options(path, component["options"])
-            _check_range(path, component, "values", (0, 25), (1, len(component["options"])))
+            _, most = _check_range(path, component, "values", (0, 25), (1, len(component["options"])))
+            _check_options(path, component["options"], component.get("max_values", min(1, most)))
         case 4:
             _check_text_input(path, component)
         case 5 | 6 | 7 | 8:
             _check_range(path, component, "values", (0, 25), (1, 25))
         case 19:
             _check_range(path, component, "values", (0, 10), (1, 10))
+        case 21:
+            length(f"{path}.options", component.get("options"), 2, 10)
+            _check_options(path, component["options"], 1)
+        case 22:
+            length(f"{path}.options", component.get("options"), 1, 10)
+            _, most = _check_range(path, component, "values", (0, 10), (1, len(component["options"])))
+            _check_options(path, component["options"], most)
+        case 23:
+            if not isinstance(component.get("default", False), bool):
+                raise invalid(f"{path}.default", "BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
         case 9:
             length(f"{path}.components", component.get("components"), 1, 3)
             _kind(f"{path}.accessory", inner(component, "accessory"), {BUTTON, THUMBNAIL})
@@ -131,8 +150,18 @@ def _check_one(path: str, component: Payload) -> None:
             pass
 
 
-def _check_options(path: str, options: list[Payload]) -> None:
+def _check_required(path: str, component: Payload) -> None:
+    """What must be filled in takes at least one."""
+    if component.get("required", True) and component.get("min_values") == 0:
+        message = "min_values must be at least 1 if the component is required"
+        raise invalid(f"{path}.min_values", "COMPONENT_INVALID_RANGE", message)
+
+
+def _check_options(path: str, options: list[Payload], most: int) -> None:
     values: set[str] = set()
+    if len([option for option in options if option.get("default")]) > most:
+        message = "There are more default options than can be chosen"
+        raise invalid(f"{path}.options", "SELECT_COMPONENT_DEFAULT_OPTIONS_EXCEEDED", message)
     for index, option in enumerate(options):
         for name in ("label", "value"):
             length(f"{path}.options.{index}.{name}", option.get(name), 1, 100)

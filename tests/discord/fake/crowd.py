@@ -13,6 +13,7 @@ from tests.discord.fake.interactions import Interaction
 from tests.discord.fake.options import (
     DM_CONTEXT,
     GUILD_CONTEXT,
+    Filled,
     Impossible,
     check_chosen,
     check_visible,
@@ -233,7 +234,7 @@ class Crowd:
         return self.state.do(press)
 
     def submit_modal(
-        self, interaction: Interaction, values: Mapping[str, str | Sequence[str]], *, user: Person | None = None
+        self, interaction: Interaction, values: Mapping[str, Filled], *, user: Person | None = None
     ) -> Interaction:
         """Fill in the modal with which the bot has answered, by the fields' ids, and send it."""
 
@@ -241,7 +242,10 @@ class Crowd:
             if interaction.response != interactions.MODAL:
                 raise Impossible("there is no modal")
             modal = interaction.data
-            data = {"custom_id": modal["custom_id"], "components": modal_values(modal, values)}
+            components, resolved = modal_values(modal, values, interaction.channel, self.state.cdn)
+            data: Payload = {"custom_id": modal["custom_id"], "components": components}
+            if resolved:
+                data["resolved"] = resolved
             source = self.state.messages.all.get(interaction.source or "")
             person = user or interaction.person
             return self._interact(interactions.MODAL_SUBMIT, data, person, interaction.channel, source)

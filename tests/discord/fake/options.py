@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias, cast
 
 from tests.discord.fake.cdn import Cdn, Upload
 from tests.discord.fake.commands import ATTACHMENT, GROUP, SUBCOMMAND
-from tests.discord.fake.components import STRING_SELECT, TEXT_INPUT
+from tests.discord.fake.components import CHECKBOX_GROUP, RADIO_GROUP, STRING_SELECT
 from tests.discord.fake.wire import Payload, items
 from tests.discord.fake.world import ADMINISTRATOR, Channel, Person, describe_roles
 
 GUILD_CONTEXT, DM_CONTEXT = 0, 1
 MENTIONABLE = 9
+OFFERING = (STRING_SELECT, RADIO_GROUP, CHECKBOX_GROUP)
+"""Kinds of components whose choices the bot names."""
 
 
 class Impossible(Exception):
@@ -118,30 +121,40 @@ def _check(specification: Payload, value: object) -> None:
             raise Impossible(f"{name} does not take {value!r}")
 
 
-def modal_values(modal: Payload, values: Mapping[str, str | Sequence[str]]) -> list[Payload]:
-    """The components of a modal as they are submitted, those not mentioned as they stood there."""
+Filled: TypeAlias = "str | bool | Upload | Sequence[str] | Sequence[Upload]"
+"""What somebody fills into one field of a modal."""
+
+
+def modal_values(
+    modal: Payload, values: Mapping[str, Filled], channel: Channel, cdn: Cdn
+) -> tuple[list[Payload], Payload]:
+    """The components of a modal as they are submitted, those not mentioned as they stood there; and what they name."""
     inputs = {one["custom_id"] for row in modal["components"] for one in _inputs(row)}
     if unknown := [name for name in values if name not in inputs]:
         raise Impossible(f"the modal has no field {unknown[0]}")
     filled: list[Payload] = []
+    resolved: Payload = {}
     for number, row in enumerate(modal["components"], 1):
-        answers = [_answer(one, number * 100, values) for one in _inputs(row)]
+        answers = [_answer(one, number * 100, values, channel, cdn, resolved) for one in _inputs(row)]
         if row["type"] == 1:
             filled.append({"type": 1, "id": number, "components": answers})
         elif answers:
             filled.append({"type": row["type"], "id": number, "component": answers[0]})
-    return filled
+        else:
+            filled.append({"type": row["type"], "id": number})
+    return filled, resolved
 
 
 def check_chosen(menu: Payload, chosen: Sequence[str]) -> None:
     """Raise `Impossible` unless somebody can choose these in a menu, in a message or in a modal."""
     name = menu["custom_id"]
-    low, high = menu.get("min_values", 1), menu.get("max_values", 1)
+    offered = {option["value"] for option in items(menu, "options")}
+    all_of_them = len(offered) if menu["type"] == CHECKBOX_GROUP else 1
+    low, high = menu.get("min_values", 1), menu.get("max_values", all_of_them)
     required = menu.get("required", True)
     if not (low <= len(chosen) <= high or (not chosen and not required)):
         raise Impossible(f"{name} takes {low} to {high} choices")
-    offered = {option["value"] for option in items(menu, "options")}
-    if menu["type"] == STRING_SELECT and not offered.issuperset(chosen):
+    if menu["type"] in OFFERING and not offered.issuperset(chosen):
         raise Impossible(f"{name} does not offer {chosen}")
 
 
@@ -149,16 +162,69 @@ def _inputs(row: Payload) -> list[Payload]:
     return row.get("components") or ([row["component"]] if "component" in row else [])
 
 
-def _answer(one: Payload, ident: int, values: Mapping[str, str | Sequence[str]]) -> Payload:
-    value = values.get(one["custom_id"], one.get("value") or "")
-    if one["type"] != TEXT_INPUT:
-        chosen = [value] if isinstance(value, str) and value else list(value)
-        check_chosen(one, chosen)
-        return {"type": one["type"], "id": ident, "custom_id": one["custom_id"], "values": chosen}
+def filled_in(one: Payload) -> str | bool | list[str]:
+    """What stands in a field of a modal when it is opened."""
+    chosen = [str(option["value"]) for option in items(one, "options") if option.get("default")]
+    match one["type"]:
+        case 4:
+            return str(one.get("value") or "")
+        case 21:
+            return chosen[0] if chosen else ""
+        case 23:
+            return bool(one.get("default"))
+        case _:
+            return chosen
+
+
+def _answer(
+    one: Payload, ident: int, values: Mapping[str, Filled], channel: Channel, cdn: Cdn, resolved: Payload
+) -> Payload:
+    name, kind = one["custom_id"], one["type"]
+    value = values.get(name, filled_in(one))
+    answer: Payload = {"type": kind, "id": ident, "custom_id": name}
+    required = one.get("required", True)
+    match kind:
+        case 4:
+            return answer | {"value": _text(one, value)}
+        case 21:
+            chosen = [value] if value else []
+            if required and not chosen:
+                raise Impossible(f"{name} must be chosen")
+            check_chosen(one | {"required": False}, [str(each) for each in chosen])
+            return answer | {"value": value or None}
+        case 23:
+            if not isinstance(value, bool):
+                raise Impossible(f"{name} is ticked or not")
+            return answer | {"value": value}
+        case 19:
+            uploads = [value] if isinstance(value, Upload) else _listed(value)
+            low, high = one.get("min_values", 1), one.get("max_values", 1)
+            if not (low <= len(uploads) <= high or (not uploads and not required)):
+                raise Impossible(f"{name} takes {low} to {high} files")
+            return answer | {"values": [_uploaded(each, name, channel, cdn, resolved) for each in uploads]}
+        case _:
+            chosen = [value] if isinstance(value, str) and value else [str(each) for each in _listed(value)]
+            check_chosen(one, chosen)
+            return answer | {"values": chosen}
+
+
+def _listed(value: object) -> list[object]:
+    return [*cast("Sequence[object]", value)] if isinstance(value, Sequence) and not isinstance(value, str) else []
+
+
+def _uploaded(upload: object, name: str, channel: Channel, cdn: Cdn, resolved: Payload) -> str:
+    if not isinstance(upload, Upload):
+        raise Impossible(f"{name} takes files")
+    attachment = cdn.put(channel.id, upload.filename, upload) | {"ephemeral": True}
+    resolved.setdefault("attachments", {})[attachment["id"]] = attachment
+    return str(attachment["id"])
+
+
+def _text(one: Payload, value: object) -> str:
     if not isinstance(value, str):
         raise Impossible(f"{one['custom_id']} takes a text")
     low = one.get("min_length") or (1 if one.get("required", True) else 0)
     high = one.get("max_length") or 4000
     if not (low <= len(value) <= high or (not value and not one.get("required", True))):
         raise Impossible(f"{one['custom_id']} takes {low} to {high} characters")
-    return {"type": one["type"], "id": ident, "custom_id": one["custom_id"], "value": value}
+    return value

@@ -70,7 +70,7 @@ async def test_an_interaction_that_hikari_cannot_decode_is_answered_with_an_id(
 async def test_autocomplete_that_hikari_cannot_decode_offers_nothing(stage: Stage) -> None:
     async with stage.bot():
         stage.discord.tamper = without("locale")
-        typed = stage.discord.autocomplete("imagine", "checkpoint", "dream")
+        typed = stage.discord.autocomplete("txt2img", "checkpoint", "dream")
         stage.discord.tamper = None
         assert (await stage.answered(typed)).data["choices"] == []
 
@@ -159,7 +159,7 @@ async def test_what_arrives_right_after_ready_is_answered(stage: Stage) -> None:
     def at_once() -> None:
         discord = stage.discord
         asked.extend([imagine(stage), discord.slash("status"), discord.click(first, button(first, "Details"))])
-        asked.append(discord.autocomplete("imagine", "checkpoint", "dream"))
+        asked.append(discord.autocomplete("txt2img", "checkpoint", "dream"))
 
     stage.discord.gateway.after_ready = at_once
     stage.discord.fail("GET", "/commands", delay=2.0)

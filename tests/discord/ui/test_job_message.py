@@ -48,6 +48,7 @@ from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
 from app.texts.job_message import SHORTENED, took
 from app.workflows.load import Workflow
+from app.workflows.variation import CHANGES, Change
 from tests.discord.flows import TXT2IMG, slot, workflow
 from tests.media_worker.samples import encoded, noise
 
@@ -80,7 +81,7 @@ def test_a_waiting_job_tells_its_position_and_when_it_is_expected_to_start() -> 
 @pytest.mark.parametrize(
     ("maker", "server", "shown"),
     [
-        (TXT2IMG, None, ["Edit", "Cancel"]),
+        (TXT2IMG, None, ["Edit", "Settings…", "Cancel"]),
         (TXT2IMG, HERE, ["Cancel"]),
         (None, None, ["Cancel"]),
         (replace(TXT2IMG, slots=(slot("seed", "seed"), slot("image", "image"))), None, ["Cancel"]),
@@ -229,6 +230,46 @@ def test_a_single_picture_is_upscaled_and_varied_with_one_button_each() -> None:
     ]
     assert (again.style, upscale.style) == ("primary", "secondary")
     assert (upscale.custom_id, vary.custom_id) == (f"go.upscale:{JOB}", f"go-2.img2img:{JOB}")
+
+
+UPSCALE = FollowUpAction("upscale", "Upscale…", slot("image", "image"), "image", each=True)
+CHANGES_OF = frozenset(CHANGES.values())
+
+
+def test_a_result_says_what_was_done_to_a_picture() -> None:
+    assert "-# <@42> · Vary subtle · Text to image" in words(finished_with(1, change="subtle")).splitlines()
+
+
+def test_a_single_picture_is_varied_in_two_strengths() -> None:
+    card = finished_with(1, UPSCALE, edit(), changes=CHANGES_OF)
+    assert lines(card) == [
+        ["Again", "Edit prompt", "Upscale", "Vary subtle", "Vary strong"],
+        ["Edit", "Details", "More…"],
+    ]
+    first, _ = [block.buttons for block in card.blocks if isinstance(block, Row)]
+    assert [button.custom_id for button in first[3:]] == [f"subtle:{JOB}", f"strong:{JOB}"]
+
+
+def test_of_several_pictures_each_is_varied_strongly() -> None:
+    card = finished_with(4, UPSCALE, edit(), changes=CHANGES_OF)
+    assert lines(card) == [
+        ["Upscale 1", "Upscale 2", "Upscale 3", "Upscale 4", "Again"],
+        ["Vary 1", "Vary 2", "Vary 3", "Vary 4", "Edit prompt"],
+        ["Edit", "Details", "More…"],
+    ]
+    _, vary, _ = [block.buttons for block in card.blocks if isinstance(block, Row)]
+    assert vary[2].custom_id == f"strong+3:{JOB}"
+    selects = [block for block in finished_with(6, UPSCALE, changes=CHANGES_OF).blocks if isinstance(block, Select)]
+    assert [select.custom_id for select in selects] == [f"go.upscale:{JOB}", f"strong:{JOB}"]
+
+
+def test_a_picture_that_can_only_be_extended_or_has_a_vary_of_its_own_is_not_varied() -> None:
+    extended = frozenset[Change]({"zoom", "left", "right", "up", "down"})
+    assert lines(finished_with(1, changes=extended)) == [["Again", "Edit prompt", "Details", "More…"]]
+    assert lines(finished_with(2, *EACH, changes=CHANGES_OF))[1] == ["Vary 1", "Vary 2", "Edit prompt"]
+    finished = Finished(HERE, ("a.mp4",), job=JOB)
+    (video,) = render(view(finished, changes=CHANGES_OF), [Upload("a.mp4", "a.mp4")])
+    assert labels(video) == ["Again", "Edit prompt", "Details", "More…"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

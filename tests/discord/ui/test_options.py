@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from app.discord.ui.options import PRESET, command, commands
+from app.discord.ui.options import LONGEST_DESCRIPTION, PRESET, command, commands, task_command
+from app.workflows.manifest.slots import MOST_OPTIONS
+from app.workflows.task import TASK_COMMANDS, Task
 from tests.discord.flows import IMG2IMG, TXT2IMG, slot, workflow
 
 
 def test_the_prompt_is_the_only_required_option_of_imagine() -> None:
     made = command(TXT2IMG)
-    assert made.name == "imagine"
+    assert made.name == "txt2img"
     assert [option.name for option in made.options if option.required] == ["prompt"]
     assert made.options[0].name == "prompt"
 
@@ -82,9 +84,22 @@ def test_a_choice_without_choices_of_its_own_is_suggested_from_the_servers() -> 
     assert (option.suggest, option.choices) == (True, ())
 
 
+@pytest.mark.parametrize("task", TASK_COMMANDS)
+def test_the_command_of_a_task_is_one_that_discord_takes(task: Task) -> None:
+    made = task_command(task)
+    required = [option.required for option in made.options]
+    assert required == sorted(required, reverse=True), "required options come first"
+    assert len(made.options) <= MOST_OPTIONS
+    assert len({option.name for option in made.options}) == len(made.options)
+    assert all(
+        0 < len(text) <= LONGEST_DESCRIPTION for text in (made.description, *(o.description for o in made.options))
+    )
+    assert {option.name for option in made.options if option.suggest} <= {"model", "preset"}
+
+
 def test_of_two_commands_with_one_name_the_first_stays() -> None:
-    found = commands([TXT2IMG, workflow(command="imagine", name="other"), workflow(command="")])
-    assert [(one.name, one.workflow) for one in found] == [("imagine", "txt2img")]
+    found = commands([TXT2IMG, workflow(command="txt2img", name="other"), workflow(command="")])
+    assert [(one.name, one.workflow) for one in found] == [("imagine", ""), ("txt2img", "txt2img")]
 
 
 def test_the_bots_own_options_take_only_the_room_that_is_left() -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from app.core.servers.power import PowerView
-from app.discord.ui.components import Text
-from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, status
-from app.events import ServerName
+from app.discord.ui.components import MOST_CHOICES, Card, Row, Select, Text
+from app.discord.ui.pages import LONGEST_REASON, MOST_REASONS, more, picture, status
+from app.events import JobId, ServerName
 from app.ports import Stats
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts.server_names import public_names
 from app.workflows.reasons.wrapped import PlainText, RunsOnNoServer
+from app.workflows.variation import CHANGES, STRENGTHS
 
 NEVER = Accuracy(0, 0, 0)
 """No start was expected and measured."""
@@ -103,3 +104,31 @@ def test_status_says_how_right_expected_starts_were_once_that_was_measured() -> 
     assert isinstance(text, Text)
     assert "Expected starts: 41 of 50 were right within 3 s or a quarter of the wait." in text.text
     assert "Expected starts" not in told(0)
+
+
+EVERYTHING = frozenset(CHANGES.values())
+
+
+def shown(card: Card) -> list[list[str]]:
+    """The labels of each row of buttons, and the question of each list."""
+    return [
+        [block.placeholder] if isinstance(block, Select) else [button.label for button in block.buttons]
+        for block in card.blocks
+        if isinstance(block, Row | Select)
+    ]
+
+
+def test_more_extends_a_single_picture_and_asks_which_one_of_several() -> None:
+    pans = ["Pan left", "Pan right", "Pan up", "Pan down"]
+    job = JobId("job")
+    assert shown(more(job, "1", [], None, EVERYTHING, 1)) == [["Zoom out", *pans], ["Delete"]]
+    assert shown(more(job, "1", [], None, EVERYTHING, 4))[0] == ["Vary, zoom or pan: choose a picture, 1 to 4"]
+    assert shown(more(job, "1", [], None, STRENGTHS, 1)) == [["Delete"]], "the card itself varies it"
+    assert shown(more(job, "1", [], None, EVERYTHING, 0)) == shown(more(job, "1", [], None)) == [["Delete"]]
+    card = more(job, "1", [], None, EVERYTHING, 40)
+    assert isinstance(select := card.blocks[1], Select)
+    assert len(select.choices) == MOST_CHOICES
+    chosen = picture(job, 3, EVERYTHING)
+    assert shown(chosen) == [["Vary subtle", "Vary strong"], ["Zoom out", *pans]]
+    ids = [button.custom_id for block in chosen.blocks if isinstance(block, Row) for button in block.buttons]
+    assert ids == [f"{change}+3:job" for change in CHANGES]
