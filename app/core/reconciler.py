@@ -354,6 +354,7 @@ class Reconciler:
         """Try a file again, unless its server, which answers queries, has failed to send it too often."""
         job_table, effect = self._job_table, answer.effect
         counts = server_state.answers and not answer.disk_full
+        job_table.downloads.no_room(effect, is_full=answer.disk_full)
         if answer.disk_full:
             self._disk_full(effect.path)
         if job_table.downloads.failed(effect, now, counts=counts):

@@ -46,6 +46,10 @@ class HoursUsedUp(Reason, frozen=True):
     servers: tuple[str, ...]
 
 
+class NoRoom(Reason, frozen=True):
+    """The disk for the results is full, so nothing is sent to a server until it has room."""
+
+
 class SentAgain(Reason, frozen=True):
     """A server no longer had the job, so it is submitted again."""
 
@@ -195,6 +199,7 @@ JobReason: TypeAlias = (
     | ServersStarting
     | ServersOff
     | HoursUsedUp
+    | NoRoom
     | SentAgain
     | NoProgress
     | NodeFailed

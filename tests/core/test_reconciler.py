@@ -77,6 +77,7 @@ from app.reasons.jobs import (
     NodeBlocked,
     NodeFailed,
     NoProgress,
+    NoRoom,
     NothingChanged,
     NothingProduced,
     PictureMissed,
@@ -1032,6 +1033,36 @@ def test_a_full_disk_is_waited_out_and_is_nobodys_fault() -> None:
         desk.handle(Tick())
     desk.handle(FileFetched(fetch := desk.take(FetchFile)))
     assert desk.told[-1] == Finished(job=JobId("job"), server=HERE, files=(fetch.path,))
+
+
+def test_while_results_wait_for_room_nothing_is_sent_and_people_read_why() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    desk.handle(FetchInterrupted(desk.take(FetchFile), disk_full=True))
+    desk.request("next")
+    assert desk.none(SubmitPrompt)
+    (told,) = [each for each in desk.told if isinstance(each, Queued) and each.job == "next"]
+    assert (told.note, told.starts_in) == (NoRoom(), None)
+    desk.now += downloads.WAIT
+    desk.handle(Tick())
+    assert desk.none(SubmitPrompt)
+    desk.handle(FileFetched(desk.take(FetchFile)))
+    assert desk.take(SubmitPrompt).job == "next"
+
+
+def test_a_result_that_is_given_up_leaves_the_way_to_the_next_job_free() -> None:
+    desk = Desk()
+    job, prompt = desk.running()
+    desk.handle(ExecutionEnded(prompt=prompt))
+    desk.handle(HistoryRead(desk.take(ReadHistory), success(PNG)))
+    desk.handle(FetchInterrupted(desk.take(FetchFile), disk_full=True))
+    desk.request("next")
+    assert desk.none(SubmitPrompt)
+    desk.job_table.cancel(job, desk.now)
+    desk.handle(Tick())
+    assert desk.take(SubmitPrompt).job == "next"
 
 
 def test_an_operator_hears_of_a_full_disk_and_that_it_has_room_again() -> None:

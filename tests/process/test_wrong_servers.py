@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shlex
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +17,7 @@ import msgspec
 import pytest
 from anyio.streams.text import TextReceiveStream
 from starlette.applications import Starlette
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.ports import Json
@@ -24,14 +26,54 @@ from app.simulator.http import application
 from tests.process.launcher import PROGRAM, ROOT, forking
 from tests.process.test_bad_lines import simulator
 
-WRONG: dict[str, tuple[str, Response]] = {
-    "the queue is too deep": ("/queue", Response(b"[" * 100_000, media_type="application/json")),
-    "the history fails": ("/history", Response("Internal Server Error", 500)),
-    "the history is no history": ("/history", Response(b'{"x":{"outputs":[7]}}', media_type="application/json")),
-    "files are short": ("/view", Response(b"\x89PNG", headers={"content-length": "1000"})),
-    "files are elsewhere": ("/view", RedirectResponse("http://127.0.0.1:9/secret.png")),
+JSON = "application/json"
+
+DEEP = b"[" * 100_000
+
+
+def endless() -> Response:
+    """A body of which far more comes than is read; the server does not notice that nobody reads it."""
+
+    async def zeros() -> AsyncGenerator[bytes]:
+        for _ in range(1000):
+            yield bytes(65536)
+            await anyio.sleep(0.01)
+
+    return StreamingResponse(zeros())
+
+
+def broken_off() -> Response:
+    """A body that ends before its length."""
+    return Response(b"\x89PNG", headers={"content-length": "1000"})
+
+
+def packed() -> Response:
+    """A body that is a thousand times larger than it seems."""
+    return Response(BOMB, media_type=JSON, headers={"content-encoding": "gzip"})
+
+
+BOMB = gzip.compress(b" " * (200 * 2**20), 1)
+
+WRONG: dict[str, tuple[str, tuple[Callable[[], Response], ...]]] = {
+    "the queue is too deep": ("/queue", (lambda: Response(DEEP, media_type=JSON),)),
+    "no history can be read": (
+        "/history",
+        (
+            lambda: Response("Internal Server Error", 500),
+            lambda: Response(b'{"x":{"outputs":[7]}}', media_type=JSON),
+            lambda: Response(b'{"x":{"outputs":' + DEEP, media_type=JSON),
+            lambda: Response(b'{"x":{"status":{"messages":[["execution_error",{"node_id":7}]]}}}', media_type=JSON),
+            lambda: Response(b'{"\xff\xfe": "\xc3"}', media_type=JSON),
+            packed,
+        ),
+    ),
+    "no file can be fetched": (
+        "/view",
+        (broken_off, lambda: RedirectResponse("http://127.0.0.1:9/secret.png"), lambda: Response("", 500), endless),
+    ),
+    "no node can be described": ("/object_info", (lambda: Response(b"<html>502</html>", 502), packed)),
 }
-"""The path, and what is answered to every request for it."""
+"""The path, and what is answered in turn to requests for it."""
 
 
 @pytest.fixture
@@ -45,11 +87,12 @@ class Hostile:
 
     def __init__(self, inner: Starlette, wrong: str) -> None:
         self._inner = inner
-        self._path, self._response = WRONG[wrong]
+        self._path, answers = WRONG[wrong]
+        self._answers = cycle(answers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(self._path):
-            await self._response(scope, receive, send)
+            await next(self._answers)()(scope, receive, send)
         else:
             await self._inner(scope, receive, send)
 
@@ -69,7 +112,7 @@ def settings(folder: Path, *ports: int) -> dict[str, str]:
     """An environment with these servers, in this order, which are given up soon."""
     servers = "".join(f'[[servers]]\nname = "{port}"\nurl = "http://127.0.0.1:{port}"\n' for port in ports)
     path = folder / "atelier.toml"
-    path.write_text(f"failover_after = 5\n{servers}")
+    path.write_text(f"failover_after = 5\nlargest_result = 1000000\n{servers}")
     workflows = str(ROOT / "workflows")
     return {"PYTHONPATH": str(ROOT), "PATH": "", "ATELIER_WORKFLOWS": workflows, "ATELIER_CONFIG": str(path)}
 
@@ -116,12 +159,11 @@ async def test_what_is_wrong_with_one_server_costs_its_own_jobs_at_most(
     assert len(ended) == 8
     assert ended.count("finished") >= 6, "all that the good server made arrived"
     reported = [line for line in lines if line.get("notes") or line["event"] in {"failed", "lost"}]
-    if wrong == "the queue is too deep":
-        assert not reported, "no job was sent there"
-    else:
-        assert reported, "what did not arrive is reported"
+    # No job is sent to a server whose queue cannot be read, and none needs the description of a node here.
+    arrives = wrong in {"the queue is too deep", "no node can be described"}
+    assert bool(reported) != arrives, "what did not arrive is reported"
     # What a server announced through the websocket arrives although its history cannot be read.
-    assert code == (1 if wrong.startswith("files") else 0)
+    assert code == (1 if wrong == "no file can be fetched" else 0)
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])

@@ -56,12 +56,36 @@ CODES = (
     (429, 0),
     (500, 0),
 )
-"""Documented errors as (HTTP status, code): https://discord.com/developers/docs/topics/opcodes-and-status-codes."""
+"""Errors of which the bot knows something, or which are likely, as (HTTP status, code).
+
+https://discord.com/developers/docs/topics/opcodes-and-status-codes
+"""
+
+OTHER_CODES = (
+    *range(10001, 10017),
+    *(10020, *range(10026, 10034), 10036, 10050, 10057, *range(10059, 10072), 10087, 10097, 10124),
+    *(20001, 20002, 20012, 20018, 20022, 20024, 20026, 20029, 20031, 20035),
+    *(*range(30001, 30009), 30010, 30013, 30015, 30016, 30018, 30019, *range(30030, 30036), *range(30037, 30041)),
+    *(30042, 30043, 30045, 30047, 30048, 30052, 30056, 30058, 30060, 30061),
+    *(40002, 40003, 40004, 40006, 40007, 40012, 40018, 40032, 40033, 40041, 40043, 40058, *range(40061, 40063)),
+    *(40066, 40067, 40074, 40094, 40333),
+    *(*range(50001, 50042), 50045, 50046, 50048, 50053, 50054, 50055, 50057, 50067, 50068, 50070, 50074, 50080, 50081),
+    *(50083, 50084, 50085, 50086, 50095, 50097, 50101, *range(50103, 50111), 50131, 50132, 50138, 50144, 50145, 50146),
+    *(50161, 50162, 50163, 50173, 50178, 50192, 50278, 50600, 60003, 80004, 90001, 110001, 130000, 150006),
+    *(160002, 160004, 160005, 160006, 160007, 160010, *range(170001, 170008), 180000, 180002, 200000, 200001),
+    *(*range(220001, 220006), 240000, 340001, 340015, 350000, 350001, 500000, 520000, 520001, 530000, 530007),
+)
+"""Every other code that Discord documents, for whatever call. Each comes with any of these statuses."""
+
+STATUSES = 400, 403, 404, 409
+
+OTHERS = 12
+"""How often one of them is drawn, among as many `CODES` and `PAGES` as there are."""
 
 PAGES = ((502, b"<html><title>502 Bad Gateway</title></html>"), (400, b""), (403, b""), (502, b""), (403, b"[1]"))
 """Answers that are no JSON object, as (HTTP status, body): a proxy's page, nothing at all, and a list."""
 
-CONTENT = frozenset({40005, 50035})
+CONTENT = frozenset({40005, 50006, 50035})
 """Codes after which a simpler message may be sent."""
 
 REMOVED = 404, 10003
@@ -123,13 +147,16 @@ class Answers:
         """What comes of a call about a message."""
         if anyio.current_time() >= self.odd_until or self._rng.random() < 0.5:
             return FINE
-        number = self._rng.randrange(len(CODES) + len(PAGES))
+        number = self._rng.randrange(len(CODES) + len(PAGES) + OTHERS)
         if number < len(CODES):
             status, code = CODES[number]
             error = error_of(status, code)
-        else:
+        elif number < len(CODES) + len(PAGES):
             (status, body), code = PAGES[number - len(CODES)], 0
             error = error_of(status, body=body)
+        else:
+            status, code = self._rng.choice(STATUSES), self._rng.choice(OTHER_CODES)
+            error = error_of(status, code)
         # Only what fails within Discord may have been done all the same.
         if status >= 500 and self._rng.random() < 0.5:
             return Verdict(unanswered=error)

@@ -18,7 +18,7 @@ from app.discord.messages.ports import Away, Deleted, Expired, Gone, Notice, Sen
 from app.discord.ui.components import Button, Card, Line, Row
 from app.discord.user_request import Caller
 from app.events import JobId
-from tests.simulation.answers import FINE, NO_DIRECT_MESSAGES, REMOVED, Answers, Verdict, error_of, fail_with
+from tests.simulation.answers import FINE, NO_ANSWER, NO_DIRECT_MESSAGES, REMOVED, Answers, Verdict, error_of, fail_with
 from tests.simulation.notices import Notices, refuses_direct_messages
 
 NONCES = 300.0
@@ -128,6 +128,13 @@ class Board:
         """Until when the channel takes nothing, no place takes anything, and no message takes new pictures."""
         self.failures = 0
         """How many of the next cards about a job raise what no port may raise."""
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether every call of the last half minute was carried out at once."""
+        answers = self.answers
+        slow = max(answers.slow_until, answers.hangs_until, answers.odd_until, self.limited_until, self.away_until)
+        return anyio.current_time() > slow + 2 * NO_ANSWER
 
     def bot_died(self, knows_deleted: Callable[[JobId], bool]) -> None:
         """The bot has forgotten which messages are deleted, but for those whose jobs are recorded as such."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import random
 import signal
+import sqlite3
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -35,6 +36,7 @@ from app.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
 from tests.simulation.frontend import SimulatedFrontend
+from tests.simulation.malformed import LARGEST
 from tests.simulation.network import Network
 from tests.simulation.offer import Folder
 from tests.simulation.plan import Moment, Plan
@@ -52,6 +54,9 @@ STOPS = 2.0
 
 ROUND = 10.0
 """Seconds between two readings of an operator's requests: every second would be a quarter of all the work here."""
+
+WRITES = frozenset({"write", "client_id", "record_power", "done", "prefer", "decide", "remove_jobs", "give_back"})
+"""The functions of the journal that write."""
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -132,7 +137,7 @@ class Bot:
 
     def calm(self) -> None:
         """End all faults."""
-        self.disk_full_until = self.results_full_until = self.damaged_until = float("-inf")
+        self.disk_full_until = self.results_full_until = self.damaged_until = self.locked_until = float("-inf")
         self.sync_fails = False
         self.down = 1.0
 
@@ -207,7 +212,7 @@ class Bot:
         self._closing, self._left = anyio.Event(), float("inf")
         self._recorder.servers.starts(self.configured)
         path = self._folder / "atelier.db"
-        opened = open_journal(path, run_sync=self._on_disk, clock=self._clock, durable=False)
+        opened = open_journal(path, run_sync=self._on_disk, clock=self.clock, durable=False)
         async with opened as journal:
 
             async def frontend(services: Services) -> int:
@@ -221,7 +226,7 @@ class Bot:
                         self._board,
                         tasks,
                         self._folder,
-                        self._clock,
+                        self.clock,
                         self._recorder,
                         self._answers,
                         servers_change=self._plan.servers_change,
@@ -289,6 +294,10 @@ class Bot:
                 "random.SystemRandom": lambda: self._rng,
                 "app.boundary.new_id": self.new_id,
                 "app.backoff.random": self._rng,
+                # Only what the port of a malformed server gets is measured: `malformed.py`.
+                "app.comfy.client.ANSWER_BYTES": LARGEST,
+                # SQLite would wait for the other program in real time.
+                "app.journal.sqlite.BUSY": 0.0,
                 "app.actors.operator.ROUND": ROUND,
                 "anyio.to_thread.run_sync": no_thread,
             }.items():
@@ -334,20 +343,23 @@ class Bot:
     def _pauses(self) -> Iterator[float]:
         return (pause * self._rng.uniform(0.5, 1.0) for pause in doubling())
 
-    def _clock(self) -> float:
+    def clock(self) -> float:
         """The clock of its machine, which may be set while it runs."""
         return anyio.current_time() - self._began + self.clock_ahead
 
     async def _on_disk(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
         """Delay each write; one that is in progress when the bot dies is lost."""
-        write = function.__name__ == "write"
+        write, writes = function.__name__ == "write", function.__name__ in WRITES
         if write:
             self._reached("commit")
         await anyio.sleep(self._rng.uniform(0, SLOWEST_DISK))
         if write and anyio.current_time() < self.damaged_until:
             raise JournalError("The journal is damaged.")
-        if write and anyio.current_time() < self.disk_full_until:
+        if writes and anyio.current_time() < self.disk_full_until:
             raise JournalUnavailable("The disk of the journal is full.")
+        if anyio.current_time() < self.locked_until:
+            with held(self._folder / "atelier.db"):
+                return function(*args)
         done = function(*args)
         if write and self.sync_fails:
             self.sync_fails = False
@@ -364,6 +376,15 @@ class Bot:
         if function.__name__ == "_write" and isinstance(path, Path) and self._recorder.breaks_file("break_keep", path):
             return fail(self._rng)
         return await inline(function, *args)
+
+
+@contextmanager
+def held(journal: Path) -> Generator[None]:
+    """Hold the journal as another program does that writes to it: SQLite itself refuses other writes."""
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 def stops(signum: int) -> bool:

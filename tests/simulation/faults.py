@@ -212,6 +212,8 @@ class FaultPlayer:
                 bot.damaged_until, bot.down = until, fault.seconds
             case "sync_fails":
                 bot.sync_fails, bot.down = True, fault.seconds
+            case "journal_locked":
+                bot.locked_until = until
             case "clock_jumps":
                 bot.clock_ahead += JUMPS[fault.which % len(JUMPS)]
             case "results_full":

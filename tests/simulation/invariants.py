@@ -51,7 +51,7 @@ HEARD = 5.0
 ANSWERED = 10.0
 """Seconds after which a person knows how a job ended that they cancelled."""
 
-WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_damaged", "sync_fails", "removed"}
+WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_locked", "journal_damaged", "sync_fails", "removed"}
 """Faults while which nothing can be answered, because the bot or its journal is not there."""
 
 UNEDITABLE: set[Kind] = {"channel_closed", "nowhere", "channel_removed"}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections.abc import AsyncIterator, Callable
 
+import anyio
 import httpx
 
 from app.comfy.client import ComfyClient
 from app.comfy.exchange import Requests
-from app.comfy.response_limits import RESULT_BYTES
 from app.events import ServerName
 from app.ports import RunSync
 
@@ -47,19 +48,28 @@ ERRORS: tuple[Callable[[httpx.Request], httpx.HTTPError], ...] = (
 """What httpx raises instead of an answer."""
 
 
+LARGEST = 2**20
+"""Bytes of an answer or a file from such a server, at most: 64 MiB and 1 GiB would take seconds to refuse."""
+
+TRICKLE = 4.0
+"""Seconds between two bytes of an answer that is too slow."""
+
+
 class Malformed:
-    """Owns a client of a server that gives only such answers."""
+    """Owns a client of a server that gives only such answers: wrong, truncated, huge, slow, or none."""
 
     def __init__(self, name: ServerName, client_id: str, run_sync: RunSync, rng: random.Random) -> None:
         self._rng = rng
         requests = Requests(httpx.MockTransport(self._answer), "http://malformed/", {})
-        self.comfy = ComfyClient(requests, client_id, run_sync, RESULT_BYTES)
+        self.comfy = ComfyClient(requests, client_id, run_sync, LARGEST)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
         """Nothing was done at the server, whatever the answer says."""
         rng = self._rng
         if rng.random() < 0.3:
             raise rng.choice(ERRORS)(request)
+        if rng.random() < 0.3:
+            return await self._without_end(request)
         if request.url.path == "/view":
             # A page that comes with a 200 cannot be told from a file.
             if rng.random() < 0.5:
@@ -68,6 +78,34 @@ class Malformed:
         status = 200 if rng.random() < 0.7 else rng.choice(STATUSES)
         kind = rng.choice(("application/json", "text/html; charset=utf-8", "", "application/json; charset=no-such"))
         return httpx.Response(status, content=rng.choice(BODIES), headers={"content-type": kind})
+
+    async def _without_end(self, request: httpx.Request) -> httpx.Response:
+        """An answer that is only ended by a limit."""
+        headers = {"content-type": "application/json"}
+        match self._rng.choice(("announced", "endless", "packed", "slow", "never")):
+            case "announced":
+                return httpx.Response(200, headers={"content-length": str(10**12)}, content=_spaces(0.0, 1))
+            case "endless":
+                return httpx.Response(200, headers=headers, content=_spaces(0.0, LARGEST // 4))
+            case "packed":
+                return httpx.Response(
+                    200, headers=headers | {"content-encoding": "gzip"}, stream=httpx.ByteStream(BOMB)
+                )
+            case "slow":
+                return httpx.Response(200, headers=headers, content=_spaces(TRICKLE, 1))
+            case _:
+                # What httpx's own transport does about silence.
+                await anyio.sleep(request.extensions["timeout"]["read"])
+                raise httpx.ReadTimeout("", request=request)
+
+
+BOMB = gzip.compress(b" " * (4 * LARGEST))
+
+
+async def _spaces(pause: float, size: int) -> AsyncIterator[bytes]:
+    while True:
+        await anyio.sleep(pause)
+        yield b" " * size
 
 
 async def _half(request: httpx.Request) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.actors.alerts import Alerts
 from app.actors.connection import ConnectionActor, ConnectionEvent
 from app.actors.effect_runner import EffectRunner
 from app.actors.handle import EditAnswer, Registry
@@ -24,6 +25,7 @@ from app.actors.operator import OperatorActor
 from app.actors.registry import PromptRegistry
 from app.backoff import Pauses
 from app.comfy.client import ComfyClient
+from app.comfy.response_limits import Pace
 from app.comfy.websocket.decoder import Decoder
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
 from app.core.jobs import batches
@@ -35,6 +37,7 @@ from app.core.jobs.table import JobTable
 from app.core.journal_port import JournalError
 from app.core.reconciler import Reconciler
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.line import Line
 from app.core.servers.able_servers import AbleServers, Offered
 from app.core.servers.changes import ServerChanges
 from app.core.servers.state import ServerState
@@ -48,7 +51,18 @@ from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
-from app.events import AnyUpdate, Cancelled, FileRef, JobId, Previewed, ServerEvent, ServerName, TerminalUpdate
+from app.events import (
+    AnyUpdate,
+    Cancelled,
+    FileRef,
+    JobId,
+    Previewed,
+    Progressed,
+    Queued,
+    ServerEvent,
+    ServerName,
+    TerminalUpdate,
+)
 from app.journal.sqlite import SqliteJournal
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
@@ -291,6 +305,19 @@ def a_malformed_answer_is_an_error_of_ours() -> Generator[None]:
 
 
 @contextmanager
+def a_slow_answer_is_waited_for() -> Generator[None]:
+    """Read an answer for as long as anything comes."""
+
+    def too_slow(self: Pace, now: float, added: int) -> bool:
+        del self, now, added
+        return False
+
+    forever = patch("app.comfy.client.ANSWER_SECONDS", float("inf"))
+    with forever, patch("app.comfy.client.RESULT_SECONDS", float("inf")), patch.object(Pace, "is_too_slow", too_slow):
+        yield
+
+
+@contextmanager
 def a_button_belongs_to_the_first_person() -> Generator[None]:
     """Give what **Again** makes to the first person, not to the one who pressed it."""
     begin = LiveMessages.begin
@@ -360,7 +387,8 @@ def an_exception_leaves_a_look_open() -> Generator[None]:
 def a_full_disk_ends_the_bot() -> Generator[None]:
     """Do not wait while the journal cannot be written."""
 
-    async def once(pauses: Pauses, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+    async def once(pauses: Pauses, alerts: Alerts, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+        del pauses, alerts
         return await function(*args)
 
     with patch("app.journal.sqlite._wait_out", once):
@@ -475,6 +503,55 @@ def a_file_is_tried_for_ever() -> Generator[None]:
 def a_full_disk_loses_results() -> Generator[None]:
     """Give up a result for which the disk has no room."""
     with patch("app.actors.effect_runner.FULL", frozenset[int]()):
+        yield
+
+
+@contextmanager
+def jobs_are_sent_although_results_wait_for_room() -> Generator[None]:
+    """Do not look whether the disk has room for results."""
+    with patch.object(Line, "has_room", property(lambda _: True, lambda _, __: None), create=True):  # pyright: ignore[reportUnknownLambdaType]
+        yield
+
+
+@contextmanager
+def people_read_a_start_that_nobody_knows() -> Generator[None]:
+    """Show the expected start although all servers are away."""
+    with patch("app.core.scheduling.line.TIMELESS", ()):
+        yield
+
+
+@contextmanager
+def people_read_a_time_that_is_over() -> Generator[None]:
+    """Show expected times a minute too early, and do not look at the clock before."""
+
+    def expect(self: JobView, now: float, seconds: float | None) -> None:
+        self.expected = round(now + seconds - 60.0) if seconds else None
+
+    def drop(self: MessageReply) -> None:
+        del self
+
+    with patch.object(JobView, "_expect", expect), patch.object(MessageReply, "_drop_past_time", drop):
+        yield
+
+
+@contextmanager
+def people_read_that_a_server_is_offline_that_answers() -> Generator[None]:
+    """Take every server as away."""
+    with patch.object(ServerState, "away", property(lambda _: True)):  # pyright: ignore[reportUnknownLambdaType]
+        yield
+
+
+@contextmanager
+def people_read_that_a_job_runs_that_waits() -> Generator[None]:
+    """Show progress as soon as a job is in line."""
+    handle = JobView.handle
+
+    def handled(self: JobView, update: AnyUpdate, now: float) -> None:
+        handle(self, update, now)
+        if isinstance(update, Queued):
+            handle(self, Progressed(job=self.job, fraction=0.1), now)
+
+    with patch.object(JobView, "handle", handled):
         yield
 
 
@@ -783,13 +860,14 @@ MUTATIONS = (
     Mutation(an_exception_leaves_a_look_open, "not everything has ended", ("break_look",), first=14),
     *each(a_wrong_frame_ends_the_bot, BY_ITSELF, "wrong_frames", "garbage"),
     *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
-    Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",)),
+    Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",), first=10),
+    Mutation(a_slow_answer_is_waited_for, "not everything has ended", ("malformed",), first=14),
     *each(a_button_belongs_to_the_first_person, " of 0", "press_again", "press_vary", "press_retry"),
     *each(a_button_of_an_earlier_life_breaks_the_dispatcher, "the dispatcher broke", "press_delete", "press_cancel"),
     Mutation(a_retry_keeps_the_old_id, "went back", ("press_retry",)),
     *each(an_operator_is_not_heard, "an operator asked", "operator_cancel", "operator_retry"),
     Mutation(a_stop_waits_for_discord, "a stop took", ("rate_limit", "stop")),
-    Mutation(a_full_disk_ends_the_bot, BY_ITSELF, ("disk_full",)),
+    *each(a_full_disk_ends_the_bot, BY_ITSELF, "disk_full", "journal_locked"),
     Mutation(a_damaged_journal_is_an_error_of_ours, BY_ITSELF, ("journal_damaged",)),
     Mutation(jobs_stay_with_a_dead_server, "which does not come back", ("die",), pair=True),
     Mutation(a_removed_server_keeps_its_jobs, "was accepted, and ended", ("removed",), first=2, pair=True),
@@ -800,6 +878,13 @@ MUTATIONS = (
     *each(a_history_is_read_for_ever, "not everything has ended", "unread_history", first=3),
     *each(an_unreadable_history_is_that_of_the_server, "not everything has ended", "unread_history", first=13),
     *each(a_file_is_tried_for_ever, "was fetched", "cut_short", first=3),
+    Mutation(
+        jobs_are_sent_although_results_wait_for_room, "although results wait for room", ("results_full",), seconds=60.0
+    ),
+    Mutation(people_read_a_start_that_nobody_knows, "that nobody knows", ("refuse",), seconds=60.0),
+    Mutation(people_read_a_time_that_is_over, "s ago"),
+    Mutation(people_read_that_a_server_is_offline_that_answers, "is said to be offline", ("expire_tokens",)),
+    Mutation(people_read_that_a_job_runs_that_waits, "is said to run"),
     Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
     Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=31),
     Mutation(

@@ -94,6 +94,7 @@ WrongServer: TypeAlias = Literal[
 
 Changed: TypeAlias = Literal[
     "sync_fails",  # a commit reaches the journal's file, and is reported as failed
+    "journal_locked",  # another program writes to the journal for a while
     "clock_jumps",  # the clock of the bot's machine is set forward or back, by seconds or by days
     "upgrade",  # a server is restarted with the other version of ComfyUI
 ]

@@ -141,6 +141,11 @@ class Recorder:
             self.wrong.append(f"{job} was taken twice in life {other.life} of {other.network.name}")
         self.taken[job].append(Taken(network, network.life, prompt))
 
+    def was_taken(self, job: JobId) -> bool:
+        """Whether a server ever took a prompt of a job, or of the batch that it leads."""
+        rows = self.journal.execute("SELECT id FROM jobs WHERE id = ? OR lead = ?", (job, job))
+        return any(self.taken[JobId(found)] for (found,) in rows)
+
     def withdrew(self, prompt: PromptId) -> None:
         """A server dropped a prompt, or stops it, because we asked it to."""
         self.withdrawn.setdefault(prompt, anyio.current_time())
@@ -327,7 +332,12 @@ class Recorder:
 
             async def _act(self, helpers: TaskGroup) -> None:
                 edits = recorder.edits.begins(self._edits)
+                full = self._job_table.downloads.waits_for_room
+                sent = posting(self) if full else set[JobId]()
                 await super()._act(helpers)
+                if full:
+                    late = posting(self) - sent
+                    recorder.wrong += [f"{job} is sent although results wait for room" for job in late]
                 recorder.edits.answered(edits)
                 recorder.wrong += idle(self, recorder.servers)
                 recorder.wrong += unfair(self, recorder.rights, recorder.servers)
@@ -380,16 +390,23 @@ class Recorder:
             yield f"nothing is left to do, but {waiting} words wait in the registry's inbox"
 
 
+def posting(registry: PromptRegistry) -> set[JobId]:
+    """Jobs whose prompts are on their way to servers."""
+    jobs = registry._job_table.jobs.values()
+    return {job.id for job in jobs if job.attempt is not None and job.attempt.posting}
+
+
 def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
     """Servers that run nothing although a job waits that may go there: never, once a turn is over.
 
     A server gets one POST after the other, so it is not free before the last was answered. Its waiting place may stay
     empty: only a job with the same models goes there. A server where jobs failed in a row may stay idle while another
-    one that can run the job is there, and so may one that ran out of memory with such a job.
+    one that can run the job is there, and so may one that ran out of memory with such a job. While results wait for
+    room on the disk, nothing is sent.
     """
     job_table, scheduler = registry._job_table, registry._scheduler
     waiting = list(scheduler._queue.waiting())
-    if not waiting or not scheduler.line.open:
+    if not waiting or not scheduler.line.open or not scheduler.line.has_room:
         return
     for name, server_state in scheduler._servers.items():
         attempts = [attempt for _, attempt in job_table.occupying(name)]

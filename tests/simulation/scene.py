@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.simulation.operators import Operators
 from tests.simulation.people import People
 from tests.simulation.pictures import without_pixels
 from tests.simulation.plan import TROUBLE, Moment, Plan, calm_of
+from tests.simulation.reading import untrue
 from tests.simulation.recorder import Recorder
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -40,6 +42,9 @@ SHOWING = 600.0
 
 LATE = 300.0
 """Seconds of calm in which a job ends that its server is done with, however often something has to be tried."""
+
+CALM = 90.0
+"""Seconds without faults after which the bot knows that its servers answer."""
 
 MOST_WRONG = 5
 """Promises broken before everybody's eyes after which a world need not go on: what ends a bot may do so for hours."""
@@ -126,7 +131,21 @@ class Scene:
         ended = ", ended" if is_last_word(card) else ""
         self._say(f"{self._called(message.job)} is shown in message {message.number}{ended}")
         self._recorder.saw(message.job)
+        if not ended:
+            self._recorder.wrong += self._untrue(message.job, card)
         self._trouble.reached("shown")
+
+    def _untrue(self, job: JobId, card: Card) -> Iterator[str]:
+        """What is not true of what people are about to read."""
+        now = anyio.current_time()
+        jumps = any(fault.kind == "clock_jumps" for fault in self._plan.faults)
+        return untrue(
+            card,
+            now=self._bot.clock(),
+            in_time=not jumps and self._board.is_prompt,
+            all_is_well=self._recorder.well(now - CALM, now),
+            was_taken=partial(self._recorder.was_taken, job),
+        )
 
     def _drew(self, preview: bytes) -> None:
         running = [network.simulator.running for network in self._networks]

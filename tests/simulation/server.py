@@ -19,9 +19,10 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from app.comfy.client import ComfyClient
+from app.comfy.client import ANSWER_TIMEOUT, ComfyClient
 from app.comfy.download import save
 from app.comfy.http_schemas import HistoryReply
+from app.comfy.response_limits import ANSWER_SECONDS
 from app.comfy.validation_errors import unusable, validation_error
 from app.events import FileRef, NodeOutput, PromptId
 from app.ports import Graph, History, Json, Queue, Refused, RunSync, Stats, Ticket
@@ -60,10 +61,16 @@ class MemoryComfy:
         large: bool = False,
     ) -> T:
         if self._network.malformed:
-            self._network.malformed -= 1
+            self._take_malformed()
             await self._network.pass_through(moment, where)
             return await wrong(self._malformed.comfy)
         return await self._network.ask(moment, where, act, large=large)
+
+    def _take_malformed(self) -> None:
+        """One more answer is malformed, and may take as long as any answer may."""
+        self._network.malformed -= 1
+        now = anyio.current_time()
+        self._recorder.ill.append((now, now + ANSWER_SECONDS + ANSWER_TIMEOUT))
 
     async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
         act = self._breaking("break_post", prompt, partial(self._submit, prompt, graph))
@@ -146,7 +153,7 @@ class MemoryComfy:
         if self._recorder.breaks_file("break_fetch", to):
             fail(self._rng)
         if self._network.malformed:
-            self._network.malformed -= 1
+            self._take_malformed()
             await self._network.pass_through("view", "GET /view")
             await self._malformed.comfy.fetch(file, to)
             return

@@ -20,6 +20,7 @@ from app.reasons.jobs import (
     NodeBlocked,
     NodeFailed,
     NoProgress,
+    NoRoom,
     NothingChanged,
     NothingProduced,
     OutOfMemory,
@@ -67,6 +68,11 @@ SENTENCES: list[tuple[JobReason, str, str]] = [
         ServersOff((HERE, "b")),
         "The image server is off, and will be started soon. Your place is kept.",
         f"Waiting until {HERE} or b is started, which the bot does.",
+    ),
+    (
+        NoRoom(),
+        "There is no room for results at the moment. Your place is kept.",
+        "Waiting until the disk for the results has room.",
     ),
     (
         HoursUsedUp((HERE,)),

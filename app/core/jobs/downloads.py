@@ -48,6 +48,8 @@ class Download(Struct):
     due: float = float("-inf")
     since: float = NEVER
     """When its first try began that counts."""
+    no_room: bool = False
+    """Whether our disk was full at its last try."""
 
 
 class Downloads:
@@ -92,10 +94,20 @@ class Downloads:
         download.due = now + (PAUSES[min(download.tries, len(PAUSES)) - 1] if counts else WAIT)
         return True
 
+    def no_room(self, effect: FetchFile, *, is_full: bool) -> None:
+        """Note whether our disk had no room for a file."""
+        if (download := self._downloads.get(effect)) is not None:
+            download.no_room = is_full
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether a file waits until our disk has room."""
+        return any(download.no_room for download in self._downloads.values())
+
     def server_away(self, server: ServerName) -> None:
         """Forget the failures of a server that cannot be reached: they prove nothing about a file."""
         for download in self._of(server):
-            download.tries, download.since = 0, NEVER
+            download.tries, download.since, download.no_room = 0, NEVER, False
 
     def server_back(self, server: ServerName) -> None:
         """Try all files of a server at once."""

@@ -19,6 +19,7 @@ from app.events import AnyUpdate, JobId, Queued, ServerName, Started
 from app.reasons.jobs import (
     HoursUsedUp,
     JobReason,
+    NoRoom,
     SentAgain,
     ServersDrained,
     ServersOff,
@@ -41,6 +42,9 @@ LONGEST_CURRENT = 5.0
 
 SHORT_LINE = 20
 """Waiting jobs up to which the forecast is always exact: it takes less than a millisecond then."""
+
+TIMELESS = ServersOffline, ServersDrained, ServersOff, HoursUsedUp, NoRoom
+"""Reasons for which nobody knows when a job starts."""
 
 
 class Promise(Struct):
@@ -93,21 +97,26 @@ class Line:
         self._forecast_turn = 0
         self.turn = 0
         """A number that the scheduler changes whenever jobs or servers have changed."""
+        self.has_room = True
+        """Whether our disk has room for results: until then nothing is submitted."""
+        self._had_room = True
+        """The same at the last report."""
         self.open = True
         """Whether waiting jobs are submitted; if False, only jobs that servers already have continue."""
 
     def report(self, touched: Mapping[JobId, Job], now: float, *, requeued: bool) -> None:
         """Tell the watchers of jobs that changed where these are in line now.
 
-        If the servers that take jobs have changed, or jobs were queued anew for other servers, this concerns everybody.
+        If the servers that take jobs have changed, the disk is full or has room again, or jobs were queued anew for
+        other servers, this concerns everybody.
         """
         closed = frozenset(
             (name, server_state.drained, server_state.power.phase if server_state.power is not None else "")
             for name, server_state in self._servers.items()
             if server_state.away or server_state.drained or server_state.off
         )
-        if closed != self._closed or requeued:
-            self._closed = closed
+        if closed != self._closed or self.has_room != self._had_room or requeued:
+            self._closed, self._had_room = closed, self.has_room
             jobs = self._job_table.jobs
             touched = {**touched, **{job: jobs[job] for job in self._queued_updates if job in jobs}}
         for job in touched.values():
@@ -226,7 +235,7 @@ class Line:
             outlook = self._forecast.of(job.id, lambda: self._queue.ahead_of(job.id, self._crowd))
             ahead, starts_in, server = self._at_servers + outlook.ahead, outlook.starts_in, None
         known = self._times.estimates.knows_any or isinstance(note, ServersStarting)
-        known = known and self.open and not isinstance(note, (ServersOffline, ServersDrained, ServersOff, HoursUsedUp))
+        known = known and self.open and not isinstance(note, TIMELESS)
         return Queued(
             job=job.id, position=ahead, server=server, starts_in=float(round(starts_in)) if known else None, note=note
         )
@@ -243,8 +252,11 @@ class Line:
                 return ServersDrained(tuple(able))
         states = [self._servers[name] for name in names]
         has_it = job.attempt is not None and states[0].reachable
-        sent_again = SentAgain() if job.tries > 1 or job.worker_deaths else None
-        return wait_reason(states, now, has_it=has_it) or sent_again
+        if (reason := wait_reason(states, now, has_it=has_it)) is not None:
+            return reason
+        if not self.has_room and job.attempt is None:
+            return NoRoom()
+        return SentAgain() if job.tries > 1 or job.worker_deaths else None
 
     def _at_server(self, job: Job, attempt: Attempt, now: float) -> tuple[int, float]:
         """How many prompts are ahead of a job that a server has, and in how many seconds it is expected to start."""

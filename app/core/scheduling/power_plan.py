@@ -242,6 +242,7 @@ class PowerPlan:
     def _may_start(self, state: ServerState, power: ServerPower, now: float) -> bool:
         return (
             self._line.open
+            and self._line.has_room
             and not state.drained
             and not state.leaving
             and now >= power.may_start_at(now)

@@ -82,6 +82,9 @@ class Scheduler:
         Only jobs that changed are reported. The others' places change with almost every job that ends, so these are
         computed when somebody asks, by the line.
         """
+        if self.line.has_room != (has_room := not self._job_table.downloads.waits_for_room):
+            self.line.has_room = has_room
+            self._job_table.touch_server(*self._servers)
         rests_over = [name for name, server_state in self._servers.items() if server_state.rest.over(now)]
         if not self._job_table.touched and not self._job_table.touched_servers and not rests_over:
             return
@@ -175,7 +178,7 @@ class Scheduler:
         self._places.look(now)
         self._queue.admit(self._spared.may_take if self._spared.look() else None)
         idle = sorted(self._places.idle(), key=lambda name: -self._servers[name].weight)
-        if self.line.open and len(self._queue):
+        if self.line.open and self.line.has_room and len(self._queue):
             # A probe may cost its person a failure, so it is only sent if no other server is free.
             self._fill_idle([name for name in idle if not self._servers[name].rest.in_trouble], now)
             self._fill_idle([name for name in idle if self._servers[name].rest.in_trouble], now)

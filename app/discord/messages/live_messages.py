@@ -203,7 +203,6 @@ class LiveMessages:
                     view = reply.view
                     passed = (view.expected or math.inf) < self.now()
                     if view.terminal_update is None and (passed or reply.behind) and reply.is_free:
-                        view.expected = None if passed else view.expected
                         edit = partial(run_request, reply.refresh, "a message could not be edited")
                         # Not waited for: an edit that hangs delays no other message.
                         edits.start_soon(edit, name=f"expected time of {view.job}")

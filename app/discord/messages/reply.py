@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -145,10 +146,16 @@ class MessageReply:
         async with self._editor:
             await self._refresh()
 
+    def _drop_past_time(self) -> None:
+        """Forget an expected time that has passed: Discord would show it as “a minute ago”."""
+        if (self.view.expected or math.inf) < self._context.now():
+            self.view.expected = None
+
     async def _refresh(self) -> None:
         if self.view.terminal_update is not None:
             # Only a delivery has its files.
             return
+        self._drop_past_time()
         (card, *_) = render(self.view)
         location, place, context = self._location, self._location.place, self._context
         if card == self._shown or location.lost:

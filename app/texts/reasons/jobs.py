@@ -15,6 +15,7 @@ from app.reasons.jobs import (
     NodeBlocked,
     NodeFailed,
     NoProgress,
+    NoRoom,
     NothingChanged,
     NothingProduced,
     OutOfMemory,
@@ -66,6 +67,10 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
                 which = brief(" and ".join(servers), MOST_SERVERS)
                 return f"Waiting until {which} may be on again: see “most_hours_per_day” in atelier.toml."
             return "The image server has worked enough for today, and starts again later. Your place is kept."
+        case NoRoom():
+            if operator:
+                return "Waiting until the disk for the results has room."
+            return "There is no room for results at the moment. Your place is kept."
         case SentAgain():
             return "The server forgot this job, so it is sent again."
         case NoProgress(server=server, seconds=seconds, stuck=stuck):

@@ -561,6 +561,17 @@ async def test_an_expected_time_that_has_passed_is_removed(update: AnyUpdate) ->
         tasks.cancel_scope.cancel()
 
 
+async def test_an_expected_time_that_has_passed_is_not_shown_again_by_the_next_update() -> None:
+    room = Room()
+    reply = room.reply()
+    await reply.show(Queued(job=JOB, position=1, starts_in=60.0))
+    assert "<t:" in room.said[-1][1]
+    await anyio.sleep(70)
+    await reply.show(Edited(job=JOB, values={"prompt": "a dog"}))
+    assert "a dog" in room.said[-1][1]
+    assert "<t:" not in room.said[-1][1]
+
+
 async def test_an_edit_that_hangs_delays_no_other_message() -> None:
     room = Room()
     hanging, other = room.reply(token=False, message="hanging"), room.reply(token=False, message="other")
