@@ -112,6 +112,7 @@ async def test_every_button_works_after_a_restore_into_another_folder(
         for label, ident in buttons_of(others).items():
             if verb_of(ident) in CHANGES:
                 assert files(await stage.result(press(others, label)))
+        assert "a cat" in await stage.ephemeral_followup(press(others, "Settings…"))
         await stage.ephemeral_followup(press(others, "Save as my defaults"))
         assert "txt2img" in await life.journal.preferences(job.request.owner)
         press(others, "Delete")

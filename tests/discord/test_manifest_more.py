@@ -133,7 +133,7 @@ async def test_what_must_be_told_in_a_form_is_asked_for_after_the_command(stage:
 async def test_a_form_that_a_command_opened_is_taken_after_a_restart(stage: Stage) -> None:
     change(stage, "txt2img", 'title = "Prompt"', 'title = "Prompt"\nshow = "modal"')
     async with stage.bot():
-        opened = await stage.answered(stage.discord.slash("imagine", {**SMALL, "steps": 3}))
+        opened = await stage.answered(stage.discord.slash("txt2img", {**SMALL, "steps": 3}))
         message = stage.discord.say("look", files=[photo()])
         menu = await stage.answered(stage.discord.message_menu("Image to image", message))
     async with stage.bot():

@@ -54,7 +54,7 @@ def test_a_workflow_of_an_earlier_folder_replaces_one_of_the_same_name(tmp_path:
         shutil.copytree(FOLDER / "upscale", tmp_path / name)
     folders = (tmp_path, FOLDER)
     assert list_names(folders) == ["txt2img", "zebra", *(name for name in list_names(FOLDER) if name != "txt2img")]
-    assert [load(folders, name).command for name in ("txt2img", "img2img")] == ["upscale", "remix"]
+    assert [load(folders, name).command for name in ("txt2img", "img2img")] == ["enlarge", "remix"]
     with refused(f"no workflow called “nothing” in {tmp_path}"):
         load(folders, "nothing")
 

@@ -68,7 +68,7 @@ from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 from app.workflows.variation import CHANGES, Change
 
-SAME_GUARD = {"go": "use", "command": "settings", **dict.fromkeys(CHANGES, "use")}
+SAME_GUARD = {"go": "use", "command": "settings", "adjust": "vary", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""
 
 MOST_CHILDREN = 5
