@@ -43,6 +43,10 @@ Window: TypeAlias = Literal["day", "month"]
 """The time for which what was spent counts: 24 hours, or 30 days."""
 
 
+class NoRoomForResults(Reason, frozen=True):
+    """The bot has no room for more results: those of earlier jobs wait on their servers until there is some."""
+
+
 class BudgetReached(Reason, frozen=True):
     """Of `most` dollars within a rolling day or month, `left` are left, and the request costs `needed`.
 
@@ -57,4 +61,4 @@ class BudgetReached(Reason, frozen=True):
     free_in: float | None = None
 
 
-LimitReason: TypeAlias = JobsReached | SecondsReached | BudgetReached
+LimitReason: TypeAlias = JobsReached | SecondsReached | BudgetReached | NoRoomForResults

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.alerts import Cause, Cleared, Happened, Raised
 from app.core.effects import (
@@ -88,6 +89,7 @@ from app.reasons.jobs import (
     StoppedOnServer,
     TooManyResults,
 )
+from app.reasons.limits import NoRoomForResults
 from app.reasons.servers import (
     CutShort,
     HungUp,
@@ -120,7 +122,7 @@ class Desk:
         self.truth = Reconciler(self.job_table, dict.fromkeys(servers, ServerSettings()))
         self.server_changes = ServerChanges(self.job_table, self.truth.servers, self.truth.able)
         self._minted = 0
-        self._scheduler = Scheduler(self.job_table, self.truth.servers, self.truth.able, depth, self._new_prompt_id)
+        self.scheduler = Scheduler(self.job_table, self.truth.servers, self.truth.able, depth, self._new_prompt_id)
         self.now = 100.0
         self.told: list[AnyUpdate] = []
         self.errands: list[Effect] = []
@@ -130,7 +132,7 @@ class Desk:
         return PromptId(f"p{self._minted}")
 
     def settle(self) -> None:
-        self._scheduler.plan(self.now)
+        self.scheduler.plan(self.now)
         self.truth.start_downloads(self.now)
         self.job_table.changed.clear()
         self.told += self.job_table.updates
@@ -143,7 +145,7 @@ class Desk:
         self.settle()
         job = self.job_table.jobs[JobId(name)]
         if not any(update.job == job.id for update in self.told):
-            self.told += self._scheduler.line.snapshot(job, self.now)
+            self.told += self.scheduler.line.snapshot(job, self.now)
         return job
 
     def handle(self, *messages: Message | ServerEvent) -> None:
@@ -1045,11 +1047,14 @@ def test_while_results_wait_for_room_nothing_is_sent_and_people_read_why() -> No
     assert desk.none(SubmitPrompt)
     (told,) = [each for each in desk.told if isinstance(each, Queued) and each.job == "next"]
     assert (told.note, told.starts_in) == (NoRoom(), None)
+    later = replace(desk.job_table.jobs[JobId("next")].request, job=JobId("later"))
+    assert desk.scheduler.admission.refusal(later, desk.now) == NoRoomForResults()
     desk.now += downloads.WAIT
     desk.handle(Tick())
     assert desk.none(SubmitPrompt)
     desk.handle(FileFetched(desk.take(FetchFile)))
     assert desk.take(SubmitPrompt).job == "next"
+    assert desk.scheduler.admission.refusal(later, desk.now) is None
 
 
 def test_a_result_that_is_given_up_leaves_the_way_to_the_next_job_free() -> None:

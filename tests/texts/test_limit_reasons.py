@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.reasons import Reason
-from app.reasons.limits import BudgetReached, JobsReached, LimitReason, SecondsReached
+from app.reasons.limits import BudgetReached, JobsReached, LimitReason, NoRoomForResults, SecondsReached
 from app.texts.reasons.text import reason_text
 from app.texts.wording import LONGEST_SENTENCE
 from tests.texts.reasons import reasons_of
@@ -26,6 +26,7 @@ SENTENCES: list[tuple[LimitReason, str]] = [
         JobsReached("channel", 20, 21),
         "This channel has 21 of 20 jobs running or waiting. Ask again when one has ended.",
     ),
+    (NoRoomForResults(), "The disk of this bot has no room for more results. Ask again in a few minutes."),
     (JobsReached("guild", 2, 2), "This server has 2 of 2 jobs running or waiting. Ask again when one has ended."),
     (
         SecondsReached("person", 3600, 12.4, 40.0, 7200.0),

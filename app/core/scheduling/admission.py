@@ -14,7 +14,7 @@ from app.core.limits.spending import Spending
 from app.core.limits.usage import Origin, Usage, Use
 from app.core.scheduling.line import Line
 from app.core.scheduling.run_times import RunTimes
-from app.reasons.limits import JobsReached, LimitReason
+from app.reasons.limits import JobsReached, LimitReason, NoRoomForResults
 
 
 class Admission:
@@ -31,6 +31,8 @@ class Admission:
         """Why a request is not accepted: the limit that it would exceed; None if there is none."""
         if request.job in self._job_table.jobs:
             return None
+        if not self._line.has_room and request.refetch is None:
+            return NoRoomForResults()
         requests = requests_of(request)
         if (over_budget := self._over_budget(request, requests, now)) is not None or not request.allowances:
             return over_budget

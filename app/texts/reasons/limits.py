@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from app.reasons.limits import BudgetReached, JobsReached, LimitReason, Payer, SecondsReached, Whom
+from app.reasons.limits import BudgetReached, JobsReached, LimitReason, NoRoomForResults, Payer, SecondsReached, Whom
 from app.texts.alerts import duration_text
 
 
@@ -25,6 +25,8 @@ def limit_reason_text(reason: LimitReason) -> str:
             if free_in is None:
                 return f"{_paying(payer)} {budget}, and {cost}. Ask for fewer results."
             return f"{_paying(payer)} {dollars(left)} left of {budget}, and {cost}. Ask again {in_about(free_in)}."
+        case NoRoomForResults():
+            return "The disk of this bot has no room for more results. Ask again in a few minutes."
         case _:
             assert_never(reason)
 
