@@ -139,5 +139,9 @@ async def body(response: httpx.Response, largest: int) -> AsyncGenerator[bytes]:
                 yield piece
     except Unreadable as error:
         raise translate_error(error) from error
+    finally:
+        if isinstance(raw, AsyncGenerator):
+            # One that is left in the middle would be closed by the garbage collector, at any time.
+            await raw.aclose()
     if packed is not None and size and not packed.ended:
         raise ConnectionLost(HungUp())

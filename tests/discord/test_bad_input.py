@@ -93,11 +93,3 @@ async def test_a_prompt_of_6000_characters(stage: Stage) -> None:
         told = await stage.ephemeral_followup(stage.discord.slash("txt2img", prompt="x" * 6000))
         assert "6000 characters" in told
         assert not await life.journal.jobs_of(stage.discord.alice.id, 1)
-
-
-async def test_a_form_of_a_menu_from_an_earlier_life(stage: Stage) -> None:
-    message = stage.discord.say("look", files=[Upload("photo.png", encoded("PNG"), "image/png")])
-    async with stage.bot():
-        opened = await stage.answered(stage.discord.message_menu("Image to image", message))
-    async with stage.bot():
-        assert "out of date" in await stage.ephemeral_followup(stage.discord.submit_modal(opened, {"prompt": "x"}))

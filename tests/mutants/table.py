@@ -430,9 +430,9 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=58,
-        symbol="app.actors.interaction:InteractionActor._next",
-        old="if not isinstance(update, Edited):",
-        new="if not not isinstance(update, Edited):",
+        symbol="app.actors.interaction:InteractionActor._taken",
+        old="elif not isinstance(update, Edited):",
+        new="elif isinstance(update, Edited):",
         tests=(INTERACTION + "test_a_job_in_line_is_asked_for_its_place_also_after_an_edit_and_until_it_starts",),
     ),
     Change(

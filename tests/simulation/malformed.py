@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import AsyncIterator, Callable
+from typing import Self
 
 import anyio
 import httpx
@@ -84,15 +85,15 @@ class Malformed:
         headers = {"content-type": "application/json"}
         match self._rng.choice(("announced", "endless", "packed", "slow", "never")):
             case "announced":
-                return httpx.Response(200, headers={"content-length": str(10**12)}, content=_spaces(0.0, 1))
+                return httpx.Response(200, headers={"content-length": str(10**12)}, stream=_Spaces(0.0, 1))
             case "endless":
-                return httpx.Response(200, headers=headers, content=_spaces(0.0, LARGEST // 4))
+                return httpx.Response(200, headers=headers, stream=_Spaces(0.0, LARGEST // 4))
             case "packed":
                 return httpx.Response(
                     200, headers=headers | {"content-encoding": "gzip"}, stream=httpx.ByteStream(BOMB)
                 )
             case "slow":
-                return httpx.Response(200, headers=headers, content=_spaces(TRICKLE, 1))
+                return httpx.Response(200, headers=headers, stream=_Spaces(TRICKLE, 1))
             case _:
                 # What httpx's own transport does about silence.
                 await anyio.sleep(request.extensions["timeout"]["read"])
@@ -102,10 +103,19 @@ class Malformed:
 BOMB = gzip.compress(b" " * (4 * LARGEST))
 
 
-async def _spaces(pause: float, size: int) -> AsyncIterator[bytes]:
-    while True:
-        await anyio.sleep(pause)
-        yield b" " * size
+class _Spaces(httpx.AsyncByteStream):
+    """A body without end: so many spaces after each pause. No generator, so that nothing stays open in the middle."""
+
+    def __init__(self, pause: float, size: int) -> None:
+        self._pause = pause
+        self._piece = b" " * size
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await anyio.sleep(self._pause)
+        return self._piece
 
 
 async def _half(request: httpx.Request) -> AsyncIterator[bytes]:

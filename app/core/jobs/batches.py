@@ -11,7 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from msgspec.structs import replace
 
-from app.core.jobs.job import Batch, Job, JobRequest
+from app.core.jobs.job import Batch, Job, JobRequest, State
 from app.events import (
     AnyUpdate,
     Arrived,
@@ -164,6 +164,8 @@ class Batches:
         if not (running := self._running(lead)):
             return None
         shown = self._progress[running[0].id]
+        # A server makes one at a time. Of the others, the end or the files are on the way.
+        being_made = len({job.attempt.server for job in running if job.state is State.RUNNING and job.attempt})
         members = self.jobs_of(lead)
         fractions = sum(self._progress[job.id].fraction for job in running)
         ended = sum(job.terminal_update is not None for job in members)
@@ -172,7 +174,7 @@ class Batches:
         # When a batch ends is only known once nothing of it waits.
         end = max(known) if ended + len(running) == len(members) and len(known) == len(running) else None
         fraction = (ended + fractions) / len(members)
-        return replace(shown, job=lead.id, fraction=fraction, remaining=end, running=len(running))
+        return replace(shown, job=lead.id, fraction=fraction, remaining=end, running=being_made)
 
     def arrived(self, lead: Job) -> Arrived:
         """The pictures of a batch that have arrived."""

@@ -75,13 +75,13 @@ class Forms:
         self._typed[str(interaction.id)] = submission.typed
         return submission
 
-    def typed(self, interaction: hikari.PartialInteraction) -> str:
-        """What a person wrote in a form that is being handled, to give back; "" for everything else."""
-        return self._typed.get(str(interaction.id), "")
+    def typed(self, interaction: int) -> str:
+        """What a person wrote in a form whose interaction is being handled, to give back; "" for everything else."""
+        return self._typed.get(str(interaction), "")
 
-    def finish(self, interaction: hikari.PartialInteraction) -> None:
-        """Forget a form: it is handled."""
-        self._typed.pop(str(interaction.id), None)
+    def finish(self, interaction: int) -> None:
+        """Forget a form: its interaction, which has this id, is handled."""
+        self._typed.pop(str(interaction), None)
 
     async def open(self, interaction: hikari.CommandInteraction | hikari.ComponentInteraction, form: Form) -> None:
         """Answer with a form; where Discord refuses it, with text fields only. Raises `SendError`."""

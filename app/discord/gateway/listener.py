@@ -58,10 +58,10 @@ class Listener:
                 partial(self._handle, interaction), "an interaction failed", tell, kind=str(interaction.type)
             )
         finally:
-            self._handlers.forms.finish(interaction)
+            self._handlers.forms.finish(interaction.id)
 
     async def _apologise(self, interaction: Answerable, sentence: str) -> None:
-        await apologise(interaction, sentence, self._handlers.forms.typed(interaction))
+        await apologise(interaction, sentence, self._handlers.forms.typed(interaction.id))
 
     async def _handle(self, interaction: hikari.PartialInteraction) -> None:
         try:
