@@ -82,7 +82,8 @@ async def test_after_fifteen_minutes_the_result_comes_directly(stage: Stage, mon
         (letter,) = letters(stage)
         assert files(letter)
         assert job.receipt == letter["id"]
-        assert not refused(stage), "the new direct message is a notification by itself"
+        # The token expires for the bot and for Discord at slightly different moments.
+        assert set(refused(stage)) <= {50027}, "the new direct message is a notification by itself"
 
 
 async def test_a_result_that_cannot_be_sent_directly_is_kept_and_show_brings_it(
