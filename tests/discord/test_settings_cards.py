@@ -50,6 +50,17 @@ async def shows(stage: Stage, card: Payload, text: str) -> Payload:
     return messages[card["id"]]
 
 
+async def has_chosen(stage: Stage, card: Payload, value: str) -> None:
+    """Wait until a select of the card shows this choice: Run may otherwise come before it."""
+    messages = stage.discord.state.messages.all
+
+    def chosen() -> bool:
+        options = [option for part in parts(messages[card["id"]]) for option in part.get("options", ())]
+        return any(option["value"] == value and option.get("default") for option in options)
+
+    await stage.discord.until(chosen, ENOUGH)
+
+
 async def told_of(stage: Stage, interaction: Interaction) -> str:
     """Wait for a sentence that is not the card itself."""
     messages = stage.discord.state.messages.all
@@ -76,6 +87,7 @@ async def test_everything_is_set_on_the_card_and_run_makes_a_picture_of_it(stage
         await choose(stage, card, FORMAT, "576x1024")
         card = await shows(stage, card, "**Width** 576")
         await choose(stage, card, "checkpoint", "portrait-xl.safetensors")
+        await has_chosen(stage, card, "portrait-xl.safetensors")
         made = await stage.result(stage.press(card, "Run"))
         assert "### a dog" in words(made)
         assert not made["flags"] & EPHEMERAL
@@ -188,6 +200,7 @@ async def test_a_model_that_has_disappeared_is_a_sentence_and_the_settings_stay(
         pressed = stage.press(card, "Run")
         assert "Checkpoint cannot be “portrait" in await stage.ephemeral_followup(pressed)
         await choose(stage, card, "checkpoint", "dreamscape-v1.safetensors")
+        await has_chosen(stage, card, "dreamscape-v1.safetensors")
         assert "### a dog" in words(await stage.result(stage.press(card, "Run")))
 
 
