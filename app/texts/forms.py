@@ -7,7 +7,6 @@ SHAPES = {"1:1": "Square", "3:4": "Portrait", "4:3": "Landscape", "9:16": "Tall"
 
 FORMAT = "Format"
 PRESET = "Preset"
-NO_PRESET = "None"
 WHICH_RESULT = "Which result"
 AUTOMATIC = "The server's first one"
 """Labels of fields, and the first choice of presets and models."""

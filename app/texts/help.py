@@ -24,7 +24,6 @@ TITLE = "What you can do here"
 MAKE = "Make something"
 CHANGE = "Change a picture or file"
 LOOK = "Your jobs and this bot"
-MODERATE = "For moderators"
 MENUS = "On any message with a picture"
 """Headings."""
 
