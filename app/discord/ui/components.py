@@ -27,6 +27,9 @@ BUTTONS_IN_A_ROW = 5
 MOST_CHOICES = 25
 """Choices of one select (Discord's limit)."""
 
+INK = 0x5865F2
+"""The colour of the bot's own pages and of a request that waits: Discord's own."""
+
 Style: TypeAlias = Literal["primary", "secondary", "success", "danger"]
 
 

@@ -8,12 +8,10 @@ from msgspec import Struct
 
 from app.discord import custom_id
 from app.discord.text import escape, shorten, whole_lines
-from app.discord.ui.components import Block, Button, Card, Row, Text
+from app.discord.ui.components import INK, Block, Button, Card, Row, Text
 from app.discord.ui.options import Command
 from app.texts import help as texts
 from app.texts.job_message import EDIT_PROMPT
-
-INK = 0x5865F2
 
 EXAMPLE = "example"
 """The verb of a button that runs an example; its result is the number of the example, from 1."""

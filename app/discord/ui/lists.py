@@ -12,11 +12,9 @@ from app.core.jobs.job import Entry, Job, State
 from app.core.journal_port import JobPage
 from app.discord import custom_id, message_ref
 from app.discord.text import escape, one_line, shorten
-from app.discord.ui.components import Block, Button, Card, Choice, Illustrated, Line, Row, Select, Text, Upload
+from app.discord.ui.components import INK, Block, Button, Card, Choice, Illustrated, Line, Row, Select, Text, Upload
 from app.events import JobId
 from app.texts import lists as texts
-
-INK = 0x5865F2
 
 JOBS_ON_A_PAGE = 8
 """Jobs on one page: each takes three of Discord's forty components."""

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from app.discord.text import one_line, shorten, whole_lines
-from app.discord.ui.components import Block, Card, Text
+from app.discord.ui.components import INK, Block, Card, Text
 from app.texts import models as texts
 from app.texts.model_names import model_name
-
-INK = 0x5865F2
 
 LONGEST_NAME = 60
 """Characters of the name of a workflow or a model."""

@@ -18,6 +18,7 @@ from app.discord import custom_id, message_ref
 from app.discord.custom_id import ADJUST, NOTIFY
 from app.discord.text import current_value, escape, format_value, shorten
 from app.discord.ui.components import (
+    INK,
     MOST_CHOICES,
     Block,
     Button,
@@ -53,8 +54,6 @@ from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 from app.workflows.variation import STRENGTHS, Change
-
-INK = 0x5865F2
 
 MOST_TEXT = 3600
 """Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from app.discord import custom_id
 from app.discord.text import escape, shorten
 from app.discord.ui.components import (
+    INK,
     MOST_COMPONENTS,
     MOST_TEXT,
     Block,
@@ -49,8 +50,6 @@ from app.texts.model_names import model_name
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Kind, Slot, WorkflowError
 from app.workflows.reasons.values import NotAChoice
-
-INK = 0x5865F2
 
 PICK, GROUP, RUN, SAVE, DISCARD = "pick", "group", "run", "save", "discard"
 """Verbs of the card's custom ids, which are about a draft."""
