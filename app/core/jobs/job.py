@@ -239,6 +239,11 @@ class Job(Struct, kw_only=True):
         return self.request.job
 
     @property
+    def waits(self) -> bool:
+        """Whether it waits here, for its first attempt or for another one."""
+        return self.state is State.ACCEPTED and self.terminal_update is None
+
+    @property
     def in_flight(self) -> bool:
         """Whether its current attempt occupies a slot of a server's queue."""
         return self.state.at_server and self.history is None

@@ -171,10 +171,7 @@ class JobTable:
         While a server may still have an attempt that was given up, a job counts as sent: that attempt may yet be its
         result.
         """
-        return not job.request.lead and all(
-            each.state is State.ACCEPTED and each.terminal_update is None and not each.leftovers
-            for each in self.batches.jobs_of(job)
-        )
+        return not job.request.lead and all(each.waits and not each.leftovers for each in self.batches.jobs_of(job))
 
     def edit(self, job: Job, request: JobRequest) -> bool:
         """Replace the request of a job that waits here; return False and change nothing if it does not.

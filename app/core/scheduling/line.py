@@ -87,8 +87,8 @@ class Line:
         self._promises: dict[JobId, Promise] = {}
         self._queued_updates: dict[JobId, _Sent] = {}
         """The last update of each job that is not running."""
-        self._closed: frozenset[tuple[ServerName, bool, str]] = frozenset()
-        """The servers that are drained, off or cannot be reached, and which of it they are."""
+        self._obstacles = True, frozenset[tuple[ServerName, bool, str]]()
+        """At the last report: whether the disk had room, and which servers were drained, off or away, and why."""
         self._forecast = Forecast({}, [0.0])
         self._crowd: Crowd = []
         self._at_servers = 0
@@ -99,8 +99,6 @@ class Line:
         """A number that the scheduler changes whenever jobs or servers have changed."""
         self.has_room = True
         """Whether our disk has room for results: until then nothing is submitted."""
-        self._had_room = True
-        """The same at the last report."""
         self.open = True
         """Whether waiting jobs are submitted; if False, only jobs that servers already have continue."""
 
@@ -115,8 +113,9 @@ class Line:
             for name, server_state in self._servers.items()
             if server_state.away or server_state.drained or server_state.off
         )
-        if closed != self._closed or self.has_room != self._had_room or requeued:
-            self._closed, self._had_room = closed, self.has_room
+        obstacles = self.has_room, closed
+        if obstacles != self._obstacles or requeued:
+            self._obstacles = obstacles
             jobs = self._job_table.jobs
             touched = {**touched, **{job: jobs[job] for job in self._queued_updates if job in jobs}}
         for job in touched.values():

@@ -8,7 +8,7 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from app.core.jobs.cost import Estimates, Run
-from app.core.jobs.job import Attempt, Job, State
+from app.core.jobs.job import Attempt, Job
 from app.core.jobs.table import JobTable
 from app.core.scheduling.accounting import Accounting, Charge
 from app.core.scheduling.admission import Admission
@@ -102,8 +102,7 @@ class Scheduler:
         """Bring the queue and the accounts up to date with the job table; returns the jobs that changed."""
         touched, self._job_table.touched = self._job_table.touched, {}
         for job in touched.values():
-            waits = job.state is State.ACCEPTED and job.terminal_update is None and job.id in self._job_table.jobs
-            if waits:
+            if job.waits and job.id in self._job_table.jobs:
                 self._job_table.started.pop(job.id, None)
                 self._accounting.returned(job.id)
                 if job.tries:

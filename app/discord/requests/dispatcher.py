@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
-from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.custom_id import NOTIFY, TRY_AGAIN, Press, write
@@ -289,11 +289,11 @@ class RequestDispatcher:
         A draft of an edit may still be one, unless the job was sent meanwhile.
         """
         job = await self._job(press.job)
-        is_draft, waits = press.verb == "draft", job.state is State.ACCEPTED and job.terminal_update is None
-        verb = "edit" if press.verb == "edit" or (is_draft and waits) else "vary"
+        is_draft = press.verb == "draft"
+        verb = "edit" if press.verb == "edit" or (is_draft and job.waits) else "vary"
         if verb == "edit":
             check_permitted("edit", caller, job.request.owner, self._guarded)
-            if not waits:
+            if not job.waits:
                 raise WorkflowError(JobEnded() if job.terminal_update is not None else JobStarted())
         self._job_factory.check_can_create(job.request.workflow, caller)
         workflow = self._catalog.usable(job.request.workflow, caller)

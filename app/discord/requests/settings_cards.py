@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from msgspec.structs import replace
 
 from app.actors.handle import Registry
-from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JobHistory
 from app.discord.custom_id import Press
 from app.discord.files.download import check
@@ -66,8 +66,7 @@ class SettingsCards:
 
     async def open(self, job: Job, caller: Caller) -> None:
         """Show a card with the settings of a job: to change it while it waits here, else to make another one."""
-        edits = job.state is State.ACCEPTED and job.terminal_update is None
-        if edits:
+        if job.waits:
             check_permitted("edit", caller, job.request.owner, self._guarded)
         self._job_factory.check_can_create(job.request.workflow, caller)
         workflow = self._catalog.usable(job.request.workflow, caller)
@@ -76,7 +75,7 @@ class SettingsCards:
             person=caller.user,
             workflow=workflow.name,
             job=job.id,
-            edits=edits,
+            edits=job.waits,
             values=given_values(job.request, workflow, seed=True),
         )
         await self._drafts.keep(draft)
