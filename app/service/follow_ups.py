@@ -107,8 +107,12 @@ def results(finished: Finished, action: FollowUpAction) -> Sequence[str]:
     """The results that this follow-up can use: texts, or paths of files."""
     if "text" in {action.takes, action.slot.kind}:
         return finished.texts if action.takes == action.slot.kind else ()
-    suffixes = SUFFIXES.get(action.takes, frozenset())
-    return [file for file in finished.files if PurePath(file).suffix.lower() in suffixes]
+    return files_of(finished, action.takes)
+
+
+def files_of(finished: Finished, kind: str) -> list[str]:
+    """The paths of the results that a slot of this kind takes."""
+    return [file for file in finished.files if PurePath(file).suffix.lower() in SUFFIXES.get(kind, frozenset())]
 
 
 def kept_results(job: Job, action: FollowUpAction) -> Sequence[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
 
 from app.core.jobs.cost import SECONDS_PER_COST
 from app.core.jobs.job import Job, JobRequest
@@ -11,7 +10,7 @@ from app.core.journal_port import JobHistory, JournalUnavailable, RecordDamaged
 from app.events import Finished
 from app.ports import Json
 from app.service.catalog import Catalog
-from app.service.follow_ups import SUFFIXES, is_kept
+from app.service.follow_ups import files_of, is_kept
 from app.service.reasons import FewerResults, ResultNotKept
 from app.service.task_requests import SEVERAL, SOON
 from app.workflows.extension import Extension
@@ -111,7 +110,7 @@ def picture_of(job: Job, number: int) -> str:
 
 def pictures_of(finished: Finished) -> list[str]:
     """The results that are pictures."""
-    return [file for file in finished.files if PurePath(file).suffix.lower() in SUFFIXES["image"]]
+    return files_of(finished, "image")
 
 
 def extending_values(maker: JobRequest, extension: Extension, picture: str) -> dict[str, Json]:

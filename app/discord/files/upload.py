@@ -14,7 +14,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from app.discord.ui.components import Upload
-from app.discord.ui.job_message import SHOWN
+from app.discord.ui.file_kinds import is_shown
 from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Compressed, Refusal
 from app.reasons.files import (
@@ -136,9 +136,9 @@ class UploadPreparer:
             logger.error("the media worker made nothing that fits", path=str(path), size=made_size)
             return None, ResultNotPrepared()
         suffix = compressed.suffix or path.suffix.lower()
-        if mark and not compressed.marked and suffix.lstrip(".") in SHOWN:
-            logger.warning("a result is posted without the mark", path=str(path))
         name = _name(path, number, suffix)
+        if mark and not compressed.marked and is_shown(name):
+            logger.warning("a result is posted without the mark", path=str(path))
         return Upload(name, path=str(made), size=made_size, dimensions=compressed.dimensions), _note(compressed)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import PurePath
 
 import structlog
 
@@ -11,8 +10,8 @@ from app.core.journal_port import JobHistory
 from app.discord.messages.ports import MessageSender, SendError
 from app.discord.messages.reply import MessageReply
 from app.discord.ui import help_page
+from app.discord.ui.file_kinds import is_picture
 from app.discord.ui.help_page import Commands
-from app.discord.ui.job_message import PICTURES
 from app.discord.ui.job_view import JobView
 from app.discord.ui.lists import FINISHED_STATES
 from app.entry_points import run_request
@@ -73,4 +72,4 @@ class Hints:
 def _has_picture(view: JobView) -> bool:
     update = view.terminal_update
     files = update.files if isinstance(update, Finished) else ()
-    return any(PurePath(file).suffix.lower().lstrip(".") in PICTURES for file in files)
+    return any(map(is_picture, files))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 import structlog
 from msgspec import Struct
 
@@ -11,7 +9,7 @@ from app.discord.messages.delivery import nonce
 from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away, CannotReply, Deleted, MessageContext, NoDirectMessages, Notice, SendError
 from app.discord.text import escape, shorten
-from app.discord.ui.job_message import PICTURES
+from app.discord.ui.file_kinds import is_picture, is_video
 from app.events import Cancelled, Failed, Finished, JobId, Lost, TerminalUpdate
 from app.texts import job_message, notifications
 from app.texts.reasons.text import reason_text
@@ -29,9 +27,6 @@ NOTICE = 99
 """Stands for the page in the nonce of a notification; no result has so many pages."""
 
 LONGEST_SENTENCE = 250
-
-VIDEOS = frozenset({"mp4", "webm", "mov"})
-"""Suffixes."""
 
 
 class _Route(Struct, frozen=True):
@@ -141,5 +136,4 @@ def notification_text(update: TerminalUpdate) -> str:
 
 
 def _kind(file: str) -> str:
-    suffix = PurePath(file).suffix.lower().lstrip(".")
-    return "picture" if suffix in PICTURES else "video" if suffix in VIDEOS else "result"
+    return "picture" if is_picture(file) else "video" if is_video(file) else "result"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import anyio
 from anyio import to_thread
@@ -12,9 +12,10 @@ from anyio.abc import TaskGroup
 from app.discord.messages.ports import PrepareFiles
 from app.discord.messages.small_pictures import SMALL
 from app.discord.ui.components import Upload
-from app.discord.ui.job_message import PICTURES
+from app.discord.ui.file_kinds import is_picture
 from app.entry_points import run_request
 from app.events import JobId
+from app.media_worker.containers import container_of
 from app.retention.files import PART, thumbnail_path
 
 PATIENCE = 1.5
@@ -69,13 +70,13 @@ class Thumbnails:
 
 def _first(files: Sequence[str]) -> str:
     """The first picture of a result; "" if there is none."""
-    return next((file for file in files if PurePath(file).suffix.lower().lstrip(".") in PICTURES), "")
+    return next(filter(is_picture, files), "")
 
 
 def _suffix(picture: bytes) -> str:
     """The suffix for a picture's format: small ones are kept as they are, others become WebP."""
-    known = {b"\x89PNG": ".png", b"\xff\xd8\xff\xe0": ".jpg", b"\xff\xd8\xff\xe1": ".jpg", b"GIF8": ".gif"}
-    return known.get(picture[:4], ".webp")
+    container = container_of(picture[:12])
+    return ".webp" if container == "other" else f".{container}"
 
 
 def _read_all(pictures: Sequence[str]) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePath
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +27,7 @@ from app.discord.ui.components import (
     Upload,
     rows,
 )
+from app.discord.ui.file_kinds import is_picture, is_shown
 from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
 from app.media_worker.mark import marked
@@ -58,12 +58,6 @@ LONGEST_FILE = 10_000_000
 
 BAR = 12
 """Squares of the progress bar: the widest that stays on one line on a phone."""
-
-SHOWN = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif", "mp4", "webm", "mov"})
-"""Suffixes of files that Discord shows inline; everything else is a file to download."""
-
-PICTURES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif"})
-"""Those of pictures."""
 
 MOST_SIZES = 3
 """Different sizes of results that are named."""
@@ -192,8 +186,8 @@ def _ended(view: JobView, word: str, reason: str, accent: int | None, *, retry: 
 
 
 def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload], before: Upload | None) -> tuple[Card, ...]:
-    shown = [upload for upload in uploads if _suffix(upload.name) in SHOWN]
-    others = [upload for upload in uploads if _suffix(upload.name) not in SHOWN]
+    shown = [upload for upload in uploads if is_shown(upload.name)]
+    others = [upload for upload in uploads if not is_shown(upload.name)]
     words = "\n\n".join(text for text in finished.texts if text.strip())
     blocks: list[Block] = []
     if len(words) > LONGEST_TEXT:
@@ -201,7 +195,7 @@ def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload], befo
     elif words:
         blocks.append(Text(escape(words)))
     described = [_described(view, upload, number, len(shown)) for number, upload in enumerate(shown, 1)]
-    compared = before if len(shown) == 1 and _suffix(shown[0].name) in PICTURES else None
+    compared = before if len(shown) == 1 and is_picture(shown[0].name) else None
     if compared is not None:
         described.insert(0, replace(compared, alt=texts.BEFORE, spoiler=view.spoiler))
     pages = [_files(page) for page in _pages([*described, *others])]
@@ -213,8 +207,8 @@ def _finished(view: JobView, finished: Finished, uploads: Sequence[Upload], befo
 
 def _files(page: Sequence[Upload]) -> tuple[Block, ...]:
     """The files of one message: first those that Discord shows, in a gallery."""
-    items = tuple(upload for upload in page if _suffix(upload.name) in SHOWN)
-    files = [File(upload) for upload in page if _suffix(upload.name) not in SHOWN]
+    items = tuple(upload for upload in page if is_shown(upload.name))
+    files = [File(upload) for upload in page if not is_shown(upload.name)]
     return (*((Gallery(items),) if items else ()), *files)
 
 
@@ -370,7 +364,3 @@ def _details(view: JobView) -> Button:
 
 def _more(view: JobView) -> Button:
     return Button(texts.MORE, custom_id.write("more", view.job))
-
-
-def _suffix(name: str) -> str:
-    return PurePath(name).suffix.lower().lstrip(".")
