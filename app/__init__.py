@@ -21,7 +21,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     media_worker/   decodes and re-encodes what people send
     actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator, alerts
     core/           pure rules: jobs/, servers/, scheduling/, limits/, and the reconciler, which decides what to believe
-    workflows/      graphs with named inputs: manifest/, discovery/, editor_format/
+    workflows/      graphs with named inputs: nodes/, editor_format/, discovery/, manifest/, binding/, offers/
     node_cache      what each server says about its node classes
     ports, events   interfaces that the core needs; everything that crosses a stream
     reasons/        why something failed or was refused, as data: of jobs, servers, files and alerts

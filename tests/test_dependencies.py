@@ -35,6 +35,15 @@ PARTS = {
         {"scheduling"},
         {"journal_port", "reconciler", "work"},
     ],
+    "workflows": [
+        {"model", "nodes", "parsing", "reasons"},
+        {"api_graph", "task"},
+        {"editor_format", "files", "lora"},
+        {"discovery"},
+        {"manifest", "variations"},
+        {"load"},
+        {"binding", "offers"},
+    ],
     "discord": [
         {"bridge", "custom_id", "message_ref", "text", "traffic", "user_request"},
         {"ui"},
@@ -44,7 +53,7 @@ PARTS = {
         {"app"},
     ],
 }
-"""The same for the parts of two packages; there, only those of the lowest level may import from each other."""
+"""The same for the parts of some packages; there, only those of the lowest level may import from each other."""
 
 IMPORTERS = {
     "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download", "webhook"],

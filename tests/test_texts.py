@@ -60,7 +60,7 @@ ALLOWED = {
     "workflows/discovery/uploads": {"_names"},
     "workflows/editor_format/links": {"REROUTES", "SETTERS", "UNSENT"},
     "workflows/editor_format/parser": {"CAMERA"},
-    "workflows/replacements": {"REPLACEMENTS"},
+    "workflows/nodes/replacements": {"REPLACEMENTS"},
     "workflows/editor_format/widgets": {"BUTTONS"},
     # Titles of slots, which a manifest may change.
     "workflows/discovery/candidates": {"TITLES"},

@@ -18,8 +18,8 @@ from app.service.catalog import unknown_workflows
 from app.standard_streams import complain
 from app.texts.reasons.text import reason_text
 from app.texts.wording import quoted
-from app.workflows.availability import offers
 from app.workflows.files import Folders, as_folders
+from app.workflows.offers.availability import offers
 
 WIDTH = 30
 """Characters for the name of a step, so that the details are in one column."""

@@ -452,7 +452,7 @@ async def _generate(command: Generate, config: Config, console: Console) -> int:
     from app.cli.task import plan
     from app.cli.workflows.commands import open_filled
     from app.service.task_requests import TaskRequest
-    from app.workflows.bind import bind
+    from app.workflows.binding.bind import bind
 
     command = _with_task(command)
     given, sets = _values(command)

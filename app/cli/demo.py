@@ -31,7 +31,7 @@ from app.core.jobs.job import JobRequest
 from app.events import JobId, ServerName
 from app.simulator.art.painter import Recipe, paint
 from app.simulator.engine.queue import Item
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.load import load
 
 FIRST_TO_ASK = "Ada"

@@ -15,10 +15,10 @@ from app.service.presets import available
 from app.service.requests import Person
 from app.service.task_models import TaskModels
 from app.service.task_requests import TaskPlanner, TaskRequest
-from app.workflows.availability import offers
-from app.workflows.batch import COUNT
+from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.availability import offers
 
 
 class Planned(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from app.ports import Comfy, ConnectionLost, Graph, Json
 from app.reasons.servers import RefusedConnection
 from app.workflows.api_graph import inputs
 from app.workflows.load import load
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from tests.refusals import refused
 from tests.workflows.discovery.test_discover import entry, shipped
 from tests.workflows.editor_graphs import DATA, object_info

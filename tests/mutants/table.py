@@ -39,7 +39,7 @@ HTTP = "tests/comfy/test_client.py::"
 WIRE = "tests/comfy/websocket/test_decoder.py::"
 LORA = "tests/workflows/test_lora.py::"
 SOCKET = "tests/actors/test_connection.py::"
-AUDIT = "tests/workflows/test_audit.py::"
+AUDIT = "tests/workflows/offers/test_audit.py::"
 MARK = "tests/media_worker/test_mark.py"
 SCHEDULER = "tests/core/scheduling/test_scheduler.py::"
 REST = "tests/core/servers/test_rest.py::"
@@ -178,7 +178,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=20,
-        symbol="app.workflows.node_definitions:compatible",
+        symbol="app.workflows.nodes.definitions:compatible",
         old="if not output_type or",
         new="if output_type or",
         tests=(AUDIT + "test_links_must_lead_to_an_output_of_the_right_type",),
@@ -192,7 +192,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=22,
-        symbol="app.workflows.rounding:to_step",
+        symbol="app.workflows.binding.rounding:to_step",
         old="+ step) // (2 * step)",
         new="+ step) << (2 * step)",
         tests=(LORA + "test_sizes_are_rounded_to_the_steps_that_begin_at_the_minimum",),
@@ -206,14 +206,14 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=24,
-        symbol="app.workflows.node_definitions:_inputs",
+        symbol="app.workflows.nodes.definitions:_inputs",
         old='required=group == "required"',
         new='required=group != "required"',
         tests=(AUDIT + "test_a_connection_that_is_missing_is_an_error",),
     ),
     Change(
         drawn=26,
-        symbol="app.workflows.node_definitions:_input",
+        symbol="app.workflows.nodes.definitions:_input",
         old="listed = spec[0] if",
         new="listed = spec[1] if",
         tests=(AUDIT + "test_a_value_that_is_not_in_the_list_is_told_with_the_list",),

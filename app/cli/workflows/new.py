@@ -18,7 +18,6 @@ from app.events import ServerName
 from app.ports import Comfy
 from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import paid_nodes
-from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import Converted
@@ -38,7 +37,8 @@ from app.workflows.files import (
 from app.workflows.load import load, read_converted
 from app.workflows.manifest.writer import found_by, write
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import audit
 from app.workflows.reasons.files import FileNotFound, NameTaken, NodesUnknown, NoNameFor
 
 LONGEST_NAME = 48

@@ -52,7 +52,7 @@ from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 from app.workflows.task import Task
-from app.workflows.variation import CHANGES
+from app.workflows.variations.derive import CHANGES
 
 PATIENCE = 1.5
 """Seconds that the core gets to answer a question: half of what Discord waits."""

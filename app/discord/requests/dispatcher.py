@@ -63,10 +63,10 @@ from app.service.variations import Variations, picture_of, pictures_of
 from app.texts.help import EXAMPLES
 from app.texts.job_message import EDIT_PROMPT
 from app.texts.reasons.text import reason_text
-from app.workflows.batch import COUNT
+from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
-from app.workflows.variation import CHANGES, Change
+from app.workflows.variations.derive import CHANGES, Change
 
 SAME_GUARD = {"go": "use", "command": "settings", "adjust": "vary", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from app.ports import Graph, Json
 from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import find_target, inputs
-from app.workflows.audit import Finding, audit
 from app.workflows.load import load
 from app.workflows.model import Slot
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import Finding, audit
 from tests.workflows.editor_graphs import ANY_JSON, UNHURRIED, object_info, server, server_with
 from tests.workflows.test_workflows import FOLDER
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.texts.reasons.text import reason_text
-from app.workflows.availability import Offer, conflicts, warnings
-from app.workflows.command_names import own_commands
 from app.workflows.load import Workflow
+from app.workflows.offers.availability import Offer, conflicts, warnings
+from app.workflows.offers.command_names import own_commands
 
 
 def workflow(name: str, command: str) -> Workflow:

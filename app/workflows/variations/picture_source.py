@@ -11,7 +11,7 @@ from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
 from app.workflows.discovery.value_source import chosen, number
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.reasons.variation import (
     NoSampler,
     NotOnePicture,
@@ -64,7 +64,7 @@ EMPTY_FILMS = frozenset({"EmptyHunyuanLatentVideo"})
 ENCODERS = frozenset({"VAEEncode", "VAEEncodeTiled"})
 
 OWN = "vary_"
-"""The beginning of the ids of the nodes that `app.workflows.variation` adds."""
+"""The beginning of the ids of the nodes that `app.workflows.variations.derive` adds."""
 
 
 class Size(Struct, frozen=True):

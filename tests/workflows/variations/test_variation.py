@@ -16,11 +16,11 @@ from app.events import Finished, JobId
 from app.ports import Graph, Json
 from app.simulator.version import V0_33_0
 from app.workflows.api_graph import copied, inputs
-from app.workflows.extension import Extension, extended
 from app.workflows.load import list_names, load
 from app.workflows.model import WorkflowError
-from app.workflows.picture_source import only_enlarges
-from app.workflows.variation import STRENGTHS, Change, Derived, can_be, derive, varied
+from app.workflows.variations.derive import STRENGTHS, Change, Derived, can_be, derive, varied
+from app.workflows.variations.extension import Extension, extended
+from app.workflows.variations.picture_source import only_enlarges
 from tests.refusals import refusal_of, refused
 from tests.workflows import server_rules
 from tests.workflows.templates import FOREIGN, converted, convertible, definitions, every_template, object_info

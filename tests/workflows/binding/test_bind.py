@@ -17,12 +17,12 @@ from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.texts.wording import LONGEST_SENTENCE
 from app.workflows.api_graph import copied, inputs
-from app.workflows.audit import audit
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.discovery.discover import discover
 from app.workflows.load import Workflow
 from app.workflows.model import LARGEST_SEED, Slot, Target, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import audit
 from app.workflows.reasons.discovery import InputPlace, SeveralCandidates
 from tests.refusals import refusal_of, refused
 from tests.workflows.discovery.test_discover import ANY_GRAPH, entry, shipped

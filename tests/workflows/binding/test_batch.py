@@ -13,8 +13,8 @@ from app.core.jobs.job import JobRequest
 from app.events import JobId
 from app.ports import Json
 from app.workflows.api_graph import inputs
-from app.workflows.batch import MOST, as_batch
-from app.workflows.bind import bind
+from app.workflows.binding.batch import MOST, as_batch
+from app.workflows.binding.bind import bind
 from app.workflows.load import Workflow, load
 from app.workflows.model import LARGEST_SEED
 from tests.workflows.test_workflows import FOLDER

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs, known_input
 from app.workflows.model import Slot, Target
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 
 def to_step(value: int, step: int, minimum: int | None = None, maximum: int | None = None) -> int:

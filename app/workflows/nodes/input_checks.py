@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.ports import Json
-from app.workflows.node_definitions import Input
+from app.workflows.nodes.definitions import Input
 from app.workflows.parsing import Expected
 from app.workflows.reasons.checks import (
     InputCheckReason,

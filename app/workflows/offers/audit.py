@@ -13,9 +13,9 @@ from app.events import NodeId
 from app.ports import Graph, Json
 from app.reasons import Reason
 from app.workflows.api_graph import dependencies, inputs, known_input, sources
-from app.workflows.input_checks import against
 from app.workflows.model import UPLOADED, Slot, Target, WorkflowError, chosen_like
-from app.workflows.node_definitions import OWN_CHOICES, Definition, Definitions, Input, compatible
+from app.workflows.nodes.definitions import OWN_CHOICES, Definition, Definitions, Input, compatible
+from app.workflows.nodes.input_checks import against
 from app.workflows.reasons.checks import (
     ChoicesBeyondNode,
     IgnoredInput,

@@ -16,6 +16,8 @@ from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.reasons import Reason
 from app.workflows.api_graph import copied, find_target, inputs, known_input, paid_nodes, seeds
+from app.workflows.binding.placeholders import resolve
+from app.workflows.binding.rounding import round_sizes, stepped
 from app.workflows.files import expanded, is_file
 from app.workflows.load import Workflow
 from app.workflows.lora import CORE, called, fill_loras, find_chain, read_loras
@@ -30,11 +32,9 @@ from app.workflows.model import (
     chosen_like,
     typed_like,
 )
-from app.workflows.node_definitions import Definitions
-from app.workflows.placeholders import resolve
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.reasons.binding import MissingUpload, MissingValue, NotAnAddress, UnknownPreset, UnknownSlot
 from app.workflows.reasons.discovery import SeveralCandidates
-from app.workflows.rounding import round_sizes, stepped
 
 FILES = frozenset({"image", "video", "audio", "file"})
 """The names that ComfyUI's loaders give to the input that holds the name of an uploaded file."""

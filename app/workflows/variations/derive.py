@@ -18,11 +18,11 @@ from app.ports import Graph, Json
 from app.reasons import Reason
 from app.workflows.api_graph import copied, inputs, sources
 from app.workflows.discovery.value_source import held, number
-from app.workflows.extension import Extension, Frame, extended
 from app.workflows.model import Target, WorkflowError
-from app.workflows.node_definitions import Definitions
-from app.workflows.picture_source import OWN, PictureSource, Size, link_to, picture_source
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.reasons.variation import NoStrength, UnknownSize
+from app.workflows.variations.extension import Extension, Frame, extended
+from app.workflows.variations.picture_source import OWN, PictureSource, Size, link_to, picture_source
 
 Strength: TypeAlias = Literal["subtle", "strong"]
 

@@ -10,7 +10,7 @@ from msgspec import DecodeError, Raw, Struct, json
 from msgspec.structs import replace
 
 from app.ports import Json
-from app.workflows.replacements import REPLACEMENTS, Replacement
+from app.workflows.nodes.replacements import REPLACEMENTS, Replacement
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from msgspec import Struct
 
 from app.events import ServerName
 from app.reasons import Reason
-from app.workflows.audit import Finding, audit
-from app.workflows.command_names import own_commands
 from app.workflows.files import Folders
 from app.workflows.load import NeedsServer, Workflow, list_names, load
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import Finding, audit
+from app.workflows.offers.command_names import own_commands
 from app.workflows.reasons.availability import MissingFollowUps, SameCommand, TaskHasCommand, UnknownFollowUpSlot
 from app.workflows.reasons.wrapped import RunsOnNoServer
 from app.workflows.task import TASK_COMMANDS
