@@ -29,6 +29,15 @@ ADAPTERS = LEVELS[4]
 """They never import each other."""
 
 PARTS = {
+    "cli": [
+        {"output"},
+        {"arguments"},
+        {"backups", "journal", "parser", "setup", "workflows"},
+        {"check", "generate"},
+        {"demo"},
+        {"commands"},
+        {"main"},
+    ],
     "core": [
         {"alerts", "drafts", "effects", "jobs", "limits"},
         {"servers"},
@@ -66,7 +75,7 @@ IMPORTERS = {
     "sqlite3": ["journal/"],
     "starlette": ["http/", "simulator/"],
     "anycorn": ["http/", "simulator/"],
-    "PIL": ["cli/demo", "media_worker/", "simulator/"],
+    "PIL": ["media_worker/", "simulator/"],
     "av": ["media_worker/"],
     "cyclopts": ["cli/"],
     "rich": ["__main__", "cli/"],

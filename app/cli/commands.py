@@ -169,7 +169,7 @@ async def _run_command(
         case Run():
             return await _run(config, drain=command.drain)
         case Demo():
-            from app.cli.demo import demo
+            from app.cli.demo.command import demo
 
             _writable(command.out)
             return await demo(config, command.out, console)
@@ -187,15 +187,15 @@ async def _run_command(
             target = command.to or config.data
             return await restore_backup(console, command.backup, target, skip_damaged=command.skip_damaged)
         case Check(live=guild, channel=channel, wait=wait) if guild:
-            from app.cli.check import check_live
+            from app.cli.check.command import check_live
 
             return await check_live(console, config, guild, channel, wait)
         case Check(channel=channel) if channel:
             raise ConfigError("--channel needs --live and the id of a server.")
         case Check():
             from app.application import open_clients
-            from app.cli.check import check
-            from app.cli.doctor import examine
+            from app.cli.check.command import check
+            from app.cli.check.doctor import examine
 
             async with open_clients(config) as clients:
                 connections = {
@@ -339,8 +339,8 @@ def _journal_or_error(config: Config) -> Path | JournalError:
 
 def _journal(command: JournalCommand, config: Config, console: Console, backend: str) -> int:
     """Read the journal, even while a bot writes it, or leave a request for the bot in it."""
-    from app.cli.jobs import list_jobs, list_stuck_jobs, show_job
-    from app.cli.statistics import show_statistics
+    from app.cli.journal.jobs import list_jobs, list_stuck_jobs, show_job
+    from app.cli.journal.statistics import show_statistics
     from app.journal.store import open_store
 
     path = _journal_path(config)
@@ -368,7 +368,7 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
             show_statistics(console, store.runs(), json=command.json)
             return 0
         if isinstance(command, ForgetPerson):
-            from app.cli.forget import forget_person
+            from app.cli.journal.forget import forget_person
 
             return forget_person(console, store, config.data, command.user, yes=command.yes)
         if (entry := store.find(command.job)) is None:
@@ -394,7 +394,7 @@ def _journal(command: JournalCommand, config: Config, console: Console, backend:
 
 def _servers(command: ServersCommand, config: Config, console: Console, backend: str, store: Store) -> int:
     """List the servers, record in the journal which of them are drained, or leave a request to start or stop one."""
-    from app.cli.servers import drain, request_power, resume
+    from app.cli.journal.servers import drain, request_power, resume
 
     configured = [server.label for server in config.servers]
     match command:
@@ -427,7 +427,7 @@ def _list_servers(
     unfinished: Sequence[Entry],
     power: Mapping[ServerName, PowerView],
 ) -> int:
-    from app.cli.servers import list_servers
+    from app.cli.journal.servers import list_servers
 
     away = anyio.run(_servers_away, config, backend=backend)
     configured = [server.label for server in config.servers]
@@ -447,9 +447,9 @@ async def _servers_away(config: Config) -> set[ServerName]:
 
 async def _generate(command: Generate, config: Config, console: Console) -> int:
     from app.application import comfies, open_clients, run
-    from app.cli.generate import draw, refusals, rows_of
+    from app.cli.generate.frontend import draw, refusals, rows_of
+    from app.cli.generate.task import plan
     from app.cli.output.renderers import choose
-    from app.cli.task import plan
     from app.cli.workflows.commands import open_filled
     from app.service.task_requests import TaskRequest
     from app.workflows.binding.bind import bind

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.backup.layout import FORMAT, LIST, Contents, FileEntry
-from app.cli.doctor import examine
+from app.cli.check.doctor import examine
 from app.cli.main import main
 from app.cli.workflows.commands import Verdict
 from app.config.settings import BackupSettings, Config, Discord, Http, Server
@@ -114,7 +114,7 @@ async def test_little_space_is_a_warning_and_none_a_problem(
     def disk_usage(_: Path) -> object:
         return usage._replace(free=left[-1])
 
-    monkeypatch.setattr("app.cli.doctor.shutil.disk_usage", disk_usage)
+    monkeypatch.setattr("app.cli.check.doctor.shutil.disk_usage", disk_usage)
     for free, good in ((2**32, True), (2**29, None), (2**20, False)):
         left.append(free)
         assert (await verdicts(config))["disk"][0] is good
@@ -173,7 +173,7 @@ async def test_the_age_of_the_newest_backup_is_said_if_the_bot_makes_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, now = tmp_path / "backups", 1_700_000_000.0
-    monkeypatch.setattr("app.cli.doctor.time.time", lambda: now)
+    monkeypatch.setattr("app.cli.check.doctor.time.time", lambda: now)
     config = Config(servers=(), data=tmp_path, workflows=tmp_path)
     assert "backup" not in await verdicts(config)
     config = replace(config, backup=BackupSettings(folder=folder))

@@ -19,9 +19,9 @@ from rich.console import Console
 
 from app.application import Services, run
 from app.cli.arguments import COMPLETED, PROGRAM
-from app.cli.demo_report import HEADER, Report
-from app.cli.demo_server import STEP_TIME, STEPS, DemoServer
-from app.cli.generate import draw, rows_of
+from app.cli.demo.report import HEADER, Report
+from app.cli.demo.server import STEP_TIME, STEPS, DemoServer
+from app.cli.generate.frontend import draw, rows_of
 from app.cli.output.renderers import for_people
 from app.cli.output.rows import Row
 from app.config.installation import included_workflows

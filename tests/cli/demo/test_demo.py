@@ -12,8 +12,8 @@ import anyio
 import httpx
 import pytest
 
-from app.cli.demo import PEOPLE
-from app.cli.demo_server import DemoServer
+from app.cli.demo.command import PEOPLE
+from app.cli.demo.server import DemoServer
 from tests.cli.test_parser import BACKENDS, ENOUGH, atelier, started
 
 PICTURES = sum(len(prompts) for prompts in PEOPLE.values())

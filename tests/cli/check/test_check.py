@@ -13,7 +13,7 @@ import pytest
 from msgspec import Raw
 from rich.console import Console
 
-from app.cli.check import check
+from app.cli.check.command import check
 from app.config.settings import Power
 from app.events import ServerEvent
 from app.ports import Comfy, ConnectionLost, Stats

@@ -24,7 +24,7 @@ from app.events import (
     Started,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "CLI.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "CLI.md"
 JOB, SERVER = JobId("a"), ServerName("studio")
 
 UPDATES: tuple[AnyUpdate, ...] = (
