@@ -17,7 +17,7 @@ CHECKED = ["actors", "comfy", "core", "discord", "media_worker", "service", "wor
 ALLOWED = {
     # Types in quotes.
     "core/jobs/job": {"Job"},
-    "discord/gateway/commands": {"Made"},
+    "discord/gateway/interactions/commands": {"Made"},
     # Causes of transitions, which the journal stores as text for the operator.
     "core/jobs/table": {"JobTable", "_cause"},
     "core/reconciler": {"Reconciler"},
@@ -46,7 +46,7 @@ ALLOWED = {
     "discord/gateway/outage": {"*"},
     # What the operator reads in the terminal during the check against Discord itself.
     "discord/gateway/live_check": {"*"},
-    "discord/gateway/rest": {"RestSender", "translated", "_named"},
+    "discord/gateway/rest/client": {"RestSender", "translated", "_named"},
     # What is added to prompts, for models to read.
     "service/presets": {"INCLUDED"},
     # What is written into files.

@@ -13,8 +13,8 @@ found that notices it: all six have tests of their own now. One is not in the ta
 of 3600 in `app.discord.ui.pages`, is only another choice of how much room is left.
 
 Numbers 35 to 38 were drawn with seed 15 and count 5 from app/media_worker/mark.py, app/discord/messages/delivery.py,
-app/discord/messages/location.py and app/discord/gateway/buckets.py. The first of the five is not in the table: it reads
-one byte more where only the beginning is compared.
+app/discord/messages/location.py and app/discord/gateway/rest/buckets.py. The first of the five is not in the table: it
+reads one byte more where only the beginning is compared.
 
 Numbers 39 to 44 were drawn with seed 16 and count 6 from app/core/scheduling/ and app/core/jobs/cost.py,
 in place of 15, 19 and 33, whose code is gone. Numbers 43 and 44 survived, and have tests of their own now.

@@ -11,10 +11,10 @@ import lightbulb
 import structlog
 from msgspec import Struct
 
-from app.discord.gateway.component_builders import build
-from app.discord.gateway.handlers import InteractionHandlers
-from app.discord.gateway.responses import ALONE, say
-from app.discord.gateway.rest import translated
+from app.discord.gateway.interactions.handlers import InteractionHandlers
+from app.discord.gateway.interactions.responses import ALONE, say
+from app.discord.gateway.rest.client import translated
+from app.discord.gateway.rest.component_builders import build
 from app.discord.messages.ports import Away, Expired, Gone, Unacceptable
 from app.discord.ui.pages import refusal
 from app.entry_points import run_request

@@ -19,10 +19,10 @@ from app.discord import custom_id
 from app.discord.bridge import CrossLoopCall
 from app.discord.custom_id import Press
 from app.discord.files.download import check
-from app.discord.gateway.commands import Given
-from app.discord.gateway.forms import Forms
-from app.discord.gateway.message_files import files_of
-from app.discord.gateway.responses import (
+from app.discord.gateway.interactions.commands import Given
+from app.discord.gateway.interactions.forms import Forms
+from app.discord.gateway.interactions.message_files import files_of
+from app.discord.gateway.interactions.responses import (
     ALONE,
     PUBLIC,
     Answerable,
@@ -102,7 +102,7 @@ class Suggestions(Protocol):
 
 
 class InteractionHandlers:
-    """See `app.discord.gateway.commands.InteractionHandler`.
+    """See `app.discord.gateway.interactions.commands.InteractionHandler`.
 
     `check_can_create` raises `WorkflowError` if a person may not use a workflow now; it is called in hikari's loop, so
     that a refusal is the first answer, which nobody else sees. So is `task_planner`, which has everything in memory.
@@ -129,7 +129,7 @@ class InteractionHandlers:
         self.workflows: Mapping[str, Workflow] = {}
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
-        """See `app.discord.gateway.commands.InteractionHandler`."""
+        """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
         request, typed = _request(command, given), _typed(command, given)
         if command.task:
             try:
@@ -154,12 +154,12 @@ class InteractionHandlers:
             await self._order(interaction, workflow, request, typed)
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
-        """See `app.discord.gateway.commands.InteractionHandler`."""
+        """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
         caller = await defer(interaction, PUBLIC if command == "show" else ALONE)
         await self._send_request(caller, BuiltinCommand(command=command, argument=argument))
 
     async def moderated(self, interaction: hikari.CommandInteraction, command: str, given: Given) -> None:
-        """See `app.discord.gateway.commands.InteractionHandler`."""
+        """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
         who, reason = given.get("who"), given.get("reason")
         is_role = interaction.resolved is not None and who in interaction.resolved.roles
         jobs, seconds, days = given.get("jobs"), given.get("seconds"), given.get("days")
@@ -175,7 +175,7 @@ class InteractionHandlers:
         await self._send_request(await defer(interaction, ALONE), moderator_command)
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
-        """See `app.discord.gateway.commands.InteractionHandler`."""
+        """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
         taker = self.workflows.get(workflow)
         follow_up = find_follow_up(taker) if taker is not None else None
         if taker is None or follow_up is None:
@@ -219,7 +219,7 @@ class InteractionHandlers:
         return None
 
     async def suggest(self, workflow: str, slot: str, typed: str) -> list[str]:
-        """See `app.discord.gateway.commands.InteractionHandler`."""
+        """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
         with anyio.move_on_after(PATIENCE):
             return await self._into_core(self._suggestions.suggest_values, workflow, slot, typed)
         return []
@@ -227,7 +227,10 @@ class InteractionHandlers:
     async def suggest_for_task(
         self, interaction: hikari.AutocompleteInteraction, task: Task, option: str, typed: str
     ) -> list[str]:
-        """See `app.discord.gateway.commands.InteractionHandler`. Answers from memory, without asking the core."""
+        """See `app.discord.gateway.interactions.commands.InteractionHandler`.
+
+        Answers from memory, without asking the core.
+        """
         person = caller_of(interaction, "", fresh=False)
         if option == PRESET:
             names = self._task_planner.presets_of(task, person)
@@ -235,7 +238,7 @@ class InteractionHandlers:
         return self._task_planner.models.suggest(task, typed, person, MOST_CHOICES)
 
     async def suggest_own(self, command: str, user: str, typed: str) -> list[tuple[str, str]]:
-        """See `app.discord.gateway.commands.InteractionHandler`."""
+        """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
         with anyio.move_on_after(PATIENCE):
             return await self._into_core(self._suggestions.suggest, command, user, typed)
         return []

@@ -9,7 +9,7 @@ import pytest
 from hikari.impl import RESTClientImpl
 from structlog.testing import capture_logs
 
-from app.discord.gateway.request_counter import count_requests
+from app.discord.gateway.rest.request_counter import count_requests
 from app.discord.traffic import Traffic
 from tests.discord.fake import FakeDiscord
 from tests.discord.peers import make_bot

@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import hikari
 
-from app.discord.gateway.component_builders import build
-from app.discord.gateway.rest import translated
+from app.discord.gateway.rest.client import translated
+from app.discord.gateway.rest.component_builders import build
 from app.discord.ui.pages import refusal
 from app.discord.user_request import Caller
 from app.service.requests import AttachedFile

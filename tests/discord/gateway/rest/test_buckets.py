@@ -13,7 +13,7 @@ from hikari.impl import RESTClientImpl
 from hikari.impl.buckets import RESTBucketManager
 from hikari.internal.routes import POST_CHANNEL_MESSAGES
 
-from app.discord.gateway.buckets import MOST, WINDOW, GlobalLimit, SeparateBuckets, separate_buckets
+from app.discord.gateway.rest.buckets import MOST, WINDOW, GlobalLimit, SeparateBuckets, separate_buckets
 from tests.conftest import virtual
 from tests.discord.fake import FakeDiscord, Fault
 from tests.discord.fake.buckets import GLOBAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.journal_port import JournalUnavailable
-from app.discord.gateway import forms
+from app.discord.gateway.interactions import forms
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui.submission import Component
 from tests.discord.fake import Interaction, Payload, Upload

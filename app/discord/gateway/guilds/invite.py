@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hikari
 
-from app.discord.gateway.channels import NEEDED
+from app.discord.gateway.guilds.channels import NEEDED
 
 INVITED = NEEDED | hikari.Permissions.SEND_MESSAGES_IN_THREADS
 """What the invite link asks for."""

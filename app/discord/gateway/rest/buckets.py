@@ -9,8 +9,8 @@ hikari identifies a placeholder by the route and by the authentication of the re
 parameter to the authentication, which hikari uses for nothing else there, so each channel and token gets a placeholder
 of its own. Nothing changes for limits that are known: hikari identifies those by the major parameter anyway.
 
-This relies on internals of hikari: tests/discord/gateway/test_buckets.py fails if an upgrade changes them. Without them
-the bot still works, but people wait for each other.
+This relies on internals of hikari: tests/discord/gateway/rest/test_buckets.py fails if an upgrade changes them. Without
+them the bot still works, but people wait for each other.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import hikari
 import structlog
 from msgspec import Struct
 
-from app.discord.gateway.rest import RestSender
+from app.discord.gateway.rest.client import RestSender
 from app.discord.messages.ports import SendError
 from app.texts.reasons.limits import unknown_role
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.discord.bridge import CrossLoopCall
-from app.discord.gateway.component_builders import loaded
+from app.discord.gateway.rest.component_builders import loaded
 from app.discord.message_ref import Seen
 from app.discord.messages.ports import (
     Away,

@@ -14,7 +14,7 @@ import anyio
 import hikari
 import structlog
 
-from app.discord.gateway.rest import translated
+from app.discord.gateway.rest.client import translated
 from app.discord.messages.ports import Unacceptable
 from app.discord.ui.forms import ON, ChoiceField, Field, FileField, Form, SwitchField, TextField, only_texts
 from app.discord.ui.submission import Component, Submission, read_submission

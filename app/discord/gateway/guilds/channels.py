@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import hikari
 
-from app.discord.gateway.visibility import Overwrite, permissions_in
+from app.discord.gateway.guilds.visibility import Overwrite, permissions_in
 
 NEEDED = (
     hikari.Permissions.VIEW_CHANNEL

@@ -17,10 +17,9 @@ from msgspec import Struct, field
 
 from app.discord.bridge import loop_bridge
 from app.discord.gateway.bot import hikari_bot
-from app.discord.gateway.guild_reader import GuildReader
-from app.discord.gateway.remembered import CURRENT, Remembered
-from app.discord.gateway.rest import RestSender
-from app.discord.gateway.visibility import (
+from app.discord.gateway.guilds.reader import GuildReader
+from app.discord.gateway.guilds.remembered import CURRENT, Remembered
+from app.discord.gateway.guilds.visibility import (
     PATIENCE,
     ChannelFacts,
     ChannelKind,
@@ -28,6 +27,7 @@ from app.discord.gateway.visibility import (
     GuildVisibility,
     Overwrite,
 )
+from app.discord.gateway.rest.client import RestSender
 from app.discord.messages.ports import Away
 from app.service.visibility import OwnOnly, Place, may_read
 from tests.discord.fake import FakeDiscord
@@ -264,7 +264,7 @@ async def test_answers_are_asked_for_once_however_many_ask() -> None:
 async def test_only_so_many_answers_are_kept_and_the_oldest_are_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.discord.gateway.remembered.MOST_KEPT", 2)
+    monkeypatch.setattr("app.discord.gateway.guilds.remembered.MOST_KEPT", 2)
     asked: list[str] = []
 
     async def read(key: str) -> str:
@@ -305,14 +305,14 @@ async def test_nothing_is_shown_while_discord_does_not_answer_and_that_is_not_re
 
 
 async def test_who_asks_does_not_wait_long_and_the_request_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.discord.gateway.visibility.PATIENCE", 0.0)
+    monkeypatch.setattr("app.discord.gateway.guilds.visibility.PATIENCE", 0.0)
     world = small_world()
     place = Place(GUILD, "c1", "p1")
     async with visibility_of(world) as visibility:
         assert not await visibility.may_see("p2", place)
         await anyio.wait_all_tasks_blocked()
         assert world.requests == 1
-        monkeypatch.setattr("app.discord.gateway.visibility.PATIENCE", PATIENCE)
+        monkeypatch.setattr("app.discord.gateway.guilds.visibility.PATIENCE", PATIENCE)
         assert await visibility.may_see("p2", place)
 
 

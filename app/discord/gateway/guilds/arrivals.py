@@ -10,7 +10,7 @@ import anyio
 import hikari
 
 from app.discord.bridge import CrossLoopCall
-from app.discord.gateway.rest import translated
+from app.discord.gateway.rest.client import translated
 from app.discord.messages.ports import SendError
 from app.discord.user_request import Arrival
 from app.entry_points import run_request

@@ -7,15 +7,15 @@ from typing import TypeVar
 
 import hikari
 
-from app.discord.gateway.channels import overwrites_of
-from app.discord.gateway.rest import RestSender
-from app.discord.gateway.visibility import ChannelFacts, GuildFacts
+from app.discord.gateway.guilds.channels import overwrites_of
+from app.discord.gateway.guilds.visibility import ChannelFacts, GuildFacts
+from app.discord.gateway.rest.client import RestSender
 
 T = TypeVar("T")
 
 
 class GuildReader:
-    """See `app.discord.gateway.visibility.FactReader`."""
+    """See `app.discord.gateway.guilds.visibility.FactReader`."""
 
     def __init__(self, sender: RestSender) -> None:
         self._sender = sender

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from hikari import Permissions
 from msgspec import Struct
 
-from app.discord.gateway.remembered import Remembered
+from app.discord.gateway.guilds.remembered import Remembered
 from app.discord.messages.ports import SendError
 from app.service.visibility import Place
 
@@ -73,7 +73,7 @@ class FactReader(Protocol):
 
 
 class GuildVisibility:
-    """See `app.service.visibility.Visibility`. Its answers are at most `app.discord.gateway.remembered.CURRENT` old.
+    """See `app.service.visibility.Visibility`. Its answers are at most `remembered.CURRENT` old.
 
     What cannot be found out counts as hidden. Requests to Discord run in `tasks`. `clock` returns seconds.
     """

@@ -8,7 +8,7 @@ import hikari
 import pytest
 from hikari.impl import EntityFactoryImpl
 
-from app.discord.gateway.channels import first_writable
+from app.discord.gateway.guilds.channels import first_writable
 from tests.discord.fake.wire import Payload
 from tests.discord.fake.world import (
     ADMINISTRATOR,
