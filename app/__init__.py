@@ -5,7 +5,7 @@ One promise: a generation that was accepted is never lost and never stuck.
 Where things are. Imports point down this list, and `tests/test_dependencies.py` enforces it:
 
     __main__        entry point
-    cli/            commands of the terminal: arguments, parser, commands; a folder for each larger one; output/
+    cli/            commands of the terminal: arguments/, parser, execute; a file or folder for each; output/
     application     opens everything in order, runs a frontend, shuts down in reverse
     backup/         backups of the data folder: made while the bot runs, verified, restored
     comfy/          ComfyUI: HTTP client; websocket/ has the connection and its decoder

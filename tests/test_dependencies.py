@@ -32,10 +32,10 @@ PARTS = {
     "cli": [
         {"output"},
         {"arguments"},
-        {"backups", "journal", "parser", "setup", "workflows"},
-        {"check", "generate"},
+        {"data_folder", "parser", "setup", "simulate", "workflows"},
+        {"backups", "check", "generate", "journal", "run"},
         {"demo"},
-        {"commands"},
+        {"execute"},
         {"main"},
     ],
     "core": [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from app.cli.arguments import PROGRAM
+from app.cli.arguments.program import PROGRAM
 from app.cli.workflows.commands import Verdict
 from app.config.settings import BackupSettings, Config
 from app.core.journal_port import JournalError

@@ -18,10 +18,11 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from app.application import Services, run
-from app.cli.arguments import COMPLETED, PROGRAM
+from app.cli.arguments.program import COMPLETED, PROGRAM
 from app.cli.demo.report import HEADER, Report
 from app.cli.demo.server import STEP_TIME, STEPS, DemoServer
 from app.cli.generate.frontend import draw, rows_of
+from app.cli.output.folder import make_writable
 from app.cli.output.renderers import for_people
 from app.cli.output.rows import Row
 from app.config.installation import included_workflows
@@ -64,7 +65,8 @@ LINES = 8
 
 
 async def demo(config: Config, out: Path, console: Console) -> int:
-    """Run the demo; return the exit code."""
+    """Run the demo; return the exit code. Raises `ConfigError` if it cannot write to `out`."""
+    make_writable(out)
     code = 1
     _silence_connections()
     console.print(HEADER, markup=False, highlight=False, soft_wrap=True)

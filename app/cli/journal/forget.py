@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.cli.arguments import PROGRAM
+from app.cli.arguments.program import PROGRAM
 from app.core.journal_port import KeptAbout
 from app.journal.store import Store
 from app.retention.forget import Kept, forget, look_up

@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from app.cli.arguments import PROGRAM
+from app.cli.arguments.program import PROGRAM
 from app.cli.workflows.commands import slots_table
 from app.cli.workflows.definitions import ask
 from app.events import ServerName

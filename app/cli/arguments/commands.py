@@ -2,136 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import os
-import sys
-from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
-from cyclopts import App, Group, Parameter, Token
+from cyclopts import Parameter
 
-from app import __version__
-from app.cli.output.help import HelpFormatter
-
-COMPLETED = "atelier"
-"""The name of the program once it is installed, and the one by which a shell completes its command lines."""
-
-PROGRAM = COMPLETED if Path(sys.argv[0]).stem == COMPLETED else "python -m app"
-"""How people start the program: as they did just now."""
-
-T = TypeVar("T")
-
-TaskName: TypeAlias = Literal["imagine", "edit", "upscale", "animate", "film", "describe", "sound", "sculpt"]
-"""`app.workflows.task.TASKS`, which --help needs without the rest of that package."""
-
-
-def _whole_number(low: int, high: int) -> Parameter:
-    def convert(_: object, tokens: Sequence[Token]) -> int:
-        text = tokens[0].value
-        if not text.isdecimal() or len(text) > 18 or not low <= int(text) <= high:
-            raise ValueError(f"“{text}” is not a whole number between {low} and {high}")
-        return int(text)
-
-    return Parameter(converter=convert)
-
-
-def _seconds(_: object, tokens: Sequence[Token]) -> float:
-    text = tokens[0].value
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"“{text}” is not a number of seconds")
-    return seconds
-
-
-def _discord_id(_: object, tokens: Sequence[Token]) -> int:
-    text = tokens[0].value
-    if not (text.isascii() and text.isdecimal() and 17 <= len(text) <= 19):
-        raise ValueError(f"“{text}” is not an id of Discord, such as 123456789012345678")
-    return int(text)
-
-
-def _workflow_names(_: object) -> Sequence[str]:
-    # Imported only here: this runs when somebody presses Tab, and --help needs neither.
-    from app.config.load import load_config
-    from app.workflows.files import list_names
-
-    return list_names(load_config(os.environ, Path.cwd()).workflow_folders)
-
-
-def _server_names(_: object) -> Sequence[str]:
-    # Imported only here, as above.
-    from app.config.load import load_config
-
-    return [server.label for server in load_config(os.environ, Path.cwd()).servers]
-
-
-ARGUMENTS = Group("Arguments", sort_key=1)
-GENERAL = Group("General options", sort_key=3)
-
-
-def _argument(name: str, explanation: str) -> Parameter:
-    """A positional argument: the empty name keeps it from being an option, too."""
-    return Parameter(name="", metavar=name, group=ARGUMENTS, help=explanation)
-
-
-Count: TypeAlias = Annotated[int, _whole_number(1, 1000), Parameter(metavar="N")]
-Port: TypeAlias = Annotated[int, _whole_number(0, 65535), Parameter(metavar="N")]
-DiscordId: TypeAlias = Annotated[int, Parameter(converter=_discord_id)]
-Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, metavar="S")]
-WorkflowName: TypeAlias = Annotated[str, Parameter(completer=_workflow_names)]
-ServerLabel: TypeAlias = Annotated[
-    str, Parameter(name="", metavar="NAME", group=ARGUMENTS, help="A server's name", completer=_server_names)
-]
-JobPrefix: TypeAlias = Annotated[str, _argument("ID", "A job's id, or its first characters")]
-JobState: TypeAlias = Literal[
-    "accepted", "submitting", "queued", "running", "finished", "delivered", "failed", "cancelled", "lost"
-]
-Json: TypeAlias = Annotated[bool, Parameter(help="Print one JSON object per line")]
-
-
-app = App(
-    PROGRAM,
-    help="Make pictures and videos with ComfyUI.",
-    version=f"{COMPLETED} {__version__}",
-    help_format="plaintext",
-    help_formatter=HelpFormatter(),
-    default_parameter=Parameter(
-        negative="", allow_repeating=True, json_list=False, show_default=lambda default: default or None
-    ),
-    group_commands=Group("Commands", sort_key=0),
-    group_arguments=ARGUMENTS,
-    group_parameters=Group("Options", sort_key=2),
-    exit_on_error=False,
-    print_error=False,
-    result_action="return_value",
+from app.cli.arguments.program import COMPLETED, ORDER, PROGRAM, app, command, command_group
+from app.cli.arguments.values import (
+    Count,
+    DiscordId,
+    JobPrefix,
+    JobState,
+    Json,
+    Port,
+    Seconds,
+    ServerLabel,
+    TaskName,
+    WorkflowName,
+    argument,
 )
-app["--help"].group = app["--version"].group = GENERAL
-_order = itertools.count()
-
-
-def _group(name: str, explanation: str) -> App:
-    return app.command(App(name, help=explanation, sort_key=next(_order)))
-
-
-def _command(usage: str, *examples: str, group: App = app, also: str = "") -> Callable[[type[T]], type[T]]:
-    """Make a record a command, `also` by another name. Its docstring is the help, its fields are what it takes."""
-    prefix = " ".join((PROGRAM, *(() if group is app else group.name)))
-    epilogue = "\n".join(("Examples:", *(f"  {PROGRAM} {example}" for example in examples)))
-
-    def register(record: type[T]) -> type[T]:
-        name = [usage.split()[0], *filter(None, [also])]
-        group.command(
-            record, name=name, sort_key=next(_order), usage=f"{prefix} {usage} [OPTIONS]", help_epilogue=epilogue
-        )
-        return record
-
-    return register
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +37,7 @@ class OnServers:
 class Filling(OnServers):
     """A command that fills in a workflow."""
 
-    workflow: Annotated[WorkflowName, _argument("WORKFLOW", "A workflow's name, or an exported JSON file")]
+    workflow: Annotated[WorkflowName, argument("WORKFLOW", "A workflow's name, or an exported JSON file")]
     slots: Annotated[tuple[str, ...], Parameter(name="", show=False)] = ()
     _: KW_ONLY
     sets: Annotated[
@@ -157,7 +47,7 @@ class Filling(OnServers):
     preset: Annotated[str, Parameter(metavar="NAME", help="Use one of the workflow's presets")] = ""
 
 
-@_command("run", "run", "run --drain       (Ctrl-C once waits for running jobs, twice does not)")
+@command("run", "run", "run --drain       (Ctrl-C once waits for running jobs, twice does not)")
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """Run the Discord bot (the default command)."""
@@ -165,7 +55,7 @@ class Run:
     drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
 
 
-@_command("setup", "setup", "setup --server http://127.0.0.1:8188 --dry-run")
+@command("setup", "setup", "setup --server http://127.0.0.1:8188 --dry-run")
 @dataclass(frozen=True, kw_only=True)
 class Setup(OnServers):
     """Ask for the token and the servers, check them, and write atelier.toml and .env.
@@ -180,7 +70,7 @@ class Setup(OnServers):
     overwrite: Annotated[bool, Parameter(help="Change files that exist without asking")] = False
 
 
-@_command("demo", "demo", "demo --out pictures --backend asyncio")
+@command("demo", "demo", "demo --out pictures --backend asyncio")
 @dataclass(frozen=True, kw_only=True)
 class Demo:
     """Make pictures for five people with three simulated servers, of which one is killed."""
@@ -188,7 +78,7 @@ class Demo:
     out: Annotated[Path, Parameter(metavar="FOLDER", help="Folder for the pictures")] = Path("out/demo")
 
 
-@_command(
+@command(
     "generate WORKFLOW [SLOT=VALUE ...]",
     'generate --task imagine prompt="a lighthouse at dusk" --model "Dreamscape v1" --format 16:9',
     'generate txt2img prompt="a lighthouse at dusk" --count 4',
@@ -204,7 +94,7 @@ class Generate(Filling):
     """
 
     workflow: Annotated[
-        WorkflowName, _argument("WORKFLOW", "A workflow's name or an exported JSON file; or use --task")
+        WorkflowName, argument("WORKFLOW", "A workflow's name or an exported JSON file; or use --task")
     ] = ""
     _: KW_ONLY
     task: Annotated[TaskName | None, Parameter(help="What to make, with any model that a server has")] = None
@@ -216,7 +106,7 @@ class Generate(Filling):
     timeout: Annotated[Seconds | None, Parameter(help="Cancel what is unfinished after S seconds")] = None
 
 
-@_command(
+@command(
     "simulate",
     "simulate --port 8188 --previews",
     "simulate --step-time 0.01 --any-node",
@@ -236,10 +126,10 @@ class Simulate:
     seed: Annotated[int, Parameter(metavar="K", help="Paint different pictures for the same prompts")] = 0
 
 
-jobs = _group("jobs", "List, show, retry and cancel jobs.")
+jobs = command_group("jobs", "List, show, retry and cancel jobs.")
 
 
-@_command("list", "jobs --state running", "jobs list --limit 10 --json", group=jobs)
+@command("list", "jobs --state running", "jobs list --limit 10 --json", group=jobs)
 @jobs.default
 @dataclass(frozen=True, kw_only=True)
 class ListJobs:
@@ -250,7 +140,7 @@ class ListJobs:
     json: Json = False
 
 
-@_command("stuck", "jobs stuck", "jobs --stuck --json", group=jobs, also="--stuck")
+@command("stuck", "jobs stuck", "jobs --stuck --json", group=jobs, also="--stuck")
 @dataclass(frozen=True, kw_only=True)
 class ListStuckJobs:
     """List unfinished jobs that wait for something unusual, and what to do.
@@ -261,7 +151,7 @@ class ListStuckJobs:
     json: Json = False
 
 
-@_command("show ID", "jobs show 3f2a", group=jobs)
+@command("show ID", "jobs show 3f2a", group=jobs)
 @dataclass(frozen=True)
 class ShowJob:
     """Show a job's request and everything that happened to it."""
@@ -271,7 +161,7 @@ class ShowJob:
     json: Json = False
 
 
-@_command("retry ID", "jobs retry 3f2a", group=jobs)
+@command("retry ID", "jobs retry 3f2a", group=jobs)
 @dataclass(frozen=True)
 class RetryJob:
     """Run an ended job again, also while the bot runs."""
@@ -279,7 +169,7 @@ class RetryJob:
     job: JobPrefix
 
 
-@_command("cancel ID", "jobs cancel 3f2a", group=jobs)
+@command("cancel ID", "jobs cancel 3f2a", group=jobs)
 @dataclass(frozen=True)
 class CancelJob:
     """Cancel a job, also while the bot runs."""
@@ -287,10 +177,10 @@ class CancelJob:
     job: JobPrefix
 
 
-servers = _group("servers", "List, drain, resume, start and stop servers.")
+servers = command_group("servers", "List, drain, resume, start and stop servers.")
 
 
-@_command("list", "servers list", "servers list --json", group=servers)
+@command("list", "servers list", "servers list --json", group=servers)
 @servers.default
 @dataclass(frozen=True, kw_only=True)
 class ListServers:
@@ -302,7 +192,7 @@ class ListServers:
     json: Json = False
 
 
-@_command("drain NAME", "servers drain studio", group=servers)
+@command("drain NAME", "servers drain studio", group=servers)
 @dataclass(frozen=True)
 class DrainServer:
     """Give a server no new jobs, also while the bot runs; what it has runs to its end."""
@@ -310,7 +200,7 @@ class DrainServer:
     server: ServerLabel
 
 
-@_command("resume NAME", "servers resume studio", group=servers)
+@command("resume NAME", "servers resume studio", group=servers)
 @dataclass(frozen=True)
 class ResumeServer:
     """Give a server jobs again, also while the bot runs."""
@@ -318,7 +208,7 @@ class ResumeServer:
     server: ServerLabel
 
 
-@_command("start NAME", "servers start cloud", group=servers)
+@command("start NAME", "servers start cloud", group=servers)
 @dataclass(frozen=True)
 class StartServer:
     """Start a server by its start_command, also while no job needs it; the bot must run."""
@@ -326,7 +216,7 @@ class StartServer:
     server: ServerLabel
 
 
-@_command("stop NAME", "servers stop cloud", group=servers)
+@command("stop NAME", "servers stop cloud", group=servers)
 @dataclass(frozen=True)
 class StopServer:
     """Stop a server by its stop_command as soon as it has no job; the bot must run."""
@@ -334,41 +224,41 @@ class StopServer:
     server: ServerLabel
 
 
-workflows = _group("workflows", "List, show, create, check and fill in workflows.")
+workflows = command_group("workflows", "List, show, create, check and fill in workflows.")
 
 
-@_command("list", "workflows list", group=workflows)
+@command("list", "workflows list", group=workflows)
 @workflows.default
 @dataclass(frozen=True, kw_only=True)
 class ListWorkflows:
     """List all workflows (the default)."""
 
 
-@_command("show WORKFLOW", "workflows show txt2img", group=workflows)
+@command("show WORKFLOW", "workflows show txt2img", group=workflows)
 @dataclass(frozen=True)
 class ShowWorkflow(OnServers):
     """Show a workflow's slots."""
 
-    workflow: Annotated[WorkflowName, _argument("WORKFLOW", "A workflow's name, or a file")]
+    workflow: Annotated[WorkflowName, argument("WORKFLOW", "A workflow's name, or a file")]
 
 
-@_command("new FILE", "workflows new my-export.json", group=workflows)
+@command("new FILE", "workflows new my-export.json", group=workflows)
 @dataclass(frozen=True)
 class NewWorkflow(OnServers):
     """Create a workflow from a file that ComfyUI exported."""
 
-    file: Annotated[Path, _argument("FILE", "The exported JSON file")]
+    file: Annotated[Path, argument("FILE", "The exported JSON file")]
 
 
-@_command("check [WORKFLOW]", "workflows check", "workflows check txt2img --server studio", group=workflows)
+@command("check [WORKFLOW]", "workflows check", "workflows check txt2img --server studio", group=workflows)
 @dataclass(frozen=True)
 class CheckWorkflows(OnServers):
     """Check whether the servers can run the workflows."""
 
-    workflow: Annotated[WorkflowName, _argument("WORKFLOW", "Check only this one: a workflow's name, or a file")] = ""
+    workflow: Annotated[WorkflowName, argument("WORKFLOW", "Check only this one: a workflow's name, or a file")] = ""
 
 
-@_command("fill WORKFLOW [SLOT=VALUE ...]", 'workflows fill txt2img prompt="a mill" steps=8', group=workflows)
+@command("fill WORKFLOW [SLOT=VALUE ...]", 'workflows fill txt2img prompt="a mill" steps=8', group=workflows)
 @dataclass(frozen=True)
 class FillWorkflow(Filling):
     """Fill in a workflow and print what would be sent to a server.
@@ -377,13 +267,13 @@ class FillWorkflow(Filling):
     """
 
 
-@_command("schema", "workflows schema", group=workflows)
+@command("schema", "workflows schema", group=workflows)
 @dataclass(frozen=True, kw_only=True)
 class PrintSchema:
     """Print the JSON schema of manifests, for text editors."""
 
 
-@_command("check", "check", "check --server https://studio.example/comfy", "check --live 123456789012345678")
+@command("check", "check", "check --server https://studio.example/comfy", "check --live 123456789012345678")
 @dataclass(frozen=True, kw_only=True)
 class Check(OnServers):
     """Check the configuration, the workflows, each server, Discord, the disk and the journal.
@@ -403,13 +293,13 @@ class Check(OnServers):
     wait: Annotated[Seconds, Parameter(help="With --live: wait S seconds for somebody to use the command")] = 60.0
 
 
-@_command("doctor", "doctor")
+@command("doctor", "doctor")
 @dataclass(frozen=True, kw_only=True)
 class Doctor(Check):
     """Another name of check."""
 
 
-@_command("backup", "backup", "backup --to /mnt/disk/backups")
+@command("backup", "backup", "backup --to /mnt/disk/backups")
 @dataclass(frozen=True, kw_only=True)
 class MakeBackup:
     """Back up the journal and the files, also while the bot runs."""
@@ -419,12 +309,12 @@ class MakeBackup:
     ] = None
 
 
-@_command("restore BACKUP", "restore backups/atelier-20261129-040000", "restore BACKUP --to restored")
+@command("restore BACKUP", "restore backups/atelier-20261129-040000", "restore BACKUP --to restored")
 @dataclass(frozen=True)
 class RestoreBackup:
     """Restore a backup into an empty data folder, once the whole backup was verified."""
 
-    backup: Annotated[Path, _argument("BACKUP", "The folder of one backup")]
+    backup: Annotated[Path, argument("BACKUP", "The folder of one backup")]
     _: KW_ONLY
     to: Annotated[
         Path | None, Parameter(metavar="FOLDER", help="Restore to this folder, instead of the configured data folder")
@@ -432,19 +322,17 @@ class RestoreBackup:
     skip_damaged: Annotated[bool, Parameter(help="Leave out files that are damaged; the journal never is")] = False
 
 
-@_command("forget USER_ID", "forget 123456789012345678", "forget 123456789012345678 --yes")
+@command("forget USER_ID", "forget 123456789012345678", "forget 123456789012345678 --yes")
 @dataclass(frozen=True)
 class ForgetPerson:
     """Remove what is kept about one person, once nothing of them is unfinished; say first what that is."""
 
-    user: Annotated[
-        int, Parameter(name="", metavar="USER_ID", group=ARGUMENTS, help="The person's id", converter=_discord_id)
-    ]
+    user: Annotated[DiscordId, argument("USER_ID", "The person's id")]
     _: KW_ONLY
     yes: Annotated[bool, Parameter(help="Remove it; without this, only say what would be removed")] = False
 
 
-@_command("stats", "stats", "stats --json")
+@command("stats", "stats", "stats --json")
 @dataclass(frozen=True, kw_only=True)
 class Stats:
     """Show how long workflows take on each server, and how right expected starts were."""
@@ -464,8 +352,8 @@ Command: TypeAlias = (
 
 
 @app.command(
-    sort_key=next(_order), usage=f"{PROGRAM} completion SHELL", help_epilogue=f"Examples:\n  {PROGRAM} completion bash"
+    sort_key=next(ORDER), usage=f"{PROGRAM} completion SHELL", help_epilogue=f"Examples:\n  {PROGRAM} completion bash"
 )
-def completion(shell: Annotated[Literal["bash", "zsh", "fish"], _argument("SHELL", "The shell")]) -> None:
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], argument("SHELL", "The shell")]) -> None:
     """Print a script with which a shell completes command lines."""
     print(app.generate_completion(prog_name=COMPLETED, shell=shell))
