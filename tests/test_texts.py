@@ -19,7 +19,8 @@ ALLOWED = {
     "core/jobs/job": {"Job"},
     "discord/gateway/interactions/commands": {"Made"},
     # Causes of transitions, which the journal stores as text for the operator.
-    "core/jobs/table": {"JobTable", "_cause"},
+    "core/jobs/ending": {"cause_of"},
+    "core/jobs/table": {"JobTable"},
     "core/reconciler": {"Reconciler"},
     "core/servers/changes": {"ServerChanges"},
     "core/scheduling/power_plan": {"PowerPlan"},

@@ -260,7 +260,7 @@ class Reconciler:
                     job_table.cancel_prompt(job, attempt)
             case PromptRefused(reason=reason, certain=True):
                 attempt.never_ran = True
-                job_table.settle(job, State.FAILED, Failed(job=job.id, reason=reason))
+                job_table.settle(job, Failed(job=job.id, reason=reason))
             case PromptRefused(reason=reason, sent=sent):
                 job_table.answered(attempt)
                 attempt.never_ran = not sent

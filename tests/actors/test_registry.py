@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+import app.core.jobs.ending
 import app.core.jobs.table
 from app.actors.handle import Submit
 from app.actors.interaction import InteractionActor
@@ -231,8 +232,8 @@ PLANTED: list[tuple[Any, str]] = [
     (JobTable, "delivered"),
     (ProgressTracker, "handle"),
     (app.core.jobs.table, "results"),
-    (app.core.jobs.table, "remarks"),
-    (app.core.jobs.table, "texts"),
+    (app.core.jobs.ending, "remarks"),
+    (app.core.jobs.ending, "texts"),
     (app.core.jobs.table, "file_name"),
 ]
 """What the registry calls for one job, from its acceptance to its end."""

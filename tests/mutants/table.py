@@ -106,7 +106,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=8,
-        symbol="app.core.jobs.table:JobTable.complete",
+        symbol="app.core.jobs.ending:has_succeeded",
         old='history.outcome == "success" or (',
         new='history.outcome > "success" or (',
         tests=(WHOLE_WAY,),
@@ -515,7 +515,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_reading_from_before_a_transition_changes_nothing",),
     ),
     Change(
-        symbol="app.core.jobs.table:JobTable.gone",
+        symbol="app.core.jobs.ending:given_up",
         old="job.worker_deaths >= MOST_WORKER_DEATHS",
         new="job.worker_deaths > MOST_WORKER_DEATHS",
         tests=(TRUTH + "test_a_job_that_was_running_is_sent_again_once_and_then_lost_and_told",),
@@ -650,7 +650,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_a_full_disk_is_waited_out_and_is_nobodys_fault",),
     ),
     Change(
-        symbol="app.core.jobs.table:JobTable.gone",
+        symbol="app.core.jobs.ending:given_up",
         old="job.tries >= MOST_TRIES",
         new="False",
         tests=(TRUTH + "test_a_server_that_keeps_nothing_is_not_sent_a_job_for_ever",),
