@@ -42,7 +42,9 @@ PARTS = {
         {"alerts", "drafts", "effects", "jobs", "limits"},
         {"servers"},
         {"scheduling"},
-        {"journal_port", "reconciler", "work"},
+        {"failover", "journal_port", "work"},
+        {"queries"},
+        {"reconciler"},
     ],
     "workflows": [
         {"model", "nodes", "parsing", "reasons"},

@@ -21,6 +21,8 @@ ALLOWED = {
     # Causes of transitions, which the journal stores as text for the operator.
     "core/jobs/ending": {"cause_of"},
     "core/jobs/table": {"JobTable"},
+    "core/failover": {"Failover"},
+    "core/queries": {"Queries"},
     "core/reconciler": {"Reconciler"},
     "core/servers/changes": {"ServerChanges"},
     "core/scheduling/power_plan": {"PowerPlan"},

@@ -30,6 +30,7 @@ from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
 from app.core.jobs.progress import ProgressTracker
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
+from app.core.queries import Queries
 from app.core.reconciler import Reconciler
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.core.scheduling.line import Line
@@ -263,8 +264,8 @@ async def test_a_bug_in_what_happens_to_one_job_fails_that_job_alone(
     [
         (ServerState, "connected"),
         (ServerState, "frame"),
-        (Reconciler, "_queried"),
-        (Reconciler, "_query_over"),
+        (Queries, "succeeded"),
+        (Queries, "_over"),
         (Reconciler, "_tick"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",

@@ -241,7 +241,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=30,
-        symbol="app.core.reconciler:Reconciler._query",
+        symbol="app.core.queries:Queries.ask",
         old="= True, False, now",
         new="= True, True, now",
         tests=(TRUTH + "test_an_idle_house_asks_nothing",),
@@ -509,7 +509,7 @@ CHOSEN: tuple[Change, ...] = (
         tests=("tests/comfy/websocket/test_sockets.py::test_the_address_follows_from_the_servers",),
     ),
     Change(
-        symbol="app.core.reconciler:Reconciler._queried",
+        symbol="app.core.queries:Queries.succeeded",
         old=" and job.version == version",
         new="",
         tests=(TRUTH + "test_a_reading_from_before_a_transition_changes_nothing",),
@@ -602,7 +602,7 @@ CHOSEN: tuple[Change, ...] = (
     ),
     # Wrong and dead servers.
     Change(
-        symbol="app.core.reconciler:Reconciler._fail_over",
+        symbol="app.core.failover:Failover.move",
         old="FAILOVER_RUNNING * server_state.failover_after",
         new="server_state.failover_after",
         tests=(TRUTH + "test_the_job_of_a_server_that_does_not_come_back_moves_to_another",),
@@ -614,13 +614,13 @@ CHOSEN: tuple[Change, ...] = (
         tests=(TRUTH + "test_of_two_results_the_first_counts",),
     ),
     Change(
-        symbol="app.core.reconciler:Reconciler._apply_query_to_leftover",
+        symbol="app.core.queries:Queries._apply_query_to_leftover",
         old='history.outcome == "success"',
         new="True",
         tests=(TRUTH + "test_a_failure_there_does_not_end_a_job_that_runs_elsewhere",),
     ),
     Change(
-        symbol="app.core.reconciler:Reconciler._reads_again",
+        symbol="app.core.queries:Queries._reads_again",
         old="attempt.unread == len(RECHECK)",
         new="False",
         tests=(TRUTH + "test_a_history_that_cannot_be_read_is_read_a_few_times_more_and_then_the_job_ends",),
