@@ -684,7 +684,7 @@ CHOSEN: tuple[Change, ...] = (
         ),
     ),
     Change(
-        symbol="app.core.scheduling.fair_queue:FairQueue._start",
+        symbol="app.core.scheduling.levels:Levels.start",
         old="level + TOLERANCE + self.largest)",
         new="1e9)",
         tests=("tests/core/scheduling/test_fair_queue.py",),
