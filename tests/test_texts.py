@@ -35,7 +35,8 @@ ALLOWED = {
     # Log messages, and exceptions that only logs show.
     "actors/connection": {"ConnectionActor"},
     "actors/effect_runner": {"_read_alone"},
-    "actors/registry": {"PromptRegistry", "_effect_failed"},
+    "actors/effect_failures": {"result_of_failure"},
+    "actors/registry": {"PromptRegistry"},
     "comfy/response_limits": {"*"},
     "discord/user_request": {"Caller"},
     "media_worker/mark": {"PACKET"},
