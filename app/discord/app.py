@@ -24,14 +24,14 @@ from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
-from app.discord.gateway.arrivals import Arrivals
 from app.discord.gateway.bot import Bot, bot_id, check_token
-from app.discord.gateway.guild_reader import GuildReader
-from app.discord.gateway.handlers import InteractionHandlers
+from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.reader import GuildReader
+from app.discord.gateway.guilds.roles import GuildRoles
+from app.discord.gateway.guilds.visibility import GuildVisibility
+from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
-from app.discord.gateway.rest import RestSender
-from app.discord.gateway.roles import GuildRoles
-from app.discord.gateway.visibility import GuildVisibility
+from app.discord.gateway.rest.client import RestSender
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
