@@ -15,8 +15,10 @@ from app.config.settings import Page as PageSettings
 from app.http.application import Application
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
+from app.http.page.discord_login import DiscordLogin
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
+from app.http.page.links import LoginLinks
 from app.http.page.login import Login
 from app.http.page.page import Page
 from app.http.page.parts import PageParts
@@ -82,7 +84,13 @@ class Site:
     """The page, as a proxy reaches it at `url`."""
 
     def __init__(
-        self, url: str = ORIGIN + BASE, *, proxies: Sequence[str] = (), ready: bool = True, everything: bool = False
+        self,
+        url: str = ORIGIN + BASE,
+        *,
+        proxies: Sequence[str] = (),
+        ready: bool = True,
+        everything: bool = False,
+        discord: DiscordLogin | None = None,
     ) -> None:
         self.clock = Clock()
         self.sources = Sources(page=PageParts() if ready else None)
@@ -98,7 +106,9 @@ class Site:
             sources=self.sources,
             everything=everything,
         )
-        self.page = Page(self.context, [Login(self.context), self.sample], RateLimits(proxies, self.clock))
+        self.links = LoginLinks(self.signer, self.address.url)
+        login = Login(self.context, self.links, discord)
+        self.page = Page(self.context, [login, self.sample], RateLimits(proxies, self.clock))
         self.app = Application(self.page.routes(), self.page.middleware)
 
     def browser(self, person: str = "", address: str = "203.0.113.5") -> Browser:
