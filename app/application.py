@@ -39,6 +39,7 @@ from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config.settings import AlertTargets, Config, Server
 from app.core.journal_port import Journal, OldJobs
+from app.core.scheduling.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import PromptId, ServerName
@@ -61,7 +62,8 @@ class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
-    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read.
+    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read, and
+    `overview` reads what runs and waits.
     `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
     """
 
@@ -72,6 +74,7 @@ class Services(Struct, frozen=True):
     off: Collection[ServerName]
     servers: Servers
     work: Work
+    overview: Overview
     draining: anyio.Event
     shutdown: anyio.Event
 
@@ -220,6 +223,7 @@ async def open_services(
                 servers.off,
                 servers.handle,
                 registry_actor.work,
+                registry_actor.overview,
                 anyio.Event(),
                 anyio.Event(),
             )

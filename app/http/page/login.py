@@ -111,7 +111,9 @@ class Login:
     async def _use_link(self, request: Request) -> Response:
         if not (person := self._links.use(request.path_params["token"])):
             return self._refuse(request, texts.LINK_OVER, 410)
-        visit_of(request).log_in(person, "")
+        parts = self._context.parts
+        name = await parts.names.person(person) if parts is not None and parts.names is not None else ""
+        visit_of(request).log_in(person, name)
         return RedirectResponse(f"{self._context.address.base}/", 303)
 
     async def _log_out(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 import httpx
 from starlette.requests import Request
@@ -28,6 +29,7 @@ from app.http.page.sessions import Session, Sessions
 from app.http.page.signing import Signer
 from app.http.page.static_files import FOLDER, StaticFiles
 from app.http.sources import Sources
+from app.service.gallery import Gallery
 from app.service.reasons import JobRemoved
 from app.service.viewer import Viewer
 from app.workflows.model import WorkflowError
@@ -93,7 +95,7 @@ class Site:
         discord: DiscordLogin | None = None,
     ) -> None:
         self.clock = Clock()
-        self.sources = Sources(page=PageParts() if ready else None)
+        self.sources = Sources(page=PageParts(gallery=cast("Gallery", None)) if ready else None)
         self.address = address_of(PageSettings(enabled=True, url=url), Http(host="127.0.0.1", port=8899))
         self.signer = Signer(b"k" * 32, self.clock)
         self.sessions = Sessions(self.signer, self.address, self.clock)
