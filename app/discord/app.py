@@ -59,6 +59,7 @@ from app.service.choices import Choices
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.notifications import Notifications
+from app.service.page_access import PageAccess
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
@@ -66,6 +67,7 @@ from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
 from app.service.variations import Variations
 from app.texts.answers import OFFLINE
+from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
@@ -97,8 +99,15 @@ FIRST_CALL = 1.0
 class DiscordApp:
     """Runs the Discord frontend, from connecting to the last goodbye message."""
 
-    def __init__(self, config: Config, job_history: JobHistory, alerts: Alerts | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        job_history: JobHistory,
+        alerts: Alerts | None = None,
+        page: PageAccess | None = None,
+    ) -> None:
         self._config = config
+        self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
         self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
@@ -246,7 +255,9 @@ class DiscordApp:
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             visibility = GuildVisibility(tasks, GuildReader(sender), bot=bot_id(config.discord_token))
+            own = {name: does for name, does in BUILT_IN.items() if name != PAGE or self._page is not None}
             offer_pages = OfferPages(
+                built_in=own,
                 job_history=job_history,
                 catalog=catalog,
                 choices=choices,
@@ -270,6 +281,7 @@ class DiscordApp:
                 visibility=visibility,
                 notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
+                page=self._page,
             )
             guarded = frozenset(config.discord.guarded)
             drafts, starter = Drafts(job_history), JobStarter(catalog, allowances, live_messages)
@@ -319,7 +331,7 @@ class DiscordApp:
                 visibility.forget(guild)
 
             arrivals = Arrivals(into_core, welcome.say, forget)
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals)
+            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own)
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):

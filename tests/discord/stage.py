@@ -27,6 +27,7 @@ from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
+from app.service.page_access import PageAccess
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
 from app.simulator.http.application import application
@@ -75,6 +76,7 @@ class Stage:
         budget: Budget | None = None,
         tasks: DefaultModels | None = None,
         presets: dict[str, Preset] | None = None,
+        page: PageAccess | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -115,7 +117,7 @@ class Stage:
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts)
+                frontend = DiscordApp(config, journal, alerts, page)
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

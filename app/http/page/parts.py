@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from app.service.gallery import Gallery
+from app.service.live_queue import LiveQueue
+from app.service.names import Names
+
 
 class PageParts(Struct, frozen=True, kw_only=True):
-    """The parts of the bot that the page works with, once they are open."""
+    """The parts of the bot that the page works with, once they are open.
+
+    Where nothing runs any more there is no `live_queue`; without Discord there are no `names`, and ids are shown.
+    """
+
+    gallery: Gallery
+    live_queue: LiveQueue | None = None
+    names: Names | None = None
