@@ -35,6 +35,7 @@ from app.discord.gateway.visibility import GuildVisibility
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.moderator_commands import ModeratorCommands
@@ -61,6 +62,7 @@ from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
 from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
+from app.service.thumbnails import Thumbnails
 from app.service.variations import Variations
 from app.texts.answers import OFFLINE
 from app.texts.reasons.text import reason_text
@@ -215,6 +217,7 @@ class DiscordApp:
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
             )
+            thumbnails = Thumbnails(media, mark_results=config.discord.mark_results)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
@@ -227,6 +230,7 @@ class DiscordApp:
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
+                list_thumbnails=ListThumbnails(tasks, thumbnails),
                 possible_changes=variations.possible,
             )
             responder = Responder(sender)
