@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from app.core.gallery import GalleryQuery
 from app.core.jobs.job import Job, JobRequest, State
-from app.discord.gateway.visibility import ChannelFacts, GuildFacts, GuildVisibility
+from app.discord.gateway.visibility import ChannelFacts, GuildFacts, GuildVisibility, MemberFacts
 from app.events import Failed, Finished, JobId, ServerName
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.retention.files import thumbnail_path
@@ -52,11 +52,11 @@ class Worlds:
         guild = ABROAD if facts.guild == GUILD else "3"
         return ChannelFacts(guild, facts.kind, f"2-{facts.parent}" if facts.parent else "", overwrites)
 
-    async def member_roles(self, guild_and_person: tuple[str, str]) -> frozenset[str] | None:
+    async def member(self, guild_and_person: tuple[str, str]) -> MemberFacts | None:
         guild, person = guild_and_person
         if guild == ABROAD:
-            return await self.abroad.member_roles((GUILD, person))
-        return await self.home.member_roles(guild_and_person)
+            return await self.abroad.member((GUILD, person))
+        return await self.home.member(guild_and_person)
 
     async def is_in_thread(self, thread_and_person: tuple[str, str]) -> bool:
         thread, person = thread_and_person
