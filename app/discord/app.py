@@ -32,6 +32,7 @@ from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest import RestSender
 from app.discord.gateway.roles import GuildRoles
 from app.discord.gateway.visibility import GuildVisibility
+from app.discord.message_ref import is_deleted
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -57,6 +58,7 @@ from app.retention.files import delete_results
 from app.service.allowances import Allowances
 from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
+from app.service.gallery_filler import GalleryFiller
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.notifications import Notifications
@@ -65,7 +67,7 @@ from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
 from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
-from app.service.thumbnails import Thumbnails
+from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
 from app.texts.answers import OFFLINE
 from app.texts.reasons.text import reason_text
@@ -338,6 +340,9 @@ class DiscordApp:
             run = partial(bot.run, registered, partial(into_core, follow_jobs), partial(into_core, say_opened))
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
+            if config.page.enabled:
+                tasks.start_soon(GalleryFiller(job_history, is_deleted).run, name="gallery")
+                tasks.start_soon(ThumbnailActor(job_history, thumbnails).run, name="thumbnails of the gallery")
 
             async def watch() -> None:
                 await self.opened.wait()
