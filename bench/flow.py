@@ -40,6 +40,9 @@ from app.ports import Graph, History, Queue, Stats, Ticket
 from bench.lag import GRAPH
 
 MESSAGES = 20_000
+PATIENCE = 60.0
+"""Seconds for jobs to reach their servers."""
+
 STATUS = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":1}},"sid":"x"}}'
 
 
@@ -182,25 +185,28 @@ async def _through() -> float:
     raise AssertionError
 
 
-async def _memory(jobs: int) -> float:
-    """Return the bytes per job that is on the server and has a subscriber, its graph included."""
+async def jobs_in_flight(jobs: int) -> float:
+    """Return the bytes per job that is on a server and has a subscriber, its graph included. Each server has two."""
+    started = anyio.Event()
 
-    @asynccontextmanager
-    async def way() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
-        async def talk() -> AsyncGenerator[ServerEvent]:
-            yield QueueChanged(remaining=0)
-            await started.wait()
-            for prompt in comfy.prompts:
-                yield ExecutionStarted(prompt=prompt)
-            await anyio.sleep_forever()
+    def server(comfy: Taking) -> ServerClients:
+        @asynccontextmanager
+        async def way() -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+            async def talk() -> AsyncGenerator[ServerEvent]:
+                yield QueueChanged(remaining=0)
+                await started.wait()
+                yield ExecutionStarted(prompt=comfy.prompts[0])
+                await anyio.sleep_forever()
 
-        async with aclosing(talk()) as spoken:
-            yield spoken
+            async with aclosing(talk()) as spoken:
+                yield spoken
 
-    started, comfy = anyio.Event(), Taking()
+        return ServerClients(comfy, way)  # pyright: ignore[reportArgumentType]
+
+    comfies = [Taking() for _ in range(jobs // 2)]
     before = after = 0
-    clients = {ServerName("bench"): ServerClients(comfy, way)}  # pyright: ignore[reportArgumentType]
-    async with open_services(clients, MemoryJournal(), depth=jobs) as services, anyio.create_task_group() as tasks:
+    clients = {ServerName(f"bench {number}"): server(comfy) for number, comfy in enumerate(comfies)}
+    async with open_services(clients, MemoryJournal(), depth=2) as services, anyio.create_task_group() as tasks:
 
         async def watch() -> None:
             graph = copy.deepcopy(GRAPH)
@@ -209,13 +215,14 @@ async def _memory(jobs: int) -> float:
                 async for _ in updates:
                     pass
 
-        await anyio.sleep(0.1)
+        await anyio.sleep(1.0)
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(jobs):
             tasks.start_soon(watch)
-        while len(comfy.prompts) < jobs:
-            await anyio.sleep(0.05)
+        with anyio.fail_after(PATIENCE):
+            while sum(len(comfy.prompts) for comfy in comfies) < jobs:
+                await anyio.sleep(0.05)
         started.set()
         await anyio.sleep(0.5)
         after = tracemalloc.get_traced_memory()[0]
@@ -277,6 +284,6 @@ def flow(backend: str, rounds: int) -> dict[str, object]:
         "decode_only_per_s": round(statistics.median(decoding)),
         "to_subscriber_per_s": round(statistics.median(through)),
         "of_decode_only": round(statistics.median(through) / statistics.median(decoding), 2),
-        "bytes_per_job_in_flight": round(anyio.run(_memory, 500, backend=backend)),
+        "bytes_per_job_in_flight": round(anyio.run(jobs_in_flight, 500, backend=backend)),
         "loop_lag_200_previews_per_s": anyio.run(_loop_lag, 200, 4.0, backend=backend),
     }

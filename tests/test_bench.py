@@ -6,9 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import anyio
 import pytest
 
 from bench.against import UnknownRevision, against, compare, flatten
+from bench.flow import jobs_in_flight
 from bench.starts import drawn, share_right
 
 PROGRAM = """
@@ -81,3 +83,7 @@ def test_four_of_five_expected_starts_are_right_if_no_later_job_goes_first() -> 
     runs = drawn(1, 0.05, heavy=60)
     assert len(runs) > 500
     assert share_right(runs) >= 0.8
+
+
+def test_the_memory_of_jobs_is_measured_while_servers_have_them() -> None:
+    assert 1_000 < anyio.run(jobs_in_flight, 20) < 200_000

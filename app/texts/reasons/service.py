@@ -52,6 +52,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return "Discord does not say now whether you can write in that channel. Try again in a minute."
         case reasons.AcceptanceUnknown():
             return "The bot is busy. Look in the queue for your request before you ask again."
+        case reasons.TooManyPagesOpen():
+            return "Too many pages are open to keep this one up to date. Close one and reload."
         case reasons.FewerResults(count=count):
             return f"There are only {count} results here."
         case reasons.InputNotKept():
