@@ -70,7 +70,6 @@ class GalleryRow(Struct, frozen=True, kw_only=True):
 class GalleryOrigin(Struct, frozen=True, kw_only=True):
     """Where an entry comes from: what one can filter by."""
 
-    key: int
     owner: str
     guild: str
     channel: str
@@ -118,7 +117,7 @@ class GalleryRecords(Protocol):
         ...
 
     async def gallery_origins(self, audience: Audience, limit: int) -> Sequence[GalleryOrigin]:
-        """Where the newest `limit` entries come from, newest first."""
+        """Where the newest `limit` entries come from, each origin once, newest first."""
         ...
 
     async def hide_from_gallery(self, job: JobId, *, everybody: bool = False) -> None:

@@ -23,7 +23,7 @@ from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.hints import Hints
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
-from app.discord.messages.thumbnails import Thumbnails
+from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.text import shorten
 from app.discord.ui.components import LONGEST_ALT_TEXT, Upload
 from app.discord.ui.job_view import JobView, view_of
@@ -69,7 +69,8 @@ class LiveMessages:
 
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
-    the pictures of a request. With `hints`, people read once what to do with their first picture.
+    the pictures of a request. With `hints`, people read once what to do with their first picture; with
+    `list_thumbnails`, lists of jobs have thumbnails.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class LiveMessages:
         label_guilds: Collection[str] = (),
         notifications: Notifications,
         hints: Hints | None = None,
+        list_thumbnails: ListThumbnails | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
     ) -> None:
         self._hints = hints
@@ -99,7 +101,7 @@ class LiveMessages:
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
         self._possible_changes = possible_changes
-        self._thumbnails = Thumbnails(tasks, prepare_files)
+        self._list_thumbnails = list_thumbnails
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
 
@@ -206,12 +208,8 @@ class LiveMessages:
 
     async def thumbnails(self, jobs: Sequence[Job]) -> dict[JobId, Upload]:
         """The thumbnails of the results of jobs, as far as there are any; hidden where the results are."""
-        results = [
-            (job.id, job.terminal_update.files, job.request.owner)
-            for job in jobs
-            if isinstance(job.terminal_update, Finished)
-        ]
-        made = await self._thumbnails.of(results)
+        results = [(job.id, job.terminal_update.files) for job in jobs if isinstance(job.terminal_update, Finished)]
+        made = await self._list_thumbnails.of(results) if self._list_thumbnails is not None else {}
         views = {job.id: self.view(job) for job in jobs if job.id in made}
         return {
             job: replace(upload, alt=shorten(views[job].headline, LONGEST_ALT_TEXT), spoiler=views[job].spoiler)
