@@ -33,7 +33,7 @@ from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest import RestSender
 from app.discord.gateway.roles import GuildRoles
 from app.discord.gateway.visibility import GuildVisibility
-from app.discord.message_ref import is_deleted
+from app.discord.message_ref import is_private
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -362,7 +362,7 @@ class DiscordApp:
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
             if config.page.enabled:
-                tasks.start_soon(GalleryFiller(job_history, is_deleted).run, name="gallery")
+                tasks.start_soon(GalleryFiller(job_history, is_private).run, name="gallery")
                 tasks.start_soon(ThumbnailActor(job_history, thumbnails).run, name="thumbnails of the gallery")
 
             async def watch() -> None:

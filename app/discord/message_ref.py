@@ -95,7 +95,7 @@ def is_spoiler(stored: str) -> bool:
     return place is not None and place.spoiler
 
 
-def is_deleted(stored: str) -> bool:
-    """Whether somebody deleted the message."""
+def is_private(stored: str, channel: str) -> bool:
+    """Whether a message is not to be seen in this channel: somebody deleted it, or it is in a thread or elsewhere."""
     place = read(stored)
-    return place is not None and place.deleted
+    return place is not None and (place.deleted or place.channel != channel)

@@ -60,6 +60,7 @@ class JobStarter:
             request,
             guild=origin.guild,
             channel=origin.channel,
+            thread=person.channel if person.parent else "",
             allowances=grant.allowances,
             payment=payment,
             weight=grant.weight,
