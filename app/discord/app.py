@@ -33,6 +33,8 @@ from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest.client import RestSender
 from app.discord.message_ref import is_deleted
+from app.discord.gateway.guilds.names import DiscordNames
+from app.discord.message_ref import is_private
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -44,6 +46,7 @@ from app.discord.requests.job_actions import JobActions
 from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.offer_pages import OfferPages
+from app.discord.requests.page_actions import DiscordPageActions
 from app.discord.requests.responder import Responder
 from app.discord.requests.welcome import Welcome
 from app.discord.traffic import Traffic
@@ -61,8 +64,10 @@ from app.service.choices import Choices
 from app.service.gallery_filler import GalleryFiller
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
+from app.service.names import Names
 from app.service.notifications import Notifications
 from app.service.page_access import PageAccess
+from app.service.page_actions import PageActions
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
@@ -70,6 +75,7 @@ from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
 from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
+from app.service.visibility import Visibility
 from app.texts.answers import OFFLINE
 from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
@@ -119,6 +125,10 @@ class DiscordApp:
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
         self.traffic = Traffic()
+        self.page_actions: PageActions | None = None
+        self.visibility: Visibility | None = None
+        self.names: Names | None = None
+        """What the page needs of Discord; None while the bot does not run."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -321,6 +331,17 @@ class DiscordApp:
                 server_names=server_names,
                 picture_seconds=speeds.seconds,
             )
+            page_actions = DiscordPageActions(
+                tasks=tasks,
+                actions=actions,
+                starter=starter,
+                standings=visibility,
+                catalog=catalog,
+                choices=choices,
+                variations=variations,
+                live_messages=live_messages,
+                responder=responder,
+            )
             handlers = InteractionHandlers(
                 dispatcher,
                 builtin_commands,
@@ -346,6 +367,7 @@ class DiscordApp:
             async def say_opened() -> None:
                 self.opened.set()
 
+            self.page_actions, self.visibility, self.names = page_actions, visibility, DiscordNames(tasks, sender)
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows
@@ -353,7 +375,7 @@ class DiscordApp:
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
             if config.page.enabled:
-                tasks.start_soon(GalleryFiller(job_history, is_deleted).run, name="gallery")
+                tasks.start_soon(GalleryFiller(job_history, is_private).run, name="gallery")
                 tasks.start_soon(ThumbnailActor(job_history, thumbnails).run, name="thumbnails of the gallery")
 
             async def watch() -> None:
@@ -381,6 +403,7 @@ class DiscordApp:
             tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
+            self.page_actions = self.visibility = self.names = None
             await live_messages.say_goodbye()
             tasks.cancel_scope.cancel()
 

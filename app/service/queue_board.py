@@ -51,7 +51,7 @@ class Ending(Struct, frozen=True):
 
 def place_of(job: Job) -> Place:
     """Where a job was requested, and by whom."""
-    return Place(job.request.guild, job.request.channel, job.request.owner)
+    return Place(job.request.guild, job.request.shown_in, job.request.owner)
 
 
 class QueueBoard:
