@@ -11,6 +11,7 @@ from app.http.page.context import PageContext
 from app.http.page.key import read_key
 from app.http.page.login import Login
 from app.http.page.page import Page
+from app.http.page.queue import QueuePage
 from app.http.page.rate_limits import RateLimits
 from app.http.page.sessions import Sessions
 from app.http.page.signing import Signer
@@ -28,4 +29,4 @@ def open_page(page: PageSettings, http: Http, data: Path, sources: Sources) -> P
         static=StaticFiles(address.base),
         sources=sources,
     )
-    return Page(context, [Login(context)], RateLimits(page.trusted_proxies))
+    return Page(context, [Login(context), QueuePage(context)], RateLimits(page.trusted_proxies))
