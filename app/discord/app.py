@@ -24,16 +24,16 @@ from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
-from app.discord.gateway.arrivals import Arrivals
 from app.discord.gateway.bot import Bot, bot_id, check_token
-from app.discord.gateway.deletions import Deletions
-from app.discord.gateway.guild_reader import GuildReader
-from app.discord.gateway.handlers import InteractionHandlers
-from app.discord.gateway.names import DiscordNames
+from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.deletions import Deletions
+from app.discord.gateway.guilds.names import DiscordNames
+from app.discord.gateway.guilds.reader import GuildReader
+from app.discord.gateway.guilds.roles import GuildRoles
+from app.discord.gateway.guilds.visibility import GuildVisibility
+from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
-from app.discord.gateway.rest import RestSender
-from app.discord.gateway.roles import GuildRoles
-from app.discord.gateway.visibility import GuildVisibility
+from app.discord.gateway.rest.client import RestSender
 from app.discord.message_ref import is_private
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
@@ -66,6 +66,7 @@ from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.names import Names
 from app.service.notifications import Notifications
+from app.service.page_access import PageAccess
 from app.service.page_actions import PageActions
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
@@ -76,6 +77,7 @@ from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
 from app.service.visibility import Visibility
 from app.texts.answers import OFFLINE
+from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
@@ -107,8 +109,15 @@ FIRST_CALL = 1.0
 class DiscordApp:
     """Runs the Discord frontend, from connecting to the last goodbye message."""
 
-    def __init__(self, config: Config, job_history: JobHistory, alerts: Alerts | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        job_history: JobHistory,
+        alerts: Alerts | None = None,
+        page: PageAccess | None = None,
+    ) -> None:
         self._config = config
+        self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
         self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
@@ -263,7 +272,9 @@ class DiscordApp:
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             visibility = GuildVisibility(tasks, GuildReader(sender), bot=bot_id(config.discord_token))
+            own = {name: does for name, does in BUILT_IN.items() if name != PAGE or self._page is not None}
             offer_pages = OfferPages(
+                built_in=own,
                 job_history=job_history,
                 catalog=catalog,
                 choices=choices,
@@ -287,6 +298,7 @@ class DiscordApp:
                 visibility=visibility,
                 notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
+                page=self._page,
             )
             guarded = frozenset(config.discord.guarded)
             drafts, starter = Drafts(job_history), JobStarter(catalog, allowances, live_messages)
@@ -355,7 +367,7 @@ class DiscordApp:
 
             deletions = Deletions(into_core, hide) if config.page.enabled else None
             bot = self._bot = Bot(
-                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, deletions
+                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions
             )
 
             async def follow_jobs() -> None:

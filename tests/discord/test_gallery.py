@@ -39,7 +39,7 @@ async def test_where_the_page_is_served_a_result_has_a_thumbnail_before_anybody_
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnails, "FIRST", 0.0)
-    async with stage.bot(page=Page(enabled=True)) as life:
+    async with stage.bot(page_settings=Page(enabled=True)) as life:
         options = {"prompt": "a cat", "spoiler": True, **SMALL}
         message = await stage.result(stage.discord.slash("txt2img", options))
         await ended(life, job_of(message))

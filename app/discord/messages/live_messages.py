@@ -40,7 +40,7 @@ from app.service.reasons import AcceptanceUnknown, JobForgotten, JobUnfinished, 
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 

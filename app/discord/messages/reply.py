@@ -29,7 +29,7 @@ from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
 from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, Finished, NotAccepted, Previewed, TerminalUpdate
 from app.reasons.limits import LimitReason
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 

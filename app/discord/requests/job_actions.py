@@ -26,7 +26,7 @@ from app.service.reasons import EditTooLate, JobEnded, JobRemoved, JobUnfinished
 from app.service.requests import Person
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
-from app.workflows.variation import CHANGES
+from app.workflows.variations.derive import CHANGES
 
 SAME_GUARD = {"go": "use", "command": "settings", "adjust": "vary", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""

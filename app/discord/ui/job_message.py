@@ -38,7 +38,7 @@ from app.texts import job_message as texts
 from app.texts.help import hint_line
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
-from app.workflows.variation import STRENGTHS
+from app.workflows.variations.derive import STRENGTHS
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
 

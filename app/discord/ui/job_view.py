@@ -31,7 +31,7 @@ from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
