@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -26,6 +26,7 @@ from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, bot_id, check_token
 from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.deletions import Deletions
 from app.discord.gateway.guilds.names import DiscordNames
 from app.discord.gateway.guilds.reader import GuildReader
 from app.discord.gateway.guilds.roles import GuildRoles
@@ -252,6 +253,7 @@ class DiscordApp:
                 notifications=notifications,
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
                 possible_changes=variations.possible,
+                hide=job_history.hide_from_gallery,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -354,7 +356,16 @@ class DiscordApp:
                 visibility.forget(guild)
 
             arrivals = Arrivals(into_core, welcome.say, forget)
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own)
+
+            async def hide(messages: Sequence[str]) -> None:
+                for message in messages:
+                    if (job := await job_history.shown_as(message)) is not None:
+                        await job_history.hide_from_gallery(job)
+
+            deletions = Deletions(into_core, hide) if config.page.enabled else None
+            bot = self._bot = Bot(
+                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions
+            )
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):

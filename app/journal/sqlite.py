@@ -326,6 +326,10 @@ class SqliteJournal:
         """See `app.core.gallery.GalleryRecords`."""
         return await self._read(self._store.gallery_row, job)
 
+    async def shown_as(self, receipt: str) -> JobId | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        return await self._read(self._store.shown_as, receipt)
+
     async def gallery_origins(self, audience: Audience, limit: int) -> Sequence[GalleryOrigin]:
         """See `app.core.gallery.GalleryRecords`."""
         return await self._read(self._store.gallery_origins, audience, limit)
