@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import cast
 
+import anyio
 import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from app.config.settings import Http
 from app.config.settings import Page as PageSettings
@@ -53,12 +55,35 @@ class Clock:
         return self.now
 
 
+class EventStream(Response):
+    """Sends events until its client has gone. Starlette's streams leave a generator behind then."""
+
+    def __init__(self, events: Callable[[Send], Coroutine[object, object, None]]) -> None:
+        super().__init__()
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._events, send)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+
+async def send_event(send: Send, text: bytes) -> None:
+    await send({"type": "http.response.body", "body": b"data: " + text + b"\n\n", "more_body": True})
+
+
 class Sample:
     """A part of the page with one route of each kind."""
 
     def __init__(self) -> None:
         self.changes: list[str] = []
         """Who changed something, and how."""
+        self.next_event = anyio.Event()
+        """Set to send one more event to all who follow."""
 
     def routes(self) -> Sequence[BaseRoute]:
         return [
@@ -66,6 +91,8 @@ class Sample:
             Route("/change", for_viewers(self._change), methods=["POST"]),
             Route("/gone", for_viewers(self._refuse)),
             Route("/bug/{secret}", for_viewers(self._fail)),
+            Route("/events", for_viewers(self._follow)),
+            Route("/flood", for_viewers(self._flood)),
         ]
 
     async def _show(self, request: Request, viewer: Viewer) -> Response:
@@ -77,6 +104,22 @@ class Sample:
 
     async def _refuse(self, _: Request, __: Viewer) -> Response:
         raise WorkflowError(JobRemoved())
+
+    async def _follow(self, _: Request, __: Viewer) -> Response:
+        async def events(send: Send) -> None:
+            await send_event(send, b"first")
+            await self.next_event.wait()
+            await send_event(send, b"next")
+            await anyio.sleep_forever()
+
+        return EventStream(events)
+
+    async def _flood(self, _: Request, __: Viewer) -> Response:
+        async def events(send: Send) -> None:
+            while True:
+                await send_event(send, b"x" * 65_536)
+
+        return EventStream(events)
 
     async def _fail(self, _: Request, __: Viewer) -> Response:
         raise RuntimeError("a bug")
