@@ -22,7 +22,7 @@ from app.actors.reload import settings_of
 from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Preset, Server
+from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Page, Preset, Server
 from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
@@ -77,6 +77,7 @@ class Stage:
         tasks: DefaultModels | None = None,
         presets: dict[str, Preset] | None = None,
         page: PageAccess | None = None,
+        page_settings: Page | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -93,6 +94,7 @@ class Stage:
             limits=limits or Limits(),
             tasks=tasks or DefaultModels(),
             presets=presets or {},
+            page=page_settings or Page(),
             api_key="secret" if budget is not None else "",
             paid_nodes=budget or Budget(),
         )

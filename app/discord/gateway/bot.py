@@ -20,9 +20,10 @@ from hikari.impl import RESTClientImpl
 from app.boundary import report_failure
 from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
-from app.discord.gateway.arrivals import Arrivals
-from app.discord.gateway.buckets import separate_buckets
-from app.discord.gateway.commands import (
+from app.discord.gateway.connection import Gateway
+from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.invite import invite_link
+from app.discord.gateway.interactions.commands import (
     WITH_BOT,
     WITH_PEOPLE,
     Made,
@@ -31,13 +32,12 @@ from app.discord.gateway.commands import (
     moderator_command,
     workflow_command,
 )
-from app.discord.gateway.connection import Gateway
-from app.discord.gateway.handlers import InteractionHandlers
-from app.discord.gateway.invite import invite_link
-from app.discord.gateway.listener import EVERYWHERE, Listener, Unread, answer_unread, raise_failure, unread
+from app.discord.gateway.interactions.handlers import InteractionHandlers
+from app.discord.gateway.interactions.listener import EVERYWHERE, Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import Outage, SetupError
-from app.discord.gateway.request_counter import count_requests
-from app.discord.gateway.rest import ENCODER, RestSender
+from app.discord.gateway.rest.buckets import separate_buckets
+from app.discord.gateway.rest.client import ENCODER, RestSender
+from app.discord.gateway.rest.request_counter import count_requests
 from app.discord.traffic import Traffic
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
@@ -327,3 +327,8 @@ def check_token(token: str) -> None:
         hikari.applications.get_token_id(token.strip())
     except ValueError:
         raise SetupError(MALFORMED) from None
+
+
+def bot_id(token: str) -> str:
+    """The bot's own id as a person, which its token begins with. The token is one that `check_token` accepts."""
+    return str(int(hikari.applications.get_token_id(token.strip())))

@@ -54,7 +54,7 @@ from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
-from app.workflows.variation import STRENGTHS, Change
+from app.workflows.variations.derive import STRENGTHS, Change
 
 MOST_TEXT = 3600
 """Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""

@@ -13,6 +13,7 @@ from app.http.page.key import read_key
 from app.http.page.links import LoginLinks
 from app.http.page.login import Login
 from app.http.page.page import Page
+from app.http.page.queue import QueuePage
 from app.http.page.rate_limits import RateLimits
 from app.http.page.sessions import Sessions
 from app.http.page.signing import Signer
@@ -54,5 +55,5 @@ def open_page(config: Config, sources: Sources) -> OpenPage:
     if config.page.client_secret and (application := application_of(config.discord_token)):
         redirect = f"{address.url}/login/callback"
         discord = DiscordLogin(application, config.page.client_secret, config.discord.rest_url, redirect)
-    page = Page(context, [Login(context, links, discord)], RateLimits(config.page.trusted_proxies))
+    page = Page(context, [Login(context, links, discord), QueuePage(context)], RateLimits(config.page.trusted_proxies))
     return OpenPage(page, Access(links, address.url, has_login=discord is not None))

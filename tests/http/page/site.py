@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import anyio
@@ -11,7 +11,6 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from app.config.settings import Http
 from app.config.settings import Page as PageSettings
@@ -19,6 +18,7 @@ from app.http.application import Application
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
 from app.http.page.discord_login import DiscordLogin
+from app.http.page.event_stream import EventStream, Write, event
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
 from app.http.page.links import LoginLinks
@@ -55,27 +55,6 @@ class Clock:
         return self.now
 
 
-class EventStream(Response):
-    """Sends events until its client has gone. Starlette's streams leave a generator behind then."""
-
-    def __init__(self, events: Callable[[Send], Coroutine[object, object, None]]) -> None:
-        super().__init__()
-        self._events = events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._events, send)
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            tasks.cancel_scope.cancel()
-
-
-async def send_event(send: Send, text: bytes) -> None:
-    await send({"type": "http.response.body", "body": b"data: " + text + b"\n\n", "more_body": True})
-
-
 class Sample:
     """A part of the page with one route of each kind."""
 
@@ -106,18 +85,18 @@ class Sample:
         raise WorkflowError(JobRemoved())
 
     async def _follow(self, _: Request, __: Viewer) -> Response:
-        async def events(send: Send) -> None:
-            await send_event(send, b"first")
+        async def events(write: Write) -> None:
+            await write(event("sample", b"first"))
             await self.next_event.wait()
-            await send_event(send, b"next")
+            await write(event("sample", b"next"))
             await anyio.sleep_forever()
 
         return EventStream(events)
 
     async def _flood(self, _: Request, __: Viewer) -> Response:
-        async def events(send: Send) -> None:
+        async def events(write: Write) -> None:
             while True:
-                await send_event(send, b"x" * 65_536)
+                await write(event("sample", b"x" * 65_536))
 
         return EventStream(events)
 
