@@ -33,7 +33,7 @@ from app.discord.gateway.guilds.visibility import GuildVisibility
 from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest.client import RestSender
-from app.discord.message_ref import is_private
+from app.discord.message_ref import is_private, is_spoiler
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -54,6 +54,7 @@ from app.discord.user_request import UserRequest
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
 from app.media_worker.client import MediaClient
+from app.media_worker.mark import marked
 from app.node_cache import NodeCache
 from app.ports import Comfy
 from app.retention.files import delete_results
@@ -63,10 +64,9 @@ from app.service.choices import Choices
 from app.service.gallery_filler import GalleryFiller
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
-from app.service.names import Names
 from app.service.notifications import Notifications
 from app.service.page_access import PageAccess
-from app.service.page_actions import PageActions
+from app.service.page_frontend import PageFrontend
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
@@ -74,7 +74,6 @@ from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
 from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
-from app.service.visibility import Visibility
 from app.texts.answers import OFFLINE
 from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
@@ -124,10 +123,10 @@ class DiscordApp:
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
         self.traffic = Traffic()
-        self.page_actions: PageActions | None = None
-        self.visibility: Visibility | None = None
-        self.names: Names | None = None
+        self.page_frontend: PageFrontend | None = None
         """What the page needs of Discord; None while the bot does not run."""
+        self.page_opened = anyio.Event()
+        """Set when that is there for the first time."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -366,7 +365,16 @@ class DiscordApp:
             async def say_opened() -> None:
                 self.opened.set()
 
-            self.page_actions, self.visibility, self.names = page_actions, visibility, DiscordNames(tasks, sender)
+            self.page_frontend = PageFrontend(
+                visibility=visibility,
+                titles=lambda name: workflow.title if (workflow := catalog.workflows.get(name)) else name,
+                server_names=server_names,
+                is_spoiler=is_spoiler,
+                names=DiscordNames(tasks, sender),
+                actions=page_actions,
+                mark=marked if config.discord.mark_results else None,
+            )
+            self.page_opened.set()
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows
@@ -402,7 +410,7 @@ class DiscordApp:
             tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
-            self.page_actions = self.visibility = self.names = None
+            self.page_frontend = None
             await live_messages.say_goodbye()
             tasks.cancel_scope.cancel()
 
