@@ -37,7 +37,7 @@ from app.backup.daily import DailyBackup
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config.settings import AlertTargets, Config, Http, Server
+from app.config.settings import AlertTargets, Config, Server
 from app.core.journal_port import Journal, OldJobs
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
@@ -95,17 +95,27 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 
 @asynccontextmanager
-async def open_http(http: Http, sources: Sources) -> AsyncGenerator[None]:
-    """Serve health and metrics within the block, if they are configured; a wrong setting is one line in the log."""
+async def open_http(config: Config, sources: Sources) -> AsyncGenerator[None]:
+    """Serve health, metrics and the page within the block, as far as they are configured.
+
+    A wrong setting is one line in the log. Raises `OSError` if the data folder cannot be used.
+    """
+    http, page = config.http, None
     if http.problem:
         logger.error("health and metrics are not served", reason=http.problem)
     if not http.host:
         yield
         return
-    # Only here: Starlette and anycorn take 60 ms and 8 MB.
+    # Only here: Starlette and anycorn take 60 ms and 8 MB, and Jinja2 as much again.
     from app.http.server import open_server
 
-    async with open_server(http, sources, started=time.time()):
+    if config.page.problem:
+        logger.error("the page is not served", reason=config.page.problem)
+    elif config.page.enabled:
+        from app.http.page.opening import open_page
+
+        page = await to_thread.run_sync(open_page, config.page, http, config.data, sources)
+    async with open_server(http, sources, started=time.time(), page=page):
         yield
 
 

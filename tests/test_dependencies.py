@@ -48,6 +48,9 @@ PARTS = {
 
 IMPORTERS = {
     "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download", "webhook"],
+    "httpx_oauth": ["http/page/"],
+    "itsdangerous": ["http/page/signing"],
+    "jinja2": ["http/page/rendering"],
     "trio": ["comfy/"],
     "trio_websocket": ["comfy/"],
     "aiohttp": ["comfy/", "discord/gateway/"],
