@@ -30,7 +30,7 @@ ADAPTERS = LEVELS[4]
 
 PARTS = {
     "core": [
-        {"alerts", "drafts", "effects", "jobs", "limits"},
+        {"alerts", "drafts", "effects", "gallery", "jobs", "limits"},
         {"servers"},
         {"scheduling"},
         {"journal_port", "reconciler", "work"},

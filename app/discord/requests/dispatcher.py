@@ -490,6 +490,7 @@ class RequestDispatcher:
             raise WorkflowError(JobUnfinished())
         # First the files: if this fails, the button is still there.
         await self._delete_results(job)
+        await self._job_history.hide_from_gallery(job.id, everybody=True)
         await self._responder.remove(caller, message_ref.read(job.place), message)
 
     async def _job(self, job_id: str) -> Job:
