@@ -26,7 +26,6 @@ from app.discord.ui.components import Card
 from app.discord.ui.forms import Form
 from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
-from app.discord.ui.options import command
 from app.discord.user_request import (
     Action,
     BuiltinCommand,
@@ -483,7 +482,7 @@ class RequestDispatcher:
         workflow = self._catalog.usable(job.request.workflow, caller)
         if not workflow.command:
             raise WorkflowError(UnknownButton())
-        await self._responder.tell(caller, pages.copied(command(workflow), job.request))
+        await self._responder.tell(caller, pages.copied(workflow, job.request))
 
     async def _delete(self, job: Job, caller: Caller, message: str) -> None:
         if job.terminal_update is None and job.id in self._live_messages.living:
