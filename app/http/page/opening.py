@@ -8,6 +8,8 @@ from app.config.settings import Http
 from app.config.settings import Page as PageSettings
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
+from app.http.page.files import Files
+from app.http.page.gallery import GalleryPart
 from app.http.page.key import read_key
 from app.http.page.login import Login
 from app.http.page.page import Page
@@ -28,4 +30,5 @@ def open_page(page: PageSettings, http: Http, data: Path, sources: Sources) -> P
         static=StaticFiles(address.base),
         sources=sources,
     )
-    return Page(context, [Login(context)], RateLimits(page.trusted_proxies))
+    parts = [Login(context), GalleryPart(context), Files(context)]
+    return Page(context, parts, RateLimits(page.trusted_proxies))

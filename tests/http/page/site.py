@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 import httpx
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.config.settings import Http
 from app.config.settings import Page as PageSettings
+from app.core.journal_port import JobHistory
 from app.http.application import Application
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
@@ -26,8 +28,10 @@ from app.http.page.sessions import Session, Sessions
 from app.http.page.signing import Signer
 from app.http.page.static_files import FOLDER, StaticFiles
 from app.http.sources import Sources
+from app.service.gallery import Gallery
 from app.service.reasons import JobRemoved
 from app.service.viewer import Viewer
+from app.service.visibility import OwnOnly
 from app.workflows.model import WorkflowError
 
 ORIGIN = "https://example.org"
@@ -35,6 +39,9 @@ BASE = "/atelier"
 
 ADA = "1400000000000000001"
 GRACE = "1400000000000000002"
+
+NO_GALLERY = Gallery(cast("JobHistory", None), OwnOnly())
+"""For pages that do not show it."""
 
 TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
@@ -85,7 +92,7 @@ class Site:
         self, url: str = ORIGIN + BASE, *, proxies: Sequence[str] = (), ready: bool = True, everything: bool = False
     ) -> None:
         self.clock = Clock()
-        self.sources = Sources(page=PageParts() if ready else None)
+        self.sources = Sources(page=PageParts(gallery=NO_GALLERY) if ready else None)
         self.address = address_of(PageSettings(enabled=True, url=url), Http(host="127.0.0.1", port=8899))
         self.signer = Signer(b"k" * 32, self.clock)
         self.sessions = Sessions(self.signer, self.address, self.clock)
