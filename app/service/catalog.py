@@ -27,11 +27,11 @@ from app.service.reasons import (
 )
 from app.service.requests import Person
 from app.texts.reasons.text import reason_text
-from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.availability import Offer, conflicts, offers, warnings
 
 logger = structlog.stdlib.get_logger(__name__)
 

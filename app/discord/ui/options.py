@@ -13,7 +13,7 @@ from app.service.job_settings import command_slots
 from app.service.slot_values import format_value
 from app.service.task_requests import NOT_SLOTS, OPTIONS
 from app.texts import commands as texts
-from app.workflows.batch import MOST
+from app.workflows.binding.batch import MOST
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS
 from app.workflows.model import Slot
