@@ -317,10 +317,16 @@ class SqliteJournal:
         return await self._patiently(self._write_once, partial(self._store.say_once, notice, subject))
 
     async def gallery(
-        self, query: GalleryQuery, audience: Audience, *, before: int | None = None, limit: int
+        self,
+        query: GalleryQuery,
+        audience: Audience,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int,
     ) -> Sequence[GalleryRow]:
         """See `app.core.gallery.GalleryRecords`."""
-        return await self._read(self._store.gallery, query, audience, before, limit)
+        return await self._read(self._store.gallery, query, audience, before, limit, after)
 
     async def gallery_row(self, job: JobId) -> GalleryRow | None:
         """See `app.core.gallery.GalleryRecords`."""
