@@ -37,8 +37,9 @@ from app.backup.daily import DailyBackup
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config.settings import AlertTargets, Config, Http, Server
+from app.config.settings import AlertTargets, Config, Server
 from app.core.journal_port import Journal, OldJobs
+from app.core.scheduling.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import PromptId, ServerName
@@ -60,7 +61,8 @@ class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
-    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read.
+    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read, and
+    `overview` reads what runs and waits.
     `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
     """
 
@@ -71,6 +73,7 @@ class Services(Struct, frozen=True):
     off: Collection[ServerName]
     servers: Servers
     work: Work
+    overview: Overview
     draining: anyio.Event
     shutdown: anyio.Event
 
@@ -95,17 +98,27 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 
 @asynccontextmanager
-async def open_http(http: Http, sources: Sources) -> AsyncGenerator[None]:
-    """Serve health and metrics within the block, if they are configured; a wrong setting is one line in the log."""
+async def open_http(config: Config, sources: Sources) -> AsyncGenerator[None]:
+    """Serve health, metrics and the page within the block, as far as they are configured.
+
+    A wrong setting is one line in the log. Raises `OSError` if the data folder cannot be used.
+    """
+    http, page = config.http, None
     if http.problem:
         logger.error("health and metrics are not served", reason=http.problem)
     if not http.host:
         yield
         return
-    # Only here: Starlette and anycorn take 60 ms and 8 MB.
+    # Only here: Starlette and anycorn take 60 ms and 8 MB, and Jinja2 as much again.
     from app.http.server import open_server
 
-    async with open_server(http, sources, started=time.time()):
+    if config.page.problem:
+        logger.error("the page is not served", reason=config.page.problem)
+    elif config.page.enabled:
+        from app.http.page.opening import open_page
+
+        page = await to_thread.run_sync(open_page, config.page, http, config.data, sources)
+    async with open_server(http, sources, started=time.time(), page=page):
         yield
 
 
@@ -207,6 +220,7 @@ async def open_services(
                 servers.off,
                 servers.handle,
                 registry_actor.work,
+                registry_actor.overview,
                 anyio.Event(),
                 anyio.Event(),
             )

@@ -39,7 +39,7 @@ PARTS = {
         {"main"},
     ],
     "core": [
-        {"alerts", "drafts", "effects", "jobs", "limits"},
+        {"alerts", "drafts", "effects", "gallery", "jobs", "limits"},
         {"servers"},
         {"scheduling"},
         {"failover", "journal_port", "work"},
@@ -74,6 +74,9 @@ PARTS = {
 
 IMPORTERS = {
     "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download", "webhook"],
+    "httpx_oauth": ["http/page/"],
+    "itsdangerous": ["http/page/signing"],
+    "jinja2": ["http/page/rendering"],
     "trio": ["comfy/"],
     "trio_websocket": ["comfy/"],
     "aiohttp": ["comfy/", "discord/gateway/"],

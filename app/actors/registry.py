@@ -34,6 +34,7 @@ from app.actors.handle import (
     Submit,
     Updates,
     Watch,
+    WatchAll,
 )
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
@@ -54,6 +55,7 @@ from app.core.jobs.job import Job, State
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
+from app.core.scheduling.overview import Overview
 from app.core.scheduling.power_plan import PowerPlan
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.changes import ServerChanges
@@ -125,7 +127,9 @@ class PromptRegistry:
             comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk, run_command=run_command
         )
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
+        self.overview = Overview(self._job_table, servers, self._scheduler.line)
         self._watchers: dict[JobId, list[Updates]] = {}
+        self._watchers_of_all: list[Updates] = []
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
         self._edits: list[tuple[Edit, EditAnswer]] = []
@@ -200,7 +204,7 @@ class PromptRegistry:
                 self._edits.append((message, EditAnswer(done=False)))
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
-            case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer() | SetPower():
+            case WatchAll() | Drain() | DrainServers() | SetServer() | RemoveServer() | Offer() | SetPower():
                 job = None
             case ReadUsage(ready=ready):
                 ready.set()
@@ -231,6 +235,8 @@ class PromptRegistry:
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
+            case WatchAll(updates=updates):
+                self._watchers_of_all.append(updates)
             case Refresh(job=job):
                 self._refreshes[job] = None
             case Cancel(job=job):
@@ -379,10 +385,10 @@ class PromptRegistry:
         self._job_table.endings.clear()
 
     def _send_update(self, update: AnyUpdate) -> None:
-        watchers = self._watchers.get(update.job, [])
-        for mailbox in tuple(watchers):
-            if not mailbox.put(update):
-                watchers.remove(mailbox)
+        for watchers in (self._watchers.get(update.job, []), self._watchers_of_all):
+            for mailbox in tuple(watchers):
+                if not mailbox.put(update):
+                    watchers.remove(mailbox)
         if isinstance(update, TERMINAL_UPDATES):
             for mailbox in self._watchers.pop(update.job, []):
                 mailbox.end()

@@ -46,7 +46,7 @@ async def run_bot(config: Config, *, drain: bool) -> int:
     os.umask(0o077)
     sources, manager = Sources(), ServiceManager(os.environ)
     async with (
-        open_http(config.http, sources),
+        open_http(config, sources),
         open_alerts(config.alerts) as alerts,
         open_journal(path, crash=crash_point(os.environ), alerts=alerts) as journal,
     ):

@@ -24,7 +24,7 @@ from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
-from app.discord.gateway.bot import Bot, check_token
+from app.discord.gateway.bot import Bot, bot_id, check_token
 from app.discord.gateway.guilds.arrivals import Arrivals
 from app.discord.gateway.guilds.reader import GuildReader
 from app.discord.gateway.guilds.roles import GuildRoles
@@ -37,6 +37,9 @@ from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.drafts import Drafts
+from app.discord.requests.job_actions import JobActions
+from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.offer_pages import OfferPages
 from app.discord.requests.responder import Responder
@@ -242,7 +245,7 @@ class DiscordApp:
             task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
-            visibility = GuildVisibility(tasks, GuildReader(sender))
+            visibility = GuildVisibility(tasks, GuildReader(sender), bot=bot_id(config.discord_token))
             offer_pages = OfferPages(
                 job_history=job_history,
                 catalog=catalog,
@@ -268,7 +271,23 @@ class DiscordApp:
                 notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
             )
+            guarded = frozenset(config.discord.guarded)
+            drafts, starter = Drafts(job_history), JobStarter(catalog, allowances, live_messages)
+            actions = JobActions(
+                registry=registry,
+                job_history=job_history,
+                catalog=catalog,
+                job_factory=job_factory,
+                choices=choices,
+                drafts=drafts,
+                guarded=guarded,
+                living=live_messages.living,
+                delete_results=partial(to_thread.run_sync, delete_results),
+            )
             dispatcher = RequestDispatcher(
+                actions=actions,
+                starter=starter,
+                drafts=drafts,
                 registry=registry,
                 job_history=job_history,
                 catalog=catalog,
@@ -280,9 +299,8 @@ class DiscordApp:
                 responder=responder,
                 builtin_commands=builtin_commands,
                 moderator_commands=ModeratorCommands(moderation=moderation, allowances=allowances, responder=responder),
-                guarded=frozenset(config.discord.guarded),
+                guarded=guarded,
                 server_names=server_names,
-                delete_results=partial(to_thread.run_sync, delete_results),
                 picture_seconds=speeds.seconds,
             )
             handlers = InteractionHandlers(

@@ -85,3 +85,15 @@ def read(stored: str) -> MessageRef | None:
         return msgspec.json.decode(stored, type=MessageRef) if stored else None
     except msgspec.MsgspecError:
         return None
+
+
+def is_spoiler(stored: str) -> bool:
+    """Whether the message hides its files until somebody clicks on them."""
+    place = read(stored)
+    return place is not None and place.spoiler
+
+
+def is_deleted(stored: str) -> bool:
+    """Whether somebody deleted the message."""
+    place = read(stored)
+    return place is not None and place.deleted

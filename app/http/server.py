@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import structlog
@@ -31,6 +31,9 @@ from app.http.loop_lag import LoopLag
 from app.http.metrics import Metrics
 from app.http.sources import Sources
 from app.texts.health import listen_problem
+
+if TYPE_CHECKING:
+    from app.http.page.page import Page
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -203,12 +206,20 @@ class HttpServer:
 
 
 @asynccontextmanager
-async def open_server(http: Http, sources: Sources, *, started: float) -> AsyncGenerator[HttpServer]:
-    """Serve health and metrics within the block. `started` is when the bot did, in seconds since 1970."""
+async def open_server(
+    http: Http, sources: Sources, *, started: float, page: Page | None = None
+) -> AsyncGenerator[HttpServer]:
+    """Serve health and metrics within the block, and the page if there is one.
+
+    `started` is when the bot did, in seconds since 1970.
+    """
     lag = LoopLag()
     async with open_health(sources) as health, anyio.create_task_group() as tasks:
         metrics = Metrics(sources, lag.lags, started=started)
-        server = HttpServer(Application([*health.routes(), *metrics.routes()]), http.host, http.port)
+        routes, middleware = [*health.routes(), *metrics.routes()], []
+        if page is not None:
+            routes, middleware = [*routes, *page.routes()], [*page.middleware]
+        server = HttpServer(Application(routes, middleware), http.host, http.port)
         tasks.start_soon(lag.run, name="loop lag")
         tasks.start_soon(server.run, name="http")
         try:

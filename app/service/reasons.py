@@ -70,6 +70,10 @@ class VariationNotRunnable(Reason, frozen=True):
     problem: Reason
 
 
+class TooManyPagesOpen(Reason, frozen=True):
+    """The person, or everybody together, has as many pages open as are kept up to date."""
+
+
 class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
 
@@ -354,6 +358,7 @@ ServiceReason: TypeAlias = (
     | ResultNotKept
     | VariationNotRunnable
     | NoPlaceForResult
+    | TooManyPagesOpen
     | FewerResults
     | InputNotKept
     | FileMissing

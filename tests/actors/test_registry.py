@@ -90,7 +90,9 @@ async def opened(
                 change(comfy)
                 links = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
                 async with open_services(links, journal, depth=depth, run_sync=inline) as services:
-                    yield World(simulator, services.registry, tmp_path / "results", journal, services.work)
+                    yield World(
+                        simulator, services.registry, tmp_path / "results", journal, services.work, services.overview
+                    )
             ground.cancel_scope.cancel()
 
 

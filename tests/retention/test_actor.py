@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from app.config.settings import Retention
+from app.core.gallery import Audience, GalleryQuery
 from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.core.journal_port import JournalUnavailable, RemovedJobs
 from app.events import FileRef, Finished, JobId, ServerName
@@ -177,6 +178,21 @@ async def test_nothing_of_a_removed_job_is_left_in_the_files(
     stored = bytes_of(tmp_path)
     assert b"another-name" in stored
     assert b"a-secret-name" not in stored
+
+
+async def test_a_removed_job_leaves_the_gallery_and_its_prompt_leaves_the_files(
+    tmp_path: Path, journal: SqliteJournal, clock: Clock
+) -> None:
+    old, new = job("old", files=("old.png",)), job("new", files=("new.png",))
+    old.request.values["prompt"], new.request.values["prompt"] = "a quokka", "a wombat"
+    await record(journal, clock, 40, old)
+    await record(journal, clock, 1, new)
+    await once(tmp_path, journal, clock, jobs=30)
+    rows = await journal.gallery(GalleryQuery(), Audience("ada"), limit=5)
+    assert [row.entry.prompt for row in rows] == ["a wombat"]
+    stored = bytes_of(tmp_path)
+    assert b"wombat" in stored
+    assert b"quokka" not in stored
 
 
 async def test_files_are_deleted_by_their_age(tmp_path: Path, journal: SqliteJournal, clock: Clock) -> None:

@@ -49,7 +49,7 @@ from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away
 from app.discord.messages.reply import MessageReply
-from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.job_actions import JobActions
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
@@ -335,12 +335,14 @@ def a_button_belongs_to_the_first_person() -> Generator[None]:
 def a_button_of_an_earlier_life_breaks_the_dispatcher() -> Generator[None]:
     """Let the dispatcher find only jobs that are still shown."""
 
-    async def living(self: RequestDispatcher, told: str) -> Job:
-        job = await self._job_history.find(self._live_messages.living[JobId(told)].view.job)
+    async def living(self: JobActions, told: str) -> Job:
+        if JobId(told) not in self._living:
+            raise KeyError(told)
+        job = await self._job_history.find(told)
         assert job is not None
         return job
 
-    with patch.object(RequestDispatcher, "_job", living):
+    with patch.object(JobActions, "find", living):
         yield
 
 

@@ -131,6 +131,15 @@ class FairQueue:
             return None
         return min((jobs[0] for jobs in waiting.jobs.values()), key=NUMBER).job
 
+    def jobs_of(self, person: str) -> Iterator[QueuedJob]:
+        """The waiting jobs of a person, in order of acceptance."""
+        waiting = self._people.get(person)
+        return waiting.in_order() if waiting is not None else iter(())
+
+    def find(self, job: JobId) -> QueuedJob | None:
+        """A waiting job; None if it does not wait."""
+        return self._waiting.get(job)
+
     def waiting(self) -> Iterator[QueuedJob]:
         """All waiting jobs, in no particular order."""
         return iter(self._waiting.values())

@@ -324,3 +324,8 @@ def check_token(token: str) -> None:
         hikari.applications.get_token_id(token.strip())
     except ValueError:
         raise SetupError(MALFORMED) from None
+
+
+def bot_id(token: str) -> str:
+    """The bot's own id as a person, which its token begins with. The token is one that `check_token` accepts."""
+    return str(int(hikari.applications.get_token_id(token.strip())))

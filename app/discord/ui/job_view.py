@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from app.core.gallery import prompt_of
 from app.core.jobs.job import JobRequest
 from app.discord.ui.components import Upload
 from app.events import (
@@ -116,7 +117,7 @@ class JobView(Struct, kw_only=True):
 
     def set_values(self, values: Mapping[str, Json], seed: int | None, pictures: int) -> None:
         """Show these values of the request, by slot, its first seed, and how many jobs it is."""
-        self.prompt = str(values.get("prompt", ""))
+        self.prompt = prompt_of(values)
         self.model = _model(self.workflow, values)
         self.seed = seed
         self.pictures = pictures

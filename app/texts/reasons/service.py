@@ -42,6 +42,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"The image server lacks what this needs for {quoted(workflow)}. Ask the people who run this bot."
         case reasons.NoPlaceForResult():
             return "Discord did not take the result. Try again in a few minutes."
+        case reasons.TooManyPagesOpen():
+            return "Too many pages are open to keep this one up to date. Close one and reload."
         case reasons.FewerResults(count=count):
             return f"There are only {count} results here."
         case reasons.InputNotKept():

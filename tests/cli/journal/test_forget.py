@@ -211,10 +211,12 @@ def test_it_was_decided_for_every_table_of_the_journal_what_becomes_of_the_perso
     fill(data)
     with closing(sqlite3.connect(data / JOURNAL)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    removed = {"jobs", "transitions", "preferences", "served", "drafts", "notices"}
+    removed = {"jobs", "transitions", "preferences", "served", "drafts", "notices", "gallery"}
+    # The table of prompts, and those in which SQLite keeps it.
+    removed |= {f"gallery_prompts{part}" for part in ("", "_config", "_content", "_data", "_docsize", "_idx")}
     without_the_person = {"runs", "payments"}
     kept_and_said = {"bans", "audit"}
-    of_operators = {"servers", "on_periods", "requests", "clients", "guild_limits"}
+    of_operators = {"servers", "on_periods", "requests", "clients", "guild_limits", "gallery_filled"}
     assert tables == removed | without_the_person | kept_and_said | of_operators
 
 

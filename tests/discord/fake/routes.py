@@ -38,6 +38,7 @@ class Routes:
             ("GET", "/users/@me", self._me),
             ("POST", "/users/@me/channels", self._open_dm),
             ("GET", "/users/@me/guilds", self._my_guilds),
+            ("GET", "/users/{user}", self._user),
             ("GET", "/guilds/{guild}", self._rest_guild),
             ("GET", "/guilds/{guild}/audit-logs", self._audit_log),
             ("GET", "/guilds/{guild}/channels", self._guild_channels),
@@ -71,6 +72,9 @@ class Routes:
 
     async def _me(self, _: web.Request) -> web.Response:
         return web.json_response(self._state.bot.describe())
+
+    async def _user(self, request: web.Request) -> web.Response:
+        return web.json_response(self._state.person(request.match_info["user"]).describe())
 
     async def _my_guilds(self, request: web.Request) -> web.Response:
         after = int(request.query.get("after", 0))

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 import hikari
 
 from app.discord.gateway.guilds.channels import overwrites_of
-from app.discord.gateway.guilds.visibility import ChannelFacts, GuildFacts
+from app.discord.gateway.guilds.visibility import ChannelFacts, GuildFacts, MemberFacts
 from app.discord.gateway.rest.client import RestSender
-
-T = TypeVar("T")
 
 
 class GuildReader:
@@ -22,43 +17,35 @@ class GuildReader:
 
     async def guild(self, guild: str) -> GuildFacts | None:
         """See `FactReader`."""
-        read = await self._read(lambda rest: rest.fetch_guild(int(guild)))
+        read = await self._sender.find(lambda rest: rest.fetch_guild(int(guild)))
         if read is None:
             return None
         return GuildFacts(str(read.owner_id), {str(ident): role.permissions for ident, role in read.roles.items()})
 
     async def channel(self, channel: str) -> ChannelFacts | None:
         """See `FactReader`."""
-        return _channel(await self._read(lambda rest: rest.fetch_channel(int(channel))))
+        return _channel(await self._sender.find(lambda rest: rest.fetch_channel(int(channel))))
 
-    async def member_roles(self, guild_and_person: tuple[str, str]) -> frozenset[str] | None:
+    async def member(self, guild_and_person: tuple[str, str]) -> MemberFacts | None:
         """See `FactReader`."""
         guild, person = guild_and_person
-        member = await self._read(lambda rest: rest.fetch_member(int(guild), int(person)))
-        return None if member is None else frozenset(map(str, member.role_ids))
+        member = await self._sender.find(lambda rest: rest.fetch_member(int(guild), int(person)))
+        if member is None:
+            return None
+        silent = member.raw_communication_disabled_until
+        return MemberFacts(frozenset(map(str, member.role_ids)), silent.timestamp() if silent is not None else 0.0)
 
     async def is_in_thread(self, thread_and_person: tuple[str, str]) -> bool:
         """See `FactReader`."""
         thread, person = thread_and_person
-        return await self._read(lambda rest: rest.fetch_thread_member(int(thread), int(person))) is not None
-
-    async def _read(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T | None:
-        """What Discord has; None if there is none, or if the bot may not see it. Raises `SendError`."""
-
-        async def ask(rest: hikari.api.RESTClient) -> T | None:
-            try:
-                return await call(rest)
-            except (hikari.NotFoundError, hikari.ForbiddenError):
-                return None
-
-        return await self._sender.ask(ask)
+        return await self._sender.find(lambda rest: rest.fetch_thread_member(int(thread), int(person))) is not None
 
 
 def _channel(channel: hikari.PartialChannel | None) -> ChannelFacts | None:
     match channel:
-        case hikari.GuildThreadChannel(type=kind, guild_id=guild, parent_id=parent):
+        case hikari.GuildThreadChannel(type=kind, guild_id=guild, parent_id=parent, is_locked=locked):
             private = kind is hikari.ChannelType.GUILD_PRIVATE_THREAD
-            return ChannelFacts(str(guild), "private_thread" if private else "thread", str(parent))
+            return ChannelFacts(str(guild), "private_thread" if private else "thread", str(parent), locked=locked)
         case hikari.PermissibleGuildChannel(type=kind, guild_id=guild):
             voice = kind in {hikari.ChannelType.GUILD_VOICE, hikari.ChannelType.GUILD_STAGE}
             return ChannelFacts(str(guild), "voice" if voice else "text", overwrites=overwrites_of(channel))

@@ -31,14 +31,19 @@ class _Reading(Generic[V]):
 
 
 class Remembered(Generic[K, V]):
-    """Keeps answers of Discord. Each is asked for in `tasks`, by one request however many wait for it.
+    """Keeps answers of Discord for `current` seconds. Each is asked for in `tasks`, by one request however many wait.
 
     Who waits may be cancelled, the request may not: hikari's queue for a rate limit would stop for good.
     """
 
     def __init__(
-        self, tasks: TaskGroup, read: Callable[[K], Awaitable[V]], clock: Callable[[], float] = anyio.current_time
+        self,
+        tasks: TaskGroup,
+        read: Callable[[K], Awaitable[V]],
+        clock: Callable[[], float] = anyio.current_time,
+        current: float = CURRENT,
     ) -> None:
+        self._current = current
         self._clock = clock
         self._tasks = tasks
         self._read = read
@@ -47,7 +52,7 @@ class Remembered(Generic[K, V]):
         self._readings: dict[K, _Reading[V]] = {}
 
     async def get(self, key: K) -> V:
-        """The answer for a key, at most `CURRENT` seconds old. Raises `SendError` if Discord does not answer."""
+        """The answer for a key, at most `current` seconds old. Raises `SendError` if Discord does not answer."""
         if (known := self._known.get(key)) is not None and self._clock() < known[1]:
             return known[0]
         if (reading := self._readings.get(key)) is None:
@@ -57,6 +62,11 @@ class Remembered(Generic[K, V]):
         if not reading.answers:
             raise reading.failure or SendError()
         return reading.answers[0]
+
+    def last(self, key: K) -> V | None:
+        """The last answer for a key, however old; None if there is none."""
+        known = self._known.get(key)
+        return known[0] if known is not None else None
 
     def forget(self, concerns: Callable[[K, V], bool]) -> None:
         """Forget the answers for which this is true, and those that are being asked for now."""
@@ -82,6 +92,6 @@ class Remembered(Generic[K, V]):
         del self._readings[key]
         if reading.answers:
             self._known.pop(key, None)
-            self._known[key] = reading.answers[0], began + CURRENT
+            self._known[key] = reading.answers[0], began + self._current
             if len(self._known) > MOST_KEPT:
                 del self._known[next(iter(self._known))]

@@ -1,9 +1,10 @@
-"""Whether a person may see a channel or a thread: https://discord.com/developers/docs/topics/permissions."""
+"""What a person may see and do in a channel or a thread: https://discord.com/developers/docs/topics/permissions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, Protocol, TypeAlias
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import anyio
 import structlog
@@ -13,7 +14,10 @@ from msgspec import Struct
 
 from app.discord.gateway.guilds.remembered import Remembered
 from app.discord.messages.ports import SendError
+from app.service.standing import Standing
 from app.service.visibility import Place
+
+T = TypeVar("T")
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -23,6 +27,9 @@ PATIENCE = 2.5
 READING = Permissions.VIEW_CHANNEL | Permissions.READ_MESSAGE_HISTORY
 """What a person needs to read what was written in a channel."""
 
+POSTING = Permissions.VIEW_CHANNEL | Permissions.ATTACH_FILES
+"""What the bot needs to post a result in a channel, beside the permission to write there."""
+
 ChannelKind: TypeAlias = Literal["text", "voice", "thread", "private_thread"]
 
 
@@ -31,6 +38,13 @@ class GuildFacts(Struct, frozen=True):
 
     owner: str
     roles: Mapping[str, Permissions]
+
+
+class MemberFacts(Struct, frozen=True):
+    """A member of a Discord server: their roles, and until when they may not write, in seconds since 1970."""
+
+    roles: frozenset[str]
+    silent_until: float = 0.0
 
 
 class Overwrite(Struct, frozen=True):
@@ -43,13 +57,19 @@ class Overwrite(Struct, frozen=True):
 class ChannelFacts(Struct, frozen=True):
     """A channel or thread of a Discord server; `parent` is the channel of a thread.
 
-    `overwrites` are by the id of the role or person.
+    `overwrites` are by the id of the role or person. Only those who manage threads may write in a `locked` one.
     """
 
     guild: str
     kind: ChannelKind = "text"
     parent: str = ""
     overwrites: Mapping[str, Overwrite] = {}
+    locked: bool = False
+
+    @property
+    def is_thread(self) -> bool:
+        """Whether it is a thread."""
+        return self.kind in {"thread", "private_thread"}
 
 
 class FactReader(Protocol):
@@ -63,8 +83,8 @@ class FactReader(Protocol):
         """A channel or a thread; None also for direct messages."""
         ...
 
-    async def member_roles(self, guild_and_person: tuple[str, str]) -> frozenset[str] | None:
-        """The roles of a member of a server; None for who is no member."""
+    async def member(self, guild_and_person: tuple[str, str]) -> MemberFacts | None:
+        """A member of a server; None for who is none."""
         ...
 
     async def is_in_thread(self, thread_and_person: tuple[str, str]) -> bool:
@@ -72,53 +92,124 @@ class FactReader(Protocol):
         ...
 
 
-class GuildVisibility:
-    """See `app.service.visibility.Visibility`. Its answers are at most `remembered.CURRENT` old.
+class _Access(Struct, frozen=True):
+    """What a member of a Discord server may do in a channel or thread, whose channel is `parent`.
 
-    What cannot be found out counts as hidden. Requests to Discord run in `tasks`. `clock` returns seconds.
+    Who is `silent` may not write for some time.
     """
 
-    def __init__(self, tasks: TaskGroup, reader: FactReader, clock: Callable[[], float] = anyio.current_time) -> None:
+    granted: Permissions
+    channel: ChannelFacts
+    parent: ChannelFacts
+    roles: frozenset[str]
+    silent: bool
+
+    @property
+    def sees(self) -> bool:
+        """Whether they may read what was written there."""
+        if self.parent.kind == "voice" and not self.granted & Permissions.CONNECT:
+            return False
+        return not READING & ~self.granted
+
+    @property
+    def writes(self) -> bool:
+        """Whether they may write there, as far as they see it."""
+        threads = Permissions.SEND_MESSAGES_IN_THREADS
+        needed = threads if self.channel.is_thread else Permissions.SEND_MESSAGES
+        locked = self.channel.locked and not self.granted & Permissions.MANAGE_THREADS
+        return bool(self.granted & needed) and not locked and not self.silent
+
+
+class GuildVisibility:
+    """See `app.service.visibility.Visibility` and `app.service.standing.Standings`.
+
+    Its answers are at most `remembered.CURRENT` old. What cannot be found out counts as hidden.
+    Requests to Discord run in `tasks`. `bot` is the bot's own id as a person. `clock` returns seconds, `now` those
+    since 1970.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        reader: FactReader,
+        clock: Callable[[], float] = anyio.current_time,
+        *,
+        bot: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._bot = bot
+        self._now = now
         self._guilds = Remembered(tasks, reader.guild, clock)
         self._channels = Remembered(tasks, reader.channel, clock)
-        self._roles = Remembered(tasks, reader.member_roles, clock)
+        self._members = Remembered(tasks, reader.member, clock)
         self._thread_members = Remembered(tasks, reader.is_in_thread, clock)
 
     async def may_see(self, person: str, place: Place) -> bool:
         """See `app.service.visibility.Visibility`."""
         if not person or not place.guild:
             return bool(person) and person == place.person
-        with anyio.move_on_after(PATIENCE):
-            try:
-                return await self._may_see(person, place)
-            except SendError as error:
-                logger.info("who may see a channel is not known", channel=place.channel, reason=str(error))
-        return False
+
+        async def ask() -> bool:
+            access = await self._access(person, place)
+            return access is not None and access.sees
+
+        return await self._within_patience(ask, place) or False
+
+    async def standing(self, person: str, place: Place) -> Standing | None:
+        """See `app.service.standing.Standings`. Whether direct messages arrive is not known before one is sent."""
+        if not person or not place.guild:
+            own = bool(person) and person == place.person
+            return Standing(sees=own, writes=own, bot_posts=own)
+
+        async def ask() -> Standing:
+            access = await self._access(person, place)
+            if access is None or not access.sees:
+                return Standing()
+            own = await self._access(self._bot, place)
+            return Standing(
+                sees=True,
+                writes=access.writes,
+                bot_posts=own is not None and own.writes and not POSTING & ~own.granted,
+                moderator=bool(access.granted & Permissions.MANAGE_MESSAGES) and not access.silent,
+                roles=access.roles,
+                parent=access.channel.parent,
+            )
+
+        return await self._within_patience(ask, place)
 
     def forget(self, guild: str) -> None:
         """Forget what is known of a Discord server, because something changed there."""
         self._guilds.forget(lambda key, _: key == guild)
         self._channels.forget(lambda _, channel: channel is None or channel.guild == guild)
-        self._roles.forget(lambda key, _: key[0] == guild)
+        self._members.forget(lambda key, _: key[0] == guild)
         self._thread_members.forget(lambda _, __: True)
 
-    async def _may_see(self, person: str, place: Place) -> bool:
+    async def _within_patience(self, ask: Callable[[], Awaitable[T]], place: Place) -> T | None:
+        """What Discord says about a place; None if it does not answer soon."""
+        with anyio.move_on_after(PATIENCE):
+            try:
+                return await ask()
+            except SendError as error:
+                logger.info("what a person may do in a channel is not known", channel=place.channel, reason=str(error))
+        return None
+
+    async def _access(self, person: str, place: Place) -> _Access | None:
+        """What a person may do in a place of a Discord server; None for who has no access to it at all."""
         guild, channel = await self._guilds.get(place.guild), await self._channels.get(place.channel)
-        roles = await self._roles.get((place.guild, person))
-        if guild is None or roles is None or channel is None or channel.guild != place.guild:
-            return False
+        member = await self._members.get((place.guild, person))
+        if guild is None or member is None or channel is None or channel.guild != place.guild:
+            return None
         # The overwrites of a thread are those of its channel.
         parent = await self._channels.get(channel.parent) if channel.parent else channel
         if parent is None or parent.guild != place.guild:
-            return False
-        if guild.owner == person:
-            return True
-        granted = permissions_in(place.guild, guild.roles, roles, person, parent.overwrites)
-        if READING & ~granted or (parent.kind == "voice" and not granted & Permissions.CONNECT):
-            return False
-        if channel.kind != "private_thread" or granted & Permissions.MANAGE_THREADS:
-            return True
-        return await self._thread_members.get((place.channel, person))
+            return None
+        granted = Permissions.all_permissions()
+        if guild.owner != person:
+            granted = permissions_in(place.guild, guild.roles, member.roles, person, parent.overwrites)
+        added = channel.kind != "private_thread" or granted & Permissions.MANAGE_THREADS
+        if not added and not await self._thread_members.get((place.channel, person)):
+            return None
+        return _Access(granted, channel, parent, member.roles, self._now() < member.silent_until)
 
 
 def permissions_in(

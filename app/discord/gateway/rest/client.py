@@ -178,6 +178,17 @@ class RestSender:
         """Ask Discord for something that no message is about. Raises `SendError`."""
         return await self._call(call)
 
+    async def find(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T | None:
+        """What Discord has; None if there is none, or if the bot may not see it. Raises `SendError`."""
+
+        async def ask(rest: hikari.api.RESTClient) -> T | None:
+            try:
+                return await call(rest)
+            except (hikari.NotFoundError, hikari.ForbiddenError):
+                return None
+
+        return await self._call(ask)
+
     async def _call(self, call: Callable[[hikari.api.RESTClient], Awaitable[T]]) -> T:
         """Make one call in hikari's loop. Raises `SendError`."""
         if (rest := self._rest) is None:

@@ -14,6 +14,7 @@ from anyio import lowlevel
 from hikari import Permissions
 from hikari.impl import RESTClientImpl
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from app.discord.bridge import loop_bridge
 from app.discord.gateway.bot import hikari_bot
@@ -25,24 +26,30 @@ from app.discord.gateway.guilds.visibility import (
     ChannelKind,
     GuildFacts,
     GuildVisibility,
+    MemberFacts,
     Overwrite,
 )
 from app.discord.gateway.rest.client import RestSender
 from app.discord.messages.ports import Away
+from app.service.standing import Standing
 from app.service.visibility import OwnOnly, Place, may_read
 from tests.discord.fake import FakeDiscord
 from tests.discord.fake import world as world_of
-from tests.discord.fake.world import Channel, Person
+from tests.discord.fake.world import MEMBER, SEND_MESSAGES, Channel, Person
 
 T = TypeVar("T")
 
 VIEW, HISTORY = Permissions.VIEW_CHANNEL, Permissions.READ_MESSAGE_HISTORY
 ADMIN, THREADS, CONNECT = Permissions.ADMINISTRATOR, Permissions.MANAGE_THREADS, Permissions.CONNECT
-BITS = (VIEW, HISTORY, THREADS, CONNECT)
+SEND, SEND_IN_THREADS = Permissions.SEND_MESSAGES, Permissions.SEND_MESSAGES_IN_THREADS
+MANAGE, ATTACH = Permissions.MANAGE_MESSAGES, Permissions.ATTACH_FILES
+BITS = (VIEW, HISTORY, THREADS, CONNECT, SEND, SEND_IN_THREADS, MANAGE, ATTACH)
 """The permissions that matter, without the one that gives all others."""
 
 GUILD, OTHER = "1", "2"
+NOW = 1_700_000_000.0
 PEOPLE = ("p1", "p2", "p3")
+BOT = "p3"
 ROLES = ("r1", "r2", "r3")
 
 
@@ -54,6 +61,8 @@ class World(Struct):
     permissions: dict[str, Permissions] = field(default_factory=dict[str, Permissions])
     channels: dict[str, ChannelFacts] = field(default_factory=dict[str, ChannelFacts])
     thread_members: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    silent: set[str] = field(default_factory=set[str])
+    """The people who may not write now."""
     gone: bool = False
     """Whether the bot is no longer in the server."""
     away: bool = False
@@ -69,10 +78,11 @@ class World(Struct):
     async def channel(self, channel: str) -> ChannelFacts | None:
         return await self._answer(None if self.gone else self.channels.get(channel))
 
-    async def member_roles(self, guild_and_person: tuple[str, str]) -> frozenset[str] | None:
+    async def member(self, guild_and_person: tuple[str, str]) -> MemberFacts | None:
         guild, person = guild_and_person
-        member = self.members.get(person) if guild == GUILD and not self.gone else None
-        return await self._answer(None if member is None else frozenset(member))
+        roles = self.members.get(person) if guild == GUILD and not self.gone else None
+        silent_until = NOW + 60.0 if person in self.silent else NOW - 60.0
+        return await self._answer(None if roles is None else MemberFacts(frozenset(roles), silent_until))
 
     async def is_in_thread(self, thread_and_person: tuple[str, str]) -> bool:
         return await self._answer(thread_and_person in self.thread_members)
@@ -122,6 +132,46 @@ def truth(world: World, person: str, channel: str) -> bool:
         return False
     added = (channel, person) in world.thread_members
     return place.kind != "private_thread" or added or granted(world, person, parent, THREADS)
+
+
+def may(world: World, person: str, channel: str, *needed: Permissions) -> bool:
+    """Whether somebody who has access to a channel may do all of this there."""
+    place = world.channels[channel]
+    mine = {GUILD, *world.members[person]}
+    if world.owner == person or any(world.permissions.get(role, 0) & ADMIN for role in mine):
+        return True
+    parent = world.channels[place.parent] if place.parent else place
+    return all(granted(world, person, parent, bit) for bit in needed)
+
+
+def may_write(world: World, person: str, channel: str) -> bool:
+    """Whether Discord would let somebody write in a channel that they have access to."""
+    place = world.channels[channel]
+    locked = place.locked and not may(world, person, channel, THREADS)
+    return may(world, person, channel, SEND_IN_THREADS if place.parent else SEND) and not locked
+
+
+def expected_standing(world: World, person: str, channel: str) -> Standing:
+    """What Discord would let somebody do in a channel."""
+    if not truth(world, person, channel):
+        return Standing()
+    posts = False
+    # What a bot cannot read it may still write to.
+    if BOT in world.members and (world.channels[channel].kind != "private_thread" or truth_of_thread(world, channel)):
+        posts = may(world, BOT, channel, VIEW, ATTACH) and may_write(world, BOT, channel) and BOT not in world.silent
+    return Standing(
+        sees=True,
+        writes=may_write(world, person, channel) and person not in world.silent,
+        bot_posts=posts,
+        moderator=may(world, person, channel, MANAGE) and person not in world.silent,
+        roles=frozenset(world.members[person]),
+        parent=world.channels[channel].parent,
+    )
+
+
+def truth_of_thread(world: World, channel: str) -> bool:
+    """Whether the bot was added to a private thread, or manages threads."""
+    return (channel, BOT) in world.thread_members or may(world, BOT, channel, THREADS)
 
 
 def random_permissions(rng: random.Random, share: float) -> Permissions:
@@ -194,7 +244,7 @@ async def visibility_of(
     world: World, clock: Callable[[], float] = anyio.current_time
 ) -> AsyncGenerator[GuildVisibility]:
     async with anyio.create_task_group() as tasks:
-        yield GuildVisibility(tasks, world, clock)
+        yield GuildVisibility(tasks, world, clock, bot=BOT, now=lambda: NOW)
         tasks.cancel_scope.cancel()
 
 
@@ -220,6 +270,35 @@ async def test_nobody_sees_more_or_less_than_discord_would_show(group: int) -> N
         async with visibility_of(world) as visibility:
             seen += await check(visibility, world)
     assert 200 < seen < 60 * 28 - 200
+
+
+async def test_nobody_may_do_more_or_less_in_a_channel_than_discord_would_allow() -> None:
+    writing = posting = 0
+    for seed in range(150):
+        rng = random.Random(f"standing {seed}")
+        world = random_world(rng)
+        world.silent = {person for person in PEOPLE if rng.random() < 0.15}
+        for thread in ("t1", "t2"):
+            if thread in world.channels:
+                world.channels[thread] = replace(world.channels[thread], locked=rng.random() < 0.3)
+        async with visibility_of(world) as visibility:
+            for person, channel in ((person, channel) for person in (*PEOPLE, "stranger") for channel in PLACES):
+                expected = expected_standing(world, person, channel)
+                assert await visibility.standing(person, Place(GUILD, channel, "owner")) == expected, (person, channel)
+                writing, posting = writing + expected.writes, posting + expected.bot_posts
+    assert writing > 100
+    assert posting > 100
+
+
+async def test_what_somebody_may_do_is_unknown_while_discord_does_not_answer_and_ones_own_messages_are_ones_own() -> (
+    None
+):
+    async with visibility_of(small_world(away=True)) as visibility:
+        assert await visibility.standing("p2", Place(GUILD, "c1", "p1")) is None
+        own = Standing(sees=True, writes=True, bot_posts=True)
+        assert await visibility.standing("p2", Place("", "9", "p2")) == own
+        assert await visibility.standing("p1", Place("", "9", "p2")) == Standing()
+        assert await visibility.standing("", Place("", "9", "")) == Standing()
 
 
 async def test_what_was_revoked_or_granted_counts_after_five_minutes_at_most() -> None:
@@ -328,8 +407,8 @@ async def test_direct_messages_are_for_their_person_and_ones_own_is_for_oneself(
 
 
 @asynccontextmanager
-async def reader_of(fake: FakeDiscord) -> AsyncGenerator[GuildReader]:
-    """A reader that asks a Discord by REST."""
+async def sender_of(fake: FakeDiscord) -> AsyncGenerator[RestSender]:
+    """A sender to a Discord, without a bot around it."""
     async with loop_bridge() as (into_asyncio, _):
 
         async def start() -> hikari.GatewayBot:
@@ -341,7 +420,7 @@ async def reader_of(fake: FakeDiscord) -> AsyncGenerator[GuildReader]:
         sender = RestSender(into_asyncio)
         sender.open(bot.rest, hikari.Snowflake(fake.state.bot.id))
         try:
-            yield GuildReader(sender)
+            yield sender
         finally:
             with anyio.CancelScope(shield=True):
                 await into_asyncio(bot.rest.close)
@@ -357,8 +436,8 @@ async def test_what_discord_says_by_rest_is_read(fake: FakeDiscord) -> None:
     ]
     private.private, private.members = True, {bob.id}
     thread, unseen = fake.open_thread("open"), fake.open_channel("unseen", bot_permissions=0)
-    async with reader_of(fake) as reader, anyio.create_task_group() as tasks:
-        visibility = GuildVisibility(tasks, reader)
+    async with sender_of(fake) as sender, anyio.create_task_group() as tasks:
+        visibility = GuildVisibility(tasks, GuildReader(sender), bot=fake.state.bot.id)
 
         async def seen(person: Person, *channels: Channel) -> list[bool]:
             return [await visibility.may_see(person.id, Place(guild.id, channel.id, "1")) for channel in channels]
@@ -367,6 +446,18 @@ async def test_what_discord_says_by_rest_is_read(fake: FakeDiscord) -> None:
         assert await seen(bob, *channels) == [True, False, True, True, False, False]
         assert await seen(carol, *channels) == [True, True, True, False, False, False]
         assert await seen(fake.alice, secret, private) == [True, True], "she owns the server"
+        fake.state.people[carol.id].silent_until = "2999-01-01T00:00:00.000000+00:00"
+        quiet, thread.locked = fake.open_channel("quiet", bot_permissions=MEMBER & ~SEND_MESSAGES), True
+        visibility.forget(guild.id)
+
+        async def standing(person: Person, channel: Channel) -> Standing | None:
+            return await visibility.standing(person.id, Place(guild.id, channel.id, "1"))
+
+        roles = frozenset({guild.id})
+        assert await standing(bob, fake.channel) == Standing(sees=True, writes=True, bot_posts=True, roles=roles)
+        assert await standing(bob, thread) == Standing(sees=True, roles=roles, parent=fake.channel.id)
+        assert await standing(fake.alice, quiet) == Standing(sees=True, writes=True, moderator=True, roles=roles)
+        assert await standing(carol, secret) == Standing(sees=True, roles=roles | {"77"}), "she may not write for now"
         guild.left.add(carol.id)
         visibility.forget(guild.id)
         assert await seen(carol, *channels) == [False] * len(channels)

@@ -1,0 +1,58 @@
+"""Signer: texts that only this bot can have written, for one purpose, one person and some time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import cast
+
+from itsdangerous import BadData, URLSafeSerializer
+from msgspec import Struct
+
+LONGEST_TOKEN = 2048
+"""Characters. A longer one is not read."""
+
+
+class Signed(Struct, frozen=True):
+    """What a token says: for whom it was signed, and its further parts. `until` is in seconds since 1970."""
+
+    person: str
+    parts: tuple[str, ...]
+    until: float
+
+
+class Signer:
+    """Signs and reads tokens, which may stand in addresses. Whoever has the key can write any.
+
+    What is signed for one purpose is worth nothing for another. `clock` returns the seconds since 1970.
+    """
+
+    def __init__(self, key: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._key = key
+        self._clock = clock
+        self._serializers: dict[str, URLSafeSerializer] = {}
+
+    def sign(self, purpose: str, person: str, *parts: str, life: float) -> str:
+        """A token that is valid for `life` seconds."""
+        content = [round(self._clock() + life, 1), person, *parts]
+        return self._serializer(purpose).dumps(content)
+
+    def read(self, purpose: str, token: str) -> Signed | None:
+        """What a token says; None unless it was signed for this purpose and is not over."""
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            return None
+        try:
+            until, person, *parts = cast("list[object]", self._serializer(purpose).loads(token))
+        except BadData:
+            return None
+        if not isinstance(until, (int, float)) or until <= self._clock():
+            return None
+        return Signed(str(person), tuple(map(str, parts)), until)
+
+    def _serializer(self, purpose: str) -> URLSafeSerializer:
+        if (serializer := self._serializers.get(purpose)) is None:
+            options = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+            serializer = URLSafeSerializer(self._key, salt=f"atelier {purpose}", signer_kwargs=options)
+            self._serializers[purpose] = serializer
+        return serializer
