@@ -73,8 +73,15 @@ PARTS = {
 """The same for the parts of some packages; there, only those of the lowest level may import from each other."""
 
 IMPORTERS = {
-    "httpx": ["comfy/client", "comfy/errors", "comfy/exchange", "discord/files/download", "webhook"],
-    "httpx_oauth": ["http/page/"],
+    "httpx": [
+        "comfy/client",
+        "comfy/errors",
+        "comfy/exchange",
+        "discord/files/download",
+        "http/page/discord_login",
+        "webhook",
+    ],
+    "httpx_oauth": ["http/page/discord_login"],
     "itsdangerous": ["http/page/signing"],
     "jinja2": ["http/page/rendering"],
     "trio": ["comfy/"],

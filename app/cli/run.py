@@ -46,13 +46,13 @@ async def run_bot(config: Config, *, drain: bool) -> int:
     os.umask(0o077)
     sources, manager = Sources(), ServiceManager(os.environ)
     async with (
-        open_http(config, sources),
+        open_http(config, sources) as page,
         open_alerts(config.alerts) as alerts,
         open_journal(path, crash=crash_point(os.environ), alerts=alerts) as journal,
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
-        bot = DiscordApp(config, journal, alerts)
+        bot = DiscordApp(config, journal, alerts, page)
         sources.journal, sources.discord = journal, bot
 
         async def frontend(services: Services) -> int:

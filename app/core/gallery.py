@@ -38,7 +38,8 @@ class GalleryEntry(Struct, frozen=True, kw_only=True):
     """One request with a result; a batch is one entry. `ended` is in seconds since 1970.
 
     `key` grows with the time at which jobs were accepted. `guild` and `channel` are where it was asked for, "" if that
-    is not in a Discord server; `model` is the file of the model, "" if the graph names none.
+    is not in a Discord server, and the channel may be a thread; `model` is the file of the model, "" if the graph names
+    none.
     """
 
     key: int
@@ -70,7 +71,6 @@ class GalleryRow(Struct, frozen=True, kw_only=True):
 class GalleryOrigin(Struct, frozen=True, kw_only=True):
     """Where an entry comes from: what one can filter by."""
 
-    key: int
     owner: str
     guild: str
     channel: str
@@ -118,7 +118,7 @@ class GalleryRecords(Protocol):
         ...
 
     async def gallery_origins(self, audience: Audience, limit: int) -> Sequence[GalleryOrigin]:
-        """Where the newest `limit` entries come from, newest first."""
+        """Where the newest `limit` entries come from, each origin once, newest first."""
         ...
 
     async def hide_from_gallery(self, job: JobId, *, everybody: bool = False) -> None:

@@ -26,15 +26,18 @@ from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, bot_id, check_token
 from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.names import DiscordNames
 from app.discord.gateway.guilds.reader import GuildReader
 from app.discord.gateway.guilds.roles import GuildRoles
 from app.discord.gateway.guilds.visibility import GuildVisibility
 from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest.client import RestSender
+from app.discord.message_ref import is_private
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.drafts import Drafts
@@ -42,6 +45,7 @@ from app.discord.requests.job_actions import JobActions
 from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.offer_pages import OfferPages
+from app.discord.requests.page_actions import DiscordPageActions
 from app.discord.requests.responder import Responder
 from app.discord.requests.welcome import Welcome
 from app.discord.traffic import Traffic
@@ -56,16 +60,23 @@ from app.retention.files import delete_results
 from app.service.allowances import Allowances
 from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
+from app.service.gallery_filler import GalleryFiller
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
+from app.service.names import Names
 from app.service.notifications import Notifications
+from app.service.page_access import PageAccess
+from app.service.page_actions import PageActions
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
 from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
+from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
+from app.service.visibility import Visibility
 from app.texts.answers import OFFLINE
+from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
@@ -97,8 +108,15 @@ FIRST_CALL = 1.0
 class DiscordApp:
     """Runs the Discord frontend, from connecting to the last goodbye message."""
 
-    def __init__(self, config: Config, job_history: JobHistory, alerts: Alerts | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        job_history: JobHistory,
+        alerts: Alerts | None = None,
+        page: PageAccess | None = None,
+    ) -> None:
         self._config = config
+        self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
         self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
@@ -106,6 +124,10 @@ class DiscordApp:
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
         self.traffic = Traffic()
+        self.page_actions: PageActions | None = None
+        self.visibility: Visibility | None = None
+        self.names: Names | None = None
+        """What the page needs of Discord; None while the bot does not run."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -218,6 +240,7 @@ class DiscordApp:
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
             )
+            thumbnails = Thumbnails(media, mark_results=config.discord.mark_results)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
@@ -230,6 +253,7 @@ class DiscordApp:
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
+                list_thumbnails=ListThumbnails(tasks, thumbnails),
                 possible_changes=variations.possible,
             )
             responder = Responder(sender)
@@ -246,7 +270,9 @@ class DiscordApp:
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             visibility = GuildVisibility(tasks, GuildReader(sender), bot=bot_id(config.discord_token))
+            own = {name: does for name, does in BUILT_IN.items() if name != PAGE or self._page is not None}
             offer_pages = OfferPages(
+                built_in=own,
                 job_history=job_history,
                 catalog=catalog,
                 choices=choices,
@@ -270,6 +296,7 @@ class DiscordApp:
                 visibility=visibility,
                 notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
+                page=self._page,
             )
             guarded = frozenset(config.discord.guarded)
             drafts, starter = Drafts(job_history), JobStarter(catalog, allowances, live_messages)
@@ -303,6 +330,17 @@ class DiscordApp:
                 server_names=server_names,
                 picture_seconds=speeds.seconds,
             )
+            page_actions = DiscordPageActions(
+                tasks=tasks,
+                actions=actions,
+                starter=starter,
+                standings=visibility,
+                catalog=catalog,
+                choices=choices,
+                variations=variations,
+                live_messages=live_messages,
+                responder=responder,
+            )
             handlers = InteractionHandlers(
                 dispatcher,
                 builtin_commands,
@@ -319,7 +357,7 @@ class DiscordApp:
                 visibility.forget(guild)
 
             arrivals = Arrivals(into_core, welcome.say, forget)
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals)
+            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own)
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
@@ -328,12 +366,16 @@ class DiscordApp:
             async def say_opened() -> None:
                 self.opened.set()
 
+            self.page_actions, self.visibility, self.names = page_actions, visibility, DiscordNames(tasks, sender)
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows
             run = partial(bot.run, registered, partial(into_core, follow_jobs), partial(into_core, say_opened))
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
+            if config.page.enabled:
+                tasks.start_soon(GalleryFiller(job_history, is_private).run, name="gallery")
+                tasks.start_soon(ThumbnailActor(job_history, thumbnails).run, name="thumbnails of the gallery")
 
             async def watch() -> None:
                 await self.opened.wait()
@@ -360,6 +402,7 @@ class DiscordApp:
             tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
+            self.page_actions = self.visibility = self.names = None
             await live_messages.say_goodbye()
             tasks.cancel_scope.cancel()
 

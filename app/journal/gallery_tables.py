@@ -94,7 +94,7 @@ def entry_of(job: Job, ended: float, *, public: bool = True) -> NewEntry | None:
     if not is_shown(job):
         return None
     request = job.request
-    place = (request.guild, request.channel)
+    place = (request.guild, request.shown_in)
     hidden: Hidden = "" if public else "others"
     return NewEntry(
         job.id, request.owner, *place, request.workflow, model_of(job), ended, prompt_of(request.values), hidden
@@ -182,7 +182,7 @@ def entry(job: JobId) -> tuple[str, list[object]]:
 
 def origins(audience: Audience, limit: int) -> tuple[str, list[object]]:
     """The statement for where the newest entries come from, and its values."""
-    columns = "g.number, g.owner, g.guild, g.channel, g.workflow, g.model"
+    columns = "g.owner, g.guild, g.channel, g.workflow, g.model"
     whom, values = _visible_to(audience)
     conditions = " AND ".join([_SEEN, *whom, "g.number > 0"])
     return f"SELECT {columns} FROM gallery g WHERE {conditions} ORDER BY g.number DESC LIMIT ?", [*values, limit]  # noqa: S608  constants
@@ -216,7 +216,8 @@ def read_result(record: bytes) -> Result:
 
 def read_origin(row: Sequence[Any]) -> GalleryOrigin:
     """A row of `origins`."""
-    return GalleryOrigin(**dict(zip(GalleryOrigin.__struct_fields__, row, strict=True)))
+    owner, guild, channel, workflow, model = row
+    return GalleryOrigin(owner=owner, guild=guild, channel=channel, workflow=workflow, model=model)
 
 
 def search_of(text: str) -> str:

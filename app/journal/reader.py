@@ -216,7 +216,7 @@ class Reader:
     def gallery_origins(self, audience: Audience, limit: int) -> list[GalleryOrigin]:
         """See `app.core.gallery.GalleryRecords`."""
         statement, values = gallery_tables.origins(audience, limit)
-        return [gallery_tables.read_origin(row) for row in self._rows(statement, *values)]
+        return [gallery_tables.read_origin(row) for row in dict.fromkeys(self._rows(statement, *values))]
 
     def gallery_backlog(self, limit: int, is_public: Callable[[Job], bool]) -> gallery_tables.Backlog | None:
         """The entries of the next jobs of an earlier version, newest first; None if all were looked at."""

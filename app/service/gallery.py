@@ -35,7 +35,7 @@ AT_ONCE = 16
 PATIENCE = 3.0
 """Seconds for which one call asks. Channels without an answer by then count as hidden, and a page ends early."""
 
-MOST_ORIGINS = 5_000
+MOST_ORIGINS = 2_000
 """The newest entries whose people, workflows, models and servers can be chosen as filters."""
 
 MOST_CHOICES = 100
@@ -204,7 +204,7 @@ class Gallery:
         # A result of an earlier version for which it is not known yet whether it may be shown.
         hidden = "others" if row is None and is_shown(job) else row.hidden if row is not None else ""
         request = job.request
-        return await self._shows(viewer, request.owner, request.guild, request.channel, hidden)
+        return await self._shows(viewer, request.owner, request.guild, request.shown_in, hidden)
 
     async def _row(self, viewer: Viewer, job: str) -> GalleryRow | None:
         row = await self._job_history.gallery_row(JobId(job))
@@ -269,12 +269,13 @@ class _Sight:
         )
 
     async def ask_origins(self, origins: Iterable[GalleryOrigin]) -> bool:
-        """Find out whether the viewer sees what came from there; False if nothing new was found out."""
-        before = len(self._known)
-        if not self.is_spent:
-            places = [(origin.guild, origin.channel) for origin in origins if not _is_own(self._viewer, origin.owner)]
-            await self._learn(places)
-        return len(self._known) > before
+        """Find out whether the viewer sees what came from there; False if no further channel is hidden."""
+        if self.is_spent:
+            return False
+        places = [(origin.guild, origin.channel) for origin in origins if not _is_own(self._viewer, origin.owner)]
+        hidden = len(self.audience.without)
+        await self._learn(places)
+        return len(self.audience.without) > hidden
 
     async def _learn(self, places: Iterable[tuple[str, str]]) -> None:
         if self._viewer.everything:

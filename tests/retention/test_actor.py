@@ -221,6 +221,16 @@ async def test_a_file_that_an_unfinished_job_needs_is_never_deleted(
     assert needed.exists()
 
 
+async def test_a_thumbnail_is_deleted_with_its_result_and_stays_while_an_unfinished_job_needs_that(
+    tmp_path: Path, journal: SqliteJournal, clock: Clock
+) -> None:
+    await record(journal, clock, 40, job("waits", notified=False, files=("needed.png",)))
+    for name in ("needed.png", "needed.png.thumbnail", "old.png", "old.png.thumbnail"):
+        file(tmp_path, name, 40)
+    await once(tmp_path, journal, clock, files=30)
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"needed.png", "needed.png.thumbnail"}
+
+
 async def test_a_file_that_was_just_written_is_not_deleted(
     tmp_path: Path, journal: SqliteJournal, clock: Clock
 ) -> None:

@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from app.cli.arguments.program import PROGRAM
 from app.cli.workflows.commands import Verdict
+from app.config.page import page_advice, page_url
 from app.config.settings import BackupSettings, Config
 from app.core.journal_port import JournalError
 from app.texts.wording import ended, listed
@@ -27,7 +28,7 @@ async def examine(config: Config, journal: Path | JournalError) -> list[Verdict]
     """Check everything that belongs to this machine and to Discord. `journal` is its path, or why there is none."""
     here = await to_thread.run_sync(lambda: [*_disk(config.data), _journal(journal), *_backups(config.backup)])
     wrong: list[Verdict] = [(False, "http", config.http.problem)] if config.http.problem else []
-    return [*await _discord(config), *here, *wrong]
+    return [*await _discord(config), *here, *wrong, *_page(config)]
 
 
 async def _discord(config: Config) -> list[Verdict]:
@@ -89,6 +90,20 @@ def _journal(journal: Path | JournalError) -> Verdict:
     except JournalError as error:
         return (False, "journal", str(error))
     return (True, "journal", f"{inspection.jobs} jobs, of which {inspection.unfinished} are unfinished")
+
+
+def _page(config: Config) -> Iterator[Verdict]:
+    """What keeps the page from being served, or what could be better with it; nothing if it is off."""
+    if not config.page.enabled:
+        return
+    if config.page.problem:
+        # What is wrong with [http] has a line of its own.
+        if not config.http.problem:
+            yield (False, "page", config.page.problem)
+        return
+    yield (True, "page", f"served at {page_url(config.page, config.http)}")
+    for sentence in page_advice(config):
+        yield (None, "", sentence)
 
 
 def _backups(settings: BackupSettings) -> Iterator[Verdict]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from typing import TypeAlias, TypeVar, cast
@@ -42,7 +42,7 @@ from app.discord.traffic import Traffic
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
 from app.entry_points import run_request
-from app.texts.commands import BUILT_IN, MODERATOR
+from app.texts.commands import MODERATOR
 from app.workflows.load import Workflow
 
 T = TypeVar("T")
@@ -86,8 +86,11 @@ class Bot:
         sender: RestSender,
         traffic: Traffic,
         arrivals: Arrivals,
+        built_in: Collection[str],
     ) -> None:
         self._arrivals = arrivals
+        self._built_in = built_in
+        """The names of the bot's own commands that are offered, without those of moderators."""
         self._token = token
         self._config = config
         self._handlers = handlers
@@ -278,7 +281,7 @@ class Bot:
         takers, places = menus(workflows), WITH_PEOPLE if self._config.user_install else WITH_BOT
         new_commands = [
             *(workflow_command(command, self._handlers, places) for command in slash_commands),
-            *(built_in_command(name, self._handlers, places) for name in BUILT_IN),
+            *(built_in_command(name, self._handlers, places) for name in self._built_in),
             *(moderator_command(name, self._handlers) for name in MODERATOR),
             *(menu(workflow, self._handlers, places) for workflow in takers),
         ]

@@ -149,7 +149,7 @@ class JobActions:
         return answer.limit or EditTooLate(over=job.terminal_update is not None)
 
     async def delete_files(self, job: Job) -> None:
-        """Delete the files of a job that has ended."""
+        """Delete the files of a job that has ended, and show it in the gallery to nobody."""
         if job.terminal_update is None and job.id in self._living:
             raise WorkflowError(JobUnfinished())
         await self._delete_results(job)

@@ -127,6 +127,8 @@ def _owner(view: JobView) -> str:
 
 def _unfinished(view: JobView) -> Card:
     blocks: list[Block] = [_head(view)]
+    if view.from_page:
+        blocks.append(Text(f"-# {texts.asked_on_page(f'<@{view.owner}>')}"))
     if view.farewell:
         return Card((*blocks, Text(view.farewell)), WAITING)
     when = f"<t:{view.expected}:R>" if view.expected else ""

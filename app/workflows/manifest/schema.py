@@ -19,7 +19,7 @@ NAME = r"^[a-z0-9_-]{1,32}$"
 
 BUILT_IN = frozenset(
     {"jobs", "queue", "cancel", "show", "usage", "limits", "ban", "unban", "models", "status", "help", "settings"}
-    | {"workflows"}
+    | {"page", "workflows"}
 )
 """Names of the bot's own commands, present and possible."""
 

@@ -17,7 +17,7 @@ from app.backup.layout import FORMAT, LIST, Contents, FileEntry
 from app.cli.check.doctor import examine
 from app.cli.main import main
 from app.cli.workflows.commands import Verdict
-from app.config.settings import BackupSettings, Config, Discord, Http, Server
+from app.config.settings import BackupSettings, Config, Discord, Http, Page, Server
 from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalError
 from app.discord.gateway import account
@@ -62,6 +62,30 @@ async def test_a_token_that_is_missing_or_refused_is_one_sentence(discord: FakeD
     refused = await verdicts(replace(config, discord_token=discord.token[:-4] + "bbbb"))
     assert refused["Discord"][0] is False
     assert refused["Discord"][2].startswith("Discord does not accept the token")
+
+
+@pytest.mark.parametrize(
+    ("page", "http", "expected"),
+    [
+        (Page(enabled=True, problem="[page] needs “url”: write it."), Http(), (False, "page", "[page] needs “url”")),
+        (Page(enabled=True), Http(host="127.0.0.1", port=8899), (True, "page", "served at http://127.0.0.1:8899")),
+        (Page(enabled=True), Http(host="127.0.0.1", port=8899), (None, "", "People log in only by the links of /page")),
+        (
+            Page(enabled=True, url="http://example.org"),
+            Http(host="127.0.0.1", port=1),
+            (None, "", "The page is not encrypted"),
+        ),
+    ],
+)
+async def test_a_page_that_is_configured_wrongly_is_one_sentence(
+    page: Page, http: Http, expected: Verdict, tmp_path: Path
+) -> None:
+    config = Config(servers=(), data=tmp_path, workflows=tmp_path, page=page, http=http)
+    lines = await examine(config, tmp_path / "atelier.db")
+    good, name, text = expected
+    assert any((line[0], line[1]) == (good, name) and line[2].startswith(text) for line in lines)
+    off = await examine(replace(config, page=replace(page, enabled=False)), tmp_path / "atelier.db")
+    assert "page" not in {line[1] for line in off}
 
 
 async def test_missing_permissions_are_named_for_each_server(

@@ -51,6 +51,10 @@ def result(number: int) -> str:
     return f"txt2img-{number:08}-01.png"
 
 
+def thumbnail(number: int) -> str:
+    return f"{result(number)}.thumbnail"
+
+
 def attached(number: int) -> str:
     return f"{job_id(number)}-image.png"
 
@@ -93,7 +97,7 @@ def fill(data: Path, *more: Job) -> None:
         *more,
     ]
     for folder, names in (
-        ("results", [result(number) for number in range(1, 5)]),
+        ("results", [result(number) for number in range(1, 5)] + [thumbnail(1), thumbnail(4)]),
         ("inputs", [attached(1), edited, attached(4)]),
     ):
         (data / folder).mkdir(parents=True)
@@ -114,7 +118,7 @@ def files(data: Path) -> set[str]:
     return {path.name for folder in ("results", "inputs") for path in (data / folder).iterdir()}
 
 
-BOBS = {result(4), attached(4)}
+BOBS = {result(4), thumbnail(4), attached(4)}
 
 
 def test_it_says_first_what_would_go_and_changes_nothing(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +127,7 @@ def test_it_says_first_what_would_go_and_changes_nothing(data: Path, capsys: pyt
     assert main(["forget", ADA]) == 0
     said = capsys.readouterr().out
     assert f"This would be removed about {ADA}: 3 jobs, 1 saved setting, 1 unfinished form, 1 shown hint, " in said
-    assert "5 files (0.0 MB), " in said
+    assert "6 files (0.0 MB), " in said
     assert "the id in 2 measured runs, the id in 1 payment." in said
     assert f"forget {ADA} --yes\n" in said
     assert files(data) == before
