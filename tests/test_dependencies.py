@@ -46,6 +46,11 @@ PARTS = {
         {"queries"},
         {"reconciler"},
     ],
+    "texts": [
+        {"health", "model_names", "server_names", "statistics", "wording"},
+        {"reasons"},
+        {"alerts", "discord", "page"},
+    ],
     "workflows": [
         {"model", "nodes", "parsing", "reasons"},
         {"api_graph", "task"},

@@ -75,8 +75,8 @@ from app.service.task_requests import TaskPlanner
 from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
 from app.service.visibility import Visibility
-from app.texts.answers import OFFLINE
-from app.texts.commands import BUILT_IN, PAGE
+from app.texts.discord.answers import OFFLINE
+from app.texts.discord.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow

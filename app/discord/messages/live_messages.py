@@ -38,7 +38,7 @@ from app.service.job_factory import repeat
 from app.service.notifications import Notifications
 from app.service.reasons import AcceptanceUnknown, JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.service.requests import Person
-from app.texts.answers import FAREWELL, NOT_TAKEN
+from app.texts.discord.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import Change
 

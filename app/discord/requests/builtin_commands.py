@@ -29,8 +29,8 @@ from app.service.page_access import PageAccess
 from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
 from app.service.visibility import OwnOnly, Visibility
-from app.texts import answers
-from app.texts.notifications import DIRECT_MESSAGES_CLOSED
+from app.texts.discord import answers
+from app.texts.discord.notifications import DIRECT_MESSAGES_CLOSED
 
 EVERYTHING = "everything"
 """The argument of /settings that resets somebody's settings for all workflows at once."""

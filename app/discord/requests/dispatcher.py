@@ -44,7 +44,7 @@ from app.service.examples import PROMPT, example_workflow
 from app.service.job_factory import JobFactory
 from app.service.reasons import NoExample, UnknownButton
 from app.service.variations import Variations
-from app.texts.help import EXAMPLES
+from app.texts.discord.help import EXAMPLES
 from app.texts.reasons.text import reason_text
 from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow

@@ -19,7 +19,7 @@ from app.service.permissions import check_permitted
 from app.service.reasons import FewerResults, JobEnded, JobStarted
 from app.service.requests import Person
 from app.service.values import missing_slots, upload_slots
-from app.texts.job_message import EDIT_PROMPT
+from app.texts.discord.job_message import EDIT_PROMPT
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 

@@ -13,7 +13,7 @@ from app.service.allowances import Allowances
 from app.service.moderation import Moderation
 from app.service.permissions import check_moderator
 from app.service.reasons import NotBanned
-from app.texts import moderation as texts
+from app.texts.discord import moderation as texts
 from app.workflows.model import WorkflowError
 
 DAY = 86_400.0

@@ -20,7 +20,7 @@ from app.service.examples import example_workflow
 from app.service.permissions import can_use
 from app.service.requests import Person
 from app.service.server_monitor import ServerMonitor
-from app.texts.commands import BUILT_IN, MODERATOR
+from app.texts.discord.commands import BUILT_IN, MODERATOR
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 

@@ -44,8 +44,8 @@ from app.service.standing import Standing, Standings
 from app.service.values import check_values
 from app.service.variations import Variations, picture_of, pictures_of
 from app.service.visibility import Place
-from app.texts import job_message as texts
-from app.texts.pages import DELETE
+from app.texts.discord import job_message as texts
+from app.texts.discord.pages import DELETE
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import CHANGES
 

@@ -23,7 +23,7 @@ from app.service.job_factory import JobFactory, given_values
 from app.service.permissions import check_permitted
 from app.service.reasons import DraftGone, EditTooLate, JobRemoved
 from app.service.values import check_values, kind_of
-from app.texts import settings_card as texts
+from app.texts.discord import settings_card as texts
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError

@@ -31,8 +31,8 @@ from app.ports import Json
 from app.service.formats import sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
 from app.service.values import missing_slots, preset
-from app.texts import forms as texts
-from app.texts.commands import which_result
+from app.texts.discord import forms as texts
+from app.texts.discord.commands import which_result
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Show, Slot, WorkflowError
 from app.workflows.parsing import NotMeant, sides

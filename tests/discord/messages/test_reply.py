@@ -30,7 +30,7 @@ from app.events import AnyUpdate, Cancelled, Edited, Finished, JobId, Previewed,
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
 from app.service.notifications import Notifications
-from app.texts.answers import FAREWELL
+from app.texts.discord.answers import FAREWELL
 from tests.conftest import virtual
 from tests.discord.messages.no_preferences import NoPreferences
 

@@ -46,7 +46,7 @@ from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.task_requests import TaskPlanner, TaskRequest
 from app.service.values import check_request, check_values, kind_of, missing_slots
-from app.texts import answers
+from app.texts.discord import answers
 from app.texts.reasons.files import NAMES
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.texts.alerts import duration_text
+from app.texts.wording import duration_text
 
 LIMITS = "Limits of each person on this server"
 BANS = "Bans on this server"

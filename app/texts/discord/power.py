@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.core.servers.power import PowerView
-from app.texts.alerts import duration_text
+from app.texts.wording import duration_text
 
 STATES = {
     "off": "off until a job needs it",

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from app.core.limits.spending import DOLLAR, SpendingUsed
 from app.core.limits.usage import Used
 from app.reasons.limits import Whom
-from app.texts.alerts import duration_text
 from app.texts.reasons.limits import dollars, in_about
+from app.texts.wording import duration_text
 
 USAGE = "What you can still ask for"
 """The heading."""
