@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.config.settings import FORMATS
 from app.discord.text import format_value, shorten
-from app.service.task_requests import NOT_SLOTS, OPTIONS
+from app.service.tasks.planner import NOT_SLOTS, OPTIONS
 from app.texts.discord import commands as texts
 from app.workflows.binding.batch import MOST
 from app.workflows.load import Workflow

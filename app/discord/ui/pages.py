@@ -37,9 +37,9 @@ from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
-from app.service.follow_ups import FollowUpAction
-from app.service.notifications import Way
+from app.service.jobs.follow_ups import FollowUpAction
 from app.service.page_access import LINK_MINUTES
+from app.service.people.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts.discord import job_message as job_texts

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from app.service.gallery import Gallery
-from app.service.live_queue import LiveQueue
-from app.service.names import Names
 from app.service.page_actions import PageActions
+from app.service.people.names import Names
+from app.service.queue.live_queue import LiveQueue
+from app.service.results.gallery import Gallery
 
 
 class PageParts(Struct, frozen=True, kw_only=True):
