@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-import anyio
 import httpx
 from msgspec import Struct
 
+from app.application import open_page_parts
 from app.config.settings import Config, Http, Page
 from app.http.application import Application
 from app.http.page.opening import open_page
-from app.http.page.running import run_page
 from app.http.sources import Sources
 from tests.discord.fake import Interaction
 from tests.discord.stage import EPHEMERAL, Stage, parts, words
@@ -69,10 +68,7 @@ async def test_somebody_asks_discord_for_a_link_follows_it_and_sees_the_queue(st
         starting = await browser.get("/queue")
         assert (starting.status_code, "is starting" in starting.text) == (503, True)
         assert life.app.page_frontend is not None
-        services, frontend = life.house, life.app.page_frontend
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run_page, sources, frontend, life.journal, services.overview, services.registry)
-            await anyio.wait_all_tasks_blocked()
+        async with open_page_parts(life.house, life.journal, life.app.page_frontend) as sources.page:
             page = await browser.get(link)
             token = re.search(r'name="csrf" value="([^"]+)"', page.text)
             assert token is not None
@@ -84,4 +80,3 @@ async def test_somebody_asks_discord_for_a_link_follows_it_and_sees_the_queue(st
             assert queue.status_code == 200
             assert stage.discord.state.alice.name.title() in queue.text, "the header says who is logged in"
             stage.go_on()
-            tasks.cancel_scope.cancel()
