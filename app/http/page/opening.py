@@ -42,8 +42,11 @@ class OpenPage(Struct, frozen=True):
     access: Access
 
 
-def open_page(config: Config, sources: Sources) -> OpenPage:
-    """Make the page, with the key in the data folder. Reads files. Raises `OSError`."""
+def open_page(config: Config, sources: Sources, *, everything: bool = False) -> OpenPage:
+    """Make the page, with the key in the data folder. Reads files. Raises `OSError`.
+
+    With `everything`, nobody logs in, and everybody sees everything.
+    """
     address, signer = address_of(config.page, config.http), Signer(read_key(config.data))
     context = PageContext(
         address=address,
@@ -51,6 +54,7 @@ def open_page(config: Config, sources: Sources) -> OpenPage:
         sessions=Sessions(signer, address),
         static=StaticFiles(address.base),
         sources=sources,
+        everything=everything,
     )
     links = LoginLinks(signer, address.url)
     discord = None
