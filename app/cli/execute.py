@@ -130,7 +130,7 @@ async def _run_command(
         case Demo():
             from app.cli.demo.command import demo
 
-            return await demo(config, command.out, console)
+            return await demo(config, command.out, console, command.page)
         case Generate():
             from app.cli.generate.command import generate
 
