@@ -66,7 +66,7 @@ class LiveMessages:
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
-    `list_thumbnails`, lists of jobs have thumbnails.
+    `list_thumbnails`, lists of jobs have thumbnails. `hide` hides the result of a job from all but its owner.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class LiveMessages:
         notifications: Notifications,
         hints: Hints | None = None,
         list_thumbnails: ListThumbnails | None = None,
+        hide: Callable[[JobId], Awaitable[None]] | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
     ) -> None:
         self._hints = hints
@@ -98,8 +99,14 @@ class LiveMessages:
         self._label_guilds = label_guilds
         self._possible_changes = possible_changes
         self._list_thumbnails = list_thumbnails
+        self._hide = hide
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
+
+    async def left_channel(self, job: JobId) -> None:
+        """See `app.discord.messages.ports.MessageContext`."""
+        if self._hide is not None:
+            await self._hide(job)
 
     async def place_changed(self, job: JobId, place: str) -> None:
         """See `app.discord.messages.ports.MessageContext`."""
@@ -138,6 +145,9 @@ class LiveMessages:
             return
         place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
         request = repeat(job.request, self._catalog)
+        if not place.guild:
+            # The message had to move to its person, so others must not see the new result where the first was made.
+            request = replace(request, guild="", channel=place.channel)
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")

@@ -159,6 +159,10 @@ class MessageContext(Protocol):
         """Who wants to be notified, and how."""
         ...
 
+    async def left_channel(self, job: JobId) -> None:
+        """Record that a job is not shown where it was asked for, so that others no longer see its result anywhere."""
+        ...
+
     async def place_changed(self, job: JobId, place: str) -> None:
         """Record in the journal where a job is shown; returns once that is recorded."""
         ...

@@ -74,6 +74,9 @@ class Discord:
     def now(self) -> float:
         return 1000.0 + anyio.current_time()
 
+    async def left_channel(self, job: JobId) -> None:
+        await anyio.lowlevel.checkpoint()
+
     async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()
         written = message_ref.read(place)

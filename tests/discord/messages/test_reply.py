@@ -126,6 +126,9 @@ class Room:
     def now(self) -> float:
         return anyio.current_time()
 
+    async def left_channel(self, job: JobId) -> None:
+        await anyio.lowlevel.checkpoint()
+
     async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()
         self.moves.append(place)
